@@ -1,0 +1,125 @@
+"""The `pmcell` command: one file a command, listed here in the order of the flow.
+
+Nothing heavy is imported before a command is chosen, so `pmcell --help` is
+instant. A command module has a docstring (its help text, with an example),
+`add_arguments(parser)` and `run(args) -> int`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from pmcell.errors import PmcellError
+from pmcell.version import __version__
+
+GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Start",
+        (
+            ("demo", "run the main job on the embedded cohorts"),
+            ("init", "make a study folder with config and profiles"),
+            ("run", "run the workflow on a study folder"),
+        ),
+    ),
+    (
+        "Register cohorts",
+        (
+            ("register", "draft a cohort folder from a submitted file"),
+            ("check", "name every fault of registered cohorts, with its fix"),
+        ),
+    ),
+    (
+        "Steps, per cohort",
+        (
+            ("intake", "check a submitted file and rewrite it canonically"),
+            ("qc", "mark cells by MAD-adaptive thresholds and doublet score"),
+            ("moments", "exact sums of counts and log-normalised values"),
+            ("gram", "exact Gram matrix of the selected genes"),
+            ("project", "project cells onto the basis"),
+            ("aggregate", "sums per sample, cluster and gene"),
+        ),
+    ),
+    (
+        "Steps, across cohorts",
+        (
+            ("features", "accept cohorts and select highly variable genes"),
+            ("basis", "principal components of the summed Gram matrices"),
+            ("integrate", "remove batch effects from the embedding"),
+            ("neighbors", "k-nearest-neighbour graph of the cells"),
+            ("cluster", "Leiden clusters of the graph"),
+            ("umap", "two-dimensional map of the graph"),
+            ("markers", "marker genes of each cluster"),
+            ("annotate", "cell-type label of each cluster, or none"),
+            ("profile", "profiles of donors from their cells"),
+            ("strata", "strata of donors, with their stability"),
+        ),
+    ),
+    (
+        "Publish and use",
+        (
+            ("release", "write the release folder"),
+            ("report", "write the self-contained HTML report"),
+            ("verify", "check a release: digests, schema, keys"),
+        ),
+    ),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (0, 1, 2 user's mistake, 3 data contract)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_table_of_contents())
+        return 0
+    if arguments[0] == "--version":
+        print(f"pmcell {__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in _names():
+        print(_unknown_command(name), file=sys.stderr)
+        return 2
+    command = importlib.import_module(f"pmcell.cli.{name.replace('-', '_')}")
+    parser = argparse.ArgumentParser(
+        prog=f"pmcell {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    try:
+        return int(command.run(parser.parse_args(rest)) or 0)
+    except PmcellError as error:
+        print(f"pmcell {name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"pmcell {name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def _names() -> list[str]:
+    return [name for _, commands in GROUPS for name, _ in commands]
+
+
+def _table_of_contents() -> str:
+    lines = [
+        f"pmcell {__version__}: from registered single-cell cohorts to a published release",
+        "",
+        "Usage: pmcell COMMAND [options]      pmcell COMMAND --help",
+    ]
+    for title, commands in GROUPS:
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<11}{summary}" for name, summary in commands]
+    lines += ["", "Exit codes: 0 done, 1 faults found, 2 wrong call, 3 data break the contract."]
+    return "\n".join(lines)
+
+
+def _unknown_command(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, _names(), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"pmcell: there is no command {name!r}.{hint} See: pmcell --help"

@@ -1,0 +1,7 @@
+"""`python -m pmcell.cli` is the `pmcell` command."""
+
+import sys
+
+from pmcell.cli import main
+
+sys.exit(main())

@@ -1,0 +1,70 @@
+"""Errors that a person can act on.
+
+Every fault that a user can cause is raised as one of these classes: it says
+what must hold, what was found and where, and what to do. The command line
+prints the sentence without a traceback and exits with the class's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class PmcellError(Exception):
+    """Base of all errors shown to users without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(PmcellError):
+    """The user's own call or configuration is wrong; exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(PmcellError):
+    """Data break the contract; exit code 3.
+
+    `reason` is a short stable code (`not_counts`, `duplicate_barcodes`, …)
+    that ends in a cohort's `status.json` when the cohort is quarantined.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, reason: str = "data_contract") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: where it is, what must hold, what was found, what to do."""
+
+    file: str
+    must: str
+    found: str
+    fix: str
+    row: int | None = None
+    column: str | None = None
+    severity: str = "error"
+    reason: str = "invalid"
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.row is not None:
+            place += f", row {self.row}"
+        if self.column is not None:
+            place += f", column {self.column!r}"
+        return f"{place}: {self.must}; found {self.found}. {self.fix}"
+
+
+class FaultsError(DataError):
+    """All faults of one file or cohort, collected and raised once."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        lines = "\n".join(f"  - {fault}" for fault in self.faults)
+        noun = "fault" if len(self.faults) == 1 else "faults"
+        reason = self.faults[0].reason if self.faults else "data_contract"
+        super().__init__(f"{len(self.faults)} {noun}:\n{lines}", reason=reason)

@@ -1,0 +1,135 @@
+"""Parquet tables that carry their own documentation.
+
+The sentence, unit and ontology of every column come from `pmcell.schema` and
+travel in the Arrow field metadata; primary and foreign keys in the schema
+metadata. Rows are sorted by the primary key, so equal content gives equal
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import DataError
+from pmcell.io.atomic import atomic_path
+from pmcell.schema import SCHEMA_VERSION, Field, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+COMPRESSION_LEVEL = 6
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a table, with prose, units, ontologies and keys as metadata."""
+    import pyarrow as pa
+
+    metadata = {
+        "pmcell:schema_version": SCHEMA_VERSION,
+        "pmcell:table": table.name,
+        "pmcell:prose": table.prose,
+        "pmcell:primary_key": json.dumps(list(table.key)),
+        "pmcell:foreign_keys": json.dumps(
+            [{"columns": list(key.columns), "table": key.table} for key in table.foreign_keys]
+        ),
+    }
+    return pa.schema([_arrow_field(field) for field in table.fields], metadata=metadata)
+
+
+def write_table(
+    target: Path | str, frame: pd.DataFrame, table: Table, *, row_group_size: int = 100_000
+) -> None:
+    """Check `frame` against `table`, sort it by its key and write it (zstd).
+
+    Columns are put in the schema's order; unknown or missing columns, nulls in
+    required columns and duplicate keys raise `DataError`.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    checked = conform(frame, table)
+    data = pa.Table.from_pandas(checked, schema=arrow_schema(table), preserve_index=False)
+    data = data.replace_schema_metadata(arrow_schema(table).metadata)
+    with atomic_path(target) as temporary:
+        pq.write_table(
+            data,
+            temporary,
+            compression="zstd",
+            compression_level=COMPRESSION_LEVEL,
+            row_group_size=row_group_size,
+        )
+
+
+def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet table into a data frame."""
+    import pyarrow.parquet as pq
+
+    # A path given as a file handle keeps '=' in folder names from becoming partition columns.
+    with Path(path).open("rb") as stream:
+        return pq.read_table(stream, columns=columns).to_pandas()
+
+
+def conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The frame in the table's column order, types and row order; `DataError` if it cannot be."""
+    names = [field.name for field in table.fields]
+    unknown = sorted(set(frame.columns) - set(names))
+    missing = [name for name in names if name not in frame.columns]
+    if unknown or missing:
+        raise DataError(
+            f"table {table.name!r} must have exactly the columns of the schema; "
+            f"missing {missing}, not in the schema {unknown}. Add the field to pmcell.schema first."
+        )
+    frame = frame[names].copy()
+    for item in table.fields:
+        frame[item.name] = _convert(frame[item.name], item, table)
+    duplicated = frame.duplicated(list(table.key))
+    if duplicated.any():
+        first = frame.loc[duplicated, list(table.key)].iloc[0].to_dict()
+        raise DataError(
+            f"table {table.name!r} must have one row for each {table.key}; "
+            f"{int(duplicated.sum())} rows repeat a key, the first {first}",
+            reason="duplicate_key",
+        )
+    return frame.sort_values(list(table.key), kind="stable").reset_index(drop=True)
+
+
+def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
+    import pandas as pd
+
+    if item.required and item.kind != "list<string>" and column.isna().any():
+        raise DataError(
+            f"column {item.name!r} of table {table.name!r} must not be empty; "
+            f"{int(column.isna().sum())} of {len(column)} rows are"
+        )
+    if item.kind == "string":
+        return pd.Series(
+            [None if value is None or pd.isna(value) else str(value) for value in column],
+            index=column.index,
+            dtype=object,
+        )
+    if item.kind == "list<string>":
+        return column.map(lambda values: [str(value) for value in values])
+    if item.kind == "int64" and not item.required:
+        return column.astype("Int64")
+    return column.astype({"int64": "int64", "float64": "float64", "bool": "bool"}[item.kind])
+
+
+def _arrow_field(item: Field) -> pa.Field:
+    import pyarrow as pa
+
+    kinds = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+        "list<string>": pa.list_(pa.string()),
+    }
+    metadata = {"pmcell:prose": item.prose}
+    if item.unit:
+        metadata["pmcell:unit"] = item.unit
+    if item.ontology:
+        metadata["pmcell:ontology"] = item.ontology
+    return pa.field(item.name, kinds[item.kind], nullable=not item.required, metadata=metadata)

@@ -1,0 +1,26 @@
+"""pmcell: from registered single-cell cohorts to a published release.
+
+`pp`, `tl`, `pl` and `strata` work on an AnnData in memory, without files and
+without a workflow. Importing pmcell is cheap: the parts load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pmcell.version import __version__
+
+_PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
+
+__all__ = ["__version__", *_PARTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return importlib.import_module(f"pmcell.{name}")
+    raise AttributeError(f"module 'pmcell' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,77 @@
+"""Blocks of rows of a sparse count matrix: what every streaming kernel reads.
+
+A block is a run of consecutive cells in CSR form. In memory a whole matrix is
+one block; on disk a matrix is many. A sum over blocks is the same for every
+way of cutting, because all sums are integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows `start` to `start + n_rows` of a cells × genes count matrix.
+
+    `indptr` (n_rows + 1, int64, from 0), `indices` (int32 gene positions) and
+    `data` (int32 counts) are CSR arrays of these rows only.
+    """
+
+    start: int
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    data: NDArray[np.int32]
+
+    @property
+    def n_rows(self) -> int:
+        """Cells in the block."""
+        return self.indptr.size - 1
+
+    @property
+    def rows(self) -> slice:
+        """Where the block's cells stand in the whole matrix."""
+        return slice(self.start, self.start + self.n_rows)
+
+
+class Counts(Protocol):
+    """Anything that can be read in blocks: a matrix in memory or a file."""
+
+    @property
+    def n_cells(self) -> int: ...
+
+    @property
+    def n_genes(self) -> int: ...
+
+    def iter_blocks(self) -> Iterator[Block]: ...
+
+
+@dataclass(frozen=True)
+class MatrixCounts:
+    """A scipy CSR matrix of raw counts in memory, as one block."""
+
+    matrix: Any
+
+    @property
+    def n_cells(self) -> int:
+        """Rows of the matrix."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def n_genes(self) -> int:
+        """Columns of the matrix."""
+        return int(self.matrix.shape[1])
+
+    def iter_blocks(self) -> Iterator[Block]:
+        """The one block."""
+        yield Block(
+            start=0,
+            indptr=np.asarray(self.matrix.indptr, np.int64),
+            indices=np.asarray(self.matrix.indices, np.int32),
+            data=np.asarray(self.matrix.data, np.int32),
+        )

@@ -1,0 +1,162 @@
+"""Exact Gram matrix of log-normalised genes, and the principal components that follow from it.
+
+Each cohort contributes integer sums over its cells: Σq for each selected gene
+and Σq·q' for each pair. Sums of cohorts are added, so the components of three
+cohorts equal those of the pooled matrix bit for bit. A gene that a cohort did
+not measure is masked: it takes no part in that cohort's sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.blocks import Counts
+from pmcell.core.compiler import parallel_kernel, prange, thread_count
+from pmcell.core.lognorm import MAX_Q, N_LOOKUP, SCALE, TARGET, fill_lookup, q_of
+
+
+@dataclass(frozen=True)
+class Gram:
+    """Sums of one cohort over its cells.
+
+    `n_cells` cells; `measured` (n_features, bool) says which features the
+    cohort measured; `sums` is Σq (n_features, int64) and `products` Σq·q'
+    (n_features, n_features, int64, symmetric).
+    """
+
+    n_cells: int
+    measured: NDArray[np.bool_]
+    sums: NDArray[np.int64]
+    products: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Principal components of log-normalised expression.
+
+    `means` (n_features) are the features' means, `components` (n_features,
+    n_components) orthonormal columns with the largest entry positive,
+    `variances` (n_components) the variance along each, `total_variance` the
+    sum over all features. Units: natural log of normalised counts.
+    """
+
+    means: NDArray[np.float64]
+    components: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    total_variance: float
+
+
+def gram(
+    counts: Counts, feature_of_gene: NDArray[np.int64], n_features: int, used: NDArray[np.bool_]
+) -> Gram:
+    """Sum over the cells marked in `used`.
+
+    `feature_of_gene` (n_genes) is each gene's position among the features, or
+    -1. Raises OverflowError when the number of cells could overflow 63 bits.
+    """
+    n_cells = int(np.count_nonzero(used))
+    if n_cells * MAX_Q**2 >= 2**63:
+        raise OverflowError(f"the exact Gram matrix holds at most {2**63 // MAX_Q**2} cells, got {n_cells}")
+    sums = np.zeros(n_features, np.int64)
+    products = np.zeros((n_features, n_features), np.int64)
+    n_shards = thread_count()
+    shard_products = np.zeros((n_shards, n_features, n_features), np.int64)
+    for block in counts.iter_blocks():
+        rows = np.flatnonzero(used[block.rows])
+        bounds = np.linspace(0, rows.size, n_shards + 1).astype(np.int64)
+        sums += _add_products(
+            block.indptr, block.indices, block.data, rows, bounds, feature_of_gene, shard_products
+        ).sum(axis=0)
+    for shard in range(n_shards):
+        products += shard_products[shard]
+    products = products + np.triu(products, 1).T
+    measured = np.zeros(n_features, np.bool_)
+    measured[feature_of_gene[feature_of_gene >= 0]] = True
+    return Gram(n_cells, measured, sums, products)
+
+
+def basis(grams: list[Gram], n_components: int) -> Basis:
+    """Principal components of all cohorts together.
+
+    The covariance is that of the matrix in which a value that was not measured
+    stands at its gene's mean: it adds nothing, neither to the mean nor to the
+    variance. Where every cohort measured every feature this is ordinary PCA.
+    """
+    from threadpoolctl import threadpool_limits
+
+    n_features = grams[0].sums.size
+    n_cells = np.zeros(n_features)
+    totals = np.zeros(n_features, np.int64)
+    together = np.zeros((n_features, n_features), np.int64)
+    products = np.zeros((n_features, n_features), np.int64)
+    sums_with = np.zeros((n_features, n_features), np.int64)
+    for item in grams:
+        measured = item.measured.astype(np.int64)
+        n_cells += item.n_cells * measured
+        totals += item.sums
+        together += item.n_cells * np.outer(measured, measured)
+        products += item.products
+        # [i, j]: Σq of gene i over the cells in which j was measured as well.
+        sums_with += np.outer(item.sums, measured)
+    means = np.divide(totals, n_cells, out=np.zeros(n_features), where=n_cells > 0)
+    centred = (
+        products
+        - means[:, None] * sums_with.T
+        - means[None, :] * sums_with
+        + together * np.outer(means, means)
+    )
+    all_cells = sum(item.n_cells for item in grams)
+    covariance = centred / (max(all_cells - 1, 1) * float(SCALE) ** 2)
+    # One thread: the eigensolver's last bits depend on how BLAS splits its work.
+    with threadpool_limits(1):
+        values, vectors = np.linalg.eigh(covariance)
+    n_components = min(n_components, n_features)
+    order = np.arange(n_features - 1, n_features - 1 - n_components, -1)
+    components = vectors[:, order]
+    largest = np.argmax(np.abs(components), axis=0)
+    components = components * np.sign(components[largest, np.arange(n_components)])
+    return Basis(
+        means=means / SCALE,
+        components=components,
+        variances=np.maximum(values[order], 0.0),
+        total_variance=float(np.trace(covariance)),
+    )
+
+
+@parallel_kernel
+def _add_products(indptr, indices, data, rows, bounds, feature_of_gene, products):
+    n_shards = bounds.size - 1
+    n_features = products.shape[1]
+    sums = np.zeros((n_shards, n_features), np.int64)
+    for shard in prange(n_shards):
+        lookup = np.zeros(N_LOOKUP, np.int64)
+        features = np.empty(n_features, np.int64)
+        values = np.empty(n_features, np.int64)
+        for at in range(bounds[shard], bounds[shard + 1]):
+            row = rows[at]
+            total = np.int64(0)
+            for entry in range(indptr[row], indptr[row + 1]):
+                total += data[entry]
+            if total == 0:
+                continue
+            factor = TARGET / total
+            fill_lookup(lookup, factor)
+            n_values = 0
+            for entry in range(indptr[row], indptr[row + 1]):
+                feature = feature_of_gene[indices[entry]]
+                if feature >= 0 and data[entry] > 0:
+                    features[n_values] = feature
+                    values[n_values] = q_of(np.int64(data[entry]), factor, lookup)
+                    sums[shard, feature] += values[n_values]
+                    n_values += 1
+            for one in range(n_values):
+                feature = features[one]
+                value = values[one]
+                for other in range(n_values):
+                    # Features of a row need not be sorted: keep to the upper triangle by comparing.
+                    if features[other] >= feature:
+                        products[shard, feature, features[other]] += value * values[other]
+    return sums

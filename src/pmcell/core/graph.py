@@ -1,0 +1,92 @@
+"""Weights of the neighbour graph: how strongly two cells belong together.
+
+The fuzzy union of McInnes et al. 2018 (arXiv:1802.03426, section 3.1): each
+cell scales its distances so that the weights to its neighbours sum to
+log2(k), and two directed weights a, b are joined to a + b - a·b.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from pmcell.core.compiler import parallel_kernel, prange
+
+N_BISECTIONS = 64
+TOLERANCE = 1e-5
+MIN_SCALE = 1e-3
+
+
+def fuzzy_weights(positions: NDArray[np.int32], distances: NDArray[np.float32]) -> Any:
+    """Symmetric weights in (0, 1] of a neighbour graph (n × n CSR, float32).
+
+    `positions` and `distances` (n, k) are each point's neighbours without
+    itself, nearest first.
+    """
+    n_points, k = positions.shape
+    # UMAP counts the point itself among its k neighbours, hence k + 1.
+    directed = _directed_weights(
+        np.asarray(distances, np.float64), np.log2(k + 1), float(np.mean(distances) * k / (k + 1))
+    )
+    matrix = sparse.csr_matrix(
+        (directed.ravel(), positions.flatten(), np.arange(0, n_points * k + 1, k)),
+        shape=(n_points, n_points),
+    )
+    matrix.sort_indices()
+    transposed = matrix.T.tocsr()
+    union = matrix + transposed - matrix.multiply(transposed)
+    union = union.tocsr().astype(np.float32)
+    union.eliminate_zeros()
+    union.sort_indices()
+    return union
+
+
+def distance_matrix(positions: NDArray[np.int32], distances: NDArray[np.float32]) -> Any:
+    """Neighbour distances as an n × n CSR matrix (float32), k entries in each row."""
+    n_points, k = positions.shape
+    matrix = sparse.csr_matrix(
+        (distances.flatten().astype(np.float32), positions.flatten(), np.arange(0, n_points * k + 1, k)),
+        shape=(n_points, n_points),
+    )
+    matrix.sort_indices()
+    return matrix
+
+
+@parallel_kernel
+def _directed_weights(distances, target, mean_distance):
+    n_points, k = distances.shape
+    weights = np.zeros((n_points, k))
+    for point in prange(n_points):
+        nearest = 0.0
+        for slot in range(k):
+            if distances[point, slot] > 0.0:
+                nearest = distances[point, slot]
+                break
+        low = 0.0
+        high = np.inf
+        scale = 1.0
+        for _ in range(N_BISECTIONS):
+            total = 0.0
+            for slot in range(k):
+                excess = distances[point, slot] - nearest
+                total += np.exp(-excess / scale) if excess > 0.0 else 1.0
+            if abs(total - target) < TOLERANCE:
+                break
+            if total > target:
+                high = scale
+                scale = (low + high) / 2.0
+            else:
+                low = scale
+                scale = scale * 2.0 if high == np.inf else (low + high) / 2.0
+        own_mean = 0.0
+        for slot in range(k):
+            own_mean += distances[point, slot] / (k + 1)
+        floor = MIN_SCALE * (own_mean if nearest > 0.0 else mean_distance)
+        scale = max(scale, floor)
+        for slot in range(k):
+            excess = distances[point, slot] - nearest
+            weights[point, slot] = np.exp(-excess / scale) if excess > 0.0 else 1.0
+    return weights

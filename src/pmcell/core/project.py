@@ -1,0 +1,76 @@
+"""Project cells onto a basis, gene by gene, without a dense matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.blocks import Counts
+from pmcell.core.compiler import parallel_kernel, prange
+from pmcell.core.gram import Basis
+from pmcell.core.lognorm import N_LOOKUP, SCALE, TARGET, fill_lookup, q_of
+
+
+def project(
+    counts: Counts,
+    feature_of_gene: NDArray[np.int64],
+    used: NDArray[np.bool_],
+    basis: Basis,
+    measured: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Scores of the cells marked in `used` (n_used, n_components; float32).
+
+    With every feature measured this is (x - mean) · components. Features that
+    were not measured are masked: the scores are then their posterior mean
+    under probabilistic PCA given the measured ones (Tipping & Bishop 1999,
+    doi:10.1111/1467-9868.00196, section 3.3; Ilin & Raiko 2010, JMLR 11:1957),
+    not the scores of a cell whose missing genes are zero.
+    """
+    weights = projection_weights(basis, measured)
+    offset = basis.means @ weights
+    scores = np.empty((int(np.count_nonzero(used)), weights.shape[1]), np.float32)
+    done = 0
+    for block in counts.iter_blocks():
+        rows = np.flatnonzero(used[block.rows])
+        scores[done : done + rows.size] = _project_rows(
+            block.indptr, block.indices, block.data, rows, feature_of_gene, weights, offset
+        )
+        done += rows.size
+    return scores
+
+
+def projection_weights(basis: Basis, measured: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weights that give a cell's scores from its centred measured features (n_features, n_components)."""
+    if measured.all():
+        return basis.components
+    n_features, n_components = basis.components.shape
+    left_over = max(basis.total_variance - float(basis.variances.sum()), 0.0)
+    noise = max(left_over / max(n_features - n_components, 1), 1e-12)
+    seen = np.where(measured[:, None], basis.components, 0.0)
+    precision = seen.T @ seen + np.diag(noise / np.maximum(basis.variances, 1e-12))
+    return np.linalg.solve(precision, seen.T).T
+
+
+@parallel_kernel
+def _project_rows(indptr, indices, data, rows, feature_of_gene, weights, offset):
+    n_components = weights.shape[1]
+    scores = np.empty((rows.size, n_components), np.float32)
+    for at in prange(rows.size):
+        row = rows[at]
+        total = np.int64(0)
+        for entry in range(indptr[row], indptr[row + 1]):
+            total += data[entry]
+        score = -offset
+        if total > 0:
+            factor = TARGET / total
+            lookup = np.zeros(N_LOOKUP, np.int64)
+            fill_lookup(lookup, factor)
+            for entry in range(indptr[row], indptr[row + 1]):
+                feature = feature_of_gene[indices[entry]]
+                if feature >= 0 and data[entry] > 0:
+                    value = q_of(np.int64(data[entry]), factor, lookup) / SCALE
+                    for component in range(n_components):
+                        score[component] += value * weights[feature, component]
+        for component in range(n_components):
+            scores[at, component] = score[component]
+    return scores

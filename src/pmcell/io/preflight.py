@@ -1,0 +1,301 @@
+"""Look at a submitted file before any reader does, and refuse what could harm.
+
+An HDF5 file can point at other files of this machine (external links, external
+raw storage, virtual datasets), declare terabytes in kilobytes, or load code
+(filter plug-ins). The scan is an allow-list after the HDF Group's h5policy: it
+opens objects through hard links only, reads no data, and names what it
+refuses. Text files are bounded while they are read (`pmcell.io.textfile`).
+"""
+
+from __future__ import annotations
+
+import math
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import DataError, Fault, FaultsError
+
+HDF5_FORMATS = ("h5ad", "10x_h5")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submitted HDF5 file may declare; sizes in bytes."""
+
+    max_objects: int = 10_000
+    max_depth: int = 12
+    max_declared: int = 2**40
+    max_ratio: int = 1100
+    ratio_from: int = 64 * 2**20
+    max_chunk: int = 2**30
+    max_attribute: int = 64 * 2**20
+    max_faults: int = 20
+
+
+def preflight(path: Path | str, fmt: str, limits: Limits | None = None) -> None:
+    """Raise `FaultsError` (a `DataError`) with every reason to refuse the file or folder at `path`.
+
+    Reasons: file_missing, not_a_file, empty_file, not_hdf5, truncated,
+    external_link, soft_link, external_storage, virtual_dataset,
+    filter_not_allowed, bomb, too_deep, too_many_objects, aliased_object,
+    named_datatype, unreadable.
+    """
+    path = Path(path)
+    if fmt == "10x_mtx":
+        _must_be(path, path.is_dir(), "not_a_folder", "the 10x matrix must be a folder")
+        return
+    _check_regular(path)
+    if fmt in HDF5_FORMATS:
+        faults = scan_hdf5(path, limits or Limits())
+        if faults:
+            raise FaultsError(faults)
+
+
+def scan_hdf5(path: Path, limits: Limits) -> list[Fault]:
+    """Every fault of an HDF5 file, at most `limits.max_faults`; no link is followed, no data is read."""
+    import h5py
+
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        return [_unopenable(path, str(error))]
+    with file:
+        faults = []
+        try:
+            for fault in _walk(file, path.name, limits):
+                faults.append(fault)
+                if len(faults) >= limits.max_faults:
+                    break
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            faults.append(
+                Fault(
+                    file=path.name,
+                    must="every object of the file must be readable",
+                    found=f"{type(error).__name__}: {error}",
+                    fix="The file is damaged: copy or write it again and compare checksums.",
+                    reason="unreadable",
+                )
+            )
+        return faults
+
+
+def _check_regular(path: Path) -> None:
+    _must_be(path, path.exists(), "file_missing", "the matrix must exist")
+    _must_be(
+        path, stat.S_ISREG(path.stat().st_mode), "not_a_file", "the matrix must be a regular file"
+    )
+    _must_be(path, path.stat().st_size > 0, "empty_file", "the matrix must not be empty")
+
+
+def _must_be(path: Path, holds: bool, reason: str, must: str) -> None:
+    if not holds:
+        found = {
+            "file_missing": "no such file",
+            "empty_file": "0 bytes",
+            "not_a_folder": "something else",
+            "not_a_file": "a folder, device or pipe",
+        }[reason]
+        raise FaultsError(
+            [
+                Fault(
+                    file=path.name,
+                    must=must,
+                    found=found,
+                    fix="Correct matrix.path or matrix.format in cohort.yaml, or copy the file again.",
+                    reason=reason,
+                )
+            ]
+        )
+
+
+def _unopenable(path: Path, message: str) -> Fault:
+    if "truncated" in message or "eof" in message.lower():
+        return Fault(
+            file=path.name,
+            must="the file must be complete",
+            found=f"only {path.stat().st_size} bytes of it (truncated)",
+            fix="Copy it again from the source and compare checksums.",
+            reason="truncated",
+        )
+    if "signature not found" in message:
+        return Fault(
+            file=path.name,
+            must="the file must be HDF5",
+            found="another kind of file",
+            fix="Correct matrix.format in cohort.yaml, or copy the file again.",
+            reason="not_hdf5",
+        )
+    return Fault(
+        file=path.name,
+        must="the file must open",
+        found=message,
+        fix="The file is damaged: copy it again and compare checksums.",
+        reason="unreadable",
+    )
+
+
+def _walk(file: Any, name: str, limits: Limits) -> Iterator[Fault]:
+    from h5py import h5d, h5g, h5l, h5o
+
+    def fault(reason: str, place: str, must: str, found: str, fix: str) -> Fault:
+        return Fault(file=f"{name}:{place}", must=must, found=found, fix=fix, reason=reason)
+
+    rewrite = "Read it with anndata where it came from and write it again with adata.write_h5ad()."
+    root = h5o.get_info(file.id)
+    seen = {(root.fileno, root.addr)}
+    pending: list[tuple[str, Any, int]] = [("", file.id, 0)]
+    n_objects = 0
+    declared_in_all = 0
+    yield from _attribute_faults(file.id, "/", limits, fault)
+    while pending:
+        path, group, depth = pending.pop()
+        if depth > limits.max_depth:
+            yield fault(
+                "too_deep", path, f"groups may nest {limits.max_depth} deep", "more", rewrite
+            )
+            continue
+        for link_name in group:
+            place = f"{path}/{link_name.decode('utf-8', 'replace')}"
+            n_objects += 1
+            if n_objects > limits.max_objects:
+                must = f"the file may hold {limits.max_objects} objects"
+                yield fault("too_many_objects", path or "/", must, "more", rewrite)
+                return
+            link = group.links.get_info(link_name)
+            if link.type != h5l.TYPE_HARD:
+                kind = {h5l.TYPE_EXTERNAL: "external_link", h5l.TYPE_SOFT: "soft_link"}.get(
+                    link.type, "link_not_allowed"
+                )
+                found = kind.replace("_", " ")
+                yield fault(
+                    kind,
+                    place,
+                    "data must lie in the file itself, not behind a link",
+                    found,
+                    rewrite,
+                )
+                continue
+            item = h5o.open(group, link_name)
+            info = h5o.get_info(item)
+            key = (info.fileno, info.addr)
+            if key in seen:
+                must = "each object must be reached by one path"
+                yield fault("aliased_object", place, must, "an alias or a loop", rewrite)
+                continue
+            seen.add(key)
+            yield from _attribute_faults(item, place, limits, fault)
+            if isinstance(item, h5g.GroupID):
+                pending.append((place, item, depth + 1))
+            elif isinstance(item, h5d.DatasetID):
+                declared, faults = _check_dataset(item, place, limits, fault, rewrite)
+                declared_in_all += declared
+                yield from faults
+            else:
+                yield fault(
+                    "named_datatype",
+                    place,
+                    "only groups and datasets are allowed",
+                    "a named type",
+                    rewrite,
+                )
+    if declared_in_all > limits.max_declared:
+        must = f"the file may declare {limits.max_declared / 1e9:.0f} GB"
+        yield fault("bomb", "/", must, f"{declared_in_all / 1e9:.0f} GB", rewrite)
+
+
+def _check_dataset(
+    item: Any, place: str, limits: Limits, fault: Any, rewrite: str
+) -> tuple[int, list[Fault]]:
+    from h5py import h5d
+
+    plist = item.get_create_plist()
+    faults = []
+    if plist.get_external_count():
+        must = "values must be stored in the file itself"
+        return 0, [fault("external_storage", place, must, "external raw storage", rewrite)]
+    if plist.get_layout() == h5d.VIRTUAL:
+        must = "values must be stored in the file itself"
+        return 0, [fault("virtual_dataset", place, must, "a virtual dataset", rewrite)]
+    filters = [int(plist.get_filter(k)[0]) for k in range(plist.get_nfilters())]
+    refused = [number for number in filters if number not in _allowed_filters()]
+    if refused or len(set(filters)) < len(filters):
+        faults.append(
+            fault(
+                "filter_not_allowed",
+                place,
+                "values must be stored plain or with gzip, lzf, shuffle or fletcher32, each once",
+                f"HDF5 filters {filters}",
+                "Write it again where it came from with adata.write_h5ad(path, compression='gzip').",
+            )
+        )
+    itemsize = int(item.get_type().get_size())
+    declared = math.prod(int(side) for side in item.shape or ()) * itemsize
+    stored = int(item.get_storage_size())
+    if declared > limits.max_declared or (
+        declared > limits.ratio_from and declared > limits.max_ratio * max(stored, 1)
+    ):
+        must = f"a dataset may declare at most {limits.max_ratio} times what it stores"
+        found = f"{declared / 1e9:.2f} GB declared, {stored} bytes stored"
+        faults.append(fault("bomb", place, must, found, rewrite))
+    if plist.get_layout() == h5d.CHUNKED:
+        chunk = math.prod(int(side) for side in plist.get_chunk()) * itemsize
+        if chunk > limits.max_chunk:
+            must = f"a chunk may hold {limits.max_chunk / 2**30:.0f} GiB"
+            faults.append(fault("bomb", place, must, f"{chunk / 2**30:.1f} GiB", rewrite))
+    return declared, faults
+
+
+def _attribute_faults(item: Any, place: str, limits: Limits, fault: Any) -> Iterator[Fault]:
+    from h5py import h5a
+
+    for k in range(h5a.get_num_attrs(item)):
+        attribute = h5a.open(item, index=k)
+        size = math.prod(int(side) for side in attribute.shape or ()) * int(
+            attribute.get_type().get_size()
+        )
+        if size > limits.max_attribute:
+            must = f"an attribute may hold {limits.max_attribute / 2**20:.0f} MiB"
+            yield fault(
+                "bomb",
+                place,
+                must,
+                f"{size / 2**20:.0f} MiB",
+                "Remove it and write the file again.",
+            )
+
+
+def _allowed_filters() -> frozenset[int]:
+    from h5py import h5z
+
+    return frozenset(
+        {
+            h5z.FILTER_DEFLATE,
+            h5z.FILTER_SHUFFLE,
+            h5z.FILTER_FLETCHER32,
+            h5z.FILTER_LZF,
+            h5z.FILTER_NBIT,
+            h5z.FILTER_SCALEOFFSET,
+        }
+    )
+
+
+def unreadable(path: Path, what: str, error: Exception) -> DataError:
+    """The `DataError` for a library's failure to read `what` from `path`."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(
+        word in text.lower()
+        for word in ("unable to allocate", "can't allocate", "memory allocation")
+    ):
+        return DataError(
+            f"{path.name}: reading {what} must fit the memory limit; it did not ({text}). "
+            "Allow more with --memory if the file is sound.",
+            reason="memory_limit",
+        )
+    return DataError(
+        f"{path.name}: {what} must be readable; reading it failed ({type(error).__name__}: {text}). "
+        "The file is damaged or of another format: write it again from the source.",
+        reason="unreadable",
+    )

@@ -1,0 +1,153 @@
+"""What a submitted file holds, told from its headers and a sample of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmcell.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
+
+MAX_LN_CPM = 13.9
+"""ln(1e6 + 1): no natural logarithm of counts per million is larger."""
+MAX_LOG = 25.0
+"""No logarithm of a count or of counts per million comes near; larger fractions are normalised values."""
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One matrix of a submission; minimum, maximum and kind come from a sample of its values.
+
+    `looks_like` is counts, log1p, log2, scaled, normalised, empty or unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, int]
+    n_stored: int
+    sampled_min: float
+    sampled_max: float
+    is_integer: bool
+    share_integer: float
+    looks_like: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submitted file: tables of cells and genes, and a summary of each matrix.
+
+    `obs` and `var` are indexed by barcode and gene as submitted (text). The
+    matrix `raw.X` may have genes of its own: ask `var_of(layer)`. `detail`
+    belongs to the reader of the format.
+    """
+
+    path: Path
+    format: str
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    layers: Mapping[str, LayerSummary]
+    raw_var: pd.DataFrame | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_cells(self) -> int:
+        """Cells in the file."""
+        return len(self.obs)
+
+    @property
+    def n_genes(self) -> int:
+        """Genes of the main matrix."""
+        return len(self.var)
+
+    def var_of(self, layer: str) -> pd.DataFrame:
+        """The gene table that the columns of `layer` follow; `DataError` for an unknown layer."""
+        self.summary_of(layer)
+        if layer.startswith("raw") and self.raw_var is not None:
+            return self.raw_var
+        return self.var
+
+    def summary_of(self, layer: str) -> LayerSummary:
+        """The summary of `layer`; `DataError` naming the layers there are."""
+        if layer not in self.layers:
+            raise DataError(
+                f"{self.path.name}: matrix.counts must name a matrix of the file; found {layer!r}, "
+                f"there are {', '.join(self.layers) or 'none'}",
+                reason="layer_missing",
+            )
+        return self.layers[layer]
+
+
+def summarise(
+    name: str,
+    dtype: np.dtype[Any],
+    shape: tuple[int, int],
+    n_stored: int,
+    sampled_cells: Sequence[np.ndarray],
+    *,
+    by_cell: bool = True,
+) -> LayerSummary:
+    """Judge a matrix from the stored values of a few cells (of a few genes when not `by_cell`)."""
+    values = np.concatenate([np.asarray(cell, dtype=np.float64) for cell in sampled_cells] or [[]])
+    finite = values[np.isfinite(values)]
+    share = float(np.mean(finite == np.floor(finite))) if finite.size else 1.0
+    return LayerSummary(
+        name=name,
+        dtype=str(dtype),
+        shape=(int(shape[0]), int(shape[1])),
+        n_stored=int(n_stored),
+        sampled_min=float(finite.min()) if finite.size else 0.0,
+        sampled_max=float(finite.max()) if finite.size else 0.0,
+        is_integer=share == 1.0 and finite.size == values.size,
+        share_integer=share,
+        looks_like=_looks_like(values, sampled_cells if by_cell else ()),
+    )
+
+
+def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
+    if values.size == 0 or not np.any(values):
+        return "empty"
+    if not np.isfinite(values).all():
+        return "unknown"
+    whole = bool(np.all(values == np.floor(values)))
+    if values.min() < 0:
+        return "unknown" if whole else "scaled"
+    if whole:
+        return "counts"
+    for kind, inverse in (
+        ("log1p", np.expm1),
+        ("log2", lambda x: np.exp2(x) - 1.0),
+        ("normalised", lambda x: x),
+    ):
+        if kind != "normalised" and values.max() > MAX_LOG:
+            continue
+        if _cells_are_scaled_counts(cells, inverse):
+            return kind
+    if values.max() > MAX_LOG:
+        return "normalised"
+    return "log1p" if values.max() <= MAX_LN_CPM else "log2"
+
+
+def _cells_are_scaled_counts(cells: Sequence[np.ndarray], inverse: Any) -> bool:
+    """Whether each cell's values, put through `inverse`, are multiples of the cell's smallest."""
+    agree = tried = 0
+    for cell in cells:
+        stored = np.asarray(cell, dtype=np.float64)
+        stored = stored[stored > 0]
+        if stored.size < 10:
+            continue
+        ratio = inverse(stored)
+        ratio = ratio / ratio.min()
+        ratio = ratio[ratio < 1000]
+        tried += 1
+        agree += bool(
+            np.ptp(ratio) > 0.5 and np.mean(np.abs(ratio - np.rint(ratio)) < 0.01 * ratio) > 0.99
+        )
+    return tried > 0 and agree > 0.8 * tried

@@ -1,0 +1,106 @@
+"""Read submitted files of any supported format: headers first, counts as a stream of cells.
+
+The bytes are foreign. `inspect` runs the preflight before any reader, but the
+readers are C libraries: call both functions inside `pmcell.io.sandbox`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pmcell.errors import DataError, UsageError
+from pmcell.io.preflight import preflight
+from pmcell.io.submission import FORMATS, LayerSummary, Submission
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+__all__ = ["FORMATS", "LayerSummary", "Submission", "detect_format", "inspect", "iter_counts"]
+
+MAX_VALUES = 16_000_000
+"""Stored values of one block: about 200 MB of values and positions."""
+
+_READERS = {
+    "h5ad": "submitted_h5ad",
+    "10x_h5": "submitted_10x_h5",
+    "10x_mtx": "submitted_10x_mtx",
+    "csv": "submitted_text",
+    "tsv": "submitted_text",
+}
+
+
+def inspect(
+    path: Path | str,
+    fmt: str | None = None,
+    *,
+    orientation: str = "auto",
+    looks_like_genes: Callable[[Sequence[str]], float] | None = None,
+) -> Submission:
+    """Tables of cells and genes and a summary of each matrix, from headers and a sample of values.
+
+    `fmt` is h5ad, 10x_h5, 10x_mtx, csv or tsv; by default it is told from the
+    file. Text tables may be genes × cells or cells × genes: `orientation` is
+    auto, genes_by_cells or cells_by_genes, and auto asks `looks_like_genes`
+    (names → share that are gene names). Raises `DataError` with a reason when
+    the file is unsafe, damaged or unreadable.
+    """
+    path = Path(path)
+    fmt = fmt or detect_format(path)
+    if fmt not in FORMATS:
+        raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {fmt!r}")
+    preflight(path, fmt)
+    if fmt in ("csv", "tsv"):
+        from pmcell.io.submitted_text import inspect_text
+
+        return inspect_text(path, fmt, orientation=orientation, looks_like_genes=looks_like_genes)
+    submission: Submission = _reader(fmt).inspect(path)
+    return submission
+
+
+def iter_counts(
+    submission: Submission, layer: str = "X", *, max_values: int = MAX_VALUES
+) -> Iterator[tuple[int, sp.csr_matrix]]:
+    """Yield (first cell, CSR block) over all cells of `layer` in submitted order.
+
+    Blocks hold the values as stored, at most `max_values` of them (at least
+    one cell), positions in range, sorted and unique: anything else raises
+    `DataError`. Whether the values are counts is for the caller to check.
+    """
+    submission.summary_of(layer)
+    yield from _reader(submission.format).iter_counts(submission, layer, max_values)
+
+
+def detect_format(path: Path | str) -> str:
+    """The format that name and first bytes say; `DataError` when they say none."""
+    path = Path(path)
+    if path.is_dir():
+        return "10x_mtx"
+    if not path.exists():
+        raise DataError(
+            f"{path.name}: the matrix must exist; there is no such file", reason="file_missing"
+        )
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    suffix = suffixes[-1] if suffixes else ""
+    known = {
+        ".h5ad": "h5ad",
+        ".h5": "10x_h5",
+        ".csv": "csv",
+        ".tsv": "tsv",
+        ".txt": "tsv",
+        ".tab": "tsv",
+    }
+    if suffix in known:
+        return known[suffix]
+    raise DataError(
+        f"{path.name}: the format must be one of {', '.join(FORMATS)}; the name does not tell. "
+        "Say it: matrix.format in cohort.yaml, or --format.",
+        reason="format_unknown",
+    )
+
+
+def _reader(fmt: str) -> ModuleType:
+    return importlib.import_module(f"pmcell.io.{_READERS[fmt]}")

@@ -1,0 +1,80 @@
+"""Open a submitted text file, gzip or not, with a bound on what it may unpack to."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pmcell.errors import DataError
+
+MAX_RATIO = 600
+"""Unpacked over packed bytes; gzip itself stops at 1032, sparse count tables stay below 200."""
+RATIO_FROM = 64 * 2**20
+MAX_LINE = 2**28
+
+_OTHER_PACKERS = {
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
+    """The text of `path` as UTF-8 (a byte order mark is skipped); damage raises `DataError`."""
+    with path.open("rb") as packed:
+        head = packed.read(6)
+        packed.seek(0)
+        for magic, name in _OTHER_PACKERS.items():
+            if head.startswith(magic):
+                raise DataError(
+                    f"{path.name}: a text file must be plain or gzip; found {name}. Unpack it first.",
+                    reason="format_unknown",
+                )
+        if head.startswith(b"\x89HDF"):
+            raise DataError(
+                f"{path.name}: the file must be text; found HDF5. Correct matrix.format in cohort.yaml.",
+                reason="format_unknown",
+            )
+        limit = max(RATIO_FROM, MAX_RATIO * path.stat().st_size)
+        raw = gzip.GzipFile(fileobj=packed) if head.startswith(b"\x1f\x8b") else packed
+        bounded = io.BufferedReader(_Bounded(raw, limit, path.name), 2**20)
+        text = io.TextIOWrapper(bounded, encoding="utf-8-sig", newline="")
+        try:
+            yield text
+        except (EOFError, gzip.BadGzipFile, OSError) as error:
+            raise DataError(
+                f"{path.name}: the file must be complete; unpacking it failed ({error}). "
+                "Copy it again from the source and compare checksums.",
+                reason="truncated",
+            ) from error
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path.name}: the file must be UTF-8 text; found byte {error.object[error.start]:#04x}. "
+                "Save it as UTF-8.",
+                reason="not_text",
+            ) from error
+
+
+class _Bounded(io.RawIOBase):
+    def __init__(self, raw: io.BufferedIOBase | gzip.GzipFile, limit: int, name: str) -> None:
+        self._raw, self._limit, self._name, self._read = raw, limit, name, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = self._raw.read(len(buffer))
+        self._read += len(piece)
+        if self._read > self._limit:
+            raise DataError(
+                f"{self._name}: the file may unpack to {MAX_RATIO} times its size; it unpacks to more "
+                f"than {self._limit / 1e6:.0f} MB. Write it again without padding.",
+                reason="bomb",
+            )
+        buffer[: len(piece)] = piece
+        return len(piece)

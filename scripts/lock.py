@@ -1,0 +1,74 @@
+"""Write the locked requirements in envs/ from pyproject.toml; needs uv.
+
+    python scripts/lock.py [--upgrade]
+
+One universal lock serves Python 3.11, 3.12 and 3.13: lines that differ carry a
+marker. Every archive has its hash and no index is named, so that any mirror
+serves. `requirements.txt` is what pmcell runs with, on one machine or on
+Slurm, and what builds it; `requirements-test.txt` holds only what the tests
+and linters need beside it. Pins that still satisfy pyproject.toml are kept,
+unless `--upgrade` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNTIME = ROOT / "envs" / "requirements.txt"
+TEST = ROOT / "envs" / "requirements-test.txt"
+OLDEST_PYTHON = "3.11"
+BOOTSTRAP = ["uv"]
+HEADER = "# Written by scripts/lock.py from pyproject.toml; do not edit.\n"
+
+
+def main() -> int:
+    """Resolve once for everything, then give each file its share."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    upgrade = parser.parse_args().upgrade
+    known = "" if upgrade else "".join(p.read_text() for p in (RUNTIME, TEST) if p.is_file())
+    everything = compile_lock(["slurm", "test"], preferred=known)
+    runtime = compile_lock(["slurm"], preferred="".join(everything.values()))
+    if missing := sorted(set(runtime) - set(everything)):
+        raise SystemExit(f"the runtime lock must be part of the whole one; beside it: {missing}")
+    RUNTIME.write_text(HEADER + "".join(runtime.values()), encoding="utf-8")
+    rest = (block for pin, block in everything.items() if pin not in runtime)
+    TEST.write_text(HEADER + "".join(rest), encoding="utf-8")
+    print(f"{RUNTIME.name}: {len(runtime)} pins; {TEST.name}: {len(everything) - len(runtime)} more")
+    return 0
+
+
+def compile_lock(extras: list[str], preferred: str) -> dict[str, str]:
+    """The lock of pyproject.toml with these extras: pinned line (marker included) → its text."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    # hatchling asks for editables when it builds an editable install.
+    build = [*project["build-system"]["requires"], "editables", *BOOTSTRAP]
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "build.in"
+        wanted.write_text("\n".join(build), encoding="utf-8")
+        lock = Path(folder) / "lock.txt"
+        lock.write_text(preferred, encoding="utf-8")
+        command = [
+            *("uv", "pip", "compile", str(ROOT / "pyproject.toml"), str(wanted)),
+            *(flag for extra in extras for flag in ("--extra", extra)),
+            *("--constraint", str(ROOT / "envs" / "constraints.txt")),
+            *("--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"),
+            *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+            *("--quiet", "--output-file", str(lock)),
+        ]
+        if subprocess.run(command, check=False).returncode:
+            raise SystemExit("uv could not resolve the requirements, see above")
+        text = lock.read_text(encoding="utf-8")
+    blocks = re.findall(r"^(\S.*?)( \\\n(?: {4}.*\n)+)", text, flags=re.MULTILINE)
+    return {pin: pin + hashes for pin, hashes in blocks}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Cell-type composition of donors, one stacked bar a donor and visit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pmcell.pl.style import (
+    INK,
+    MUTED,
+    in_order,
+    is_unknown,
+    new_figure,
+    palette,
+    panel,
+    shorten,
+    styled,
+    widest,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@styled
+def composition(
+    shares: pd.DataFrame,
+    *,
+    group: str = "condition",
+    colours: dict[str, str] | None = None,
+    strip: str | None = None,
+    strip_colours: dict[str, str] | None = None,
+    width: float = 860,
+    height: float = 300,
+) -> Figure:
+    """Stacked shares of cell types, a bar per donor and visit, in blocks of `group`.
+
+    `shares` has `donor_id`, `visit`, `cell_type`, `share` and the columns
+    `group` and `strip` (a coloured strip under the bars, such as the cohort).
+    Within a block, bars are ordered by the share of the type that varies most.
+    """
+    table, groups, strips = _wide(shares, group, strip)
+    if colours is None:
+        colours = palette(in_order(table.columns))
+    types = _stack_order(table)
+    right = widest([shorten(name, 30) for name in types], 10) + 26
+    left, head, foot = 38.0, 40.0, 30.0 if strip else 14.0
+    figure = new_figure(width, head + height + foot)
+    axes = panel(figure, left, head, width - left - right, height)
+    order, blocks = _order(table, groups, types)
+    positions = _positions(blocks)
+    bottom = [0.0] * len(order)
+    for name in types:
+        values = table.loc[order, name].tolist()
+        axes.bar(positions, values, bottom=bottom, width=0.92, color=colours[name], lw=0)
+        bottom = [low + value for low, value in zip(bottom, values, strict=True)]
+    axes.set_ylim(0, 1)
+    axes.set_xlim(-0.8, (positions[-1] if positions else 0) + 0.8)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
+    axes.set_xticks([])
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    _block_titles(axes, blocks, positions)
+    _direct_labels(axes, types, table.loc[order].mean() if order else None, colours, height)
+    if strip and order:
+        tints = strip_colours or palette(in_order(strips))
+        for place, key in zip(positions, order, strict=True):
+            axes.add_patch(_tile(place, tints[strips[key]]))
+    return figure
+
+
+def _wide(
+    shares: pd.DataFrame, group: str, strip: str | None
+) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    keys = ["donor_id", "visit"]
+    table = shares.pivot_table(
+        index=keys, columns="cell_type", values="share", aggfunc="sum", observed=True
+    ).fillna(0.0)
+    first = shares.drop_duplicates(keys).set_index(keys)
+    groups = first[group].astype(str)
+    return table, groups, first[strip].astype(str) if strip else groups
+
+
+def _stack_order(table: pd.DataFrame) -> list[str]:
+    """Most abundant at the bottom; unknown on top."""
+    means = table.mean()
+    return sorted(table.columns, key=lambda name: (is_unknown(str(name)), -means[name], str(name)))
+
+
+def _order(
+    table: pd.DataFrame, groups: pd.Series, types: list[str]
+) -> tuple[list[tuple[str, str]], list[tuple[str, int]]]:
+    if table.empty:
+        return [], []
+    lead = max(types, key=lambda name: (float(table[name].var(ddof=0)), str(name)))
+    order: list[tuple[str, str]] = []
+    blocks = []
+    for name in in_order(groups):
+        own = table.loc[[key for key in table.index if groups[key] == name]]
+        own = own.iloc[(-own[lead]).argsort(kind="stable")]
+        order += list(own.index)
+        blocks.append((name, len(own)))
+    return order, blocks
+
+
+def _positions(blocks: list[tuple[str, int]]) -> list[float]:
+    positions: list[float] = []
+    place = 0.0
+    total = sum(size for _, size in blocks)
+    gap = max(1.0, 0.02 * total)
+    for _, size in blocks:
+        positions += [place + index for index in range(size)]
+        place += size + gap
+    return positions
+
+
+def _block_titles(axes: Axes, blocks: list[tuple[str, int]], positions: list[float]) -> None:
+    start = 0
+    pixels = axes.get_window_extent().width / max(axes.get_xlim()[1] - axes.get_xlim()[0], 1e-9)
+    for index, (name, size) in enumerate(blocks):
+        left, right = positions[start], positions[start + size - 1]
+        room = max(4, int(((right - left + 1) * pixels) / 6.2))
+        lift = 1.045 if index % 2 == 0 or room >= len(name) + 6 else 1.10
+        axes.plot([left - 0.46, right + 0.46], [1.02] * 2, color=INK, lw=1, clip_on=False)
+        label = f"{name} (n={size})" if room >= len(name) + 8 else shorten(name, max(room, 8))
+        axes.text(left - 0.46, lift, label, fontsize=10, color=INK, clip_on=False)
+        start += size
+
+
+def _direct_labels(
+    axes: Axes,
+    types: list[str],
+    means: pd.Series | None,
+    colours: dict[str, str],
+    height: float,
+) -> None:
+    """Names at the right, beside their mean place in the bars, pushed apart to be readable."""
+    if means is None:
+        return
+    step = 14.5 / height
+    places, low = [], 0.0
+    for name in types:
+        places.append(low + float(means[name]) / 2)
+        low += float(means[name])
+    for index in range(1, len(places)):
+        places[index] = max(places[index], places[index - 1] + step)
+    excess = places[-1] - (1 - step / 2) if places else 0.0
+    if excess > 0:
+        places[-1] -= excess
+        for index in range(len(places) - 2, -1, -1):
+            places[index] = min(places[index], places[index + 1] - step)
+    for name, place in zip(types, places, strict=True):
+        axes.annotate(
+            shorten(name, 30),
+            (1, place),
+            xycoords="axes fraction",
+            xytext=(18, 0),
+            textcoords="offset points",
+            va="center_baseline",
+            fontsize=10,
+            color=MUTED if is_unknown(name) else INK,
+        )
+        axes.plot(
+            [1 + 0.010],
+            [place],
+            marker="s",
+            ms=8,
+            mew=0,
+            color=colours[name],
+            transform=axes.transAxes,
+            clip_on=False,
+        )
+
+
+def _tile(place: float, colour: str) -> object:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((place - 0.46, -0.06), 0.92, 0.035, color=colour, lw=0, clip_on=False)

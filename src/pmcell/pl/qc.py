@@ -1,0 +1,190 @@
+"""QC of samples: where the cells of each sample lie, and where the thresholds cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pmcell.pl.style import (
+    ACCENT,
+    GRID,
+    INK,
+    MUTED,
+    WARN,
+    natural_key,
+    new_figure,
+    panel,
+    shorten,
+    styled,
+    widest,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+QUANTILES = (0.02, 0.25, 0.5, 0.75, 0.98)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One QC measure: its column of the cells, the columns of its thresholds, how it is shown."""
+
+    column: str
+    title: str
+    low: str = ""
+    high: str = ""
+    log: bool = False
+    percent: bool = False
+
+
+METRICS = (
+    Metric("total_counts", "Counts (UMI)", "min_total_counts", "max_total_counts", log=True),
+    Metric("n_genes_detected", "Genes detected", "min_genes_detected", log=True),
+    Metric(
+        "share_mitochondrial", "Mitochondrial (%)", high="max_share_mitochondrial", percent=True
+    ),
+    Metric("doublet_score", "Doublet score", high="max_doublet_score"),
+)
+
+
+@styled
+def qc(
+    cells: pd.DataFrame,
+    samples: pd.DataFrame,
+    *,
+    limits: dict[str, tuple[float, float]] | None = None,
+    width: float = 860,
+) -> Figure:
+    """A row per sample: median, middle half and 2-98 % of each QC measure, thresholds, cells kept.
+
+    `cells` has `sample_id`, `passes_qc` and the columns of `METRICS` (before
+    exclusion); `samples` has `sample_id` and the thresholds of the QC table.
+    `limits` fixes the axes, so that figures of several cohorts compare.
+    """
+    names = sorted(samples["sample_id"].astype(str), key=natural_key)
+    short = [shorten(name.split(":", 1)[-1], 28) for name in names]
+    row = min(16.0, max(3.0, 2400 / max(len(names), 1)))
+    left = (widest(short, 9.5) if row >= 9 else 0) + 12
+    head, foot, gap = 26.0, 26.0, 16.0
+    kept_width = 110.0
+    each = (width - left - kept_width - gap * len(METRICS) - 8) / len(METRICS)
+    height = row * len(names)
+    figure = new_figure(width, head + height + foot)
+    limits = limits or qc_limits(cells)
+    for index, metric in enumerate(METRICS):
+        axes = panel(figure, left + index * (each + gap), head, each, height, title=metric.title)
+        _rows(axes, len(names), row)
+        _strips(axes, cells, samples.set_index("sample_id"), names, metric, row)
+        _scale(axes, metric, limits.get(metric.column, (0.0, 1.0)))
+        _sample_labels(axes, short if index == 0 and row >= 9 else [])
+    start = left + len(METRICS) * (each + gap)
+    axes = panel(figure, start, head, kept_width, height, title="Cells kept (%)")
+    _rows(axes, len(names), row)
+    _kept(axes, cells, names, row)
+    _sample_labels(axes, [])
+    return figure
+
+
+def qc_limits(cells: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Limits of each measure over all cells, without the outermost 0.1 %."""
+    import numpy as np
+
+    limits = {}
+    for metric in METRICS:
+        values = _values(cells, metric)
+        values = values[np.isfinite(values) & ((values > 0) if metric.log else True)]
+        if len(values):
+            low, high = np.quantile(values, [0.001, 0.999])
+            if metric.log:
+                limits[metric.column] = (float(low * 0.8), float(max(high, low * 2) * 1.25))
+            else:
+                limits[metric.column] = (0.0, float(high * 1.08 or 1.0))
+    return limits
+
+
+def _values(cells: pd.DataFrame, metric: Metric) -> Any:
+    import numpy as np
+
+    values = cells[metric.column].to_numpy(dtype=np.float64, na_value=np.nan)
+    return values * 100 if metric.percent else values
+
+
+def _rows(axes: Axes, n: int, row: float) -> None:
+    axes.set_ylim(n - 0.5, -0.5)
+    axes.spines["left"].set_visible(False)
+    if row >= 9:
+        for index in range(0, n, 2):
+            axes.axhspan(index - 0.5, index + 0.5, color="#f6f8fa", lw=0, zorder=0)
+
+
+def _strips(
+    axes: Axes,
+    cells: pd.DataFrame,
+    thresholds: pd.DataFrame,
+    names: Sequence[str],
+    metric: Metric,
+    row: float,
+) -> None:
+    import numpy as np
+
+    values = _values(cells, metric)
+    groups = cells.groupby(cells["sample_id"].astype(str), sort=False).indices
+    scale = 100.0 if metric.percent else 1.0
+    for index, name in enumerate(names):
+        own = values[groups.get(name, [])]
+        own = own[np.isfinite(own)]
+        if len(own):
+            low, q1, median, q3, high = np.quantile(own, QUANTILES)
+            axes.plot([low, high], [index] * 2, color="#9fb6cc", lw=1, solid_capstyle="butt")
+            axes.plot(
+                [q1, q3], [index] * 2, color="#5b8db8", lw=row * 0.38, solid_capstyle="butt"
+            )
+            axes.plot([median], [index], marker="o", ms=min(4.0, row * 0.3), color=ACCENT, mew=0)
+        for column in (metric.low, metric.high):
+            if column and name in thresholds.index:
+                cut = thresholds.at[name, column]
+                if cut is not None and np.isfinite(float(cut)):
+                    axes.plot([float(cut) * scale] * 2, [index - 0.4, index + 0.4], color=WARN, lw=1.3)
+
+
+def _scale(axes: Axes, metric: Metric, limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    if metric.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0), numticks=6))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set_xlim(*limits)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short_number(value)))
+    axes.grid(axis="x", color=GRID, lw=0.7)
+    axes.spines["bottom"].set_color(GRID)
+
+
+def _kept(axes: Axes, cells: pd.DataFrame, names: Sequence[str], row: float) -> None:
+    passing = cells["passes_qc"].astype(bool).groupby(cells["sample_id"].astype(str)).mean()
+    for index, name in enumerate(names):
+        if name not in passing.index:
+            continue
+        share = 100 * float(passing[name])
+        axes.barh(index, share, height=0.62, color="#5b8db8", lw=0)
+        if row >= 9:
+            axes.text(103, index, f"{share:.0f}", fontsize=9, va="center_baseline", color=INK)
+    axes.set_xlim(0, 128)
+    axes.set_xticks([0, 50, 100])
+    axes.spines["bottom"].set_color(GRID)
+
+
+def _sample_labels(axes: Axes, labels: Sequence[str]) -> None:
+    axes.set_yticks(range(len(labels)), labels, fontsize=9.5, color=MUTED)
+    axes.tick_params(axis="y", length=0)
+
+
+def _short_number(value: float) -> str:
+    if value >= 10_000:
+        return f"{value / 1000:.0f}k"
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"

@@ -1,0 +1,181 @@
+"""The cells on the UMAP plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import UsageError
+from pmcell.pl.style import (
+    INK,
+    MUTED,
+    in_order,
+    legend_height,
+    legend_row,
+    new_figure,
+    palette,
+    panel,
+    shorten,
+    styled,
+)
+from pmcell.schema import X_UMAP
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_LEGEND = 12
+"""More categories than this are labelled on the map only."""
+
+
+@styled
+def umap(
+    data: Any,
+    *,
+    color: str,
+    labels: str = "auto",
+    colours: dict[str, str] | None = None,
+    title: str = "",
+    size: float = 420,
+    seed: int = 0,
+) -> Figure:
+    """Cells coloured by a categorical column, drawn in random order so that none hides the others.
+
+    `data` is an AnnData with `obsm["X_umap"]`, or a frame with `umap_1` and
+    `umap_2`; cells without coordinates are left out. `labels` is `"on"` (at
+    the median of each category), `"legend"`, or `"auto"`: on the map where the
+    categories are separate places, else a legend. Points are rasterised.
+    """
+    import numpy as np
+
+    points, values = _points(data, color)
+    names = in_order(values)
+    if colours is None:
+        colours = palette(names)
+    if labels == "auto":
+        labels = "on" if len(names) > MAX_LEGEND or _are_places(points, values, names) else "legend"
+    shown = {name: colours[name] for name in names}
+    head = 22 if title else 4
+    foot = 0.0 if labels == "on" else legend_height(list(shown), size - 8) + 6
+    figure = new_figure(size, head + size * 0.9 + foot)
+    axes = panel(figure, 4, head, size - 8, size * 0.9, title=title)
+    order = np.random.default_rng(seed).permutation(len(points))
+    axes.scatter(
+        points[order, 0],
+        points[order, 1],
+        c=[colours[value] for value in values[order]],
+        s=_point_size(len(points)),
+        linewidths=0,
+        alpha=0.85 if len(points) < 50_000 else 0.5,
+        rasterized=True,
+    )
+    _bare(axes, points)
+    if labels == "on":
+        _label_medians(axes, points, values, names)
+    else:
+        legend_row(figure, shown, 4, head + size * 0.9 + 6, size - 8)
+    return figure
+
+
+def _points(data: Any, color: str) -> tuple[np.ndarray, np.ndarray]:
+    import numpy as np
+
+    if hasattr(data, "obsm"):
+        if X_UMAP not in data.obsm:
+            raise UsageError(
+                f"umap needs obsm[{X_UMAP!r}]; found {sorted(data.obsm)}. Run pmcell.tl.umap first."
+            )
+        frame, points = data.obs, np.asarray(data.obsm[X_UMAP], dtype=np.float64)[:, :2]
+    else:
+        frame = data
+        for name in ("umap_1", "umap_2"):
+            _require_column(frame, name)
+        points = frame[["umap_1", "umap_2"]].to_numpy(dtype=np.float64, na_value=np.nan)
+    _require_column(frame, color)
+    placed = np.isfinite(points).all(axis=1)
+    values = frame[color].astype(object).where(frame[color].notna(), "unknown").astype(str)
+    return points[placed], values.to_numpy(dtype=object)[placed]
+
+
+def _require_column(frame: pd.DataFrame, name: str) -> None:
+    import difflib
+
+    if name in frame.columns:
+        return
+    near = difflib.get_close_matches(name, [str(column) for column in frame.columns], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" There are {sorted(map(str, frame.columns))}."
+    raise UsageError(f"the cells must have a column {name!r}, and have none.{hint}")
+
+
+def _are_places(points: np.ndarray, values: np.ndarray, names: list[str]) -> bool:
+    """Whether most categories lie apart: their median spread is small against the whole map."""
+    import numpy as np
+
+    if len(points) == 0:
+        return False
+    whole = np.median(np.abs(points - np.median(points, axis=0)).sum(axis=1))
+    spreads = []
+    for name in names:
+        own = points[values == name]
+        spreads.append(np.median(np.abs(own - np.median(own, axis=0)).sum(axis=1)))
+    return bool(np.median(spreads) < 0.6 * whole)
+
+
+def _point_size(n: int) -> float:
+    return float(min(9.0, max(0.6, 26_000 / max(n, 1))))
+
+
+def _bare(axes: Axes, points: np.ndarray) -> None:
+    import numpy as np
+
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    if len(points):
+        low, high = np.quantile(points, [0.0005, 0.9995], axis=0)
+        pad = 0.06 * (high - low) + 1e-9
+        axes.set_xlim(low[0] - pad[0], high[0] + pad[0])
+        axes.set_ylim(low[1] - pad[1], high[1] + pad[1])
+
+
+def _label_medians(
+    axes: Axes, points: np.ndarray, values: np.ndarray, names: list[str]
+) -> None:
+    """Write each category at its median, pushed apart vertically where labels would overlap."""
+    import numpy as np
+    from matplotlib.patheffects import withStroke
+
+    low, high = np.array(axes.get_xlim()), np.array(axes.get_ylim())
+    box = axes.get_window_extent()
+    scale = np.array([(low[1] - low[0]) / box.width, (high[1] - high[0]) / box.height])
+    placed: list[tuple[float, float, float]] = []
+    spots = []
+    for name in names:
+        own = points[values == name]
+        centre = np.median(own, axis=0)
+        nearest = own[np.argmin(((own - centre) ** 2).sum(axis=1))]
+        spots.append((float(nearest[1]), float(nearest[0]), name))
+    many = len(names) > 18
+    size = 9 if many else 10
+    for y, x, name in sorted(spots, reverse=True):
+        label = shorten(name, 26)
+        half = 0.5 * 0.55 * size * len(label) * scale[0]
+        x = min(max(x, low[0] + half), low[1] - half)
+        step = 1.15 * size * scale[1]
+        while any(abs(x - u) < half + h and abs(y - v) < step for u, v, h in placed):
+            y -= 0.25 * step
+        placed.append((x, y, half))
+        axes.text(
+            x,
+            y,
+            label,
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=INK if name != "unknown" else MUTED,
+            fontweight="bold" if len(label) <= 3 else "normal",
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+            clip_on=False,
+        )

@@ -30,7 +30,7 @@ SAMPLED_VALUES = 50_000
 
 def inspect(path: Path) -> Submission:
     """Tables of cells and genes, and a summary of each matrix; see `pmcell.io.submitted.inspect`."""
-    with _opened(path) as file:
+    with opened(path) as file:
         for name in ("obs", "var"):
             if name not in file:
                 raise DataError(
@@ -52,7 +52,7 @@ def iter_counts(
     submission: Submission, layer: str, max_values: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     """CSR blocks of all cells; see `pmcell.io.submitted.iter_counts`."""
-    with _opened(submission.path) as file:
+    with opened(submission.path) as file:
         item = dict(_matrices(file))[layer]
         yield from matrix_blocks(
             item, submission.summary_of(layer).shape, submission.path, max_values
@@ -123,7 +123,7 @@ def numeric(values: np.ndarray, path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """The open file; failures of the HDF5 and AnnData readers become `DataError`."""
     import h5py
 

@@ -1,0 +1,190 @@
+"""Reader of 10x matrix folders: barcodes.tsv, features.tsv (or genes.tsv), matrix.mtx; gzip or not.
+
+File names may share a prefix, as in GEO (`GSM123_barcodes.tsv.gz`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmcell.errors import DataError
+from pmcell.io.entries import Entries, blocks_from_entries
+from pmcell.io.preflight import preflight
+from pmcell.io.submission import Submission, summarise
+from pmcell.io.textfile import open_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import scipy.sparse as sp
+
+READ_LINES = 2_000_000
+SAMPLED_LINES = 200_000
+MIN_BYTES_PER_ENTRY = 4
+GZIP_MAX_RATIO = 1032
+
+
+def inspect(path: Path) -> Submission:
+    """Barcodes, features (index: feature id) and a summary; see `pmcell.io.submitted.inspect`."""
+    import pandas as pd
+
+    barcodes_file = _find(path, "barcodes.tsv")
+    features_file = _find(path, "features.tsv", "genes.tsv")
+    matrix = _find(path, "matrix.mtx")
+    barcodes = [row[0] for row in _rows(barcodes_file)]
+    var = _features(features_file)
+    n_rows, n_columns, n_stored, field = _header(matrix)
+    genes_by_cells = (n_rows, n_columns) == (len(var), len(barcodes))
+    if not genes_by_cells and (n_rows, n_columns) != (len(barcodes), len(var)):
+        raise DataError(
+            f"{matrix.name}: the matrix must have {len(var)} rows (features) × {len(barcodes)} columns "
+            f"(barcodes); it declares {n_rows} × {n_columns}. The files do not belong together: "
+            "copy them again.",
+            reason="shape_mismatch",
+        )
+    _check_declared(matrix, n_rows, n_columns, n_stored)
+    detail = {
+        "matrix": matrix,
+        "n_stored": n_stored,
+        "genes_by_cells": genes_by_cells,
+        "field": field,
+    }
+    shape = (len(barcodes), len(var))
+    values, by_cell = _sample(matrix, detail)
+    dtype = np.dtype("int64" if field == "integer" else "float64")
+    summary = summarise("X", dtype, shape, n_stored, values, by_cell=by_cell)
+    obs = pd.DataFrame(index=pd.Index(barcodes, dtype=object))
+    return Submission(path, "10x_mtx", obs, var, {"X": summary}, detail=detail)
+
+
+def iter_counts(
+    submission: Submission, layer: str, max_values: int
+) -> Iterator[tuple[int, sp.csr_matrix]]:
+    """CSR blocks of all cells; see `pmcell.io.submitted.iter_counts`."""
+    detail = submission.detail
+    yield from blocks_from_entries(
+        lambda: _entries(detail["matrix"], detail),
+        submission.summary_of(layer).shape,
+        max_values=max_values,
+        file=detail["matrix"].name,
+    )
+
+
+def _find(folder: Path, *names: str) -> Path:
+    wanted = tuple(name + end for name in names for end in ("", ".gz"))
+    found = sorted(item for item in folder.iterdir() if item.name.endswith(wanted))
+    if len(found) != 1:
+        listed = ", ".join(item.name for item in found) or "none"
+        raise DataError(
+            f"{folder.name}: the folder must hold one file *{' or *'.join(names)} (.gz or not); found {listed}. "
+            "Put each matrix in a folder of its own.",
+            reason="file_missing" if not found else "ambiguous_files",
+        )
+    preflight(found[0], "text")
+    return found[0]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with open_text(path) as stream:
+        return [row for row in csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
+
+
+def _features(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = _rows(path)
+    columns: dict[str, list[str]] = {}
+    for position, column in ((1, "symbol"), (2, "feature_types")):
+        if rows and all(len(row) > position for row in rows):
+            columns[column] = [row[position] for row in rows]
+    return pd.DataFrame(columns, index=pd.Index([row[0] for row in rows], dtype=object))
+
+
+def _header(path: Path) -> tuple[int, int, int, str]:
+    with open_text(path) as stream:
+        banner = stream.readline(1024).lower().split()
+        if len(banner) != 5 or banner[:3] != ["%%matrixmarket", "matrix", "coordinate"]:
+            found = " ".join(banner)[:60]
+            raise _malformed(
+                path, f"the first line '%%MatrixMarket matrix coordinate …', found {found!r}"
+            )
+        field, symmetry = banner[3:]
+        if field not in ("integer", "real") or symmetry != "general":
+            raise _malformed(
+                path, f"integer or real values in general layout, found {field} {symmetry}"
+            )
+        line = stream.readline(2**16)
+        while line.startswith("%") or line.strip() == "" != line:
+            line = stream.readline(2**16)
+    sizes = line.split()
+    if len(sizes) != 3 or not all(size.isdigit() and len(size) < 19 for size in sizes):
+        raise _malformed(path, f"a line 'rows columns entries', found {line.strip()[:60]!r}")
+    return int(sizes[0]), int(sizes[1]), int(sizes[2]), field
+
+
+def _check_declared(path: Path, n_rows: int, n_columns: int, n_stored: int) -> None:
+    size = path.stat().st_size * (GZIP_MAX_RATIO if path.name.endswith(".gz") else 1)
+    if n_stored > n_rows * n_columns or n_stored * MIN_BYTES_PER_ENTRY > size:
+        raise DataError(
+            f"{path.name}: the file must hold the {n_stored} entries that it declares; its size is too "
+            "small for them. Copy it again from the source.",
+            reason="bomb",
+        )
+
+
+def _entries(path: Path, detail: Any, n_lines: int | None = None) -> Iterator[Entries]:
+    import pandas as pd
+
+    n_read = 0
+    with open_text(path) as stream:
+        stream.readline()
+        line = stream.readline(2**16)
+        while line.startswith("%") or line.strip() == "" != line:
+            line = stream.readline(2**16)
+        try:
+            chunks = pd.read_csv(
+                stream,
+                sep=r"\s+",
+                header=None,
+                names=("row", "column", "value"),
+                dtype={"row": np.int64, "column": np.int64, "value": np.float64},
+                na_filter=False,
+                index_col=False,
+                chunksize=n_lines or READ_LINES,
+                nrows=n_lines,
+                engine="c",
+            )
+            for chunk in chunks:
+                n_read += len(chunk)
+                rows, columns = chunk["row"].to_numpy() - 1, chunk["column"].to_numpy() - 1
+                cells, genes = (columns, rows) if detail["genes_by_cells"] else (rows, columns)
+                yield cells, genes, chunk["value"].to_numpy()
+        except pd.errors.EmptyDataError:
+            pass
+        except (pd.errors.ParserError, ValueError) as error:
+            raise _malformed(path, f"lines 'row column value' of numbers ({error})") from error
+    if n_lines is None and n_read != detail["n_stored"]:
+        raise DataError(
+            f"{path.name}: the file must hold the {detail['n_stored']} entries that it declares; found "
+            f"{n_read}. It is cut off or damaged: copy it again.",
+            reason="truncated",
+        )
+
+
+def _sample(path: Path, detail: Any) -> tuple[list[np.ndarray], bool]:
+    for cells, _, values in _entries(path, detail, SAMPLED_LINES):
+        in_order = bool(np.all(np.diff(cells) >= 0))
+        cuts = np.flatnonzero(np.diff(cells)) + 1 if in_order else []
+        return np.split(values, cuts), in_order
+    return [], True
+
+
+def _malformed(path: Path, must: str) -> DataError:
+    return DataError(
+        f"{path.name}: a Matrix Market file must have {must}. Write it again from the source.",
+        reason="unreadable",
+    )

@@ -122,6 +122,8 @@ _SAMPLE_FK = ForeignKey(("sample_id",), "samples")
 _GENE_FK = ForeignKey(("gene_id",), "genes")
 _CLUSTER_FK = ForeignKey(("cluster",), "clusters")
 
+_WITHHELD = " Null where a cohort without open access has too few donors to be counted."
+
 # --- tables of the release ---------------------------------------------------
 
 COHORTS = Table(
@@ -142,13 +144,37 @@ COHORTS = Table(
         Field("status", "string", "ok, warned or quarantined."),
         Field("reason", "string", "Short code of the reason when not ok, else empty."),
         Field("message", "string", "What was found and what to do when not ok, else empty."),
-        Field("n_cells_submitted", "int64", "Cells in the submitted file.", "cells"),
-        N_CELLS,
-        N_DONORS,
-        N_SAMPLES,
-        Field("n_genes_submitted", "int64", "Genes in the submitted file.", "genes"),
-        Field("n_genes", "int64", "Genes kept in the canonical space.", "genes"),
-        Field("share_umis_lost", "float64", "Share of all counts that fell on genes that were not kept.", "1"),
+        Field(
+            "n_cells_submitted",
+            "int64",
+            "Cells in the submitted file; null where it could not be read.",
+            "cells",
+            required=False,
+        ),
+        Field("n_cells", "int64", N_CELLS.prose + _WITHHELD, "cells", required=False),
+        Field("n_donors", "int64", N_DONORS.prose + _WITHHELD, "donors", required=False),
+        Field("n_samples", "int64", N_SAMPLES.prose + _WITHHELD, "samples", required=False),
+        Field(
+            "n_genes_submitted",
+            "int64",
+            "Genes in the submitted file; null where it could not be read.",
+            "genes",
+            required=False,
+        ),
+        Field(
+            "n_genes",
+            "int64",
+            "Genes kept in the canonical space; null where the file could not be read.",
+            "genes",
+            required=False,
+        ),
+        Field(
+            "share_umis_lost",
+            "float64",
+            "Share of all counts that fell on genes that were not kept; null where it could not be measured.",
+            "1",
+            required=False,
+        ),
     ),
 )
 
@@ -291,7 +317,13 @@ GENE_LEDGER = Table(
         Field("symbol", "string", "Current symbol; null when lost.", ontology="HGNC", required=False),
         Field("fate", "string", "kept, renamed, merged, ambiguous or lost."),
         Field("why", "string", "Why the gene is not simply kept; empty when kept."),
-        Field("umis", "int64", "Sum of the gene's counts in the submitted file.", "UMI"),
+        Field(
+            "umis",
+            "int64",
+            "Sum of the gene's counts in the submitted file; null for cohorts without open access.",
+            "UMI",
+            required=False,
+        ),
     ),
     (_COHORT_FK,),
 )
@@ -333,7 +365,14 @@ MARKERS = Table(
         Field("q_value", "float64", "Benjamini-Hochberg q of p_value within the cluster.", "1"),
         Field("share_in", "float64", "Share of the cluster's cells with a count.", "1"),
         Field("share_out", "float64", "Share of the other cells with a count.", "1"),
-        Field("share_donors", "float64", "Share of donors in whom the gene's mean is higher inside the cluster.", "1"),
+        Field(
+            "share_donors",
+            "float64",
+            "Share of donors, among those with at least 5 cells inside and outside the cluster, in whom "
+            "the gene's mean is higher inside; null where there is no such donor.",
+            "1",
+            required=False,
+        ),
     ),
     (_CLUSTER_FK, _GENE_FK),
 )

@@ -1,0 +1,109 @@
+"""Sums per sample and cluster: what markers, annotation and donor profiles are made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pmcell.core.aggregate import Aggregate, Labels, natural_order, positions
+from pmcell.core.blocks import Counts, MatrixCounts
+from pmcell.core.grouped import grouped_sums
+from pmcell.errors import DataError, UsageError
+from pmcell.schema import UNKNOWN
+
+if TYPE_CHECKING:
+    import anndata
+    import pandas as pd
+
+
+def aggregate(
+    adata: anndata.AnnData, *, by: tuple[str, str] = ("sample_id", "cluster")
+) -> Aggregate:
+    """Sum raw counts and log-normalised values over the cells of each sample and cluster.
+
+    `adata.X` holds raw counts; `by` names the sample and the cluster column of
+    `adata.obs`. Columns `donor_id` and `tissue_ontology_term_id` are used where
+    present, else each sample is its own donor and the tissue unknown. Every sum
+    is an exact integer. Raises `DataError` when X is not raw counts.
+
+    >>> import anndata, numpy as np, pandas as pd
+    >>> obs = pd.DataFrame({"sample_id": ["s", "s", "t"], "cluster": ["0", "1", "0"]}, ["a", "b", "c"])
+    >>> sums = aggregate(anndata.AnnData(np.array([[1, 0], [2, 3], [0, 4]]), obs=obs)).sums
+    >>> sums.matrix(0).toarray().tolist()
+    [[1, 0], [2, 3], [0, 4]]
+    """
+    sample, cluster = by
+    for column in by:
+        if column not in adata.obs:
+            known = ", ".join(map(str, adata.obs.columns)) or "none"
+            raise UsageError(f"aggregate needs obs column {column!r}; the columns are {known}")
+    cells = adata.obs.rename(columns={sample: "sample_id", cluster: "cluster"})
+    return aggregate_cells(_raw_counts(adata), np.asarray(adata.var_names, object), cells)
+
+
+def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Aggregate:
+    """The same sums for counts that are read in blocks.
+
+    `cells` has one row a cell of `counts` with columns `sample_id` and `cluster`
+    (null: the cell is left out) and, where known, `donor_id` and
+    `tissue_ontology_term_id`.
+    """
+    used = (cells["cluster"].notna() & cells["sample_id"].notna()).to_numpy()
+    kept = cells[used]
+    sample_of_cell = kept["sample_id"].astype(str).to_numpy(object)
+    cluster_of_cell = kept["cluster"].astype(str).to_numpy(object)
+    sample_ids = np.array(sorted(set(sample_of_cell)), dtype=object)
+    clusters = natural_order(set(cluster_of_cell))
+    code = positions(sample_ids, sample_of_cell) * max(clusters.size, 1)
+    code += positions(clusters, cluster_of_cell)
+    groups, group_of_kept, n_cells = np.unique(code, return_inverse=True, return_counts=True)
+    group_of_cell = np.full(len(cells), -1, np.int64)
+    group_of_cell[used] = group_of_kept
+    return Aggregate(
+        sample_ids=sample_ids,
+        sample_donors=_of_sample(kept, sample_ids, "donor_id", default=sample_ids),
+        sample_tissues=_of_sample(
+            kept,
+            sample_ids,
+            "tissue_ontology_term_id",
+            default=np.full(sample_ids.size, UNKNOWN, object),
+        ),
+        clusters=clusters,
+        gene_ids=np.asarray(gene_ids, object),
+        group_sample=groups // max(clusters.size, 1),
+        group_cluster=groups % max(clusters.size, 1),
+        group_n_cells=n_cells.astype(np.int64),
+        sums=grouped_sums(counts, group_of_cell, groups.size),
+    )
+
+
+def _of_sample(cells: pd.DataFrame, sample_ids: Labels, column: str, *, default: Labels) -> Labels:
+    """The value of `column` of each sample, which must be one; `default` where there is no such column."""
+    if column not in cells:
+        return default
+    values = cells.groupby(cells["sample_id"].astype(str), observed=True)[column]
+    mixed = values.nunique(dropna=False)
+    mixed = mixed[mixed > 1]
+    if len(mixed):
+        raise DataError(
+            f"each sample must have one {column}; {len(mixed)} have more, the first {mixed.index[0]!r}. "
+            "Give every library its own sample_id.",
+            reason="ambiguous_sample",
+        )
+    return values.first().astype(str).reindex(sample_ids).to_numpy(object)
+
+
+def _raw_counts(adata: anndata.AnnData) -> MatrixCounts:
+    from scipy import sparse
+
+    matrix = sparse.csr_matrix(adata.X, copy=True)
+    matrix.sum_duplicates()
+    bad = (matrix.data < 0) | (matrix.data != np.rint(matrix.data))
+    if bad.any():
+        raise DataError(
+            "aggregate needs raw counts in X: integers of at least 0; "
+            f"found {matrix.data[bad][0]:.6g}. Put the raw counts in X first.",
+            reason="not_counts",
+        )
+    return MatrixCounts(matrix.astype(np.int32))

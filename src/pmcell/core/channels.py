@@ -1,0 +1,242 @@
+"""Squared distances between donors, one channel at a time, from sufficient statistics.
+
+Two channels: *composition* (which share of cells has each type) and *state*
+(the mean of each type in the embedding). Both subtract what sampling noise
+alone would add, so a donor with few cells does not look far from everybody;
+both are sums over cell types, so every distance can be taken apart exactly.
+A channel is fitted on some rows (one a donor) and measured between any rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+POISSON_SLOPE = 1.255
+"""Var √(X + 3/8) of a Poisson X is near (1 - exp(-1.255 λ))/4: exact slope at 0, exact limit."""
+
+SMOOTHING_CELLS = 10.0
+"""Cells' worth of the cohort's mean composition that steadies the noise estimate of rare types."""
+
+
+@dataclass(frozen=True)
+class DonorSums:
+    """What is known of each row (donor × visit).
+
+    `n` (rows, types) cells; `mean` (rows, types, dims), NaN where n is 0;
+    `within` (types, dims) variance of cells of a type within a row;
+    `noise` multiplies every sampling variance (2 after resampling: the sample's
+    own noise and the resample's).
+    """
+
+    n: Floats
+    mean: Floats
+    within: Floats
+    noise: float = 1.0
+
+    def take(self, rows: NDArray[np.int64]) -> DonorSums:
+        """The same for some rows."""
+        return DonorSums(self.n[rows], self.mean[rows], self.within, self.noise)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One fitted channel: features minus batch offsets, weighted, cut into one block a type.
+
+    `offset` (batches, types, dims) is what the batch adds; `weight` (types,
+    dims) multiplies squared differences; `fill` (types,) stands for a pair of
+    which one row lacks the type; `scale` divides the sum over types.
+    """
+
+    name: str
+    types: NDArray[np.int64]
+    offset: Floats
+    weight: Floats
+    fill: Floats
+    scale: float
+
+
+@dataclass(frozen=True)
+class Features:
+    """Rows placed in a channel: `x` (types, rows, dims) weighted, 0 where missing; `noise` and `present` (types, rows)."""
+
+    x: Floats
+    noise: Floats
+    present: NDArray[np.bool_]
+
+
+def arcsine(n: Floats) -> Floats:
+    """Variance-stabilised shares asin √((n_t + 3/8) / (n + 3/4)) (rows × types). Anscombe 1948, doi:10.2307/2332343."""
+    total = n.sum(axis=1, keepdims=True)
+    return np.arcsin(np.sqrt((n + 0.375) / (total + 0.75)))
+
+
+def arcsine_noise(n: Floats) -> Floats:
+    """Sampling variance of `arcsine` (rows × types): 1/(4n), less for types of which a row expects few cells."""
+    total = np.maximum(n.sum(axis=1, keepdims=True), 1.0)
+    pooled = (n / total).mean(axis=0)
+    expected = total * (n + SMOOTHING_CELLS * pooled) / (total + SMOOTHING_CELLS)
+    return 0.25 * -np.expm1(-POISSON_SLOPE * expected) / (total + 0.5)
+
+
+def batch_offsets(x: Floats, batch: NDArray[np.int64], n_batches: int) -> Floats:
+    """What each batch adds to each feature (batches × features), as a shrunken random effect.
+
+    `x` (rows × features) may hold NaN (missing). With m the batch mean minus
+    the mean of all rows and v the variance of that batch mean, the offset is
+    τ²/(τ² + v)·m, τ² = max(mean over batches of m² − v, 0). A batch with one
+    row, and any batch when there is only one, gets 0: nothing can be told.
+    """
+    known = ~np.isnan(x)
+    filled = np.where(known, x, 0.0)
+    centre = filled.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    member = (batch[None, :] == np.arange(n_batches)[:, None]).astype(np.float64)
+    count = member @ known
+    safe = np.maximum(count, 1.0)
+    mean = (member @ filled) / safe
+    residual = np.where(known, filled - mean[batch], 0.0)
+    freedom = np.maximum(known.sum(axis=0) - (count > 0).sum(axis=0), 1)
+    spread = (residual**2).sum(axis=0) / freedom
+    shift = mean - centre
+    error = spread / safe
+    usable = count >= 2
+    n_usable = np.maximum(usable.sum(axis=0), 1)
+    tau = np.maximum(np.where(usable, shift**2 - error, 0.0).sum(axis=0) / n_usable, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shrink = np.where(tau > 0, tau / (tau + error), 0.0)
+    offsets = np.where(usable & (usable.sum(axis=0) >= 2), shrink * shift, 0.0)
+    return offsets if n_batches > 1 else np.zeros_like(offsets)
+
+
+def fit_composition(
+    sums: DonorSums, batch: NDArray[np.int64], n_batches: int, *, residual: bool = True
+) -> Channel:
+    """Fit the composition channel (S1): arcsine shares, one block of one dimension a type."""
+    n_types = sums.n.shape[1]
+    offset = batch_offsets(arcsine(sums.n), batch, n_batches if residual else 1)
+    if not residual:
+        offset = np.zeros((n_batches, n_types))
+    channel = Channel(
+        "composition",
+        np.arange(n_types),
+        offset[:, :, None],
+        np.ones((n_types, 1)),
+        np.zeros(n_types),
+        1.0,
+    )
+    return _scaled(channel, sums, batch)
+
+
+def fit_state(
+    sums: DonorSums,
+    batch: NDArray[np.int64],
+    n_batches: int,
+    *,
+    types: NDArray[np.int64],
+    min_cells: int,
+    residual: bool = True,
+) -> Channel:
+    """Fit the state channel (S2) on the given types.
+
+    A dimension k of type t weighs rel_tk / mean_k V_tk, rel = B / (B + mean of
+    V/n): the share of variance between rows that is not sampling noise. A type
+    weighs by the mean of rel over dimensions, weighted by B.
+    """
+    mean = _present(sums, min_cells)[:, types]
+    n_rows, n_used, n_dims = mean.shape
+    flat = mean.reshape(n_rows, -1)
+    offset = np.zeros((n_batches, n_used * n_dims))
+    if residual:
+        offset = batch_offsets(flat, batch, n_batches)
+    clean = (flat - offset[batch]).reshape(mean.shape)
+    known = ~np.isnan(clean)
+    count = np.maximum(known.sum(axis=0), 1)
+    centre = np.where(known, clean, 0.0).sum(axis=0) / count
+    variance = np.where(known, (clean - centre) ** 2, 0.0).sum(axis=0) / np.maximum(count - 1, 1)
+    cells = np.where(known[:, :, 0], sums.n[:, types], np.inf)
+    inverse = (1.0 / cells).sum(axis=0) / count[:, 0]
+    within = sums.within[types]
+    noise = sums.noise * within * inverse[:, None]
+    between = np.maximum(variance - noise, 0.0)
+    reliability = between / np.maximum(between + noise, 1e-300)
+    of_type = (between * reliability).sum(axis=1) / np.maximum(between.sum(axis=1), 1e-300)
+    unit = np.maximum(within.mean(axis=1, keepdims=True), 1e-300)
+    channel = Channel(
+        "state",
+        types,
+        offset.reshape(n_batches, n_used, n_dims),
+        of_type[:, None] * reliability / unit,
+        np.zeros(n_used),
+        1.0,
+    )
+    return _scaled(channel, sums, batch, min_cells)
+
+
+def place(
+    channel: Channel, sums: DonorSums, batch: NDArray[np.int64], min_cells: int = 1
+) -> Features:
+    """Put rows into a channel's weighted space; rows of unknown batch (-1) get no offset."""
+    offset = np.where(
+        (batch >= 0)[:, None, None], channel.offset[np.maximum(batch, 0)], 0.0
+    )
+    root = np.sqrt(channel.weight)
+    if channel.name == "composition":
+        value = arcsine(sums.n)[:, :, None] - offset
+        noise = sums.noise * arcsine_noise(sums.n)
+        present = np.ones(sums.n.shape, bool)
+    else:
+        value = _present(sums, min_cells)[:, channel.types] - offset
+        present = ~np.isnan(value[:, :, 0])
+        cells = np.where(present, sums.n[:, channel.types], np.inf)
+        noise = sums.noise * (channel.weight * sums.within[channel.types]).sum(axis=1) / cells
+    x = np.where(present[:, :, None], value, 0.0) * root
+    return Features(np.ascontiguousarray(x.transpose(1, 0, 2)), noise.T, present.T)
+
+
+def squared_distances(channel: Channel, left: Features, right: Features | None = None) -> Floats:
+    """Noise-corrected squared distances (rows × rows); `right` absent means all pairs of `left`, diagonal 0."""
+    other = left if right is None else right
+    out = np.zeros((left.x.shape[1], other.x.shape[1]))
+    for index in range(channel.types.size):
+        out += type_distances(channel, left, other, index)
+    out /= channel.scale
+    if right is None:
+        out = 0.5 * (out + out.T)
+        np.fill_diagonal(out, 0.0)
+    return out
+
+
+def type_distances(channel: Channel, left: Features, right: Features, index: int) -> Floats:
+    """One type's part of the squared distances before scaling; the channel's fill where a row lacks the type."""
+    a, b = left.x[index], right.x[index]
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
+    squared -= left.noise[index][:, None] + right.noise[index][None, :]
+    both = left.present[index][:, None] & right.present[index][None, :]
+    return np.where(both, squared, channel.fill[index])
+
+
+def _present(sums: DonorSums, min_cells: int) -> Floats:
+    return np.where((sums.n >= max(min_cells, 1))[:, :, None], sums.mean, np.nan)
+
+
+def _scaled(
+    channel: Channel, sums: DonorSums, batch: NDArray[np.int64], min_cells: int = 1
+) -> Channel:
+    """Set `fill` to the median of each type's pairs and `scale` to the median of all distances."""
+    features = place(channel, sums, batch, min_cells)
+    upper = np.triu_indices(sums.n.shape[0], 1)
+    fill = np.zeros(channel.types.size)
+    total = np.zeros(upper[0].size)
+    for index in range(fill.size):
+        part = type_distances(channel, features, features, index)[upper]
+        both = (features.present[index][:, None] & features.present[index][None, :])[upper]
+        fill[index] = np.median(part[both]) if both.any() else 0.0
+        total += np.where(both, part, fill[index])
+    scale = float(np.median(np.abs(total))) if total.size else 1.0
+    return Channel(
+        channel.name, channel.types, channel.offset, channel.weight, fill, max(scale, 1e-12)
+    )

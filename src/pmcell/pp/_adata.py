@@ -1,0 +1,51 @@
+"""What every step needs of an AnnData: raw counts as CSR, columns that exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmcell.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+def raw_counts(adata: AnnData, layer: str | None = None) -> Any:
+    """The raw counts (X or a layer) as CSR with int32 data; `DataError` if they are not counts."""
+    from scipy import sparse
+
+    name = "X" if layer is None else f"layers[{layer!r}]"
+    values = adata.X if layer is None else adata.layers[layer]
+    matrix = sparse.csr_matrix(values)
+    if matrix.nnz:
+        low, high = matrix.data.min(), matrix.data.max()
+        whole = bool(np.all(matrix.data == np.floor(matrix.data)))
+        if low < 0 or high >= 2**31 or not whole:
+            raise DataError(
+                f"{name} must hold raw counts (whole numbers from 0); found values from {low} to "
+                f"{high}{'' if whole else ', not whole'}. Name the layer with the counts: layer=...",
+                reason="not_counts",
+            )
+    return sparse.csr_matrix((matrix.data.astype(np.int32), matrix.indices, matrix.indptr), matrix.shape)
+
+
+def column(adata: AnnData, name: str) -> pd.Series[Any]:
+    """An obs column; `UsageError` with the nearest name when it is missing."""
+    if name in adata.obs:
+        return adata.obs[name]
+    import difflib
+
+    near = difflib.get_close_matches(name, list(adata.obs.columns), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"adata.obs must have a column {name!r}; it has {list(adata.obs.columns)}.{hint}")
+
+
+def slot(adata: AnnData, where: str, name: str, made_by: str) -> Any:
+    """An element of obsm, obsp, varm or uns; `UsageError` that names the step to run first."""
+    elements = getattr(adata, where)
+    if name not in elements:
+        raise UsageError(f"adata.{where}[{name!r}] must exist; run {made_by} first")
+    return elements[name]

@@ -1,0 +1,236 @@
+"""Quality control: marks cells, drops none.
+
+Thresholds adapt to each sample: median ± n MADs of log counts and log detected
+genes, an upper limit for the mitochondrial share (Germain et al. 2020,
+doi:10.1186/s13059-020-02136-7, section "Filtering"; Heumos et al. 2023,
+doi:10.1038/s41576-023-00586-w), and the doublet score of Scrublet (Wolock et
+al. 2019, doi:10.1016/j.cels.2018.11.005) within the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmcell.core.blocks import MatrixCounts
+from pmcell.core.cell_metrics import cell_metrics
+from pmcell.errors import UsageError
+from pmcell.pp._adata import column, raw_counts
+from pmcell.schema import QC
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+MAD_TO_SD = 1.4826
+
+EXCLUSIONS = ("low_counts", "high_counts", "low_genes", "high_mitochondrial", "doublet")
+
+
+@dataclass(frozen=True)
+class QcOptions:
+    """Limits of `qc`; a MAD is scaled to the standard deviation of a normal distribution."""
+
+    n_mads: float = 5.0
+    n_mads_mitochondrial: float = 5.0
+    min_counts: int = 1
+    min_genes: int = 1
+    max_share_mitochondrial: float = 0.3
+    min_cells_for_mad: int = 30
+    min_cells_for_doublets: int = 100
+    min_doublet_score: float = 0.25
+    score_doublets: bool = True
+    seed: int = 0
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any]) -> QcOptions:
+        """Options from a configuration section; unknown keys raise `UsageError`."""
+        unknown = sorted(set(values) - set(asdict(cls())))
+        if unknown:
+            raise UsageError(f"section 'qc' has no option {unknown}; it has {sorted(asdict(cls()))}")
+        return cls(**values)
+
+
+def qc(adata: AnnData, *, sample: str = "sample_id", options: QcOptions | None = None) -> None:
+    """Mark the cells of `adata` (raw counts in X).
+
+    Writes obs `total_counts`, `n_genes_detected`, `share_mitochondrial`,
+    `doublet_score`, `passes_qc` and `exclusion`, and uns `qc` with the
+    thresholds of each sample. Mitochondrial genes are those whose symbol (var
+    `symbol`, else the names) starts with 'MT-'.
+
+    >>> import pmcell as pm
+    >>> adata = pm.simulate.simulate(n_donors=3, cells_per_sample=60, seed=1)
+    >>> pm.pp.qc(adata)
+    >>> bool(adata.obs["passes_qc"].mean() > 0.8)
+    True
+    """
+    options = options or QcOptions()
+    matrix = raw_counts(adata)
+    symbols = adata.var["symbol"] if "symbol" in adata.var else adata.var_names
+    is_mitochondrial = np.array([str(name).upper().startswith("MT-") for name in symbols], bool)
+    samples = column(adata, sample).astype(str).to_numpy()
+    groups = ((name, matrix[samples == name]) for name in np.unique(samples))
+    scores = doublet_scores(groups, samples, options)
+    metrics = cell_metrics(MatrixCounts(matrix), is_mitochondrial)
+    cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
+    for name in cells.columns:
+        adata.obs[name] = cells[name].to_numpy()
+    adata.uns["qc"] = thresholds
+
+
+def doublet_scores(
+    groups: Iterable[tuple[str, Any]], samples: np.ndarray, options: QcOptions
+) -> np.ndarray:
+    """Scrublet score of each cell (n_cells, float64); NaN where a sample is too small or all alike.
+
+    `groups` gives each sample's name and its CSR counts, cells in the order in
+    which they stand in `samples`.
+    """
+    scores = np.full(samples.size, np.nan)
+    if not options.score_doublets:
+        return scores
+    for name, matrix in groups:
+        if matrix.shape[0] >= options.min_cells_for_doublets:
+            scores[samples == name] = _scrublet(matrix, options.seed)
+    return scores
+
+
+def mark_cells(
+    metrics: np.ndarray,
+    has_mitochondrial: bool,
+    scores: np.ndarray,
+    samples: np.ndarray,
+    options: QcOptions,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Marks of each cell, and thresholds with exclusions of each sample (columns of `schema.QC`).
+
+    `metrics` is the result of `core.cell_metrics`. A sample with fewer than
+    `min_cells_for_mad` cells takes its limits from all cells of the cohort.
+    """
+    import pandas as pd
+
+    total, detected = metrics[:, 0], metrics[:, 1]
+    share = np.divide(
+        metrics[:, 2], total, out=np.full(total.size, np.nan), where=(total > 0) & has_mitochondrial
+    )
+    reasons = np.zeros((total.size, len(EXCLUSIONS)), bool)
+    rows = []
+    for name in np.unique(samples):
+        own = samples == name
+        basis = own if own.sum() >= options.min_cells_for_mad else np.ones(own.size, bool)
+        limits = _limits(total[basis], detected[basis], share[basis], scores[own], options)
+        reasons[own] = np.stack(
+            [
+                total[own] < limits["min_total_counts"],
+                total[own] > limits["max_total_counts"],
+                detected[own] < limits["min_genes_detected"],
+                share[own] > limits["max_share_mitochondrial"],
+                scores[own] > limits["max_doublet_score"],
+            ],
+            axis=1,
+        )
+        counted = dict(
+            zip(
+                ("n_low_counts", "n_high_counts", "n_low_genes", "n_high_mitochondrial", "n_doublets"),
+                reasons[own].sum(axis=0).tolist(),
+                strict=True,
+            )
+        )
+        rows.append(
+            {
+                "sample_id": name,
+                "n_cells_submitted": int(own.sum()),
+                "n_cells": int((~reasons[own].any(axis=1)).sum()),
+                "median_total_counts": float(np.median(total[own])),
+                "median_genes_detected": float(np.median(detected[own])),
+                "median_share_mitochondrial": _median(share[own]),
+                **limits,
+                **counted,
+            }
+        )
+    cells = pd.DataFrame(
+        {
+            "total_counts": total,
+            "n_genes_detected": detected,
+            "share_mitochondrial": share,
+            "doublet_score": scores,
+            "passes_qc": ~reasons.any(axis=1),
+            "exclusion": _join_reasons(reasons),
+        }
+    )
+    columns = [field.name for field in QC.fields if field.name != "cohort_id"]
+    return cells, pd.DataFrame(rows, columns=columns)
+
+
+def _limits(
+    total: np.ndarray,
+    detected: np.ndarray,
+    share: np.ndarray,
+    scores: np.ndarray,
+    options: QcOptions,
+) -> dict[str, float]:
+    low_counts, high_counts = _mad_range(np.log1p(total), options.n_mads)
+    low_genes, _ = _mad_range(np.log1p(detected), options.n_mads)
+    _, high_share = _mad_range(share, options.n_mads_mitochondrial)
+    _, high_score = _mad_range(scores, options.n_mads)
+    return {
+        "min_total_counts": max(float(np.expm1(low_counts)), options.min_counts),
+        "max_total_counts": float(np.expm1(high_counts)),
+        "min_genes_detected": max(float(np.expm1(low_genes)), options.min_genes),
+        # The MAD limit may only tighten to the ceiling, and never below a twentieth:
+        # in clean samples five MADs are less than the noise of the share.
+        "max_share_mitochondrial": float(
+            np.clip(high_share, 0.05, options.max_share_mitochondrial)
+        ),
+        "max_doublet_score": max(high_score, options.min_doublet_score),
+    }
+
+
+def _mad_range(values: np.ndarray, n_mads: float) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if known.size == 0:
+        return float("nan"), float("nan")
+    median = float(np.median(known))
+    mad = float(np.median(np.abs(known - median))) * MAD_TO_SD
+    # Without any spread there is nothing to adapt to.
+    reach = n_mads * mad if mad > 0 else float("inf")
+    return median - reach, median + reach
+
+
+def _median(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else float("nan")
+
+
+def _join_reasons(reasons: np.ndarray) -> list[str]:
+    names = np.array(EXCLUSIONS)
+    return [";".join(names[row]) for row in reasons]
+
+
+def _scrublet(matrix: Any, seed: int) -> np.ndarray:
+    import warnings
+
+    import scanpy as sc
+    from anndata import AnnData
+
+    detected = np.asarray((matrix > 0).sum(axis=0)).ravel() >= 3
+    n_components = min(30, int(detected.sum()) - 1, matrix.shape[0] - 1)
+    if n_components < 2:
+        return np.full(matrix.shape[0], np.nan)
+    sample = AnnData(matrix.astype(np.float32))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # The threshold is ours (per sample, by MAD); a fixed one spares scanpy's histogram.
+            sc.pp.scrublet(
+                sample, n_prin_comps=n_components, threshold=1.0, random_state=seed, verbose=False
+            )
+    except (ValueError, np.linalg.LinAlgError):
+        # Scrublet cannot embed samples whose cells are all alike; the score is then unknown.
+        return np.full(matrix.shape[0], np.nan)
+    kept = sample.obs["doublet_score"].to_numpy(np.float64)
+    return np.round(kept, 6)

@@ -1,0 +1,1 @@
+"""Cohorts, donors, samples, terms and genes: what a steward registers, and its checks."""

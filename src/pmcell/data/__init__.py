@@ -1,0 +1,1 @@
+"""Pinned reference tables that ship with the package."""

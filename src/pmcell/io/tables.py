@@ -9,6 +9,7 @@ bytes.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +41,17 @@ def arrow_schema(table: Table) -> pa.Schema:
 
 
 def write_table(
-    target: Path | str, frame: pd.DataFrame, table: Table, *, row_group_size: int = 100_000
+    target: Path | str,
+    frame: pd.DataFrame,
+    table: Table,
+    *,
+    row_group_size: int = 100_000,
+    sort: bool = True,
 ) -> None:
     """Check `frame` against `table`, sort it by its key and write it (zstd).
+
+    `sort=False` keeps the order of the rows, for tables between steps that run
+    parallel to a matrix.
 
     Columns are put in the schema's order; unknown or missing columns, nulls in
     required columns and duplicate keys raise `DataError`.
@@ -50,7 +59,7 @@ def write_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    checked = conform(frame, table)
+    checked = conform(frame, table, sort=sort)
     data = pa.Table.from_pandas(checked, schema=arrow_schema(table), preserve_index=False)
     data = data.replace_schema_metadata(arrow_schema(table).metadata)
     with atomic_path(target) as temporary:
@@ -63,6 +72,42 @@ def write_table(
         )
 
 
+def write_chunks(
+    target: Path | str, chunks: Iterable[pd.DataFrame], table: Table, *, row_group_size: int = 100_000
+) -> int:
+    """Write a table that does not fit in memory, from chunks in the order of its key; return the rows.
+
+    Every chunk is checked like a whole table; a chunk that does not start after
+    the end of the one before it raises `DataError`.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = arrow_schema(table)
+    key = list(table.key)
+    n_rows, last = 0, None
+    with (
+        atomic_path(target) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, compression="zstd", compression_level=COMPRESSION_LEVEL
+        ) as writer,
+    ):
+        for chunk in chunks:
+            checked = conform(chunk, table)
+            if checked.empty:
+                continue
+            first, end = (tuple(checked[key].iloc[row]) for row in (0, -1))
+            if last is not None and first <= last:
+                raise DataError(
+                    f"chunks of table {table.name!r} must come in the order of {table.key}; "
+                    f"{first} came after {last}"
+                )
+            data = pa.Table.from_pandas(checked, schema=schema, preserve_index=False)
+            writer.write_table(data.replace_schema_metadata(schema.metadata), row_group_size)
+            n_rows, last = n_rows + len(checked), end
+    return n_rows
+
+
 def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a Parquet table into a data frame."""
     import pyarrow.parquet as pq
@@ -72,7 +117,7 @@ def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFra
         return pq.read_table(stream, columns=columns).to_pandas()
 
 
-def conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+def conform(frame: pd.DataFrame, table: Table, *, sort: bool = True) -> pd.DataFrame:
     """The frame in the table's column order, types and row order; `DataError` if it cannot be."""
     names = [field.name for field in table.fields]
     unknown = sorted(set(frame.columns) - set(names))
@@ -93,7 +138,9 @@ def conform(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
             f"{int(duplicated.sum())} rows repeat a key, the first {first}",
             reason="duplicate_key",
         )
-    return frame.sort_values(list(table.key), kind="stable").reset_index(drop=True)
+    if sort:
+        frame = frame.sort_values(list(table.key), kind="stable")
+    return frame.reset_index(drop=True)
 
 
 def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
@@ -105,8 +152,11 @@ def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
             f"{int(column.isna().sum())} of {len(column)} rows are"
         )
     if item.kind == "string":
+        values = column.astype(object)
+        if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+            return values.where(values.notna(), None)
         return pd.Series(
-            [None if value is None or pd.isna(value) else str(value) for value in column],
+            [None if value is None or pd.isna(value) else str(value) for value in values],
             index=column.index,
             dtype=object,
         )

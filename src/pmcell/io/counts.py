@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pmcell.core.blocks import Block
 from pmcell.errors import DataError
@@ -33,19 +34,20 @@ class CountsFile:
     gene_ids: np.ndarray
     block_values: int = BLOCK_VALUES
 
-    def iter_blocks(self) -> Iterator[Block]:
-        """All cells in order, as blocks of at most `block_values` stored values (at least one cell)."""
+    def iter_blocks(self, first: int = 0, last: int | None = None) -> Iterator[Block]:
+        """Cells `first` to `last` in order, in blocks of at most `block_values` values (one cell or more)."""
         import h5py
 
-        if self.n_cells == 0:
+        last = self.n_cells if last is None else last
+        if first >= last:
             return
         with h5py.File(self.path, "r", locking=False) as file:
             group = file["X"]
             indptr = group["indptr"][:].astype(np.int64)
-            start = 0
-            while start < self.n_cells:
+            start = first
+            while start < last:
                 stop = int(np.searchsorted(indptr, indptr[start] + self.block_values, "right")) - 1
-                stop = min(max(stop, start + 1), self.n_cells)
+                stop = min(max(stop, start + 1), last)
                 low, high = int(indptr[start]), int(indptr[stop])
                 yield Block(
                     start=start,
@@ -54,6 +56,22 @@ class CountsFile:
                     data=group["data"][low:high].astype(np.int32, copy=False),
                 )
                 start = stop
+
+    def read_rows(self, rows: NDArray[np.int64]) -> Any:
+        """The given cells (ascending positions) as a CSR matrix; only their range is scanned."""
+        from scipy import sparse
+
+        parts = []
+        if rows.size:
+            span = np.zeros(self.n_cells, bool)
+            span[rows] = True
+            for block in self.iter_blocks(int(rows[0]), int(rows[-1]) + 1):
+                shape = (block.n_rows, self.n_genes)
+                matrix = sparse.csr_matrix((block.data, block.indices, block.indptr), shape)
+                parts.append(matrix[span[block.rows]])
+        if not parts:
+            return sparse.csr_matrix((0, self.n_genes), dtype=np.int32)
+        return sparse.vstack(parts, format="csr")
 
     def read_obs(self) -> pd.DataFrame:
         """The cell table (index `cell_id`), text columns as plain strings."""

@@ -29,7 +29,9 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> Any:
                 f"{high}{'' if whole else ', not whole'}. Name the layer with the counts: layer=...",
                 reason="not_counts",
             )
-    return sparse.csr_matrix((matrix.data.astype(np.int32), matrix.indices, matrix.indptr), matrix.shape)
+    return sparse.csr_matrix(
+        (matrix.data.astype(np.int32), matrix.indices, matrix.indptr), matrix.shape
+    )
 
 
 def column(adata: AnnData, name: str) -> pd.Series[Any]:
@@ -40,7 +42,9 @@ def column(adata: AnnData, name: str) -> pd.Series[Any]:
 
     near = difflib.get_close_matches(name, list(adata.obs.columns), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"adata.obs must have a column {name!r}; it has {list(adata.obs.columns)}.{hint}")
+    raise UsageError(
+        f"adata.obs must have a column {name!r}; it has {list(adata.obs.columns)}.{hint}"
+    )
 
 
 def slot(adata: AnnData, where: str, name: str, made_by: str) -> Any:

@@ -38,9 +38,7 @@ class BatchVariances:
     values: NDArray[np.float64]
 
 
-def highly_variable_genes(
-    adata: AnnData, *, batch: str = "batch_id", n_top: int = 2000
-) -> None:
+def highly_variable_genes(adata: AnnData, *, batch: str = "batch_id", n_top: int = 2000) -> None:
     """Mark the `n_top` most variable genes of raw counts in X.
 
     Writes var `is_highly_variable` and `hvg_rank` (median rank over batches,
@@ -63,9 +61,7 @@ def highly_variable_genes(
     adata.var["is_highly_variable"] = chosen
 
 
-def standardised_variances(
-    found: Moments, measured: NDArray[np.bool_]
-) -> list[BatchVariances]:
+def standardised_variances(found: Moments, measured: NDArray[np.bool_]) -> list[BatchVariances]:
     """Standardised variances of each batch; `measured` is (n_batches, n_genes).
 
     Batches with fewer than 30 cells say too little and are left out, unless
@@ -112,9 +108,7 @@ def rank_genes(variances: Sequence[BatchVariances], n_top: int) -> NDArray[np.fl
     return ranks
 
 
-def choose(
-    ranks: NDArray[np.float64], allowed: NDArray[np.bool_], n_top: int
-) -> NDArray[np.bool_]:
+def choose(ranks: NDArray[np.float64], allowed: NDArray[np.bool_], n_top: int) -> NDArray[np.bool_]:
     """The `n_top` best-ranked genes among the allowed ones (n_genes, bool)."""
     score = np.where(allowed & np.isfinite(ranks), ranks, np.inf)
     order = np.argsort(score, kind="stable")[:n_top]

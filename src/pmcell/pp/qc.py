@@ -50,7 +50,9 @@ class QcOptions:
         """Options from a configuration section; unknown keys raise `UsageError`."""
         unknown = sorted(set(values) - set(asdict(cls())))
         if unknown:
-            raise UsageError(f"section 'qc' has no option {unknown}; it has {sorted(asdict(cls()))}")
+            raise UsageError(
+                f"section 'qc' has no option {unknown}; it has {sorted(asdict(cls()))}"
+            )
         return cls(**values)
 
 
@@ -135,7 +137,13 @@ def mark_cells(
         )
         counted = dict(
             zip(
-                ("n_low_counts", "n_high_counts", "n_low_genes", "n_high_mitochondrial", "n_doublets"),
+                (
+                    "n_low_counts",
+                    "n_high_counts",
+                    "n_low_genes",
+                    "n_high_mitochondrial",
+                    "n_doublets",
+                ),
                 reasons[own].sum(axis=0).tolist(),
                 strict=True,
             )

@@ -1,0 +1,105 @@
+"""Accept cohorts and select highly variable genes from their exact moments.
+
+Example:
+  pmcell features --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
+    --out results/atlas/features.parquet --cohorts-out results/atlas/cohorts.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pmcell.cli._common import add_step_options, section, use_threads
+
+DEFAULTS = {
+    "n_top": 2000,
+    "min_cohort_share": 0.5,
+    "min_shared_genes": 100,
+    "min_cohorts": 1,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument(
+        "--cohort",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("ID", "DIR"),
+        help="cohort and its results folder (with moments.npz, status.json); repeat",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="features.parquet to write")
+    parser.add_argument("--cohorts-out", type=Path, required=True, help="cohorts.json to write")
+    add_step_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write features.parquet and cohorts.json."""
+    from pmcell.errors import DataError
+    from pmcell.io.atomic import read_json, write_json
+    from pmcell.io.sums import read_moments
+    from pmcell.io.tables import write_table
+    from pmcell.pp.accept import select
+    from pmcell.schema import GENES
+
+    use_threads(args.threads)
+    options = section(args.config, "features", DEFAULTS)
+    min_cohorts = options.pop("min_cohorts")
+    verdicts: dict[str, dict[str, Any]] = {}
+    symbols: dict[str, str] = {}
+    cohorts = []
+    for name, folder in sorted(args.cohort):
+        status = read_json(Path(folder) / "status.json")
+        verdicts[name] = {key: status[key] for key in ("status", "reason", "message")}
+        if status["status"] == "quarantined":
+            continue
+        ids, names, found = read_moments(Path(folder) / "moments.npz")
+        symbols.update(zip(ids.tolist(), names.tolist(), strict=True))
+        cohorts.append((name, ids, found))
+    if cohorts:
+        selection = select(cohorts, **options)
+        for name, why in selection.refused.items():
+            verdicts[name] = {
+                "status": "quarantined",
+                "reason": "too_few_shared_genes",
+                "message": why,
+            }
+    accepted = [name for name, item in verdicts.items() if item["status"] != "quarantined"]
+    if len(accepted) < max(min_cohorts, 1):
+        reasons = "\n".join(
+            f"  - {name}: {item['message']}"
+            for name, item in verdicts.items()
+            if item["status"] == "quarantined"
+        )
+        raise DataError(
+            f"at least {max(min_cohorts, 1)} cohorts must be accepted; {len(accepted)} of "
+            f"{len(verdicts)} were:\n{reasons}",
+            reason="too_few_cohorts",
+        )
+    write_table(args.out, _gene_table(selection, symbols), GENES)
+    write_json(args.cohorts_out, verdicts)
+    print(
+        f"{len(accepted)} of {len(verdicts)} cohorts accepted; {int(selection.chosen.sum())} of "
+        f"{selection.genes.size} genes selected -> {args.out}"
+    )
+    return 0
+
+
+def _gene_table(selection: Any, symbols: dict[str, str]) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    names = np.array(selection.cohorts)
+    return pd.DataFrame(
+        {
+            "gene_id": selection.genes,
+            "symbol": [symbols[gene] for gene in selection.genes.tolist()],
+            "measured_in": [names[column].tolist() for column in selection.measured.T],
+            "n_cells_detected": selection.detected,
+            "is_highly_variable": selection.chosen,
+            "hvg_rank": selection.ranks,
+        }
+    )

@@ -1,0 +1,44 @@
+"""Find the nearest neighbours of every cell in the integrated embedding.
+
+Example:
+  pmcell neighbors --embedding results/atlas/embedding.h5ad --out results/atlas/graph.h5ad --threads 2
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pmcell.cli._common import add_step_options, section, use_threads
+
+DEFAULTS = {"n_neighbors": 15}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
+    parser.add_argument("--out", type=Path, required=True, help="graph.h5ad to write")
+    add_step_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write graph.h5ad."""
+    import pandas as pd
+    from anndata import AnnData
+
+    from pmcell import tl
+    from pmcell.io.h5ad import read_h5ad, write_h5ad
+    from pmcell.schema import X_INTEGRATED
+
+    use_threads(args.threads)
+    options = section(args.config, "neighbors", DEFAULTS)
+    atlas = read_h5ad(args.embedding)
+    graph = AnnData(
+        obs=pd.DataFrame(index=atlas.obs_names), obsm={X_INTEGRATED: atlas.obsm[X_INTEGRATED]}
+    )
+    tl.neighbors(graph, n_neighbors=options["n_neighbors"])
+    # The embedding stays where it is: a value lives in one file only.
+    del graph.obsm[X_INTEGRATED]
+    write_h5ad(args.out, graph)
+    print(f"{graph.n_obs} cells, {graph.obsp['connectivities'].nnz // 2} edges -> {args.out}")
+    return 0

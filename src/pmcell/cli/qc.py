@@ -1,0 +1,112 @@
+"""Mark the cells of one cohort by MAD-adaptive thresholds and doublet score.
+
+Reads what intake wrote, sample by sample; cells are marked, none is dropped.
+
+Example:
+  pmcell qc --counts results/cohorts/liu_b1/intake.h5ad --intake results/cohorts/liu_b1/intake.json \\
+    --out-dir results/cohorts/liu_b1
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.cli._common import add_step_options, section, use_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
+    parser.add_argument("--intake", type=Path, required=True, help="intake.json of the cohort")
+    parser.add_argument(
+        "--out-dir",
+        type=Path,
+        required=True,
+        help="folder for qc.parquet, qc_samples.parquet, status.json",
+    )
+    add_step_options(parser, seed=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write qc.parquet, qc_samples.parquet and status.json."""
+    from dataclasses import asdict
+
+    from pmcell.core.cell_metrics import cell_metrics
+    from pmcell.io.atomic import read_json, write_json
+    from pmcell.io.counts import open_counts
+    from pmcell.io.tables import write_table
+    from pmcell.pp.qc import QcOptions, doublet_scores, mark_cells
+    from pmcell.schema import QC, QC_CELLS
+
+    use_threads(args.threads)
+    known = asdict(QcOptions()) | {"min_cells_passing": 20}
+    given = section(args.config, "qc", known)
+    min_passing = given.pop("min_cells_passing")
+    options = QcOptions.from_mapping({**given, "seed": args.seed})
+    counts = open_counts(args.counts)
+    intake = read_json(args.intake)
+    cohort = intake["cohort_id"]
+    obs = counts.read_obs()
+    samples = obs["sample_id"].to_numpy(str) if counts.n_cells else _no_text()
+    is_mitochondrial = _mitochondrial(counts.read_var(), counts.n_genes)
+    metrics = cell_metrics(counts, is_mitochondrial)
+    scores = doublet_scores(_samples(counts, samples), samples, options)
+    cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
+    cells.insert(0, "sample_id", samples)
+    cells.insert(0, "cell_id", counts.cell_ids.astype(str))
+    thresholds["cohort_id"] = cohort
+    write_table(args.out_dir / "qc.parquet", cells, QC_CELLS, sort=False)
+    write_table(args.out_dir / "qc_samples.parquet", thresholds, QC)
+    verdict = _verdict(intake, int(cells["passes_qc"].sum()), min_passing)
+    write_json(args.out_dir / "status.json", verdict)
+    print(
+        f"{cohort}: {verdict['status']}; {verdict['metrics'].get('n_cells', 0)} of "
+        f"{len(cells)} cells pass QC in {len(thresholds)} samples"
+    )
+    return 0
+
+
+def _samples(counts: Any, samples: np.ndarray) -> Iterator[tuple[str, Any]]:
+    """Each sample's counts as CSR; one sample is in memory at a time."""
+    import numpy as np
+
+    for name in np.unique(samples):
+        rows = np.flatnonzero(samples == name)
+        yield name, counts.read_rows(rows)
+
+
+def _mitochondrial(var: Any, n_genes: int) -> np.ndarray:
+    import numpy as np
+
+    if not n_genes:
+        return np.zeros(0, bool)
+    return np.array([str(symbol).upper().startswith("MT-") for symbol in var["symbol"]], bool)
+
+
+def _no_text() -> np.ndarray:
+    import numpy as np
+
+    return np.zeros(0, "U1")
+
+
+def _verdict(intake: dict[str, Any], n_passing: int, min_passing: int) -> dict[str, Any]:
+    """The cohort's final verdict: intake's, or quarantine when too few cells pass."""
+    verdict = {key: value for key, value in intake.items() if key not in ("registration", "inputs")}
+    verdict["metrics"] = {**intake.get("metrics", {}), "n_cells": n_passing}
+    if verdict["status"] != "quarantined" and n_passing < min_passing:
+        verdict.update(
+            status="quarantined",
+            reason="too_few_cells_pass_qc",
+            message=(
+                f"at least {min_passing} cells must pass QC; {n_passing} did. Look at "
+                f"qc_samples.parquet for the thresholds, or set them in section 'qc' of the configuration"
+            ),
+        )
+    return verdict

@@ -1,0 +1,46 @@
+"""Lay out the neighbour graph in two dimensions, for looking at.
+
+Example:
+  pmcell umap --graph results/atlas/graph.h5ad --embedding results/atlas/embedding.h5ad \\
+    --out results/atlas/umap.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pmcell.cli._common import add_step_options, use_threads
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--graph", type=Path, required=True, help="graph.h5ad of the atlas")
+    parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
+    parser.add_argument("--out", type=Path, required=True, help="umap.parquet to write")
+    add_step_options(parser, seed=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write umap.parquet."""
+    import pandas as pd
+
+    from pmcell.io.h5ad import read_h5ad
+    from pmcell.io.tables import write_table
+    from pmcell.schema import CELL_UMAP, CONNECTIVITIES, X_INTEGRATED
+    from pmcell.tl.umap import layout
+
+    use_threads(args.threads)
+    graph = read_h5ad(args.graph)
+    points = read_h5ad(args.embedding).obsm[X_INTEGRATED]
+    map_points = layout(graph.obsp[CONNECTIVITIES], points, args.seed)
+    frame = pd.DataFrame(
+        {
+            "cell_id": graph.obs_names.astype(str),
+            "umap_1": map_points[:, 0],
+            "umap_2": map_points[:, 1],
+        }
+    )
+    write_table(args.out, frame, CELL_UMAP, sort=False)
+    print(f"{len(frame)} cells -> {args.out}")
+    return 0

@@ -1,0 +1,77 @@
+"""Which cohorts enter the atlas, and on which genes they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.moments import Moments
+from pmcell.pp.features import choose, rank_genes, standardised_variances
+from pmcell.pp.join import join_moments
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Selected genes of the accepted cohorts.
+
+    `genes` (sorted union of measured genes), `ranks` (NaN where not ranked),
+    `chosen` (bool), `measured` (n_cohorts, n_genes), `cohorts` in the same
+    order, `refused` maps a cohort to the sentence that says why.
+    """
+
+    cohorts: tuple[str, ...]
+    genes: NDArray[np.str_]
+    ranks: NDArray[np.float64]
+    chosen: NDArray[np.bool_]
+    measured: NDArray[np.bool_]
+    detected: NDArray[np.int64]
+    refused: Mapping[str, str]
+
+
+def select(
+    cohorts: Sequence[tuple[str, NDArray[np.str_], Moments]],
+    *,
+    n_top: int = 2000,
+    min_cohort_share: float = 0.5,
+    min_shared_genes: int = 100,
+) -> Selection:
+    """Select highly variable genes; refuse cohorts that share too few of them.
+
+    A gene is a candidate when at least `min_cohort_share` of the cohorts
+    measured it. A cohort that measured fewer than `min_shared_genes` of the
+    selected genes cannot be placed beside the others: it is refused, the one
+    with the fewest first, and the selection made anew without it.
+    """
+    from pmcell.core.moments import DETECTED
+
+    kept = list(cohorts)
+    refused: dict[str, str] = {}
+    while kept:
+        genes, joined, in_batch = join_moments([(ids, item) for _, ids, item in kept])
+        measured = np.stack([np.isin(genes, ids) for _, ids, _ in kept])
+        candidate = measured.mean(axis=0) >= min_cohort_share
+        ranks = rank_genes(standardised_variances(joined, in_batch & candidate), n_top)
+        chosen = choose(ranks, candidate, n_top)
+        shared = (measured & chosen).sum(axis=1)
+        needed = min(min_shared_genes, int(chosen.sum()))
+        worst = int(np.argmin(shared))
+        if shared[worst] >= needed or len(kept) == 1:
+            return Selection(
+                tuple(name for name, _, _ in kept),
+                genes,
+                np.where(chosen, ranks, np.nan),
+                chosen,
+                measured,
+                joined.sums[:, :, DETECTED].sum(axis=0),
+                refused,
+            )
+        refused[kept[worst][0]] = (
+            f"a cohort must measure at least {needed} of the selected genes to be placed beside "
+            f"the others; this one measured {int(shared[worst])} of {int(chosen.sum())}. "
+            f"Run it in a study of its own, or lower features.min_shared_genes"
+        )
+        del kept[worst]
+    raise ValueError("select needs at least one cohort")

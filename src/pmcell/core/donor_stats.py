@@ -31,9 +31,7 @@ class GroupSums:
     squares: NDArray[np.int64]
 
 
-def sum_groups(
-    x: NDArray[np.floating], group: NDArray[np.int64], n_groups: int
-) -> GroupSums:
+def sum_groups(x: NDArray[np.floating], group: NDArray[np.int64], n_groups: int) -> GroupSums:
     """Sum the rows of `x` (cells × dims) by `group` (one code a cell, negative codes are left out).
 
     Raises ValueError if `x` holds a value that is not finite, or values so
@@ -42,7 +40,9 @@ def sum_groups(
     x = np.ascontiguousarray(x)
     group = np.ascontiguousarray(group, np.int64)
     if x.ndim != 2 or group.shape != (x.shape[0],):
-        raise ValueError(f"x must be cells × dims with one group a cell, got {x.shape}, {group.shape}")
+        raise ValueError(
+            f"x must be cells × dims with one group a cell, got {x.shape}, {group.shape}"
+        )
     if group.size and group.max() >= n_groups:
         raise ValueError(f"group codes must be below {n_groups}, got {int(group.max())}")
     order, start = _order_by_group(group, n_groups)

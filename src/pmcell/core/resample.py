@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.channels import DonorSums, arcsine, arcsine_noise
+from pmcell.core.channels import Channel, DonorSums, Features
 
 Floats = NDArray[np.float64]
 
@@ -45,78 +45,94 @@ def subset(n: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
 class DonorModel:
     """A population of donors without strata: Gaussian scores on the directions seen in the data.
 
-    `centre` (features,) and `loadings` (rank, features) of [arcsine shares;
-    state means]; `total` (rows,) cells; `spread` scales state means.
+    `centre` and `loadings` (rank first) per channel, in that channel's own
+    units: arcsine shares (types, 1) and state means (used types, dims).
+    `n` (rows, types) are the real rows' cells.
     """
 
-    centre: Floats
-    loadings: Floats
-    total: NDArray[np.int64]
+    centre: dict[str, Floats]
+    loadings: dict[str, Floats]
+    rank: int
+    types: dict[str, NDArray[np.int64]]
+    n: Floats
     within: Floats
-    usable: NDArray[np.int64]
 
 
-def fit_donor_model(
-    sums: DonorSums, offsets: tuple[Floats, Floats], usable: NDArray[np.int64], min_cells: int
-) -> DonorModel:
+def fit_donor_model(parts: list[tuple[Channel, Features, float]], sums: DonorSums) -> DonorModel:
     """Fit the no-strata model: mean and between-donor covariance with the sampling noise removed.
 
-    `offsets` are what the batch added to each row's arcsine shares (rows ×
-    types) and state means (rows × usable × dims). Off the diagonal, the Gram
-    matrix of the rows is free of sampling noise; on it, the noise is
-    subtracted. Its positive eigenvalues are kept as they are.
+    `parts` are the channels in use, the rows placed in them, and the factor of
+    the channel in the fused distance. Off the diagonal the Gram matrix of the
+    rows is free of sampling noise; on it, the noise is subtracted. The largest
+    eigenvalues are kept as they are until they add up to the trace, the
+    variance between donors; what follows is noise around 0.
     """
-    within = sums.within[usable]
-    unit = np.sqrt(np.maximum(within.mean(axis=1), 1e-300))[None, :, None]
-    share = arcsine(sums.n) - offsets[0]
-    enough = sums.n[:, usable] >= max(min_cells, 1)
-    state = np.where(enough[:, :, None], sums.mean[:, usable] - offsets[1], np.nan)
-    present = enough.sum(axis=0)
-    centre_state = np.where(enough[:, :, None], state, 0.0).sum(axis=0) / np.maximum(present, 1)[:, None]
-    # A missing type adds nothing to the Gram matrix; the rows that have it stand in for those that lack it.
-    weight = np.sqrt(enough.shape[0] / np.maximum(present, 1))[None, :, None] / unit
-    state = np.where(enough[:, :, None], state - centre_state, 0.0) * weight
-    cells = np.where(enough, sums.n[:, usable], np.inf)
-    noise_state = (within[None] / cells[:, :, None] * weight**2).sum(axis=(1, 2))
-    centre_share = share.mean(axis=0)
-    lift = 2.0 * np.sqrt(np.median(sums.n.sum(axis=1)) / max(usable.size, 1))
-    flat = np.hstack([(share - centre_share) * lift, state.reshape(share.shape[0], -1)])
-    noise = lift**2 * arcsine_noise(sums.n).sum(axis=1) + noise_state
-    gram = flat @ flat.T - np.diag(noise)
-    values, vectors = np.linalg.eigh(gram)
-    keep = values > max(float(values[-1]), 0.0) * 1e-9
-    direction = vectors[:, keep].T @ flat
+    n_rows = sums.n.shape[0]
+    blocks, centres, noise = [], {}, np.zeros(n_rows)
+    for channel, features, factor in parts:
+        present = features.present[:, :, None]
+        count = np.maximum(features.present.sum(axis=1), 1)[:, None]
+        centre = features.x.sum(axis=1) / count
+        # Rows that have a type stand in for those that lack it, which add nothing to the Gram matrix.
+        lift = factor * n_rows / count
+        block = np.where(present, features.x - centre[:, None], 0.0) * np.sqrt(lift)[:, None]
+        blocks.append(block.transpose(1, 0, 2).reshape(n_rows, -1))
+        noise += (np.where(features.present, features.noise, 0.0) * lift).sum(axis=0)
+        centres[channel.name] = _unweighted(centre, channel)
+    flat = np.hstack(blocks)
+    values, vectors = np.linalg.eigh(flat @ flat.T - np.diag(noise))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    kept = _leading(values)[: n_rows - 1]
+    direction = vectors[:, : kept.size].T @ flat
     direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-300)
-    loadings = direction * np.sqrt(values[keep] / max(flat.shape[0] - 1, 1))[:, None]
-    loadings[:, : share.shape[1]] /= lift
-    back = np.broadcast_to(unit[0], within.shape).reshape(-1)
-    loadings[:, share.shape[1] :] *= back
-    return DonorModel(
-        np.concatenate([centre_share, centre_state.reshape(-1)]),
-        loadings[::-1],
-        sums.n.sum(axis=1).astype(np.int64),
-        sums.within,
-        usable,
-    )
+    direction *= np.sqrt(kept / max(n_rows - 1, 1))[:, None]
+    loadings, start = {}, 0
+    for channel, _, factor in parts:
+        shape = channel.weight.shape
+        block = direction[:, start : start + channel.weight.size].reshape(-1, *shape)
+        loadings[channel.name] = _unweighted(block, channel) / np.sqrt(factor)
+        start += channel.weight.size
+    types = {channel.name: channel.types for channel, _, _ in parts}
+    return DonorModel(centres, loadings, kept.size, types, sums.n, sums.within)
 
 
 def draw_donors(model: DonorModel, rng: np.random.Generator) -> DonorSums:
     """Donors of the no-strata model, each with the cells and the sampling noise of a real row.
 
     Scores are Gaussian, centred and made orthonormal, so the draw has the
-    model's spectrum and only the arrangement of the donors is random.
+    model's spectrum and only the arrangement of the donors is random. Where
+    composition is not in use, the rows keep their own cells.
     """
-    n_rows, n_types = model.total.size, model.within.shape[0]
-    rank = min(model.loadings.shape[0], n_rows - 1)
-    scores = rng.standard_normal((n_rows, rank))
+    n_rows, n_types = model.n.shape
+    scores = rng.standard_normal((n_rows, model.rank))
     scores, _ = np.linalg.qr(scores - scores.mean(axis=0))
-    flat = model.centre + (scores * np.sqrt(n_rows - 1)) @ model.loadings[:rank]
-    share = np.sin(np.clip(flat[:, :n_types], 0.0, np.pi / 2)) ** 2
-    share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
-    n = rng.multinomial(model.total, share).astype(np.float64)
+    scores *= np.sqrt(max(n_rows - 1, 1))
+    drawn = {
+        name: model.centre[name] + np.tensordot(scores, model.loadings[name], 1)
+        for name in model.centre
+    }
+    n = model.n
+    if "composition" in drawn:
+        share = np.sin(np.clip(drawn["composition"][:, :, 0], 0.0, np.pi / 2)) ** 2
+        share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
+        n = rng.multinomial(model.n.sum(axis=1).astype(np.int64), share).astype(np.float64)
     mean = np.full((n_rows, n_types, model.within.shape[1]), np.nan)
-    mean[:, model.usable] = flat[:, n_types:].reshape(n_rows, model.usable.size, -1)
+    if "state" in drawn:
+        mean[:, model.types["state"]] = drawn["state"]
     return DonorSums(n, _with_error(mean, n, model.within, rng), model.within)
+
+
+def _leading(values: Floats) -> Floats:
+    """The largest eigenvalues until their sum is the sum of all; the last one cut to fit."""
+    positive = values[values > max(float(values[0]), 0.0) * 1e-9]
+    before = np.concatenate([[0.0], np.cumsum(positive)[:-1]])
+    kept = np.minimum(positive, float(values.sum()) - before)
+    return kept[kept > 0]
+
+
+def _unweighted(x: Floats, channel: Channel) -> Floats:
+    root = np.sqrt(channel.weight)
+    return np.where(root > 0, x / np.where(root > 0, root, 1.0), 0.0)
 
 
 def _with_error(mean: Floats, n: Floats, within: Floats, rng: np.random.Generator) -> Floats:

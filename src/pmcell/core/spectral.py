@@ -38,7 +38,9 @@ def principal_coordinates(
     if n_positive == 0:
         return np.zeros((n, 0)), np.zeros(0)
     cumulative = np.cumsum(values[:n_positive])
-    n_axes = min(int(np.searchsorted(cumulative, share * cumulative[-1] - 1e-12)) + 1, max_axes, n_positive)
+    n_axes = min(
+        int(np.searchsorted(cumulative, share * cumulative[-1] - 1e-12)) + 1, max_axes, n_positive
+    )
     vectors = vectors[:, :n_axes]
     peak = np.abs(vectors).argmax(axis=0)
     vectors = vectors * np.where(vectors[peak, np.arange(n_axes)] < 0, -1.0, 1.0)

@@ -1,0 +1,14 @@
+"""From cells to strata of donors: profiles, distances, clusters, the existence test, and what explains them.
+
+The donor is the unit: everything is fitted on one row a donor, and the other
+visits are placed on the result. All functions work on the AnnData that
+`profile` returns, in this order: `profile`, `distances`, `cluster`,
+`existence`, `associate`, `drivers`. Research use only.
+"""
+
+from __future__ import annotations
+
+from pmcell.strata.distances import distances
+from pmcell.strata.profile import composition, profile
+
+__all__ = ["composition", "distances", "profile"]

@@ -1,0 +1,255 @@
+"""Profiles of donors: what every later step of the stratification knows of the cells."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donor_stats import GroupSums, sum_groups, within_variance
+from pmcell.errors import DataError, UsageError
+from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
+from pmcell.strata import slots
+from pmcell.strata.model import open_map, usable_types
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+def profile(
+    adata: AnnData,
+    *,
+    by: str = "cell_type",
+    donor: str = "donor_id",
+    visit: str | None = "visit",
+    batch: str | None = "batch_id",
+    basis: str = X_INTEGRATED,
+    min_cells_type: int = 10,
+    min_cells_donor: int = 100,
+    min_share_donors: float = 0.5,
+) -> AnnData:
+    """Donors × cell types, with the sufficient statistics of an embedding: one row a donor and visit.
+
+    `adata.obsm[basis]` is read once; nothing after this step needs the cells.
+    Cells labelled 'unknown' count in the composition and not in the state.
+    `visit` and `batch` may be None: one visit each, one batch.
+
+    Returns an AnnData with X the cells of each type (rows × types); obs
+    donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
+    `is_discovery` (the first visit with enough cells, one row a donor) and every
+    cell column that is constant within the rows; var `in_state` (the type has
+    `min_cells_type` cells in `min_share_donors` of the discovery rows); the sums
+    of `pmcell.strata.slots`; obsm X_composition (arcsine shares) and X_state
+    (type after type, weighted by reliability, batch offsets removed, so that
+    Euclid on it is the state distance; NaN, never zero, where a row has too few
+    cells of a type). uns['profile'] says which column of X_state is which type
+    and dimension.
+
+    Raises UsageError for a column or embedding that is not there, DataError for
+    cells without a donor or an embedding that is not finite.
+    """
+    import anndata as ad
+    import pandas as pd
+
+    columns = {"by": by, "donor": donor, "visit": visit, "batch": batch}
+    _check(adata, columns, basis, min_cells_type, min_cells_donor)
+    obs = _keys(adata.obs, columns)
+    types = sorted(set(obs["cell_type"]) - {UNKNOWN}) + [UNKNOWN] * bool(
+        (obs["cell_type"] == UNKNOWN).any()
+    )
+    rows = obs[["donor_id", "visit"]].drop_duplicates()
+    rows = rows.sort_values(["donor_id", "visit"], key=_natural, kind="stable").reset_index(
+        drop=True
+    )
+    row_of = pd.MultiIndex.from_frame(rows).get_indexer(
+        pd.MultiIndex.from_frame(obs[["donor_id", "visit"]])
+    )
+    type_of = pd.Index(types).get_indexer(obs["cell_type"])
+    group = row_of.astype(np.int64) * len(types) + type_of
+    n_groups = len(rows) * len(types)
+    x = np.asarray(adata.obsm[basis])
+    half = _first_half(adata.obs_names)
+    try:
+        first = sum_groups(x, np.where(half, group, -1), n_groups)
+        second = sum_groups(x, np.where(half, -1, group), n_groups)
+    except ValueError as error:
+        raise DataError(f"obsm[{basis!r}] cannot be summed: {error}", reason="embedding") from error
+    sums = GroupSums(first.n + second.n, first.total + second.total, first.squares + second.squares)
+
+    table = _row_columns(adata.obs, rows, row_of, columns)
+    n = sums.n.reshape(len(rows), len(types))
+    table["n_cells"] = n.sum(axis=1)
+    table[slots.ENOUGH] = table["n_cells"] >= min_cells_donor
+    table[slots.DISCOVERY] = _discovery_rows(table)
+    table.index = pd.Index(table["donor_id"] + "|" + table["visit"], dtype=object)
+    donors = ad.AnnData(
+        X=n, obs=table, var=pd.DataFrame(index=pd.Index(types, name="cell_type", dtype=object))
+    )
+    flat = (len(rows), len(types) * x.shape[1])
+    donors.obsm[slots.SUM] = sums.total.reshape(flat)
+    donors.obsm[slots.SUM_SQUARES] = sums.squares.reshape(flat)
+    donors.obsm[slots.HALF_N] = first.n.reshape(n.shape)
+    donors.obsm[slots.HALF_SUM] = first.total.reshape(flat)
+    pool = np.tile(np.arange(len(types)), len(rows))
+    donors.varm[slots.WITHIN] = within_variance(sums, pool, len(types))
+    donors.var["n_cells"] = n.sum(axis=0)
+    donors.uns["profile"] = {
+        "basis": basis,
+        "by": by,
+        "n_dims": int(x.shape[1]),
+        "min_cells_type": int(min_cells_type),
+        "min_cells_donor": int(min_cells_donor),
+        "min_share_donors": float(min_share_donors),
+    }
+    donors.var["in_state"] = usable_types(donors)
+    _place(donors)
+    return donors
+
+
+def composition(donors: AnnData) -> pd.DataFrame:
+    """Cells and share of each type for each donor and visit (columns of schema.COMPOSITION; types without cells too)."""
+    import pandas as pd
+
+    counts = np.asarray(donors.X)
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    n_types = donors.n_vars
+    return pd.DataFrame(
+        {
+            "donor_id": np.repeat(donors.obs["donor_id"].astype(str).to_numpy(), n_types),
+            "visit": np.repeat(donors.obs["visit"].astype(str).to_numpy(), n_types),
+            "cell_type": np.tile(donors.var_names.to_numpy(), donors.n_obs),
+            "n_cells": counts.reshape(-1),
+            "share": (counts / total).reshape(-1),
+        }
+    )
+
+
+def _check(
+    adata: AnnData, columns: dict[str, str | None], basis: str, min_type: int, min_donor: int
+) -> None:
+    if basis not in adata.obsm:
+        raise UsageError(
+            f"profile needs the embedding obsm[{basis!r}]; there are {sorted(adata.obsm)}. "
+            "Give one of them as basis."
+        )
+    for argument, column in columns.items():
+        if column is not None and column not in adata.obs:
+            none = f", or {argument}=None" if argument in ("visit", "batch") else ""
+            raise UsageError(
+                f"profile needs the obs column {column!r} ({argument}); there are "
+                f"{list(adata.obs.columns)}. Name the column that holds it{none}."
+            )
+    if adata.n_obs == 0:
+        raise DataError("profile needs at least one cell, got none", reason="no_cells")
+    if min_type < 2 or min_donor < 1:
+        raise UsageError(
+            "min_cells_type must be at least 2 and min_cells_donor at least 1, "
+            f"got {min_type} and {min_donor}"
+        )
+
+
+def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
+    import pandas as pd
+
+    donor, visit, by = columns["donor"], columns["visit"], columns["by"]
+    missing = obs[donor].isna() | obs[donor].astype(str).isin(["", UNKNOWN])
+    if missing.any():
+        raise DataError(
+            f"every cell must have a donor; {int(missing.sum())} of {len(obs)} have none in "
+            f"{donor!r}, the first is {obs.index[missing.to_numpy()][0]!r}. Leave them out or fill the column.",
+            reason="no_donor",
+        )
+    unknown = pd.Series(UNKNOWN, index=obs.index)
+    return pd.DataFrame(
+        {
+            "donor_id": obs[donor].astype(str),
+            "visit": unknown if visit is None else _text(obs[visit]),
+            "cell_type": _text(obs[by]),
+        }
+    )
+
+
+def _text(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column.astype(object).where(column.notna(), UNKNOWN).astype(str).replace("", UNKNOWN)
+
+
+def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Sort key that puts T2 before T10."""
+    return column.map(lambda text: re.sub(r"\d+", lambda number: number[0].zfill(12), str(text)))
+
+
+def _first_half(cell_ids: pd.Index[Any]) -> NDArray[np.bool_]:
+    """Half of the cells, by a hash of their ids: the same cells in every order and every split."""
+    import pandas as pd
+
+    hashed = pd.util.hash_array(np.asarray(cell_ids.astype(str), object), categorize=False)
+    return (hashed & np.uint64(1)).astype(bool)
+
+
+def _row_columns(
+    obs: pd.DataFrame,
+    rows: pd.DataFrame,
+    row_of: NDArray[np.intp],
+    columns: dict[str, str | None],
+) -> pd.DataFrame:
+    """Keys, batch and every other cell column that has one value in each row."""
+    import pandas as pd
+
+    table = rows.copy()
+    batch = columns["batch"]
+    if batch is None:
+        table["batch_id"] = UNKNOWN
+    else:
+        pairs = pd.DataFrame(
+            {"row": row_of, "batch": _text(obs[batch]).to_numpy()}
+        ).drop_duplicates()
+        # Cells of one visit may lie in several batches: that mixture is a batch of its own.
+        table["batch_id"] = (
+            pairs.groupby("row")["batch"].agg(lambda values: "+".join(sorted(values))).to_numpy()
+        )
+    if "sample_id" in obs:
+        samples = pd.DataFrame({"row": row_of, "sample": obs["sample_id"].astype(str).to_numpy()})
+        table["n_samples"] = samples.drop_duplicates().groupby("row").size().to_numpy()
+    used = {name for name in columns.values() if name} | {"sample_id"}
+    for name in obs.columns:
+        if name in used or name in table:
+            continue
+        values = pd.DataFrame({"row": row_of, "value": obs[name].astype(object).to_numpy()})
+        values = values.drop_duplicates()
+        if len(values) == len(rows):
+            table[name] = _plain(values.sort_values("row")["value"].to_numpy(), obs[name])
+    return table
+
+
+def _plain(values: NDArray[Any], source: pd.Series[Any]) -> NDArray[Any]:
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(source.dtype):
+        return values.astype(float)
+    return np.array([UNKNOWN if pd.isna(value) else str(value) for value in values], object)
+
+
+def _discovery_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """The first visit with enough cells of each donor: by visit_day where known, else by label."""
+    enough = table[table[slots.ENOUGH]]
+    if "visit_day" in enough and enough["visit_day"].notna().any():
+        enough = enough.sort_values("visit_day", kind="stable", na_position="last")
+    first = enough.groupby("donor_id", sort=False).head(1).index
+    return np.asarray(table.index.isin(first))
+
+
+def _place(donors: AnnData) -> None:
+    """Write X_composition and X_state."""
+    from pmcell.core.channels import arcsine
+
+    donors.obsm[X_COMPOSITION] = arcsine(np.asarray(donors.X, np.float64))
+    opened = open_map(donors)
+    state = opened.state_features()
+    donors.obsm[X_STATE] = state
+    dims = int(donors.uns["profile"]["n_dims"])
+    in_state = donors.var_names[donors.var["in_state"].to_numpy()].to_numpy().astype(str)
+    donors.uns["profile"]["state_cell_type"] = np.repeat(in_state, dims)
+    donors.uns["profile"]["state_dimension"] = np.tile(np.arange(1, dims + 1), in_state.size)

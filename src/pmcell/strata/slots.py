@@ -1,0 +1,36 @@
+"""Where the stratification keeps things in the donors' AnnData (rows donor × visit, columns cell types)."""
+
+from __future__ import annotations
+
+SUM = "sum_q"
+"""obsm (rows, types·dims) int64: Σx of each type's cells, in units of 2^-20."""
+SUM_SQUARES = "sum_q2"
+"""obsm, the same for Σx²."""
+HALF_N = "half_n"
+"""obsm (rows, types) int64: cells in the first half, chosen by a hash of the cell id."""
+HALF_SUM = "half_sum_q"
+"""obsm (rows, types·dims) int64: Σx of the first half."""
+WITHIN = "within_variance"
+"""varm (types, dims): variance of a type's cells within a row, pooled; NaN where never two cells."""
+AXES = "X_axes"
+"""obsm (rows, axes): principal coordinates of the fused distance; other visits are projected."""
+LABELS = "candidate_by_k"
+"""obsm (rows, ks) int64: best partition for each k of uns['clustering']['ks']; -1 where not assigned."""
+SUPPORT = "support_by_k"
+"""obsm (rows, ks): share of bootstraps that agree with the row's label."""
+
+DISTANCE = "distance"
+DISTANCE_COMPOSITION = "distance_composition"
+DISTANCE_STATE = "distance_state"
+"""obsp: squared distances, sampling noise subtracted (so a few may be slightly negative)."""
+
+DISCOVERY = "is_discovery"
+"""obs: the one row of each donor on which everything is fitted."""
+ENOUGH = "enough_cells"
+"""obs: whether the row has the cells to be placed."""
+CANDIDATE = "candidate_stratum"
+STRATUM = "stratum"
+STATUS = "status"
+PROBABILITY = "probability"
+
+UNKNOWN_VISIT = "unknown"

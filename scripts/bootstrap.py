@@ -122,7 +122,7 @@ def read_stamp(folder: Path) -> dict[str, str]:
 def set_up(folder: Path, level: str) -> None:
     """Make the folder hold exactly the locked packages and pmcell; the stamp comes last."""
     start = time.monotonic()
-    say(f"setting up {folder} (once; some 1.5 GB, a minute or two on a fast line)")
+    say(f"setting up {folder} (once; about 1.5 GB, a minute or two)")
     old = read_stamp(folder)
     level = "test" if old.get("level") == "test" else level
     new = wanted_stamp(folder, level)
@@ -178,18 +178,18 @@ def install(folder: Path, locks: list[Path]) -> None:
         ):
             return
         say("uv did not succeed; trying pip, which takes some minutes")
-    if not run([*pip, "install", "--require-hashes", *requirements]):
+    if not run([*pip, "install", "--quiet", "--require-hashes", *requirements]):
         raise SetUpError(
             "the packages could not be installed, see above. pmcell uses the package index of your "
             "pip configuration (pip config list); behind a mirror set its index-url there"
         )
-    if not run([*pip, "install", *itself]):
+    if not run([*pip, "install", "--quiet", *itself]):
         raise SetUpError("pmcell itself could not be installed, see above")
 
 
 def install_uv(pip: list[str], lock: Path) -> bool:
     """Install the locked uv with its hashes; False where there is none for this machine."""
-    found = re.search(r"^uv==.*(?:\\\n.*)+", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.search(r"^uv==(?:.*\\\n)+.*", lock.read_text(encoding="utf-8"), re.MULTILINE)
     if not found:
         return False
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,176 @@
+# INPUTS:  additive sums and embeddings of every cohort
+# OUTPUTS: results/atlas/*: accepted cohorts, features, basis, embedding, graph, clusters, map,
+#          markers, annotation
+
+
+rule select_features:
+    input:
+        moments=per_cohort("moments.npz"),
+        status=per_cohort("status.json"),
+    output:
+        features="results/atlas/features.parquet",
+        cohorts="results/atlas/cohorts.json",
+    params:
+        cohorts=COHORT_ARGUMENTS,
+        config=config_option(),
+        options=step_options("features"),
+    log:
+        "results/logs/features.log",
+    benchmark:
+        "results/benchmarks/features.tsv"
+    resources:
+        mem_mb=memory(1500, 20),
+        runtime=30,
+    shell:
+        "pmcell features {params.cohorts} --out {output.features:q} "
+        "--cohorts-out {output.cohorts:q} {params.config} > {log:q} 2>&1"
+
+
+rule find_basis:
+    input:
+        grams=per_cohort("gram.npz"),
+        features="results/atlas/features.parquet",
+    output:
+        "results/atlas/basis.npz",
+    params:
+        grams=lambda wildcards, input: " ".join(f"--gram {path}" for path in input.grams),
+        config=config_option(),
+        options=step_options("basis"),
+    log:
+        "results/logs/basis.log",
+    benchmark:
+        "results/benchmarks/basis.tsv"
+    resources:
+        mem_mb=memory(2000, 20),
+        runtime=30,
+    shell:
+        "pmcell basis {params.grams} --features {input.features:q} --out {output:q} "
+        "{params.config} > {log:q} 2>&1"
+
+
+rule integrate_cohorts:
+    input:
+        embeddings=per_cohort("embedding.npz"),
+        counts=per_cohort("intake.h5ad"),
+        cells=per_cohort("qc.parquet"),
+        samples=per_cohort("samples.parquet"),
+    output:
+        "results/atlas/embedding.h5ad",
+    params:
+        cohorts=COHORT_ARGUMENTS,
+        config=config_option(),
+        options=step_options("integrate"),
+    log:
+        "results/logs/integrate.log",
+    benchmark:
+        "results/benchmarks/integrate.tsv"
+    resources:
+        mem_mb=memory(2000, 8),
+        runtime=120,
+    shell:
+        "pmcell integrate {params.cohorts} --out {output:q} {params.config} > {log:q} 2>&1"
+
+
+rule find_neighbors:
+    input:
+        "results/atlas/embedding.h5ad",
+    output:
+        "results/atlas/graph.h5ad",
+    params:
+        config=config_option(),
+        options=step_options("neighbors"),
+    log:
+        "results/logs/neighbors.log",
+    benchmark:
+        "results/benchmarks/neighbors.tsv"
+    threads: 8
+    resources:
+        mem_mb=memory(1500, 10),
+        runtime=240,
+    shell:
+        "pmcell neighbors --embedding {input:q} --out {output:q} {params.config} "
+        "--threads {threads} > {log:q} 2>&1"
+
+
+rule cluster_cells:
+    input:
+        "results/atlas/graph.h5ad",
+    output:
+        "results/atlas/clusters.parquet",
+    params:
+        config=config_option(),
+        options=step_options("cluster"),
+    log:
+        "results/logs/cluster.log",
+    benchmark:
+        "results/benchmarks/cluster.tsv"
+    resources:
+        mem_mb=memory(1500, 20),
+        runtime=120,
+    shell:
+        "pmcell cluster --graph {input:q} --out {output:q} {params.config} > {log:q} 2>&1"
+
+
+rule map_cells:
+    input:
+        graph="results/atlas/graph.h5ad",
+        embedding="results/atlas/embedding.h5ad",
+    output:
+        "results/atlas/umap.parquet",
+    params:
+        config=config_option(),
+        options=step_options("umap"),
+    log:
+        "results/logs/umap.log",
+    benchmark:
+        "results/benchmarks/umap.tsv"
+    resources:
+        mem_mb=memory(1500, 20),
+        runtime=240,
+    shell:
+        "pmcell umap --graph {input.graph:q} --embedding {input.embedding:q} --out {output:q} "
+        "{params.config} > {log:q} 2>&1"
+
+
+rule find_markers:
+    input:
+        sums=per_cohort("aggregate.npz"),
+        samples=per_cohort("samples.parquet"),
+        features="results/atlas/features.parquet",
+    output:
+        "results/atlas/markers.parquet",
+    params:
+        sums=lambda wildcards, input: " ".join(f"--aggregate {path}" for path in input.sums),
+        options=step_options("markers"),
+    log:
+        "results/logs/markers.log",
+    benchmark:
+        "results/benchmarks/markers.tsv"
+    resources:
+        mem_mb=memory(2000, 20),
+        runtime=60,
+    shell:
+        "pmcell markers {params.sums} --features {input.features:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule annotate_clusters:
+    input:
+        sums=per_cohort("aggregate.npz"),
+        clusters="results/atlas/clusters.parquet",
+        embedding="results/atlas/embedding.h5ad",
+        features="results/atlas/features.parquet",
+    output:
+        "results/atlas/annotation.parquet",
+    params:
+        sums=lambda wildcards, input: " ".join(f"--aggregate {path}" for path in input.sums),
+        options=step_options("annotate"),
+    log:
+        "results/logs/annotate.log",
+    benchmark:
+        "results/benchmarks/annotate.tsv"
+    resources:
+        mem_mb=memory(2000, 20),
+        runtime=60,
+    shell:
+        "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
+        "{params.sums} --features {input.features:q} --out {output:q} > {log:q} 2>&1"

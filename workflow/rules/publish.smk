@@ -1,0 +1,45 @@
+# INPUTS:  everything above
+# OUTPUTS: results/release/: written beside, then renamed; its manifest is the last file
+
+
+rule write_release:
+    input:
+        per_cohort("intake.h5ad"),
+        per_cohort("gene_ledger.parquet"),
+        per_cohort("donors.parquet"),
+        per_cohort("visits.parquet"),
+        per_cohort("samples.parquet"),
+        per_cohort("intake.json"),
+        per_cohort("qc.parquet"),
+        per_cohort("qc_samples.parquet"),
+        per_cohort("status.json"),
+        per_cohort("aggregate.npz"),
+        "results/atlas/cohorts.json",
+        "results/atlas/features.parquet",
+        "results/atlas/basis.npz",
+        "results/atlas/embedding.h5ad",
+        "results/atlas/clusters.parquet",
+        "results/atlas/umap.parquet",
+        "results/atlas/markers.parquet",
+        "results/atlas/annotation.parquet",
+        "results/strata/donors.h5ad",
+        "results/strata/composition.parquet",
+        "results/strata/strata.json",
+        "results/strata/strata.parquet",
+        "results/strata/assignments.parquet",
+        "results/strata/associations.parquet",
+        "results/strata/drivers.parquet",
+    output:
+        "results/release/manifest.json",
+    params:
+        config=config_option(),
+        options=step_options("release"),
+    log:
+        "results/logs/release.log",
+    benchmark:
+        "results/benchmarks/release.tsv"
+    resources:
+        mem_mb=memory(2000, 2),
+        runtime=120,
+    shell:
+        "pmcell release --results results --out results/release {params.config} > {log:q} 2>&1"

@@ -1,0 +1,32 @@
+# INPUTS:  config/cohorts/{cohort}/*, the submitted matrix
+# OUTPUTS: results/cohorts/{cohort}/intake.h5ad, gene_ledger, donors, visits, samples, intake.json
+
+
+rule intake_cohort:
+    input:
+        registration=registration_files,
+        matrix=matrix_files,
+    output:
+        counts="results/cohorts/{cohort}/intake.h5ad",
+        ledger="results/cohorts/{cohort}/gene_ledger.parquet",
+        donors="results/cohorts/{cohort}/donors.parquet",
+        visits="results/cohorts/{cohort}/visits.parquet",
+        samples="results/cohorts/{cohort}/samples.parquet",
+        facts="results/cohorts/{cohort}/intake.json",
+    params:
+        folder=lambda wildcards: COHORTS_DIR / wildcards.cohort,
+        out=subpath(output.counts, parent=True),
+        config=config_option(),
+        digest=registration_digest,
+        options=step_options("intake"),
+    log:
+        "results/logs/intake/{cohort}.log",
+    benchmark:
+        "results/benchmarks/intake/{cohort}.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(1500, 8),
+        runtime=60,
+    shell:
+        "pmcell intake --cohort-dir {params.folder:q} --out-dir {params.out:q} {params.config} "
+        "> {log:q} 2>&1"

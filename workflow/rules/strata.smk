@@ -1,0 +1,52 @@
+# INPUTS:  results/atlas/embedding.h5ad, clusters.parquet, annotation.parquet
+# OUTPUTS: results/strata/*: donor profiles, composition, strata, assignments, associations, drivers
+
+
+rule profile_donors:
+    input:
+        embedding="results/atlas/embedding.h5ad",
+        clusters="results/atlas/clusters.parquet",
+        annotation="results/atlas/annotation.parquet",
+    output:
+        donors="results/strata/donors.h5ad",
+        composition="results/strata/composition.parquet",
+    params:
+        config=config_option(),
+        options=step_options("profile"),
+    log:
+        "results/logs/profile.log",
+    benchmark:
+        "results/benchmarks/profile.tsv"
+    resources:
+        mem_mb=memory(1500, 10),
+        runtime=60,
+    shell:
+        "pmcell profile --embedding {input.embedding:q} --clusters {input.clusters:q} "
+        "--annotation {input.annotation:q} --out {output.donors:q} "
+        "--composition-out {output.composition:q} {params.config} > {log:q} 2>&1"
+
+
+rule find_strata:
+    input:
+        "results/strata/donors.h5ad",
+    output:
+        summary="results/strata/strata.json",
+        strata="results/strata/strata.parquet",
+        assignments="results/strata/assignments.parquet",
+        associations="results/strata/associations.parquet",
+        drivers="results/strata/drivers.parquet",
+    params:
+        out=subpath(output.summary, parent=True),
+        config=config_option(),
+        options=step_options("strata"),
+    log:
+        "results/logs/strata.log",
+    benchmark:
+        "results/benchmarks/strata.tsv"
+    threads: 8
+    resources:
+        mem_mb=memory(2000, 20),
+        runtime=120,
+    shell:
+        "pmcell strata --donors {input:q} --out-dir {params.out:q} {params.config} "
+        "--threads {threads} > {log:q} 2>&1"

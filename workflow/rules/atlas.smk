@@ -10,17 +10,19 @@ rule select_features:
     output:
         features="results/atlas/features.parquet",
         cohorts="results/atlas/cohorts.json",
-    params:
-        cohorts=COHORT_ARGUMENTS,
-        config=config_option(),
-        options=step_options("features"),
     log:
         "results/logs/features.log",
     benchmark:
         "results/benchmarks/features.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(1500, 20),
         runtime=30,
+    params:
+        cohorts=COHORT_ARGUMENTS,
+        config=config_option(),
+        options=step_options("features"),
     shell:
         "pmcell features {params.cohorts} --out {output.features:q} "
         "--cohorts-out {output.cohorts:q} {params.config} > {log:q} 2>&1"
@@ -32,17 +34,21 @@ rule find_basis:
         features="results/atlas/features.parquet",
     output:
         "results/atlas/basis.npz",
-    params:
-        grams=lambda wildcards, input: " ".join(f"--gram {path}" for path in input.grams),
-        config=config_option(),
-        options=step_options("basis"),
     log:
         "results/logs/basis.log",
     benchmark:
         "results/benchmarks/basis.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(2000, 20),
         runtime=30,
+    params:
+        grams=lambda wildcards, input: " ".join(
+            f"--gram {path}" for path in input.grams
+        ),
+        config=config_option(),
+        options=step_options("basis"),
     shell:
         "pmcell basis {params.grams} --features {input.features:q} --out {output:q} "
         "{params.config} > {log:q} 2>&1"
@@ -56,17 +62,19 @@ rule integrate_cohorts:
         samples=per_cohort("samples.parquet"),
     output:
         "results/atlas/embedding.h5ad",
-    params:
-        cohorts=COHORT_ARGUMENTS,
-        config=config_option(),
-        options=step_options("integrate"),
     log:
         "results/logs/integrate.log",
     benchmark:
         "results/benchmarks/integrate.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(2000, 8),
         runtime=120,
+    params:
+        cohorts=COHORT_ARGUMENTS,
+        config=config_option(),
+        options=step_options("integrate"),
     shell:
         "pmcell integrate {params.cohorts} --out {output:q} {params.config} > {log:q} 2>&1"
 
@@ -76,17 +84,19 @@ rule find_neighbors:
         "results/atlas/embedding.h5ad",
     output:
         "results/atlas/graph.h5ad",
-    params:
-        config=config_option(),
-        options=step_options("neighbors"),
     log:
         "results/logs/neighbors.log",
     benchmark:
         "results/benchmarks/neighbors.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     threads: 8
     resources:
         mem_mb=memory(1500, 10),
         runtime=240,
+    params:
+        config=config_option(),
+        options=step_options("neighbors"),
     shell:
         "pmcell neighbors --embedding {input:q} --out {output:q} {params.config} "
         "--threads {threads} > {log:q} 2>&1"
@@ -97,16 +107,18 @@ rule cluster_cells:
         "results/atlas/graph.h5ad",
     output:
         "results/atlas/clusters.parquet",
-    params:
-        config=config_option(),
-        options=step_options("cluster"),
     log:
         "results/logs/cluster.log",
     benchmark:
         "results/benchmarks/cluster.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(1500, 20),
         runtime=120,
+    params:
+        config=config_option(),
+        options=step_options("cluster"),
     shell:
         "pmcell cluster --graph {input:q} --out {output:q} {params.config} > {log:q} 2>&1"
 
@@ -117,16 +129,18 @@ rule map_cells:
         embedding="results/atlas/embedding.h5ad",
     output:
         "results/atlas/umap.parquet",
-    params:
-        config=config_option(),
-        options=step_options("umap"),
     log:
         "results/logs/umap.log",
     benchmark:
         "results/benchmarks/umap.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(1500, 20),
         runtime=240,
+    params:
+        config=config_option(),
+        options=step_options("umap"),
     shell:
         "pmcell umap --graph {input.graph:q} --embedding {input.embedding:q} --out {output:q} "
         "{params.config} > {log:q} 2>&1"
@@ -139,16 +153,20 @@ rule find_markers:
         features="results/atlas/features.parquet",
     output:
         "results/atlas/markers.parquet",
-    params:
-        sums=lambda wildcards, input: " ".join(f"--aggregate {path}" for path in input.sums),
-        options=step_options("markers"),
     log:
         "results/logs/markers.log",
     benchmark:
         "results/benchmarks/markers.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(2000, 20),
         runtime=60,
+    params:
+        sums=lambda wildcards, input: " ".join(
+            f"--aggregate {path}" for path in input.sums
+        ),
+        options=step_options("markers"),
     shell:
         "pmcell markers {params.sums} --features {input.features:q} --out {output:q} > {log:q} 2>&1"
 
@@ -161,16 +179,20 @@ rule annotate_clusters:
         features="results/atlas/features.parquet",
     output:
         "results/atlas/annotation.parquet",
-    params:
-        sums=lambda wildcards, input: " ".join(f"--aggregate {path}" for path in input.sums),
-        options=step_options("annotate"),
     log:
         "results/logs/annotate.log",
     benchmark:
         "results/benchmarks/annotate.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(2000, 20),
         runtime=60,
+    params:
+        sums=lambda wildcards, input: " ".join(
+            f"--aggregate {path}" for path in input.sums
+        ),
+        options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
         "{params.sums} --features {input.features:q} --out {output:q} > {log:q} 2>&1"

@@ -11,18 +11,20 @@ rule mark_cells:
         cells="results/cohorts/{cohort}/qc.parquet",
         samples="results/cohorts/{cohort}/qc_samples.parquet",
         status="results/cohorts/{cohort}/status.json",
-    params:
-        out=subpath(output.cells, parent=True),
-        config=config_option(),
-        options=step_options("qc"),
     log:
         "results/logs/qc/{cohort}.log",
     benchmark:
         "results/benchmarks/qc/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     threads: 1
     resources:
         mem_mb=memory(1500, 4),
         runtime=60,
+    params:
+        out=subpath(output.cells, parent=True),
+        config=config_option(),
+        options=step_options("qc"),
     shell:
         "pmcell qc --counts {input.counts:q} --intake {input.facts:q} --out-dir {params.out:q} "
         "{params.config} --threads {threads} > {log:q} 2>&1"
@@ -38,6 +40,8 @@ rule sum_moments:
         "results/logs/moments/{cohort}.log",
     benchmark:
         "results/benchmarks/moments/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     threads: 1
     resources:
         mem_mb=memory(1000, 1),
@@ -59,6 +63,8 @@ rule sum_products:
         "results/logs/gram/{cohort}.log",
     benchmark:
         "results/benchmarks/gram/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     threads: 1
     resources:
         mem_mb=memory(1000, 1),
@@ -82,6 +88,8 @@ rule project_cells:
         "results/logs/project/{cohort}.log",
     benchmark:
         "results/benchmarks/project/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     threads: 1
     resources:
         mem_mb=memory(1000, 1),
@@ -103,6 +111,8 @@ rule aggregate_cells:
         "results/logs/aggregate/{cohort}.log",
     benchmark:
         "results/benchmarks/aggregate/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     threads: 1
     resources:
         mem_mb=memory(1500, 4),

@@ -2,6 +2,7 @@
 # OUTPUTS: the list of cohorts, the files of each, resources from their sizes
 
 import hashlib
+import json
 from pathlib import Path
 
 import yaml
@@ -43,14 +44,18 @@ wildcard_constraints:
 def registration_files(wildcards):
     """The registration files of a cohort that exist: a missing one is intake's to report."""
     folder = COHORTS_DIR / wildcards.cohort
-    return [str(folder / name) for name in REGISTRATION_FILES if (folder / name).is_file()]
+    return [
+        str(folder / name) for name in REGISTRATION_FILES if (folder / name).is_file()
+    ]
 
 
 def matrix_files(wildcards):
     """The submitted matrix, or the files of its folder; empty when it cannot be found."""
     folder = COHORTS_DIR / wildcards.cohort
     try:
-        registration = yaml.safe_load((folder / "cohort.yaml").read_text(encoding="utf-8"))
+        registration = yaml.safe_load(
+            (folder / "cohort.yaml").read_text(encoding="utf-8")
+        )
         matrix = folder / str(registration["matrix"]["path"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return []
@@ -63,7 +68,8 @@ def registration_digest(wildcards):
     """SHA-256 of the registration files: a change is noticed whatever the file times say."""
     digest = hashlib.sha256()
     for path in registration_files(wildcards):
-        digest.update(Path(path).name.encode() + b"\0" + Path(path).read_bytes() + b"\0")
+        digest.update(Path(path).name.encode())
+        digest.update(Path(path).read_bytes())
     return digest.hexdigest()
 
 
@@ -80,12 +86,16 @@ def config_option():
 
 def memory(base_mb, factor):
     """Megabytes: a base and a multiple of the input's size, doubled with each attempt."""
-    return lambda wildcards, input, attempt: int((base_mb + factor * input.size_mb) * 2 ** (attempt - 1))
+    return lambda wildcards, input, attempt: int(
+        (base_mb + factor * input.size_mb) * 2 ** (attempt - 1)
+    )
 
 
 def per_cohort(name):
     """One file of every cohort's results folder."""
-    return expand("results/cohorts/{cohort}/" + name, cohort=COHORTS)
+    return expand(f"results/cohorts/{{cohort}}/{name}", cohort=COHORTS)
 
 
-COHORT_ARGUMENTS = " ".join(f"--cohort {name} results/cohorts/{name}" for name in COHORTS)
+COHORT_ARGUMENTS = " ".join(
+    f"--cohort {name} results/cohorts/{name}" for name in COHORTS
+)

@@ -31,15 +31,17 @@ rule write_release:
         "results/strata/drivers.parquet",
     output:
         "results/release/manifest.json",
-    params:
-        config=config_option(),
-        options=step_options("release"),
     log:
         "results/logs/release.log",
     benchmark:
         "results/benchmarks/release.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(2000, 2),
         runtime=120,
+    params:
+        config=config_option(),
+        options=step_options("release"),
     shell:
         "pmcell release --results results --out results/release {params.config} > {log:q} 2>&1"

@@ -13,20 +13,22 @@ rule intake_cohort:
         visits="results/cohorts/{cohort}/visits.parquet",
         samples="results/cohorts/{cohort}/samples.parquet",
         facts="results/cohorts/{cohort}/intake.json",
+    log:
+        "results/logs/intake/{cohort}.log",
+    benchmark:
+        "results/benchmarks/intake/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1500, 8),
+        runtime=60,
     params:
         folder=lambda wildcards: COHORTS_DIR / wildcards.cohort,
         out=subpath(output.counts, parent=True),
         config=config_option(),
         digest=registration_digest,
         options=step_options("intake"),
-    log:
-        "results/logs/intake/{cohort}.log",
-    benchmark:
-        "results/benchmarks/intake/{cohort}.tsv"
-    threads: 1
-    resources:
-        mem_mb=memory(1500, 8),
-        runtime=60,
     shell:
         "pmcell intake --cohort-dir {params.folder:q} --out-dir {params.out:q} {params.config} "
         "> {log:q} 2>&1"

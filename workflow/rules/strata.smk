@@ -10,16 +10,18 @@ rule profile_donors:
     output:
         donors="results/strata/donors.h5ad",
         composition="results/strata/composition.parquet",
-    params:
-        config=config_option(),
-        options=step_options("profile"),
     log:
         "results/logs/profile.log",
     benchmark:
         "results/benchmarks/profile.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     resources:
         mem_mb=memory(1500, 10),
         runtime=60,
+    params:
+        config=config_option(),
+        options=step_options("profile"),
     shell:
         "pmcell profile --embedding {input.embedding:q} --clusters {input.clusters:q} "
         "--annotation {input.annotation:q} --out {output.donors:q} "
@@ -35,18 +37,20 @@ rule find_strata:
         assignments="results/strata/assignments.parquet",
         associations="results/strata/associations.parquet",
         drivers="results/strata/drivers.parquet",
-    params:
-        out=subpath(output.summary, parent=True),
-        config=config_option(),
-        options=step_options("strata"),
     log:
         "results/logs/strata.log",
     benchmark:
         "results/benchmarks/strata.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
     threads: 8
     resources:
         mem_mb=memory(2000, 20),
         runtime=120,
+    params:
+        out=subpath(output.summary, parent=True),
+        config=config_option(),
+        options=step_options("strata"),
     shell:
         "pmcell strata --donors {input:q} --out-dir {params.out:q} {params.config} "
         "--threads {threads} > {log:q} 2>&1"

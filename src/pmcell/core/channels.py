@@ -71,6 +71,10 @@ class Features:
     noise: Floats
     present: NDArray[np.bool_]
 
+    def take(self, rows: NDArray[np.int64]) -> Features:
+        """The same for some rows."""
+        return Features(self.x[:, rows], self.noise[:, rows], self.present[:, rows])
+
 
 def arcsine(n: Floats) -> Floats:
     """Variance-stabilised shares asin √((n_t + 3/8) / (n + 3/4)) (rows × types). Anscombe 1948, doi:10.2307/2332343."""

@@ -8,7 +8,9 @@ visits are placed on the result. All functions work on the AnnData that
 
 from __future__ import annotations
 
+from pmcell.strata.cluster import cluster
 from pmcell.strata.distances import distances
+from pmcell.strata.existence import existence
 from pmcell.strata.profile import composition, profile
 
-__all__ = ["composition", "distances", "profile"]
+__all__ = ["cluster", "composition", "distances", "existence", "profile"]

@@ -31,6 +31,7 @@ class DonorMap:
     """
 
     sums: DonorSums
+    donor: NDArray[np.object_]
     batch: Ints
     batches: tuple[str, ...]
     rows: Ints
@@ -60,7 +61,7 @@ class DonorMap:
         settings = Settings(
             self.settings.types, self.settings.min_cells, self.settings.n_batches, weights, residual
         )
-        return DonorMap(self.sums, self.batch, self.batches, self.rows, settings)
+        return DonorMap(self.sums, self.donor, self.batch, self.batches, self.rows, settings)
 
     def state_features(self) -> Floats:
         """State features (rows × types·dims), scaled so that squared Euclid is the state distance; NaN where missing."""
@@ -78,6 +79,7 @@ def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorM
     require_profile(donors)
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
     label = donors.obs["batch_id"].astype(str).to_numpy()
+    donor = donors.obs["donor_id"].astype(str).to_numpy(object)
     batches = tuple(sorted(set(label[rows])))
     place = {name: index for index, name in enumerate(batches)}
     types = np.flatnonzero(donors.var["in_state"].to_numpy()).astype(np.int64)
@@ -87,7 +89,7 @@ def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorM
         types, int(donors.uns["profile"]["min_cells_type"]), max(len(batches), 1), weights
     )
     batch = np.array([place.get(name, -1) for name in label], np.int64)
-    return DonorMap(donor_sums(donors), batch, batches, rows, settings)
+    return DonorMap(donor_sums(donors), donor, batch, batches, rows, settings)
 
 
 def donor_sums(donors: AnnData) -> DonorSums:

@@ -1,0 +1,81 @@
+"""Effect sizes with permutation p values for one variable a donor against another.
+
+All permute the outcome over donors, within blocks where given, and count the
+observed arrangement as one of the permutations: p = (1 + #≥)/(B + 1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def permutations(n: int, n_draws: int, rng: np.random.Generator, block: Ints | None = None) -> Ints:
+    """The identity and `n_draws` random orders of n rows (draws + 1 × n), within blocks where given."""
+    block = np.zeros(n, np.int64) if block is None else block
+    keys = rng.random((n_draws, n))
+    home = np.argsort(block, kind="stable")
+    shuffled = np.lexsort((keys, np.broadcast_to(block, keys.shape)), axis=1)
+    out = np.empty((n_draws + 1, n), np.int64)
+    out[0] = np.arange(n)
+    out[1:, home] = shuffled
+    return out
+
+
+def cramers_v(first: Ints, second: Ints) -> float:
+    """Bias-corrected Cramér's V of two codes (0 … r-1), 0 to 1. Bergsma 2013, doi:10.1016/j.jkss.2012.10.002."""
+    n, r, c = first.size, int(first.max()) + 1, int(second.max()) + 1
+    if n < 2 or r < 2 or c < 2:
+        return 0.0
+    phi = float(chi_square(first, second[None, :])[0]) / n
+    corrected = max(phi - (r - 1) * (c - 1) / (n - 1), 0.0)
+    smallest = min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1
+    return float(min(np.sqrt(corrected / smallest), 1.0)) if smallest > 0 else 0.0
+
+
+def chi_square(first: Ints, second: Ints) -> Floats:
+    """Pearson's χ² of `first` (n,) with each row of `second` (draws × n)."""
+    n, r, c = first.size, int(first.max()) + 1, int(second.max()) + 1
+    member = (first[:, None] == np.arange(r)).astype(np.float64)
+    of_row = member.sum(axis=0)
+    out = np.zeros(second.shape[0])
+    for code in range(c):
+        chosen = (second == code).astype(np.float64)
+        expected = of_row * chosen[0].sum() / n
+        out += (((chosen @ member) - expected) ** 2 / np.maximum(expected, 1e-300)).sum(axis=1)
+    return out
+
+
+def eta_squared(values: Floats, group: Ints) -> Floats:
+    """Share of the variance of each row of `values` (draws × n) that lies between groups (n,)."""
+    centred = values - values.mean(axis=1, keepdims=True)
+    member = (group[:, None] == np.arange(int(group.max()) + 1)).astype(np.float64)
+    size = np.maximum(member.sum(axis=0), 1.0)
+    total = np.maximum((centred**2).sum(axis=1), 1e-300)
+    return np.asarray((((centred @ member) ** 2) / size).sum(axis=1) / total)
+
+
+def correlation(values: Floats, other: Floats) -> Floats:
+    """Pearson correlation of each row of `values` (draws × n) with `other` (n,); on ranks it is Spearman's."""
+    a = values - values.mean(axis=1, keepdims=True)
+    b = other - other.mean()
+    norm = np.sqrt((a**2).sum(axis=1) * (b**2).sum())
+    return np.asarray(a @ b / np.maximum(norm, 1e-300))
+
+
+def permutation_p(statistic: Floats) -> float:
+    """p of `statistic[0]` (observed) among all, ties within rounding counted as reached."""
+    tolerance = 1e-9 * max(abs(float(statistic[0])), 1.0)
+    return float((statistic >= statistic[0] - tolerance).mean())
+
+
+def benjamini_hochberg(p: Floats) -> Floats:
+    """q values of the Benjamini-Hochberg procedure, in the order given. doi:10.1111/j.2517-6161.1995.tb02031.x."""
+    n = p.size
+    order = np.argsort(p, kind="stable")[::-1]
+    out = np.empty(n)
+    out[order] = np.minimum.accumulate(p[order] * n / np.arange(n, 0, -1))
+    return np.minimum(out, 1.0)

@@ -1,0 +1,82 @@
+"""Write the release folder: cells, tables, donors, strata, model, README, crate and manifest.
+
+The folder is made beside --out, verified, and put in its place as a whole; an
+older release there stays untouched on any error. Cohorts whose access is not
+open are counted in the analysis, but their cells and donors are left out.
+
+Example:
+  pmcell release --results results --out results/release --config config/config.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "--results", type=Path, required=True, help="folder with cohorts/, atlas/ and strata/"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the release; replaced as a whole"
+    )
+    parser.add_argument(
+        "--cohort",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a cohort of the release; repeat it for each (default: all of atlas/cohorts.json)",
+    )
+    parser.add_argument("--config", type=Path, help="YAML file; its section 'release' is used")
+    parser.add_argument("--no-report", action="store_true", help="leave report.html out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the release and print where it is and how to open it."""
+    from rich.console import Console
+
+    from pmcell.publish import write_release
+
+    console = Console(stderr=True)
+    with console.status("release") as status:
+        facts = write_release(
+            args.results,
+            args.out,
+            cohort_ids=args.cohort,
+            config=_read_config(args.config),
+            report=None if args.no_report else _report,
+            progress=lambda part: status.update(f"release: {part}"),
+        )
+    print(f"Release written to {args.out}: {len(facts.published)} cohorts, verified.")
+    if facts.withheld:
+        names = ", ".join(cohort.cohort_id for cohort in facts.withheld)
+        print(f"Withheld, because access is not open: {names}.")
+    print(f"How to open it: {args.out / 'README.md'}")
+    return 0
+
+
+def _report(folder: Path) -> None:
+    from pmcell.report import write_report
+
+    write_report(folder, folder / "report.html")
+
+
+def _read_config(path: Path | None) -> dict[str, Any]:
+    import yaml
+
+    if path is None:
+        return {}
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UsageError(f"--config must be a file that can be read; {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"--config must be YAML; {path}: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"--config must hold a mapping; {path} holds a {type(value).__name__}")
+    return value

@@ -1,0 +1,108 @@
+"""The cells of the atlas with their cluster, label and coordinates, found by cell id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pmcell.errors import DataError
+from pmcell.io.tables import read_table
+from pmcell.schema import UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABELS = ("cell_type", "cell_type_ontology_term_id", "cell_type_confidence")
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """What the across-cohort steps said of each cell; O(cells) in memory, no counts.
+
+    `cells` (index cell_id) has cohort_id, donor_id, batch_id, cluster and the
+    labels of the cluster; `coordinates` has `X_pca`, `X_integrated` and
+    `X_umap` in the same order.
+    """
+
+    cells: pd.DataFrame
+    coordinates: Mapping[str, np.ndarray]
+    annotation: pd.DataFrame
+
+    def rows_of(self, cell_ids: np.ndarray, *, cohort_id: str) -> np.ndarray:
+        """Where the cells of a cohort that passed QC stand in the atlas; `DataError` if it holds others."""
+        rows = self.cells.index.get_indexer(cell_ids)
+        n_atlas = int((self.cells["cohort_id"] == cohort_id).sum())
+        n_missing = int((rows < 0).sum())
+        if n_missing or n_atlas != len(cell_ids):
+            raise DataError(
+                f"the atlas must hold the {len(cell_ids)} cells of cohort {cohort_id!r} that passed QC; "
+                f"it holds {n_atlas}, {n_missing} are missing. Run the steps after qc again.",
+                reason="stale_intermediate",
+            )
+        return rows
+
+
+def load_atlas(results: Path) -> Atlas:
+    """Read embedding, clusters, map and annotation below `results`."""
+    import pandas as pd
+
+    folder = results / "atlas"
+    observed, coordinates = _read_embedding(folder / "embedding.h5ad")
+    clusters = _by_cell(read_table(folder / "clusters.parquet"), observed.index, "clusters.parquet")
+    umap = _by_cell(read_table(folder / "umap.parquet"), observed.index, "umap.parquet")
+    annotation = read_table(folder / "annotation.parquet")
+    annotation["cluster"] = annotation["cluster"].astype(str)
+    labels = annotation.set_index("cluster")
+    cluster = clusters["cluster"].astype(str)
+    unlabelled = sorted(set(cluster) - set(labels.index))
+    if unlabelled:
+        raise DataError(
+            f"annotation.parquet must have a row for each cluster; {', '.join(unlabelled)} is missing. "
+            "Run annotate again.",
+            reason="stale_intermediate",
+        )
+    cells = pd.DataFrame(
+        {
+            "cohort_id": observed["cohort_id"].astype(str),
+            "donor_id": observed["donor_id"].astype(str),
+            "batch_id": observed["batch_id"].astype(str),
+            "cluster": cluster.to_numpy(),
+        },
+        index=observed.index,
+    )
+    for name in LABELS:
+        cells[name] = labels[name].reindex(cluster.to_numpy()).to_numpy()
+    coordinates[X_UMAP] = umap[["umap_1", "umap_2"]].to_numpy(np.float32)
+    return Atlas(cells, coordinates, annotation)
+
+
+def best_term(source_term: pd.Series[str], atlas_term: np.ndarray) -> np.ndarray:
+    """The source's Cell Ontology term where it gave one, else the atlas's."""
+    source = source_term.astype(object).to_numpy()
+    return np.where(source != UNKNOWN, source, atlas_term.astype(object))
+
+
+def _read_embedding(path: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    import h5py
+    from anndata.io import read_elem
+
+    with h5py.File(path, "r", locking=False) as file:
+        observed = read_elem(file["obs"])
+        coordinates = {name: file["obsm"][name][:].astype(np.float32) for name in (X_PCA, X_INTEGRATED)}
+    observed.index = observed.index.astype(str)
+    return observed, coordinates
+
+
+def _by_cell(frame: pd.DataFrame, cell_ids: pd.Index[str], file: str) -> pd.DataFrame:
+    frame = frame.set_index("cell_id")
+    if len(frame) != len(cell_ids) or not frame.index.is_unique or not cell_ids.isin(frame.index).all():
+        raise DataError(
+            f"{file} must have one row for each of the {len(cell_ids)} cells of embedding.h5ad; "
+            f"it has {len(frame)}. Run the step that writes it again.",
+            reason="stale_intermediate",
+        )
+    return frame.loc[cell_ids]

@@ -1,0 +1,158 @@
+"""Digests of what a file says, not of how its bytes are laid out.
+
+HDF5, Parquet and zip files of equal content can differ in chunking, padding
+and library version. Their content digest walks names, types, shapes and
+values; all other files are digested by their bytes. The RO-Crate is digested
+without the day of publication and without the byte digests it lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pmcell.io.atomic import sha256_file
+
+BLOCK_VALUES = 1 << 20
+CRATE = "ro-crate-metadata.json"
+LAYOUT_KEYS = ("datePublished", "sha256", "contentSize")
+
+
+def content_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content, in bounded memory."""
+    if path.suffix == ".h5ad":
+        return _h5ad(path)
+    if path.suffix == ".parquet":
+        return _parquet(path)
+    if path.suffix == ".npz":
+        return _npz(path)
+    if path.name == CRATE:
+        value = _without_layout(json.loads(path.read_text(encoding="utf-8")))
+        return _hex(json.dumps(value, sort_keys=True))
+    return sha256_file(path)
+
+
+def combined_sha256(digests: dict[str, str]) -> str:
+    """One digest of many named digests."""
+    return _hex(json.dumps(sorted(digests.items())))
+
+
+def _h5ad(path: Path) -> str:
+    import h5py
+
+    total = hashlib.sha256()
+    names: list[str] = []
+    with h5py.File(path, "r", locking=False) as file:
+        file.visit(names.append)
+        for name in ["/", *sorted(names)]:
+            item = file[name]
+            attributes = {key: _plain(item.attrs[key]) for key in sorted(item.attrs)}
+            total.update(json.dumps([name, attributes], sort_keys=True).encode())
+            if isinstance(item, h5py.Dataset):
+                _add_dataset(total, item)
+    return total.hexdigest()
+
+
+def _add_dataset(total: Any, item: Any) -> None:
+    is_text = item.dtype.kind == "O"
+    total.update(json.dumps(["text" if is_text else item.dtype.str, list(item.shape)]).encode())
+    if item.shape == ():
+        blocks = [item[()]]
+    else:
+        width = int(np.prod(item.shape[1:])) or 1
+        step = max(BLOCK_VALUES // width, 1)
+        blocks = (item[start : start + step] for start in range(0, item.shape[0], step))
+    for block in blocks:
+        if is_text:
+            values = np.asarray(block, dtype=object).ravel()
+            total.update(b"".join(bytes(value) + b"\0" for value in values))
+        else:
+            total.update(np.ascontiguousarray(block).tobytes())
+
+
+def _parquet(path: Path) -> str:
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as stream:
+        file = pq.ParquetFile(stream)
+        schema = file.schema_arrow
+        columns = [_Column() for _ in schema]
+        for batch in file.iter_batches(batch_size=BLOCK_VALUES):
+            for column, values in zip(columns, batch.columns, strict=True):
+                column.add(values)
+        description = [
+            [field.name, str(field.type), field.nullable, _text_metadata(field.metadata)] for field in schema
+        ]
+        head = [description, _text_metadata(schema.metadata), file.metadata.num_rows]
+    return _hex(json.dumps([head, [column.digests() for column in columns]], sort_keys=True))
+
+
+class _Column:
+    """Running digests of one column: presence, lengths and values, the same for any batches."""
+
+    def __init__(self) -> None:
+        self._parts = {"valid": hashlib.sha256(), "length": hashlib.sha256(), "value": hashlib.sha256()}
+
+    def add(self, values: Any) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        self._update("valid", values.is_valid())
+        if pa.types.is_list(values.type):
+            self._update("length", pc.fill_null(pc.list_value_length(values), 0))
+            values = values.flatten()
+        if pa.types.is_string(values.type):
+            values = values.fill_null("")
+            self._update("length", pc.binary_length(values))
+            self._parts["value"].update("".join(values.to_pylist()).encode())
+        else:
+            self._update("value", values.fill_null(0 if not pa.types.is_boolean(values.type) else False))
+
+    def digests(self) -> list[str]:
+        return [part.hexdigest() for part in self._parts.values()]
+
+    def _update(self, part: str, values: Any) -> None:
+        array = values.to_numpy(zero_copy_only=False)
+        self._parts[part].update(np.ascontiguousarray(array).tobytes())
+
+
+def _npz(path: Path) -> str:
+    total = hashlib.sha256()
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in sorted(arrays.files):
+            array = arrays[name]
+            total.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
+            total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def _without_layout(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_layout(item) for key, item in value.items() if key not in LAYOUT_KEYS}
+    if isinstance(value, list):
+        return [_without_layout(item) for item in value]
+    return value
+
+
+def _text_metadata(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
+    return {
+        key.decode(): value.decode()
+        for key, value in sorted((metadata or {}).items())
+        if not key.startswith(b"PARQUET:")
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,299 @@
+"""What is to be released: cohorts with their verdicts, parameters, and who may be shown.
+
+Everything that a writer of this package needs to know besides the numbers
+comes from here, so that README, crate and manifest cannot disagree.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import DataError, Fault, FaultsError, UsageError
+from pmcell.io.atomic import read_json
+from pmcell.schema import UNKNOWN
+
+ACCEPTED = ("ok", "warned")
+DECISION_STRATA = "strata"
+
+COHORT_FILES = (
+    "intake.h5ad",
+    "gene_ledger.parquet",
+    "donors.parquet",
+    "visits.parquet",
+    "samples.parquet",
+    "qc.parquet",
+    "qc_samples.parquet",
+    "aggregate.npz",
+)
+"""What a cohort must have to be published."""
+
+ATLAS_FILES = (
+    "atlas/features.parquet",
+    "atlas/embedding.h5ad",
+    "atlas/clusters.parquet",
+    "atlas/umap.parquet",
+    "atlas/markers.parquet",
+    "atlas/annotation.parquet",
+    "strata/donors.h5ad",
+    "strata/composition.parquet",
+    "strata/strata.parquet",
+    "strata/assignments.parquet",
+    "strata/associations.parquet",
+    "strata/drivers.parquet",
+    "strata/strata.json",
+)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """One registered cohort, its verdict and the facts of its registration."""
+
+    cohort_id: str
+    folder: Path
+    status: str
+    reason: str
+    message: str
+    intake: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def registration(self) -> Mapping[str, Any]:
+        """What the steward wrote in cohort.yaml."""
+        return self.intake.get("registration") or {}
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """What intake measured."""
+        return self.intake.get("metrics") or {}
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the merged analysis uses the cohort."""
+        return self.status in ACCEPTED
+
+    @property
+    def access(self) -> str:
+        """open, registered or controlled; what nobody declared open is controlled."""
+        return str(self.registration.get("access") or "controlled")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether rows about single donors and cells may be shown to anyone."""
+        return self.access == "open"
+
+    @property
+    def published(self) -> bool:
+        """Whether the cohort's cells and donors are in the release."""
+        return self.accepted and self.is_open
+
+    @property
+    def prefix(self) -> str:
+        """What every global id of the cohort starts with; also its place in sorted tables."""
+        return f"{self.cohort_id}:"
+
+    def text(self, *keys: str) -> str:
+        """A fact of the registration, `unknown` where nobody supplied it."""
+        value: Any = self.registration
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return str(value) if value not in (None, "") else UNKNOWN
+
+
+@dataclass(frozen=True)
+class Options:
+    """The `release` section of the configuration."""
+
+    title: str = ""
+    description: str = ""
+    version: str = "1"
+    date: str = ""
+    license: str = ""
+    doi: str = ""
+    url: str = ""
+    authors: tuple[Mapping[str, str], ...] = ()
+    min_donors: int = 10
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known before the first file is written; cohorts are in the order of their ids."""
+
+    results: Path
+    cohorts: tuple[Cohort, ...]
+    options: Options
+    parameters: Mapping[str, Any]
+    strata: Mapping[str, Any]
+
+    @property
+    def published(self) -> tuple[Cohort, ...]:
+        """Cohorts whose cells and donors are in the release."""
+        return tuple(cohort for cohort in self.cohorts if cohort.published)
+
+    @property
+    def withheld(self) -> tuple[Cohort, ...]:
+        """Accepted cohorts whose cells and donors may not be shown."""
+        return tuple(cohort for cohort in self.cohorts if cohort.accepted and not cohort.is_open)
+
+    @property
+    def has_strata(self) -> bool:
+        """Whether the existence test allows strata labels to be published."""
+        return self.strata.get("decision") == DECISION_STRATA
+
+    @property
+    def title(self) -> str:
+        """The configured title, or one made from the programmes."""
+        if self.options.title:
+            return self.options.title
+        names = sorted({cohort.text("programme") for cohort in self.published} - {UNKNOWN})
+        noun = "cohort" if len(self.published) == 1 else "cohorts"
+        about = f" ({', '.join(names)})" if names else ""
+        return f"Cells, donors and strata of {len(self.published)} {noun}{about}"
+
+
+def load_facts(
+    results: Path, *, cohort_ids: Sequence[str] = (), config: Mapping[str, Any] | None = None
+) -> Facts:
+    """Read verdicts and registrations below `results`; `FaultsError` names every missing file."""
+    config = config or {}
+    verdicts = _verdicts(results, cohort_ids)
+    cohorts = tuple(_cohort(results, name, verdicts[name]) for name in sorted(verdicts))
+    facts = Facts(
+        results=results,
+        cohorts=cohorts,
+        options=read_options(config.get("release") or {}),
+        parameters={
+            key: value
+            for key, value in sorted(config.items())
+            if isinstance(value, Mapping) and key != "release"
+        },
+        strata=_read(results / "strata" / "strata.json"),
+    )
+    if not facts.published:
+        states = ", ".join(f"{item.cohort_id} ({item.status}, {item.access})" for item in cohorts)
+        raise DataError(
+            "a release must hold at least one accepted cohort with open access; "
+            f"found {states or 'no cohort'}. Correct a cohort (its status.json says how) or declare one open.",
+            reason="nothing_to_release",
+        )
+    _require_files(facts)
+    return facts
+
+
+def read_options(section: Mapping[str, Any]) -> Options:
+    """Check the `release` section; `UsageError` with the nearest known key."""
+    known = tuple(Options.__dataclass_fields__)
+    for key in section:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"config: 'release' has no key {key!r}; it knows {', '.join(known)}.{hint}")
+    values = {key: value for key, value in section.items() if value is not None}
+    minimum = values.get("min_donors", Options.min_donors)
+    if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 3:
+        raise UsageError(f"config: release.min_donors must be a whole number from 3, got {minimum!r}")
+    if "date" in values:
+        values["date"] = _iso_day(str(values["date"]), "config: release.date")
+    if "authors" in values:
+        values["authors"] = tuple(
+            {"name": author} if isinstance(author, str) else dict(author) for author in values["authors"]
+        )
+    if "version" in values:
+        values["version"] = str(values["version"])
+    return Options(**values)
+
+
+def publication_date(options: Options) -> tuple[str, bool]:
+    """The day of publication (ISO 8601) and whether it was given rather than taken from the clock.
+
+    `release.date` of the configuration, else SOURCE_DATE_EPOCH, else today in
+    UTC. The day is only in the crate and never part of a content digest.
+    """
+    if options.date:
+        return options.date, True
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch:
+        if not epoch.isdigit():
+            raise UsageError(f"SOURCE_DATE_EPOCH must be seconds since 1970, got {epoch!r}")
+        return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date().isoformat(), True
+    return datetime.datetime.now(datetime.UTC).date().isoformat(), False
+
+
+def _iso_day(text: str, where: str) -> str:
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise UsageError(f"{where} must be a day like 2026-01-31, got {text!r}") from error
+
+
+def _verdicts(results: Path, cohort_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    verdicts: dict[str, Mapping[str, Any]] = dict(_read(results / "atlas" / "cohorts.json"))
+    if not cohort_ids:
+        return verdicts
+    unknown = sorted(set(cohort_ids) - set(verdicts))
+    if unknown:
+        raise UsageError(
+            f"--cohort must name a cohort of {results / 'atlas' / 'cohorts.json'}; "
+            f"{', '.join(unknown)} is not there, {', '.join(sorted(verdicts))} are"
+        )
+    # The atlas was made from all accepted cohorts: leaving one out here would publish sums that hold it.
+    left_out = sorted(
+        name for name, verdict in verdicts.items() if name not in cohort_ids and verdict["status"] in ACCEPTED
+    )
+    if left_out:
+        raise UsageError(
+            f"--cohort must name every accepted cohort of the atlas; {', '.join(left_out)} is missing. "
+            "To leave a cohort out, leave it out of `cohorts` in the configuration and run again."
+        )
+    return {name: verdicts[name] for name in cohort_ids}
+
+
+def _cohort(results: Path, name: str, verdict: Mapping[str, Any]) -> Cohort:
+    folder = results / "cohorts" / name
+    return Cohort(
+        cohort_id=name,
+        folder=folder,
+        status=str(verdict["status"]),
+        reason=str(verdict.get("reason") or ""),
+        message=str(verdict.get("message") or ""),
+        intake=_read(folder / "intake.json"),
+    )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        value = read_json(path)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path} must exist before a release is written; there is no such file. Run the steps before it.",
+            reason="missing_intermediate",
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{path} must be JSON; {error}", reason="corrupt_intermediate") from error
+    if not isinstance(value, Mapping):
+        raise DataError(f"{path} must hold a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _require_files(facts: Facts) -> None:
+    wanted = [facts.results / name for name in ATLAS_FILES]
+    for cohort in facts.cohorts:
+        if cohort.accepted:
+            wanted += [cohort.folder / name for name in COHORT_FILES]
+    faults = [
+        Fault(
+            file=str(path),
+            must="the step before must have written it",
+            found="no such file",
+            fix="Run the workflow, or the step, again.",
+            reason="missing_intermediate",
+        )
+        for path in wanted
+        if not path.is_file()
+    ]
+    if faults:
+        raise FaultsError(faults)

@@ -1,0 +1,62 @@
+"""A folder that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pmcell.errors import UsageError
+
+MARKS = ("manifest.json", "ro-crate-metadata.json", "tables")
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder beside `target`; put it in `target`'s place if the block ends well.
+
+    An older release at `target` is replaced as a whole and stays as it was on
+    any error. A run that was killed between the two renames leaves the older
+    one as `.<name>.old`; the next run puts it back first. A folder that is not
+    a release is refused.
+    """
+    target = Path(os.path.abspath(target))
+    old = target.with_name(f".{target.name}.old")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _recover(target, old)
+    _refuse_foreign(target)
+    new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    try:
+        yield new
+        new.chmod(0o755)
+        if target.exists():
+            os.rename(target, old)
+        try:
+            os.rename(new, target)
+        except BaseException:
+            if old.exists():
+                os.rename(old, target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _recover(target: Path, old: Path) -> None:
+    if old.exists() and not target.exists():
+        os.rename(old, target)
+    elif old.exists():
+        shutil.rmtree(old)
+
+
+def _refuse_foreign(target: Path) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise UsageError(f"--out must be a folder; {target.name} is a file or a link")
+    if target.is_dir() and any(target.iterdir()) and not any((target / mark).exists() for mark in MARKS):
+        raise UsageError(
+            f"--out must be a new or empty folder or an earlier release; {target.name} holds other files. "
+            "Name another folder."
+        )

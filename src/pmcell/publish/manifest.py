@@ -1,0 +1,84 @@
+"""`manifest.json`: what the release consists of and what it was made from.
+
+It lists every file but itself with size, SHA-256 of the bytes and SHA-256 of
+the content, and ends with the digest of its own text, so that a flipped byte
+anywhere is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pmcell.io.atomic import sha256_file, write_text
+from pmcell.publish.digest import combined_sha256, content_sha256
+from pmcell.publish.facts import Cohort, Facts
+from pmcell.schema import SCHEMA_VERSION
+from pmcell.version import __version__
+
+MANIFEST = "manifest.json"
+OWN_DIGEST = "manifest_sha256"
+
+Entries = dict[str, dict[str, Any]]
+
+
+def file_entries(folder: Path, known: Entries | None = None) -> Entries:
+    """Size and digests of each file below `folder`, by POSIX path; `known` entries are not read again."""
+    entries: Entries = {}
+    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name == MANIFEST:
+            continue
+        entries[name] = (known or {}).get(name) or {
+            "size": path.stat().st_size,
+            "sha256": sha256_file(path),
+            "content_sha256": content_sha256(path),
+        }
+    return entries
+
+
+def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
+    """Write the manifest of `folder`; equal inputs and versions give equal content digests."""
+    value: dict[str, Any] = {
+        "pmcell": __version__,
+        "schema_version": SCHEMA_VERSION,
+        "title": facts.title,
+        "version": facts.options.version,
+        "parameters": facts.parameters,
+        "min_donors": facts.options.min_donors,
+        "strata_decision": facts.strata.get("decision"),
+        "cohorts": {cohort.cohort_id: _cohort(cohort) for cohort in facts.cohorts},
+        "content_sha256": combined_sha256(
+            {name: entry["content_sha256"] for name, entry in entries.items()}
+        ),
+        "files": entries,
+    }
+    value[OWN_DIGEST] = own_digest(value)
+    write_text(folder / MANIFEST, manifest_text(value))
+
+
+def manifest_text(value: dict[str, Any]) -> str:
+    """The one way in which a manifest is written down."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def own_digest(value: dict[str, Any]) -> str:
+    """Digest of a manifest without its own digest."""
+    rest = {key: item for key, item in value.items() if key != OWN_DIGEST}
+    return hashlib.sha256(manifest_text(rest).encode()).hexdigest()
+
+
+def _cohort(cohort: Cohort) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "status": cohort.status,
+        "access": cohort.access,
+        "published": cohort.published,
+    }
+    # Of a cohort without open access not even a digest leaves: it would confirm a guess of its content.
+    if cohort.is_open and (cohort.folder / "intake.h5ad").is_file():
+        entry["intake_sha256"] = content_sha256(cohort.folder / "intake.h5ad")
+    if cohort.is_open and (cohort.folder / "qc.parquet").is_file():
+        entry["qc_sha256"] = content_sha256(cohort.folder / "qc.parquet")
+    return entry

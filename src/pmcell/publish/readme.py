@@ -1,0 +1,205 @@
+"""`README.md` of the release: what it is, how to open it, how to cite it, what it cannot say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pmcell.io.atomic import write_text
+from pmcell.io.tables import read_table
+from pmcell.publish.facts import Facts
+from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
+from pmcell.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LIMITS = (
+    "Research use only: not for diagnosis or treatment.",
+    "Single cells stay personal data, also without names: do not try to re-identify anyone.",
+    "A donor is the unit of statistics. Cells are not replicates; the p values of markers only rank genes.",
+    "Strata describe these donors; they are not confirmed until found again in donors who were held out.",
+    "Withdrawal reaches what the publisher still holds, not copies already downloaded.",
+    "The difference between two releases can reveal a removed donor, so a superseded release is taken down.",
+    "Thresholds on numbers of donors protect tables of counts, not vectors over thousands of genes.",
+    "A gene that a cohort did not measure is unknown there, not zero: see `measured_in` in genes.parquet.",
+)
+
+
+def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
+    """Write README.md from the facts and the tables already in `folder`."""
+    tables = folder / "tables"
+    parts = [
+        _head(facts, read_table(tables / "cohorts.parquet")),
+        _contents(facts, tables, has_report),
+        _strata(facts),
+        _withheld(facts),
+        _opening(facts, has_report),
+        _citing(facts),
+        ["## What it cannot say", "", *(f"- {limit}" for limit in LIMITS)],
+        _checking(),
+    ]
+    write_text(folder / "README.md", "\n\n".join("\n".join(part) for part in parts if part) + "\n")
+
+
+def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
+    shown = cohorts[cohorts["cohort_id"].isin([cohort.cohort_id for cohort in facts.published])]
+    lines = [
+        f"# {facts.title}",
+        "",
+        facts.options.description
+        or (
+            f"{int(shown['n_cells'].sum()):,} cells of {int(shown['n_donors'].sum()):,} donors in "
+            f"{len(shown)} cohorts, processed in one way: same genes, same quality control, one map of the "
+            "cells, labels and profiles of the donors."
+        ),
+        "",
+        f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "
+        "Research use only.",
+        "",
+        "## Cohorts",
+        "",
+        "| cohort | title | region | status | access | licence | donors | samples | cells |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in cohorts.to_dict("records"):
+        numbers = " | ".join(_number(row[name]) for name in ("n_donors", "n_samples", "n_cells"))
+        lines.append(
+            f"| {row['cohort_id']} | {row['title']} | {row['region']} | {_status(row)} | {row['access']} "
+            f"| {row['license']} | {numbers} |"
+        )
+    return lines
+
+
+def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
+    import pyarrow.parquet as pq
+
+    lines = [
+        "## What is in it",
+        "",
+        "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised counts in `X`, "
+        "`X_pca`, `X_integrated`, `X_umap`, cluster, labels, donor and sample in `obs`.",
+        "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
+        "[tables/README.md](tables/README.md) and in the file's own metadata.",
+        "- `donors.h5ad`: profile of each donor and visit, and the distances between them.",
+        "- `strata.json`: whether there are strata, how stable they are, and what was withheld.",
+        "- `reference/`: the frozen model for mapping new samples."
+        if not facts.withheld
+        else "- `reference/`: withheld, because cohorts without open access took part in the model.",
+    ]
+    if has_report:
+        lines.append("- `report.html`: figures and methods; opens in any browser, offline.")
+    lines += [
+        "- `manifest.json`: size and SHA-256 of every file. `ro-crate-metadata.json`: the same for catalogues "
+        "(RO-Crate 1.1). `CITATION.cff`: how to cite.",
+        "",
+        "`cell_type_ontology_term_id` in `cells/` is the source's term where it gave one, else that of the "
+        "atlas; `atlas_cell_type`, in the tables `cell_type`, is always the atlas's label of the cluster.",
+        "",
+        "| table | rows | |",
+        "|---|---|---|",
+    ]
+    for table in TABLES:
+        rows = pq.read_metadata(tables / f"{table.name}.parquet").num_rows
+        lines.append(f"| {table.name} | {rows:,} | {table.prose} |")
+    return lines
+
+
+def _strata(facts: Facts) -> list[str]:
+    decision = str(facts.strata.get("decision") or UNKNOWN)
+    if facts.has_strata:
+        text = "Strata of donors are published: see `strata`, `assignments` and `strata.json`."
+    else:
+        text = (
+            f"No strata of donors are published; the decision was `{decision}`. The axes of variation are in "
+            "`assignments`, the reasons in `strata.json`."
+        )
+    return ["## Strata", "", text]
+
+
+def _withheld(facts: Facts) -> list[str]:
+    if not facts.withheld:
+        return []
+    return [
+        "## Withheld",
+        "",
+        "These cohorts took part in the analysis, but their access is not open. Their cells, donors, visits, "
+        "samples, QC, profiles and assignments are not in this release:",
+        "",
+        *(f"- `{cohort.cohort_id}` ({cohort.access})" for cohort in facts.withheld),
+        "",
+        "Cells and donors in `genes`, `clusters` and `strata` are counted without them. Markers and "
+        f"associations to which 1 to {facts.options.min_donors - 1} of their donors contribute are left out, "
+        "and so is the model in `reference/`.",
+    ]
+
+
+def _opening(facts: Facts, has_report: bool) -> list[str]:
+    cohort = facts.published[0].cohort_id
+    lines = [
+        "## How to open it",
+        "",
+        "Run these in this folder. scanpy:",
+        "",
+        "```python",
+        "import scanpy as sc",
+        f'cells = sc.read_h5ad("cells/{cohort}.h5ad")',
+        "counts = cells.raw.to_adata()  # raw counts",
+        'sc.pl.umap(cells, color="atlas_cell_type")',
+        "```",
+        "",
+        "pandas and pyarrow:",
+        "",
+        "```python",
+        "import pandas as pd",
+        "import pyarrow.parquet as pq",
+        'donors = pd.read_parquet("tables/donors.parquet")',
+        'print(pq.read_schema("tables/donors.parquet").field("n_cells").metadata)  # meaning and unit',
+        "```",
+        "",
+        "SQL with DuckDB:",
+        "",
+        "```sql",
+        "SELECT d.disease_ontology_term_id, c.cell_type, count(*) AS n_cells",
+        "FROM 'tables/cells.parquet' c JOIN 'tables/donors.parquet' d USING (donor_id)",
+        "WHERE c.passes_qc GROUP BY ALL ORDER BY ALL;",
+        "```",
+        "",
+        "R:",
+        "",
+        "```r",
+        'donors <- arrow::read_parquet("tables/donors.parquet")',
+        f'cells <- anndataR::read_h5ad("cells/{cohort}.h5ad")      # or zellkonverter::readH5AD',
+        "```",
+    ]
+    page = "`report.html`" if has_report else "`tables/README.md`"
+    return [*lines, "", f"Browser: open {page}; nothing is loaded from elsewhere."]
+
+
+def _citing(facts: Facts) -> list[str]:
+    lines = ["## How to cite, and licences", "", "Cite this release (`CITATION.cff`) and the sources:", ""]
+    for cohort in facts.published:
+        doi = cohort.text("source", "doi")
+        source = f"https://doi.org/{doi}" if doi != UNKNOWN else "no DOI known"
+        accession = cohort.text("source", "accession")
+        known = f", {accession}" if accession != UNKNOWN else ""
+        lines.append(f"- `{cohort.cohort_id}`: {source}{known}; licence {cohort.text('license')}")
+    if any(cohort.text("license") == UNKNOWN for cohort in facts.published):
+        lines += ["", "Where the licence is unknown, ask the source before you share the data further."]
+    return lines
+
+
+def _checking() -> list[str]:
+    return [
+        "## Is it intact?",
+        "",
+        "`pmcell verify .` in this folder compares every file with the manifest and every table with the schema.",
+    ]
+
+
+def _number(value: object) -> str:
+    return "withheld" if value is None or value != value else f"{int(value):,}"  # type: ignore[call-overload]
+
+
+def _status(row: dict[str, object]) -> str:
+    return str(row["status"]) + (f": {row['reason']}" if row["reason"] else "")

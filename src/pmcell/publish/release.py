@@ -1,0 +1,72 @@
+"""Write the release folder: whole, checked, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import FaultsError
+from pmcell.publish.atlas import load_atlas
+from pmcell.publish.cells import write_cells
+from pmcell.publish.citation import write_citation
+from pmcell.publish.facts import Facts, load_facts
+from pmcell.publish.folder import whole_folder
+from pmcell.publish.manifest import file_entries, write_manifest
+from pmcell.publish.readme import write_readme
+from pmcell.publish.reference import write_reference
+from pmcell.publish.rocrate import write_crate
+from pmcell.publish.stratification import write_donors, write_strata_json
+from pmcell.publish.tables import write_tables
+from pmcell.publish.verify import verify_release
+
+Page = Callable[[Path], None]
+
+
+def write_release(
+    results: Path | str,
+    target: Path | str,
+    *,
+    cohort_ids: Sequence[str] = (),
+    config: Mapping[str, Any] | None = None,
+    report: Page | None = None,
+    progress: Callable[[str], None] = lambda part: None,
+) -> Facts:
+    """Write the release of `results` to the folder `target` and return what it is about.
+
+    The folder is made beside `target`, verified, and only then put in its
+    place; an older release stays untouched on any error. `report` is called
+    with the folder when everything but the crate is there, and adds
+    `report.html`. `config` is the whole configuration: its section `release`
+    is used, the others are recorded. Raises `DataError` or `FaultsError` where
+    the results break the contract, `UsageError` where the configuration does.
+    """
+    facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config)
+    atlas = load_atlas(facts.results)
+    with whole_folder(Path(target)) as folder:
+        for cohort in facts.published:
+            progress(f"cells of {cohort.cohort_id}")
+            write_cells(facts, atlas, cohort, folder / "cells" / f"{cohort.cohort_id}.h5ad")
+        progress("tables")
+        write_tables(facts, atlas, folder / "tables")
+        progress("donors and reference")
+        write_donors(facts, folder / "donors.h5ad")
+        write_strata_json(facts, folder / "strata.json")
+        write_reference(facts, atlas, folder / "reference")
+        write_readme(facts, folder, has_report=report is not None)
+        write_citation(facts, folder / "CITATION.cff")
+        progress("digests")
+        entries = file_entries(folder)
+        if report is not None:
+            progress("report")
+            # The report reads a release, so it gets one that lacks only itself and the crate.
+            write_manifest(facts, folder, entries)
+            report(folder)
+            entries = file_entries(folder, entries)
+        write_crate(facts, folder, entries)
+        write_manifest(facts, folder, file_entries(folder, entries))
+        progress("check")
+        faults = verify_release(folder)
+        if faults:
+            raise FaultsError(faults)
+    return facts

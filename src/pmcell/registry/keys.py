@@ -1,0 +1,177 @@
+"""The keys of cohort.yaml and the columns of its tables, spelt once: prose, forms, choices.
+
+The JSON schemas, the checks, the draft and the meaning of a left `TODO` are all
+made from these declarations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
+
+ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of cohort.yaml: dotted path, one sentence, and what its value must be.
+
+    `kind` is text, list (of text), mapping (of text to text); `pattern` is a
+    regular expression; where not `required`, a missing value is `unknown`.
+    """
+
+    path: str
+    prose: str
+    kind: str = "text"
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    example: str = ""
+
+
+COHORT_KEYS: tuple[Key, ...] = (
+    Key("schema_version", "Version of this file's form.", required=True, choices=("1",)),
+    Key("id", "Identifier of the cohort; the name of its folder.", required=True, pattern=ID),
+    Key("title", "Title of the cohort, as it shall stand in catalogues.", required=True),
+    Key("description", "What was studied, in a few sentences."),
+    Key(
+        "source.doi",
+        "DOI of the publication or data set.",
+        pattern=r"^10\.\d{4,9}/\S+$",
+        example="10.1016/…",
+    ),
+    Key("source.accession", "Accession of the data set in its archive.", example="GSE161918"),
+    Key("source.url", "Web page of the data set.", pattern=r"^https?://\S+$"),
+    Key("steward.name", "Who answers for the cohort and its consent.", required=True),
+    Key("steward.email", "Address of the steward.", pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
+    Key("steward.organisation", "Organisation of the steward."),
+    Key("publisher.name", "Who makes the data available."),
+    Key("publisher.url", "Web page of the publisher.", pattern=r"^https?://\S+$"),
+    Key("license", "Licence of the source data, as an SPDX identifier.", example="CC-BY-4.0"),
+    Key(
+        "region",
+        "Region the donors come from: NUTS code in the EU, else ISO 3166-2 code.",
+        required=True,
+        example="NL2",
+    ),
+    Key("programme", "Disease programme: a file name in config/programmes.", required=True),
+    Key(
+        "organism_ontology_term_id",
+        "Organism of the donors.",
+        required=True,
+        choices=("NCBITaxon:9606",),
+    ),
+    Key(
+        "access",
+        "Who may have the cells: open, registered (known users) or controlled (approved projects).",
+        required=True,
+        choices=("open", "registered", "controlled"),
+    ),
+    Key(
+        "data_use",
+        "Permitted uses as DUO terms: one permission and its modifiers. "
+        "Disease-specific use names the disease: 'DUO:0000007 MONDO:0005148'.",
+        kind="list",
+        required=True,
+        example="[DUO:0000042]",
+    ),
+    Key(
+        "legal_basis",
+        "Legal basis of the processing, such as an article of the GDPR or the consent form.",
+    ),
+    Key("purpose", "Purpose for which the data were collected."),
+    Key("retention", "How long the data may be kept."),
+    Key("withdrawal_policy", "What happens when a donor withdraws."),
+    Key("matrix.path", "The submitted file, relative to this folder or absolute.", required=True),
+    Key("matrix.format", "Format of the submitted file.", required=True, choices=FORMATS),
+    Key(
+        "matrix.counts",
+        "Which matrix holds the raw counts: X, raw.X or layers/<name>.",
+        required=True,
+        pattern=r"^(X|raw\.X|layers/.+)$",
+    ),
+    Key("matrix.gene_column", "Where the gene names are: index, or a column of var."),
+    Key(
+        "matrix.gene_namespace",
+        "What the gene names are.",
+        choices=("auto", "symbol", "ensembl"),
+    ),
+    Key(
+        "matrix.orientation",
+        "How a text table lies.",
+        choices=("auto", "genes_by_cells", "cells_by_genes"),
+    ),
+    Key("matrix.keep_features.column", "Column of var that tells genes from other features."),
+    Key("matrix.keep_features.value", "Value of that column for genes.", example="Gene Expression"),
+    Key("columns.barcode", "Where the cell barcodes are: index, or a column of obs."),
+    Key(
+        "columns.sample_id",
+        "Where the sample of a cell is: a column of obs, index, constant:<id>, "
+        "barcode_prefix:<separator> or barcode_suffix:<separator>.",
+        required=True,
+    ),
+    Key("columns.donor_id", "Column of obs with the donor, checked against samples.tsv."),
+    Key("columns.cell_type", "Column of obs with the source's cell type."),
+    Key(
+        "values.cell_type",
+        "Cell Ontology term of each cell type of the source; missing ones are unknown.",
+        kind="mapping",
+    ),
+    Key("defaults.assay_ontology_term_id", "Assay of samples that do not say (EFO)."),
+    Key("defaults.tissue_ontology_term_id", "Tissue of samples that do not say (UBERON)."),
+    Key("defaults.tissue_type", "Kind of tissue of samples that do not say.", choices=TISSUE_TYPES),
+    Key(
+        "defaults.suspension_type",
+        "Whether cells or nuclei were suspended, where samples do not say.",
+        choices=SUSPENSION_TYPES,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a registration table."""
+
+    name: str
+    prose: str
+    required: bool = False
+    pattern: str = ""
+    choices: tuple[str, ...] = ()
+
+
+DONOR_COLUMNS: tuple[Column, ...] = (
+    Column("donor_id", "Pseudonym of the donor within the cohort.", required=True, pattern=ID),
+    Column("sex_ontology_term_id", "Sex (PATO)."),
+    Column(
+        "self_reported_ethnicity_ontology_term_id",
+        "Ethnicity as the donor reported it (HANCESTRO).",
+    ),
+    Column("development_stage_ontology_term_id", "Age as a development stage (HsapDv)."),
+    Column("disease_ontology_term_id", "Disease (MONDO), or PATO:0000461 for healthy."),
+    Column("age_group", "Age band in the cohort's own words."),
+    Column("region", "Region of the donor, where it is not the cohort's; may be unknown."),
+)
+SAMPLE_COLUMNS: tuple[Column, ...] = (
+    Column("sample_id", "Identifier of the library within the cohort.", required=True, pattern=ID),
+    Column("donor_id", "Donor of the sample, as in donors.tsv.", required=True, pattern=ID),
+    Column("visit", "Label of the visit (time point); never a date."),
+    Column("visit_day", "Days since the donor's first visit; may be negative."),
+    Column("batch_id", "Processing batch; empty stands for the cohort itself."),
+    Column("condition", "Condition at the visit in the cohort's own words."),
+    Column("assay_ontology_term_id", "Assay (EFO); empty takes the default of cohort.yaml."),
+    Column("tissue_ontology_term_id", "Tissue (UBERON); empty takes the default."),
+    Column("tissue_type", "Kind of tissue; empty takes the default.", choices=TISSUE_TYPES),
+    Column(
+        "suspension_type", "cell, nucleus or na; empty takes the default.", choices=SUSPENSION_TYPES
+    ),
+)
+
+
+def key(path: str) -> Key:
+    """The declaration of a dotted path; KeyError when there is none."""
+    for item in COHORT_KEYS:
+        if item.path == path:
+            return item
+    raise KeyError(f"no key {path!r}")

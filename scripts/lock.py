@@ -41,7 +41,9 @@ def main() -> int:
     RUNTIME.write_text(HEADER + "".join(runtime.values()), encoding="utf-8")
     rest = (block for pin, block in everything.items() if pin not in runtime)
     TEST.write_text(HEADER + "".join(rest), encoding="utf-8")
-    print(f"{RUNTIME.name}: {len(runtime)} pins; {TEST.name}: {len(everything) - len(runtime)} more")
+    print(
+        f"{RUNTIME.name}: {len(runtime)} pins; {TEST.name}: {len(everything) - len(runtime)} more"
+    )
     return 0
 
 

@@ -1,0 +1,229 @@
+"""Start Snakemake on a study folder, show its progress, and say how it ended."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from pmcell import bundle
+from pmcell.cli._common import read_config
+from pmcell.cli._progress import Job, Progress
+from pmcell.errors import UsageError
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder: where it lies, and its configuration file."""
+
+    folder: Path
+    config: Path
+    is_own_config: bool
+
+    @property
+    def results(self) -> Path:
+        """Where the workflow writes."""
+        return self.folder / "results"
+
+
+def open_study(folder: Path, config: Path | None) -> Study:
+    """The study in `folder`, configured by `config` or its own `config/config.yaml`."""
+    path = config or folder / "config" / "config.yaml"
+    if not path.is_file():
+        raise UsageError(
+            f"a study folder must hold config/config.yaml; there is no {path}. "
+            f"Make one: pmcell init {shlex.quote(str(folder))}"
+        )
+    read_config(path)
+    return Study(folder, path.resolve(), config is None)
+
+
+def snakemake_command(study: Study, *, cores: int, profile: str, extra: list[str]) -> list[str]:
+    """The command as it is run and shown; paths below the current folder are shortened."""
+    configfile = [] if study.is_own_config else ["--configfile", short(study.config)]
+    return [
+        "snakemake",
+        *("--snakefile", short(bundle.snakefile())),
+        *("--directory", short(study.folder)),
+        *("--workflow-profile", short(bundle.profile_folder(profile, study.folder))),
+        *configfile,
+        *("--cores", str(cores)),
+        *extra,
+    ]
+
+
+def run_snakemake(study: Study, command: list[str]) -> int:
+    """Run the command with progress on standard error; its exit code, 130 when interrupted.
+
+    What Snakemake itself says goes to `results/logs/run.log`.
+    """
+    log = study.results / "logs" / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    progress, start = Progress(), time.monotonic()
+    with log.open("w", encoding="utf-8") as stream, _display(progress, start) as show:
+        stream.write(shlex.join(command) + "\n")
+        # A session of its own: an interrupt reaches Snakemake once, from here, not twice.
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, "--nocolor"],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        with _interrupts_passed_to(process) as was_interrupted:
+            assert process.stdout is not None
+            for line in process.stdout:
+                stream.write(line)
+                stream.flush()
+                show(progress.feed(line))
+            code = process.wait()
+    if was_interrupted():
+        _say("interrupted; the finished steps are kept, the same command goes on from there")
+        return INTERRUPTED
+    if code:
+        _explain_failure(study, progress, log)
+    return code
+
+
+def environment() -> dict[str, str]:
+    """The environment for rules: `pmcell` is found even where its environment is not activated."""
+    folder = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which on a cluster is less than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS has no affinity.
+        return os.cpu_count() or 1
+
+
+def warm_up() -> None:
+    """Compile the kernels once, before many jobs would each do it."""
+    if importlib.util.find_spec("pmcell.core.warm") is None:
+        return
+    from pmcell.core.warm import warm_kernels
+
+    start = time.monotonic()
+    warm_kernels()
+    if time.monotonic() - start > 5:
+        _say(f"compiled the kernels in {clock(time.monotonic() - start)} (once on this machine)")
+
+
+def short(path: Path) -> str:
+    """A path as a person would type it: relative where it lies below the current folder."""
+    path = path.resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, `1:05`."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+@contextmanager
+def _display(progress: Progress, start: float) -> Iterator[Callable[[Job | None], None]]:
+    """A line for each finished job and, on a terminal, a bar with what runs now."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = (BarColumn(24), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
+    doing = TextColumn("{task.description}", markup=False)
+    with Bar(
+        *columns,
+        TimeElapsedColumn(),
+        doing,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("reading the workflow", total=1)
+
+        def show(finished: Job | None) -> None:
+            running = ", ".join(_name(job) for job in progress.running.values())
+            bar.update(
+                task, completed=progress.done, total=progress.total or 1, description=running
+            )
+            # The rule 'all' only names the targets; nobody waits for it.
+            if finished is None or finished.rule == "all":
+                return
+            now = time.monotonic()
+            width = len(str(progress.total))
+            bar.console.print(
+                f"[{progress.done:>{width}}/{progress.total}] {clock(now - start):>6}  "
+                f"{finished.rule:<18} {finished.wildcards:<24} {now - finished.started:5.1f} s",
+                markup=False,
+            )
+
+        yield show
+
+
+@contextmanager
+def _interrupts_passed_to(process: subprocess.Popen[str]) -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT, SIGTERM and SIGHUP into one SIGINT for Snakemake and its jobs."""
+    received: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        # Snakemake does not stop for SIGTERM; at SIGINT it ends its jobs and unlocks the folder.
+        os.killpg(process.pid, signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _explain_failure(study: Study, progress: Progress, log: Path) -> None:
+    if progress.is_locked:
+        _say(
+            f"{short(study.folder)} is locked: another run works in it, or one was killed. "
+            "When none runs any more: pmcell run --unlock, then run again"
+        )
+        return
+    for job in progress.failed:
+        _say(f"step {_name(job)} failed")
+        for line in _last_lines(study.folder / job.log if job.log else log):
+            print(f"    {line}", file=sys.stderr)
+    if not progress.failed:
+        for line in _last_lines(log):
+            print(f"    {line}", file=sys.stderr)
+    _say(f"the run failed; what finished is kept. All messages: {short(log)}")
+
+
+def _last_lines(path: Path, n_lines: int = 12) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-n_lines:]
+    except OSError:
+        return []
+
+
+def _name(job: Job) -> str:
+    return f"{job.rule} {job.wildcards}".strip()
+
+
+def _say(line: str) -> None:
+    print(f"pmcell run: {line}", file=sys.stderr, flush=True)

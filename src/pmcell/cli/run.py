@@ -1,0 +1,81 @@
+"""Run the workflow on a study folder and say what became of each cohort.
+
+This is a thin wrapper: it prints the snakemake command that it runs, shows
+the steps as they finish, keeps Snakemake's own words in results/logs/run.log,
+and passes its exit code on. Steps whose inputs and parameters are unchanged
+are not repeated, so a run that was interrupted goes on where it stopped. A
+cohort that fails its checks is quarantined and named at the end; the others
+finish.
+
+Example:
+    pmcell run --directory my-study --cores 8
+    pmcell run --profile slurm -- --jobs 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pmcell.cli import _workflow
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `pmcell run`."""
+    parser.add_argument(
+        "--directory", type=Path, default=Path(), help="study folder (default: this folder)"
+    )
+    parser.add_argument(
+        "--config", type=Path, help="configuration file (default: config/config.yaml of the study)"
+    )
+    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
+    parser.add_argument(
+        "--profile", default="default", help="name of a profile, or its folder (default: default)"
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="show what would be run, and why"
+    )
+    parser.add_argument(
+        "--unlock", action="store_true", help="remove the lock that a killed run left behind"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(
+        "snakemake", nargs="*", metavar="-- ARGUMENT", help="passed on to snakemake as it is"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run Snakemake and print the summary; Snakemake's exit code."""
+    from pmcell.cli import _workflow
+    from pmcell.errors import UsageError
+
+    cores = _workflow.available_cores() if args.cores is None else args.cores
+    if cores < 1:
+        raise UsageError(f"--cores must be at least 1, got {cores}")
+    study = _workflow.open_study(args.directory, args.config)
+    flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
+    command = _workflow.snakemake_command(
+        study, cores=cores, profile=args.profile, extra=[*flags, *args.snakemake]
+    )
+    print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
+    if flags:
+        plain = [sys.executable, "-m", *command]
+        return subprocess.run(plain, env=_workflow.environment(), check=False).returncode
+    return run_and_summarise(study, command, as_json=args.json)
+
+
+def run_and_summarise(study: _workflow.Study, command: list[str], *, as_json: bool) -> int:
+    """Run the command, then tell what became of each cohort and where the release lies."""
+    from pmcell.cli import _summary, _workflow
+
+    _workflow.warm_up()
+    code = _workflow.run_snakemake(study, command)
+    summary = _summary.summarise(study, code)
+    print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
+    return code

@@ -96,6 +96,8 @@ def _join_visits(axes: Axes, placed: pd.DataFrame) -> None:
 def _alphas(placed: pd.DataFrame) -> list[float]:
     if "probability" not in placed.columns:
         return [0.75] * len(placed)
+    if placed["probability"].isna().all():
+        return [0.75] * len(placed)
     known = placed["probability"].fillna(0.0).clip(0, 1)
     return [0.05 + 0.85 * max(0.0, (float(p) - 0.5) / 0.5) for p in known]
 

@@ -29,6 +29,7 @@ def matrix(
     signed: bool = False,
     high: float = 1.0,
     key: str = "",
+    title: str = "",
     cell: tuple[float, float] = (64, 22),
     number: str = "{:.2f}",
 ) -> Figure:
@@ -43,11 +44,14 @@ def matrix(
     columns = [shorten(str(name), 30) for name in values.columns]
     upright = widest(columns, 10) <= cell[0] - 4
     left = widest(rows, 10.5) + 14
-    head = 24.0 if upright else widest(columns, 10) * 0.72 + 20
+    head = (24.0 if upright else widest(columns, 10) * 0.72 + 20) + (20 if title else 0)
     wide, tall = cell[0] * len(columns), cell[1] * len(rows)
     margin = 26.0 if upright else max(26.0, widest(columns[-1:], 10) * 0.7)
     figure = new_figure(left + wide + margin, head + tall + (40 if key else 6))
     axes = panel(figure, left, head, max(wide, 1), max(tall, 1))
+    if title:
+        height = float(figure.get_size_inches()[1]) * 72
+        figure.text(0.004, 1 - 12 / height, title, fontsize=11, fontweight="bold", color=INK)
     data = values.to_numpy(dtype=np.float64)
     scale = diverging() if signed else sequential()
     low = -high if signed else 0.0

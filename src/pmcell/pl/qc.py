@@ -56,6 +56,7 @@ def qc(
     samples: pd.DataFrame,
     *,
     limits: dict[str, tuple[float, float]] | None = None,
+    title: str = "",
     width: float = 860,
 ) -> Figure:
     """A row per sample: median, middle half and 2-98 % of each QC measure, thresholds, cells kept.
@@ -68,12 +69,14 @@ def qc(
     short = [shorten(name.split(":", 1)[-1], 28) for name in names]
     row = min(16.0, max(3.0, 2400 / max(len(names), 1)))
     left = (widest(short, 9.5) if row >= 9 else 0) + 12
-    head, foot, gap = 26.0, 26.0, 16.0
+    head, foot, gap = 26.0 + (22 if title else 0), 26.0, 16.0
     kept_width = 110.0
     each = (width - left - kept_width - gap * len(METRICS) - 8) / len(METRICS)
     height = row * len(names)
     figure = new_figure(width, head + height + foot)
     limits = limits or qc_limits(cells)
+    if title:
+        figure.text(6 / width, 1 - 13 / (head + height + foot), title, fontsize=12, fontweight="bold")
     for index, metric in enumerate(METRICS):
         axes = panel(figure, left + index * (each + gap), head, each, height, title=metric.title)
         _rows(axes, len(names), row)

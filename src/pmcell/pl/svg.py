@@ -25,6 +25,7 @@ RASTER_DPI = 144
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
 _FONTS = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
@@ -66,6 +67,9 @@ def _clean(source: str, name: str, title: str) -> str:
         root.remove(metadata)
     _rename_ids(root, name)
     for element in root.iter():
+        for key in ("d", "x", "y", "transform"):
+            if key in element.attrib:
+                element.set(key, _DECIMALS.sub(_rounded, element.attrib[key]))
         style = element.get("style")
         if style and "'DejaVu Sans'" in style:
             element.set("style", style.replace("'DejaVu Sans'", _FONTS))
@@ -96,6 +100,10 @@ def _rename_ids(root: ElementTree.Element, name: str) -> None:
                 element.set(key, f"#{name}-{value[1:]}")
             elif "url(#" in value:
                 element.set(key, value.replace("url(#", f"url(#{name}-"))
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
 
 
 def _references(root: ElementTree.Element) -> list[str]:

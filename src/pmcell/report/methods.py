@@ -1,0 +1,183 @@
+"""Methods, citations and limits, written from the facts of the release."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pmcell.report import strata as verdicts
+from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, plural, text_cell
+from pmcell.schema import COUNT_SCALE, TARGET_SUM, UNKNOWN
+
+if TYPE_CHECKING:
+    from pmcell.report.read import Release
+
+LIMITS = (
+    "For research use only. Nothing here is a diagnosis or advice for the treatment of a person.",
+    "Single cells stay personal data, also under pseudonyms.",
+    "A withdrawal reaches what this installation still holds, not copies that were already downloaded.",
+    "Comparing two releases can reveal a donor who was removed, so a release from which a donor "
+    "withdrew is taken down.",
+    "Thresholds protect tables, not expression vectors.",
+    "Strata are descriptive until they are confirmed in donors who took no part in finding them.",
+    "The donor is the unit of statistics. Cells are not replicates, so p values over cells rank "
+    "genes and prove nothing.",
+    "A gene that a cohort did not measure is unknown there, not zero.",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One cohort's source, to be cited."""
+
+    cohort_id: str
+    title: str
+    doi: str
+    accession: str
+    license: str
+
+
+def methods(release: Release) -> list[tuple[str, str]]:
+    """Paragraphs (heading, text) on what was done."""
+    n_cohorts = len(release["cohorts"])
+    n_out = int((release["cohorts"]["status"] == "quarantined").sum())
+    paragraphs = [
+        (
+            "Intake",
+            f"{plural(n_cohorts, 'cohort')} {'was' if n_cohorts == 1 else 'were'} registered, {n_out} quarantined. "
+            "Each submitted file was read in a separate process and rewritten as raw integer counts. "
+            "Genes were mapped to one pinned set of Ensembl gene ids; what became of every submitted gene is "
+            "in the gene ledger. Genes that a cohort did not measure stay unknown.",
+        ),
+        (
+            "Quality control",
+            "For each sample, thresholds on total counts, detected genes, mitochondrial share and doublet "
+            "score were set from the median absolute deviation of its own cells, within fixed bounds. "
+            "Excluded cells stay in the cells table with their reason. The thresholds that were applied are "
+            "in the table of section 4.",
+        ),
+        (
+            "Embedding and clusters",
+            f"Counts were scaled to {TARGET_SUM:,} per cell, log-transformed and quantised to fixed point "
+            f"(1/{COUNT_SCALE}), so that sums over cells are exact for any split into cohorts. Highly "
+            "variable genes were ranked within batches; principal components come from the exact Gram matrix; "
+            "Harmony removed the batch; clusters are Leiden communities of the k-nearest-neighbour graph; UMAP "
+            "serves display only. Markers are ranked by Welch's t of each cluster against the rest.",
+        ),
+        ("Cell-type labels", _labels(release)),
+        ("Donors and strata", _strata(release)),
+    ]
+    return paragraphs
+
+
+def _labels(release: Release) -> str:
+    clusters = release["clusters"]
+    if clusters.empty:
+        return f"Cluster labels are {NOT_AVAILABLE}."
+    names = {
+        "source_majority": "by the majority of the labels that the sources gave",
+        "markers": "by marker genes",
+        "abstained": "not labelled, because the evidence was too weak",
+    }
+    counts = clusters["label_method"].astype(str).value_counts().sort_index()
+    parts = [f"{n} {names.get(method, method)}" for method, n in counts.items()]
+    return f"Of {plural(len(clusters), 'cluster')}, {listed(parts)}. A label belongs to a cluster, not to a single cell."
+
+
+def _strata(release: Release) -> str:
+    text = (
+        "Each donor and visit is described by its composition (shares of cell types) and its state (mean "
+        "of the integrated components per cell type); distances between donors subtract the sampling noise "
+        "that few cells cause. Visits of one donor were never treated as different people. Strata are "
+        "published only where an existence test rejects the model without strata."
+    )
+    return f"{text} {verdicts.verdict(release)}"
+
+
+def software_grid(release: Release, pmcell_version: str) -> Grid:
+    """Versions of the programs, from the manifest, and of the writer of the report."""
+    rows = [(text_cell("pmcell (this report)"), text_cell(pmcell_version))]
+    for key in ("software", "versions", "packages", "environment"):
+        value = release.manifest.get(key) or release.strata.get(key)
+        if isinstance(value, dict):
+            rows += [(text_cell(name), text_cell(str(value[name]))) for name in sorted(value)]
+            break
+    else:
+        rows.append((text_cell("other packages"), Cell(NOT_AVAILABLE, tone="muted")))
+    return Grid("Versions", (Column("Software"), Column("Version")), tuple(rows), fold=40)
+
+
+def parameter_grid(release: Release) -> Grid | None:
+    """Parameters of the steps, from the manifest and `strata.json`."""
+    rows: list[tuple[Cell, ...]] = []
+    for origin, facts in (("manifest.json", release.manifest), ("strata.json", release.strata)):
+        value = facts.get("parameters") or facts.get("options")
+        if isinstance(value, dict):
+            for key, text in _flat(value):
+                rows.append((text_cell(key), text_cell(text), text_cell(origin)))
+        seed = facts.get("seed")
+        if seed is not None and not isinstance(seed, dict):
+            rows.append((text_cell("seed"), text_cell(str(seed)), text_cell(origin)))
+    if not rows:
+        return None
+    return Grid(
+        "Parameters", (Column("Parameter"), Column("Value"), Column("From")), tuple(rows), fold=20
+    )
+
+
+def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        found = []
+        for key in sorted(value):
+            found += _flat(value[key], f"{path}.{key}" if path else str(key))
+        return found
+    if isinstance(value, list):
+        return [(path, ", ".join(str(item) for item in value))]
+    return [(path, NOT_AVAILABLE if value is None else str(value))]
+
+
+def sources(release: Release) -> list[Source]:
+    """The sources of the accepted cohorts, one an article and data set."""
+    found: dict[tuple[str, str], Source] = {}
+    for row in release["cohorts"].itertuples():
+        if row.status == "quarantined":
+            continue
+        doi, accession = known(row.source_doi), known(row.source_accession)
+        key = (doi, accession)
+        before = found.get(key)
+        names = f"{before.cohort_id}, {row.cohort_id}" if before else str(row.cohort_id)
+        found[key] = Source(names, str(row.title), doi, accession, known(row.license))
+    return [found[key] for key in sorted(found)]
+
+
+def known(value: Any) -> str:
+    """The text, or '' where it is unknown."""
+    text = "" if value is None else str(value).strip()
+    return "" if text.lower() in (UNKNOWN, "nan", "none") else text
+
+
+def doi_link(doi: str) -> str:
+    """Address of a DOI, or '' where the text is not a plain DOI."""
+    return f"https://doi.org/{doi}" if re.fullmatch(r"10\.\d{4,9}/[\w.;()/:-]+", doi) else ""
+
+
+def citation(release: Release) -> dict[str, str]:
+    """Title, version, DOI and authors from the release's CITATION.cff; empty where there is none."""
+    import yaml
+
+    try:
+        value = yaml.safe_load(release.citation) or {}
+    except yaml.YAMLError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    authors = [_author(item) for item in value.get("authors") or [] if isinstance(item, dict)]
+    facts = {key: str(value[key]) for key in ("title", "version", "doi", "license") if value.get(key)}
+    return {**facts, "authors": listed([name for name in authors if name], most=12)} if authors else facts
+
+
+def _author(item: dict[str, Any]) -> str:
+    if item.get("name"):
+        return str(item["name"])
+    return " ".join(str(item[key]) for key in ("given-names", "family-names") if item.get(key))

@@ -1,0 +1,279 @@
+"""What `strata.json` and the strata tables say, in sentences, tables and figures.
+
+Keys that are absent give 'not available'; nothing is computed that the
+stratification did not report.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pmcell.report.parts import (
+    NOT_AVAILABLE,
+    Cell,
+    Column,
+    Grid,
+    as_number,
+    decimal,
+    number_cell,
+    p_text,
+    plain_name,
+    plural,
+    text_cell,
+)
+
+if TYPE_CHECKING:
+    from pmcell.report.read import Release
+
+
+def is_published(release: Release) -> bool:
+    """Whether strata labels are in the release."""
+    return len(release["strata"]) > 0
+
+
+def verdict(release: Release) -> str:
+    """One sentence about strata."""
+    if is_published(release):
+        n = len(release["strata"])
+        donors = int(release["strata"]["n_donors"].sum())
+        noun = "stratum is" if n == 1 else "strata are"
+        return f"{n} {noun} published, with {plural(donors, 'donor')} assigned{_p_clause(release)}."
+    if not release.strata and release["assignments"].empty:
+        return "No stratification is in this release."
+    return f"No strata are published: {reason(release)}."
+
+
+def reason(release: Release) -> str:
+    """Why labels are withheld, without a final stop."""
+    strata = release.strata
+    for key in ("reason", "message", "why", "verdict", "decision"):
+        text = strata.get(key)
+        if isinstance(text, str) and text:
+            return _first_lower(text.rstrip("."))
+    return "the reason is not available"
+
+
+def _first_lower(text: str) -> str:
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _p_clause(release: Release) -> str:
+    p = as_number(existence(release).get("p_value"))
+    return "" if p is None else f" (existence test p = {p_text(p)})"
+
+
+def existence(release: Release) -> dict[str, Any]:
+    """The existence test as the stratification reported it."""
+    value = release.strata.get("existence")
+    return value if isinstance(value, dict) else {}
+
+
+def null_values(release: Release) -> list[float]:
+    """The null draws of the existence test, if they were written."""
+    test = existence(release)
+    for key in ("null", "null_values", "null_statistics", "null_distribution"):
+        value = test.get(key)
+        if isinstance(value, list):
+            return [number for item in value if (number := as_number(item)) is not None]
+    return []
+
+
+def observed(release: Release) -> float | None:
+    """The observed statistic of the existence test."""
+    test = existence(release)
+    for key in ("observed", "statistic", "value", "t"):
+        number = as_number(test.get(key))
+        if number is not None:
+            return number
+    return None
+
+
+def explained(release: Release) -> list[float | None]:
+    """Share of the variation on each axis, if reported."""
+    for key in ("explained", "explained_variance", "axes_explained", "axis_shares", "axes"):
+        value = release.strata.get(key)
+        if isinstance(value, list):
+            return [as_number(item) for item in value]
+    return []
+
+
+def channel_grid(release: Release) -> Grid | None:
+    """The gate of the distance channels."""
+    value = release.strata.get("channels")
+    items = (
+        [{"channel": name, **item} for name, item in value.items() if isinstance(item, dict)]
+        if isinstance(value, dict)
+        else [item for item in value if isinstance(item, dict)]
+        if isinstance(value, list)
+        else []
+    )
+    if not items:
+        return None
+    rows = []
+    for item in items:
+        kept = _first(item, "kept", "used", "passes", "is_used")
+        rows.append(
+            (
+                text_cell(_first(item, "channel", "name")),
+                _share(_first(item, "reliability", "r")),
+                _share(_first(item, "technical_share", "batch_share", "q")),
+                _share(_first(item, "weight", "w")),
+                text_cell(NOT_AVAILABLE)
+                if kept is None
+                else Cell("used", tone="ok")
+                if kept
+                else Cell("dropped", tone="warn"),
+                text_cell(_first(item, "reason", "why", "message")),
+            )
+        )
+    columns = (
+        Column("Channel"),
+        Column("Reliability", True, "Split-half correlation of the donor distances"),
+        Column("Technical share", True, "Share of the distances that the batch explains"),
+        Column("Weight", True),
+        Column("Gate"),
+        Column("Why"),
+    )
+    return Grid("Distance channels and their gate", columns, tuple(rows), ("strata.json",))
+
+
+def _share(value: Any) -> Cell:
+    return number_cell(value, decimal(value), bar=True)
+
+
+def _first(item: dict[str, Any], *keys: str) -> Any:
+    return next((item[key] for key in keys if item.get(key) is not None), None)
+
+
+def strata_grid(release: Release) -> Grid | None:
+    """The published strata."""
+    if not is_published(release):
+        return None
+    rows = tuple(
+        (
+            text_cell(row.stratum),
+            number_cell(row.n_donors),
+            number_cell(row.stability, decimal(row.stability), bar=True),
+            text_cell(row.medoid_donor_id),
+            text_cell(row.description),
+        )
+        for row in release["strata"].itertuples()
+    )
+    columns = (
+        Column("Stratum"),
+        Column("Donors", True),
+        Column("Stability", True, "Mean consensus of the stratum's donors over bootstraps"),
+        Column("Medoid donor", help="Donor closest to the others of the stratum"),
+        Column("What defines it"),
+    )
+    return Grid("Published strata", columns, rows, ("strata", "assignments"))
+
+
+def association_grid(release: Release, family: str) -> Grid | None:
+    """Tests of one family, technical (confounding) or clinical."""
+    rows_of = release["associations"]
+    rows_of = rows_of[rows_of["family"].astype(str).str.startswith(family)]
+    if rows_of.empty:
+        return None
+    rows = tuple(
+        (
+            text_cell(plain_name(str(row.outcome))),
+            text_cell(plain_name(str(row.covariate))),
+            number_cell(row.effect, decimal(row.effect), bar=True),
+            text_cell(str(row.effect_name).replace("_", " ")),
+            text_cell(str(row.test)),
+            number_cell(row.p_value, p_text(row.p_value)),
+            number_cell(row.q_value, p_text(row.q_value), tone=_tone(row.q_value)),
+            number_cell(row.n_donors),
+        )
+        for row in rows_of.sort_values(["q_value", "effect"], ascending=[True, False]).itertuples()
+    )
+    columns = (
+        Column("Outcome"),
+        Column("Covariate"),
+        Column("Effect", True),
+        Column("Effect size"),
+        Column("Test"),
+        Column("p", True),
+        Column("q", True, "Benjamini-Hochberg within the family"),
+        Column("Donors", True),
+    )
+    return Grid(f"{family.capitalize()} associations", columns, rows, ("associations",), fold=10)
+
+
+def _tone(q: Any) -> str:
+    number = as_number(q)
+    return "strong" if number is not None and number <= 0.05 else ""
+
+
+def warnings(release: Release) -> list[str]:
+    """Sentences that the stratification wants printed next to its result."""
+    found = []
+    for key in ("warnings", "notes", "caveats"):
+        value = release.strata.get(key)
+        if isinstance(value, list):
+            found += [str(item) for item in value if item]
+        elif isinstance(value, str) and value:
+            found.append(value)
+    return found
+
+
+def withheld(release: Release) -> list[str]:
+    """What was withheld, and why, a sentence each."""
+    found = []
+    value = release.strata.get("withheld")
+    items = value if isinstance(value, list) else [value] if value else []
+    for item in items:
+        if isinstance(item, dict):
+            what, why = _first(item, "what", "name", "field"), _first(item, "why", "reason")
+            found.append(f"{what or 'A result'}: {why or 'the reason is ' + NOT_AVAILABLE}.")
+        elif item is not True:
+            found.append(str(item))
+    access = release.strata.get("withheld_by_access")
+    if isinstance(access, list) and access:
+        names = ", ".join(map(str, access))
+        found.append(f"Rows of {names}: access is not open, so no row about a donor or cell is published.")
+    status = release["assignments"]["status"].astype(str)
+    for name, text in (
+        ("too_few_cells", "too few cells for a profile"),
+        ("ambiguous", "resampled runs disagree about the stratum"),
+    ):
+        n = int((status == name).sum())
+        if n:
+            found.append(f"Stratum of {plural(n, 'donor visit')}: {text}.")
+    if not is_published(release) and len(status):
+        found.append(f"Labels of all donors: {reason(release)}.")
+    return list(dict.fromkeys(found))
+
+
+def facts_grid(release: Release) -> Grid | None:
+    """The plain numbers of `strata.json`, as they stand, so that nothing is hidden."""
+    rows = tuple(
+        (text_cell(key.replace("_", " ")), text_cell(text)) for key, text in _flat(release.strata)
+    )
+    if not rows:
+        return None
+    return Grid(
+        "Every number of strata.json", (Column("Key"), Column("Value")), rows, ("strata.json",), 0
+    )
+
+
+def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        found = []
+        for key in sorted(value):
+            found += _flat(value[key], f"{path} › {key}" if path else str(key))
+        return found
+    if isinstance(value, list):
+        if len(value) > 12 or any(isinstance(item, (list, dict)) for item in value):
+            return [(path, f"{len(value)} values")]
+        return [(path, ", ".join(_plain(item) for item in value))]
+    return [(path, _plain(value))]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: NOT_AVAILABLE}[value]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+

@@ -17,7 +17,7 @@ SCENARIOS = ("null", "continuum", "both", "state", "composition", "batch")
 
 STATE_SD = 0.35
 """Strata's shift of a type's mean at effect 1, in units of the spread within a type."""
-COMPOSITION_SD = 0.9
+COMPOSITION_SD = 0.6
 """Strata's shift of a type's logit at effect 1."""
 DONOR_COMPOSITION_SD = 0.3
 BATCH_SD = 0.6

@@ -70,10 +70,10 @@ class Projection:
         self.umis += sums.astype(np.int64)
         kept = columns >= 0
         n_before = np.concatenate([[0], np.cumsum(kept)])
-        result = sp.csr_matrix((block.shape[0], len(self.gene_ids)), dtype=np.int64)
-        result.data = block.data[kept].astype(np.int64)
-        result.indices = columns[kept]
-        result.indptr = n_before[block.indptr]
+        result = sp.csr_matrix(
+            (block.data[kept].astype(np.int64), columns[kept], n_before[block.indptr]),
+            shape=(block.shape[0], len(self.gene_ids)),
+        )
         result.sum_duplicates()
         return result
 

@@ -1,0 +1,82 @@
+"""Check a submitted cohort and rewrite it canonically.
+
+The submitted file is read in a child process with a memory limit. A cohort
+that breaks the contract is quarantined: all outputs are written, empty, with
+the reason in intake.json, and the exit code is 0, so that other cohorts go on.
+
+Example:
+  pmcell intake --cohort-dir config/cohorts/liu_b1 --out-dir results/cohorts/liu_b1
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `pmcell intake`."""
+    from pmcell.io.sandbox import MEMORY_MB
+
+    parser.add_argument(
+        "--cohort-dir", type=Path, required=True, metavar="DIR", help="folder with cohort.yaml"
+    )
+    parser.add_argument(
+        "--out-dir", type=Path, required=True, metavar="DIR", help="folder of the outputs"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML with a section 'intake'")
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=MEMORY_MB,
+        metavar="MB",
+        help="address space of the reader (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Take one cohort in; 0 also when it is quarantined."""
+    import json
+
+    from pmcell.registry.intake import intake_cohort
+
+    report = intake_cohort(
+        args.cohort_dir, args.out_dir, config=_config(args.config), memory_mb=args.memory
+    )
+    if args.json:
+        print(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        metrics = report["metrics"]
+        print(
+            f"{report['cohort_id']}: {report['status']}, {metrics['n_cells_submitted']} cells, "
+            f"{metrics['n_genes']} of {metrics['n_genes_submitted']} genes, "
+            f"{metrics['share_umis_lost']:.2%} of counts lost"
+        )
+    if report["status"] != "ok":
+        print(f"{report['cohort_id']}: {report['reason']}: {report['message']}", file=sys.stderr)
+    return 0
+
+
+def _config(path: Path | None) -> Any:
+    from pmcell.errors import UsageError
+    from pmcell.registry.intake import IntakeConfig
+
+    if path is None:
+        return IntakeConfig()
+    import yaml
+
+    if not path.is_file():
+        raise UsageError(f"--config must be a YAML file; there is none at {path}")
+    try:
+        section = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("intake") or {}
+    except (yaml.YAMLError, AttributeError) as error:
+        raise UsageError(f"{path} must be YAML with sections; {error}") from error
+    known = [item.name for item in fields(IntakeConfig)]
+    unknown = sorted(set(section) - set(known))
+    if unknown:
+        raise UsageError(f"{path}: intake has no key {unknown[0]!r}; there are {', '.join(known)}")
+    return IntakeConfig(**section)

@@ -1,0 +1,265 @@
+"""Give every submitted cell its identity: barcode, sample, and what the registration says of them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pmcell.errors import DataError, Fault, FaultsError
+from pmcell.io.submission import Submission
+from pmcell.registry.pseudonyms import pseudonym
+from pmcell.schema import UNKNOWN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BARCODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#+/|-]{0,199}")
+
+SAMPLE_COLUMNS = (
+    "donor_id",
+    "visit",
+    "visit_day",
+    "batch_id",
+    "condition",
+    "assay_ontology_term_id",
+    "tissue_ontology_term_id",
+    "tissue_type",
+    "suspension_type",
+)
+DONOR_COLUMNS = (
+    "sex_ontology_term_id",
+    "self_reported_ethnicity_ontology_term_id",
+    "development_stage_ontology_term_id",
+    "disease_ontology_term_id",
+    "age_group",
+)
+COHORT_COLUMNS = ("programme", "organism_ontology_term_id")
+OBS_COLUMNS = (
+    "cohort_id",
+    "sample_id",
+    *SAMPLE_COLUMNS,
+    "region",
+    *DONOR_COLUMNS,
+    *COHORT_COLUMNS,
+    "source_cell_type",
+    "source_cell_type_ontology_term_id",
+)
+"""Columns of the canonical obs; `visit_day` is a number, all others are text."""
+
+
+class Scope:
+    """Global identifiers of a cohort: '<cohort>:<id>', with a pseudonym for the id unless open."""
+
+    def __init__(self, cohort_id: str, access: str, key: bytes | None) -> None:
+        if access != "open" and key is None:
+            raise ValueError("a cohort that is not open needs a pseudonym key")
+        self.cohort_id = cohort_id
+        self._key = None if access == "open" else key
+
+    def __call__(self, kind: str, identifier: str) -> str:
+        if self._key is not None:
+            identifier = pseudonym(self._key, kind, self.cohort_id, identifier)
+        return f"{self.cohort_id}:{identifier}"
+
+
+def label_cells(
+    submission: Submission,
+    columns: Mapping[str, str],
+    known_samples: Iterable[str],
+    *,
+    max_faults: int = 20,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Barcodes and sample ids of all cells, as submitted; `FaultsError` names what is wrong with them.
+
+    `columns` maps `barcode` to 'index' or a column of obs, and `sample_id` to
+    that, to `constant:<id>`, or to `barcode_prefix:<sep>` / `barcode_suffix:<sep>`.
+    """
+    barcodes = texts_of(
+        submission.obs,
+        columns.get("barcode", "index"),
+        key="columns.barcode",
+        file=submission.path.name,
+    )
+    samples = _samples(submission, columns["sample_id"], barcodes)
+    faults = [
+        *_barcode_faults(submission.path.name, barcodes, samples),
+        *_sample_faults(submission.path.name, samples, set(known_samples)),
+    ]
+    if faults:
+        raise FaultsError(faults[:max_faults])
+    return barcodes, samples
+
+
+def cell_table(
+    barcodes: np.ndarray,
+    sample_ids: np.ndarray,
+    samples: pd.DataFrame,
+    donors: pd.DataFrame,
+    constants: Mapping[str, str],
+    scope: Scope,
+    cell_types: np.ndarray,
+    cell_type_terms: Mapping[str, str],
+) -> pd.DataFrame:
+    """The obs of the canonical file, one row a cell in submitted order.
+
+    `samples` and `donors` are indexed by the submitted ids and hold the
+    harmonised columns, `constants` those of the whole cohort; `cell_types` are
+    the source's labels.
+    """
+    import pandas as pd
+
+    rows = samples.index.get_indexer(sample_ids)
+    sample_donors = samples["donor_id"].to_numpy(dtype=object)
+    donor_rows = donors.index.get_indexer(sample_donors)
+    table: dict[str, Any] = {"cohort_id": np.repeat(scope.cohort_id, len(barcodes))}
+    scoped = {
+        "sample_id": [scope("sample", name) for name in samples.index],
+        "donor_id": [scope("donor", name) for name in sample_donors],
+    }
+    for column, values in scoped.items():
+        table[column] = np.array(values, dtype=object)[rows]
+    for column in SAMPLE_COLUMNS[1:]:
+        table[column] = samples[column].to_numpy()[rows]
+    for column in ("region", *DONOR_COLUMNS):
+        table[column] = donors[column].to_numpy()[donor_rows][rows]
+    for column in COHORT_COLUMNS:
+        table[column] = np.repeat(constants[column], len(barcodes))
+    table["source_cell_type"] = cell_types
+    table["source_cell_type_ontology_term_id"] = _mapped(cell_types, cell_type_terms)
+    index = pd.Index([scope("cell", name) for name in barcodes], name="cell_id", dtype=object)
+    return pd.DataFrame(table, index=index)[list(OBS_COLUMNS)]
+
+
+def source_cell_types(submission: Submission, column: str | None) -> np.ndarray:
+    """The source's cell-type labels; 'unknown' where there is none."""
+    if not column or column == UNKNOWN:
+        return np.repeat(np.array([UNKNOWN], dtype=object), submission.n_cells)
+    labels = texts_of(submission.obs, column, key="columns.cell_type", file=submission.path.name)
+    return np.array([str(label).strip() or UNKNOWN for label in labels], dtype=object)
+
+
+def texts_of(frame: pd.DataFrame, column: str, *, key: str, file: str) -> np.ndarray:
+    """A column (or 'index') as text, empty where there is no value; `DataError` if it is missing.
+
+    `key` is the key of cohort.yaml that names the column.
+    """
+    import pandas as pd
+
+    if column == "index":
+        return frame.index.to_numpy(dtype=object)
+    if column not in frame.columns:
+        near = difflib.get_close_matches(column, [str(name) for name in frame.columns], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        listed = ", ".join(map(str, frame.columns[:20])) or "none"
+        raise DataError(
+            f"{file}: {key} must be 'index' or a column of the file; found {column!r}, "
+            f"the columns are {listed}.{hint} Correct {key} in cohort.yaml.",
+            reason="column_missing",
+        )
+    values = frame[column].astype(object)
+    missing = pd.isna(values).to_numpy()
+    return np.array(
+        ["" if gone else _text(value) for value, gone in zip(values, missing, strict=True)],
+        dtype=object,
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _mapped(labels: np.ndarray, terms: Mapping[str, str]) -> np.ndarray:
+    return np.array([terms.get(label) or UNKNOWN for label in labels], dtype=object)
+
+
+def _samples(submission: Submission, rule: str, barcodes: np.ndarray) -> np.ndarray:
+    kind, _, rest = rule.partition(":")
+    if kind == "constant" and rest:
+        return np.repeat(np.array([rest], dtype=object), len(barcodes))
+    if kind in ("barcode_prefix", "barcode_suffix") and rest:
+        cut = str.partition if kind == "barcode_prefix" else str.rpartition
+        side = 0 if kind == "barcode_prefix" else 2
+        parts = [cut(barcode, rest) for barcode in barcodes]
+        return np.array([part[side] if part[1] else "" for part in parts], dtype=object)
+    return texts_of(submission.obs, rule, key="columns.sample_id", file=submission.path.name)
+
+
+def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> list[Fault]:
+    faults = []
+    for row, barcode in enumerate(barcodes):
+        if not BARCODE.fullmatch(barcode):
+            faults.append(
+                Fault(
+                    file=file,
+                    must="a barcode must be 1 to 200 letters, digits or _.:#+/|- and start with a letter or digit",
+                    found=repr(barcode[:60]),
+                    fix="Rename it, or point columns.barcode at another column.",
+                    row=row + 1,
+                    column="barcode",
+                    reason="bad_barcode",
+                )
+            )
+            break
+    first: dict[str, int] = {}
+    n_repeated, example = 0, (0, 0)
+    for row, barcode in enumerate(barcodes):
+        if barcode in first:
+            n_repeated += 1
+            example = example if example[1] else (first[barcode], row)
+        first.setdefault(barcode, row)
+    if n_repeated:
+        before, row = example
+        same = samples[before] == samples[row]
+        where = (
+            f"within sample {samples[row]!r}"
+            if same
+            else (f"in samples {samples[before]!r} and {samples[row]!r}")
+        )
+        fix = (
+            "Remove the copies where the file came from."
+            if same
+            else "Make them unique where the file came from: "
+            "adata.obs_names = adata.obs['sample'] + '_' + adata.obs_names."
+        )
+        faults.append(
+            Fault(
+                file=file,
+                must="each barcode must be unique in the file",
+                found=f"{n_repeated} repeated; the first is {barcodes[row]!r}, also in row {before + 1}, {where}",
+                fix=fix,
+                row=row + 1,
+                column="barcode",
+                reason="duplicate_barcodes",
+            )
+        )
+    return faults
+
+
+def _sample_faults(file: str, samples: np.ndarray, known: set[str]) -> list[Fault]:
+    faults = []
+    names, first, n_cells = np.unique(samples.astype(str), return_index=True, return_counts=True)
+    for name, row, n in sorted(zip(names, first, n_cells, strict=True), key=lambda item: item[1]):
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, sorted(known), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        faults.append(
+            Fault(
+                file=file,
+                must="the sample of each cell must stand in samples.tsv",
+                found=f"{str(name)!r} of {n} cells" if name else f"no sample for {n} cells",
+                fix=f"Add a row to samples.tsv, or correct columns.sample_id.{hint}",
+                row=int(row) + 1,
+                column="sample_id",
+                reason="unknown_sample",
+            )
+        )
+    return faults

@@ -69,7 +69,7 @@ def standardised_variances(found: Moments, measured: NDArray[np.bool_]) -> list[
     """
     large = [at for at, n in enumerate(found.n_cells) if n >= MIN_CELLS_OF_BATCH]
     if not large and found.n_cells.sum() > 1:
-        return standardised_variances(_pooled(found), measured.any(axis=0)[None])
+        found, measured, large = _pooled(found), measured.any(axis=0)[None], [0]
     return [
         BatchVariances(
             found.batches[at], int(found.n_cells[at]), _standardised(found, at, measured[at])

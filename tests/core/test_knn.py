@@ -1,0 +1,82 @@
+import naive
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pmcell.core.graph import fuzzy_weights
+from pmcell.core.knn import nearest_neighbors
+
+
+def cloud(n_points=700, n_dims=7, seed=0):
+    return np.random.default_rng(seed).normal(size=(n_points, n_dims)).astype(np.float32)
+
+
+def test_neighbors_equal_those_by_all_distances():
+    points = cloud()
+    positions, distances = nearest_neighbors(points, 9)
+    expected, expected_distances = naive.nearest(points, 9)
+    np.testing.assert_array_equal(positions, expected)
+    np.testing.assert_allclose(distances, expected_distances, rtol=1e-5)
+
+
+def test_neighbors_equal_those_of_scikit_learn():
+    from sklearn.neighbors import NearestNeighbors
+
+    points = cloud(400, 20)
+    expected = NearestNeighbors(n_neighbors=6, algorithm="kd_tree").fit(points).kneighbors(points)
+    np.testing.assert_array_equal(nearest_neighbors(points, 5)[0], expected[1][:, 1:])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_one_and_two_threads_give_the_same_bits(n_threads):
+    numba.set_num_threads(n_threads)
+    try:
+        positions, distances = nearest_neighbors(cloud(), 5)
+    finally:
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    np.testing.assert_array_equal(positions, naive.nearest(cloud(), 5)[0])
+    assert distances.dtype == np.float32
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 3), st.data())
+def test_equal_points_are_their_own_nearest_at_distance_zero(n_points, n_dims, data):
+    k = data.draw(st.integers(1, n_points - 1))
+    positions, distances = nearest_neighbors(np.ones((n_points, n_dims), np.float32), k)
+    assert (distances == 0).all()
+    for point, row in enumerate(positions):
+        assert row.tolist() == [other for other in range(n_points) if other != point][:k]
+
+
+def test_k_must_be_below_the_number_of_points():
+    with pytest.raises(ValueError, match="below the number of points 3, got 3"):
+        nearest_neighbors(np.zeros((3, 2), np.float32), 3)
+
+
+def test_weights_equal_those_of_umap_learn():
+    from umap.umap_ import fuzzy_simplicial_set
+
+    points = cloud(300, 10)
+    positions, distances = nearest_neighbors(points, 14)
+    before = positions.copy()
+    weights = fuzzy_weights(positions, distances)
+    np.testing.assert_array_equal(positions, before)
+    own = np.arange(300)[:, None]
+    expected = fuzzy_simplicial_set(
+        points,
+        15,
+        np.random.RandomState(0),
+        "euclidean",
+        knn_indices=np.hstack([own, positions]),
+        knn_dists=np.hstack([np.zeros_like(own, np.float32), distances]),
+    )[0]
+    assert abs(weights - expected).max() < 1e-6
+
+
+def test_weights_are_symmetric_and_within_zero_and_one():
+    weights = fuzzy_weights(*nearest_neighbors(cloud(), 5))
+    assert abs(weights - weights.T).max() < 1e-7
+    assert weights.data.min() > 0
+    assert weights.data.max() <= 1

@@ -231,7 +231,7 @@ def write_counts(path: Path, cohort: ad.AnnData) -> None:
             column = obs.create_group(name)
             _encode(column, "categorical", "0.2.0")
             column.attrs["ordered"] = False
-            _write_strings(column, "categories", categories)
+            _write_strings(column, "categories", categories.tolist())
             _encode(_write_array(column, "codes", codes.astype(np.int8)), "array", "0.2.0")
         _create_frame(file, "var", cohort.var_names, [])
 

@@ -140,6 +140,7 @@ def _cohort_settings(
             "gene_namespace": "ensembl",
         },
         "columns": {"barcode": "index", "sample_id": "sample_id", "cell_type": "cell_type"},
+        "values": {"cell_type": dict.fromkeys(sorted(set(obs["cell_type"])), UNKNOWN)},
         "defaults": {
             "assay_ontology_term_id": "EFO:0009922",
             "tissue_ontology_term_id": "UBERON:0000178",
@@ -152,7 +153,7 @@ def _cohort_settings(
 def _yaml(settings: dict[str, Any]) -> str:
     import yaml
 
-    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def _tsv(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -88,6 +88,7 @@ def simulate(
     >>> adata.shape, adata.obs["donor_id"].nunique(), str(adata.X.dtype)
     ((300, 100), 6, 'int32')
     """
+    parameters = dict(locals())
     import anndata as ad
     import pandas as pd
     from scipy import sparse
@@ -110,9 +111,6 @@ def simulate(
         dispersion=dispersion,
     )
     who.check_share(confounding=confounding, ambient=ambient)
-    parameters = {
-        name: value for name, value in locals().items() if name in simulate.__kwdefaults__
-    }
 
     rng = np.random.default_rng(seed)
     var = _genes(n_genes, real_genes)

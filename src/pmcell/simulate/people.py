@@ -65,8 +65,8 @@ def strata_shifts(
     if continuum:
         axis = rng.standard_normal(shape)
         # Positions are uniform on [0, 1]; sqrt(12) gives the line unit variance.
-        scale = np.sqrt(12.0) * (people.position - 0.5)
-        return scale.reshape(-1, *[1] * len(shape)) * axis
+        place: NDArray[np.float64] = np.sqrt(12.0) * (people.position - 0.5)
+        return place.reshape(-1, *[1] * len(shape)) * axis
     draws = rng.standard_normal((int(people.stratum.max()) + 1, *shape))
     return draws[people.stratum]
 
@@ -121,7 +121,8 @@ def draw_types(
 ) -> NDArray[np.int64]:
     """Type of each of `n_cells` cells, at the proportions softmax(`logits`)."""
     cumulative = np.cumsum(np.exp(logits - logits.max()))
-    return np.searchsorted(cumulative, rng.random(n_cells) * cumulative[-1], side="right")
+    uniform = rng.random(n_cells) * cumulative[-1]
+    return np.asarray(np.searchsorted(cumulative, uniform, side="right"), dtype=np.int64)
 
 
 def check_counts(**counts: int) -> None:

@@ -26,11 +26,11 @@ GROUPS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 
 
 @contextmanager
-def create(path: Path) -> Iterator[h5py.File]:
+def create(temporary: Path) -> Iterator[h5py.File]:
     """A new AnnData file whose optional groups exist, empty."""
     import h5py
 
-    with h5py.File(path, "w", locking=False) as file:
+    with h5py.File(temporary, "w", locking=False) as file:
         _stamp(file, "anndata", "0.1.0")
         for name in GROUPS:
             _stamp(file.create_group(name), "dict", "0.1.0")

@@ -1,0 +1,161 @@
+"""Name every fault of registered cohorts with its fix, in seconds, from headers and tables.
+
+Reads cohort.yaml, donors.tsv and samples.tsv of each cohort, then compares
+them with the header of the submitted file (in a sandbox; of the counts only a
+sample is read). Works offline and changes nothing.
+
+Example: pmcell check liu_b1 liu_b2
+         pmcell check --cohorts-dir config/cohorts --json
+
+Exit codes: 0 no fault (warnings may remain), 1 faults, 2 wrong call.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import UsageError
+
+if TYPE_CHECKING:
+    from pmcell.errors import Fault
+    from pmcell.registry.check import CohortCheck
+
+DEFAULT_CONFIG = Path("config/config.yaml")
+DEFAULT_COHORTS = Path("config/cohorts")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `pmcell check`."""
+    parser.add_argument(
+        "cohorts",
+        nargs="*",
+        metavar="COHORT",
+        help="id of a cohort, or its folder (default: all of the configuration)",
+    )
+    parser.add_argument("--config", type=Path, help="configuration (default config/config.yaml)")
+    parser.add_argument("--cohorts-dir", type=Path, help="folder with one folder a cohort")
+    parser.add_argument(
+        "--tables-only", action="store_true", help="do not open the submitted files"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the cohorts; 0 when none has a fault, else 1."""
+    from pmcell.registry.check import check_cohorts
+
+    folders = _folders(args.cohorts, args.config, args.cohorts_dir)
+    checks = check_cohorts(folders, with_matrix=not args.tables_only)
+    if args.json:
+        _print_json(checks)
+    else:
+        for check in checks:
+            _print_check(check)
+        _print_summary(checks)
+    return 1 if any(check.errors for check in checks) else 0
+
+
+def _folders(named: Sequence[str], config: Path | None, cohorts_dir: Path | None) -> list[Path]:
+    from pmcell.cli._common import read_config
+    from pmcell.registry.cohort import list_cohorts
+    from pmcell.registry.vocabulary import did_you_mean
+
+    values: dict[str, Any] = {}
+    if config is not None or (cohorts_dir is None and DEFAULT_CONFIG.is_file()):
+        values = read_config(config or DEFAULT_CONFIG)
+    parent = cohorts_dir or Path(values.get("cohorts_dir") or DEFAULT_COHORTS)
+    paths = [Path(name) for name in named]
+    if paths and all((path / "cohort.yaml").is_file() or len(path.parts) > 1 for path in paths):
+        missing = [str(path) for path in paths if not path.is_dir()]
+        if missing:
+            raise UsageError(f"COHORT must be an id or a folder; there is no folder {missing[0]!r}")
+        return paths
+    known = list_cohorts(parent)
+    for name in named:
+        if name not in known and not (parent / name).is_dir():
+            raise UsageError(
+                f"COHORT must be one of {', '.join(known) or 'none'} in {parent}; got {name!r}. "
+                f"{did_you_mean(name, known)}".strip()
+            )
+    chosen = list(named) or [str(name) for name in values.get("cohorts") or known]
+    if not chosen:
+        raise UsageError(f"there is no cohort in {parent}; draft one with `pmcell register`")
+    return [parent / name for name in chosen]
+
+
+def _print_check(check: CohortCheck) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    seen = _seen(check.metrics)
+    if not check.errors:
+        console.print(f"[bold]{escape(check.cohort_id)}[/bold]  [green]ok[/green]  {escape(seen)}")
+    else:
+        noun = "fault" if len(check.errors) == 1 else "faults"
+        verdict = f"[red]{len(check.errors)} {noun}[/red]"
+        console.print(f"[bold]{escape(check.cohort_id)}[/bold]  {verdict}  {escape(seen)}")
+    if not check.faults:
+        return
+    table = Table(show_lines=True, expand=True)
+    for header, ratio in (("where", 2), ("must hold", 3), ("found", 3), ("how to fix", 4)):
+        table.add_column(header, ratio=ratio, overflow="fold")
+    for fault in [*check.errors, *check.warnings]:
+        mark = "" if fault.severity == "error" else "\n[yellow]warning[/yellow]"
+        table.add_row(
+            f"{escape(_place(fault))}{mark}",
+            escape(fault.must),
+            escape(fault.found),
+            escape(fault.fix),
+        )
+    console.print(table)
+
+
+def _place(fault: Fault) -> str:
+    place = fault.file
+    if fault.row is not None:
+        place += f"\n{'line' if fault.file.endswith('.yaml') else 'row'} {fault.row}"
+    if fault.column:
+        place += f"\n{fault.column}"
+    return place
+
+
+def _seen(metrics: Any) -> str:
+    if "n_cells" not in metrics:
+        return ""
+    parts = [f"{metrics['n_cells']:,} cells × {metrics['n_genes']:,} features"]
+    if "n_samples" in metrics:
+        parts.append(f"{metrics['n_samples']} samples")
+    if "share_genes_mapped" in metrics:
+        parts.append(f"{metrics['share_genes_mapped']:.1%} of genes mapped")
+    return ", ".join(parts)
+
+
+def _print_summary(checks: Sequence[CohortCheck]) -> None:
+    n_faults = sum(len(check.errors) for check in checks)
+    n_warnings = sum(len(check.warnings) for check in checks)
+    n_bad = sum(bool(check.errors) for check in checks)
+    print(
+        f"{len(checks)} checked: {len(checks) - n_bad} ok, {n_bad} with faults "
+        f"({n_faults} faults, {n_warnings} warnings)"
+    )
+
+
+def _print_json(checks: Sequence[CohortCheck]) -> None:
+    import json
+    from dataclasses import asdict
+
+    answer = [
+        {
+            "cohort_id": check.cohort_id,
+            "ok": not check.errors,
+            "faults": [asdict(fault) for fault in check.faults],
+            "metrics": dict(check.metrics),
+        }
+        for check in checks
+    ]
+    print(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -1,0 +1,119 @@
+"""Check registered cohorts: the tables first, then the header of the submitted file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import DataError, Fault
+from pmcell.io import sandbox
+from pmcell.registry.cohort import (
+    COHORT_FILE,
+    DONORS_FILE,
+    SAMPLES_FILE,
+    Registration,
+    find_faults,
+    load_registration,
+)
+from pmcell.registry.matrix_check import faults_of
+from pmcell.registry.rules import TERM_RULES
+from pmcell.schema import UNKNOWN
+
+TIME_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class CohortCheck:
+    """What is wrong with a cohort; `metrics` holds what its file was seen to be."""
+
+    cohort_id: str
+    faults: tuple[Fault, ...]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> list[Fault]:
+        """The faults that keep the cohort out."""
+        return [fault for fault in self.faults if fault.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Fault]:
+        """The faults that do not."""
+        return [fault for fault in self.faults if fault.severity != "error"]
+
+
+def check_cohort(
+    folder: Path | str, *, programmes_dir: Path | str | None = None, with_matrix: bool = True
+) -> CohortCheck:
+    """Everything that is wrong with a cohort folder, found from tables and headers; never raises.
+
+    The submitted file is opened in a sandbox, and only when the tables have no
+    error: without them there is nothing to compare it with.
+    """
+    folder = Path(folder)
+    faults = find_faults(folder, programmes_dir=programmes_dir)
+    if any(fault.severity == "error" for fault in faults):
+        return CohortCheck(folder.name, tuple(faults))
+    registration = load_registration(folder, programmes_dir=programmes_dir)
+    faults = [*faults, *_unknowns(registration)]
+    if not with_matrix:
+        return CohortCheck(folder.name, tuple(faults))
+    file = registration.matrix.path
+    if not file.exists():
+        fix = "Correct matrix.path: it is relative to the cohort's folder."
+        found = f"no file {file.name!r} there"
+        must = "must name the submitted file"
+        missing = Fault(COHORT_FILE, must, found, fix, column="matrix.path", reason="file_missing")
+        return CohortCheck(folder.name, (*faults, missing))
+    arguments = {
+        "folder": str(folder.absolute()),
+        "programmes_dir": None if programmes_dir is None else str(Path(programmes_dir).absolute()),
+    }
+    try:
+        report = sandbox.run(
+            "pmcell.registry.matrix_check:matrix_report", arguments, time_seconds=TIME_SECONDS
+        )
+    except DataError as error:
+        must = "must be readable"
+        fix = "Write the file again, or get it again from its source."
+        broken = Fault(file.name, must, str(error), fix, reason=error.reason)
+        return CohortCheck(folder.name, (*faults, broken))
+    return CohortCheck(folder.name, (*faults, *faults_of(report)), report["metrics"])
+
+
+def check_cohorts(
+    folders: Sequence[Path], *, with_matrix: bool = True, workers: int = 4
+) -> list[CohortCheck]:
+    """Check several cohorts, some at the same time; results in the order of `folders`."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        return list(pool.map(lambda folder: check_cohort(folder, with_matrix=with_matrix), folders))
+
+
+def _unknowns(registration: Registration) -> list[Fault]:
+    """One warning for each column where `unknown` keeps cells out of the CELLxGENE schema."""
+    faults = []
+    rows: tuple[tuple[str, tuple[Any, ...], Callable[[Any], str]], ...] = (
+        (SAMPLES_FILE, registration.samples, lambda row: str(row.sample_id)),
+        (DONORS_FILE, registration.donors, lambda row: str(row.donor_id)),
+    )
+    for file, entries, name in rows:
+        for column, rule in TERM_RULES.items():
+            if not rule.strict or not entries or not hasattr(entries[0], column):
+                continue
+            unknown = [name(entry) for entry in entries if getattr(entry, column) == UNKNOWN]
+            if unknown:
+                shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+                faults.append(
+                    Fault(
+                        file,
+                        "should be known: the CELLxGENE schema does not accept unknown here",
+                        f"unknown in {len(unknown)} of {len(entries)} rows ({shown})",
+                        f"Give the term where it is known, such as {rule.example}.",
+                        column=column,
+                        severity="warning",
+                        reason="unknown",
+                    )
+                )
+    return faults

@@ -1,0 +1,240 @@
+"""Compare a registration with the header of its submitted file; runs inside the sandbox."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pmcell.errors import DataError, Fault, FaultsError
+from pmcell.io.submission import LayerSummary, Submission
+from pmcell.io.submitted import inspect
+from pmcell.registry.cohort import (
+    COHORT_FILE,
+    SAMPLES_FILE,
+    Matrix,
+    Registration,
+    load_registration,
+)
+from pmcell.registry.genes import GeneMapping, share_known
+from pmcell.registry.intake import IntakeConfig
+from pmcell.registry.intake_cells import label_cells, source_cell_types, texts_of
+from pmcell.registry.intake_genes import choose_genes
+from pmcell.registry.rules import nearest_terms
+from pmcell.registry.vocabulary import did_you_mean
+from pmcell.schema import UNKNOWN
+
+WARN_SHARE_MAPPED = 0.8
+SAMPLED_NAMES = 2000
+
+
+def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, Any]:
+    """Faults and numbers of the submitted file of a registered cohort, as JSON values."""
+    registration = load_registration(folder, programmes_dir=programmes_dir)
+    faults: list[Fault] = []
+    metrics: dict[str, Any] = {}
+    try:
+        submission = inspect(
+            registration.matrix.path,
+            registration.matrix.format,
+            orientation=registration.matrix.orientation,
+            looks_like_genes=share_known,
+        )
+        faults += check_matrix(registration, submission, metrics)
+    except FaultsError as error:
+        faults += error.faults
+    except DataError as error:
+        faults.append(_of_error(error, registration.matrix.path.name))
+    return {"faults": [asdict(fault) for fault in faults], "metrics": metrics}
+
+
+def check_matrix(
+    registration: Registration, submission: Submission, metrics: dict[str, Any]
+) -> list[Fault]:
+    """Faults of counts, genes, barcodes, samples and cell types; numbers go into `metrics`."""
+    metrics.update(n_cells=submission.n_cells, n_genes=submission.n_genes)
+    faults: list[Fault] = []
+    for part in (_counts, _genes, _cells, _cell_types, _donors):
+        try:
+            faults += part(registration, submission, metrics)
+        except FaultsError as error:
+            faults += error.faults
+        except DataError as error:
+            faults.append(_of_error(error, registration.matrix.path.name))
+    return faults
+
+
+def describe_layer(summary: LayerSummary) -> str:
+    """What a matrix looks like, in words: kind, whole or not, largest sampled value."""
+    kinds = {
+        "counts": "raw counts",
+        "log1p": "ln(CPM+1)-like",
+        "log2": "log2(CPM+1)-like",
+        "scaled": "scaled (centred) values",
+        "normalised": "normalised values",
+        "empty": "all zero",
+        "unknown": "not counts",
+    }
+    whole = "whole numbers" if summary.is_integer else f"{1 - summary.share_integer:.0%} not whole"
+    span = f"from {summary.sampled_min:.4g} to {summary.sampled_max:.4g} in the sample"
+    return f"{kinds[summary.looks_like]}: {whole}, {span}"
+
+
+def _counts(
+    registration: Registration, submission: Submission, metrics: dict[str, Any]
+) -> Iterator[Fault]:
+    layer = registration.matrix.counts
+    summary = submission.summary_of(layer)
+    metrics["counts"] = describe_layer(summary)
+    if summary.looks_like == "counts":
+        return
+    others = [name for name, other in submission.layers.items() if other.looks_like == "counts"]
+    if others:
+        fix = f"Set matrix.counts: {others[0]}, which looks like raw counts."
+    else:
+        seen = "; ".join(
+            f"{name} is {describe_layer(other)}"
+            for name, other in submission.layers.items()
+            if name != layer
+        )
+        fix = (
+            f"No matrix of this file looks like raw counts{f' ({seen})' if seen else ''}. "
+            "Get the file with the counts from the source; pmcell does not undo logarithms."
+        )
+    found = f"{layer} of {submission.path.name} is {metrics['counts']}"
+    must = "must name a matrix of raw counts"
+    yield Fault(COHORT_FILE, must, found, fix, column="matrix.counts", reason="not_counts")
+
+
+def _genes(
+    registration: Registration, submission: Submission, metrics: dict[str, Any]
+) -> Iterator[Fault]:
+    matrix = registration.matrix
+    genes = choose_genes(submission, matrix, min_genes=IntakeConfig().min_genes)
+    mapping = genes.mapping
+    metrics.update(genes=mapping.counts(), share_genes_mapped=mapping.share_mapped)
+    if mapping.share_mapped < WARN_SHARE_MAPPED:
+        yield _lost_genes(mapping, matrix, submission)
+    others = _other_features(submission, matrix)
+    if others:
+        column, seen = others
+        must = "features that are not genes should be left out"
+        fix = "Set matrix.keep_features: {column: " + column + ", value: Gene Expression}."
+        where = "matrix.keep_features"
+        yield Fault(COHORT_FILE, must, seen, fix, column=where, severity="warning")
+
+
+def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) -> Fault:
+    lost = [
+        f"{name!r} ({why})"
+        for name, gene_id, why in zip(mapping.source, mapping.gene_id, mapping.why, strict=True)
+        if gene_id is None
+    ]
+    var = submission.var_of(matrix.counts)
+    better = [
+        str(column)
+        for column in var.columns
+        if column != matrix.gene_column
+        and share_known(var[column].astype(str).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
+    ]
+    return Fault(
+        submission.path.name,
+        f"at least {WARN_SHARE_MAPPED:.0%} of gene names should lead to one current human gene",
+        f"{mapping.share_mapped:.1%} of {len(mapping.source)}; not {'; '.join(lost[:3])}",
+        f"Set matrix.gene_column: {better[0]}." if better else "Check matrix.gene_column.",
+        column="var",
+        severity="warning",
+        reason="genes_unknown",
+    )
+
+
+def _cells(
+    registration: Registration, submission: Submission, metrics: dict[str, Any]
+) -> Iterator[Fault]:
+    known = [sample.sample_id for sample in registration.samples]
+    _, samples = label_cells(submission, registration.columns, known)
+    n_cells = Counter(samples.tolist())
+    metrics["n_samples"] = len(n_cells)
+    for sample_id in known:
+        if not n_cells[sample_id]:
+            must = "a sample should have cells in the submitted file"
+            fix = "Remove the row, or correct columns.sample_id in cohort.yaml."
+            found = f"no cell of {sample_id!r}"
+            yield Fault(SAMPLES_FILE, must, found, fix, column="sample_id", severity="warning")
+    min_cells = IntakeConfig().min_cells
+    if submission.n_cells < min_cells:
+        must = f"a cohort must have at least {min_cells} cells (intake.min_cells)"
+        fix = "Check that this is the whole file."
+        found = f"{submission.n_cells} cells"
+        yield Fault(submission.path.name, must, found, fix, reason="too_few_cells")
+
+
+def _cell_types(
+    registration: Registration, submission: Submission, metrics: dict[str, Any]
+) -> Iterator[Fault]:
+    column = registration.columns.get("cell_type")
+    if not column:
+        return
+    found = Counter(source_cell_types(submission, column).tolist())
+    metrics["n_cell_types"] = len(found)
+    for label in registration.cell_types:
+        if label not in found:
+            must = "a cell type of the mapping should occur in the file"
+            fix = did_you_mean(label, found) or "Remove the line."
+            where = f"values.cell_type.{label}"
+            yield Fault(COHORT_FILE, must, repr(label), fix, column=where, severity="warning")
+    for label, n in found.items():
+        if label not in registration.cell_types and label != UNKNOWN:
+            must = "a cell type of the file should have a Cell Ontology term"
+            near = "; ".join(nearest_terms(label, "cell_type"))
+            fix = f"Add it to values.cell_type. Nearest: {near}."
+            seen = f"{label!r} of {n} cells, without one"
+            where = "values.cell_type"
+            yield Fault(COHORT_FILE, must, seen, fix, column=where, severity="warning")
+
+
+def _donors(
+    registration: Registration, submission: Submission, metrics: dict[str, Any]
+) -> Iterator[Fault]:
+    column = registration.columns.get("donor_id")
+    if not column:
+        return
+    known = [sample.sample_id for sample in registration.samples]
+    _, samples = label_cells(submission, registration.columns, known)
+    file = submission.path.name
+    donors = texts_of(submission.obs, column, key="columns.donor_id", file=file)
+    pairs = Counter(zip(samples.tolist(), donors.tolist(), strict=True))
+    registered = {sample.sample_id: sample.donor_id for sample in registration.samples}
+    for (sample_id, donor_id), n in pairs.items():
+        if registered[sample_id] != donor_id:
+            must = f"sample {sample_id!r} must be of the donor that the file says"
+            found = f"{registered[sample_id]!r}, but {donor_id!r} for {n} cells"
+            fix = "Correct samples.tsv, or columns.donor_id in cohort.yaml."
+            yield Fault(SAMPLES_FILE, must, found, fix, column="donor_id", reason="donor_mismatch")
+
+
+def _other_features(submission: Submission, matrix: Matrix) -> tuple[str, str] | None:
+    """A column of var that tells genes from other features, when it is not used."""
+    if matrix.keep_features is not None:
+        return None
+    var = submission.var_of(matrix.counts)
+    for column in var.columns:
+        values = Counter(var[column].astype(str))
+        if "Gene Expression" in values and len(values) > 1:
+            seen = ", ".join(f"{n} {value}" for value, n in values.most_common(4))
+            return str(column), seen
+    return None
+
+
+def _of_error(error: DataError, file: str) -> Fault:
+    """A reader's sentence as a fault; its first clause already names the file."""
+    text = str(error).removeprefix(f"{file}: ")
+    must, _, rest = text.partition("; ")
+    found, _, fix = rest.partition(". ")
+    return Fault(file, must, found or must, fix, reason=error.reason)
+
+
+def faults_of(report: Mapping[str, Any]) -> list[Fault]:
+    """The faults of a report that came back from the sandbox as JSON."""
+    return [Fault(**fault) for fault in report["faults"]]

@@ -37,7 +37,12 @@ GENES = (
 
 
 def make_release(
-    folder: Path, *, n_cells: int = 12_000, published: bool = False, hostile: str = "", seed: int = 7
+    folder: Path,
+    *,
+    n_cells: int = 12_000,
+    published: bool = False,
+    hostile: str = "",
+    seed: int = 7,
 ) -> Path:
     """Write a whole release into `folder`; `hostile` is put into every free-text field."""
     frames = make_frames(n_cells=n_cells, published=published, seed=seed)
@@ -96,7 +101,9 @@ def make_frames(*, n_cells: int, published: bool, seed: int) -> dict[str, pd.Dat
     frames["clusters"] = _clusters(passing)
     frames["genes"], frames["markers"] = _genes_markers(rng, frames["clusters"])
     frames["gene_ledger"] = _ledger(frames["genes"])
-    shares = passing.groupby(["donor_id", "visit", "cell_type"]).size().rename("n_cells").reset_index()
+    shares = (
+        passing.groupby(["donor_id", "visit", "cell_type"]).size().rename("n_cells").reset_index()
+    )
     total = shares.groupby(["donor_id", "visit"])["n_cells"].transform("sum")
     frames["composition"] = shares.assign(share=shares["n_cells"] / total)
     frames["assignments"] = _assignments(rng, visits, published)
@@ -120,40 +127,38 @@ def make_frames(*, n_cells: int, published: bool, seed: int) -> dict[str, pd.Dat
 def make_strata(frames: dict[str, pd.DataFrame], *, published: bool) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     order = frames["assignments"][["donor_id", "visit"]].drop_duplicates("donor_id")
+    why = "" if published else "donors without strata give as clear a clustering (p = 0.41)"
     return {
-        "verdict": "strata" if published else "continuum",
-        "published": published,
-        "n_donors": int(order["donor_id"].nunique()),
-        "k": 2,
+        "decision": "strata" if published else "continuum",
+        "why": why,
         "existence": {
-            "statistic": "max_k z_k(silhouette)",
-            "observed": 4.1 if published else 1.2,
-            "null": [round(float(v), 4) for v in rng.gumbel(1.0, 0.5, 199)],
-            "null_model": "gauss_lowrank",
-            "p_value": 0.005 if published else 0.41,
-            "n_draws": 199,
+            "statistic": 4.1 if published else 1.2,
+            "null_statistics": [round(float(v), 4) for v in rng.gumbel(1.0, 0.5, 199)],
+            "null": "gauss_lowrank",
+            "p": 0.005 if published else 0.41,
+            "n_null": 199,
+            "n_donors": int(order["donor_id"].nunique()),
+            "k": 2,
+            "silhouette": [0.31, 0.22, 0.2, None],
+            "null_silhouette_mean": [0.2, 0.19, 0.19, 0.18],
         },
-        "channels": [
-            {
-                "channel": "composition",
-                "reliability": 0.95,
-                "technical_share": 0.52,
+        "clustering": {
+            "ks": [2, 3, 4, 5],
+            "pac": [0.05, 0.2, 0.31, 0.33],
+            "axes_share": [0.31, 0.12],
+        },
+        "channels": {
+            "composition": {
+                "r": 0.95,
+                "q": 0.52,
                 "weight": 0.0,
-                "kept": False,
-                "reason": "technical share 0.52 is at or above 0.3",
+                "dropped": True,
+                "why": "batch share 0.52 is at or above 0.3",
             },
-            {
-                "channel": "state",
-                "reliability": 0.98,
-                "technical_share": 0.09,
-                "weight": 0.98,
-                "kept": True,
-                "reason": "",
-            },
-        ],
-        "withheld": []
-        if published
-        else [{"what": "stratum labels", "why": "the existence test did not reject the no-strata model"}],
+            "state": {"r": 0.98, "q": 0.09, "weight": 0.98, "dropped": False, "why": ""},
+            "used": ["state"],
+        },
+        "withheld_by_access": [],
     }
 
 
@@ -377,7 +382,9 @@ def _ledger(genes: pd.DataFrame) -> pd.DataFrame:
     for cohort in ("liu_b1", "liu_b2", "lombardy_pbmc"):
         for row, (gene, symbol) in enumerate(zip(genes["gene_id"], genes["symbol"], strict=True)):
             fate = ("kept", "renamed", "merged")[0 if row > 3 else row % 3]
-            rows.append((cohort, row, symbol, gene, symbol, fate, "" if fate == "kept" else "alias", 900))
+            rows.append(
+                (cohort, row, symbol, gene, symbol, fate, "" if fate == "kept" else "alias", 900)
+            )
         rows.append((cohort, len(genes), "1-Mar", None, None, "lost", "looks like a date", 120))
     columns = ["cohort_id", "row", "source_gene", "gene_id", "symbol", "fate", "why", "umis"]
     return pd.DataFrame(rows, columns=columns)
@@ -453,9 +460,7 @@ def _associations(rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _drivers(
-    rng: np.random.Generator, assignments: pd.DataFrame, published: bool
-) -> pd.DataFrame:
+def _drivers(rng: np.random.Generator, assignments: pd.DataFrame, published: bool) -> pd.DataFrame:
     rows = []
     for _, own in assignments.dropna(subset=["candidate_stratum"]).iterrows():
         for channel in ("composition", "state"):
@@ -483,7 +488,8 @@ def _gaps(donors: pd.DataFrame) -> pd.DataFrame:
             ("development_stage_ontology_term_id", n, "age cannot be adjusted for"),
             ("sex_ontology_term_id", n // 3 if cohort == "liu_b2" else 0, "sex cannot be adjusted"),
         ):
-            rows.append((cohort, "donors", column, missing, n, why))
+            if missing:
+                rows.append((cohort, "donors", column, missing, n, why))
     columns = ["cohort_id", "table", "column", "n_missing", "n_rows", "why_it_matters"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -506,7 +512,9 @@ def _poison(frame: pd.DataFrame, name: str, payload: str) -> pd.DataFrame:
         elif name == "assignments" and column == "status":
             continue
         elif not (name == "cohorts" and column == "status"):
-            frame[column] = frame[column].map(lambda value: None if value is None or value != value else f"{value}{payload}")
+            frame[column] = frame[column].map(
+                lambda value: None if value is None or value != value else f"{value}{payload}"
+            )
     return frame
 
 

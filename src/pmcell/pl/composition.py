@@ -9,6 +9,8 @@ from pmcell.pl.style import (
     MUTED,
     in_order,
     is_unknown,
+    legend_height,
+    legend_row,
     new_figure,
     palette,
     panel,
@@ -45,7 +47,11 @@ def composition(
         colours = palette(in_order(table.columns))
     types = _stack_order(table)
     right = widest([shorten(name, 30) for name in types], 10) + 26
-    left, head, foot = 38.0, 40.0, 30.0 if strip else 14.0
+    left, head, foot = 38.0, 40.0, 14.0
+    tints = (strip_colours or palette(in_order(strips))) if strip else {}
+    tints = {name: tints[name] for name in in_order(strips)} if strip else {}
+    if strip:
+        foot = 30.0 + legend_height(list(tints), width - left - right)
     figure = new_figure(width, head + height + foot)
     axes = panel(figure, left, head, width - left - right, height)
     order, blocks = _order(table, groups, types)
@@ -64,7 +70,7 @@ def composition(
     _block_titles(axes, blocks, positions)
     _direct_labels(axes, types, table.loc[order].mean() if order else None, colours, height)
     if strip and order:
-        tints = strip_colours or palette(in_order(strips))
+        legend_row(figure, tints, left, head + height + 26, width - left - right)
         for place, key in zip(positions, order, strict=True):
             axes.add_patch(_tile(place, tints[strips[key]]))
     return figure

@@ -9,6 +9,7 @@ from pmcell.errors import UsageError
 from pmcell.pl.style import (
     ACCENT,
     GRID,
+    MUTED,
     WARN,
     in_order,
     legend_height,
@@ -111,8 +112,8 @@ def _fade(colour: str, alpha: float) -> tuple[float, float, float, float]:
 
 def _axis_name(number: int, explained: Sequence[float | None]) -> str:
     share = explained[number - 1] if len(explained) >= number else None
-    known = "" if share is None else f" ({100 * share:.0f} % of variation)"
-    return f"Principal coordinate {number}{known}"
+    known = "" if share is None else f" ({100 * share:.0f} %)"
+    return f"Coordinate {number}{known}"
 
 
 @styled
@@ -217,14 +218,16 @@ def selection(
     candidates: pd.DataFrame,
     *,
     chosen: int | None = None,
+    reference: str = "",
     width: float = 420,
     height: float = 210,
 ) -> Figure:
     """One small panel for each measure of the candidate numbers of strata.
 
-    `candidates` has `k` and a column for each measure; `chosen` is marked.
+    `candidates` has `k` and a column for each measure; `chosen` is marked. The
+    column `reference` is drawn dashed in the first panel.
     """
-    measures = [name for name in candidates.columns if name != "k"]
+    measures = [name for name in candidates.columns if name not in ("k", reference)]
     figure = new_figure(width, height)
     each = (width - 20) / max(len(measures), 1)
     for index, name in enumerate(measures):
@@ -233,6 +236,8 @@ def selection(
         if chosen is not None and (candidates["k"] == chosen).any():
             value = candidates.loc[candidates["k"] == chosen, name]
             axes.plot([chosen], value, marker="o", ms=9, mfc="none", mec=WARN, mew=1.6, ls="none")
+        if index == 0 and reference in candidates.columns:
+            axes.plot(candidates["k"], candidates[reference], color=MUTED, lw=1.2, ls="--")
         axes.set_xticks(candidates["k"].tolist())
         axes.set_xlabel("number of strata")
         axes.grid(axis="y", color=GRID, lw=0.7)

@@ -38,7 +38,9 @@ class Stage:
 def flow(stages: Sequence[Stage], *, width: float = 860) -> Figure:
     """Boxes from top to bottom, with those who left, and why, at the right."""
     spine_width = max(
-        190.0, widest([line for stage in stages for line in (stage.title, *stage.lines)], 11) + 34
+        190.0,
+        widest([line for stage in stages for line in stage.lines], 11) + 30,
+        widest([stage.title for stage in stages], 11.5) * 1.1 + 30,
     )
     side_left = spine_width + 44
     heights = [_LINE * (1 + len(stage.lines)) + 2 * _PAD for stage in stages]
@@ -70,7 +72,12 @@ def flow(stages: Sequence[Stage], *, width: float = 860) -> Figure:
             axes.plot([centre] * 2, [bottom, bottom + gaps[index] - 5], color="#8da3b8", lw=1.1)
             _head(axes, (centre, bottom + gaps[index] - 1), right=False)
         elif stage.exits:
-            axes.plot([centre] * 2, [bottom, side_top - 12 - sides[index][-1] / 2], color="#8da3b8", lw=1.1)
+            axes.plot(
+                [centre] * 2,
+                [bottom, side_top - 12 - sides[index][-1] / 2],
+                color="#8da3b8",
+                lw=1.1,
+            )
         top = bottom + gaps[index]
     return figure
 
@@ -126,5 +133,9 @@ def _head(axes: object, tip: tuple[float, float], *, right: bool) -> None:
     from matplotlib.patches import Polygon
 
     x, y = tip
-    corners = [(x, y), (x - 7, y - 4), (x - 7, y + 4)] if right else [(x, y), (x - 4, y - 7), (x + 4, y - 7)]
+    corners = (
+        [(x, y), (x - 7, y - 4), (x - 7, y + 4)]
+        if right
+        else [(x, y), (x - 4, y - 7), (x + 4, y - 7)]
+    )
     axes.add_patch(Polygon(corners, closed=True, facecolor="#8da3b8", lw=0))  # type: ignore[attr-defined]

@@ -46,7 +46,9 @@ def dotplot(
         markers.columns
     )
     if missing:
-        raise UsageError(f"dotplot needs the columns of the markers table; missing {sorted(missing)}.")
+        raise UsageError(
+            f"dotplot needs the columns of the markers table; missing {sorted(missing)}."
+        )
     labels = labels or {}
     clusters = sorted(markers["cluster"].astype(str).unique(), key=natural_key)
     genes = _top_genes(markers, clusters, n_genes)
@@ -55,7 +57,7 @@ def dotplot(
     left = widest(names, 10) + 14
     head = widest(symbols, 9.5) + 12
     width = left + cell * len(genes) + 92
-    figure = new_figure(width, head + cell * len(clusters) + 10)
+    figure = new_figure(width, head + max(cell * len(clusters), 176) + 10)
     axes = panel(figure, left, head, cell * max(len(genes), 1), cell * max(len(clusters), 1))
     shown = markers[markers["gene_id"].isin(list(genes))]
     column = {gene: index for index, gene in enumerate(genes)}
@@ -76,7 +78,9 @@ def dotplot(
     )
     axes.set_xlim(-0.6, len(genes) - 0.4)
     axes.set_ylim(len(clusters) - 0.4, -0.6)
-    axes.set_xticks(range(len(genes)), symbols, rotation=90, fontsize=9.5, color=INK, style="italic")
+    axes.set_xticks(
+        range(len(genes)), symbols, rotation=90, fontsize=9.5, color=INK, style="italic"
+    )
     axes.set_yticks(range(len(clusters)), names, fontsize=10, color=INK)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=4)
@@ -121,9 +125,9 @@ def _keys(figure: Figure, dots: object, left: float, top: float, cell: float, hi
     key.set_ylim(2.6, -0.6)
     key.axis("off")
     key.set_title("cells", loc="left", fontsize=9, color=MUTED, pad=2)
-    bar_axes = panel(figure, left, top + 92, 9, 64)
+    bar_axes = panel(figure, left, top + 104, 9, 60)
     bar = figure.colorbar(dots, cax=bar_axes)  # type: ignore[arg-type]
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar_axes.set_yticks([0, high], ["0", f"≥ {high:.0f}"])
     bar_axes.tick_params(length=0, labelsize=9)
-    bar_axes.set_title("log2 FC", loc="left", fontsize=9, color=MUTED, pad=4)
+    bar_axes.set_title("log2 FC", loc="left", fontsize=9, color=MUTED, pad=9)

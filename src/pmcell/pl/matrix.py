@@ -30,7 +30,7 @@ def matrix(
     high: float = 1.0,
     key: str = "",
     title: str = "",
-    cell: tuple[float, float] = (64, 22),
+    cell: tuple[float, float] = (68, 22),
     number: str = "{:.2f}",
 ) -> Figure:
     """Rows × columns as coloured tiles with their numbers; `marks` are texts set after the number.
@@ -42,7 +42,9 @@ def matrix(
 
     rows = [shorten(str(name), 44) for name in values.index]
     columns = [shorten(str(name), 30) for name in values.columns]
-    upright = widest(columns, 10) <= cell[0] - 4
+    need = widest(columns, 10) + 8
+    cell = (max(cell[0], need if need <= 112 else 0), cell[1])
+    upright = need <= cell[0]
     left = widest(rows, 10.5) + 14
     head = (24.0 if upright else widest(columns, 10) * 0.72 + 20) + (20 if title else 0)
     wide, tall = cell[0] * len(columns), cell[1] * len(rows)
@@ -102,5 +104,7 @@ def matrix(
         bar.outline.set_visible(False)  # type: ignore[operator]
         place.set_xticks([low, high], [f"{low:g}", f"{high:g}"])
         place.tick_params(length=0, labelsize=9)
-        place.text(1.08, 0.5, key, transform=place.transAxes, fontsize=9.5, color=MUTED, va="center")
+        place.text(
+            1.08, 0.5, key, transform=place.transAxes, fontsize=9.5, color=MUTED, va="center"
+        )
     return figure

@@ -76,7 +76,9 @@ def qc(
     figure = new_figure(width, head + height + foot)
     limits = limits or qc_limits(cells)
     if title:
-        figure.text(6 / width, 1 - 13 / (head + height + foot), title, fontsize=12, fontweight="bold")
+        figure.text(
+            6 / width, 1 - 13 / (head + height + foot), title, fontsize=12, fontweight="bold"
+        )
     for index, metric in enumerate(METRICS):
         axes = panel(figure, left + index * (each + gap), head, each, height, title=metric.title)
         _rows(axes, len(names), row)
@@ -142,15 +144,15 @@ def _strips(
         if len(own):
             low, q1, median, q3, high = np.quantile(own, QUANTILES)
             axes.plot([low, high], [index] * 2, color="#9fb6cc", lw=1, solid_capstyle="butt")
-            axes.plot(
-                [q1, q3], [index] * 2, color="#5b8db8", lw=row * 0.38, solid_capstyle="butt"
-            )
+            axes.plot([q1, q3], [index] * 2, color="#5b8db8", lw=row * 0.38, solid_capstyle="butt")
             axes.plot([median], [index], marker="o", ms=min(4.0, row * 0.3), color=ACCENT, mew=0)
         for column in (metric.low, metric.high):
             if column and name in thresholds.index:
                 cut = thresholds.at[name, column]
                 if cut is not None and np.isfinite(float(cut)):
-                    axes.plot([float(cut) * scale] * 2, [index - 0.4, index + 0.4], color=WARN, lw=1.3)
+                    axes.plot(
+                        [float(cut) * scale] * 2, [index - 0.4, index + 0.4], color=WARN, lw=1.3
+                    )
 
 
 def _scale(axes: Axes, metric: Metric, limits: tuple[float, float]) -> None:

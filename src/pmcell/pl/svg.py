@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 RASTER_DPI = 144
 """Twice the pixels of the page, for sharp points on dense screens."""
 
+FONT_SCALE = 1.1
+"""Figures are laid out for DejaVu Sans; the sans fonts of pages are this much narrower."""
+
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FONT_SIZE = re.compile(r"([\d.]+)px")
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}(?![\de])")
-_FONTS = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+_FONTS = "'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
 @styled
@@ -39,7 +44,9 @@ def to_svg(figure: Figure, *, name: str, title: str) -> str:
 
     _prepare_texts(figure)
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+    with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        # The reader's browser has fonts for what DejaVu Sans lacks.
+        warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(buffer, format="svg", dpi=RASTER_DPI, metadata={"Date": None})
     return _clean(buffer.getvalue(), name, title)
 
@@ -72,7 +79,8 @@ def _clean(source: str, name: str, title: str) -> str:
                 element.set(key, _DECIMALS.sub(_rounded, element.attrib[key]))
         style = element.get("style")
         if style and "'DejaVu Sans'" in style:
-            element.set("style", style.replace("'DejaVu Sans'", _FONTS))
+            larger = _FONT_SIZE.sub(_enlarged, style)
+            element.set("style", larger.replace("'DejaVu Sans'", _FONTS))
         if element.tag == f"{{{_SVG}}}image":
             _shrink_image(element)
     root.set("role", "img")
@@ -91,7 +99,9 @@ def _rename_ids(root: ElementTree.Element, name: str) -> None:
         identifier = element.attrib.pop("id", None)
         if identifier == "halo":
             for text in element.iter(f"{{{_SVG}}}text"):
-                halo = "paint-order: stroke; stroke: #fff; stroke-width: 3px; stroke-linejoin: round"
+                halo = (
+                    "paint-order: stroke; stroke: #fff; stroke-width: 3px; stroke-linejoin: round"
+                )
                 text.set("style", f"{text.get('style', '')}; {halo}")
         elif identifier in used:
             element.set("id", f"{name}-{identifier}")
@@ -104,6 +114,10 @@ def _rename_ids(root: ElementTree.Element, name: str) -> None:
 
 def _rounded(number: re.Match[str]) -> str:
     return f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
+
+
+def _enlarged(size: re.Match[str]) -> str:
+    return f"{float(size.group(1)) * FONT_SCALE:.1f}px"
 
 
 def _references(root: ElementTree.Element) -> list[str]:

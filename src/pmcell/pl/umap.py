@@ -17,7 +17,7 @@ from pmcell.pl.style import (
     shorten,
     styled,
 )
-from pmcell.schema import X_UMAP
+from pmcell.schema import UNKNOWN, X_UMAP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,9 @@ def _require_column(frame: pd.DataFrame, name: str) -> None:
     if name in frame.columns:
         return
     near = difflib.get_close_matches(name, [str(column) for column in frame.columns], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" There are {sorted(map(str, frame.columns))}."
+    hint = (
+        f" Did you mean {near[0]!r}?" if near else f" There are {sorted(map(str, frame.columns))}."
+    )
     raise UsageError(f"the cells must have a column {name!r}, and have none.{hint}")
 
 
@@ -140,42 +142,74 @@ def _bare(axes: Axes, points: np.ndarray) -> None:
         axes.set_ylim(low[1] - pad[1], high[1] + pad[1])
 
 
-def _label_medians(
-    axes: Axes, points: np.ndarray, values: np.ndarray, names: list[str]
-) -> None:
-    """Write each category at its median, pushed apart vertically where labels would overlap."""
+def _label_medians(axes: Axes, points: np.ndarray, values: np.ndarray, names: list[str]) -> None:
+    """Write each category at the cell nearest its median; a line leads to labels that had to move."""
     import numpy as np
     from matplotlib.patheffects import withStroke
 
+    size = 9.0 if len(names) > 18 else 10.0
     low, high = np.array(axes.get_xlim()), np.array(axes.get_ylim())
     box = axes.get_window_extent()
-    scale = np.array([(low[1] - low[0]) / box.width, (high[1] - high[0]) / box.height])
-    placed: list[tuple[float, float, float]] = []
-    spots = []
-    for name in names:
+    unit = np.array([(low[1] - low[0]) / box.width, (high[1] - high[0]) / box.height])
+    counts = {name: int((values == name).sum()) for name in names}
+    taken: list[tuple[float, float, float, float]] = []
+    for name in sorted(names, key=lambda name: (-counts[name], name)):
         own = points[values == name]
         centre = np.median(own, axis=0)
-        nearest = own[np.argmin(((own - centre) ** 2).sum(axis=1))]
-        spots.append((float(nearest[1]), float(nearest[0]), name))
-    many = len(names) > 18
-    size = 9 if many else 10
-    for y, x, name in sorted(spots, reverse=True):
-        label = shorten(name, 26)
-        half = 0.5 * 0.55 * size * len(label) * scale[0]
-        x = min(max(x, low[0] + half), low[1] - half)
-        step = 1.15 * size * scale[1]
-        while any(abs(x - u) < half + h and abs(y - v) < step for u, v, h in placed):
-            y -= 0.25 * step
-        placed.append((x, y, half))
+        spot = own[np.argmin(((own - centre) ** 2).sum(axis=1))]
+        label = _two_lines(shorten(name, 40))
+        lines = label.count("\n") + 1
+        half = np.array([0.5 * 0.56 * size * max(map(len, label.split("\n"))), 0.6 * size * lines])
+        half = half * unit
+        place = _free_place(spot, half, unit, size, taken, (low, high))
+        taken.append((place[0], place[1], half[0], half[1]))
+        if np.abs((place - spot) / unit).max() > 1.3 * size:
+            axes.plot(*np.transpose([spot, place]), color=MUTED, lw=0.7, clip_on=False)
         axes.text(
-            x,
-            y,
+            place[0],
+            place[1],
             label,
             ha="center",
             va="center",
+            linespacing=1.05,
             fontsize=size,
-            color=INK if name != "unknown" else MUTED,
+            color=INK if name != UNKNOWN else MUTED,
             fontweight="bold" if len(label) <= 3 else "normal",
             path_effects=[withStroke(linewidth=3, foreground="white")],
             clip_on=False,
         )
+
+
+def _free_place(
+    spot: np.ndarray,
+    half: np.ndarray,
+    unit: np.ndarray,
+    size: float,
+    taken: list[tuple[float, float, float, float]],
+    bounds: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """The nearest place, on rings around `spot`, where a label of half size `half` hides no other."""
+    import numpy as np
+
+    (left, right), (bottom, top) = bounds
+    for ring in range(14):
+        for angle in np.linspace(0, 2 * np.pi, 1 if ring == 0 else 12, endpoint=False):
+            move = np.array([1.6 * np.sin(angle), np.cos(angle)]) * 0.7 * size * ring * unit
+            place = spot + move
+            place[0] = min(max(place[0], left + half[0]), right - half[0])
+            place[1] = min(max(place[1], bottom + half[1]), top - half[1])
+            if all(
+                abs(place[0] - x) >= half[0] + w or abs(place[1] - y) >= half[1] + h
+                for x, y, w, h in taken
+            ):
+                return place
+    return spot
+
+
+def _two_lines(label: str) -> str:
+    """Break a long label at the space nearest its middle."""
+    if len(label) <= 18 or " " not in label:
+        return label
+    spaces = [index for index, letter in enumerate(label) if letter == " "]
+    middle = min(spaces, key=lambda index: abs(index - len(label) / 2))
+    return label[:middle] + "\n" + label[middle + 1 :]

@@ -8,7 +8,7 @@ from pmcell import pl
 from pmcell.pl.style import in_order, natural_key
 from pmcell.report import flow as cell_flow
 from pmcell.report import strata as verdicts
-from pmcell.report.parts import Figure, Picture, as_number, p_text, picture, plain_name, plural
+from pmcell.report.parts import Figure, Picture, p_text, picture, plain_name, plural
 
 if TYPE_CHECKING:
     from pmcell.report.read import Release
@@ -27,6 +27,7 @@ def all_figures(release: Release) -> dict[str, Figure]:
         composition_figure(release),
         donor_figure(release),
         existence_figure(release),
+        stability_figure(release),
         association_figure(release),
         driver_figure(release),
         gap_figure(release),
@@ -58,9 +59,7 @@ def qc_figure(release: Release) -> Figure:
         own = samples[samples["cohort_id"] == cohort]
         if own.empty:
             continue
-        drawn = pl.qc(
-            cells[cells["cohort_id"] == cohort], own, limits=limits, title=str(cohort)
-        )
+        drawn = pl.qc(cells[cells["cohort_id"] == cohort], own, limits=limits, title=str(cohort))
         pictures.append(
             picture(drawn, name=f"qc{number}", title=f"QC of the samples of {cohort}", least=720)
         )
@@ -120,7 +119,9 @@ def marker_figure(release: Release) -> Figure | None:
     if markers.empty:
         return None
     clusters = release["clusters"]
-    labels = dict(zip(clusters["cluster"].astype(str), clusters["cell_type"].astype(str), strict=True))
+    labels = dict(
+        zip(clusters["cluster"].astype(str), clusters["cell_type"].astype(str), strict=True)
+    )
     n_clusters = markers["cluster"].nunique()
     n_genes = 3 if n_clusters <= 20 else 2 if n_clusters <= 32 else 1
     drawn = pl.dotplot(markers, labels=labels, n_genes=n_genes)
@@ -186,10 +187,15 @@ def donor_figure(release: Release) -> Figure | None:
     for column, title in panels:
         faded = rows if column == "stratum" else rows.drop(columns="probability")
         drawn = pl.donor_map(
-            faded, color=column, colours=colours.get(column), title=title, explained=shares
+            faded,
+            color=column,
+            colours=colours.get(column),
+            title=title,
+            explained=shares,
+            size=420 if len(panels) < 3 else 284,
         )
         pictures.append(
-            picture(drawn, name=f"donors-{column}", title=f"Donor map {title.lower()}", least=320)
+            picture(drawn, name=f"donors-{column}", title=f"Donor map {title.lower()}", least=280)
         )
     stability = (
         " In the first panel the fill fades as fewer resampled runs agree with the stratum "
@@ -202,7 +208,7 @@ def donor_figure(release: Release) -> Figure | None:
         "Donor map",
         f"Principal coordinates of the donor distances; each dot is a donor at a visit "
         f"(n = {len(rows):,} visits of {rows['donor_id'].nunique():,} donors), lines join the visits "
-        f"of a donor.{stability} The panel by cohort shows what is technical.",
+        f"of a donor; % is the share of the variation.{stability} The panel by cohort shows what is technical.",
         ("assignments", "visits"),
         tuple(pictures),
     )
@@ -213,18 +219,44 @@ def existence_figure(release: Release) -> Figure | None:
     null, value = verdicts.null_values(release), verdicts.observed(release)
     if len(null) < 2 or value is None:
         return None
-    test = verdicts.existence(release)
-    name = test.get("statistic_name") or test.get("statistic")
-    label = name if isinstance(name, str) else "test statistic"
-    p = as_number(test.get("p_value", test.get("p")))
-    drawn = pl.existence(null, value, statistic=label)
+    p = verdicts.test_p(release)
+    drawn = pl.existence(null, value, statistic=verdicts.STATISTIC)
+    pictures = [picture(drawn, name="existence", title="Existence test", least=320)]
+    text = (
+        f"The observed statistic (line) against {len(null):,} draws of the model without strata "
+        f"(bars; unit: draws); p = {p_text(p)}."
+    )
+    measures = verdicts.candidates(release)
+    if measures.shape[1] > 1 and len(measures):
+        drawn = pl.selection(
+            measures, chosen=verdicts.chosen_k(release), reference="without strata"
+        )
+        pictures.append(picture(drawn, name="selection", title="Number of strata", least=320))
+        text += (
+            " Beside it, each number of strata k: the silhouette of the data and the mean of the draws "
+            "(dashed), and the share of donor pairs that resampled runs neither keep together nor keep "
+            "apart; the ring marks the k with the largest statistic."
+        )
+    return Figure("existence", "Test for strata", text, ("strata.json",), tuple(pictures))
+
+
+def stability_figure(release: Release) -> Figure | None:
+    """How often resampled runs put two donors together."""
+    if release.consensus is None or not verdicts.is_published(release):
+        return None
+    rows = release.consensus.rows
+    found = release["assignments"].set_index(["donor_id", "visit"])["stratum"]
+    names = [found.get(key) for key in zip(rows["donor_id"], rows["visit"], strict=True)]
+    groups = [name if isinstance(name, str) else "not assigned" for name in names]
+    drawn = pl.consensus(release.consensus.values, groups, colours=colours_of(release)["stratum"])
     return Figure(
-        "existence",
-        "Do strata exist?",
-        f"The observed statistic (line) against {len(null):,} draws of the model without strata"
-        + (f"; p = {p_text(p)}." if p is not None else "."),
-        ("strata.json",),
-        (picture(drawn, name="existence", title="Existence test", least=320),),
+        "stability",
+        "Stability of the strata",
+        f"Share of the resampled runs with both donors in which the two fell into one stratum "
+        f"(n = {len(groups):,} donors, each at one visit). Each run takes a part of the donors and draws "
+        "their cells again. Sharp blocks: stable strata.",
+        ("donors.h5ad", "assignments"),
+        (picture(drawn, name="stability", title="Consensus of resampled runs", least=320),),
     )
 
 
@@ -301,9 +333,7 @@ def gap_figure(release: Release) -> Figure | None:
     )
     wide = rows.pivot_table(index="what", columns="cohort_id", values="share", aggfunc="max")
     wide = wide.reindex(columns=in_order({*wide.columns, *cell_flow.accepted_cohorts(release)}))
-    drawn = pl.matrix(
-        wide.fillna(0.0), high=100, key="missing (%)", number="{:.0f}", cell=(84, 22)
-    )
+    drawn = pl.matrix(wide.fillna(0.0), high=100, key="missing (%)", number="{:.0f}")
     return Figure(
         "gaps",
         "What the cohorts did not supply",
@@ -318,11 +348,11 @@ def colours_of(release: Release) -> dict[str, dict[str, str]]:
     """One colour a name throughout the report."""
     cells, visits = release["cells"], release["visits"]
     types = [str(name) for name in cells["cell_type"].dropna().unique()]
+    conditions = [*visits["condition"].dropna(), *release["samples"]["condition"].dropna()]
     types += [str(name) for name in release["composition"]["cell_type"].unique()]
     return {
         "cell_type": pl.palette(in_order(types)),
-        "cohort_id": pl.palette(in_order(release["cohorts"]["cohort_id"])),
-        "condition": pl.palette(in_order([*visits["condition"].dropna(), *release["samples"]["condition"].dropna(), "unknown"])),
+        "cohort_id": pl.palette(in_order(cell_flow.accepted_cohorts(release))),
+        "condition": pl.palette(in_order(["unknown", *conditions])),
         "stratum": pl.palette(in_order(release["strata"]["stratum"])),
     }
-

@@ -139,13 +139,14 @@ def _quarantine_exits(release: Release) -> tuple[Exits, ...]:
     if out.empty:
         return ()
     rows = tuple(
-        (f"{row.cohort_id}: {row.reason or 'no reason recorded'} ({count(row.n_cells_submitted)} cells)", ())
+        (
+            f"{row.cohort_id}: {row.reason or 'no reason recorded'} ({count(row.n_cells_submitted)} cells)",
+            (),
+        )
         for row in out.itertuples()
     )
     total = int(out["n_cells_submitted"].fillna(0).sum())
-    return (
-        Exits(f"{plural(len(out), 'cohort')} quarantined ({plural(total, 'cell')})", (), rows),
-    )
+    return (Exits(f"{plural(len(out), 'cohort')} quarantined ({plural(total, 'cell')})", (), rows),)
 
 
 def _access_exits(release: Release) -> tuple[Exits, ...]:
@@ -212,7 +213,7 @@ def cohort_flow(release: Release) -> Grid:
         Column("Cohort"),
         Column("Status"),
         Column("Submitted cells", number=True),
-        *[Column(str(reason), number=True) for reason in table.index],
+        *[Column(str(reason).capitalize(), number=True) for reason in table.index],
         Column("Kept cells", number=True),
         Column("Kept", number=True, help="Kept over submitted cells"),
         Column("Donors", number=True),
@@ -231,7 +232,9 @@ def cohort_flow(release: Release) -> Grid:
         rows.append(
             (
                 text_cell(name),
-                text_cell(row.status, tone="warn" if out else "ok" if row.status == "ok" else "note"),
+                text_cell(
+                    row.status, tone="warn" if out else "ok" if row.status == "ok" else "note"
+                ),
                 number_cell(row.n_cells_submitted),
                 *lost,
                 number_cell(row.n_cells),

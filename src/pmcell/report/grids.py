@@ -36,16 +36,17 @@ def cohort_grid(release: Release) -> Grid:
         rows.append(
             (
                 text_cell(row.cohort_id),
-                text_cell(row.title),
+                text_cell(row.title, note=known(row.programme)),
                 text_cell(known(row.region)),
-                text_cell(known(row.programme)),
-                text_cell(doi, href=doi_link(doi)),
-                text_cell(known(row.source_accession)),
+                text_cell(doi, href=doi_link(doi), note=known(row.source_accession)),
                 text_cell(known(row.license)),
-                text_cell(row.access),
-                text_cell(", ".join(row.data_use if row.data_use is not None else [])),
+                text_cell(
+                    row.access, note=", ".join(row.data_use if row.data_use is not None else [])
+                ),
                 number_cell(None if out else n_genes),
-                number_cell(None if out or n_genes is None or not submitted else submitted - n_genes),
+                number_cell(
+                    None if out or n_genes is None or not submitted else submitted - n_genes
+                ),
                 number_cell(
                     None if out else row.share_umis_lost,
                     percent(row.share_umis_lost, 2),
@@ -54,14 +55,11 @@ def cohort_grid(release: Release) -> Grid:
         )
     columns = (
         Column("Cohort"),
-        Column("Title"),
+        Column("Title", help="With the programme below"),
         Column("Region", help=_prose("cohorts", "region")),
-        Column("Programme"),
-        Column("Source DOI"),
-        Column("Accession"),
+        Column("Source", help="DOI, with the accession below"),
         Column("Licence"),
-        Column("Access"),
-        Column("Data use", help="Permitted uses, Data Use Ontology"),
+        Column("Access", help="With the permitted uses (Data Use Ontology) below"),
         Column("Genes kept", True),
         Column("Genes fewer", True, "Submitted minus kept genes: lost or merged"),
         Column("UMIs lost", True, _prose("cohorts", "share_umis_lost")),
@@ -141,7 +139,9 @@ def qc_grid(release: Release) -> Grid:
         Column("Genes limit", True),
         Column("Mito limit", True),
         Column("Doublet limit", True),
-        Column("Low UMI", True, "Cells below the lower limit; a cell may fall under several limits"),
+        Column(
+            "Low UMI", True, "Cells below the lower limit; a cell may fall under several limits"
+        ),
         Column("High UMI", True),
         Column("Low genes", True),
         Column("High mito", True),
@@ -169,11 +169,11 @@ def cluster_grid(release: Release) -> Grid | None:
         rows.append(
             (
                 text_cell(row.cluster),
-                Cell("no label", tone="warn") if abstained else text_cell(row.cell_type),
-                text_cell(known(row.cell_type_ontology_term_id)),
+                Cell("no label", tone="warn")
+                if abstained
+                else text_cell(row.cell_type, note=known(row.cell_type_ontology_term_id)),
                 number_cell(row.cell_type_confidence, decimal(row.cell_type_confidence), bar=True),
-                text_cell(str(row.label_method).replace("_", " "), tone="warn" if abstained else ""),
-                text_cell(row.label_evidence),
+                text_cell(row.label_evidence, note=str(row.label_method).replace("_", " ")),
                 text_cell(symbols.get(str(row.cluster), ""), tone="gene"),
                 number_cell(row.n_cells),
                 number_cell(row.n_donors),
@@ -182,11 +182,9 @@ def cluster_grid(release: Release) -> Grid | None:
         )
     columns = (
         Column("Cluster"),
-        Column("Label"),
-        Column("Term", help="Cell Ontology"),
+        Column("Label", help="With its Cell Ontology term below"),
         Column("Confidence", True, _prose("clusters", "cell_type_confidence")),
-        Column("Method"),
-        Column("Evidence"),
+        Column("Evidence", help="With the method below"),
         Column("Top markers"),
         Column("Cells", True),
         Column("Donors", True),

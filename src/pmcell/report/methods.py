@@ -76,13 +76,19 @@ def _labels(release: Release) -> str:
     if clusters.empty:
         return f"Cluster labels are {NOT_AVAILABLE}."
     names = {
-        "source_majority": "by the majority of the labels that the sources gave",
-        "markers": "by marker genes",
-        "abstained": "not labelled, because the evidence was too weak",
+        "source_majority": "labelled by the majority of the labels that the sources gave",
+        "markers": "labelled by marker genes",
+        "abstained": "left without a label, because the evidence was too weak",
     }
-    counts = clusters["label_method"].astype(str).value_counts().sort_index()
-    parts = [f"{n} {names.get(method, method)}" for method, n in counts.items()]
-    return f"Of {plural(len(clusters), 'cluster')}, {listed(parts)}. A label belongs to a cluster, not to a single cell."
+    counts = clusters["label_method"].astype(str).value_counts()
+    order = sorted(
+        counts.index, key=lambda method: (method == "abstained", -counts[method], method)
+    )
+    parts = [f"{counts[method]} {names.get(method, f'labelled by {method}')}" for method in order]
+    return (
+        f"Of {plural(len(clusters), 'cluster')}, {listed(parts)}. "
+        "A label belongs to a cluster, not to a single cell."
+    )
 
 
 def _strata(release: Release) -> str:
@@ -173,8 +179,14 @@ def citation(release: Release) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     authors = [_author(item) for item in value.get("authors") or [] if isinstance(item, dict)]
-    facts = {key: str(value[key]) for key in ("title", "version", "doi", "license") if value.get(key)}
-    return {**facts, "authors": listed([name for name in authors if name], most=12)} if authors else facts
+    facts = {
+        key: str(value[key]) for key in ("title", "version", "doi", "license") if value.get(key)
+    }
+    return (
+        {**facts, "authors": listed([name for name in authors if name], most=12)}
+        if authors
+        else facts
+    )
 
 
 def _author(item: dict[str, Any]) -> str:

@@ -68,7 +68,7 @@ def content(release: Release) -> dict[str, Any]:
     cited = methods.citation(release)
     return {
         "sections": SECTIONS,
-        "title": cited.get("title") or _title(release),
+        "title": release.manifest.get("title") or cited.get("title") or _title(release),
         "tiles": tiles(release),
         "verdict": verdicts.verdict(release),
         "has_strata": verdicts.is_published(release),

@@ -42,6 +42,7 @@ class Cell:
     bar: float | None = None
     tone: str = ""
     href: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,12 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def text_cell(value: Any, *, tone: str = "", href: str = "") -> Cell:
-    """Text; an empty or missing value says so."""
+def text_cell(value: Any, *, tone: str = "", href: str = "", note: str = "") -> Cell:
+    """Text, with a quieter note below it; an empty or missing value says so."""
     missing = value is None or (isinstance(value, float) and math.isnan(value)) or value == ""
-    return Cell("–" if missing else str(value), tone="muted" if missing else tone, href=href)
+    return Cell(
+        "–" if missing else str(value), tone="muted" if missing else tone, href=href, note=note
+    )
 
 
 def number_cell(value: Any, text: str | None = None, *, bar: bool = False, tone: str = "") -> Cell:
@@ -146,8 +149,10 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     names = list(names)
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} others"]
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + (
-        f" and {names[-1]}" if names else ""
+    return (
+        names[0]
+        if len(names) == 1
+        else ", ".join(names[:-1]) + (f" and {names[-1]}" if names else "")
     )
 
 

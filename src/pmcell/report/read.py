@@ -12,12 +12,21 @@ from pmcell.io.tables import read_table
 from pmcell.schema import TABLES, Table
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 CORE = ("cohorts", "donors", "visits", "samples", "cells", "qc")
 """Tables without which there is nothing to report; any other may be absent."""
 
 _NOT_SHOWN = ("pseudobulk", "genes")
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """Share of resampled runs that put two donors into one stratum; `rows` has donor_id and visit."""
+
+    values: np.ndarray
+    rows: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Release:
     strata: dict[str, Any]
     manifest: dict[str, Any]
     citation: str
+    consensus: Consensus | None = None
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.tables[name]
@@ -59,12 +69,14 @@ def read_release(folder: Path) -> Release:
         else:
             absent.append(item.name)
             tables[item.name] = _empty(item)
+    strata = _json(folder / "strata.json")
     return Release(
         tables=tables,
         absent=tuple(absent),
-        strata=_json(folder / "strata.json"),
+        strata=strata,
         manifest=_json(folder / "manifest.json"),
         citation=_text(folder / "CITATION.cff"),
+        consensus=_consensus(folder / "donors.h5ad"),
     )
 
 
@@ -94,6 +106,29 @@ def _empty(table: Table) -> pd.DataFrame:
     return pd.DataFrame(
         {field.name: pd.Series(dtype=kinds.get(field.kind, "object")) for field in table.fields}
     )
+
+
+def _consensus(path: Path) -> Consensus | None:
+    """The consensus matrix of the chosen number of strata, where the donor profiles hold it."""
+    import h5py
+    import numpy as np
+    from anndata.io import read_elem
+
+    if not path.is_file():
+        return None
+    with h5py.File(path, "r", locking=False) as file:
+        uns = file.get("uns", {})
+        if "clustering/consensus" not in uns or "existence/k" not in uns:
+            return None
+        key = f"clustering/consensus/{int(np.asarray(uns['existence/k'][()]))}"
+        if key not in uns:
+            return None
+        values = np.asarray(uns[key][()], dtype=np.float64)
+        obs = read_elem(file["obs"])
+    if "discovery" not in obs or not {"donor_id", "visit"} <= set(obs.columns):
+        return None
+    rows = obs.loc[obs["discovery"].astype(bool), ["donor_id", "visit"]].astype(str)
+    return Consensus(values, rows) if values.shape == (len(rows), len(rows)) else None
 
 
 def _json(path: Path) -> dict[str, Any]:

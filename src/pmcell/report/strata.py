@@ -23,7 +23,17 @@ from pmcell.report.parts import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pmcell.report.read import Release
+
+
+_DECISIONS = {
+    "continuum": "the donors form a continuum",
+    "not separable from batch": "groups of donors are not separable from the batch",
+    "too few donors": "there are too few donors",
+}
+STATISTIC = "T, the largest standardised silhouette over k"
 
 
 def is_published(release: Release) -> bool:
@@ -45,56 +55,80 @@ def verdict(release: Release) -> str:
 
 def reason(release: Release) -> str:
     """Why labels are withheld, without a final stop."""
+    decision = fact(release, "decision")
+    why = fact(release, "why", "reason", "message")
+    parts = [_DECISIONS.get(str(decision), str(decision)) if decision else "", str(why or "")]
+    return "; ".join(part.rstrip(".") for part in parts if part) or f"the reason is {NOT_AVAILABLE}"
+
+
+def fact(release: Release, *keys: str) -> Any:
+    """The first of `keys` that `strata.json` holds, at its top or in the parts about the test."""
     strata = release.strata
-    for key in ("reason", "message", "why", "verdict", "decision"):
-        text = strata.get(key)
-        if isinstance(text, str) and text:
-            return _first_lower(text.rstrip("."))
-    return "the reason is not available"
-
-
-def _first_lower(text: str) -> str:
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+    parts = [strata, *(strata.get(name) for name in ("existence", "clustering", "stability"))]
+    for key in keys:
+        for part in parts:
+            if isinstance(part, dict) and part.get(key) not in (None, ""):
+                return part[key]
+    return None
 
 
 def _p_clause(release: Release) -> str:
-    p = as_number(existence(release).get("p_value"))
+    p = test_p(release)
     return "" if p is None else f" (existence test p = {p_text(p)})"
 
 
-def existence(release: Release) -> dict[str, Any]:
-    """The existence test as the stratification reported it."""
-    value = release.strata.get("existence")
-    return value if isinstance(value, dict) else {}
+def test_p(release: Release) -> float | None:
+    """The p value of the existence test."""
+    return as_number(fact(release, "p", "p_value"))
 
 
 def null_values(release: Release) -> list[float]:
     """The null draws of the existence test, if they were written."""
-    test = existence(release)
-    for key in ("null", "null_values", "null_statistics", "null_distribution"):
-        value = test.get(key)
-        if isinstance(value, list):
-            return [number for item in value if (number := as_number(item)) is not None]
-    return []
+    return _numbers(fact(release, "null_statistics", "null_values"))
 
 
 def observed(release: Release) -> float | None:
     """The observed statistic of the existence test."""
-    test = existence(release)
-    for key in ("observed", "statistic", "value", "t"):
-        number = as_number(test.get(key))
-        if number is not None:
-            return number
-    return None
+    return as_number(fact(release, "statistic", "observed"))
+
+
+def chosen_k(release: Release) -> int | None:
+    """The number of strata where the test statistic is largest."""
+    number = as_number(fact(release, "k"))
+    return int(number) if number else None
+
+
+def candidates(release: Release) -> pd.DataFrame:
+    """Measures of each number of strata: columns k and those that were reported."""
+    import pandas as pd
+
+    ks = fact(release, "ks")
+    silhouette = fact(release, "silhouette")
+    if not isinstance(ks, list) and isinstance(silhouette, list):
+        ks = list(range(2, 2 + len(silhouette)))
+    if not isinstance(ks, list) or not ks:
+        return pd.DataFrame({"k": []})
+    found: dict[str, list[Any]] = {"k": [int(k) for k in ks]}
+    for name, key in (
+        ("silhouette", "silhouette"),
+        ("without strata", "null_silhouette_mean"),
+        ("ambiguous pairs (PAC)", "pac"),
+    ):
+        value = fact(release, key)
+        if isinstance(value, list) and len(value) == len(ks):
+            found[name] = [as_number(item) for item in value]
+    return pd.DataFrame(found)
 
 
 def explained(release: Release) -> list[float | None]:
     """Share of the variation on each axis, if reported."""
-    for key in ("explained", "explained_variance", "axes_explained", "axis_shares", "axes"):
-        value = release.strata.get(key)
-        if isinstance(value, list):
-            return [as_number(item) for item in value]
-    return []
+    value = fact(release, "axes_share", "axes_explained")
+    return [as_number(item) for item in value] if isinstance(value, list) else []
+
+
+def _numbers(value: Any) -> list[float]:
+    items = value if isinstance(value, list) else []
+    return [number for item in items if (number := as_number(item)) is not None]
 
 
 def channel_grid(release: Release) -> Grid | None:
@@ -111,30 +145,37 @@ def channel_grid(release: Release) -> Grid | None:
         return None
     rows = []
     for item in items:
-        kept = _first(item, "kept", "used", "passes", "is_used")
+        dropped = item.get("dropped")
+        kept = not dropped if isinstance(dropped, bool) else None
         rows.append(
             (
                 text_cell(_first(item, "channel", "name")),
-                _share(_first(item, "reliability", "r")),
-                _share(_first(item, "technical_share", "batch_share", "q")),
-                _share(_first(item, "weight", "w")),
+                _share(_first(item, "r", "reliability")),
+                _share(_first(item, "q", "batch_share")),
+                _share(item.get("weight")),
                 text_cell(NOT_AVAILABLE)
                 if kept is None
                 else Cell("used", tone="ok")
                 if kept
                 else Cell("dropped", tone="warn"),
-                text_cell(_first(item, "reason", "why", "message")),
+                text_cell(_first(item, "why", "reason")),
             )
         )
     columns = (
         Column("Channel"),
         Column("Reliability", True, "Split-half correlation of the donor distances"),
-        Column("Technical share", True, "Share of the distances that the batch explains"),
+        Column(
+            "Batch share",
+            True,
+            "Share of the distances between batches before batch removal, less chance",
+        ),
         Column("Weight", True),
         Column("Gate"),
         Column("Why"),
     )
-    return Grid("Distance channels and their gate", columns, tuple(rows), ("strata.json",))
+    return Grid(
+        "Channels of the donor distance and their gate", columns, tuple(rows), ("strata.json",)
+    )
 
 
 def _share(value: Any) -> Cell:
@@ -232,7 +273,9 @@ def withheld(release: Release) -> list[str]:
     access = release.strata.get("withheld_by_access")
     if isinstance(access, list) and access:
         names = ", ".join(map(str, access))
-        found.append(f"Rows of {names}: access is not open, so no row about a donor or cell is published.")
+        found.append(
+            f"Rows of {names}: access is not open, so no row about a donor or cell is published."
+        )
     status = release["assignments"]["status"].astype(str)
     for name, text in (
         ("too_few_cells", "too few cells for a profile"),
@@ -242,7 +285,7 @@ def withheld(release: Release) -> list[str]:
         if n:
             found.append(f"Stratum of {plural(n, 'donor visit')}: {text}.")
     if not is_published(release) and len(status):
-        found.append(f"Labels of all donors: {reason(release)}.")
+        found.append(f"Stratum labels of all donors, and what drives them: {reason(release)}.")
     return list(dict.fromkeys(found))
 
 
@@ -275,5 +318,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: NOT_AVAILABLE}[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-

@@ -1,0 +1,45 @@
+"""Compile every kernel once, so that parallel jobs load them from the cache.
+
+Run by set-up and by `pmcell run` before jobs fan out: `python -m pmcell.core.warm`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from pmcell.core.blocks import MatrixCounts
+from pmcell.core.cell_metrics import cell_metrics
+from pmcell.core.donor_stats import sum_groups
+from pmcell.core.gram import basis, gram
+from pmcell.core.graph import fuzzy_weights
+from pmcell.core.grouped import add_sums, grouped_sums
+from pmcell.core.knn import nearest_neighbors
+from pmcell.core.lognorm import cell_totals, quantise
+from pmcell.core.moments import moments
+from pmcell.core.project import project
+
+
+def warm_kernels() -> None:
+    """Call each kernel on a few cells, with the types that the steps use."""
+    rng = np.random.default_rng(0)
+    matrix = sparse.csr_matrix(rng.poisson(1.0, (40, 12)).astype(np.int32))
+    counts = MatrixCounts(matrix)
+    block = next(counts.iter_blocks())
+    used = np.ones(counts.n_cells, bool)
+    features = np.arange(counts.n_genes)
+    cell_totals(block.indptr, block.data)
+    quantise(block.indptr, block.data)
+    cell_metrics(counts, np.zeros(counts.n_genes, bool))
+    moments(counts, np.zeros(counts.n_cells, np.int64), ["all"])
+    sums = gram(counts, features, counts.n_genes, used)
+    scores = project(counts, features, used, basis([sums], 5), sums.measured)
+    fuzzy_weights(*nearest_neighbors(scores, 5))
+    groups = np.arange(counts.n_cells) % 3
+    by_group = grouped_sums(counts, groups, 3)
+    add_sums(by_group, by_group)
+    sum_groups(scores, groups, 3)
+
+
+if __name__ == "__main__":
+    warm_kernels()

@@ -7,7 +7,7 @@ marker. Every archive has its hash and no index is named, so that any mirror
 serves. `requirements.txt` is what pmcell runs with, on one machine or on
 Slurm, and what builds it; `requirements-test.txt` holds only what the tests
 and linters need beside it. Pins that still satisfy pyproject.toml are kept,
-unless `--upgrade` is given.
+unless `--upgrade` is given; `pmcell.yaml` is then to be brought in line by hand.
 """
 
 from __future__ import annotations

@@ -141,7 +141,8 @@ def clock(seconds: float) -> str:
 def _display(progress: Progress, start: float) -> Iterator[Callable[[Job | None], None]]:
     """A line for each finished job and, on a terminal, a bar with what runs now."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (BarColumn(24), TextColumn("{task.completed:.0f} of {task.total:.0f}"))

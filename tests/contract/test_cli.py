@@ -1,0 +1,76 @@
+"""Every command listed exists, explains itself and refuses what it does not know."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+
+import pmcell.cli
+from pmcell.cli import GROUPS, main
+
+COMMANDS = [name for _, commands in GROUPS for name, _ in commands]
+
+
+def module_of(command: str) -> str:
+    return f"pmcell.cli.{command.replace('-', '_')}"
+
+
+def test_help_lists_the_commands_in_the_order_of_the_flow(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    listed = re.findall(r"^  ([a-z-]+) +\S", capsys.readouterr().out, flags=re.MULTILINE)
+    assert listed == COMMANDS
+
+
+def test_every_module_is_a_command_or_private() -> None:
+    names = {module.name for module in pkgutil.iter_modules(pmcell.cli.__path__)}
+    public = {name.replace("_", "-") for name in names if not name.startswith("_")}
+    assert public == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_help_has_an_example_and_exits_0(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"^Examples?:\s+pmcell {command}\b", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_has_a_help_text(command: str) -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    importlib.import_module(module_of(command)).add_arguments(parser)
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_unknown_option_exits_2(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--no-such-option"])
+    assert exit_.value.code == 2
+    assert "usage: pmcell " + command in capsys.readouterr().err
+
+
+def test_misspelt_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["relese"]) == 2
+    assert "Did you mean 'release'?" in capsys.readouterr().err
+
+
+def test_command_modules_import_nothing_heavy() -> None:
+    heavy = "snakemake", "scanpy", "matplotlib"
+    code = f"import {', '.join(map(module_of, COMMANDS))}, sys; " + (
+        f"print(*(name for name in {heavy} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -82,7 +82,8 @@ class Matrix:
 class Registration:
     """A cohort as its steward registered it; ids are those of the submission.
 
-    `cell_types` maps the source's cell types to Cell Ontology terms;
+    `cell_types` maps the source's cell types to Cell Ontology terms,
+    `sample_names` those of its sample names that are not ids to sample ids;
     `warnings` are the faults that do not stop the cohort.
     """
 
@@ -106,6 +107,7 @@ class Registration:
     matrix: Matrix
     columns: Mapping[str, str]
     cell_types: Mapping[str, str]
+    sample_names: Mapping[str, str]
     donors: tuple[Donor, ...]
     samples: tuple[Sample, ...]
     warnings: tuple[Fault, ...] = ()
@@ -307,6 +309,7 @@ def _build(
         for row in donor_rows
     )
     terms = lookup(tree, "values.cell_type") or {}
+    names = lookup(tree, "values.sample_id") or {}
     data_use = lookup(tree, "data_use")
     uses = [data_use] if isinstance(data_use, str) else list(data_use)
     features = (get("matrix.keep_features.column", ""), get("matrix.keep_features.value", ""))
@@ -342,6 +345,7 @@ def _build(
             **{k: v for k, v in (lookup(tree, "columns") or {}).items() if v},
         },
         cell_types={label: term or UNKNOWN for label, term in terms.items()},
+        sample_names={name: given for name, given in names.items() if given},
         donors=donors,
         samples=tuple(_sample(row, tree, cohort_id) for row in sample_rows),
         warnings=tuple(faults),

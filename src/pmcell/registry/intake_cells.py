@@ -71,12 +71,14 @@ def label_cells(
     columns: Mapping[str, str],
     known_samples: Iterable[str],
     *,
+    renames: Mapping[str, str] | None = None,
     max_faults: int = 20,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Barcodes and sample ids of all cells, as submitted; `FaultsError` names what is wrong with them.
 
     `columns` maps `barcode` to 'index' or a column of obs, and `sample_id` to
     that, to `constant:<id>`, or to `barcode_prefix:<sep>` / `barcode_suffix:<sep>`.
+    `renames` gives the sample id for sample names that are not ids.
     """
     barcodes = texts_of(
         submission.obs,
@@ -85,6 +87,8 @@ def label_cells(
         file=submission.path.name,
     )
     samples = _samples(submission, columns["sample_id"], barcodes)
+    if renames:
+        samples = np.array([renames.get(name, name) for name in samples], dtype=object)
     faults = [
         *_barcode_faults(submission.path.name, barcodes, samples),
         *_sample_faults(submission.path.name, samples, set(known_samples)),

@@ -74,7 +74,9 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     write_json(state, known)
 
     samples, donors = _frames(registration)
-    barcodes, sample_ids = label_cells(submission, registration.columns, samples.index)
+    barcodes, sample_ids = label_cells(
+        submission, registration.columns, samples.index, renames=registration.sample_names
+    )
     obs = cell_table(
         barcodes,
         sample_ids,

@@ -115,6 +115,11 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key("columns.donor_id", "Column of obs with the donor, checked against samples.tsv."),
     Key("columns.cell_type", "Column of obs with the source's cell type."),
     Key(
+        "values.sample_id",
+        "Sample id of each sample name of the source that is not an id itself.",
+        kind="mapping",
+    ),
+    Key(
         "values.cell_type",
         "Cell Ontology term of each cell type of the source; missing ones are unknown.",
         kind="mapping",

@@ -153,7 +153,9 @@ def _cells(
     registration: Registration, submission: Submission, metrics: dict[str, Any]
 ) -> Iterator[Fault]:
     known = [sample.sample_id for sample in registration.samples]
-    _, samples = label_cells(submission, registration.columns, known)
+    _, samples = label_cells(
+        submission, registration.columns, known, renames=registration.sample_names
+    )
     n_cells = Counter(samples.tolist())
     metrics["n_samples"] = len(n_cells)
     for sample_id in known:
@@ -201,7 +203,9 @@ def _donors(
     if not column:
         return
     known = [sample.sample_id for sample in registration.samples]
-    _, samples = label_cells(submission, registration.columns, known)
+    _, samples = label_cells(
+        submission, registration.columns, known, renames=registration.sample_names
+    )
     file = submission.path.name
     donors = texts_of(submission.obs, column, key="columns.donor_id", file=file)
     pairs = Counter(zip(samples.tolist(), donors.tolist(), strict=True))

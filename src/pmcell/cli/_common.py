@@ -55,3 +55,10 @@ def use_threads(n_threads: int) -> None:
     import numba
 
     numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def require_files(*paths: Path) -> None:
+    """`UsageError` for the first path that is not a file."""
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"{path} must be a file of an earlier step; there is no such file")

@@ -14,41 +14,42 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pmcell.cli._common import require_files, section
+
+DEFAULTS = {"top": 100}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    """Options of the command."""
     parser.add_argument(
         "--aggregate",
         type=Path,
         nargs="+",
+        action="extend",
         required=True,
-        help="aggregate.npz of each accepted cohort",
+        help="aggregate.npz of every cohort",
     )
-    parser.add_argument(
-        "--features", type=Path, required=True, help="features.parquet (gene symbols)"
-    )
+    parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="markers.parquet to write")
-    parser.add_argument("--top", type=int, default=100, help="genes a cluster (default: 100)")
+    parser.add_argument("--config", type=Path, help="YAML file with a section named like the step")
+    parser.add_argument("--top", type=int, help="genes a cluster (default 100)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the step."""
+    """Write markers.parquet."""
     from pmcell.errors import UsageError
-    from pmcell.io.aggregates import AggregateFiles
+    from pmcell.io.aggregates import open_aggregates
     from pmcell.io.tables import read_table, write_table
     from pmcell.schema import MARKERS
-    from pmcell.tl.markers import markers
+    from pmcell.tl.markers import find_markers
 
-    if not args.features.is_file():
-        raise UsageError(
-            f"{args.features} must be the table of step features; there is no such file"
-        )
-    if args.top < 1:
-        raise UsageError(f"--top must be at least 1, got {args.top}")
+    top = section(args.config, "markers", DEFAULTS)["top"] if args.top is None else args.top
+    if not isinstance(top, int) or top < 1:
+        raise UsageError(f"top must be a whole number of at least 1, got {top!r}")
+    require_files(args.features)
     features = read_table(args.features, ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
-    files = AggregateFiles(tuple(sorted(args.aggregate)))
-    found = markers(files, symbols=symbols, n_top=args.top)
+    found = find_markers(open_aggregates(args.aggregate), symbols=symbols, n_top=top)
     write_table(args.out, found, MARKERS)
     print(f"{len(found)} markers of {found['cluster'].nunique()} clusters -> {args.out}")
     return 0

@@ -45,7 +45,7 @@ class GroupedSums:
         return self.indptr.size - 1
 
     def matrix(self, column: int) -> sparse.csr_matrix:
-        """One of the sums (COUNTS, N_DETECTED, SUM_Q, SUM_Q2) as a groups × genes CSR matrix of int64."""
+        """One of the sums (COUNTS, N_DETECTED, SUM_Q, SUM_Q2): groups × genes, CSR, int64."""
         shape = (self.n_groups, self.n_genes)
         return sparse.csr_matrix((self.values[:, column], self.indices, self.indptr), shape=shape)
 

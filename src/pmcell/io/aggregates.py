@@ -11,8 +11,8 @@ import numpy as np
 
 from pmcell.core.aggregate import Aggregate
 from pmcell.core.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, GroupedSums
-from pmcell.errors import DataError
-from pmcell.io.atomic import atomic_path
+from pmcell.errors import DataError, UsageError
+from pmcell.io.arrays import read_arrays, write_arrays
 
 _LABELS = ("sample_ids", "sample_donors", "sample_tissues", "clusters", "gene_ids")
 _GROUPS = ("group_sample", "group_cluster", "group_n_cells")
@@ -25,40 +25,47 @@ def write_aggregate(target: Path | str, aggregate: Aggregate) -> None:
     The arrays are named as the fields of `Aggregate`; `indptr` and `indices`
     (groups × genes, CSR) are shared by `counts`, `n_detected`, `sum_q` and `sum_q2`.
     """
-    arrays = {name: np.asarray(getattr(aggregate, name), dtype=np.str_) for name in _LABELS}
-    arrays |= {name: getattr(aggregate, name) for name in _GROUPS}
-    arrays |= {"indptr": aggregate.sums.indptr, "indices": aggregate.sums.indices}
-    arrays |= {name: aggregate.sums.values[:, column] for name, column in _SUMS.items()}
-    with atomic_path(target) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    labels = {name: np.asarray(getattr(aggregate, name), dtype=np.str_) for name in _LABELS}
+    groups = {name: getattr(aggregate, name) for name in _GROUPS}
+    sums = {name: aggregate.sums.values[:, column] for name, column in _SUMS.items()}
+    entries = {"indptr": aggregate.sums.indptr, "indices": aggregate.sums.indices}
+    write_arrays(target, **labels, **groups, **entries, **sums)
 
 
 def read_aggregate(path: Path | str) -> Aggregate:
     """Read one cohort's sums; `DataError` when the file is missing or not an aggregate."""
-    path = Path(path)
-    if not path.is_file():
+    arrays = read_arrays(path)
+    missing = sorted({*_LABELS, *_GROUPS, *_SUMS, "indptr", "indices"} - set(arrays))
+    if missing:
         raise DataError(
-            f"{path} must be a file that 'pmcell aggregate' wrote; there is no such file"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        labels = {name: arrays[name].astype(object) for name in _LABELS}
-        groups = {name: arrays[name].astype(np.int64) for name in _GROUPS}
-        values = np.stack([arrays[name] for name in _SUMS], axis=1).astype(np.int64)
-        sums = GroupedSums(
-            labels["gene_ids"].size,
-            arrays["indptr"].astype(np.int64),
-            arrays["indices"].astype(np.int32),
-            values,
-        )
-    except (OSError, KeyError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path} must be a file that 'pmcell aggregate' wrote; reading it failed ({error}). "
+            f"{path} must be a file that 'pmcell aggregate' wrote; arrays {missing} are missing. "
             "Run aggregate again.",
             reason="corrupt_intermediate",
-        ) from error
+        )
+    labels = {name: arrays[name].astype(object) for name in _LABELS}
+    groups = {name: arrays[name].astype(np.int64) for name in _GROUPS}
+    sums = GroupedSums(
+        labels["gene_ids"].size,
+        arrays["indptr"].astype(np.int64),
+        arrays["indices"].astype(np.int32),
+        np.stack([arrays[name] for name in _SUMS], axis=1).astype(np.int64),
+    )
     return Aggregate(**labels, **groups, sums=sums)
+
+
+def open_aggregates(paths: Sequence[Path | str]) -> AggregateFiles:
+    """Aggregate files of several cohorts, in the order of their names; each may be given once."""
+    files = tuple(sorted(Path(path) for path in paths))
+    for path in files:
+        if files.count(path) > 1:
+            raise UsageError(
+                f"each aggregate file must be given once; {path} is given {files.count(path)} times"
+            )
+        if not path.is_file():
+            raise UsageError(
+                f"{path} must be a file that 'pmcell aggregate' wrote; there is no such file"
+            )
+    return AggregateFiles(files)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,21 @@
-"""Tools on AnnData: components, integration, neighbours, clusters, maps."""
+"""Tools on AnnData: components, integration, neighbours, clusters, maps, markers, cell types."""
 
+from pmcell.tl.aggregate import aggregate
+from pmcell.tl.annotate import annotate
 from pmcell.tl.cluster import cluster
 from pmcell.tl.integrate import integrate
+from pmcell.tl.markers import markers
 from pmcell.tl.neighbors import neighbors
 from pmcell.tl.pca import pca
 from pmcell.tl.umap import umap
 
-__all__ = ["cluster", "integrate", "neighbors", "pca", "umap"]
+__all__ = [
+    "aggregate",
+    "annotate",
+    "cluster",
+    "integrate",
+    "markers",
+    "neighbors",
+    "pca",
+    "umap",
+]

@@ -9,17 +9,16 @@ import numpy as np
 from pmcell.core.aggregate import Aggregate, Labels, natural_order, positions
 from pmcell.core.blocks import Counts, MatrixCounts
 from pmcell.core.grouped import grouped_sums
-from pmcell.errors import DataError, UsageError
+from pmcell.errors import DataError
+from pmcell.pp._adata import column, raw_counts
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
-    import anndata
     import pandas as pd
+    from anndata import AnnData
 
 
-def aggregate(
-    adata: anndata.AnnData, *, by: tuple[str, str] = ("sample_id", "cluster")
-) -> Aggregate:
+def aggregate(adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster")) -> Aggregate:
     """Sum raw counts and log-normalised values over the cells of each sample and cluster.
 
     `adata.X` holds raw counts; `by` names the sample and the cluster column of
@@ -28,18 +27,25 @@ def aggregate(
     is an exact integer. Raises `DataError` when X is not raw counts.
 
     >>> import anndata, numpy as np, pandas as pd
-    >>> obs = pd.DataFrame({"sample_id": ["s", "s", "t"], "cluster": ["0", "1", "0"]}, ["a", "b", "c"])
-    >>> sums = aggregate(anndata.AnnData(np.array([[1, 0], [2, 3], [0, 4]]), obs=obs)).sums
-    >>> sums.matrix(0).toarray().tolist()
+    >>> obs = pd.DataFrame({"sample_id": list("sst"), "cluster": list("010")}, list("abc"))
+    >>> adata = anndata.AnnData(np.array([[1, 0], [2, 3], [0, 4]]), obs=obs)
+    >>> aggregate(adata).sums.matrix(0).toarray().tolist()
     [[1, 0], [2, 3], [0, 4]]
     """
     sample, cluster = by
-    for column in by:
-        if column not in adata.obs:
-            known = ", ".join(map(str, adata.obs.columns)) or "none"
-            raise UsageError(f"aggregate needs obs column {column!r}; the columns are {known}")
-    cells = adata.obs.rename(columns={sample: "sample_id", cluster: "cluster"})
-    return aggregate_cells(_raw_counts(adata), np.asarray(adata.var_names, object), cells)
+    cells = adata.obs.assign(sample_id=column(adata, sample), cluster=column(adata, cluster))
+    counts = raw_counts(adata)
+    if not counts.has_canonical_format:
+        # A count stored in two pieces would be detected twice.
+        counts = counts.copy()
+        counts.sum_duplicates()
+    return aggregate_cells(MatrixCounts(counts), np.asarray(adata.var_names, object), cells)
+
+
+def symbols_of(adata: AnnData) -> dict[str, str]:
+    """Gene symbols by gene: `adata.var["symbol"]` where there is one, else the index itself."""
+    names = adata.var.get("symbol", adata.var_names)
+    return dict(zip(map(str, adata.var_names), map(str, names), strict=True))
 
 
 def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Aggregate:
@@ -78,32 +84,17 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
     )
 
 
-def _of_sample(cells: pd.DataFrame, sample_ids: Labels, column: str, *, default: Labels) -> Labels:
-    """The value of `column` of each sample, which must be one; `default` where there is no such column."""
-    if column not in cells:
+def _of_sample(cells: pd.DataFrame, sample_ids: Labels, name: str, *, default: Labels) -> Labels:
+    """The value of `name` of each sample, which must be one; `default` without that column."""
+    if name not in cells:
         return default
-    values = cells.groupby(cells["sample_id"].astype(str), observed=True)[column]
+    values = cells.groupby(cells["sample_id"].astype(str), observed=True)[name]
     mixed = values.nunique(dropna=False)
     mixed = mixed[mixed > 1]
     if len(mixed):
         raise DataError(
-            f"each sample must have one {column}; {len(mixed)} have more, the first {mixed.index[0]!r}. "
-            "Give every library its own sample_id.",
+            f"each sample must have one {name}; {len(mixed)} have more, the first "
+            f"{mixed.index[0]!r}. Give every library its own sample_id.",
             reason="ambiguous_sample",
         )
     return values.first().astype(str).reindex(sample_ids).to_numpy(object)
-
-
-def _raw_counts(adata: anndata.AnnData) -> MatrixCounts:
-    from scipy import sparse
-
-    matrix = sparse.csr_matrix(adata.X, copy=True)
-    matrix.sum_duplicates()
-    bad = (matrix.data < 0) | (matrix.data != np.rint(matrix.data))
-    if bad.any():
-        raise DataError(
-            "aggregate needs raw counts in X: integers of at least 0; "
-            f"found {matrix.data[bad][0]:.6g}. Put the raw counts in X first.",
-            reason="not_counts",
-        )
-    return MatrixCounts(matrix.astype(np.int32))

@@ -19,17 +19,19 @@ from pmcell.core.grouped import SUM_Q
 from pmcell.core.lognorm import SCALE
 from pmcell.errors import UsageError
 from pmcell.schema import MARKERS
+from pmcell.tl.aggregate import aggregate, symbols_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 MIN_CELLS_DONOR = 5
-"""A donor counts for `share_donors` with at least this many cells inside and outside the cluster."""
+"""Cells that a donor needs inside and outside the cluster to count for `share_donors`."""
 
 
 @dataclass(frozen=True)
 class WelchTests:
-    """Results of every cluster × gene (n_clusters, n_genes); untested pairs have score 0 and p 1."""
+    """Results of every cluster × gene (n_clusters, n_genes); untested: score 0, p 1."""
 
     score: NDArray[np.float64]
     p_value: NDArray[np.float64]
@@ -40,24 +42,36 @@ class WelchTests:
 
 
 def markers(
+    adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster"), n_top: int = 100
+) -> pd.DataFrame:
+    """Marker genes of each cluster of cells, best first (table `schema.MARKERS`).
+
+    `adata.X` holds raw counts, `by` names the sample and the cluster column of
+    `adata.obs`, and `adata.var["symbol"]` the gene symbols where they are not
+    the index. What the columns mean: `find_markers`.
+
+    >>> import anndata, numpy as np, pandas as pd
+    >>> obs = pd.DataFrame({"sample_id": "s", "cluster": list("0011")}, list("abcd"))
+    >>> counts = np.array([[9, 1], [8, 2], [1, 9], [2, 9]])
+    >>> markers(anndata.AnnData(counts, obs=obs))[["cluster", "gene_id"]].values.tolist()
+    [['0', '0'], ['1', '1']]
+    """
+    return find_markers(aggregate(adata, by=by), symbols=symbols_of(adata), n_top=n_top)
+
+
+def find_markers(
     aggregates: Aggregate | Sequence[Aggregate],
     *,
     symbols: Mapping[str, str] | None = None,
     n_top: int = 100,
 ) -> pd.DataFrame:
-    """The `n_top` genes with the highest positive score of each cluster (table `schema.MARKERS`).
+    """The `n_top` genes with the highest positive score of each cluster, from sums of any cohorts.
 
-    Aggregates of several cohorts are added; a gene is tested only in the cells
-    of cohorts that measured it. `log2_fold_change` is log2 of the ratio of
-    expm1(mean log-normalised expression), each plus 1e-9, as in scanpy.
-    `q_value` is Benjamini-Hochberg over all genes tested in the cluster.
-    `symbols` maps gene ids to symbols; a gene without one keeps its id.
-
-    >>> import anndata, numpy as np, pandas as pd, pmcell as pm
-    >>> obs = pd.DataFrame({"sample_id": "s", "cluster": list("0011")}, list("abcd"))
-    >>> adata = anndata.AnnData(np.array([[9, 1], [8, 2], [1, 9], [2, 9]]), obs=obs)
-    >>> markers(pm.tl.aggregate(adata))[["cluster", "gene_id"]].values.tolist()
-    [['0', '0'], ['1', '1']]
+    Aggregates are added; a gene is tested only in the cells of cohorts that
+    measured it. `log2_fold_change` is log2 of the ratio of expm1(mean
+    log-normalised expression), each plus 1e-9, as in scanpy. `q_value` is
+    Benjamini-Hochberg over all genes tested in the cluster. `symbols` maps gene
+    ids to symbols; a gene without one keeps its id.
     """
     import pandas as pd
 
@@ -162,7 +176,7 @@ def _share_donors(
     cluster: NDArray[np.int64],
     gene: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Share of donors whose mean is higher inside, for each (cluster, gene) pair; NaN without donors.
+    """Share of donors whose mean is higher inside, for each pair; NaN without donors.
 
     Only donors with `MIN_CELLS_DONOR` cells inside and outside the cluster, in
     cohorts that measured the gene, are asked.

@@ -1,0 +1,184 @@
+"""A cell type for each cluster: the source's own labels where given, else markers, else none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pmcell.core.aggregate import Aggregate, natural_order, pool_clusters
+from pmcell.errors import DataError, UsageError
+from pmcell.registry.cell_types import Consensus, consensus
+from pmcell.registry.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
+from pmcell.schema import CLUSTERS, UNKNOWN
+from pmcell.tl.aggregate import aggregate, symbols_of
+from pmcell.tl.marker_labels import MarkerLabel, marker_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+MIN_LABELLED_SHARE = 0.2
+"""The source's labels decide where at least this share of the cluster's cells carry one …"""
+
+MIN_LABELLED_CELLS = 20
+"""… and at least this many."""
+
+MIN_MAJORITY = 0.5
+"""Share of the labelled cells that one term needs to be the label."""
+
+MIN_COVERAGE = 0.7
+"""Share of the labelled cells that a common ancestor must cover where no term has the majority."""
+
+_SOURCE_TERM = "source_cell_type_ontology_term_id"
+
+
+def annotate(
+    adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster"), seed: int = 0
+) -> None:
+    """Give every cell the cell-type label of its cluster, or 'unknown'.
+
+    `adata.X` holds raw counts, `by` names the sample and the cluster column of
+    `adata.obs`, and `adata.var["symbol"]` the gene symbols where they are not
+    the index. Columns of `adata.obs` that are used where present: `donor_id`,
+    `batch_id`, `tissue_ontology_term_id` and the source's own labels in
+    `source_cell_type_ontology_term_id`. Writes `adata.obs` columns `cell_type`,
+    `cell_type_ontology_term_id`, `cell_type_confidence` and the table
+    `schema.CLUSTERS` to `adata.uns["clusters"]`. How: `annotate_clusters`.
+
+    >>> import anndata, numpy as np, pandas as pd
+    >>> obs = pd.DataFrame({"sample_id": "s", "cluster": list("0011")}, list("abcd"))
+    >>> var = pd.DataFrame(index=["MS4A1", "CD79A", "CD19", "CD3D", "CD3E", "TRAC"])
+    >>> adata = anndata.AnnData(np.repeat([[9, 8, 7, 0, 0, 0], [0, 0, 0, 8, 9, 7]], 2, 0), obs, var)
+    >>> annotate(adata); list(adata.obs["cell_type"])
+    ['B cell', 'B cell', 'T cell', 'T cell']
+    """
+    sums = aggregate(adata, by=by)
+    sample, cluster = by
+    cells = adata.obs.assign(sample_id=adata.obs[sample], cluster=adata.obs[cluster])
+    for column, default in (("donor_id", cells["sample_id"]), ("batch_id", UNKNOWN)):
+        if column not in cells:
+            cells[column] = default
+    table = annotate_clusters(cells, sums, symbols=symbols_of(adata), seed=seed)
+    of_cluster = table.set_index("cluster")
+    names = adata.obs[cluster].astype(str)
+    for column in ("cell_type", "cell_type_ontology_term_id", "cell_type_confidence"):
+        adata.obs[column] = of_cluster[column].reindex(names).to_numpy()
+    adata.uns["clusters"] = table
+
+
+def annotate_clusters(
+    cells: pd.DataFrame,
+    aggregates: Aggregate | Sequence[Aggregate],
+    *,
+    symbols: Mapping[str, str] | None = None,
+    panel: Sequence[CellTypeMarkers] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Label every cluster (table `schema.CLUSTERS`).
+
+    `cells` has one row a cell: `cluster`, `donor_id`, `batch_id` and, where the
+    source gave cell types, their Cell Ontology terms in
+    `source_cell_type_ontology_term_id`. A cluster with enough labelled cells
+    takes their majority term, else their closest common ancestor that is not too
+    general (`label_method` source_majority, confidence: share of labelled
+    cells). Any other cluster is scored against the marker panel of its tissues
+    (markers, confidence: share of marker resamples that agree), and stays
+    'unknown' where the evidence is weak (abstained, confidence 0). `symbols`
+    maps gene ids of `aggregates` to gene symbols; `panel` replaces the
+    package's own. `batch_entropy` is 1 where there is only one batch.
+    """
+    import pandas as pd
+
+    for column in ("cluster", "donor_id", "batch_id"):
+        if column not in cells:
+            known = ", ".join(map(str, cells.columns))
+            raise UsageError(
+                f"annotate needs a column {column!r} of cells; the columns are {known}"
+            )
+    parts = [aggregates] if isinstance(aggregates, Aggregate) else aggregates
+    by_marker = _by_markers(parts, symbols or {}, panel, seed)
+    clusters = natural_order({str(name) for name in cells["cluster"]})
+    lost = [str(name) for name in clusters if str(name) not in by_marker]
+    if lost:
+        raise DataError(
+            f"aggregates must hold every cluster of the cells; cluster {lost[0]!r} and "
+            f"{len(lost) - 1} more are missing. Run aggregate again for every accepted cohort.",
+            reason="stale_intermediate",
+        )
+    rows = []
+    groups = dict(list(cells.groupby(cells["cluster"].astype(str), observed=True)))
+    batches = cells["batch_id"].value_counts().to_numpy()
+    for name in clusters:
+        inside = groups[str(name)]
+        rows.append(
+            {
+                "cluster": str(name),
+                **(_by_source(inside) or _as_columns(by_marker[str(name)])),
+                "n_cells": len(inside),
+                "n_donors": inside["donor_id"].nunique(),
+                "batch_entropy": _relative_entropy(
+                    inside["batch_id"].value_counts().to_numpy(), batches
+                ),
+            }
+        )
+    return pd.DataFrame(rows, columns=[field.name for field in CLUSTERS.fields])
+
+
+def _by_source(cells: pd.DataFrame) -> dict[str, object] | None:
+    """Label columns from the source's cell types; None where they do not decide."""
+    if _SOURCE_TERM not in cells:
+        return None
+    terms = cells[_SOURCE_TERM].astype(str)
+    votes = terms[terms.str.startswith("CL:")].value_counts()
+    labelled = int(votes.sum())
+    if labelled < max(MIN_LABELLED_CELLS, MIN_LABELLED_SHARE * len(cells)):
+        return None
+    found = consensus(votes.to_dict(), majority=MIN_MAJORITY, coverage=MIN_COVERAGE)
+    if found is None:
+        return None
+    n_agree = round(found.share * labelled)
+    how = "are" if found.is_majority else "fall under"
+    evidence = f"{n_agree} of {labelled} cells with a source label {how} {found.label}"
+    return _columns(found, "source_majority", evidence)
+
+
+def _by_markers(
+    parts: Sequence[Aggregate],
+    symbols: Mapping[str, str],
+    panel: Sequence[CellTypeMarkers] | None,
+    seed: int,
+) -> dict[str, MarkerLabel]:
+    sums = pool_clusters(parts)
+    if panel is None:
+        tissues = {str(tissue) for part in parts for tissue in part.sample_tissues}
+        panel = types_of_tissues(marker_panel(), tissues)
+    labels = marker_labels(sums, symbols, panel, seed=seed)
+    return {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
+
+
+def _as_columns(found: MarkerLabel) -> dict[str, object]:
+    if found.label is None:
+        return _columns(None, "abstained", found.evidence)
+    return _columns(found.label, "markers", found.evidence)
+
+
+def _columns(label: Consensus | None, method: str, evidence: str) -> dict[str, object]:
+    return {
+        "cell_type": label.label if label else UNKNOWN,
+        "cell_type_ontology_term_id": label.term_id if label else UNKNOWN,
+        "cell_type_confidence": label.share if label else 0.0,
+        "label_method": method,
+        "label_evidence": evidence,
+    }
+
+
+def _relative_entropy(inside: np.ndarray, everywhere: np.ndarray) -> float:
+    whole = _entropy(everywhere)
+    return 1.0 if whole == 0 else min(_entropy(inside) / whole, 1.0)
+
+
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from pmcell.errors import UsageError
+from pmcell.cli._common import read_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             args.results,
             args.out,
             cohort_ids=args.cohort,
-            config=_read_config(args.config),
+            config=read_config(args.config) if args.config else {},
             report=None if args.no_report else _report,
             progress=lambda part: status.update(f"release: {part}"),
         )
@@ -64,19 +63,3 @@ def _report(folder: Path) -> None:
     from pmcell.report import write_report
 
     write_report(folder, folder / "report.html")
-
-
-def _read_config(path: Path | None) -> dict[str, Any]:
-    import yaml
-
-    if path is None:
-        return {}
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UsageError(f"--config must be a file that can be read; {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"--config must be YAML; {path}: {error}") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"--config must hold a mapping; {path} holds a {type(value).__name__}")
-    return value

@@ -1,4 +1,4 @@
-"""Check a release: digests of all files, schema and keys of the tables, cells, and what must be withheld.
+"""Check a release: digests of all files, tables, keys, cells, and what must be withheld.
 
 Exit code 0 when the release is intact, 3 when it is not.
 
@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(result, indent=2, ensure_ascii=False))
     elif faults:
         noun = "fault" if len(faults) == 1 else "faults"
-        print(f"pmcell verify: {args.release} is not intact, {len(faults)} {noun}:", file=sys.stderr)
+        print(
+            f"pmcell verify: {args.release} is not intact, {len(faults)} {noun}:", file=sys.stderr
+        )
         for fault in faults:
             print(f"  - {fault}", file=sys.stderr)
     else:

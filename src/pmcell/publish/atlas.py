@@ -33,14 +33,15 @@ class Atlas:
     annotation: pd.DataFrame
 
     def rows_of(self, cell_ids: np.ndarray, *, cohort_id: str) -> np.ndarray:
-        """Where the cells of a cohort that passed QC stand in the atlas; `DataError` if it holds others."""
+        """Where a cohort's cells that passed QC stand; `DataError` if the atlas has others."""
         rows = self.cells.index.get_indexer(cell_ids)
         n_atlas = int((self.cells["cohort_id"] == cohort_id).sum())
         n_missing = int((rows < 0).sum())
         if n_missing or n_atlas != len(cell_ids):
             raise DataError(
-                f"the atlas must hold the {len(cell_ids)} cells of cohort {cohort_id!r} that passed QC; "
-                f"it holds {n_atlas}, {n_missing} are missing. Run the steps after qc again.",
+                f"the atlas must hold the {len(cell_ids)} cells of cohort {cohort_id!r} "
+                f"that passed QC; it holds {n_atlas}, {n_missing} are missing. "
+                "Run the steps after qc again.",
                 reason="stale_intermediate",
             )
         return rows
@@ -61,8 +62,8 @@ def load_atlas(results: Path) -> Atlas:
     unlabelled = sorted(set(cluster) - set(labels.index))
     if unlabelled:
         raise DataError(
-            f"annotation.parquet must have a row for each cluster; {', '.join(unlabelled)} is missing. "
-            "Run annotate again.",
+            f"annotation.parquet must have a row for each cluster; {', '.join(unlabelled)} "
+            "is missing. Run annotate again.",
             reason="stale_intermediate",
         )
     cells = pd.DataFrame(
@@ -92,14 +93,20 @@ def _read_embedding(path: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
 
     with h5py.File(path, "r", locking=False) as file:
         observed = read_elem(file["obs"])
-        coordinates = {name: file["obsm"][name][:].astype(np.float32) for name in (X_PCA, X_INTEGRATED)}
+        coordinates = {
+            name: file["obsm"][name][:].astype(np.float32) for name in (X_PCA, X_INTEGRATED)
+        }
     observed.index = observed.index.astype(str)
     return observed, coordinates
 
 
 def _by_cell(frame: pd.DataFrame, cell_ids: pd.Index[str], file: str) -> pd.DataFrame:
     frame = frame.set_index("cell_id")
-    if len(frame) != len(cell_ids) or not frame.index.is_unique or not cell_ids.isin(frame.index).all():
+    if (
+        len(frame) != len(cell_ids)
+        or not frame.index.is_unique
+        or not cell_ids.isin(frame.index).all()
+    ):
         raise DataError(
             f"{file} must have one row for each of the {len(cell_ids)} cells of embedding.h5ad; "
             f"it has {len(frame)}. Run the step that writes it again.",

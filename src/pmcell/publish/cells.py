@@ -1,4 +1,4 @@
-"""`cells/<cohort>.h5ad`: raw and normalised counts, coordinates and labels of the cells that passed QC.
+"""`cells/<cohort>.h5ad`: counts, coordinates and labels of the cells that passed QC.
 
 Follows the CELLxGENE schema 7.1.0 as far as the metadata allow: raw counts in
 raw.X, Ensembl ids as var index, ontology terms without labels in obs, no
@@ -61,10 +61,12 @@ def write_cells(facts: Facts, atlas: Atlas, cohort: Cohort, target: Path) -> Non
     """Write one cohort's cells in blocks: cells × genes are never in memory whole."""
     counts = open_counts(cohort.folder / "intake.h5ad")
     qc = read_table(cohort.folder / "qc.parquet")
-    if len(qc) != counts.n_cells or not np.array_equal(qc["cell_id"].to_numpy(object), counts.cell_ids):
+    if len(qc) != counts.n_cells or not np.array_equal(
+        qc["cell_id"].to_numpy(object), counts.cell_ids
+    ):
         raise DataError(
-            f"qc.parquet of cohort {cohort.cohort_id!r} must list the cells of intake.h5ad in their order; "
-            f"it has {len(qc)} rows for {counts.n_cells} cells. Run qc again.",
+            f"qc.parquet of cohort {cohort.cohort_id!r} must list the cells of intake.h5ad "
+            f"in their order; it has {len(qc)} rows for {counts.n_cells} cells. Run qc again.",
             reason="stale_intermediate",
         )
     keep = qc["passes_qc"].to_numpy(bool)
@@ -120,7 +122,9 @@ def _obs(observed: pd.DataFrame, qc: pd.DataFrame, atlas: Atlas, rows: np.ndarra
     obs = pd.DataFrame(index=observed.index)
     for name in (*OWN_OBS[:6], *CELLXGENE_OBS):
         obs[name] = _text(observed, name)
-    obs["is_primary_data"] = (_text(observed, "is_primary_data").str.lower() == "true").to_numpy(bool)
+    obs["is_primary_data"] = (_text(observed, "is_primary_data").str.lower() == "true").to_numpy(
+        bool
+    )
     labels = atlas.cells.iloc[rows]
     source_term = _text(observed, "source_cell_type_ontology_term_id")
     obs["cell_type_ontology_term_id"] = best_term(

@@ -50,7 +50,9 @@ def credited(facts: Facts) -> list[Mapping[str, str]]:
         shown = name if name != UNKNOWN else organisation
         if shown != UNKNOWN:
             known = organisation not in (UNKNOWN, shown)
-            people.setdefault(shown, {"name": shown, **({"affiliation": organisation} if known else {})})
+            people.setdefault(
+                shown, {"name": shown, **({"affiliation": organisation} if known else {})}
+            )
     return list(people.values()) or [{"name": "The stewards of the cohorts"}]
 
 
@@ -65,7 +67,7 @@ def source_dois(facts: Facts) -> dict[str, list[str]]:
 
 
 def common_licence(facts: Facts) -> str:
-    """SPDX identifier of the whole: configured, else the one that all published cohorts share, else ''."""
+    """SPDX identifier of the whole: configured, else the one of all published cohorts, else ''."""
     if facts.options.license:
         return facts.options.license
     licences = {cohort.text("license") for cohort in facts.published}

@@ -85,7 +85,8 @@ def _parquet(path: Path) -> str:
             for column, values in zip(columns, batch.columns, strict=True):
                 column.add(values)
         description = [
-            [field.name, str(field.type), field.nullable, _text_metadata(field.metadata)] for field in schema
+            [field.name, str(field.type), field.nullable, _text_metadata(field.metadata)]
+            for field in schema
         ]
         head = [description, _text_metadata(schema.metadata), file.metadata.num_rows]
     return _hex(json.dumps([head, [column.digests() for column in columns]], sort_keys=True))
@@ -95,7 +96,11 @@ class _Column:
     """Running digests of one column: presence, lengths and values, the same for any batches."""
 
     def __init__(self) -> None:
-        self._parts = {"valid": hashlib.sha256(), "length": hashlib.sha256(), "value": hashlib.sha256()}
+        self._parts = {
+            "valid": hashlib.sha256(),
+            "length": hashlib.sha256(),
+            "value": hashlib.sha256(),
+        }
 
     def add(self, values: Any) -> None:
         import pyarrow as pa
@@ -110,7 +115,9 @@ class _Column:
             self._update("length", pc.binary_length(values))
             self._parts["value"].update("".join(values.to_pylist()).encode())
         else:
-            self._update("value", values.fill_null(0 if not pa.types.is_boolean(values.type) else False))
+            self._update(
+                "value", values.fill_null(0 if not pa.types.is_boolean(values.type) else False)
+            )
 
     def digests(self) -> list[str]:
         return [part.hexdigest() for part in self._parts.values()]

@@ -177,30 +177,38 @@ def load_facts(
         states = ", ".join(f"{item.cohort_id} ({item.status}, {item.access})" for item in cohorts)
         raise DataError(
             "a release must hold at least one accepted cohort with open access; "
-            f"found {states or 'no cohort'}. Correct a cohort (its status.json says how) or declare one open.",
+            f"found {states or 'no cohort'}. "
+            "Correct a cohort (its status.json says how) or declare one open.",
             reason="nothing_to_release",
         )
     _require_files(facts)
     return facts
 
 
-def read_options(section: Mapping[str, Any]) -> Options:
+def read_options(section: Any) -> Options:
     """Check the `release` section; `UsageError` with the nearest known key."""
+    if not isinstance(section, Mapping):
+        raise UsageError(f"config: 'release' must be a mapping, got {section!r}")
     known = tuple(Options.__dataclass_fields__)
     for key in section:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"config: 'release' has no key {key!r}; it knows {', '.join(known)}.{hint}")
+            raise UsageError(
+                f"config: 'release' has no key {key!r}; it knows {', '.join(known)}.{hint}"
+            )
     values = {key: value for key, value in section.items() if value is not None}
     minimum = values.get("min_donors", Options.min_donors)
     if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 3:
-        raise UsageError(f"config: release.min_donors must be a whole number from 3, got {minimum!r}")
+        raise UsageError(
+            f"config: release.min_donors must be a whole number from 3, got {minimum!r}"
+        )
     if "date" in values:
         values["date"] = _iso_day(str(values["date"]), "config: release.date")
     if "authors" in values:
         values["authors"] = tuple(
-            {"name": author} if isinstance(author, str) else dict(author) for author in values["authors"]
+            {"name": author} if isinstance(author, str) else dict(author)
+            for author in values["authors"]
         )
     if "version" in values:
         values["version"] = str(values["version"])
@@ -240,14 +248,16 @@ def _verdicts(results: Path, cohort_ids: Sequence[str]) -> dict[str, Mapping[str
             f"--cohort must name a cohort of {results / 'atlas' / 'cohorts.json'}; "
             f"{', '.join(unknown)} is not there, {', '.join(sorted(verdicts))} are"
         )
-    # The atlas was made from all accepted cohorts: leaving one out here would publish sums that hold it.
+    # The atlas was made from all accepted cohorts: its sums would still hold one left out here.
     left_out = sorted(
-        name for name, verdict in verdicts.items() if name not in cohort_ids and verdict["status"] in ACCEPTED
+        name
+        for name, verdict in verdicts.items()
+        if name not in cohort_ids and verdict["status"] in ACCEPTED
     )
     if left_out:
         raise UsageError(
-            f"--cohort must name every accepted cohort of the atlas; {', '.join(left_out)} is missing. "
-            "To leave a cohort out, leave it out of `cohorts` in the configuration and run again."
+            f"--cohort must name every accepted cohort of the atlas; {', '.join(left_out)} is "
+            "missing. To leave it out, leave it out of `cohorts` in the configuration and run again."
         )
     return {name: verdicts[name] for name in cohort_ids}
 
@@ -269,7 +279,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         value = read_json(path)
     except FileNotFoundError as error:
         raise DataError(
-            f"{path} must exist before a release is written; there is no such file. Run the steps before it.",
+            f"{path} must exist before a release is written; there is no such file. "
+            "Run the steps before it.",
             reason="missing_intermediate",
         ) from error
     except ValueError as error:

@@ -55,8 +55,12 @@ def _recover(target: Path, old: Path) -> None:
 def _refuse_foreign(target: Path) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise UsageError(f"--out must be a folder; {target.name} is a file or a link")
-    if target.is_dir() and any(target.iterdir()) and not any((target / mark).exists() for mark in MARKS):
+    if (
+        target.is_dir()
+        and any(target.iterdir())
+        and not any((target / mark).exists() for mark in MARKS)
+    ):
         raise UsageError(
-            f"--out must be a new or empty folder or an earlier release; {target.name} holds other files. "
-            "Name another folder."
+            f"--out must be a new or empty folder or an earlier release; {target.name} holds "
+            "other files. Name another folder."
         )

@@ -24,14 +24,23 @@ WHY: dict[tuple[str, str], str] = {
         "donors",
         "self_reported_ethnicity_ontology_term_id",
     ): "Nobody can tell for whom the strata hold.",
-    ("donors", "development_stage_ontology_term_id"): "Strata cannot be tested for or adjusted by age.",
+    (
+        "donors",
+        "development_stage_ontology_term_id",
+    ): "Strata cannot be tested for or adjusted by age.",
     ("donors", "disease_ontology_term_id"): "Strata cannot be compared with the diagnosis.",
     ("donors", "age_group"): "Strata cannot be tested for or adjusted by age.",
     ("visits", "visit_day"): "Change over time cannot be measured.",
     ("visits", "condition"): "Strata cannot be compared with the condition at the visit.",
     ("samples", "batch_id"): "Batch effects cannot be removed or measured.",
-    ("samples", "assay_ontology_term_id"): "Differences between chemistries cannot be told from biology.",
-    ("samples", "tissue_ontology_term_id"): "Cells of different tissues may be compared by mistake.",
+    (
+        "samples",
+        "assay_ontology_term_id",
+    ): "Differences between chemistries cannot be told from biology.",
+    (
+        "samples",
+        "tissue_ontology_term_id",
+    ): "Cells of different tissues may be compared by mistake.",
     ("samples", "tissue_type"): "Primary tissue cannot be told from culture.",
     ("samples", "suspension_type"): "Cells cannot be told from nuclei.",
     ("cells", "source_cell_type_ontology_term_id"): "Labels cannot be compared with the source's.",
@@ -40,7 +49,7 @@ WHY: dict[tuple[str, str], str] = {
 
 
 def gaps_frame(facts: Facts) -> pd.DataFrame:
-    """One row a published cohort and column with unknown values; of other cohorts only their own facts."""
+    """One row a cohort and column with unknown values; donors only of published cohorts."""
     import pandas as pd
 
     rows = []
@@ -58,7 +67,9 @@ def gaps_frame(facts: Facts) -> pd.DataFrame:
     for cohort in facts.published:
         observed = open_counts(cohort.folder / "intake.h5ad").read_obs()
         missing = _n_missing(observed[column]) if column in observed else len(observed)
-        rows.append((cohort.cohort_id, "cells", column, missing, len(observed), WHY["cells", column]))
+        rows.append(
+            (cohort.cohort_id, "cells", column, missing, len(observed), WHY["cells", column])
+        )
     names = [item.name for item in schema_table("gaps").fields]
     frame = pd.DataFrame(rows, columns=names)
     return frame[frame["n_missing"] > 0]

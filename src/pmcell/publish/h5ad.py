@@ -108,7 +108,9 @@ def write_array(parent: h5py.Group, name: str, values: Any) -> None:
 
     values = np.asarray(values)
     if values.dtype.kind in "OUST":
-        text = np.array([str(value) for value in values.ravel()], dtype=object).reshape(values.shape)
+        text = np.array([str(value) for value in values.ravel()], dtype=object).reshape(
+            values.shape
+        )
         item = parent.create_dataset(name, data=text, dtype=h5py.string_dtype(), track_times=False)
         _stamp(item, "string-array", "0.2.0")
         return
@@ -145,7 +147,9 @@ def write_value(parent: h5py.Group, name: str, value: Any) -> None:
 
 def _write_categorical(parent: h5py.Group, name: str, values: pd.Series[Any]) -> None:
     missing = values.isna().to_numpy()
-    text = np.array(["" if gone else str(value) for value, gone in zip(values, missing, strict=True)])
+    text = np.array(
+        ["" if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+    )
     categories, codes = np.unique(text[~missing], return_inverse=True)
     all_codes = np.full(text.size, -1, np.int32)
     all_codes[~missing] = codes

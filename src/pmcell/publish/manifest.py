@@ -25,7 +25,7 @@ Entries = dict[str, dict[str, Any]]
 
 
 def file_entries(folder: Path, known: Entries | None = None) -> Entries:
-    """Size and digests of each file below `folder`, by POSIX path; `known` entries are not read again."""
+    """Size and digests of each file below `folder`, by path; `known` ones are not read again."""
     entries: Entries = {}
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -76,7 +76,7 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
         "access": cohort.access,
         "published": cohort.published,
     }
-    # Of a cohort without open access not even a digest leaves: it would confirm a guess of its content.
+    # Of other cohorts not even a digest leaves: it would confirm a guess of the content.
     if cohort.is_open and (cohort.folder / "intake.h5ad").is_file():
         entry["intake_sha256"] = content_sha256(cohort.folder / "intake.h5ad")
     if cohort.is_open and (cohort.folder / "qc.parquet").is_file():

@@ -67,12 +67,14 @@ def genes_frame(facts: Facts) -> pd.DataFrame:
         aggregate = read_aggregate(cohort.folder / "aggregate.npz")
         detected = np.asarray(aggregate.sums.matrix(N_DETECTED).sum(axis=0)).ravel()
         total = total.add(pd.Series(detected, index=aggregate.gene_ids), fill_value=0)
-    frame["n_cells_detected"] = total.reindex(frame["gene_id"], fill_value=0).astype("int64").to_numpy()
+    frame["n_cells_detected"] = (
+        total.reindex(frame["gene_id"], fill_value=0).astype("int64").to_numpy()
+    )
     return frame
 
 
 def iter_gene_ledger(facts: Facts) -> Iterator[pd.DataFrame]:
-    """What became of the genes; sums over the cells of cohorts without open access are not shown."""
+    """What became of the genes; sums of cohorts without open access are not shown."""
     for cohort in facts.cohorts:
         path = cohort.folder / "gene_ledger.parquet"
         if not path.is_file():
@@ -88,16 +90,22 @@ def clusters_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     frame = atlas.annotation.copy()
     if not facts.withheld:
         return frame
-    shown = atlas.cells[atlas.cells["cohort_id"].isin([cohort.cohort_id for cohort in facts.published])]
+    shown = atlas.cells[
+        atlas.cells["cohort_id"].isin([cohort.cohort_id for cohort in facts.published])
+    ]
     grouped = shown.groupby("cluster", observed=True)
     clusters = frame["cluster"]
     frame["n_cells"] = grouped.size().reindex(clusters, fill_value=0).to_numpy("int64")
-    frame["n_donors"] = grouped["donor_id"].nunique().reindex(clusters, fill_value=0).to_numpy("int64")
+    frame["n_donors"] = (
+        grouped["donor_id"].nunique().reindex(clusters, fill_value=0).to_numpy("int64")
+    )
     overall = _entropy(shown["batch_id"])
     within = grouped["batch_id"].apply(_entropy).reindex(clusters, fill_value=0.0).to_numpy(float)
     frame["batch_entropy"] = within / overall if overall > 0 else 1.0
     exposed = clusters.isin(too_few_hidden_donors(facts, atlas))
-    frame.loc[exposed, "label_evidence"] = "withheld: too few donors of a cohort without open access"
+    frame.loc[exposed, "label_evidence"] = (
+        "withheld: too few donors of a cohort without open access"
+    )
     return frame
 
 
@@ -117,7 +125,9 @@ def too_few_hidden_donors(facts: Facts, atlas: Atlas) -> list[str]:
     """
     if not facts.withheld:
         return []
-    hidden = atlas.cells[atlas.cells["cohort_id"].isin([cohort.cohort_id for cohort in facts.withheld])]
+    hidden = atlas.cells[
+        atlas.cells["cohort_id"].isin([cohort.cohort_id for cohort in facts.withheld])
+    ]
     if 0 < hidden["donor_id"].nunique() < facts.options.min_donors:
         return sorted(atlas.annotation["cluster"])
     donors = hidden.groupby("cluster", observed=True)["donor_id"].nunique()

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 def sample_counts(cohort: Cohort) -> pd.DataFrame:
-    """Samples of a cohort (index sample_id) with donor_id, visit and cells submitted and passing QC."""
+    """Samples of a cohort (index) with donor_id, visit and cells submitted and passing QC."""
     samples = read_table(cohort.folder / "samples.parquet").set_index("sample_id")
     qc = read_table(cohort.folder / "qc.parquet", ["sample_id", "passes_qc"])
     grouped = qc.groupby("sample_id", observed=True)["passes_qc"]
     counted = samples[["donor_id", "visit"]].copy()
-    counted["n_cells_submitted"] = grouped.size().reindex(samples.index, fill_value=0).astype("int64")
+    counted["n_cells_submitted"] = (
+        grouped.size().reindex(samples.index, fill_value=0).astype("int64")
+    )
     counted["n_cells"] = grouped.sum().reindex(samples.index, fill_value=0).astype("int64")
     return counted
 
@@ -97,7 +99,7 @@ def _cohort_row(facts: Facts, cohort: Cohort) -> dict[str, Any]:
 
 
 def public_message(cohort: Cohort) -> str:
-    """The verdict's message; that of a cohort without open access may quote an id, so it is not shown."""
+    """The verdict's message; of a cohort without open access it may quote an id: not shown."""
     if cohort.is_open or not cohort.message:
         return cohort.message
     return "Shown to the cohort's steward only."

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 LIMITS = (
     "Research use only: not for diagnosis or treatment.",
     "Single cells stay personal data, also without names: do not try to re-identify anyone.",
-    "A donor is the unit of statistics. Cells are not replicates; the p values of markers only rank genes.",
-    "Strata describe these donors; they are not confirmed until found again in donors who were held out.",
+    "A donor is the unit of statistics. Cells are not replicates: p values of markers only rank.",
+    "Strata describe these donors; they are confirmed only when found again in other donors.",
     "Withdrawal reaches what the publisher still holds, not copies already downloaded.",
-    "The difference between two releases can reveal a removed donor, so a superseded release is taken down.",
-    "Thresholds on numbers of donors protect tables of counts, not vectors over thousands of genes.",
-    "A gene that a cohort did not measure is unknown there, not zero: see `measured_in` in genes.parquet.",
+    "Comparing two releases can reveal a removed donor: a superseded release is taken down.",
+    "Thresholds on donors protect tables of counts, not vectors over thousands of genes.",
+    "A gene that a cohort did not measure is unknown there, not zero: see `genes.measured_in`.",
 )
 
 
@@ -50,8 +50,8 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
         facts.options.description
         or (
             f"{int(shown['n_cells'].sum()):,} cells of {int(shown['n_donors'].sum()):,} donors in "
-            f"{len(shown)} cohorts, processed in one way: same genes, same quality control, one map of the "
-            "cells, labels and profiles of the donors."
+            f"{len(shown)} cohorts, processed in one way: same genes, same quality control, one "
+            "map of the cells, labels and profiles of the donors."
         ),
         "",
         f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "
@@ -65,8 +65,8 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
     for row in cohorts.to_dict("records"):
         numbers = " | ".join(_number(row[name]) for name in ("n_donors", "n_samples", "n_cells"))
         lines.append(
-            f"| {row['cohort_id']} | {row['title']} | {row['region']} | {_status(row)} | {row['access']} "
-            f"| {row['license']} | {numbers} |"
+            f"| {row['cohort_id']} | {row['title']} | {row['region']} | {_status(row)} "
+            f"| {row['access']} | {row['license']} | {numbers} |"
         )
     return lines
 
@@ -77,24 +77,25 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
     lines = [
         "## What is in it",
         "",
-        "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised counts in `X`, "
-        "`X_pca`, `X_integrated`, `X_umap`, cluster, labels, donor and sample in `obs`.",
+        "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised "
+        "counts in `X`; `X_pca`, `X_integrated`, `X_umap`; cluster, labels, donor, sample in `obs`.",
         "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
         "[tables/README.md](tables/README.md) and in the file's own metadata.",
         "- `donors.h5ad`: profile of each donor and visit, and the distances between them.",
         "- `strata.json`: whether there are strata, how stable they are, and what was withheld.",
         "- `reference/`: the frozen model for mapping new samples."
         if not facts.withheld
-        else "- `reference/`: withheld, because cohorts without open access took part in the model.",
+        else "- `reference/`: withheld, because cohorts without open access took part in it.",
     ]
     if has_report:
         lines.append("- `report.html`: figures and methods; opens in any browser, offline.")
     lines += [
-        "- `manifest.json`: size and SHA-256 of every file. `ro-crate-metadata.json`: the same for catalogues "
-        "(RO-Crate 1.1). `CITATION.cff`: how to cite.",
+        "- `manifest.json`: size and SHA-256 of every file. `ro-crate-metadata.json`: the same for "
+        "catalogues (RO-Crate 1.1). `CITATION.cff`: how to cite.",
         "",
-        "`cell_type_ontology_term_id` in `cells/` is the source's term where it gave one, else that of the "
-        "atlas; `atlas_cell_type`, in the tables `cell_type`, is always the atlas's label of the cluster.",
+        "`cell_type_ontology_term_id` in `cells/` is the source's term where it gave one, else "
+        "that of the atlas; `atlas_cell_type`, in the tables `cell_type`, is always the atlas's label "
+        "of the cluster.",
         "",
         "| table | rows | |",
         "|---|---|---|",
@@ -111,8 +112,8 @@ def _strata(facts: Facts) -> list[str]:
         text = "Strata of donors are published: see `strata`, `assignments` and `strata.json`."
     else:
         text = (
-            f"No strata of donors are published; the decision was `{decision}`. The axes of variation are in "
-            "`assignments`, the reasons in `strata.json`."
+            f"No strata of donors are published; the decision was `{decision}`. The axes of "
+            "variation are in `assignments`, the reasons in `strata.json`."
         )
     return ["## Strata", "", text]
 
@@ -123,14 +124,14 @@ def _withheld(facts: Facts) -> list[str]:
     return [
         "## Withheld",
         "",
-        "These cohorts took part in the analysis, but their access is not open. Their cells, donors, visits, "
-        "samples, QC, profiles and assignments are not in this release:",
+        "These cohorts took part in the analysis, but their access is not open. Their cells, donors, "
+        "visits, samples, QC, profiles and assignments are not in this release:",
         "",
         *(f"- `{cohort.cohort_id}` ({cohort.access})" for cohort in facts.withheld),
         "",
-        "Cells and donors in `genes`, `clusters` and `strata` are counted without them. Markers and "
-        f"associations to which 1 to {facts.options.min_donors - 1} of their donors contribute are left out, "
-        "and so is the model in `reference/`.",
+        "Cells and donors in `genes`, `clusters` and `strata` are counted without them. Markers "
+        f"and associations to which 1 to {facts.options.min_donors - 1} of their donors contribute are "
+        "left out, and so is the model in `reference/`.",
     ]
 
 
@@ -154,7 +155,8 @@ def _opening(facts: Facts, has_report: bool) -> list[str]:
         "import pandas as pd",
         "import pyarrow.parquet as pq",
         'donors = pd.read_parquet("tables/donors.parquet")',
-        'print(pq.read_schema("tables/donors.parquet").field("n_cells").metadata)  # meaning and unit',
+        'schema = pq.read_schema("tables/donors.parquet")',
+        'print(schema.field("n_cells").metadata)  # meaning and unit',
         "```",
         "",
         "SQL with DuckDB:",
@@ -177,7 +179,12 @@ def _opening(facts: Facts, has_report: bool) -> list[str]:
 
 
 def _citing(facts: Facts) -> list[str]:
-    lines = ["## How to cite, and licences", "", "Cite this release (`CITATION.cff`) and the sources:", ""]
+    lines = [
+        "## How to cite, and licences",
+        "",
+        "Cite this release (`CITATION.cff`) and the sources:",
+        "",
+    ]
     for cohort in facts.published:
         doi = cohort.text("source", "doi")
         source = f"https://doi.org/{doi}" if doi != UNKNOWN else "no DOI known"
@@ -185,7 +192,10 @@ def _citing(facts: Facts) -> list[str]:
         known = f", {accession}" if accession != UNKNOWN else ""
         lines.append(f"- `{cohort.cohort_id}`: {source}{known}; licence {cohort.text('license')}")
     if any(cohort.text("license") == UNKNOWN for cohort in facts.published):
-        lines += ["", "Where the licence is unknown, ask the source before you share the data further."]
+        lines += [
+            "",
+            "Where the licence is unknown, ask the source before you share the data further.",
+        ]
     return lines
 
 
@@ -193,7 +203,8 @@ def _checking() -> list[str]:
     return [
         "## Is it intact?",
         "",
-        "`pmcell verify .` in this folder compares every file with the manifest and every table with the schema.",
+        "`pmcell verify .` in this folder compares every file with the manifest, every table with "
+        "the schema, and cells with tables.",
     ]
 
 

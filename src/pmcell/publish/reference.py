@@ -42,7 +42,7 @@ def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
 
 
 def centroids(atlas: Atlas) -> dict[str, np.ndarray]:
-    """Mean coordinates of each cluster: `clusters`, `n_cells`, `X_pca`, `X_integrated` (float64)."""
+    """Mean coordinates of each cluster: `clusters`, `n_cells`, `X_pca` and `X_integrated`."""
     names, codes = np.unique(atlas.cells["cluster"].to_numpy(str), return_inverse=True)
     n_cells = np.bincount(codes, minlength=names.size)
     order = np.argsort(codes, kind="stable")

@@ -58,7 +58,11 @@ def write_crate(facts: Facts, folder: Path, entries: Entries) -> None:
     licence = _licence(facts)
     people = _people(facts)
     sources = [
-        {"@id": f"https://doi.org/{doi}", "@type": "CreativeWork", "name": f"Source of {', '.join(names)}"}
+        {
+            "@id": f"https://doi.org/{doi}",
+            "@type": "CreativeWork",
+            "name": f"Source of {', '.join(names)}",
+        }
         for doi, names in source_dois(facts).items()
     ]
     root: dict[str, Any] = {
@@ -66,7 +70,8 @@ def write_crate(facts: Facts, folder: Path, entries: Entries) -> None:
         "@type": "Dataset",
         "name": facts.title,
         "description": facts.options.description
-        or f"Processed single cells, donors and strata of {len(facts.published)} cohorts. Research use only.",
+        or f"Processed single cells, donors and strata of {len(facts.published)} cohorts. "
+        "Research use only.",
         "version": facts.options.version,
         "datePublished": publication_date(facts.options)[0],
         "license": _refer(licence),
@@ -86,9 +91,9 @@ def write_crate(facts: Facts, folder: Path, entries: Entries) -> None:
         "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
         "about": {"@id": "./"},
     }
-    graph = [metadata, root, *folders, *files, licence, *people, *_publishers(facts), *sources]
-    graph += [_software(), _creation(files)]
-    unique = {item["@id"]: {key: value for key, value in item.items() if value != []} for item in graph}
+    graph = [metadata, root, *folders, *files, licence, *people, *_affiliations(facts)]
+    graph += [*_publishers(facts), *sources, _software(), _creation(files)]
+    unique = {item["@id"]: _plain(item) for item in graph}
     context = [CONTEXT, {"sha256": "https://schema.org/sha256"}]
     write_json(folder / CRATE, {"@context": context, "@graph": list(unique.values())})
 
@@ -139,23 +144,31 @@ def _licence(facts: Facts) -> dict[str, Any]:
         "@id": "#licences",
         "@type": "CreativeWork",
         "name": "Licence of each cohort",
-        "description": "; ".join(f"{item.cohort_id}: {item.text('license')}" for item in facts.published),
+        "description": "; ".join(
+            f"{item.cohort_id}: {item.text('license')}" for item in facts.published
+        ),
     }
 
 
 def _people(facts: Facts) -> list[dict[str, Any]]:
+    """Who made the release; someone with an affiliation or an ORCID is a person."""
+    urls = {item["name"]: item["@id"] for item in _publishers(facts)}
     people = []
     for person in credited(facts):
-        orcid = person.get("orcid", "")
-        item = {
-            "@id": orcid or _fragment(person["name"]),
-            "@type": "Person" if orcid else "Organization",
-            "name": person["name"],
-        }
-        if orcid and person.get("affiliation"):
-            item["description"] = f"Affiliation: {person['affiliation']}"
+        name, affiliation = person["name"], person.get("affiliation", "")
+        item: dict[str, Any] = {"@id": person.get("orcid") or urls.get(name) or _fragment(name)}
+        item["@type"] = "Person" if person.get("orcid") or affiliation else "Organization"
+        item["name"] = name
+        if affiliation:
+            item["affiliation"] = {"@id": urls.get(affiliation) or _fragment(affiliation)}
         people.append(item)
     return people
+
+
+def _affiliations(facts: Facts) -> list[dict[str, Any]]:
+    described = {item["name"] for item in _publishers(facts)}
+    names = sorted({person.get("affiliation", "") for person in credited(facts)} - described - {""})
+    return [{"@id": _fragment(name), "@type": "Organization", "name": name} for name in names]
 
 
 def _publishers(facts: Facts) -> list[dict[str, Any]]:
@@ -189,6 +202,15 @@ def _creation(files: list[dict[str, Any]]) -> dict[str, Any]:
         "name": "Write the release",
         "instrument": {"@id": SOFTWARE_ID},
         "result": [_refer(item) for item in files],
+    }
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    """The entity without empty lists, and with lists of one as the one, as RO-Crate recommends."""
+    return {
+        key: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for key, value in item.items()
+        if value != []
     }
 
 

@@ -76,7 +76,9 @@ def few_hidden_donors(facts: Facts) -> bool:
 
 def is_shown(facts: Facts, global_id: str) -> bool:
     """Whether an id belongs to no cohort without open access."""
-    return not global_id.startswith(tuple(cohort.prefix for cohort in facts.cohorts if not cohort.is_open))
+    return not global_id.startswith(
+        tuple(cohort.prefix for cohort in facts.cohorts if not cohort.is_open)
+    )
 
 
 def write_strata_json(facts: Facts, target: Path) -> None:
@@ -94,13 +96,16 @@ def write_donors(facts: Facts, target: Path) -> None:
     shown = np.array([is_shown(facts, str(donor)) for donor in donors.obs["donor_id"]], dtype=bool)
     obs = donors.obs.loc[shown]
     if not facts.has_strata:
-        obs = obs.drop(columns=[name for name in obs.columns if "stratum" in name])
+        obs = obs.drop(
+            columns=[name for name in obs.columns if "stratum" in name or name == "probability"]
+        )
     with atomic_path(target) as temporary, h5ad.create(temporary) as file:
         h5ad.write_frame(file, "obs", obs, index="donor_visit")
-        h5ad.write_frame(file, "var", donors.var, index="feature")
+        h5ad.write_frame(file, "var", donors.var, index="cell_type")
         if donors.X is not None and donors.n_vars:
             h5ad.write_value(file, "X", donors.X[shown])
-        for name in sorted(donors.obsm):
+        # Sums and candidate labels of the strata step are its own; profiles are named X_….
+        for name in sorted(key for key in donors.obsm if key.startswith("X_")):
             h5ad.write_value(file["obsm"], name, _rows(donors.obsm[name], shown))
         for name in sorted(donors.obsp):
             h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])
@@ -126,10 +131,14 @@ def _shown(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:
 def _clean(facts: Facts, value: Any) -> Any:
     """The value without entries that name a withheld donor."""
     if isinstance(value, Mapping):
-        return {key: _clean(facts, item) for key, item in value.items() if is_shown(facts, str(key))}
+        return {
+            key: _clean(facts, item) for key, item in value.items() if is_shown(facts, str(key))
+        }
     if isinstance(value, list | tuple):
         return [
-            _clean(facts, item) for item in value if not isinstance(item, str) or is_shown(facts, item)
+            _clean(facts, item)
+            for item in value
+            if not isinstance(item, str) or is_shown(facts, item)
         ]
     if isinstance(value, str) and not is_shown(facts, value):
         return WITHHELD_DONOR

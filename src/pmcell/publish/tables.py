@@ -58,7 +58,7 @@ def dictionary() -> str:
     lines = [
         "# Data dictionary",
         "",
-        f"Schema {SCHEMA_VERSION}. The same sentences, units and keys are in the metadata of each Parquet file.",
+        f"Schema {SCHEMA_VERSION}. The same sentences, units and keys are in each file's metadata.",
         "Rows are sorted by the primary key. `unknown` means that nobody supplied the value;",
         "null is allowed only in columns marked so.",
         "",
@@ -72,10 +72,14 @@ def dictionary() -> str:
 def _describe(table: Table) -> list[str]:
     lines = [f"## {table.name}", "", table.prose, "", f"Primary key: {', '.join(table.key)}."]
     lines += [f"Foreign key: {', '.join(key.columns)} → {key.table}." for key in table.foreign_keys]
-    lines += ["", "| column | type | null | unit | ontology | meaning |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {item.name} | {item.kind} | {'' if item.required else 'yes'} | {item.unit} | {item.ontology} "
-        f"| {item.prose} |"
+        "",
+        "| column | type | null | unit | ontology | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {item.name} | {item.kind} | {'' if item.required else 'yes'} | {item.unit} "
+        f"| {item.ontology} | {item.prose} |"
         for item in table.fields
     ]
     return lines

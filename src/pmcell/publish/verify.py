@@ -53,7 +53,9 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None, [Fault(MANIFEST, must, "text that is not one", REFETCH, reason="damaged")]
     if not intact:
-        return None, [Fault(MANIFEST, must, "a digest that differs from its own", REFETCH, reason="damaged")]
+        return None, [
+            Fault(MANIFEST, must, "a digest that differs from its own", REFETCH, reason="damaged")
+        ]
     if value["schema_version"] != SCHEMA_VERSION:
         return None, [
             Fault(
@@ -74,11 +76,15 @@ def _file_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
         path = folder / name
         if path.is_symlink() or not path.is_file():
             faults.append(
-                Fault(name, "must be a file of the release", "no such file", REFETCH, reason="missing")
+                Fault(
+                    name, "must be a file of the release", "no such file", REFETCH, reason="missing"
+                )
             )
         elif path.stat().st_size != entry["size"]:
             found = f"{path.stat().st_size} bytes"
-            faults.append(Fault(name, f"must have {entry['size']} bytes", found, REFETCH, reason="size"))
+            faults.append(
+                Fault(name, f"must have {entry['size']} bytes", found, REFETCH, reason="size")
+            )
         elif (digest := sha256_file(path)) != entry["sha256"]:
             must = f"must have SHA-256 {entry['sha256'][:12]}…"
             faults.append(Fault(name, must, f"{digest[:12]}…", REFETCH, reason="digest"))
@@ -92,7 +98,9 @@ def _file_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
     }
     for name in sorted(present - set(files) - {MANIFEST}):
         fix = "Take it out of the release folder; a release is never edited in place."
-        faults.append(Fault(name, "must be listed in manifest.json", "not listed", fix, reason="extra"))
+        faults.append(
+            Fault(name, "must be listed in manifest.json", "not listed", fix, reason="extra")
+        )
     whole = combined_sha256({name: entry["content_sha256"] for name, entry in files.items()})
     if whole != manifest["content_sha256"]:
         must = "content_sha256 must be made from the digests of the files"

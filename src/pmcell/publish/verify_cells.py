@@ -57,7 +57,9 @@ def _one_file(folder: Path, cohort_id: str) -> list[Fault]:
         return [Fault(file_name, must, str(error), REWRITE, reason="format")]
 
 
-def _matrix_faults(file: Any, file_name: str, cell_ids: np.ndarray, totals: np.ndarray) -> list[Fault]:
+def _matrix_faults(
+    file: Any, file_name: str, cell_ids: np.ndarray, totals: np.ndarray
+) -> list[Fault]:
     raw, normalised = file["raw"]["X"], file["X"]
     indptr = raw["indptr"][:].astype(np.int64)
     if indptr.size != totals.size + 1 or not np.array_equal(indptr, normalised["indptr"][:]):
@@ -73,7 +75,9 @@ def _matrix_faults(file: Any, file_name: str, cell_ids: np.ndarray, totals: np.n
         sums = np.bincount(row, weights=counts, minlength=stop - start)
         wrong = np.flatnonzero(sums != totals[start:stop])
         if wrong.size:
-            must = "counts of a cell in raw.X must add up to its total_counts in tables/cells.parquet"
+            must = (
+                "counts of a cell in raw.X must add up to its total_counts in tables/cells.parquet"
+            )
             cell = start + int(wrong[0])
             found = f"{sums[wrong[0]]:.0f}, not {totals[cell]}, for {cell_ids[cell]}"
             return [Fault(file_name, must, found, REWRITE, row=cell, reason="counts")]

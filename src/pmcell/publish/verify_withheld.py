@@ -18,7 +18,9 @@ def withheld_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
     """Faults of disclosure."""
     faults = _strata_faults(folder, manifest)
     prefixes = tuple(
-        f"{name}:" for name, cohort in sorted(manifest["cohorts"].items()) if cohort["access"] != "open"
+        f"{name}:"
+        for name, cohort in sorted(manifest["cohorts"].items())
+        if cohort["access"] != "open"
     )
     if prefixes:
         faults += [
@@ -42,7 +44,9 @@ def _strata_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
     decision = read_json(folder / "strata.json").get("decision")
     if decision != manifest["strata_decision"]:
         must = f"decision must be that of manifest.json, {manifest['strata_decision']!r}"
-        return [Fault("strata.json", must, repr(decision), "Write the release again.", reason="strata")]
+        return [
+            Fault("strata.json", must, repr(decision), "Write the release again.", reason="strata")
+        ]
     if decision == DECISION_STRATA:
         return []
     faults = []
@@ -72,7 +76,7 @@ def _strata_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
 
 
 def _leaks(folder: Path, prefixes: tuple[str, ...]) -> Iterator[tuple[str, str | None, str]]:
-    """(file, column, prefix) of text that names someone of these cohorts; each file once a prefix."""
+    """(file, column, prefix) of text that names someone; each file once a prefix."""
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
         name = path.relative_to(folder).as_posix()
         found: dict[str, str | None] = {}
@@ -89,7 +93,7 @@ def _names(text: str, prefix: str) -> bool:
     start = text.find(prefix)
     while start >= 0:
         before, after = text[start - 1 : start], text[start + len(prefix) : start + len(prefix) + 1]
-        if not (before.isalnum() or before in ("_", "-", ".") and before) and after.isalnum():
+        if not (before.isalnum() or (before in ("_", "-", ".") and before)) and after.isalnum():
             return True
         start = text.find(prefix, start + 1)
     return False
@@ -127,4 +131,9 @@ def _h5ad_texts(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield name, [name.rsplit("/", 1)[-1], *map(str, file[name].attrs.values())]
             if isinstance(file[name], h5py.Dataset) and file[name].dtype.kind == "O":
                 values = file[name].asstr()[()]
-                yield name, [values] if isinstance(values, str) else [str(value) for value in values.ravel()]
+                yield (
+                    name,
+                    [values]
+                    if isinstance(values, str)
+                    else [str(value) for value in values.ravel()],
+                )

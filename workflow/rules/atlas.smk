@@ -149,7 +149,6 @@ rule map_cells:
 rule find_markers:
     input:
         sums=per_cohort("aggregate.npz"),
-        samples=per_cohort("samples.parquet"),
         features="results/atlas/features.parquet",
     output:
         "results/atlas/markers.parquet",
@@ -163,12 +162,11 @@ rule find_markers:
         mem_mb=memory(2000, 20),
         runtime=60,
     params:
-        sums=lambda wildcards, input: " ".join(
-            f"--aggregate {path}" for path in input.sums
-        ),
+        config=config_option(),
         options=step_options("markers"),
     shell:
-        "pmcell markers {params.sums} --features {input.features:q} --out {output:q} > {log:q} 2>&1"
+        "pmcell markers --aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
+        "{params.config} > {log:q} 2>&1"
 
 
 rule annotate_clusters:
@@ -188,11 +186,6 @@ rule annotate_clusters:
     resources:
         mem_mb=memory(2000, 20),
         runtime=60,
-    params:
-        sums=lambda wildcards, input: " ".join(
-            f"--aggregate {path}" for path in input.sums
-        ),
-        options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
-        "{params.sums} --features {input.features:q} --out {output:q} > {log:q} 2>&1"
+        "--aggregate {input.sums:q} --features {input.features:q} --out {output:q} > {log:q} 2>&1"

@@ -1,6 +1,6 @@
-# INPUTS:  additive sums and embeddings of every cohort
+# INPUTS:  moments of every cohort; then, cohort by cohort, what the atlas asks of its counts
 # OUTPUTS: results/atlas/*: accepted cohorts, features, basis, embedding, graph, clusters, map,
-#          markers, annotation
+#          markers, annotation; results/cohorts/{cohort}/gram.npz, embedding.npz, aggregate.npz
 
 
 rule select_features:
@@ -28,6 +28,30 @@ rule select_features:
         "--cohorts-out {output.cohorts:q} {params.config} > {log:q} 2>&1"
 
 
+rule sum_products:
+    input:
+        counts="results/cohorts/{cohort}/intake.h5ad",
+        cells="results/cohorts/{cohort}/qc.parquet",
+        features="results/atlas/features.parquet",
+        cohorts="results/atlas/cohorts.json",
+    output:
+        "results/cohorts/{cohort}/gram.npz",
+    log:
+        "results/logs/gram/{cohort}.log",
+    benchmark:
+        "results/benchmarks/gram/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000, 1),
+        runtime=30,
+    shell:
+        "pmcell gram --cohort {wildcards.cohort:q} --counts {input.counts:q} --qc {input.cells:q} "
+        "--features {input.features:q} --cohorts {input.cohorts:q} --out {output:q} "
+        "--threads {threads} > {log:q} 2>&1"
+
+
 rule find_basis:
     input:
         grams=per_cohort("gram.npz"),
@@ -52,6 +76,31 @@ rule find_basis:
     shell:
         "pmcell basis {params.grams} --features {input.features:q} --out {output:q} "
         "{params.config} > {log:q} 2>&1"
+
+
+rule project_cells:
+    input:
+        counts="results/cohorts/{cohort}/intake.h5ad",
+        cells="results/cohorts/{cohort}/qc.parquet",
+        features="results/atlas/features.parquet",
+        cohorts="results/atlas/cohorts.json",
+        basis="results/atlas/basis.npz",
+    output:
+        "results/cohorts/{cohort}/embedding.npz",
+    log:
+        "results/logs/project/{cohort}.log",
+    benchmark:
+        "results/benchmarks/project/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000, 1),
+        runtime=30,
+    shell:
+        "pmcell project --cohort {wildcards.cohort:q} --counts {input.counts:q} "
+        "--qc {input.cells:q} --features {input.features:q} --cohorts {input.cohorts:q} "
+        "--basis {input.basis:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule integrate_cohorts:
@@ -144,6 +193,28 @@ rule map_cells:
     shell:
         "pmcell umap --graph {input.graph:q} --embedding {input.embedding:q} --out {output:q} "
         "{params.config} > {log:q} 2>&1"
+
+
+rule aggregate_cells:
+    input:
+        counts="results/cohorts/{cohort}/intake.h5ad",
+        cells="results/cohorts/{cohort}/qc.parquet",
+        clusters="results/atlas/clusters.parquet",
+    output:
+        "results/cohorts/{cohort}/aggregate.npz",
+    log:
+        "results/logs/aggregate/{cohort}.log",
+    benchmark:
+        "results/benchmarks/aggregate/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1500, 4),
+        runtime=30,
+    shell:
+        "pmcell aggregate --counts {input.counts:q} --qc {input.cells:q} "
+        "--clusters {input.clusters:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule find_markers:

@@ -1,6 +1,5 @@
-# INPUTS:  results/cohorts/{cohort}/intake.h5ad; features, basis and clusters of results/atlas
-# OUTPUTS: results/cohorts/{cohort}/qc.parquet, status.json, moments.npz, gram.npz, embedding.npz,
-#          aggregate.npz
+# INPUTS:  results/cohorts/{cohort}/intake.h5ad; nothing of any other cohort
+# OUTPUTS: results/cohorts/{cohort}/qc.parquet, qc_samples.parquet, status.json, moments.npz
 
 
 rule mark_cells:
@@ -49,74 +48,3 @@ rule sum_moments:
     shell:
         "pmcell moments --counts {input.counts:q} --qc {input.cells:q} --out {output:q} "
         "--threads {threads} > {log:q} 2>&1"
-
-
-rule sum_products:
-    input:
-        counts="results/cohorts/{cohort}/intake.h5ad",
-        cells="results/cohorts/{cohort}/qc.parquet",
-        features="results/atlas/features.parquet",
-        cohorts="results/atlas/cohorts.json",
-    output:
-        "results/cohorts/{cohort}/gram.npz",
-    log:
-        "results/logs/gram/{cohort}.log",
-    benchmark:
-        "results/benchmarks/gram/{cohort}.tsv"
-    conda:
-        "../../envs/pmcell.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(1000, 1),
-        runtime=30,
-    shell:
-        "pmcell gram --cohort {wildcards.cohort:q} --counts {input.counts:q} --qc {input.cells:q} "
-        "--features {input.features:q} --cohorts {input.cohorts:q} --out {output:q} "
-        "--threads {threads} > {log:q} 2>&1"
-
-
-rule project_cells:
-    input:
-        counts="results/cohorts/{cohort}/intake.h5ad",
-        cells="results/cohorts/{cohort}/qc.parquet",
-        features="results/atlas/features.parquet",
-        cohorts="results/atlas/cohorts.json",
-        basis="results/atlas/basis.npz",
-    output:
-        "results/cohorts/{cohort}/embedding.npz",
-    log:
-        "results/logs/project/{cohort}.log",
-    benchmark:
-        "results/benchmarks/project/{cohort}.tsv"
-    conda:
-        "../../envs/pmcell.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(1000, 1),
-        runtime=30,
-    shell:
-        "pmcell project --cohort {wildcards.cohort:q} --counts {input.counts:q} "
-        "--qc {input.cells:q} --features {input.features:q} --cohorts {input.cohorts:q} "
-        "--basis {input.basis:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
-
-
-rule aggregate_cells:
-    input:
-        counts="results/cohorts/{cohort}/intake.h5ad",
-        cells="results/cohorts/{cohort}/qc.parquet",
-        clusters="results/atlas/clusters.parquet",
-    output:
-        "results/cohorts/{cohort}/aggregate.npz",
-    log:
-        "results/logs/aggregate/{cohort}.log",
-    benchmark:
-        "results/benchmarks/aggregate/{cohort}.tsv"
-    conda:
-        "../../envs/pmcell.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(1500, 4),
-        runtime=30,
-    shell:
-        "pmcell aggregate --counts {input.counts:q} --qc {input.cells:q} "
-        "--clusters {input.clusters:q} --out {output:q} --threads {threads} > {log:q} 2>&1"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 LIMITS = (
     "For research use only. Nothing here is a diagnosis or advice for the treatment of a person.",
     "Single cells stay personal data, also under pseudonyms.",
-    "A withdrawal reaches what this installation still holds, not copies that were already downloaded.",
+    "A withdrawal reaches what this installation still holds, not copies that were already "
+    "downloaded.",
     "Comparing two releases can reveal a donor who was removed, so a release from which a donor "
     "withdrew is taken down.",
     "Thresholds protect tables, not expression vectors.",
@@ -45,25 +46,36 @@ def methods(release: Release) -> list[tuple[str, str]]:
     paragraphs = [
         (
             "Intake",
-            f"{plural(n_cohorts, 'cohort')} {'was' if n_cohorts == 1 else 'were'} registered, {n_out} quarantined. "
-            "Each submitted file was read in a separate process and rewritten as raw integer counts. "
-            "Genes were mapped to one pinned set of Ensembl gene ids; what became of every submitted gene is "
+            f"{plural(n_cohorts, 'cohort')} {'was' if n_cohorts == 1 else 'were'} registered, "
+            f"{n_out} quarantined. "
+            "Each submitted file was read in a separate process and rewritten as raw integer "
+            "counts. "
+            "Genes were mapped to one pinned set of Ensembl gene ids; what became of every "
+            "submitted gene is "
             "in the gene ledger. Genes that a cohort did not measure stay unknown.",
         ),
         (
             "Quality control",
-            "For each sample, thresholds on total counts, detected genes, mitochondrial share and doublet "
-            "score were set from the median absolute deviation of its own cells, within fixed bounds. "
-            "Excluded cells stay in the cells table with their reason. The thresholds that were applied are "
+            "For each sample, thresholds on total counts, detected genes, mitochondrial share and "
+            "doublet "
+            "score were set from the median absolute deviation of its own cells, within fixed "
+            "bounds. "
+            "Excluded cells stay in the cells table with their reason. The thresholds that were "
+            "applied are "
             "in the table of section 4.",
         ),
         (
             "Embedding and clusters",
-            f"Counts were scaled to {TARGET_SUM:,} per cell, log-transformed and quantised to fixed point "
-            f"(1/{COUNT_SCALE}), so that sums over cells are exact for any split into cohorts. Highly "
-            "variable genes were ranked within batches; principal components come from the exact Gram matrix; "
-            "Harmony removed the batch; clusters are Leiden communities of the k-nearest-neighbour graph; UMAP "
-            "serves display only. Markers are ranked by Welch's t of each cluster against the rest.",
+            f"Counts were scaled to {TARGET_SUM:,} per cell, log-transformed and quantised to "
+            "fixed point "
+            f"(1/{COUNT_SCALE}), so that sums over cells are exact for any split into cohorts. "
+            "Highly "
+            "variable genes were ranked within batches; principal components come from the exact "
+            "Gram matrix; "
+            "Harmony removed the batch; clusters are Leiden communities of the k-nearest-neighbour "
+            "graph; UMAP "
+            "serves display only. Markers are ranked by Welch's t of each cluster against the "
+            "rest.",
         ),
         ("Cell-type labels", _labels(release)),
         ("Donors and strata", _strata(release)),
@@ -93,9 +105,12 @@ def _labels(release: Release) -> str:
 
 def _strata(release: Release) -> str:
     text = (
-        "Each donor and visit is described by its composition (shares of cell types) and its state (mean "
-        "of the integrated components per cell type); distances between donors subtract the sampling noise "
-        "that few cells cause. Visits of one donor were never treated as different people. Strata are "
+        "Each donor and visit is described by its composition (shares of cell types) and its state "
+        "(mean "
+        "of the integrated components per cell type); distances between donors subtract the "
+        "sampling noise "
+        "that few cells cause. Visits of one donor were never treated as different people. Strata "
+        "are "
         "published only where an existence test rejects the model without strata."
     )
     return f"{text} {verdicts.verdict(release)}"
@@ -169,7 +184,7 @@ def doi_link(doi: str) -> str:
 
 
 def citation(release: Release) -> dict[str, str]:
-    """Title, version, DOI and authors from the release's CITATION.cff; empty where there is none."""
+    """Title, version, DOI, licence and authors of CITATION.cff, '' where not given; {} without one."""
     import yaml
 
     try:
@@ -179,14 +194,8 @@ def citation(release: Release) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     authors = [_author(item) for item in value.get("authors") or [] if isinstance(item, dict)]
-    facts = {
-        key: str(value[key]) for key in ("title", "version", "doi", "license") if value.get(key)
-    }
-    return (
-        {**facts, "authors": listed([name for name in authors if name], most=12)}
-        if authors
-        else facts
-    )
+    facts = {key: str(value.get(key) or "") for key in ("title", "version", "doi", "license")}
+    return {**facts, "authors": listed([name for name in authors if name], most=12)}
 
 
 def _author(item: dict[str, Any]) -> str:

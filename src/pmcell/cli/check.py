@@ -102,12 +102,13 @@ def _print_check(check: CohortCheck) -> None:
     if not check.faults:
         return
     table = Table(show_lines=True, expand=True)
-    for header, ratio in (("where", 2), ("must hold", 3), ("found", 3), ("how to fix", 4)):
+    for header, ratio in (("where", 3), ("must hold", 3), ("found", 3), ("how to fix", 4)):
         table.add_column(header, ratio=ratio, overflow="fold")
-    for fault in [*check.errors, *check.warnings]:
+    for alike in _grouped([*check.errors, *check.warnings]):
+        fault = alike[0]
         mark = "" if fault.severity == "error" else "\n[yellow]warning[/yellow]"
         table.add_row(
-            f"{escape(_place(fault))}{mark}",
+            f"{escape(_place(alike))}{mark}",
             escape(fault.must),
             escape(fault.found),
             escape(fault.fix),
@@ -115,10 +116,23 @@ def _print_check(check: CohortCheck) -> None:
     console.print(table)
 
 
-def _place(fault: Fault) -> str:
+def _grouped(faults: Sequence[Fault]) -> list[list[Fault]]:
+    """Faults that differ in nothing but their row, together."""
+    groups: dict[tuple[str | None, ...], list[Fault]] = {}
+    for fault in faults:
+        same = (fault.file, fault.column, fault.must, fault.found, fault.fix)
+        groups.setdefault(same, []).append(fault)
+    return list(groups.values())
+
+
+def _place(alike: Sequence[Fault]) -> str:
+    fault = alike[0]
     place = fault.file
-    if fault.row is not None:
-        place += f"\n{'line' if fault.file.endswith('.yaml') else 'row'} {fault.row}"
+    rows = [str(item.row) for item in alike if item.row is not None]
+    if rows:
+        noun = "line" if fault.file.endswith(".yaml") else "row"
+        shown = ", ".join(rows[:6]) + (f", … ({len(rows)} in all)" if len(rows) > 6 else "")
+        place += f"\n{noun}{'s' if len(rows) > 1 else ''} {shown}"
     if fault.column:
         place += f"\n{fault.column}"
     return place

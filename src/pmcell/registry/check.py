@@ -17,6 +17,7 @@ from pmcell.registry.cohort import (
     Registration,
     find_faults,
     load_registration,
+    read_matrix,
 )
 from pmcell.registry.matrix_check import faults_of
 from pmcell.registry.rules import TERM_RULES
@@ -49,24 +50,23 @@ def check_cohort(
 ) -> CohortCheck:
     """Everything that is wrong with a cohort folder, found from tables and headers; never raises.
 
-    The submitted file is opened in a sandbox, and only when the tables have no
-    error: without them there is nothing to compare it with.
+    The submitted file is opened in a sandbox. Its cells are compared with the
+    tables only when these have no error.
     """
     folder = Path(folder)
     faults = find_faults(folder, programmes_dir=programmes_dir)
-    if any(fault.severity == "error" for fault in faults):
+    if not any(fault.severity == "error" for fault in faults):
+        faults += _unknowns(load_registration(folder, programmes_dir=programmes_dir))
+    matrix = read_matrix(folder) if with_matrix else None
+    if matrix is None:
         return CohortCheck(folder.name, tuple(faults))
-    registration = load_registration(folder, programmes_dir=programmes_dir)
-    faults = [*faults, *_unknowns(registration)]
-    if not with_matrix:
-        return CohortCheck(folder.name, tuple(faults))
-    file = registration.matrix.path
-    if not file.exists():
-        fix = "Correct matrix.path: it is relative to the cohort's folder."
-        found = f"no file {file.name!r} there"
+    if not matrix.path.exists():
         must = "must name the submitted file"
-        missing = Fault(COHORT_FILE, must, found, fix, column="matrix.path", reason="file_missing")
-        return CohortCheck(folder.name, (*faults, missing))
+        fix = "Correct matrix.path: it is relative to the cohort's folder."
+        found = f"no file {matrix.path.name!r} there"
+        where = "matrix.path"
+        faults.append(Fault(COHORT_FILE, must, found, fix, column=where, reason="file_missing"))
+        return CohortCheck(folder.name, tuple(faults))
     arguments = {
         "folder": str(folder.absolute()),
         "programmes_dir": None if programmes_dir is None else str(Path(programmes_dir).absolute()),
@@ -78,8 +78,8 @@ def check_cohort(
     except DataError as error:
         must = "must be readable"
         fix = "Write the file again, or get it again from its source."
-        broken = Fault(file.name, must, str(error), fix, reason=error.reason)
-        return CohortCheck(folder.name, (*faults, broken))
+        faults.append(Fault(matrix.path.name, must, str(error), fix, reason=error.reason))
+        return CohortCheck(folder.name, tuple(faults))
     return CohortCheck(folder.name, (*faults, *faults_of(report)), report["metrics"])
 
 

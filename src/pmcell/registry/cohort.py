@@ -13,7 +13,7 @@ from typing import Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.registry.cohort_file import check_cohort_file, lookup
-from pmcell.registry.keys import DONOR_COLUMNS, SAMPLE_COLUMNS
+from pmcell.registry.keys import DONOR_COLUMNS, FORMATS, SAMPLE_COLUMNS
 from pmcell.registry.sheets import Row, check_unique, read_sheet
 from pmcell.registry.vocabulary import did_you_mean, region_problem
 from pmcell.registry.yaml_text import read_yaml
@@ -169,6 +169,16 @@ def find_faults(folder: Path | str, *, programmes_dir: Path | str | None = None)
     return _read(Path(folder), programmes_dir)[1]
 
 
+def read_matrix(folder: Path | str) -> Matrix | None:
+    """What cohort.yaml says of the submitted file, other faults aside; None if nothing."""
+    folder = Path(folder)
+    tree = read_yaml(folder / COHORT_FILE, []).tree
+    given = lookup(tree, "matrix")
+    if not isinstance(given, dict) or not given.get("path") or given.get("format") not in FORMATS:
+        return None
+    return _matrix(folder, tree)
+
+
 def list_cohorts(cohorts_dir: Path | str) -> list[str]:
     """Names of the folders in `cohorts_dir` that hold a cohort.yaml, sorted."""
     cohorts_dir = Path(cohorts_dir)
@@ -312,7 +322,6 @@ def _build(
     names = lookup(tree, "values.sample_id") or {}
     data_use = lookup(tree, "data_use")
     uses = [data_use] if isinstance(data_use, str) else list(data_use)
-    features = (get("matrix.keep_features.column", ""), get("matrix.keep_features.value", ""))
     return Registration(
         cohort_id=cohort_id,
         folder=folder,
@@ -331,15 +340,7 @@ def _build(
         purpose=get("purpose"),
         retention=get("retention"),
         withdrawal_policy=get("withdrawal_policy"),
-        matrix=Matrix(
-            path=folder / get("matrix.path"),
-            format=get("matrix.format"),
-            counts=get("matrix.counts"),
-            gene_column=get("matrix.gene_column", "index"),
-            gene_namespace=get("matrix.gene_namespace", "auto"),
-            orientation=get("matrix.orientation", "auto"),
-            keep_features=features if all(features) else None,
-        ),
+        matrix=_matrix(folder, tree),
         columns={
             "barcode": "index",
             **{k: v for k, v in (lookup(tree, "columns") or {}).items() if v},
@@ -349,6 +350,22 @@ def _build(
         donors=donors,
         samples=tuple(_sample(row, tree, cohort_id) for row in sample_rows),
         warnings=tuple(faults),
+    )
+
+
+def _matrix(folder: Path, tree: dict[str, Any]) -> Matrix:
+    def get(name: str, default: str = "") -> str:
+        return str(lookup(tree, f"matrix.{name}") or default)
+
+    features = (get("keep_features.column"), get("keep_features.value"))
+    return Matrix(
+        path=folder / get("path"),
+        format=get("format"),
+        counts=get("counts"),
+        gene_column=get("gene_column", "index"),
+        gene_namespace=get("gene_namespace", "auto"),
+        orientation=get("orientation", "auto"),
+        keep_features=features if all(features) else None,
     )
 
 

@@ -124,8 +124,16 @@ COHORT_KEYS: tuple[Key, ...] = (
         "Cell Ontology term of each cell type of the source; missing ones are unknown.",
         kind="mapping",
     ),
-    Key("defaults.assay_ontology_term_id", "Assay of samples that do not say (EFO)."),
-    Key("defaults.tissue_ontology_term_id", "Tissue of samples that do not say (UBERON)."),
+    Key(
+        "defaults.assay_ontology_term_id",
+        "Assay of samples that do not say (EFO).",
+        example="EFO:0009922 is 10x 3' v3, EFO:0009899 10x 3' v2, EFO:0008931 Smart-seq2",
+    ),
+    Key(
+        "defaults.tissue_ontology_term_id",
+        "Tissue of samples that do not say (UBERON).",
+        example="UBERON:0000178 is blood, UBERON:0000006 islet of Langerhans",
+    ),
     Key("defaults.tissue_type", "Kind of tissue of samples that do not say.", choices=TISSUE_TYPES),
     Key(
         "defaults.suspension_type",

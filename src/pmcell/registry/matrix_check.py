@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +16,9 @@ from pmcell.registry.cohort import (
     Matrix,
     Registration,
     load_registration,
+    read_matrix,
 )
+from pmcell.registry.cohort_file import TODO
 from pmcell.registry.genes import GeneMapping, share_known
 from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.intake_cells import label_cells, source_cell_types, texts_of
@@ -30,38 +32,66 @@ SAMPLED_NAMES = 2000
 
 
 def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, Any]:
-    """Faults and numbers of the submitted file of a registered cohort, as JSON values."""
-    registration = load_registration(folder, programmes_dir=programmes_dir)
+    """Faults and numbers of the submitted file of a cohort, as JSON values.
+
+    Where the registration has faults of its own (they are not repeated here),
+    only what `matrix` of cohort.yaml says is checked: counts and genes.
+    """
     faults: list[Fault] = []
     metrics: dict[str, Any] = {}
+    registration: Registration | None = None
+    matrix: Matrix | None = None
     try:
-        submission = inspect(
-            registration.matrix.path,
-            registration.matrix.format,
-            orientation=registration.matrix.orientation,
-            looks_like_genes=share_known,
-        )
-        faults += check_matrix(registration, submission, metrics)
-    except FaultsError as error:
-        faults += error.faults
-    except DataError as error:
-        faults.append(_of_error(error, registration.matrix.path.name))
+        registration = load_registration(folder, programmes_dir=programmes_dir)
+        matrix = registration.matrix
+    except FaultsError:
+        matrix = read_matrix(folder)
+    if matrix is not None and matrix.path.exists():
+        try:
+            submission = inspect(
+                matrix.path,
+                matrix.format,
+                orientation=matrix.orientation,
+                looks_like_genes=share_known,
+            )
+            faults += check_matrix(matrix, submission, metrics, registration)
+        except FaultsError as error:
+            faults += error.faults
+        except DataError as error:
+            faults.append(_of_error(error, matrix.path.name))
     return {"faults": [asdict(fault) for fault in faults], "metrics": metrics}
 
 
 def check_matrix(
-    registration: Registration, submission: Submission, metrics: dict[str, Any]
+    matrix: Matrix,
+    submission: Submission,
+    metrics: dict[str, Any],
+    registration: Registration | None = None,
 ) -> list[Fault]:
-    """Faults of counts, genes, barcodes, samples and cell types; numbers go into `metrics`."""
+    """Faults of counts and genes, and of cells where there is a `registration` to compare with.
+
+    Numbers go into `metrics`.
+    """
     metrics.update(n_cells=submission.n_cells, n_genes=submission.n_genes)
+    parts: list[Callable[[], Iterator[Fault]]] = [
+        lambda: _counts(matrix, submission, metrics),
+        lambda: _genes(matrix, submission, metrics),
+    ]
+    if registration is not None:
+        whole = registration
+        parts += [
+            lambda: _cells(whole, submission, metrics),
+            lambda: _cell_types(whole, submission, metrics),
+            lambda: _donors(whole, submission),
+        ]
     faults: list[Fault] = []
-    for part in (_counts, _genes, _cells, _cell_types, _donors):
+    for part in parts:
         try:
-            faults += part(registration, submission, metrics)
+            faults += part()
         except FaultsError as error:
             faults += error.faults
         except DataError as error:
-            faults.append(_of_error(error, registration.matrix.path.name))
+            faults.append(_of_error(error, submission.path.name))
     return faults
 
 
@@ -81,36 +111,38 @@ def describe_layer(summary: LayerSummary) -> str:
     return f"{kinds[summary.looks_like]}: {whole}, {span}"
 
 
-def _counts(
-    registration: Registration, submission: Submission, metrics: dict[str, Any]
-) -> Iterator[Fault]:
-    layer = registration.matrix.counts
-    summary = submission.summary_of(layer)
-    metrics["counts"] = describe_layer(summary)
-    if summary.looks_like == "counts":
-        return
+def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
+    layer = matrix.counts
+    seen = f"no matrix {layer!r}"
+    if layer in submission.layers:
+        summary = submission.summary_of(layer)
+        seen = metrics["counts"] = describe_layer(summary)
+        if summary.looks_like == "counts":
+            return
     others = [name for name, other in submission.layers.items() if other.looks_like == "counts"]
     if others:
         fix = f"Set matrix.counts: {others[0]}, which looks like raw counts."
     else:
-        seen = "; ".join(
+        rest = [
             f"{name} is {describe_layer(other)}"
             for name, other in submission.layers.items()
             if name != layer
-        )
+        ]
+        shown = f" ({'; '.join(rest)})" if rest else ""
         fix = (
-            f"No matrix of this file looks like raw counts{f' ({seen})' if seen else ''}. "
+            f"No matrix of this file looks like raw counts{shown}. "
             "Get the file with the counts from the source; pmcell does not undo logarithms."
         )
-    found = f"{layer} of {submission.path.name} is {metrics['counts']}"
+    found = f"{layer} of {submission.path.name}: {seen}"
+    if layer.startswith(TODO):
+        found = "none is chosen yet"
     must = "must name a matrix of raw counts"
     yield Fault(COHORT_FILE, must, found, fix, column="matrix.counts", reason="not_counts")
 
 
-def _genes(
-    registration: Registration, submission: Submission, metrics: dict[str, Any]
-) -> Iterator[Fault]:
-    matrix = registration.matrix
+def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
+    if matrix.counts not in submission.layers:
+        return
     genes = choose_genes(submission, matrix, min_genes=IntakeConfig().min_genes)
     mapping = genes.mapping
     metrics.update(genes=mapping.counts(), share_genes_mapped=mapping.share_mapped)
@@ -196,9 +228,7 @@ def _cell_types(
             yield Fault(COHORT_FILE, must, seen, fix, column=where, severity="warning")
 
 
-def _donors(
-    registration: Registration, submission: Submission, metrics: dict[str, Any]
-) -> Iterator[Fault]:
+def _donors(registration: Registration, submission: Submission) -> Iterator[Fault]:
     column = registration.columns.get("donor_id")
     if not column:
         return

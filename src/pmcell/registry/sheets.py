@@ -164,7 +164,8 @@ def _check_cell(name: str, row: Row, column: Column, faults: list[Fault]) -> Non
         )
 
     if value.startswith(TODO):
-        return fault("must be decided", f"Replace it. It is: {column.prose}", "todo")
+        fix = "Replace it." if column.required else "Replace it; unknown is allowed."
+        return fault("must be decided", f"{fix} It is: {column.prose}", "todo")
     if not value:
         if column.required:
             fault("must not be empty", f"It is: {column.prose}", "empty")

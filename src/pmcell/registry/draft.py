@@ -1,0 +1,418 @@
+"""Draft the registration of a submitted file: what it says, and TODO where a person must decide."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pmcell.errors import DataError
+from pmcell.io.submission import Submission
+from pmcell.registry.draft_columns import EMPTY, Columns, guess_columns, per_group, text
+from pmcell.registry.genes import share_known
+from pmcell.registry.matrix_check import describe_layer
+from pmcell.registry.ontology import exact
+from pmcell.registry.rules import check_term
+from pmcell.registry.shorthand import term_of, terms_near
+from pmcell.registry.species import HUMAN, detect_species
+from pmcell.schema import UNKNOWN
+
+TODO = "TODO"
+FILE = "draft"
+DONOR_TERMS = {
+    "sex_ontology_term_id": "sex",
+    "self_reported_ethnicity_ontology_term_id": "ethnicity",
+    "development_stage_ontology_term_id": "age",
+    "disease_ontology_term_id": "disease",
+}
+SAMPLE_TERMS = {"assay_ontology_term_id": "assay", "tissue_ontology_term_id": "tissue"}
+ENSEMBL_COLUMN_SHARE = 0.9
+SAMPLED_NAMES = 2000
+
+
+@dataclass
+class Draft:
+    """What will be written: settings of cohort.yaml, rows of the tables, and notes for the person.
+
+    `comments` holds, for a dotted path, what stands behind the value.
+    """
+
+    cohort_id: str
+    settings: dict[str, str] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    cell_types: dict[str, str] = field(default_factory=dict)
+    sample_names: dict[str, str] = field(default_factory=dict)
+    donors: list[dict[str, str]] = field(default_factory=list)
+    samples: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def draft_registration(submission: Submission, cohort_id: str) -> Draft:
+    """The draft for a submitted file; every guess is one a person can see and change."""
+    draft = Draft(cohort_id)
+    if not submission.n_cells:
+        raise DataError(
+            f"{submission.path.name}: a cohort must have cells; it has none", reason="empty"
+        )
+    _matrix(submission, draft)
+    columns = guess_columns(submission.obs, cohort_id)
+    _barcodes(submission, draft)
+    samples = _sample_ids(columns, draft)
+    donors = _donor_ids(submission, columns, samples, draft)
+    conditions = _one_per_sample(submission, columns, samples, "condition")
+    visits = _visits(submission, columns, samples, donors, conditions, draft)
+    _sample_rows(submission, columns, samples, donors, visits, conditions, draft)
+    _donor_rows(submission, columns, samples, donors, conditions, draft)
+    _cell_types(submission, columns, draft)
+    return draft
+
+
+def _matrix(submission: Submission, draft: Draft) -> None:
+    counts = [name for name, layer in submission.layers.items() if layer.looks_like == "counts"]
+    first = [name for name in ("X", "raw.X", "layers/counts", "layers/raw") if name in counts]
+    chosen = (first or counts or [TODO])[0]
+    draft.settings["matrix.counts"] = chosen
+    seen = {name: describe_layer(layer) for name, layer in submission.layers.items()}
+    if chosen == TODO:
+        draft.comments["matrix.counts"] = "no raw counts found: " + "; ".join(
+            f"{name} is {words}" for name, words in seen.items()
+        )
+        draft.notes.append(
+            f"{submission.path.name} holds no raw counts ({draft.comments['matrix.counts'][21:]}). "
+            "Get the file with the counts; pmcell does not undo logarithms."
+        )
+    else:
+        draft.comments["matrix.counts"] = seen[chosen]
+    var = submission.var if chosen == TODO else submission.var_of(chosen)
+    draft.settings["matrix.gene_column"] = "index"
+    names = var.index.astype(str).tolist()
+    if not _is_ensembl(names):
+        for column in var.columns:
+            if _is_ensembl(var[column].astype(str).tolist()):
+                draft.settings["matrix.gene_column"] = str(column)
+                names = var[column].astype(str).tolist()
+                break
+        else:
+            shares = {str(column): _share(var[column]) for column in var.columns}
+            best = max(shares, key=lambda name: shares[name], default="")
+            if best and shares[best] > _share(var.index) + 0.2:
+                draft.settings["matrix.gene_column"] = best
+                names = var[best].astype(str).tolist()
+    draft.settings["matrix.gene_namespace"] = "ensembl" if _is_ensembl(names) else "auto"
+    for column in var.columns:
+        kinds = Counter(var[column].astype(str))
+        if "Gene Expression" in kinds and len(kinds) > 1:
+            draft.settings["matrix.keep_features.column"] = str(column)
+            draft.settings["matrix.keep_features.value"] = "Gene Expression"
+    if "orientation" in submission.detail:
+        draft.settings["matrix.orientation"] = str(submission.detail["orientation"])
+    species = detect_species(names)
+    draft.settings["organism_ontology_term_id"] = HUMAN if species.taxon == HUMAN else TODO
+    draft.comments["organism_ontology_term_id"] = species.evidence
+    if species.taxon != HUMAN:
+        draft.notes.append(
+            f"the genes do not look human ({species.evidence}); pmcell takes human cohorts"
+        )
+
+
+def _barcodes(submission: Submission, draft: Draft) -> None:
+    draft.settings["columns.barcode"] = "index"
+    if submission.obs.index.is_unique:
+        return
+    for column in submission.obs.columns:
+        if "barcode" in str(column).lower() and submission.obs[column].is_unique:
+            draft.settings["columns.barcode"] = str(column)
+            return
+    draft.notes.append("barcodes repeat in the file: make them unique at its source")
+
+
+def _sample_ids(columns: Columns, draft: Draft) -> np.ndarray:
+    """The sample id of each cell; names that are not ids get one, written into the draft."""
+    draft.settings["columns.sample_id"] = columns.sample_rule
+    ids, renamed = _safe_ids(columns.sample_of_cell)
+    draft.sample_names = renamed
+    if columns.sample_rule.startswith("constant:"):
+        draft.notes.append(
+            "nothing in the file tells samples apart: all cells are taken as one sample; "
+            "else set columns.sample_id"
+        )
+    elif columns.sample_rule.startswith("barcode_"):
+        draft.notes.append(
+            f"samples are told apart by the barcodes ({columns.sample_rule}): check it"
+        )
+    return ids
+
+
+def _donor_ids(
+    submission: Submission, columns: Columns, samples: np.ndarray, draft: Draft
+) -> dict[str, str]:
+    """The donor of each sample, TODO where the file does not say."""
+    names = list(dict.fromkeys(samples.tolist()))
+    if "donor_id" not in columns.roles:
+        draft.notes.append(
+            "no column names the donors: give the donor of each sample in samples.tsv"
+        )
+        return dict.fromkeys(names, TODO)
+    column = columns.roles["donor_id"]
+    donors, renamed = _safe_ids(text(submission.obs, column))
+    found = per_group(donors, samples)
+    many = [name for name in names if len(found[name]) > 1]
+    if many:
+        draft.notes.append(
+            f"sample {many[0]!r} has cells of several donors in column {column!r}: "
+            "name a column with one donor a sample"
+        )
+    elif not renamed:
+        draft.settings["columns.donor_id"] = column
+    return {name: found[name][0] if len(found[name]) == 1 else TODO for name in names}
+
+
+def _visits(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    conditions: Mapping[str, str],
+    draft: Draft,
+) -> dict[str, str]:
+    given = _one_per_sample(submission, columns, samples, "visit")
+    if any(given.values()):
+        return given
+    of_donor = Counter(donors.values())
+    if TODO in of_donor or max(of_donor.values()) == 1:
+        return dict.fromkeys(donors, "")
+    guessed = {
+        name: (re.split(r"[_.-]+", name.replace(donor, "").strip("_.-")) or [""])[-1]
+        for name, donor in donors.items()
+    }
+    for source, visits in (("the end of the sample ids", guessed), ("the condition", conditions)):
+        pairs = {(donors[name], visits[name]) for name in donors}
+        several = {name for name, donor in donors.items() if of_donor[donor] > 1}
+        if all(visits[name] for name in several) and len(pairs) == len(donors):
+            draft.notes.append(f"visits are taken from {source}: check them in samples.tsv")
+            return {name: visits[name] for name in donors}
+    draft.notes.append(
+        "donors have several samples and no column names visits: fill visit in samples.tsv"
+    )
+    return dict.fromkeys(donors, "")
+
+
+def _sample_rows(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    visits: Mapping[str, str],
+    conditions: Mapping[str, str],
+    draft: Draft,
+) -> None:
+    batches = _one_per_sample(submission, columns, samples, "batch_id")
+    days = _one_per_sample(submission, columns, samples, "visit_day")
+    terms = {
+        column: _terms(submission, columns, samples, column, role, draft, "samples.tsv")
+        for column, role in SAMPLE_TERMS.items()
+    }
+    defaults = {}
+    for column, by_sample in terms.items():
+        different = set(by_sample.values())
+        if len(different) == 1:
+            defaults[column] = different.pop()
+    for column in SAMPLE_TERMS:
+        draft.settings[f"defaults.{column}"] = defaults.get(column, UNKNOWN) or TODO
+    draft.settings["defaults.tissue_type"] = "tissue"
+    draft.settings["defaults.suspension_type"] = TODO
+    for name, donor in donors.items():
+        row = {
+            "sample_id": name,
+            "donor_id": donor,
+            "visit": visits[name],
+            "visit_day": days[name],
+            "batch_id": batches[name],
+            "condition": conditions[name],
+        }
+        row |= {column: by[name] for column, by in terms.items() if column not in defaults}
+        draft.samples.append(row)
+
+
+def _donor_rows(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    conditions: Mapping[str, str],
+    draft: Draft,
+) -> None:
+    of_cell = np.array([donors[name] for name in samples.tolist()], dtype=object)
+    terms = {
+        column: _terms(submission, columns, of_cell, column, role, draft, "donors.tsv")
+        for column, role in DONOR_TERMS.items()
+    }
+    ages = _age_groups(submission, columns, of_cell)
+    diseases = terms["disease_ontology_term_id"]
+    if not any(diseases.values()):
+        by_donor: dict[str, set[str]] = {}
+        for name, donor in donors.items():
+            by_donor.setdefault(donor, set()).add(conditions[name])
+        known = {
+            donor: [term_of(name, "disease_ontology_term_id") for name in found if name]
+            for donor, found in by_donor.items()
+        }
+        if all(found and len(set(found)) == 1 and found[0] for found in known.values()):
+            terms["disease_ontology_term_id"] = {d: str(found[0]) for d, found in known.items()}
+            draft.notes.append(
+                f"diseases are read from column {columns.roles['condition']!r}: check them"
+            )
+        else:
+            draft.notes.append("no column gives the diseases: fill them in donors.tsv where known")
+    for donor in dict.fromkeys(donors.values()):
+        row = {"donor_id": donor}
+        row |= {column: by_donor_term[donor] or UNKNOWN for column, by_donor_term in terms.items()}
+        row["age_group"] = ages[donor]
+        draft.donors.append(row)
+
+
+def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
+    column = columns.roles.get("cell_type")
+    if column is None:
+        draft.notes.append(
+            "no column names cell types: clusters will be labelled by marker genes alone"
+        )
+        return
+    draft.settings["columns.cell_type"] = column
+    labels = text(submission.obs, column)
+    given: dict[str, list[str]] = {}
+    if "cell_type_ontology_term_id" in columns.terms:
+        given = per_group(text(submission.obs, "cell_type_ontology_term_id"), labels)
+    for label in sorted({str(label).strip() for label in labels.tolist()} - {""}):
+        if label.lower() in EMPTY:
+            continue
+        own = given.get(label, [])
+        term = own[0] if len(own) == 1 else term_of(label, "cell_type")
+        if term and check_term(term, "cell_type", file=FILE) is None:
+            draft.cell_types[label] = term
+        else:
+            draft.cell_types[label] = TODO
+            draft.comments[f"values.cell_type.{label}"] = _near(label, "cell_type")
+
+
+def _terms(
+    submission: Submission,
+    columns: Columns,
+    groups: np.ndarray,
+    column: str,
+    role: str,
+    draft: Draft,
+    table: str,
+) -> dict[str, str]:
+    """The term of each group: given, or told by a text, or 'TODO (source: …)', or ''."""
+    names = list(dict.fromkeys(groups.tolist()))
+    if column in columns.terms:
+        given = per_group(text(submission.obs, column), groups)
+        if all(
+            len(given[name]) <= 1
+            and all(check_term(term, column, file=FILE) is None for term in given[name])
+            for name in names
+        ):
+            return {name: (given[name] or [""])[0] for name in names}
+    if role not in columns.roles:
+        return dict.fromkeys(names, "")
+    found = per_group(text(submission.obs, columns.roles[role]), groups)
+    answer, open_texts = {}, {}
+    for name in names:
+        terms = {value: _one_term(value, column) for value in found[name]}
+        if not terms:
+            answer[name] = ""
+        elif len(set(terms.values())) == 1 and next(iter(terms.values())) is not None:
+            answer[name] = str(next(iter(terms.values())))
+        else:
+            said = " | ".join(value.replace("\t", " ")[:40] for value in found[name][:4])
+            answer[name] = f"{TODO} (source: {said})"
+            open_texts[said] = found[name][0]
+    for said, example in open_texts.items():
+        n = sum(value == f"{TODO} (source: {said})" for value in answer.values())
+        rows = "1 row" if n == 1 else f"{n} rows"
+        draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {_near(example, column)}")
+    return answer
+
+
+def _one_term(value: str, column: str) -> str | None:
+    if column != "development_stage_ontology_term_id":
+        return term_of(value, column)
+    if not re.fullmatch(r"\d+(\.\d+)?", value):
+        # Bands and words are kept as the age group; they are no stage of the ontology.
+        return UNKNOWN
+    years = int(float(value))
+    label = f"{years}-year-old stage" if years else "under-1-year-old stage"
+    found = exact(label, "HsapDv")
+    return found.term_id if found else UNKNOWN
+
+
+def _age_groups(submission: Submission, columns: Columns, of_cell: np.ndarray) -> dict[str, str]:
+    names = list(dict.fromkeys(of_cell.tolist()))
+    for role in ("age_group", "age"):
+        if role not in columns.roles:
+            continue
+        found = per_group(text(submission.obs, columns.roles[role]), of_cell)
+        if role == "age_group":
+            return {name: found[name][0] if len(found[name]) == 1 else "" for name in names}
+        return {name: _decade(found[name]) for name in names}
+    return dict.fromkeys(names, "")
+
+
+def _decade(ages: Sequence[str]) -> str:
+    if len(ages) != 1 or not re.fullmatch(r"\d+(\.\d+)?", ages[0]):
+        return ""
+    start = int(float(ages[0])) // 10 * 10
+    return f"{start}-{start + 9}"
+
+
+def _one_per_sample(
+    submission: Submission, columns: Columns, samples: np.ndarray, role: str
+) -> dict[str, str]:
+    """The sample's one value of a role; '' where there is none or several."""
+    names = list(dict.fromkeys(samples.tolist()))
+    if role not in columns.roles:
+        return dict.fromkeys(names, "")
+    found = per_group(text(submission.obs, columns.roles[role]), samples)
+    return {name: _cell(found[name][0]) if len(found[name]) == 1 else "" for name in names}
+
+
+def _cell(value: str) -> str:
+    """A value as a cell of a table: one line, and never a formula."""
+    plain = " ".join(value.split())
+    return plain.lstrip("=+@") if plain[:1] in ("=", "+", "@") else plain
+
+
+def _safe_ids(names: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Ids for names: the names themselves, or where they are no ids, the nearest that are."""
+    renamed: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    for name in dict.fromkeys(names.tolist()):
+        plain = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "_", name)).lstrip("_.-")[:60]
+        unique, n = plain or "unnamed", 2
+        while unique in ids.values():
+            unique, n = f"{plain}_{n}", n + 1
+        ids[name] = unique
+        if unique != name:
+            renamed[name] = unique
+    return np.array([ids[name] for name in names.tolist()], dtype=object), renamed
+
+
+def _near(value: str, column: str) -> str:
+    near = terms_near(value, column)
+    return f"nearest: {' | '.join(near)}" if near else "no term is near"
+
+
+def _is_ensembl(names: Sequence[str]) -> bool:
+    some = list(names[:SAMPLED_NAMES])
+    return bool(some) and sum(
+        name.startswith("ENS") for name in some
+    ) >= ENSEMBL_COLUMN_SHARE * len(some)
+
+
+def _share(values: Any) -> float:
+    return share_known(values.astype(str).tolist()[:SAMPLED_NAMES])

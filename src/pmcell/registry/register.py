@@ -1,0 +1,134 @@
+"""Register a submitted file: draft its cohort folder. Copies nothing, overwrites nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import UsageError
+from pmcell.io import sandbox
+from pmcell.io.atomic import write_text
+from pmcell.io.submitted import FORMATS, detect_format, inspect
+from pmcell.registry.cohort import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
+from pmcell.registry.draft import TODO, draft_registration
+from pmcell.registry.draft_text import cohort_yaml, sheet
+from pmcell.registry.genes import share_known
+from pmcell.registry.keys import ID
+from pmcell.registry.ontology import resolve
+from pmcell.registry.programmes import load_programmes, programme_of
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The folder that was written, what was seen in the file, and what is left to a person."""
+
+    folder: Path
+    seen: dict[str, Any]
+    notes: tuple[str, ...]
+    n_todo: int
+
+
+def register_file(
+    file: Path | str,
+    cohort_id: str,
+    cohorts_dir: Path | str,
+    *,
+    fmt: str | None = None,
+    programmes_dir: Path | str | None = None,
+) -> Registered:
+    """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
+
+    Raises `UsageError` for a bad id, a missing file or a folder that is
+    registered already, and `DataError` when the file cannot be read.
+    """
+    file, folder = Path(file), Path(cohorts_dir) / cohort_id
+    if not re.fullmatch(ID, cohort_id) or ".." in cohort_id:
+        raise UsageError(
+            "--id must be 1 to 64 letters, digits, '_', '.' or '-', "
+            "starting with a letter or digit; "
+            f"got {cohort_id!r}"
+        )
+    if not file.exists():
+        raise UsageError(f"FILE must exist; there is no {str(file)!r}")
+    if fmt is not None and fmt not in FORMATS:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {fmt!r}")
+    for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
+        if (folder / name).exists():
+            raise UsageError(
+                f"{folder / name} exists already: choose another --id, or move the folder away"
+            )
+    programmes = Path(programmes_dir or Path(cohorts_dir).resolve().parent / "programmes")
+    answer = sandbox.run(
+        "pmcell.registry.register:draft_files",
+        {
+            "file": str(file.absolute()),
+            "fmt": fmt or detect_format(file),
+            "cohort_id": cohort_id,
+            "matrix_path": _matrix_path(file, folder),
+            "programmes_dir": str(programmes) if programmes.is_dir() else None,
+        },
+    )
+    for name, content in answer["files"].items():
+        write_text(folder / name, content)
+    n_todo = sum(
+        line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
+        for name, content in answer["files"].items()
+        for line in content.splitlines()
+    )
+    return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo)
+
+
+def draft_files(
+    file: str, fmt: str, cohort_id: str, matrix_path: str, programmes_dir: str | None
+) -> dict[str, Any]:
+    """Inspect the file and draft its texts; what runs inside the sandbox."""
+    submission = inspect(file, fmt, looks_like_genes=share_known)
+    draft = draft_registration(submission, cohort_id)
+    draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
+    diseases = {row["disease_ontology_term_id"] for row in draft.donors}
+    terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
+    if programmes_dir is not None:
+        programmes = load_programmes(programmes_dir)
+        found = programme_of({term for term in terms if TODO not in term}, programmes)
+        if found:
+            draft.settings["programme"] = found
+        names = ", ".join(programme.programme_id for programme in programmes)
+        draft.comments["programme"] = "from the diseases" if found else f"there are {names}"
+    for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
+        value = draft.settings[f"defaults.{column}"]
+        if ":" in value and TODO not in value:
+            draft.comments[f"defaults.{column}"] = str(resolve(value))
+    return {
+        "files": {
+            COHORT_FILE: cohort_yaml(draft),
+            DONORS_FILE: sheet(draft.donors),
+            SAMPLES_FILE: sheet(draft.samples),
+        },
+        "notes": draft.notes,
+        "seen": {
+            "n_cells": submission.n_cells,
+            "n_features": submission.n_genes,
+            "donors": [row["donor_id"] for row in draft.donors],
+            "n_samples": len(draft.samples),
+            "counts": draft.settings["matrix.counts"],
+            "counts_are": draft.comments["matrix.counts"],
+            "genes": draft.settings["matrix.gene_column"],
+            "columns": {
+                path.removeprefix("columns."): value
+                for path, value in draft.settings.items()
+                if path.startswith("columns.")
+            },
+        },
+    }
+
+
+def _matrix_path(file: Path, folder: Path) -> str:
+    """Relative where file and folder lie in one study (the working folder), else absolute."""
+    here = Path.cwd()
+    target = file.absolute()
+    if target.is_relative_to(here) and folder.absolute().is_relative_to(here):
+        return os.path.relpath(target, folder.absolute())
+    return str(target)

@@ -43,9 +43,9 @@ def write_h5ad(path: Path, x, barcodes, *, genes=GENES, layers=None, raw=None, o
     return path
 
 
-def write_10x_h5(path: Path, counts, barcodes, version: int = 3) -> Path:
+def write_10x_h5(path: Path, counts, barcodes, version: int = 3, genes=GENES) -> Path:
     x = sp.csr_matrix(counts)
-    ids = [f"ENSG{k:011d}" for k in range(len(GENES))]
+    ids = [f"ENSG{k:011d}" for k in range(len(genes))]
     with h5py.File(path, "w") as file:
         group = file.create_group("matrix" if version == 3 else "GRCh38")
         group["barcodes"] = np.array(barcodes, dtype="S")
@@ -53,26 +53,28 @@ def write_10x_h5(path: Path, counts, barcodes, version: int = 3) -> Path:
             group.create_dataset(name, data=values, compression="gzip")
         group["shape"] = np.array(counts.shape[::-1])
         if version == 2:
-            group["genes"], group["gene_names"] = np.array(ids, "S"), np.array(GENES, "S")
+            group["genes"], group["gene_names"] = np.array(ids, "S"), np.array(genes, "S")
         else:
             features = group.create_group("features")
-            features["id"], features["name"] = np.array(ids, "S"), np.array(GENES, "S")
-            features["feature_type"] = np.array(["Gene Expression"] * len(GENES), "S")
+            features["id"], features["name"] = np.array(ids, "S"), np.array(genes, "S")
+            features["feature_type"] = np.array(["Gene Expression"] * len(genes), "S")
     return path
 
 
-def write_mtx(folder: Path, counts, barcodes, *, packed: bool, order: str = "cells") -> Path:
+def write_mtx(
+    folder: Path, counts, barcodes, *, packed: bool, order: str = "cells", genes=GENES
+) -> Path:
     folder.mkdir()
     end = ".gz" if packed else ""
-    cells, genes = np.nonzero(counts)
+    cells, places = np.nonzero(counts)
     if order == "shuffled":
         turn = np.random.default_rng(1).permutation(cells.size)
-        cells, genes = cells[turn], genes[turn]
+        cells, places = cells[turn], places[turn]
     lines = ["%%MatrixMarket matrix coordinate integer general", "%made by hand"]
     lines.append(f"{counts.shape[1]} {counts.shape[0]} {cells.size}")
-    lines += [f"{g + 1} {c + 1} {counts[c, g]}" for c, g in zip(cells, genes, strict=True)]
+    lines += [f"{g + 1} {c + 1} {counts[c, g]}" for c, g in zip(cells, places, strict=True)]
     write_text(folder / f"matrix.mtx{end}", "\n".join(lines) + "\n")
-    features = [f"ENSG{k:011d}\t{name}\tGene Expression" for k, name in enumerate(GENES)]
+    features = [f"ENSG{k:011d}\t{name}\tGene Expression" for k, name in enumerate(genes)]
     write_text(folder / f"features.tsv{end}", "\n".join(features) + "\n")
     write_text(folder / f"barcodes.tsv{end}", "\n".join(barcodes) + "\n")
     return folder

@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from submissions import write_10x_h5, write_h5ad
 
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io import sandbox
 from pmcell.io.preflight import Limits, preflight, scan_hdf5
+from submissions import write_10x_h5, write_h5ad
 
 
 @pytest.fixture
@@ -214,6 +214,8 @@ def test_a_reader_that_wants_too_much_memory_is_stopped():
     with pytest.raises(DataError, match="must fit 1024 MB of memory") as error:
         sandbox.run("numpy:ones", {"shape": 10**10}, memory_mb=1024)
     assert error.value.reason == "memory_limit"
+    with pytest.raises(UsageError, match="at least 1024 MB, got 100"):
+        sandbox.run("os:getpid", {}, memory_mb=100)
 
 
 def test_a_reader_that_never_ends_is_stopped():

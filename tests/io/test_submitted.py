@@ -12,11 +12,10 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from submissions import GENES, write_10x_h5, write_h5ad, write_mtx, write_table, write_text
-
 from pmcell.errors import DataError, UsageError
 from pmcell.io.entries import blocks_from_entries
 from pmcell.io.submitted import detect_format, inspect, iter_counts
+from submissions import GENES, write_10x_h5, write_h5ad, write_mtx, write_table, write_text
 
 
 def dense(submission, layer="X", max_values=50):
@@ -95,7 +94,7 @@ def test_an_ambiguous_table_asks_for_the_orientation(tmp_path, counts):
     rows, columns = [f"r{k}" for k in range(40)], [f"c{k}" for k in range(len(GENES))]
     path = write_table(tmp_path / "a.csv", counts, rows, columns)
     with pytest.raises(
-        DataError, match="matrix.orientation: genes_by_cells or cells_by_genes"
+        DataError, match=r"matrix\.orientation: genes_by_cells or cells_by_genes"
     ) as error:
         inspect(path)
     assert error.value.reason == "ambiguous_orientation"

@@ -11,10 +11,12 @@ Example:
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from pmcell.cli._common import section
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,13 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Take one cohort in; 0 also when it is quarantined."""
-    import json
+    from pmcell.registry.intake import IntakeConfig, intake_cohort
 
-    from pmcell.registry.intake import intake_cohort
-
-    report = intake_cohort(
-        args.cohort_dir, args.out_dir, config=_config(args.config), memory_mb=args.memory
-    )
+    config = IntakeConfig(**section(args.config, "intake", asdict(IntakeConfig())))
+    report = intake_cohort(args.cohort_dir, args.out_dir, config=config, memory_mb=args.memory)
     if args.json:
         print(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False))
     else:
@@ -59,24 +58,3 @@ def run(args: argparse.Namespace) -> int:
     if report["status"] != "ok":
         print(f"{report['cohort_id']}: {report['reason']}: {report['message']}", file=sys.stderr)
     return 0
-
-
-def _config(path: Path | None) -> Any:
-    from pmcell.errors import UsageError
-    from pmcell.registry.intake import IntakeConfig
-
-    if path is None:
-        return IntakeConfig()
-    import yaml
-
-    if not path.is_file():
-        raise UsageError(f"--config must be a YAML file; there is none at {path}")
-    try:
-        section = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("intake") or {}
-    except (yaml.YAMLError, AttributeError) as error:
-        raise UsageError(f"{path} must be YAML with sections; {error}") from error
-    known = [item.name for item in fields(IntakeConfig)]
-    unknown = sorted(set(section) - set(known))
-    if unknown:
-        raise UsageError(f"{path}: intake has no key {unknown[0]!r}; there are {', '.join(known)}")
-    return IntakeConfig(**section)

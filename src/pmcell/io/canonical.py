@@ -122,7 +122,7 @@ class CanonicalWriter:
 
 
 def write_frame(parent: Any, name: str, frame: pd.DataFrame, index_name: str) -> None:
-    """Write a data frame in AnnData's encoding: text as categories in sorted order, numbers as float64."""
+    """Write a data frame in AnnData's encoding: text as sorted categories, numbers as float64."""
     group = parent.create_group(name)
     _encode(group, "dataframe", "0.2.0", _index=index_name)
     _write_texts(group, index_name, frame.index)

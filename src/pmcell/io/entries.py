@@ -10,6 +10,7 @@ gene order is read 14 times.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -46,7 +47,7 @@ def blocks_from_entries(
     if in_order:
         yield from _blocks_in_order(open_entries(), bounds, shape[1], file)
         return
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         pieces = [
             (cells[inside], genes[inside], values[inside])
             for cells, genes, values in open_entries()
@@ -64,18 +65,21 @@ def csr_block(
     file: str,
     start: int = 0,
 ) -> sp.csr_matrix:
-    """A checked CSR block with sorted positions; `DataError` where a position is outside or repeated."""
+    """A CSR block with sorted positions; `DataError` where one is outside or repeated."""
     check_range(indices, n_genes, file=file, axis="gene")
     block = sp.csr_matrix((indptr.size - 1, n_genes), dtype=data.dtype)
-    block.data, block.indices, block.indptr = data, indices, indptr
+    block.data, block.indptr = data, indptr.astype(np.int32)
+    block.indices = indices.astype(np.int32, copy=False)
     block.check_format(full_check=True)
     block.sort_indices()
     if not block.has_canonical_format:
         cells = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
         place = int(np.flatnonzero((np.diff(cells) == 0) & (np.diff(block.indices) == 0))[0])
         raise DataError(
-            f"{file}: each cell must store a gene once; cell {start + int(cells[place])} stores gene "
-            f"{int(block.indices[place])} twice (counted from 0). Call sum_duplicates() and write it again.",
+            f"{file}: each cell must store a gene once; cell {start + int(cells[place])} stores "
+            "gene "
+            f"{int(block.indices[place])} twice (counted from 0). Call sum_duplicates() and write "
+            "it again.",
             reason="duplicate_entries",
         )
     return block
@@ -98,7 +102,8 @@ def check_range(positions: np.ndarray, size: int, *, file: str, axis: str) -> No
     low, high = int(positions.min()), int(positions.max())
     if low < 0 or high >= size:
         raise DataError(
-            f"{file}: positions of {axis}s must be from 0 to {size - 1}; found {low if low < 0 else high}. "
+            f"{file}: positions of {axis}s must be from 0 to {size - 1}; found "
+            f"{low if low < 0 else high}. "
             "The file is damaged: write it again from the source.",
             reason="index_out_of_range",
         )

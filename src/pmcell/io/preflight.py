@@ -10,6 +10,7 @@ refuses. Text files are bounded while they are read (`pmcell.io.textfile`).
 from __future__ import annotations
 
 import math
+import resource
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def preflight(path: Path | str, fmt: str, limits: Limits | None = None) -> None:
 
 
 def scan_hdf5(path: Path, limits: Limits) -> list[Fault]:
-    """Every fault of an HDF5 file, at most `limits.max_faults`; no link is followed, no data is read."""
+    """Faults of an HDF5 file, at most `limits.max_faults`; follows no link, reads no data."""
     import h5py
 
     try:
@@ -104,7 +105,10 @@ def _must_be(path: Path, holds: bool, reason: str, must: str) -> None:
                     file=path.name,
                     must=must,
                     found=found,
-                    fix="Correct matrix.path or matrix.format in cohort.yaml, or copy the file again.",
+                    fix=(
+                        "Correct matrix.path or matrix.format in cohort.yaml, or copy the file "
+                        "again."
+                    ),
                     reason=reason,
                 )
             ]
@@ -228,7 +232,8 @@ def _check_dataset(
                 place,
                 "values must be stored plain or with gzip, lzf, shuffle or fletcher32, each once",
                 f"HDF5 filters {filters}",
-                "Write it again where it came from with adata.write_h5ad(path, compression='gzip').",
+                "Write it again where it came from with adata.write_h5ad(path, "
+                "compression='gzip').",
             )
         )
     itemsize = int(item.get_type().get_size())
@@ -285,17 +290,25 @@ def _allowed_filters() -> frozenset[int]:
 def unreadable(path: Path, what: str, error: Exception) -> DataError:
     """The `DataError` for a library's failure to read `what` from `path`."""
     text = str(error)
-    if isinstance(error, MemoryError) or any(
-        word in text.lower()
-        for word in ("unable to allocate", "can't allocate", "memory allocation")
-    ):
+    if isinstance(error, MemoryError) or "allocat" in text.lower() or _met_memory_limit():
         return DataError(
             f"{path.name}: reading {what} must fit the memory limit; it did not ({text}). "
             "Allow more with --memory if the file is sound.",
             reason="memory_limit",
         )
     return DataError(
-        f"{path.name}: {what} must be readable; reading it failed ({type(error).__name__}: {text}). "
+        f"{path.name}: {what} must be readable; reading it failed ({type(error).__name__}: "
+        f"{text}). "
         "The file is damaged or of another format: write it again from the source.",
         reason="unreadable",
     )
+
+
+def _met_memory_limit() -> bool:
+    """Whether this process came near its limit of address space: HDF5 does not always say so."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    status = Path("/proc/self/status")
+    if limit == resource.RLIM_INFINITY or not status.exists():
+        return False
+    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmPeak"))
+    return int(peak.split()[1]) * 1024 > 0.8 * limit

@@ -24,6 +24,8 @@ from typing import Any
 from pmcell.errors import DataError, Fault, FaultsError, PmcellError, UsageError
 
 MEMORY_MB = 8192
+MIN_MEMORY_MB = 1024
+"""The libraries alone take about half of it."""
 TIME_SECONDS = 12 * 3600
 MAX_FILES = 256
 
@@ -46,6 +48,8 @@ def run(
 
     `memory_mb` bounds the child's address space, `time_seconds` its CPU time.
     """
+    if memory_mb < MIN_MEMORY_MB:
+        raise UsageError(f"--memory must be at least {MIN_MEMORY_MB} MB, got {memory_mb}")
     with tempfile.TemporaryDirectory(prefix="pmcell-") as folder:
         request = Path(folder) / "request.json"
         answer = Path(folder) / "answer.json"
@@ -63,7 +67,7 @@ def run(
         )
         command = [sys.executable, "-P", "-m", "pmcell.io.sandbox", str(request), str(answer)]
         with log.open("wb") as stream:
-            # Not `run(timeout=…)`: the limit is the child's CPU time, so that a slow disk is no fault.
+            # No timeout here: the limit is the child's CPU time, so a slow disk is no fault.
             code = subprocess.call(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=_environment()
             )
@@ -92,9 +96,10 @@ def _result(answer: dict[str, Any]) -> Any:
     raise SandboxBug(answer["message"])
 
 
-def _death(code: int, log: str, memory_mb: int, time_seconds: int) -> Exception:
+def _death(code: int, log: str, memory_mb: int, time_seconds: int) -> BaseException:
     if code < 0 and -code in _STOPPED:
-        return KeyboardInterrupt(f"the reader was stopped by {signal.Signals(-code).name}")  # type: ignore[return-value]
+        # A scheduler or a person ended the run: nothing is known of the data.
+        return KeyboardInterrupt(f"the reader was stopped by {signal.Signals(-code).name}")
     if code == -signal.SIGXCPU:
         return DataError(
             f"reading the file must take at most {time_seconds} s of CPU time; it took more. "
@@ -145,8 +150,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except PmcellError as error:
         return {"kind": "usage", "message": str(error)}
     except MemoryError:
-        error = _memory_error(request["memory"] // 2**20)
-        return {"kind": "data", "message": str(error), "reason": error.reason}
+        fault = _memory_error(request["memory"] // 2**20)
+        return {"kind": "data", "message": str(fault), "reason": fault.reason}
     except Exception:
         return {"kind": "bug", "message": traceback.format_exc()}
     return {"kind": "result", "value": value}

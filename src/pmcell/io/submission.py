@@ -19,7 +19,7 @@ FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
 MAX_LN_CPM = 13.9
 """ln(1e6 + 1): no natural logarithm of counts per million is larger."""
 MAX_LOG = 25.0
-"""No logarithm of a count or of counts per million comes near; larger fractions are normalised values."""
+"""No logarithm of counts (per million) comes near; larger fractions are normalised values."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def summarise(
     by_cell: bool = True,
 ) -> LayerSummary:
     """Judge a matrix from the stored values of a few cells (of a few genes when not `by_cell`)."""
-    values = np.concatenate([np.asarray(cell, dtype=np.float64) for cell in sampled_cells] or [[]])
+    nothing = np.zeros(0, dtype=np.float64)
+    values = np.concatenate([nothing, *(np.asarray(cell, np.float64) for cell in sampled_cells)])
     finite = values[np.isfinite(values)]
     share = float(np.mean(finite == np.floor(finite))) if finite.size else 1.0
     return LayerSummary(

@@ -33,7 +33,8 @@ def inspect(path: Path) -> Submission:
         stated = tuple(int(side) for side in _part(group, "shape", path)[:])[::-1]
         if stated != shape:
             raise DataError(
-                f"{path.name}: the stated shape must equal {shape[0]} barcodes × {shape[1]} features; "
+                f"{path.name}: the stated shape must equal {shape[0]} barcodes × {shape[1]} "
+                "features; "
                 f"found {' × '.join(map(str, stated))}. Write the file again.",
                 reason="shape_mismatch",
             )

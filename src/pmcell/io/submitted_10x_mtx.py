@@ -41,7 +41,8 @@ def inspect(path: Path) -> Submission:
     genes_by_cells = (n_rows, n_columns) == (len(var), len(barcodes))
     if not genes_by_cells and (n_rows, n_columns) != (len(barcodes), len(var)):
         raise DataError(
-            f"{matrix.name}: the matrix must have {len(var)} rows (features) × {len(barcodes)} columns "
+            f"{matrix.name}: the matrix must have {len(var)} rows (features) × {len(barcodes)} "
+            "columns "
             f"(barcodes); it declares {n_rows} × {n_columns}. The files do not belong together: "
             "copy them again.",
             reason="shape_mismatch",
@@ -80,7 +81,8 @@ def _find(folder: Path, *names: str) -> Path:
     if len(found) != 1:
         listed = ", ".join(item.name for item in found) or "none"
         raise DataError(
-            f"{folder.name}: the folder must hold one file *{' or *'.join(names)} (.gz or not); found {listed}. "
+            f"{folder.name}: the folder must hold one file *{' or *'.join(names)} (.gz or not); "
+            f"found {listed}. "
             "Put each matrix in a folder of its own.",
             reason="file_missing" if not found else "ambiguous_files",
         )
@@ -130,7 +132,8 @@ def _check_declared(path: Path, n_rows: int, n_columns: int, n_stored: int) -> N
     size = path.stat().st_size * (GZIP_MAX_RATIO if path.name.endswith(".gz") else 1)
     if n_stored > n_rows * n_columns or n_stored * MIN_BYTES_PER_ENTRY > size:
         raise DataError(
-            f"{path.name}: the file must hold the {n_stored} entries that it declares; its size is too "
+            f"{path.name}: the file must hold the {n_stored} entries that it declares; its size "
+            "is too "
             "small for them. Copy it again from the source.",
             reason="bomb",
         )
@@ -169,7 +172,8 @@ def _entries(path: Path, detail: Any, n_lines: int | None = None) -> Iterator[En
             raise _malformed(path, f"lines 'row column value' of numbers ({error})") from error
     if n_lines is None and n_read != detail["n_stored"]:
         raise DataError(
-            f"{path.name}: the file must hold the {detail['n_stored']} entries that it declares; found "
+            f"{path.name}: the file must hold the {detail['n_stored']} entries that it declares; "
+            "found "
             f"{n_read}. It is cut off or damaged: copy it again.",
             reason="truncated",
         )
@@ -178,8 +182,8 @@ def _entries(path: Path, detail: Any, n_lines: int | None = None) -> Iterator[En
 def _sample(path: Path, detail: Any) -> tuple[list[np.ndarray], bool]:
     for cells, _, values in _entries(path, detail, SAMPLED_LINES):
         in_order = bool(np.all(np.diff(cells) >= 0))
-        cuts = np.flatnonzero(np.diff(cells)) + 1 if in_order else []
-        return np.split(values, cuts), in_order
+        changes = np.flatnonzero(np.diff(cells)) + 1
+        return (np.split(values, changes), True) if in_order else ([values], False)
     return [], True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ SAMPLED_VALUES = 50_000
 
 
 def inspect(path: Path) -> Submission:
-    """Tables of cells and genes, and a summary of each matrix; see `pmcell.io.submitted.inspect`."""
+    """Tables of cells and genes, a summary of each matrix; see `pmcell.io.submitted`."""
     with opened(path) as file:
         for name in ("obs", "var"):
             if name not in file:
@@ -80,11 +81,10 @@ def csr_blocks(
     item: Any, indptr: np.ndarray, n_genes: int, path: Path, max_values: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     """CSR blocks of a group with `data` and `indices`, `indptr` already checked."""
-    bounds = row_bounds(indptr, max_values)
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(row_bounds(indptr, min(max_values, READ_VALUES))):
         low, high = int(indptr[start]), int(indptr[stop])
         data = numeric(item["data"][low:high], path)
-        indices = _integers(item["indices"][low:high], path)
+        indices = _checked_integers(item["indices"][low:high], path)
         yield (
             start,
             csr_block(
@@ -95,7 +95,7 @@ def csr_blocks(
 
 def checked_indptr(item: Any, n_major: int, path: Path) -> np.ndarray:
     """The row (or column) pointers as int64; `DataError` unless they fit the stored values."""
-    indptr = _integers(item["indptr"][:], path)
+    indptr = _checked_integers(item["indptr"][:], path).astype(np.int64)
     n_stored = int(item["data"].shape[0])
     if (
         indptr.size != n_major + 1
@@ -105,7 +105,8 @@ def checked_indptr(item: Any, n_major: int, path: Path) -> np.ndarray:
         or np.any(np.diff(indptr) < 0)
     ):
         raise DataError(
-            f"{path.name}: the pointers of {item.name} must rise from 0 to {n_stored} in {n_major} steps; "
+            f"{path.name}: the pointers of {item.name} must rise from 0 to {n_stored} in "
+            f"{n_major} steps; "
             "they do not. The file is damaged: write it again from the source.",
             reason="index_out_of_range",
         )
@@ -116,7 +117,8 @@ def numeric(values: np.ndarray, path: Path) -> np.ndarray:
     """The values if they are real numbers; `DataError` otherwise."""
     if values.dtype.kind not in "iufb":
         raise DataError(
-            f"{path.name}: counts must be numbers; found type {values.dtype}. Write integer counts.",
+            f"{path.name}: counts must be numbers; found type {values.dtype}. Write integer "
+            "counts.",
             reason="not_counts",
         )
     return values
@@ -161,7 +163,8 @@ def _frame(group: Any, path: Path, name: str) -> pd.DataFrame:
 
     if not isinstance(group, h5py.Group) or "_index" not in group.attrs:
         raise DataError(
-            f"{path.name}: {name} must be stored as AnnData 0.7 and later store it; found an older form. "
+            f"{path.name}: {name} must be stored as AnnData 0.7 and later store it; found an "
+            "older form. "
             "Read it with anndata and write it again with adata.write_h5ad().",
             reason="old_format",
         )
@@ -195,7 +198,8 @@ def _column(group: Any, column: str, path: Path, name: str) -> Any:
     values = values.to_numpy() if isinstance(values, pd.Series) else values
     if getattr(values, "ndim", 1) != 1:
         raise DataError(
-            f"{path.name}: columns of {name} must be one-dimensional; {column!r} is not. Remove it.",
+            f"{path.name}: columns of {name} must be one-dimensional; {column!r} is not. Remove "
+            "it.",
             reason="unreadable",
         )
     return values
@@ -209,7 +213,8 @@ def _summary(name: str, item: Any, shape: tuple[int, int], path: Path) -> LayerS
     stated = tuple(int(side) for side in stated) if stated is not None else shape
     if stated != shape:
         raise DataError(
-            f"{path.name}: {name} must have {shape[0]} cells × {shape[1]} genes as obs and var have; "
+            f"{path.name}: {name} must have {shape[0]} cells × {shape[1]} genes as obs and var "
+            "have; "
             f"found {stated[0]} × {stated[1]}. Write the file again.",
             reason="shape_mismatch",
         )
@@ -249,24 +254,24 @@ def _spread(n: int, count: int) -> list[int]:
 def _dense_blocks(
     item: Any, shape: tuple[int, int], path: Path, max_values: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
-    n_rows = max(1, max_values // max(shape[1], 1) // 2)
+    n_rows = max(1, min(max_values, READ_VALUES) // max(shape[1], 1))
     for start in range(0, shape[0], n_rows):
         yield start, sp.csr_matrix(numeric(item[start : start + n_rows], path))
 
 
 def _csc_entries(item: Any, indptr: np.ndarray) -> Iterator[Entries]:
     bounds = row_bounds(indptr, READ_VALUES)
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         low, high = int(indptr[first]), int(indptr[last])
         genes = np.repeat(np.arange(first, last), np.diff(indptr[first : last + 1]))
         yield item["indices"][low:high].astype(np.int64), genes, item["data"][low:high]
 
 
-def _integers(values: np.ndarray, path: Path) -> np.ndarray:
+def _checked_integers(values: np.ndarray, path: Path) -> np.ndarray:
     if values.dtype.kind not in "iu":
         raise DataError(
-            f"{path.name}: positions of a sparse matrix must be integers; found type {values.dtype}. "
-            "Write the file again.",
+            f"{path.name}: positions of a sparse matrix must be integers; found type "
+            f"{values.dtype}. Write the file again.",
             reason="index_out_of_range",
         )
-    return values.astype(np.int64)
+    return values

@@ -91,9 +91,12 @@ def _orientation(
     by_column, by_row = looks_like_genes(header), looks_like_genes(row_names)
     if abs(by_column - by_row) < 0.2:
         raise DataError(
-            f"{path.name}: one axis must hold gene names and the other barcodes; {by_column:.0%} of the "
-            f"column names (first {header[:3]}) and {by_row:.0%} of the row names (first {row_names[:3]}) "
-            "look like genes. Say it: matrix.orientation: genes_by_cells or cells_by_genes in cohort.yaml.",
+            f"{path.name}: one axis must hold gene names and the other barcodes; {by_column:.0%} "
+            "of the "
+            f"column names (first {header[:3]}) and {by_row:.0%} of the row names (first "
+            f"{row_names[:3]}) "
+            "look like genes. Say it: matrix.orientation: genes_by_cells or cells_by_genes in "
+            "cohort.yaml.",
             reason="ambiguous_orientation",
         )
     return "genes_by_cells" if by_row > by_column else "cells_by_genes"
@@ -144,8 +147,10 @@ def _table_rows(path: Path, fmt: str) -> Iterator[tuple[int, list[str]]]:
             second = next(reader, [])
             if len(header) < 2 or len(second) not in (len(header), len(header) + 1):
                 raise DataError(
-                    f"{path.name}: the first line must name the columns, and the second hold a name and "
-                    f"their values; found {len(header)} and {len(second)} fields. Is it {fmt.upper()}? "
+                    f"{path.name}: the first line must name the columns, and the second hold a "
+                    "name and "
+                    f"their values; found {len(header)} and {len(second)} fields. Is it "
+                    f"{fmt.upper()}? "
                     "Correct matrix.format in cohort.yaml.",
                     reason="unreadable" if header else "empty_file",
                 )
@@ -158,14 +163,16 @@ def _table_rows(path: Path, fmt: str) -> Iterator[tuple[int, list[str]]]:
                     continue
                 if len(fields) != len(header) + 1:
                     raise DataError(
-                        f"{path.name}, row {reader.line_num}: each row must have {len(header) + 1} fields; "
+                        f"{path.name}, row {reader.line_num}: each row must have "
+                        f"{len(header) + 1} fields; "
                         f"found {len(fields)}. The file is cut off or damaged: write it again.",
                         reason="truncated",
                     )
                 yield reader.line_num, fields
         except csv.Error as error:
             raise DataError(
-                f"{path.name}, row {reader.line_num}: the line must be readable as {fmt.upper()}; {error}. "
+                f"{path.name}, row {reader.line_num}: the line must be readable as {fmt.upper()}; "
+                f"{error}. "
                 "Write it again from the source.",
                 reason="unreadable",
             ) from error
@@ -177,7 +184,8 @@ def _numbers(path: Path, number: int, fields: list[str], header: list[str]) -> n
     except ValueError:
         bad = next(k for k, value in enumerate(fields[1:]) if not _is_number(value))
         raise DataError(
-            f"{path.name}, row {number}, column {header[bad]!r}: each count must be a number; found "
+            f"{path.name}, row {number}, column {header[bad]!r}: each count must be a number; "
+            "found "
             f"{fields[bad + 1]!r}. Correct the value.",
             reason="not_counts",
         ) from None

@@ -32,12 +32,14 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
         for magic, name in _OTHER_PACKERS.items():
             if head.startswith(magic):
                 raise DataError(
-                    f"{path.name}: a text file must be plain or gzip; found {name}. Unpack it first.",
+                    f"{path.name}: a text file must be plain or gzip; found {name}. Unpack it "
+                    "first.",
                     reason="format_unknown",
                 )
         if head.startswith(b"\x89HDF"):
             raise DataError(
-                f"{path.name}: the file must be text; found HDF5. Correct matrix.format in cohort.yaml.",
+                f"{path.name}: the file must be text; found HDF5. Correct matrix.format in "
+                "cohort.yaml.",
                 reason="format_unknown",
             )
         limit = max(RATIO_FROM, MAX_RATIO * path.stat().st_size)
@@ -54,7 +56,8 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
             ) from error
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{path.name}: the file must be UTF-8 text; found byte {error.object[error.start]:#04x}. "
+                f"{path.name}: the file must be UTF-8 text; found byte "
+                f"{error.object[error.start]:#04x}. "
                 "Save it as UTF-8.",
                 reason="not_text",
             ) from error
@@ -72,7 +75,8 @@ class _Bounded(io.RawIOBase):
         self._read += len(piece)
         if self._read > self._limit:
             raise DataError(
-                f"{self._name}: the file may unpack to {MAX_RATIO} times its size; it unpacks to more "
+                f"{self._name}: the file may unpack to {MAX_RATIO} times its size; it unpacks to "
+                "more "
                 f"than {self._limit / 1e6:.0f} MB. Write it again without padding.",
                 reason="bomb",
             )

@@ -1,4 +1,4 @@
-"""Give every submitted cell its identity: barcode, sample, and what the registration says of them."""
+"""Give every submitted cell its identity: barcode, sample, and what is registered of them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def label_cells(
     renames: Mapping[str, str] | None = None,
     max_faults: int = 20,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Barcodes and sample ids of all cells, as submitted; `FaultsError` names what is wrong with them.
+    """Barcodes and sample ids of all cells, as submitted; `FaultsError` names what is wrong.
 
     `columns` maps `barcode` to 'index' or a column of obs, and `sample_id` to
     that, to `constant:<id>`, or to `barcode_prefix:<sep>` / `barcode_suffix:<sep>`.
@@ -154,7 +154,7 @@ def texts_of(frame: pd.DataFrame, column: str, *, key: str, file: str) -> np.nda
     import pandas as pd
 
     if column == "index":
-        return frame.index.to_numpy(dtype=object)
+        return np.asarray(frame.index, dtype=object)
     if column not in frame.columns:
         near = difflib.get_close_matches(column, [str(name) for name in frame.columns], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -203,7 +203,10 @@ def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> lis
             faults.append(
                 Fault(
                     file=file,
-                    must="a barcode must be 1 to 200 letters, digits or _.:#+/|- and start with a letter or digit",
+                    must=(
+                        "a barcode must be 1 to 200 letters, digits or _.:#+/|- and start with "
+                        "a letter or digit"
+                    ),
                     found=repr(barcode[:60]),
                     fix="Rename it, or point columns.barcode at another column.",
                     row=row + 1,
@@ -237,7 +240,10 @@ def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> lis
             Fault(
                 file=file,
                 must="each barcode must be unique in the file",
-                found=f"{n_repeated} repeated; the first is {barcodes[row]!r}, also in row {before + 1}, {where}",
+                found=(
+                    f"{n_repeated} repeated; the first is {barcodes[row]!r}, also in row "
+                    f"{before + 1}, {where}"
+                ),
                 fix=fix,
                 row=row + 1,
                 column="barcode",

@@ -36,7 +36,8 @@ def check_counts(block: sp.csr_matrix, start: int, submission: Submission, layer
     if totals.max() > MAX_COUNT:
         cell = start + int(np.argmax(totals))
         raise DataError(
-            f"{submission.path.name}: a cell may hold {MAX_COUNT} counts in all; cell {cell + 1} holds "
+            f"{submission.path.name}: a cell may hold {MAX_COUNT} counts in all; cell {cell + 1} "
+            "holds "
             f"{totals.max():.0f}. Check that {layer} holds counts.",
             reason="count_too_large",
         )

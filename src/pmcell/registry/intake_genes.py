@@ -61,7 +61,8 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
         if not rows.size:
             listed = ", ".join(map(repr, sorted(set(values))[:8]))
             raise DataError(
-                f"{file}: matrix.keep_features.value must be a value of {column!r}; found {wanted!r}, "
+                f"{file}: matrix.keep_features.value must be a value of {column!r}; found "
+                f"{wanted!r}, "
                 f"the values are {listed}. Correct it in cohort.yaml.",
                 reason="no_genes",
             )
@@ -84,7 +85,8 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
         raise DataError(
             f"{file}: at least {min_genes} genes must have a canonical id (intake.min_genes); "
             f"{n_genes} of {len(names)} have. {_examples(examples)}"
-            "Set matrix.gene_column and matrix.gene_namespace in cohort.yaml to what the file holds.",
+            "Set matrix.gene_column and matrix.gene_namespace in cohort.yaml to what the file "
+            "holds.",
             reason="too_few_genes",
         )
     return Genes(rows, mapping, len(var))
@@ -107,7 +109,8 @@ def _judge_names(submission: Submission, names: np.ndarray) -> None:
     barcodes = list(submission.obs.index[:SAMPLED_NAMES])
     if share_known(barcodes) > max(0.3, 2 * share_known(list(names[:SAMPLED_NAMES]))):
         raise DataError(
-            f"{submission.path.name}: rows must be cells and columns genes; the rows are named like "
+            f"{submission.path.name}: rows must be cells and columns genes; the rows are named "
+            "like "
             f"genes (such as {barcodes[0]!r}). The matrix is transposed: write adata.T, or set "
             "matrix.orientation for a text table.",
             reason="transposed",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.errors import DataError, Fault, FaultsError
+from pmcell.errors import DataError, Fault
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.canonical import CanonicalWriter
 from pmcell.io.submitted import Submission, inspect, iter_counts
@@ -44,10 +44,10 @@ class Totals:
 
 
 def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Write all outputs but the report into `out_dir`, return the report; `DataError` to quarantine.
+    """Write all outputs but the report into `out_dir`, return the report.
 
     What is known so far is left in `STATE`, for the report of a cohort that is
-    quarantined or whose reader crashes later on.
+    quarantined (`DataError`) or whose reader crashes later on.
     """
     paths = {name: Path(out_dir) / file for name, file in OUTPUTS.items()}
     state = Path(out_dir) / STATE
@@ -159,7 +159,8 @@ def _check_size(submission: Submission, limits: IntakeConfig) -> None:
         return
     raise DataError(
         f"{submission.path.name}: a cohort must have at least {limits.min_cells} cells "
-        f"(intake.min_cells); found {submission.n_cells}. Submit the whole cohort, or join it to another.",
+        f"(intake.min_cells); found {submission.n_cells}. Submit the whole cohort, or join it to "
+        "another.",
         reason="too_few_cells" if submission.n_cells else "empty",
     )
 
@@ -213,14 +214,17 @@ def _check_totals(
     file = submission.path.name
     if not totals.projection.umis.any():
         raise DataError(
-            f"{file}: {layer} must hold counts; all values are zero. Set matrix.counts to the matrix "
+            f"{file}: {layer} must hold counts; all values are zero. Set matrix.counts to the "
+            "matrix "
             f"that holds them; the file has {', '.join(submission.layers)}.",
             reason="no_counts",
         )
     if totals.share_lost > limits.max_share_umis_lost:
         raise DataError(
-            f"{file}: at most {limits.max_share_umis_lost:.0%} of the counts may fall on genes without "
-            f"a canonical id (intake.max_share_umis_lost); {totals.share_lost:.0%} do. The largest are "
+            f"{file}: at most {limits.max_share_umis_lost:.0%} of the counts may fall on genes "
+            "without "
+            f"a canonical id (intake.max_share_umis_lost); {totals.share_lost:.0%} do. The "
+            "largest are "
             f"{_largest_lost(totals, genes)}. Set matrix.gene_column and matrix.gene_namespace "
             "in cohort.yaml to what the file holds.",
             reason="umis_lost",

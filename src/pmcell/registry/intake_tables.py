@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +53,6 @@ def write_registration_tables(
     scope: Scope,
 ) -> None:
     """Write donors, visits and samples; `n_cells` are the submitted cells of each sample."""
-    import pandas as pd
-
     donors = donors.assign(
         donor_id=[scope("donor", name) for name in donors.index], cohort_id=scope.cohort_id
     ).reset_index(drop=True)
@@ -71,7 +69,7 @@ def write_registration_tables(
 
 
 def write_gene_ledger(
-    path: Path, cohort_id: str, mapping: GeneMapping, rows: Sequence[int], umis: np.ndarray
+    path: Path, cohort_id: str, mapping: GeneMapping, rows: np.ndarray, umis: np.ndarray
 ) -> None:
     """Write what became of each submitted gene; `rows` are positions in the submitted file."""
     import pandas as pd

@@ -37,9 +37,12 @@ def pseudonym(key: bytes, kind: str, cohort_id: str, identifier: str) -> str:
 
 
 def load_key() -> bytes:
-    """The key in the file that `PMCELL_PSEUDONYM_KEY_FILE` names; `UsageError` when it cannot be used."""
+    """The key in the file named by `PMCELL_PSEUDONYM_KEY_FILE`; `UsageError` if it is unusable."""
     name = os.environ.get(KEY_VARIABLE, "")
-    make = "Make one with: head -c 32 /dev/urandom > KEY; chmod 600 KEY, and keep it outside the study folder."
+    make = (
+        "Make one with: head -c 32 /dev/urandom > KEY; chmod 600 KEY, and keep it outside the "
+        "study folder."
+    )
     if not name:
         raise UsageError(
             f"cohorts that are not open need a pseudonym key: {KEY_VARIABLE} must name its file; "
@@ -55,6 +58,7 @@ def load_key() -> bytes:
     key = path.read_bytes()
     if len(key) < MIN_KEY_BYTES:
         raise UsageError(
-            f"the pseudonym key must have at least {MIN_KEY_BYTES} bytes, {name!r} has {len(key)}. {make}"
+            f"the pseudonym key must have at least {MIN_KEY_BYTES} bytes, {name!r} has "
+            f"{len(key)}. {make}"
         )
     return key

@@ -454,7 +454,11 @@ ASSOCIATIONS = Table(
     "Association of strata or axes with covariates of the donors; technical ones show confounding.",
     ("outcome", "covariate"),
     (
-        Field("outcome", "string", "stratum or axis_1 … axis_3."),
+        Field(
+            "outcome",
+            "string",
+            "axis_1 … axis_3, and stratum, or candidate_stratum where the labels are withheld.",
+        ),
         Field("covariate", "string", "Column of donors, visits or samples."),
         Field("family", "string", "technical or clinical; q values are within a family."),
         Field("test", "string", "Name of the test."),
@@ -475,7 +479,12 @@ DRIVERS = Table(
         VISIT,
         Field("channel", "string", "composition or state."),
         CELL_TYPE,
-        Field("contribution", "float64", "Share of the squared distance difference; signed."),
+        Field(
+            "contribution",
+            "float64",
+            "Part of the squared distance to the nearest other stratum minus that to the own; "
+            "signed; the parts of a donor and visit sum to the difference.",
+        ),
     ),
     (_DONOR_FK, _VISIT_FK),
 )

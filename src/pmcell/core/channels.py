@@ -9,6 +9,7 @@ A channel is fitted on some rows (one a donor) and measured between any rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,9 @@ SMOOTHING_CELLS = 10.0
 
 FLOOR = 0.02
 """Least scale of a channel, as a share of its mean sampling noise."""
+
+PRIOR = 0.25
+"""Weight of the average pair, as a share of all types, when a pair lacks types."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class Channel:
     """One fitted channel: features minus batch offsets, weighted, cut into one block a type.
 
     `offset` (batches, types, dims) is what the batch adds; `weight` (types,
-    dims) multiplies squared differences; `fill` (types,) stands for a pair of
-    which one row lacks the type; `scale` divides the sum over types.
+    dims) multiplies squared differences; `fill` (types,) is the
+    mean squared distance of a type's pairs; `scale` divides the sum over types.
     """
 
     name: str
@@ -205,23 +209,62 @@ def place(
 def squared_distances(channel: Channel, left: Features, right: Features | None = None) -> Floats:
     """Noise-corrected squared distances (rows × rows); `right` absent means all pairs of `left`, diagonal 0."""
     other = left if right is None else right
-    out = np.zeros((left.x.shape[1], other.x.shape[1]))
-    for index in range(channel.types.size):
-        out += type_distances(channel, left, other, index)
-    out /= channel.scale
+    known, expected = _over_types(channel, left, other)
+    out = (known + _missing(channel, known, expected)) / channel.scale
     if right is None:
         out = 0.5 * (out + out.T)
         np.fill_diagonal(out, 0.0)
     return out
 
 
-def type_distances(channel: Channel, left: Features, right: Features, index: int) -> Floats:
-    """One type's part of the squared distances before scaling; the channel's fill where a row lacks the type."""
+def distance_parts(channel: Channel, rows: Features) -> Iterator[Floats]:
+    """Each type's part of `squared_distances`, all pairs, diagonal 0; the parts sum to the whole.
+
+    A type that a row lacks has the part it was given in the whole: its mean
+    distance times how far apart the pair is in the types that both have.
+    """
+    known, expected = _over_types(channel, rows, rows)
+    total = max(float(channel.fill.sum()), 1e-300)
+    ratio = _missing(channel, known, expected) / np.maximum(total - expected, 1e-12 * total)
+    for index in range(channel.types.size):
+        squared, both = _type_distances(channel, rows, rows, index)
+        part = np.where(both, squared, ratio * channel.fill[index]) / channel.scale
+        np.fill_diagonal(part, 0.0)
+        yield part
+
+
+def _over_types(channel: Channel, left: Features, right: Features) -> tuple[Floats, Floats]:
+    """Sum of squared distances over the types that both rows have, and what it is on average."""
+    known = np.zeros((left.x.shape[1], right.x.shape[1]))
+    expected = np.zeros_like(known)
+    for index in range(channel.types.size):
+        squared, both = _type_distances(channel, left, right, index)
+        known += np.where(both, squared, 0.0)
+        expected += np.where(both, channel.fill[index], 0.0)
+    return known, expected
+
+
+def _missing(channel: Channel, known: Floats, expected: Floats) -> Floats:
+    """What the types that a pair lacks add: their mean, times the pair's ratio of known to expected.
+
+    The ratio is drawn towards 1 with the weight of `PRIOR` of all types, so a
+    pair that shares little is not judged by little. A constant in place of the
+    ratio would hide differences between donors that lack the same types.
+    """
+    total = float(channel.fill.sum())
+    prior = PRIOR * total
+    ratio = (known + prior) / np.maximum(expected + prior, 1e-300)
+    return np.asarray(np.where(total - expected > 1e-9 * total, (total - expected) * ratio, 0.0))
+
+
+def _type_distances(
+    channel: Channel, left: Features, right: Features, index: int
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """One type's squared distances before scaling, and where both rows have the type."""
     a, b = left.x[index], right.x[index]
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
     squared -= left.noise[index][:, None] + right.noise[index][None, :]
-    both = left.present[index][:, None] & right.present[index][None, :]
-    return np.where(both, squared, channel.fill[index])
+    return squared, left.present[index][:, None] & right.present[index][None, :]
 
 
 def _present(sums: DonorSums, min_cells: int) -> Floats:
@@ -231,20 +274,17 @@ def _present(sums: DonorSums, min_cells: int) -> Floats:
 def _scaled(
     channel: Channel, sums: DonorSums, batch: NDArray[np.int64], min_cells: int = 1
 ) -> Channel:
-    """Set `fill` to the median of each type's pairs and `scale` to the mean of all distances.
+    """Set `fill` to each type's mean squared distance and `scale` to their sum, the mean distance.
 
-    The mean, not the median: strata make distances bimodal and would move a
-    median, and with it the mix of channels. Where no difference beyond
-    sampling noise is left, the scale stays at `FLOOR` of the noise.
+    Means, not medians: strata make distances bimodal and would move a median,
+    and with it the mix of channels. Where no difference beyond sampling noise is
+    left, the scale stays at `FLOOR` of the noise.
     """
     features = place(channel, sums, batch, min_cells)
-    upper = np.triu_indices(sums.n.shape[0], 1)
+    off = ~np.eye(sums.n.shape[0], dtype=bool)
     fill = np.zeros(channel.types.size)
-    total, noise = 0.0, 0.0
     for index in range(fill.size):
-        part = type_distances(channel, features, features, index)[upper]
-        both = (features.present[index][:, None] & features.present[index][None, :])[upper]
-        fill[index] = np.median(part[both]) if both.any() else 0.0
-        total += float(np.where(both, part, fill[index]).mean()) if both.size else 0.0
-        noise += 2.0 * float(features.noise[index].mean())
-    return replace(channel, fill=fill, scale=max(total, FLOOR * noise, 1e-12))
+        squared, both = _type_distances(channel, features, features, index)
+        fill[index] = max(float(squared[both & off].mean()), 0.0) if (both & off).any() else 0.0
+    noise = 2.0 * float(features.noise.mean(axis=1).sum())
+    return replace(channel, fill=fill, scale=max(float(fill.sum()), FLOOR * noise, 1e-12))

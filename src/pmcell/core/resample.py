@@ -6,16 +6,17 @@ draw is the same whatever was drawn before it, in whatever order or thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.channels import Channel, DonorSums, Features
+from pmcell.core.spectral import spectrum
 
 Floats = NDArray[np.float64]
 
-CONSENSUS, NULL, PERMUTE = 1, 2, 3
+CONSENSUS, NULL, PERMUTE, CALIBRATE = 1, 2, 3, 4
 """Purposes of a random stream."""
 
 
@@ -45,9 +46,9 @@ def subset(n: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
 class DonorModel:
     """A population of donors without strata: Gaussian scores on the directions seen in the data.
 
-    `centre` and `loadings` (rank first) per channel, in that channel's own
-    units: arcsine shares (types, 1) and state means (used types, dims).
-    `n` (rows, types) are the real rows' cells.
+    `centre` and `loadings` (rank first) per channel: logits of shares (types,
+    1) and state means (used types, dims). `n` (rows, types) are the real rows'
+    cells.
     """
 
     centre: dict[str, Floats]
@@ -58,53 +59,60 @@ class DonorModel:
     within: Floats
 
 
-def fit_donor_model(parts: list[tuple[Channel, Features, float]], sums: DonorSums) -> DonorModel:
+def fit_donor_model(
+    parts: list[tuple[Channel, Features, float]], squared: Floats, sums: DonorSums
+) -> DonorModel:
     """Fit the no-strata model: mean and between-donor covariance with the sampling noise removed.
 
     `parts` are the channels in use, the rows placed in them, and the factor of
-    the channel in the fused distance. Off the diagonal the Gram matrix of the
-    rows is free of sampling noise; on it, the noise is subtracted. The largest
-    eigenvalues are kept as they are until they add up to the trace, the
-    variance between donors; what follows is noise around 0.
+    the channel in the fused distance `squared` (rows × rows). The spectrum is
+    that of the principal coordinates of `squared`, from which sampling noise is
+    subtracted already: the largest eigenvalues, as they are, until they add up
+    to the trace, the variance between donors; what follows is noise around 0.
+    The direction of a coordinate is the regression of the features on it.
     """
-    n_rows = sums.n.shape[0]
-    blocks, centres, noise = [], {}, np.zeros(n_rows)
-    for channel, features, factor in parts:
-        present = features.present[:, :, None]
-        count = np.maximum(features.present.sum(axis=1), 1)[:, None]
-        centre = features.x.sum(axis=1) / count
-        # Rows that have a type stand in for those that lack it, which add nothing to the Gram matrix.
-        lift = factor * n_rows / count
-        block = np.where(present, features.x - centre[:, None], 0.0) * np.sqrt(lift)[:, None]
-        blocks.append(block.transpose(1, 0, 2).reshape(n_rows, -1))
-        noise += (np.where(features.present, features.noise, 0.0) * lift).sum(axis=0)
-        centres[channel.name] = _unweighted(centre, channel)
-    flat = np.hstack(blocks)
-    values, vectors = np.linalg.eigh(flat @ flat.T - np.diag(noise))
-    values, vectors = values[::-1], vectors[:, ::-1]
+    n_rows = squared.shape[0]
+    values, vectors = spectrum(squared)
     kept = _leading(values)[: n_rows - 1]
-    direction = vectors[:, : kept.size].T @ flat
-    direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-300)
-    direction *= np.sqrt(kept / max(n_rows - 1, 1))[:, None]
-    loadings, start = {}, 0
-    for channel, _, factor in parts:
-        shape = channel.weight.shape
-        block = direction[:, start : start + channel.weight.size].reshape(-1, *shape)
-        loadings[channel.name] = _unweighted(block, channel) / np.sqrt(factor)
-        start += channel.weight.size
+    axes = vectors[:, : kept.size]
+    centres, slopes, length = {}, {}, np.zeros(kept.size)
+    for channel, features, factor in parts:
+        present = features.present.astype(np.float64)
+        centre = features.x.sum(axis=1) / np.maximum(present.sum(axis=1), 1)[:, None]
+        x = np.where(features.present[:, :, None], features.x - centre[:, None], 0.0)
+        weight = present @ axes**2
+        slope = np.einsum("tnd,nr->rtd", x, axes) / np.maximum(weight.T, 1e-12)[:, :, None]
+        length += factor * (slope**2).sum(axis=(1, 2))
+        centres[channel.name], slopes[channel.name] = centre, slope
+    stretch = np.sqrt(kept / max(n_rows - 1, 1) / np.maximum(length, 1e-300))[:, None, None]
+    centre = {c.name: _unweighted(centres[c.name], c) for c, _, _ in parts}
+    loadings = {c.name: _unweighted(slopes[c.name] * stretch, c) for c, _, _ in parts}
+    if "composition" in centre:
+        # Gaussian in logits, so that shares stay shares; the slope of arcsine makes both agree at the centre.
+        share = np.sin(np.clip(centre["composition"], 1e-3, np.pi / 2 - 1e-3)) ** 2
+        loadings["composition"] /= 0.5 * np.sqrt(share * (1 - share))
+        centre["composition"] = np.log(share / (1 - share))
     types = {channel.name: channel.types for channel, _, _ in parts}
-    return DonorModel(centres, loadings, kept.size, types, sums.n, sums.within)
+    return DonorModel(centre, loadings, kept.size, types, sums.n, sums.within)
 
 
-def draw_donors(model: DonorModel, rng: np.random.Generator) -> DonorSums:
+def stretch(model: DonorModel, factor: Floats) -> DonorModel:
+    """The model with the variance of each direction multiplied (rank,)."""
+    root = np.sqrt(factor)[:, None, None]
+    return replace(model, loadings={name: root * value for name, value in model.loadings.items()})
+
+
+def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = False) -> DonorSums:
     """Donors of the no-strata model, each with the cells and the sampling noise of a real row.
 
-    Scores are Gaussian, centred and made orthonormal, so the draw has the
-    model's spectrum and only the arrangement of the donors is random. Where
+    Scores are Gaussian, or uniform where `flat`, centred and made orthonormal,
+    so the draw has the model's spectrum and only the arrangement of the donors
+    is random. Where
     composition is not in use, the rows keep their own cells.
     """
     n_rows, n_types = model.n.shape
-    scores = rng.standard_normal((n_rows, model.rank))
+    shape = (n_rows, model.rank)
+    scores = rng.uniform(-1.0, 1.0, shape) if flat else rng.standard_normal(shape)
     scores, _ = np.linalg.qr(scores - scores.mean(axis=0))
     scores *= np.sqrt(max(n_rows - 1, 1))
     drawn = {
@@ -113,8 +121,8 @@ def draw_donors(model: DonorModel, rng: np.random.Generator) -> DonorSums:
     }
     n = model.n
     if "composition" in drawn:
-        share = np.sin(np.clip(drawn["composition"][:, :, 0], 0.0, np.pi / 2)) ** 2
-        share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-12)
+        share = 1.0 / (1.0 + np.exp(-np.clip(drawn["composition"][:, :, 0], -30.0, 30.0)))
+        share /= share.sum(axis=1, keepdims=True)
         n = rng.multinomial(model.n.sum(axis=1).astype(np.int64), share).astype(np.float64)
     mean = np.full((n_rows, n_types, model.within.shape[1]), np.nan)
     if "state" in drawn:

@@ -29,10 +29,7 @@ def principal_coordinates(
     rows that do not differ at all give no axis.
     """
     n = squared.shape[0]
-    row = squared.mean(axis=1, keepdims=True)
-    gram = -0.5 * (squared - row - row.T + squared.mean())
-    values, vectors = eigh(0.5 * (gram + gram.T))
-    values, vectors = values[::-1], vectors[:, ::-1]
+    values, vectors = spectrum(squared)
     tolerance = max(float(values[0]) if n else 0.0, 0.0) * 1e-10
     n_positive = int((values > max(tolerance, 1e-300)).sum())
     if n_positive == 0:
@@ -45,6 +42,14 @@ def principal_coordinates(
     peak = np.abs(vectors).argmax(axis=0)
     vectors = vectors * np.where(vectors[peak, np.arange(n_axes)] < 0, -1.0, 1.0)
     return vectors * np.sqrt(values[:n_axes]), values[:n_axes]
+
+
+def spectrum(squared: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues, largest first, and eigenvectors of the centred Gram matrix of squared distances."""
+    row = squared.mean(axis=1, keepdims=True)
+    gram = -0.5 * (squared - row - row.T + squared.mean())
+    values, vectors = eigh(0.5 * (gram + gram.T))
+    return values[::-1], vectors[:, ::-1]
 
 
 def pairwise_squared(x: Floats) -> Floats:

@@ -8,9 +8,23 @@ visits are placed on the result. All functions work on the AnnData that
 
 from __future__ import annotations
 
+from pmcell.strata.associate import associate
 from pmcell.strata.cluster import cluster
 from pmcell.strata.distances import distances
+from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import existence
 from pmcell.strata.profile import composition, profile
+from pmcell.strata.tables import assignments, strata_table, summary
 
-__all__ = ["cluster", "composition", "distances", "existence", "profile"]
+__all__ = [
+    "assignments",
+    "associate",
+    "cluster",
+    "composition",
+    "distances",
+    "drivers",
+    "existence",
+    "profile",
+    "strata_table",
+    "summary",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from pmcell.core.association import chi_square, cramers_v, permutation_p, permutations
 from pmcell.core.donor_map import map_donors, partition
-from pmcell.core.resample import NULL, PERMUTE, draw_donors, fit_donor_model, stream
+from pmcell.core.resample import (
+    CALIBRATE,
+    NULL,
+    PERMUTE,
+    DonorModel,
+    draw_donors,
+    fit_donor_model,
+    stream,
+    stretch,
+)
+from pmcell.core.spectral import spectrum
 from pmcell.errors import UsageError
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
@@ -28,7 +38,14 @@ CONTINUUM = "continuum"
 NOT_SEPARABLE = "not separable from batch"
 TOO_FEW = "too few donors"
 
+GAUSS, FLAT = "gauss_lowrank", "flat_lowrank"
+NULLS = (GAUSS, FLAT)
+"""Shapes of a continuum: thick in the middle, or even from end to end; strata must beat both."""
+
 N_PERMUTATIONS = 999
+PAC_TOLERANCE = 0.05
+N_CALIBRATIONS = 4
+N_CALIBRATION_DRAWS = 10
 
 
 @single_thread
@@ -43,11 +60,15 @@ def existence(
     """Test whether the donors fall into strata, and publish labels only if they do.
 
     The no-strata model keeps everything but the strata: means, the
-    between-donor spectrum with sampling noise removed, each donor's cells and
-    noise, batches and channel weights; scores are Gaussian. `n_null` draws go
+    between-donor spectrum (calibrated so that draws, noise and all, have that
+    of the data), each donor's cells and
+    noise, batches and channel weights; scores are Gaussian or uniform, and the larger
+    p of the two counts. `n_null` draws of each go
     through the same distances and clustering as the data. With z_k the
     silhouette at k standardised over data and draws, T = max_k z_k and
-    p = (1 + #{T* ≥ T})/(n_null + 1); k is where the data reach T.
+    p = (1 + #{T* ≥ T})/(n_null + 1). k is the largest z_k among the k that are
+    above the draws' 1 - alpha quantile of T and whose PAC is within 0.05 of
+    the least: a split that resampling does not confirm is not taken for finer strata.
 
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
     `not separable from batch` (bias-corrected Cramér's V of candidates and
@@ -65,7 +86,6 @@ def existence(
         raise UsageError(f"n_null must be at least 19 and alpha in (0, 1), got {n_null}, {alpha}")
     opened = fitted(donors)
     report: dict[str, Any] = {
-        "null": "gauss_lowrank",
         "n_null": int(n_null),
         "alpha": float(alpha),
         "seed": int(seed),
@@ -82,6 +102,7 @@ def existence(
         report |= _no_channel(donors)
     else:
         result = _test(opened, range(ks[0], ks[-1] + 1), n_null, seed)
+        result = replace(result, k=_choose(result, donors.uns["clustering"]["pac"], alpha, ks))
         report |= result.report()
         report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
     donors.uns["existence"] = report
@@ -92,6 +113,7 @@ def existence(
 class _Test:
     """Silhouettes per k of data and draws, standardised; T of data and draws; p; the best k."""
 
+    name: str
     observed: Floats
     draws: Floats
     z: Floats
@@ -103,6 +125,7 @@ class _Test:
     def report(self) -> dict[str, Any]:
         """What is kept for the report."""
         return {
+            "null": self.name,
             "statistic": self.statistic,
             "null_statistics": self.null,
             "p": self.p,
@@ -117,26 +140,68 @@ def _test(opened: DonorMap, ks: range, n_null: int, seed: int) -> _Test:
     """Silhouettes of the data and of `n_null` draws of the no-strata model, and the p of their maximum."""
     rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
     min_size = min_stratum_size(rows.size)
-    observed = partition(map_donors(opened.discovery, batch, settings), ks, min_size).silhouette
+    squared = map_donors(opened.discovery, batch, settings)
+    observed = partition(squared, ks, min_size).silhouette
     total = sum(settings.weights.values())
     placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
     parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
-    model = fit_donor_model(parts, opened.discovery)
-    draws = np.empty((n_null, len(ks)))
-    for number in range(n_null):
-        drawn = draw_donors(model, stream(seed, NULL, number))
-        draws[number] = partition(map_donors(drawn, batch, settings), ks, min_size).silhouette
-    # Data and draws are standardised together, so that they are exchangeable under the model.
+    model = _calibrate(fit_donor_model(parts, squared, opened.discovery), squared, opened, seed)
+    results = []
+    for null in NULLS:
+        draws = np.empty((n_null, len(ks)))
+        for number in range(n_null):
+            drawn = draw_donors(model, stream(seed, NULL, number), flat=null == FLAT)
+            draws[number] = partition(map_donors(drawn, batch, settings), ks, min_size).silhouette
+        results.append(_compare(null, observed, draws, ks))
+    return max(results, key=lambda result: result.p)
+
+
+def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> _Test:
+    """Standardise data and draws together, so that they are exchangeable under the model, and compare."""
     both = np.vstack([observed, draws])
     centre = _nan_mean(both)
     spread = np.sqrt(_nan_mean((both - centre) ** 2))
-    with np.errstate(invalid="ignore"):
-        z = (both - centre) / np.maximum(spread, 1e-12)
+    z = (both - centre) / np.maximum(spread, 1e-12)
     z = np.where(np.isnan(z), -np.inf, z)
     best = z.max(axis=1)
-    reached = int((best[1:] >= best[0]).sum()) if np.isfinite(best[0]) else n_null
+    reached = int((best[1:] >= best[0]).sum()) if np.isfinite(best[0]) else draws.shape[0]
     k = ks[int(z[0].argmax())] if np.isfinite(best[0]) else 0
-    return _Test(observed, draws, z[0], float(best[0]), best[1:], (1 + reached) / (n_null + 1), k)
+    p = (1 + reached) / (draws.shape[0] + 1)
+    return _Test(null, observed, draws, z[0], float(best[0]), best[1:], p, k)
+
+
+def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) -> DonorModel:
+    """Stretch the model until its draws have, on average, the spectrum of the data.
+
+    Part of the data's spectrum is sampling noise that subtraction cannot take
+    out of single eigenvalues; a draw adds noise of its own. Uncorrected, draws
+    are noisier than the data and reject far too often (0.25 in place of 0.05
+    with a few dozen cells a type).
+    """
+    batch = opened.batch[opened.rows]
+    target = np.maximum(spectrum(squared)[0][: model.rank], 0.0)
+    for step in range(N_CALIBRATIONS):
+        found = np.zeros(model.rank)
+        for number in range(N_CALIBRATION_DRAWS):
+            rng = stream(seed, CALIBRATE, step * N_CALIBRATION_DRAWS + number)
+            drawn = map_donors(draw_donors(model, rng), batch, opened.settings)
+            found += np.maximum(spectrum(drawn)[0][: model.rank], 0.0) / N_CALIBRATION_DRAWS
+        factor = target / np.maximum(found, 1e-12 + 1e-6 * float(target.max(initial=0.0)))
+        model = stretch(model, np.clip(factor, 0.25, 4.0))
+    return model
+
+
+def _choose(result: _Test, pac: Floats, alpha: float, ks: list[int]) -> int:
+    """The k with the largest z among those that the test supports and resampling confirms; 0 for none."""
+    pac = np.asarray(pac)
+    possible = np.isfinite(result.z)
+    supported = possible & (result.z >= np.quantile(result.null, 1 - alpha))
+    if not possible.any():
+        return 0
+    if not supported.any():
+        return result.k
+    stable = supported & (pac <= pac[supported].min() + PAC_TOLERANCE)
+    return ks[int(np.where(stable, result.z, -np.inf).argmax())]
 
 
 def _decide(

@@ -39,8 +39,9 @@ def profile(
 
     Returns an AnnData with X the cells of each type (rows × types); obs
     donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
-    `is_discovery` (the first visit with enough cells, one row a donor) and every
-    cell column that is constant within the rows; var `in_state` (the type has
+    `discovery` (the first visit with enough cells, one row a donor) and every
+    cell column that is constant within the rows, n_samples and
+    median_total_counts where sample_id and total_counts are known; var `in_state` (the type has
     `min_cells_type` cells in `min_share_donors` of the discovery rows); the sums
     of `pmcell.strata.slots`; obsm X_composition (arcsine shares) and X_state
     (type after type, weighted by reliability, batch offsets removed, so that
@@ -213,7 +214,10 @@ def _row_columns(
     if "sample_id" in obs:
         samples = pd.DataFrame({"row": row_of, "sample": obs["sample_id"].astype(str).to_numpy()})
         table["n_samples"] = samples.drop_duplicates().groupby("row").size().to_numpy()
-    used = {name for name in columns.values() if name} | {"sample_id"}
+    if "total_counts" in obs:
+        depth = pd.Series(obs["total_counts"].to_numpy(float)).groupby(row_of).median()
+        table["median_total_counts"] = depth.to_numpy()
+    used = {name for name in columns.values() if name} | {"sample_id", "total_counts"}
     for name in obs.columns:
         if name in used or name in table:
             continue

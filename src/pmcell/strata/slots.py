@@ -24,7 +24,7 @@ DISTANCE_COMPOSITION = "distance_composition"
 DISTANCE_STATE = "distance_state"
 """obsp: squared distances, sampling noise subtracted (so a few may be slightly negative)."""
 
-DISCOVERY = "is_discovery"
+DISCOVERY = "discovery"
 """obs: the one row of each donor on which everything is fitted."""
 ENOUGH = "enough_cells"
 """obs: whether the row has the cells to be placed."""

@@ -1,0 +1,228 @@
+"""Strata and axes against covariates of the donors: technical ones show confounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.association import (
+    benjamini_hochberg,
+    chi_square,
+    correlation,
+    cramers_v,
+    eta_squared,
+    permutation_p,
+    permutations,
+)
+from pmcell.core.resample import PERMUTE, stream
+from pmcell.errors import UsageError
+from pmcell.schema import UNKNOWN
+from pmcell.strata import slots
+from pmcell.strata.existence import STRATA
+from pmcell.strata.model import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TECHNICAL = (
+    "batch_id",
+    "cohort_id",
+    "region",
+    "assay_ontology_term_id",
+    "suspension_type",
+    "n_cells",
+    "n_samples",
+    "median_total_counts",
+    "median_share_mitochondrial",
+)
+CLINICAL = (
+    "condition",
+    "disease_ontology_term_id",
+    "sex_ontology_term_id",
+    "age_group",
+    "development_stage_ontology_term_id",
+    "self_reported_ethnicity_ontology_term_id",
+    "tissue_ontology_term_id",
+    "visit_day",
+)
+N_AXES = 3
+MIN_DONORS = 5
+MAX_LEVELS_SHARE = 0.5
+"""A covariate with more levels than half of the donors names donors, it does not group them."""
+
+
+def associate(
+    donors: AnnData,
+    *,
+    technical: tuple[str, ...] = TECHNICAL,
+    clinical: tuple[str, ...] = CLINICAL,
+    n_permutations: int = 999,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Test candidate strata and the first three axes against covariates, over donors (discovery rows).
+
+    Effect sizes: bias-corrected Cramér's V (stratum and categories), η² of
+    ranks (stratum and numbers, axis and categories), Spearman's ρ² (axis and
+    numbers). p is from permutation over donors; clinical covariates are
+    permuted within batch where there is more than one, so that a difference
+    between batches cannot pass for a clinical one. q is Benjamini-Hochberg
+    within the family. 'unknown' is left out; covariates that are constant, that
+    nearly every donor has differently, or that fewer than 5 donors have are not
+    tested.
+
+    Returns the columns of schema.ASSOCIATIONS (outcome 'stratum' when strata
+    are published, 'candidate_stratum' when they are withheld) and writes
+    uns['not_tested'], covariate → why.
+    """
+    require(donors, "existence", "existence")
+    import pandas as pd
+
+    if n_permutations < 99:
+        raise UsageError(f"n_permutations must be at least 99, got {n_permutations}")
+    obs = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]
+    outcomes = _outcomes(donors)
+    _, batch = np.unique(obs["batch_id"].astype(str).to_numpy(), return_inverse=True)
+    rows: list[dict[str, Any]] = []
+    not_tested: dict[str, str] = {}
+    for family, names in (("technical", technical), ("clinical", clinical)):
+        for name in names:
+            if name not in obs:
+                continue
+            covariate = _read(obs[name], name)
+            if isinstance(covariate, str):
+                not_tested[name] = covariate
+                continue
+            block = batch if family == "clinical" else None
+            draw = _Draw(n_permutations, seed, block)
+            rows += [_row(key, outcome, covariate, family, draw) for key, outcome in outcomes]
+    donors.uns["not_tested"] = not_tested
+    columns = ["outcome", "covariate", "family", "test", "effect", "effect_name"]
+    table = pd.DataFrame(rows, columns=[*columns, "p_value", "n_donors"])
+    table["q_value"] = np.nan
+    for _, group in table.groupby("family"):
+        table.loc[group.index, "q_value"] = benjamini_hochberg(group["p_value"].to_numpy())
+    return table
+
+
+@dataclass(frozen=True)
+class _Variable:
+    """One value a donor: numbers, or category codes from 0; `known` marks donors that have it."""
+
+    name: str
+    values: Floats
+    numeric: bool
+    known: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    n: int
+    seed: int
+    block: Ints | None
+
+
+def _outcomes(donors: AnnData) -> list[tuple[str, _Variable]]:
+    chosen = donors.obs[slots.DISCOVERY].to_numpy()
+    out = []
+    candidate = donors.obs[slots.CANDIDATE].astype(str).to_numpy()[chosen]
+    if np.unique(candidate[candidate != ""]).size >= 2:
+        published = donors.uns["existence"]["decision"] == STRATA
+        name = slots.STRATUM if published else slots.CANDIDATE
+        out.append((name, _category(name, candidate, candidate != "")))
+    axes = np.asarray(donors.obsm[slots.AXES])[chosen]
+    for index in range(min(N_AXES, axes.shape[1])):
+        values = axes[:, index]
+        if np.isfinite(values).all() and values.size >= MIN_DONORS and np.ptp(values) > 0:
+            name = f"axis_{index + 1}"
+            out.append((name, _Variable(name, values, True, np.ones(values.size, bool))))
+    return out
+
+
+def _read(column: pd.Series[Any], name: str) -> _Variable | str:
+    """The covariate, or why it is not tested."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        values = column.to_numpy(float)
+        known = np.isfinite(values)
+        levels, numeric = np.unique(values[known]).size, True
+        variable = _Variable(name, values, True, known)
+    else:
+        text = column.astype(object).where(column.notna(), UNKNOWN).astype(str).to_numpy(object)
+        known = (text != UNKNOWN) & (text != "")
+        levels, numeric = np.unique(text[known].astype(str)).size, False
+        variable = _category(name, text, known)
+    if known.sum() < MIN_DONORS:
+        return f"known for {int(known.sum())} donors, {MIN_DONORS} are needed"
+    if levels < 2:
+        return "the same for every donor"
+    if not numeric and levels > MAX_LEVELS_SHARE * known.sum():
+        return f"{levels} levels in {int(known.sum())} donors"
+    return variable
+
+
+def _category(name: str, text: NDArray[Any], known: NDArray[np.bool_]) -> _Variable:
+    codes = np.zeros(text.size, np.int64)
+    codes[known] = np.unique(text[known].astype(str), return_inverse=True)[1]
+    return _Variable(name, codes.astype(np.float64), False, known)
+
+
+def _row(
+    key: str, outcome: _Variable, covariate: _Variable, family: str, draw: _Draw
+) -> dict[str, Any]:
+    both = outcome.known & covariate.known
+    block = None if draw.block is None else draw.block[both]
+    orders = permutations(int(both.sum()), draw.n, stream(draw.seed, PERMUTE, 1), block)
+    test, name, effect, statistic = _statistic(outcome, covariate, both, orders)
+    within = " within batch" if block is not None and np.unique(block).size > 1 else ""
+    return {
+        "outcome": key,
+        "covariate": covariate.name,
+        "family": family,
+        "test": f"permutation of {test}{within}",
+        "effect": effect,
+        "effect_name": name,
+        "p_value": permutation_p(statistic),
+        "n_donors": int(both.sum()),
+    }
+
+
+def _statistic(
+    outcome: _Variable, covariate: _Variable, both: NDArray[np.bool_], orders: Ints
+) -> tuple[str, str, float, Floats]:
+    """Name of the test, name of the effect, the effect, and the statistic of data and permutations."""
+    if not outcome.numeric and not covariate.numeric:
+        first, second = _codes(covariate, both), _codes(outcome, both)
+        return (
+            "chi-square",
+            "Cramér's V, bias-corrected",
+            cramers_v(first, second),
+            chi_square(first, second[orders]),
+        )
+    if outcome.numeric and covariate.numeric:
+        squared = correlation(_ranks(outcome, both)[orders], _ranks(covariate, both)) ** 2
+        return "Spearman's rho", "rho squared", float(squared[0]), squared
+    number, group = (outcome, covariate) if outcome.numeric else (covariate, outcome)
+    share = eta_squared(_ranks(number, both)[orders], _codes(group, both))
+    if outcome.numeric:
+        return "Kruskal-Wallis", "eta squared of ranks", float(share[0]), share
+    # Permuting the outcome is permuting its codes against fixed ranks: the inverse order of the ranks.
+    share = eta_squared(_ranks(number, both)[np.argsort(orders, axis=1)], _codes(group, both))
+    return "Kruskal-Wallis", "eta squared of ranks", float(share[0]), share
+
+
+def _codes(variable: _Variable, both: NDArray[np.bool_]) -> Ints:
+    return np.asarray(np.unique(variable.values[both], return_inverse=True)[1], np.int64)
+
+
+def _ranks(variable: _Variable, both: NDArray[np.bool_]) -> Floats:
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(variable.values[both]), np.float64)

@@ -1,0 +1,92 @@
+"""What places each donor: exact parts of the distance difference between strata."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.channels import distance_parts
+from pmcell.errors import UsageError
+from pmcell.strata import slots
+from pmcell.strata._threads import single_thread
+from pmcell.strata.cluster import distance_to_members
+from pmcell.strata.distances import fitted
+from pmcell.strata.existence import STRATA
+from pmcell.strata.model import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+Floats = NDArray[np.float64]
+
+COLUMNS = ["donor_id", "visit", "channel", "cell_type", "contribution"]
+
+
+@single_thread
+def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
+    """Parts by channel and cell type that sum to D²(row, nearest other stratum) - D²(row, own stratum).
+
+    The squared distance is a sum over channels and types, and so is the squared
+    distance to the mean of a stratum's members, so the parts are exact: no
+    sampling, no model. Positive parts pull the row towards its own stratum,
+    negative parts towards the other. A member does not count itself.
+
+    Without published strata there is nothing to explain and the table is empty,
+    unless `candidates` asks for the withheld ones.
+
+    Returns the columns of schema.DRIVERS.
+    """
+    require(donors, "existence", "existence")
+    import pandas as pd
+
+    column = slots.CANDIDATE if candidates else slots.STRATUM
+    if not candidates and donors.uns["existence"]["decision"] != STRATA:
+        return pd.DataFrame({name: pd.Series([], dtype=object) for name in COLUMNS})
+    # Rows near a border have no published label and still have a nearest stratum: explain them too.
+    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy()
+    if not candidates and not (donors.obs[column].astype(str) != "").any():
+        return pd.DataFrame({name: pd.Series([], dtype=object) for name in COLUMNS})
+    names = sorted(set(label) - {""})
+    if len(names) < 2:
+        raise UsageError("there are no candidate strata to explain: existence found no k")
+    rows = np.flatnonzero(label != "")
+    parts, keys = _parts(donors, label, names)
+    total = parts.sum(axis=0)
+    own = np.array([names.index(value) for value in label[rows]])
+    others = total[:, rows].T.copy()
+    others[np.arange(rows.size), own] = np.inf
+    near = others.argmin(axis=1)
+    frames = []
+    for index, (channel, cell_type) in enumerate(keys):
+        difference = parts[index][near, rows] - parts[index][own, rows]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "donor_id": donors.obs["donor_id"].astype(str).to_numpy()[rows],
+                    "visit": donors.obs["visit"].astype(str).to_numpy()[rows],
+                    "channel": channel,
+                    "cell_type": cell_type,
+                    "contribution": difference,
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _parts(
+    donors: AnnData, label: NDArray[np.object_], names: list[str]
+) -> tuple[Floats, list[tuple[str, str]]]:
+    """Squared distance of each row to each stratum's mean, part by part (parts × strata × rows)."""
+    opened = fitted(donors)
+    members = [opened.rows[label[opened.rows] == name] for name in names]
+    total_weight = sum(opened.settings.weights.values())
+    parts, keys = [], []
+    for channel, placed in zip(opened.channels, opened.features, strict=True):
+        factor = opened.settings.weights[channel.name] / total_weight
+        for cell_type, part in zip(channel.types, distance_parts(channel, placed), strict=True):
+            parts.append([distance_to_members(factor * part, own) for own in members])
+            keys.append((channel.name, str(donors.var_names[cell_type])))
+    return np.array(parts), keys

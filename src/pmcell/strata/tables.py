@@ -1,0 +1,226 @@
+"""What the stratification publishes: tables of strata and assignments, and the summary in strata.json."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donor_map import CHANNELS
+from pmcell.schema import UNKNOWN
+from pmcell.strata import slots
+from pmcell.strata.drivers import drivers
+from pmcell.strata.existence import STRATA
+from pmcell.strata.model import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+MIN_BATCH = 4
+"""Donors that a batch needs before its offset means much."""
+SMALL_STRATUM = 10
+N_AXES = 3
+N_BINS = 20
+DIGITS = 6
+
+
+def assignments(donors: AnnData) -> pd.DataFrame:
+    """Place of each donor and visit (columns of schema.ASSIGNMENTS)."""
+    require(donors, "existence", "existence")
+    import pandas as pd
+
+    obs = donors.obs
+    axes = np.asarray(donors.obsm[slots.AXES])
+    frame = pd.DataFrame(
+        {
+            "donor_id": obs["donor_id"].astype(str).to_numpy(object),
+            "visit": obs["visit"].astype(str).to_numpy(object),
+            "stratum": _or_none(obs[slots.STRATUM]),
+            "candidate_stratum": _or_none(obs[slots.CANDIDATE]),
+            "status": obs[slots.STATUS].astype(str).to_numpy(object),
+            "probability": obs[slots.PROBABILITY].to_numpy(float),
+            "n_cells": obs["n_cells"].to_numpy(np.int64),
+        }
+    )
+    placed = obs[slots.ENOUGH].to_numpy()
+    for index in range(N_AXES):
+        column = axes[:, index] if index < axes.shape[1] else np.full(donors.n_obs, np.nan)
+        frame[f"axis_{index + 1}"] = np.where(placed, column, np.nan)
+    return frame
+
+
+def strata_table(donors: AnnData) -> pd.DataFrame:
+    """The published strata (columns of schema.STRATA); no rows unless the decision is `strata`."""
+    require(donors, "existence", "existence")
+    import pandas as pd
+
+    columns = ["stratum", "n_donors", "stability", "medoid_donor_id", "description"]
+    if donors.uns["existence"]["decision"] != STRATA:
+        return pd.DataFrame({name: pd.Series([], dtype=object) for name in columns})
+    chosen = donors.obs[slots.DISCOVERY].to_numpy()
+    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy(object)[chosen]
+    donor = donors.obs["donor_id"].astype(str).to_numpy(object)[chosen]
+    squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(chosen, chosen)]
+    stable = stability(donors)
+    parts = drivers(donors)
+    rows = []
+    for name in sorted(set(label)):
+        members = np.flatnonzero(label == name)
+        medoid = members[squared[np.ix_(members, members)].sum(axis=1).argmin()]
+        description = _describe(donors, parts, donor[members])
+        rows.append((name, members.size, stable[name], donor[medoid], description))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def stability(donors: AnnData) -> dict[str, float]:
+    """Mean consensus of each candidate stratum's pairs of donors over bootstraps."""
+    require(donors, "existence", "existence")
+    k = int(donors.uns["existence"]["k"])
+    if not k:
+        return {}
+    consensus = np.asarray(donors.uns["clustering"]["consensus"][str(k)])
+    chosen = donors.obs[slots.DISCOVERY].to_numpy()
+    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy(object)[chosen]
+    out = {}
+    for name in sorted(set(label)):
+        members = label == name
+        pairs = consensus[np.ix_(members, members)][np.triu_indices(int(members.sum()), 1)]
+        out[name] = float(pairs.mean())
+    return out
+
+
+def summary(donors: AnnData) -> dict[str, Any]:
+    """All that strata.json says, as plain values: the decision and why, the test, the stability, what is withheld."""
+    require(donors, "existence", "existence")
+    existence, clustering = donors.uns["existence"], donors.uns["clustering"]
+    k = int(existence["k"])
+    value = {
+        "intended_use": "research use only",
+        "decision": existence["decision"],
+        "why": existence["why"],
+        "n_donors": int(donors.obs["donor_id"].nunique()),
+        "n_donors_used": int(donors.obs[slots.DISCOVERY].sum()),
+        "n_visits": int(donors.n_obs),
+        "existence": {
+            name: item for name, item in existence.items() if name not in ("decision", "why")
+        },
+        "channels": {name: donors.uns["channels"][name] for name in CHANNELS},
+        "clustering": {
+            **{name: item for name, item in clustering.items() if name != "consensus"},
+            "consensus_histogram": _histogram(clustering["consensus"][str(k)]) if k else [],
+        },
+        "stability": stability(donors),
+        "cell_types": _types(donors),
+        "not_tested": dict(donors.uns.get("not_tested", {})),
+        "warnings": _warnings(donors),
+        "withheld": _withheld(donors),
+        "parameters": {
+            "profile": {
+                name: item
+                for name, item in donors.uns["profile"].items()
+                if not name.startswith("state_")
+            },
+            "max_batch_share": donors.uns["channels"]["max_batch_share"],
+            "min_reliability": donors.uns["channels"]["min_reliability"],
+        },
+        "seed": int(existence["seed"]),
+    }
+    return dict(_plain(value))
+
+
+def _describe(donors: AnnData, parts: pd.DataFrame, members: NDArray[np.object_]) -> str:
+    """The three parts that set a stratum apart most, with their share of the mean difference."""
+    own = parts[parts["donor_id"].isin(list(members))]
+    mean = own.groupby(["channel", "cell_type"])["contribution"].mean()
+    total = float(mean.sum())
+    top = mean.sort_values(ascending=False, kind="stable").head(3)
+    if total <= 0:
+        return "no cell type sets it apart on average"
+    named = [
+        f"{channel} of {cell_type} ({part / total:.0%})"
+        for (channel, cell_type), part in top.items()
+        if part > 0
+    ]
+    return "set apart by " + ", ".join(named)
+
+
+def _types(donors: AnnData) -> dict[str, Any]:
+    used = donors.var["in_state"].to_numpy(bool)
+    names = donors.var_names.to_numpy()
+    return {
+        "in_state_channel": [str(name) for name in names[used]],
+        "in_composition_only": [str(name) for name in names[~used]],
+    }
+
+
+def _warnings(donors: AnnData) -> list[str]:
+    out = []
+    chosen = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]
+    size = chosen["batch_id"].astype(str).value_counts().sort_index()
+    if len(size) == 1 and len(chosen):
+        out.append(
+            "All donors are in one batch: what the batch adds cannot be told from what donors share."
+        )
+    small = [name for name, n in size.items() if n < MIN_BATCH]
+    if small and len(size) > 1:
+        out.append(
+            f"Batches with fewer than {MIN_BATCH} donors ({', '.join(small)}): their offset is a guess."
+        )
+    out += [
+        f"The {name} channel was left out: {donors.uns['channels'][name]['why']}."
+        for name in CHANNELS
+        if donors.uns["channels"][name]["dropped"]
+    ]
+    if UNKNOWN in donors.var_names:
+        share = float(np.asarray(donors[:, UNKNOWN].X).sum() / max(np.asarray(donors.X).sum(), 1))
+        out.append(
+            f"{share:.1%} of the cells have an unknown type; they count in the composition only."
+        )
+    if donors.uns["existence"]["decision"] == STRATA:
+        label = chosen[slots.CANDIDATE].astype(str).value_counts().sort_index()
+        few = [name for name, n in label.items() if n < SMALL_STRATUM]
+        if few:
+            out.append(
+                f"Strata with fewer than {SMALL_STRATUM} donors ({', '.join(few)}): confirm them elsewhere."
+            )
+        out.append(
+            "Strata are descriptive until donors who took no part in finding them confirm them."
+        )
+    return out
+
+
+def _withheld(donors: AnnData) -> list[dict[str, str]]:
+    report = donors.uns["existence"]
+    out = []
+    if report["decision"] != STRATA:
+        why = f"{report['decision']}: {report['why']}"
+        out.append({"what": "Stratum labels, their drivers and probabilities", "why": why})
+    return out
+
+
+def _histogram(consensus: NDArray[np.float64]) -> list[int]:
+    """Pairs of donors by consensus, in 20 bins from 0 to 1."""
+    pairs = consensus[np.triu_indices(consensus.shape[0], 1)]
+    return [int(n) for n in np.histogram(pairs, N_BINS, (0.0, 1.0))[0]]
+
+
+def _or_none(column: pd.Series[Any]) -> list[str | None]:
+    return [str(value) or None for value in column]
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON can hold: rounded floats, None for what is not a number."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return round(float(value), DIGITS) if math.isfinite(value) else None
+    return str(value)

@@ -82,7 +82,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
         "[tables/README.md](tables/README.md) and in the file's own metadata.",
         "- `donors.h5ad`: profile of each donor and visit, and the distances between them.",
-        "- `strata.json`: whether there are strata, how stable they are, and what was withheld.",
+        "- `strata.json`: whether there are strata, how stable they are, and why.",
         "- `reference/`: the frozen model for mapping new samples."
         if not facts.withheld
         else "- `reference/`: withheld, because cohorts without open access took part in it.",
@@ -93,9 +93,8 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "- `manifest.json`: size and SHA-256 of every file. `ro-crate-metadata.json`: the same for "
         "catalogues (RO-Crate 1.1). `CITATION.cff`: how to cite.",
         "",
-        "`cell_type_ontology_term_id` in `cells/` is the source's term where it gave one, else "
-        "that of the atlas; `atlas_cell_type`, in the tables `cell_type`, is always the atlas's label "
-        "of the cluster.",
+        "In `cells/`, `cell_type_ontology_term_id` is the source's term where it gave one, else "
+        "the atlas's; `atlas_cell_type` (in the tables `cell_type`) is always the atlas's label.",
         "",
         "| table | rows | |",
         "|---|---|---|",
@@ -124,14 +123,14 @@ def _withheld(facts: Facts) -> list[str]:
     return [
         "## Withheld",
         "",
-        "These cohorts took part in the analysis, but their access is not open. Their cells, donors, "
-        "visits, samples, QC, profiles and assignments are not in this release:",
+        "These cohorts took part in the analysis, but their access is not open. Their cells, "
+        "donors, visits, samples, QC, profiles and assignments are not in this release:",
         "",
         *(f"- `{cohort.cohort_id}` ({cohort.access})" for cohort in facts.withheld),
         "",
-        "Cells and donors in `genes`, `clusters` and `strata` are counted without them. Markers "
-        f"and associations to which 1 to {facts.options.min_donors - 1} of their donors contribute are "
-        "left out, and so is the model in `reference/`.",
+        "Cells and donors in `genes`, `clusters` and `strata` are counted without them. Left out "
+        "are the model in `reference/`, and markers and associations to which 1 to "
+        f"{facts.options.min_donors - 1} of their donors contribute.",
     ]
 
 

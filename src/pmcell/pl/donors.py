@@ -163,7 +163,7 @@ def consensus(
     colours: dict[str, str] | None = None,
     size: float = 420,
 ) -> Figure:
-    """Share of resampled runs that put two donors together; donors ordered by group, then by ties.
+    """Share of resampled runs that put two donors together; donors are ordered by group.
 
     `matrix` is square with values from 0 to 1 (NaN: never drawn together), in
     the order of `groups`.
@@ -189,9 +189,15 @@ def consensus(
     _frame(axes)
     for place, index in enumerate(order):
         axes.plot(
-            [-0.025], [1 - (place + 0.5) / len(order)], marker="s", ms=max(2.0, square / len(order)),
-            mew=0, color=colours[groups[index]], transform=axes.transAxes, clip_on=False,
-        )  # fmt: skip
+            [-0.025],
+            [1 - (place + 0.5) / len(order)],
+            marker="s",
+            ms=max(2.0, square / len(order)),
+            mew=0,
+            color=colours[groups[index]],
+            transform=axes.transAxes,
+            clip_on=False,
+        )
     bar = figure.colorbar(image, cax=panel(figure, 18 + square + 10, 14, 9, square * 0.5))
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])

@@ -34,7 +34,7 @@ def dotplot(
     n_genes: int = 3,
     cell: float = 17,
 ) -> Figure:
-    """Clusters × top marker genes: a dot's area is the share of cells with the gene, its colour log2 fold change.
+    """Clusters × top marker genes: area is the share of cells, colour the log2 fold change.
 
     `markers` has `cluster`, `gene_id`, `symbol`, `rank`, `log2_fold_change`
     and `share_in`; where a cluster has no row for a gene there is no dot.

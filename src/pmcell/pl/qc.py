@@ -121,8 +121,8 @@ def _rows(axes: Axes, n: int, row: float) -> None:
     axes.set_ylim(n - 0.5, -0.5)
     axes.spines["left"].set_visible(False)
     if row >= 9:
-        for index in range(0, n, 2):
-            axes.axhspan(index - 0.5, index + 0.5, color="#f6f8fa", lw=0, zorder=0)
+        odd = range(0, n, 2)
+        axes.barh(odd, 1, height=1, color="#f6f8fa", zorder=0, transform=axes.get_yaxis_transform())
 
 
 def _strips(
@@ -137,22 +137,23 @@ def _strips(
 
     values = _values(cells, metric)
     groups = cells.groupby(cells["sample_id"].astype(str), sort=False).indices
-    scale = 100.0 if metric.percent else 1.0
+    quantiles = np.full((len(names), len(QUANTILES)), np.nan)
     for index, name in enumerate(names):
         own = values[groups.get(name, [])]
         own = own[np.isfinite(own)]
         if len(own):
-            low, q1, median, q3, high = np.quantile(own, QUANTILES)
-            axes.plot([low, high], [index] * 2, color="#9fb6cc", lw=1, solid_capstyle="butt")
-            axes.plot([q1, q3], [index] * 2, color="#5b8db8", lw=row * 0.38, solid_capstyle="butt")
-            axes.plot([median], [index], marker="o", ms=min(4.0, row * 0.3), color=ACCENT, mew=0)
-        for column in (metric.low, metric.high):
-            if column and name in thresholds.index:
-                cut = thresholds.at[name, column]
-                if cut is not None and np.isfinite(float(cut)):
-                    axes.plot(
-                        [float(cut) * scale] * 2, [index - 0.4, index + 0.4], color=WARN, lw=1.3
-                    )
+            quantiles[index] = np.quantile(own, QUANTILES)
+    known = np.flatnonzero(np.isfinite(quantiles[:, 0]))
+    low, q1, median, q3, high = quantiles[known].T
+    axes.hlines(known, low, high, color="#9fb6cc", lw=1)
+    axes.hlines(known, q1, q3, color="#5b8db8", lw=row * 0.38)
+    axes.plot(median, known, marker="o", ms=min(4.0, row * 0.3), color=ACCENT, mew=0, ls="none")
+    for column in (metric.low, metric.high):
+        if column:
+            cuts = thresholds[column].reindex(names).to_numpy(dtype=np.float64, na_value=np.nan)
+            at = np.flatnonzero(np.isfinite(cuts))
+            scale = 100.0 if metric.percent else 1.0
+            axes.vlines(cuts[at] * scale, at - 0.4, at + 0.4, color=WARN, lw=1.3)
 
 
 def _scale(axes: Axes, metric: Metric, limits: tuple[float, float]) -> None:
@@ -164,21 +165,22 @@ def _scale(axes: Axes, metric: Metric, limits: tuple[float, float]) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_xlim(*limits)
+    axes.set_xlim(max(limits[0], 0.1) if metric.log else limits[0], limits[1])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short_number(value)))
     axes.grid(axis="x", color=GRID, lw=0.7)
     axes.spines["bottom"].set_color(GRID)
 
 
 def _kept(axes: Axes, cells: pd.DataFrame, names: Sequence[str], row: float) -> None:
+    import numpy as np
+
     passing = cells["passes_qc"].astype(bool).groupby(cells["sample_id"].astype(str)).mean()
-    for index, name in enumerate(names):
-        if name not in passing.index:
-            continue
-        share = 100 * float(passing[name])
-        axes.barh(index, share, height=0.62, color="#5b8db8", lw=0)
-        if row >= 9:
-            axes.text(103, index, f"{share:.0f}", fontsize=9, va="center_baseline", color=INK)
+    shares = 100 * passing.reindex(names)
+    axes.barh(range(len(names)), shares, height=0.62, color="#5b8db8", lw=0)
+    if row >= 9:
+        for index, share in enumerate(shares):
+            text = "–" if np.isnan(share) else f"{share:.0f}"
+            axes.text(103, index, text, fontsize=9, va="center_baseline", color=INK)
     axes.set_xlim(0, 128)
     axes.set_xticks([0, 50, 100])
     axes.spines["bottom"].set_color(GRID)

@@ -143,7 +143,7 @@ def _bare(axes: Axes, points: np.ndarray) -> None:
 
 
 def _label_medians(axes: Axes, points: np.ndarray, values: np.ndarray, names: list[str]) -> None:
-    """Write each category at the cell nearest its median; a line leads to labels that had to move."""
+    """Write each category at its median cell; a line leads to labels that had to move."""
     import numpy as np
     from matplotlib.patheffects import withStroke
 
@@ -188,7 +188,7 @@ def _free_place(
     taken: list[tuple[float, float, float, float]],
     bounds: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """The nearest place, on rings around `spot`, where a label of half size `half` hides no other."""
+    """The nearest place, on rings around `spot`, where the label hides no other."""
     import numpy as np
 
     (left, right), (bottom, top) = bounds

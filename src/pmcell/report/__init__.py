@@ -12,7 +12,7 @@ __all__ = ["read_release", "render", "write_report"]
 
 
 def write_report(release: Path | str, out: Path | str | None = None) -> Path:
-    """Write the report of the release folder `release`; give its path (default `report.html` in it).
+    """Write the report of a release folder; give its path (default: `report.html` in it).
 
     Raises `UsageError` where the folder is no release and `DataError` where a
     table breaks the contract; nothing is written then.

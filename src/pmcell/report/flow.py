@@ -35,7 +35,7 @@ MOST_COLUMNS = 5
 
 
 def exclusions(release: Release) -> pd.DataFrame:
-    """Cells excluded by QC: a row per reason (a cell with several counts once, in the last), a column per cohort."""
+    """Cells excluded by QC, reasons × cohorts; a cell with several reasons counts once."""
     import pandas as pd
 
     cells = release["cells"]
@@ -71,7 +71,7 @@ def accepted_cohorts(release: Release) -> list[str]:
 
 
 def hidden_cohorts(release: Release) -> pd.DataFrame:
-    """Accepted cohorts that shaped the atlas but whose rows access rules keep out of the release."""
+    """Accepted cohorts that shaped the atlas, whose rows access keeps out of the release."""
     cohorts = release["cohorts"]
     shown = cohorts["cohort_id"].isin(accepted_cohorts(release))
     return cohorts[(cohorts["status"] != "quarantined") & ~shown]
@@ -140,7 +140,8 @@ def _quarantine_exits(release: Release) -> tuple[Exits, ...]:
         return ()
     rows = tuple(
         (
-            f"{row.cohort_id}: {row.reason or 'no reason recorded'} ({count(row.n_cells_submitted)} cells)",
+            f"{row.cohort_id}: {row.reason or 'no reason recorded'} "
+            f"({count(row.n_cells_submitted)} cells)",
             (),
         )
         for row in out.itertuples()

@@ -184,7 +184,7 @@ def doi_link(doi: str) -> str:
 
 
 def citation(release: Release) -> dict[str, str]:
-    """Title, version, DOI, licence and authors of CITATION.cff, '' where not given; {} without one."""
+    """Title, version, DOI, licence and authors of CITATION.cff, '' where not given; {} for none."""
     import yaml
 
     try:

@@ -15,7 +15,7 @@ NOT_AVAILABLE = "not available"
 
 @dataclass(frozen=True)
 class Picture:
-    """One SVG, at most `width` pixels wide; below `least` pixels it scrolls instead of shrinking."""
+    """One SVG, at most `width` pixels wide; below `least` it scrolls instead of shrinking."""
 
     svg: str
     width: int

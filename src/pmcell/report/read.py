@@ -23,7 +23,7 @@ _NOT_SHOWN = ("pseudobulk", "genes")
 
 @dataclass(frozen=True)
 class Consensus:
-    """Share of resampled runs that put two donors into one stratum; `rows` has donor_id and visit."""
+    """Share of resampled runs that join two donors; `rows` has donor_id and visit."""
 
     values: np.ndarray
     rows: pd.DataFrame
@@ -45,7 +45,7 @@ class Release:
 
 
 def read_release(folder: Path) -> Release:
-    """Read what the report shows; `UsageError` where `folder` is no release, `DataError` if broken."""
+    """Read what the report shows; `UsageError` for no release, `DataError` for a broken one."""
     tables_folder = folder / "tables"
     if not tables_folder.is_dir():
         raise UsageError(

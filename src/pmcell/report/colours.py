@@ -1,0 +1,26 @@
+"""One colour a name, throughout the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pmcell import pl
+from pmcell.pl.style import in_order
+from pmcell.report.flow import accepted_cohorts
+
+if TYPE_CHECKING:
+    from pmcell.report.read import Release
+
+
+def colours_of(release: Release) -> dict[str, dict[str, str]]:
+    """One colour a name throughout the report."""
+    cells, visits = release["cells"], release["visits"]
+    types = [str(name) for name in cells["cell_type"].dropna().unique()]
+    conditions = [*visits["condition"].dropna(), *release["samples"]["condition"].dropna()]
+    types += [str(name) for name in release["composition"]["cell_type"].unique()]
+    return {
+        "cell_type": pl.palette(in_order(types)),
+        "cohort_id": pl.palette(in_order(accepted_cohorts(release))),
+        "condition": pl.palette(in_order(["unknown", *conditions])),
+        "stratum": pl.palette(in_order(release["strata"]["stratum"])),
+    }

@@ -1,0 +1,174 @@
+"""Figures of donors: the map, the test for strata, their stability, associations and drivers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pmcell import pl
+from pmcell.pl.style import in_order, natural_key
+from pmcell.report import strata as verdicts
+from pmcell.report.colours import colours_of
+from pmcell.report.parts import Figure, Picture, p_text, picture, plain_name
+
+if TYPE_CHECKING:
+    from pmcell.report.read import Release
+
+
+def donor_figure(release: Release) -> Figure | None:
+    """The donor map by stratum or condition, and by cohort beside it."""
+    rows = release["assignments"]
+    visits = release["visits"][["donor_id", "visit", "cohort_id", "condition", "visit_day"]]
+    rows = rows[rows["axis_1"].notna()].merge(visits, on=["donor_id", "visit"], how="left")
+    if rows.empty:
+        return None
+    colours = colours_of(release)
+    shares = verdicts.explained(release)
+    pictures: list[Picture] = []
+    panels = [("condition", "By condition"), ("cohort_id", "By cohort")]
+    if verdicts.is_published(release):
+        panels = [("stratum", "By stratum"), *panels]
+    for column, title in panels:
+        faded = rows if column == "stratum" else rows.drop(columns="probability")
+        drawn = pl.donor_map(
+            faded,
+            color=column,
+            colours=colours.get(column),
+            title=title,
+            explained=shares,
+            size=420 if len(panels) < 3 else 284,
+        )
+        pictures.append(
+            picture(drawn, name=f"donors-{column}", title=f"Donor map {title.lower()}", least=280)
+        )
+    stability = (
+        " In the first panel the fill fades as fewer resampled runs agree with the stratum "
+        "(full: all, empty: half or less)."
+        if verdicts.is_published(release)
+        else " No strata are published, so none are drawn."
+    )
+    return Figure(
+        "donors",
+        "Donor map",
+        f"Principal coordinates of the donor distances; each dot is a donor at a visit "
+        f"(n = {len(rows):,} visits of {rows['donor_id'].nunique():,} donors), lines join the "
+        "visits "
+        f"of a donor; % is the share of the variation.{stability} The panel by cohort shows what "
+        "is technical.",
+        ("assignments", "visits"),
+        tuple(pictures),
+    )
+
+
+def existence_figure(release: Release) -> Figure | None:
+    """Observed statistic against the null."""
+    null, value = verdicts.null_values(release), verdicts.observed(release)
+    if len(null) < 2 or value is None:
+        return None
+    p = verdicts.test_p(release)
+    drawn = pl.existence(null, value, statistic=verdicts.STATISTIC)
+    pictures = [picture(drawn, name="existence", title="Existence test", least=320)]
+    text = (
+        f"The observed statistic (line) against {len(null):,} draws of the model without strata "
+        f"(bars; unit: draws); p = {p_text(p)}."
+    )
+    measures = verdicts.candidates(release)
+    if measures.shape[1] > 1 and len(measures):
+        drawn = pl.selection(
+            measures, chosen=verdicts.chosen_k(release), reference="without strata"
+        )
+        pictures.append(picture(drawn, name="selection", title="Number of strata", least=320))
+        text += (
+            " Beside it, each number of strata k: the silhouette of the data and the mean of the "
+            "draws "
+            "(dashed), and the share of donor pairs that resampled runs neither keep together nor "
+            "keep "
+            "apart; the ring marks the k with the largest statistic."
+        )
+    return Figure("existence", "Test for strata", text, ("strata.json",), tuple(pictures))
+
+
+def stability_figure(release: Release) -> Figure | None:
+    """How often resampled runs put two donors together."""
+    if release.consensus is None or not verdicts.is_published(release):
+        return None
+    rows = release.consensus.rows
+    found = release["assignments"].set_index(["donor_id", "visit"])["stratum"]
+    names = [found.get(key) for key in zip(rows["donor_id"], rows["visit"], strict=True)]
+    groups = [name if isinstance(name, str) else "not assigned" for name in names]
+    drawn = pl.consensus(release.consensus.values, groups, colours=colours_of(release)["stratum"])
+    return Figure(
+        "stability",
+        "Stability of the strata",
+        f"Share of the resampled runs with both donors in which the two fell into one stratum "
+        f"(n = {len(groups):,} donors, each at one visit). Each run takes a part of the donors and "
+        "draws "
+        "their cells again. Sharp blocks: stable strata.",
+        ("donors.h5ad", "assignments"),
+        (picture(drawn, name="stability", title="Consensus of resampled runs", least=320),),
+    )
+
+
+def association_figure(release: Release) -> Figure | None:
+    """Effects of technical and clinical covariates on strata and axes."""
+    rows = release["associations"]
+    if rows.empty:
+        return None
+    marks = rows.assign(mark=["*" if q <= 0.05 else "" for q in rows["q_value"].fillna(1.0)])
+    pictures = []
+    for family in sorted(rows["family"].astype(str).unique(), reverse=True):
+        own = marks[marks["family"].astype(str) == family].assign(
+            covariate=lambda frame: frame["covariate"].map(lambda name: plain_name(str(name))),
+            outcome=lambda frame: frame["outcome"].map(lambda name: plain_name(str(name))),
+        )
+        own = own.drop_duplicates(["covariate", "outcome"])
+        wide = own.pivot(index="covariate", columns="outcome", values="effect")
+        wide = wide[sorted(wide.columns, key=natural_key)]
+        starred = own.pivot(index="covariate", columns="outcome", values="mark").reindex(
+            columns=wide.columns
+        )
+        drawn = pl.matrix(wide, marks=starred.fillna(""), key="effect size", title=family)
+        pictures.append(
+            picture(drawn, name=f"assoc{len(pictures)}", title=f"{family} associations", least=320)
+        )
+    return Figure(
+        "associations",
+        "Associations of strata and axes with covariates",
+        "Effect sizes from 0 to 1 with their names in the table below; * q ≤ 0.05 within the "
+        "family. "
+        f"The unit is the donor (n up to {int(rows['n_donors'].max()):,}). A large technical "
+        "effect "
+        "means that strata and batch cannot be told apart.",
+        ("associations",),
+        tuple(pictures),
+    )
+
+
+def driver_figure(release: Release) -> Figure | None:
+    """Mean contribution of each channel and cell type, per stratum."""
+    drivers = release["drivers"]
+    strata = release["assignments"][["donor_id", "visit", "stratum"]].dropna(subset=["stratum"])
+    rows = drivers.merge(strata, on=["donor_id", "visit"], how="inner")
+    if rows.empty:
+        return None
+    visits = rows.drop_duplicates(["donor_id", "visit"]).groupby("stratum").size()
+    total = rows.groupby(["stratum", "channel", "cell_type"])["contribution"].sum()
+    means = (total / visits).rename("mean").reset_index()
+    means["what"] = means["channel"].astype(str) + " · " + means["cell_type"].astype(str)
+    wide = means.pivot(index="what", columns="stratum", values="mean")
+    wide = wide[in_order(wide.columns)]
+    strongest = wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:16]
+    wide = wide.loc[strongest]
+    high = float(wide.abs().to_numpy().max()) or 1.0
+    drawn = pl.matrix(wide, signed=True, high=round(high, 2) or high, key="mean contribution")
+    return Figure(
+        "drivers",
+        "What separates the strata",
+        "Mean over the stratum's visits of each contribution to the distance between the nearest "
+        "other "
+        f"and the own stratum (n = {len(strata):,} visits); contributions of a visit add up to the "
+        "whole. "
+        f"The {len(wide)} strongest of {means['what'].nunique()} are shown; positive: speaks for "
+        "the stratum.",
+        ("drivers", "assignments"),
+        (picture(drawn, name="drivers", title="Drivers of strata", least=320),),
+    )

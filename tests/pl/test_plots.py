@@ -1,0 +1,157 @@
+"""Each plot draws what its table says, and refuses what it cannot draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from matplotlib.colors import to_hex
+
+from pmcell import pl
+from pmcell.errors import UsageError
+from pmcell.pl.style import palette, shorten
+
+
+def texts(figure) -> list[str]:
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def test_palette_is_stable_and_unknown_is_grey():
+    colours = palette([*map(str, range(17)), "unknown"])
+    assert len(set(colours.values())) == 18
+    assert colours["unknown"] == "#c4c9cf"
+    assert palette(["a", "b"]) == palette(["a", "b"])
+
+
+def test_umap_of_frame_and_of_anndata_are_the_same(frames):
+    cells = frames["cells"].loc[lambda frame: frame["umap_1"].notna()]
+    adata = AnnData(obs=cells.set_index("cell_id")[["cell_type"]])
+    adata.obsm["X_umap"] = cells[["umap_1", "umap_2"]].to_numpy()
+    one = pl.to_svg(pl.umap(cells, color="cell_type"), name="u", title="u")
+    assert one == pl.to_svg(pl.umap(adata, color="cell_type"), name="u", title="u")
+
+
+def test_umap_labels_every_category_and_leaves_out_cells_without_place(frames):
+    figure = pl.umap(frames["cells"], color="cluster", labels="on")
+    shown = texts(figure)
+    assert set(map(str, range(14))) <= set(shown)
+    drawn = figure.axes[0].collections[0].get_offsets()
+    assert len(drawn) == frames["cells"]["umap_1"].notna().sum()
+
+
+def test_umap_names_the_column_that_was_meant(frames):
+    with pytest.raises(UsageError, match="Did you mean 'cell_type'"):
+        pl.umap(frames["cells"], color="cell_typ")
+
+
+def test_umap_asks_for_coordinates():
+    with pytest.raises(UsageError, match=r"X_umap.*pmcell\.tl\.umap"):
+        pl.umap(AnnData(obs=pd.DataFrame({"a": ["x"]}, index=["c"])), color="a")
+
+
+def test_qc_has_a_row_for_each_sample_and_says_what_is_kept(frames):
+    samples = frames["qc"][frames["qc"]["cohort_id"] == "liu_b1"]
+    figure = pl.qc(frames["cells"], samples)
+    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert sorted(labels) == sorted(name.split(":")[1] for name in samples["sample_id"])
+
+
+def test_qc_of_a_cohort_without_mitochondrial_genes_leaves_that_panel_empty(frames):
+    samples = frames["qc"][frames["qc"]["cohort_id"] == "liu_b2"]
+    figure = pl.qc(frames["cells"][frames["cells"]["cohort_id"] == "liu_b2"], samples)
+    assert figure.axes[2].get_title(loc="left") == "Mitochondrial (%)"
+    assert not len(figure.axes[2].lines[0].get_xdata())
+
+
+def test_composition_bars_add_up_to_one(frames):
+    shares = frames["composition"].merge(
+        frames["visits"][["donor_id", "visit", "condition"]], on=["donor_id", "visit"]
+    )
+    axes = pl.composition(shares).axes[0]
+    tops = pd.Series([bar.get_height() for bar in axes.patches])
+    n_bars = len(shares.drop_duplicates(["donor_id", "visit"]))
+    assert tops.sum() == pytest.approx(n_bars)
+
+
+def test_donor_map_joins_visits_and_fades_with_probability(frames):
+    rows = frames["assignments"].copy()
+    rows["stratum"] = rows["stratum"].astype(object)
+    figure = pl.donor_map(rows, color="stratum")
+    placed = rows.dropna(subset=["axis_1"])
+    followed = (placed.groupby("donor_id").size() > 1).sum()
+    lines = [line for line in figure.axes[0].lines if line.get_zorder() == 2]
+    assert len(lines) == followed
+    assert "not assigned" in texts(figure)
+    fills = {to_hex(colour) for colour in figure.axes[0].collections[0].get_facecolors()}
+    assert len(fills) > 10
+
+
+def test_donor_map_without_known_probability_is_not_faded(frames):
+    rows = frames["assignments"].assign(probability=np.nan, condition="x")
+    fills = pl.donor_map(rows, color="condition").axes[0].collections[0].get_facecolors()
+    assert len({to_hex(colour) for colour in fills}) == 1
+
+
+def test_dotplot_draws_only_recorded_pairs(frames):
+    markers = frames["markers"][frames["markers"]["rank"] <= 5]
+    figure = pl.dotplot(markers, n_genes=2)
+    axes = figure.axes[0]
+    genes = {label.get_text() for label in axes.get_xticklabels()}
+    drawn = len(axes.collections[0].get_offsets())
+    assert drawn == markers["symbol"].isin(genes).sum()
+
+
+def test_dotplot_names_missing_columns(frames):
+    with pytest.raises(UsageError, match="share_in"):
+        pl.dotplot(frames["markers"].drop(columns="share_in"))
+
+
+def test_consensus_puts_the_strata_side_by_side():
+    groups = ["S1", "S2", "S1", "S2"]
+    matrix = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1.0]])
+    image = pl.consensus(matrix, groups).axes[0].images[0].get_array()
+    assert image.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+
+
+def test_consensus_refuses_a_matrix_of_another_size():
+    with pytest.raises(UsageError, match=r"square matrix.*\(2, 3\)"):
+        pl.consensus(np.zeros((2, 3)), ["a", "b"])
+
+
+def test_existence_shows_an_observation_beyond_all_draws():
+    axes = pl.existence([0.0, 1.0, 2.0], 9.0).axes[0]
+    assert axes.get_xlim()[1] > 9
+    assert sum(bar.get_height() for bar in axes.patches) == 3
+
+
+def test_selection_marks_the_chosen_number():
+    frame = pd.DataFrame({"k": [2, 3], "silhouette": [0.3, 0.1], "null": [0.1, 0.1]})
+    figure = pl.selection(frame, chosen=2, reference="null")
+    assert len(figure.axes) == 1
+    assert len(figure.axes[0].lines) == 3
+
+
+def test_matrix_writes_numbers_marks_and_gaps():
+    values = pd.DataFrame({"a": [0.5, np.nan]}, index=["x", "y"])
+    marks = pd.DataFrame({"a": ["*", ""]}, index=["x", "y"])
+    shown = texts(pl.matrix(values, marks=marks))
+    assert "0.50*" in shown
+    assert "–" in shown
+
+
+def test_flow_prints_every_reason_and_number():
+    exits = pl.Exits("3 cells excluded", ("all", "b1", "b2"), (("too few counts", (3, 1, 2)),))
+    figure = pl.flow(
+        [pl.Stage("Submitted", ("9 cells",), (exits,)), pl.Stage("Kept", ("6 cells",))]
+    )
+    assert {"Submitted", "9 cells", "3 cells excluded", "too few counts", "b2", "6 cells"} <= set(
+        texts(figure)
+    )
+
+
+def test_long_names_are_cut_on_one_line():
+    assert shorten("a\nb  c") == "a b c"
+    assert len(shorten("x" * 500, 32)) == 32

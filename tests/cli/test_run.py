@@ -153,7 +153,7 @@ def test_folder_that_is_no_study_is_refused(
 def test_fewer_than_one_core_is_refused(
     study: Path, cores: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", "--directory", str(study), f"--cores={cores}"]) == 2
+    assert run(study, f"--cores={cores}") == 2
     assert f"--cores must be at least 1, got {cores}" in capsys.readouterr().err
 
 
@@ -171,10 +171,21 @@ def test_lock_of_a_killed_run_is_explained_and_can_be_removed(
     assert run(study) == 0
 
 
+def test_second_run_says_that_nothing_is_left_to_do(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study) == 0
+    assert "4 steps to do" in capsys.readouterr().err
+    assert run(study) == 0
+    out, err = capsys.readouterr()
+    assert "nothing to do: everything is up to date" in err
+    assert "The release" in out
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: int) -> None:
     config = study / "config" / "config.yaml"
-    config.write_text("cohorts: [good, bad]\nseconds: 60\n", encoding="utf-8")
+    config.write_text("cohorts: [good, bad]\nseconds: 900\n", encoding="utf-8")
     shipped = bundle.bundle_folder()
     code = (
         "import sys; from pathlib import Path; from pmcell import bundle; "
@@ -185,11 +196,11 @@ def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: i
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     log = study / "results" / "logs" / "run.log"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and "rule write_release" not in _text(log):
         time.sleep(0.1)
     os.kill(process.pid, number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "interrupted; the finished steps are kept" in err
     config.write_text("cohorts: [good, bad]\nseconds: 0\n", encoding="utf-8")

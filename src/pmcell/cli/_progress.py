@@ -52,6 +52,7 @@ class Progress:
     running: dict[str, Job] = field(default_factory=dict)
     failed: list[Job] = field(default_factory=list)
     is_locked: bool = False
+    is_up_to_date: bool = False
     clock: Callable[[], float] = time.monotonic
     _open: Job | None = None
     _is_failure: bool = False
@@ -79,6 +80,8 @@ class Progress:
             self.total = int(total[1])
         elif line.startswith("LockException"):
             self.is_locked = True
+        elif line.startswith("Nothing to be done"):
+            self.is_up_to_date = True
         return None
 
     def _take_entry(self, key: str, value: str) -> None:

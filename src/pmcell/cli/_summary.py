@@ -52,7 +52,8 @@ def as_text(summary: dict[str, Any]) -> str:
 def how_to_open(release: Path, cohorts: list[str]) -> list[str]:
     """Three ways into a release: browser, Python, SQL."""
     cells = release / "cells" / f"{cohorts[0] if cohorts else '*'}.h5ad"
-    query = f"SELECT * FROM '{release}/tables/strata.parquet'"
+    table = release / "tables" / "composition.parquet"
+    query = f"SELECT cell_type, sum(n_cells) FROM '{table}' GROUP BY 1 ORDER BY 2 DESC"
     return [
         f"The release: {release}",
         f"  browser  {release / 'report.html'}",

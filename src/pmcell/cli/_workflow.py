@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import signal
@@ -90,11 +89,16 @@ def run_snakemake(study: Study, command: list[str]) -> int:
             for line in process.stdout:
                 stream.write(line)
                 stream.flush()
+                announced = progress.total
                 show(progress.feed(line))
+                if progress.total and not announced:
+                    _say(f"{progress.total} steps to do")
             code = process.wait()
     if was_interrupted():
         _say("interrupted; the finished steps are kept, the same command goes on from there")
         return INTERRUPTED
+    if progress.is_up_to_date:
+        _say("nothing to do: everything is up to date")
     if code:
         _explain_failure(study, progress, log)
     return code
@@ -116,8 +120,6 @@ def available_cores() -> int:
 
 def warm_up() -> None:
     """Compile the kernels once, before many jobs would each do it."""
-    if importlib.util.find_spec("pmcell.core.warm") is None:
-        return
     from pmcell.core.warm import warm_kernels
 
     start = time.monotonic()
@@ -206,7 +208,7 @@ def _explain_failure(study: Study, progress: Progress, log: Path) -> None:
         )
         return
     for job in progress.failed:
-        _say(f"step {_name(job)} failed")
+        _say(f"step {_name(job)} failed" + (f"; its log: {job.log}" if job.log else ""))
         for line in _last_lines(study.folder / job.log if job.log else log):
             print(f"    {line}", file=sys.stderr)
     if not progress.failed:

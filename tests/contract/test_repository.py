@@ -99,6 +99,13 @@ def test_readme_begins_with_the_run_command_and_the_test_command() -> None:
     assert (run, test) == ("scripts/demo\n", "scripts/test\n")
 
 
+def test_library_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("strata ")
+
+
 @pytest.mark.parametrize("name", ["demo", "test", "pmcell", "with-env"])
 def test_scripts_of_the_readme_can_be_executed(name: str) -> None:
     path = ROOT / "scripts" / name

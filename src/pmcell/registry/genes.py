@@ -131,11 +131,11 @@ def _resolve(
     table: GeneTable,
     present: set[str] | frozenset[str],
 ) -> Found:
-    if namespace != "ensembl" and name in table.names:
-        return _by_name(name, table)
-    match = _ENSEMBL.fullmatch(name)
+    match = _ENSEMBL.fullmatch(name) if name.startswith("ENSG") else None
     if match:
         return _by_id(match.group(1), symbol, table)
+    if namespace != "ensembl" and name in table.names:
+        return _by_name(name, table)
     if namespace == "ensembl" or name.startswith("ENS"):
         other = _OTHER_ENSEMBL.fullmatch(name)
         if other:

@@ -20,6 +20,8 @@ from pmcell.errors import Fault, UsageError
 CELLXGENE_SCHEMA = "7.1.0"
 """Version of the CELLxGENE schema whose ontology releases are used."""
 
+LOOK_UP = "Look the term up by its label."
+
 _TERM = re.compile(r"([A-Za-z]+):\d+")
 _EXTRA = {"AfPO": "HANCESTRO"}
 
@@ -59,7 +61,7 @@ def resolve(term_id: str, ontology: str | None = None) -> str | Fault:
     if term is None:
         near = [other for other in terms(prefix) if _one_digit_apart(other, term_id)][:3]
         shown = "; ".join(f"{other} is {terms(prefix)[other]['label']}" for other in near)
-        fix = f"One digit away: {shown}." if near else "Look the term up by its label."
+        fix = f"One digit away: {shown}." if near else LOOK_UP
         return Fault(
             "", f"must be a term of {prefix} ({release(prefix)})", term_id, fix, reason="term"
         )
@@ -194,8 +196,8 @@ def _schema() -> Any:
 
 
 def _fault(term_id: str, ontology: str | None, must: str, found: str) -> Fault:
-    fix = "Look the term up by its label."
-    if ontology is not None:
+    fix = LOOK_UP
+    if ontology is not None and ":" not in term_id:
         near = suggest(term_id, ontology, n=3)
         if near:
             fix = f"Nearest: {'; '.join(str(item) for item in near)}."

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pmcell.errors import Fault
-from pmcell.registry.ontology import exact, is_under, resolve, suggest
+from pmcell.registry.ontology import LOOK_UP, exact, is_under, resolve, suggest
 from pmcell.registry.vocabulary import NORMAL, SEXES
 from pmcell.schema import UNKNOWN
 
@@ -99,7 +99,7 @@ def check_term(
             )
         label = resolve(part, rule.ontology)
         if isinstance(label, Fault):
-            near = _nearest(part, rule) if ":" not in part else label.fix
+            near = label.fix if label.fix != LOOK_UP else _nearest(part, rule)
             return fault(label.must + ", or unknown", label.found, near)
         if part in rule.forbidden or not is_under(part, rule.under):
             said = " or ".join(f"{item} {resolve(item)}" for item in rule.under)
@@ -136,11 +136,9 @@ def _allowed(term_id: str, rule: TermRule) -> bool:
 
 
 def _nearest(text: str, rule: TermRule, but: str = "") -> str:
-    if rule.under:
+    if rule.under and ":" not in text:
         found = suggest(text, rule.ontology, n=15)
-        near = [
-            str(item) for item in found if item.term_id != but and _allowed(item.term_id, rule)
-        ][:3]
+        near = [str(item) for item in found if item.term_id != but and _allowed(item.term_id, rule)]
         if near:
-            return f"Nearest: {'; '.join(near)}."
+            return f"Nearest: {'; '.join(near[:3])}."
     return f"For example {rule.example}."

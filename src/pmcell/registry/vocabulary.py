@@ -112,14 +112,14 @@ def region_problem(code: str) -> str:
     if not nuts:
         return "the form is neither NUTS (NL2, ITH5) nor ISO 3166-2 (US-MD)"
     country = nuts.group(1)
+    if country == "GR":
+        return "Greece is EL in NUTS"
     if country in EU or country in NUTS_OUTSIDE_EU:
         return ""
     if country not in COUNTRIES:
-        return f"{country} is not a country code" + (
-            " (Greece is EL in NUTS)" if country == "GR" else ""
-        )
+        return f"{country} is not a country code"
     if len(code) == 2:
-        return "" if country != "GR" else "Greece is EL in NUTS"
+        return ""
     return f"{country} has no NUTS regions: give the ISO 3166-2 code, such as US-MD"
 
 

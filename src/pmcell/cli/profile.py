@@ -1,7 +1,8 @@
 """Profile donors: one row a donor and visit, from the integrated embedding and the cell types.
 
 Example:
-  pmcell profile --embedding results/atlas/embedding.h5ad --clusters results/atlas/clusters.parquet \\
+  pmcell profile --embedding results/atlas/embedding.h5ad \\
+    --clusters results/atlas/clusters.parquet \\
     --annotation results/atlas/annotation.parquet --out results/strata/donors.h5ad \\
     --composition-out results/strata/composition.parquet
 """
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     enough = int(donors.obs[slots.ENOUGH].sum())
     print(
         f"{donors.obs['donor_id'].nunique()} donors, {donors.n_obs} visits ({enough} with enough "
-        f"cells), {donors.n_vars} cell types ({int(donors.var['in_state'].sum())} for state) -> {args.out}"
+        f"cells), {donors.n_vars} cell types ({int(donors.var['in_state'].sum())} for state) "
+        f"-> {args.out}"
     )
     return 0
 
@@ -72,7 +74,8 @@ def _cell_types(
     if cluster.isna().any():
         raise DataError(
             f"every cell of {args.embedding} must have a cluster in {args.clusters}; "
-            f"{int(cluster.isna().sum())} have none, the first is {cells[cluster.isna().to_numpy()][0]!r}. "
+            f"{int(cluster.isna().sum())} have none, the first is "
+            f"{cells[cluster.isna().to_numpy()][0]!r}. "
             "Run the cluster step again.",
             reason="stale_input",
         )

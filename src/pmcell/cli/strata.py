@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write strata.json, strata, assignments, associations and drivers; add the results to donors.h5ad."""
+    """Write strata.json and the four tables; add distances and strata to donors.h5ad."""
     from pmcell import schema, strata
     from pmcell.io.atomic import write_json
     from pmcell.io.h5ad import read_h5ad, write_h5ad

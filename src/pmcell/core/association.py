@@ -14,7 +14,7 @@ Ints = NDArray[np.int64]
 
 
 def permutations(n: int, n_draws: int, rng: np.random.Generator, block: Ints | None = None) -> Ints:
-    """The identity and `n_draws` random orders of n rows (draws + 1 × n), within blocks where given."""
+    """The identity and `n_draws` random orders of n rows (draws + 1 × n), within blocks."""
     block = np.zeros(n, np.int64) if block is None else block
     keys = rng.random((n_draws, n))
     home = np.argsort(block, kind="stable")
@@ -26,8 +26,11 @@ def permutations(n: int, n_draws: int, rng: np.random.Generator, block: Ints | N
 
 
 def cramers_v(first: Ints, second: Ints) -> float:
-    """Bias-corrected Cramér's V of two codes (0 … r-1), 0 to 1. Bergsma 2013, doi:10.1016/j.jkss.2012.10.002."""
-    n, r, c = first.size, int(first.max()) + 1, int(second.max()) + 1
+    """Bias-corrected Cramér's V of two codes (0 … r-1), from 0 to 1.
+
+    Bergsma 2013, doi:10.1016/j.jkss.2012.10.002.
+    """
+    n, r, c = first.size, _n_levels(first), _n_levels(second)
     if n < 2 or r < 2 or c < 2:
         return 0.0
     phi = float(chi_square(first, second[None, :])[0]) / n
@@ -38,7 +41,7 @@ def cramers_v(first: Ints, second: Ints) -> float:
 
 def chi_square(first: Ints, second: Ints) -> Floats:
     """Pearson's χ² of `first` (n,) with each row of `second` (draws × n)."""
-    n, r, c = first.size, int(first.max()) + 1, int(second.max()) + 1
+    n, r, c = first.size, _n_levels(first), _n_levels(second)
     member = (first[:, None] == np.arange(r)).astype(np.float64)
     of_row = member.sum(axis=0)
     out = np.zeros(second.shape[0])
@@ -49,17 +52,21 @@ def chi_square(first: Ints, second: Ints) -> Floats:
     return out
 
 
+def _n_levels(codes: Ints) -> int:
+    return int(np.max(codes)) + 1
+
+
 def eta_squared(values: Floats, group: Ints) -> Floats:
     """Share of the variance of each row of `values` (draws × n) that lies between groups (n,)."""
     centred = values - values.mean(axis=1, keepdims=True)
-    member = (group[:, None] == np.arange(int(group.max()) + 1)).astype(np.float64)
+    member = (group[:, None] == np.arange(_n_levels(group))).astype(np.float64)
     size = np.maximum(member.sum(axis=0), 1.0)
     total = np.maximum((centred**2).sum(axis=1), 1e-300)
     return np.asarray((((centred @ member) ** 2) / size).sum(axis=1) / total)
 
 
 def correlation(values: Floats, other: Floats) -> Floats:
-    """Pearson correlation of each row of `values` (draws × n) with `other` (n,); on ranks it is Spearman's."""
+    """Pearson correlation of each row of `values` (draws × n) with `other` (n,)."""
     a = values - values.mean(axis=1, keepdims=True)
     b = other - other.mean()
     norm = np.sqrt((a**2).sum(axis=1) * (b**2).sum())
@@ -73,7 +80,10 @@ def permutation_p(statistic: Floats) -> float:
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
-    """q values of the Benjamini-Hochberg procedure, in the order given. doi:10.1111/j.2517-6161.1995.tb02031.x."""
+    """q values of the Benjamini-Hochberg procedure, in the order given.
+
+    doi:10.1111/j.2517-6161.1995.tb02031.x.
+    """
     n = p.size
     order = np.argsort(p, kind="stable")[::-1]
     out = np.empty(n)

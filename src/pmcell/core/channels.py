@@ -69,7 +69,11 @@ class Channel:
 
 @dataclass(frozen=True)
 class Features:
-    """Rows placed in a channel: `x` (types, rows, dims) weighted, 0 where missing; `noise` and `present` (types, rows)."""
+    """Rows placed in a channel.
+
+    `x` (types, rows, dims) is weighted, 0 where missing; `noise` and `present`
+    are (types, rows).
+    """
 
     x: Floats
     noise: Floats
@@ -81,13 +85,16 @@ class Features:
 
 
 def arcsine(n: Floats) -> Floats:
-    """Variance-stabilised shares asin √((n_t + 3/8) / (n + 3/4)) (rows × types). Anscombe 1948, doi:10.2307/2332343."""
+    """Variance-stabilised shares asin √((n_t + 3/8) / (n + 3/4)) (rows × types).
+
+    Anscombe 1948, doi:10.2307/2332343.
+    """
     total = n.sum(axis=1, keepdims=True)
     return np.arcsin(np.sqrt((n + 0.375) / (total + 0.75)))
 
 
 def arcsine_noise(n: Floats) -> Floats:
-    """Sampling variance of `arcsine` (rows × types): 1/(4n), less for types of which a row expects few cells."""
+    """Sampling variance of `arcsine` (rows × types): 1/(4n), less where few cells are expected."""
     total = np.maximum(n.sum(axis=1, keepdims=True), 1.0)
     pooled = (n / total).mean(axis=0)
     expected = total * (n + SMOOTHING_CELLS * pooled) / (total + SMOOTHING_CELLS)
@@ -207,7 +214,7 @@ def place(
 
 
 def squared_distances(channel: Channel, left: Features, right: Features | None = None) -> Floats:
-    """Noise-corrected squared distances (rows × rows); `right` absent means all pairs of `left`, diagonal 0."""
+    """Noise-corrected squared distances; without `right`, all pairs of `left` with diagonal 0."""
     other = left if right is None else right
     known, expected = _over_types(channel, left, other)
     out = (known + _missing(channel, known, expected)) / channel.scale
@@ -245,7 +252,7 @@ def _over_types(channel: Channel, left: Features, right: Features) -> tuple[Floa
 
 
 def _missing(channel: Channel, known: Floats, expected: Floats) -> Floats:
-    """What the types that a pair lacks add: their mean, times the pair's ratio of known to expected.
+    """What the types that a pair lacks add: their mean times the pair's ratio of known to expected.
 
     The ratio is drawn towards 1 with the weight of `PRIOR` of all types, so a
     pair that shares little is not judged by little. A constant in place of the

@@ -35,7 +35,7 @@ CHANNELS = ("composition", "state")
 
 @dataclass(frozen=True)
 class Settings:
-    """How the map is made: usable types, cells a type needs, batches, and the weight of each channel in use."""
+    """How the map is made: usable types, cells a type needs, batches, weight of each channel."""
 
     types: Ints
     min_cells: int
@@ -98,7 +98,7 @@ def map_donors(sums: DonorSums, batch: Ints, settings: Settings) -> Floats:
 
 @dataclass(frozen=True)
 class Partitions:
-    """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is below the minimum size)."""
+    """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small)."""
 
     ks: range
     labels: Ints
@@ -114,6 +114,6 @@ def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
     if axes.shape[1]:
         for index, k in enumerate(ks):
             sizes = np.bincount(labels[index], minlength=k)
-            if sizes.min() >= min_size:
+            if int(np.min(sizes)) >= min_size:
                 widths[index] = silhouette(flat, labels[index])
     return Partitions(ks, labels, widths)

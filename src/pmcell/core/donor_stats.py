@@ -43,8 +43,8 @@ def sum_groups(x: NDArray[np.floating], group: NDArray[np.int64], n_groups: int)
         raise ValueError(
             f"x must be cells × dims with one group a cell, got {x.shape}, {group.shape}"
         )
-    if group.size and group.max() >= n_groups:
-        raise ValueError(f"group codes must be below {n_groups}, got {int(group.max())}")
+    if group.size and int(np.max(group)) >= n_groups:
+        raise ValueError(f"group codes must be below {n_groups}, got {int(np.max(group))}")
     order, start = _order_by_group(group, n_groups)
     n = np.diff(start)
     _check_range(x, int(n.max(initial=0)))

@@ -75,20 +75,22 @@ def fit_donor_model(
     values, vectors = spectrum(squared)
     kept = _leading(values)[: n_rows - 1]
     axes = vectors[:, : kept.size]
-    centres, slopes, length = {}, {}, np.zeros(kept.size)
+    centres: dict[str, Floats] = {}
+    slopes: dict[str, Floats] = {}
+    length = np.zeros(kept.size)
     for channel, features, factor in parts:
         present = features.present.astype(np.float64)
-        centre = features.x.sum(axis=1) / np.maximum(present.sum(axis=1), 1)[:, None]
-        x = np.where(features.present[:, :, None], features.x - centre[:, None], 0.0)
+        middle = features.x.sum(axis=1) / np.maximum(present.sum(axis=1), 1)[:, None]
+        x = np.where(features.present[:, :, None], features.x - middle[:, None], 0.0)
         weight = present @ axes**2
         slope = np.einsum("tnd,nr->rtd", x, axes) / np.maximum(weight.T, 1e-12)[:, :, None]
         length += factor * (slope**2).sum(axis=(1, 2))
-        centres[channel.name], slopes[channel.name] = centre, slope
-    stretch = np.sqrt(kept / max(n_rows - 1, 1) / np.maximum(length, 1e-300))[:, None, None]
+        centres[channel.name], slopes[channel.name] = middle, slope
+    rescale = np.sqrt(kept / max(n_rows - 1, 1) / np.maximum(length, 1e-300))[:, None, None]
     centre = {c.name: _unweighted(centres[c.name], c) for c, _, _ in parts}
-    loadings = {c.name: _unweighted(slopes[c.name] * stretch, c) for c, _, _ in parts}
+    loadings = {c.name: _unweighted(slopes[c.name] * rescale, c) for c, _, _ in parts}
     if "composition" in centre:
-        # Gaussian in logits, so that shares stay shares; the slope of arcsine makes both agree at the centre.
+        # Gaussian logits keep shares shares; arcsine's slope makes both agree at the centre.
         share = np.sin(np.clip(centre["composition"], 1e-3, np.pi / 2 - 1e-3)) ** 2
         loadings["composition"] /= 0.5 * np.sqrt(share * (1 - share))
         centre["composition"] = np.log(share / (1 - share))

@@ -45,7 +45,7 @@ def principal_coordinates(
 
 
 def spectrum(squared: Floats) -> tuple[Floats, Floats]:
-    """Eigenvalues, largest first, and eigenvectors of the centred Gram matrix of squared distances."""
+    """Eigenvalues, largest first, and eigenvectors of the centred Gram matrix of `squared`."""
     row = squared.mean(axis=1, keepdims=True)
     gram = -0.5 * (squared - row - row.T + squared.mean())
     values, vectors = eigh(0.5 * (gram + gram.T))

@@ -1,4 +1,4 @@
-"""From cells to strata of donors: profiles, distances, clusters, the existence test, and what explains them.
+"""From cells to strata of donors: profiles, distances, clusters, the existence test, drivers.
 
 The donor is the unit: everything is fitted on one row a donor, and the other
 visits are placed on the result. All functions work on the AnnData that

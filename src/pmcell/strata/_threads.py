@@ -1,4 +1,4 @@
-"""Small dense algebra on one thread: faster for donor-sized matrices, and the same bits everywhere."""
+"""Small dense algebra on one thread: faster for donor-sized matrices, and the same bits."""
 
 from __future__ import annotations
 

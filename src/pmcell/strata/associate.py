@@ -66,7 +66,7 @@ def associate(
     n_permutations: int = 999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Test candidate strata and the first three axes against covariates, over donors (discovery rows).
+    """Test candidate strata and the first three axes against covariates, over donors.
 
     Effect sizes: bias-corrected Cramér's V (stratum and categories), η² of
     ranks (stratum and numbers, axis and categories), Spearman's ρ² (axis and
@@ -197,7 +197,7 @@ def _row(
 def _statistic(
     outcome: _Variable, covariate: _Variable, both: NDArray[np.bool_], orders: Ints
 ) -> tuple[str, str, float, Floats]:
-    """Name of the test, name of the effect, the effect, and the statistic of data and permutations."""
+    """Names of test and effect, the effect, and the statistic of data and permutations."""
     if not outcome.numeric and not covariate.numeric:
         first, second = _codes(covariate, both), _codes(outcome, both)
         return (
@@ -213,7 +213,7 @@ def _statistic(
     share = eta_squared(_ranks(number, both)[orders], _codes(group, both))
     if outcome.numeric:
         return "Kruskal-Wallis", "eta squared of ranks", float(share[0]), share
-    # Permuting the outcome is permuting its codes against fixed ranks: the inverse order of the ranks.
+    # Permuting the outcome against fixed ranks is giving the ranks the inverse order.
     share = eta_squared(_ranks(number, both)[np.argsort(orders, axis=1)], _codes(group, both))
     return "Kruskal-Wallis", "eta squared of ranks", float(share[0]), share
 

@@ -104,7 +104,7 @@ def min_stratum_size(n_donors: int) -> int:
 
 
 def distance_to_members(squared: Floats, members: Ints) -> Floats:
-    """Squared distance of each row to the mean of the members, from pairwise squared distances (rows,).
+    """Squared distance of each row to the mean of the members, from pairwise ones (rows,).
 
     mean_j D²(i, j) - ½ mean_jj' D²(j, j'), which is exact for Euclidean
     distances; a member does not count itself, so that it has no advantage.
@@ -142,7 +142,7 @@ def _axes(squared: Floats, rows: Ints) -> tuple[Floats, Floats]:
 
 
 def _assign_all(donors: AnnData, squared: Floats, rows: Ints, found: Partitions) -> Ints:
-    """Labels of all rows with enough cells: discovery rows their own, other visits the nearest stratum."""
+    """Labels of all rows with enough cells: discovery rows their own, other visits the nearest."""
     enough = donors.obs[slots.ENOUGH].to_numpy()
     out = np.full((donors.n_obs, len(found.ks)), -1, np.int64)
     for index, k in enumerate(found.ks):

@@ -27,7 +27,7 @@ COLUMNS = ["donor_id", "visit", "channel", "cell_type", "contribution"]
 
 @single_thread
 def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
-    """Parts by channel and cell type that sum to D²(row, nearest other stratum) - D²(row, own stratum).
+    """Parts by channel and cell type that sum to D²(row, nearest other) - D²(row, own stratum).
 
     The squared distance is a sum over channels and types, and so is the squared
     distance to the mean of a stratum's members, so the parts are exact: no

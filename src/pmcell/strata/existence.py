@@ -61,10 +61,9 @@ def existence(
 
     The no-strata model keeps everything but the strata: means, the
     between-donor spectrum (calibrated so that draws, noise and all, have that
-    of the data), each donor's cells and
-    noise, batches and channel weights; scores are Gaussian or uniform, and the larger
-    p of the two counts. `n_null` draws of each go
-    through the same distances and clustering as the data. With z_k the
+    of the data), each donor's cells and noise, batches and channel weights.
+    Scores are Gaussian or uniform, `n_null` draws of each, and the larger p
+    counts. Draws go through the same distances and clustering as the data. With z_k the
     silhouette at k standardised over data and draws, T = max_k z_k and
     p = (1 + #{T* ≥ T})/(n_null + 1). k is the largest z_k among the k that are
     above the draws' 1 - alpha quantile of T and whose PAC is within 0.05 of
@@ -137,7 +136,7 @@ class _Test:
 
 
 def _test(opened: DonorMap, ks: range, n_null: int, seed: int) -> _Test:
-    """Silhouettes of the data and of `n_null` draws of the no-strata model, and the p of their maximum."""
+    """Silhouettes of the data and of `n_null` draws of each null; the larger p counts."""
     rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
     min_size = min_stratum_size(rows.size)
     squared = map_donors(opened.discovery, batch, settings)
@@ -157,7 +156,7 @@ def _test(opened: DonorMap, ks: range, n_null: int, seed: int) -> _Test:
 
 
 def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> _Test:
-    """Standardise data and draws together, so that they are exchangeable under the model, and compare."""
+    """Standardise data and draws together, so that they are exchangeable under the model."""
     both = np.vstack([observed, draws])
     centre = _nan_mean(both)
     spread = np.sqrt(_nan_mean((both - centre) ** 2))
@@ -192,7 +191,7 @@ def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) 
 
 
 def _choose(result: _Test, pac: Floats, alpha: float, ks: list[int]) -> int:
-    """The k with the largest z among those that the test supports and resampling confirms; 0 for none."""
+    """The k of largest z among those that the test supports and resampling confirms; 0 for none."""
     pac = np.asarray(pac)
     possible = np.isfinite(result.z)
     supported = possible & (result.z >= np.quantile(result.null, 1 - alpha))
@@ -227,8 +226,8 @@ def _decide(
         before = _before_removal(raw, ks, n_null, alpha, max_confounding, seed)
         if before is not None:
             why = (
-                "groups are there before batch removal and gone after it, and they follow the batch "
-                f"(Cramér's V {before['v']:.2f}): they may be batch or biology"
+                "groups are there before batch removal and gone after it, and they follow the "
+                f"batch (Cramér's V {before['v']:.2f}): they may be batch or biology"
             )
             return {"confounding": before} | _verdict(NOT_SEPARABLE, why)
     why = f"donors without strata give as clear a clustering (p = {result.p:.3g})"

@@ -1,4 +1,4 @@
-"""From a donors' AnnData to the arrays of `pmcell.core.donor_map`, and the map fitted on the discovery rows."""
+"""From a donors' AnnData to arrays, and the donor map fitted on the discovery rows."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DonorMap:
         return DonorMap(self.sums, self.donor, self.batch, self.batches, self.rows, settings)
 
     def state_features(self) -> Floats:
-        """State features (rows × types·dims), scaled so that squared Euclid is the state distance; NaN where missing."""
+        """State features (rows × types·dims), NaN where missing; squared Euclid is the distance."""
         n_rows = self.batch.size
         if self.settings.types.size == 0 or self.rows.size < 2:
             return np.full((n_rows, self.settings.types.size * self.sums.within.shape[1]), np.nan)
@@ -75,7 +75,7 @@ class DonorMap:
 
 
 def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorMap:
-    """The map of a donors' AnnData; `weights` default to both channels, or the gate's once it has decided."""
+    """The map of a donors' AnnData; `weights` default to both channels equally."""
     require_profile(donors)
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
     label = donors.obs["batch_id"].astype(str).to_numpy()
@@ -113,7 +113,7 @@ def half_sums(donors: AnnData) -> tuple[DonorSums, DonorSums]:
 
 
 def usable_types(donors: AnnData) -> NDArray[np.bool_]:
-    """Which types enter the state channel: known, and with enough cells in enough discovery rows."""
+    """Which types enter the state channel: known, with enough cells in enough discovery rows."""
     parameters = donors.uns["profile"]
     n = np.asarray(donors.X)[donors.obs[slots.DISCOVERY].to_numpy()]
     if n.shape[0] == 0:

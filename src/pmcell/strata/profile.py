@@ -31,7 +31,7 @@ def profile(
     min_cells_donor: int = 100,
     min_share_donors: float = 0.5,
 ) -> AnnData:
-    """Donors × cell types, with the sufficient statistics of an embedding: one row a donor and visit.
+    """Donors × cell types with sums of an embedding: one row a donor and visit.
 
     `adata.obsm[basis]` is read once; nothing after this step needs the cells.
     Cells labelled 'unknown' count in the composition and not in the state.
@@ -111,7 +111,7 @@ def profile(
 
 
 def composition(donors: AnnData) -> pd.DataFrame:
-    """Cells and share of each type for each donor and visit (columns of schema.COMPOSITION; types without cells too)."""
+    """Cells and share of every type for each donor and visit (columns of schema.COMPOSITION)."""
     import pandas as pd
 
     counts = np.asarray(donors.X)
@@ -160,7 +160,8 @@ def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
     if missing.any():
         raise DataError(
             f"every cell must have a donor; {int(missing.sum())} of {len(obs)} have none in "
-            f"{donor!r}, the first is {obs.index[missing.to_numpy()][0]!r}. Leave them out or fill the column.",
+            f"{donor!r}, the first is {obs.index[missing.to_numpy()][0]!r}. "
+            "Leave them out or fill the column.",
             reason="no_donor",
         )
     unknown = pd.Series(UNKNOWN, index=obs.index)

@@ -1,4 +1,4 @@
-"""Where the stratification keeps things in the donors' AnnData (rows donor × visit, columns cell types)."""
+"""Where the stratification keeps things in the donors' AnnData (donor × visit, cell types)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ HALF_N = "half_n"
 HALF_SUM = "half_sum_q"
 """obsm (rows, types·dims) int64: Σx of the first half."""
 WITHIN = "within_variance"
-"""varm (types, dims): variance of a type's cells within a row, pooled; NaN where never two cells."""
+"""varm (types, dims): variance of a type's cells within a row, pooled; NaN without two cells."""
 AXES = "X_axes"
 """obsm (rows, axes): principal coordinates of the fused distance; other visits are projected."""
 LABELS = "candidate_by_k"
-"""obsm (rows, ks) int64: best partition for each k of uns['clustering']['ks']; -1 where not assigned."""
+"""obsm (rows, ks) int64: partition for each k of uns['clustering']['ks']; -1 if not assigned."""
 SUPPORT = "support_by_k"
 """obsm (rows, ks): share of bootstraps that agree with the row's label."""
 

@@ -1,4 +1,4 @@
-"""What the stratification publishes: tables of strata and assignments, and the summary in strata.json."""
+"""What the stratification publishes: tables of strata and assignments, and strata.json."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def stability(donors: AnnData) -> dict[str, float]:
 
 
 def summary(donors: AnnData) -> dict[str, Any]:
-    """All that strata.json says, as plain values: the decision and why, the test, the stability, what is withheld."""
+    """All that strata.json says, as plain values: decision, test, stability, what is withheld."""
     require(donors, "existence", "existence")
     existence, clustering = donors.uns["existence"], donors.uns["clustering"]
     k = int(existence["k"])
@@ -162,12 +162,13 @@ def _warnings(donors: AnnData) -> list[str]:
     size = chosen["batch_id"].astype(str).value_counts().sort_index()
     if len(size) == 1 and len(chosen):
         out.append(
-            "All donors are in one batch: what the batch adds cannot be told from what donors share."
+            "All donors are in one batch: what it adds cannot be told from what donors share."
         )
     small = [name for name, n in size.items() if n < MIN_BATCH]
     if small and len(size) > 1:
         out.append(
-            f"Batches with fewer than {MIN_BATCH} donors ({', '.join(small)}): their offset is a guess."
+            f"Batches with fewer than {MIN_BATCH} donors ({', '.join(small)}): "
+            "their offset is a guess."
         )
     out += [
         f"The {name} channel was left out: {donors.uns['channels'][name]['why']}."
@@ -184,7 +185,8 @@ def _warnings(donors: AnnData) -> list[str]:
         few = [name for name, n in label.items() if n < SMALL_STRATUM]
         if few:
             out.append(
-                f"Strata with fewer than {SMALL_STRATUM} donors ({', '.join(few)}): confirm them elsewhere."
+                f"Strata with fewer than {SMALL_STRATUM} donors ({', '.join(few)}): "
+                "confirm them elsewhere."
             )
         out.append(
             "Strata are descriptive until donors who took no part in finding them confirm them."

@@ -175,6 +175,17 @@ def test_source_labels_below_a_fifth_of_the_cluster_do_not_decide() -> None:
     assert table_of(adata).loc["0", "label_method"] == "source_majority"
 
 
+def test_the_evidence_says_where_source_and_markers_differ() -> None:
+    adata = make_cells(["B cell", "platelet", "T cell"])
+    give_source(adata, "0", ["CL:0000233"] * 30)
+    give_source(adata, "1", ["CL:0000233"] * 5 + [B_CELL] * 7)
+    give_source(adata, "2", [CD4_MEMORY] * 30)
+    evidence = table_of(adata)["label_evidence"]
+    assert evidence["0"].endswith("are platelet; markers point to B cell")
+    assert evidence["1"].endswith("5 of 12 cells with a source label agree")
+    assert "markers" not in evidence["2"]
+
+
 def test_clusters_are_listed_in_natural_order() -> None:
     adata = make_cells(["B cell", "platelet"] * 6)
     annotate(adata)

@@ -11,6 +11,7 @@ from pmcell.core.aggregate import Aggregate, natural_order, pool_clusters
 from pmcell.errors import DataError, UsageError
 from pmcell.registry.cell_types import Consensus, consensus
 from pmcell.registry.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
+from pmcell.registry.ontology import is_under
 from pmcell.schema import CLUSTERS, UNKNOWN
 from pmcell.tl.aggregate import aggregate, symbols_of
 from pmcell.tl.marker_labels import MarkerLabel, marker_labels
@@ -115,7 +116,7 @@ def annotate_clusters(
         rows.append(
             {
                 "cluster": str(name),
-                **(_by_source(inside) or _as_columns(by_marker[str(name)])),
+                **_label(inside, by_marker[str(name)]),
                 "n_cells": len(inside),
                 "n_donors": inside["donor_id"].nunique(),
                 "batch_entropy": _relative_entropy(
@@ -126,22 +127,42 @@ def annotate_clusters(
     return pd.DataFrame(rows, columns=[field.name for field in CLUSTERS.fields])
 
 
-def _by_source(cells: pd.DataFrame) -> dict[str, object] | None:
-    """Label columns from the source's cell types; None where they do not decide."""
+def _label(cells: pd.DataFrame, found: MarkerLabel) -> dict[str, object]:
+    """Label columns of one cluster: by source where it decides, else by markers, else unknown.
+
+    Where the two know different things, the evidence says so.
+    """
+    votes = _source_votes(cells)
+    labelled = sum(votes.values())
+    decides = labelled >= max(MIN_LABELLED_CELLS, MIN_LABELLED_SHARE * len(cells))
+    source = consensus(votes, majority=MIN_MAJORITY, coverage=MIN_COVERAGE) if decides else None
+    if source:
+        how = "are" if source.is_majority else "fall under"
+        n_agree = round(source.share * labelled)
+        text = f"{n_agree} of {labelled} cells with a source label {how} {source.label}"
+        if found.label and not _related(found.label.term_id, source.term_id):
+            text += f"; markers point to {found.label.label}"
+        return _columns(source, "source_majority", text)
+    if found.label is None:
+        return _columns(None, "abstained", found.evidence)
+    text = found.evidence
+    if labelled:
+        n_agree = sum(n for term, n in votes.items() if _related(term, found.label.term_id))
+        text += f"; {n_agree} of {labelled} cells with a source label agree"
+    return _columns(found.label, "markers", text)
+
+
+def _source_votes(cells: pd.DataFrame) -> dict[str, int]:
+    """Cells of each Cell Ontology term that the source gave."""
     if _SOURCE_TERM not in cells:
-        return None
+        return {}
     terms = cells[_SOURCE_TERM].astype(str)
-    votes = terms[terms.str.startswith("CL:")].value_counts()
-    labelled = int(votes.sum())
-    if labelled < max(MIN_LABELLED_CELLS, MIN_LABELLED_SHARE * len(cells)):
-        return None
-    found = consensus(votes.to_dict(), majority=MIN_MAJORITY, coverage=MIN_COVERAGE)
-    if found is None:
-        return None
-    n_agree = round(found.share * labelled)
-    how = "are" if found.is_majority else "fall under"
-    evidence = f"{n_agree} of {labelled} cells with a source label {how} {found.label}"
-    return _columns(found, "source_majority", evidence)
+    counts = terms[terms.str.startswith("CL:")].value_counts()
+    return {str(term): int(n) for term, n in counts.items()}
+
+
+def _related(one: str, other: str) -> bool:
+    return is_under(one, (other,)) or is_under(other, (one,))
 
 
 def _by_markers(
@@ -156,12 +177,6 @@ def _by_markers(
         panel = types_of_tissues(marker_panel(), tissues)
     labels = marker_labels(sums, symbols, panel, seed=seed)
     return {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
-
-
-def _as_columns(found: MarkerLabel) -> dict[str, object]:
-    if found.label is None:
-        return _columns(None, "abstained", found.evidence)
-    return _columns(found.label, "markers", found.evidence)
 
 
 def _columns(label: Consensus | None, method: str, evidence: str) -> dict[str, object]:

@@ -7,7 +7,8 @@ over its positive minus the mean over its negative markers. Types that the Cell
 Ontology places under another type of the panel (CD4 under T cell) compete only
 where that one has won. Markers are resampled (bootstrap); the share of
 resamples that agree on a type or on types below it is the confidence. Few
-measured markers, weak or contradictory ones end in 'unknown'.
+measured markers, weak or contradictory ones end in 'unknown'. The limits below
+were chosen on five public cohorts of blood and islets, with source labels hidden.
 """
 
 from __future__ import annotations

@@ -52,16 +52,9 @@ def atlas(tmp_path: Path) -> Path:
 
 
 def run_aggregate(folder: Path, cohort: str, clusters: str = "clusters.parquet") -> int:
-    return main(
-        [
-            "aggregate",
-            "--counts",
-            f"{folder}/{cohort}.h5ad",
-            "--qc",
-            f"{folder}/{cohort}.qc.parquet",
-        ]
-        + ["--clusters", f"{folder}/{clusters}", "--out", f"{folder}/{cohort}.npz"]
-    )
+    given = ["--counts", f"{folder}/{cohort}.h5ad", "--qc", f"{folder}/{cohort}.qc.parquet"]
+    given += ["--clusters", f"{folder}/{clusters}", "--out", f"{folder}/{cohort}.npz"]
+    return main(["aggregate", *given])
 
 
 def run_markers(folder: Path, *options: str) -> int:

@@ -96,8 +96,7 @@ def _print_check(check: CohortCheck) -> None:
     if not check.errors:
         console.print(f"[bold]{escape(check.cohort_id)}[/bold]  [green]ok[/green]  {escape(seen)}")
     else:
-        noun = "fault" if len(check.errors) == 1 else "faults"
-        verdict = f"[red]{len(check.errors)} {noun}[/red]"
+        verdict = f"[red]{_count(len(check.errors), 'fault')}[/red]"
         console.print(f"[bold]{escape(check.cohort_id)}[/bold]  {verdict}  {escape(seen)}")
     if not check.faults:
         return
@@ -155,8 +154,12 @@ def _print_summary(checks: Sequence[CohortCheck]) -> None:
     n_bad = sum(bool(check.errors) for check in checks)
     print(
         f"{len(checks)} checked: {len(checks) - n_bad} ok, {n_bad} with faults "
-        f"({n_faults} faults, {n_warnings} warnings)"
+        f"({_count(n_faults, 'fault')}, {_count(n_warnings, 'warning')})"
     )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _print_json(checks: Sequence[CohortCheck]) -> None:

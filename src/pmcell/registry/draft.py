@@ -186,7 +186,7 @@ def _visits(
     if TODO in of_donor or max(of_donor.values()) == 1:
         return dict.fromkeys(donors, "")
     guessed = {
-        name: (re.split(r"[_.-]+", name.replace(donor, "").strip("_.-")) or [""])[-1]
+        name: re.split(r"[_.-]+", name.replace(donor, "").strip("_.-"))[-1] if donor in name else ""
         for name, donor in donors.items()
     }
     for source, visits in (("the end of the sample ids", guessed), ("the condition", conditions)):

@@ -28,7 +28,9 @@ def donors(n: int = 40, cells: int = 800, seed: int = 0) -> DonorSums:
     logits = np.outer(position, rng.choice([-0.3, 0.3], 6)) + 0.1 * rng.normal(size=(n, 6))
     share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     counts = np.array([rng.multinomial(cells, row) for row in share]).astype(float)
-    mean = 0.4 * position[:, None, None] * rng.normal(size=(6, 5)) + 0.1 * rng.normal(size=(n, 6, 5))
+    mean = 0.4 * position[:, None, None] * rng.normal(size=(6, 5)) + 0.1 * rng.normal(
+        size=(n, 6, 5)
+    )
     mean += rng.normal(size=mean.shape) / np.sqrt(counts)[:, :, None]
     return DonorSums(counts, mean, np.ones((6, 5)))
 
@@ -74,7 +76,9 @@ def test_donors_without_strata_have_the_spectrum_of_the_data() -> None:
     model = fit_donor_model(parts, squared, sums)
     for flat in (False, True):
         drawn = [
-            spectrum(map_donors(draw_donors(model, stream(0, NULL, i), flat=flat), batch, SETTINGS))[0]
+            spectrum(
+                map_donors(draw_donors(model, stream(0, NULL, i), flat=flat), batch, SETTINGS)
+            )[0]
             for i in range(15)
         ]
         assert np.isclose(np.mean(drawn, axis=0)[0], spectrum(squared)[0][0], rtol=0.15)

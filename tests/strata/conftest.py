@@ -10,6 +10,8 @@ import pmcell as pm
 from pmcell.simulate import simulate_latent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anndata import AnnData
 
 
@@ -22,14 +24,19 @@ def cells() -> AnnData:
 
 
 @pytest.fixture(scope="session")
-def analysed(cells: AnnData) -> AnnData:
-    """The same after every step."""
-    return analyse(pm.strata.profile(cells))
-
-
-def analyse(donors: AnnData, **options: int) -> AnnData:
+def analyse() -> Callable[..., AnnData]:
     """All steps up to the existence test, with few draws."""
-    pm.strata.distances(donors)
-    pm.strata.cluster(donors, n_bootstraps=options.get("n_bootstraps", 20))
-    pm.strata.existence(donors, n_null=options.get("n_null", 19))
-    return donors
+
+    def run(donors: AnnData, n_bootstraps: int = 20, n_null: int = 19) -> AnnData:
+        pm.strata.distances(donors)
+        pm.strata.cluster(donors, n_bootstraps=n_bootstraps)
+        pm.strata.existence(donors, n_null=n_null)
+        return donors
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def analysed(cells: AnnData, analyse: Callable[..., AnnData]) -> AnnData:
+    """The forty donors after every step."""
+    return analyse(pm.strata.profile(cells))

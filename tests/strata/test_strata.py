@@ -1,0 +1,262 @@
+"""From profiles to a verdict: strata where they are, and none where they are not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import pmcell as pm
+from pmcell import schema
+from pmcell.errors import UsageError
+from pmcell.io.tables import conform
+from pmcell.simulate import simulate_latent
+from pmcell.strata import slots
+from pmcell.strata.cluster import k_range, min_stratum_size
+from pmcell.strata.distances import batch_share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anndata import AnnData
+
+    Analyse = Callable[..., AnnData]
+
+
+def truth_of(cells: AnnData, donors: AnnData) -> list[int]:
+    truth = cells.uns["truth"]
+    of = dict(zip(truth["donor_id"], truth["stratum"], strict=True))
+    return [of[donor] for donor in donors.obs["donor_id"]]
+
+
+def test_strata_are_found_and_published(cells: AnnData, analysed: AnnData) -> None:
+    report = analysed.uns["existence"]
+    assert report["decision"] == "strata"
+    assert report["k"] == 3
+    assert report["p"] <= 0.05
+    found = analysed.obs[slots.CANDIDATE]
+    assert adjusted_rand_score(truth_of(cells, analysed), found) > 0.9
+    assert (analysed.obs[slots.STATUS] == "assigned").mean() > 0.9
+
+
+def test_the_donor_is_the_unit(analysed: AnnData) -> None:
+    assert analysed.n_obs == 80
+    assert analysed.obs[slots.DISCOVERY].sum() == 40
+    assert analysed.obs.loc[analysed.obs[slots.DISCOVERY], "donor_id"].is_unique
+    assert analysed.uns["clustering"]["consensus"]["3"].shape == (40, 40)
+    per_donor = analysed.obs.groupby("donor_id")[slots.CANDIDATE].nunique()
+    assert (per_donor == 1).mean() > 0.9
+
+
+@pytest.mark.parametrize("scenario", ["null", "continuum"])
+def test_donors_without_strata_get_axes_and_no_labels(scenario: str, analyse: Analyse) -> None:
+    cells = simulate_latent(scenario=scenario, n_donors=40, cells_per_donor=250, n_dims=8, seed=5)
+    donors = analyse(pm.strata.profile(cells), n_bootstraps=3, n_null=39)
+    assert donors.uns["existence"]["decision"] == "continuum"
+    assert (donors.obs[slots.STRATUM] == "").all()
+    assert (donors.obs[slots.STATUS] == "withheld").all()
+    assert len(pm.strata.strata_table(donors)) == 0
+    assert len(pm.strata.drivers(donors)) == 0
+    assert pm.strata.assignments(donors)["axis_1"].notna().all()
+
+
+def test_strata_that_are_the_batch_are_not_published(analyse: Analyse) -> None:
+    cells = simulate_latent(
+        scenario="batch",
+        n_donors=40,
+        cells_per_donor=250,
+        n_dims=8,
+        n_strata=2,
+        n_batches=2,
+        confounding=1.0,
+        effect=1.5,
+        seed=1,
+    )
+    donors = analyse(pm.strata.profile(cells), n_bootstraps=3, n_null=39)
+    assert donors.uns["existence"]["decision"] in ("not separable from batch", "continuum")
+    assert (donors.obs[slots.STRATUM] == "").all()
+
+
+def test_a_composition_made_by_the_batch_is_dropped() -> None:
+    cells = simulate_latent(scenario="state", n_donors=30, cells_per_donor=300, n_dims=8, seed=2)
+    rng = np.random.default_rng(0)
+    gone = cells.obs["batch_id"].astype(str).eq("batch_1") & cells.obs["cell_type"].isin(
+        [f"type_{i:02d}" for i in range(1, 7)]
+    )
+    donors = pm.strata.profile(cells[~(gone & (rng.random(cells.n_obs) < 0.8))].copy())
+    pm.strata.distances(donors)
+    report = donors.uns["channels"]
+    assert report["composition"]["dropped"]
+    assert "batch explains" in report["composition"]["why"]
+    assert not report["state"]["dropped"]
+    assert report["used"] == ["state"]
+    assert np.isfinite(donors.obsp["distance_composition"]).all()
+
+
+@pytest.mark.parametrize("n_donors", [1, 3, 5, 19])
+def test_few_donors_get_no_strata(n_donors: int, analyse: Analyse) -> None:
+    cells = simulate_latent(
+        n_donors=n_donors, n_strata=1, n_batches=1, cells_per_donor=200, n_dims=4, n_types=3
+    )
+    donors = analyse(pm.strata.profile(cells))
+    assert donors.uns["existence"]["decision"] == "too few donors"
+    assert (donors.obs[slots.STRATUM] == "").all()
+    table = pm.strata.assignments(donors)
+    conform(table, schema.ASSIGNMENTS)
+    conform(pm.strata.associate(donors), schema.ASSOCIATIONS)
+    assert pm.strata.summary(donors)["withheld"]
+
+
+def test_one_type_is_enough_for_the_state_channel(analyse: Analyse) -> None:
+    cells = simulate_latent(n_donors=24, n_types=1, cells_per_donor=150, n_dims=6, scenario="state")
+    donors = analyse(pm.strata.profile(cells), n_bootstraps=3)
+    assert donors.uns["channels"]["composition"]["dropped"]
+    assert donors.uns["existence"]["decision"] in ("strata", "continuum")
+
+
+def test_donors_with_too_few_cells_are_not_assigned(cells: AnnData, analyse: Analyse) -> None:
+    thin = cells.obs["donor_id"].astype(str).eq(str(cells.obs["donor_id"].iloc[0]))
+    keep = ~thin.to_numpy() | (np.arange(cells.n_obs) % 10 == 0)
+    donors = analyse(pm.strata.profile(cells[keep].copy()), n_bootstraps=5)
+    few = donors.obs[~donors.obs[slots.ENOUGH]]
+    assert len(few) == 2
+    assert (few[slots.STATUS] == "too_few_cells").all()
+    table = pm.strata.assignments(donors)
+    row = table[table["status"] == "too_few_cells"]
+    assert row[["stratum", "candidate_stratum", "axis_1", "probability"]].isna().all().all()
+
+
+def test_a_batch_for_each_donor_cannot_be_told_from_donors(analyse: Analyse) -> None:
+    cells = simulate_latent(n_donors=24, cells_per_donor=150, n_dims=4, n_types=4)
+    cells.obs["batch_id"] = cells.obs["donor_id"].astype(str)
+    donors = analyse(pm.strata.profile(cells), n_bootstraps=2)
+    assert donors.uns["existence"]["decision"] == "not separable from batch"
+
+
+def test_drivers_sum_to_the_distance_difference(analysed: AnnData) -> None:
+    table = pm.strata.drivers(analysed)
+    conform(table, schema.DRIVERS)
+    from pmcell.strata.cluster import distance_to_members
+
+    label = analysed.obs[slots.CANDIDATE].to_numpy()
+    chosen = analysed.obs[slots.DISCOVERY].to_numpy()
+    squared = analysed.obsp[slots.DISTANCE]
+    names = ["S1", "S2", "S3"]
+    to = np.array(
+        [distance_to_members(squared, np.flatnonzero(chosen & (label == n))) for n in names]
+    )
+    own = np.array([names.index(name) for name in label])
+    rows = np.arange(label.size)
+    others = to.copy()
+    others[own, rows] = np.inf
+    expected = others.min(axis=0) - to[own, rows]
+    got = table.groupby(["donor_id", "visit"])["contribution"].sum()
+    keys = pd.MultiIndex.from_frame(analysed.obs[["donor_id", "visit"]].astype(str))
+    assert np.allclose(got.loc[keys].to_numpy(), expected, atol=1e-9)
+
+
+def test_planted_types_drive_the_strata(analyse: Analyse) -> None:
+    cells = simulate_latent(
+        scenario="state", n_donors=40, cells_per_donor=250, n_dims=8, n_strata=2, n_types=8, seed=4
+    )
+    donors = analyse(pm.strata.profile(cells), n_bootstraps=3)
+    shift = (cells.uns["truth"]["state"] ** 2).sum(axis=2).mean(axis=0)
+    mean = pm.strata.drivers(donors).groupby("cell_type")["contribution"].mean()
+    largest = {f"type_{i + 1:02d}" for i in np.argsort(shift)[-2:]}
+    assert largest & set(mean.nlargest(3).index)
+
+
+def test_tables_meet_the_schema(analysed: AnnData) -> None:
+    conform(pm.strata.strata_table(analysed), schema.STRATA)
+    conform(pm.strata.assignments(analysed), schema.ASSIGNMENTS)
+    conform(pm.strata.associate(analysed.copy(), n_permutations=99), schema.ASSOCIATIONS)
+
+
+def test_associations_find_what_was_planted(cells: AnnData, analysed: AnnData) -> None:
+    donors = analysed.copy()
+    truth = np.array(truth_of(cells, donors))
+    donors.obs["condition"] = np.array(["a", "b", "c"], object)[truth]
+    donors.obs["age_group"] = np.random.default_rng(0).choice(["young", "old"], donors.n_obs)
+    donors.obs["disease_ontology_term_id"] = "MONDO:0000001"
+    table = pm.strata.associate(donors, n_permutations=199).set_index(["outcome", "covariate"])
+    assert table.loc[("stratum", "condition"), "effect"] > 0.9
+    assert table.loc[("stratum", "condition"), "q_value"] <= 0.05
+    assert table.loc[("stratum", "age_group"), "p_value"] > 0.05
+    assert "same for every donor" in donors.uns["not_tested"]["disease_ontology_term_id"]
+    assert table["n_donors"].eq(40).all()
+
+
+def test_a_clinical_covariate_that_is_the_batch_shows_nothing_within_batches(
+    analysed: AnnData,
+) -> None:
+    donors = analysed.copy()
+    donors.obs["condition"] = donors.obs["batch_id"].astype(str)
+    table = pm.strata.associate(donors, n_permutations=99).set_index(["outcome", "covariate"])
+    assert (table.xs("condition", level="covariate")["p_value"] == 1.0).all()
+
+
+def test_the_same_seed_gives_the_same_result_for_any_number_of_threads(
+    cells: AnnData, analysed: AnnData, analyse: Analyse
+) -> None:
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        again = analyse(pm.strata.profile(cells))
+    finally:
+        numba.set_num_threads(before)
+    assert pm.strata.summary(again) == pm.strata.summary(analysed)
+    pd.testing.assert_frame_equal(pm.strata.assignments(again), pm.strata.assignments(analysed))
+
+
+def test_the_share_between_batches_is_zero_by_chance_and_one_for_batch_alone() -> None:
+    rng = np.random.default_rng(0)
+    batch = np.repeat([0, 1, 2], 20)
+    chance = []
+    for _ in range(50):
+        x = rng.normal(size=(60, 4))
+        chance.append(batch_share(((x[:, None] - x[None]) ** 2).sum(axis=2), batch))
+    assert abs(np.mean(chance)) < 0.02
+    x = batch[:, None].astype(float)
+    assert np.isclose(batch_share((x - x.T) ** 2, batch), 1.0)
+    assert np.isnan(batch_share(np.ones((3, 3)), np.arange(3)))
+
+
+def test_numbers_of_strata_follow_the_number_of_donors() -> None:
+    assert list(k_range(19)) == []
+    assert list(k_range(43)) == [2, 3, 4]
+    assert max(k_range(1000)) == 8
+    assert min_stratum_size(40) == 5
+    assert min_stratum_size(300) == 15
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: pm.strata.cluster(d), r"call pmcell.strata.distances\(donors\) first"),
+        (lambda d: pm.strata.existence(d), r"call pmcell.strata.cluster\(donors\) first"),
+        (lambda d: pm.strata.associate(d), r"call pmcell.strata.existence\(donors\) first"),
+        (lambda d: pm.strata.drivers(d), r"call pmcell.strata.existence\(donors\) first"),
+    ],
+)
+def test_steps_out_of_order_say_which_comes_first(call, message: str, cells: AnnData) -> None:
+    donors = pm.strata.profile(cells[:500].copy(), min_cells_donor=10)
+    with pytest.raises(UsageError, match=message):
+        call(donors)
+
+
+def test_cells_in_place_of_donors_are_refused(cells: AnnData) -> None:
+    with pytest.raises(UsageError, match=r"that pmcell.strata.profile makes"):
+        pm.strata.distances(cells)
+
+
+def test_wrong_parameters_are_refused(analysed: AnnData) -> None:
+    with pytest.raises(UsageError, match="n_null must be at least 19"):
+        pm.strata.existence(analysed, n_null=5)
+    with pytest.raises(UsageError, match="n_bootstraps must be at least 1"):
+        pm.strata.cluster(analysed, n_bootstraps=0)
+    with pytest.raises(UsageError, match="n_permutations must be at least 99"):
+        pm.strata.associate(analysed, n_permutations=10)

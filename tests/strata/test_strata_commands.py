@@ -1,0 +1,123 @@
+"""The commands `pmcell profile` and `pmcell strata`, as the workflow calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from pmcell import schema
+from pmcell.cli import main
+from pmcell.io.atomic import read_json, sha256_file
+from pmcell.io.h5ad import read_h5ad, write_h5ad
+from pmcell.io.tables import conform, read_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@pytest.fixture
+def atlas(tmp_path: Path, cells: AnnData) -> Path:
+    """A folder with what the steps before leave: embedding, clusters, annotation."""
+    embedding = cells.copy()
+    code = embedding.obs["cell_type"].cat.codes.astype(str).to_numpy()
+    types = embedding.obs["cell_type"].cat.categories
+    embedding.obs = embedding.obs.drop(columns=["cell_type", "stratum"])
+    del embedding.uns["truth"]
+    write_h5ad(tmp_path / "embedding.h5ad", embedding)
+    pd.DataFrame({"cell_id": embedding.obs_names, "cluster": code}).to_parquet(
+        tmp_path / "clusters.parquet"
+    )
+    labels = [*types[:-1], "unknown"]
+    annotation = pd.DataFrame({"cluster": [str(i) for i in range(len(types))], "cell_type": labels})
+    annotation.to_parquet(tmp_path / "annotation.parquet")
+    config = "strata: {n_bootstraps: 10, n_null: 19, n_permutations: 99}\n"
+    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
+    return tmp_path
+
+
+def profile(folder: Path) -> int:
+    names = ("embedding.h5ad", "clusters.parquet", "annotation.parquet")
+    inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
+    out = ["--out", str(folder / "donors.h5ad")]
+    return main(
+        ["profile", *inputs, *out, "--composition-out", str(folder / "composition.parquet")]
+    )
+
+
+def strata(folder: Path) -> int:
+    options = ["--donors", str(folder / "donors.h5ad"), "--out-dir", str(folder)]
+    return main(["strata", *options, "--config", str(folder / "config.yaml")])
+
+
+def test_the_two_commands_write_what_the_release_needs(
+    atlas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert profile(atlas) == 0
+    assert strata(atlas) == 0
+    assert "3 strata of 40 donors" in capsys.readouterr().out
+    for table in (
+        schema.COMPOSITION,
+        schema.STRATA,
+        schema.ASSIGNMENTS,
+        schema.ASSOCIATIONS,
+        schema.DRIVERS,
+    ):
+        frame = read_table(atlas / f"{table.name}.parquet")
+        assert len(conform(frame, table)) > 0, table.name
+    facts = read_json(atlas / "strata.json")
+    assert facts["decision"] == "strata"
+    assert facts["intended_use"] == "research use only"
+    assert "unknown" in facts["cell_types"]["in_composition_only"]
+    assert len(facts["existence"]["null_statistics"]) == 19
+    assert any("unknown type" in warning for warning in facts["warnings"])
+    donors = read_h5ad(atlas / "donors.h5ad")
+    assert {"distance", "distance_state", "distance_composition"} <= set(donors.obsp)
+
+
+def test_running_again_gives_the_same_bytes(atlas: Path) -> None:
+    profile(atlas)
+    strata(atlas)
+    names = ("strata.json", "assignments.parquet", "drivers.parquet", "associations.parquet")
+    before = [sha256_file(atlas / name) for name in names]
+    strata(atlas)
+    assert [sha256_file(atlas / name) for name in names] == before
+
+
+def test_cells_without_a_cluster_stop_the_profile(
+    atlas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clusters = pd.read_parquet(atlas / "clusters.parquet")
+    clusters.iloc[5:].to_parquet(atlas / "clusters.parquet")
+    assert profile(atlas) == 3
+    assert "5 have none" in capsys.readouterr().err
+    assert not (atlas / "donors.h5ad").exists()
+
+
+def test_a_cluster_without_a_label_stops_the_profile(
+    atlas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotation = pd.read_parquet(atlas / "annotation.parquet")
+    annotation.iloc[1:].to_parquet(atlas / "annotation.parquet")
+    assert profile(atlas) == 3
+    assert "['0'] have none" in capsys.readouterr().err
+
+
+def test_an_unknown_key_of_the_configuration_is_named(
+    atlas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile(atlas)
+    (atlas / "config.yaml").write_text("strata: {n_boots: 3}\n", encoding="utf-8")
+    assert strata(atlas) == 2
+    assert "unknown keys ['n_boots']" in capsys.readouterr().err
+
+
+def test_a_damaged_donor_file_is_a_sentence_and_not_a_traceback(
+    atlas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (atlas / "donors.h5ad").write_bytes(b"not hdf5")
+    assert strata(atlas) == 3
+    assert "Remove it and run again" in capsys.readouterr().err
+    assert not (atlas / "strata.json").exists()

@@ -159,7 +159,8 @@ def make_cohorts(cells: pd.DataFrame, donors: pd.DataFrame, samples: pd.DataFram
 def make_qc(cells: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (cohort, sample), own in cells.groupby(["cohort_id", "sample_id"]):
-        mito = own["share_mitochondrial"].median()
+        measured = own["share_mitochondrial"].dropna()
+        mito = measured.median() if len(measured) else np.nan
         rows.append(
             {
                 "sample_id": sample,

@@ -7,8 +7,10 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 
 from pmcell.cli import main
 from pmcell.errors import DataError, UsageError
@@ -109,6 +111,19 @@ def test_clusters_without_a_label_are_shown_as_such(page):
 def test_research_use_only_is_printed_where_users_look(page):
     head = page[: page.index('id="flow"')]
     assert "research use only" in head
+
+
+def test_stability_is_drawn_from_the_donor_profiles(release_with_strata, tmp_path):
+    folder = shutil.copytree(release_with_strata, tmp_path / "r")
+    rows = read_table(folder / "tables" / "assignments.parquet").drop_duplicates("donor_id")
+    obs = rows[["donor_id", "visit"]].set_index(rows["donor_id"].to_numpy())
+    donors = AnnData(obs=obs.assign(discovery=True))
+    donors.uns["existence"] = {"k": 2}
+    donors.uns["clustering"] = {"consensus": {"2": np.eye(len(rows))}}
+    donors.write_h5ad(folder / "donors.h5ad")
+    text = render(read_release(folder))
+    assert 'id="figure-stability"' in text
+    assert f"(n = {len(rows)} donors, each at one visit)" in text
 
 
 def test_every_figure_has_a_caption_with_its_data(page_with_strata):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 
 @styled
@@ -126,10 +127,10 @@ def _block_titles(axes: Axes, blocks: list[tuple[str, int]], positions: list[flo
     pixels = axes.get_window_extent().width / max(axes.get_xlim()[1] - axes.get_xlim()[0], 1e-9)
     for index, (name, size) in enumerate(blocks):
         left, right = positions[start], positions[start + size - 1]
-        room = max(4, int(((right - left + 1) * pixels) / 6.2))
-        lift = 1.045 if index % 2 == 0 or room >= len(name) + 6 else 1.10
+        room = max(4, int(((right - left + 1) * pixels) / 5.6))
+        lift = 1.045 if index % 2 == 0 or room >= len(name) + 7 else 1.10
         axes.plot([left - 0.46, right + 0.46], [1.02] * 2, color=INK, lw=1, clip_on=False)
-        label = f"{name} (n={size})" if room >= len(name) + 8 else shorten(name, max(room, 8))
+        label = f"{name} (n={size})" if room >= len(name) + 7 else shorten(name, max(room, 8))
         axes.text(left - 0.46, lift, label, fontsize=10, color=INK, clip_on=False)
         start += size
 
@@ -179,7 +180,7 @@ def _direct_labels(
         )
 
 
-def _tile(place: float, colour: str) -> object:
+def _tile(place: float, colour: str) -> Patch:
     from matplotlib.patches import Rectangle
 
     return Rectangle((place - 0.46, -0.06), 0.92, 0.035, color=colour, lw=0, clip_on=False)

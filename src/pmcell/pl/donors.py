@@ -131,10 +131,10 @@ def existence(
     values = np.asarray(null, dtype=np.float64)
     figure = new_figure(width, height)
     axes = panel(figure, 46, 14, width - 66, height - 58)
-    low, high = min(values.min(), observed), max(values.max(), observed)
+    low, high = min(*null, observed), max(*null, observed)
     pad = 0.06 * (high - low) or 1.0
     edges = np.linspace(low - pad, high + pad, 32)
-    axes.hist(values, bins=edges, color="#b9cbdc", lw=0)
+    axes.hist(values, bins=edges.tolist(), color="#b9cbdc", lw=0)
     axes.axvline(observed, color=WARN, lw=2)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.16)
     side = "right" if observed > (low + high) / 2 else "left"

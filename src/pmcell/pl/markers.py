@@ -107,7 +107,7 @@ def _top_genes(markers: pd.DataFrame, clusters: list[str], n_genes: int) -> dict
 
 
 def _row_name(cluster: str, labels: dict[str, str]) -> str:
-    return f"{cluster}  {shorten(labels[cluster], 30)}" if labels.get(cluster) else cluster
+    return f"{cluster}  {shorten(labels[cluster], 40)}" if labels.get(cluster) else cluster
 
 
 def _area(share: object, cell: float) -> object:

@@ -13,6 +13,7 @@ from pmcell.pl.style import (
     sequential,
     shorten,
     styled,
+    text_width,
     widest,
 )
 
@@ -49,7 +50,8 @@ def matrix(
     head = (24.0 if upright else widest(columns, 10) * 0.72 + 20) + (20 if title else 0)
     wide, tall = cell[0] * len(columns), cell[1] * len(rows)
     margin = 26.0 if upright else max(26.0, widest(columns[-1:], 10) * 0.7)
-    figure = new_figure(left + wide + margin, head + tall + (40 if key else 6))
+    key_width = min(150.0, max(wide, 90)) + 16 + text_width(key, 9.5) if key else 0.0
+    figure = new_figure(left + max(wide + margin, key_width), head + tall + (40 if key else 6))
     axes = panel(figure, left, head, max(wide, 1), max(tall, 1))
     if title:
         height = float(figure.get_size_inches()[1]) * 72
@@ -78,7 +80,7 @@ def matrix(
             axes.text(
                 column,
                 row,
-                number.format(value) + mark,
+                _number(value, number) + mark,
                 ha="center",
                 va="center_baseline",
                 fontsize=9.5,
@@ -108,3 +110,9 @@ def matrix(
             1.08, 0.5, key, transform=place.transAxes, fontsize=9.5, color=MUTED, va="center"
         )
     return figure
+
+
+def _number(value: float, form: str) -> str:
+    """The number as `form` says, without a minus before zero."""
+    text = form.format(value)
+    return form.format(0.0) if text.startswith("-") and not text.strip("-0.") else text

@@ -104,7 +104,7 @@ def qc_limits(cells: pd.DataFrame) -> dict[str, tuple[float, float]]:
         if len(values):
             low, high = np.quantile(values, [0.001, 0.999])
             if metric.log:
-                limits[metric.column] = (float(low * 0.8), float(max(high, low * 2) * 1.25))
+                limits[metric.column] = (float(low * 0.8), float(max(high, low * 2) * 1.8))
             else:
                 limits[metric.column] = (0.0, float(high * 1.08 or 1.0))
     return limits

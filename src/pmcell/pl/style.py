@@ -39,7 +39,7 @@ MANY = (
 )  # fmt: skip
 """Okabe and Ito's colours followed by Tol's muted ones and others; label them directly."""
 
-_PARAMETERS: dict[str, Any] = {
+_PARAMETERS: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 11,
     "text.color": INK,

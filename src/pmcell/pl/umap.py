@@ -202,7 +202,7 @@ def _free_place(
                 abs(place[0] - x) >= half[0] + w or abs(place[1] - y) >= half[1] + h
                 for x, y, w, h in taken
             ):
-                return place
+                return np.asarray(place)
     return spot
 
 

@@ -36,7 +36,8 @@ def qc_figure(release: Release) -> Figure:
         "QC of each sample",
         f"{plural(len(samples), 'sample')}, {plural(len(cells), 'cell')} before exclusion. "
         "Dot: median; thick bar: middle half; thin line: 2nd to 98th percentile; orange: "
-        "threshold applied to the sample. Counts and genes on a logarithmic axis.",
+        "threshold applied to the sample. Counts and genes on a logarithmic axis; thresholds "
+        "beyond an axis are not drawn.",
         ("cells", "qc"),
         tuple(pictures),
     )
@@ -92,7 +93,7 @@ def marker_figure(release: Release) -> Figure | None:
         zip(clusters["cluster"].astype(str), clusters["cell_type"].astype(str), strict=True)
     )
     n_clusters = markers["cluster"].nunique()
-    n_genes = 3 if n_clusters <= 20 else 2 if n_clusters <= 32 else 1
+    n_genes = 3 if n_clusters <= 14 else 2 if n_clusters <= 24 else 1
     drawn = pl.dotplot(markers, labels=labels, n_genes=n_genes)
     return Figure(
         "markers",

@@ -35,10 +35,10 @@ def donor_figure(release: Release) -> Figure | None:
             colours=colours.get(column),
             title=title,
             explained=shares,
-            size=420 if len(panels) < 3 else 284,
+            size=420 if len(panels) < 3 else 278,
         )
         pictures.append(
-            picture(drawn, name=f"donors-{column}", title=f"Donor map {title.lower()}", least=280)
+            picture(drawn, name=f"donors-{column}", title=f"Donor map {title.lower()}", least=270)
         )
     stability = (
         " In the first panel the fill fades as fewer resampled runs agree with the stratum "
@@ -78,11 +78,10 @@ def existence_figure(release: Release) -> Figure | None:
         )
         pictures.append(picture(drawn, name="selection", title="Number of strata", least=320))
         text += (
-            " Beside it, each number of strata k: the silhouette of the data and the mean of the "
-            "draws "
-            "(dashed), and the share of donor pairs that resampled runs neither keep together nor "
-            "keep "
-            "apart; the ring marks the k with the largest statistic."
+            " Beside it, each number of strata: the silhouette of the data and the mean of the "
+            "draws (dashed), and the share of donor pairs that resampled runs neither keep "
+            "together "
+            "nor keep apart; the ring marks the number that was chosen."
         )
     return Figure("existence", "Test for strata", text, ("strata.json",), tuple(pictures))
 
@@ -114,7 +113,7 @@ def association_figure(release: Release) -> Figure | None:
     if rows.empty:
         return None
     marks = rows.assign(mark=["*" if q <= 0.05 else "" for q in rows["q_value"].fillna(1.0)])
-    pictures = []
+    pictures: list[Picture] = []
     for family in sorted(rows["family"].astype(str).unique(), reverse=True):
         own = marks[marks["family"].astype(str) == family].assign(
             covariate=lambda frame: frame["covariate"].map(lambda name: plain_name(str(name))),
@@ -156,10 +155,12 @@ def driver_figure(release: Release) -> Figure | None:
     means["what"] = means["channel"].astype(str) + " · " + means["cell_type"].astype(str)
     wide = means.pivot(index="what", columns="stratum", values="mean")
     wide = wide[in_order(wide.columns)]
-    strongest = wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:16]
+    strongest = wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:12]
     wide = wide.loc[strongest]
     high = float(wide.abs().to_numpy().max()) or 1.0
-    drawn = pl.matrix(wide, signed=True, high=round(high, 2) or high, key="mean contribution")
+    drawn = pl.matrix(
+        wide, signed=True, high=float(f"{high:.1g}"), key="mean contribution", number="{:.3f}"
+    )
     return Figure(
         "drivers",
         "What separates the strata",

@@ -67,7 +67,7 @@ def accepted_cohorts(release: Release) -> list[str]:
     cohorts = release["cohorts"]
     shown = (cohorts["status"] != "quarantined") & (cohorts["access"] == "open")
     present = cohorts["cohort_id"].isin(release["samples"]["cohort_id"])
-    return cohorts.loc[shown | present, "cohort_id"].astype(str).tolist()
+    return [str(name) for name in cohorts.loc[shown | present, "cohort_id"]]
 
 
 def hidden_cohorts(release: Release) -> pd.DataFrame:
@@ -184,7 +184,12 @@ def _profile_exits(assignments: pd.DataFrame) -> tuple[Exits, ...]:
         (f"{_status_text(str(status))}: {plural(len(own), 'visit')}", ())
         for status, own in out.groupby("status", sort=True)
     )
-    return (Exits(f"{_people(out)} without a profile", (), rows),)
+    placed = assignments.loc[assignments["axis_1"].notna(), "donor_id"]
+    lost = int((~out["donor_id"].drop_duplicates().isin(placed)).sum())
+    title = f"{plural(len(out), 'visit')} without a profile"
+    if lost:
+        title += f"; {plural(lost, 'donor')} left without any"
+    return (Exits(title, (), rows),)
 
 
 def _assignment_exits(placed: pd.DataFrame) -> tuple[Exits, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, plural, text_cell
 from pmcell.schema import COUNT_SCALE, TARGET_SUM, UNKNOWN
+from pmcell.version import __version__
 
 if TYPE_CHECKING:
     from pmcell.report.read import Release
@@ -26,6 +27,11 @@ LIMITS = (
     "genes and prove nothing.",
     "A gene that a cohort did not measure is unknown there, not zero.",
 )
+
+_PACKAGES = (
+    "anndata", "harmonypy", "igraph", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
+    "scanpy", "scikit-learn", "scipy", "snakemake", "umap-learn",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,17 +122,24 @@ def _strata(release: Release) -> str:
     return f"{text} {verdicts.verdict(release)}"
 
 
-def software_grid(release: Release, pmcell_version: str) -> Grid:
-    """Versions of the programs, from the manifest, and of the writer of the report."""
-    rows = [(text_cell("pmcell (this report)"), text_cell(pmcell_version))]
-    for key in ("software", "versions", "packages", "environment"):
-        value = release.manifest.get(key) or release.strata.get(key)
-        if isinstance(value, dict):
-            rows += [(text_cell(name), text_cell(str(value[name]))) for name in sorted(value)]
-            break
-    else:
-        rows.append((text_cell("other packages"), Cell(NOT_AVAILABLE, tone="muted")))
-    return Grid("Versions", (Column("Software"), Column("Version")), tuple(rows), fold=40)
+def software_grid(release: Release) -> Grid:
+    """Versions of pmcell in the release, and of all that computes where the report was written."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = [
+        (text_cell("pmcell, release"), text_cell(release.manifest.get("pmcell") or NOT_AVAILABLE)),
+        (text_cell("pmcell, report"), text_cell(__version__)),
+        (text_cell("Python"), text_cell(platform.python_version())),
+    ]
+    for name in _PACKAGES:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = NOT_AVAILABLE
+        rows.append((text_cell(name), text_cell(found)))
+    title = "Versions in the environment that wrote this report"
+    return Grid(title, (Column("Software"), Column("Version")), tuple(rows), fold=10)
 
 
 def parameter_grid(release: Release) -> Grid | None:
@@ -168,7 +181,8 @@ def sources(release: Release) -> list[Source]:
         key = (doi, accession)
         before = found.get(key)
         names = f"{before.cohort_id}, {row.cohort_id}" if before else str(row.cohort_id)
-        found[key] = Source(names, str(row.title), doi, accession, known(row.license))
+        title = "" if before else known(row.title)
+        found[key] = Source(names, title, doi, accession, known(row.license))
     return [found[key] for key in sorted(found)]
 
 

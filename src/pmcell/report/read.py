@@ -117,14 +117,14 @@ def _consensus(path: Path) -> Consensus | None:
     if not path.is_file():
         return None
     with h5py.File(path, "r", locking=False) as file:
-        uns = file.get("uns", {})
+        uns: Any = file.get("uns", {})
         if "clustering/consensus" not in uns or "existence/k" not in uns:
             return None
         key = f"clustering/consensus/{int(np.asarray(uns['existence/k'][()]))}"
         if key not in uns:
             return None
         values = np.asarray(uns[key][()], dtype=np.float64)
-        obs = read_elem(file["obs"])
+        obs: Any = read_elem(file["obs"])
     if "discovery" not in obs or not {"donor_id", "visit"} <= set(obs.columns):
         return None
     rows = obs.loc[obs["discovery"].astype(bool), ["donor_id", "visit"]].astype(str)

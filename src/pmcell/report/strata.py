@@ -247,6 +247,25 @@ def _tone(q: Any) -> str:
     return "strong" if number is not None and number <= 0.05 else ""
 
 
+def confounding(release: Release) -> str:
+    """Whether the strata follow the batch, as the test measured it; '' where it did not."""
+    value = fact(release, "confounding")
+    if not isinstance(value, dict):
+        return ""
+    strength, p = as_number(value.get("v")), as_number(value.get("p"))
+    return (
+        f"Strata against batch: bias-corrected Cramér's V {decimal(strength)} "
+        f"(0 none, 1 identical), permutation p = {p_text(p)}."
+    )
+
+
+def not_tested(release: Release) -> list[tuple[str, str]]:
+    """Covariates that were not tested, and why."""
+    value = release.strata.get("not_tested")
+    items = value.items() if isinstance(value, dict) else ()
+    return [(plain_name(str(name)), str(why)) for name, why in sorted(items)]
+
+
 def warnings(release: Release) -> list[str]:
     """Sentences that the stratification wants printed next to its result."""
     found = []

@@ -54,6 +54,14 @@ def cluster(
     where a stratum is too small), pac, min_size, axes_share, and consensus
     (k → donors × donors). With fewer than 20 donors with enough cells there
     are axes and no candidates.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=30, cells_per_donor=120, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors)
+    >>> cluster(donors, n_bootstraps=5)
+    >>> donors.obsm["candidate_by_k"].shape  # k = 2 and k = 3
+    (30, 2)
     """
     require(donors, "channels", "distances")
     if n_bootstraps < 1 or not 0.5 <= donor_share < 1:

@@ -39,6 +39,13 @@ def distances(
     uns['channels']: r, q, weight, dropped, why. Where every channel is dropped,
     the one with the least q fills `distance`, for the axes only, and
     uns['channels']['usable'] is False.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=9, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> distances(donors)
+    >>> donors.uns["channels"]["state"]["dropped"]
+    False
     """
     opened = open_map(donors)
     report: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,23 +10,14 @@ from numpy.typing import NDArray
 
 from pmcell.core.association import chi_square, cramers_v, permutation_p, permutations
 from pmcell.core.donor_map import map_donors, partition
-from pmcell.core.resample import (
-    CALIBRATE,
-    NULL,
-    PERMUTE,
-    DonorModel,
-    draw_donors,
-    fit_donor_model,
-    stream,
-    stretch,
-)
-from pmcell.core.spectral import spectrum
+from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.cluster import DONORS_PER_K, min_stratum_size
 from pmcell.strata.distances import fitted
 from pmcell.strata.model import DonorMap, require
+from pmcell.strata.null import NullTest, choose_k, compare_with_null
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,14 +29,7 @@ CONTINUUM = "continuum"
 NOT_SEPARABLE = "not separable from batch"
 TOO_FEW = "too few donors"
 
-GAUSS, FLAT = "gauss_lowrank", "flat_lowrank"
-NULLS = (GAUSS, FLAT)
-"""Shapes of a continuum: thick in the middle, or even from end to end; strata must beat both."""
-
 N_PERMUTATIONS = 999
-PAC_TOLERANCE = 0.05
-N_CALIBRATIONS = 4
-N_CALIBRATION_DRAWS = 10
 
 
 @single_thread
@@ -79,6 +63,14 @@ def existence(
     `strata`), status and probability. Source: after SigClust (Liu et al. 2008,
     doi:10.1198/016214508000000454) and M3C (doi:10.1038/s41598-020-58766-1),
     with the whole donor model in place of features.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), existence(donors)
+    (None, None, None)
+    >>> donors.uns["existence"]["decision"]
+    'too few donors'
     """
     require(donors, "clustering", "cluster")
     if n_null < 19 or not 0 < alpha < 1:
@@ -100,113 +92,18 @@ def existence(
     elif not donors.uns["channels"]["usable"]:
         report |= _no_channel(donors)
     else:
-        result = _test(opened, range(ks[0], ks[-1] + 1), n_null, seed)
-        result = replace(result, k=_choose(result, donors.uns["clustering"]["pac"], alpha, ks))
+        result = compare_with_null(opened, range(ks[0], ks[-1] + 1), n_null, seed)
+        result = replace(result, k=choose_k(result, donors.uns["clustering"]["pac"], alpha, ks))
         report |= result.report()
         report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
     donors.uns["existence"] = report
     _write_labels(donors, ks)
 
 
-@dataclass(frozen=True)
-class _Test:
-    """Silhouettes per k of data and draws, standardised; T of data and draws; p; the best k."""
-
-    name: str
-    observed: Floats
-    draws: Floats
-    z: Floats
-    statistic: float
-    null: Floats
-    p: float
-    k: int
-
-    def report(self) -> dict[str, Any]:
-        """What is kept for the report."""
-        return {
-            "null": self.name,
-            "statistic": self.statistic,
-            "null_statistics": self.null,
-            "p": self.p,
-            "k": self.k,
-            "z": self.z,
-            "silhouette": self.observed,
-            "null_silhouette_mean": _nan_mean(self.draws),
-        }
-
-
-def _test(opened: DonorMap, ks: range, n_null: int, seed: int) -> _Test:
-    """Silhouettes of the data and of `n_null` draws of each null; the larger p counts."""
-    rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
-    min_size = min_stratum_size(rows.size)
-    squared = map_donors(opened.discovery, batch, settings)
-    observed = partition(squared, ks, min_size).silhouette
-    total = sum(settings.weights.values())
-    placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
-    parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
-    model = _calibrate(fit_donor_model(parts, squared, opened.discovery), squared, opened, seed)
-    results = []
-    for null in NULLS:
-        draws = np.empty((n_null, len(ks)))
-        for number in range(n_null):
-            drawn = draw_donors(model, stream(seed, NULL, number), flat=null == FLAT)
-            draws[number] = partition(map_donors(drawn, batch, settings), ks, min_size).silhouette
-        results.append(_compare(null, observed, draws, ks))
-    return max(results, key=lambda result: result.p)
-
-
-def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> _Test:
-    """Standardise data and draws together, so that they are exchangeable under the model."""
-    both = np.vstack([observed, draws])
-    centre = _nan_mean(both)
-    spread = np.sqrt(_nan_mean((both - centre) ** 2))
-    z = (both - centre) / np.maximum(spread, 1e-12)
-    z = np.where(np.isnan(z), -np.inf, z)
-    best = z.max(axis=1)
-    reached = int((best[1:] >= best[0]).sum()) if np.isfinite(best[0]) else draws.shape[0]
-    k = ks[int(z[0].argmax())] if np.isfinite(best[0]) else 0
-    p = (1 + reached) / (draws.shape[0] + 1)
-    return _Test(null, observed, draws, z[0], float(best[0]), best[1:], p, k)
-
-
-def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) -> DonorModel:
-    """Stretch the model until its draws have, on average, the spectrum of the data.
-
-    Part of the data's spectrum is sampling noise that subtraction cannot take
-    out of single eigenvalues; a draw adds noise of its own. Uncorrected, draws
-    are noisier than the data and reject far too often (0.25 in place of 0.05
-    with a few dozen cells a type).
-    """
-    batch = opened.batch[opened.rows]
-    target = np.maximum(spectrum(squared)[0][: model.rank], 0.0)
-    for step in range(N_CALIBRATIONS):
-        found = np.zeros(model.rank)
-        for number in range(N_CALIBRATION_DRAWS):
-            rng = stream(seed, CALIBRATE, step * N_CALIBRATION_DRAWS + number)
-            drawn = map_donors(draw_donors(model, rng), batch, opened.settings)
-            found += np.maximum(spectrum(drawn)[0][: model.rank], 0.0) / N_CALIBRATION_DRAWS
-        factor = target / np.maximum(found, 1e-12 + 1e-6 * float(target.max(initial=0.0)))
-        model = stretch(model, np.clip(factor, 0.25, 4.0))
-    return model
-
-
-def _choose(result: _Test, pac: Floats, alpha: float, ks: list[int]) -> int:
-    """The k of largest z among those that the test supports and resampling confirms; 0 for none."""
-    pac = np.asarray(pac)
-    possible = np.isfinite(result.z)
-    supported = possible & (result.z >= np.quantile(result.null, 1 - alpha))
-    if not possible.any():
-        return 0
-    if not supported.any():
-        return result.k
-    stable = supported & (pac <= pac[supported].min() + PAC_TOLERANCE)
-    return ks[int(np.where(stable, result.z, -np.inf).argmax())]
-
-
 def _decide(
     donors: AnnData,
     opened: DonorMap,
-    result: _Test,
+    result: NullTest,
     n_null: int,
     alpha: float,
     max_confounding: float,
@@ -251,7 +148,7 @@ def _before_removal(
     ]
     if not suspects:
         return None
-    result = _test(raw, ks, n_null, seed)
+    result = compare_with_null(raw, ks, n_null, seed)
     if result.p > alpha or not result.k or ks.index(result.k) not in suspects:
         return None
     return measured[ks.index(result.k)]
@@ -306,10 +203,3 @@ def _write_labels(donors: AnnData, ks: list[int]) -> None:
     assigned = donors.obs[slots.STATUS].to_numpy() == "assigned"
     donors.obs[slots.STRATUM] = np.where(assigned, candidate, "").astype(object)
     donors.obs[slots.PROBABILITY] = support
-
-
-def _nan_mean(values: Floats) -> Floats:
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -51,6 +51,11 @@ def profile(
 
     Raises UsageError for a column or embedding that is not there, DataError for
     cells without a donor or an embedding that is not finite.
+
+    >>> from pmcell.simulate import simulate_latent
+    >>> donors = profile(simulate_latent(n_donors=6, cells_per_donor=150, n_types=3))
+    >>> donors.n_obs, list(donors.var_names)
+    (6, ['type_01', 'type_02', 'type_03'])
     """
     import anndata as ad
     import pandas as pd

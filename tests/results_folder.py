@@ -397,9 +397,9 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
     _table(folder / "associations.parquet", ASSOCIATIONS, _filled(associations, ASSOCIATIONS))
     verdict = {
         "decision": decision,
-        "reason": "test",
+        "why": "test",
         "medoids": ["alpha:D0", "closed:D1"],
-        "existence": {"p_value": 0.01},
+        "existence": {"p_value": 0.01, "n_donors": 9},
     }
     _json(folder / "strata.json", verdict)
 

@@ -83,7 +83,7 @@ def test_a_truncated_file_is_found(broken: Path) -> None:
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), number=st.integers(0, 999))
 def test_a_flipped_bit_anywhere_is_found(broken: Path, place: float, bit: int, number: int) -> None:
@@ -265,3 +265,17 @@ def test_content_digests_ignore_layout_and_see_values(broken: Path, tmp_path: Pa
         a.create_dataset("x", data=np.arange(10))
         b.create_dataset("x", data=np.arange(10), chunks=(3,), compression="gzip")
     assert content_sha256(tmp_path / "a.h5ad") == content_sha256(tmp_path / "b.h5ad")
+
+
+def test_content_digests_take_every_type_of_column(tmp_path: Path) -> None:
+    from pmcell.publish.digest import content_sha256
+
+    digests = set()
+    for text in ("a", "b", None):
+        kinds = (pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()))
+        columns = {str(kind): pa.array([text, "z"]).cast(kind) for kind in kinds}
+        columns["list"] = pa.array([[text], []], pa.large_list(pa.string()))
+        columns["flag"] = pa.array([None, True])
+        pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+        digests.add(content_sha256(tmp_path / "x.parquet"))
+    assert len(digests) == 3

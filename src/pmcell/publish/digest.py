@@ -107,17 +107,17 @@ class _Column:
         import pyarrow.compute as pc
 
         self._update("valid", values.is_valid())
-        if pa.types.is_list(values.type):
-            self._update("length", pc.fill_null(pc.list_value_length(values), 0))
+        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+            self._update("length", pc.cast(pc.fill_null(pc.list_value_length(values), 0), "int64"))
             values = values.flatten()
-        if pa.types.is_string(values.type):
-            values = values.fill_null("")
-            self._update("length", pc.binary_length(values))
-            self._parts["value"].update("".join(values.to_pylist()).encode())
+        if pa.types.is_boolean(values.type):
+            self._update("value", values.fill_null(False))
+        elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            self._update("value", values.fill_null(0))
         else:
-            self._update(
-                "value", values.fill_null(0 if not pa.types.is_boolean(values.type) else False)
-            )
+            text = values.cast(pa.string()).fill_null("")
+            self._update("length", pc.binary_length(text))
+            self._parts["value"].update("".join(text.to_pylist()).encode())
 
     def digests(self) -> list[str]:
         return [part.hexdigest() for part in self._parts.values()]

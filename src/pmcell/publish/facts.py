@@ -257,7 +257,7 @@ def _verdicts(results: Path, cohort_ids: Sequence[str]) -> dict[str, Mapping[str
     if left_out:
         raise UsageError(
             f"--cohort must name every accepted cohort of the atlas; {', '.join(left_out)} is "
-            "missing. To leave one out, name the others in `cohorts` of the configuration and rerun."
+            "missing. To leave one out, name the others in `cohorts` of the config and rerun."
         )
     return {name: verdicts[name] for name in cohort_ids}
 

@@ -78,7 +78,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "## What is in it",
         "",
         "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised "
-        "counts in `X`; `X_pca`, `X_integrated`, `X_umap`; cluster, labels, donor, sample in `obs`.",
+        "counts in `X`; `X_pca`, `X_integrated`, `X_umap`; cluster, labels and donor in `obs`.",
         "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
         "[tables/README.md](tables/README.md) and in the file's own metadata.",
         "- `donors.h5ad`: profile of each donor and visit, and the distances between them.",

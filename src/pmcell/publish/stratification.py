@@ -82,10 +82,16 @@ def is_shown(facts: Facts, global_id: str) -> bool:
 
 
 def write_strata_json(facts: Facts, target: Path) -> None:
-    """The strata step's verdict, without any donor that is withheld, and what access withheld."""
-    value = dict(_clean(facts, facts.strata))
-    value["withheld_by_access"] = [cohort.cohort_id for cohort in facts.withheld]
-    write_json(target, value)
+    """The strata step's verdict, without any donor that is withheld, and what access withheld.
+
+    Where too few donors without open access took part only the words of the
+    verdict remain: a number of donors would tell how many they are.
+    """
+    verdict = facts.strata
+    if few_hidden_donors(facts):
+        verdict = {key: value for key, value in verdict.items() if isinstance(value, str)}
+    withheld = [cohort.cohort_id for cohort in facts.withheld]
+    write_json(target, {**_clean(facts, verdict), "withheld_by_access": withheld})
 
 
 def write_donors(facts: Facts, target: Path) -> None:
@@ -101,7 +107,7 @@ def write_donors(facts: Facts, target: Path) -> None:
         )
     with atomic_path(target) as temporary, h5ad.create(temporary) as file:
         h5ad.write_frame(file, "obs", obs, index="donor_visit")
-        h5ad.write_frame(file, "var", donors.var, index="cell_type")
+        h5ad.write_frame(file, "var", _var(facts, donors.var), index="cell_type")
         if donors.X is not None and donors.n_vars:
             h5ad.write_value(file, "X", donors.X[shown])
         # Sums and candidate labels of the strata step are its own; profiles are named X_….
@@ -109,7 +115,14 @@ def write_donors(facts: Facts, target: Path) -> None:
             h5ad.write_value(file["obsm"], name, _rows(donors.obsm[name], shown))
         for name in sorted(donors.obsp):
             h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])
-        h5ad.write_value(file, "uns", _clean(facts, dict(donors.uns)))
+        if not few_hidden_donors(facts):
+            h5ad.write_value(file, "uns", _clean(facts, dict(donors.uns)))
+
+
+def _var(facts: Facts, var: pd.DataFrame) -> pd.DataFrame:
+    """Columns of the cell types; counts over all donors only where no donor is withheld."""
+    counts = [name for name in var.columns if name.startswith("n_")]
+    return var.drop(columns=counts) if facts.withheld else var
 
 
 def _rows(values: Any, shown: np.ndarray) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ N_CELLS = 60
 SAMPLES = ("s1", "s2", "s3")
 
 
+@cache
 def symbols(n: int) -> list[str]:
     """Current symbols, each of one gene."""
     table = gene_table()

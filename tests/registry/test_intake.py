@@ -152,15 +152,17 @@ def test_intake_twice_gives_the_same_bytes(folder, in_process):
     assert {name: (out / name).read_bytes() for name in OUTPUTS.values()} == before
 
 
-@pytest.mark.parametrize("layer", ["X", "raw.X", "layers/counts"])
 @pytest.mark.parametrize(
-    "layout",
+    ("layer", "layout"),
     [
-        lambda c: sp.csr_matrix(c.astype(np.float32)),
-        lambda c: sp.csc_matrix(c.astype(np.int32)),
-        lambda c: c.astype(np.float64),
+        ("X", lambda c: sp.csr_matrix(c.astype(np.float32))),
+        ("X", lambda c: c.astype(np.int64)),
+        ("raw.X", lambda c: sp.csc_matrix(c.astype(np.int32))),
+        ("raw.X", lambda c: sp.csr_matrix(c.astype(np.uint16))),
+        ("layers/counts", lambda c: c.astype(np.float64)),
+        ("layers/counts", lambda c: sp.csc_matrix(c.astype(np.float32))),
     ],
-    ids=["csr_float32", "csc_int32", "dense_float64"],
+    ids=["X_csr_float", "X_dense_int", "raw_csc_int", "raw_csr_int", "layer_dense", "layer_csc"],
 )
 def test_every_layout_gives_the_same_file(tmp_path, in_process, layer, layout):
     counts = cell_counts()

@@ -132,7 +132,8 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
-    except (OSError, MemoryError) as error:
+    # h5py raises all of these on damaged objects.
+    except (OSError, MemoryError, RuntimeError, KeyError, UnicodeDecodeError) as error:
         raise unreadable(path, "the file", error) from error
 
 

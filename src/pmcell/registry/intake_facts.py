@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
-from pmcell.registry.cohort import COHORT_FILE
 from pmcell.registry.cohort_file import lookup
+from pmcell.registry.keys import COHORT_FILE
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
 

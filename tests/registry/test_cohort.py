@@ -97,6 +97,7 @@ def test_text_stays_text(folder):
         ("access: open", "access: opne", "access", "must be one of open", "Did you mean 'open'?"),
         ("region: NL32", "region: NL-UT", "region", "must be a region code", "NUTS in the EU"),
         ("[DUO:0000042]", "[DUO:0000099]", "data_use", "permission or modifier", "DUO:000"),
+        ("[DUO:0000042]", "[GRU]", "data_use", "permission or modifier", "DUO:0000042 (general"),
         ("[DUO:0000042]", "[DUO:0000046]", "data_use", "must have one permission", "Add one of"),
         (
             "[DUO:0000042]",
@@ -156,6 +157,11 @@ def test_a_missing_key_is_named_with_its_meaning(folder):
     fault = only_error(folder)
     assert (fault.column, fault.must) == ("region", "must be given")
     assert "NUTS" in fault.fix
+
+
+def test_a_misspelt_key_is_one_fault_not_two(folder):
+    edit(folder / "cohort.yaml", "access: open", "acess: open")
+    assert only_error(folder).column == "acess"
 
 
 def test_an_unknown_programme_is_answered_with_the_nearest(folder):

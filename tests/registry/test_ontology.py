@@ -7,8 +7,7 @@ import pytest
 from pmcell.errors import Fault, UsageError
 from pmcell.registry import shorthand
 from pmcell.registry.ontology import exact, is_under, normalise, release, resolve, suggest, terms
-from pmcell.registry.rules import TERM_RULES, check_term, nearest_terms
-from pmcell.registry.shorthand import term_of, terms_near
+from pmcell.registry.rules import TERM_RULES, check_term, term_of, terms_near
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_unknown_is_allowed_everywhere(column):
 def test_only_allowed_terms_are_offered():
     assert all(
         check_term(term.split(" ")[0], "self_reported_ethnicity_ontology_term_id", file="x") is None
-        for term in nearest_terms("European", "self_reported_ethnicity_ontology_term_id")
+        for term in terms_near("European", "self_reported_ethnicity_ontology_term_id")
     )
 
 
@@ -155,6 +154,13 @@ def test_every_shorthand_leads_to_a_term_its_column_may_hold(column):
 )
 def test_words_of_the_field_are_known_and_codes_are_not(text, column, term):
     assert term_of(text, column) == term
+
+
+def test_a_known_word_in_place_of_its_term_is_answered_with_the_term():
+    fault = check_term("healthy", "disease_ontology_term_id", file="donors.tsv")
+    assert fault is not None
+    assert fault.must.startswith("must be a term id such as MONDO:0005148")
+    assert "PATO:0000461 normal" in fault.fix
 
 
 def test_a_bare_word_is_offered_as_a_cell():

@@ -11,14 +11,12 @@ from typing import Any
 from pmcell.errors import DataError, Fault
 from pmcell.io import sandbox
 from pmcell.registry.cohort import (
-    COHORT_FILE,
-    DONORS_FILE,
-    SAMPLES_FILE,
     Registration,
     find_faults,
     load_registration,
     read_matrix,
 )
+from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.matrix_check import faults_of
 from pmcell.registry.rules import TERM_RULES
 from pmcell.schema import UNKNOWN

@@ -13,15 +13,18 @@ from typing import Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.registry.cohort_file import check_cohort_file, lookup
-from pmcell.registry.keys import DONOR_COLUMNS, FORMATS, SAMPLE_COLUMNS
+from pmcell.registry.keys import (
+    COHORT_FILE,
+    DONOR_COLUMNS,
+    DONORS_FILE,
+    FORMATS,
+    SAMPLE_COLUMNS,
+    SAMPLES_FILE,
+)
 from pmcell.registry.sheets import Row, check_unique, read_sheet
 from pmcell.registry.vocabulary import did_you_mean, region_problem
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
-
-COHORT_FILE = "cohort.yaml"
-DONORS_FILE = "donors.tsv"
-SAMPLES_FILE = "samples.tsv"
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.registry.data_use import check_data_use
 from pmcell.registry.json_schema import cohort_schema
-from pmcell.registry.keys import COHORT_KEYS, Key, key
-from pmcell.registry.rules import TERM_RULES, check_term
-from pmcell.registry.vocabulary import (
-    COUNTRIES,
-    DUO,
-    DUO_DISEASE_SPECIFIC,
-    DUO_PERMISSIONS,
-    LICENSES,
-    did_you_mean,
-    region_problem,
-)
+from pmcell.registry.keys import COHORT_FILE, COHORT_KEYS, TODO, Key, key
+from pmcell.registry.rules import check_term
+from pmcell.registry.vocabulary import COUNTRIES, LICENSES, did_you_mean, nearest, region_problem
 from pmcell.registry.yaml_text import YamlText
 from pmcell.schema import UNKNOWN
 
-FILE = "cohort.yaml"
-TODO = "TODO"
 WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
 
 
@@ -37,7 +28,9 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
         return None if path in broken else lookup(text.tree, path)
 
     def fault(path: str, must: str, found: str, fix: str, **more: str) -> None:
-        faults.append(Fault(FILE, must, found, fix, row=text.lines.get(path), column=path, **more))
+        faults.append(
+            Fault(COHORT_FILE, must, found, fix, row=text.lines.get(path), column=path, **more)
+        )
 
     if value("id") and value("id") != folder.resolve().name:
         fix = f"Rename the folder to {value('id')!r}, or the id."
@@ -71,13 +64,12 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
             or "Check it on spdx.org/licenses, or write LicenseRef-<name>."
         )
         fault("license", "should be a known SPDX identifier", repr(spdx), fix, severity="warning")
-    for problem_fault in _data_use(value("data_use"), text):
-        faults.append(problem_fault)
+    faults += check_data_use(value("data_use"), row=text.lines.get("data_use"))
     for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
         path = f"defaults.{column}"
         term = value(path)
         found = (
-            check_term(term, column, file=FILE, row=text.lines.get(path), where=path)
+            check_term(term, column, file=COHORT_FILE, row=text.lines.get(path), where=path)
             if term
             else None
         )
@@ -87,7 +79,9 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
         path = f"values.cell_type.{label}"
         if path in broken or not term:
             continue
-        found = check_term(term, "cell_type", file=FILE, row=text.lines.get(path), where=path)
+        found = check_term(
+            term, "cell_type", file=COHORT_FILE, row=text.lines.get(path), where=path
+        )
         if found:
             faults.append(found)
     if bool(value("matrix.keep_features.column")) != bool(value("matrix.keep_features.value")):
@@ -117,7 +111,7 @@ def _todos(text: YamlText) -> Iterator[Fault]:
     for path, found in _scalars(text.tree, ""):
         if found.startswith(TODO):
             yield Fault(
-                FILE,
+                COHORT_FILE,
                 "must be decided",
                 repr(found),
                 f"Replace it. It is: {_meaning(path)}",
@@ -171,12 +165,18 @@ def _schema_faults(text: YamlText) -> Iterator[Fault]:
 
 def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fault]:
     def fault(where: str, must: str, found: str, fix: str, reason: str = "invalid") -> Fault:
-        return Fault(FILE, must, found, fix, row=text.lines.get(where), column=where, reason=reason)
+        return Fault(
+            COHORT_FILE, must, found, fix, row=text.lines.get(where), column=where, reason=reason
+        )
 
     prefix = f"{path}." if path else ""
     if error.validator == "required":
         missing = re.match(r"'(.+)' is a required", error.message)
-        where = prefix + (missing.group(1) if missing else "")
+        name = missing.group(1) if missing else ""
+        where = prefix + name
+        if nearest(name, set(error.instance) - set(error.schema["properties"])):
+            # It is there, misspelt, and named as an unknown key.
+            return
         yield fault(
             where, "must be given", "no such key", f"Add it. It is: {_about(where)}", "missing"
         )
@@ -220,61 +220,3 @@ def _about(path: str) -> str:
     if not below:
         return "a value of your choice."
     return f"keys {', '.join(item.path.removeprefix(path + '.') for item in below)}."
-
-
-def _data_use(value: Any, text: YamlText) -> Iterator[Fault]:
-    def fault(must: str, found: str, fix: str, severity: str = "error") -> Fault:
-        return Fault(
-            FILE,
-            must,
-            found,
-            fix,
-            row=text.lines.get("data_use"),
-            column="data_use",
-            severity=severity,
-            reason="data_use",
-        )
-
-    if value is None:
-        return
-    entries = [value] if isinstance(value, str) else list(value)
-    entries = [entry for entry in entries if not entry.startswith(TODO)]
-    if entries in ([UNKNOWN], [""], []):
-        return
-    permissions = []
-    for entry in entries:
-        code, _, disease = entry.partition(" ")
-        if code not in DUO:
-            named = {f"{term} {label}": term for term, label in DUO.items()}
-            fix = did_you_mean(entry, [*DUO, *named]) or f"Permissions are {_permissions()}."
-            yield fault(
-                "must be a permission or modifier of the Data Use Ontology", repr(entry), fix
-            )
-            continue
-        if code in DUO_PERMISSIONS:
-            permissions.append(code)
-        if code == DUO_DISEASE_SPECIFIC:
-            rule = TERM_RULES["disease_ontology_term_id"]
-            example = f"'{DUO_DISEASE_SPECIFIC} {rule.example.split(' ')[0]}'"
-            if not disease:
-                must = "disease-specific use must name its disease (MONDO)"
-                yield fault(must, repr(entry), f"Write for example {example}.")
-                continue
-            wrong = check_term(disease, "disease_ontology_term_id", file=FILE)
-            if wrong:
-                yield fault(f"the disease {wrong.must}", wrong.found, wrong.fix)
-        elif disease:
-            yield fault("must be a DUO term alone", repr(entry), f"Write {code}.")
-    if entries and not permissions:
-        yield fault(
-            "must have one permission beside its modifiers",
-            ", ".join(entries),
-            f"Add one of {_permissions()}.",
-        )
-    if len(permissions) > 1:
-        must = "should have one permission"
-        yield fault(must, ", ".join(permissions), "Keep the one that the consent says.", "warning")
-
-
-def _permissions() -> str:
-    return ", ".join(f"{term} ({label})" for term, label in DUO_PERMISSIONS.items())

@@ -14,14 +14,13 @@ from pmcell.errors import DataError
 from pmcell.io.submission import Submission
 from pmcell.registry.draft_columns import EMPTY, Columns, guess_columns, per_group, text
 from pmcell.registry.genes import share_known
+from pmcell.registry.keys import TODO
 from pmcell.registry.matrix_check import describe_layer
 from pmcell.registry.ontology import exact
-from pmcell.registry.rules import check_term
-from pmcell.registry.shorthand import term_of, terms_near
+from pmcell.registry.rules import check_term, term_of, terms_near
 from pmcell.registry.species import HUMAN, detect_species
 from pmcell.schema import UNKNOWN
 
-TODO = "TODO"
 FILE = "draft"
 DONOR_TERMS = {
     "sex_ontology_term_id": "sex",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from pmcell.registry.draft import TODO, Draft
-from pmcell.registry.keys import COHORT_KEYS, key
+from pmcell.registry.draft import Draft
+from pmcell.registry.keys import COHORT_KEYS, TODO, key
 from pmcell.schema import UNKNOWN
 
 HEAD = """\

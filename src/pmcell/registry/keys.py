@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 
 ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+COHORT_FILE = "cohort.yaml"
+DONORS_FILE = "donors.tsv"
+SAMPLES_FILE = "samples.tsv"
+TODO = "TODO"
+"""Begins every value that a person must still decide."""
 FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
 
 

@@ -11,19 +11,17 @@ from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submission import LayerSummary, Submission
 from pmcell.io.submitted import inspect
 from pmcell.registry.cohort import (
-    COHORT_FILE,
-    SAMPLES_FILE,
     Matrix,
     Registration,
     load_registration,
     read_matrix,
 )
-from pmcell.registry.cohort_file import TODO
 from pmcell.registry.genes import GeneMapping, share_known
 from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.intake_cells import label_cells, source_cell_types, texts_of
 from pmcell.registry.intake_genes import choose_genes
-from pmcell.registry.rules import nearest_terms
+from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE, TODO
+from pmcell.registry.rules import terms_near
 from pmcell.registry.vocabulary import did_you_mean
 from pmcell.schema import UNKNOWN
 
@@ -221,7 +219,7 @@ def _cell_types(
     for label, n in found.items():
         if label not in registration.cell_types and label != UNKNOWN:
             must = "a cell type of the file should have a Cell Ontology term"
-            near = "; ".join(nearest_terms(label, "cell_type"))
+            near = "; ".join(terms_near(label, "cell_type"))
             fix = f"Add it to values.cell_type. Nearest: {near}."
             seen = f"{label!r} of {n} cells, without one"
             where = "values.cell_type"

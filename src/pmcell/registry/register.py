@@ -12,11 +12,10 @@ from pmcell.errors import UsageError
 from pmcell.io import sandbox
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import FORMATS, detect_format, inspect
-from pmcell.registry.cohort import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
-from pmcell.registry.draft import TODO, draft_registration
+from pmcell.registry.draft import draft_registration
 from pmcell.registry.draft_text import cohort_yaml, sheet
 from pmcell.registry.genes import share_known
-from pmcell.registry.keys import ID
+from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, ID, SAMPLES_FILE, TODO
 from pmcell.registry.ontology import resolve
 from pmcell.registry.programmes import load_programmes, programme_of
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pmcell.errors import Fault
-from pmcell.registry.ontology import LOOK_UP, exact, is_under, resolve, suggest
+from pmcell.registry.ontology import LOOK_UP, exact, is_under, normalise, resolve, suggest
+from pmcell.registry.shorthand import SHORTHAND, SPELT
 from pmcell.registry.vocabulary import NORMAL, SEXES
 from pmcell.schema import UNKNOWN
 
@@ -95,15 +96,20 @@ def check_term(
             return fault(
                 f"must be one of {', '.join(rule.terms)} or unknown",
                 repr(part),
-                f"{_nearest(part, rule)}",
+                f"{_nearest(part, column)}",
             )
         label = resolve(part, rule.ontology)
         if isinstance(label, Fault):
-            near = label.fix if label.fix != LOOK_UP else _nearest(part, rule)
-            return fault(label.must + ", or unknown", label.found, near)
+            near = label.fix
+            if ":" not in part or near == LOOK_UP:
+                near = _nearest(part, column)
+            must = label.must
+            if ":" not in part:
+                must = f"must be a term id such as {rule.example.split(' ')[0]}"
+            return fault(f"{must}, or unknown", label.found, near)
         if part in rule.forbidden or not is_under(part, rule.under):
             said = " or ".join(f"{item} {resolve(item)}" for item in rule.under)
-            near = _nearest(label, rule, but=part)
+            near = _nearest(label, column, but=part)
             return fault(f"must be a term under {said}", f"{part} ({label})", near)
     if parts != sorted(set(parts)):
         return fault(
@@ -112,33 +118,43 @@ def check_term(
     return None
 
 
-def nearest_terms(text: str, column: str, n: int = 3) -> list[str]:
-    """Terms that the column may hold, nearest to `text`, as 'id label'."""
-    rule = TERM_RULES[column]
-    if not rule.under:
-        return [f"{term} {SEXES[term]}" for term in rule.terms[:2]]
-    found = suggest(text, rule.ontology, n=n * 5)
-    return [str(item) for item in found if _allowed(item.term_id, rule)][:n]
+def term_of(text: str, column: str) -> str | None:
+    """The one term that `text` is the label, a synonym or a known shorthand of, or None.
 
-
-def exact_term(text: str, column: str) -> str | None:
-    """The one allowed term whose label or synonym is `text`, or None."""
+    >>> term_of("NK cells", "cell_type"), term_of("2", "sex_ontology_term_id")
+    ('CL:0000623', None)
+    """
     rule = TERM_RULES[column]
-    if not rule.under:
-        folded = {label: term for term, label in SEXES.items()}
-        return folded.get(text.strip().lower())
+    known = SHORTHAND.get(column, {}).get(normalise(text))
+    if known or not rule.under:
+        return known
     found = exact(text, rule.ontology)
     return found.term_id if found and _allowed(found.term_id, rule) else None
 
 
+def terms_near(text: str, column: str, n: int = 3) -> list[str]:
+    """The terms that the column may hold, nearest to `text` first, as 'id label'."""
+    rule = TERM_RULES[column]
+    if not rule.under:
+        return [f"{term} {SEXES[term]}" for term in rule.terms[:2]]
+    words = normalise(text)
+    if column == "cell_type":
+        words = " ".join(SPELT.get(word, word) for word in words.split())
+    known = [term_of(text, column), term_of(f"{words} cell", column)]
+    found = [item.term_id for item in suggest(words or text, rule.ontology, n=n * 5)]
+    near = [term for term in dict.fromkeys([*known, *found]) if term and _allowed(term, rule)]
+    return [f"{term} {resolve(term)}" for term in near[:n]]
+
+
 def _allowed(term_id: str, rule: TermRule) -> bool:
+    if term_id in rule.terms:
+        return True
     return term_id not in rule.forbidden and is_under(term_id, rule.under)
 
 
-def _nearest(text: str, rule: TermRule, but: str = "") -> str:
-    if rule.under and ":" not in text:
-        found = suggest(text, rule.ontology, n=15)
-        near = [str(item) for item in found if item.term_id != but and _allowed(item.term_id, rule)]
+def _nearest(text: str, column: str, but: str = "") -> str:
+    if ":" not in text:
+        near = [term for term in terms_near(text, column) if not but or not term.startswith(but)]
         if near:
-            return f"Nearest: {'; '.join(near[:3])}."
-    return f"For example {rule.example}."
+            return f"Nearest: {'; '.join(near)}."
+    return f"For example {TERM_RULES[column].example}."

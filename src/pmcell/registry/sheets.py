@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pmcell.errors import Fault
-from pmcell.registry.keys import Column
+from pmcell.registry.keys import TODO, Column
 from pmcell.registry.rules import TERM_RULES, check_term
 from pmcell.registry.vocabulary import did_you_mean, nearest
 from pmcell.schema import UNKNOWN
 
 MAX_BYTES = 50_000_000
-TODO = "TODO"
 
 _DATE = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}-[A-Za-z]{3}-\d{2,4}"

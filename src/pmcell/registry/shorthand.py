@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pmcell.registry.ontology import normalise, resolve
-from pmcell.registry.rules import exact_term, nearest_terms
+from pmcell.registry.ontology import normalise
 from pmcell.registry.vocabulary import NORMAL
 
 _CELLS = {
@@ -53,7 +52,6 @@ _CELLS = {
     "CL:0002064": "acinar",
     "CL:0002079": "ductal",
 }
-_SPELT = {"mono": "monocyte", "mem": "memory", "nk": "natural killer cell", "prog": "progenitor"}
 _TISSUES = {"UBERON:0000178": "pbmc, pbmcs, peripheral blood, whole blood"}
 _DISEASES = {
     NORMAL: "healthy, normal, healthy control, healthy donor, hc",
@@ -84,21 +82,12 @@ SHORTHAND: Mapping[str, Mapping[str, str]] = {
     "sex_ontology_term_id": _table(_SEXES),
     "assay_ontology_term_id": _table(_ASSAYS),
 }
+"""By column: a text as `normalise` gives it → the term it stands for."""
 
-
-def term_of(text: str, column: str) -> str | None:
-    """The term that `text` is the label, synonym or known shorthand of, or None."""
-    known = SHORTHAND.get(column, {}).get(normalise(text))
-    return known or exact_term(text, column)
-
-
-def terms_near(text: str, column: str, n: int = 3) -> list[str]:
-    """The terms nearest to `text`, as 'id label', its shorthand words spelt out."""
-    words = [_SPELT.get(word, word) for word in normalise(text).split()]
-    spelt = " ".join(words)
-    found = []
-    if column == "cell_type":
-        known = term_of(f"{spelt} cell", column)
-        found += [f"{known} {resolve(known)}"] if known else []
-    found += nearest_terms(spelt or text, column, n)
-    return list(dict.fromkeys(found))[:n]
+SPELT: Mapping[str, str] = {
+    "mono": "monocyte",
+    "mem": "memory",
+    "nk": "natural killer cell",
+    "prog": "progenitor",
+}
+"""Words of cell-type labels, spelt out before the nearest terms are looked for."""

@@ -39,6 +39,32 @@ DUO_MODIFIERS = {
     "DUO:0000045": "not for profit organisation use only",
     "DUO:0000046": "non-commercial use only",
 }
+DUO_CODES = {
+    "NRES": "DUO:0000004",
+    "HMB": "DUO:0000006",
+    "DS": "DUO:0000007",
+    "POA": "DUO:0000011",
+    "GRU": "DUO:0000042",
+    "RS": "DUO:0000012",
+    "NMDS": "DUO:0000015",
+    "GSO": "DUO:0000016",
+    "NPUNCU": "DUO:0000018",
+    "PUB": "DUO:0000019",
+    "COL": "DUO:0000020",
+    "IRB": "DUO:0000021",
+    "GS": "DUO:0000022",
+    "MOR": "DUO:0000024",
+    "TS": "DUO:0000025",
+    "US": "DUO:0000026",
+    "PS": "DUO:0000027",
+    "IS": "DUO:0000028",
+    "RTN": "DUO:0000029",
+    "CC": "DUO:0000043",
+    "NPOA": "DUO:0000044",
+    "NPU": "DUO:0000045",
+    "NCU": "DUO:0000046",
+}
+"""The shorthand of each term."""
 DUO = {**DUO_PERMISSIONS, **DUO_MODIFIERS}
 DUO_DISEASE_SPECIFIC = "DUO:0000007"
 

@@ -35,6 +35,7 @@ COHORT_FILES = (
 
 ATLAS_FILES = (
     "atlas/features.parquet",
+    "atlas/basis.npz",
     "atlas/embedding.h5ad",
     "atlas/clusters.parquet",
     "atlas/umap.parquet",

@@ -85,7 +85,10 @@ def test_shuffled_cells_give_the_same_bits(adata, reference):
 
 
 def test_three_cohorts_give_the_bits_of_one(adata, reference):
-    parts = [adata[(adata.obs["cohort_id"] == name).to_numpy()].copy() for name in np.unique(adata.obs["cohort_id"])]
+    parts = [
+        adata[(adata.obs["cohort_id"] == name).to_numpy()].copy()
+        for name in np.unique(adata.obs["cohort_id"])
+    ]
     assert len(parts) == 3
     assert_same_bits(reference, atlas(parts))
 

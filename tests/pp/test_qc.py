@@ -14,7 +14,9 @@ NO_DOUBLETS = QcOptions(score_doublets=False)
 
 def sample_cells(seed=0, n_cells=200, name="s1"):
     matrix = random_counts(n_cells, 80, seed)
-    obs = pd.DataFrame({"sample_id": [name] * n_cells}, index=[f"{name}-{at}" for at in range(n_cells)])
+    obs = pd.DataFrame(
+        {"sample_id": [name] * n_cells}, index=[f"{name}-{at}" for at in range(n_cells)]
+    )
     adata = ad.AnnData(matrix, obs=obs)
     adata.var["symbol"] = [f"MT-{at}" if at < 5 else f"G{at}" for at in range(80)]
     return adata

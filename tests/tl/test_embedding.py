@@ -42,7 +42,9 @@ def test_components_span_the_space_that_arpack_finds(adata):
     ours = adata.varm["PCs"][adata.var["is_highly_variable"].to_numpy()]
     cosines = np.linalg.svd(ours[:, :3].T @ values.varm["PCs"][:, :3])[1]
     assert cosines.min() > 0.9999
-    np.testing.assert_allclose(adata.uns["pca"]["variance"][:3], values.uns["pca"]["variance"][:3], rtol=1e-3)
+    np.testing.assert_allclose(
+        adata.uns["pca"]["variance"][:3], values.uns["pca"]["variance"][:3], rtol=1e-3
+    )
 
 
 def mixing(adata, basis):

@@ -59,7 +59,9 @@ def gram(
     """
     n_cells = int(np.count_nonzero(used))
     if n_cells * MAX_Q**2 >= 2**63:
-        raise OverflowError(f"the exact Gram matrix holds at most {2**63 // MAX_Q**2} cells, got {n_cells}")
+        raise OverflowError(
+            f"the exact Gram matrix holds at most {2**63 // MAX_Q**2} cells, got {n_cells}"
+        )
     sums = np.zeros(n_features, np.int64)
     products = np.zeros((n_features, n_features), np.int64)
     n_shards = thread_count()

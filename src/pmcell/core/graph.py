@@ -48,7 +48,11 @@ def distance_matrix(positions: NDArray[np.int32], distances: NDArray[np.float32]
     """Neighbour distances as an n × n CSR matrix (float32), k entries in each row."""
     n_points, k = positions.shape
     matrix = sparse.csr_matrix(
-        (distances.flatten().astype(np.float32), positions.flatten(), np.arange(0, n_points * k + 1, k)),
+        (
+            distances.flatten().astype(np.float32),
+            positions.flatten(),
+            np.arange(0, n_points * k + 1, k),
+        ),
         shape=(n_points, n_points),
     )
     matrix.sort_indices()

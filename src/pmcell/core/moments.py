@@ -41,9 +41,7 @@ class Moments:
     histogram_cells: NDArray[np.int64]
 
 
-def moments(
-    counts: Counts, batch_of_cell: NDArray[np.int64], batches: Sequence[str]
-) -> Moments:
+def moments(counts: Counts, batch_of_cell: NDArray[np.int64], batches: Sequence[str]) -> Moments:
     """Sum over all blocks of `counts`; cells with batch -1 are left out.
 
     `batch_of_cell` holds for each cell the position of its batch in `batches`.

@@ -25,7 +25,7 @@ def read_arrays(path: Path | str) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} must be an array file that pmcell wrote; reading it failed ({error}). "
             f"Remove it and run again.",

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def integrate(adata: AnnData, *, batch: str = "batch_id", basis: str = X_PCA, seed: int = 0) -> None:
+def integrate(
+    adata: AnnData, *, batch: str = "batch_id", basis: str = X_PCA, seed: int = 0
+) -> None:
     """Write obsm `X_integrated` (same shape as the basis, float32).
 
     With a single batch there is nothing to remove and the basis is copied.

@@ -47,13 +47,16 @@ class DonorModel:
     """A population of donors without strata: Gaussian scores on the directions seen in the data.
 
     `centre` and `loadings` (rank first) per channel: logits of shares (types,
-    1) and state means (used types, dims). `n` (rows, types) are the real rows'
-    cells.
+    1) and state means (used types, dims). `bend` (rank,) is the correlation of
+    each coordinate with the square of the first: a gradient that is a line in
+    logits is a bow in distances, and the donors lie along it. `n` (rows, types)
+    are the real rows' cells.
     """
 
     centre: dict[str, Floats]
     loadings: dict[str, Floats]
     rank: int
+    bend: Floats
     types: dict[str, NDArray[np.int64]]
     n: Floats
     within: Floats
@@ -95,7 +98,7 @@ def fit_donor_model(
         loadings["composition"] /= 0.5 * np.sqrt(share * (1 - share))
         centre["composition"] = np.log(share / (1 - share))
     types = {channel.name: channel.types for channel, _, _ in parts}
-    return DonorModel(centre, loadings, kept.size, types, sums.n, sums.within)
+    return DonorModel(centre, loadings, kept.size, _bend(axes), types, sums.n, sums.within)
 
 
 def stretch(model: DonorModel, factor: Floats) -> DonorModel:
@@ -107,16 +110,20 @@ def stretch(model: DonorModel, factor: Floats) -> DonorModel:
 def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = False) -> DonorSums:
     """Donors of the no-strata model, each with the cells and the sampling noise of a real row.
 
-    Scores are Gaussian, or uniform where `flat`, centred and made orthonormal,
-    so the draw has the model's spectrum and only the arrangement of the donors
-    is random. Where
-    composition is not in use, the rows keep their own cells.
+    Scores are Gaussian, or uniform where `flat`, bent as the data are and made
+    orthonormal (by the nearest orthonormal matrix, which keeps the bow), so the
+    draw has the model's spectrum and only the arrangement of the donors is
+    random. Where composition is not in use, the rows keep their own cells.
     """
     n_rows, n_types = model.n.shape
     shape = (n_rows, model.rank)
     scores = rng.uniform(-1.0, 1.0, shape) if flat else rng.standard_normal(shape)
-    scores, _ = np.linalg.qr(scores - scores.mean(axis=0))
-    scores *= np.sqrt(max(n_rows - 1, 1))
+    if model.rank:
+        scores = _standard(scores)
+        bow = _bow(scores[:, 0])
+        scores = scores * np.sqrt(1.0 - model.bend**2) + bow[:, None] * model.bend
+        left, _, right = np.linalg.svd(scores - scores.mean(axis=0), full_matrices=False)
+        scores = left @ right * np.sqrt(max(n_rows - 1, 1))
     drawn = {
         name: model.centre[name] + np.tensordot(scores, model.loadings[name], 1)
         for name in model.centre
@@ -130,6 +137,31 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     if "state" in drawn:
         mean[:, model.types["state"]] = drawn["state"]
     return DonorSums(n, _with_error(mean, n, model.within, rng), model.within)
+
+
+def _bend(axes: Floats) -> Floats:
+    """Correlation of each coordinate with the square of the first; 0 for the first itself."""
+    if axes.shape[1] == 0:
+        return np.zeros(0)
+    bow = _bow(axes[:, 0])
+    bend = _standard(axes).T @ bow / bow.size
+    bend[0] = 0.0
+    return np.clip(bend, -0.99, 0.99)
+
+
+def _bow(scores: Floats) -> Floats:
+    """The square of the scores, without its mean and its slope on them, at unit variance."""
+    first = _standard(scores[:, None])[:, 0]
+    square = first**2
+    square = square - square.mean()
+    square = square - first * (first @ square) / max(float(first @ first), 1e-300)
+    return _standard(square[:, None])[:, 0]
+
+
+def _standard(x: Floats) -> Floats:
+    """Columns with mean 0 and variance 1."""
+    centred = x - x.mean(axis=0)
+    return np.asarray(centred / np.maximum(centred.std(axis=0), 1e-300))
 
 
 def _leading(values: Floats) -> Floats:

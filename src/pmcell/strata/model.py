@@ -120,7 +120,7 @@ def usable_types(donors: AnnData) -> NDArray[np.bool_]:
         return np.zeros(donors.n_vars, bool)
     share = (n >= parameters["min_cells_type"]).mean(axis=0)
     known = donors.var_names.to_numpy() != UNKNOWN
-    return (share >= parameters["min_share_donors"]) & (share > 0) & known
+    return np.asarray((share >= parameters["min_share_donors"]) & (share > 0) & known)
 
 
 def require_profile(donors: AnnData) -> None:

@@ -111,7 +111,9 @@ def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) 
             drawn = map_donors(draw_donors(model, rng), batch, opened.settings)
             found += np.maximum(spectrum(drawn)[0][: model.rank], 0.0) / N_CALIBRATION_DRAWS
         factor = target / np.maximum(found, 1e-12 + 1e-6 * float(target.max(initial=0.0)))
-        model = stretch(model, np.clip(factor, 0.25, 4.0))
+        # Only the first may grow: what noise hides behind would be blown up in the others.
+        factor[1:] = np.minimum(factor[1:], 1.0)
+        model = stretch(model, np.clip(factor, 0.25, 2.0))
     return model
 
 

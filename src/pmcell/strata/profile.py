@@ -193,7 +193,7 @@ def _first_half(cell_ids: pd.Index[Any]) -> NDArray[np.bool_]:
     import pandas as pd
 
     hashed = pd.util.hash_array(np.asarray(cell_ids.astype(str), object), categorize=False)
-    return (hashed & np.uint64(1)).astype(bool)
+    return np.asarray(hashed & np.uint64(1), bool)
 
 
 def _row_columns(

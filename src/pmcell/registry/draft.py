@@ -13,11 +13,11 @@ import numpy as np
 from pmcell.errors import DataError
 from pmcell.io.submission import Submission
 from pmcell.registry.draft_columns import EMPTY, Columns, guess_columns, per_group, text
+from pmcell.registry.draft_values import age_groups, near, one_per_sample, one_term, safe_ids
 from pmcell.registry.genes import share_known
 from pmcell.registry.keys import TODO
 from pmcell.registry.matrix_check import describe_layer
-from pmcell.registry.ontology import exact
-from pmcell.registry.rules import check_term, term_of, terms_near
+from pmcell.registry.rules import check_term, term_of
 from pmcell.registry.species import HUMAN, detect_species
 from pmcell.schema import UNKNOWN
 
@@ -62,7 +62,7 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
     _barcodes(submission, draft)
     samples = _sample_ids(columns, draft)
     donors = _donor_ids(submission, columns, samples, draft)
-    conditions = _one_per_sample(submission, columns, samples, "condition")
+    conditions = one_per_sample(submission, columns, samples, "condition")
     visits = _visits(submission, columns, samples, donors, conditions, draft)
     _sample_rows(submission, columns, samples, donors, visits, conditions, draft)
     _donor_rows(submission, columns, samples, donors, conditions, draft)
@@ -132,7 +132,7 @@ def _barcodes(submission: Submission, draft: Draft) -> None:
 def _sample_ids(columns: Columns, draft: Draft) -> np.ndarray:
     """The sample id of each cell; names that are not ids get one, written into the draft."""
     draft.settings["columns.sample_id"] = columns.sample_rule
-    ids, renamed = _safe_ids(columns.sample_of_cell)
+    ids, renamed = safe_ids(columns.sample_of_cell)
     draft.sample_names = renamed
     if columns.sample_rule.startswith("constant:"):
         draft.notes.append(
@@ -157,7 +157,7 @@ def _donor_ids(
         )
         return dict.fromkeys(names, TODO)
     column = columns.roles["donor_id"]
-    donors, renamed = _safe_ids(text(submission.obs, column))
+    donors, renamed = safe_ids(text(submission.obs, column))
     found = per_group(donors, samples)
     many = [name for name in names if len(found[name]) > 1]
     if many:
@@ -178,7 +178,7 @@ def _visits(
     conditions: Mapping[str, str],
     draft: Draft,
 ) -> dict[str, str]:
-    given = _one_per_sample(submission, columns, samples, "visit")
+    given = one_per_sample(submission, columns, samples, "visit")
     if any(given.values()):
         return given
     of_donor = Counter(donors.values())
@@ -209,8 +209,8 @@ def _sample_rows(
     conditions: Mapping[str, str],
     draft: Draft,
 ) -> None:
-    batches = _one_per_sample(submission, columns, samples, "batch_id")
-    days = _one_per_sample(submission, columns, samples, "visit_day")
+    batches = one_per_sample(submission, columns, samples, "batch_id")
+    days = one_per_sample(submission, columns, samples, "visit_day")
     terms = {
         column: _terms(submission, columns, samples, column, role, draft, "samples.tsv")
         for column, role in SAMPLE_TERMS.items()
@@ -250,7 +250,7 @@ def _donor_rows(
         column: _terms(submission, columns, of_cell, column, role, draft, "donors.tsv")
         for column, role in DONOR_TERMS.items()
     }
-    ages = _age_groups(submission, columns, of_cell)
+    ages = age_groups(submission, columns, of_cell)
     diseases = terms["disease_ontology_term_id"]
     if not any(diseases.values()):
         by_donor: dict[str, set[str]] = {}
@@ -295,7 +295,7 @@ def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
             draft.cell_types[label] = term
         else:
             draft.cell_types[label] = TODO
-            draft.comments[f"values.cell_type.{label}"] = _near(label, "cell_type")
+            draft.comments[f"values.cell_type.{label}"] = near(label, "cell_type")
 
 
 def _terms(
@@ -322,7 +322,7 @@ def _terms(
     found = per_group(text(submission.obs, columns.roles[role]), groups)
     answer, open_texts = {}, {}
     for name in names:
-        terms = {value: _one_term(value, column) for value in found[name]}
+        terms = {value: one_term(value, column) for value in found[name]}
         if not terms:
             answer[name] = ""
         elif len(set(terms.values())) == 1 and next(iter(terms.values())) is not None:
@@ -334,76 +334,8 @@ def _terms(
     for said, example in open_texts.items():
         n = sum(value == f"{TODO} (source: {said})" for value in answer.values())
         rows = "1 row" if n == 1 else f"{n} rows"
-        draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {_near(example, column)}")
+        draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {near(example, column)}")
     return answer
-
-
-def _one_term(value: str, column: str) -> str | None:
-    if column != "development_stage_ontology_term_id":
-        return term_of(value, column)
-    if not re.fullmatch(r"\d+(\.\d+)?", value):
-        # Bands and words are kept as the age group; they are no stage of the ontology.
-        return UNKNOWN
-    years = int(float(value))
-    label = f"{years}-year-old stage" if years else "under-1-year-old stage"
-    found = exact(label, "HsapDv")
-    return found.term_id if found else UNKNOWN
-
-
-def _age_groups(submission: Submission, columns: Columns, of_cell: np.ndarray) -> dict[str, str]:
-    names = list(dict.fromkeys(of_cell.tolist()))
-    for role in ("age_group", "age"):
-        if role not in columns.roles:
-            continue
-        found = per_group(text(submission.obs, columns.roles[role]), of_cell)
-        if role == "age_group":
-            return {name: found[name][0] if len(found[name]) == 1 else "" for name in names}
-        return {name: _decade(found[name]) for name in names}
-    return dict.fromkeys(names, "")
-
-
-def _decade(ages: Sequence[str]) -> str:
-    if len(ages) != 1 or not re.fullmatch(r"\d+(\.\d+)?", ages[0]):
-        return ""
-    start = int(float(ages[0])) // 10 * 10
-    return f"{start}-{start + 9}"
-
-
-def _one_per_sample(
-    submission: Submission, columns: Columns, samples: np.ndarray, role: str
-) -> dict[str, str]:
-    """The sample's one value of a role; '' where there is none or several."""
-    names = list(dict.fromkeys(samples.tolist()))
-    if role not in columns.roles:
-        return dict.fromkeys(names, "")
-    found = per_group(text(submission.obs, columns.roles[role]), samples)
-    return {name: _cell(found[name][0]) if len(found[name]) == 1 else "" for name in names}
-
-
-def _cell(value: str) -> str:
-    """A value as a cell of a table: one line, and never a formula."""
-    plain = " ".join(value.split())
-    return plain.lstrip("=+@") if plain[:1] in ("=", "+", "@") else plain
-
-
-def _safe_ids(names: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
-    """Ids for names: the names themselves, or where they are no ids, the nearest that are."""
-    renamed: dict[str, str] = {}
-    ids: dict[str, str] = {}
-    for name in dict.fromkeys(names.tolist()):
-        plain = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "_", name)).lstrip("_.-")[:60]
-        unique, n = plain or "unnamed", 2
-        while unique in ids.values():
-            unique, n = f"{plain}_{n}", n + 1
-        ids[name] = unique
-        if unique != name:
-            renamed[name] = unique
-    return np.array([ids[name] for name in names.tolist()], dtype=object), renamed
-
-
-def _near(value: str, column: str) -> str:
-    near = terms_near(value, column)
-    return f"nearest: {' | '.join(near)}" if near else "no term is near"
 
 
 def _is_ensembl(names: Sequence[str]) -> bool:

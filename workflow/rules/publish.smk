@@ -30,7 +30,8 @@ rule write_release:
         "results/strata/associations.parquet",
         "results/strata/drivers.parquet",
     output:
-        "results/release/manifest.json",
+        # An older release keeps its manifest until the new one takes its place as a whole.
+        update("results/release/manifest.json"),
     log:
         "results/logs/release.log",
     benchmark:

@@ -138,7 +138,9 @@ def _read(facts: Facts, name: str, columns: list[str] | None = None) -> pd.DataF
 
 
 def _shown(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[[is_shown(facts, str(donor)) for donor in frame["donor_id"]]].copy()
+    # An empty list would select no columns instead of no rows.
+    shown = np.array([is_shown(facts, str(donor)) for donor in frame["donor_id"]], bool)
+    return frame[shown].copy()
 
 
 def _clean(facts: Facts, value: Any) -> Any:

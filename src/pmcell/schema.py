@@ -82,7 +82,9 @@ GENE_ID = Field("gene_id", "string", "Ensembl gene id without version.", ontolog
 SYMBOL = Field("symbol", "string", "Current gene symbol of the pinned annotation.", ontology="HGNC")
 CLUSTER_ID = Field("cluster", "string", "Leiden cluster; '0' is the largest.")
 CELL_TYPE = Field(
-    "cell_type", "string", "Cell-type label of the cell's cluster, or 'unknown' where the evidence is too weak."
+    "cell_type",
+    "string",
+    "Cell-type label of the cell's cluster, or 'unknown' where the evidence is too weak.",
 )
 CELL_TYPE_TERM = Field(
     "cell_type_ontology_term_id",
@@ -107,7 +109,11 @@ TISSUE = Field("tissue_ontology_term_id", "string", "Tissue of the sample.", ont
 TISSUE_TYPE = Field("tissue_type", "string", "tissue, organoid or cell culture.")
 SUSPENSION = Field("suspension_type", "string", "cell, nucleus or na.")
 VISIT_DAY = Field(
-    "visit_day", "float64", "Day of the visit, relative to the donor's first visit.", "d", required=False
+    "visit_day",
+    "float64",
+    "Day of the visit, relative to the donor's first visit.",
+    "d",
+    required=False,
 )
 CONDITION = Field("condition", "string", "Condition at the visit, in the cohort's own words.")
 AGE_GROUP = Field("age_group", "string", "Age band of the donor, in the cohort's own words.")
@@ -255,7 +261,9 @@ CELLS = Table(
             required=False,
         ),
         Field("passes_qc", "bool", "Whether the cell is used by later steps."),
-        Field("exclusion", "string", "Reasons of exclusion joined by ';', empty when the cell passes."),
+        Field(
+            "exclusion", "string", "Reasons of exclusion joined by ';', empty when the cell passes."
+        ),
         Field("cluster", "string", "Leiden cluster; null for excluded cells.", required=False),
         Field("cell_type", "string", CELL_TYPE.prose + " Null for excluded cells.", required=False),
         Field(
@@ -279,8 +287,12 @@ CELLS = Table(
             "Cell Ontology term of the source's cell type, or 'unknown'.",
             ontology="CL",
         ),
-        Field("umap_1", "float64", "First UMAP coordinate; null for excluded cells.", required=False),
-        Field("umap_2", "float64", "Second UMAP coordinate; null for excluded cells.", required=False),
+        Field(
+            "umap_1", "float64", "First UMAP coordinate; null for excluded cells.", required=False
+        ),
+        Field(
+            "umap_2", "float64", "Second UMAP coordinate; null for excluded cells.", required=False
+        ),
     ),
     (_COHORT_FK, _DONOR_FK, _VISIT_FK, _SAMPLE_FK, _CLUSTER_FK),
 )
@@ -292,8 +304,14 @@ GENES = Table(
     (
         GENE_ID,
         SYMBOL,
-        Field("measured_in", "list<string>", "Cohorts that measured the gene; elsewhere it is unknown, not zero."),
-        Field("n_cells_detected", "int64", "Cells that passed QC with at least one count.", "cells"),
+        Field(
+            "measured_in",
+            "list<string>",
+            "Cohorts that measured the gene; elsewhere it is unknown, not zero.",
+        ),
+        Field(
+            "n_cells_detected", "int64", "Cells that passed QC with at least one count.", "cells"
+        ),
         Field("is_highly_variable", "bool", "Whether the gene enters the principal components."),
         Field(
             "hvg_rank",
@@ -313,8 +331,16 @@ GENE_LEDGER = Table(
         COHORT_ID,
         Field("row", "int64", "Position of the gene in the submitted file, from 0.", "row"),
         Field("source_gene", "string", "Gene identifier as submitted."),
-        Field("gene_id", "string", "Ensembl gene id it was mapped to; null when lost.", ontology="Ensembl", required=False),
-        Field("symbol", "string", "Current symbol; null when lost.", ontology="HGNC", required=False),
+        Field(
+            "gene_id",
+            "string",
+            "Ensembl gene id it was mapped to; null when lost.",
+            ontology="Ensembl",
+            required=False,
+        ),
+        Field(
+            "symbol", "string", "Current symbol; null when lost.", ontology="HGNC", required=False
+        ),
         Field("fate", "string", "kept, renamed, merged, ambiguous or lost."),
         Field("why", "string", "Why the gene is not simply kept; empty when kept."),
         Field(
@@ -359,9 +385,23 @@ MARKERS = Table(
         GENE_ID,
         SYMBOL,
         Field("rank", "int64", "Rank of the gene in the cluster by score, from 1.", "rank"),
-        Field("score", "float64", "Welch t statistic of log-normalised expression, cluster against rest."),
-        Field("log2_fold_change", "float64", "log2 ratio of mean normalised expression, cluster over rest.", "log2"),
-        Field("p_value", "float64", "Two-sided Welch p; cells are not replicates, use it for ranking only.", "1"),
+        Field(
+            "score",
+            "float64",
+            "Welch t statistic of log-normalised expression, cluster against rest.",
+        ),
+        Field(
+            "log2_fold_change",
+            "float64",
+            "log2 ratio of mean normalised expression, cluster over rest.",
+            "log2",
+        ),
+        Field(
+            "p_value",
+            "float64",
+            "Two-sided Welch p; cells are not replicates, use it for ranking only.",
+            "1",
+        ),
         Field("q_value", "float64", "Benjamini-Hochberg q of p_value within the cluster.", "1"),
         Field("share_in", "float64", "Share of the cluster's cells with a count.", "1"),
         Field("share_out", "float64", "Share of the other cells with a count.", "1"),
@@ -386,7 +426,9 @@ COMPOSITION = Table(
         VISIT,
         CELL_TYPE,
         N_CELLS,
-        Field("share", "float64", "Share of the donor's cells at the visit that have the type.", "1"),
+        Field(
+            "share", "float64", "Share of the donor's cells at the visit that have the type.", "1"
+        ),
     ),
     (_DONOR_FK, _VISIT_FK),
 )
@@ -413,8 +455,14 @@ STRATA = Table(
     (
         Field("stratum", "string", "Stratum label, 'S1' is the largest."),
         N_DONORS,
-        Field("stability", "float64", "Mean consensus of the stratum's donors over bootstraps.", "1"),
-        Field("medoid_donor_id", "string", "Donor whose profile is closest to the others of the stratum."),
+        Field(
+            "stability", "float64", "Mean consensus of the stratum's donors over bootstraps.", "1"
+        ),
+        Field(
+            "medoid_donor_id",
+            "string",
+            "Donor whose profile is closest to the others of the stratum.",
+        ),
         Field("description", "string", "What defines the stratum, in one line."),
     ),
 )
@@ -426,7 +474,12 @@ ASSIGNMENTS = Table(
     (
         DONOR_ID,
         VISIT,
-        Field("stratum", "string", "Published stratum, or null when withheld or not assigned.", required=False),
+        Field(
+            "stratum",
+            "string",
+            "Published stratum, or null when withheld or not assigned.",
+            required=False,
+        ),
         Field(
             "candidate_stratum",
             "string",
@@ -442,9 +495,24 @@ ASSIGNMENTS = Table(
             required=False,
         ),
         Field("n_cells", "int64", "Cells of the donor at the visit that passed QC.", "cells"),
-        Field("axis_1", "float64", "First principal coordinate of the donor distances.", required=False),
-        Field("axis_2", "float64", "Second principal coordinate of the donor distances.", required=False),
-        Field("axis_3", "float64", "Third principal coordinate of the donor distances.", required=False),
+        Field(
+            "axis_1",
+            "float64",
+            "First principal coordinate of the donor distances.",
+            required=False,
+        ),
+        Field(
+            "axis_2",
+            "float64",
+            "Second principal coordinate of the donor distances.",
+            required=False,
+        ),
+        Field(
+            "axis_3",
+            "float64",
+            "Third principal coordinate of the donor distances.",
+            required=False,
+        ),
     ),
     (_DONOR_FK, _VISIT_FK),
 )
@@ -514,16 +582,41 @@ QC = Table(
         Field("n_cells_submitted", "int64", "Cells of the sample in the submitted file.", "cells"),
         N_CELLS,
         Field("median_total_counts", "float64", "Median of total counts before exclusion.", "UMI"),
-        Field("median_genes_detected", "float64", "Median of detected genes before exclusion.", "genes"),
-        Field("median_share_mitochondrial", "float64", "Median before exclusion; null where not measured.", "1", required=False),
+        Field(
+            "median_genes_detected",
+            "float64",
+            "Median of detected genes before exclusion.",
+            "genes",
+        ),
+        Field(
+            "median_share_mitochondrial",
+            "float64",
+            "Median before exclusion; null where not measured.",
+            "1",
+            required=False,
+        ),
         Field("min_total_counts", "float64", "Lower threshold that was applied.", "UMI"),
         Field("max_total_counts", "float64", "Upper threshold that was applied.", "UMI"),
         Field("min_genes_detected", "float64", "Lower threshold that was applied.", "genes"),
-        Field("max_share_mitochondrial", "float64", "Upper threshold that was applied; null where not measured.", "1", required=False),
-        Field("max_doublet_score", "float64", "Upper threshold that was applied; null where not scored.", "1", required=False),
+        Field(
+            "max_share_mitochondrial",
+            "float64",
+            "Upper threshold that was applied; null where not measured.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "max_doublet_score",
+            "float64",
+            "Upper threshold that was applied; null where not scored.",
+            "1",
+            required=False,
+        ),
         Field("n_low_counts", "int64", "Cells below the lower threshold of counts.", "cells"),
         Field("n_high_counts", "int64", "Cells above the upper threshold of counts.", "cells"),
-        Field("n_low_genes", "int64", "Cells below the lower threshold of detected genes.", "cells"),
+        Field(
+            "n_low_genes", "int64", "Cells below the lower threshold of detected genes.", "cells"
+        ),
         Field("n_high_mitochondrial", "int64", "Cells above the mitochondrial threshold.", "cells"),
         Field("n_doublets", "int64", "Cells above the doublet threshold.", "cells"),
     ),

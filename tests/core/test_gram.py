@@ -1,9 +1,9 @@
-import naive
 import numba
 import numpy as np
 import pytest
-from counts_data import random_counts
 
+import naive
+from counts_data import random_counts
 from pmcell.core.blocks import MatrixCounts
 from pmcell.core.gram import Gram, basis, gram
 from pmcell.core.project import project, projection_weights

@@ -1,10 +1,10 @@
-import naive
 import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import naive
 from pmcell.core.graph import fuzzy_weights
 from pmcell.core.knn import nearest_neighbors
 

@@ -1,10 +1,10 @@
-import naive
 import numpy as np
-from counts_data import random_counts
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+import naive
+from counts_data import random_counts
 from pmcell.core.lognorm import MAX_Q, cell_totals, quantise
 
 

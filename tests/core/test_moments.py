@@ -1,11 +1,11 @@
-import naive
 import numba
 import numpy as np
 import pytest
-from counts_data import random_counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import naive
+from counts_data import random_counts
 from pmcell.core.blocks import MatrixCounts
 from pmcell.core.moments import Moments, clipped_sums, moments
 

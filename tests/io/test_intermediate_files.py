@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from counts_data import random_counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counts_data import random_counts
 from pmcell.errors import DataError
 from pmcell.io.arrays import read_arrays, write_arrays
 from pmcell.io.atomic import atomic_path, sha256_file, write_json

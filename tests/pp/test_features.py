@@ -2,9 +2,9 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from counts_data import random_counts
 
 import pmcell as pm
+from counts_data import random_counts
 from pmcell.core.blocks import MatrixCounts
 from pmcell.core.moments import moments
 from pmcell.errors import DataError, UsageError

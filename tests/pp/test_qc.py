@@ -2,10 +2,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from counts_data import random_counts
 from scipy import sparse
 
 import pmcell as pm
+from counts_data import random_counts
 from pmcell.errors import UsageError
 from pmcell.pp.qc import QcOptions, mark_cells
 

@@ -48,7 +48,7 @@ def test_components_span_the_space_that_arpack_finds(adata):
 
 
 def mixing(adata, basis):
-    """Share of each cell's 15 nearest neighbours of the same type that come from the other batch."""
+    """Share of each cell's 15 nearest neighbours that come from the other batch."""
     from pmcell.core.knn import nearest_neighbors
 
     positions, _ = nearest_neighbors(adata.obsm[basis], 15)

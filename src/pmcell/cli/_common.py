@@ -54,7 +54,8 @@ def use_threads(n_threads: int) -> None:
         raise UsageError(f"--threads must be at least 1, got {n_threads}")
     import numba
 
-    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+    allowed = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(n_threads, allowed))
 
 
 def require_files(*paths: Path) -> None:

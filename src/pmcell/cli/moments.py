@@ -1,8 +1,8 @@
 """Sum counts and log-normalised values of one cohort exactly, per batch and gene.
 
 Example:
-  pmcell moments --counts results/cohorts/liu_b1/intake.h5ad --qc results/cohorts/liu_b1/qc.parquet \\
-    --out results/cohorts/liu_b1/moments.npz
+  pmcell moments --counts results/cohorts/liu_b1/intake.h5ad \\
+    --qc results/cohorts/liu_b1/qc.parquet --out results/cohorts/liu_b1/moments.npz
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Find the nearest neighbours of every cell in the integrated embedding.
 
 Example:
-  pmcell neighbors --embedding results/atlas/embedding.h5ad --out results/atlas/graph.h5ad --threads 2
+  pmcell neighbors --embedding results/atlas/embedding.h5ad \\
+    --out results/atlas/graph.h5ad --threads 2
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Reads what intake wrote, sample by sample; cells are marked, none is dropped.
 
 Example:
-  pmcell qc --counts results/cohorts/liu_b1/intake.h5ad --intake results/cohorts/liu_b1/intake.json \\
-    --out-dir results/cohorts/liu_b1
+  pmcell qc --counts results/cohorts/liu_b1/intake.h5ad \\
+    --intake results/cohorts/liu_b1/intake.json --out-dir results/cohorts/liu_b1
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def _verdict(intake: dict[str, Any], n_passing: int, min_passing: int) -> dict[s
             status="quarantined",
             reason="too_few_cells_pass_qc",
             message=(
-                f"at least {min_passing} cells must pass QC; {n_passing} did. Look at "
-                f"qc_samples.parquet for the thresholds, or set them in section 'qc' of the configuration"
+                f"at least {min_passing} cells must pass QC; {n_passing} did. Look at the "
+                f"thresholds in qc_samples.parquet, or set them in section 'qc'"
             ),
         )
     return verdict

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.blocks import Counts
-from pmcell.core.compiler import parallel_kernel, prange
+from pmcell.core.compiler import Array, parallel_kernel, prange
 
 
 def cell_metrics(counts: Counts, is_mitochondrial: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -20,7 +20,7 @@ def cell_metrics(counts: Counts, is_mitochondrial: NDArray[np.bool_]) -> NDArray
 
 
 @parallel_kernel
-def _cell_metrics(indptr, indices, data, is_mitochondrial):
+def _cell_metrics(indptr: Array, indices: Array, data: Array, is_mitochondrial: Array) -> Array:
     n_rows = indptr.size - 1
     metrics = np.zeros((n_rows, 3), np.int64)
     for row in prange(n_rows):

@@ -90,7 +90,8 @@ def arcsine(n: Floats) -> Floats:
     Anscombe 1948, doi:10.2307/2332343.
     """
     total = n.sum(axis=1, keepdims=True)
-    return np.arcsin(np.sqrt((n + 0.375) / (total + 0.75)))
+    shares: Floats = np.arcsin(np.sqrt((n + 0.375) / (total + 0.75)))
+    return shares
 
 
 def arcsine_noise(n: Floats) -> Floats:
@@ -98,7 +99,8 @@ def arcsine_noise(n: Floats) -> Floats:
     total = np.maximum(n.sum(axis=1, keepdims=True), 1.0)
     pooled = (n / total).mean(axis=0)
     expected = total * (n + SMOOTHING_CELLS * pooled) / (total + SMOOTHING_CELLS)
-    return 0.25 * -np.expm1(-POISSON_SLOPE * expected) / (total + 0.5)
+    variance: Floats = 0.25 * -np.expm1(-POISSON_SLOPE * expected) / (total + 0.5)
+    return variance
 
 
 def batch_offsets(x: Floats, batch: NDArray[np.int64], n_batches: int) -> Floats:

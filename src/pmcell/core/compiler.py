@@ -11,11 +11,16 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba import prange
+from numpy.typing import NDArray
 
-__all__ = ["kernel", "parallel_kernel", "prange", "thread_count"]
+__all__ = ["Array", "kernel", "parallel_kernel", "prange", "thread_count"]
+
+Array = NDArray[Any]
+"""An argument of a kernel: numba compiles a version for each dtype it is given."""
 
 
 def _cache_folder() -> Path:
@@ -38,7 +43,7 @@ def _cache_folder() -> Path:
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = str(_cache_folder())
+    numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
 
 kernel = numba.njit(cache=True, nogil=True)
 """A serial kernel: arrays and numbers in, arrays out."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.compiler import kernel, parallel_kernel, prange
+from pmcell.core.compiler import Array, kernel, parallel_kernel, prange
 
 SCALE = 1 << 20
 """Values and squares are rounded to multiples of 2^-20; the error of one is at most 4.8e-7."""
@@ -85,7 +85,7 @@ def _check_range(x: NDArray[np.floating], largest_group: int) -> None:
 
 
 @kernel
-def _order_by_group(group, n_groups):
+def _order_by_group(group: Array, n_groups: int) -> tuple[Array, Array]:
     """Cells ordered by group, and where each group starts (counting sort)."""
     start = np.zeros(n_groups + 1, np.int64)
     for code in group:
@@ -104,7 +104,7 @@ def _order_by_group(group, n_groups):
 
 
 @parallel_kernel
-def _sum_groups(x, order, start):
+def _sum_groups(x: Array, order: Array, start: Array) -> tuple[Array, Array]:
     n_groups, n_dims = start.size - 1, x.shape[1]
     total = np.zeros((n_groups, n_dims), np.int64)
     squares = np.zeros((n_groups, n_dims), np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.blocks import Counts
-from pmcell.core.compiler import parallel_kernel, prange, thread_count
+from pmcell.core.compiler import Array, parallel_kernel, prange, thread_count
 from pmcell.core.lognorm import MAX_Q, N_LOOKUP, SCALE, TARGET, fill_lookup, q_of
 
 
@@ -129,7 +129,15 @@ def basis(grams: list[Gram], n_components: int) -> Basis:
 
 
 @parallel_kernel
-def _add_products(indptr, indices, data, rows, bounds, feature_of_gene, products):
+def _add_products(
+    indptr: Array,
+    indices: Array,
+    data: Array,
+    rows: Array,
+    bounds: Array,
+    feature_of_gene: Array,
+    products: Array,
+) -> Array:
     n_shards = bounds.size - 1
     n_features = products.shape[1]
     sums = np.zeros((n_shards, n_features), np.int64)

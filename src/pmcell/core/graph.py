@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pmcell.core.compiler import parallel_kernel, prange
+from pmcell.core.compiler import Array, parallel_kernel, prange
 
 N_BISECTIONS = 64
 TOLERANCE = 1e-5
@@ -60,7 +60,7 @@ def distance_matrix(positions: NDArray[np.int32], distances: NDArray[np.float32]
 
 
 @parallel_kernel
-def _directed_weights(distances, target, mean_distance):
+def _directed_weights(distances: Array, target: float, mean_distance: float) -> Array:
     n_points, k = distances.shape
     weights = np.zeros((n_points, k))
     for point in prange(n_points):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from pmcell.core.blocks import Block, Counts
-from pmcell.core.compiler import kernel, parallel_kernel, prange, thread_count
+from pmcell.core.compiler import Array, kernel, parallel_kernel, prange, thread_count
 from pmcell.core.lognorm import N_LOOKUP, TARGET, fill_lookup, q_of
 
 COUNTS, N_DETECTED, SUM_Q, SUM_Q2 = range(4)
@@ -143,7 +143,17 @@ def _empty(n_groups: int, n_genes: int) -> GroupedSums:
 
 
 @parallel_kernel
-def _sum_groups(matrix, rows, bounds, shards, n_genes, slots, genes, values, used):
+def _sum_groups(
+    matrix: tuple[Array, Array, Array],
+    rows: Array,
+    bounds: Array,
+    shards: Array,
+    n_genes: int,
+    slots: Array,
+    genes: Array,
+    values: Array,
+    used: Array,
+) -> None:
     indptr, indices, data = matrix
     for shard in prange(shards.size - 1):
         sums = np.zeros((n_genes, 4), np.int64)
@@ -180,7 +190,9 @@ def _sum_groups(matrix, rows, bounds, shards, n_genes, slots, genes, values, use
 
 
 @kernel
-def _merged_sizes(left_indptr, left_indices, right_indptr, right_indices, sizes):
+def _merged_sizes(
+    left_indptr: Array, left_indices: Array, right_indptr: Array, right_indices: Array, sizes: Array
+) -> None:
     for row in range(sizes.size):
         left, right = left_indptr[row], right_indptr[row]
         left_end, right_end = left_indptr[row + 1], right_indptr[row + 1]
@@ -194,7 +206,11 @@ def _merged_sizes(left_indptr, left_indices, right_indptr, right_indices, sizes)
 
 
 @kernel
-def _merge(left_matrix, right_matrix, out_matrix):
+def _merge(
+    left_matrix: tuple[Array, Array, Array],
+    right_matrix: tuple[Array, Array, Array],
+    out_matrix: tuple[Array, Array, Array],
+) -> None:
     left_indptr, left_indices, left_values = left_matrix
     right_indptr, right_indices, right_values = right_matrix
     indptr, indices, values = out_matrix

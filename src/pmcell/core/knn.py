@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.compiler import parallel_kernel, prange
+from pmcell.core.compiler import Array, parallel_kernel, prange
 
 TILE = 256
 
@@ -31,11 +31,12 @@ def nearest_neighbors(
     for tile in range(n_tiles):
         chunk = points[tile * TILE : (tile + 1) * TILE]
         tiles[tile, :, : chunk.shape[0]] = chunk.T
-    return _nearest(np.ascontiguousarray(points, np.float32), tiles, k)
+    positions, distances = _nearest(np.ascontiguousarray(points, np.float32), tiles, k)
+    return positions, distances
 
 
 @parallel_kernel
-def _nearest(points, tiles, k):
+def _nearest(points: Array, tiles: Array, k: int) -> tuple[Array, Array]:
     n_points, n_dims = points.shape
     positions = np.empty((n_points, k), np.int32)
     distances = np.empty((n_points, k), np.float32)

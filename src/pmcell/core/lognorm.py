@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.compiler import kernel, parallel_kernel, prange
+from pmcell.core.compiler import Array, kernel, parallel_kernel, prange
 
 SCALE = 2048
 TARGET = 10_000.0
@@ -24,34 +24,36 @@ N_LOOKUP = 16
 
 def cell_totals(indptr: NDArray[np.int64], data: NDArray[np.int32]) -> NDArray[np.int64]:
     """Sum of counts of each row of a CSR matrix, exact (n_rows, int64)."""
-    return _cell_totals(indptr, data)
+    totals: NDArray[np.int64] = _cell_totals(indptr, data)
+    return totals
 
 
 def quantise(indptr: NDArray[np.int64], data: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Fixed-point log-normalised value of each stored count of a CSR matrix (same length as `data`).
+    """Fixed-point log-normalised value of each stored count of a CSR matrix (as long as `data`).
 
     Rows are normalised to 10,000 counts; a row without counts has no values.
     """
-    return _quantise(indptr, data)
+    values: NDArray[np.int32] = _quantise(indptr, data)
+    return values
 
 
 @kernel
-def fill_lookup(lookup, factor):
+def fill_lookup(lookup: Array, factor: float) -> None:
     """Fill `lookup[c]` with q of count c for a cell whose counts are multiplied by `factor`."""
     for count in range(1, lookup.size):
         lookup[count] = np.int64(np.rint(np.log1p(count * factor) * SCALE))
 
 
 @kernel
-def q_of(count, factor, lookup):
+def q_of(count: np.int64, factor: float, lookup: Array) -> np.int64:
     """q of one count; small counts are looked up, because log1p costs more than the rest."""
     if count < lookup.size:
-        return lookup[count]
+        return np.int64(lookup[count])
     return np.int64(np.rint(np.log1p(count * factor) * SCALE))
 
 
 @parallel_kernel
-def _cell_totals(indptr, data):
+def _cell_totals(indptr: Array, data: Array) -> Array:
     totals = np.zeros(indptr.size - 1, np.int64)
     for row in prange(indptr.size - 1):
         total = np.int64(0)
@@ -62,7 +64,7 @@ def _cell_totals(indptr, data):
 
 
 @parallel_kernel
-def _quantise(indptr, data):
+def _quantise(indptr: Array, data: Array) -> Array:
     values = np.zeros(data.size, np.int32)
     for row in prange(indptr.size - 1):
         total = np.int64(0)

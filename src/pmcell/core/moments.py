@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.blocks import Counts
-from pmcell.core.compiler import parallel_kernel, prange, thread_count
+from pmcell.core.compiler import Array, parallel_kernel, prange, thread_count
 from pmcell.core.lognorm import N_LOOKUP, TARGET, fill_lookup, q_of
 
 COUNT, COUNT2, Q, Q2, DETECTED = range(5)
@@ -76,8 +76,10 @@ def clipped_sums(
     """
     gene = histogram[:, 0]
     value = np.minimum(histogram[:, 1].astype(np.float64), clip[gene])
-    total = np.bincount(gene, weights=value * histogram_cells, minlength=clip.size)
-    squares = np.bincount(gene, weights=value**2 * histogram_cells, minlength=clip.size)
+    total = np.zeros(clip.size)
+    squares = np.zeros(clip.size)
+    total[:] = np.bincount(gene, weights=value * histogram_cells, minlength=clip.size)
+    squares[:] = np.bincount(gene, weights=value**2 * histogram_cells, minlength=clip.size)
     return total, squares
 
 
@@ -110,7 +112,9 @@ def _split_key(key: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @parallel_kernel
-def _sum_rows(indptr, indices, data, rows, bounds, n_genes):
+def _sum_rows(
+    indptr: Array, indices: Array, data: Array, rows: Array, bounds: Array, n_genes: int
+) -> Array:
     n_shards = bounds.size - 1
     sums = np.zeros((n_shards, n_genes, 5), np.int64)
     for shard in prange(n_shards):

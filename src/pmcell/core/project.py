@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.blocks import Counts
-from pmcell.core.compiler import parallel_kernel, prange
+from pmcell.core.compiler import Array, parallel_kernel, prange
 from pmcell.core.gram import Basis
 from pmcell.core.lognorm import N_LOOKUP, SCALE, TARGET, fill_lookup, q_of
 
@@ -40,7 +40,7 @@ def project(
 
 
 def projection_weights(basis: Basis, measured: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Weights that give a cell's scores from its centred measured features (n_features, n_components)."""
+    """Weights from centred measured features to scores (n_features, n_components)."""
     if measured.all():
         return basis.components
     n_features, n_components = basis.components.shape
@@ -52,7 +52,15 @@ def projection_weights(basis: Basis, measured: NDArray[np.bool_]) -> NDArray[np.
 
 
 @parallel_kernel
-def _project_rows(indptr, indices, data, rows, feature_of_gene, weights, offset):
+def _project_rows(
+    indptr: Array,
+    indices: Array,
+    data: Array,
+    rows: Array,
+    feature_of_gene: Array,
+    weights: Array,
+    offset: Array,
+) -> Array:
     n_components = weights.shape[1]
     scores = np.empty((rows.size, n_components), np.float32)
     for at in prange(rows.size):

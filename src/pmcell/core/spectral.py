@@ -55,7 +55,7 @@ def spectrum(squared: Floats) -> tuple[Floats, Floats]:
 def pairwise_squared(x: Floats) -> Floats:
     """Squared Euclidean distances between rows, diagonal exactly 0."""
     norm = (x**2).sum(axis=1)
-    out = np.maximum(norm[:, None] + norm[None, :] - 2.0 * (x @ x.T), 0.0)
+    out: Floats = np.maximum(norm[:, None] + norm[None, :] - 2.0 * (x @ x.T), 0.0)
     np.fill_diagonal(out, 0.0)
     return out
 

@@ -14,8 +14,10 @@ from pmcell.io.atomic import atomic_path
 
 
 def write_arrays(target: Path | str, **arrays: Any) -> None:
-    """Write arrays under their names; text becomes fixed-width unicode, so equal values give equal bytes."""
-    plain = {name: _without_objects(np.asarray(value)) for name, value in arrays.items()}
+    """Write arrays under their names; equal values give equal bytes (text has a fixed width)."""
+    plain: dict[str, Any] = {
+        name: _without_objects(np.asarray(value)) for name, value in arrays.items()
+    }
     with atomic_path(target) as temporary:
         np.savez_compressed(temporary, **plain)
 

@@ -35,7 +35,7 @@ class CountsFile:
     block_values: int = BLOCK_VALUES
 
     def iter_blocks(self, first: int = 0, last: int | None = None) -> Iterator[Block]:
-        """Cells `first` to `last` in order, in blocks of at most `block_values` values (one cell or more)."""
+        """Cells `first` to `last` in order, in blocks of one cell or of up to `block_values`."""
         import h5py
 
         last = self.n_cells if last is None else last
@@ -96,7 +96,8 @@ def open_counts(path: Path | str) -> CountsFile:
             gene_ids = _index(file["var"])
     except (OSError, KeyError) as error:
         raise DataError(
-            f"{path} must be a canonical count file; reading it failed ({error}). Run intake again.",
+            f"{path} must be a canonical count file; reading it failed ({error}). "
+            "Run intake again.",
             reason="corrupt_intermediate",
         ) from error
     return CountsFile(path, shape[0], shape[1], cell_ids, gene_ids)

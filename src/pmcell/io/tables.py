@@ -73,9 +73,15 @@ def write_table(
 
 
 def write_chunks(
-    target: Path | str, chunks: Iterable[pd.DataFrame], table: Table, *, row_group_size: int = 100_000
+    target: Path | str,
+    chunks: Iterable[pd.DataFrame],
+    table: Table,
+    *,
+    row_group_size: int = 100_000,
 ) -> int:
-    """Write a table that does not fit in memory, from chunks in the order of its key; return the rows.
+    """Write a table from chunks in the order of its key, for what does not fit in memory.
+
+    Returns the number of rows.
 
     Every chunk is checked like a whole table; a chunk that does not start after
     the end of the one before it raises `DataError`.

@@ -26,7 +26,7 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> Any:
         if low < 0 or high >= 2**31 or not whole:
             raise DataError(
                 f"{name} must hold raw counts (whole numbers from 0); found values from {low} to "
-                f"{high}{'' if whole else ', not whole'}. Name the layer with the counts: layer=...",
+                f"{high}{'' if whole else ', not whole'}. Name the layer with the counts: layer=…",
                 reason="not_counts",
             )
     return sparse.csr_matrix(

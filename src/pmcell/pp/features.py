@@ -31,7 +31,7 @@ MIN_CELLS_OF_BATCH = 30
 
 @dataclass(frozen=True)
 class BatchVariances:
-    """Standardised variance of each gene in one batch (n_genes); NaN where not measured or constant."""
+    """Standardised variance of each gene in one batch (n_genes); NaN if unmeasured or constant."""
 
     batch: str
     n_cells: int

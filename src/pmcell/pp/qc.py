@@ -72,7 +72,7 @@ def qc(adata: AnnData, *, sample: str = "sample_id", options: QcOptions | None =
     """
     options = options or QcOptions()
     matrix = raw_counts(adata)
-    symbols = adata.var["symbol"] if "symbol" in adata.var else adata.var_names
+    symbols = adata.var.get("symbol", adata.var_names)
     is_mitochondrial = np.array([str(name).upper().startswith("MT-") for name in symbols], bool)
     samples = column(adata, sample).astype(str).to_numpy()
     groups = ((name, matrix[samples == name]) for name in np.unique(samples))

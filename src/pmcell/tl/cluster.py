@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 
 def cluster(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> None:
-    """Write obs `cluster` (categories '0', '1', … by falling size) from obsp `connectivities`."""
+    """Write obs `cluster` (categories '0', '1', … by falling size) from obsp `connectivities`.
+
+    >>> import pmcell as pm
+    >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
+    >>> pm.tl.neighbors(adata)
+    >>> pm.tl.cluster(adata)
+    >>> adata.obs["cluster"].cat.categories[0]
+    '0'
+    """
     import pandas as pd
 
     labels = leiden(slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors"), resolution, seed)

@@ -24,6 +24,13 @@ def integrate(
     """Write obsm `X_integrated` (same shape as the basis, float32).
 
     With a single batch there is nothing to remove and the basis is copied.
+
+    >>> import pmcell as pm
+    >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
+    >>> adata.obsm["X_pca"] = adata.obsm["X_integrated"]
+    >>> pm.tl.integrate(adata)
+    >>> adata.obsm["X_integrated"].shape == adata.obsm["X_pca"].shape
+    True
     """
     labels = column(adata, batch).astype(str).to_numpy()
     adata.obsm[X_INTEGRATED] = harmonise(slot(adata, "obsm", basis, "pm.tl.pca"), labels, seed)

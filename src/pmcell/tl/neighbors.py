@@ -20,6 +20,12 @@ def neighbors(adata: AnnData, *, n_neighbors: int = 15, basis: str = X_INTEGRATE
     Writes obsp `distances` and `connectivities` (n_cells × n_cells, CSR
     float32) and uns `neighbors`, the layout of scanpy. A search over n cells
     computes n² distances: 30,000 cells take seconds, 200,000 minutes.
+
+    >>> import pmcell as pm
+    >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
+    >>> pm.tl.neighbors(adata, n_neighbors=5)
+    >>> int(adata.obsp["distances"].nnz / adata.n_obs)
+    5
     """
     points = slot(adata, "obsm", basis, "pm.tl.integrate")
     if n_neighbors < 2:

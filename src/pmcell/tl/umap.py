@@ -23,14 +23,22 @@ SPREAD = 1.0
 
 
 def umap(adata: AnnData, *, basis: str = X_INTEGRATED, seed: int = 0) -> None:
-    """Write obsm `X_umap` (n_cells, 2; float32) from obsp `connectivities`."""
+    """Write obsm `X_umap` (n_cells, 2; float32) from obsp `connectivities`.
+
+    >>> import pmcell as pm
+    >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
+    >>> pm.tl.neighbors(adata)
+    >>> pm.tl.umap(adata)
+    >>> adata.obsm["X_umap"].shape[1]
+    2
+    """
     weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
     points = slot(adata, "obsm", basis, "pm.tl.integrate")
     adata.obsm[X_UMAP] = layout(weights, points, seed)
 
 
 def layout(weights: Any, points: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
-    """Coordinates (n_cells, 2; float32) of a weighted graph; one thread, so that a seed fixes them."""
+    """Coordinates (n_cells, 2; float32) of a weighted graph; one thread, fixed by the seed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from umap.umap_ import find_ab_params, simplicial_set_embedding

@@ -1,0 +1,154 @@
+"""The whole workflow: a release, a second run, an added and a broken cohort."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pmcell as pm
+from pmcell.bundle import snakefile
+
+pytestmark = pytest.mark.slow
+
+GOOD = ("sim1", "sim2")
+
+
+def snakemake(study: Path, *arguments: str) -> str:
+    """Run the workflow as a person would; all that Snakemake said."""
+    folder = str(Path(sys.executable).parent)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())),
+            *("--directory", str(study), "--cores", "2", "--keep-going", "--nocolor"),
+            *("--show-failed-logs", *arguments),
+        ],
+        env={**os.environ, "PATH": os.pathsep.join([folder, os.environ["PATH"]])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-4000:]
+    return said
+
+
+def jobs_to_run(study: Path) -> dict[str, list[str]]:
+    """Cohorts of each rule that a run would execute now (empty name: across cohorts)."""
+    said = snakemake(study, "--dry-run")
+    jobs: dict[str, list[str]] = {}
+    for part in re.split(r"\n(?:local)?rule ", said)[1:]:
+        cohort = re.search(r"wildcards: cohort=(\S+)", part)
+        jobs.setdefault(part.split(":")[0], []).append(cohort[1] if cohort else "")
+    return jobs
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """Three cohorts of six donors; the third joins later."""
+    return pm.simulate.simulate(
+        n_cohorts=3,
+        n_donors=18,
+        cells_per_sample=110,
+        n_genes=250,
+        n_cell_types=4,
+        real_genes=True,
+        seed=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def study(simulated, tmp_path_factory) -> Path:
+    """A study with two good cohorts and a truncated one, run once."""
+    from pmcell.registry.simulated import write_cohort_folders
+
+    root = tmp_path_factory.mktemp("a study")
+    pool = root / "pool"
+    write_cohort_folders(simulated, pool)
+    names = sorted(folder.name for folder in pool.iterdir())
+    cohorts = root / "config" / "cohorts"
+    for name, new in zip(names[:2], GOOD, strict=True):
+        register_as(pool / name, cohorts / new)
+    register_as(pool / names[0], cohorts / "broken")
+    matrix = cohorts / "broken" / "counts.h5ad"
+    matrix.write_bytes(matrix.read_bytes()[: matrix.stat().st_size // 2])
+    programmes = Path(snakefile()).parent.parent / "config" / "programmes"
+    shutil.copytree(programmes, root / "config" / "programmes")
+    (root / "config" / "config.yaml").write_text("strata: {n_null: 19, n_bootstraps: 20}\n")
+    snakemake(root)
+    return root
+
+
+def register_as(source: Path, target: Path) -> None:
+    """Copy a cohort folder under a new identifier."""
+    shutil.copytree(source, target)
+    registration = (target / "cohort.yaml").read_text()
+    (target / "cohort.yaml").write_text(
+        re.sub(r"^id: .*$", f"id: {target.name}", registration, flags=re.MULTILINE)
+    )
+
+
+def test_the_run_ends_with_a_release_that_verifies(study):
+    from pmcell.cli import main
+
+    assert main(["verify", str(study / "results" / "release")]) == 0
+
+
+def test_the_broken_cohort_is_quarantined_with_its_reason_and_the_others_finish(study):
+    status = json.loads((study / "results/cohorts/broken/status.json").read_text())
+    assert status["status"] == "quarantined"
+    assert status["reason"]
+    report = (study / "results/release/report.html").read_text()
+    assert "quarantined" in report
+    assert "broken" in report
+    accepted = json.loads((study / "results/atlas/cohorts.json").read_text())
+    assert [name for name, item in accepted.items() if item["status"] != "quarantined"] == list(
+        GOOD
+    )
+
+
+def test_released_counts_equal_the_submitted_ones_cell_by_cell(study):
+    import anndata
+
+    for name in GOOD:
+        submitted = anndata.read_h5ad(study / "config/cohorts" / name / "counts.h5ad")
+        released = anndata.read_h5ad(study / "results/release/cells" / f"{name}.h5ad")
+        raw = released.raw.to_adata()
+        symbols = raw.var_names
+        names = [cell.split(":", 1)[1] for cell in raw.obs_names]
+        wanted = submitted[names]
+        by_id = wanted.var_names if set(symbols) <= set(wanted.var_names) else None
+        assert by_id is not None
+        np.testing.assert_array_equal(raw.X.toarray(), wanted[:, symbols].X.toarray())
+
+
+def test_a_second_run_does_nothing(study):
+    assert jobs_to_run(study) == {}
+    assert "Nothing to be done" in snakemake(study)
+
+
+def test_an_added_cohort_reruns_only_what_it_must(study, tmp_path):
+    other = tmp_path / "study"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    pool = sorted((other / "pool").iterdir())
+    register_as(pool[2], other / "config" / "cohorts" / "sim3")
+    jobs = jobs_to_run(other)
+    assert jobs["intake_cohort"] == jobs["mark_cells"] == jobs["sum_moments"] == ["sim3"]
+    assert {"select_features", "find_basis", "integrate_cohorts", "write_release"} <= set(jobs)
+
+
+def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
+    other = tmp_path / "study"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    config = other / "config" / "config.yaml"
+    config.write_text(config.read_text() + "cluster: {resolution: 0.7}\n")
+    jobs = jobs_to_run(other)
+    assert "cluster_cells" in jobs
+    assert not {"intake_cohort", "mark_cells", "find_neighbors", "integrate_cohorts"} & set(jobs)

@@ -213,3 +213,17 @@ def test_cohorts_are_checked_in_their_order(folder, in_process):
     checks = check_cohorts([folder, other, folder.parent / "none"])
     assert [check.cohort_id for check in checks] == ["c1", "a1", "none"]
     assert [bool(check.errors) for check in checks] == [False, False, True]
+
+
+def test_a_batch_label_of_two_cohorts_is_a_warning_that_names_the_other(folder, in_process):
+    other = write_cohort(folder.parent / "a1")
+    matrix(other)
+    for cohort in (folder, other):
+        rows = [line.split("\t") for line in (cohort / "samples.tsv").read_text().splitlines()]
+        at = rows[0].index("batch_id")
+        lines = ["\t".join([*row[:at], "B1", *row[at + 1 :]]) for row in rows[1:]]
+        (cohort / "samples.tsv").write_text("\n".join(["\t".join(rows[0]), *lines]) + "\n")
+    first, second = check_cohorts([folder, other])
+    assert not first.errors
+    assert "'B1', also in a1" in found(first, "shared_batch").found
+    assert "Write a1.B1" in found(second, "shared_batch").fix

@@ -82,7 +82,10 @@ def test_columns_are_told_by_their_names_and_terms_by_their_labels():
     assert donors[0]["disease_ontology_term_id"] == "MONDO:0005148"
     assert donors[1]["disease_ontology_term_id"] == "PATO:0000461"
     assert [row["age_group"] for row in donors] == ["60-69", "30-39"]
-    assert [row["batch_id"] for row in samples] == ["b1", "b2"]
+    assert [row["batch_id"] for row in samples] == [
+        f"{draft.cohort_id}.b1",
+        f"{draft.cohort_id}.b2",
+    ]
 
 
 def test_codes_are_left_to_a_person_with_what_the_file_says():

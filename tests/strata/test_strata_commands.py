@@ -41,14 +41,14 @@ def atlas(tmp_path: Path, cells: AnnData) -> Path:
 def profile(folder: Path) -> int:
     names = ("embedding.h5ad", "clusters.parquet", "annotation.parquet")
     inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
-    out = ["--out", str(folder / "donors.h5ad")]
+    out = ["--out", str(folder / "profiles.h5ad")]
     return main(
         ["profile", *inputs, *out, "--composition-out", str(folder / "composition.parquet")]
     )
 
 
 def strata(folder: Path) -> int:
-    options = ["--donors", str(folder / "donors.h5ad"), "--out-dir", str(folder)]
+    options = ["--profiles", str(folder / "profiles.h5ad"), "--out-dir", str(folder)]
     return main(["strata", *options, "--config", str(folder / "config.yaml")])
 
 
@@ -56,7 +56,9 @@ def test_the_two_commands_write_what_the_release_needs(
     atlas: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert profile(atlas) == 0
+    profiles = sha256_file(atlas / "profiles.h5ad")
     assert strata(atlas) == 0
+    assert sha256_file(atlas / "profiles.h5ad") == profiles
     assert "3 strata of 40 donors" in capsys.readouterr().out
     for table in (
         schema.COMPOSITION,
@@ -93,7 +95,7 @@ def test_cells_without_a_cluster_stop_the_profile(
     clusters.iloc[5:].to_parquet(atlas / "clusters.parquet")
     assert profile(atlas) == 3
     assert "5 have none" in capsys.readouterr().err
-    assert not (atlas / "donors.h5ad").exists()
+    assert not (atlas / "profiles.h5ad").exists()
 
 
 def test_a_cluster_without_a_label_stops_the_profile(
@@ -114,10 +116,10 @@ def test_an_unknown_key_of_the_configuration_is_named(
     assert "unknown keys ['n_boots']" in capsys.readouterr().err
 
 
-def test_a_damaged_donor_file_is_a_sentence_and_not_a_traceback(
+def test_a_damaged_profile_file_is_a_sentence_and_not_a_traceback(
     atlas: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (atlas / "donors.h5ad").write_bytes(b"not hdf5")
+    (atlas / "profiles.h5ad").write_bytes(b"not hdf5")
     assert strata(atlas) == 3
     assert "Remove it and run again" in capsys.readouterr().err
     assert not (atlas / "strata.json").exists()

@@ -8,7 +8,7 @@ rule profile_donors:
         clusters="results/atlas/clusters.parquet",
         annotation="results/atlas/annotation.parquet",
     output:
-        donors="results/strata/donors.h5ad",
+        profiles="results/strata/profiles.h5ad",
         composition="results/strata/composition.parquet",
     log:
         "results/logs/profile.log",
@@ -24,14 +24,15 @@ rule profile_donors:
         options=step_options("profile"),
     shell:
         "pmcell profile --embedding {input.embedding:q} --clusters {input.clusters:q} "
-        "--annotation {input.annotation:q} --out {output.donors:q} "
+        "--annotation {input.annotation:q} --out {output.profiles:q} "
         "--composition-out {output.composition:q} {params.config} > {log:q} 2>&1"
 
 
 rule find_strata:
     input:
-        "results/strata/donors.h5ad",
+        "results/strata/profiles.h5ad",
     output:
+        donors="results/strata/donors.h5ad",
         summary="results/strata/strata.json",
         strata="results/strata/strata.parquet",
         assignments="results/strata/assignments.parquet",
@@ -52,5 +53,5 @@ rule find_strata:
         config=config_option(),
         options=step_options("strata"),
     shell:
-        "pmcell strata --donors {input:q} --out-dir {params.out:q} {params.config} "
+        "pmcell strata --profiles {input:q} --out-dir {params.out:q} {params.config} "
         "--threads {threads} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 Example:
   pmcell profile --embedding results/atlas/embedding.h5ad \\
     --clusters results/atlas/clusters.parquet \\
-    --annotation results/atlas/annotation.parquet --out results/strata/donors.h5ad \\
+    --annotation results/atlas/annotation.parquet --out results/strata/profiles.h5ad \\
     --composition-out results/strata/composition.parquet
 """
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
     parser.add_argument("--annotation", type=Path, required=True, help="annotation.parquet")
-    parser.add_argument("--out", type=Path, required=True, help="donors.h5ad to write")
+    parser.add_argument("--out", type=Path, required=True, help="profiles.h5ad to write")
     parser.add_argument(
         "--composition-out", type=Path, required=True, help="composition.parquet to write"
     )
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write donors.h5ad and composition.parquet."""
+    """Write profiles.h5ad and composition.parquet."""
     from pmcell import strata
     from pmcell.io.h5ad import read_h5ad, write_h5ad
     from pmcell.io.tables import read_table, write_table

@@ -4,7 +4,7 @@ Labels are published only if a model without strata is rejected and the labels
 do not follow the batch; otherwise the axes are, with the reason. Research use only.
 
 Example:
-  pmcell strata --donors results/strata/donors.h5ad --out-dir results/strata
+  pmcell strata --profiles results/strata/profiles.h5ad --out-dir results/strata
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ DEFAULTS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
-        "--donors", type=Path, required=True, help="donors.h5ad of the profile step"
+        "--profiles", type=Path, required=True, help="profiles.h5ad of the profile step"
     )
     parser.add_argument(
-        "--out-dir", type=Path, required=True, help="folder for strata.json and the four tables"
+        "--out-dir",
+        type=Path,
+        required=True,
+        help="folder for strata.json, donors.h5ad and four tables",
     )
     add_step_options(parser, seed=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write strata.json and the four tables; add distances and strata to donors.h5ad."""
+    """Write strata.json, four tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
     from pmcell.io.atomic import write_json
     from pmcell.io.h5ad import read_h5ad, write_h5ad
@@ -47,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
 
     use_threads(args.threads)
     options = section(args.config, "strata", DEFAULTS)
-    donors = read_h5ad(args.donors)
+    donors = read_h5ad(args.profiles)
     associations = _analyse(donors, options, args.seed)
-    write_h5ad(args.donors, donors)
     folder = args.out_dir
+    write_h5ad(folder / "donors.h5ad", donors)
     write_table(folder / "strata.parquet", strata.strata_table(donors), schema.STRATA)
     write_table(folder / "assignments.parquet", strata.assignments(donors), schema.ASSIGNMENTS)
     write_table(folder / "associations.parquet", associations, schema.ASSOCIATIONS)

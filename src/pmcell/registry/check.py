@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,38 @@ def check_cohorts(
 ) -> list[CohortCheck]:
     """Check several cohorts, some at the same time; results in the order of `folders`."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(lambda folder: check_cohort(folder, with_matrix=with_matrix), folders))
+        checks = list(
+            pool.map(lambda folder: check_cohort(folder, with_matrix=with_matrix), folders)
+        )
+    shared = _shared_batches(folders)
+    return [
+        replace(check, faults=(*check.faults, *shared.get(check.cohort_id, ()))) for check in checks
+    ]
+
+
+def _shared_batches(folders: Sequence[Path]) -> dict[str, list[Fault]]:
+    """A warning for each batch label that several cohorts use: it counts as one batch."""
+    cohorts_of: dict[str, set[str]] = {}
+    for folder in folders:
+        if any(fault.severity == "error" for fault in find_faults(folder)):
+            continue
+        for sample in load_registration(folder).samples:
+            cohorts_of.setdefault(sample.batch_id, set()).add(folder.name)
+    found: dict[str, list[Fault]] = {}
+    for batch, names in sorted(cohorts_of.items()):
+        for name in sorted(names) if len(names) > 1 else ():
+            found.setdefault(name, []).append(
+                Fault(
+                    SAMPLES_FILE,
+                    "should name a batch that no other cohort has, unless it is the same batch",
+                    f"{batch!r}, also in {', '.join(sorted(names - {name}))}",
+                    f"Write {name}.{batch} where the batches were processed apart.",
+                    column="batch_id",
+                    severity="warning",
+                    reason="shared_batch",
+                )
+            )
+    return found
 
 
 def _unknowns(registration: Registration) -> list[Fault]:

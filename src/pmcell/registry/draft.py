@@ -230,7 +230,8 @@ def _sample_rows(
             "donor_id": donor,
             "visit": visits[name],
             "visit_day": days[name],
-            "batch_id": batches[name],
+            # Batches are labels of the whole study: the prefix keeps B1 of two cohorts apart.
+            "batch_id": f"{draft.cohort_id}.{batches[name]}" if batches[name] else "",
             "condition": conditions[name],
         }
         row |= {column: by[name] for column, by in terms.items() if column not in defaults}

@@ -89,6 +89,25 @@ def test_a_cohort_that_shares_too_few_genes_is_refused_and_the_others_stay():
     assert chosen.cohorts == ("a", "b")
     assert "at least 50 of the selected genes" in chosen.refused["panel"]
     assert chosen.chosen.sum() == 100
+    assert chosen.warned == {}
+
+
+def test_a_cohort_that_shares_few_genes_is_placed_with_a_warning():
+    chosen = select(
+        [
+            cohort("a", slice(0, 200)),
+            cohort("b", slice(200, None)),
+            cohort("panel", slice(0, 200), slice(0, 150)),
+        ],
+        n_top=300,
+        warn_shared_genes=200,
+    )
+    assert chosen.cohorts == ("a", "b", "panel")
+    n_shared = int((chosen.measured[2] & chosen.chosen).sum())
+    assert chosen.warned["panel"].startswith(
+        f"{n_shared} of the {int(chosen.chosen.sum())} selected"
+    )
+    assert set(chosen.warned) == {"panel"}
 
 
 def test_batches_too_small_to_rank_count_as_one():

@@ -16,7 +16,8 @@ from pmcell.cli._common import add_step_options, section, use_threads
 DEFAULTS = {
     "n_top": 2000,
     "min_cohort_share": 0.5,
-    "min_shared_genes": 100,
+    "min_shared_genes": 50,
+    "warn_shared_genes": 200,
     "min_cohorts": 1,
 }
 
@@ -67,6 +68,13 @@ def run(args: argparse.Namespace) -> int:
                 "reason": "too_few_shared_genes",
                 "message": why,
             }
+        for name, why in selection.warned.items():
+            if verdicts[name]["status"] == "ok":
+                verdicts[name] = {
+                    "status": "warned",
+                    "reason": "few_shared_genes",
+                    "message": why,
+                }
     accepted = [name for name, item in verdicts.items() if item["status"] != "quarantined"]
     if len(accepted) < max(min_cohorts, 1):
         reasons = "\n".join(

@@ -19,7 +19,8 @@ class Selection:
 
     `genes` (sorted union of measured genes), `ranks` (NaN where not ranked),
     `chosen` (bool), `measured` (n_cohorts, n_genes), `cohorts` in the same
-    order, `refused` maps a cohort to the sentence that says why.
+    order, `refused` maps a cohort to the sentence that says why, `warned` one
+    that is placed on few genes.
     """
 
     cohorts: tuple[str, ...]
@@ -29,6 +30,7 @@ class Selection:
     measured: NDArray[np.bool_]
     detected: NDArray[np.int64]
     refused: Mapping[str, str]
+    warned: Mapping[str, str]
 
 
 def select(
@@ -36,14 +38,16 @@ def select(
     *,
     n_top: int = 2000,
     min_cohort_share: float = 0.5,
-    min_shared_genes: int = 100,
+    min_shared_genes: int = 50,
+    warn_shared_genes: int = 200,
 ) -> Selection:
     """Select highly variable genes; refuse cohorts that share too few of them.
 
     A gene is a candidate when at least `min_cohort_share` of the cohorts
     measured it. A cohort that measured fewer than `min_shared_genes` of the
     selected genes cannot be placed beside the others: it is refused, the one
-    with the fewest first, and the selection made anew without it.
+    with the fewest first, and the selection made anew without it. Below
+    `warn_shared_genes` it is placed with a warning.
     """
     from pmcell.core.moments import DETECTED
 
@@ -59,14 +63,16 @@ def select(
         needed = min(min_shared_genes, int(chosen.sum()))
         worst = int(np.argmin(shared))
         if shared[worst] >= needed or len(kept) == 1:
+            names = [name for name, _, _ in kept]
             return Selection(
-                tuple(name for name, _, _ in kept),
+                tuple(names),
                 genes,
                 np.where(chosen, ranks, np.nan),
                 chosen,
                 measured,
                 joined.sums[:, :, DETECTED].sum(axis=0),
                 refused,
+                _few_genes(names, shared, int(chosen.sum()), warn_shared_genes),
             )
         refused[kept[worst][0]] = (
             f"a cohort must measure at least {needed} of the selected genes to be placed beside "
@@ -75,3 +81,17 @@ def select(
         )
         del kept[worst]
     raise ValueError("select needs at least one cohort")
+
+
+def _few_genes(
+    names: Sequence[str], shared: NDArray[np.int64], n_chosen: int, warn_below: int
+) -> dict[str, str]:
+    """The warning of each cohort that measured few of the selected genes."""
+    return {
+        name: (
+            f"{int(n_shared)} of the {n_chosen} selected genes were measured: its cells are placed "
+            f"on these alone, so read their place on the map and their clusters with care"
+        )
+        for name, n_shared in zip(names, shared, strict=True)
+        if n_shared < min(warn_below, n_chosen)
+    }

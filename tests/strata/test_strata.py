@@ -260,3 +260,16 @@ def test_wrong_parameters_are_refused(analysed: AnnData) -> None:
         pm.strata.cluster(analysed, n_bootstraps=0)
     with pytest.raises(UsageError, match="n_permutations must be at least 99"):
         pm.strata.associate(analysed, n_permutations=10)
+
+
+def test_strata_that_follow_the_cohort_are_withheld_however_small_its_batches():
+    cells = simulate_latent(n_donors=40, n_strata=2, n_batches=1, scenario="state", seed=5)
+    cells.obs["cohort_id"] = "cohort " + cells.obs["stratum"].astype(str)
+    donors = pm.strata.profile(cells)
+    pm.strata.distances(donors)
+    pm.strata.cluster(donors, n_bootstraps=10)
+    pm.strata.existence(donors, n_null=39)
+    report = pm.strata.summary(donors)
+    assert report["decision"] == "not separable from batch"
+    assert "follow the cohort" in report["why"]
+    assert set(donors.obs["status"]) == {"withheld"}

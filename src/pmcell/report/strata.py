@@ -248,13 +248,14 @@ def _tone(q: Any) -> str:
 
 
 def confounding(release: Release) -> str:
-    """Whether the strata follow the batch, as the test measured it; '' where it did not."""
+    """The technical factor that the strata follow most; '' where it was not measured."""
     value = fact(release, "confounding")
     if not isinstance(value, dict):
         return ""
     strength, p = as_number(value.get("v")), as_number(value.get("p"))
+    factor = value.get("factor") or "batch"
     return (
-        f"Strata against batch: bias-corrected Cramér's V {decimal(strength)} "
+        f"Strata against {factor}: bias-corrected Cramér's V {decimal(strength)} "
         f"(0 none, 1 identical), permutation p = {p_text(p)}."
     )
 
@@ -298,7 +299,8 @@ def withheld(release: Release) -> list[str]:
     status = release["assignments"]["status"].astype(str)
     for name, text in (
         ("too_few_cells", "too few cells for a profile"),
-        ("ambiguous", "resampled runs disagree about the stratum"),
+        ("ambiguous", "another stratum is possible too"),
+        ("novel", "it fits no stratum and is unlike the other donors"),
     ):
         n = int((status == name).sum())
         if n:

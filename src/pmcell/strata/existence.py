@@ -31,6 +31,9 @@ TOO_FEW = "too few donors"
 
 N_PERMUTATIONS = 999
 
+TECHNICAL_FACTORS = {"cohort": "cohort_id", "assay": "assay_ontology_term_id"}
+"""What strata must not follow besides the batch: its name in a sentence, its obs column."""
+
 
 @single_thread
 def existence(
@@ -55,7 +58,7 @@ def existence(
 
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
     `not separable from batch` (bias-corrected Cramér's V of candidates and
-    batch above `max_confounding` with permutation p ≤ 0.05; or structure that
+    batch, cohort or assay above `max_confounding` with permutation p ≤ 0.05; or structure that
     is there only before batch removal and follows the batch; or every channel
     dropped because of batch); `too few donors` (below 20).
 
@@ -97,6 +100,8 @@ def existence(
         report |= result.report()
         report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
     donors.uns["existence"] = report
+    for stale in ("placement", "generalisation"):
+        donors.uns.pop(stale, None)
     _write_labels(donors, ks)
 
 
@@ -113,9 +118,12 @@ def _decide(
     if result.p <= alpha and result.k:
         column = ks.index(result.k)
         labels = np.asarray(donors.obsm[slots.LABELS])[opened.rows, column]
-        confounding = _confounding(labels, opened.batch[opened.rows], seed)
+        confounding = _strongest_confounding(donors, opened, labels, seed)
         if confounding["v"] > max_confounding and confounding["p"] <= 0.05:
-            why = f"candidate strata follow the batch (Cramér's V {confounding['v']:.2f})"
+            why = (
+                f"candidate strata follow the {confounding['factor']} "
+                f"(Cramér's V {confounding['v']:.2f})"
+            )
             return {"confounding": confounding} | _verdict(NOT_SEPARABLE, why)
         return {"confounding": confounding} | _verdict(STRATA, "")
     raw = opened.with_weights(dict.fromkeys(opened.settings.weights, 1.0), residual=False)
@@ -152,6 +160,24 @@ def _before_removal(
     if result.p > alpha or not result.k or ks.index(result.k) not in suspects:
         return None
     return measured[ks.index(result.k)]
+
+
+def _strongest_confounding(
+    donors: AnnData, opened: DonorMap, labels: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    """Confounding by the technical factor that the labels follow most.
+
+    Many small batches hide what they share, hence the cohort and the assay as well.
+    """
+    factors = {"batch": opened.batch[opened.rows]}
+    for name, column in TECHNICAL_FACTORS.items():
+        if column in donors.obs:
+            values = donors.obs[column].astype(str).to_numpy()[opened.rows]
+            factors[name] = np.unique(values, return_inverse=True)[1]
+    measured = [
+        _confounding(labels, codes, seed) | {"factor": name} for name, codes in factors.items()
+    ]
+    return max(measured, key=lambda item: item["v"])
 
 
 def _confounding(

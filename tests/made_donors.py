@@ -24,6 +24,9 @@ def make_assignments(
             "candidate_stratum": candidate,
             "status": status.astype(object),
             "probability": probability,
+            "conformal_set": np.where(probability < 0.6, "S1;S2", candidate) if published else None,
+            "ood_p": rng.uniform(0.06, 1.0, len(visits)) if published else np.nan,
+            "margin": probability - 0.5 if published else np.nan,
             "n_cells": visits["n_cells"],
             "axis_1": shift + rng.normal(0, 0.5, len(visits)),
             "axis_2": rng.normal(0, 0.6, len(visits)),
@@ -31,9 +34,9 @@ def make_assignments(
         }
     )
     few = frame.index[:2]
-    frame.loc[few, ["candidate_stratum", "stratum"]] = None
+    frame.loc[few, ["candidate_stratum", "stratum", "conformal_set"]] = None
     frame.loc[few, "status"] = "too_few_cells"
-    frame.loc[few, ["probability", "axis_1", "axis_2", "axis_3"]] = np.nan
+    frame.loc[few, ["probability", "ood_p", "margin", "axis_1", "axis_2", "axis_3"]] = np.nan
     return frame
 
 

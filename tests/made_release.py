@@ -143,6 +143,23 @@ def make_strata(frames: dict[str, pd.DataFrame], *, published: bool) -> dict[str
             "pac": [0.05, 0.2, 0.31, 0.33],
             "axes_share": [0.31, 0.12],
         },
+        "placement": {
+            "coverage": 0.9,
+            "n_folds": 10,
+            "donors_needed_for_a_set": 10,
+            "strata_without_set": [],
+        }
+        if published
+        else {},
+        "generalisation": {
+            "unit": "batch_id",
+            "why": "b3: 2 donors, 3 are needed",
+            "group": ["b1", "b2"],
+            "n_donors": [9, 8],
+            "n_strata": [2, 2],
+            "balanced_accuracy": [0.87, 1.0],
+            "balanced_accuracy_own_offset": [0.93, 1.0],
+        },
         "channels": {
             "composition": {
                 "r": 0.95,

@@ -360,6 +360,8 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
     obs["cohort_id"] = obs["donor_id"].str.split(":").str[0]
     obs["stratum"] = np.where(np.arange(len(obs)) % 2 == 0, "S1", "S2")
     obs["candidate_stratum"] = obs["stratum"]
+    obs["conformal_set"], obs["ood_p"], obs["margin"] = obs["stratum"], 0.5, 0.5
+    obs["discovery"] = ~obs["donor_id"].duplicated()
     obs["n_cells"] = 10
     obs.index = obs["donor_id"] + "|" + obs["visit"]
     n = len(obs)
@@ -371,6 +373,8 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
         donors.obsp[name] = rng.random((n, n))
     donors.uns["types"] = np.array(["T cell", "unknown"], dtype=object)
     donors.uns["weights"] = {"state": 0.5, "composition": 0.5}
+    n_found = int(obs["discovery"].sum())
+    donors.uns["clustering"] = {"ks": np.array([2]), "consensus": {"2": np.eye(n_found)}}
     donors.write_h5ad(folder / "donors.h5ad")
     label = obs["stratum"].to_numpy() if decision == "strata" else None
     placed = obs[["donor_id", "visit", "n_cells"]].reset_index(drop=True)
@@ -379,6 +383,9 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
         candidate_stratum=obs["stratum"].to_numpy(),
         status="assigned" if decision == "strata" else "withheld",
         probability=0.9,
+        conformal_set=label,
+        ood_p=0.5,
+        margin=0.5,
         axis_1=0.1,
         axis_2=0.2,
         axis_3=0.3,

@@ -28,6 +28,7 @@ X_UMAP = "X_umap"
 CONNECTIVITIES = "connectivities"
 DISTANCES = "distances"
 CLUSTER = "cluster"
+CLUSTER_STABILITY = "cluster_stability"
 X_STATE = "X_state"
 X_COMPOSITION = "X_composition"
 
@@ -486,11 +487,31 @@ ASSIGNMENTS = Table(
             "Stratum of the best partition before the decision to publish; null when not assigned.",
             required=False,
         ),
-        Field("status", "string", "assigned, ambiguous, withheld or too_few_cells."),
+        Field("status", "string", "assigned, ambiguous, novel, withheld or too_few_cells."),
         Field(
             "probability",
             "float64",
             "Share of bootstraps that agree with the stratum.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "conformal_set",
+            "string",
+            "Strata that the row may belong to at the coverage of strata.json, joined by ';'; none for an empty set; null where strata are withheld or the row's stratum has too few donors for a set.",
+            required=False,
+        ),
+        Field(
+            "ood_p",
+            "float64",
+            "Out-of-distribution p: rank of the distance to the nearest donors among that of the donors who made the strata, each held out; small means unlike any of them; null where strata are withheld.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "margin",
+            "float64",
+            "Distance to the nearest other stratum minus that to the own, over the larger of both, with the donor held out: 1 at the own mean, 0 on the border, negative nearer another.",
             "1",
             required=False,
         ),

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -19,6 +20,7 @@ from pmcell.publish.atlas import load_atlas
 from pmcell.publish.cells import write_cells
 from pmcell.publish.facts import Options, load_facts, publication_date, read_options
 from pmcell.publish.folder import whole_folder
+from pmcell.publish.stratification import _with_shown_consensus
 from pmcell.schema import TABLES
 from results_folder import COHORTS, make_results
 
@@ -208,12 +210,17 @@ def test_an_open_release_has_the_reference_model(open_release: Path) -> None:
 
 def test_no_label_is_published_when_there_are_no_strata(open_release: Path) -> None:
     assignments = read_table(open_release / "tables" / "assignments.parquet")
-    assert assignments[["stratum", "candidate_stratum"]].isna().all(axis=None)
+    hidden = ["stratum", "candidate_stratum", "conformal_set", "ood_p", "margin", "probability"]
+    assert assignments[hidden].isna().all(axis=None)
     assert assignments["axis_1"].notna().all()
     assert read_table(open_release / "tables" / "strata.parquet").empty
     for path in [open_release / "donors.h5ad", open_release / "cells" / "alpha.h5ad"]:
         with h5py.File(path) as file:
             assert not [name for name in file["obs"] if "stratum" in name]
+    with h5py.File(open_release / "donors.h5ad") as file:
+        assert not set(file["obs"]) & set(hidden)
+        assert "consensus" not in file["uns/clustering"]
+        assert list(file["uns/clustering/ks"][()]) == [2]
     assert "decision was `continuum`" in (open_release / "README.md").read_text()
     assert verify_release(open_release) == []
 
@@ -227,6 +234,17 @@ def test_a_published_stratum_reaches_the_cells(release: Path) -> None:
     assert donors.n_obs == 7
     assert donors.obsp["distance"].shape == (7, 7)
     assert set(donors.obsm) == {"X_state", "X_composition"}
+
+
+def test_the_consensus_of_published_strata_has_published_donors_only() -> None:
+    matrix = np.arange(9.0).reshape(3, 3)
+    uns = {"clustering": {"ks": [2], "consensus": {"2": matrix}}, "channels": {}}
+    shown = np.array([True, False, True])
+    kept = _with_shown_consensus(SimpleNamespace(has_strata=True), uns, shown)
+    assert kept["clustering"]["consensus"]["2"].tolist() == [[0.0, 2.0], [6.0, 8.0]]
+    without = _with_shown_consensus(SimpleNamespace(has_strata=False), uns, shown)
+    assert without["clustering"] == {"ks": [2]}
+    assert "consensus" in uns["clustering"]
 
 
 def test_gaps_say_what_was_not_supplied(release: Path) -> None:

@@ -98,6 +98,20 @@ def test_published_strata_are_drawn_with_their_test(page_with_strata):
     assert 'id="figure-drivers"' in page_with_strata
 
 
+def test_doubt_about_places_is_told_with_the_donors(page, page_with_strata, release_with_strata):
+    rows = read_table(release_with_strata / "tables" / "assignments.parquet")
+    doubtful = rows[rows["status"] == "ambiguous"].iloc[0]
+    assert "How sure each place is" in page_with_strata
+    assert f"{doubtful['donor_id']} {doubtful['visit']} (set S1, S2)" in page_with_strata
+    assert "for 90 % of the donors of each stratum" in page_with_strata
+    assert "How sure each place is" not in page
+
+
+def test_strata_found_without_a_batch_are_shown(page):
+    assert "Strata found without one batch, and its donors placed on them" in page
+    assert "b3: 2 donors, 3 are needed" in page
+
+
 def test_a_quarantined_cohort_is_named_with_reason_and_fix(page):
     assert "not_counts" in page
     assert "Point matrix.counts in cohort.yaml at the layer that holds the counts." in page

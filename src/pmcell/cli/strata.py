@@ -23,6 +23,8 @@ DEFAULTS = {
     "n_null": 199,
     "alpha": 0.05,
     "max_confounding": 0.6,
+    "coverage": 0.9,
+    "n_folds": 10,
     "n_permutations": 999,
 }
 
@@ -74,6 +76,8 @@ def _analyse(donors: Any, options: dict[str, Any], seed: int) -> Any:
     strata.distances(donors, **some("max_batch_share", "min_reliability"))
     strata.cluster(donors, **some("n_bootstraps", "donor_share"), seed=seed)
     strata.existence(donors, **some("n_null", "alpha", "max_confounding"), seed=seed)
+    strata.place(donors, **some("coverage", "n_folds"), seed=seed)
+    strata.generalise(donors)
     return strata.associate(donors, **some("n_permutations"), seed=seed)
 
 

@@ -56,7 +56,8 @@ class Channel:
 
     `offset` (batches, types, dims) is what the batch adds; `weight` (types,
     dims) multiplies squared differences; `fill` (types,) is the
-    mean squared distance of a type's pairs; `scale` divides the sum over types.
+    mean squared distance of a type's pairs; `scale` divides the sum over types;
+    `pooled` (all types,) is the mean composition of the rows fitted on.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Channel:
     weight: Floats
     fill: Floats
     scale: float
+    pooled: Floats
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,20 @@ def arcsine(n: Floats) -> Floats:
     return shares
 
 
-def arcsine_noise(n: Floats) -> Floats:
+def arcsine_noise(n: Floats, pooled: Floats | None = None) -> Floats:
     """Sampling variance of `arcsine` (rows × types): 1/(4n), less where few cells are expected."""
     total = np.maximum(n.sum(axis=1, keepdims=True), 1.0)
-    pooled = (n / total).mean(axis=0)
+    if pooled is None:
+        pooled = mean_composition(n)
     expected = total * (n + SMOOTHING_CELLS * pooled) / (total + SMOOTHING_CELLS)
     variance: Floats = 0.25 * -np.expm1(-POISSON_SLOPE * expected) / (total + 0.5)
     return variance
+
+
+def mean_composition(n: Floats) -> Floats:
+    """Mean share of each type over rows (types,)."""
+    share: Floats = (n / np.maximum(n.sum(axis=1, keepdims=True), 1.0)).mean(axis=0)
+    return share
 
 
 def batch_offsets(x: Floats, batch: NDArray[np.int64], n_batches: int) -> Floats:
@@ -132,6 +141,32 @@ def batch_offsets(x: Floats, batch: NDArray[np.int64], n_batches: int) -> Floats
     return offsets if n_batches > 1 else np.zeros_like(offsets)
 
 
+def adapt(
+    channel: Channel,
+    training: tuple[DonorSums, NDArray[np.int64]],
+    new: DonorSums,
+    min_cells: int,
+) -> Channel:
+    """The channel with one more batch: the offset of the rows `new` against the training rows.
+
+    `training` is the sums and the batch of the rows that the channel was fitted
+    on. As in `batch_offsets`, m is shrunken by τ²/(τ² + v), here with
+    τ² = max(m² − v, 0) of the one batch (positive-part James-Stein). A batch
+    with one row gets 0.
+    """
+    sums, batch = training
+    known = _raw(channel, sums, min_cells) - channel.offset[batch]
+    fresh = _raw(channel, new, min_cells)
+    count = (~np.isnan(fresh)).sum(axis=0)
+    usable = (count >= 2) & (~np.isnan(known)).any(axis=0)
+    filled = np.where(usable, fresh, 0.0)
+    shift = np.where(usable, np.nan_to_num(_mean(filled) - _mean(known)), 0.0)
+    spread = np.nan_to_num(_mean((filled - _mean(filled)) ** 2)) * count / np.maximum(count - 1, 1)
+    error = spread / np.maximum(count, 1)
+    shrink = np.maximum(shift**2 - error, 0.0) / np.maximum(shift**2, 1e-300)
+    return replace(channel, offset=np.concatenate([channel.offset, (shrink * shift)[None]]))
+
+
 def fit_composition(
     sums: DonorSums, batch: NDArray[np.int64], n_batches: int, *, residual: bool = True
 ) -> Channel:
@@ -147,6 +182,7 @@ def fit_composition(
         np.ones((n_types, 1)),
         np.zeros(n_types),
         1.0,
+        mean_composition(sums.n),
     )
     return _scaled(channel, sums, batch)
 
@@ -192,6 +228,7 @@ def fit_state(
         of_type[:, None] * reliability / unit,
         np.zeros(n_used),
         1.0,
+        mean_composition(sums.n),
     )
     return _scaled(channel, sums, batch, min_cells)
 
@@ -202,12 +239,11 @@ def place(
     """Put rows into a channel's weighted space; rows of unknown batch (-1) get no offset."""
     offset = np.where((batch >= 0)[:, None, None], channel.offset[np.maximum(batch, 0)], 0.0)
     root = np.sqrt(channel.weight)
+    value = _raw(channel, sums, min_cells) - offset
     if channel.name == "composition":
-        value = arcsine(sums.n)[:, :, None] - offset
-        noise = sums.noise * arcsine_noise(sums.n)
+        noise = sums.noise * arcsine_noise(sums.n, channel.pooled)
         present = np.ones(sums.n.shape, bool)
     else:
-        value = _present(sums, min_cells)[:, channel.types] - offset
         present = ~np.isnan(value[:, :, 0])
         cells = np.where(present, sums.n[:, channel.types], np.inf)
         noise = sums.noise * (channel.weight * sums.within[channel.types]).sum(axis=1) / cells
@@ -274,6 +310,20 @@ def _type_distances(
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
     squared -= left.noise[index][:, None] + right.noise[index][None, :]
     return squared, left.present[index][:, None] & right.present[index][None, :]
+
+
+def _raw(channel: Channel, sums: DonorSums, min_cells: int) -> Floats:
+    """Features before any offset (rows, types, dims), NaN where missing."""
+    if channel.name == "composition":
+        return arcsine(sums.n)[:, :, None]
+    return _present(sums, min_cells)[:, channel.types]
+
+
+def _mean(x: Floats) -> Floats:
+    """Mean over the rows that are known, NaN where none is."""
+    count = (~np.isnan(x)).sum(axis=0)
+    total = np.nansum(x, axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _present(sums: DonorSums, min_cells: int) -> Floats:

@@ -16,7 +16,7 @@ from pmcell.core.spectral import spectrum
 
 Floats = NDArray[np.float64]
 
-CONSENSUS, NULL, PERMUTE, CALIBRATE = 1, 2, 3, 4
+CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS = 1, 2, 3, 4, 5
 """Purposes of a random stream."""
 
 

@@ -34,8 +34,8 @@ def assignments_frame(facts: Facts) -> pd.DataFrame:
     """Assignments of published donors; labels only where strata are published."""
     frame = _shown(facts, _read(facts, "assignments"))
     if not facts.has_strata:
-        frame[["stratum", "candidate_stratum"]] = None
-        frame["probability"] = np.nan
+        frame[["stratum", "candidate_stratum", "conformal_set"]] = None
+        frame[["probability", "ood_p", "margin"]] = np.nan
         frame["status"] = frame["status"].where(frame["status"] == "too_few_cells", "withheld")
     return frame
 
@@ -102,9 +102,7 @@ def write_donors(facts: Facts, target: Path) -> None:
     shown = np.array([is_shown(facts, str(donor)) for donor in donors.obs["donor_id"]], dtype=bool)
     obs = donors.obs.loc[shown]
     if not facts.has_strata:
-        obs = obs.drop(
-            columns=[name for name in obs.columns if "stratum" in name or name == "probability"]
-        )
+        obs = obs.drop(columns=[name for name in obs.columns if _places(name)])
     with atomic_path(target) as temporary, h5ad.create(temporary) as file:
         h5ad.write_frame(file, "obs", obs, index="donor_visit")
         h5ad.write_frame(file, "var", _var(facts, donors.var), index="cell_type")
@@ -116,7 +114,35 @@ def write_donors(facts: Facts, target: Path) -> None:
         for name in sorted(donors.obsp):
             h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])
         if not few_hidden_donors(facts):
-            h5ad.write_value(file, "uns", _clean(facts, dict(donors.uns)))
+            uns = _with_shown_consensus(facts, donors.uns, _discovered(donors.obs, shown))
+            h5ad.write_value(file, "uns", _clean(facts, uns))
+
+
+def _places(column: str) -> bool:
+    """Whether a column of the donors tells where among the strata they are."""
+    return "stratum" in column or column in ("probability", "conformal_set", "ood_p", "margin")
+
+
+def _discovered(obs: pd.DataFrame, shown: np.ndarray) -> np.ndarray:
+    """Which of the donors that made the strata are published, in the order of the consensus."""
+    if "discovery" not in obs:
+        return shown
+    return np.asarray(shown[obs["discovery"].to_numpy(bool)], bool)
+
+
+def _with_shown_consensus(
+    facts: Facts, uns: Mapping[str, Any], shown: np.ndarray
+) -> dict[str, Any]:
+    """`uns` with the consensus of published donors, or none: its blocks are the withheld strata."""
+    if "clustering" not in uns:
+        return dict(uns)
+    clustering = dict(uns["clustering"])
+    consensus = clustering.pop("consensus", {})
+    if facts.has_strata:
+        clustering["consensus"] = {
+            k: np.asarray(matrix)[np.ix_(shown, shown)] for k, matrix in consensus.items()
+        }
+    return {**uns, "clustering": clustering}
 
 
 def _var(facts: Facts, var: pd.DataFrame) -> pd.DataFrame:

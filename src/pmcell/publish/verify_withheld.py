@@ -56,7 +56,8 @@ def _strata_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
         found = f"{n_strata} rows"
         faults.append(Fault("tables/strata.parquet", must, found, FIX, reason="strata_withheld"))
     table = pq.read_table(
-        folder / "tables" / "assignments.parquet", columns=["stratum", "candidate_stratum"]
+        folder / "tables" / "assignments.parquet",
+        columns=["stratum", "candidate_stratum", "conformal_set"],
     )
     for column in table.column_names:
         labels = len(table) - table.column(column).null_count
@@ -65,13 +66,13 @@ def _strata_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
             faults.append(Fault(name, must, found, FIX, column=column, reason="strata_withheld"))
     for path in [folder / "donors.h5ad", *sorted((folder / "cells").glob("*.h5ad"))]:
         with h5py.File(path, "r", locking=False) as file:
-            for column in file["obs"]:
-                if "stratum" in column:
-                    name = path.relative_to(folder).as_posix()
-                    found = "the column"
-                    faults.append(
-                        Fault(name, must, found, FIX, column=column, reason="strata_withheld")
-                    )
+            places = [name for name in file["obs"] if "stratum" in name or name == "conformal_set"]
+            blocks = [name for name in ("uns/clustering/consensus",) if name in file]
+            for column in places + blocks:
+                name = path.relative_to(folder).as_posix()
+                faults.append(
+                    Fault(name, must, "it is there", FIX, column=column, reason="strata_withheld")
+                )
     return faults
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pmcell.report import figures, flow, grids, methods
+from pmcell.report import figures, flow, grids, methods, placement
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import count, percent
 from pmcell.schema import SCHEMA_VERSION
@@ -84,6 +84,10 @@ def content(release: Release) -> dict[str, Any]:
         "qc": grids.qc_grid(release),
         "clusters": grids.cluster_grid(release),
         "strata": verdicts.strata_grid(release),
+        "placement": placement.placement_grid(release),
+        "placement_text": placement.placement_text(release),
+        "generalisation": placement.generalisation_grid(release),
+        "generalisation_note": placement.generalisation_note(release),
         "channels": verdicts.channel_grid(release),
         "technical": verdicts.association_grid(release, "technical"),
         "clinical": verdicts.association_grid(release, "clinical"),

@@ -3,7 +3,7 @@
 The donor is the unit: everything is fitted on one row a donor, and the other
 visits are placed on the result. All functions work on the AnnData that
 `profile` returns, in this order: `profile`, `distances`, `cluster`,
-`existence`, `associate`, `drivers`. Research use only.
+`existence`, `place`, `generalise`, `associate`, `drivers`. Research use only.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from pmcell.strata.cluster import cluster
 from pmcell.strata.distances import distances
 from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import existence
+from pmcell.strata.generalise import generalise
 from pmcell.strata.profile import composition, profile
 from pmcell.strata.tables import assignments, strata_table, summary
+from pmcell.strata.uncertainty import place
 
 __all__ = [
     "assignments",
@@ -24,6 +26,8 @@ __all__ = [
     "distances",
     "drivers",
     "existence",
+    "generalise",
+    "place",
     "profile",
     "strata_table",
     "summary",

@@ -32,5 +32,8 @@ CANDIDATE = "candidate_stratum"
 STRATUM = "stratum"
 STATUS = "status"
 PROBABILITY = "probability"
+CONFORMAL = "conformal_set"
+OOD = "ood_p"
+MARGIN = "margin"
 
 UNKNOWN_VISIT = "unknown"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MIN_BATCH = 4
 """Donors that a batch needs before its offset means much."""
 SMALL_STRATUM = 10
+VERDICTS = ("assigned", "ambiguous", "novel", "too_few_cells")
 N_AXES = 3
 N_BINS = 20
 DIGITS = 6
@@ -42,6 +43,7 @@ def assignments(donors: AnnData) -> pd.DataFrame:
             "candidate_stratum": _or_none(obs[slots.CANDIDATE]),
             "status": obs[slots.STATUS].astype(str).to_numpy(object),
             "probability": obs[slots.PROBABILITY].to_numpy(float),
+            **_placement(donors),
             "n_cells": obs["n_cells"].to_numpy(np.int64),
         }
     )
@@ -50,6 +52,18 @@ def assignments(donors: AnnData) -> pd.DataFrame:
         column = axes[:, index] if index < axes.shape[1] else np.full(donors.n_obs, np.nan)
         frame[f"axis_{index + 1}"] = np.where(placed, column, np.nan)
     return frame
+
+
+def _placement(donors: AnnData) -> dict[str, Any]:
+    """What `place` found; nulls where it was not called or strata are withheld."""
+    if "placement" not in donors.uns:
+        nothing = np.full(donors.n_obs, np.nan)
+        return {slots.CONFORMAL: [None] * donors.n_obs, slots.OOD: nothing, slots.MARGIN: nothing}
+    return {
+        slots.CONFORMAL: _or_none(donors.obs[slots.CONFORMAL]),
+        slots.OOD: donors.obs[slots.OOD].to_numpy(float),
+        slots.MARGIN: donors.obs[slots.MARGIN].to_numpy(float),
+    }
 
 
 def strata_table(donors: AnnData) -> pd.DataFrame:
@@ -113,6 +127,8 @@ def summary(donors: AnnData) -> dict[str, Any]:
             "consensus_histogram": _histogram(clustering["consensus"][str(k)]) if k else [],
         },
         "stability": stability(donors),
+        "placement": _placed(donors),
+        "generalisation": dict(donors.uns.get("generalisation", {})),
         "cell_types": _types(donors),
         "not_tested": dict(donors.uns.get("not_tested", {})),
         "warnings": _warnings(donors),
@@ -129,6 +145,15 @@ def summary(donors: AnnData) -> dict[str, Any]:
         "seed": int(existence["seed"]),
     }
     return dict(_plain(value))
+
+
+def _placed(donors: AnnData) -> dict[str, Any]:
+    """How `place` was made, and the rows (donor and visit) of each verdict."""
+    if "placement" not in donors.uns:
+        return {}
+    status = donors.obs[slots.STATUS].astype(str)
+    counts = {name: int((status == name).sum()) for name in VERDICTS}
+    return {**donors.uns["placement"], "visits": counts}
 
 
 def _describe(donors: AnnData, parts: pd.DataFrame, members: NDArray[np.object_]) -> str:
@@ -188,10 +213,22 @@ def _warnings(donors: AnnData) -> list[str]:
                 f"Strata with fewer than {SMALL_STRATUM} donors ({', '.join(few)}): "
                 "confirm them elsewhere."
             )
+        out += _no_sets(donors)
         out.append(
             "Strata are descriptive until donors who took no part in finding them confirm them."
         )
     return out
+
+
+def _no_sets(donors: AnnData) -> list[str]:
+    placement = donors.uns.get("placement")
+    if not placement or not len(placement["strata_without_set"]):
+        return []
+    names = ", ".join(str(name) for name in placement["strata_without_set"])
+    return [
+        f"No {float(placement['coverage']):.0%} set can be given for {names}: fewer than "
+        f"{int(placement['donors_needed_for_a_set'])} donors cannot rule a stratum out."
+    ]
 
 
 def _withheld(donors: AnnData) -> list[dict[str, str]]:

@@ -1,0 +1,120 @@
+"""Would the strata be found again without one batch or region, and fit the donors left out?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.schema import UNKNOWN
+from pmcell.strata import slots
+from pmcell.strata._threads import single_thread
+from pmcell.strata.cluster import DONORS_PER_K
+from pmcell.strata.model import require
+from pmcell.strata.refit import full_labels, refit, with_own_offsets
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Ints = NDArray[np.int64]
+
+MIN_HELD_OUT = 3
+"""Fewer donors left out than this say nothing of a group."""
+
+
+@single_thread
+def generalise(donors: AnnData) -> dict[str, Any]:
+    """Find the strata without each region (or batch), place its donors, compare with the full ones.
+
+    Groups are regions where the discovery donors come from several, else
+    batches. For each group everything is fitted on the other donors, with the
+    number of strata of the full analysis. `balanced_accuracy` is the mean over
+    the strata present among the donors left out of the share that is nearest to
+    its own; the group's batches are new to the model and get no offset.
+    `balanced_accuracy_own_offset` lets each new batch with two donors or more
+    estimate its offset from where its own donors lie, as a new site would be
+    mapped; it presumes a case mix like that of the others. Chance is
+    1/strata. The embedding itself has seen every cell: that part is not left out.
+
+    Returns and writes uns['generalisation']: unit, why (where nothing could be
+    tested), and per group: group, n_donors, n_strata, both accuracies, and
+    their means over groups.
+    """
+    require(donors, "existence", "existence")
+    obs = donors.obs
+    discovery = obs[slots.DISCOVERY].to_numpy()
+    unit, group = _groups(donors, discovery)
+    out: dict[str, Any] = {"unit": unit, "why": "", "embedding_left_out": False}
+    names: list[str] = []
+    results: list[tuple[int, int, float, float]] = []
+    skipped: dict[str, str] = {}
+    if int(donors.uns["existence"]["k"]) < 2:
+        out["why"] = "there are no candidate strata to find again"
+    elif np.unique(group[discovery]).size < 2:
+        out["why"] = "all donors are in one batch and one region"
+    else:
+        own = full_labels(donors)
+        for name in sorted(set(group[discovery])):
+            why = _too_small(discovery, group == name)
+            if why:
+                skipped[name] = why
+                continue
+            names.append(name)
+            results.append(_without_group(donors, own, discovery, group == name))
+        out["why"] = "; ".join(f"{name}: {why}" for name, why in skipped.items())
+    table = np.array(results, np.float64).reshape(-1, 4)
+    out |= {
+        "group": np.array(names, object),
+        "n_donors": table[:, 0].astype(np.int64),
+        "n_strata": table[:, 1].astype(np.int64),
+        "balanced_accuracy": table[:, 2],
+        "balanced_accuracy_own_offset": table[:, 3],
+    }
+    if len(names):
+        out["mean"] = float(table[:, 2].mean())
+        out["mean_own_offset"] = float(table[:, 3].mean())
+    donors.uns["generalisation"] = out
+    return out
+
+
+def _groups(donors: AnnData, discovery: NDArray[np.bool_]) -> tuple[str, NDArray[np.object_]]:
+    """The unit to leave out, and each row's."""
+    for unit in ("region", "batch_id"):
+        if unit in donors.obs:
+            group = donors.obs[unit].astype(str).to_numpy(object)
+            known = set(group[discovery]) - {UNKNOWN, ""}
+            if len(known) > 1:
+                return unit, group
+    return "batch_id", donors.obs["batch_id"].astype(str).to_numpy(object)
+
+
+def _too_small(discovery: NDArray[np.bool_], held: NDArray[np.bool_]) -> str:
+    n_held, n_left = int((discovery & held).sum()), int((discovery & ~held).sum())
+    if n_held < MIN_HELD_OUT:
+        return f"{n_held} donors, {MIN_HELD_OUT} are needed"
+    if n_left < 2 * DONORS_PER_K:
+        return f"{n_left} donors are left without it, {2 * DONORS_PER_K} are needed"
+    return ""
+
+
+def _without_group(
+    donors: AnnData, own: Ints, discovery: NDArray[np.bool_], held: NDArray[np.bool_]
+) -> tuple[int, int, float, float]:
+    rows = np.flatnonzero(discovery & held).astype(np.int64)
+    donor = donors.obs["donor_id"].astype(str).to_numpy(object)
+    # Other visits of the same people, wherever they were measured, must not teach the model.
+    model = refit(donors, ~(held | np.isin(donor, donor[rows])))
+    plain = model.to_strata[rows].argmin(axis=1)
+    shifted = with_own_offsets(model, rows)[rows].argmin(axis=1)
+    return (
+        rows.size,
+        np.unique(own[rows]).size,
+        balanced_accuracy(own[rows], np.asarray(plain, np.int64)),
+        balanced_accuracy(own[rows], np.asarray(shifted, np.int64)),
+    )
+
+
+def balanced_accuracy(truth: Ints, found: Ints) -> float:
+    """Mean over the classes of `truth` of the share found right."""
+    return float(np.mean([(found[truth == label] == label).mean() for label in np.unique(truth)]))

@@ -134,7 +134,7 @@ def set_up(folder: Path, level: str) -> None:
     if subprocess.run(check, stdout=subprocess.DEVNULL, check=False).returncode:
         raise SetUpError(f"the new environment cannot start pmcell; remove {folder} and try again")
     say("compiling the numerical kernels")
-    run([str(folder / "bin" / "python"), "-m", "pmcell.core.warm"])
+    run([str(folder / "bin" / "python"), "-m", "pmcell.warm"])
     temporary = folder / "pmcell-stamp.json.part"
     temporary.write_text(json.dumps(new, indent=2), encoding="utf-8")
     os.replace(temporary, folder / "pmcell-stamp.json")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, section, use_threads
 
-DEFAULTS = {"n_neighbors": 15}
+DEFAULTS = {"n_neighbors": 15, "exact_below": 30000, "recall": 0.99}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
     parser.add_argument("--out", type=Path, required=True, help="graph.h5ad to write")
-    add_step_options(parser)
+    add_step_options(parser, seed=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,9 +37,13 @@ def run(args: argparse.Namespace) -> int:
     graph = AnnData(
         obs=pd.DataFrame(index=atlas.obs_names), obsm={X_INTEGRATED: atlas.obsm[X_INTEGRATED]}
     )
-    tl.neighbors(graph, n_neighbors=options["n_neighbors"])
+    tl.neighbors(graph, **options, seed=args.seed)
+    found = graph.uns["neighbors"]["params"]
     # The embedding stays where it is: a value lives in one file only.
     del graph.obsm[X_INTEGRATED]
     write_h5ad(args.out, graph)
-    print(f"{graph.n_obs} cells, {graph.obsp['connectivities'].nnz // 2} edges -> {args.out}")
+    print(
+        f"{graph.n_obs} cells, {graph.obsp['connectivities'].nnz // 2} edges, "
+        f"{found['search']} search, recall {found['recall']:.4f} -> {args.out}"
+    )
     return 0

@@ -14,6 +14,7 @@ from pmcell.core.donor_stats import sum_groups
 from pmcell.core.gram import basis, gram
 from pmcell.core.graph import fuzzy_weights
 from pmcell.core.grouped import add_sums, grouped_sums
+from pmcell.core.ivf import approximate_neighbors
 from pmcell.core.knn import nearest_neighbors
 from pmcell.core.lognorm import cell_totals, quantise
 from pmcell.core.moments import moments
@@ -35,6 +36,7 @@ def warm_kernels() -> None:
     sums = gram(counts, features, counts.n_genes, used)
     scores = project(counts, features, used, basis([sums], 5), sums.measured)
     fuzzy_weights(*nearest_neighbors(scores, 5))
+    approximate_neighbors(scores, 5)
     groups = np.arange(counts.n_cells) % 3
     by_group = grouped_sums(counts, groups, 3)
     add_sums(by_group, by_group)

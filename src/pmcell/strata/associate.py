@@ -80,6 +80,15 @@ def associate(
     Returns the columns of schema.ASSOCIATIONS (outcome 'stratum' when strata
     are published, 'candidate_stratum' when they are withheld) and writes
     uns['not_tested'], covariate → why.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=20, cells_per_donor=120, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors, n_bootstraps=9)
+    (None, None)
+    >>> pm.strata.existence(donors, n_null=19)
+    >>> "batch_id" in set(associate(donors, n_permutations=99)["covariate"])
+    True
     """
     require(donors, "existence", "existence")
     import pandas as pd

@@ -51,3 +51,31 @@ def nearest(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     np.fill_diagonal(distance, np.inf)
     order = np.argsort(distance, axis=1, kind="stable")[:, :k]
     return order, np.take_along_axis(distance, order, axis=1)
+
+
+def partition_quality(
+    weights: np.ndarray, labels: np.ndarray, resolution: float, objective: str
+) -> float:
+    """Σ over pairs in one community of weight minus what is expected, by the total weight."""
+    total = float(weights.sum())
+    if total == 0:
+        return 0.0
+    sizes = weights.sum(1) if objective == "modularity" else np.ones(len(weights))
+    rate = resolution / total if objective == "modularity" else resolution
+    quality = 0.0
+    for one in range(len(weights)):
+        for other in range(len(weights)):
+            if labels[one] == labels[other]:
+                quality += float(weights[one, other]) - rate * sizes[one] * sizes[other]
+    return quality / total
+
+
+def best_partition_quality(weights: np.ndarray, resolution: float, objective: str) -> float:
+    """The best quality over all partitions, each written once (restricted growth strings)."""
+
+    def partitions(labels: list[int]) -> float:
+        if len(labels) == len(weights):
+            return partition_quality(weights, np.array(labels), resolution, objective)
+        return max(partitions([*labels, at]) for at in range(max(labels, default=-1) + 2))
+
+    return partitions([])

@@ -16,6 +16,7 @@ from pmcell.core.graph import fuzzy_weights
 from pmcell.core.grouped import add_sums, grouped_sums
 from pmcell.core.ivf import approximate_neighbors
 from pmcell.core.knn import nearest_neighbors
+from pmcell.core.leiden import as_graph, leiden, thinned
 from pmcell.core.lognorm import cell_totals, quantise
 from pmcell.core.moments import moments
 from pmcell.core.project import project
@@ -35,7 +36,8 @@ def warm_kernels() -> None:
     moments(counts, np.zeros(counts.n_cells, np.int64), ["all"])
     sums = gram(counts, features, counts.n_genes, used)
     scores = project(counts, features, used, basis([sums], 5), sums.measured)
-    fuzzy_weights(*nearest_neighbors(scores, 5))
+    graph = as_graph(fuzzy_weights(*nearest_neighbors(scores, 5)))
+    leiden(thinned(graph, 0.8, seed=0))
     approximate_neighbors(scores, 5)
     groups = np.arange(counts.n_cells) % 3
     by_group = grouped_sums(counts, groups, 3)

@@ -2,7 +2,7 @@
 
 from pmcell.tl.aggregate import aggregate
 from pmcell.tl.annotate import annotate
-from pmcell.tl.cluster import cluster
+from pmcell.tl.cluster import cluster, cluster_stability
 from pmcell.tl.integrate import integrate
 from pmcell.tl.markers import markers
 from pmcell.tl.neighbors import neighbors
@@ -13,6 +13,7 @@ __all__ = [
     "aggregate",
     "annotate",
     "cluster",
+    "cluster_stability",
     "integrate",
     "markers",
     "neighbors",

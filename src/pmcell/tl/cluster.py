@@ -1,7 +1,7 @@
-"""Leiden clusters of the neighbour graph.
+"""Leiden clusters of the neighbour graph, and how well they withstand a thinner graph.
 
-Leiden (Traag et al. 2019, doi:10.1038/s41598-019-41695-z) by the package
-igraph, run until it no longer improves.
+The kernels are our own (`pmcell.core.leiden`): at igraph's converged quality
+they take a small share of its time, see `tests/benchmarks/core/leiden.py`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.communities import order_by_size
 from pmcell.errors import UsageError
-from pmcell.pp._adata import slot
-from pmcell.schema import CLUSTER, CONNECTIVITIES
+from pmcell.pp._adata import column, slot
+from pmcell.schema import CLUSTER, CLUSTER_STABILITY, CONNECTIVITIES
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+__all__ = ["cluster", "cluster_stability", "leiden", "order_by_size"]
 
-def cluster(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> None:
+SHARE_KEPT = 0.8
+
+
+def cluster(
+    adata: AnnData, *, resolution: float = 1.0, seed: int = 0, objective: str = "modularity"
+) -> None:
     """Write obs `cluster` (categories '0', '1', … by falling size) from obsp `connectivities`.
+
+    `objective` is `modularity` or `cpm`. Every cluster is a connected part of
+    the graph. uns `cluster` holds the parameters and the quality reached, as a
+    share of the graph's total weight.
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
@@ -31,44 +42,95 @@ def cluster(adata: AnnData, *, resolution: float = 1.0, seed: int = 0) -> None:
     """
     import pandas as pd
 
-    labels = leiden(slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors"), resolution, seed)
-    categories = [str(at) for at in range(int(labels.max()) + 1)]
+    from pmcell.core.leiden import as_graph, quality
+
+    weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
+    labels = leiden(weights, resolution, seed, objective=objective)
+    categories = [str(at) for at in range(int(labels.max(initial=-1)) + 1)]
     adata.obs[CLUSTER] = pd.Categorical.from_codes(labels, categories)
+    adata.uns[CLUSTER] = {
+        "objective": objective,
+        "resolution": float(resolution),
+        "seed": int(seed),
+        "quality": quality(as_graph(weights), labels, resolution, objective=objective),
+    }
 
 
-def leiden(weights: Any, resolution: float = 1.0, seed: int = 0) -> NDArray[np.int64]:
+def cluster_stability(
+    adata: AnnData, *, n: int = 20, share: float = SHARE_KEPT, seed: int = 0
+) -> None:
+    """Write uns `cluster_stability`: how well each cluster is found again in thinner graphs.
+
+    Each of `n` times every edge is kept with probability `share`, and the
+    graph clustered anew as `pm.tl.cluster` did. A cluster's stability is its
+    Jaccard index with the most similar new cluster, meaned over the `n`
+    (Hennig 2007, doi:10.1016/j.csda.2006.11.025): 1 always the same, below 0.6
+    not to be trusted. Fields: `cluster`, `mean_jaccard` and `min_jaccard` (one
+    value a cluster), `n`, `share`, `seed`.
+
+    >>> import pmcell as pm
+    >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
+    >>> pm.tl.neighbors(adata)
+    >>> pm.tl.cluster(adata)
+    >>> pm.tl.cluster_stability(adata, n=5)
+    >>> bool(adata.uns["cluster_stability"]["mean_jaccard"][0] > 0.6)
+    True
+    """
+    from pmcell.core import leiden as core
+
+    if n < 1:
+        raise UsageError(f"n must be at least 1, got {n}")
+    if not 0 < share < 1:
+        raise UsageError(f"share must be above 0 and below 1, got {share}")
+    weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
+    options = slot(adata, "uns", CLUSTER, "pm.tl.cluster")
+    clusters = column(adata, CLUSTER).astype("category").cat.remove_unused_categories()
+    reference = clusters.cat.codes.to_numpy().astype(np.int64)
+    graph = core.as_graph(weights)
+    similarity = np.stack(
+        [
+            best_jaccard(
+                reference,
+                core.leiden(
+                    core.thinned(graph, share, seed + at),
+                    options["resolution"],
+                    objective=options["objective"],
+                    seed=seed + at,
+                ),
+            )
+            for at in range(n)
+        ]
+    )
+    adata.uns[CLUSTER_STABILITY] = {
+        "cluster": clusters.cat.categories.to_numpy(str),
+        "mean_jaccard": similarity.mean(axis=0),
+        "min_jaccard": similarity.min(axis=0),
+        "n": n,
+        "share": share,
+        "seed": seed,
+    }
+
+
+def leiden(
+    weights: Any, resolution: float = 1.0, seed: int = 0, *, objective: str = "modularity"
+) -> NDArray[np.int64]:
     """Cluster of each node of a symmetric weighted graph (n, int64), 0 the largest.
 
-    Clusters of equal size are ordered by their first node.
+    `pmcell.core.leiden.leiden` with `UsageError` for what it refuses.
     """
-    import random
+    from pmcell.core import leiden as core
 
-    import igraph
-    from scipy import sparse
-
-    if resolution <= 0:
-        raise UsageError(f"resolution must be above 0, got {resolution}")
-    upper = sparse.triu(weights, k=1).tocoo()
-    graph = igraph.Graph(n=weights.shape[0], edges=np.stack([upper.row, upper.col], axis=1))
-    igraph.set_random_number_generator(random.Random(seed))
     try:
-        found = graph.community_leiden(
-            objective_function="modularity",
-            weights=upper.data.astype(float).tolist(),
-            resolution=resolution,
-            n_iterations=-1,
-        )
-    finally:
-        igraph.set_random_number_generator(random)
-    return order_by_size(np.asarray(found.membership, np.int64))
+        return core.leiden(weights, resolution, objective=objective, seed=seed)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
-def order_by_size(membership: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Renumber clusters: 0 the largest, ties by the first member."""
-    _, first, inverse, sizes = np.unique(
-        membership, return_index=True, return_inverse=True, return_counts=True
-    )
-    order = np.lexsort((first, -sizes))
-    rank = np.empty(order.size, np.int64)
-    rank[order] = np.arange(order.size)
-    return rank[inverse]
+def best_jaccard(reference: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Jaccard index of each reference cluster with the found one most similar to it."""
+    n_found = int(found.max()) + 1
+    n_reference = int(reference.max()) + 1
+    both = np.bincount(reference * n_found + found, minlength=n_reference * n_found)
+    both = both.reshape(n_reference, n_found)
+    either = both.sum(axis=1, keepdims=True) + both.sum(axis=0) - both
+    return np.asarray((both / either).max(axis=1), np.float64)

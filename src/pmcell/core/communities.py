@@ -1,0 +1,124 @@
+"""Communities of a weighted graph as arrays: number them, group, merge, split and score.
+
+A graph is (indptr, indices, weights) of a symmetric CSR matrix; `labels` (n,
+int32) gives each node's community.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.compiler import Array, kernel
+
+
+def order_by_size(membership: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Renumber communities: 0 the largest, ties by the first member."""
+    _, first, inverse, sizes = np.unique(
+        membership, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((first, -sizes))
+    rank = np.empty(order.size, np.int64)
+    rank[order] = np.arange(order.size)
+    return rank[inverse]
+
+
+@kernel
+def numbered(labels: Array, order: Array) -> tuple[Array, int]:
+    """Labels renumbered 0, 1, … as they are met in `order`, and how many there are."""
+    new = np.full(labels.size, -1, np.int32)
+    out = np.empty(labels.size, np.int32)
+    n_communities = 0
+    for node in order:
+        label = labels[node]
+        if new[label] < 0:
+            new[label] = n_communities
+            n_communities += 1
+        out[node] = new[label]
+    return out, n_communities
+
+
+@kernel
+def grouped(labels: Array, order: Array, n_communities: int) -> tuple[Array, Array]:
+    """Nodes by community: those of c are nodes[starts[c] : starts[c + 1]], in `order`."""
+    starts = np.zeros(n_communities + 1, np.int64)
+    for label in labels:
+        starts[label + 1] += 1
+    for community in range(n_communities):
+        starts[community + 1] += starts[community]
+    nodes = np.empty(labels.size, np.int32)
+    free = starts[:-1].copy()
+    for node in order:
+        nodes[free[labels[node]]] = node
+        free[labels[node]] += 1
+    return starts, nodes
+
+
+@kernel
+def connected(indptr: Array, indices: Array, labels: Array) -> tuple[Array, int]:
+    """Each community cut into its connected parts, and how many parts there are."""
+    n_nodes = labels.size
+    parts = np.full(n_nodes, -1, np.int32)
+    stack = np.empty(n_nodes, np.int32)
+    n_parts = 0
+    for root in range(n_nodes):
+        if parts[root] >= 0:
+            continue
+        parts[root] = n_parts
+        stack[0] = root
+        depth = 1
+        while depth > 0:
+            depth -= 1
+            node = stack[depth]
+            for edge in range(indptr[node], indptr[node + 1]):
+                other = indices[edge]
+                if parts[other] < 0 and labels[other] == labels[root]:
+                    parts[other] = n_parts
+                    stack[depth] = other
+                    depth += 1
+        n_parts += 1
+    return parts, n_parts
+
+
+@kernel
+def inner_weights(indptr: Array, indices: Array, weights: Array, labels: Array) -> Array:
+    """Weight of each node's edges that stay in its community, self loops included (n,)."""
+    inner = np.zeros(labels.size)
+    for node in range(labels.size):
+        for edge in range(indptr[node], indptr[node + 1]):
+            if labels[indices[edge]] == labels[node]:
+                inner[node] += weights[edge]
+    return inner
+
+
+@kernel
+def merged(
+    indptr: Array, indices: Array, weights: Array, labels: Array, n_communities: int
+) -> tuple[Array, Array, Array]:
+    """The graph whose nodes are the communities, edges summed, without self loops.
+
+    Self loops change no move; the sizes of the nodes are the caller's to add up.
+    """
+    starts, nodes = grouped(labels, np.arange(labels.size), n_communities)
+    merged_indptr = np.zeros(n_communities + 1, np.int64)
+    merged_indices = np.empty(indices.size, np.int32)
+    merged_weights = np.empty(indices.size, weights.dtype)
+    slots = np.full(n_communities, -1, np.int64)
+    end = 0
+    for community in range(n_communities):
+        begin = end
+        for at in range(starts[community], starts[community + 1]):
+            node = nodes[at]
+            for edge in range(indptr[node], indptr[node + 1]):
+                other = labels[indices[edge]]
+                if other == community:
+                    continue
+                if slots[other] < begin:
+                    slots[other] = end
+                    merged_indices[end] = other
+                    merged_weights[end] = weights[edge]
+                    end += 1
+                else:
+                    merged_weights[slots[other]] += weights[edge]
+        merged_indptr[community + 1] = end
+    return merged_indptr, merged_indices[:end].copy(), merged_weights[:end].copy()

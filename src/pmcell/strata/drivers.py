@@ -38,6 +38,14 @@ def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
     unless `candidates` asks for the withheld ones.
 
     Returns the columns of schema.DRIVERS.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> len(drivers(donors))
+    0
     """
     require(donors, "existence", "existence")
     import pandas as pd

@@ -40,6 +40,15 @@ def generalise(donors: AnnData) -> dict[str, Any]:
     Returns and writes uns['generalisation']: unit, why (where nothing could be
     tested), and per group: group, n_donors, n_strata, both accuracies, and
     their means over groups.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=36, cells_per_donor=150, n_types=4, seed=2)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors, n_bootstraps=5)
+    (None, None)
+    >>> pm.strata.existence(donors, n_null=19)
+    >>> generalise(donors)["mean"]
+    1.0
     """
     require(donors, "existence", "existence")
     obs = donors.obs

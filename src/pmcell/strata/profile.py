@@ -116,7 +116,13 @@ def profile(
 
 
 def composition(donors: AnnData) -> pd.DataFrame:
-    """Cells and share of every type for each donor and visit (columns of schema.COMPOSITION)."""
+    """Cells and share of every type for each donor and visit (columns of schema.COMPOSITION).
+
+    >>> from pmcell.simulate import simulate_latent
+    >>> donors = profile(simulate_latent(n_donors=6, cells_per_donor=150, n_types=3))
+    >>> composition(donors).shape  # a row for each donor and type
+    (18, 5)
+    """
     import pandas as pd
 
     counts = np.asarray(donors.X)

@@ -29,7 +29,16 @@ DIGITS = 6
 
 
 def assignments(donors: AnnData) -> pd.DataFrame:
-    """Place of each donor and visit (columns of schema.ASSIGNMENTS)."""
+    """Place of each donor and visit (columns of schema.ASSIGNMENTS).
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> assignments(donors)["status"].unique().tolist()
+    ['withheld']
+    """
     require(donors, "existence", "existence")
     import pandas as pd
 
@@ -67,7 +76,16 @@ def _placement(donors: AnnData) -> dict[str, Any]:
 
 
 def strata_table(donors: AnnData) -> pd.DataFrame:
-    """The published strata (columns of schema.STRATA); no rows unless the decision is `strata`."""
+    """The published strata (columns of schema.STRATA); no rows unless the decision is `strata`.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> len(strata_table(donors))
+    0
+    """
     require(donors, "existence", "existence")
     import pandas as pd
 
@@ -107,7 +125,16 @@ def stability(donors: AnnData) -> dict[str, float]:
 
 
 def summary(donors: AnnData) -> dict[str, Any]:
-    """All that strata.json says, as plain values: decision, test, stability, what is withheld."""
+    """All that strata.json says, as plain values: decision, test, stability, what is withheld.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> summary(donors)["why"]
+    '8 donors have enough cells, 20 are needed'
+    """
     require(donors, "existence", "existence")
     existence, clustering = donors.uns["existence"], donors.uns["clustering"]
     k = int(existence["k"])

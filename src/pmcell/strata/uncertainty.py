@@ -61,6 +61,15 @@ def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: in
     where there is no set), ood_p, margin (1 at the own stratum's mean, 0 on the
     border, negative nearer another), status, stratum; uns['placement'].
     Source: Vovk 2015, doi:10.1007/s10472-013-9368-4.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=36, cells_per_donor=150, n_types=4, seed=2)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors, n_bootstraps=5)
+    (None, None)
+    >>> pm.strata.existence(donors, n_null=19)
+    >>> place(donors), sorted(set(donors.obs["conformal_set"]))
+    (None, ['S1', 'S2', 'S3', 'none'])
     """
     require(donors, "existence", "existence")
     if not 0.5 <= coverage < 1 or n_folds < 2:

@@ -1,0 +1,160 @@
+"""Neighbour search beside its peers: wall and processor time, recall, peak memory.
+
+Not part of the tests. Peers are measured where they can be imported; runs are
+interleaved, so that a busy machine slows all alike.
+
+Example:
+  python tests/benchmarks/core/knn.py --points pca.npz --rounds 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from pmcell.core.ivf import approximate_neighbors
+from pmcell.core.knn import nearest_among
+
+K = 15
+N_ASKED = 2000
+
+
+def main() -> None:
+    """Print one line a tool: medians over rounds, ratio to ours, recall."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--points", type=Path, help="npz with an array pca (n, dims)")
+    parser.add_argument("--made", type=int, default=50_000, help="made points when none are given")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    numba.set_num_threads(args.threads)
+    points = np.load(args.points)["pca"].astype(np.float32) if args.points else made(args.made)
+    tools = peers(points, args.threads)
+    asked = np.sort(np.random.default_rng(0).choice(len(points), N_ASKED, replace=False))
+    truth = nearest_among(points[asked], points, K, asked)[0]
+    approximate_neighbors(points[:1000], K)
+    walls: dict[str, list[float]] = {name: [] for name in tools}
+    cpus: dict[str, list[float]] = {name: [] for name in tools}
+    recall = {}
+    for _ in range(args.rounds):
+        for name, run in tools.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            positions = run()
+            walls[name].append(time.perf_counter() - wall)
+            cpus[name].append(time.process_time() - cpu)
+            recall[name] = share_found(positions, asked, truth)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            print(
+                f"  {name}: wall {walls[name][-1]:.2f} s, cpu {cpus[name][-1]:.2f} s, "
+                f"recall {recall[name]:.4f}, peak so far {peak:.2f} GiB",
+                flush=True,
+            )
+    ours = next(iter(tools))
+    for name in tools:
+        ratios = [a / b for a, b in zip(walls[ours], walls[name], strict=True)]
+        cpu_ratios = [a / b for a, b in zip(cpus[ours], cpus[name], strict=True)]
+        print(
+            f"{name}: wall {statistics.median(walls[name]):.2f} s "
+            f"({min(walls[name]):.2f} to {max(walls[name]):.2f}), "
+            f"cpu {statistics.median(cpus[name]):.2f} s, recall {recall[name]:.4f}, "
+            f"{ours} takes {statistics.median(ratios):.2f} of its wall "
+            f"and {statistics.median(cpu_ratios):.2f} of its cpu"
+        )
+
+
+def made(n_points: int) -> np.ndarray:
+    """Thirty clusters in 50 dimensions of falling variance."""
+    rng = np.random.default_rng(0)
+    scale = 1 / np.sqrt(np.arange(1, 51))
+    centers = rng.normal(size=(30, 50)) * 4 * scale
+    noise = rng.normal(size=(n_points, 50)) * scale
+    return (centers[rng.integers(0, 30, n_points)] + noise).astype(np.float32)
+
+
+def peers(points: np.ndarray, n_threads: int) -> dict[str, Callable[[], np.ndarray]]:
+    """A search for each tool that is installed; ours first."""
+    tools: dict[str, Callable[[], np.ndarray]] = {
+        "pmcell": lambda: approximate_neighbors(points, K).positions,
+        "pmcell at 0.98": lambda: approximate_neighbors(points, K, recall=0.98).positions,
+    }
+    if importlib.util.find_spec("brisc"):
+        tools |= {f"brisc {n}": brisc_search(points, n, n_threads) for n in (64, 24)}
+    if importlib.util.find_spec("faiss"):
+        tools["faiss IVF 32"] = lambda: faiss_search(points, 32, n_threads)
+    if importlib.util.find_spec("hnswlib"):
+        tools["hnswlib 16"] = lambda: hnswlib_search(points, n_threads)
+    if importlib.util.find_spec("pynndescent"):
+        tools["pynndescent"] = lambda: pynndescent_search(points, n_threads)
+    return tools
+
+
+def brisc_search(points: np.ndarray, n_searched: int, n_threads: int) -> Callable[[], np.ndarray]:
+    import polars as pl
+    from brisc import SingleCell
+    from scipy import sparse
+
+    n_points = len(points)
+    cells = SingleCell(
+        X=sparse.csr_array((n_points, 2), dtype=np.float32),
+        obs=pl.DataFrame({"cell": [str(cell) for cell in range(n_points)]}),
+        var=pl.DataFrame({"gene": ["a", "b"]}),
+        num_threads=n_threads,
+    ).with_obsm({"pca": points})
+
+    def run() -> np.ndarray:
+        found = cells.neighbors(QC_column=None, num_neighbors=K, num_clusters_searched=n_searched)
+        return np.asarray(found.obsm["neighbors"])
+
+    return run
+
+
+def faiss_search(points: np.ndarray, n_probe: int, n_threads: int) -> np.ndarray:
+    import faiss
+
+    faiss.omp_set_num_threads(n_threads)
+    n_lists = int(4 * np.sqrt(len(points)))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(points.shape[1]), points.shape[1], n_lists)
+    index.cp.niter = 5
+    index.train(points)
+    index.add(points)
+    index.nprobe = n_probe
+    return index.search(points, K + 1)[1]
+
+
+def hnswlib_search(points: np.ndarray, n_threads: int) -> np.ndarray:
+    import hnswlib
+
+    index = hnswlib.Index("l2", points.shape[1])
+    index.init_index(len(points), M=16, ef_construction=100)
+    index.set_num_threads(n_threads)
+    index.add_items(points)
+    index.set_ef(40)
+    return index.knn_query(points, K + 1)[0]
+
+
+def pynndescent_search(points: np.ndarray, n_threads: int) -> np.ndarray:
+    import pynndescent
+
+    index = pynndescent.NNDescent(points, n_neighbors=K + 1, n_jobs=n_threads, random_state=0)
+    return index.neighbor_graph[0]
+
+
+def share_found(positions: np.ndarray, asked: np.ndarray, truth: np.ndarray) -> float:
+    """Mean share of the true neighbours among those found, the point itself left out."""
+    found = 0
+    for own, true in zip(asked, truth, strict=True):
+        row = positions[own]
+        found += np.isin(true, row[row != own][:K]).sum()
+    return found / truth.size
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Communities of a weighted graph as arrays: number them, group, merge, split and score.
+"""Communities of a weighted graph as arrays: number them, group, merge, split, score and thin.
 
 A graph is (indptr, indices, weights) of a symmetric CSR matrix; `labels` (n,
 int32) gives each node's community.
@@ -122,3 +122,31 @@ def merged(
                     merged_weights[slots[other]] += weights[edge]
         merged_indptr[community + 1] = end
     return merged_indptr, merged_indices[:end].copy(), merged_weights[:end].copy()
+
+
+@kernel
+def thinned_edges(
+    indptr: Array, indices: Array, weights: Array, share: float, seed: int
+) -> tuple[Array, Array, Array]:
+    """Keep each edge if a number in [0, 1) made of the seed and its two ends is below `share`."""
+    n_nodes = indptr.size - 1
+    kept_indptr = np.zeros(n_nodes + 1, np.int64)
+    kept_indices = np.empty(indices.size, np.int32)
+    kept_weights = np.empty(indices.size, weights.dtype)
+    to = 0
+    for node in range(n_nodes):
+        for edge in range(indptr[node], indptr[node + 1]):
+            other = indices[edge]
+            mixed = np.uint64(min(node, other)) << np.uint64(32) | np.uint64(max(node, other))
+            # splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195), keyed by the seed.
+            mixed += np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+            for _ in range(2):
+                mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+                mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+                mixed = mixed ^ (mixed >> np.uint64(31))
+            if (mixed >> np.uint64(11)) * 2.0**-53 < share:
+                kept_indices[to] = other
+                kept_weights[to] = weights[edge]
+                to += 1
+        kept_indptr[node + 1] = to
+    return kept_indptr, kept_indices[:to].copy(), kept_weights[:to].copy()

@@ -31,6 +31,7 @@ from pmcell.core.communities import (
     merged,
     numbered,
     order_by_size,
+    thinned_edges,
 )
 from pmcell.core.compiler import Array, kernel
 
@@ -174,7 +175,7 @@ def as_graph(weights: Any) -> Graph:
 
 def thinned(graph: Graph, share: float, seed: int) -> Graph:
     """The graph with each edge kept with probability `share`, drawn by (seed, edge)."""
-    indptr, indices, weights = _thinned(*graph.arrays, share, seed)
+    indptr, indices, weights = thinned_edges(*graph.arrays, share, seed)
     return _with_degrees(indptr, indices, weights)
 
 
@@ -381,31 +382,3 @@ def _refine(
                 totals[target] += size
                 outward[target] += outward[node] - 2.0 * bond
     return refined
-
-
-@kernel
-def _thinned(
-    indptr: Array, indices: Array, weights: Array, share: float, seed: int
-) -> tuple[Array, Array, Array]:
-    """Keep each edge if a number in [0, 1) made of the seed and its two ends is below `share`."""
-    n_nodes = indptr.size - 1
-    kept_indptr = np.zeros(n_nodes + 1, np.int64)
-    kept_indices = np.empty(indices.size, np.int32)
-    kept_weights = np.empty(indices.size, weights.dtype)
-    to = 0
-    for node in range(n_nodes):
-        for edge in range(indptr[node], indptr[node + 1]):
-            other = indices[edge]
-            mixed = np.uint64(min(node, other)) << np.uint64(32) | np.uint64(max(node, other))
-            # splitmix64 (Steele et al. 2014, doi:10.1145/2660193.2660195), keyed by the seed.
-            mixed += np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
-            for _ in range(2):
-                mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                mixed = mixed ^ (mixed >> np.uint64(31))
-            if (mixed >> np.uint64(11)) * 2.0**-53 < share:
-                kept_indices[to] = other
-                kept_weights[to] = weights[edge]
-                to += 1
-        kept_indptr[node + 1] = to
-    return kept_indptr, kept_indices[:to].copy(), kept_weights[:to].copy()

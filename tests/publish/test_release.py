@@ -20,7 +20,7 @@ from pmcell.publish.atlas import load_atlas
 from pmcell.publish.cells import write_cells
 from pmcell.publish.facts import Options, load_facts, publication_date, read_options
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.stratification import _with_shown_consensus
+from pmcell.publish.stratification import _with_large_groups, _with_shown_consensus
 from pmcell.schema import TABLES
 from results_folder import COHORTS, make_results
 
@@ -234,6 +234,24 @@ def test_a_published_stratum_reaches_the_cells(release: Path) -> None:
     assert donors.n_obs == 7
     assert donors.obsp["distance"].shape == (7, 7)
     assert set(donors.obsm) == {"X_state", "X_composition"}
+
+
+def test_small_groups_are_not_counted_where_a_cohort_is_withheld() -> None:
+    found = {
+        "unit": "batch_id",
+        "group": ["a", "b"],
+        "n_donors": [9, 3],
+        "mean": 0.9,
+        "why": "c: 2",
+    }
+    options = SimpleNamespace(min_donors=5)
+    hidden = SimpleNamespace(withheld=["closed"], options=options)
+    kept = _with_large_groups(hidden, {"generalisation": found})["generalisation"]
+    assert (kept["group"], kept["n_donors"]) == (["a"], [9])
+    assert "mean" not in kept
+    assert kept["why"] == "groups with fewer than 5 donors are not shown"
+    shown = SimpleNamespace(withheld=[], options=options)
+    assert _with_large_groups(shown, {"generalisation": found})["generalisation"] == found
 
 
 def test_the_consensus_of_published_strata_has_published_donors_only() -> None:

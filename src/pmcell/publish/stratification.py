@@ -87,7 +87,7 @@ def write_strata_json(facts: Facts, target: Path) -> None:
     Where too few donors without open access took part only the words of the
     verdict remain: a number of donors would tell how many they are.
     """
-    verdict = facts.strata
+    verdict = _with_large_groups(facts, facts.strata)
     if few_hidden_donors(facts):
         verdict = {key: value for key, value in verdict.items() if isinstance(value, str)}
     withheld = [cohort.cohort_id for cohort in facts.withheld]
@@ -115,6 +115,7 @@ def write_donors(facts: Facts, target: Path) -> None:
             h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])
         if not few_hidden_donors(facts):
             uns = _with_shown_consensus(facts, donors.uns, _discovered(donors.obs, shown))
+            uns = _with_large_groups(facts, uns)
             h5ad.write_value(file, "uns", _clean(facts, uns))
 
 
@@ -143,6 +144,25 @@ def _with_shown_consensus(
             k: np.asarray(matrix)[np.ix_(shown, shown)] for k, matrix in consensus.items()
         }
     return {**uns, "clustering": clustering}
+
+
+def _with_large_groups(facts: Facts, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the batches or regions of `generalisation` that count a few withheld donors."""
+    found = value.get("generalisation")
+    if not facts.withheld or not found or "n_donors" not in found:
+        return dict(value)
+    large = np.asarray(found["n_donors"]) >= facts.options.min_donors
+    kept: dict[str, Any] = {
+        key: [item for item, is_large in zip(entry, large, strict=True) if is_large]
+        for key, entry in found.items()
+        if isinstance(entry, list | np.ndarray)
+    }
+    plain = {key: item for key, item in found.items() if key not in kept}
+    if not large.all() or found["why"]:
+        # Means over all groups and reasons would tell what the small ones hold.
+        plain = {key: item for key, item in plain.items() if not key.startswith("mean")}
+        plain["why"] = f"groups with fewer than {facts.options.min_donors} donors are not shown"
+    return {**value, "generalisation": {**plain, **kept}}
 
 
 def _var(facts: Facts, var: pd.DataFrame) -> pd.DataFrame:

@@ -75,6 +75,8 @@ def make_associations(rng: np.random.Generator) -> pd.DataFrame:
                     else "Kruskal permutation",
                     "effect": effect,
                     "effect_name": "cramers_v" if outcome == "stratum" else "epsilon_squared",
+                    "effect_low": max(effect - 0.1, 0.0),
+                    "effect_high": min(effect + 0.1, 1.0),
                     "p_value": p,
                     "q_value": min(1.0, p * 2),
                     "n_donors": 58,

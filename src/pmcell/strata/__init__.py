@@ -14,6 +14,7 @@ from pmcell.strata.distances import distances
 from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import existence
 from pmcell.strata.generalise import generalise
+from pmcell.strata.permanova import permanova
 from pmcell.strata.profile import composition, profile
 from pmcell.strata.tables import assignments, strata_table, summary
 from pmcell.strata.uncertainty import place
@@ -27,6 +28,7 @@ __all__ = [
     "drivers",
     "existence",
     "generalise",
+    "permanova",
     "place",
     "profile",
     "strata_table",

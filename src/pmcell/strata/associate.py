@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.association import (
     benjamini_hochberg,
+    bias_corrected_interval,
     chi_square,
     correlation,
     cramers_v,
@@ -19,10 +20,11 @@ from pmcell.core.association import (
 )
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
-from pmcell.schema import UNKNOWN
 from pmcell.strata import slots
+from pmcell.strata.covariates import CLINICAL, MIN_DONORS, TECHNICAL, Variable, category, read
 from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
+from pmcell.strata.permanova import map_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,31 +33,11 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-TECHNICAL = (
-    "batch_id",
-    "cohort_id",
-    "region",
-    "assay_ontology_term_id",
-    "suspension_type",
-    "n_cells",
-    "n_samples",
-    "median_total_counts",
-    "median_share_mitochondrial",
-)
-CLINICAL = (
-    "condition",
-    "disease_ontology_term_id",
-    "sex_ontology_term_id",
-    "age_group",
-    "development_stage_ontology_term_id",
-    "self_reported_ethnicity_ontology_term_id",
-    "tissue_ontology_term_id",
-    "visit_day",
-)
 N_AXES = 3
-MIN_DONORS = 5
-MAX_LEVELS_SHARE = 0.5
-"""A covariate with more levels than half of the donors names donors, it does not group them."""
+BOOTSTRAP = 11
+"""Purpose of the random stream of the intervals."""
+N_BOOTSTRAPS = 400
+"""Resamples of the donors for the interval of an effect."""
 
 
 def associate(
@@ -75,7 +57,9 @@ def associate(
     between batches cannot pass for a clinical one. q is Benjamini-Hochberg
     within the family. 'unknown' is left out; covariates that are constant, that
     nearly every donor has differently, or that fewer than 5 donors have are not
-    tested.
+    tested. Intervals (95 %) are of the bias-corrected bootstrap over donors.
+    The outcomes `map` and `dispersion` are PERMANOVA and PERMDISP of the whole
+    distance matrix, see `permanova`.
 
     Returns the columns of schema.ASSOCIATIONS (outcome 'stratum' when strata
     are published, 'candidate_stratum' when they are withheld) and writes
@@ -97,6 +81,8 @@ def associate(
         raise UsageError(f"n_permutations must be at least 99, got {n_permutations}")
     obs = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]
     outcomes = _outcomes(donors)
+    chosen = donors.obs[slots.DISCOVERY].to_numpy()
+    squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(chosen, chosen)]
     _, batch = np.unique(obs["batch_id"].astype(str).to_numpy(), return_inverse=True)
     rows: list[dict[str, Any]] = []
     not_tested: dict[str, str] = {}
@@ -104,30 +90,23 @@ def associate(
         for name in names:
             if name not in obs:
                 continue
-            covariate = _read(obs[name], name)
+            covariate = read(obs[name], name)
             if isinstance(covariate, str):
                 not_tested[name] = covariate
                 continue
             block = batch if family == "clinical" else None
             draw = _Draw(n_permutations, seed, block)
             rows += [_row(key, outcome, covariate, family, draw) for key, outcome in outcomes]
+            if np.isfinite(squared).all():
+                rows += map_rows(squared, covariate, family, block, n_permutations, seed)
     donors.uns["not_tested"] = not_tested
     columns = ["outcome", "covariate", "family", "test", "effect", "effect_name"]
-    table = pd.DataFrame(rows, columns=[*columns, "p_value", "n_donors"])
+    more = ["effect_low", "effect_high", "p_value", "n_donors"]
+    table = pd.DataFrame(rows, columns=[*columns, *more])
     table["q_value"] = np.nan
     for _, group in table.groupby("family"):
         table.loc[group.index, "q_value"] = benjamini_hochberg(group["p_value"].to_numpy())
     return table
-
-
-@dataclass(frozen=True)
-class _Variable:
-    """One value a donor: numbers, or category codes from 0; `known` marks donors that have it."""
-
-    name: str
-    values: Floats
-    numeric: bool
-    known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -137,59 +116,31 @@ class _Draw:
     block: Ints | None
 
 
-def _outcomes(donors: AnnData) -> list[tuple[str, _Variable]]:
+def _outcomes(donors: AnnData) -> list[tuple[str, Variable]]:
     chosen = donors.obs[slots.DISCOVERY].to_numpy()
     out = []
     candidate = donors.obs[slots.CANDIDATE].astype(str).to_numpy()[chosen]
     if np.unique(candidate[candidate != ""]).size >= 2:
         published = donors.uns["existence"]["decision"] == STRATA
         name = slots.STRATUM if published else slots.CANDIDATE
-        out.append((name, _category(name, candidate, candidate != "")))
+        out.append((name, category(name, candidate, candidate != "")))
     axes = np.asarray(donors.obsm[slots.AXES])[chosen]
     for index in range(min(N_AXES, axes.shape[1])):
         values = axes[:, index]
         if np.isfinite(values).all() and values.size >= MIN_DONORS and np.ptp(values) > 0:
             name = f"axis_{index + 1}"
-            out.append((name, _Variable(name, values, True, np.ones(values.size, bool))))
+            out.append((name, Variable(name, values, True, np.ones(values.size, bool))))
     return out
 
 
-def _read(column: pd.Series[Any], name: str) -> _Variable | str:
-    """The covariate, or why it is not tested."""
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
-        values = column.to_numpy(float)
-        known = np.isfinite(values)
-        levels, numeric = np.unique(values[known]).size, True
-        variable = _Variable(name, values, True, known)
-    else:
-        text = column.astype(object).where(column.notna(), UNKNOWN).astype(str).to_numpy(object)
-        known = (text != UNKNOWN) & (text != "")
-        levels, numeric = np.unique(text[known].astype(str)).size, False
-        variable = _category(name, text, known)
-    if known.sum() < MIN_DONORS:
-        return f"known for {int(known.sum())} donors, {MIN_DONORS} are needed"
-    if levels < 2:
-        return "the same for every donor"
-    if not numeric and levels > MAX_LEVELS_SHARE * known.sum():
-        return f"{levels} levels in {int(known.sum())} donors"
-    return variable
-
-
-def _category(name: str, text: NDArray[Any], known: NDArray[np.bool_]) -> _Variable:
-    codes = np.zeros(text.size, np.int64)
-    codes[known] = np.unique(text[known].astype(str), return_inverse=True)[1]
-    return _Variable(name, codes.astype(np.float64), False, known)
-
-
 def _row(
-    key: str, outcome: _Variable, covariate: _Variable, family: str, draw: _Draw
+    key: str, outcome: Variable, covariate: Variable, family: str, draw: _Draw
 ) -> dict[str, Any]:
     both = outcome.known & covariate.known
     block = None if draw.block is None else draw.block[both]
     orders = permutations(int(both.sum()), draw.n, stream(draw.seed, PERMUTE, 1), block)
     test, name, effect, statistic = _statistic(outcome, covariate, both, orders)
+    low, high = _interval(outcome, covariate, both, draw.seed)
     within = " within batch" if block is not None and np.unique(block).size > 1 else ""
     return {
         "outcome": key,
@@ -198,13 +149,15 @@ def _row(
         "test": f"permutation of {test}{within}",
         "effect": effect,
         "effect_name": name,
+        "effect_low": low,
+        "effect_high": high,
         "p_value": permutation_p(statistic),
         "n_donors": int(both.sum()),
     }
 
 
 def _statistic(
-    outcome: _Variable, covariate: _Variable, both: NDArray[np.bool_], orders: Ints
+    outcome: Variable, covariate: Variable, both: NDArray[np.bool_], orders: Ints
 ) -> tuple[str, str, float, Floats]:
     """Names of test and effect, the effect, and the statistic of data and permutations."""
     if not outcome.numeric and not covariate.numeric:
@@ -227,11 +180,46 @@ def _statistic(
     return "Kruskal-Wallis", "eta squared of ranks", float(share[0]), share
 
 
-def _codes(variable: _Variable, both: NDArray[np.bool_]) -> Ints:
+def _codes(variable: Variable, both: NDArray[np.bool_]) -> Ints:
     return np.asarray(np.unique(variable.values[both], return_inverse=True)[1], np.int64)
 
 
-def _ranks(variable: _Variable, both: NDArray[np.bool_]) -> Floats:
+def _ranks(variable: Variable, both: NDArray[np.bool_]) -> Floats:
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(variable.values[both]), np.float64)
+
+
+def _interval(
+    outcome: Variable, covariate: Variable, both: NDArray[np.bool_], seed: int
+) -> tuple[float, float]:
+    """95 % interval of the effect over donors drawn again."""
+    n = int(both.sum())
+    drawn = stream(seed, BOOTSTRAP, 0).integers(0, n, (N_BOOTSTRAPS, n))
+    drawn = np.vstack([np.arange(n), drawn])
+    first, second = outcome.values[both][drawn], covariate.values[both][drawn]
+    if not outcome.numeric and not covariate.numeric:
+        values = np.array([_drawn_v(a, b) for a, b in zip(first, second, strict=True)])
+    else:
+        values = np.array(
+            [
+                _drawn_share(a, b, outcome.numeric, covariate.numeric)
+                for a, b in zip(first, second, strict=True)
+            ]
+        )
+    return bias_corrected_interval(values)
+
+
+def _drawn_v(first: Floats, second: Floats) -> float:
+    codes = (np.unique(part, return_inverse=True)[1] for part in (second, first))
+    return cramers_v(*codes)
+
+
+def _drawn_share(first: Floats, second: Floats, numeric: bool, other_numeric: bool) -> float:
+    from scipy.stats import rankdata
+
+    if numeric and other_numeric:
+        return float(correlation(rankdata(first)[None, :], rankdata(second))[0] ** 2)
+    number, group = (first, second) if numeric else (second, first)
+    codes = np.unique(group, return_inverse=True)[1]
+    return float(eta_squared(rankdata(number)[None, :], codes)[0])

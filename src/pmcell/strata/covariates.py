@@ -1,0 +1,82 @@
+"""Covariates of the donors: read as numbers or categories, or refused with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.schema import UNKNOWN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TECHNICAL = (
+    "batch_id",
+    "cohort_id",
+    "region",
+    "assay_ontology_term_id",
+    "suspension_type",
+    "n_cells",
+    "n_samples",
+    "median_total_counts",
+    "median_share_mitochondrial",
+)
+CLINICAL = (
+    "condition",
+    "disease_ontology_term_id",
+    "sex_ontology_term_id",
+    "age_group",
+    "development_stage_ontology_term_id",
+    "self_reported_ethnicity_ontology_term_id",
+    "tissue_ontology_term_id",
+    "visit_day",
+)
+MIN_DONORS = 5
+MAX_LEVELS_SHARE = 0.5
+"""A covariate with more levels than half of the donors names donors, it does not group them."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One value a donor: numbers, or category codes from 0; `known` marks donors that have it."""
+
+    name: str
+    values: Floats
+    numeric: bool
+    known: NDArray[np.bool_]
+
+
+def read(column: pd.Series[Any], name: str) -> Variable | str:
+    """The covariate, or why it is not tested."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        values = column.to_numpy(float)
+        known = np.isfinite(values)
+        levels, numeric = np.unique(values[known]).size, True
+        variable = Variable(name, values, True, known)
+    else:
+        text = column.astype(object).where(column.notna(), UNKNOWN).astype(str).to_numpy(object)
+        known = (text != UNKNOWN) & (text != "")
+        levels, numeric = np.unique(text[known].astype(str)).size, False
+        variable = category(name, text, known)
+    if known.sum() < MIN_DONORS:
+        return f"known for {int(known.sum())} donors, {MIN_DONORS} are needed"
+    if levels < 2:
+        return "the same for every donor"
+    if not numeric and levels > MAX_LEVELS_SHARE * known.sum():
+        return f"{levels} levels in {int(known.sum())} donors"
+    return variable
+
+
+def category(name: str, text: NDArray[Any], known: NDArray[np.bool_]) -> Variable:
+    """A covariate of codes, in the order of its sorted levels."""
+    codes = np.zeros(text.size, np.int64)
+    codes[known] = np.unique(text[known].astype(str), return_inverse=True)[1]
+    return Variable(name, codes.astype(np.float64), False, known)

@@ -13,6 +13,7 @@ from pmcell.strata.cluster import cluster
 from pmcell.strata.distances import distances
 from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import existence
+from pmcell.strata.expression import differential_expression
 from pmcell.strata.generalise import generalise
 from pmcell.strata.permanova import permanova
 from pmcell.strata.profile import composition, profile
@@ -24,6 +25,7 @@ __all__ = [
     "associate",
     "cluster",
     "composition",
+    "differential_expression",
     "distances",
     "drivers",
     "existence",

@@ -23,7 +23,7 @@ def gower(squared: Floats) -> Floats:
 
 def dummies(codes: Ints) -> Floats:
     """Indicator columns (n, levels) of codes."""
-    return (codes[:, None] == np.unique(codes)[None, :]).astype(np.float64)
+    return np.asarray(codes[:, None] == np.unique(codes)[None, :], np.float64)
 
 
 def residualise(inner: Floats, design: Floats) -> Floats:

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 
 import yaml
@@ -81,7 +82,7 @@ def step_options(step):
 def config_option():
     """`--config FILE` for the steps, when the workflow was given a configuration file."""
     files = workflow.configfiles
-    return f"--config {files[-1]}" if files else ""
+    return f"--config {shlex.quote(str(files[-1]))}" if files else ""
 
 
 def memory(base_mb, factor):

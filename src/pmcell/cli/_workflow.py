@@ -16,11 +16,13 @@ from pathlib import Path
 from types import FrameType
 
 from pmcell import bundle
+from pmcell.cli import GROUPS
 from pmcell.cli._common import read_config
 from pmcell.cli._progress import Job, Progress
 from pmcell.errors import UsageError
 
 INTERRUPTED = 130
+STUDY_KEYS = ("cohorts_dir", "cohorts")
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,20 @@ def open_study(folder: Path, config: Path | None) -> Study:
             f"a study folder must hold config/config.yaml; there is no {path}. "
             f"Make one: pmcell init {shlex.quote(str(folder))}"
         )
-    read_config(path)
+    _check_sections(path)
     return Study(folder, path.resolve(), config is None)
+
+
+def _check_sections(path: Path) -> None:
+    """Raise `UsageError` for a section that no step reads: it would be ignored without a word."""
+    import difflib
+
+    known = [*STUDY_KEYS, *(name for _, commands in GROUPS for name, _ in commands)]
+    for key in read_config(path):
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"{path}: there is no section {key!r}.{hint} See config/README.md")
 
 
 def snakemake_command(study: Study, *, cores: int, profile: str, extra: list[str]) -> list[str]:

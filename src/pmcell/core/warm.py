@@ -1,6 +1,6 @@
 """Compile every kernel once, so that parallel jobs load them from the cache.
 
-Run by set-up and by `pmcell run` before jobs fan out: `python -m pmcell.core.warm`.
+`pmcell run` does this before jobs fan out; `pmcell.warm` adds the libraries at set-up.
 """
 
 from __future__ import annotations
@@ -43,7 +43,3 @@ def warm_kernels() -> None:
     by_group = grouped_sums(counts, groups, 3)
     add_sums(by_group, by_group)
     sum_groups(scores, groups, 3)
-
-
-if __name__ == "__main__":
-    warm_kernels()

@@ -68,7 +68,6 @@ def config_schema(steps: Sequence[str]) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "cohorts_dir": {"type": "string", "description": "Folder with one folder a cohort."},
-            "results": {"type": "string", "description": "Folder that the run writes."},
             "cohorts": {
                 "type": "array",
                 "items": {"type": "string", "pattern": ID},
@@ -80,7 +79,7 @@ def config_schema(steps: Sequence[str]) -> dict[str, Any]:
                 for step in steps
             },
         },
-        "additionalProperties": True,
+        "additionalProperties": False,
     }
 
 

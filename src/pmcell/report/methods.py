@@ -29,7 +29,7 @@ LIMITS = (
 )
 
 _PACKAGES = (
-    "anndata", "harmonypy", "igraph", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
+    "anndata", "harmonypy", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
     "scanpy", "scikit-learn", "scipy", "snakemake", "umap-learn",
 )  # fmt: skip
 

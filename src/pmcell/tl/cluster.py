@@ -1,7 +1,7 @@
 """Leiden clusters of the neighbour graph, and how well they withstand a thinner graph.
 
 The kernels are our own (`pmcell.core.leiden`): igraph's converged quality in
-about half its time, measured by `tests/benchmarks/core/leiden.py`.
+0.4 to 0.7 of its CPU time, measured by `tests/benchmarks/core/leiden.py`.
 """
 
 from __future__ import annotations

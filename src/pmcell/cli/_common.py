@@ -17,6 +17,30 @@ def add_step_options(parser: argparse.ArgumentParser, *, seed: bool = False) -> 
         parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
 
 
+def add_cohorts_option(parser: argparse.ArgumentParser) -> None:
+    """`--cohort ID DIR`, once for each cohort, for steps across cohorts."""
+    parser.add_argument(
+        "--cohort",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("ID", "DIR"),
+        help="cohort and its results folder; repeat",
+    )
+
+
+def add_aggregate_option(parser: argparse.ArgumentParser) -> None:
+    """`--aggregate FILE …`, the sums of every cohort."""
+    parser.add_argument(
+        "--aggregate",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        help="aggregate.npz of every cohort",
+    )
+
+
 def section(config: Path | None, name: str, defaults: dict[str, Any]) -> dict[str, Any]:
     """The defaults of a step, overridden by its section of the configuration file.
 
@@ -49,7 +73,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def use_threads(n_threads: int) -> None:
-    """Let kernels and BLAS use `n_threads` threads."""
+    """Let numba's kernels use `n_threads` threads, or as many as the machine allows."""
     if n_threads < 1:
         raise UsageError(f"--threads must be at least 1, got {n_threads}")
     import numba

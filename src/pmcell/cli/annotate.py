@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import require_files
+from pmcell.cli._common import add_aggregate_option, require_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding", type=Path, required=True, help="embedding.h5ad (cells with their donors)"
     )
-    parser.add_argument(
-        "--aggregate",
-        type=Path,
-        nargs="+",
-        action="extend",
-        required=True,
-        help="aggregate.npz of every cohort",
-    )
+    add_aggregate_option(parser)
     parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="annotation.parquet to write")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (default: 0)")

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.cli._common import add_cohorts_option, add_step_options, section, use_threads
 
 DEFAULTS = {
     "n_top": 2000,
@@ -24,14 +24,7 @@ DEFAULTS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "--cohort",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("ID", "DIR"),
-        help="cohort and its results folder (with moments.npz, status.json); repeat",
-    )
+    add_cohorts_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="features.parquet to write")
     parser.add_argument("--cohorts-out", type=Path, required=True, help="cohorts.json to write")
     add_step_options(parser)

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._common import add_cohorts_option, add_step_options, use_threads
 
 CELL_COLUMNS = (
     "cohort_id",
@@ -33,14 +33,7 @@ CELL_COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "--cohort",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("ID", "DIR"),
-        help="cohort and its results folder; repeat",
-    )
+    add_cohorts_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="embedding.h5ad to write")
     add_step_options(parser, seed=True)
 

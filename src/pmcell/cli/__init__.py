@@ -63,6 +63,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("release", "write the release folder"),
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
+            ("seal", "encrypt cohorts without open access to named recipients"),
+            ("unseal", "check and decrypt a sealed package"),
         ),
     ),
 )
@@ -81,6 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in _names():
         print(_unknown_command(name), file=sys.stderr)
         return 2
+    from pmcell.cli._step import run_step
+    from pmcell.io.system import explain
+
     command = importlib.import_module(f"pmcell.cli.{name.replace('-', '_')}")
     parser = argparse.ArgumentParser(
         prog=f"pmcell {name}",
@@ -89,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command.add_arguments(parser)
     try:
-        return int(command.run(parser.parse_args(rest)) or 0)
+        return run_step(name, command, parser.parse_args(rest))
     except PmcellError as error:
         print(f"pmcell {name}: {error}", file=sys.stderr)
         return error.exit_code
@@ -98,6 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        print(f"pmcell {name}: {sentence}", file=sys.stderr)
+        return 1
 
 
 def _names() -> list[str]:

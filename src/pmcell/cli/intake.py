@@ -15,6 +15,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pmcell.cli._common import section
 
@@ -40,11 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
+def defaults() -> dict[str, Any]:
+    """The section `intake` of a configuration that says nothing."""
+    from pmcell.registry.intake import IntakeConfig
+
+    return asdict(IntakeConfig())
+
+
 def run(args: argparse.Namespace) -> int:
     """Take one cohort in; 0 also when it is quarantined."""
     from pmcell.registry.intake import IntakeConfig, intake_cohort
 
-    config = IntakeConfig(**section(args.config, "intake", asdict(IntakeConfig())))
+    config = IntakeConfig(**section(args.config, "intake", defaults()))
     report = intake_cohort(args.cohort_dir, args.out_dir, config=config, memory_mb=args.memory)
     if args.json:
         print(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False))

@@ -34,10 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_step_options(parser, seed=True)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write qc.parquet, qc_samples.parquet and status.json."""
+def defaults() -> dict[str, Any]:
+    """The section `qc` of a configuration that says nothing."""
     from dataclasses import asdict
 
+    from pmcell.pp.qc import QcOptions
+
+    return asdict(QcOptions()) | {"min_cells_passing": 20}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write qc.parquet, qc_samples.parquet and status.json."""
     from pmcell.core.cell_metrics import cell_metrics
     from pmcell.io.atomic import read_json, write_json
     from pmcell.io.counts import open_counts
@@ -46,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import QC, QC_CELLS
 
     use_threads(args.threads)
-    known = asdict(QcOptions()) | {"min_cells_passing": 20}
-    given = section(args.config, "qc", known)
+    given = section(args.config, "qc", defaults())
     min_passing = given.pop("min_cells_passing")
     options = QcOptions.from_mapping({**given, "seed": args.seed})
     counts = open_counts(args.counts)

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(target: Path | str) -> None:
+    """Remove temporary files of `target` that a killed writer left; nothing may write it now."""
+    target = Path(target)
+    for left in target.parent.glob(f".{escape(target.stem)}.*.part{escape(target.suffix)}"):
+        left.unlink(missing_ok=True)
 
 
 def write_text(target: Path | str, text: str) -> None:

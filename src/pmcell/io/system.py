@@ -1,0 +1,44 @@
+"""What a failing machine says, in words that a person can act on: full disk, no permission."""
+
+from __future__ import annotations
+
+import errno
+import re
+
+_IN_TEXT = re.compile(r"errno = (\d+)")
+_CAUSES = {
+    errno.ENOSPC: ("there must be room on the disk; it is full", "Free some space"),
+    errno.EDQUOT: ("there must be room in your quota; it is used up", "Free some space"),
+    errno.EFBIG: ("a file may not outgrow the limit set for it; it did", "Raise it (ulimit -f)"),
+    errno.EROFS: ("the folder must be writable; its disk is read-only", "Make it writable"),
+    errno.EACCES: ("the file must be open to you; permission was denied", "Correct its rights"),
+    errno.EPERM: ("the file must be open to you; the system refused", "Correct its rights"),
+    errno.EIO: ("the disk must answer; it reports an error of its own", "Ask who runs it"),
+    errno.ESTALE: ("the network disk must be mounted; its handle is stale", "Mount it again"),
+}
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error of the machine, or None when the error is another one.
+
+    HDF5 hides the number of an error in its text.
+
+    >>> explain(OSError(errno.ENOSPC, "No space left on device", "results/a.npz"))
+    'results/a.npz: there must be room on the disk; it is full. Free some space, ...'
+    """
+    if isinstance(error, FileNotFoundError) and "usable temporary directory" in str(error):
+        return (
+            "a temporary folder must be writable; none of TMPDIR, /tmp, /var/tmp and this folder "
+            "is. Set TMPDIR to a folder on the node that you can write to, then run again."
+        )
+    if not isinstance(error, (OSError, RuntimeError)):
+        return None
+    number = getattr(error, "errno", None)
+    if number not in _CAUSES and (found := _IN_TEXT.search(str(error))):
+        number = int(found[1])
+    if number not in _CAUSES:
+        return None
+    must, fix = _CAUSES[number]
+    name = getattr(error, "filename", None)
+    where = f"{name}: " if name else ""
+    return f"{where}{must}. {fix}, then run again: what is finished stays."

@@ -12,13 +12,16 @@ from typing import Any
 from pmcell.version import __version__
 
 _PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
+_FUNCTIONS = {"open_controlled": "pmcell.publish.unsealed"}
 
-__all__ = ["__version__", *_PARTS]
+__all__ = ["__version__", *_FUNCTIONS, *_PARTS]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PARTS:
         return importlib.import_module(f"pmcell.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'pmcell' has no attribute {name!r}")
 
 

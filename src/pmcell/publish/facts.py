@@ -157,9 +157,16 @@ class Facts:
 
 
 def load_facts(
-    results: Path, *, cohort_ids: Sequence[str] = (), config: Mapping[str, Any] | None = None
+    results: Path,
+    *,
+    cohort_ids: Sequence[str] = (),
+    config: Mapping[str, Any] | None = None,
+    require_published: bool = True,
 ) -> Facts:
-    """Read verdicts and registrations below `results`; `FaultsError` names every missing file."""
+    """Read verdicts and registrations below `results`; `FaultsError` names every missing file.
+
+    `DataError` when no cohort is to be published, unless `require_published` is off.
+    """
     config = config or {}
     verdicts = _verdicts(results, cohort_ids)
     cohorts = tuple(_cohort(results, name, verdicts[name]) for name in sorted(verdicts))
@@ -174,7 +181,7 @@ def load_facts(
         },
         strata=_read(results / "strata" / "strata.json"),
     )
-    if not facts.published:
+    if require_published and not facts.published:
         states = ", ".join(f"{item.cohort_id} ({item.status}, {item.access})" for item in cohorts)
         raise DataError(
             "a release must hold at least one accepted cohort with open access; "

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pmcell.io.atomic import write_text
+from pmcell.publish.attribution import (
+    DOI_SITE,
+    common_licence,
+    credited,
+    keywords,
+    licence_url,
+    source_dois,
+    summary,
+)
 from pmcell.publish.facts import Facts
-from pmcell.schema import UNKNOWN
+from pmcell.registry.vocabulary import LICENSES
+
+DOI = r"10\.\d{4,9}(\.\d+)?/[A-Za-z0-9:/_;\-\.\(\)\[\]\\]+"
+"""DOIs that the format takes as such; it refuses rarer characters that DOIs may have."""
 
 
 def write_citation(facts: Facts, target: Path) -> None:
@@ -20,63 +34,44 @@ def write_citation(facts: Facts, target: Path) -> None:
         "message": "Please cite this release and the sources listed under identifiers.",
         "type": "dataset",
         "title": facts.title,
+        "abstract": summary(facts),
         "version": facts.options.version,
         "authors": [_author(person) for person in credited(facts)],
+        "keywords": keywords(facts),
     }
+    # Several licences would be read as a choice between them, so they are not listed.
     licence = common_licence(facts)
-    if licence:
+    if licence in LICENSES:
         value["license"] = licence
+    elif licence and licence_url(licence):
+        value["license-url"] = licence_url(licence)
+    if facts.options.date:
+        value["date-released"] = facts.options.date
     if facts.options.doi:
         value["doi"] = facts.options.doi
     if facts.options.url:
         value["url"] = facts.options.url
     sources = source_dois(facts)
     if sources:
-        value["identifiers"] = [
-            {"type": "doi", "value": doi, "description": f"Source of {', '.join(names)}"}
-            for doi, names in sources.items()
-        ]
+        value["identifiers"] = [_source(doi, names) for doi, names in sources.items()]
     write_text(target, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))
 
 
-def credited(facts: Facts) -> list[Mapping[str, str]]:
-    """Configured authors, else the stewards of the published cohorts, each once."""
-    if facts.options.authors:
-        return list(facts.options.authors)
-    people: dict[str, Mapping[str, str]] = {}
-    for cohort in facts.published:
-        name = cohort.text("steward", "name")
-        organisation = cohort.text("steward", "organisation")
-        shown = name if name != UNKNOWN else organisation
-        if shown != UNKNOWN:
-            known = organisation not in (UNKNOWN, shown)
-            people.setdefault(
-                shown, {"name": shown, **({"affiliation": organisation} if known else {})}
-            )
-    return list(people.values()) or [{"name": "The stewards of the cohorts"}]
-
-
-def source_dois(facts: Facts) -> dict[str, list[str]]:
-    """Cohorts by the DOI of their source."""
-    sources: dict[str, list[str]] = {}
-    for cohort in facts.published:
-        doi = cohort.text("source", "doi").removeprefix("https://doi.org/")
-        if doi != UNKNOWN:
-            sources.setdefault(doi, []).append(cohort.cohort_id)
-    return dict(sorted(sources.items()))
-
-
-def common_licence(facts: Facts) -> str:
-    """SPDX identifier of the whole: configured, else the one of all published cohorts, else ''."""
-    if facts.options.license:
-        return facts.options.license
-    licences = {cohort.text("license") for cohort in facts.published}
-    only = licences.pop() if len(licences) == 1 else UNKNOWN
-    return "" if only == UNKNOWN else only
+def _source(doi: str, names: list[str]) -> dict[str, str]:
+    is_plain = re.fullmatch(DOI, doi)
+    kind, value = ("doi", doi) if is_plain else ("url", DOI_SITE + quote(doi))
+    return {"type": kind, "value": value, "description": f"Source of {', '.join(names)}"}
 
 
 def _author(person: Mapping[str, str]) -> dict[str, str]:
-    known = {"name": person["name"]}
+    if person.get("family_name"):
+        known = {"family-names": person["family_name"]}
+        if person.get("given_name"):
+            known["given-names"] = person["given_name"]
+        if person.get("affiliation"):
+            known["affiliation"] = person["affiliation"]
+    else:
+        known = {"name": person["name"]}
     for key in ("orcid", "email"):
         if person.get(key):
             known[key] = person[key]

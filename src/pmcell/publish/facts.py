@@ -16,6 +16,7 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
+from pmcell.publish.option_rules import plain_options
 from pmcell.schema import UNKNOWN
 
 ACCEPTED = ("ok", "warned")
@@ -116,7 +117,14 @@ class Options:
     license: str = ""
     doi: str = ""
     url: str = ""
+    files_url: str = ""
+    language: str = "en"
+    keywords: tuple[str, ...] = ()
     authors: tuple[Mapping[str, str], ...] = ()
+    contributors: tuple[Mapping[str, str], ...] = ()
+    publisher: Mapping[str, str] = field(default_factory=dict)
+    funding: tuple[Mapping[str, str], ...] = ()
+    rai: Mapping[str, Sequence[str]] = field(default_factory=dict)
     min_donors: int = 10
 
 
@@ -213,14 +221,7 @@ def read_options(section: Any) -> Options:
         )
     if "date" in values:
         values["date"] = _iso_day(str(values["date"]), "config: release.date")
-    if "authors" in values:
-        values["authors"] = tuple(
-            {"name": author} if isinstance(author, str) else dict(author)
-            for author in values["authors"]
-        )
-    if "version" in values:
-        values["version"] = str(values["version"])
-    return Options(**values)
+    return Options(**plain_options(values))
 
 
 def publication_date(options: Options) -> tuple[str, bool]:

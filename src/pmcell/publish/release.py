@@ -8,6 +8,7 @@ from typing import Any
 
 from pmcell.errors import FaultsError
 from pmcell.publish.atlas import load_atlas
+from pmcell.publish.attribution import require_attribution
 from pmcell.publish.cells import write_cells
 from pmcell.publish.citation import write_citation
 from pmcell.publish.facts import Facts, load_facts
@@ -42,6 +43,7 @@ def write_release(
     the results break the contract, `UsageError` where the configuration does.
     """
     facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config)
+    require_attribution(facts)
     atlas = load_atlas(facts.results)
     with whole_folder(Path(target)) as folder:
         for cohort in facts.published:

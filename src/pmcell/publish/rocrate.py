@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pmcell.io.atomic import write_json
-from pmcell.publish.citation import common_licence, credited, source_dois
+from pmcell.publish.attribution import common_licence, credited, source_dois
 from pmcell.publish.contents import FOLDERS, describe, media_type
 from pmcell.publish.digest import CRATE
 from pmcell.publish.facts import Facts, publication_date

@@ -1,0 +1,181 @@
+"""Who made, publishes and paid for a release, under which licences, from which sources.
+
+One answer for every document that says so: CITATION.cff, DataCite, Croissant,
+schema.org, the crate and the README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pmcell.errors import Fault, FaultsError
+from pmcell.publish.facts import Facts, publication_date
+from pmcell.schema import UNKNOWN
+
+DOI_SITE = "https://doi.org/"
+NUTS_SITE = "http://data.europa.eu/nuts/code/"
+
+
+def require_attribution(facts: Facts) -> None:
+    """`FaultsError` when nobody is named as who made the release."""
+    if not credited(facts):
+        names = ", ".join(cohort.cohort_id for cohort in facts.published)
+        raise FaultsError(
+            [
+                Fault(
+                    file="config.yaml",
+                    column="release.authors",
+                    must="the people or organisations who made the release must be named "
+                    "(DataCite creators, authors of the citation)",
+                    found=f"none, and no steward's name or organisation in cohort.yaml of {names}",
+                    fix="Write for example `release: {authors: [{name: Institute of Cells}]}`.",
+                    reason="missing_creators",
+                )
+            ]
+        )
+
+
+def credited(facts: Facts) -> list[Mapping[str, str]]:
+    """Configured authors, else the stewards of the published cohorts, each once, with a `name`."""
+    if facts.options.authors:
+        return [_named(person) for person in facts.options.authors]
+    people: dict[str, Mapping[str, str]] = {}
+    for cohort in facts.published:
+        name = cohort.text("steward", "name")
+        organisation = cohort.text("steward", "organisation")
+        shown = name if name != UNKNOWN else organisation
+        if shown != UNKNOWN:
+            known = organisation not in (UNKNOWN, shown)
+            people.setdefault(
+                shown, {"name": shown, **({"affiliation": organisation} if known else {})}
+            )
+    return list(people.values())
+
+
+def contributors(facts: Facts) -> list[Mapping[str, str]]:
+    """Configured contributors, with a `name` and a `role`."""
+    return [_named(person) for person in facts.options.contributors]
+
+
+def is_person(entry: Mapping[str, str]) -> bool:
+    """Whether an entry is a person rather than an organisation: by what only a person has."""
+    return any(entry.get(key) for key in ("orcid", "affiliation", "family_name"))
+
+
+def publishers(facts: Facts) -> list[Mapping[str, str]]:
+    """The configured publisher, else those of the published cohorts, else who is credited."""
+    if facts.options.publisher:
+        return [facts.options.publisher]
+    found: dict[str, Mapping[str, str]] = {}
+    for cohort in facts.published:
+        name, url = cohort.text("publisher", "name"), cohort.text("publisher", "url")
+        if name != UNKNOWN:
+            found.setdefault(name, {"name": name, **({"url": url} if url != UNKNOWN else {})})
+    if found:
+        return [found[name] for name in sorted(found)]
+    names = sorted({person.get("affiliation") or person["name"] for person in credited(facts)})
+    return [{"name": name} for name in names]
+
+
+def source_dois(facts: Facts) -> dict[str, list[str]]:
+    """Cohorts by the DOI of their source."""
+    sources: dict[str, list[str]] = {}
+    for cohort in facts.published:
+        doi = cohort.text("source", "doi").removeprefix(DOI_SITE)
+        if doi != UNKNOWN:
+            sources.setdefault(doi, []).append(cohort.cohort_id)
+    return dict(sorted(sources.items()))
+
+
+def common_licence(facts: Facts) -> str:
+    """SPDX identifier of the whole: configured, else the one of all published cohorts, else ''."""
+    if facts.options.license:
+        return facts.options.license
+    known = licences(facts)
+    everywhere = all(cohort.text("license") != UNKNOWN for cohort in facts.published)
+    return known[0] if len(known) == 1 and everywhere else ""
+
+
+def licences(facts: Facts) -> list[str]:
+    """SPDX identifiers of all licences that are known: the configured one, else each cohort's."""
+    if facts.options.license:
+        return [facts.options.license]
+    return sorted({cohort.text("license") for cohort in facts.published} - {UNKNOWN})
+
+
+def licence_url(spdx: str) -> str:
+    """The page of a licence; '' for one of the data provider's own (`LicenseRef-…`)."""
+    return "" if spdx.startswith("LicenseRef-") else f"https://spdx.org/licenses/{spdx}"
+
+
+def licence_notes(facts: Facts) -> list[str]:
+    """What no list of licences can say: which cohort has which, or an unknown one."""
+    if facts.options.license or common_licence(facts):
+        return []
+    notes = []
+    for cohort in facts.published:
+        licence = cohort.text("license")
+        said = "unknown: ask the source before sharing further" if licence == UNKNOWN else licence
+        notes.append(f"Licence of {cohort.cohort_id}: {said}.")
+    return notes
+
+
+def regions(facts: Facts) -> list[str]:
+    """Region codes of the published cohorts."""
+    return sorted({cohort.text("region") for cohort in facts.published} - {UNKNOWN})
+
+
+def region_address(code: str) -> str:
+    """The European Union's address of a NUTS code, or '' for a code of ISO 3166-2."""
+    return "" if "-" in code else f"{NUTS_SITE}{code}"
+
+
+def keywords(facts: Facts) -> list[str]:
+    """Configured keywords after those that the release itself gives."""
+    programmes = sorted({cohort.text("programme") for cohort in facts.published} - {UNKNOWN})
+    made = ["single-cell RNA sequencing", *programmes, "patient stratification"]
+    return list(dict.fromkeys([*made, *facts.options.keywords]))
+
+
+def summary(facts: Facts) -> str:
+    """The configured description, else a sentence made from the facts."""
+    return facts.options.description or (
+        f"Processed single cells, donors and strata of {len(facts.published)} cohorts "
+        f"({', '.join(cohort.cohort_id for cohort in facts.published)}), harmonised in one way: "
+        "same genes, same quality control, one map of the cells. Research use only."
+    )
+
+
+def address(facts: Facts) -> str:
+    """Where the release is found: its DOI, else its landing page, else ''."""
+    if facts.options.doi:
+        return DOI_SITE + facts.options.doi
+    return facts.options.url
+
+
+def citation_text(facts: Facts) -> str:
+    """How to cite the release, as BibTeX."""
+    rows = {
+        "title": facts.title,
+        "author": " and ".join(_bibtex_name(person) for person in credited(facts)),
+        "year": publication_date(facts.options)[0][:4],
+        "version": facts.options.version,
+        "publisher": "; ".join(item["name"] for item in publishers(facts)),
+        "doi": facts.options.doi,
+        "url": address(facts),
+    }
+    body = ", ".join(f"{key} = {{{value}}}" for key, value in rows.items() if value)
+    return f"@misc{{release, {body}}}"
+
+
+def _bibtex_name(person: Mapping[str, str]) -> str:
+    if person.get("family_name"):
+        given = person.get("given_name")
+        return f"{person['family_name']}, {given}" if given else person["family_name"]
+    # Braces keep BibTeX from splitting the name of an organisation into given and family names.
+    return person["name"] if is_person(person) else f"{{{person['name']}}}"
+
+
+def _named(person: Mapping[str, str]) -> Mapping[str, str]:
+    parts = (person.get("given_name", ""), person.get("family_name", ""))
+    return {**person, "name": person.get("name") or " ".join(filter(None, parts))}

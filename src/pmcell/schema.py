@@ -35,7 +35,11 @@ X_COMPOSITION = "X_composition"
 
 @dataclass(frozen=True)
 class Field:
-    """One column: `kind` is an Arrow type name (`string`, `int64`, `float64`, `bool`, `list<string>`)."""
+    """One column: `kind` is an Arrow type name (`string`, `int64`, `float64`, `bool`, `list<string>`).
+
+    `ontology` is where the values come from, `term` the concept that they are
+    values of, both by prefix: see `ontology_iri` and `term_iri`.
+    """
 
     name: str
     kind: str
@@ -43,25 +47,66 @@ class Field:
     unit: str = ""
     ontology: str = ""
     required: bool = True
+    term: str = ""
+
+    @property
+    def ontology_iri(self) -> str:
+        """Where the ontology of the values is; empty when they come from none."""
+        return _ONTOLOGIES.get(self.ontology, "")
+
+    @property
+    def term_iri(self) -> str:
+        """The concept as an IRI, empty when none is known: PATO:0000047 is biological sex."""
+        prefix, _, number = self.term.partition(":")
+        base = "http://www.ebi.ac.uk/efo" if prefix == "EFO" else "http://purl.obolibrary.org/obo"
+        return f"{base}/{prefix}_{number}" if number else ""
+
+
+_OBO = "http://purl.obolibrary.org/obo"
+_ONTOLOGIES = {
+    "CL": f"{_OBO}/cl.owl",
+    "DUO": f"{_OBO}/duo.owl",
+    "EFO": "http://www.ebi.ac.uk/efo/efo.owl",
+    "Ensembl": "https://identifiers.org/ensembl",
+    "HANCESTRO": f"{_OBO}/hancestro.owl",
+    "HGNC": "https://identifiers.org/hgnc.symbol",
+    "HsapDv": f"{_OBO}/hsapdv.owl",
+    "MONDO": f"{_OBO}/mondo.owl",
+    "NCBITaxon": f"{_OBO}/ncbitaxon.owl",
+    "PATO": f"{_OBO}/pato.owl",
+    "UBERON": f"{_OBO}/uberon.owl",
+}
 
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """`columns` of this table refer to the primary key of `table`."""
+    """`columns` of this table refer to `references` of `table`, its primary key when empty."""
 
     columns: tuple[str, ...]
     table: str
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """One Parquet table of the release; rows are sorted by `key`."""
+    """One Parquet table of the release; rows are sorted by `key`, or by `order` where it is given.
+
+    Engines skip whole row groups by the least and greatest value in each:
+    `order` and `row_group_size` are chosen for the questions that are asked.
+    """
 
     name: str
     prose: str
     key: tuple[str, ...]
     fields: tuple[Field, ...]
     foreign_keys: tuple[ForeignKey, ...] = field(default=())
+    order: tuple[str, ...] = ()
+    row_group_size: int = 100_000
+
+    @property
+    def row_order(self) -> tuple[str, ...]:
+        """Columns by which rows ascend; null comes last."""
+        return self.order or self.key
 
     def field(self, name: str) -> Field:
         """The field called `name`; KeyError if there is none."""
@@ -74,13 +119,32 @@ class Table:
 # --- fields used by more than one table -------------------------------------
 
 COHORT_ID = Field("cohort_id", "string", "Identifier of the registered cohort.")
-DONOR_ID = Field("donor_id", "string", "Pseudonymous identifier of the person, '<cohort>:<donor>'.")
+DONOR_ID = Field(
+    "donor_id",
+    "string",
+    "Pseudonymous identifier of the person, '<cohort>:<donor>'.",
+    term="EFO:0000542",
+)
 VISIT = Field("visit", "string", "Label of the donor's visit (time point), as the steward gave it.")
 SAMPLE_ID = Field("sample_id", "string", "Identifier of the library, '<cohort>:<sample>'.")
-CELL_ID = Field("cell_id", "string", "Identifier of the cell, '<cohort>:<barcode>'.")
+CELL_ID = Field(
+    "cell_id", "string", "Identifier of the cell, '<cohort>:<barcode>'.", term="CL:0000000"
+)
 BATCH_ID = Field("batch_id", "string", "Processing batch; the unit that integration removes.")
-GENE_ID = Field("gene_id", "string", "Ensembl gene id without version.", ontology="Ensembl")
-SYMBOL = Field("symbol", "string", "Current gene symbol of the pinned annotation.", ontology="HGNC")
+GENE_ID = Field(
+    "gene_id",
+    "string",
+    "Ensembl gene id without version.",
+    ontology="Ensembl",
+    term="SO:0000704",
+)
+SYMBOL = Field(
+    "symbol",
+    "string",
+    "Current gene symbol of the pinned annotation.",
+    ontology="HGNC",
+    term="SO:0000704",
+)
 CLUSTER_ID = Field("cluster", "string", "Leiden cluster; '0' is the largest.")
 CELL_TYPE = Field(
     "cell_type",
@@ -92,21 +156,43 @@ CELL_TYPE_TERM = Field(
     "string",
     "Cell Ontology term of the label, or 'unknown'.",
     ontology="CL",
+    term="CL:0000000",
 )
 REGION = Field("region", "string", "NUTS code of the region, or ISO 3166-2 code outside the EU.")
-SEX = Field("sex_ontology_term_id", "string", "Sex of the donor.", ontology="PATO")
+SEX = Field(
+    "sex_ontology_term_id", "string", "Sex of the donor.", ontology="PATO", term="PATO:0000047"
+)
 ETHNICITY = Field(
     "self_reported_ethnicity_ontology_term_id",
     "string",
     "Ethnicity as the donor reported it.",
     ontology="HANCESTRO",
+    term="EFO:0001799",
 )
 DEVELOPMENT_STAGE = Field(
-    "development_stage_ontology_term_id", "string", "Age as a development stage.", ontology="HsapDv"
+    "development_stage_ontology_term_id",
+    "string",
+    "Age as a development stage.",
+    ontology="HsapDv",
+    term="EFO:0000399",
 )
-DISEASE = Field("disease_ontology_term_id", "string", "Disease of the donor.", ontology="MONDO")
-ASSAY = Field("assay_ontology_term_id", "string", "Assay of the library.", ontology="EFO")
-TISSUE = Field("tissue_ontology_term_id", "string", "Tissue of the sample.", ontology="UBERON")
+DISEASE = Field(
+    "disease_ontology_term_id",
+    "string",
+    "Disease of the donor.",
+    ontology="MONDO",
+    term="MONDO:0000001",
+)
+ASSAY = Field(
+    "assay_ontology_term_id", "string", "Assay of the library.", ontology="EFO", term="OBI:0000070"
+)
+TISSUE = Field(
+    "tissue_ontology_term_id",
+    "string",
+    "Tissue of the sample.",
+    ontology="UBERON",
+    term="UBERON:0001062",
+)
 TISSUE_TYPE = Field("tissue_type", "string", "tissue, organoid or cell culture.")
 SUSPENSION = Field("suspension_type", "string", "cell, nucleus or na.")
 VISIT_DAY = Field(
@@ -118,6 +204,12 @@ VISIT_DAY = Field(
 )
 CONDITION = Field("condition", "string", "Condition at the visit, in the cohort's own words.")
 AGE_GROUP = Field("age_group", "string", "Age band of the donor, in the cohort's own words.")
+CELL_ROW = Field(
+    "cell_row",
+    "int64",
+    "Row of the cell in cells/<cohort>.h5ad, from 0; with cohort_id the key to expression/.",
+    "row",
+)
 N_CELLS = Field("n_cells", "int64", "Cells that passed QC.", "cells")
 N_DONORS = Field("n_donors", "int64", "Donors with at least one cell that passed QC.", "donors")
 N_SAMPLES = Field("n_samples", "int64", "Samples with at least one cell that passed QC.", "samples")
@@ -245,6 +337,13 @@ CELLS = Table(
         SAMPLE_ID,
         VISIT,
         BATCH_ID,
+        Field(
+            "cell_row",
+            "int64",
+            CELL_ROW.prose + " Null for excluded cells.",
+            "row",
+            required=False,
+        ),
         Field("total_counts", "int64", "Sum of the cell's counts over kept genes.", "UMI"),
         Field("n_genes_detected", "int64", "Kept genes with at least one count.", "genes"),
         Field(
@@ -272,6 +371,7 @@ CELLS = Table(
             "string",
             CELL_TYPE_TERM.prose + " Null for excluded cells.",
             ontology="CL",
+            term="CL:0000000",
             required=False,
         ),
         Field(
@@ -287,6 +387,7 @@ CELLS = Table(
             "string",
             "Cell Ontology term of the source's cell type, or 'unknown'.",
             ontology="CL",
+            term="CL:0000000",
         ),
         Field(
             "umap_1", "float64", "First UMAP coordinate; null for excluded cells.", required=False
@@ -296,6 +397,10 @@ CELLS = Table(
         ),
     ),
     (_COHORT_FK, _DONOR_FK, _VISIT_FK, _SAMPLE_FK, _CLUSTER_FK),
+    # One type's cells of a million then lie in 5 of 50 row groups, not in all; measured by
+    # tests/benchmarks/release/layout.py.
+    order=("cohort_id", "cell_type", "donor_id", "cell_id"),
+    row_group_size=20_000,
 )
 
 GENES = Table(
@@ -337,6 +442,7 @@ GENE_LEDGER = Table(
             "string",
             "Ensembl gene id it was mapped to; null when lost.",
             ontology="Ensembl",
+            term="SO:0000704",
             required=False,
         ),
         Field(
@@ -656,6 +762,25 @@ QC = Table(
         Field("n_doublets", "int64", "Cells above the doublet threshold.", "cells"),
     ),
     (_SAMPLE_FK, _COHORT_FK),
+)
+
+EXPRESSION = Table(
+    "expression",
+    "Raw counts above 0 of the cells that passed QC, one file a cohort in expression/; "
+    "a gene that the cohort measured has count 0 where there is no row.",
+    ("cohort_id", "gene_id", "cell_row"),
+    (
+        COHORT_ID,
+        GENE_ID,
+        CELL_ROW,
+        Field("counts", "int64", "Raw count of the gene in the cell, at least 1.", "UMI"),
+    ),
+    (
+        _COHORT_FK,
+        _GENE_FK,
+        ForeignKey(("cohort_id", "cell_row"), "cells", ("cohort_id", "cell_row")),
+    ),
+    row_group_size=200_000,
 )
 
 # --- tables between steps ------------------------------------------------------

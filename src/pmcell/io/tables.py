@@ -1,43 +1,90 @@
 """Parquet tables that carry their own documentation.
 
-The sentence, unit and ontology of every column come from `pmcell.schema` and
-travel in the Arrow field metadata; primary and foreign keys in the schema
-metadata. Rows are sorted by the primary key, so equal content gives equal
-bytes.
+The sentence, unit, ontology and concept of every column come from
+`pmcell.schema` and travel in the Arrow field metadata; primary and foreign keys
+in the schema metadata. Rows are sorted, so equal content gives equal bytes.
+Pages carry checksums: a reader finds a flipped bit without the manifest.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError
 from pmcell.io.atomic import atomic_path
-from pmcell.schema import SCHEMA_VERSION, Field, Table
+from pmcell.schema import SCHEMA_VERSION, Field, ForeignKey, Table
+from pmcell.schema import table as schema_table
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 COMPRESSION_LEVEL = 6
 
 
-def arrow_schema(table: Table) -> pa.Schema:
-    """The Arrow schema of a table, with prose, units, ontologies and keys as metadata."""
+def arrow_schema(table: Table, about: Mapping[str, str] | None = None) -> pa.Schema:
+    """The Arrow schema of a table, with prose, units, ontologies and keys as metadata.
+
+    `about` adds what is known of the file, such as its licence, by Dublin Core
+    and PROV names.
+    """
     import pyarrow as pa
 
     metadata = {
+        **(about or {}),
         "pmcell:schema_version": SCHEMA_VERSION,
         "pmcell:table": table.name,
         "pmcell:prose": table.prose,
         "pmcell:primary_key": json.dumps(list(table.key)),
+        "pmcell:row_order": json.dumps(list(table.row_order)),
         "pmcell:foreign_keys": json.dumps(
-            [{"columns": list(key.columns), "table": key.table} for key in table.foreign_keys]
+            [
+                {
+                    "columns": list(key.columns),
+                    "table": key.table,
+                    "references": list(key.references),
+                }
+                for key in resolved_foreign_keys(table)
+            ]
         ),
     }
     return pa.schema([_arrow_field(field) for field in table.fields], metadata=metadata)
+
+
+def resolved_foreign_keys(table: Table) -> list[ForeignKey]:
+    """The foreign keys with the columns that they refer to spelled out."""
+    return [
+        replace(key, references=key.references or schema_table(key.table).key)
+        for key in table.foreign_keys
+    ]
+
+
+def table_writer(
+    target: Path | str, schema: pa.Schema, order: Sequence[str] = (), *, delta: Sequence[str] = ()
+) -> pq.ParquetWriter:
+    """A Parquet writer: zstd, page checksums and index; `order` is that of the rows.
+
+    Columns of whole numbers in `delta` are stored as differences.
+    """
+    import pyarrow.parquet as pq
+
+    sorting = [pq.SortingColumn(schema.get_field_index(name)) for name in order]
+    return pq.ParquetWriter(
+        target,
+        schema,
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        write_page_checksum=True,
+        write_page_index=True,
+        sorting_columns=sorting or None,
+        use_dictionary=[name for name in schema.names if name not in delta],
+        column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED") or None,
+    )
 
 
 def write_table(
@@ -45,10 +92,10 @@ def write_table(
     frame: pd.DataFrame,
     table: Table,
     *,
-    row_group_size: int = 100_000,
+    about: Mapping[str, str] | None = None,
     sort: bool = True,
 ) -> None:
-    """Check `frame` against `table`, sort it by its key and write it (zstd).
+    """Check `frame` against `table`, sort it by its row order and write it (zstd).
 
     `sort=False` keeps the order of the rows, for tables between steps that run
     parallel to a matrix.
@@ -57,19 +104,13 @@ def write_table(
     required columns and duplicate keys raise `DataError`.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     checked = conform(frame, table, sort=sort)
-    data = pa.Table.from_pandas(checked, schema=arrow_schema(table), preserve_index=False)
-    data = data.replace_schema_metadata(arrow_schema(table).metadata)
-    with atomic_path(target) as temporary:
-        pq.write_table(
-            data,
-            temporary,
-            compression="zstd",
-            compression_level=COMPRESSION_LEVEL,
-            row_group_size=row_group_size,
-        )
+    schema = arrow_schema(table, about)
+    data = pa.Table.from_pandas(checked, schema=schema, preserve_index=False)
+    order = table.row_order if sort else ()
+    with atomic_path(target) as temporary, table_writer(temporary, schema, order) as writer:
+        writer.write_table(data.replace_schema_metadata(schema.metadata), table.row_group_size)
 
 
 def write_chunks(
@@ -77,9 +118,9 @@ def write_chunks(
     chunks: Iterable[pd.DataFrame],
     table: Table,
     *,
-    row_group_size: int = 100_000,
+    about: Mapping[str, str] | None = None,
 ) -> int:
-    """Write a table from chunks in the order of its key, for what does not fit in memory.
+    """Write a table from chunks in its row order, for what does not fit in memory.
 
     Returns the number of rows.
 
@@ -87,29 +128,24 @@ def write_chunks(
     the end of the one before it raises `DataError`.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    schema = arrow_schema(table)
-    key = list(table.key)
+    schema = arrow_schema(table, about)
+    order = list(table.row_order)
     n_rows, last = 0, None
-    with (
-        atomic_path(target) as temporary,
-        pq.ParquetWriter(
-            temporary, schema, compression="zstd", compression_level=COMPRESSION_LEVEL
-        ) as writer,
-    ):
+    with atomic_path(target) as temporary, table_writer(temporary, schema, order) as writer:
         for chunk in chunks:
             checked = conform(chunk, table)
             if checked.empty:
                 continue
-            first, end = (tuple(checked[key].iloc[row]) for row in (0, -1))
+            first, end = (tuple(checked[order].iloc[row]) for row in (0, -1))
             if last is not None and first <= last:
                 raise DataError(
-                    f"chunks of table {table.name!r} must come in the order of {table.key}; "
+                    f"chunks of table {table.name!r} must come in the order of {table.row_order}; "
                     f"{first} came after {last}"
                 )
             data = pa.Table.from_pandas(checked, schema=schema, preserve_index=False)
-            writer.write_table(data.replace_schema_metadata(schema.metadata), row_group_size)
+            data = data.replace_schema_metadata(schema.metadata)
+            writer.write_table(data, table.row_group_size)
             n_rows, last = n_rows + len(checked), end
     return n_rows
 
@@ -145,7 +181,7 @@ def conform(frame: pd.DataFrame, table: Table, *, sort: bool = True) -> pd.DataF
             reason="duplicate_key",
         )
     if sort:
-        frame = frame.sort_values(list(table.key), kind="stable")
+        frame = frame.sort_values(list(table.row_order), kind="stable")
     return frame.reset_index(drop=True)
 
 
@@ -188,4 +224,8 @@ def _arrow_field(item: Field) -> pa.Field:
         metadata["pmcell:unit"] = item.unit
     if item.ontology:
         metadata["pmcell:ontology"] = item.ontology
+    if item.ontology_iri:
+        metadata["pmcell:ontology_iri"] = item.ontology_iri
+    if item.term_iri:
+        metadata["pmcell:term"] = item.term_iri
     return pa.field(item.name, kinds[item.kind], nullable=not item.required, metadata=metadata)

@@ -25,7 +25,9 @@ CHUNK_ROWS = 500_000
 
 def iter_cells(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
     """All submitted cells of published cohorts, one chunk a cohort."""
-    for cohort in _in_key_order(facts):
+    import pandas as pd
+
+    for cohort in facts.published:
         counts = open_counts(cohort.folder / "intake.h5ad")
         frame = read_table(cohort.folder / "qc.parquet")
         observed = counts.read_obs()
@@ -35,6 +37,9 @@ def iter_cells(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
             frame[name] = observed[name].to_numpy() if name in observed else UNKNOWN
         frame["cohort_id"] = cohort.cohort_id
         passes = frame["passes_qc"].to_numpy(bool)
+        # Cells are written to cells/ in this order, without the excluded ones.
+        frame["cell_row"] = pd.array(np.cumsum(passes) - 1, "Int64")
+        frame.loc[~passes, "cell_row"] = pd.NA
         rows = atlas.rows_of(counts.cell_ids[passes], cohort_id=cohort.cohort_id)
         for name in ("cluster", *LABELS):
             values = np.full(len(frame), None, object)

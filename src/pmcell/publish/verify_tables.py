@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1 << 18
 SEPARATOR = "\x1f"
+LAST = "\U0010ffff"
 REWRITE = "Write the release again."
 
 
@@ -67,49 +68,68 @@ def _schema_faults(path: Path, table: Table) -> list[Fault]:
         elif _metadata(have.metadata) != _metadata(want.metadata):
             must = "must carry the schema's sentence, unit and ontology as metadata"
             faults.append(Fault(name, must, "others", REWRITE, column=want.name, reason="metadata"))
-    if _metadata(found.metadata) != _metadata(wanted.metadata):
+    if not _metadata(wanted.metadata).items() <= _metadata(found.metadata).items():
         must = "must carry the schema's keys and sentence as metadata"
         faults.append(Fault(name, must, "others", REWRITE, reason="metadata"))
     return faults
 
 
 def _key_faults(path: Path, table: Table) -> list[Fault]:
-    """Rows must ascend by the key, so that it is unique; required columns must have no null."""
+    """Rows must ascend by the table's order, the key be unique; required columns have no null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     name, start = f"tables/{path.name}", 0
+    order = list(table.row_order)
     last: pa.RecordBatch | None = None
     required = [item.name for item in table.fields if item.required]
-    for batch in _batches(path, required):
+    for batch in _batches(path, list(dict.fromkeys([*required, *order]))):
         for column in required:
             if batch.column(column).null_count:
                 row = start + pc.index(batch.column(column).is_null(), True).as_py()
                 must = "must not be null"
                 return [Fault(name, must, "null", REWRITE, row=row, column=column, reason="null")]
-        keys = batch.select(list(table.key))
+        keys = batch.select(order)
         joined = pa.Table.from_batches([keys] if last is None else [last, keys]).combine_chunks()
         ascending = _ascending(joined)
         if not pc.all(ascending, min_count=0).as_py():
             place = pc.index(ascending, False).as_py() + 1
             found = joined.slice(place, 1).to_pylist()[0]
             row = start + place - (0 if last is None else 1)
-            must = f"rows must be unique and sorted by {', '.join(table.key)}"
+            must = f"rows must be unique and sorted by {', '.join(order)}"
             return [Fault(name, must, str(found), REWRITE, row=row, reason="primary_key")]
         last = keys.slice(keys.num_rows - 1, 1)
         start += batch.num_rows
-    return []
+    return [] if set(order) == set(table.key) else _repeated_keys(path, table)
+
+
+def _repeated_keys(path: Path, table: Table) -> list[Fault]:
+    """The first key that stands in two rows; needs the keys in memory."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    keys = pa.chunked_array([_joined(batch) for batch in _batches(path, list(table.key))] or [[]])
+    if len(keys) == pc.count_distinct(keys).as_py():
+        return []
+    counts = pc.value_counts(keys.cast(pa.string()))
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0].as_py()
+    must, found = f"{', '.join(table.key)} must be unique", repeated.replace(SEPARATOR, ", ")
+    return [Fault(f"tables/{path.name}", must, found, REWRITE, reason="primary_key")]
 
 
 def _ascending(keys: pa.Table) -> pa.ChunkedArray | pa.Array:
-    """For each pair of neighbouring rows, whether the second comes after the first."""
+    """For each pair of neighbouring rows, whether the second comes later; null is last."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if keys.num_rows < 2:
         return pa.array([], pa.bool_())
-    before = keys.slice(0, keys.num_rows - 1).columns
-    after = keys.slice(1).columns
+    columns = [
+        pc.fill_null(column, LAST) if pa.types.is_string(column.type) else column
+        for column in keys.columns
+    ]
+    before = [column.slice(0, keys.num_rows - 1) for column in columns]
+    after = [column.slice(1) for column in columns]
     after_it, same = pc.less(before[0], after[0]), pc.equal(before[0], after[0])
     for left, right in zip(before[1:], after[1:], strict=True):
         after_it = pc.or_(after_it, pc.and_(same, pc.less(left, right)))
@@ -124,11 +144,9 @@ def _foreign_key_faults(folder: Path, table: Table) -> list[Fault]:
     faults = []
     for key in table.foreign_keys:
         target = schema_table(key.table)
+        referred = list(key.references or target.key)
         known = pa.concat_arrays(
-            [
-                _joined(batch)
-                for batch in _batches(folder / f"{target.name}.parquet", list(target.key))
-            ]
+            [_joined(batch) for batch in _batches(folder / f"{target.name}.parquet", referred)]
             or [pa.array([], pa.string())]
         )
         start = 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -24,21 +25,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {
     "run": [ROOT / "envs" / "requirements.txt"],
     "test": [ROOT / "envs" / "requirements.txt", ROOT / "envs" / "requirements-test.txt"],
 }
-# pip's settings and what uv calls them: uv does not read pip's own configuration.
-UV_SETTINGS = {
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
-    "find-links": "UV_FIND_LINKS",
-    "trusted-host": "UV_INSECURE_HOST",
-    "cert": "SSL_CERT_FILE",
-    "proxy": "ALL_PROXY",
-}
+
+
+def from_package(name: str) -> ModuleType:
+    """A module of pmcell that needs the standard library only, before pmcell is installed."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "src" / "pmcell" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class SetUpError(Exception):
@@ -173,7 +176,7 @@ def install(folder: Path, locks: list[Path]) -> None:
     itself = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     if install_uv(pip, locks[0]):
         uv = [str(folder / "bin" / "uv"), "--no-config", "pip"]
-        settings = uv_settings(pip)
+        settings = from_package("uv").uv_settings(pip)
         sync = [*uv, "sync", "--python", python, "--require-hashes", "--compile-bytecode"]
         if run([*sync, *map(str, locks)], settings) and run(
             [*uv, "install", "--python", python, *itself], settings
@@ -199,33 +202,6 @@ def install_uv(pip: list[str], lock: Path) -> bool:
         wanted.write_text(found.group(), encoding="utf-8")
         flags = ["--quiet", "--only-binary", ":all:", "--no-deps", "--disable-pip-version-check"]
         return run([*pip, "install", *flags, "--require-hashes", "--requirement", str(wanted)])
-
-
-def uv_settings(pip: list[str]) -> dict[str, str]:
-    """pip's configuration in uv's words, so that both ask the same package index."""
-    listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True)
-    settings = translate_pip_config(listed.stdout)
-    # With an extra index uv would look no further than the first that knows a name; the hashes
-    # decide what may be installed, wherever it comes from.
-    settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    settings["UV_PYTHON_DOWNLOADS"] = "never"
-    return {name: value for name, value in settings.items() if name not in os.environ}
-
-
-def translate_pip_config(listed: str) -> dict[str, str]:
-    """Lines of `pip config list` as variables of uv.
-
-    >>> translate_pip_config("global.index-url='https://mirror.example/simple'")
-    {'UV_DEFAULT_INDEX': 'https://mirror.example/simple'}
-    """
-    settings = {}
-    # pip lets its environment variables, listed as ':env:', win over its files.
-    for line in sorted(listed.splitlines(), key=lambda line: line.startswith(":env:")):
-        name, _, value = line.partition("=")
-        key = name.rpartition(".")[2].replace("_", "-")
-        if key in UV_SETTINGS:
-            settings[UV_SETTINGS[key]] = " ".join(value.strip().strip("'\"").split("\\n")).strip()
-    return settings
 
 
 @contextlib.contextmanager

@@ -63,6 +63,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("release", "write the release folder"),
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
+            ("validate", "run independent validators on a release"),
             ("seal", "encrypt cohorts without open access to named recipients"),
             ("unseal", "check and decrypt a sealed package"),
         ),

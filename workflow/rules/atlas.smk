@@ -20,12 +20,12 @@ rule select_features:
         mem_mb=memory(1500, 20),
         runtime=30,
     params:
-        cohorts=COHORT_ARGUMENTS,
-        config=config_option(),
+        cohorts=cohort_arguments,
+        config=config_option,
         options=step_options("features"),
     shell:
         "pmcell features {params.cohorts} --out {output.features:q} "
-        "--cohorts-out {output.cohorts:q} {params.config} > {log:q} 2>&1"
+        "--cohorts-out {output.cohorts:q} {params.config} --threads {threads} > {log:q} 2>&1"
 
 
 rule sum_products:
@@ -46,6 +46,8 @@ rule sum_products:
     resources:
         mem_mb=memory(1000, 1),
         runtime=30,
+    params:
+        options=step_options("gram"),
     shell:
         "pmcell gram --cohort {wildcards.cohort:q} --counts {input.counts:q} --qc {input.cells:q} "
         "--features {input.features:q} --cohorts {input.cohorts:q} --out {output:q} "
@@ -71,11 +73,11 @@ rule find_basis:
         grams=lambda wildcards, input: " ".join(
             f"--gram {path}" for path in input.grams
         ),
-        config=config_option(),
+        config=config_option,
         options=step_options("basis"),
     shell:
         "pmcell basis {params.grams} --features {input.features:q} --out {output:q} "
-        "{params.config} > {log:q} 2>&1"
+        "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
 rule project_cells:
@@ -97,6 +99,8 @@ rule project_cells:
     resources:
         mem_mb=memory(1000, 1),
         runtime=30,
+    params:
+        options=step_options("project"),
     shell:
         "pmcell project --cohort {wildcards.cohort:q} --counts {input.counts:q} "
         "--qc {input.cells:q} --features {input.features:q} --cohorts {input.cohorts:q} "
@@ -121,11 +125,12 @@ rule integrate_cohorts:
         mem_mb=memory(2000, 8),
         runtime=120,
     params:
-        cohorts=COHORT_ARGUMENTS,
-        config=config_option(),
+        cohorts=cohort_arguments,
+        config=config_option,
         options=step_options("integrate"),
     shell:
-        "pmcell integrate {params.cohorts} --out {output:q} {params.config} > {log:q} 2>&1"
+        "pmcell integrate {params.cohorts} --out {output:q} {params.config} "
+        "--threads {threads} > {log:q} 2>&1"
 
 
 rule find_neighbors:
@@ -144,7 +149,7 @@ rule find_neighbors:
         mem_mb=memory(1500, 10),
         runtime=240,
     params:
-        config=config_option(),
+        config=config_option,
         options=step_options("neighbors"),
     shell:
         "pmcell neighbors --embedding {input:q} --out {output:q} {params.config} "
@@ -166,10 +171,11 @@ rule cluster_cells:
         mem_mb=memory(1500, 20),
         runtime=120,
     params:
-        config=config_option(),
+        config=config_option,
         options=step_options("cluster"),
     shell:
-        "pmcell cluster --graph {input:q} --out {output:q} {params.config} > {log:q} 2>&1"
+        "pmcell cluster --graph {input:q} --out {output:q} {params.config} "
+        "--threads {threads} > {log:q} 2>&1"
 
 
 rule map_cells:
@@ -188,11 +194,11 @@ rule map_cells:
         mem_mb=memory(1500, 20),
         runtime=240,
     params:
-        config=config_option(),
+        config=config_option,
         options=step_options("umap"),
     shell:
         "pmcell umap --graph {input.graph:q} --embedding {input.embedding:q} --out {output:q} "
-        "{params.config} > {log:q} 2>&1"
+        "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
 rule aggregate_cells:
@@ -212,6 +218,8 @@ rule aggregate_cells:
     resources:
         mem_mb=memory(1500, 4),
         runtime=30,
+    params:
+        options=step_options("aggregate"),
     shell:
         "pmcell aggregate --counts {input.counts:q} --qc {input.cells:q} "
         "--clusters {input.clusters:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
@@ -233,11 +241,11 @@ rule find_markers:
         mem_mb=memory(2000, 20),
         runtime=60,
     params:
-        config=config_option(),
+        config=config_option,
         options=step_options("markers"),
     shell:
         "pmcell markers --aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
-        "{params.config} > {log:q} 2>&1"
+        "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
 rule annotate_clusters:
@@ -257,6 +265,9 @@ rule annotate_clusters:
     resources:
         mem_mb=memory(2000, 20),
         runtime=60,
+    params:
+        options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
-        "--aggregate {input.sums:q} --features {input.features:q} --out {output:q} > {log:q} 2>&1"
+        "--aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
+        "--threads {threads} > {log:q} 2>&1"

@@ -22,7 +22,7 @@ rule mark_cells:
         runtime=60,
     params:
         out=subpath(output.cells, parent=True),
-        config=config_option(),
+        config=config_option,
         options=step_options("qc"),
     shell:
         "pmcell qc --counts {input.counts:q} --intake {input.facts:q} --out-dir {params.out:q} "
@@ -45,6 +45,8 @@ rule sum_moments:
     resources:
         mem_mb=memory(1000, 1),
         runtime=30,
+    params:
+        options=step_options("moments"),
     shell:
         "pmcell moments --counts {input.counts:q} --qc {input.cells:q} --out {output:q} "
         "--threads {threads} > {log:q} 2>&1"

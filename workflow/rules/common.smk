@@ -1,6 +1,7 @@
 # INPUTS:  the configuration and the folders of the registered cohorts
 # OUTPUTS: the list of cohorts, the files of each, resources from their sizes
 
+import functools
 import hashlib
 import json
 import shlex
@@ -18,6 +19,12 @@ REGISTRATION_FILES = (
     "visits.tsv",
     "measurements.tsv",
     "consent.jsonl",
+)
+
+SAMPLES, SAMPLE_BYTES = 64, 65_536
+
+STEP_VERSIONS = yaml.safe_load(
+    Path(workflow.source_path("../step_versions.yaml")).read_text(encoding="utf-8")
 )
 
 
@@ -43,16 +50,41 @@ wildcard_constraints:
 
 
 def registration_files(wildcards):
-    """The registration files of a cohort that exist: a missing one is intake's to report."""
-    folder = COHORTS_DIR / wildcards.cohort
-    return [
-        str(folder / name) for name in REGISTRATION_FILES if (folder / name).is_file()
-    ]
+    """The registration files of a cohort that exist: a missing one is intake's to report.
+
+    Their times do not matter: a parameter holds the digest of all they say.
+    """
+    return [ancient(str(path)) for path in registration_paths(wildcards.cohort)]
+
+
+def registration_paths(cohort):
+    folder = COHORTS_DIR / cohort
+    return [folder / name for name in REGISTRATION_FILES if (folder / name).is_file()]
+
+
+def registration_digest(wildcards):
+    """SHA-256 of the registration files: a change is noticed whatever the file times say."""
+    digest = hashlib.sha256()
+    for path in registration_paths(wildcards.cohort):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def matrix_files(wildcards):
-    """The submitted matrix, or the files of its folder; empty when it cannot be found."""
-    folder = COHORTS_DIR / wildcards.cohort
+    """The submitted matrix, or the files of its folder; empty when it cannot be found.
+
+    A file that is newer than what intake made of it, but has the very bytes
+    that intake read, is no reason to take it in again.
+    """
+    return [
+        ancient(str(path)) if was_taken_in(path, wildcards.cohort) else str(path)
+        for path in matrix_paths(wildcards.cohort)
+    ]
+
+
+def matrix_paths(cohort):
+    folder = COHORTS_DIR / cohort
     try:
         registration = yaml.safe_load(
             (folder / "cohort.yaml").read_text(encoding="utf-8")
@@ -61,28 +93,76 @@ def matrix_files(wildcards):
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return []
     if matrix.is_dir():
-        return sorted(str(path) for path in matrix.iterdir() if path.is_file())
-    return [str(matrix)] if matrix.is_file() else []
+        return sorted(path for path in matrix.iterdir() if path.is_file())
+    return [matrix] if matrix.is_file() else []
 
 
-def registration_digest(wildcards):
-    """SHA-256 of the registration files: a change is noticed whatever the file times say."""
-    digest = hashlib.sha256()
-    for path in registration_files(wildcards):
-        digest.update(Path(path).name.encode())
-        digest.update(Path(path).read_bytes())
+def matrix_digest(wildcards):
+    """Digest of the matrix's size and samples of its bytes: notices what file times hide."""
+    parts = [
+        [path.name, sampled_digest(path)] for path in matrix_paths(wildcards.cohort)
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@functools.cache
+def sampled_digest(path):
+    """SHA-256 of a file's size and of 64 blocks spread over it, its ends among them.
+
+    That is all of a file up to 4 MiB, and as quick for one of 100 GB.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    last = max(size - SAMPLE_BYTES, 0)
+    with path.open("rb") as stream:
+        for block in range(SAMPLES):
+            stream.seek(max(last * block // (SAMPLES - 1), 0))
+            digest.update(stream.read(SAMPLE_BYTES))
     return digest.hexdigest()
 
 
+@functools.cache
+def was_taken_in(path, cohort):
+    """Whether a file is newer than the cohort's counts and yet has the bytes they were made of.
+
+    Only then is it read whole: it costs a second a gigabyte, a needless run costs hours.
+    """
+    counts = Path("results/cohorts") / cohort / "intake.h5ad"
+    stamp = counts.parent / ".stamps" / "intake.h5ad.json"
+    try:
+        if path.stat().st_mtime <= counts.stat().st_mtime:
+            return False
+        inputs = json.loads(stamp.read_text(encoding="utf-8"))["inputs"]
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found in (
+        inputs.get(path.name),
+        inputs.get(f"{path.parent.name}/{path.name}"),
+    )
+
+
 def step_options(step):
-    """The configuration section of a step: a change reruns that step and what follows it."""
-    return lambda wildcards: json.dumps(config.get(step) or {}, sort_keys=True)
+    """Version and configuration section of a step: a change reruns it and what follows it."""
+    return lambda wildcards: json.dumps(
+        {"version": STEP_VERSIONS[step], "options": config.get(step) or {}},
+        sort_keys=True,
+    )
 
 
-def config_option():
-    """`--config FILE` for the steps, when the workflow was given a configuration file."""
+def config_option(wildcards, input):
+    """`--config FILE` for the steps, when the workflow was given a configuration file.
+
+    As a function of the input it is no reason to rerun: a study may be moved.
+    """
     files = workflow.configfiles
     return f"--config {shlex.quote(str(files[-1]))}" if files else ""
+
+
+def cohort_arguments(wildcards, input):
+    """`--cohort ID FOLDER` for each cohort, for steps across cohorts."""
+    return " ".join(f"--cohort {name} results/cohorts/{name}" for name in COHORTS)
 
 
 def memory(base_mb, factor):
@@ -95,8 +175,3 @@ def memory(base_mb, factor):
 def per_cohort(name):
     """One file of every cohort's results folder."""
     return expand(f"results/cohorts/{{cohort}}/{name}", cohort=COHORTS)
-
-
-COHORT_ARGUMENTS = " ".join(
-    f"--cohort {name} results/cohorts/{name}" for name in COHORTS
-)

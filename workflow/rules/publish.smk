@@ -42,7 +42,7 @@ rule write_release:
         mem_mb=memory(2000, 2),
         runtime=120,
     params:
-        config=config_option(),
+        config=config_option,
         options=step_options("release"),
     shell:
         "pmcell release --results results --out results/release {params.config} > {log:q} 2>&1"

@@ -24,10 +24,11 @@ rule intake_cohort:
         mem_mb=memory(1500, 8),
         runtime=60,
     params:
-        folder=lambda wildcards: COHORTS_DIR / wildcards.cohort,
+        folder=lambda wildcards, input: COHORTS_DIR / wildcards.cohort,
         out=subpath(output.counts, parent=True),
-        config=config_option(),
+        config=config_option,
         digest=registration_digest,
+        matrix=matrix_digest,
         options=step_options("intake"),
     shell:
         "pmcell intake --cohort-dir {params.folder:q} --out-dir {params.out:q} {params.config} "

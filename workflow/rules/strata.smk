@@ -20,12 +20,13 @@ rule profile_donors:
         mem_mb=memory(1500, 10),
         runtime=60,
     params:
-        config=config_option(),
+        config=config_option,
         options=step_options("profile"),
     shell:
         "pmcell profile --embedding {input.embedding:q} --clusters {input.clusters:q} "
         "--annotation {input.annotation:q} --out {output.profiles:q} "
-        "--composition-out {output.composition:q} {params.config} > {log:q} 2>&1"
+        "--composition-out {output.composition:q} {params.config} "
+        "--threads {threads} > {log:q} 2>&1"
 
 
 rule find_strata:
@@ -50,7 +51,7 @@ rule find_strata:
         runtime=120,
     params:
         out=subpath(output.summary, parent=True),
-        config=config_option(),
+        config=config_option,
         options=step_options("strata"),
     shell:
         "pmcell strata --profiles {input:q} --out-dir {params.out:q} {params.config} "

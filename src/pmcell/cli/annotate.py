@@ -14,7 +14,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_aggregate_option, require_files
+from pmcell.cli._common import (
+    add_aggregate_option,
+    add_step_options,
+    require_files,
+    use_threads,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_aggregate_option(parser)
     parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="annotation.parquet to write")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (default: 0)")
+    add_step_options(parser, seed=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import CLUSTERS
     from pmcell.tl.annotate import annotate_clusters
 
+    use_threads(args.threads)
     require_files(args.clusters, args.embedding, args.features)
     cells = read_h5ad(args.embedding).obs.copy()
     clusters = read_table(args.clusters, ["cell_id", "cluster"]).set_index("cell_id")["cluster"]

@@ -14,7 +14,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_aggregate_option, require_files, section
+from pmcell.cli._common import (
+    add_aggregate_option,
+    add_step_options,
+    require_files,
+    section,
+    use_threads,
+)
 
 DEFAULTS = {"top": 100}
 
@@ -24,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_aggregate_option(parser)
     parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="markers.parquet to write")
-    parser.add_argument("--config", type=Path, help="YAML file with a section named like the step")
+    add_step_options(parser)
     parser.add_argument("--top", type=int, help="genes a cluster (default 100)")
 
 
@@ -36,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import MARKERS
     from pmcell.tl.markers import find_markers
 
+    use_threads(args.threads)
     top = section(args.config, "markers", DEFAULTS)["top"] if args.top is None else args.top
     if not isinstance(top, int) or top < 1:
         raise UsageError(f"top must be a whole number of at least 1, got {top!r}")

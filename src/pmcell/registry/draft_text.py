@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from pmcell.registry.catalogue import REQUIREMENTS
+from pmcell.registry.catalogue_keys import CATALOGUE_KEYS
 from pmcell.registry.draft import Draft
+from pmcell.registry.health_terms import HEALTH_CATEGORIES, TRANSCRIPTOMIC
 from pmcell.registry.keys import COHORT_KEYS, TODO, key
 from pmcell.schema import UNKNOWN
 
@@ -21,6 +24,7 @@ DECIDED_BY_PERSON = (
     "programme",
     "access",
     "data_use",
+    "hdab.name",
 )
 OMITTED_WHEN_UNSET = (
     "matrix.keep_features.column",
@@ -34,7 +38,12 @@ OMITTED_WHEN_UNSET = (
 def cohort_yaml(draft: Draft) -> str:
     """The text of cohort.yaml, its keys in their declared order, each decision explained."""
     lines = [HEAD.format(cohort_id=draft.cohort_id).rstrip()]
-    fixed = {"schema_version": "1", "id": draft.cohort_id}
+    fixed = {
+        "schema_version": "1",
+        "id": draft.cohort_id,
+        "health_categories": TRANSCRIPTOMIC,
+    }
+    draft.comments.setdefault("health_categories", HEALTH_CATEGORIES[TRANSCRIPTOMIC])
     opened: list[str] = []
     for item in COHORT_KEYS:
         if item.kind == "mapping":
@@ -86,6 +95,8 @@ def _open(parents: list[str], opened: list[str]) -> Iterator[str]:
 
 def _comment(path: str, value: str, draft: Draft) -> str:
     seen = draft.comments.get(path, "")
+    if value == UNKNOWN and not seen:
+        return _asked_for(path)
     if value != TODO:
         return seen
     declared = key(path)
@@ -97,6 +108,17 @@ def _comment(path: str, value: str, draft: Draft) -> str:
     if seen:
         parts.append(f"The file says: {seen}.")
     return " ".join(parts)
+
+
+def _asked_for(path: str) -> str:
+    """When a catalogue's record needs an unknown value, and what it is."""
+    item = next((item for item in CATALOGUE_KEYS if item.path == path), None)
+    needed = [need.access for need in REQUIREMENTS if path in need.paths]
+    when = f"Needed where access is {' or '.join(needed[0])}. " if needed else ""
+    if item is None:
+        return when.strip()
+    example = f" Example: {item.example}." if item.example else ""
+    return f"{when}{item.prose}{example}"
 
 
 def _scalar(value: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
-from pmcell.registry.cohort_file import lookup
+from pmcell.registry.catalogue import catalogue_facts, lookup
 from pmcell.registry.keys import COHORT_FILE
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
@@ -27,7 +27,7 @@ TEXTS = (
 GROUPS = {
     "source": ("doi", "accession", "url"),
     "steward": ("name", "email", "organisation"),
-    "publisher": ("name", "url"),
+    "publisher": ("name", "url", "email"),
 }
 
 
@@ -54,4 +54,5 @@ def facts_at_least(folder: Path) -> dict[str, Any]:
         "data_use": [use for use in uses if isinstance(use, str) and use != UNKNOWN]
         if isinstance(uses, list)
         else [],
+        "catalogue": catalogue_facts(tree),
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pmcell.registry.keys import COHORT_KEYS, DONOR_COLUMNS, ID, SAMPLE_COLUMNS, Column, Key
+from pmcell.registry.key import Key
+from pmcell.registry.keys import COHORT_KEYS, DONOR_COLUMNS, ID, SAMPLE_COLUMNS, Column
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -95,11 +96,17 @@ def _value(item: Key) -> dict[str, Any]:
     value: dict[str, Any] = {"description": item.prose}
     if item.example:
         value["examples"] = [item.example]
-    if item.kind == "list":
+    if item.kind == "list" and not (item.choices or item.pattern):
         return {**value, "type": ["array", "string"], "items": {"type": "string"}}
+    if item.kind == "list":
+        return {**value, "type": "array", "items": {"type": "string", **_limits(item)}}
     if item.kind == "mapping":
         return {**value, "type": "object", "additionalProperties": {"type": "string"}}
-    value["type"] = "string"
+    return {**value, "type": "string", **_limits(item)}
+
+
+def _limits(item: Key) -> dict[str, Any]:
+    """What the text may be: one of the choices, of a form, or unknown."""
     options: list[dict[str, Any]] = []
     if item.choices:
         options.append({"enum": list(item.choices)})
@@ -107,8 +114,6 @@ def _value(item: Key) -> dict[str, Any]:
         options.append({"pattern": item.pattern})
     if options and not item.required:
         options.append({"enum": [UNKNOWN, ""]})
-    if len(options) == 1:
-        value.update(options[0])
-    elif options:
-        value["anyOf"] = options
-    return value
+    if len(options) > 1:
+        return {"anyOf": options}
+    return options[0] if options else {}

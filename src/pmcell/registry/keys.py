@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
+from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 
 ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -17,23 +19,6 @@ SAMPLES_FILE = "samples.tsv"
 TODO = "TODO"
 """Begins every value that a person must still decide."""
 FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key of cohort.yaml: dotted path, one sentence, and what its value must be.
-
-    `kind` is text, list (of text), mapping (of text to text); `pattern` is a
-    regular expression; where not `required`, a missing value is `unknown`.
-    """
-
-    path: str
-    prose: str
-    kind: str = "text"
-    required: bool = False
-    choices: tuple[str, ...] = ()
-    pattern: str = ""
-    example: str = ""
 
 
 COHORT_KEYS: tuple[Key, ...] = (
@@ -54,6 +39,7 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key("steward.organisation", "Organisation of the steward."),
     Key("publisher.name", "Who makes the data available."),
     Key("publisher.url", "Web page of the publisher.", pattern=r"^https?://\S+$"),
+    Key("publisher.email", "Address of the publisher.", pattern=EMAIL),
     Key("license", "Licence of the source data, as an SPDX identifier.", example="CC-BY-4.0"),
     Key(
         "region",
@@ -89,6 +75,7 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key("purpose", "Purpose for which the data were collected."),
     Key("retention", "How long the data may be kept."),
     Key("withdrawal_policy", "What happens when a donor withdraws."),
+    *CATALOGUE_KEYS,
     Key("matrix.path", "The submitted file, relative to this folder or absolute.", required=True),
     Key("matrix.format", "Format of the submitted file.", required=True, choices=FORMATS),
     Key(

@@ -12,12 +12,16 @@ from pmcell.registry.yaml_text import read_yaml
 
 @dataclass(frozen=True)
 class Programme:
-    """A disease programme and the terms of its diseases (MONDO, or PATO:0000461)."""
+    """A disease programme and the terms of its diseases (MONDO, or PATO:0000461).
+
+    `health_theme` is the code of HealthDCAT-AP that fits its cohorts, or ''.
+    """
 
     programme_id: str
     title: str
     description: str
     diseases: tuple[str, ...]
+    health_theme: str = ""
 
 
 def load_programmes(folder: Path | str) -> list[Programme]:
@@ -38,6 +42,7 @@ def load_programmes(folder: Path | str) -> list[Programme]:
                 str(tree.get("title", path.stem)),
                 str(tree.get("description", "")),
                 tuple(str(term) for term in terms),
+                str(tree.get("health_theme", "")),
             )
         )
     if faults:

@@ -94,6 +94,10 @@ def draft_files(
         found = programme_of({term for term in terms if TODO not in term}, programmes)
         if found:
             draft.settings["programme"] = found
+            theme = next(item.health_theme for item in programmes if item.programme_id == found)
+            if theme:
+                draft.settings["health_themes"] = theme
+                draft.comments["health_themes"] = "from the programme"
         names = ", ".join(programme.programme_id for programme in programmes)
         draft.comments["programme"] = "from the diseases" if found else f"there are {names}"
     for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):

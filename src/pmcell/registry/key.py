@@ -1,0 +1,23 @@
+"""What one key of cohort.yaml is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of cohort.yaml: dotted path, one sentence, and what its value must be.
+
+    `kind` is text, list (of text), mapping (of text to text); `pattern` is a
+    regular expression; where not `required`, a missing value is `unknown`.
+    `choices` and `pattern` of a list hold for each of its entries.
+    """
+
+    path: str
+    prose: str
+    kind: str = "text"
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    example: str = ""

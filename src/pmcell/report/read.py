@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,11 @@ class Release:
         return self.tables[name]
 
 
-def read_release(folder: Path) -> Release:
-    """Read what the report shows; `UsageError` for no release, `DataError` for a broken one."""
+def read_release(folder: Path, only: Collection[str] = ()) -> Release:
+    """Read what the report shows; `UsageError` for no release, `DataError` for a broken one.
+
+    `only` names the tables to read; the others are then not in the result.
+    """
     tables_folder = folder / "tables"
     if not tables_folder.is_dir():
         raise UsageError(
@@ -55,7 +59,7 @@ def read_release(folder: Path) -> Release:
     tables: dict[str, pd.DataFrame] = {}
     absent = []
     for item in TABLES:
-        if item.name in _NOT_SHOWN:
+        if item.name not in only if only else item.name in _NOT_SHOWN:
             continue
         path = tables_folder / f"{item.name}.parquet"
         if path.is_file():
@@ -69,12 +73,12 @@ def read_release(folder: Path) -> Release:
         else:
             absent.append(item.name)
             tables[item.name] = _empty(item)
-    strata = _json(folder / "strata.json")
+    strata = json_object(folder / "strata.json")
     return Release(
         tables=tables,
         absent=tuple(absent),
         strata=strata,
-        manifest=_json(folder / "manifest.json"),
+        manifest=json_object(folder / "manifest.json"),
         citation=_text(folder / "CITATION.cff"),
         consensus=_consensus(folder / "donors.h5ad"),
     )
@@ -131,7 +135,8 @@ def _consensus(path: Path) -> Consensus | None:
     return Consensus(values, rows) if values.shape == (len(rows), len(rows)) else None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def json_object(path: Path) -> dict[str, Any]:
+    """The object of a JSON file, {} where there is no file; `DataError` for broken JSON."""
     if not path.is_file():
         return {}
     try:

@@ -1,0 +1,191 @@
+"""All files of the catalogue as text, from a release folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.report import flow, grids, methods
+from pmcell.report import strata as verdicts
+from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
+from pmcell.report.read import read_release
+from pmcell.report.site import cards as cohort_cards
+from pmcell.report.site import contents, search, trust
+from pmcell.report.site.cell_map import map_files
+from pmcell.report.site.dictionary import read_dictionary
+from pmcell.report.site.expression import chosen_genes
+from pmcell.report.site.extras import Extras
+from pmcell.report.site.sample import MOST_POINTS, read_cells, rule
+from pmcell.report.site.snippets import snippets
+from pmcell.schema import SCHEMA_VERSION
+from pmcell.version import __version__
+
+if TYPE_CHECKING:
+    from pmcell.report.read import Release
+    from pmcell.report.site.sample import Cells
+
+TABLES = (
+    "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
+    "strata", "assignments", "associations", "gaps",
+)  # fmt: skip
+
+PAGES = (
+    ("index", "Overview", "What is here and whether it can be trusted"),
+    ("cohorts", "Cohorts", "What each cohort is, who answers for it, and how it may be used"),
+    ("cells", "Cells", "Map of the cells by type, cluster, stratum and gene"),
+    ("strata", "Strata", "Groups of donors: existence, stability, confounding, what was withheld"),
+    ("gaps", "Gaps", "What the cohorts did not supply, and what that prevents"),
+    ("dictionary", "Dictionary", "Every table and column: meaning, type, unit, ontology"),
+    ("use", "Use and cite", "Open it in scanpy, pandas, DuckDB, R or a browser; cite it; check it"),
+)
+
+
+def build(folder: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, str]:
+    """Text of each file of the site by name; equal releases give equal text."""
+    release = read_release(folder, only=TABLES)
+    cells = read_cells(folder, release, most=most)
+    genes, data = map_files(folder, release, cells, chosen_genes(release))
+    found = {
+        "cards": cohort_cards.cards(release, extras.people),
+        "dictionary": read_dictionary(folder),
+    }
+    data["data/search.js"] = search.index_script(
+        release,
+        pages=[("page", name, prose, f"{key}.html") for key, name, prose in PAGES],
+        genes=genes,
+        **found,
+    )
+    context = {
+        **_shared(release),
+        **_overview(folder, release, found["cards"], extras),
+        **found,
+        **_strata(release),
+        "n_cells_all": len(cells.all),
+        "n_cells_drawn": len(cells.drawn),
+        "rule": rule(),
+        "genes": genes,
+        "types": _types(cells),
+        "clusters": grids.cluster_grid(release),
+        "gaps": grids.gap_grid(release),
+        "snippets": snippets(folder),
+        "citation": methods.citation(release),
+        "sources": [(source, methods.doi_link(source.doi)) for source in methods.sources(release)],
+        "json_ld": extras.json_ld.replace("<", "\\u003c"),
+        "links": extras.links,
+    }
+    return {**_render(context), **data}
+
+
+def _render(context: dict[str, Any]) -> dict[str, str]:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("pmcell.report.site", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # JSON in a data block: '<' is escaped, so it cannot end the block.
+    environment.filters["data_block"] = Markup
+    return {
+        f"{key}.html": environment.get_template(f"{key}.html.j2").render(
+            **context, page=key, page_name=name, page_prose=prose
+        )
+        for key, name, prose in PAGES
+    }
+
+
+def _shared(release: Release) -> dict[str, Any]:
+    cited = methods.citation(release)
+    return {
+        "title": release.manifest.get("title") or cited.get("title") or "A release of cells",
+        "release_version": str(release.manifest.get("version") or cited.get("version") or ""),
+        "pages": PAGES,
+        "limits": methods.LIMITS,
+        "absent": release.absent,
+        "version": __version__,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def _overview(
+    folder: Path, release: Release, cards: list[cohort_cards.Card], extras: Extras
+) -> dict[str, Any]:
+    checks = trust.validators(folder)
+    programmes, places = cohort_cards.by_place(cards)
+    return {
+        "description": extras.description or _sentence(release),
+        "tiles": _tiles(release, len(places), len(programmes)),
+        "signs": trust.signs(release, checks, len(release.manifest.get("files") or ())),
+        "validators": trust.validator_grid(checks),
+        "programmes": programmes,
+        "places": places,
+        "files": contents.files(release.manifest, extras.prose),
+        "has_report": (folder / "report.html").is_file(),
+    }
+
+
+def _sentence(release: Release) -> str:
+    return (
+        f"{count(release['clusters']['n_cells'].sum())} single cells of "
+        f"{plural(len(release['donors']), 'donor')}, measured by different teams and processed in "
+        "one way: the same genes, the same quality control, one map of the cells, one set of "
+        "labels, and a comparable profile of each donor and visit."
+    )
+
+
+def _tiles(release: Release, n_regions: int, n_programmes: int) -> list[tuple[str, str]]:
+    accepted = len(release["cohorts"]) - len(flow.quarantined(release))
+    cells = int(release["samples"]["n_cells"].sum())
+    numbers = (
+        (n_regions, "region"),
+        (n_programmes, "programme"),
+        (accepted, "cohort"),
+        (len(release["donors"]), "donor"),
+        (len(release["visits"]), "visit"),
+        (cells, "cell"),
+        (release["clusters"]["cell_type"].nunique(), "cell type"),
+    )
+    return [(count(n), name if n == 1 else f"{name}s") for n, name in numbers]
+
+
+def _types(cells: Cells) -> Grid | None:
+    """The map as a table: cells of each type and cohort."""
+    import pandas as pd
+
+    if cells.all.empty:
+        return None
+    table = pd.crosstab(cells.all["cell_type"].astype(str), cells.all["cohort_id"].astype(str))
+    order = table.sum(axis=1).sort_values(ascending=False, kind="stable").index
+    rows = tuple(
+        (
+            text_cell(name),
+            number_cell(int(table.loc[name].sum())),
+            *[number_cell(int(value)) for value in table.loc[name]],
+        )
+        for name in order
+    )
+    columns = (
+        Column("Cell type"),
+        Column("All", True),
+        *[Column(str(name), True) for name in table.columns],
+    )
+    return Grid("Cells of each type and cohort", columns, rows, ("cells",))
+
+
+def _strata(release: Release) -> dict[str, Any]:
+    return {
+        "verdict": verdicts.verdict(release),
+        "has_strata": verdicts.is_published(release),
+        "warnings": verdicts.warnings(release),
+        "strata": verdicts.strata_grid(release),
+        "channels": verdicts.channel_grid(release),
+        "technical": verdicts.association_grid(release, "technical"),
+        "clinical": verdicts.association_grid(release, "clinical"),
+        "confounding": verdicts.confounding(release),
+        "not_tested": verdicts.not_tested(release),
+        "withheld": verdicts.withheld(release),
+        "strata_facts": verdicts.facts_grid(release),
+    }

@@ -1,0 +1,71 @@
+"""What the release folder holds, from its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pmcell.report.parts import plural
+
+_FOLDERS = {
+    "cells": ("Cells with raw and normalised counts, one AnnData file a cohort.", ""),
+    "tables": ("Tables as Parquet; see the dictionary.", "dictionary.html"),
+    "reference": ("The frozen model onto which new samples are mapped.", ""),
+    "validation": ("What independent validators reported, as they wrote it.", ""),
+}
+_FIRST = ("report.html", "README.md", "strata.json", "donors.h5ad")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file or a folder; `href` is '' where there is nothing to open in a browser."""
+
+    name: str
+    prose: str
+    size: str
+    href: str
+
+
+def files(manifest: Mapping[str, Any], prose: Mapping[str, str]) -> list[Item]:
+    """Folders and files at the top of the release, cells file by file."""
+    sizes = {
+        name: int(entry.get("size") or 0)
+        for name, entry in (manifest.get("files") or {}).items()
+        if isinstance(entry, dict) and not name.startswith("site/")
+    }
+    tops: dict[str, list[str]] = {}
+    for name in sizes:
+        if "/" in name:
+            tops.setdefault(name.split("/", 1)[0], []).append(name)
+    found = []
+    for top in sorted(tops, key=lambda top: (top not in _FOLDERS, top)):
+        own = tops[top]
+        about, href = _FOLDERS.get(top, (prose.get(f"{top}/", ""), ""))
+        total = readable(sum(sizes[name] for name in own))
+        found.append(Item(f"{top}/", f"{about} {plural(len(own), 'file')}.".strip(), total, href))
+        if top == "cells":
+            found += [
+                Item(name, prose.get(name, ""), readable(sizes[name]), f"../{name}")
+                for name in sorted(own)
+            ]
+    flat = sorted(
+        (name for name in sizes if "/" not in name),
+        key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name),
+    )
+    found += [Item(name, prose.get(name, ""), readable(sizes[name]), f"../{name}") for name in flat]
+    return found
+
+
+def readable(size: int) -> str:
+    """A size in bytes with two digits.
+
+    >>> readable(7_601_673)
+    '7.6 MB'
+    """
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 10 and unit != "B" else f"{value:.0f} {unit}"

@@ -1,0 +1,83 @@
+"""The index of the search box: one entry for each thing that has a place on the site."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pmcell.report.parts import plural
+from pmcell.report.site.pack import script
+
+if TYPE_CHECKING:
+    from pmcell.report.read import Release
+    from pmcell.report.site.cards import Card
+    from pmcell.report.site.dictionary import TableEntry
+    from pmcell.report.site.expression import Gene
+
+Entry = tuple[str, str, str, str]
+"""Kind, title, text and address; kind and title are shown, all but the address is searched."""
+
+
+def index_script(
+    release: Release,
+    *,
+    pages: list[Entry],
+    cards: list[Card],
+    dictionary: list[TableEntry],
+    genes: list[Gene],
+) -> str:
+    """The index as a script; genes are kept apart as short texts, for there may be 60,000."""
+    return script(
+        "search",
+        {"entries": entries(release, pages, cards, dictionary), "genes": _genes(release, genes)},
+    )
+
+
+def entries(
+    release: Release, pages: list[Entry], cards: list[Card], dictionary: list[TableEntry]
+) -> list[Entry]:
+    """Pages, cohorts, regions, programmes, cell types, strata, tables and columns."""
+    found = list(pages)
+    for card in cards:
+        text = " ".join(
+            [card.title, card.region, card.programme, card.status, card.reason]
+            + [f"{line.name} {line.text} {line.note}" for line in card.lines]
+        )
+        found.append(("cohort", card.cohort_id, text, f"cohorts.html#{card.anchor}"))
+    found += _places("region", [card.region for card in cards])
+    found += _places("programme", [card.programme for card in cards])
+    for row in release["clusters"].itertuples():
+        title = f"Cluster {row.cluster}: {row.cell_type}"
+        text = f"{row.cell_type_ontology_term_id} {row.label_evidence}"
+        found.append(("cluster", title, text, "cells.html#clusters"))
+    for row in release["strata"].itertuples():
+        found.append(("stratum", str(row.stratum), str(row.description), "strata.html#strata"))
+    for table in dictionary:
+        found.append(("table", table.name, table.prose, f"dictionary.html#table-{table.name}"))
+        for column in table.columns:
+            text = f"{column.prose} {column.unit} {column.ontology}"
+            place = f"dictionary.html#{table.name}-{column.name}"
+            found.append(("column", f"{table.name}.{column.name}", text, place))
+    for row in release["gaps"].itertuples():
+        text = f"{row.cohort_id} {row.table} {row.why_it_matters}"
+        found.append(("gap", f"{row.cohort_id}: {row.column}", text, "gaps.html"))
+    return found
+
+
+def _places(kind: str, names: list[str]) -> list[Entry]:
+    return [
+        (kind, name, plural(names.count(name), "cohort"), "index.html#places")
+        for name in sorted(set(names))
+    ]
+
+
+def _genes(release: Release, genes: list[Gene]) -> dict[str, Any]:
+    drawn = {gene.gene_id for gene in genes}
+    rows = release["genes"].sort_values(["symbol", "gene_id"])
+    n_cohorts = rows["measured_in"].map(len)
+    return {
+        "names": [
+            f"{symbol} {gene_id} {n}"
+            for symbol, gene_id, n in zip(rows["symbol"], rows["gene_id"], n_cohorts, strict=True)
+        ],
+        "drawn": sorted(drawn),
+    }

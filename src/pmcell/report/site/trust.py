@@ -1,0 +1,181 @@
+"""Whether a release can be trusted: verdicts and checks, a line each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.report import flow
+from pmcell.report import strata as verdicts
+from pmcell.report.methods import known
+from pmcell.report.parts import Cell, Column, Grid, listed, plural, text_cell
+from pmcell.report.read import json_object
+
+if TYPE_CHECKING:
+    from pmcell.report.read import Release
+
+SUMMARY = Path("validation") / "summary.json"
+TONES = {"pass": "good", "fail": "bad", "not_run": "open"}
+WORDS = {"pass": "PASS", "fail": "FAIL", "not_run": "not run"}
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One answer: `tone` is good, bad or open (nobody knows yet); `href` says more."""
+
+    tone: str
+    question: str
+    answer: str
+    more: str
+    href: str
+
+
+def validators(folder: Path) -> list[dict[str, Any]]:
+    """What independent validators said, from `validation/summary.json`; [] where none ran."""
+    found = json_object(folder / SUMMARY).get("validators")
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def signs(release: Release, checks: list[dict[str, Any]], n_files: int) -> list[Sign]:
+    """What a reader must know before using the release, most important first."""
+    return [
+        _strata(release),
+        _validators(checks),
+        _cohorts(release),
+        _privacy(release),
+        _licences(release),
+        Sign(
+            "good" if n_files else "open",
+            "Is it intact?",
+            f"{plural(n_files, 'file')} with SHA-256" if n_files else "No manifest",
+            "pmcell verified the folder before it was put in place. Check a copy: pmcell verify .",
+            "use.html#intact",
+        ),
+    ]
+
+
+def _strata(release: Release) -> Sign:
+    published = verdicts.is_published(release)
+    return Sign(
+        "good" if published else "open",
+        "Are there strata of donors?",
+        plural(len(release["strata"]), "stratum").replace("stratums", "strata")
+        if published
+        else "None published",
+        verdicts.verdict(release),
+        "strata.html",
+    )
+
+
+def _validators(checks: list[dict[str, Any]]) -> Sign:
+    counted = Counter(str(item.get("status")) for item in checks)
+    if not checks:
+        return Sign(
+            "open",
+            "Do independent validators accept it?",
+            "Not run",
+            "This release holds no report of a validator. Run them: pmcell validate .",
+            "#validators",
+        )
+    parts = [
+        f"{counted[key]} {word}"
+        for key, word in (("pass", "pass"), ("fail", "fail"), ("not_run", "not run"))
+        if counted[key]
+    ]
+    tone = "bad" if counted["fail"] else "good" if counted["pass"] else "open"
+    failed = [str(item.get("name")) for item in checks if item.get("status") == "fail"]
+    return Sign(
+        tone,
+        "Do independent validators accept it?",
+        ", ".join(parts),
+        f"Rejected by {listed(failed)}." if failed else "No validator that ran rejected it.",
+        "#validators",
+    )
+
+
+def _cohorts(release: Release) -> Sign:
+    cohorts = release["cohorts"]
+    out = flow.quarantined(release)
+    n_in = len(cohorts) - len(out)
+    warned = [str(name) for name in cohorts.loc[cohorts["status"] == "warned", "cohort_id"]]
+    more = [f"Quarantined: {listed([str(name) for name in out['cohort_id']])}." if len(out) else ""]
+    more.append(f"Accepted with a warning: {listed(warned)}." if warned else "")
+    return Sign(
+        "open" if len(out) or warned else "good",
+        "Did every cohort pass?",
+        f"{n_in} of {plural(len(cohorts), 'cohort')} accepted",
+        " ".join(text for text in more if text) or "Every registered cohort passed its checks.",
+        "cohorts.html",
+    )
+
+
+def _privacy(release: Release) -> Sign:
+    hidden = [str(name) for name in flow.hidden_cohorts(release)["cohort_id"]]
+    least = release.manifest.get("min_donors")
+    rule = f" Groups of fewer than {least} of their donors are not counted." if least else ""
+    return Sign(
+        "good",
+        "Whose cells are here?",
+        "Open cohorts only",
+        f"Used, but withheld: {listed(hidden)}.{rule}"
+        if hidden
+        else "No cohort of restricted access took part. Single cells stay personal data.",
+        "cohorts.html",
+    )
+
+
+def _licences(release: Release) -> Sign:
+    cohorts = release["cohorts"]
+    used = cohorts[cohorts["status"] != "quarantined"]
+    names = sorted({known(value) for value in used["license"]} - {""})
+    missing = [str(row.cohort_id) for row in used.itertuples() if not known(row.license)]
+    return Sign(
+        "open" if missing or not names else "good",
+        "May I use it?",
+        listed(names) if names else "Licence unknown",
+        (
+            f"No licence is known for {listed(missing)}: ask the source. "
+            if missing
+            else "Each cohort keeps its own licence and terms. "
+        )
+        + "Research use only.",
+        "use.html#cite",
+    )
+
+
+def validator_grid(checks: list[dict[str, Any]]) -> Grid | None:
+    """Validators × what they read, with PASS or FAIL."""
+    if not checks:
+        return None
+    rows = []
+    for item in sorted(checks, key=_order):
+        status = str(item.get("status"))
+        report = str(item.get("report") or "")
+        safe = report and ":" not in report and not report.startswith(("/", "\\"))
+        rows.append(
+            (
+                text_cell(
+                    item.get("name"),
+                    note=f"version {item['version']}" if item.get("version") else "",
+                ),
+                text_cell(item.get("target")),
+                text_cell(item.get("level")),
+                Cell(WORDS.get(status, status), tone=TONES.get(status, "open")),
+                text_cell(item.get("reason")),
+                Cell("report", href=f"../{report}") if safe else text_cell(""),
+            )
+        )
+    columns = ("Validator", "Reads", "Level", "Result", "Reason", "Evidence")
+    return Grid(
+        "What independent validators say",
+        tuple(Column(name) for name in columns),
+        tuple(rows),
+        ("validation/summary.json",),
+    )
+
+
+def _order(item: dict[str, Any]) -> tuple[int, str, str, str]:
+    rank = {"fail": 0, "pass": 1}.get(str(item.get("status")), 2)
+    return rank, str(item.get("name")), str(item.get("target")), str(item.get("level"))

@@ -2,14 +2,16 @@
 
 HDF5, Parquet and zip files of equal content can differ in chunking, padding
 and library version. Their content digest walks names, types, shapes and
-values; all other files are digested by their bytes. The RO-Crate is digested
-without the day of publication and without the byte digests it lists.
+values; all other files are digested by their bytes. Documents about the
+release are digested without the day of publication and without the sizes and
+byte digests they list.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,18 @@ from pmcell.io.atomic import sha256_file
 
 BLOCK_VALUES = 1 << 20
 CRATE = "ro-crate-metadata.json"
-LAYOUT_KEYS = ("datePublished", "sha256", "contentSize")
+DOCUMENTS = (CRATE, "croissant.json", "datacite.json")
+LAYOUT_MARKS = re.compile(r"<!--layout-->.*?<!--/layout-->", re.DOTALL)
+"""Around what a page says of sizes and digests of other files, or of the day of publication."""
+LAYOUT_KEYS = (
+    "citeAs",
+    "contentSize",
+    "datePublished",
+    "dates",
+    "publicationYear",
+    "sha256",
+    "sizes",
+)
 
 
 def content_sha256(path: Path) -> str:
@@ -30,8 +43,10 @@ def content_sha256(path: Path) -> str:
         return _parquet(path)
     if path.suffix == ".npz":
         return _npz(path)
-    if path.name == CRATE:
-        value = _without_layout(json.loads(path.read_text(encoding="utf-8")))
+    if path.suffix == ".html":
+        return _hex(LAYOUT_MARKS.sub("", path.read_text(encoding="utf-8")))
+    if path.name in DOCUMENTS:
+        value = _without_run(_without_layout(json.loads(path.read_text(encoding="utf-8"))))
         return _hex(json.dumps(value, sort_keys=True))
     return sha256_file(path)
 
@@ -142,6 +157,21 @@ def _without_layout(value: Any) -> Any:
         return {key: _without_layout(item) for key, item in value.items() if key not in LAYOUT_KEYS}
     if isinstance(value, list):
         return [_without_layout(item) for item in value]
+    return value
+
+
+def _without_run(value: Any) -> Any:
+    """The crate without entities of the run and the software, and without references to them."""
+    if isinstance(value, dict) and str(value.get("@id", "")).startswith(RUN_IDS):
+        return None
+    if isinstance(value, dict) and value.get("@type") in SOFTWARE_TYPES:
+        return None
+    if isinstance(value, dict):
+        rest = {key: _without_run(item) for key, item in value.items()}
+        return {key: item for key, item in rest.items() if item not in (None, [])}
+    if isinstance(value, list):
+        kept = [item for item in map(_without_run, value) if item is not None]
+        return kept[0] if len(kept) == 1 else kept
     return value
 
 

@@ -11,9 +11,12 @@ from pmcell.publish.atlas import load_atlas
 from pmcell.publish.attribution import require_attribution
 from pmcell.publish.cells import write_cells
 from pmcell.publish.citation import write_citation
+from pmcell.publish.expression import NONE, write_expression
+from pmcell.publish.croissant import write_croissant
+from pmcell.publish.datacite import write_datacite
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.manifest import file_entries, write_manifest
+from pmcell.publish.manifest import Entries, file_entries, write_manifest
 from pmcell.publish.readme import write_readme
 from pmcell.publish.reference import write_reference
 from pmcell.publish.rocrate import write_crate
@@ -22,6 +25,7 @@ from pmcell.publish.tables import write_tables
 from pmcell.publish.verify import verify_release
 
 Page = Callable[[Path], None]
+Site = Callable[[Path, Facts, Entries], None]
 
 
 def write_release(
@@ -31,6 +35,7 @@ def write_release(
     cohort_ids: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
     report: Page | None = None,
+    site: Site | None = None,
     progress: Callable[[str], None] = lambda part: None,
 ) -> Facts:
     """Write the release of `results` to the folder `target` and return what it is about.
@@ -38,8 +43,9 @@ def write_release(
     The folder is made beside `target`, verified, and only then put in its
     place; an older release stays untouched on any error. `report` is called
     with the folder when everything but the crate is there, and adds
-    `report.html`. `config` is the whole configuration: its section `release`
-    is used, the others are recorded. Raises `DataError` or `FaultsError` where
+    `report.html`; `site` is called last, with the folder, what is known and the
+    digests of all other files, and adds the catalogue. `config` is the whole
+    configuration: its section `release` is used, the others are recorded. Raises `DataError` or `FaultsError` where
     the results break the contract, `UsageError` where the configuration does.
     """
     facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config)
@@ -49,6 +55,10 @@ def write_release(
         for cohort in facts.published:
             progress(f"cells of {cohort.cohort_id}")
             write_cells(facts, atlas, cohort, folder / "cells" / f"{cohort.cohort_id}.h5ad")
+            if facts.options.expression != NONE:
+                progress(f"expression of {cohort.cohort_id}")
+                target = folder / "expression" / f"{cohort.cohort_id}.parquet"
+                write_expression(facts, cohort, target)
         progress("tables")
         write_tables(facts, atlas, folder / "tables")
         progress("donors and reference")
@@ -59,6 +69,10 @@ def write_release(
         write_citation(facts, folder / "CITATION.cff")
         progress("digests")
         entries = file_entries(folder)
+        write_datacite(facts, folder, entries)
+        entries = file_entries(folder, entries)
+        write_croissant(facts, folder, entries)
+        entries = file_entries(folder, entries)
         if report is not None:
             progress("report")
             # The report reads a release, so it gets one that lacks only itself and the crate.
@@ -66,7 +80,12 @@ def write_release(
             report(folder)
             entries = file_entries(folder, entries)
         write_crate(facts, folder, entries)
-        write_manifest(facts, folder, file_entries(folder, entries))
+        entries = file_entries(folder, entries)
+        write_manifest(facts, folder, entries)
+        if site is not None:
+            progress("catalogue")
+            site(folder, facts, entries)
+            write_manifest(facts, folder, file_entries(folder, entries))
         progress("check")
         faults = verify_release(folder)
         if faults:

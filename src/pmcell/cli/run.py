@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
-    from pmcell.cli import _workflow
+    from pmcell.cli import _lock, _workflow
     from pmcell.errors import UsageError
 
     cores = _workflow.available_cores() if args.cores is None else args.cores
@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         study, cores=cores, profile=args.profile, extra=[*flags, *args.snakemake]
     )
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
+    if args.unlock:
+        _lock.release_lock(study.folder)
     if flags:
         plain = [sys.executable, "-m", *command]
         return subprocess.run(plain, env=_workflow.environment(), check=False).returncode
@@ -72,10 +74,11 @@ def run(args: argparse.Namespace) -> int:
 
 def run_and_summarise(study: _workflow.Study, command: list[str], *, as_json: bool) -> int:
     """Run the command, then tell what became of each cohort and where the release lies."""
-    from pmcell.cli import _summary, _workflow
+    from pmcell.cli import _lock, _summary, _workflow
 
-    _workflow.warm_up()
-    code = _workflow.run_snakemake(study, command)
+    with _lock.only_run(study.folder):
+        _workflow.warm_up()
+        code = _workflow.run_snakemake(study, command)
     summary = _summary.summarise(study, code)
     print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
     return code

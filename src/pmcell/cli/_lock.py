@@ -1,0 +1,155 @@
+"""One run at a time in a study folder, with its owner's name on the door.
+
+Snakemake's own lock says only that there is one. This one says whose it is,
+so that the lock of a run that was killed is removed by the next run, and that
+of a living one never.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pmcell.cli._step import STEPS
+from pmcell.errors import PmcellError
+
+LOCK = Path(".snakemake") / "pmcell-run.json"
+SNAKEMAKE_LOCKS = Path(".snakemake") / "locks"
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Hold the lock of a study folder; `PmcellError` says who holds it where it is held.
+
+    The lock of a run that is no more on this machine is taken over, and
+    Snakemake's with it.
+    """
+    lock = folder / LOCK
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    refuse_while_held(folder)
+    if lock.exists():
+        shutil.rmtree(folder / SNAKEMAKE_LOCKS, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+        print(
+            "pmcell run: the run before was killed; its lock is removed, its unfinished steps "
+            "are done again",
+            file=sys.stderr,
+        )
+    if not _take(lock):
+        refuse_while_held(folder)
+        raise PmcellError(f"{folder} is in use: another run has just started in it.")
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def refuse_while_held(folder: Path) -> None:
+    """`PmcellError` when a run works in the folder, or may do so on another machine."""
+    owner = _owner(folder / LOCK)
+    if owner is None:
+        return
+    who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+    unlock = f"pmcell run --directory {shlex.quote(str(folder))} --unlock"
+    if owner["host"] != socket.gethostname():
+        raise PmcellError(
+            f"{folder} is in use: another run works in it ({who}). Wait until it ends, or stop it "
+            f"there: kill -INT {owner['pid']}. If it is no more, remove its lock: {unlock}"
+        )
+    if _started(owner["pid"]) == owner["started"]:
+        raise PmcellError(
+            f"{folder} is in use: another run works in it ({who}). Wait until it ends, or stop "
+            f"it: kill -INT {owner['pid']}. What it does: {folder / 'results/logs/run.log'}"
+        )
+    if left := _at_work(folder):
+        raise PmcellError(
+            f"{folder} is in use: a run was killed ({who}), but what it started still works: "
+            f"process {', '.join(map(str, left))}. Wait until it ends, or stop it: "
+            f"kill {' '.join(map(str, left))}"
+        )
+
+
+def release_lock(folder: Path) -> None:
+    """Remove the lock of a run that is no more; refuse while one works on this machine."""
+    owner = _owner(folder / LOCK)
+    if owner is not None and owner["host"] == socket.gethostname():
+        refuse_while_held(folder)
+    (folder / LOCK).unlink(missing_ok=True)
+
+
+def _take(lock: Path) -> bool:
+    """Put the lock in place, whole; False when another one came first. Works on NFS."""
+    owner = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started": _started(os.getpid()),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+    }
+    temporary = lock.with_name(f"{lock.name}.{owner['host']}.{owner['pid']}")
+    try:
+        temporary.write_text(json.dumps(owner), encoding="utf-8")
+        os.link(temporary, lock)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _owner(lock: Path) -> dict[str, Any] | None:
+    try:
+        owner: dict[str, Any] = json.loads(lock.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        # A lock is put in place whole: this one was cut by a crash of the machine.
+        return {"pid": 0, "host": socket.gethostname(), "started": "", "since": "an unknown time"}
+    return owner
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in the kernel's count: tells it from a later one of that number."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return _exists(pid)
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state == "Z" else fields[18]
+
+
+def _exists(pid: int) -> str | None:
+    """Where the system has no /proc."""
+    if Path("/proc/self/stat").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "exists"
+
+
+def _at_work(folder: Path) -> list[int]:
+    """Processes of Snakemake and of steps whose current folder is the study."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(place.name) == os.getpid() or not (place / "cwd").samefile(folder):
+                continue
+            words = (place / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        names = [Path(word).name for word in words[:4]]
+        if "snakemake" in names or ("pmcell" in names and STEPS.keys() & set(names)):
+            found.append(int(place.name))
+    return sorted(found)

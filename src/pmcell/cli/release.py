@@ -12,8 +12,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pmcell.cli._common import read_config
+from pmcell.schema import UNKNOWN
+
+if TYPE_CHECKING:
+    from pmcell.publish.facts import Cohort, Facts
+    from pmcell.publish.manifest import Entries
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a cohort of the release; repeat it for each (default: all of atlas/cohorts.json)",
     )
     parser.add_argument("--config", type=Path, help="YAML file; its section 'release' is used")
-    parser.add_argument("--no-report", action="store_true", help="leave report.html out")
+    parser.add_argument("--no-report", action="store_true", help="leave report.html and site/ out")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
             cohort_ids=args.cohort,
             config=read_config(args.config) if args.config else {},
             report=None if args.no_report else _report,
+            site=None if args.no_report else _site,
             progress=lambda part: status.update(f"release: {part}"),
         )
     print(f"Release written to {args.out}: {len(facts.published)} cohorts, verified.")
@@ -63,3 +70,33 @@ def _report(folder: Path) -> None:
     from pmcell.report import write_report
 
     write_report(folder, folder / "report.html")
+
+
+def _site(folder: Path, facts: Facts, entries: Entries) -> None:
+    import json
+
+    from pmcell.publish.contents import describe
+    from pmcell.publish.schema_org import json_ld, signposting
+    from pmcell.report.site import Extras, write_site
+
+    links = signposting(facts, entries)
+    extras = Extras(
+        description=facts.options.description,
+        json_ld=json.dumps(json_ld(facts, folder, entries), ensure_ascii=False, sort_keys=True),
+        links=tuple((link["rel"], link["href"], link.get("type", "")) for link in links),
+        people={cohort.cohort_id: _people(cohort) for cohort in facts.cohorts},
+        prose={name: describe(facts, name) for name in entries},
+    )
+    write_site(folder, extras=extras)
+
+
+def _people(cohort: Cohort) -> dict[str, str]:
+    """Who answers for a cohort, as far as the registration says."""
+    found = {
+        "steward": cohort.text("steward", "name"),
+        "organisation": cohort.text("steward", "organisation"),
+        "publisher": cohort.text("publisher", "name"),
+        "purpose": cohort.text("purpose"),
+        "description": cohort.text("description"),
+    }
+    return {key: value for key, value in found.items() if value != UNKNOWN}

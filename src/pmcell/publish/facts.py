@@ -125,7 +125,11 @@ class Options:
     publisher: Mapping[str, str] = field(default_factory=dict)
     funding: tuple[Mapping[str, str], ...] = ()
     rai: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    expression: str = "all"
     min_donors: int = 10
+    validators: tuple[str, ...] = ("light",)
+    require_validators: tuple[str, ...] = ()
+    tolerate_validators: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pmcell.errors import UsageError
+from pmcell.publish.validators.table import names
 
 ROLES = (
     "ContactPerson", "DataCollector", "DataCurator", "DataManager", "Distributor", "Editor",
@@ -58,7 +59,7 @@ def _plain(key: str, value: Any) -> Any:
         entries = [value] if isinstance(value, str | Mapping) else value
         name = "funder" if key == "funding" else "name"
         return [_entry({name: item} if isinstance(item, str) else item) for item in entries]
-    if key == "keywords" and isinstance(value, str):
+    if key in ("keywords", "validators", "require_validators") and isinstance(value, str):
         return [value]
     if key == "keywords" and isinstance(value, tuple):
         return list(value)
@@ -211,6 +212,22 @@ RULES = _object(
             "description": "language of titles and descriptions (BCP 47)",
             "example": "en",
         },
+        "expression": {
+            "enum": ["all", "highly_variable", "none"],
+            "description": "genes whose counts are in expression/, for SQL",
+        },
+        "validators": _list(
+            "validators that judge the release: names, or light, all or none",
+            {"enum": [*names(), "light", "all", "none"]},
+        ),
+        "require_validators": _list(
+            "validators without whose verdict there is no release: names, or all",
+            {"enum": [*names(), "all"]},
+        ),
+        "tolerate_validators": _object(
+            "validators whose rejection does not stop the release, each with the reason",
+            dict.fromkeys(names(), _text("why the rejection stands")),
+        ),
         "keywords": _list("words under which the release shall be found", _text("a keyword")),
         "authors": _list(
             "who made the release, in the order of citation",

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmcell.io.atomic import write_text
-from pmcell.io.tables import conform, write_chunks, write_table
+from pmcell.io.tables import conform, resolved_foreign_keys, write_chunks, write_table
 from pmcell.publish import gaps, molecules, people, stratification
 from pmcell.publish.atlas import Atlas
+from pmcell.publish.disclosure.counts import cohort_counts_frame
 from pmcell.publish.facts import Facts
-from pmcell.schema import SCHEMA_VERSION, TABLES, Table
+from pmcell.publish.file_facts import file_facts
+from pmcell.schema import EXPRESSION, SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SMALL: dict[str, Callable[[Facts, Atlas], pd.DataFrame]] = {
     "cohorts": lambda facts, atlas: people.cohorts_frame(facts),
+    "cohort_counts": cohort_counts_frame,
     "donors": lambda facts, atlas: _join("donors", people.iter_donors(facts)),
     "visits": lambda facts, atlas: _join("visits", people.iter_visits(facts)),
     "samples": lambda facts, atlas: _join("samples", people.iter_samples(facts)),
@@ -46,10 +49,11 @@ def write_tables(facts: Facts, atlas: Atlas, folder: Path) -> None:
     """Write all tables and their dictionary into `folder`."""
     for table in TABLES:
         target = folder / f"{table.name}.parquet"
+        about = file_facts(facts, f"tables/{target.name}")
         if table.name in LARGE:
-            write_chunks(target, LARGE[table.name](facts, atlas), table)
+            write_chunks(target, LARGE[table.name](facts, atlas), table, about=about)
         else:
-            write_table(target, SMALL[table.name](facts, atlas), table)
+            write_table(target, SMALL[table.name](facts, atlas), table, about=about)
     write_text(folder / "README.md", dictionary())
 
 
@@ -59,27 +63,33 @@ def dictionary() -> str:
         "# Data dictionary",
         "",
         f"Schema {SCHEMA_VERSION}. The same sentences, units and keys are in each file's metadata.",
-        "Rows are sorted by the primary key. `unknown` means that nobody supplied the value;",
-        "null is allowed only in columns marked so.",
+        "Rows are sorted by the primary key unless said otherwise. `unknown` means that nobody",
+        "supplied the value; null is allowed only in columns marked so.",
         "",
     ]
-    lines += [f"- [{table.name}](#{table.name}): {table.prose}" for table in TABLES]
-    for table in TABLES:
+    tables = (*TABLES, EXPRESSION)
+    lines += [f"- [{table.name}](#{table.name}): {table.prose}" for table in tables]
+    for table in tables:
         lines += ["", *_describe(table)]
     return "\n".join(lines) + "\n"
 
 
 def _describe(table: Table) -> list[str]:
     lines = [f"## {table.name}", "", table.prose, "", f"Primary key: {', '.join(table.key)}."]
-    lines += [f"Foreign key: {', '.join(key.columns)} → {key.table}." for key in table.foreign_keys]
+    lines += [
+        f"Foreign key: {', '.join(key.columns)} → {key.table} ({', '.join(key.references)})."
+        for key in resolved_foreign_keys(table)
+    ]
+    if table.order:
+        lines.append(f"Rows are sorted by {', '.join(table.order)}.")
     lines += [
         "",
-        "| column | type | null | unit | ontology | meaning |",
-        "|---|---|---|---|---|---|",
+        "| column | type | null | unit | ontology | concept | meaning |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {item.name} | {item.kind} | {'' if item.required else 'yes'} | {item.unit} "
-        f"| {item.ontology} | {item.prose} |"
+        f"| {item.ontology} | {item.term} | {item.prose} |"
         for item in table.fields
     ]
     return lines

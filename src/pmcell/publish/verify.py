@@ -15,6 +15,7 @@ from pmcell.io.atomic import sha256_file
 from pmcell.publish.digest import combined_sha256, content_sha256
 from pmcell.publish.manifest import MANIFEST, OWN_DIGEST, manifest_text, own_digest
 from pmcell.publish.verify_cells import cell_faults
+from pmcell.publish.verify_expression import expression_faults
 from pmcell.publish.verify_tables import table_faults
 from pmcell.publish.verify_withheld import withheld_faults
 from pmcell.schema import SCHEMA_VERSION
@@ -36,6 +37,7 @@ def verify_release(folder: Path | str) -> list[Fault]:
     if not damaged:
         faults += table_faults(folder)
         faults += cell_faults(folder, manifest)
+        faults += expression_faults(folder, manifest)
         faults += withheld_faults(folder, manifest)
     return faults
 

@@ -31,11 +31,11 @@ def table_faults(folder: Path) -> list[Fault]:
     sound: set[str] = set()
     for table in TABLES:
         path = folder / "tables" / f"{table.name}.parquet"
-        own = _schema_faults(path, table) if path.is_file() else [_missing(table)]
+        own = schema_faults(path, table) if path.is_file() else [_missing(table)]
         faults += own
         if not own:
             sound.add(table.name)
-            faults += _key_faults(path, table)
+            faults += key_faults(path, table)
     for table in TABLES:
         if table.name in sound and all(key.table in sound for key in table.foreign_keys):
             faults += _foreign_key_faults(folder / "tables", table)
@@ -47,11 +47,12 @@ def _missing(table: Table) -> Fault:
     return Fault(name, "must be there, empty if need be", "no such file", REWRITE, reason="missing")
 
 
-def _schema_faults(path: Path, table: Table) -> list[Fault]:
+def schema_faults(path: Path, table: Table) -> list[Fault]:
+    """Columns, types and metadata that are not those of the schema."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    name = f"tables/{path.name}"
+    name = f"{path.parent.name}/{path.name}"
     try:
         found = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
@@ -74,12 +75,12 @@ def _schema_faults(path: Path, table: Table) -> list[Fault]:
     return faults
 
 
-def _key_faults(path: Path, table: Table) -> list[Fault]:
+def key_faults(path: Path, table: Table) -> list[Fault]:
     """Rows must ascend by the table's order, the key be unique; required columns have no null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    name, start = f"tables/{path.name}", 0
+    name, start = f"{path.parent.name}/{path.name}", 0
     order = list(table.row_order)
     last: pa.RecordBatch | None = None
     required = [item.name for item in table.fields if item.required]
@@ -114,7 +115,7 @@ def _repeated_keys(path: Path, table: Table) -> list[Fault]:
     counts = pc.value_counts(keys.cast(pa.string()))
     repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0].as_py()
     must, found = f"{', '.join(table.key)} must be unique", repeated.replace(SEPARATOR, ", ")
-    return [Fault(f"tables/{path.name}", must, found, REWRITE, reason="primary_key")]
+    return [Fault(f"{path.parent.name}/{path.name}", must, found, REWRITE, reason="primary_key")]
 
 
 def _ascending(keys: pa.Table) -> pa.ChunkedArray | pa.Array:

@@ -17,8 +17,9 @@ rule select_features:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(1500, 20),
-        runtime=30,
+        mem_mb=mem_mb("select_features"),
+        runtime=minutes("select_features"),
+        disk_mb=disk_mb("select_features"),
     params:
         cohorts=cohort_arguments,
         config=config_option,
@@ -42,10 +43,11 @@ rule sum_products:
         "results/benchmarks/gram/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 1
+    threads: threads_of("sum_products")
     resources:
-        mem_mb=memory(1000, 1),
-        runtime=30,
+        mem_mb=mem_mb("sum_products"),
+        runtime=minutes("sum_products"),
+        disk_mb=disk_mb("sum_products"),
     params:
         options=step_options("gram"),
     shell:
@@ -67,8 +69,9 @@ rule find_basis:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(2000, 20),
-        runtime=30,
+        mem_mb=mem_mb("find_basis"),
+        runtime=minutes("find_basis"),
+        disk_mb=disk_mb("find_basis"),
     params:
         grams=lambda wildcards, input: " ".join(
             f"--gram {path}" for path in input.grams
@@ -95,10 +98,11 @@ rule project_cells:
         "results/benchmarks/project/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 1
+    threads: threads_of("project_cells")
     resources:
-        mem_mb=memory(1000, 1),
-        runtime=30,
+        mem_mb=mem_mb("project_cells"),
+        runtime=minutes("project_cells"),
+        disk_mb=disk_mb("project_cells"),
     params:
         options=step_options("project"),
     shell:
@@ -122,8 +126,9 @@ rule integrate_cohorts:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(2000, 8),
-        runtime=120,
+        mem_mb=mem_mb("integrate_cohorts"),
+        runtime=minutes("integrate_cohorts"),
+        disk_mb=disk_mb("integrate_cohorts"),
     params:
         cohorts=cohort_arguments,
         config=config_option,
@@ -144,10 +149,11 @@ rule find_neighbors:
         "results/benchmarks/neighbors.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 8
+    threads: threads_of("find_neighbors")
     resources:
-        mem_mb=memory(1500, 10),
-        runtime=240,
+        mem_mb=mem_mb("find_neighbors"),
+        runtime=minutes("find_neighbors"),
+        disk_mb=disk_mb("find_neighbors"),
     params:
         config=config_option,
         options=step_options("neighbors"),
@@ -168,8 +174,9 @@ rule cluster_cells:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(1500, 20),
-        runtime=120,
+        mem_mb=mem_mb("cluster_cells"),
+        runtime=minutes("cluster_cells"),
+        disk_mb=disk_mb("cluster_cells"),
     params:
         config=config_option,
         options=step_options("cluster"),
@@ -191,8 +198,9 @@ rule map_cells:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(1500, 20),
-        runtime=240,
+        mem_mb=mem_mb("map_cells"),
+        runtime=minutes("map_cells"),
+        disk_mb=disk_mb("map_cells"),
     params:
         config=config_option,
         options=step_options("umap"),
@@ -214,10 +222,11 @@ rule aggregate_cells:
         "results/benchmarks/aggregate/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 1
+    threads: threads_of("aggregate_cells")
     resources:
-        mem_mb=memory(1500, 4),
-        runtime=30,
+        mem_mb=mem_mb("aggregate_cells"),
+        runtime=minutes("aggregate_cells"),
+        disk_mb=disk_mb("aggregate_cells"),
     params:
         options=step_options("aggregate"),
     shell:
@@ -238,8 +247,9 @@ rule find_markers:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(2000, 20),
-        runtime=60,
+        mem_mb=mem_mb("find_markers"),
+        runtime=minutes("find_markers"),
+        disk_mb=disk_mb("find_markers"),
     params:
         config=config_option,
         options=step_options("markers"),
@@ -263,8 +273,9 @@ rule annotate_clusters:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(2000, 20),
-        runtime=60,
+        mem_mb=mem_mb("annotate_clusters"),
+        runtime=minutes("annotate_clusters"),
+        disk_mb=disk_mb("annotate_clusters"),
     params:
         options=step_options("annotate"),
     shell:

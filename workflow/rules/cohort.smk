@@ -16,10 +16,11 @@ rule mark_cells:
         "results/benchmarks/qc/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 1
+    threads: threads_of("mark_cells")
     resources:
-        mem_mb=memory(1500, 4),
-        runtime=60,
+        mem_mb=mem_mb("mark_cells"),
+        runtime=minutes("mark_cells"),
+        disk_mb=disk_mb("mark_cells"),
     params:
         out=subpath(output.cells, parent=True),
         config=config_option,
@@ -41,10 +42,11 @@ rule sum_moments:
         "results/benchmarks/moments/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 1
+    threads: threads_of("sum_moments")
     resources:
-        mem_mb=memory(1000, 1),
-        runtime=30,
+        mem_mb=mem_mb("sum_moments"),
+        runtime=minutes("sum_moments"),
+        disk_mb=disk_mb("sum_moments"),
     params:
         options=step_options("moments"),
     shell:

@@ -165,13 +165,6 @@ def cohort_arguments(wildcards, input):
     return " ".join(f"--cohort {name} results/cohorts/{name}" for name in COHORTS)
 
 
-def memory(base_mb, factor):
-    """Megabytes: a base and a multiple of the input's size, doubled with each attempt."""
-    return lambda wildcards, input, attempt: int(
-        (base_mb + factor * input.size_mb) * 2 ** (attempt - 1)
-    )
-
-
 def per_cohort(name):
     """One file of every cohort's results folder."""
     return expand(f"results/cohorts/{{cohort}}/{name}", cohort=COHORTS)

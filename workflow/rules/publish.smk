@@ -39,8 +39,9 @@ rule write_release:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(2000, 2),
-        runtime=120,
+        mem_mb=mem_mb("write_release"),
+        runtime=minutes("write_release"),
+        disk_mb=disk_mb("write_release"),
     params:
         config=config_option,
         options=step_options("release"),

@@ -19,10 +19,11 @@ rule intake_cohort:
         "results/benchmarks/intake/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 1
+    threads: threads_of("intake_cohort")
     resources:
-        mem_mb=memory(1500, 8),
-        runtime=60,
+        mem_mb=mem_mb("intake_cohort"),
+        runtime=minutes("intake_cohort"),
+        disk_mb=disk_mb("intake_cohort"),
     params:
         folder=lambda wildcards, input: COHORTS_DIR / wildcards.cohort,
         out=subpath(output.counts, parent=True),

@@ -17,8 +17,9 @@ rule profile_donors:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=memory(1500, 10),
-        runtime=60,
+        mem_mb=mem_mb("profile_donors"),
+        runtime=minutes("profile_donors"),
+        disk_mb=disk_mb("profile_donors"),
     params:
         config=config_option,
         options=step_options("profile"),
@@ -45,10 +46,11 @@ rule find_strata:
         "results/benchmarks/strata.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: 8
+    threads: threads_of("find_strata")
     resources:
-        mem_mb=memory(2000, 20),
-        runtime=120,
+        mem_mb=mem_mb("find_strata"),
+        runtime=minutes("find_strata"),
+        disk_mb=disk_mb("find_strata"),
     params:
         out=subpath(output.summary, parent=True),
         config=config_option,

@@ -21,6 +21,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("demo", "run the main job on the embedded cohorts"),
             ("init", "make a study folder with config and profiles"),
+            ("estimate", "core-hours, memory, disk and time of a run, before it"),
             ("run", "run the workflow on a study folder"),
         ),
     ),

@@ -22,7 +22,7 @@ from pmcell.cli._progress import Job, Progress
 from pmcell.errors import UsageError
 
 INTERRUPTED = 130
-STUDY_KEYS = ("cohorts_dir", "cohorts")
+STUDY_KEYS = ("cohorts_dir", "cohorts", "resources")
 
 
 @dataclass(frozen=True)

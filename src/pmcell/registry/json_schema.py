@@ -75,6 +75,10 @@ def config_schema(steps: Sequence[str]) -> dict[str, Any]:
                 "uniqueItems": True,
                 "description": "Cohorts to use; by default all that are registered.",
             },
+            "resources": {
+                "type": "string",
+                "description": "Model of memory and time, from `pmcell estimate --refit --out`.",
+            },
             **{
                 step: {"type": "object", "description": f"Parameters of `pmcell {step}`."}
                 for step in steps

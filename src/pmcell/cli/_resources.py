@@ -1,0 +1,144 @@
+"""The workflow's model of resources: load it, compare it with finished runs, fit it anew."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pmcell import bundle
+from pmcell.errors import UsageError
+from pmcell.registry.sizes import Sizes, matrix_bytes
+
+COVERED = 0.95
+"""Share of the records whose peak the fitted model must cover."""
+
+Size = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished job: its size, its peak in megabytes and its wall time in seconds."""
+
+    rule: str
+    cohort: str
+    size: Size
+    memory_mb: float
+    seconds: float
+
+
+class Model:
+    """The coefficients of `workflow/resources.yaml`, or of another file, and their formula."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Raises `UsageError` where the file is not such a model."""
+        import yaml
+
+        folder = bundle.bundle_folder() / "workflow"
+        self.formula = _load(folder / "scripts" / "resources.py")
+        self.path = path or folder / "resources.yaml"
+        try:
+            self.values: dict[str, Any] = yaml.safe_load(self.path.read_text(encoding="utf-8"))
+            self.rules: dict[str, dict[str, Any]] = self.values["rules"]
+        except (OSError, TypeError, KeyError, yaml.YAMLError) as error:
+            raise UsageError(f"{self.path} must be a model of resources: {error}") from error
+
+    def sizes(self, folders: Iterable[Path], sizes: Sizes) -> dict[str, Size]:
+        """The size of each cohort, from its header or else from the bytes of its file."""
+        return {
+            folder.name: self.formula.size_of(
+                sizes.get(folder.name), matrix_bytes(folder), self.values["unsized"]
+            )
+            for folder in folders
+        }
+
+    def jobs(self, sizes: dict[str, Size]) -> list[tuple[str, str, Size]]:
+        """Rule, cohort (empty for rules across cohorts) and size of every job of a whole run."""
+        whole = self.formula.total(sizes.values())
+        found = []
+        for rule, needs in self.rules.items():
+            if needs["scope"] == "cohort":
+                found += [(rule, cohort, size) for cohort, size in sizes.items()]
+            else:
+                found.append((rule, "", whole))
+        return found
+
+
+def read_records(model: Model, results: Path, sizes: dict[str, Size]) -> list[Record]:
+    """The benchmark records of a finished run; jobs without one are left out."""
+    records = []
+    for rule, cohort, size in model.jobs(sizes):
+        step = model.rules[rule]["step"]
+        name = f"{step}/{cohort}.tsv" if cohort else f"{step}.tsv"
+        try:
+            lines = (results / "benchmarks" / name).read_text(encoding="utf-8").splitlines()
+            row = dict(zip(lines[0].split("\t"), lines[-1].split("\t"), strict=True))
+            records.append(Record(rule, cohort, size, float(row["max_rss"]), float(row["s"])))
+        except (OSError, IndexError, KeyError, ValueError):
+            continue
+    return records
+
+
+def refit(model: Model, records: Sequence[Record]) -> dict[str, Any]:
+    """The model's values with coefficients fitted to the records, rule by rule.
+
+    Least squares of the relative error, no coefficient below zero. Where the
+    sizes of a rule's records lie within a factor of three, slopes cannot be
+    told from the constant: the coefficients that are there are scaled. The
+    margin is then the smallest, from 1.15, that covers 95 % of all peaks.
+    """
+    values = {**model.values, "rules": {rule: dict(item) for rule, item in model.rules.items()}}
+    for rule, item in values["rules"].items():
+        mine = [record for record in records if record.rule == rule]
+        if not mine:
+            continue
+        for quantity in ("memory_mb", "seconds"):
+            item[quantity] = _fit(
+                np.array([(1.0, *record.size) for record in mine]),
+                np.array([getattr(record, quantity) for record in mine]),
+                np.array(item[quantity], dtype=float),
+            )
+    ratios = [
+        record.memory_mb / model.formula.predict(values, record.rule, "memory_mb", record.size)
+        for record in records
+    ]
+    margin = float(np.quantile(ratios, COVERED, method="higher")) if ratios else 0.0
+    values["memory_margin"] = max(1.15, round(margin + 0.005, 2))
+    return values
+
+
+def as_yaml(values: dict[str, Any], head: str) -> str:
+    """The model as `workflow/resources.yaml` is written: one line a rule, after the comment."""
+    import yaml
+
+    plain = {key: value for key, value in values.items() if key != "rules"}
+    lines = [head + yaml.safe_dump(plain, sort_keys=False) + "rules:"]
+    for rule, item in values["rules"].items():
+        text = yaml.safe_dump(item, default_flow_style=True, sort_keys=False, width=10_000)
+        lines.append(f"  {rule}: {text.strip()}")
+    return "\n".join(lines) + "\n"
+
+
+def _fit(design: np.ndarray, found: np.ndarray, before: np.ndarray) -> list[float]:
+    from scipy.optimize import nnls
+
+    spread = design[:, 1:].max(axis=0) / np.maximum(design[:, 1:].min(axis=0), 1e-9)
+    if spread.max() < 3 and before.any():
+        fitted = before * np.median(found / (design @ before))
+    else:
+        fitted, _ = nnls(design / found[:, None], np.ones(len(found)))
+    return [float(f"{value:.4g}") for value in fitted]
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("pmcell_workflow_resources", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,220 @@
+"""Say before a run what it will need: core-hours, peak memory, disk and time.
+
+Reads the headers of the registered cohorts and applies the model by which the
+workflow's jobs ask for memory and time (workflow/resources.yaml). The sizes
+are kept in results/sizes.json, from which the workflow takes them.
+
+With --refit, finished runs are compared with the model: how many of their
+peaks it covers, and by how much. --out writes a model fitted to them; name it
+in the configuration as `resources: FILE`.
+
+Example: pmcell estimate --directory my-study --cores 32
+         pmcell estimate --refit my-study other-study --out config/resources.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import UsageError
+
+if TYPE_CHECKING:
+    from pmcell.cli._resources import Model, Record, Size
+
+HEAD = """\
+# What each rule needs, as constants and slopes per million cells and per million stored counts;
+# workflow/scripts/resources.py says how they are used. `pmcell estimate --refit` writes this file
+# anew from the benchmark records of finished runs.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `pmcell estimate`."""
+    parser.add_argument(
+        "--directory", type=Path, default=Path(), help="study folder (default: this folder)"
+    )
+    parser.add_argument(
+        "--config", type=Path, help="configuration file (default: config/config.yaml of the study)"
+    )
+    parser.add_argument(
+        "--cores", type=int, default=8, help="cores that may run at a time (default 8)"
+    )
+    parser.add_argument(
+        "--refit", type=Path, nargs="+", metavar="STUDY", help="studies with finished runs"
+    )
+    parser.add_argument("--out", type=Path, help="with --refit: file to write the new model to")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Estimate a run, or compare the model with finished ones."""
+    if args.cores < 1:
+        raise UsageError(f"--cores must be at least 1, got {args.cores}")
+    if args.refit:
+        return _refit(args)
+    if args.out:
+        raise UsageError("--out goes with --refit STUDY: nothing else is written")
+    from pmcell.cli._workflow import open_study
+
+    study = open_study(args.directory, args.config)
+    model, sizes, unread = study_sizes(study.folder, study.config)
+    value = estimate(model, sizes, args.cores) | {"headers_not_read": unread}
+    print(json.dumps(value, indent=2) if args.json else _as_text(value))
+    return 0
+
+
+def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]:
+    """What a whole run needs: `core_hours`, `peak_memory_mb` of its largest job, `disk_mb`, wall.
+
+    The wall time is the longer of the work shared by all cores and the chain
+    of steps that wait for each other, without the time jobs spend in a queue.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    core_seconds = chain = disk = 0.0
+    for rule, _, size in model.jobs(sizes):
+        needs = model.rules[rule]
+        seconds = model.formula.predict(model.values, rule, "seconds", size)
+        row = rows.setdefault(
+            rule, {"jobs": 0, "memory_mb": 0, "longest_s": 0.0, "core_hours": 0.0, "disk_mb": 0.0}
+        )
+        row["jobs"] += 1
+        row["memory_mb"] = max(
+            row["memory_mb"], round(model.formula.peak_mb(model.values, rule, size))
+        )
+        row["longest_s"] = max(row["longest_s"], seconds)
+        row["core_hours"] += seconds * min(needs["threads"], cores) / 3600
+        row["disk_mb"] += model.formula.predict(model.values, rule, "disk_mb", size)
+    for row in rows.values():
+        core_seconds += row["core_hours"] * 3600
+        chain += row["longest_s"]
+        disk += row["disk_mb"]
+    cells, stored = model.formula.total(sizes.values())
+    return {
+        "n_cohorts": len(sizes),
+        "n_cells": round(cells * 1e6),
+        "n_stored": round(stored * 1e6),
+        "cores": cores,
+        "core_hours": core_seconds / 3600,
+        "peak_memory_mb": max((row["memory_mb"] for row in rows.values()), default=0),
+        "disk_mb": disk,
+        "wall_seconds": max(chain, core_seconds / cores),
+        "rules": rows,
+    }
+
+
+def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], list[str]]:
+    """The study's model, the size of each cohort, and the cohorts whose header cannot be read."""
+    from pmcell.cli._common import read_config
+    from pmcell.cli._resources import Model
+    from pmcell.registry.sizes import cohort_sizes
+
+    settings = read_config(config)
+    named = settings.get("resources")
+    model = Model(folder / named if named else None)
+    cohorts_dir = folder / settings.get("cohorts_dir", "config/cohorts")
+    names = settings.get("cohorts")
+    folders = [cohorts_dir / str(name) for name in names] if names else _folders(cohorts_dir)
+    folders = sorted(path for path in folders if path.is_dir())
+    if not folders:
+        raise UsageError(
+            f"at least one cohort must be registered below {cohorts_dir}; there is none. "
+            "Register one: pmcell register FILE.h5ad --id ID"
+        )
+    read = cohort_sizes(folders, folder / "results")
+    unread = sorted(path.name for path in folders if path.name not in read)
+    return model, model.sizes(folders, read), unread
+
+
+def _folders(cohorts_dir: Path) -> list[Path]:
+    return list(cohorts_dir.iterdir()) if cohorts_dir.is_dir() else []
+
+
+def _refit(args: argparse.Namespace) -> int:
+    from pmcell.cli import _resources
+    from pmcell.cli._workflow import open_study
+    from pmcell.io.atomic import write_text
+
+    records: list[Record] = []
+    for folder in args.refit:
+        study = open_study(folder, None)
+        model, sizes, _ = study_sizes(study.folder, study.config)
+        records += _resources.read_records(model, study.results, sizes)
+    if not records:
+        raise UsageError("--refit needs finished runs: no study has results/benchmarks")
+    model = _resources.Model()
+    value: dict[str, Any] = {"shipped": compare(model, model.values, records)}
+    if args.out:
+        fitted = _resources.refit(model, records)
+        value["fitted"] = compare(model, fitted, records)
+        write_text(args.out, _resources.as_yaml(fitted, HEAD))
+    if args.json:
+        print(json.dumps(value, indent=2))
+        return 0
+    for name, item in value.items():
+        print(
+            f"{name}: {item['n_records']} records; peak covered in {item['covered']:.1%}; promised "
+            f"over measured: median {item['median']:.2f}, highest {item['highest']:.2f}"
+        )
+        for rule, part in item["rules"].items():
+            print(
+                f"  {rule:<18} {part['n']:>4} records  highest peak {part['peak_mb']:6.0f} MB  "
+                f"promised over measured {part['least']:.2f} to {part['most']:.2f}"
+            )
+    return 0
+
+
+def compare(model: Model, values: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
+    """How the promised peaks relate to the measured ones: share covered, and ratios."""
+    import numpy as np
+
+    ratios: dict[str, list[float]] = {}
+    peaks: dict[str, float] = {}
+    for record in records:
+        promised = model.formula.peak_mb(values, record.rule, record.size)
+        ratios.setdefault(record.rule, []).append(promised / record.memory_mb)
+        peaks[record.rule] = max(peaks.get(record.rule, 0.0), record.memory_mb)
+    every = np.concatenate([np.array(part) for part in ratios.values()])
+    return {
+        "n_records": len(records),
+        "covered": float(np.mean(every >= 1)),
+        "below_twice": float(np.mean(every < 2)),
+        "median": float(np.median(every)),
+        "highest": float(every.max()),
+        "rules": {
+            rule: {"n": len(part), "peak_mb": peaks[rule], "least": min(part), "most": max(part)}
+            for rule, part in ratios.items()
+        },
+    }
+
+
+def _as_text(value: dict[str, Any]) -> str:
+    lines = [
+        f"{value['n_cohorts']} cohorts, {value['n_cells']:,} cells, {value['n_stored']:,} counts",
+        "",
+        f"  core-hours    {value['core_hours']:10.2f}",
+        f"  peak memory   {value['peak_memory_mb'] / 1000:10.1f} GB, of the largest job",
+        f"  disk          {value['disk_mb'] / 1000:10.1f} GB",
+        f"  wall          {_clock(value['wall_seconds']):>10} on {value['cores']} cores, "
+        "without time in a queue",
+        "",
+        "  rule                jobs  memory GB   longest  core-hours  disk GB",
+    ]
+    lines += [
+        f"  {rule:<18} {row['jobs']:>5} {row['memory_mb'] / 1000:>10.1f} "
+        f"{_clock(row['longest_s']):>9} {row['core_hours']:>11.2f} {row['disk_mb'] / 1000:>8.1f}"
+        for rule, row in value["rules"].items()
+    ]
+    for name in value["headers_not_read"]:
+        lines.append(
+            f"\n{name}: its header cannot be read, so its size is guessed; see pmcell check"
+        )
+    return "\n".join(lines)
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"

@@ -1,0 +1,94 @@
+"""Sizes of submitted matrices, from their headers, remembered until a file changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import DataError, FaultsError
+from pmcell.io import sandbox
+from pmcell.io.atomic import read_json, write_json
+from pmcell.registry.cohort import read_matrix
+
+SIZES = "sizes.json"
+"""Name of the file below `results/` in which the sizes are kept for the workflow."""
+
+TIME_SECONDS = 3600
+
+Sizes = dict[str, dict[str, int]]
+
+
+def cohort_sizes(folders: Sequence[Path], results: Path) -> Sizes:
+    """`n_cells`, `n_genes`, `n_stored`, `n_bytes` of each cohort whose header can be read.
+
+    All headers are read in one sandbox. Sizes of files whose bytes count has
+    not changed come from `results/sizes.json`, which is rewritten if anything
+    is new. A cohort that cannot be read is left out: intake says what is wrong.
+    """
+    path = results / SIZES
+    known = _read(path)
+    wanted: dict[str, str] = {}
+    sizes: Sizes = {}
+    for folder in folders:
+        n_bytes = matrix_bytes(folder)
+        entry = known.get(folder.name)
+        if n_bytes and entry and entry["n_bytes"] == n_bytes:
+            sizes[folder.name] = entry
+        elif n_bytes:
+            wanted[folder.name] = str(folder.absolute())
+    if wanted:
+        read = sandbox.run(
+            "pmcell.registry.sizes:read_sizes", {"folders": wanted}, time_seconds=TIME_SECONDS
+        )
+        for name, entry in read.items():
+            sizes[name] = entry | {"n_bytes": matrix_bytes(Path(wanted[name]))}
+    sizes = dict(sorted(sizes.items()))
+    if sizes != known:
+        write_json(path, sizes)
+    return sizes
+
+
+def matrix_bytes(folder: Path) -> int:
+    """Bytes of a cohort's submitted matrix, of all files where it is a folder; 0 without one."""
+    matrix = read_matrix(folder)
+    if matrix is None or not matrix.path.exists():
+        return 0
+    files = matrix.path.iterdir() if matrix.path.is_dir() else [matrix.path]
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def read_sizes(folders: dict[str, str]) -> Sizes:
+    """Sizes in the headers of several cohorts; runs inside the sandbox."""
+    from pmcell.io.submitted import inspect
+    from pmcell.registry.genes import share_known
+
+    sizes: Sizes = {}
+    for name, folder in folders.items():
+        matrix = read_matrix(folder)
+        if matrix is None:
+            continue
+        try:
+            submission = inspect(
+                matrix.path,
+                matrix.format,
+                orientation=matrix.orientation,
+                looks_like_genes=share_known,
+            )
+            layer = submission.summary_of(matrix.counts)
+        except (DataError, FaultsError):
+            continue
+        n_cells, n_genes = layer.shape
+        sizes[name] = {"n_cells": n_cells, "n_genes": n_genes, "n_stored": layer.n_stored}
+    return sizes
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    wanted = {"n_cells", "n_genes", "n_stored", "n_bytes"}
+    if not isinstance(value, dict) or any(set(item) != wanted for item in value.values()):
+        return {}
+    return value

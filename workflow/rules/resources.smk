@@ -1,0 +1,66 @@
+# INPUTS:  the sizes of the cohorts: results/sizes.json (pmcell estimate), else the bytes of the files
+# OUTPUTS: memory, time, disk and threads of every rule, known before anything has run
+
+import types
+
+RESOURCES = types.ModuleType("resources")
+exec(
+    Path(workflow.source_path("../scripts/resources.py")).read_text(encoding="utf-8"),
+    RESOURCES.__dict__,
+)
+
+
+def read_model():
+    """The model of the configuration, else the one that ships."""
+    path = config.get("resources") or workflow.source_path("../resources.yaml")
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+MODEL = read_model()
+
+
+def read_sizes():
+    try:
+        return json.loads(Path("results/sizes.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+KNOWN_SIZES = read_sizes()
+
+
+@functools.cache
+def size_of(cohort):
+    n_bytes = sum(path.stat().st_size for path in matrix_paths(cohort))
+    return RESOURCES.size_of(KNOWN_SIZES.get(cohort), n_bytes, MODEL["unsized"])
+
+
+@functools.cache
+def size_of_all():
+    return RESOURCES.total([size_of(cohort) for cohort in COHORTS])
+
+
+def request(rule, quantity):
+    """A resource of a rule by its size and attempt; it needs no file that is yet to be made."""
+
+    def amount(wildcards, attempt):
+        size = size_of(wildcards.cohort) if wildcards.keys() else size_of_all()
+        return RESOURCES.request(MODEL, rule, quantity, size, attempt)
+
+    return amount
+
+
+def mem_mb(rule):
+    return request(rule, "memory_mb")
+
+
+def minutes(rule):
+    return request(rule, "seconds")
+
+
+def disk_mb(rule):
+    return request(rule, "disk_mb")
+
+
+def threads_of(rule):
+    return MODEL["rules"][rule]["threads"]

@@ -713,6 +713,41 @@ GAPS = Table(
     (_COHORT_FK,),
 )
 
+COHORT_COUNTS = Table(
+    "cohort_counts",
+    "Donors and cells of cohorts without open access, by one or two properties; small groups are "
+    "merged or withheld.",
+    ("cohort_id", "grouping", "group"),
+    (
+        COHORT_ID,
+        Field(
+            "grouping",
+            "string",
+            "Property by which donors or cells are grouped, such as cell_type; two are joined by ' × '.",
+        ),
+        Field(
+            "group",
+            "string",
+            "Value of the property; other stands for all values with too few donors.",
+        ),
+        Field(
+            "n_donors",
+            "int64",
+            "Donors of the group who have a cell that passed QC; null where withheld.",
+            "donors",
+            required=False,
+        ),
+        Field(
+            "n_cells",
+            "int64",
+            "Cells that passed QC; only for groups by cell type, null where withheld.",
+            "cells",
+            required=False,
+        ),
+    ),
+    (_COHORT_FK,),
+)
+
 QC = Table(
     "qc",
     "QC of each sample: medians, thresholds and exclusions.",
@@ -824,6 +859,7 @@ CELL_UMAP = Table(
 
 TABLES: tuple[Table, ...] = (
     COHORTS,
+    COHORT_COUNTS,
     DONORS,
     VISITS,
     SAMPLES,

@@ -12,6 +12,8 @@ from pmcell.io.aggregates import read_aggregate
 from pmcell.io.counts import open_counts
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import LABELS, Atlas
+from pmcell.publish.disclosure.atlas import open_markers
+from pmcell.publish.disclosure.rules import rules_of
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import UNKNOWN, X_UMAP
 
@@ -75,6 +77,8 @@ def genes_frame(facts: Facts) -> pd.DataFrame:
     frame["n_cells_detected"] = (
         total.reindex(frame["gene_id"], fill_value=0).astype("int64").to_numpy()
     )
+    # Ranks over all batches are a vector over genes that withheld cells enter.
+    frame["hvg_rank"] = np.nan
     return frame
 
 
@@ -115,11 +119,12 @@ def clusters_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
 
 
 def markers_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
-    """Markers of the clusters to which no or enough donors without open access contribute."""
+    """Markers of the clusters; where a cohort is withheld, found again in the others' cells."""
+    if facts.withheld:
+        return open_markers(facts)
     frame = read_table(facts.results / "atlas" / "markers.parquet")
     frame["cluster"] = frame["cluster"].astype(str)
-    exposed = too_few_hidden_donors(facts, atlas)
-    return frame[~frame["cluster"].isin(exposed)]
+    return frame
 
 
 def too_few_hidden_donors(facts: Facts, atlas: Atlas) -> list[str]:
@@ -133,10 +138,11 @@ def too_few_hidden_donors(facts: Facts, atlas: Atlas) -> list[str]:
     hidden = atlas.cells[
         atlas.cells["cohort_id"].isin([cohort.cohort_id for cohort in facts.withheld])
     ]
-    if 0 < hidden["donor_id"].nunique() < facts.options.min_donors:
+    least = rules_of(facts).strictest
+    if 0 < hidden["donor_id"].nunique() < least:
         return sorted(atlas.annotation["cluster"])
     donors = hidden.groupby("cluster", observed=True)["donor_id"].nunique()
-    return sorted(donors[donors < facts.options.min_donors].index)
+    return sorted(donors[donors < least].index)
 
 
 def iter_qc(facts: Facts) -> Iterator[pd.DataFrame]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import read_table
+from pmcell.publish.disclosure.rules import rules_of
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import UNKNOWN, Table
 from pmcell.schema import table as schema_table
@@ -71,7 +72,7 @@ def _cohort_row(facts: Facts, cohort: Cohort) -> dict[str, Any]:
         used = sample_counts(cohort).query("n_cells > 0")
         n_cells, n_samples = int(used["n_cells"].sum()), len(used)
         n_donors = int(used["donor_id"].nunique())
-    hidden = not cohort.is_open and (n_donors or 0) < facts.options.min_donors
+    hidden = not cohort.is_open and (n_donors or 0) < rules_of(facts).of(cohort.cohort_id)
     if hidden:
         n_cells = n_donors = n_samples = None
     return {
@@ -94,7 +95,7 @@ def _cohort_row(facts: Facts, cohort: Cohort) -> dict[str, Any]:
         "n_samples": n_samples,
         "n_genes_submitted": metrics.get("n_genes_submitted"),
         "n_genes": metrics.get("n_genes"),
-        "share_umis_lost": metrics.get("share_umis_lost"),
+        "share_umis_lost": None if hidden else metrics.get("share_umis_lost"),
     }
 
 

@@ -14,6 +14,8 @@ from pmcell.publish.citation import write_citation
 from pmcell.publish.expression import NONE, write_expression
 from pmcell.publish.croissant import write_croissant
 from pmcell.publish.datacite import write_datacite
+from pmcell.publish.disclosure.atlas import shown_atlas
+from pmcell.publish.disclosure.gate import check_disclosure, remember_release
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.manifest import Entries, file_entries, write_manifest
@@ -50,7 +52,7 @@ def write_release(
     """
     facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config)
     require_attribution(facts)
-    atlas = load_atlas(facts.results)
+    atlas = shown_atlas(facts, load_atlas(facts.results))
     with whole_folder(Path(target)) as folder:
         for cohort in facts.published:
             progress(f"cells of {cohort.cohort_id}")
@@ -65,6 +67,8 @@ def write_release(
         write_donors(facts, folder / "donors.h5ad")
         write_strata_json(facts, folder / "strata.json")
         write_reference(facts, atlas, folder / "reference")
+        progress("disclosure gate")
+        check_disclosure(facts, folder)
         write_readme(facts, folder, has_report=report is not None)
         write_citation(facts, folder / "CITATION.cff")
         progress("digests")
@@ -90,4 +94,6 @@ def write_release(
         faults = verify_release(folder)
         if faults:
             raise FaultsError(faults)
+        # Before the folder is put in its place: a release that nobody remembers protects no one.
+        remember_release(facts, folder)
     return facts

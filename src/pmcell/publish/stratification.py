@@ -16,6 +16,8 @@ import numpy as np
 from pmcell.io.atomic import atomic_path, write_json
 from pmcell.io.tables import read_table
 from pmcell.publish import h5ad
+from pmcell.publish.disclosure.hidden import hidden_donors, shown_associations, shown_verdict
+from pmcell.publish.disclosure.rules import rules_of
 from pmcell.publish.facts import Facts
 from pmcell.schema import table as schema_table
 
@@ -58,20 +60,23 @@ def strata_frame(facts: Facts) -> pd.DataFrame:
     frame["n_donors"] = donors.reindex(frame["stratum"], fill_value=0).to_numpy("int64")
     shown = frame["medoid_donor_id"].map(lambda donor: is_shown(facts, str(donor)))
     frame["medoid_donor_id"] = frame["medoid_donor_id"].where(shown, WITHHELD_DONOR)
+    hidden = hidden_donors(facts)
+    few = [hidden.is_few(len(hidden.strata.get(str(name), ()))) for name in frame["stratum"]]
+    frame["description"] = frame["description"].mask(few, WITHHELD_DONOR)
+    frame["stability"] = frame["stability"].round(2)
     return frame[frame["n_donors"] > 0]
 
 
 def associations_frame(facts: Facts) -> pd.DataFrame:
     """Associations, unless they rest on too few donors without open access."""
-    frame = _read(facts, "associations")
-    return frame.iloc[:0] if few_hidden_donors(facts) else frame
+    return shown_associations(facts, _read(facts, "associations"))
 
 
 def few_hidden_donors(facts: Facts) -> bool:
     """Whether 1 to min_donors - 1 donors of cohorts without open access entered the strata."""
     donors = _read(facts, "assignments", ["donor_id"])["donor_id"]
     hidden = {donor for donor in donors if not is_shown(facts, str(donor))}
-    return 0 < len(hidden) < facts.options.min_donors
+    return 0 < len(hidden) < rules_of(facts).strictest
 
 
 def is_shown(facts: Facts, global_id: str) -> bool:
@@ -87,7 +92,7 @@ def write_strata_json(facts: Facts, target: Path) -> None:
     Where too few donors without open access took part only the words of the
     verdict remain: a number of donors would tell how many they are.
     """
-    verdict = _with_large_groups(facts, facts.strata)
+    verdict = _with_large_groups(facts, shown_verdict(facts, facts.strata))
     if few_hidden_donors(facts):
         verdict = {key: value for key, value in verdict.items() if isinstance(value, str)}
     withheld = [cohort.cohort_id for cohort in facts.withheld]
@@ -115,7 +120,7 @@ def write_donors(facts: Facts, target: Path) -> None:
             h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])
         if not few_hidden_donors(facts):
             uns = _with_shown_consensus(facts, donors.uns, _discovered(donors.obs, shown))
-            uns = _with_large_groups(facts, uns)
+            uns = _with_large_groups(facts, shown_verdict(facts, uns))
             h5ad.write_value(file, "uns", _clean(facts, uns))
 
 

@@ -1,0 +1,53 @@
+"""The atlas as it may be shown: labels of clusters without numbers of withheld cells."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+from pmcell.io.aggregates import open_aggregates
+from pmcell.io.tables import read_table
+from pmcell.publish.atlas import Atlas
+from pmcell.publish.facts import Facts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIDENCE = "cell_type_confidence"
+DIGITS = 1
+COUNTED = re.compile(r"\d[\d,.]*")
+
+
+def shown_atlas(facts: Facts, atlas: Atlas) -> Atlas:
+    """The atlas, with the evidence of labels rounded when withheld cells are part of it.
+
+    A label's confidence is often a share of cells: with the published cells
+    counted, its last digits tell how many cells were withheld.
+    """
+    if not facts.withheld:
+        return atlas
+    annotation = atlas.annotation.copy()
+    annotation[CONFIDENCE] = annotation[CONFIDENCE].round(DIGITS)
+    annotation["label_evidence"] = [
+        COUNTED.sub("…", str(text)) for text in annotation["label_evidence"]
+    ]
+    cells = atlas.cells.copy()
+    cells[CONFIDENCE] = cells[CONFIDENCE].round(DIGITS)
+    return dataclasses.replace(atlas, cells=cells, annotation=annotation)
+
+
+def open_markers(facts: Facts) -> pd.DataFrame:
+    """Markers of the clusters from the cells of published cohorts alone.
+
+    Means over thousands of genes give away membership at any number of donors
+    that a cohort has (Homer et al. 2008, doi:10.1371/journal.pgen.1000167), so no
+    threshold on donors would do.
+    """
+    from pmcell.tl.markers import find_markers
+
+    features = read_table(facts.results / "atlas" / "features.parquet", ["gene_id", "symbol"])
+    symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
+    n_top = int((facts.parameters.get("markers") or {}).get("top", 100))
+    paths = [cohort.folder / "aggregate.npz" for cohort in facts.published]
+    return find_markers(open_aggregates(paths), symbols=symbols, n_top=n_top)

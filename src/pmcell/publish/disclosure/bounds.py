@@ -1,0 +1,67 @@
+"""The attacker: what published sums tell about numbers that were withheld.
+
+Each published sum over withheld numbers is an equation; the least and the
+greatest value that a withheld number can have under all of them are two linear
+programs. An exact answer, or one that is too narrow, is a disclosure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Sums = Sequence[tuple[Sequence[int], float]]
+"""Published sums: positions of the withheld numbers that enter one, and its value."""
+
+TOLERANCE = 1e-6
+
+
+def bounds(n_withheld: int, sums: Sums) -> np.ndarray:
+    """Least and greatest value of each of `n_withheld` numbers, none negative; n × 2.
+
+    Whole numbers are assumed: ends are rounded inwards. A number that no sum
+    holds has no upper end (inf). `ValueError` when the sums contradict each other.
+
+    >>> bounds(2, [([0, 1], 7)]).tolist()
+    [[0.0, 7.0], [0.0, 7.0]]
+    >>> bounds(2, [([0, 1], 7), ([0], 3)]).tolist()
+    [[3.0, 3.0], [4.0, 4.0]]
+    """
+    from scipy.optimize import linprog
+    from scipy.sparse import lil_matrix
+
+    found = np.column_stack([np.zeros(n_withheld), np.full(n_withheld, np.inf)])
+    used = [(members, total) for members, total in sums if len(members)]
+    if not used:
+        return found
+    matrix = lil_matrix((len(used), n_withheld))
+    for row, (members, _) in enumerate(used):
+        matrix[row, list(members)] = 1.0
+    equations = matrix.tocsr()
+    totals = np.array([total for _, total in used], float)
+    for position in np.flatnonzero(np.asarray(equations.sum(axis=0)).ravel()):
+        objective = np.zeros(n_withheld)
+        for end, sign in ((0, 1.0), (1, -1.0)):
+            objective[position] = sign
+            answer = linprog(objective, A_eq=equations, b_eq=totals, bounds=(0, None))
+            if answer.status == 2:
+                raise ValueError("the published sums contradict each other")
+            if answer.status == 0:
+                found[position, end] = sign * answer.fun
+    found[:, 0] = np.ceil(found[:, 0] - TOLERANCE)
+    found[:, 1] = np.floor(found[:, 1] + TOLERANCE)
+    shown: np.ndarray = np.abs(found)
+    return shown
+
+
+def table_sums(withheld: np.ndarray, counts: np.ndarray) -> list[tuple[list[int], float]]:
+    """The sums that row and column totals of a table give over its withheld cells.
+
+    `withheld` marks cells of `counts`; positions are those of `withheld` in
+    row-major order.
+    """
+    position = np.full(withheld.shape, -1)
+    position[withheld] = np.arange(withheld.sum())
+    lines = [*zip(position, counts, strict=True), *zip(position.T, counts.T, strict=True)]
+    return [(line[line >= 0].tolist(), float(values[line >= 0].sum())) for line, values in lines]

@@ -1,0 +1,145 @@
+"""`cohort_counts`: who is in a cohort without open access, as numbers that tell of no one.
+
+One property at a time, small groups merged into `other`; pairs of properties
+with small cells withheld, and further ones so that totals do not give them
+away; cells by cell type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pmcell.io.tables import read_table
+from pmcell.publish.atlas import Atlas
+from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
+from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
+from pmcell.publish.facts import Cohort, Facts
+from pmcell.publish.people import sample_counts
+from pmcell.schema import COHORT_COUNTS, UNKNOWN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SINGLE = (
+    "sex_ontology_term_id",
+    "self_reported_ethnicity_ontology_term_id",
+    "development_stage_ontology_term_id",
+    "disease_ontology_term_id",
+    "age_group",
+    "stratum",
+)
+PAIRS = (
+    ("disease_ontology_term_id", "sex_ontology_term_id"),
+    ("disease_ontology_term_id", "age_group"),
+)
+CELL_TYPE = "cell_type"
+TIMES = " × "
+NOT_ASSIGNED = "not assigned"
+
+Row = tuple[str, str, str, int | None, int | None]
+
+
+def cohort_counts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """The table, for cohorts with at least as many donors as a shown group must have."""
+    import pandas as pd
+
+    rules = rules_of(facts)
+    rows = [row for cohort in facts.withheld for row in _rows(facts, atlas, cohort, rules)]
+    frame = pd.DataFrame(rows, columns=[item.name for item in COHORT_COUNTS.fields])
+    for name in ("n_donors", "n_cells"):
+        frame[name] = frame[name].astype("Int64")
+    return frame
+
+
+def donors_with_cells(cohort: Cohort) -> pd.DataFrame:
+    """Registered donors of a cohort (index donor_id) with cells that passed QC."""
+    used = sample_counts(cohort).query("n_cells > 0")["donor_id"].unique()
+    donors = read_table(cohort.folder / "donors.parquet").set_index("donor_id")
+    return donors.loc[sorted(used)]
+
+
+def cells_by_type(atlas: Atlas, cohort_id: str) -> pd.DataFrame:
+    """Cells of each donor (rows) and cell type (columns) of a cohort."""
+    import pandas as pd
+
+    cells = atlas.cells[atlas.cells["cohort_id"] == cohort_id]
+    return pd.crosstab(cells["donor_id"], cells[CELL_TYPE].astype(str))
+
+
+def _rows(facts: Facts, atlas: Atlas, cohort: Cohort, rules: Rules) -> Iterator[Row]:
+    donors = donors_with_cells(cohort)
+    least = rules.of(cohort.cohort_id)
+    if len(donors) < least:
+        return
+    if facts.has_strata:
+        donors["stratum"] = _strata_of(facts, donors)
+    merged: dict[str, np.ndarray] = {}
+    for column in SINGLE:
+        if column in donors:
+            labels = donors[column].fillna(UNKNOWN).to_numpy(str)
+            merged[column] = merge_small(labels, least)
+            for group, count in zip(*np.unique(merged[column], return_counts=True), strict=True):
+                yield (cohort.cohort_id, column, str(group), int(count), None)
+    for pair in PAIRS:
+        if all(column in merged and len(set(merged[column])) > 1 for column in pair):
+            yield from _pair_rows(cohort.cohort_id, pair, merged, least)
+    yield from _type_rows(cohort.cohort_id, cells_by_type(atlas, cohort.cohort_id), rules)
+
+
+def _pair_rows(
+    cohort_id: str, pair: tuple[str, str], merged: dict[str, np.ndarray], least: int
+) -> Iterator[Row]:
+    import pandas as pd
+
+    table = pd.crosstab(merged[pair[0]], merged[pair[1]])
+    withheld = suppress_table(table.to_numpy(), least)
+    if withheld is None:
+        return
+    for (i, first), (j, second) in (
+        (left, right) for left in enumerate(table.index) for right in enumerate(table.columns)
+    ):
+        count = None if withheld[i, j] else int(table.iat[i, j])
+        yield (cohort_id, TIMES.join(pair), f"{first}{TIMES}{second}", count, None)
+
+
+def _type_rows(cohort_id: str, cells: pd.DataFrame, rules: Rules) -> Iterator[Row]:
+    """Donors and cells of each type; few who lack a type tell as much as few who have it."""
+    least = rules.of(cohort_id)
+    values = cells.to_numpy()
+    has = values > 0
+    n_donors = has.sum(axis=0)
+    n_lacking = len(cells) - n_donors
+
+    def is_unsafe(columns: np.ndarray) -> bool:
+        by_donor = values[:, columns].sum(axis=1)
+        by_donor = by_donor[by_donor > 0]
+        return bool(by_donor.size < least or is_dominated(by_donor, rules))
+
+    unsafe = np.array([is_unsafe(np.array([j])) for j in range(values.shape[1])], bool)
+    withheld = suppress_list(
+        values.sum(axis=0),
+        unsafe,
+        lambda marked: not is_unsafe(np.flatnonzero(marked)),
+        min_width=least,
+    )
+    for j, name in enumerate(cells.columns):
+        few = n_donors[j] < least or 0 < n_lacking[j] < least
+        yield (
+            cohort_id,
+            CELL_TYPE,
+            str(name),
+            None if few else int(n_donors[j]),
+            None if withheld[j] else int(values[:, j].sum()),
+        )
+
+
+def _strata_of(facts: Facts, donors: pd.DataFrame) -> np.ndarray:
+    """The stratum of each donor's first visit that has one."""
+    placed = read_table(facts.results / "strata" / "assignments.parquet")
+    placed = placed.dropna(subset=["stratum"]).drop_duplicates("donor_id").set_index("donor_id")
+    found = placed["stratum"].reindex(donors.index)
+    labels: np.ndarray = found.where(found.notna(), NOT_ASSIGNED).to_numpy(str)
+    return labels

@@ -112,6 +112,28 @@ def refit(model: Model, records: Sequence[Record]) -> dict[str, Any]:
     return values
 
 
+def compare(model: Model, values: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
+    """How the promised peaks relate to the measured ones: share covered, and ratios."""
+    ratios: dict[str, list[float]] = {}
+    peaks: dict[str, float] = {}
+    for record in records:
+        promised = model.formula.peak_mb(values, record.rule, record.size)
+        ratios.setdefault(record.rule, []).append(promised / record.memory_mb)
+        peaks[record.rule] = max(peaks.get(record.rule, 0.0), record.memory_mb)
+    every = np.concatenate([np.array(part) for part in ratios.values()])
+    return {
+        "n_records": len(records),
+        "covered": float(np.mean(every >= 1)),
+        "below_twice": float(np.mean(every < 2)),
+        "median": float(np.median(every)),
+        "highest": float(every.max()),
+        "rules": {
+            rule: {"n": len(part), "peak_mb": peaks[rule], "least": min(part), "most": max(part)}
+            for rule, part in ratios.items()
+        },
+    }
+
+
 def as_yaml(values: dict[str, Any], head: str) -> str:
     """The model as `workflow/resources.yaml` is written: one line a rule, after the comment."""
     import yaml

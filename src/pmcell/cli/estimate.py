@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,10 +145,10 @@ def _refit(args: argparse.Namespace) -> int:
     if not records:
         raise UsageError("--refit needs finished runs: no study has results/benchmarks")
     model = _resources.Model()
-    value: dict[str, Any] = {"shipped": compare(model, model.values, records)}
+    value: dict[str, Any] = {"shipped": _resources.compare(model, model.values, records)}
     if args.out:
         fitted = _resources.refit(model, records)
-        value["fitted"] = compare(model, fitted, records)
+        value["fitted"] = _resources.compare(model, fitted, records)
         write_text(args.out, _resources.as_yaml(fitted, HEAD))
     if args.json:
         print(json.dumps(value, indent=2))
@@ -165,30 +164,6 @@ def _refit(args: argparse.Namespace) -> int:
                 f"promised over measured {part['least']:.2f} to {part['most']:.2f}"
             )
     return 0
-
-
-def compare(model: Model, values: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
-    """How the promised peaks relate to the measured ones: share covered, and ratios."""
-    import numpy as np
-
-    ratios: dict[str, list[float]] = {}
-    peaks: dict[str, float] = {}
-    for record in records:
-        promised = model.formula.peak_mb(values, record.rule, record.size)
-        ratios.setdefault(record.rule, []).append(promised / record.memory_mb)
-        peaks[record.rule] = max(peaks.get(record.rule, 0.0), record.memory_mb)
-    every = np.concatenate([np.array(part) for part in ratios.values()])
-    return {
-        "n_records": len(records),
-        "covered": float(np.mean(every >= 1)),
-        "below_twice": float(np.mean(every < 2)),
-        "median": float(np.median(every)),
-        "highest": float(every.max()),
-        "rules": {
-            rule: {"n": len(part), "peak_mb": peaks[rule], "least": min(part), "most": max(part)}
-            for rule, part in ratios.items()
-        },
-    }
 
 
 def _as_text(value: dict[str, Any]) -> str:

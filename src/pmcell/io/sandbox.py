@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, PmcellError, UsageError
+from pmcell.io.system import cause
 
 MEMORY_MB = 8192
 MIN_MEMORY_MB = 1024
@@ -93,6 +94,8 @@ def _result(answer: dict[str, Any]) -> Any:
         raise DataError(answer["message"], reason=answer["reason"])
     if kind == "usage":
         raise UsageError(answer["message"])
+    if kind == "machine":
+        raise OSError(answer["number"], answer["message"])
     raise SandboxBug(answer["message"])
 
 
@@ -152,7 +155,11 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except MemoryError:
         fault = _memory_error(request["memory"] // 2**20)
         return {"kind": "data", "message": str(fault), "reason": fault.reason}
-    except Exception:
+    except Exception as error:
+        number = cause(error)
+        if number is not None:
+            # A full disk is no fault of the cohort: nothing is known of the data.
+            return {"kind": "machine", "number": number, "message": str(error)}
         return {"kind": "bug", "message": traceback.format_exc()}
     return {"kind": "result", "value": value}
 

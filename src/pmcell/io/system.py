@@ -31,14 +31,20 @@ def explain(error: BaseException) -> str | None:
             "a temporary folder must be writable; none of TMPDIR, /tmp, /var/tmp and this folder "
             "is. Set TMPDIR to a folder on the node that you can write to, then run again."
         )
-    if not isinstance(error, (OSError, RuntimeError)):
-        return None
-    number = getattr(error, "errno", None)
-    if number not in _CAUSES and (found := _IN_TEXT.search(str(error))):
-        number = int(found[1])
-    if number not in _CAUSES:
+    number = cause(error)
+    if number is None:
         return None
     must, fix = _CAUSES[number]
     name = getattr(error, "filename", None)
     where = f"{name}: " if name else ""
     return f"{where}{must}. {fix}, then run again: what is finished stays."
+
+
+def cause(error: BaseException) -> int | None:
+    """The system's number of such an error, or None when the error is another one."""
+    if not isinstance(error, (OSError, RuntimeError)):
+        return None
+    number = getattr(error, "errno", None)
+    if number not in _CAUSES and (found := _IN_TEXT.search(str(error))):
+        number = int(found[1])
+    return number if number in _CAUSES else None

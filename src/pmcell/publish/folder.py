@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from pmcell.errors import UsageError
 
+A_DAY = 24 * 3600
 MARKS = ("manifest.json", "ro-crate-metadata.json", "tables")
 
 
@@ -21,14 +25,16 @@ def whole_folder(target: Path) -> Iterator[Path]:
     An older release at `target` is replaced as a whole and stays as it was on
     any error. A run that was killed between the two renames leaves the older
     one as `.<name>.old`; the next run puts it back first. A folder that is not
-    a release is refused.
+    a release is refused. What a killed writer left beside it is removed.
     """
     target = Path(os.path.abspath(target))
     old = target.with_name(f".{target.name}.old")
     target.parent.mkdir(parents=True, exist_ok=True)
     _recover(target, old)
     _refuse_foreign(target)
+    _remove_leftovers(target)
     new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    mark = _mark_as_written(new)
     try:
         yield new
         new.chmod(0o755)
@@ -42,7 +48,31 @@ def whole_folder(target: Path) -> Iterator[Path]:
             raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
+        os.close(mark)
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _mark_as_written(folder: Path) -> int:
+    """Lock a folder for as long as this process lives; where the disk has no locks, do not."""
+    mark = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return mark
+
+
+def _remove_leftovers(target: Path) -> None:
+    for left in target.parent.glob(f".{escape(target.name)}.*.part"):
+        mark = os.open(left, os.O_RDONLY)
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue  # Another process writes it now.
+        except OSError:
+            if time.time() - left.stat().st_mtime < A_DAY:
+                continue
+        finally:
+            os.close(mark)
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _recover(target: Path, old: Path) -> None:

@@ -58,7 +58,10 @@ def contributors(facts: Facts) -> list[Mapping[str, str]]:
 
 
 def is_person(entry: Mapping[str, str]) -> bool:
-    """Whether an entry is a person rather than an organisation: by what only a person has."""
+    """Whether an entry is a person rather than an organisation, by what only a person has.
+
+    A steward with an organisation counts as a person, where a format must have one or the other.
+    """
     return any(entry.get(key) for key in ("orcid", "affiliation", "family_name"))
 
 
@@ -172,8 +175,8 @@ def _bibtex_name(person: Mapping[str, str]) -> str:
     if person.get("family_name"):
         given = person.get("given_name")
         return f"{person['family_name']}, {given}" if given else person["family_name"]
-    # Braces keep BibTeX from splitting the name of an organisation into given and family names.
-    return person["name"] if is_person(person) else f"{{{person['name']}}}"
+    # Braces keep BibTeX from splitting a name of which only the whole is known.
+    return f"{{{person['name']}}}"
 
 
 def _named(person: Mapping[str, str]) -> Mapping[str, str]:

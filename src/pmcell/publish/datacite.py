@@ -14,7 +14,6 @@ from pmcell.io.atomic import write_json
 from pmcell.publish.attribution import (
     contributors,
     credited,
-    is_person,
     keywords,
     licence_notes,
     licence_url,
@@ -77,11 +76,12 @@ def datacite(facts: Facts, subjects: Subjects, entries: Entries) -> dict[str, An
 
 
 def _agent(entry: Mapping[str, str]) -> dict[str, Any]:
-    personal = is_person(entry)
-    item: dict[str, Any] = {
-        "name": entry["name"],
-        "nameType": "Personal" if personal else "Organizational",
-    }
+    item: dict[str, Any] = {"name": entry["name"]}
+    if entry.get("orcid") or entry.get("family_name"):
+        item["nameType"] = "Personal"
+    elif entry.get("ror") and not entry.get("affiliation"):
+        item["nameType"] = "Organizational"
+        item["nameIdentifiers"] = [_identifier(entry["ror"], "ROR", ROR_SITE)]
     if entry.get("family_name"):
         given = entry.get("given_name", "")
         item["name"] = f"{entry['family_name']}, {given}" if given else entry["family_name"]
@@ -90,8 +90,6 @@ def _agent(entry: Mapping[str, str]) -> dict[str, Any]:
             item["givenName"] = given
     if entry.get("orcid"):
         item["nameIdentifiers"] = [_identifier(entry["orcid"], "ORCID", ORCID_SITE)]
-    elif entry.get("ror") and not personal:
-        item["nameIdentifiers"] = [_identifier(entry["ror"], "ROR", ROR_SITE)]
     if entry.get("affiliation"):
         known = {"name": entry["affiliation"]}
         if entry.get("ror"):

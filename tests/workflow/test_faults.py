@@ -1,0 +1,249 @@
+"""Steps that are killed, or find a full disk or a damaged file; for runs: `scripts/fault-drill`."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pmcell as pm
+from pmcell.cli import _lock, main
+from pmcell.errors import PmcellError
+from pmcell.io.stamps import read_stamp
+
+STEP = [sys.executable, "-m", "pmcell.cli"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A study with two cohorts, taken in and through QC."""
+    from pmcell.registry.simulated import write_cohort_folders
+
+    root = tmp_path_factory.mktemp("study")
+    cells = pm.simulate.simulate(
+        n_cohorts=2, n_donors=4, cells_per_sample=60, n_genes=150, real_genes=True, seed=1
+    )
+    write_cohort_folders(cells, root / "config" / "cohorts")
+    for cohort in cohorts(root):
+        folder = root / "results" / "cohorts" / cohort.name
+        assert main(["intake", "--cohort-dir", str(cohort), "--out-dir", str(folder)]) == 0
+        assert main(qc(folder)) == 0
+    return root
+
+
+@pytest.fixture
+def study(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "study"))
+
+
+def cohorts(study: Path) -> list[Path]:
+    return sorted((study / "config" / "cohorts").iterdir())
+
+
+def folders(study: Path) -> list[Path]:
+    return sorted((study / "results" / "cohorts").iterdir())
+
+
+def qc(folder: Path) -> list[str]:
+    files = ["--counts", f"{folder}/intake.h5ad", "--intake", f"{folder}/intake.json"]
+    return ["qc", *files, "--out-dir", str(folder)]
+
+
+def moments(folder: Path) -> list[str]:
+    files = ["--counts", f"{folder}/intake.h5ad", "--qc", f"{folder}/qc.parquet"]
+    return ["moments", *files, "--out", f"{folder}/moments.npz"]
+
+
+def say(arguments: list[str], **options: object) -> tuple[int, str]:
+    """Run a step in a process of its own: exit code and what it said on standard error."""
+    done = subprocess.run([*STEP, *arguments], capture_output=True, text=True, **options)
+    return done.returncode, done.stderr
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def no_larger_than(size: int):
+    """Let a child process write no file larger than `size` bytes, as a full disk would."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_every_result_of_a_step_has_a_stamp_with_its_section(study):
+    folder = folders(study)[0]
+    for path in folder.glob("[!.]*"):
+        stamp = read_stamp(path)
+        assert stamp is not None, path
+        assert stamp["step"] in ("intake", "qc")
+        assert stamp["parameters"]
+        text = json.dumps(stamp)
+        assert str(study) not in text
+        assert socket.gethostname() not in text
+    assert read_stamp(folder / "intake.h5ad")["inputs"].keys() >= {"cohort.yaml", "counts.h5ad"}
+    assert sorted(read_stamp(folder / "qc.parquet")["inputs"]) == [
+        f"cohorts/{folder.name}/intake.h5ad",
+        f"cohorts/{folder.name}/intake.json",
+    ]
+
+
+def test_a_flipped_bit_stops_the_next_step_before_it_writes(study, capsys):
+    folder = folders(study)[0]
+    content = bytearray((folder / "qc.parquet").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "qc.parquet").write_bytes(content)
+    assert main(moments(folder)) == 3
+    said = capsys.readouterr().err
+    assert f"{folder}/qc.parquet must be as its step wrote it: expected SHA-256" in said
+    assert f"Run again after: rm {folder}/qc.parquet" in said
+    assert not (folder / "moments.npz").exists()
+
+
+def test_counts_of_another_cohort_are_found_even_with_their_stamp(study, capsys):
+    one, other = folders(study)
+    shutil.copyfile(other / "intake.h5ad", one / "intake.h5ad")
+    shutil.copyfile(other / ".stamps/intake.h5ad.json", one / ".stamps/intake.h5ad.json")
+    assert main(moments(one)) == 3
+    assert "old or of another cohort" in capsys.readouterr().err
+
+
+def test_the_release_checks_what_it_is_made_of(study, capsys):
+    folder = folders(study)[0]
+    (folder / "qc.parquet").write_bytes(b"")
+    verdicts = study / "results" / "atlas" / "cohorts.json"
+    verdicts.parent.mkdir()
+    verdicts.write_text(json.dumps({folder.name: {"status": "ok"}}))
+    arguments = ["--results", f"{study}/results", "--out", f"{study}/results/release"]
+    assert main(["release", *arguments]) == 3
+    assert "qc.parquet must be as its step wrote it" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_and_the_next_try_succeeds(study):
+    folder = folders(study)[0]
+    before = contents(folder)
+    code, said = say(moments(folder), preexec_fn=no_larger_than(2000))
+    assert code == 1
+    assert "a file may not outgrow the limit set for it" in said
+    assert "then run again" in said
+    assert "Traceback" not in said
+    assert contents(folder) == before
+    assert main(moments(folder)) == 0
+
+
+def test_a_full_disk_does_not_quarantine_a_cohort(study):
+    cohort, folder = cohorts(study)[0], folders(study)[0]
+    before = contents(folder)
+    arguments = ["intake", "--cohort-dir", str(cohort), "--out-dir", str(folder)]
+    code, said = say(arguments, preexec_fn=no_larger_than(10_000))
+    assert code == 1
+    assert "a file may not outgrow the limit set for it" in said
+    assert contents(folder) == before
+
+
+def test_a_killed_step_leaves_nothing_that_its_next_try_does_not_mend(study):
+    folder = folders(study)[0]
+    assert main(moments(folder)) == 0
+    undisturbed = contents(folder)
+    (folder / "moments.npz").unlink()
+    shutil.copyfile(folder / "qc.parquet", folder / ".moments.x1y2.part.npz")
+    process = subprocess.Popen([*STEP, *moments(folder)], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+        if set(folder.glob(".moments.*.part.npz")) - {folder / ".moments.x1y2.part.npz"}:
+            process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert main(moments(folder)) == 0
+    assert contents(folder) == undisturbed
+
+
+def test_steps_work_without_a_home_a_cache_or_a_temporary_folder(study):
+    folder = folders(study)[0]
+    nowhere = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "PMCELL_CACHE_DIR"), "/nowhere")
+    assert main(moments(folder)) == 0
+    usual = (folder / "moments.npz").read_bytes()
+    code, said = say(moments(folder), env={"PATH": os.environ["PATH"], **nowhere})
+    assert code == 0, said
+    assert (folder / "moments.npz").read_bytes() == usual
+
+
+def test_threads_reach_blas_and_openmp(monkeypatch):
+    from types import SimpleNamespace
+
+    from pmcell.cli._step import run_step
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    seen = {}
+
+    def run(args: object) -> int:
+        seen.update(os.environ)
+        return 3
+
+    args = SimpleNamespace(threads=5, graph=Path("none"), out=Path("none"))
+    assert run_step("cluster", SimpleNamespace(run=run), args) == 3
+    assert seen["OMP_NUM_THREADS"] == seen["OPENBLAS_NUM_THREADS"] == "5"
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_a_second_run_is_told_whose_the_first_is(tmp_path):
+    with (
+        _lock.only_run(tmp_path),
+        pytest.raises(PmcellError, match=rf"process {os.getpid()} on \S+ since 2.* UTC"),
+        _lock.only_run(tmp_path),
+    ):
+        pass
+    with _lock.only_run(tmp_path):
+        pass
+
+
+def test_the_lock_of_a_killed_run_is_taken_over_with_that_of_snakemake(tmp_path, capsys):
+    code = (
+        f"import os; from pathlib import Path; from pmcell.cli._lock import only_run\n"
+        f"with only_run(Path({str(tmp_path)!r})): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    locks = tmp_path / _lock.SNAKEMAKE_LOCKS
+    locks.mkdir()
+    (locks / "0.output.lock").write_text("results/release/manifest.json\n")
+    with _lock.only_run(tmp_path):
+        assert not locks.exists()
+    assert "its lock is removed" in capsys.readouterr().err
+
+
+def test_the_lock_of_another_machine_is_kept_with_the_way_to_remove_it(tmp_path):
+    (tmp_path / ".snakemake").mkdir()
+    owner = {"pid": 12, "host": "node7", "started": "1", "since": "2026-01-01 00:00:00 UTC"}
+    (tmp_path / _lock.LOCK).write_text(json.dumps(owner))
+    with pytest.raises(PmcellError, match=r"node7.*--unlock"), _lock.only_run(tmp_path):
+        pass
+    _lock.release_lock(tmp_path)
+    with _lock.only_run(tmp_path):
+        pass
+
+
+def test_what_a_killed_run_started_holds_its_lock(tmp_path):
+    shutil.copyfile(shutil.which("sleep"), tmp_path / "snakemake")
+    (tmp_path / "snakemake").chmod(0o755)
+    (tmp_path / ".snakemake").mkdir()
+    owner = {"pid": 2**30, "host": socket.gethostname(), "started": "1", "since": "then"}
+    (tmp_path / _lock.LOCK).write_text(json.dumps(owner))
+    orphan = subprocess.Popen([str(tmp_path / "snakemake"), "60"], cwd=tmp_path)
+    try:
+        with pytest.raises(PmcellError, match=f"still works: process {orphan.pid}"):
+            _lock.refuse_while_held(tmp_path)
+    finally:
+        orphan.kill()
+        orphan.wait()
+    _lock.refuse_while_held(tmp_path)

@@ -21,14 +21,17 @@ from pmcell.io.atomic import sha256_file
 
 BLOCK_VALUES = 1 << 20
 CRATE = "ro-crate-metadata.json"
-DOCUMENTS = (CRATE, "croissant.json", "datacite.json")
+DOCUMENTS = (CRATE, "croissant.json", "datacite.json", "datapackage.json")
 LAYOUT_MARKS = re.compile(r"<!--layout-->.*?<!--/layout-->", re.DOTALL)
 """Around what a page says of sizes and digests of other files, or of the day of publication."""
 LAYOUT_KEYS = (
+    "bytes",
     "citeAs",
     "contentSize",
+    "created",
     "datePublished",
     "dates",
+    "hash",
     "publicationYear",
     "sha256",
     "sizes",

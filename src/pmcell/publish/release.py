@@ -14,6 +14,7 @@ from pmcell.publish.citation import write_citation
 from pmcell.publish.expression import NONE, write_expression
 from pmcell.publish.croissant import write_croissant
 from pmcell.publish.datacite import write_datacite
+from pmcell.publish.datapackage import write_datapackage
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.gate import check_disclosure, remember_release
 from pmcell.publish.facts import Facts, load_facts
@@ -75,6 +76,7 @@ def write_release(
         entries = file_entries(folder)
         write_datacite(facts, folder, entries)
         entries = file_entries(folder, entries)
+        write_datapackage(facts, folder, entries)
         write_croissant(facts, folder, entries)
         entries = file_entries(folder, entries)
         if report is not None:

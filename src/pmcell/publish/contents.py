@@ -20,9 +20,13 @@ MEDIA_TYPES = {
     ".smk": "text/plain",
     ".rst": "text/x-rst",
     ".yaml": "application/yaml",
+    ".smk": "text/plain",
+    ".rst": "text/x-rst",
+    ".yaml": "application/yaml",
 }
 
 MEDIA_TYPES_BY_NAME = {
+    "Snakefile": "text/plain",
     "Snakefile": "text/plain",
     "croissant.json": "application/ld+json",
     "datacite.json": "application/vnd.datacite.datacite+json",
@@ -32,11 +36,14 @@ MEDIA_TYPES_BY_NAME = {
 FOLDERS = {
     "workflow/": "The Snakemake workflow that made the release.",
     "envs/": "The environment that the rules of the workflow name.",
+    "workflow/": "The Snakemake workflow that made the release.",
+    "envs/": "The environment that the rules of the workflow name.",
     "cells/": "Cells that passed QC, one AnnData file a cohort.",
     "expression/": "Raw counts as tables, gene after gene, one file a cohort.",
     "tables/": "Tables of cohorts, donors, cells, genes, labels and strata.",
     "reference/": "The frozen model onto which new samples are mapped.",
     "site/": "Catalogue of the release; open site/index.html in a browser.",
+    "validation/": "What the disclosure gate and independent validators found.",
 }
 
 FILES = {
@@ -65,6 +72,8 @@ def describe(facts: Facts, name: str) -> str:
     if name.startswith("cells/"):
         cohort = next(item for item in facts.cohorts if item.cohort_id == Path(name).stem)
         return f"Cells that passed QC of {cohort.cohort_id}: {cohort.text('title')}."
+    if name.startswith(("workflow/", "envs/")):
+        return "Part of the workflow that made the release."
     if name.startswith("expression/"):
         return f"Raw counts above 0 of {Path(name).stem}, gene after gene, for SQL."
     if name.startswith("tables/") and name.endswith(".parquet"):

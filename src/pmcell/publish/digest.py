@@ -4,7 +4,8 @@ HDF5, Parquet and zip files of equal content can differ in chunking, padding
 and library version. Their content digest walks names, types, shapes and
 values; all other files are digested by their bytes. Documents about the
 release are digested without the day of publication and without the sizes and
-byte digests they list.
+byte digests they list, and the RO-Crate without the record of the run: times,
+threads and computers differ between runs that give the same.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pmcell.io.atomic import sha256_file
 BLOCK_VALUES = 1 << 20
 CRATE = "ro-crate-metadata.json"
 DOCUMENTS = (CRATE, "croissant.json", "datacite.json", "datapackage.json")
+EVIDENCE = "validation/"
 LAYOUT_MARKS = re.compile(r"<!--layout-->.*?<!--/layout-->", re.DOTALL)
 """Around what a page says of sizes and digests of other files, or of the day of publication."""
 LAYOUT_KEYS = (
@@ -37,6 +39,14 @@ LAYOUT_KEYS = (
     "sizes",
 )
 
+RUN_IDS = (
+    "#run",
+    "https://w3id.org/ro/wfrun/",
+    "https://bioschemas.org/profiles/FormalParameter/",
+)
+"""Starts of the ids of the crate that belong to one run, or name what is recorded of it."""
+SOFTWARE_TYPES = ("SoftwareApplication", "ComputerLanguage")
+
 
 def content_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's content, in bounded memory."""
@@ -49,14 +59,20 @@ def content_sha256(path: Path) -> str:
     if path.suffix == ".html":
         return _hex(LAYOUT_MARKS.sub("", path.read_text(encoding="utf-8")))
     if path.name in DOCUMENTS:
-        value = _without_run(_without_layout(json.loads(path.read_text(encoding="utf-8"))))
+        value = _without_layout(json.loads(path.read_text(encoding="utf-8")))
+        if path.name == CRATE:
+            value = _without_run(value)
         return _hex(json.dumps(value, sort_keys=True))
     return sha256_file(path)
 
 
 def combined_sha256(digests: dict[str, str]) -> str:
-    """One digest of many named digests."""
-    return _hex(json.dumps(sorted(digests.items())))
+    """One digest of many named digests, without what validators said of them.
+
+    Which validators are set up on a machine is no part of what a release says.
+    """
+    judged = {name: digest for name, digest in digests.items() if not name.startswith(EVIDENCE)}
+    return _hex(json.dumps(sorted(judged.items())))
 
 
 def _h5ad(path: Path) -> str:

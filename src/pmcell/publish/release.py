@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pmcell.publish.attribution import require_attribution
 from pmcell.publish.cells import write_cells
 from pmcell.publish.citation import write_citation
 from pmcell.publish.expression import NONE, write_expression
+from pmcell.publish.crate_workflow import write_workflow
 from pmcell.publish.croissant import write_croissant
 from pmcell.publish.datacite import write_datacite
 from pmcell.publish.datapackage import write_datapackage
@@ -51,6 +53,7 @@ def write_release(
     configuration: its section `release` is used, the others are recorded. Raises `DataError` or `FaultsError` where
     the results break the contract, `UsageError` where the configuration does.
     """
+    started, place = time.time(), Path(target)
     facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config)
     require_attribution(facts)
     atlas = shown_atlas(facts, load_atlas(facts.results))
@@ -72,6 +75,7 @@ def write_release(
         check_disclosure(facts, folder)
         write_readme(facts, folder, has_report=report is not None)
         write_citation(facts, folder / "CITATION.cff")
+        write_workflow(folder)
         progress("digests")
         entries = file_entries(folder)
         write_datacite(facts, folder, entries)
@@ -85,7 +89,8 @@ def write_release(
             write_manifest(facts, folder, entries)
             report(folder)
             entries = file_entries(folder, entries)
-        write_crate(facts, folder, entries)
+        later = ["validation/", *(["site/"] if site is not None else [])]
+        write_crate(facts, folder, entries, target=place, started=started, later=later)
         entries = file_entries(folder, entries)
         write_manifest(facts, folder, entries)
         if site is not None:

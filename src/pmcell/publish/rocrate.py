@@ -1,188 +1,262 @@
 """`ro-crate-metadata.json`: the release as an RO-Crate 1.1 (https://w3id.org/ro/crate/1.1).
 
-Written directly: the graph is small, and equal facts must give equal bytes.
+With records of the run it is also a Provenance Run Crate 0.5: every job of the
+workflow, what it read and wrote, and when. Written directly, one entity a
+line: a study of a thousand samples has ten thousand jobs.
 """
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pmcell.io.atomic import write_json
-from pmcell.publish.attribution import common_licence, credited, source_dois
+from pmcell.errors import UsageError
+from pmcell.io.atomic import write_text
+from pmcell.publish.attribution import (
+    DOI_SITE,
+    common_licence,
+    keywords,
+    licence_notes,
+    licence_url,
+    source_dois,
+    summary,
+)
 from pmcell.publish.contents import FOLDERS, describe, media_type
+from pmcell.publish.crate_agents import agent_entities, author_ids, contributor_ids, publisher
+from pmcell.publish.crate_run import (
+    PROCESS,
+    PROFILES,
+    TERMS,
+    WORKFLOW_CRATE,
+    Setting,
+    iso_time,
+    refer,
+    run_entities,
+)
+from pmcell.publish.crate_software import environment, installed, language
+from pmcell.publish.crate_workflow import WORKFLOW_ID, workflow_entities
 from pmcell.publish.digest import CRATE
 from pmcell.publish.facts import Facts, publication_date
 from pmcell.publish.manifest import MANIFEST, Entries
-from pmcell.schema import UNKNOWN
+from pmcell.publish.provenance import Run, release_run
 from pmcell.version import __version__
 
-CONTEXT = "https://w3id.org/ro/crate/1.1/context"
-SOFTWARE_ID = "#pmcell"
+Entity = dict[str, Any]
+
+SPECIFICATION = "https://w3id.org/ro/crate/1.1"
+CONTEXT = f"{SPECIFICATION}/context"
+PMCELL_ID = "#software/pmcell"
 
 
-def write_crate(facts: Facts, folder: Path, entries: Entries) -> None:
-    """Describe the files of `entries` and the manifest, which is written last."""
-    files = [_file(facts, name, entry) for name, entry in sorted(entries.items()) if name != CRATE]
-    files.append(_file(facts, MANIFEST, {}))
-    folders = [_folder(name, prose, files) for name, prose in FOLDERS.items()]
-    folders = [item for item in folders if item["hasPart"]]
+def write_crate(
+    facts: Facts,
+    folder: Path,
+    entries: Entries,
+    *,
+    target: Path,
+    started: float,
+    later: Sequence[str] = (),
+) -> None:
+    """Describe the files of `entries`, the manifest, which is written last, and the run.
+
+    `target` is where the release will lie, `started` when it was begun (POSIX
+    seconds), and `later` the folders whose files are written after the crate:
+    they are described as a whole, and made, because a crate must have its parts.
+    """
+    for name in later:
+        (folder / name).mkdir(exist_ok=True)
+    run = release_run(facts, target)
+    engine = installed("snakemake")
+    if engine is None:
+        raise UsageError(
+            "snakemake must be installed beside pmcell; it is not. Install pmcell again."
+        )
+    software = [_pmcell(), *environment("pmcell")]
+    history = _history(facts, run, engine, software, started)
+    actions = [item for item in history if item.get("@type") == "CreateAction"]
+    unlisted = (CRATE, *later)
+    listed = {name: entry for name, entry in entries.items() if not name.startswith(unlisted)}
+    files = [_file(facts, name, entry) for name, entry in sorted((listed | {MANIFEST: {}}).items())]
+    folders = _folders(files, later)
     inside = {part["@id"] for item in folders for part in item["hasPart"]}
     top = [item for item in (*folders, *files) if item["@id"] not in inside]
-    licence = _licence(facts)
-    people = _people(facts)
-    sources = [
-        {
-            "@id": f"https://doi.org/{doi}",
-            "@type": "CreativeWork",
-            "name": f"Source of {', '.join(names)}",
-        }
-        for doi, names in source_dois(facts).items()
+    root = _root(facts) | {
+        "conformsTo": refer(_profiles(is_recorded=bool(run.jobs))),
+        "hasPart": refer(top),
+        "mentions": refer(actions),
+    }
+    graph = [
+        *_descriptor(),
+        root,
+        *folders,
+        *files,
+        *_licence(facts),
+        *agent_entities(facts),
+        *_sources(facts),
+        *workflow_entities(language(engine["softwareVersion"])),
+        *_profiles(is_recorded=bool(run.jobs)),
+        *history,
     ]
-    root: dict[str, Any] = {
+    write_text(folder / CRATE, crate_text(graph))
+
+
+def crate_text(graph: Iterable[Entity]) -> str:
+    """The crate as JSON-LD, an entity a line; what has the same id is one entity."""
+    merged: dict[str, Entity] = {}
+    for item in graph:
+        merged.setdefault(item["@id"], {}).update(item)
+    lines = (
+        json.dumps(_plain(item), sort_keys=True, ensure_ascii=False) for item in merged.values()
+    )
+    head = json.dumps([CONTEXT, TERMS], sort_keys=True)
+    return f'{{"@context": {head},\n"@graph": [\n' + ",\n".join(lines) + "\n]}\n"
+
+
+def _descriptor() -> list[Entity]:
+    specifications = [
+        {"@id": SPECIFICATION, "@type": "CreativeWork", "name": "RO-Crate 1.1"},
+        {"@id": WORKFLOW_CRATE, "@type": "CreativeWork", "name": "Workflow RO-Crate 1.0"},
+    ]
+    about = {"@id": CRATE, "@type": "CreativeWork", "about": {"@id": "./"}}
+    return [about | {"conformsTo": refer(specifications)}, *specifications]
+
+
+def _root(facts: Facts) -> Entity:
+    root: Entity = {
         "@id": "./",
         "@type": "Dataset",
         "name": facts.title,
-        "description": facts.options.description
-        or f"Processed single cells, donors and strata of {len(facts.published)} cohorts. "
-        "Research use only.",
+        "description": summary(facts),
         "version": facts.options.version,
         "datePublished": publication_date(facts.options)[0],
-        "license": _refer(licence),
-        "author": [_refer(person) for person in people],
-        "publisher": [_refer(item) for item in _publishers(facts)] or [_refer(people[0])],
-        "isBasedOn": [_refer(source) for source in sources],
-        "keywords": ["single-cell RNA sequencing", *_programmes(facts)],
-        "hasPart": [_refer(item) for item in top],
+        "license": refer(_licence(facts)),
+        "author": [{"@id": name} for name in author_ids(facts)],
+        "contributor": [{"@id": name} for name in contributor_ids(facts)],
+        "publisher": {"@id": publisher(facts)["@id"]},
+        "isBasedOn": refer(_sources(facts)),
+        "keywords": keywords(facts),
+        "mainEntity": {"@id": WORKFLOW_ID},
     }
     if facts.options.doi:
-        root["identifier"] = f"https://doi.org/{facts.options.doi}"
+        root["identifier"] = DOI_SITE + facts.options.doi
     if facts.options.url:
         root["url"] = facts.options.url
-    metadata = {
-        "@id": CRATE,
-        "@type": "CreativeWork",
-        "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
-        "about": {"@id": "./"},
+    return root
+
+
+def _profiles(*, is_recorded: bool) -> list[Entity]:
+    """Without recorded jobs only the writing of the release is told: a single process."""
+    return [
+        {"@id": address, "@type": "CreativeWork", "name": name}
+        for address, name in PROFILES.items()
+        if is_recorded or address in (PROCESS, WORKFLOW_CRATE)
+    ]
+
+
+def _history(
+    facts: Facts, run: Run, engine: Entity, software: Sequence[Entity], started: float
+) -> list[Entity]:
+    agents = [{"@id": name} for name in author_ids(facts)]
+    now = time.time()
+    history: list[Entity] = []
+    if run.jobs:
+        setting = Setting(agents, WORKFLOW_ID, engine, software, now, media_type)
+        history += run_entities(run, setting)
+    else:
+        history += software
+    return history if run.running else [*history, _by_hand(run, agents, started, now)]
+
+
+def _by_hand(run: Run, agents: list[Entity], started: float, now: float) -> Entity:
+    """The writing of the release by the command itself, outside a run of the workflow."""
+    before = (
+        "The steps before it are the run of the workflow that is recorded here."
+        if run.jobs
+        else "The steps before it are not recorded: Snakemake left no records beside the results."
+    )
+    return {
+        "@id": "#run/release",
+        "@type": "CreateAction",
+        "name": "pmcell release",
+        "description": f"Writes this release from the results. {before} endTime is when this file "
+        "was written; what was done afterwards is in the files that manifest.json lists.",
+        "instrument": {"@id": PMCELL_ID},
+        "result": {"@id": "./"},
+        "agent": agents,
+        "startTime": iso_time(started),
+        "endTime": iso_time(now),
     }
-    graph = [metadata, root, *folders, *files, licence, *people, *_affiliations(facts)]
-    graph += [*_publishers(facts), *sources, _software(), _creation(files)]
-    unique = {item["@id"]: _plain(item) for item in graph}
-    context = [CONTEXT, {"sha256": "https://schema.org/sha256"}]
-    write_json(folder / CRATE, {"@context": context, "@graph": list(unique.values())})
 
 
-def _file(facts: Facts, name: str, entry: dict[str, Any]) -> dict[str, Any]:
-    item: dict[str, Any] = {
-        "@id": name,
+def _file(facts: Facts, name: str, entry: dict[str, Any]) -> Entity:
+    item: Entity = {
+        "@id": quote(name),
         "@type": "File",
         "name": name.rsplit("/", 1)[-1],
         "description": describe(facts, name),
         "encodingFormat": media_type(name),
     }
+    if name == "README.md":
+        item["about"] = {"@id": "./"}
     if entry:
         item |= {"contentSize": str(entry["size"]), "sha256": entry["sha256"]}
     return item
 
 
-def _folder(name: str, prose: str, files: list[dict[str, Any]]) -> dict[str, Any]:
-    parts = [_refer(item) for item in files if item["@id"].startswith(name)]
-    return {
-        "@id": name,
-        "@type": "Dataset",
-        "name": name.rstrip("/"),
-        "description": prose,
-        "hasPart": parts,
-    }
+def _folders(files: Sequence[Entity], later: Sequence[str]) -> list[Entity]:
+    folders = [
+        {
+            "@id": name,
+            "@type": "Dataset",
+            "name": name.rstrip("/"),
+            "description": prose,
+            "hasPart": refer(item for item in files if item["@id"].startswith(name)),
+        }
+        for name, prose in FOLDERS.items()
+    ]
+    return [item for item in folders if item["hasPart"] or item["@id"] in later]
 
 
-def _licence(facts: Facts) -> dict[str, Any]:
+def _licence(facts: Facts) -> list[Entity]:
     spdx = common_licence(facts)
     if spdx:
-        return {
-            "@id": f"https://spdx.org/licenses/{spdx}",
+        item = {"@id": licence_url(spdx) or f"#licence/{quote(spdx)}", "name": spdx}
+        return [item | {"@type": "CreativeWork", "description": f"SPDX licence {spdx}."}]
+    notes = " ".join(licence_notes(facts))
+    item = {"@id": "#licence/each", "name": "Licence of each cohort", "description": notes}
+    return [item | {"@type": "CreativeWork"}]
+
+
+def _sources(facts: Facts) -> list[Entity]:
+    return [
+        {
+            "@id": f"{DOI_SITE}{doi}",
             "@type": "CreativeWork",
-            "name": spdx,
-            "description": f"SPDX licence {spdx}.",
+            "name": f"Source of {', '.join(names)}",
         }
+        for doi, names in source_dois(facts).items()
+    ]
+
+
+def _pmcell() -> Entity:
     return {
-        "@id": "#licences",
-        "@type": "CreativeWork",
-        "name": "Licence of each cohort",
-        "description": "; ".join(
-            f"{item.cohort_id}: {item.text('license')}" for item in facts.published
-        ),
-    }
-
-
-def _people(facts: Facts) -> list[dict[str, Any]]:
-    """Who made the release; someone with an affiliation or an ORCID is a person."""
-    urls = {item["name"]: item["@id"] for item in _publishers(facts)}
-    people = []
-    for person in credited(facts):
-        name, affiliation = person["name"], person.get("affiliation", "")
-        item: dict[str, Any] = {"@id": person.get("orcid") or urls.get(name) or _fragment(name)}
-        item["@type"] = "Person" if person.get("orcid") or affiliation else "Organization"
-        item["name"] = name
-        if affiliation:
-            item["affiliation"] = {"@id": urls.get(affiliation) or _fragment(affiliation)}
-        people.append(item)
-    return people
-
-
-def _affiliations(facts: Facts) -> list[dict[str, Any]]:
-    described = {item["name"] for item in _publishers(facts)}
-    names = sorted({person.get("affiliation", "") for person in credited(facts)} - described - {""})
-    return [{"@id": _fragment(name), "@type": "Organization", "name": name} for name in names]
-
-
-def _publishers(facts: Facts) -> list[dict[str, Any]]:
-    items = {}
-    for cohort in facts.published:
-        name, url = cohort.text("publisher", "name"), cohort.text("publisher", "url")
-        if name != UNKNOWN:
-            item = {"@id": url if url != UNKNOWN else _fragment(name), "@type": "Organization"}
-            items[name] = item | {"name": name} | ({"url": url} if url != UNKNOWN else {})
-    return [items[name] for name in sorted(items)]
-
-
-def _programmes(facts: Facts) -> list[str]:
-    return sorted({cohort.text("programme") for cohort in facts.published} - {UNKNOWN})
-
-
-def _software() -> dict[str, Any]:
-    return {
-        "@id": SOFTWARE_ID,
+        "@id": PMCELL_ID,
         "@type": "SoftwareApplication",
         "name": "pmcell",
         "softwareVersion": __version__,
         "description": "From registered single-cell cohorts to a published release.",
+        "url": "workflow/README.md",
     }
 
 
-def _creation(files: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "@id": "#release",
-        "@type": "CreateAction",
-        "name": "Write the release",
-        "instrument": {"@id": SOFTWARE_ID},
-        "result": [_refer(item) for item in files],
-    }
-
-
-def _plain(item: dict[str, Any]) -> dict[str, Any]:
+def _plain(item: Entity) -> Entity:
     """The entity without empty lists, and with lists of one as the one, as RO-Crate recommends."""
     return {
         key: value[0] if isinstance(value, list) and len(value) == 1 else value
         for key, value in item.items()
         if value != []
     }
-
-
-def _fragment(name: str) -> str:
-    return "#" + quote("-".join(name.split()))
-
-
-def _refer(item: dict[str, Any]) -> dict[str, str]:
-    return {"@id": item["@id"]}

@@ -1,0 +1,76 @@
+"""How the paths and commands of a run are shown outside: relative, or the bare file name.
+
+An absolute path tells user names, mounts and projects; it is cut to its last
+part. Inside the working directory paths stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+COHORTS = "cohorts"
+QUOTED_PATH = re.compile(r"'(?:~|\.\.)?/[^']*'|\"(?:~|\.\.)?/[^\"]*\"")
+LONG_PATH = re.compile(
+    r"(?<![\w.:/}-])(?:~[\w-]*|(?:\.\./)*\.\.)?/(?:[^\s/'\"|;<>&()]+/)*[^\s/'\"|;<>&()]*"
+)
+KEPT = ("/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr")
+
+
+@dataclass(frozen=True)
+class PathRules:
+    """Where the run took place, and which of its cohorts are open to anyone.
+
+    `results` is the results folder relative to `workdir`. Without `cohorts`
+    nothing in the run is hidden.
+    """
+
+    workdir: Path
+    results: str = ""
+    open_cohorts: frozenset[str] | None = None
+
+    def name(self, path: str) -> str:
+        """The path below the working directory, or the last part of one that lies elsewhere."""
+        absolute = os.path.normpath(os.path.join(self.workdir, path))
+        inside = os.path.relpath(absolute, self.workdir)
+        return os.path.basename(absolute) if inside.startswith("..") else Path(inside).as_posix()
+
+    def clear(self, text: str) -> str:
+        """A command without the places that it names outside the working directory."""
+        text = text.replace(f"{self.workdir}/", "")
+        text = QUOTED_PATH.sub(lambda found: f"'{_last(found.group()[1:-1])}'", text)
+        return LONG_PATH.sub(lambda found: _last(found.group()), text)
+
+    def wildcards(self, outputs: tuple[str, ...]) -> Mapping[str, str]:
+        """The cohort whose results a job wrote; Snakemake's records do not name wildcards."""
+        names = {name for name in map(self._cohort, outputs) if name}
+        return {"cohort": names.pop()} if len(names) == 1 else {}
+
+    def is_closed(self, wildcards: Mapping[str, str]) -> bool:
+        """Whether a job worked on a cohort of which nothing may be told."""
+        cohort = wildcards.get("cohort")
+        return self.open_cohorts is not None and bool(cohort) and cohort not in self.open_cohorts
+
+    def _cohort(self, path: str) -> str:
+        head = f"{self.results}/{COHORTS}/"
+        return path.removeprefix(head).split("/")[0] if path.startswith(head) else ""
+
+
+def as_pattern(name: str, wildcards: Mapping[str, str]) -> str:
+    """The name with wildcards in the place of their values.
+
+    >>> as_pattern("results/cohorts/b1/qc.parquet", {"cohort": "b1"})
+    'results/cohorts/{cohort}/qc.parquet'
+    """
+    for wildcard, value in sorted(wildcards.items(), key=lambda item: -len(item[1])):
+        if value:
+            piece = rf"(?<![A-Za-z0-9{{]){re.escape(value)}(?![A-Za-z0-9}}])"
+            name = re.sub(piece, lambda _, found=wildcard: f"{{{found}}}", name)
+    return name
+
+
+def _last(path: str) -> str:
+    return path if path in KEPT else path.rstrip("/").rsplit("/", 1)[-1]

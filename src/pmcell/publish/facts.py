@@ -123,6 +123,8 @@ class Options:
     authors: tuple[Mapping[str, str], ...] = ()
     contributors: tuple[Mapping[str, str], ...] = ()
     publisher: Mapping[str, str] = field(default_factory=dict)
+    contact: Mapping[str, str] = field(default_factory=dict)
+    hdab: Mapping[str, str] = field(default_factory=dict)
     funding: tuple[Mapping[str, str], ...] = ()
     rai: Mapping[str, Sequence[str]] = field(default_factory=dict)
     expression: str = "all"

@@ -99,6 +99,9 @@ def _sentence(error: Any) -> str:
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{what} must have {', '.join(missing)}; got {error.instance!r}"
+    if error.validator == "anyOf":
+        ways = " or ".join(way["required"][0] for way in error.validator_value)
+        return f"{what} must have {ways}; got {error.instance!r}"
     if error.validator == "enum":
         return f"{what} must be one of {', '.join(error.validator_value)}; got {error.instance!r}"
     if "example" in error.schema:
@@ -162,6 +165,10 @@ ROR = r"^(https?://ror\.org/)?0[a-hj-km-np-tv-z0-9]{6}[0-9]{2}$"
 _ROR_TEXT = _text("ROR id of the organisation", ROR, "https://ror.org/027bh9e22")
 _URL_TEXT = _text("web page", URL, "https://example.org/")
 
+_EMAIL_TEXT = _text(
+    "address that may be published", r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "ada@example.org"
+)
+
 _PERSON = {
     "name": _text("full name of the person or organisation"),
     "given_name": _text("given names of a person"),
@@ -171,9 +178,7 @@ _PERSON = {
     "ror": _text(
         "ROR id of the organisation, or of the affiliation of a person", ROR, _ROR_TEXT["example"]
     ),
-    "email": _text(
-        "address that may be published", r"^[^@\s]+@[^@\s]+\.[^@\s]+$", "ada@example.org"
-    ),
+    "email": _EMAIL_TEXT,
 }
 
 RULES = _object(
@@ -245,6 +250,17 @@ RULES = _object(
             "who publishes the release and keeps it available",
             {"name": _text("name of the publisher"), "url": _URL_TEXT, "ror": _ROR_TEXT},
             required=["name"],
+        ),
+        "contact": _object(
+            "who answers questions about the release",
+            {"name": _text("name of the desk"), "email": _EMAIL_TEXT, "url": _URL_TEXT},
+            anyOf=[{"required": ["email"]}, {"required": ["url"]}],
+        ),
+        "hdab": _object(
+            "health data access body of the release, where its cohorts have different ones",
+            {"name": _text("name of the body"), "email": _EMAIL_TEXT, "url": _URL_TEXT},
+            required=["name"],
+            anyOf=[{"required": ["email"]}, {"required": ["url"]}],
         ),
         "funding": _list(
             "who paid for the work",

@@ -1,7 +1,8 @@
 """pmcell: from registered single-cell cohorts to a published release.
 
 `pp`, `tl`, `pl` and `strata` work on an AnnData in memory, without files and
-without a workflow. Importing pmcell is cheap: the parts load on first use.
+without a workflow; `open_release` reads what was published. Importing pmcell is cheap:
+the parts load on first use.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Any
 from pmcell.version import __version__
 
 _PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
-_FUNCTIONS = {"open_controlled": "pmcell.publish.unsealed"}
+_FUNCTIONS = {
+    "open_controlled": "pmcell.publish.unsealed",
+    "open_release": "pmcell.reading",
+}
 
 __all__ = ["__version__", *_FUNCTIONS, *_PARTS]
 

@@ -16,6 +16,7 @@ from pmcell.publish.expression import NONE, write_expression
 from pmcell.publish.crate_workflow import write_workflow
 from pmcell.publish.croissant import write_croissant
 from pmcell.publish.datacite import write_datacite
+from pmcell.publish.dcat import write_dcat
 from pmcell.publish.datapackage import write_datapackage
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.gate import check_disclosure, remember_release
@@ -82,6 +83,7 @@ def write_release(
         entries = file_entries(folder, entries)
         write_datapackage(facts, folder, entries)
         write_croissant(facts, folder, entries)
+        write_dcat(facts, folder, entries, has_report=report is not None)
         entries = file_entries(folder, entries)
         if report is not None:
             progress("report")

@@ -9,38 +9,28 @@ gate. Size and SHA-256 of files are in manifest.json alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.errors import Fault
 from pmcell.io.atomic import write_json, write_text
-from pmcell.io.tables import read_table
-from pmcell.publish.attribution import common_licence, keywords, publishers, summary
+from pmcell.publish.attribution import common_licence, summary
 from pmcell.publish.dcat_names import RECORD, Names, names_of
+from pmcell.publish.dcat_sources import (
+    Size,
+    add_up,
+    described,
+    given_for,
+    given_for_release,
+    read_codes,
+    read_sizes,
+    reasons,
+)
 from pmcell.publish.facts import Cohort, Facts, publication_date
 from pmcell.publish.manifest import Entries
-from pmcell.publish.subjects import NOT_DISEASES
-from pmcell.registry.catalogue import FORMS, missing_metadata
-from pmcell.registry.cohort_file import meaning
-from pmcell.schema import (
-    ASSAY,
-    CELLS,
-    COHORT_COUNTS,
-    COHORTS,
-    DISEASE,
-    DONORS,
-    SAMPLES,
-    TABLES,
-    TISSUE,
-    UNKNOWN,
-    VISITS,
-)
+from pmcell.schema import CELLS, DONORS, SAMPLES, TABLES, UNKNOWN, VISITS
 
 if TYPE_CHECKING:
     from rdflib import Graph
-
-    from pmcell.publish.dcat_datasets import Size
 
 OF_ONE_COHORT = (DONORS, VISITS, SAMPLES, CELLS)
 REASONS_FILE = "validation/catalogue.json"
@@ -56,32 +46,7 @@ def write_dcat(facts: Facts, folder: Path, entries: Entries, *, has_report: bool
     """
     graph = dcat_graph(facts, folder, entries, has_report=has_report)
     write_text(folder / RECORD, _turtle(graph))
-    write_json(folder / REASONS_FILE, _reasons(facts))
-
-
-def missing_from_record(cohort: Cohort) -> list[Fault]:
-    """What the record of a cohort lacks by HealthDCAT-AP, in the words of `pmcell check`."""
-    return missing_metadata({**cohort.registration, **given_for(cohort)}, meaning)
-
-
-def described(facts: Facts) -> list[Cohort]:
-    """Cohorts with a record of their own: accepted ones whose steward gave all it must have."""
-    return [
-        cohort
-        for cohort in facts.cohorts
-        if cohort.accepted
-        and not any(fault.severity == "error" for fault in missing_from_record(cohort))
-    ]
-
-
-def given_for(cohort: Cohort) -> dict[str, Any]:
-    """What a cohort's steward supplied for the catalogue, with the publisher."""
-    publisher = {
-        key: value
-        for key in ("name", "url", "email")
-        if (value := cohort.text("publisher", key)) != UNKNOWN
-    }
-    return {**(cohort.registration.get("catalogue") or {}), "publisher": publisher}
+    write_json(folder / REASONS_FILE, reasons(facts))
 
 
 def dcat_graph(facts: Facts, folder: Path, entries: Entries, *, has_report: bool) -> Graph:
@@ -96,8 +61,8 @@ def dcat_graph(facts: Facts, folder: Path, entries: Entries, *, has_report: bool
 
     graph = Graph()
     names = names_of(facts, entries)
-    sizes, codes = _sizes(folder), _codes(facts, folder)
-    given = _given_for_release(facts)
+    sizes, codes = read_sizes(folder), read_codes(facts, folder)
+    given = given_for_release(facts)
     release = names.release
     add_dataset(
         graph,
@@ -108,7 +73,7 @@ def dcat_graph(facts: Facts, folder: Path, entries: Entries, *, has_report: bool
         identifier=names.identifier,
         access="open",
         given=given,
-        size=_sum([sizes[cohort.cohort_id] for cohort in facts.published]),
+        size=add_up([sizes[cohort.cohort_id] for cohort in facts.published]),
         codes=sorted({code for cohort in facts.published for code in codes[cohort.cohort_id]}),
     )
     _add_release_facts(graph, facts, names)
@@ -189,32 +154,6 @@ def _add_cohort(
     graph.add((node, HEALTH.hasVariables, variables))
 
 
-def _given_for_release(facts: Facts) -> dict[str, Any]:
-    """What holds for the release: configured, else what its open cohorts have in common or in all.
-
-    An access body, a contact and a publisher are one, so they are taken from
-    the cohorts only where these agree.
-    """
-    all_given = [given_for(cohort) for cohort in facts.published]
-    found: dict[str, Any] = {"keywords": keywords(facts), "languages": ["ENG"]}
-    for key in ("health_categories", "health_themes", "personal_data", "applicable_legislation"):
-        values = sorted({value for given in all_given for value in given.get(key, ())})
-        if values:
-            found[key] = values
-    known = {item["name"]: item for given in all_given if (item := given["publisher"])}
-    publisher = publishers(facts)
-    if len(publisher) == 1:
-        found["publisher"] = {**known.get(publisher[0]["name"], {}), **publisher[0]}
-    for key in ("hdab", "contact"):
-        configured: Mapping[str, str] = getattr(facts.options, key)
-        first = all_given[0].get(key)
-        if configured:
-            found[key] = configured
-        elif first and all(given.get(key) == first for given in all_given):
-            found[key] = first
-    return found
-
-
 def _add_release_facts(graph: Graph, facts: Facts, names: Names) -> None:
     from rdflib import Literal, URIRef
     from rdflib.namespace import DCAT, DCTERMS, RDF, RDFS
@@ -237,74 +176,6 @@ def _add_release_facts(graph: Graph, facts: Facts, names: Names) -> None:
             graph.add((release, DCTERMS.spatial, place))
 
 
-def _sizes(folder: Path) -> dict[str, Size]:
-    from pmcell.publish.dcat_datasets import Size
-
-    frame = read_table(folder / "tables" / f"{COHORTS.name}.parquet")
-    rows = zip(frame["cohort_id"], frame["n_cells"], frame["n_donors"], strict=True)
-    return {
-        str(name): Size(*(None if value != value or value is None else int(value) for value in row))
-        for name, *row in rows
-    }
-
-
-def _sum(sizes: list[Size]) -> Size:
-    from pmcell.publish.dcat_datasets import Size
-
-    cells, donors = [item.n_cells for item in sizes], [item.n_donors for item in sizes]
-    return Size(
-        None if None in cells else sum(filter(None, cells)),
-        None if None in donors else sum(filter(None, donors)),
-    )
-
-
-def _codes(facts: Facts, folder: Path) -> dict[str, list[str]]:
-    """Ontology terms that the tables show of each cohort: diseases, tissues and assays."""
-    found: dict[str, set[str]] = {cohort.cohort_id: set() for cohort in facts.cohorts}
-    for table, columns in ((DONORS, (DISEASE,)), (SAMPLES, (TISSUE, ASSAY))):
-        path = folder / "tables" / f"{table.name}.parquet"
-        frame = read_table(path, ["cohort_id", *(item.name for item in columns)])
-        for item in columns:
-            for cohort_id, value in frame[["cohort_id", item.name]].drop_duplicates().to_numpy():
-                found[str(cohort_id)] |= set(str(value).split(" || "))
-    counts = read_table(folder / "tables" / f"{COHORT_COUNTS.name}.parquet")
-    shown = counts[(counts["grouping"] == DISEASE.name) & counts["n_donors"].notna()]
-    for cohort_id, group in zip(shown["cohort_id"], shown["group"], strict=True):
-        found[str(cohort_id)] |= set(str(group).split(" || "))
-    return {
-        name: sorted(code for code in codes if ":" in code and code not in NOT_DISEASES)
-        for name, codes in found.items()
-    }
-
-
-def _reasons(facts: Facts) -> dict[str, Any]:
-    """What keeps each cohort's record from being whole: JSON for those who read the release."""
-    names = {cohort.cohort_id for cohort in described(facts)}
-    return {
-        "standard": "HealthDCAT-AP Release 8",
-        "meaning": "What stewards did not supply. Where a value that must be given is missing, "
-        "dcat.ttl has no record of the cohort.",
-        "cohorts": {
-            cohort.cohort_id: {
-                "form": FORMS[cohort.access],
-                "has_record": cohort.cohort_id in names,
-                "lacks": [
-                    {
-                        "key": fault.column,
-                        "severity": fault.severity,
-                        "must": fault.must,
-                        "found": fault.found,
-                        "fix": fault.fix,
-                    }
-                    for fault in missing_from_record(cohort)
-                ],
-            }
-            for cohort in facts.cohorts
-            if cohort.accepted
-        },
-    }
-
-
 def _files(entries: Entries) -> list[str]:
     """Files that are ways to have the release: its tables, cells and model, each once."""
     return [
@@ -322,9 +193,19 @@ def _slot(name: str) -> Any:
 
 
 def _turtle(graph: Graph) -> str:
+    from io import BytesIO
+
+    from rdflib.namespace import DCAT
+    from rdflib.plugins.serializers.longturtle import LongTurtleSerializer
+
     from pmcell.publish import dcat_terms
 
     for prefix in ("ADMS", "CSVW", "CV", "DCATAP", "DPV", "DQV", "ELI", "GEODCATAP", "OA", "VCARD"):
         graph.bind(prefix.lower(), getattr(dcat_terms, prefix))
     graph.bind("healthdcatap", dcat_terms.HEALTH)
-    return graph.serialize(format="longturtle")
+    # Datasets first: they are what a person opens the file for.
+    serializer = LongTurtleSerializer(graph)  # type: ignore[no-untyped-call]
+    serializer.topClasses = [DCAT.Dataset, DCAT.Distribution]
+    stream = BytesIO()
+    serializer.serialize(stream)
+    return stream.getvalue().decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rdflib import Literal, URIRef
@@ -13,6 +12,7 @@ from pmcell.publish.attribution import DOI_SITE
 from pmcell.publish.dcat_agents import add_agent, add_contact, add_page
 from pmcell.publish.dcat_distributions import add_laws
 from pmcell.publish.dcat_names import Names
+from pmcell.publish.dcat_sources import Size
 from pmcell.publish.dcat_terms import (
     ADMS,
     DPV,
@@ -44,14 +44,6 @@ if TYPE_CHECKING:
 
 ACCESS_LABELS = {"PUBLIC": "public", "RESTRICTED": "restricted", "NON_PUBLIC": "non-public"}
 VALIDATION = "validation/summary.json"
-
-
-@dataclass(frozen=True)
-class Size:
-    """Cells and donors that may be told; None where they may not."""
-
-    n_cells: int | None
-    n_donors: int | None
 
 
 def add_dataset(

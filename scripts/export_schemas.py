@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "config" / "schemas"
 def steps() -> list[str]:
     """Commands that take parameters from a section of config.yaml."""
     groups = [commands for title, commands in GROUPS if title.startswith("Steps")]
-    return [name for commands in groups for name, _ in commands] + ["release", "report"]
+    return [name for commands in groups for name, _ in commands] + ["release", "report", "seal"]
 
 
 def main(folder: Path = FOLDER) -> int:

@@ -111,7 +111,8 @@ def _cohort(results: Path, name: str, spec: dict, access: dict[str, str], rng) -
     sample = pd.DataFrame(samples, columns=["sample_id", "donor_id", "visit"])
     rows = np.repeat(np.arange(len(samples)), CELLS_PER_SAMPLE)
     cell_ids = [f"{name}:AC{number:03d}-1" for number in rng.permutation(rows.size)]
-    counts = rng.poisson(0.8, (rows.size, len(spec["genes"]))).astype(np.int32)
+    rate = spec.get("rate", 0.8)
+    counts = rng.poisson(rate, (rows.size, len(spec["genes"]))).astype(np.int32)
     counts[:, 0] += 1
     obs = pd.DataFrame(
         {

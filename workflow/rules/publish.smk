@@ -1,5 +1,6 @@
 # INPUTS:  everything above
 # OUTPUTS: results/release/: written beside, then renamed; its manifest is the last file
+#          results/controlled/<cohort>/: encrypted to the recipients that section seal names
 
 
 rule write_release:
@@ -47,3 +48,26 @@ rule write_release:
         options=step_options("release"),
     shell:
         "pmcell release --results results --out results/release {params.config} > {log:q} 2>&1"
+
+
+# Only where the study names recipients; the packages of a study are all made by one job.
+rule seal_cohorts:
+    input:
+        "results/release/manifest.json",
+    output:
+        "results/controlled/index.json",
+    log:
+        "results/logs/seal.log",
+    benchmark:
+        "results/benchmarks/seal.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    resources:
+        mem_mb=mem_mb("write_release"),
+        runtime=minutes("write_release"),
+        disk_mb=disk_mb("write_release"),
+    params:
+        config=config_option,
+        options=step_options("seal"),
+    shell:
+        "pmcell seal --results results --out results/controlled {params.config} > {log:q} 2>&1"

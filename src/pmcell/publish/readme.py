@@ -128,9 +128,17 @@ def _withheld(facts: Facts) -> list[str]:
         "",
         *(f"- `{cohort.cohort_id}` ({cohort.access})" for cohort in facts.withheld),
         "",
-        "Cells and donors in `genes`, `clusters` and `strata` are counted without them. Left out "
-        "are the model in `reference/`, and markers and associations to which 1 to "
-        f"{facts.options.min_donors - 1} of their donors contribute.",
+        "Cells and donors in `genes`, `clusters` and `strata` are counted without them, and "
+        "`markers` are found without them. Left out are the model in `reference/` and the ranks of "
+        "genes: from values for many genes membership can be tested however many donors there "
+        "are. Their donors are counted in `cohorts` and `cohort_counts`, in groups of at least "
+        f"{facts.options.min_donors}; `validation/disclosure.json` says what was withheld and how "
+        "it was attacked.",
+        "",
+        "Their cells and rows are encrypted to the recipients "
+        f"{', '.join(map(str, sorted(recipients)))} only, outside this release."
+        if (recipients := (facts.parameters.get("seal") or {}).get("recipients"))
+        else "Their cells and rows were handed to nobody: no recipient is configured.",
     ]
 
 

@@ -117,6 +117,7 @@ class Registration:
     donors: tuple[Donor, ...]
     samples: tuple[Sample, ...]
     warnings: tuple[Fault, ...] = ()
+    min_donors: str = UNKNOWN
 
     def donor(self, donor_id: str) -> Donor:
         """The donor with this submitted id; KeyError if there is none."""
@@ -152,6 +153,7 @@ class Registration:
             "purpose": self.purpose,
             "retention": self.retention,
             "withdrawal_policy": self.withdrawal_policy,
+            "disclosure": {"min_donors": self.min_donors},
             "catalogue": dict(self.catalogue),
         }
 
@@ -348,6 +350,7 @@ def _build(
         retention=get("retention"),
         withdrawal_policy=get("withdrawal_policy"),
         catalogue=catalogue_facts(tree),
+        min_donors=get("disclosure.min_donors"),
         matrix=_matrix(folder, tree),
         columns={
             "barcode": "index",

@@ -25,6 +25,7 @@ TEXTS = (
     "withdrawal_policy",
 )
 GROUPS = {
+    "disclosure": ("min_donors",),
     "source": ("doi", "accession", "url"),
     "steward": ("name", "email", "organisation"),
     "publisher": ("name", "url", "email"),

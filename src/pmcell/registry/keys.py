@@ -75,6 +75,13 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key("purpose", "Purpose for which the data were collected."),
     Key("retention", "How long the data may be kept."),
     Key("withdrawal_policy", "What happens when a donor withdraws."),
+    Key(
+        "disclosure.min_donors",
+        "Smallest group of donors that may be counted in public when access is not open; never "
+        "fewer than release.min_donors of the configuration.",
+        pattern=r"^[1-9]\d{0,5}$",
+        example="20",
+    ),
     *CATALOGUE_KEYS,
     Key("matrix.path", "The submitted file, relative to this folder or absolute.", required=True),
     Key("matrix.format", "Format of the submitted file.", required=True, choices=FORMATS),

@@ -1,0 +1,280 @@
+"""Attacks on a release that withholds a cohort fail; on a twin without the gate they succeed."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixed_study import N_GENES, N_HIDDEN, Study, leave_out, make_study
+from pmcell.errors import FaultsError
+from pmcell.publish import people, write_release
+from pmcell.publish.atlas import load_atlas
+from pmcell.publish.disclosure import counts, gate
+from pmcell.publish.disclosure.anonymity import joined_columns, linked
+from pmcell.publish.disclosure.attack import attack_counts
+from pmcell.publish.disclosure.bounds import bounds, table_sums
+from pmcell.publish.disclosure.classes import TABLE_CLASSES
+from pmcell.publish.disclosure.hidden import hidden_donors
+from pmcell.publish.disclosure.rules import Rules
+from pmcell.publish.disclosure.suppress import merge_small, suppress_table
+from pmcell.publish.facts import Facts, load_facts
+from pmcell.schema import TABLES
+
+CONFIG = {"release": {"date": "2026-01-31"}, "markers": {"top": N_GENES}}
+K = 10
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return make_study(tmp_path_factory.mktemp("mixed"))
+
+
+@pytest.fixture(scope="module")
+def release(study: Study) -> Path:
+    """What the gate let through."""
+    write_release(study.results, study.results / "release", config=CONFIG)
+    return study.results / "release"
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same study with the cohort shown to everyone."""
+    study = make_study(tmp_path_factory.mktemp("twin"), access="open")
+    write_release(study.results, study.results / "release", config=CONFIG)
+    return study.results / "release"
+
+
+def read(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / "tables" / f"{name}.parquet")
+
+
+# --- margins ------------------------------------------------------------------
+
+
+def test_bounds_are_those_of_every_table_with_the_same_totals() -> None:
+    table = np.array([[1, 4, 2], [3, 0, 2]])
+    withheld = np.array([[True, True, False], [True, True, True]])
+    shown = np.where(withheld, 0, table)
+    possible = [
+        cells
+        for cells in itertools.product(range(9), repeat=5)
+        if _has_totals(shown, withheld, cells, table)
+    ]
+    found = bounds(5, table_sums(withheld, table))
+    assert found.tolist() == [[min(column), max(column)] for column in zip(*possible, strict=True)]
+
+
+def _has_totals(
+    shown: np.ndarray, withheld: np.ndarray, cells: tuple[int, ...], table: np.ndarray
+) -> bool:
+    filled = shown.copy()
+    filled[withheld] = cells
+    return all((filled.sum(axis=axis) == table.sum(axis=axis)).all() for axis in (0, 1))
+
+
+def test_small_cells_follow_from_totals_unless_others_are_withheld_too() -> None:
+    rng = np.random.default_rng(3)
+    table = rng.poisson(14, (12, 8))
+    table[2, 3], table[5, 1], table[9, 6] = 2, 3, 1
+    primary = table < 5
+    found = bounds(int(primary.sum()), table_sums(primary, table))
+    assert (found[:, 0] == found[:, 1]).sum() == 3
+    withheld = suppress_table(table, 5)
+    assert withheld is not None
+    found = bounds(int(withheld.sum()), table_sums(withheld, table))
+    assert (found[:, 1] - found[:, 0]).min() >= 5
+    assert withheld.mean() < 0.2
+
+
+def test_no_withheld_count_of_the_release_follows_from_its_totals(
+    release: Path, study: Study
+) -> None:
+    shown = read(release, "cohort_counts")
+    pairs = shown[shown["grouping"].str.contains(" × ")]
+    assert pairs["n_donors"].isna().any()
+    assert pairs["n_donors"].notna().any()
+    assert shown["n_donors"].dropna().min() >= K
+    attacked = attack_counts(release / "tables", Rules(K, {}))
+    assert attacked.summary["n_withheld_numbers"] > 0
+    assert attacked.faults == []
+
+
+def test_the_gate_refuses_small_cells_that_are_only_left_blank(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "suppress_table", lambda table, least: table < least)
+    with pytest.raises(FaultsError, match="must not follow from published totals") as caught:
+        write_release(study.results, tmp_path / "release", config=CONFIG)
+    assert {fault.reason for fault in caught.value.faults} == {"recovered"}
+    assert not (tmp_path / "release").exists()
+    assert not list(tmp_path.iterdir())
+    report = json.loads((study.results / "disclosure.json").read_text())
+    assert report["passed"] is False
+    assert len(report["faults"]) == len(caught.value.faults) > 1
+
+
+# --- differencing -------------------------------------------------------------
+
+
+@pytest.fixture
+def without_one(study: Study, release: Path, tmp_path: Path) -> Path:
+    """The study after one donor left, with the register of the release before."""
+    results = tmp_path / "results"
+    shutil.copytree(study.results, results, ignore=shutil.ignore_patterns("release"))
+    for path in study.results.parent.glob("disclosure_register.jsonl*"):
+        shutil.copy2(path, tmp_path / path.name)
+    leave_out(results, "closed:D1")
+    return results
+
+
+def test_a_release_without_one_donor_of_an_earlier_one_is_refused(
+    without_one: Path, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(FaultsError, match="a difference of 1 to release '1'") as caught:
+        write_release(without_one, without_one / "release", config=CONFIG)
+    assert {fault.reason for fault in caught.value.faults} == {"differencing"}
+    assert len(caught.value.faults) > 2
+    assert not (without_one / "release").exists()
+    monkeypatch.setattr(gate, "register_faults", lambda *args: [])
+    write_release(without_one, without_one / "release", config=CONFIG)
+    before, after = read(release, "cohort_counts"), read(without_one / "release", "cohort_counts")
+    key = ["cohort_id", "grouping", "group"]
+    both = before.merge(after, on=key, suffixes=("_before", "_after"))
+    changed = both[both["n_donors_before"] - both["n_donors_after"] == 1]
+    assert "MONDO:0005148" in set(changed["group"])
+
+
+def test_the_same_release_may_be_written_again(study: Study, release: Path) -> None:
+    register = study.results.parent / "disclosure_register.jsonl"
+    before = register.read_text()
+    facts = load_facts(study.results, config=CONFIG)
+    hidden = hidden_donors(facts)
+    assert not gate.register_faults(register, hidden.sets(), hidden.least())
+    gate.remember_release(facts, release)
+    assert register.read_text() == before
+    assert "closed" in before
+    assert "D1" not in before
+    assert register.stat().st_mode & 0o077 == 0
+
+
+# --- linking ------------------------------------------------------------------
+
+
+def test_what_a_neighbour_knows_finds_nobody(release: Path, twin: Path) -> None:
+    open_join = joined_columns(twin / "tables")
+    people = open_join[open_join["cohort_id"] == "closed"]
+    columns = ["sex_ontology_term_id", "age_group", "disease_ontology_term_id", "visits.visit_day"]
+    knowledge = [dict(zip(columns, row, strict=True)) for row in people[columns].to_numpy()]
+    assert min(linked(people, known) for known in knowledge) == 1
+    gated = joined_columns(release / "tables")
+    assert set(gated["cohort_id"]) == {"alpha", "alpha-2"}
+    report = json.loads((release / "validation" / "disclosure.json").read_text())
+    assert "closed" not in report["open_donors"]
+    told = json.loads((twin / "validation" / "disclosure.json").read_text())["open_donors"]
+    assert told["closed"]["k"] == 1
+
+
+def test_numbers_of_cells_single_nobody_out(release: Path, twin: Path) -> None:
+    for name in ("donors", "samples", "qc", "cells", "composition", "pseudobulk"):
+        frame, shown = read(twin, name), read(release, name)
+        key = next(item for item in ("donor_id", "sample_id") if item in frame)
+        assert frame[key].str.startswith("closed:").any()
+        assert not shown[key].str.startswith("closed:").any()
+    alone = read(twin, "donors").query("cohort_id == 'closed'")[["n_cells"]].value_counts()
+    assert (alone == 1).any()
+
+
+# --- membership ---------------------------------------------------------------
+
+
+def test_published_vectors_do_not_tell_who_took_part(
+    study: Study, release: Path, record_property: pytest.RecordProperty
+) -> None:
+    """Homer et al. 2008: is a person nearer to the published means than the population is?"""
+    ungated = _auc(study, pd.read_parquet(study.results / "atlas" / "markers.parquet"))
+    gated = _auc(study, read(release, "markers"))
+    record_property("auc_ungated", ungated)
+    record_property("auc_gated", gated)
+    assert ungated > 0.65
+    assert gated < 0.6
+    assert read(release, "genes")["hvg_rank"].isna().all()
+    assert [path.name for path in (release / "reference").iterdir()] == ["reference.json"]
+
+
+def _auc(study: Study, markers: pd.DataFrame) -> float:
+    """How well published shares of cells with a count tell members from strangers."""
+    gene = markers["gene_id"].str.removeprefix("ENSG").astype(int).to_numpy() - 1
+    mean, spread = study.population.mean(axis=0), study.population.std(axis=0)
+    shift = (markers["share_in"].to_numpy() + markers["share_out"].to_numpy()) / 2 - mean[gene]
+    scores = [
+        ((people - mean) / spread**2)[:, gene] @ shift for people in (study.hidden, study.strangers)
+    ]
+    return float((scores[0][:, None] > scores[1][None, :]).mean())
+
+
+# --- thresholds ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked", "is_counted"), [(str(N_HIDDEN + 1), False), ("2", True)])
+def test_a_steward_may_ask_for_more_donors_but_not_for_fewer(
+    study: Study, asked: str, is_counted: bool
+) -> None:
+    facts = _asked(load_facts(study.results, config=CONFIG), asked)
+    row = people.cohorts_frame(facts).set_index("cohort_id").loc["closed"]
+    assert pd.notna(row["n_donors"]) == is_counted
+    frame = counts.cohort_counts_frame(facts, load_atlas(study.results))
+    assert (len(frame) > 0) == is_counted
+    assert (frame["n_donors"].dropna() >= K).all()
+
+
+def _asked(facts: Facts, min_donors: str) -> Facts:
+    """The facts as if the steward of the withheld cohort had asked for so many donors."""
+    closed = next(cohort for cohort in facts.cohorts if cohort.cohort_id == "closed")
+    registration = {**closed.registration, "disclosure": {"min_donors": min_donors}}
+    asking = dataclasses.replace(closed, intake={**closed.intake, "registration": registration})
+    others = [cohort for cohort in facts.cohorts if cohort is not closed]
+    return dataclasses.replace(facts, cohorts=(*others, asking))
+
+
+def test_one_donor_with_most_of_the_cells_is_not_counted_by_type() -> None:
+    cells = pd.DataFrame({"a": [900] + [1] * 19, "b": [40] * 20, "c": [30] * 20})
+    rows = {row[2]: row for row in counts._type_rows("x", cells, Rules(K, {}))}
+    assert rows["a"][4] is None
+    assert sum(row[4] is None for row in rows.values()) >= 2
+
+
+def test_groups_that_are_merged_are_never_small() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        labels = rng.choice(list("abcdef"), rng.integers(K, 90), p=rng.dirichlet(np.ones(6)))
+        _, sizes = np.unique(merge_small(labels, K).astype(str), return_counts=True)
+        assert sizes.min() >= K
+
+
+def test_everything_that_is_published_is_classified(
+    study: Study, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {table.name for table in TABLES} <= set(TABLE_CLASSES)
+    folder = tmp_path / "release"
+    for part in ("tables", "reference", "strata.json"):
+        copy = shutil.copytree if (release / part).is_dir() else shutil.copy2
+        folder.mkdir(exist_ok=True)
+        copy(release / part, folder / part)
+    (folder / "profiles.csv").write_text("closed:D1,1\n")
+    genes = read(release, "genes").assign(hvg_rank=1.0)
+    genes.to_parquet(folder / "tables" / "genes.parquet", index=False)
+    monkeypatch.delitem(TABLE_CLASSES, "drivers")
+    with pytest.raises(FaultsError, match=r"drivers\.parquet: must be classified") as caught:
+        gate.check_disclosure(load_facts(study.results, config=CONFIG), folder)
+    assert [(fault.file, fault.reason) for fault in caught.value.faults] == [
+        ("profiles.csv", "unclassified"),
+        ("tables/drivers.parquet", "unclassified"),
+        ("tables/genes.parquet", "vector"),
+    ]

@@ -11,15 +11,16 @@ from pmcell.errors import FaultsError
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.attribution import require_attribution
 from pmcell.publish.cells import write_cells
+from pmcell.publish.cellxgene import write_reasons
 from pmcell.publish.citation import write_citation
-from pmcell.publish.expression import NONE, write_expression
 from pmcell.publish.crate_workflow import write_workflow
 from pmcell.publish.croissant import write_croissant
 from pmcell.publish.datacite import write_datacite
-from pmcell.publish.dcat import write_dcat
 from pmcell.publish.datapackage import write_datapackage
+from pmcell.publish.dcat import write_dcat
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.gate import check_disclosure, remember_release
+from pmcell.publish.expression import NONE, write_expression
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.manifest import Entries, file_entries, write_manifest
@@ -28,6 +29,7 @@ from pmcell.publish.reference import write_reference
 from pmcell.publish.rocrate import write_crate
 from pmcell.publish.stratification import write_donors, write_strata_json
 from pmcell.publish.tables import write_tables
+from pmcell.publish.validators.gate import gather_evidence
 from pmcell.publish.verify import verify_release
 
 Page = Callable[[Path], None]
@@ -51,8 +53,9 @@ def write_release(
     with the folder when everything but the crate is there, and adds
     `report.html`; `site` is called last, with the folder, what is known and the
     digests of all other files, and adds the catalogue. `config` is the whole
-    configuration: its section `release` is used, the others are recorded. Raises `DataError` or `FaultsError` where
-    the results break the contract, `UsageError` where the configuration does.
+    configuration: its section `release` is used, the others are recorded.
+    Raises `DataError` or `FaultsError` where the results break the contract,
+    `UsageError` where the configuration does.
     """
     started, place = time.time(), Path(target)
     facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config)
@@ -74,6 +77,7 @@ def write_release(
         write_reference(facts, atlas, folder / "reference")
         progress("disclosure gate")
         check_disclosure(facts, folder)
+        write_reasons(folder, [cohort.cohort_id for cohort in facts.published])
         write_readme(facts, folder, has_report=report is not None)
         write_citation(facts, folder / "CITATION.cff")
         write_workflow(folder)
@@ -93,6 +97,10 @@ def write_release(
             entries = file_entries(folder, entries)
         later = ["validation/", *(["site/"] if site is not None else [])]
         write_crate(facts, folder, entries, target=place, started=started, later=later)
+        entries = file_entries(folder, entries)
+        write_manifest(facts, folder, entries)
+        progress("validators")
+        gather_evidence(facts, folder, progress=progress)
         entries = file_entries(folder, entries)
         write_manifest(facts, folder, entries)
         if site is not None:

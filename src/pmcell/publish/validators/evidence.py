@@ -13,23 +13,35 @@ from pmcell.publish.validators.run import FAIL, NOT_RUN, Check, Verdict
 FOLDER = "validation"
 SUMMARY = f"{FOLDER}/summary.json"
 MATRIX = f"{FOLDER}/README.md"
+Reasons = Mapping[str, str]
 MARKS = {"pass": "pass", "fail": "**fail**", "not_run": "not run"}
 
 
 def write_evidence(
-    folder: Path, verdicts: Sequence[Verdict], *, tolerated: Mapping[str, str] | None = None
+    folder: Path,
+    verdicts: Sequence[Verdict],
+    *,
+    tolerated: Reasons | None = None,
+    known_reasons: Reasons | None = None,
 ) -> None:
-    """Write each raw report, `summary.json` and a matrix to read into `folder`/validation."""
+    """Write each raw report, `summary.json` and a matrix to read into `folder`/validation.
+
+    `tolerated` says of a validator, `known_reasons` of a file, why a failure stands.
+    """
     place = folder / FOLDER
     for verdict in verdicts:
         if verdict.exit_code is not None or verdict.failures:
             write_json(place / f"{verdict.name}.json", _report(verdict))
-    write_json(folder / SUMMARY, {"validators": summary(verdicts, tolerated=tolerated)})
-    write_text(folder / MATRIX, matrix(verdicts, tolerated=tolerated))
+    rows = summary(verdicts, tolerated=tolerated, known_reasons=known_reasons)
+    write_json(folder / SUMMARY, {"validators": rows})
+    write_text(folder / MATRIX, matrix(rows))
 
 
 def summary(
-    verdicts: Sequence[Verdict], *, tolerated: Mapping[str, str] | None = None
+    verdicts: Sequence[Verdict],
+    *,
+    tolerated: Reasons | None = None,
+    known_reasons: Reasons | None = None,
 ) -> list[dict[str, Any]]:
     """One row for each validator, target and level."""
     rows = []
@@ -45,9 +57,7 @@ def summary(
                     "status": check.status,
                     "reason": check.reason,
                     "n_findings": len(check.findings),
-                    "tolerated": (tolerated or {}).get(verdict.name, "")
-                    if check.status == FAIL
-                    else "",
+                    "tolerated": _why_it_stands(verdict, check, tolerated, known_reasons),
                     "report": f"{FOLDER}/{verdict.name}.json" if was_run else "",
                     "input_sha256": verdict.input_sha256.get(check.target, ""),
                     "exit_code": verdict.exit_code,
@@ -56,7 +66,7 @@ def summary(
     return rows
 
 
-def matrix(verdicts: Sequence[Verdict], *, tolerated: Mapping[str, str] | None = None) -> str:
+def matrix(rows: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a page: who checked what, at which level, and what came out."""
     lines = [
         "# What independent validators say",
@@ -69,7 +79,7 @@ def matrix(verdicts: Sequence[Verdict], *, tolerated: Mapping[str, str] | None =
         "| validator | version | target | level | result | first finding, or why not run |",
         "|---|---|---|---|---|---|",
     ]
-    for row in summary(verdicts, tolerated=tolerated):
+    for row in rows:
         note = f"tolerated: {row['tolerated']}; " if row["tolerated"] else ""
         cells = [row["name"], row["version"], f"`{row['target']}`", row["level"]]
         cells += [MARKS[row["status"]], note + row["reason"]]
@@ -78,16 +88,27 @@ def matrix(verdicts: Sequence[Verdict], *, tolerated: Mapping[str, str] | None =
 
 
 def failures_as_faults(
-    verdicts: Sequence[Verdict], *, tolerated: Mapping[str, str] | None = None
+    verdicts: Sequence[Verdict],
+    *,
+    tolerated: Reasons | None = None,
+    known_reasons: Reasons | None = None,
 ) -> list[Fault]:
     """One fault for each finding that breaks a standard and is not tolerated."""
     return [
         _fault(verdict, check, finding)
         for verdict in verdicts
-        if verdict.name not in (tolerated or {})
         for check in verdict.failures
+        if not _why_it_stands(verdict, check, tolerated, known_reasons)
         for finding in check.findings
     ]
+
+
+def _why_it_stands(
+    verdict: Verdict, check: Check, tolerated: Reasons | None, known_reasons: Reasons | None
+) -> str:
+    if check.status != FAIL:
+        return ""
+    return (tolerated or {}).get(verdict.name) or (known_reasons or {}).get(check.target, "")
 
 
 def _fault(verdict: Verdict, check: Check, finding: Mapping[str, str]) -> Fault:

@@ -93,9 +93,9 @@ def _run_one(
     targets = validator.targets_in(release)
     if not targets:
         why = validator.on_request or f"the release has no {validator.targets[0]}"
-        return _not_run(validator, list(validator.targets), why)
+        return not_run(validator, list(validator.targets), why)
     if not is_ready(validator):
-        return _not_run(validator, targets, f"not set up: {how_to_set_up([validator])}")
+        return not_run(validator, targets, f"not set up: {how_to_set_up([validator])}")
     with tempfile.TemporaryDirectory() as scratch:
         options = {**validator.options, "targets": targets}
         if all_rows and "rows" in options:
@@ -186,7 +186,8 @@ def _failed(
     )
 
 
-def _not_run(validator: Validator, targets: list[str], why: str) -> Verdict:
+def not_run(validator: Validator, targets: Sequence[str], why: str) -> Verdict:
+    """The verdict of a validator that did not run, and why."""
     checks = tuple(Check(target, "", NOT_RUN, why) for target in targets)
     return Verdict(validator.name, validator.version, checks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,8 @@ def read_expression(
     """See `Release.expression`."""
     import pandas as pd
 
-    found = _find_genes(release, genes)
+    asked = _find_genes(release, genes)
+    found = asked.drop_duplicates("gene_id", ignore_index=True)
     cells = _find_cells(release, cell_type, stratum, cohorts)
     values = np.zeros((len(cells), len(found)))
     place = pd.MultiIndex.from_frame(cells[["cohort_id", "cell_row"]])
@@ -47,20 +48,28 @@ def read_expression(
         values = np.log1p(values * (TARGET_SUM / cells["total_counts"].to_numpy())[:, None])
     elif not np.isnan(values).any():
         values = values.astype(np.int64)
-    return pd.DataFrame(values, index=pd.Index(cells["cell_id"]), columns=list(genes))
+    columns = pd.Index(found["gene_id"]).get_indexer(asked["gene_id"])
+    return pd.DataFrame(values[:, columns], index=pd.Index(cells["cell_id"]), columns=list(genes))
 
 
 def _find_genes(release: Release, genes: Sequence[str]) -> pd.DataFrame:
     """gene_id and measured_in of each gene, in the order asked for."""
     table = release.tables["genes"].to_pandas(["gene_id", "symbol", "measured_in"])
-    by_name = dict(zip(table["symbol"], table.index, strict=True)) | dict(
-        zip(table["gene_id"], table.index, strict=True)
-    )
+    shared = set(table["symbol"][table["symbol"].duplicated()])
+    by_name = {
+        name: place
+        for name, place in zip(table["symbol"], table.index, strict=True)
+        if name not in shared
+    }
+    by_name |= dict(zip(table["gene_id"], table.index, strict=True))
     unknown = [name for name in genes if name not in by_name]
     if unknown:
+        several = [name for name in unknown if name in shared]
+        hint = _nearest(unknown[0], by_name) if not several else ""
+        why = f" Several genes are called {', '.join(several)}: name the id." if several else ""
         raise UsageError(
-            f"genes must be symbols or Ensembl ids of tables/genes.parquet; unknown: "
-            f"{', '.join(unknown)}.{_nearest(unknown[0], by_name)}"
+            f"genes must be symbols or Ensembl ids of tables/genes.parquet; "
+            f"got {', '.join(unknown)}.{why}{hint}"
         )
     return table.loc[[by_name[name] for name in genes]].reset_index(drop=True)
 
@@ -79,11 +88,11 @@ def _find_cells(
     if cohorts is not None:
         keep &= pc.field("cohort_id").isin(list(cohorts))
     if cell_type is not None:
-        known = set(release.tables["clusters"].to_pandas(["cell_type"])["cell_type"])
-        if cell_type not in known:
+        labels = set(release.tables["clusters"].to_pandas(["cell_type"])["cell_type"])
+        if cell_type not in labels:
             raise UsageError(
                 f"cell_type must be a label of tables/clusters.parquet, got {cell_type!r}."
-                f"{_nearest(cell_type, known)} Labels: {', '.join(sorted(known))}."
+                f"{_nearest(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
             )
         keep &= pc.field("cell_type") == cell_type
     cells = release.tables["cells"].to_pandas(CELL_COLUMNS, keep)
@@ -154,6 +163,6 @@ def _from_cells(path: Path, genes: dict[str, int]) -> Iterator[tuple[int, np.nda
                 yield column, rows, counts[hits]
 
 
-def _nearest(name: str, known: object) -> str:
-    near = difflib.get_close_matches(name, [str(item) for item in known], n=1)  # type: ignore[attr-defined]
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

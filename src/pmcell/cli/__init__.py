@@ -61,7 +61,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Publish and use",
         (
-            ("release", "write the release folder"),
+            ("release", "write the release folder; release diff A B compares two"),
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),
@@ -70,6 +70,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
 )
+
+SUBCOMMANDS = {("release", "diff"): "_release_diff"}
+"""Commands of two words and their module."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pmcell.cli._step import run_step
     from pmcell.io.system import explain
 
-    command = importlib.import_module(f"pmcell.cli.{name.replace('-', '_')}")
+    module = name.replace("-", "_")
+    if (name, *rest[:1]) in SUBCOMMANDS:
+        module, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
+    command = importlib.import_module(f"pmcell.cli.{module}")
     parser = argparse.ArgumentParser(
         prog=f"pmcell {name}",
         description=command.__doc__,

@@ -1,0 +1,126 @@
+"""Tell what differs between two releases: cohorts, donors, cells, columns, labels, strata.
+
+Donors are counted, never named; of cohorts without open access no small number
+is told. Exit code 0 when the contents are equal, 1 when they differ, 2 when one
+is no release.
+
+Example:
+  pmcell release diff releases/1 releases/2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("a", type=Path, help="folder of the older release")
+    parser.add_argument("b", type=Path, help="folder of the newer release")
+    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare and print."""
+    from rich.console import Console
+
+    from pmcell.publish.diff import diff_releases
+    from pmcell.reading import open_release
+
+    a, b = open_release(args.a), open_release(args.b)
+    with Console(stderr=True).status("release diff"):
+        found = diff_releases(a, b)
+    if args.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False, sort_keys=True))
+    else:
+        print("\n".join(_lines(found)))
+    return 0 if found["same"] else 1
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    a, b = found["releases"]
+    yield f"A  {a['version']}: {a['title']} (pmcell {a['pmcell']}, schema {a['schema_version']})"
+    yield f"B  {b['version']}: {b['title']} (pmcell {b['pmcell']}, schema {b['schema_version']})"
+    if found["same"]:
+        yield "The contents are equal."
+        return
+    for title, lines in (
+        ("Cohorts", _cohorts(found)),
+        ("Tables and columns", _columns(found["columns"])),
+        ("Labels of cells", _labels(found["labels"])),
+        ("Strata", _strata(found["strata"])),
+        ("Parameters", [_change(row["key"], row) for row in found["parameters"]]),
+        ("Files", _came_and_went(found["files"], "file")),
+    ):
+        yield from ["", title, *(f"  {line}" for line in list(lines) or ["no difference"])]
+
+
+def _cohorts(found: dict[str, Any]) -> Iterator[str]:
+    yield from _came_and_went(found["cohorts"], "cohort")
+    for row in found["cohorts"]["changed"]:
+        if row["what"].endswith("_sha256"):
+            yield f"{row['cohort_id']}: {row['what'].removesuffix('_sha256')} gave other content"
+        else:
+            yield _change(f"{row['cohort_id']}: {row['what']}", row)
+    for what in ("donors", "cells"):
+        for row in found[what]:
+            if row["added"] or row["removed"]:
+                yield (
+                    f"{row['cohort_id']}: {what} {row['a']:,} → {row['b']:,} "
+                    f"({row['added']:,} added, {row['removed']:,} removed)"
+                )
+    for row in found["hidden"]:
+        if isinstance(row["a"], str):
+            yield f"{row['cohort_id']}, access not open: {row['what']} {row['a']}"
+        elif row["a"] != row["b"]:
+            yield _change(f"{row['cohort_id']}, access not open: {row['what']}", row)
+
+
+def _columns(found: dict[str, Any]) -> Iterator[str]:
+    yield from _came_and_went(found["tables"], "table")
+    for row in found["columns"]:
+        place = f"{row['table']}.{row['column']}"
+        yield _change(place, row) if row["what"] == "changed" else f"{place} {row['what']}"
+
+
+def _labels(found: dict[str, Any]) -> Iterator[str]:
+    before, after = found["n_clusters"]
+    alike = found["adjusted_rand_of_clusters"]
+    if before != after or alike != 1:
+        yield f"clusters {before} → {after}, adjusted Rand index {alike} over shared cells"
+    if found["n_moved"]:
+        yield f"{found['n_moved']:,} of {found['n_shared']:,} shared cells have another label:"
+        yield from (
+            f"  {row['n_cells']:>8,}  {row['from']} → {row['to']}" for row in found["moves"]
+        )
+
+
+def _strata(found: dict[str, Any]) -> Iterator[str]:
+    yield from (_change(row["what"], row) for row in found["verdict"])
+    before, after = found["n_strata"]
+    if before != after:
+        yield f"strata {before} → {after}"
+    if found["n_moved"]:
+        yield f"{found['n_moved']:,} of {found['n_shared']:,} shared visits have another stratum:"
+        yield from (
+            f"  {row['n_donor_visits']:>8,}  {row['from']} → {row['to']}" for row in found["moves"]
+        )
+
+
+def _came_and_went(found: dict[str, Any], noun: str) -> Iterator[str]:
+    for what in ("added", "removed"):
+        if found[what]:
+            plural = noun if len(found[what]) == 1 else f"{noun}s"
+            yield f"{len(found[what])} {plural} {what}: {', '.join(found[what])}"
+
+
+def _change(name: str, row: dict[str, Any]) -> str:
+    return f"{name}: {_said(row['a'])} → {_said(row['b'])}"
+
+
+def _said(value: Any) -> str:
+    return "nothing" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

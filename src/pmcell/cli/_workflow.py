@@ -19,6 +19,7 @@ from pmcell import bundle
 from pmcell.cli import GROUPS
 from pmcell.cli._common import read_config
 from pmcell.cli._progress import Job, Progress
+from pmcell.cli._slurm import job_prefix
 from pmcell.errors import UsageError
 
 INTERRUPTED = 130
@@ -63,18 +64,43 @@ def _check_sections(path: Path) -> None:
             raise UsageError(f"{path}: there is no section {key!r}.{hint} See config/README.md")
 
 
-def snakemake_command(study: Study, *, cores: int, profile: str, extra: list[str]) -> list[str]:
-    """The command as it is run and shown; paths below the current folder are shortened."""
+def snakemake_command(
+    study: Study, *, cores: int | None, profile: Path, extra: list[str]
+) -> list[str]:
+    """The command as it is run and shown; paths below the current folder are shortened.
+
+    Without `cores` a run on this machine takes all that are allowed; one on a
+    cluster leaves it to the profile.
+    """
+    executor = executor_of(profile)
+    if cores is None and executor == "local":
+        cores = available_cores()
+    if executor == "slurm":
+        extra = ["--slurm-jobname-prefix", job_prefix(study.folder), *extra]
     configfile = [] if study.is_own_config else ["--configfile", short(study.config)]
     return [
         "snakemake",
         *("--snakefile", short(bundle.snakefile())),
         *("--directory", short(study.folder)),
-        *("--workflow-profile", short(bundle.profile_folder(profile, study.folder))),
+        *("--workflow-profile", short(profile)),
         *configfile,
-        *("--cores", str(cores)),
+        *(("--cores", str(cores)) if cores else ()),
         *extra,
     ]
+
+
+def executor_of(profile: Path) -> str:
+    """The executor that a profile names: `local`, `slurm` or another of Snakemake's."""
+    import yaml
+
+    for path in sorted(profile.glob("config*.yaml")):
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path} must be valid YAML: {error}") from error
+        if isinstance(values, dict) and values.get("executor"):
+            return str(values["executor"])
+    return "local"
 
 
 def run_snakemake(study: Study, command: list[str]) -> int:

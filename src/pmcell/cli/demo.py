@@ -30,21 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the study folder where there is none, run it, say how to open the release."""
-    from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder
+    from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, profile_folder
     from pmcell.cli import _workflow
     from pmcell.cli.init import make_study
     from pmcell.cli.run import run_and_summarise
     from pmcell.errors import UsageError
 
-    cores = _workflow.available_cores() if args.threads is None else args.threads
-    if cores < 1:
-        raise UsageError(f"--threads must be at least 1, got {cores}")
+    if args.threads is not None and args.threads < 1:
+        raise UsageError(f"--threads must be at least 1, got {args.threads}")
     is_checkout = bundle_folder() == Path.cwd().resolve()
     folder = args.out or (Path() if is_checkout else Path("pmcell-demo"))
     if not (folder / "config" / "config.yaml").is_file():
         make_study(folder, cohorts=EMBEDDED_COHORTS)
     study = _workflow.open_study(folder, None)
-    command = _workflow.snakemake_command(study, cores=cores, profile="default", extra=[])
+    command = _workflow.snakemake_command(
+        study, cores=args.threads, profile=profile_folder("default", folder), extra=[]
+    )
     start = time.monotonic()
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
     code = run_and_summarise(study, command, as_json=args.json)

@@ -52,16 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
+    from pmcell import bundle
     from pmcell.cli import _lock, _workflow
     from pmcell.errors import UsageError
 
-    cores = _workflow.available_cores() if args.cores is None else args.cores
-    if cores < 1:
-        raise UsageError(f"--cores must be at least 1, got {cores}")
+    if args.cores is not None and args.cores < 1:
+        raise UsageError(f"--cores must be at least 1, got {args.cores}")
     study = _workflow.open_study(args.directory, args.config)
+    profile = bundle.profile_folder(args.profile, study.folder)
     flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
     command = _workflow.snakemake_command(
-        study, cores=cores, profile=args.profile, extra=[*flags, *args.snakemake]
+        study, cores=args.cores, profile=profile, extra=[*flags, *args.snakemake]
     )
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
     if args.unlock:
@@ -69,14 +70,20 @@ def run(args: argparse.Namespace) -> int:
     if flags:
         plain = [sys.executable, "-m", *command]
         return subprocess.run(plain, env=_workflow.environment(), check=False).returncode
-    return run_and_summarise(study, command, as_json=args.json)
+    return run_and_summarise(
+        study, command, executor=_workflow.executor_of(profile), as_json=args.json
+    )
 
 
-def run_and_summarise(study: _workflow.Study, command: list[str], *, as_json: bool) -> int:
+def run_and_summarise(
+    study: _workflow.Study, command: list[str], *, executor: str = "local", as_json: bool
+) -> int:
     """Run the command, then tell what became of each cohort and where the release lies."""
-    from pmcell.cli import _lock, _summary, _workflow
+    from pmcell.cli import _lock, _slurm, _summary, _workflow
 
     with _lock.only_run(study.folder):
+        if executor != "local":
+            _slurm.prepare(study.folder, study.config, executor)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command)
     summary = _summary.summarise(study, code)

@@ -82,9 +82,15 @@ def _cohorts(found: dict[str, Any]) -> Iterator[str]:
 
 def _columns(found: dict[str, Any]) -> Iterator[str]:
     yield from _came_and_went(found["tables"], "table")
+    described = []
     for row in found["columns"]:
         place = f"{row['table']}.{row['column']}"
-        yield _change(place, row) if row["what"] == "changed" else f"{place} {row['what']}"
+        if row["what"] == "described":
+            described.append(place)
+        else:
+            yield _change(place, row) if row["what"] == "retyped" else f"{place} {row['what']}"
+    if described:
+        yield f"{len(described)} columns described in another way: {', '.join(described)}"
 
 
 def _labels(found: dict[str, Any]) -> Iterator[str]:

@@ -112,16 +112,22 @@ def _number(table: pd.DataFrame, cohort_id: str, what: str) -> int | None:
 
 
 def _columns(a: Release, b: Release) -> dict[str, Any]:
-    """Tables that came or went, and columns that came, went, or changed type or meaning."""
+    """Tables that came or went, and columns that came, went, or changed type or description."""
     changed = []
     for name in sorted(set(a.tables) & set(b.tables)):
         before, after = (_fields(release, name) for release in (a, b))
         for column in sorted({*before, *after}):
             old, new = before.get(column), after.get(column)
             if old != new:
-                what = "removed" if new is None else "added" if old is None else "changed"
+                what = _what_of_column(old, new)
                 changed.append({"table": name, "column": column, "what": what, "a": old, "b": new})
     return {"tables": _added_and_removed(a.tables, b.tables), "columns": changed}
+
+
+def _what_of_column(old: str | None, new: str | None) -> str:
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    return "described" if old.split(", ")[0] == new.split(", ")[0] else "retyped"
 
 
 def _fields(release: Release, table: str) -> dict[str, str]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from pmcell.io.atomic import write_text
 from pmcell.io.tables import read_table
+from pmcell.publish.expression import ALL, NONE
 from pmcell.publish.facts import Facts
+from pmcell.publish.opening import how_to_open
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
 from pmcell.version import __version__
 
@@ -34,7 +36,7 @@ def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
         _contents(facts, tables, has_report),
         _strata(facts),
         _withheld(facts),
-        _opening(facts, has_report),
+        how_to_open(facts, folder, has_report=has_report),
         _citing(facts),
         ["## What it cannot say", "", *(f"- {limit}" for limit in LIMITS)],
         _checking(),
@@ -79,6 +81,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "",
         "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised "
         "counts in `X`; `X_pca`, `X_integrated`, `X_umap`; cluster, labels and donor in `obs`.",
+        *_expression(facts),
         "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
         "[tables/README.md](tables/README.md) and in the file's own metadata.",
         "- `donors.h5ad`: profile of each donor and visit, and the distances between them.",
@@ -91,7 +94,8 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         lines.append("- `report.html`: figures and methods; opens in any browser, offline.")
     lines += [
         "- `manifest.json`: size and SHA-256 of every file. `ro-crate-metadata.json`: the same for "
-        "catalogues (RO-Crate 1.1). `CITATION.cff`: how to cite.",
+        "catalogues (RO-Crate 1.1). `datapackage.json`: tables and keys (Data Package 2.0). "
+        "`CITATION.cff`: how to cite.",
         "",
         "In `cells/`, `cell_type_ontology_term_id` is the source's term where it gave one, else "
         "the atlas's; `atlas_cell_type` (in the tables `cell_type`) is always the atlas's label.",
@@ -142,47 +146,11 @@ def _withheld(facts: Facts) -> list[str]:
     ]
 
 
-def _opening(facts: Facts, has_report: bool) -> list[str]:
-    cohort = facts.published[0].cohort_id
-    lines = [
-        "## How to open it",
-        "",
-        "Run these in this folder. scanpy:",
-        "",
-        "```python",
-        "import scanpy as sc",
-        f'cells = sc.read_h5ad("cells/{cohort}.h5ad")',
-        "counts = cells.raw.to_adata()  # raw counts",
-        'sc.pl.umap(cells, color="atlas_cell_type")',
-        "```",
-        "",
-        "pandas and pyarrow:",
-        "",
-        "```python",
-        "import pandas as pd",
-        "import pyarrow.parquet as pq",
-        'donors = pd.read_parquet("tables/donors.parquet")',
-        'schema = pq.read_schema("tables/donors.parquet")',
-        'print(schema.field("n_cells").metadata)  # meaning and unit',
-        "```",
-        "",
-        "SQL with DuckDB:",
-        "",
-        "```sql",
-        "SELECT d.disease_ontology_term_id, c.cell_type, count(*) AS n_cells",
-        "FROM 'tables/cells.parquet' c JOIN 'tables/donors.parquet' d USING (donor_id)",
-        "WHERE c.passes_qc GROUP BY ALL ORDER BY ALL;",
-        "```",
-        "",
-        "R:",
-        "",
-        "```r",
-        'donors <- arrow::read_parquet("tables/donors.parquet")',
-        f'cells <- anndataR::read_h5ad("cells/{cohort}.h5ad")      # or zellkonverter::readH5AD',
-        "```",
-    ]
-    page = "`report.html`" if has_report else "`tables/README.md`"
-    return [*lines, "", f"Browser: open {page}; nothing is loaded from elsewhere."]
+def _expression(facts: Facts) -> list[str]:
+    if facts.options.expression == NONE:
+        return []
+    which = "" if facts.options.expression == ALL else " of the highly variable genes"
+    return [f"- `expression/<cohort>.parquet`: the same raw counts{which} as a table, for SQL."]
 
 
 def _citing(facts: Facts) -> list[str]:

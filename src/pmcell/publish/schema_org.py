@@ -37,6 +37,7 @@ from pmcell.schema import TABLES, UNKNOWN
 
 CONTEXT = {"@vocab": "http://schema.org/"}
 PROFILE = "https://bioschemas.org/profiles/Dataset/1.0-RELEASE"
+PAGE = "site/index.html"
 METADATA = (
     "dcat.ttl",
     "croissant.json",
@@ -69,15 +70,16 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         "alternateName": [f"pmcell release {facts.options.version}"],
         "description": " ".join([summary(facts), *licence_notes(facts)]),
         "identifier": _identifier(facts, entries),
-        "url": facts.options.url or address(facts),
+        "url": facts.options.url or _address_of(PAGE, where),
+        "sameAs": DOI_SITE + facts.options.doi if facts.options.doi else "",
         "version": facts.options.version,
         "datePublished": publication_date(facts.options)[0],
         "inLanguage": facts.options.language,
-        "license": _one([licence_url(spdx) or spdx for spdx in licences(facts)]),
+        "license": _licence(facts),
         "keywords": keywords(facts),
         "creator": [_agent(person) for person in credited(facts)],
         "contributor": [_agent(person) for person in contributors(facts)],
-        "publisher": [_agent(item) for item in publishers(facts)],
+        "publisher": _one([_agent(item) for item in publishers(facts)]),
         "funding": [_grant(item) for item in facts.options.funding],
         "isAccessibleForFree": True,
         "conditionsOfAccess": "Open: the files can be downloaded without asking. Cohorts whose "
@@ -130,7 +132,7 @@ def _identifier(facts: Facts, entries: Entries) -> Any:
     data = {name: entry["content_sha256"] for name, entry in entries.items() if _is_data(name)}
     return {
         "@type": "PropertyValue",
-        "propertyID": "SHA-256 of the content of all data files",
+        "name": "SHA-256 of the content of all data files",
         "value": combined_sha256(data),
     }
 
@@ -188,6 +190,15 @@ def _agent(entry: Mapping[str, str]) -> dict[str, Any]:
     return _plain(item)
 
 
+def _licence(facts: Facts) -> Any:
+    """The address of the one licence, else a work that says which cohort has which."""
+    known, notes = licences(facts), licence_notes(facts)
+    if len(known) == 1 and not notes and licence_url(known[0]):
+        return licence_url(known[0])
+    name = known[0].removeprefix("LicenseRef-") if len(known) == 1 else "Licence of each cohort"
+    return _plain({"@type": "CreativeWork", "name": name, "description": " ".join(notes)})
+
+
 def _grant(item: Mapping[str, str]) -> dict[str, Any]:
     grant = {
         "@type": "Grant",
@@ -220,19 +231,17 @@ def _term(term: Term) -> dict[str, Any]:
     }
 
 
-def _variables() -> list[dict[str, Any]]:
-    """Every column that the tables can have, each once, in the words of the data dictionary."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for table in TABLES:
-        for item in table.fields:
-            variable = {
-                "@type": "PropertyValue",
-                "name": item.name,
-                "description": item.prose,
-                "unitText": item.unit,
-            }
-            found.setdefault((item.name, item.prose), _plain(variable))
-    return list(found.values())
+def _variables() -> list[str]:
+    """Every column that the tables can have, each once, in the words of the data dictionary.
+
+    As texts: the profile wants a single value with each `PropertyValue`, which a column has not.
+    """
+    texts = (
+        f"{item.name}: {item.prose}" + (f" Unit: {item.unit}." if item.unit else "")
+        for table in TABLES
+        for item in table.fields
+    )
+    return list(dict.fromkeys(texts))
 
 
 def _place(code: str) -> dict[str, Any]:
@@ -271,7 +280,7 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
     return {"@type": "Dataset", **kept}
 
 
-def _one(items: list[str]) -> Any:
+def _one(items: list[Any]) -> Any:
     return items[0] if len(items) == 1 else items
 
 

@@ -63,9 +63,9 @@ rule seal_cohorts:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("write_release"),
-        runtime=minutes("write_release"),
-        disk_mb=disk_mb("write_release"),
+        mem_mb=mem_mb("seal_cohorts"),
+        runtime=minutes("seal_cohorts"),
+        disk_mb=disk_mb("seal_cohorts"),
     params:
         config=config_option,
         options=step_options("seal"),

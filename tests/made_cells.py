@@ -88,6 +88,7 @@ def make_cells(rng: np.random.Generator, visits: pd.DataFrame, n: int) -> pd.Dat
             "sample_id": row["sample_id"],
             "visit": row["visit"],
             "batch_id": row["cohort_id"],
+            "cell_row": pd.Series(passes)[passes].groupby(row["cohort_id"]).cumcount(),
             "total_counts": counts,
             "n_genes_detected": genes,
             "share_mitochondrial": np.where(row["cohort_id"] == "liu_b2", np.nan, mito),

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from made_release import make_release
+from pmcell.cli import main
 from pmcell.io.atomic import write_json
 from pmcell.report import write_report
+from pmcell.report.site import Extras, write_site
+from results_folder import make_results
 
 PAYLOAD = (
     "\"'><script>console.error('pwned')</script><img src=http://127.0.0.1:9/x onerror=pwn()>"
@@ -43,3 +46,27 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "manifest.json", {"title": PAYLOAD, "parameters": {"qc": {"x": PAYLOAD}}})
     (folder / "CITATION.cff").write_text(f"title: {PAYLOAD!r}\nauthors: [{{name: {PAYLOAD!r}}}]\n")
     return write_report(folder)
+
+
+@pytest.fixture(scope="session")
+def made_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release written by the command, catalogue included: open, withheld, quarantined cohorts."""
+    root = tmp_path_factory.mktemp("site")
+    results = make_results(root)
+    config = root / "release.yaml"
+    config.write_text("release: {date: 2026-01-31, validators: none}\n")
+    release = results / "release"
+    command = ["release", "--results", str(results), "--out", str(release)]
+    assert main([*command, "--config", str(config)]) == 0
+    return release
+
+
+@pytest.fixture(scope="session")
+def hostile_site(hostile_page: Path) -> Path:
+    """The catalogue of a release with markup in every field that a person wrote."""
+    extras = Extras(
+        description=PAYLOAD,
+        json_ld='{"name": "</script><script>console.error(1)</script><!--/layout-->"}',
+        people={"liu_b1": {"steward": PAYLOAD}},
+    )
+    return write_site(hostile_page.parent, extras=extras).parent

@@ -76,7 +76,7 @@ def _report(folder: Path) -> None:
 def _site(folder: Path, facts: Facts, entries: Entries) -> None:
     import json
 
-    from pmcell.publish.contents import describe
+    from pmcell.publish.contents import FOLDERS, describe
     from pmcell.publish.schema_org import json_ld, signposting
     from pmcell.report.site import Extras, write_site
 
@@ -86,7 +86,7 @@ def _site(folder: Path, facts: Facts, entries: Entries) -> None:
         json_ld=json.dumps(json_ld(facts, folder, entries), ensure_ascii=False, sort_keys=True),
         links=tuple((link["rel"], link["href"], link.get("type", "")) for link in links),
         people={cohort.cohort_id: _people(cohort) for cohort in facts.cohorts},
-        prose={name: describe(facts, name) for name in entries},
+        prose={**FOLDERS, **{name: describe(facts, name) for name in entries}},
     )
     write_site(folder, extras=extras)
 

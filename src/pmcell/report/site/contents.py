@@ -8,12 +8,8 @@ from typing import Any
 
 from pmcell.report.parts import plural
 
-_FOLDERS = {
-    "cells": ("Cells with raw and normalised counts, one AnnData file a cohort.", ""),
-    "tables": ("Tables as Parquet; see the dictionary.", "dictionary.html"),
-    "reference": ("The frozen model onto which new samples are mapped.", ""),
-    "validation": ("What independent validators reported, as they wrote it.", ""),
-}
+_FOLDERS = ("cells", "tables", "expression", "reference", "validation")
+_PAGES = {"tables": "dictionary.html", "expression": "dictionary.html#table-expression"}
 _FIRST = ("report.html", "README.md", "strata.json", "donors.h5ad")
 
 
@@ -39,9 +35,9 @@ def files(manifest: Mapping[str, Any], prose: Mapping[str, str]) -> list[Item]:
         if "/" in name:
             tops.setdefault(name.split("/", 1)[0], []).append(name)
     found = []
-    for top in sorted(tops, key=lambda top: (top not in _FOLDERS, top)):
+    for top in sorted(tops, key=lambda top: (_place(_FOLDERS, top), top)):
         own = tops[top]
-        about, href = _FOLDERS.get(top, (prose.get(f"{top}/", ""), ""))
+        about, href = prose.get(f"{top}/", ""), _PAGES.get(top, "")
         total = readable(sum(sizes[name] for name in own))
         found.append(Item(f"{top}/", f"{about} {plural(len(own), 'file')}.".strip(), total, href))
         if top == "cells":
@@ -51,10 +47,14 @@ def files(manifest: Mapping[str, Any], prose: Mapping[str, str]) -> list[Item]:
             ]
     flat = sorted(
         (name for name in sizes if "/" not in name),
-        key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name),
+        key=lambda name: (_place(_FIRST, name), name),
     )
     found += [Item(name, prose.get(name, ""), readable(sizes[name]), f"../{name}") for name in flat]
     return found
+
+
+def _place(first: tuple[str, ...], name: str) -> int:
+    return first.index(name) if name in first else len(first)
 
 
 def readable(size: int) -> str:

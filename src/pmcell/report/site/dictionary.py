@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,26 @@ class TableEntry:
 
 
 def read_dictionary(folder: Path) -> list[TableEntry]:
-    """Every Parquet table below `tables/`, in the order of the schema, others after them."""
+    """Every table below `tables/` in the order of the schema, then those split by cohort."""
     order = {table.name: number for number, table in enumerate(TABLES)}
     paths = sorted(
         (folder / "tables").rglob("*.parquet"),
         key=lambda path: (order.get(path.stem, len(order)), path.as_posix()),
     )
-    return [_entry(path, path.relative_to(folder).as_posix()) for path in paths]
+    found = [_entry(path, path.relative_to(folder).as_posix()) for path in paths]
+    parts = sorted((folder / "expression").glob("*.parquet"))
+    if parts:
+        entry = _entry(parts[0], "expression/*.parquet")
+        rows = [entry.n_rows, *(_n_rows(path) for path in parts[1:])]
+        found.append(replace(entry, name="expression", n_rows=sum(rows)))
+    return found
+
+
+def _n_rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as stream:
+        return int(pq.ParquetFile(stream).metadata.num_rows)
 
 
 def _entry(path: Path, name: str) -> TableEntry:

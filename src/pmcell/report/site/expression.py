@@ -30,7 +30,11 @@ class Gene:
 
 
 def chosen_genes(release: Release, *, most: int = MOST_GENES) -> list[Gene]:
-    """The best markers of each cluster in turn, then the most variable genes, by symbol."""
+    """The best markers of each cluster in turn, then the most variable genes, by symbol.
+
+    Where a cohort is withheld, markers and variable genes may be withheld too:
+    then the genes with a count in most of the published cells.
+    """
     import pandas as pd
 
     found: dict[str, Gene] = {}
@@ -44,12 +48,15 @@ def chosen_genes(release: Release, *, most: int = MOST_GENES) -> list[Gene]:
         if len(found) == most:
             break
     genes = release["genes"]
-    ranked = genes[genes["hvg_rank"].notna()].sort_values(["hvg_rank", "gene_id"])
-    for row in ranked.itertuples():
-        if len(found) >= most:
+    for row in genes[genes["hvg_rank"].notna()].sort_values(["hvg_rank", "gene_id"]).itertuples():
+        if len(found) == most:
             break
         gene = Gene(str(row.gene_id), str(row.symbol), "highly variable")
         found.setdefault(gene.gene_id, gene)
+    if not found:
+        frequent = genes.sort_values(["n_cells_detected", "gene_id"], ascending=[False, True])
+        for row in frequent.head(most).itertuples():
+            found[str(row.gene_id)] = Gene(str(row.gene_id), str(row.symbol), "in most cells")
     safe = [gene for gene in found.values() if re.fullmatch(r"[\w.-]+", gene.gene_id)]
     return sorted(safe, key=lambda gene: (pd.isna(gene.symbol), gene.symbol.lower(), gene.gene_id))
 

@@ -17,8 +17,8 @@ class Snippet:
     note: str = ""
 
 
-def snippets(folder: Path) -> list[Snippet]:
-    """Code for the files that this release has."""
+def snippets(folder: Path, gene_id: str = "") -> list[Snippet]:
+    """Code for the files that this release has; `gene_id` is the gene of the examples."""
     cells = sorted(path.name for path in (folder / "cells").glob("*.h5ad"))
     found = []
     if cells:
@@ -73,6 +73,7 @@ GROUP BY ALL
 ORDER BY n_cells DESC;""",
             "Plain SQL on the files; no import, no server.",
         ),
+        *_expression(folder, gene_id),
         Snippet(
             "r",
             "R",
@@ -87,3 +88,19 @@ ORDER BY n_cells DESC;""",
         ),
     ]
     return found
+
+
+def _expression(folder: Path, gene_id: str) -> list[Snippet]:
+    """Expression by SQL, where the release has the counts as tables."""
+    if not gene_id or not any((folder / "expression").glob("*.parquet")):
+        return []
+    code = f"""SELECT c.cohort_id, c.cell_type, g.symbol, count(*) AS n_cells_with_a_count,
+       avg(ln(1 + 1e4 * e.counts / c.total_counts)) AS mean_log_expression_of_these
+FROM 'expression/*.parquet' AS e
+JOIN 'tables/genes.parquet' AS g USING (gene_id)
+JOIN 'tables/cells.parquet' AS c USING (cohort_id, cell_row)
+WHERE e.gene_id = '{gene_id}'
+GROUP BY ALL
+ORDER BY ALL;"""
+    note = "Expression of one gene by cell type; the rest of the files is not read."
+    return [Snippet("expression", "DuckDB, expression", "sql", code, note)]

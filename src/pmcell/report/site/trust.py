@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pmcell.report.read import Release
 
 SUMMARY = Path("validation") / "summary.json"
+DISCLOSURE = Path("validation") / "disclosure.json"
 TONES = {"pass": "good", "fail": "bad", "not_run": "open"}
 WORDS = {"pass": "PASS", "fail": "FAIL", "not_run": "not run"}
 
@@ -38,13 +39,14 @@ def validators(folder: Path) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def signs(release: Release, checks: list[dict[str, Any]], n_files: int) -> list[Sign]:
+def signs(folder: Path, release: Release, checks: list[dict[str, Any]]) -> list[Sign]:
     """What a reader must know before using the release, most important first."""
+    n_files = len(release.manifest.get("files") or ())
     return [
         _strata(release),
         _validators(checks),
         _cohorts(release),
-        _privacy(release),
+        _privacy(release, json_object(folder / DISCLOSURE)),
         _licences(release),
         Sign(
             "good" if n_files else "open",
@@ -111,18 +113,27 @@ def _cohorts(release: Release) -> Sign:
     )
 
 
-def _privacy(release: Release) -> Sign:
+def _privacy(release: Release, gate: dict[str, Any]) -> Sign:
     hidden = [str(name) for name in flow.hidden_cohorts(release)["cohort_id"]]
+    more = [
+        f"Used, but withheld: {listed(hidden)}."
+        if hidden
+        else "No cohort of restricted access took part."
+    ]
     least = release.manifest.get("min_donors")
-    rule = f" Groups of fewer than {least} of their donors are not counted." if least else ""
+    if hidden and least:
+        more.append(f"Groups of fewer than {least} of their donors are not counted.")
+    if gate.get("passed") is True:
+        more.append("The disclosure gate passed.")
+    more.append("Single cells stay personal data.")
+    passed = gate.get("passed") is True or not hidden
+    href = f"../{DISCLOSURE.as_posix()}" if gate else "cohorts.html"
     return Sign(
-        "good",
+        "good" if passed else "open",
         "Whose cells are here?",
         "Open cohorts only",
-        f"Used, but withheld: {listed(hidden)}.{rule}"
-        if hidden
-        else "No cohort of restricted access took part. Single cells stay personal data.",
-        "cohorts.html",
+        " ".join(more),
+        href,
     )
 
 

@@ -35,7 +35,7 @@ class Requirement:
 
 REQUIREMENTS = (
     Requirement(("hdab.name",), ("registered", "controlled"), ("open",)),
-    Requirement(("hdab.email", "hdab.url"), ("registered", "controlled"), ("open",)),
+    Requirement(("hdab.email", "hdab.url"), ("registered", "controlled")),
     Requirement(("description",), ("registered", "controlled")),
     Requirement(("contact.email", "contact.url"), ("controlled",)),
     Requirement(("keywords",), ("controlled",)),
@@ -107,6 +107,23 @@ def missing_metadata(
                 reason="catalogue",
             )
         )
+    for agent in ("hdab", "custodian", "publisher"):
+        reach = [f"{agent}.email", f"{agent}.url"]
+        named = known(lookup(tree, f"{agent}.name"))
+        required = any(reach[0] in item.paths and access in item.access for item in REQUIREMENTS)
+        if named and not required and all(known(lookup(tree, path)) is None for path in reach):
+            faults.append(
+                Fault(
+                    FILE,
+                    f"should be given, or {reach[1]}: nobody is named who cannot be reached",
+                    f"neither, beside the name {named!r}",
+                    f"Add one. It is: {' Or: '.join(meaning(path) for path in reach)}",
+                    row=_line(reach[0], lines or {}),
+                    column=reach[0],
+                    severity="warning",
+                    reason="catalogue",
+                )
+            )
     absent = [path for path in RECOMMENDED if known(lookup(tree, path)) is None]
     if absent and access != "open":
         faults.append(

@@ -77,6 +77,7 @@ SUBCOMMANDS = {("release", "diff"): "_release_diff"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0, 1, 2 user's mistake, 3 data contract)."""
+    is_program = argv is None
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_table_of_contents())
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_unknown_command(name), file=sys.stderr)
         return 2
     from pmcell.cli._step import run_step
-    from pmcell.io.system import explain
+    from pmcell.io.system import catch_lost_errors, explain, leave
 
     module = name.replace("-", "_")
     if (name, *rest[:1]) in SUBCOMMANDS:
@@ -102,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command.add_arguments(parser)
     try:
-        return run_step(name, command, parser.parse_args(rest))
+        lost = catch_lost_errors() if is_program else []
+        return run_step(name, command, parser.parse_args(rest), lost)
     except PmcellError as error:
         print(f"pmcell {name}: {error}", file=sys.stderr)
         return error.exit_code
@@ -116,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sentence is None:
             raise
         print(f"pmcell {name}: {sentence}", file=sys.stderr)
+        if is_program:
+            leave(1)
         return 1
 
 

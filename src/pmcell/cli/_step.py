@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,16 @@ STEPS: Mapping[str, StepFiles] = {
 }
 
 
-def run_step(name: str, command: ModuleType, args: argparse.Namespace) -> int:
-    """Run a command; where it is a step, check what it reads and stamp what it wrote."""
+def run_step(
+    name: str,
+    command: ModuleType,
+    args: argparse.Namespace,
+    lost: Sequence[BaseException] = (),
+) -> int:
+    """Run a command; where it is a step, check what it reads and stamp what it wrote.
+
+    `lost` grows when a library could not raise that a file was not written.
+    """
     files = STEPS.get(name)
     threads = getattr(args, "threads", None) or 1
     if files is None:
@@ -98,6 +106,8 @@ def run_step(name: str, command: ModuleType, args: argparse.Namespace) -> int:
             remove_leftovers(path)
             remove_leftovers(stamp_path(path))
         code = int(command.run(args) or 0)
+        if lost:
+            raise lost[0]
         if code == 0:
             if name == "intake":
                 inputs = _submitted(args)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, PmcellError, UsageError
-from pmcell.io.system import cause
+from pmcell.io.system import catch_lost_errors, cause
 
 MEMORY_MB = 8192
 MIN_MEMORY_MB = 1024
@@ -144,8 +144,11 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
     module, _, function = request["target"].partition(":")
+    lost = catch_lost_errors()
     try:
         value = getattr(importlib.import_module(module), function)(**request["arguments"])
+        if lost:
+            raise lost[0]
     except FaultsError as error:
         return {"kind": "faults", "faults": [asdict(fault) for fault in error.faults]}
     except DataError as error:

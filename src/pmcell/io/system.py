@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import sys
+from types import TracebackType
+from typing import Any, NoReturn
 
 _IN_TEXT = re.compile(r"errno = (\d+)")
 _CAUSES = {
@@ -48,3 +52,35 @@ def cause(error: BaseException) -> int | None:
     if number not in _CAUSES and (found := _IN_TEXT.search(str(error))):
         number = int(found[1])
     return number if number in _CAUSES else None
+
+
+def catch_lost_errors() -> list[BaseException]:
+    """Collect, from now on, errors of the machine that a library met where it could not raise them.
+
+    HDF5 writes last while it closes a file: on a full disk it prints pages and
+    goes on. Whoever wrote the file must look at the list before trusting it.
+    """
+    lost: list[BaseException] = []
+    shown, ignored = sys.excepthook, sys.unraisablehook
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if cause(error) is None:
+            shown(kind, error, trace)
+        else:
+            lost.append(error)
+
+    def ignore(found: Any) -> None:
+        if found.exc_value is None or cause(found.exc_value) is None:
+            ignored(found)
+        else:
+            lost.append(found.exc_value)
+
+    sys.excepthook, sys.unraisablehook = show, ignore
+    return lost
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once: HDF5 crashes at the end where it could not write."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

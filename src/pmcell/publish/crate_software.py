@@ -7,6 +7,8 @@ import re
 from importlib import metadata
 from typing import Any
 
+from pmcell.errors import UsageError
+
 Entity = dict[str, Any]
 
 HOME_LABELS = ("homepage", "home", "source", "source code", "repository", "github", "documentation")
@@ -28,6 +30,14 @@ def installed(name: str) -> Entity | None:
         "softwareVersion": version,
         "url": _home(found) or address,
     }
+
+
+def snakemake_engine() -> Entity:
+    """The workflow engine; `UsageError` where it is not installed."""
+    engine = installed("snakemake")
+    if engine is None:
+        raise UsageError("snakemake must be installed beside pmcell; it is not. Install pmcell.")
+    return engine
 
 
 def environment(name: str) -> list[Entity]:
@@ -53,6 +63,18 @@ def python() -> Entity:
         "name": platform.python_implementation(),
         "softwareVersion": version,
         "url": "https://www.python.org/",
+    }
+
+
+def language(version: str) -> Entity:
+    """The language of the workflow, as Workflow RO-Crate names it."""
+    return {
+        "@id": "https://w3id.org/workflowhub/workflow-ro-crate#snakemake",
+        "@type": "ComputerLanguage",
+        "name": "Snakemake",
+        "version": version,
+        "identifier": "https://doi.org/10.1093/bioinformatics/bty350",
+        "url": "https://snakemake.readthedocs.io",
     }
 
 
@@ -82,15 +104,3 @@ def _home(found: Any) -> str:
         urls[label.strip().lower()] = url.strip()
     known = (urls[label] for label in HOME_LABELS if label in urls)
     return next(known, "") or found.get("Home-page") or ""
-
-
-def language(version: str) -> Entity:
-    """The language of the workflow, as Workflow RO-Crate names it."""
-    return {
-        "@id": "https://w3id.org/workflowhub/workflow-ro-crate#snakemake",
-        "@type": "ComputerLanguage",
-        "name": "Snakemake",
-        "version": version,
-        "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bty350"},
-        "url": {"@id": "https://snakemake.readthedocs.io"},
-    }

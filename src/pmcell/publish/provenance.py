@@ -110,7 +110,8 @@ def describe_run(
             if path not in keys:
                 maker = makers.get(path)
                 file = _run_file(path, job, maker, rules, (parts or {}).get(path, ""))
-                keys[path] = _key(file, files)
+                is_closed = rules.is_closed((maker or job).wildcards)
+                keys[path] = _key(file, files, is_shared=is_closed)
                 files[keys[path]] = file
     told = [_told(job, keys, rules) for job in jobs]
     first: dict[str, float] = {}
@@ -166,10 +167,10 @@ def _stamp(place: Path) -> Mapping[str, object]:
         return {}
 
 
-def _key(file: RunFile, files: Mapping[str, RunFile]) -> str:
+def _key(file: RunFile, files: Mapping[str, RunFile], *, is_shared: bool) -> str:
     """The file's name, or with a number where another file outside has the same name."""
     key, number = file.name, 2
-    while key in files and files[key] != file:
+    while key in files and not is_shared:
         key, number = f"{file.name} ({number})", number + 1
     return key
 

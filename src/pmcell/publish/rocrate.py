@@ -7,14 +7,12 @@ line: a study of a thousand samples has ten thousand jobs.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pmcell.errors import UsageError
 from pmcell.io.atomic import write_text
 from pmcell.publish.attribution import (
     DOI_SITE,
@@ -27,17 +25,14 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import FOLDERS, describe, media_type
 from pmcell.publish.crate_agents import agent_entities, author_ids, contributor_ids, publisher
+from pmcell.publish.crate_document import crate_text, descriptor, profiles
 from pmcell.publish.crate_run import (
-    PROCESS,
-    PROFILES,
-    TERMS,
-    WORKFLOW_CRATE,
     Setting,
     iso_time,
     refer,
     run_entities,
 )
-from pmcell.publish.crate_software import environment, installed, language
+from pmcell.publish.crate_software import environment, language, snakemake_engine
 from pmcell.publish.crate_workflow import WORKFLOW_ID, workflow_entities
 from pmcell.publish.digest import CRATE
 from pmcell.publish.facts import Facts, publication_date
@@ -47,8 +42,6 @@ from pmcell.version import __version__
 
 Entity = dict[str, Any]
 
-SPECIFICATION = "https://w3id.org/ro/crate/1.1"
-CONTEXT = f"{SPECIFICATION}/context"
 PMCELL_ID = "#software/pmcell"
 
 
@@ -70,11 +63,7 @@ def write_crate(
     for name in later:
         (folder / name).mkdir(exist_ok=True)
     run = release_run(facts, target)
-    engine = installed("snakemake")
-    if engine is None:
-        raise UsageError(
-            "snakemake must be installed beside pmcell; it is not. Install pmcell again."
-        )
+    engine = snakemake_engine()
     software = [_pmcell(), *environment("pmcell")]
     history = _history(facts, run, engine, software, started)
     actions = [item for item in history if item.get("@type") == "CreateAction"]
@@ -85,12 +74,12 @@ def write_crate(
     inside = {part["@id"] for item in folders for part in item["hasPart"]}
     top = [item for item in (*folders, *files) if item["@id"] not in inside]
     root = _root(facts) | {
-        "conformsTo": refer(_profiles(is_recorded=bool(run.jobs))),
+        "conformsTo": refer(profiles(is_recorded=bool(run.jobs))),
         "hasPart": refer(top),
         "mentions": refer(actions),
     }
     graph = [
-        *_descriptor(),
+        *descriptor(),
         root,
         *folders,
         *files,
@@ -98,31 +87,10 @@ def write_crate(
         *agent_entities(facts),
         *_sources(facts),
         *workflow_entities(language(engine["softwareVersion"])),
-        *_profiles(is_recorded=bool(run.jobs)),
+        *profiles(is_recorded=bool(run.jobs)),
         *history,
     ]
     write_text(folder / CRATE, crate_text(graph))
-
-
-def crate_text(graph: Iterable[Entity]) -> str:
-    """The crate as JSON-LD, an entity a line; what has the same id is one entity."""
-    merged: dict[str, Entity] = {}
-    for item in graph:
-        merged.setdefault(item["@id"], {}).update(item)
-    lines = (
-        json.dumps(_plain(item), sort_keys=True, ensure_ascii=False) for item in merged.values()
-    )
-    head = json.dumps([CONTEXT, TERMS], sort_keys=True)
-    return f'{{"@context": {head},\n"@graph": [\n' + ",\n".join(lines) + "\n]}\n"
-
-
-def _descriptor() -> list[Entity]:
-    specifications = [
-        {"@id": SPECIFICATION, "@type": "CreativeWork", "name": "RO-Crate 1.1"},
-        {"@id": WORKFLOW_CRATE, "@type": "CreativeWork", "name": "Workflow RO-Crate 1.0"},
-    ]
-    about = {"@id": CRATE, "@type": "CreativeWork", "about": {"@id": "./"}}
-    return [about | {"conformsTo": refer(specifications)}, *specifications]
 
 
 def _root(facts: Facts) -> Entity:
@@ -146,15 +114,6 @@ def _root(facts: Facts) -> Entity:
     if facts.options.url:
         root["url"] = facts.options.url
     return root
-
-
-def _profiles(*, is_recorded: bool) -> list[Entity]:
-    """Without recorded jobs only the writing of the release is told: a single process."""
-    return [
-        {"@id": address, "@type": "CreativeWork", "name": name}
-        for address, name in PROFILES.items()
-        if is_recorded or address in (PROCESS, WORKFLOW_CRATE)
-    ]
 
 
 def _history(
@@ -250,13 +209,4 @@ def _pmcell() -> Entity:
         "softwareVersion": __version__,
         "description": "From registered single-cell cohorts to a published release.",
         "url": "workflow/README.md",
-    }
-
-
-def _plain(item: Entity) -> Entity:
-    """The entity without empty lists, and with lists of one as the one, as RO-Crate recommends."""
-    return {
-        key: value[0] if isinstance(value, list) and len(value) == 1 else value
-        for key, value in item.items()
-        if value != []
     }

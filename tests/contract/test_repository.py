@@ -90,7 +90,7 @@ def test_conda_environment_has_the_versions_of_the_lock() -> None:
     versions = dict(item.split("=") for item in listed if "=" in item)
     locked = pinned("requirements", versions.pop("python"))
     # conda-forge's names where they differ from the Python package index's.
-    names = {"matplotlib-base": "matplotlib"}
+    names = {"matplotlib-base": "matplotlib", "snakemake-minimal": "snakemake"}
     assert versions == {name: locked[names.get(name, name)] for name in versions}
 
 

@@ -31,7 +31,7 @@ VALIDATORS = {
     "cellxgene-schema": ["cellxgene-schema==7.1.2"],
     "cffconvert": ["cffconvert==2.0.0"],
     "datacite": ["datacite==1.4.1"],
-    "frictionless": ["frictionless[parquet]==5.21.0"],
+    "frictionless": ["frictionless[pandas,parquet]==5.21.0"],
     "hca-schema-validator": ["hca-schema-validator==0.15.2"],
     "mlcroissant": ["mlcroissant[parquet]==1.1.1"],
     "pyshacl": ["pyshacl==0.40.1"],

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pmcell.publish.validators import Verdict
 
 COLOURS = {"pass": "green", "fail": "red", "not_run": "yellow"}
-SHOWN = 20
-"""Findings of one check that the terminal shows."""
+SHOWN = {True: 20, False: 3}
+"""Findings of one check that the terminal shows: where they break the standard, and where not."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -137,12 +137,13 @@ def _print(verdicts: list[Verdict]) -> None:
         console.print(escape(f"not run: {', '.join(dict.fromkeys(names))}: {reason}"))
     for verdict in verdicts:
         for check in verdict.checks:
+            shown = SHOWN[check.is_binding]
             if check.findings:
                 print(f"\n{verdict.name}, {check.target} {check.level}:", file=sys.stderr)
-            for finding in check.findings[:SHOWN]:
-                print(f"  - {finding.get('where', '')}: {finding['message']}", file=sys.stderr)
-            if len(check.findings) > SHOWN:
-                rest = len(check.findings) - SHOWN
+            for finding in check.findings[:shown]:
+                print(f"  - {finding['where'] or '.'}: {finding['message']}", file=sys.stderr)
+            if len(check.findings) > shown:
+                rest = len(check.findings) - shown
                 print(f"  … and {rest} more; --out DIR keeps all of them", file=sys.stderr)
 
 

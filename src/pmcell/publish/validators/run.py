@@ -142,7 +142,7 @@ def _read(
     done: subprocess.CompletedProcess[str],
 ) -> Verdict:
     try:
-        said = json.loads(done.stdout)
+        said = json.loads(done.stdout.replace(shapes.BASE, ""))
     except ValueError:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         said = {"error": f"it broke down and said: {last}"}

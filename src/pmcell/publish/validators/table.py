@@ -72,7 +72,7 @@ VALIDATORS: tuple[Validator, ...] = (
         "frictionless",
         "the data package, the rows of its tables and their keys",
         ("datapackage.json",),
-        {"rows": 10_000},
+        {"rows": 1_000},
     ),
     Validator(
         "mlcroissant",

@@ -2,7 +2,8 @@
 
 Each Parquet table is a record set, described by the schema module. AnnData
 files are listed as files only: Croissant knows no way to read HDF5, and the
-columns of their `obs` are those of the tables `cells` and `samples`.
+columns of their `obs` are those of the tables `cells` and `samples`. So are
+the files of `expression/`: a loader would read each of them whole.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
     value: dict[str, Any] = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": [VERSION, *([RAI_VERSION] if facts.options.rai else [])],
+        "conformsTo": [VERSION, RAI_VERSION],
         "name": facts.title,
         "description": " ".join([summary(facts), *licence_notes(facts)]),
         "version": facts.options.version,
@@ -121,14 +122,15 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
         "isBasedOn": [DOI_SITE + quote(doi) for doi in source_dois(facts)],
         **_responsible_use(facts),
         "distribution": [_file(facts, name, entries[name]) for name in sorted(entries)],
-        "recordSet": [_record_set(table) for table in tables],
+        "recordSet": [_record_set(table, {item.name for item in tables}) for table in tables],
     }
     return {key: item for key, item in value.items() if item not in ("", [])}
 
 
 def _responsible_use(facts: Facts) -> dict[str, Any]:
-    supplied = {f"rai:{name}": _one(texts) for name, texts in facts.options.rai.items()}
-    return {"rai:dataLimitations": list(LIMITS), **supplied}
+    statements = {**facts.options.rai}
+    statements["dataLimitations"] = [*LIMITS, *statements.get("dataLimitations", ())]
+    return {f"rai:{name}": _one(texts) for name, texts in sorted(statements.items())}
 
 
 def _agent(entry: Any) -> dict[str, Any]:
@@ -152,18 +154,18 @@ def _file(facts: Facts, name: str, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _record_set(table: Table) -> dict[str, Any]:
+def _record_set(table: Table, described: set[str]) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": table.name,
         "name": table.name,
         "description": " ".join([table.prose, *_joint_references(table)]),
         "key": [{"@id": f"{table.name}/{column}"} for column in table.key],
-        "field": [_field(table, item) for item in table.fields],
+        "field": [_field(table, item, described) for item in table.fields],
     }
 
 
-def _field(table: Table, item: Field) -> dict[str, Any]:
+def _field(table: Table, item: Field, described: set[str]) -> dict[str, Any]:
     notes = [
         f"Unit: {item.unit}." if item.unit else "",
         f"Terms of {item.ontology}." if item.ontology else "",
@@ -173,14 +175,17 @@ def _field(table: Table, item: Field) -> dict[str, Any]:
         "@id": f"{table.name}/{item.name}",
         "name": item.name,
         "description": " ".join(filter(None, [item.prose, *notes])),
-        "dataType": DATA_TYPES[item.kind],
+        "dataType": [DATA_TYPES[item.kind], item.term_iri]
+        if item.term_iri
+        else DATA_TYPES[item.kind],
         "source": {"fileObject": {"@id": _file_of(table)}, "extract": {"column": item.name}},
     }
     if item.kind.startswith("list<"):
         field |= {"isArray": True, "arrayShape": "-1"}
     for key in table.foreign_keys:
-        if key.columns == (item.name,):
-            field["references"] = {"field": {"@id": f"{key.table}/{_key_of(key.table)[0]}"}}
+        if key.columns == (item.name,) and key.table in described:
+            target = (key.references or _key_of(key.table))[0]
+            field["references"] = {"field": {"@id": f"{key.table}/{target}"}}
     return field
 
 

@@ -21,7 +21,7 @@ REGISTRATION_FILES = (
     "consent.jsonl",
 )
 
-SAMPLES, SAMPLE_BYTES = 64, 65_536
+WHOLE_BYTES, SAMPLES, SAMPLE_BYTES = 2**22, 64, 2**14
 
 STEP_VERSIONS = yaml.safe_load(
     Path(workflow.source_path("../step_versions.yaml")).read_text(encoding="utf-8")
@@ -107,16 +107,16 @@ def matrix_digest(wildcards):
 
 @functools.cache
 def sampled_digest(path):
-    """SHA-256 of a file's size and of 64 blocks spread over it, its ends among them.
-
-    That is all of a file up to 4 MiB, and as quick for one of 100 GB.
-    """
+    """SHA-256 of a file's size and bytes; of a large one 64 blocks spread over it, ends included."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     last = max(size - SAMPLE_BYTES, 0)
     with path.open("rb") as stream:
+        if size <= WHOLE_BYTES:
+            digest.update(stream.read())
+            return digest.hexdigest()
         for block in range(SAMPLES):
-            stream.seek(max(last * block // (SAMPLES - 1), 0))
+            stream.seek(last * block // (SAMPLES - 1))
             digest.update(stream.read(SAMPLE_BYTES))
     return digest.hexdigest()
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from made_release import make_release
-from pmcell.cli import main
+from pmcell.cli.release import _site
 from pmcell.io.atomic import write_json
+from pmcell.publish import write_release
 from pmcell.report import write_report
 from pmcell.report.site import Extras, write_site
 from results_folder import make_results
@@ -50,14 +51,12 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def made_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release written by the command, catalogue included: open, withheld, quarantined cohorts."""
+    """A release with its catalogue, of open, withheld and quarantined cohorts; without report."""
     root = tmp_path_factory.mktemp("site")
     results = make_results(root)
-    config = root / "release.yaml"
-    config.write_text("release: {date: 2026-01-31, validators: none}\n")
     release = results / "release"
-    command = ["release", "--results", str(results), "--out", str(release)]
-    assert main([*command, "--config", str(config)]) == 0
+    config = {"release": {"date": "2026-01-31", "validators": "none"}}
+    write_release(results, release, config=config, site=_site)
     return release
 
 

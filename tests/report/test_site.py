@@ -11,6 +11,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anndata
@@ -20,6 +21,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from pmcell.cli import main
+from pmcell.cli.release import _site
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json, write_text
 from pmcell.io.tables import read_table, write_table
@@ -321,6 +324,19 @@ def test_equal_releases_give_equal_sites(made_site, tmp_path):
     digests = {content_sha256(tmp_path / name / "index.html") for name in "01"}
     assert len(digests) == 1
     assert first["index.html"] != later["index.html"]
+
+
+@pytest.mark.parametrize("options", [[], ["--no-report"]])
+def test_the_command_adds_the_catalogue_unless_told_not_to(options, monkeypatch, tmp_path):
+    given: dict[str, Any] = {}
+
+    def record(*_: Any, **options: Any) -> Any:
+        given.update(options)
+        return SimpleNamespace(published=(), withheld=())
+
+    monkeypatch.setattr("pmcell.publish.write_release", record)
+    assert main(["release", "--results", str(tmp_path), "--out", str(tmp_path), *options]) == 0
+    assert given["site"] is (None if options else _site)
 
 
 def test_the_manifest_lists_the_site_with_its_description_embedded(made_site):

@@ -138,13 +138,16 @@ def _identifier(facts: Facts, entries: Entries) -> Any:
 
 
 def _in_reading_order(entries: Entries) -> list[str]:
-    """Cells first: HDF5 is the one of our formats that assessors know to last. Then tables."""
+    """Cells first: HDF5 is the one of our formats that assessors know to last. Then tables.
+
+    The pages themselves are no part of the data.
+    """
     places = (".h5ad", ".parquet", ".npz")
 
     def place(name: str) -> tuple[int, str]:
         return next((i for i, end in enumerate(places) if name.endswith(end)), len(places)), name
 
-    return sorted(entries, key=place)
+    return sorted((name for name in entries if not name.startswith("site/")), key=place)
 
 
 def _is_data(name: str) -> bool:

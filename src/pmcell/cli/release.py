@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pmcell.publish import write_release
+    from pmcell.publish.dcat_sources import described as described_cohorts
 
     console = Console(stderr=True)
     with console.status("release") as status:
@@ -63,6 +64,12 @@ def run(args: argparse.Namespace) -> int:
     if facts.withheld:
         names = ", ".join(cohort.cohort_id for cohort in facts.withheld)
         print(f"Withheld, because access is not open: {names}.")
+    described = {cohort.cohort_id for cohort in described_cohorts(facts)}
+    if absent := [item.cohort_id for item in facts.withheld if item.cohort_id not in described]:
+        print(
+            f"Not in dcat.ttl: {', '.join(absent)}. Their cohort.yaml lacks what HealthDCAT-AP "
+            "requires: `pmcell check` says what."
+        )
     print(f"How to open it: {args.out / 'README.md'}")
     return 0
 

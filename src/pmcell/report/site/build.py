@@ -137,12 +137,11 @@ def _sentence(release: Release) -> str:
 
 
 def _tiles(release: Release, n_regions: int, n_programmes: int) -> list[tuple[str, str]]:
-    accepted = len(release["cohorts"]) - len(flow.quarantined(release))
     cells = int(release["samples"]["n_cells"].sum())
     numbers = (
         (n_regions, "region"),
         (n_programmes, "programme"),
-        (accepted, "cohort"),
+        (len(flow.accepted_cohorts(release)), "open cohort"),
         (len(release["donors"]), "donor"),
         (len(release["visits"]), "visit"),
         (cells, "cell"),

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import pmcell as pm
+import step_summary
 from pmcell.bundle import snakefile
+from pmcell.cli._step import STEPS
+from repository import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -152,3 +156,53 @@ def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
     jobs = jobs_to_run(other)
     assert "cluster_cells" in jobs
     assert not {"intake_cohort", "mark_cells", "find_neighbors", "integrate_cohorts"} & set(jobs)
+
+
+def test_lying_file_times_neither_hide_a_change_nor_make_one(study, tmp_path):
+    other = tmp_path / "moved"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    submitted = [path for path in (other / "config").rglob("*") if path.is_file()]
+    for path in submitted:
+        os.utime(path)
+    assert jobs_to_run(other) == {}
+    matrix = other / "config/cohorts/sim1/counts.h5ad"
+    content = bytearray(matrix.read_bytes())
+    content[len(content) // 2] ^= 1
+    matrix.write_bytes(content)
+    os.utime(matrix, (1e9, 1e9))
+    assert jobs_to_run(other)["intake_cohort"] == ["sim1"]
+
+
+def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, monkeypatch):
+    shipped = tmp_path / "shipped"
+    shutil.copytree(snakefile().parent.parent / "workflow", shipped / "workflow")
+    shutil.copytree(snakefile().parent.parent / "envs", shipped / "envs")
+    monkeypatch.setitem(globals(), "snakefile", lambda: shipped / "workflow/Snakefile")
+    assert jobs_to_run(study) == {}
+    versions = shipped / "workflow" / "step_versions.yaml"
+    versions.write_text(versions.read_text().replace("cluster: 1", "cluster: 2"))
+    jobs = jobs_to_run(study)
+    assert {"cluster_cells", "find_markers", "write_release"} <= jobs.keys()
+    assert not {"intake_cohort", "find_neighbors", "integrate_cohorts"} & set(jobs)
+
+
+def test_changed_results_come_with_a_new_version_of_the_step(study):
+    golden = ROOT / "tests" / "golden" / "step_results.json"
+    versions = yaml.safe_load((ROOT / "workflow" / "step_versions.yaml").read_text())
+    found = step_summary.summaries(study / "results")
+    if os.environ.get("PMCELL_RECORD_GOLDEN"):
+        record = {name: {"version": versions[name], "values": found[name]} for name in found}
+        golden.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    expected = json.loads(golden.read_text())
+    assert expected.keys() == found.keys() == STEPS.keys() <= versions.keys()
+    for name, record in expected.items():
+        changed = step_summary.differences(name, found[name], record["values"])
+        assert not changed, (
+            f"the results of {name} changed: raise it in workflow/step_versions.yaml, so that "
+            f"studies run it again, then record them: PMCELL_RECORD_GOLDEN=1 scripts/test "
+            f"tests/workflow/test_workflow.py\n" + "\n".join(changed[:20])
+        )
+        assert record["version"] == versions[name], (
+            f"{name} has version {versions[name]} in workflow/step_versions.yaml, "
+            f"{record['version']} in {golden.name}: record its results"
+        )

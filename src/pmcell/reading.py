@@ -187,7 +187,8 @@ class Release:
 
     def _files(self, folder: str, suffix: str) -> dict[str, Path]:
         names = [Path(name) for name in self.manifest["files"] if name.startswith(f"{folder}/")]
-        return {name.stem: self.path / name for name in names if name.suffix == suffix}
+        found = {name.stem: self.path / name for name in names if name.suffix == suffix}
+        return dict(sorted(found.items()))
 
     def __repr__(self) -> str:
         table = self.tables["cohorts"].to_pandas(["status", "access", "cohort_id", "n_cells"])

@@ -149,7 +149,8 @@ def _from_cells(path: Path, genes: dict[str, int]) -> Iterator[tuple[int, np.nda
     """The same from raw.X: all of the matrix is read, block by block."""
     import h5py
 
-    with h5py.File(path, "r", locking=False) as file:
+    # HDF5 opens a file twice only with one setting of locks, and AnnData takes the default.
+    with h5py.File(path, "r") as file:
         raw = file["raw"]
         names = raw["var"][raw["var"].attrs["_index"]].asstr()[:]
         columns = {int(place): genes[name] for place, name in enumerate(names) if name in genes}

@@ -21,6 +21,7 @@ from pmcell.errors import UsageError
 from pmcell.publish import verify_release
 from pmcell.publish.digest import combined_sha256
 from pmcell.publish.manifest import OWN_DIGEST, file_entries, manifest_text, own_digest
+from pmcell.schema import CELLS
 
 
 @pytest.fixture
@@ -279,3 +280,32 @@ def test_content_digests_take_every_type_of_column(tmp_path: Path) -> None:
         pq.write_table(pa.table(columns), tmp_path / "x.parquet")
         digests.add(content_sha256(tmp_path / "x.parquet"))
     assert len(digests) == 3
+
+
+@pytest.mark.parametrize("column", ["counts", "cell_row", "gene_id"])
+def test_changed_expression_is_found(broken: Path, column: str) -> None:
+    path = broken / "expression" / "alpha.parquet"
+    table = pq.read_table(path)
+    # The last row, so that the order stays.
+    new = {"counts": 77, "cell_row": 9999, "gene_id": "ENSG99999999999"}[column]
+    pq.write_table(set_column(table, column, len(table) - 1, new), path)
+    reseal(broken)
+    reason = {"counts": "counts", "cell_row": "foreign_key", "gene_id": "foreign_key"}[column]
+    only_fault(broken, reason=reason, file="expression/alpha.parquet")
+
+
+def test_missing_expression_of_one_cohort_is_found(broken: Path) -> None:
+    (broken / "expression" / "alpha.parquet").unlink()
+    reseal(broken)
+    only_fault(broken, reason="missing", file="expression/alpha.parquet")
+
+
+def test_a_repeated_cell_of_another_type_is_found(broken: Path) -> None:
+    path = broken / "tables" / "cells.parquet"
+    table = pq.read_table(path)
+    used = table.filter(pc.field("cell_type") == "T cell").slice(0, 1)
+    again = set_column(used, "cell_type", 0, "zzz")
+    frame = pa.concat_tables([table, again]).to_pandas().sort_values(list(CELLS.row_order))
+    pq.write_table(pa.Table.from_pandas(frame, table.schema, preserve_index=False), path)
+    reseal(broken)
+    assert "cell_id must be unique" in str(verify_release(broken)[0])

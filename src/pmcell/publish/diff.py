@@ -105,10 +105,10 @@ def _hidden(a: Release, b: Release) -> list[dict[str, Any]]:
 
 
 def _number(table: pd.DataFrame, cohort_id: str, what: str) -> int | None:
-    if cohort_id not in table.index:
-        return None
-    value = table.loc[cohort_id, what]
-    return None if value != value or value is None else int(value)
+    import pandas as pd
+
+    value = table[what].get(cohort_id)
+    return None if pd.isna(value) else int(value)
 
 
 def _columns(a: Release, b: Release) -> dict[str, Any]:

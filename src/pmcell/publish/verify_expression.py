@@ -87,11 +87,12 @@ def _content_faults(folder: Path, cohort_id: str) -> list[Fault]:
 
 def _totals(folder: Path, cohort_id: str) -> pd.Series[Any]:
     """total_counts of the cohort's cells in the order of cell_row."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = pq.read_table(
         folder / "tables" / "cells.parquet",
         columns=["cell_row", "total_counts"],
-        filters=[("cohort_id", "=", cohort_id), ("passes_qc", "=", True)],
+        filters=(pc.field("cohort_id") == cohort_id) & pc.field("cell_row").is_valid(),
     )
     return table.to_pandas().sort_values("cell_row")["total_counts"].reset_index(drop=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -13,6 +18,7 @@ from pmcell.registry.cohort import find_faults, load_registration
 from pmcell.registry.cohort_file import meaning
 from pmcell.registry.health_terms import LABELS
 from pmcell.registry.intake_facts import facts_at_least
+from pmcell.registry.vocabulary import DUO, DUO_CODES
 
 WHOLE = """\
 description: Blood of people.
@@ -139,3 +145,23 @@ def test_every_code_has_a_meaning_and_every_key_can_be_given():
         if key.choices:
             assert tuple(LABELS[key.path]) == key.choices
         assert meaning(key.path).startswith(key.prose)
+
+
+VOCABULARIES = Path(os.environ.get("PMCELL_VOCABULARIES", "vocabularies"))
+
+
+@pytest.mark.skipif(
+    not VOCABULARIES.is_dir(), reason="PMCELL_VOCABULARIES names no folder with duo.csv and dpv-2.3"
+)
+def test_our_tables_of_terms_say_what_their_sources_say():
+    rows = csv.DictReader((VOCABULARIES / "duo.csv").read_text().splitlines())
+    duo = {row["id"]: row for row in rows}
+    assert {term: duo[term]["label"] for term in DUO} == DUO
+    assert {duo[term]["shorthand"]: term for term in DUO} == DUO_CODES
+    text = "\n\n".join(
+        path.read_text() for path in sorted((VOCABULARIES / "dpv-2.3").glob("*.ttl"))
+    )
+    blocks = {block.split(" a ")[0]: block for block in text.split("\n\n")}
+    for key in ("legal_basis_terms", "purpose_terms", "personal_data"):
+        for code, label in LABELS[key].items():
+            assert re.search(rf'prefLabel "{re.escape(label)}"@en', blocks[code]), code

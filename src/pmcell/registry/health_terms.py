@@ -64,7 +64,7 @@ DATASET_TYPES: Mapping[str, str] = {
 }
 
 LEGAL_BASES: Mapping[str, str] = {
-    "eu-gdpr:A6-1-a": "Art 6(1-a) consent",
+    "eu-gdpr:A6-1-a": "Art.6(1-a) consent",
     "eu-gdpr:A6-1-c": "Art 6(1-c) legal obligation",
     "eu-gdpr:A6-1-d": "Art 6(1-d) protect vital interests",
     "eu-gdpr:A6-1-e": "Art 6(1-e) public interest or official authority",

@@ -65,6 +65,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),
+            ("export-hca", "a published cohort in the Human Cell Atlas profile"),
             ("seal", "encrypt cohorts without open access to named recipients"),
             ("unseal", "check and decrypt a sealed package"),
         ),

@@ -26,7 +26,6 @@
     return (255 << 24 | parseInt(text.slice(5, 7), 16) << 16 | parseInt(text.slice(3, 5), 16) << 8 | parseInt(text.slice(1, 3), 16)) >>> 0;
   }
   function number(value) { return value.toLocaleString("en"); }
-  function dark() { return matchMedia("(prefers-color-scheme: dark)").matches; }
   function base() { return Math.min((width * 0.94) / (data.width || 1), (height * 0.94) / (data.height || 1)); }
   function left(value) { return (value - view.x) * base() * view.scale + width / 2; }
   function top(value) { return height / 2 - (value - view.y) * base() * view.scale; }
@@ -53,7 +52,7 @@
     pixels.fill(0); owner.fill(-1);
     var radius = Math.max(1, Math.min(6, Math.round(ratio * Math.sqrt(view.scale) * Math.min(2.2, Math.sqrt(width * height / n) / (5 * ratio)))));
     var disc = stamp(radius), factor = base() * view.scale, code = shown.code, on = shown.on;
-    var colours = shown.colours.map(rgb), ramp = data.ramp.map(rgb), zero = rgb(dark() ? "#39424c" : "#d4d9de"), none = rgb(dark() ? "#232a31" : "#e9edf0");
+    var colours = shown.colours.map(rgb), ramp = data.ramp.map(rgb), none = rgb("#e9edf0");
     // Cells without a count are drawn first, so that they do not hide the others.
     for (var pass = levels ? 0 : 1; pass < 2; pass++) for (var i = 0; i < n; i++) {
       if (!on[code[i]]) continue;
@@ -61,7 +60,7 @@
       if (levels && positive !== (pass === 1)) continue;
       var px = Math.round((x[i] - view.x) * factor + width / 2), py = Math.round(height / 2 - (y[i] - view.y) * factor);
       if (px < -radius || py < -radius || px >= width + radius || py >= height + radius) continue;
-      var colour = !levels ? colours[code[i]] : level === NOT_MEASURED ? none : level ? ramp[level] : zero;
+      var colour = !levels ? colours[code[i]] : level === NOT_MEASURED ? none : ramp[level];
       for (var k = 0; k < disc.length; k += 2) {
         var a = px + disc[k], b = py + disc[k + 1];
         if (a < 0 || b < 0 || a >= width || b >= height) continue;
@@ -240,7 +239,6 @@
   by.addEventListener("change", function () { choose(by.value); });
   geneSelect.addEventListener("change", function () { chooseGene(geneSelect.value); });
   self.addEventListener("hashchange", fromAddress);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ask);
   if (self.ResizeObserver) new ResizeObserver(fit).observe(canvas); else self.addEventListener("resize", fit);
 
   data.fields.forEach(function (field) { by.add(new Option(field.title, field.key)); });

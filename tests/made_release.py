@@ -107,6 +107,9 @@ def make_frames(
     frames["associations"] = make_associations(rng)
     frames["drivers"] = make_drivers(rng, frames["assignments"], published)
     frames["gaps"] = make_gaps(donors)
+    frames["cohort_counts"] = pd.DataFrame(
+        {item.name: [] for item in table("cohort_counts").fields}
+    )
     frames["pseudobulk"] = pd.DataFrame(
         {
             "sample_id": visits["sample_id"].iloc[:1],

@@ -132,6 +132,9 @@ def _cohort_settings(
         "purpose": "Tests and benchmarks.",
         "retention": UNKNOWN,
         "withdrawal_policy": UNKNOWN,
+        "dataset_type": "SYNTHETIC_DATA",
+        "keywords": ["simulated"],
+        "provenance": "Drawn by pmcell.simulate from a known truth; no donor behind it.",
         "matrix": {
             "path": "counts.h5ad",
             "format": "h5ad",

@@ -97,6 +97,9 @@ def assert_is_whole(crate: dict[str, Entity]) -> None:
             one for one in crate.values() if item["@id"] in ids(one.get("exampleOfWork", []))
         ]
         assert examples, item
+        kinds = {"PropertyValue": "Text", "Dataset": "Dataset"}
+        kind = listed(examples[0]["@type"])[0]
+        assert item["additionalType"] == kinds.get(kind, "File")
     for item in crate.values():
         assert [] not in item.values()
         assert not any(isinstance(value, list) and len(value) == 1 for value in item.values())

@@ -39,7 +39,8 @@ SECONDS_OF_A_DAY = 86_400
 class RunFile:
     """A file that a job read or wrote, as it may be shown; `pattern` has wildcards for values.
 
-    `crate_id` is set where the file is a part of the crate itself.
+    `crate_id` is set where the file is a part of the crate itself, `./` where
+    it stands for the whole crate.
     """
 
     name: str
@@ -141,6 +142,10 @@ def _run_file(path: str, job: Job, maker: Job | None, rules: PathRules, crate_id
         return RunFile(name, as_pattern(name, wildcards), why)
     place = rules.workdir / path
     pattern = as_pattern(name, wildcards)
+    if crate_id.endswith("/"):
+        # The job's output stands for the folder that it lies in.
+        folder = f"{Path(name).parent.as_posix()}/"
+        return RunFile(folder, folder, crate_id=crate_id)
     if crate_id:
         return RunFile(name, pattern, crate_id=crate_id)
     if rules.open_cohorts is not None and wildcards.get("cohort") and place.stem in PEOPLE:

@@ -24,7 +24,7 @@ KEPT = ("/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr")
 class PathRules:
     """Where the run took place, and which of its cohorts are open to anyone.
 
-    `results` is the results folder relative to `workdir`. Without `cohorts`
+    `results` is the results folder relative to `workdir`. Without `open_cohorts`
     nothing in the run is hidden.
     """
 
@@ -34,6 +34,8 @@ class PathRules:
 
     def name(self, path: str) -> str:
         """The path below the working directory, or the last part of one that lies elsewhere."""
+        if not path.startswith("/") and ".." not in path:
+            return os.path.normpath(path)
         absolute = os.path.normpath(os.path.join(self.workdir, path))
         inside = os.path.relpath(absolute, self.workdir)
         return os.path.basename(absolute) if inside.startswith("..") else Path(inside).as_posix()
@@ -66,10 +68,22 @@ def as_pattern(name: str, wildcards: Mapping[str, str]) -> str:
     'results/cohorts/{cohort}/qc.parquet'
     """
     for wildcard, value in sorted(wildcards.items(), key=lambda item: -len(item[1])):
-        if value:
-            piece = rf"(?<![A-Za-z0-9{{]){re.escape(value)}(?![A-Za-z0-9}}])"
-            name = re.sub(piece, lambda _, found=wildcard: f"{{{found}}}", name)
+        if value and value in name:
+            name = _with_mark(name, value, f"{{{wildcard}}}")
     return name
+
+
+def _with_mark(name: str, value: str, mark: str) -> str:
+    """The name with the mark where the value stands as a word of its own."""
+    made, *rest = name.split(value)
+    for piece in rest:
+        is_word = not (_joins(made[-1:]) or _joins(piece[:1]))
+        made += (mark if is_word else value) + piece
+    return made
+
+
+def _joins(character: str) -> bool:
+    return character.isalnum() or (character != "" and character in "{}")
 
 
 def _last(path: str) -> str:

@@ -7,7 +7,10 @@ Snakemake finds the module by its name:
 writes the folder `crate`: the workflow's sources, and `ro-crate-metadata.json`
 with every job, its inputs, outputs and parameters, times and digests. Result
 files stay where they are; with `--report-wrroc-path .` the working directory
-itself becomes the crate, and they are its parts.
+itself becomes the crate, and they are its parts. Paths outside the working
+directory are cut to file names; names, parameters and digests are told as they
+are, so a crate of data that is not open stays where the data may be. (A release
+of pmcell has a crate of its own, which hides what is not open.)
 
 Snakemake imports every report plugin at its start, so the work is done in
 `crate`, which is imported when a report is asked for.

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anndata
@@ -332,10 +331,10 @@ def test_the_command_adds_the_catalogue_unless_told_not_to(options, monkeypatch,
 
     def record(*_: Any, **options: Any) -> Any:
         given.update(options)
-        return SimpleNamespace(published=(), withheld=())
+        raise UsageError("nothing is written here")
 
     monkeypatch.setattr("pmcell.publish.write_release", record)
-    assert main(["release", "--results", str(tmp_path), "--out", str(tmp_path), *options]) == 0
+    assert main(["release", "--results", str(tmp_path), "--out", str(tmp_path), *options]) == 2
     assert given["site"] is (None if options else _site)
 
 

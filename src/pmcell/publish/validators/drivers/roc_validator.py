@@ -21,8 +21,8 @@ PROFILES = {
 """What `conformsTo` of a crate begins with, the widest profile last."""
 
 FALSE_POSITIVES = {
-    "process-run-crate-0.5_5.1": "wants absolute URIs of software, but Workflow RO-Crate requires the "
-    "workflow to be a file of the crate, and its rules have no address of their own"
+    "process-run-crate-0.5_5.1": "wants absolute URIs of software, but Workflow RO-Crate "
+    "requires the workflow to be a file of the crate, and its rules have no address of their own"
 }
 
 

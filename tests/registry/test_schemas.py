@@ -19,7 +19,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 
 def steps():
     groups = [commands for title, commands in GROUPS if title.startswith("Steps")]
-    return [name for commands in groups for name, _ in commands] + ["release", "report"]
+    return [name for commands in groups for name, _ in commands] + ["release", "report", "seal"]
 
 
 @pytest.mark.parametrize("name", sorted(all_schemas(steps())))

@@ -18,6 +18,7 @@ MEDIA_TYPES = {
     ".ttl": "text/turtle",
     ".css": "text/css",
     ".js": "text/javascript",
+    ".py": "text/x-python",
     ".smk": "text/plain",
     ".rst": "text/x-rst",
     ".yaml": "application/yaml",

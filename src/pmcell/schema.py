@@ -799,6 +799,59 @@ QC = Table(
     (_SAMPLE_FK, _COHORT_FK),
 )
 
+RUNTIME = Table(
+    "runtime",
+    "Time, memory and disk of the jobs behind the release; measured, so different in each run. "
+    "The job that wrote the release has no record yet, nor has one of a cohort without open access.",
+    ("job",),
+    (
+        Field("job", "string", "Step, or '<step>/<cohort>'; the step is a command of pmcell."),
+        Field("rule", "string", "Rule of the workflow."),
+        Field(
+            "cohort_id",
+            "string",
+            "Cohort that the job was about; null for jobs across cohorts.",
+            required=False,
+        ),
+        Field(
+            "wall_seconds",
+            "float64",
+            "Time from start to end; null where there is no record.",
+            "s",
+            required=False,
+        ),
+        Field(
+            "cpu_seconds",
+            "float64",
+            "Processor time over all threads; null where it was too short to be measured.",
+            "s",
+            required=False,
+        ),
+        Field(
+            "peak_memory_mb",
+            "float64",
+            "Highest resident memory; null where the job was too short to be measured.",
+            "MB",
+            required=False,
+        ),
+        Field(
+            "disk_read_mb",
+            "float64",
+            "Read from disk, without what the system had in memory; null as above, and for jobs "
+            "across cohorts where one has no open access.",
+            "MB",
+            required=False,
+        ),
+        Field(
+            "disk_written_mb",
+            "float64",
+            "Written to disk; null as disk_read_mb.",
+            "MB",
+            required=False,
+        ),
+    ),
+    (_COHORT_FK,),
+)
 EXPRESSION = Table(
     "expression",
     "Raw counts above 0 of the cells that passed QC, one file a cohort in expression/; "
@@ -876,6 +929,7 @@ TABLES: tuple[Table, ...] = (
     DRIVERS,
     GAPS,
     QC,
+    RUNTIME,
 )
 """All tables of a release, in reading order."""
 

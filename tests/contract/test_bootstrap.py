@@ -73,7 +73,9 @@ def test_foreign_folder_is_never_removed(bootstrap: ModuleType, tmp_path: Path) 
 
 def test_environment_variables_of_pip_win_over_its_files(bootstrap: ModuleType) -> None:
     listed = ":env:.index-url='https://a.example'\nglobal.index-url='https://b.example'\n"
-    assert bootstrap.from_package("uv").translate_pip_config(listed) == {"UV_DEFAULT_INDEX": "https://a.example"}
+    assert bootstrap.from_package("uv").translate_pip_config(listed) == {
+        "UV_DEFAULT_INDEX": "https://a.example"
+    }
 
 
 def test_locked_uv_is_found_with_all_its_hashes(bootstrap: ModuleType, monkeypatch) -> None:

@@ -19,6 +19,7 @@ from pmcell.errors import Fault
 from pmcell.io.atomic import read_json, write_json
 from pmcell.registry.ontology import is_under
 from pmcell.registry.rules import TERM_RULES, check_term
+from pmcell.registry.species import HUMAN
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 REASONS_FILE = "validation/cellxgene.json"
 SCHEMA = "7.1.0"
-HUMAN = "NCBITaxon:9606"
 CELL_TYPE = "cell_type_ontology_term_id"
 ASSAY = "assay_ontology_term_id"
 SUSPENSION = "suspension_type"

@@ -5,7 +5,8 @@ and library version. Their content digest walks names, types, shapes and
 values; all other files are digested by their bytes. Documents about the
 release are digested without the day of publication and without the sizes and
 byte digests they list, and the RO-Crate without the record of the run: times,
-threads and computers differ between runs that give the same.
+threads and computers differ between runs that give the same. For that reason
+what jobs took (`tables/runtime.parquet`) counts by its jobs, not its numbers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.io.atomic import sha256_file
+from pmcell.schema import RUNTIME
 
 BLOCK_VALUES = 1 << 20
 CRATE = "ro-crate-metadata.json"
@@ -45,6 +47,8 @@ RUN_IDS = (
     "https://bioschemas.org/profiles/FormalParameter/",
 )
 """Starts of the ids of the crate that belong to one run, or name what is recorded of it."""
+JOB_COLUMNS = ("job", "rule", "cohort_id")
+"""Columns of the runtime table that are the same in each run."""
 SOFTWARE_TYPES = ("SoftwareApplication", "ComputerLanguage")
 
 
@@ -114,8 +118,10 @@ def _parquet(path: Path) -> str:
     with path.open("rb") as stream:
         file = pq.ParquetFile(stream)
         schema = file.schema_arrow
-        columns = [_Column() for _ in schema]
-        for batch in file.iter_batches(batch_size=BLOCK_VALUES):
+        is_runtime = (schema.metadata or {}).get(b"pmcell:table") == RUNTIME.name.encode()
+        names = list(JOB_COLUMNS) if is_runtime else schema.names
+        columns = [_Column() for _ in names]
+        for batch in file.iter_batches(BLOCK_VALUES, columns=names):
             for column, values in zip(columns, batch.columns, strict=True):
                 column.add(values)
         description = [

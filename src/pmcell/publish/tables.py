@@ -13,6 +13,7 @@ from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.counts import cohort_counts_frame
 from pmcell.publish.facts import Facts
 from pmcell.publish.file_facts import file_facts
+from pmcell.publish.runtime import runtime_frame
 from pmcell.schema import EXPRESSION, SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ SMALL: dict[str, Callable[[Facts, Atlas], pd.DataFrame]] = {
     "drivers": lambda facts, atlas: stratification.drivers_frame(facts),
     "gaps": lambda facts, atlas: gaps.gaps_frame(facts),
     "qc": lambda facts, atlas: _join("qc", molecules.iter_qc(facts)),
+    "runtime": lambda facts, atlas: runtime_frame(facts),
 }
 """Tables that are built whole."""
 

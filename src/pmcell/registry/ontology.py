@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from pmcell.errors import Fault, UsageError
+from pmcell.registry.species import SPECIES_NAMES
 
 CELLXGENE_SCHEMA = "7.1.0"
 """Version of the CELLxGENE schema whose ontology releases are used."""
@@ -54,6 +55,8 @@ def resolve(term_id: str, ontology: str | None = None) -> str | Fault:
     prefix = _EXTRA.get(match.group(1), match.group(1))
     if ontology is not None and prefix != ontology:
         return _fault(term_id, ontology, f"must be a term of {ontology}", f"{term_id} of {prefix}")
+    if term_id in SPECIES_NAMES:
+        return SPECIES_NAMES[term_id]
     try:
         term = terms(prefix).get(term_id)
     except UsageError:

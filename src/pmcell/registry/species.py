@@ -11,6 +11,8 @@ from pmcell.registry.gene_table import gene_table
 HUMAN = "NCBITaxon:9606"
 MOUSE = "NCBITaxon:10090"
 RAT = "NCBITaxon:10116"
+SPECIES_NAMES = {HUMAN: "Homo sapiens", MOUSE: "Mus musculus", RAT: "Rattus norvegicus"}
+"""Of the taxa told apart here; the taxonomy as a whole takes seconds and gigabytes to load."""
 
 _PREFIXES = {"ENSG": HUMAN, "ENSMUSG": MOUSE, "ENSRNOG": RAT}
 _ENSEMBL = re.compile(r"(ENS[A-Z]*G)\d{11}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CORE = ("cohorts", "donors", "visits", "samples", "cells", "qc")
 """Tables without which there is nothing to report; any other may be absent."""
 
-_NOT_SHOWN = ("pseudobulk", "genes")
+_NOT_SHOWN = ("pseudobulk", "genes", "runtime")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ TABLE_CLASSES = {
     "drivers": INDIVIDUAL,
     "gaps": OPEN_ONLY,
     "qc": INDIVIDUAL,
+    "runtime": DESCRIPTION,
 }
 
 FILE_CLASSES = {

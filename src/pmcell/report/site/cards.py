@@ -154,8 +154,6 @@ def _terms(values: Iterable[Any]) -> str:
 def _label(term: str) -> str:
     from pmcell.registry.ontology import resolve
 
-    if term == "NCBITaxon:9606":
-        return f"Homo sapiens ({term})"
     label = resolve(term)
     return f"{label} ({term})" if isinstance(label, str) else term
 

@@ -1,14 +1,23 @@
-"""Snakemake's report, line by line."""
+"""Snakemake's report, line by line, and what a person is told of it."""
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
+from pmcell.cli._display import display, now, tell
 from pmcell.cli._progress import Progress
+from pmcell.cli._remaining import Need, seconds_left
 
 STARTED = """\
 Job stats:
-job      count
------  -------
-total       12
+job           count
+----------  -------
+mark_cells        9
+find_strata       2
+all               1
+total            12
 
 [Sat Nov 21 21:46:58 2026]
 localrule mark_cells:
@@ -18,7 +27,7 @@ localrule mark_cells:
     jobid: 7
     reason: Missing output files: a.parquet
     wildcards: cohort=a
-    resources: tmpdir=/tmp
+    resources: tmpdir=/tmp, mem_mb=821, mem=821 MB
 """
 
 FAILED = """\
@@ -33,33 +42,105 @@ Error in rule mark_cells:
         (command exited with non-zero exit code)
 """
 
+AGAIN = "Trying to restart job 7.\n" + STARTED[STARTED.index("[Sat") :].replace("821", "1642")
+
+# As printed by Snakemake 9.27 with the Slurm plugin 2.8.
+GROUP = """\
+[Mon Nov 23 01:06:11 2026] Group job register (jobs in lexicogr. order):
+
+    [Mon Nov 23 01:06:11 2026]
+    rule intake_cohort:
+        log: results/logs/intake/s.log
+        jobid: 5
+        wildcards: cohort=s
+        resources: tmpdir=<TBD>, mem_mb=821
+Shell command: pmcell intake
+
+    [Mon Nov 23 01:06:11 2026]
+    rule mark_cells:
+        log: results/logs/qc/s.log
+        jobid: 6
+        wildcards: cohort=s
+        resources: tmpdir=<TBD>, mem_mb=821
+Shell command: pmcell qc
+Job cce2bbe9 has been submitted with SLURM jobid 2 (log: /x/2.log).
+
+[Mon Nov 23 01:12:12 2026]
+rule find_strata:
+    jobid: 8
+    resources: tmpdir=<TBD>, mem_mb=821
+Job 8 has been submitted with SLURM jobid 3 (log: /x/3.log).
+"""
+
 
 def feed(progress: Progress, text: str) -> list[str]:
-    finished = [progress.feed(line) for line in text.splitlines()]
-    return [f"{job.rule} {job.wildcards}" for job in finished if job]
+    events = [progress.feed(line) for line in text.splitlines()]
+    return [f"{event.kind} {event.job.name}" for event in events if event]
 
 
-def test_total_is_known_before_the_first_job() -> None:
+def test_total_and_jobs_of_each_rule_are_known_before_the_first_job() -> None:
     progress = Progress()
     feed(progress, STARTED)
     assert (progress.done, progress.total) == (0, 12)
+    assert progress.left() == {"mark_cells": 8, "find_strata": 2, "all": 1}
 
 
 def test_started_job_runs_until_it_is_finished() -> None:
     progress = Progress()
-    assert feed(progress, STARTED) == []
+    assert feed(progress, STARTED) == ["started mark_cells cohort=a"]
     assert [job.wildcards for job in progress.running.values()] == ["cohort=a"]
-    assert feed(progress, "Finished jobid: 7 (Rule: mark_cells)\n") == ["mark_cells cohort=a"]
+    said = "Finished jobid: 7 (Rule: mark_cells)\n"
+    assert feed(progress, said) == ["finished mark_cells cohort=a"]
     assert progress.running == {}
 
 
 def test_failed_job_keeps_its_wildcards_and_log() -> None:
     progress = Progress()
-    feed(progress, STARTED + FAILED)
-    (job,) = progress.failed
+    assert feed(progress, STARTED + FAILED)[-1] == "failed mark_cells cohort=a"
+    (job,) = progress.failed.values()
     assert (job.rule, job.wildcards) == ("mark_cells", "cohort=a")
     assert job.log == "results/logs/qc/a.log"
     assert progress.running == {}
+
+
+def test_a_second_attempt_is_told_with_its_memory_and_is_no_failure_once_it_finished() -> None:
+    progress = Progress()
+    feed(progress, STARTED + FAILED)
+    lines = [event for line in AGAIN.splitlines() if (event := progress.feed(line))]
+    assert tell(lines[0], progress, 65.0).split() == [
+        *("[", "0/12]", "1:05", "mark_cells", "cohort=a", "attempt", "2", "with", "1.6", "GB")
+    ]
+    feed(progress, "Finished jobid: 7 (Rule: mark_cells)\n")
+    assert progress.failed == {}
+    assert [(job.attempt, job.memory_mb) for job in progress.retried()] == [(2, 1642)]
+
+
+def test_members_of_a_group_and_submitted_jobs_are_followed() -> None:
+    progress = Progress(clock=iter(range(0, 1000, 10)).__next__)
+    assert feed(progress, STARTED + GROUP)[1:] == [
+        "started intake_cohort cohort=s",
+        "started mark_cells cohort=s",
+        "started find_strata",
+    ]
+    assert [job.group for job in progress.running.values()] == [0, 1, 1, 0]
+    assert [job.is_submitted for job in progress.running.values()] == [False, False, False, True]
+    assert now(progress, 200.0) == (
+        "in the queue or running: mark_cells cohort=a, intake_cohort cohort=s, "
+        "mark_cells cohort=s and 1 more; 8 waiting; about 3 min left"
+    )
+    assert feed(progress, "Finished jobid: 6 (Rule: mark_cells)\n") == [
+        "finished mark_cells cohort=s"
+    ]
+
+
+def test_failed_members_of_a_group_are_named() -> None:
+    progress = Progress()
+    feed(progress, GROUP)
+    text = (
+        "    jobs:\n        rule mark_cells:\n            jobid: 6\n            log: q.log (check)"
+    )
+    assert feed(progress, text) == ["failed mark_cells cohort=s"]
+    assert list(progress.running) == ["5", "8"]
 
 
 def test_total_follows_what_snakemake_says_last() -> None:
@@ -78,3 +159,55 @@ def test_finish_of_an_unknown_job_counts_but_names_nothing() -> None:
     progress = Progress()
     assert feed(progress, "Finished jobid: 99 (Rule: x)\n") == []
     assert progress.done == 1
+
+
+NEEDS = {"mark_cells": Need(30.0), "find_strata": Need(60.0, threads=4)}
+
+
+@pytest.mark.parametrize(
+    ("cores", "expected"),
+    [
+        # All at a time: the longest of each rule. Shared: nine of 30 s, and two of 60 s on all.
+        (None, 30 + 60),
+        (1, 9 * 30 + 2 * 60),
+        (4, (9 * 30 + 2 * 60 * 4) / 4),
+    ],
+)
+def test_the_rest_is_the_chain_or_the_work_that_cores_share(
+    cores: int | None, expected: float
+) -> None:
+    progress = Progress(clock=lambda: 0.0)
+    feed(progress, STARTED)
+    assert seconds_left(progress, NEEDS, cores) == pytest.approx(expected)
+
+
+def test_the_rest_follows_how_finished_jobs_compare_with_the_model() -> None:
+    times = iter([0.0, 150.0])
+    progress = Progress(clock=lambda: next(times, 150.0))
+    feed(progress, STARTED + "Finished jobid: 7 (Rule: mark_cells)\n")
+    correction = (150 + 10) / (30 + 10)
+    assert seconds_left(progress, NEEDS, None) == pytest.approx((30 + 60) * correction)
+
+
+def test_without_a_model_jobs_are_taken_to_be_like_the_finished_ones() -> None:
+    times = iter([0.0, 20.0])
+    progress = Progress(clock=lambda: next(times, 20.0))
+    feed(progress, STARTED)
+    assert seconds_left(progress, {}, 1) is None
+    feed(progress, "Finished jobid: 7 (Rule: mark_cells)\n")
+    assert seconds_left(progress, {}, 1) == pytest.approx(10 * 20.0)
+
+
+def test_in_a_file_a_long_silence_is_broken_by_what_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with display(Progress(), NEEDS, 1, quiet_seconds=0.5) as show:
+        for line in STARTED.splitlines():
+            show(line)
+        time.sleep(2.5)
+        show("Finished jobid: 7 (Rule: mark_cells)")
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == "pmcell run: 12 steps to do, about 6 min"
+    assert "running: mark_cells cohort=a; 10 waiting; about 6 min left" in err[1]
+    assert err[-1].split()[:4] == ["[", "1/12]", "0:02", "mark_cells"]
+    assert err[-1].endswith("min left")

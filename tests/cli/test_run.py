@@ -91,7 +91,10 @@ def test_summary_can_be_read_by_machines(study: Path, capsys: pytest.CaptureFixt
     assert run(study, "--json") == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["exit_code"] == 0
-    assert summary["cohorts"] == VERDICTS
+    assert summary["cohorts"] == {name: {**item, "fix": ""} for name, item in VERDICTS.items()}
+    assert summary["n_jobs"] == 3
+    assert len(summary["slowest"]) == 3
+    assert summary["retried"] == summary["failed"] == []
 
 
 def test_failed_step_is_named_with_the_end_of_its_log(

@@ -18,7 +18,9 @@ from types import FrameType
 from pmcell import bundle
 from pmcell.cli import GROUPS
 from pmcell.cli._common import read_config
-from pmcell.cli._progress import Job, Progress
+from pmcell.cli._display import clock, display
+from pmcell.cli._progress import Progress
+from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
 from pmcell.errors import UsageError
 
@@ -103,15 +105,16 @@ def executor_of(profile: Path) -> str:
     return "local"
 
 
-def run_snakemake(study: Study, command: list[str]) -> int:
+def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     """Run the command with progress on standard error; its exit code, 130 when interrupted.
 
-    What Snakemake itself says goes to `results/logs/run.log`.
+    What Snakemake itself says goes to `results/logs/run.log`; what became of
+    the jobs is in `progress`.
     """
     log = study.results / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    progress, start = Progress(), time.monotonic()
-    with log.open("w", encoding="utf-8") as stream, _display(progress, start) as show:
+    shown = display(progress, needs_of(study), _cores_of(command))
+    with log.open("w", encoding="utf-8") as stream, shown as show:
         stream.write(shlex.join(command) + "\n")
         # A session of its own: an interrupt reaches Snakemake once, from here, not twice.
         process = subprocess.Popen(
@@ -129,10 +132,7 @@ def run_snakemake(study: Study, command: list[str]) -> int:
             for line in process.stdout:
                 stream.write(line)
                 stream.flush()
-                announced = progress.total
-                show(progress.feed(line))
-                if progress.total and not announced:
-                    _say(f"{progress.total} steps to do")
+                show(line)
             code = process.wait()
     if was_interrupted():
         _say("interrupted; the finished steps are kept, the same command goes on from there")
@@ -174,48 +174,9 @@ def short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def clock(seconds: float) -> str:
-    """Minutes and seconds, `1:05`."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-@contextmanager
-def _display(progress: Progress, start: float) -> Iterator[Callable[[Job | None], None]]:
-    """A line for each finished job and, on a terminal, a bar with what runs now."""
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (BarColumn(24), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
-    doing = TextColumn("{task.description}", markup=False)
-    with Bar(
-        *columns,
-        TimeElapsedColumn(),
-        doing,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("reading the workflow", total=1)
-
-        def show(finished: Job | None) -> None:
-            running = ", ".join(_name(job) for job in progress.running.values())
-            bar.update(
-                task, completed=progress.done, total=progress.total or 1, description=running
-            )
-            # The rule 'all' only names the targets; nobody waits for it.
-            if finished is None or finished.rule == "all":
-                return
-            now = time.monotonic()
-            width = len(str(progress.total))
-            bar.console.print(
-                f"[{progress.done:>{width}}/{progress.total}] {clock(now - start):>6}  "
-                f"{finished.rule:<18} {finished.wildcards:<24} {now - finished.started:5.1f} s",
-                markup=False,
-            )
-
-        yield show
+def _cores_of(command: list[str]) -> int | None:
+    """Cores that the jobs share; None where a scheduler has them."""
+    return int(command[command.index("--cores") + 1]) if "--cores" in command else None
 
 
 @contextmanager
@@ -247,8 +208,8 @@ def _explain_failure(study: Study, progress: Progress, log: Path) -> None:
             "When none runs any more: pmcell run --unlock, then run again"
         )
         return
-    for job in progress.failed:
-        _say(f"step {_name(job)} failed" + (f"; its log: {job.log}" if job.log else ""))
+    for job in progress.failed.values():
+        _say(f"step {job.name} failed" + (f"; its log: {job.log}" if job.log else ""))
         for line in _last_lines(study.folder / job.log if job.log else log):
             print(f"    {line}", file=sys.stderr)
     if not progress.failed:
@@ -262,10 +223,6 @@ def _last_lines(path: Path, n_lines: int = 12) -> list[str]:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[-n_lines:]
     except OSError:
         return []
-
-
-def _name(job: Job) -> str:
-    return f"{job.rule} {job.wildcards}".strip()
 
 
 def _say(line: str) -> None:

@@ -80,12 +80,14 @@ def run_and_summarise(
 ) -> int:
     """Run the command, then tell what became of each cohort and where the release lies."""
     from pmcell.cli import _lock, _slurm, _summary, _workflow
+    from pmcell.cli._progress import Progress
 
+    progress = Progress()
     with _lock.only_run(study.folder):
         if executor != "local":
             _slurm.prepare(study.folder, study.config, executor)
         _workflow.warm_up()
-        code = _workflow.run_snakemake(study, command)
-    summary = _summary.summarise(study, code)
+        code = _workflow.run_snakemake(study, command, progress)
+    summary = _summary.summarise(study, code, progress)
     print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
     return code

@@ -123,7 +123,7 @@ def test_members_of_a_group_and_submitted_jobs_are_followed() -> None:
         "started find_strata",
     ]
     assert [job.group for job in progress.running.values()] == [0, 1, 1, 0]
-    assert [job.is_submitted for job in progress.running.values()] == [False, False, False, True]
+    assert [job.is_submitted for job in progress.running.values()] == [False, True, True, True]
     assert now(progress, 200.0) == (
         "in the queue or running: mark_cells cohort=a, intake_cohort cohort=s, "
         "mark_cells cohort=s and 1 more; 8 waiting; about 3 min left"

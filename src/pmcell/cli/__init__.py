@@ -91,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_unknown_command(name), file=sys.stderr)
         return 2
     from pmcell.cli._step import run_step
+    from pmcell.cli._step_log import start_log
     from pmcell.io.system import catch_lost_errors, explain, leave
 
     module = name.replace("-", "_")
@@ -103,15 +104,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
+    args = parser.parse_args(rest)
+    end_log = start_log(name, rest) if is_program else lambda code: None
+    code: int | None = None
     try:
         lost = catch_lost_errors() if is_program else []
-        return run_step(name, command, parser.parse_args(rest), lost)
+        code = run_step(name, command, args, lost)
     except PmcellError as error:
         print(f"pmcell {name}: {error}", file=sys.stderr)
-        return error.exit_code
+        code = error.exit_code
     except KeyboardInterrupt:
         print(f"pmcell {name}: interrupted", file=sys.stderr)
-        return 130
+        code = 130
     except BrokenPipeError:
         return 141
     except Exception as error:
@@ -119,9 +123,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sentence is None:
             raise
         print(f"pmcell {name}: {sentence}", file=sys.stderr)
+        code = 1
         if is_program:
-            leave(1)
-        return 1
+            end_log(code)
+            leave(code)
+    finally:
+        end_log(code)
+    return code
 
 
 def _names() -> list[str]:

@@ -13,7 +13,7 @@ _STARTED = re.compile(r"^(?: {4})?(?:local)?(?:rule|checkpoint) (\w+):$")
 _FAILED = re.compile(r"^(?:Error in (?:rule|checkpoint)| {8}rule) (\w+)(?:, jobid: \d+)?:?$")
 _GROUP = re.compile(r"^(?:\[.*\] )?Group job (\S+)")
 _ENTRY = re.compile(r"^(?: {4}){1,3}(\w+): (.*)$")
-_SUBMITTED = re.compile(r"^Job (\d+) has been submitted|^Submitted job (\d+) with external")
+_SUBMITTED = re.compile(r"^(?:Job|Submitted job) (\S+) (?:has been submitted|with external)")
 _FINISHED = re.compile(r"^Finished jobid: (\d+)")
 _COUNT = re.compile(r"^(\d+) of (\d+) steps")
 _PLANNED = re.compile(r"^(\w+) +(\d+)$")
@@ -129,8 +129,10 @@ class Progress:
             else:
                 self.planned[planned[1]] = int(planned[2])
         elif submitted := _SUBMITTED.match(line):
-            if job := self.running.get(submitted[1] or submitted[2]):
-                job.is_submitted = True
+            # A group of jobs is submitted under a name of its own.
+            job = self.running.get(submitted[1])
+            for found in [job] if job else self.running.values():
+                found.is_submitted = found.is_submitted or found is job or found.group > 0
         elif _GROUP.match(line):
             self._n_groups, self._in_group = self._n_groups + 1, True
         elif line.startswith("LockException"):

@@ -105,7 +105,7 @@ def about(seconds: float | None) -> str:
 def _correction(progress: Progress, needs: Mapping[str, Need]) -> float:
     known = [job for job in progress.finished if job.rule in needs]
     rules_of_group: dict[int, set[str]] = {}
-    for job in known:
+    for job in (*known, *progress.running.values()):
         rules_of_group.setdefault(job.group, set()).add(job.rule)
 
     def own(job: Job) -> float:

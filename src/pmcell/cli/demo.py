@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the study folder where there is none, run it, say how to open the release."""
     from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, profile_folder
     from pmcell.cli import _workflow
+    from pmcell.cli._display import clock
     from pmcell.cli.init import make_study
     from pmcell.cli.run import run_and_summarise
     from pmcell.errors import UsageError
@@ -50,5 +51,5 @@ def run(args: argparse.Namespace) -> int:
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
     code = run_and_summarise(study, command, as_json=args.json)
     if code == 0:
-        print(f"Done in {_workflow.clock(time.monotonic() - start)} min.", file=sys.stderr)
+        print(f"Done in {clock(time.monotonic() - start)} min.", file=sys.stderr)
     return code

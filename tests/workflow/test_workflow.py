@@ -118,6 +118,34 @@ def test_the_broken_cohort_is_quarantined_with_its_reason_and_the_others_finish(
     )
 
 
+def test_snakemakes_report_shows_the_release_with_captions_and_needs_no_network(study, tmp_path):
+    import zipfile
+
+    snakemake(study, "--report", str(tmp_path / "report.zip"))
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        names = {Path(name).name for name in archive.namelist()}
+        (page,) = (name for name in archive.namelist() if name.endswith("report.html"))
+        said = archive.read(page).decode()
+    snakemake(study, "--report", str(tmp_path / "report.html"))
+    whole = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for text in ("Where to look", "existence test rejects", "quality control of samples"):
+        assert text in whole
+    assert "qc.parquet" in names
+    assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', whole + said)
+
+
+def test_what_jobs_took_is_in_the_release(study):
+    from pmcell.io.tables import read_table
+
+    rows = read_table(study / "results/release/tables/runtime.parquet").set_index("job")
+    assert set(rows["cohort_id"].dropna()) == {*GOOD, "broken"}
+    assert rows.loc["intake/sim1", "rule"] == "intake_cohort"
+    assert rows["wall_seconds"].notna().all()
+    log = (study / "results/logs/umap.log").read_text().splitlines()
+    assert log[0].startswith("$ pmcell umap --graph results/atlas/graph.h5ad ")
+    assert log[-1].startswith("# done in ")
+
+
 def test_released_counts_equal_the_submitted_ones_cell_by_cell(study):
     import anndata
 

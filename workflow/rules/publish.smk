@@ -31,8 +31,63 @@ rule write_release:
         "results/strata/associations.parquet",
         "results/strata/drivers.parquet",
     output:
-        # An older release keeps its manifest until the new one takes its place as a whole.
-        update("results/release/manifest.json"),
+        # An older release stays until the new one takes its place as a whole.
+        manifest=update("results/release/manifest.json"),
+        # Snakemake's report shows what passed the disclosure gate, and nothing else.
+        report=report(
+            update("results/release/report.html"),
+            caption="../report/release.rst",
+            category="Release",
+            labels={"content": "report"},
+        ),
+        cohorts=report(
+            update("results/release/tables/cohorts.parquet"),
+            caption="../report/cohorts.rst",
+            category="Cohorts",
+            labels={"content": "verdicts"},
+        ),
+        qc=report(
+            update("results/release/tables/qc.parquet"),
+            caption="../report/qc.rst",
+            category="Cohorts",
+            labels={"content": "quality control of samples"},
+        ),
+        clusters=report(
+            update("results/release/tables/clusters.parquet"),
+            caption="../report/clusters.rst",
+            category="Cells",
+            labels={"content": "clusters and cell types"},
+        ),
+        markers=report(
+            update("results/release/tables/markers.parquet"),
+            caption="../report/markers.rst",
+            category="Cells",
+            labels={"content": "marker genes"},
+        ),
+        summary=report(
+            update("results/release/strata.json"),
+            caption="../report/strata_verdict.rst",
+            category="Donors",
+            labels={"content": "verdict on strata"},
+        ),
+        assignments=report(
+            update("results/release/tables/assignments.parquet"),
+            caption="../report/assignments.rst",
+            category="Donors",
+            labels={"content": "places of donors"},
+        ),
+        associations=report(
+            update("results/release/tables/associations.parquet"),
+            caption="../report/associations.rst",
+            category="Donors",
+            labels={"content": "associations"},
+        ),
+        runtime=report(
+            update("results/release/tables/runtime.parquet"),
+            caption="../report/runtime.rst",
+            category="Run",
+            labels={"content": "time and memory of jobs"},
+        ),
     log:
         "results/logs/release.log",
     benchmark:

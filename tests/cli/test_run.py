@@ -200,7 +200,9 @@ def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: i
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     log = study / "results" / "logs" / "run.log"
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and "rule write_release" not in _text(log):
+    while "rule write_release" not in _text(log):
+        assert process.poll() is None, _text(log)
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=300)

@@ -25,6 +25,8 @@ from pmcell.schema import RUNTIME
 BLOCK_VALUES = 1 << 20
 CRATE = "ro-crate-metadata.json"
 DOCUMENTS = (CRATE, "croissant.json", "datacite.json", "datapackage.json")
+DATED = ("CITATION.cff", "dcat.ttl")
+DAYS = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 EVIDENCE = "validation/"
 LAYOUT_MARKS = re.compile(r"<!--layout-->.*?<!--/layout-->", re.DOTALL)
 """Around what a page says of sizes and digests of other files, or of the day of publication."""
@@ -62,6 +64,8 @@ def content_sha256(path: Path) -> str:
         return _npz(path)
     if path.suffix == ".html":
         return _hex(LAYOUT_MARKS.sub("", path.read_text(encoding="utf-8")))
+    if path.name in DATED:
+        return _hex(DAYS.sub("", path.read_text(encoding="utf-8")))
     if path.name in DOCUMENTS:
         value = _without_layout(json.loads(path.read_text(encoding="utf-8")))
         if path.name == CRATE:

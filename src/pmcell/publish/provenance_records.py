@@ -96,8 +96,8 @@ def parameter_values(texts: Collection[str]) -> dict[str, str]:
     rule notices changes, are left out: one of a small table would confirm a
     guess of what it says.
 
-    >>> parameter_values(["'{\"n_mads\": 5}'", "'--config config.yaml'", "0.5"])
-    {'n_mads': '5', 'parameter 1': '0.5'}
+    >>> parameter_values(['{"n_mads": 5}', "'--config config.yaml'", "0.5"])
+    {'parameter 0': '0.5', 'n_mads': '5'}
     """
     values: dict[str, str] = {}
     for text in sorted(texts):

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pmcell.errors import DataError, UsageError
+from pmcell.io.atomic import write_text
 from pmcell.publish.validators.table import Validator
 from pmcell.uv import uv_settings
 
@@ -152,7 +153,7 @@ def _install_node(validator: Validator) -> str:
     place = environment(validator)
     place.mkdir(parents=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(validator.lock.parent / name, place / name)
+        write_text(place / name, (validator.lock.parent / name).read_text(encoding="utf-8"))
     flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     return _run([shutil.which("npm") or "npm", "ci", "--prefix", str(place), *flags], {})
 

@@ -84,7 +84,7 @@ def quotas(sizes: np.ndarray, most: int) -> np.ndarray:
     """How many of each group are drawn; together at most `most`.
 
     >>> quotas(np.array([10, 1_000, 9_000]), 500)
-    array([ 10,  86, 403])
+    array([ 10,  87, 402])
     """
     least = np.minimum(sizes, min(LEAST_OF_GROUP, most // max(len(sizes), 1)))
     left = sizes - least

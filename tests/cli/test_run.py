@@ -109,6 +109,20 @@ def test_failed_step_is_named_with_the_end_of_its_log(
     assert "The release" not in out
 
 
+def test_a_job_that_is_tried_again_is_told_at_once_and_named_once_at_the_end(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "verdicts" / "bad.json").unlink()
+    assert run(study, "--json", "--", "--retries", "1") == 1
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert summary["failed"] == ["mark_cells cohort=bad"]
+    assert summary["retried"] == []
+    for said in ("failed at attempt 1", "attempt 2", "failed at attempt 2"):
+        assert said in err
+    assert err.count("step mark_cells cohort=bad failed") == 1
+
+
 def test_arguments_after_two_dashes_go_to_snakemake(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

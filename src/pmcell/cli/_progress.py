@@ -84,6 +84,7 @@ class Progress:
     attempts: Counter[str] = field(default_factory=Counter)
     is_locked: bool = False
     is_up_to_date: bool = False
+    is_report: bool = False
     clock: Callable[[], float] = time.monotonic
     _open: Job | None = None
     _is_failure: bool = False
@@ -139,6 +140,8 @@ class Progress:
             self.is_locked = True
         elif line.startswith("Nothing to be done"):
             self.is_up_to_date = True
+        elif line == "Report created.":
+            self.is_report = True
         return None
 
     def _take_finish(self, number: str) -> Event | None:

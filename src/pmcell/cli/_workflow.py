@@ -139,6 +139,8 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
         return INTERRUPTED
     if progress.is_up_to_date:
         _say("nothing to do: everything is up to date")
+    if progress.is_report:
+        _say("Snakemake's report is written")
     if code:
         _explain_failure(study, progress, log)
     return code

@@ -14,7 +14,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,23 @@ from pmcell.cli._step import STEPS
 from pmcell.errors import PmcellError
 
 LOCK = Path(".snakemake") / "pmcell-run.json"
+GRACE_SECONDS = 60
 SNAKEMAKE_LOCKS = Path(".snakemake") / "locks"
 
 
 @contextmanager
-def only_run(folder: Path) -> Iterator[None]:
+def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock of a study folder; `PmcellError` says who holds it where it is held.
 
     The lock of a run that is no more on this machine is taken over, and
-    Snakemake's with it.
+    Snakemake's with it; `stop_jobs` then ends what it left on a cluster.
     """
     lock = folder / LOCK
     lock.parent.mkdir(parents=True, exist_ok=True)
+    owner = _owner(lock)
+    if stop_jobs and owner and _is_gone(owner):
+        stop_jobs()
+        _wait_for_end(folder)
     refuse_while_held(folder)
     if lock.exists():
         shutil.rmtree(folder / SNAKEMAKE_LOCKS, ignore_errors=True)
@@ -65,7 +70,7 @@ def refuse_while_held(folder: Path) -> None:
             f"{folder} is in use: another run works in it ({who}). Wait until it ends, or stop it "
             f"there: kill -INT {owner['pid']}. If it is no more, remove its lock: {unlock}"
         )
-    if _started(owner["pid"]) == owner["started"]:
+    if not _is_gone(owner):
         raise PmcellError(
             f"{folder} is in use: another run works in it ({who}). Wait until it ends, or stop "
             f"it: kill -INT {owner['pid']}. What it does: {folder / 'results/logs/run.log'}"
@@ -84,6 +89,19 @@ def release_lock(folder: Path) -> None:
     if owner is not None and owner["host"] == socket.gethostname():
         refuse_while_held(folder)
     (folder / LOCK).unlink(missing_ok=True)
+
+
+def _is_gone(owner: dict[str, Any]) -> bool:
+    """Whether the run ended on this machine without giving the lock back."""
+    is_here = owner["host"] == socket.gethostname()
+    return is_here and _started(owner["pid"]) != owner["started"]
+
+
+def _wait_for_end(folder: Path) -> None:
+    """Give jobs that were cancelled, on a cluster of this very machine, time to end."""
+    end = time.monotonic() + GRACE_SECONDS
+    while _at_work(folder) and time.monotonic() < end:
+        time.sleep(0.5)
 
 
 def _take(lock: Path) -> bool:

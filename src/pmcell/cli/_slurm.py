@@ -11,15 +11,12 @@ from pathlib import Path
 from pmcell.errors import PmcellError
 
 
-def prepare(folder: Path, config: Path, executor: str) -> None:
-    """Read the sizes of the cohorts, by which jobs ask for memory; cancel a killed run's jobs.
+def stop_jobs(folder: Path) -> None:
+    """Cancel the jobs that a killed run of a study left in Slurm's queue, and say so.
 
-    To be called by the run that holds the study's lock: no other job may write there.
+    To be called where it is known that the run is no more: its jobs write where the next run does.
     """
-    from pmcell.cli.estimate import study_sizes
-
-    study_sizes(folder, config)
-    if executor == "slurm" and (jobs := cancel_left_over(job_prefix(folder))):
+    if jobs := cancel_left_over(job_prefix(folder)):
         print(f"pmcell run: cancelled jobs of a killed run: {', '.join(jobs)}", file=sys.stderr)
 
 

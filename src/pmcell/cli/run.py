@@ -19,6 +19,7 @@ import json
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,11 +82,17 @@ def run_and_summarise(
     """Run the command, then tell what became of each cohort and where the release lies."""
     from pmcell.cli import _lock, _slurm, _summary, _workflow
     from pmcell.cli._progress import Progress
+    from pmcell.cli.estimate import study_sizes
 
     progress = Progress()
-    with _lock.only_run(study.folder):
+    stop_jobs = partial(_slurm.stop_jobs, study.folder) if executor == "slurm" else None
+    with _lock.only_run(study.folder, stop_jobs):
+        if stop_jobs:
+            # A lock that was removed by hand says nothing of the jobs it stood for.
+            stop_jobs()
         if executor != "local":
-            _slurm.prepare(study.folder, study.config, executor)
+            # The sizes of the cohorts, by which jobs ask for memory.
+            study_sizes(study.folder, study.config)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command, progress)
     summary = _summary.summarise(study, code, progress)

@@ -98,6 +98,7 @@ def parameter_values(texts: Collection[str]) -> dict[str, str]:
 
     >>> parameter_values(['{"n_mads": 5}', "'--config config.yaml'", "0.5"])
     {'parameter 0': '0.5', 'n_mads': '5'}
+    """
     values: dict[str, str] = {}
     for text in sorted(texts):
         try:

@@ -91,7 +91,11 @@ def test_summary_can_be_read_by_machines(study: Path, capsys: pytest.CaptureFixt
     assert run(study, "--json") == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["exit_code"] == 0
-    assert summary["cohorts"] == {name: {**item, "fix": ""} for name, item in VERDICTS.items()}
+    folder = study / "config" / "cohorts" / "bad"
+    command = {"good": "", "bad": f"pmcell check '{folder}'"}
+    assert summary["cohorts"] == {
+        name: {**item, "fix": "", "command": command[name]} for name, item in VERDICTS.items()
+    }
     assert summary["n_jobs"] == 3
     assert len(summary["slowest"]) == 3
     assert summary["retried"] == summary["failed"] == []

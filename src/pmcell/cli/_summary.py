@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
+from pmcell.cli._common import read_config
 from pmcell.cli._progress import Job, Progress
 from pmcell.cli._workflow import Study, short
 from pmcell.io.atomic import read_json
@@ -17,7 +19,8 @@ SLOWEST = 3
 def summarise(study: Study, exit_code: int, progress: Progress) -> dict[str, Any]:
     """What a machine is told: verdicts, jobs of this run, and the release's folder, if there.
 
-    Each cohort has `status`, `reason`, `message` and `fix`. `failed` and
+    Each cohort has `status`, `reason`, `message`, `fix` and, where its own
+    files are at fault, the `command` that names all faults. `failed` and
     `retried` name jobs, `slowest` the three that took longest (s), and
     `peak_memory` the one that took most (MB), as Snakemake measured.
     """
@@ -25,8 +28,9 @@ def summarise(study: Study, exit_code: int, progress: Progress) -> dict[str, Any
     cohorts: dict[str, Any] = read_json(verdicts) if verdicts.is_file() else {}
     for path in sorted(study.results.glob("cohorts/*/status.json")):
         # The atlas's verdict is the last word, but only the cohort's own has the faults.
-        own = read_json(path)
-        cohorts[path.parent.name] = own | cohorts.get(path.parent.name, {})
+        own, name = read_json(path), path.parent.name
+        command = _check_command(study, name) if own.get("status") == "quarantined" else ""
+        cohorts[name] = own | cohorts.get(name, {}) | {"command": command}
     release = study.results / "release"
     finished = exit_code == 0 and (release / "manifest.json").is_file()
     return {
@@ -51,8 +55,8 @@ def as_text(summary: dict[str, Any]) -> str:
             lines.append(f"  {name}: {cohort['status']} ({cohort['reason']}): {cohort['message']}")
             if cohort["fix"] and cohort["fix"] not in cohort["message"]:
                 lines.append(f"    to do: {cohort['fix']}")
-            if cohort["status"] == "quarantined":
-                lines.append(f"    all faults: pmcell check {name}; once corrected: pmcell run")
+            if cohort["command"]:
+                lines.append(f"    all faults: {cohort['command']}; once corrected, run again")
     lines += _jobs_as_text(summary)
     if summary["release"]:
         kept = [
@@ -77,8 +81,17 @@ def how_to_open(release: Path, cohorts: list[str]) -> list[str]:
 
 def _verdict(cohort: dict[str, Any]) -> dict[str, str]:
     fixes = [str(fault.get("fix", "")).strip() for fault in cohort.get("faults") or ()]
-    found = {key: str(cohort.get(key, "")) for key in ("status", "reason", "message")}
+    keys = ("status", "reason", "message", "command")
+    found = {key: str(cohort.get(key, "")) for key in keys}
     return {**found, "fix": " ".join(dict.fromkeys(filter(None, fixes)))}
+
+
+def _check_command(study: Study, name: str) -> str:
+    """The command that names all faults of a cohort; its folder is given from outside the study."""
+    cohorts_dir = read_config(study.config).get("cohorts_dir", "config/cohorts")
+    is_here = study.folder.resolve() == Path.cwd()
+    folder = study.folder / cohorts_dir / name
+    return shlex.join(["pmcell", "check", name if is_here else short(folder)])
 
 
 def _jobs(study: Study, progress: Progress) -> dict[str, Any]:

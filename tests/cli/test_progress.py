@@ -189,6 +189,22 @@ def test_the_rest_follows_how_finished_jobs_compare_with_the_model() -> None:
     assert seconds_left(progress, NEEDS, None) == pytest.approx((30 + 60) * correction)
 
 
+def test_a_job_that_takes_longer_than_expected_is_not_said_to_end_at_once() -> None:
+    now = [0.0]
+    progress = Progress(clock=lambda: now[0])
+    feed(progress, STARTED.replace("  9", "  1").replace("  2", "  0"))
+    assert seconds_left(progress, NEEDS, None) == pytest.approx(30.0)
+    now[0] = 400.0
+    assert seconds_left(progress, NEEDS, None) == pytest.approx(100.0)
+
+
+def test_at_the_end_nothing_is_left() -> None:
+    progress = Progress(clock=lambda: 0.0)
+    feed(progress, STARTED.replace("  9", "  1").replace("  2", "  0"))
+    feed(progress, "Finished jobid: 7 (Rule: mark_cells)\n")
+    assert seconds_left(progress, NEEDS, 1) is None
+
+
 def test_without_a_model_jobs_are_taken_to_be_like_the_finished_ones() -> None:
     times = iter([0.0, 20.0])
     progress = Progress(clock=lambda: next(times, 20.0))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PRIOR_SECONDS = 10.0
 """Weight of the model against the jobs that finished, in predicted seconds."""
 
+OVERRUN = 0.25
+"""A running job is given at least this share of its time so far: who is late stays late a while."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -71,12 +74,13 @@ def seconds_left(
     waiting = Counter({rule: n for rule, n in progress.left().items() if rule in needs})
     running = {key: job for key, job in progress.running.items() if job.rule in needs}
     if not needs or (not waiting and not running):
-        return 0.0 if needs and progress.done >= progress.total > 0 else None
+        return None
     rest: dict[str, float] = {}
     work = 0.0
     for job in running.values():
         need = needs[job.rule]
-        seconds = max(need.seconds * correction - (progress.clock() - job.started), 0.0)
+        elapsed = progress.clock() - job.started
+        seconds = max(need.seconds * correction - elapsed, elapsed * OVERRUN)
         rest[job.rule] = max(rest.get(job.rule, 0.0), seconds)
         work += seconds * min(need.threads, cores or 1)
     for rule, n_jobs in waiting.items():

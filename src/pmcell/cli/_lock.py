@@ -93,8 +93,9 @@ def release_lock(folder: Path) -> None:
 
 def _is_gone(owner: dict[str, Any]) -> bool:
     """Whether the run ended on this machine without giving the lock back."""
-    is_here = owner["host"] == socket.gethostname()
-    return is_here and _started(owner["pid"]) != owner["started"]
+    if owner["host"] != socket.gethostname():
+        return False
+    return bool(_started(owner["pid"]) != owner["started"])
 
 
 def _wait_for_end(folder: Path) -> None:

@@ -115,6 +115,15 @@ def test_a_second_attempt_is_told_with_its_memory_and_is_no_failure_once_it_fini
     assert [(job.attempt, job.memory_mb) for job in progress.retried()] == [(2, 1642)]
 
 
+def test_the_log_of_a_failed_job_is_not_taken_for_news() -> None:
+    ruler = "=" * 32 + "\n"
+    quoted = f"Logfile results/logs/slurm/72.log:\n{ruler}=========\n{STARTED}{FAILED}{ruler}"
+    progress = Progress()
+    said = feed(progress, STARTED + FAILED + quoted + quoted + AGAIN)
+    assert said == [f"{kind} mark_cells cohort=a" for kind in ("started", "failed", "started")]
+    assert progress.attempts == {"7": 2}
+
+
 def test_members_of_a_group_and_submitted_jobs_are_followed() -> None:
     progress = Progress(clock=iter(range(0, 1000, 10)).__next__)
     assert feed(progress, STARTED + GROUP)[1:] == [

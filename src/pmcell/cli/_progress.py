@@ -17,6 +17,7 @@ _SUBMITTED = re.compile(r"^(?:Job|Submitted job) (\S+) (?:has been submitted|wit
 _FINISHED = re.compile(r"^Finished jobid: (\d+)")
 _COUNT = re.compile(r"^(\d+) of (\d+) steps")
 _PLANNED = re.compile(r"^(\w+) +(\d+)$")
+_QUOTED = re.compile(r"^Logfile .*:$")
 _MEMORY = re.compile(r"\bmem_mb=(\d+)")
 
 
@@ -91,10 +92,14 @@ class Progress:
     _in_table: bool = False
     _n_groups: int = 0
     _in_group: bool = False
+    _is_headed: bool = False
+    _ruler: str = ""
 
     def feed(self, line: str) -> Event | None:
         """Take one line; what it reports of a job, if it does."""
         line = line.rstrip()
+        if self._is_quoted(line):
+            return None
         if started := _STARTED.match(line):
             self._open, self._is_failure = Job(started[1], started=self.clock()), False
             self._in_group = self._in_group and line.startswith(" ")
@@ -107,6 +112,18 @@ class Progress:
             self._open = None
             return self._take_plain(line)
         return None
+
+    def _is_quoted(self, line: str) -> bool:
+        """Whether a line is of a failed job's log, which on a cluster is that of a Snakemake."""
+        if self._ruler:
+            self._ruler = "" if line == self._ruler else self._ruler
+            return True
+        if self._is_headed and line and not line.strip("="):
+            self._ruler = line
+        self._is_headed = _QUOTED.match(line) is not None
+        if self._is_headed:
+            self._open = None
+        return bool(self._ruler) or self._is_headed
 
     def left(self) -> Counter[str]:
         """Jobs of each rule that are neither finished nor running."""

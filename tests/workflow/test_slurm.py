@@ -145,10 +145,12 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
         # A running job is cancelled: it is submitted again.
         cancelled = wait_for(running("integrate_cohorts", prefix), process, log)
         subprocess.run(["scancel", cancelled], check=True)
-        first = jobs()
-        assert {item["NodeList"] for item in first.values() if item["JobState"] != "PENDING"} == {
-            "n1"
-        }
+        started = [
+            item
+            for item in jobs().values()
+            if item["JobName"].startswith(prefix) and item["JobState"] != "PENDING"
+        ]
+        assert {item["NodeList"] for item in started} == {"n1"}
         subprocess.run([*drain, "State=RESUME"], check=True)
         # The whole run is killed while a job works: Slurm goes on with it.
         wait_for(running("map_cells", prefix), process, log)

@@ -170,3 +170,9 @@ def cohort_arguments(wildcards, input):
 def per_cohort(name):
     """One file of every cohort's results folder."""
     return expand(f"results/cohorts/{{cohort}}/{name}", cohort=COHORTS)
+
+
+def sealed_packages(wildcards):
+    """Encrypted packages of cohorts without open access, where the study names recipients."""
+    named = (config.get("seal") or {}).get("recipients")
+    return ["results/controlled/index.json"] if named else []

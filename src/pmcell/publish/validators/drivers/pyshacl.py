@@ -18,9 +18,13 @@ def check(release: Path, options: dict[str, Any]) -> dict[str, Any]:
     checks, raw = [], {}
     for name, file in options["shapes"].items():
         shapes = rdflib.Graph().parse(file, format="nt")
-        _, report, _ = pyshacl.validate(
-            data, shacl_graph=shapes, advanced=True, allow_infos=True, do_owl_imports=False
-        )
+        try:
+            _, report, _ = pyshacl.validate(
+                data, shacl_graph=shapes, advanced=True, allow_infos=True, do_owl_imports=False
+            )
+        except Exception as error:  # A file of a user's folder that is no graph of shapes.
+            checks.append(_not_applied(name, str(error)))
+            continue
         results = sorted(_results(report), key=str)
         for severity, level in LEVELS.items():
             findings = [
@@ -31,6 +35,12 @@ def check(release: Path, options: dict[str, Any]) -> dict[str, Any]:
             checks.append({"target": TARGET, "level": f"{name} {level}", "findings": findings})
         raw[name] = results
     return {"checks": checks, "raw": raw}
+
+
+def _not_applied(name: str, why: str) -> dict[str, Any]:
+    """Shapes that the engine cannot use: told, and no verdict on the record."""
+    finding = {"message": f"these shapes cannot be applied: {why.strip()[:300]}", "where": name}
+    return {"target": TARGET, "level": f"{name} RECOMMENDED", "findings": [finding]}
 
 
 def _results(report: Any) -> list[dict[str, str]]:

@@ -22,7 +22,15 @@ const data = read(options.data);
 const checks = [];
 const raw = {};
 for (const [name, file] of Object.entries(options.shapes)) {
-  const report = await new Validator(read(file)).validate(data);
+  let report;
+  try {
+    report = await new Validator(read(file)).validate(data);
+  } catch (error) {
+    // A file of a user's folder that is no graph of shapes: told, and no verdict on the record.
+    const message = `these shapes cannot be applied: ${String(error).slice(0, 300)}`;
+    checks.push({ target: TARGET, level: `${name} RECOMMENDED`, findings: [{ message, where: name }] });
+    continue;
+  }
   raw[name] = report.results
     .map((item) => ({
       severity: item.severity.value.split("#").pop(),

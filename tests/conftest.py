@@ -1,4 +1,4 @@
-"""What all tests share: no validator runs unless a test asks for it."""
+"""What all tests share: no validator runs unless a test asks for it; the longest begin first."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def validators_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PMCELL_VALIDATORS_DIR", str(tmp_path_factory.mktemp("no-validators")))
         yield os.environ.get("PMCELL_TEST_VALIDATORS_DIR", real)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests on Slurm, which mostly wait, so that others run beside them."""
+    items.sort(key=lambda item: "test_slurm" not in item.nodeid)

@@ -71,9 +71,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "strata: {n_null: 19, n_bootstraps: 20}\nresources: config/resources.yaml\n"
     )
     model = Model().values
-    model["scheduler_mb"] = 150
     for rule in ("intake_cohort", "mark_cells", "sum_moments"):
-        model["rules"][rule]["memory_mb"] = [20, 0, 0]
+        model["rules"][rule]["memory_mb"] = [-160, 0, 0]
     (folder / "config" / "resources.yaml").write_text(yaml.safe_dump(model))
     return folder
 

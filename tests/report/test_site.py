@@ -172,6 +172,20 @@ def test_validators_are_shown_with_pass_fail_and_reason(made_site, tmp_path):
     assert "javascript:" not in page
 
 
+def test_a_recommendation_that_is_not_met_is_no_rejection():
+    from pmcell.report.site.trust import _validators
+
+    rows = [
+        {"name": "roc", "level": "ro-crate-1.1 REQUIRED", "status": "pass"},
+        {"name": "roc", "level": "ro-crate-1.1 RECOMMENDED", "status": "fail"},
+    ]
+    sign = _validators(rows)
+    assert sign.tone == "good"
+    assert "1 pass, 1 advise more" in str(sign)
+    assert "No validator that ran rejected it." in str(sign)
+    assert _validators([rows[0], {**rows[1], "level": "ro-crate-1.1 REQUIRED"}]).tone == "bad"
+
+
 def test_a_broken_summary_stops_the_site_and_leaves_none(made_site, tmp_path):
     folder = shutil.copytree(made_site, tmp_path / "r", ignore=shutil.ignore_patterns("site"))
     write_text(folder / "validation" / "summary.json", '{"validators": [')

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUMMARY = Path("validation") / "summary.json"
 DISCLOSURE = Path("validation") / "disclosure.json"
 TONES = {"pass": "good", "fail": "bad", "not_run": "open"}
-WORDS = {"pass": "PASS", "fail": "FAIL", "not_run": "not run"}
+WORDS = {"pass": "PASS", "fail": "FAIL", "advice": "not met", "not_run": "not run"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,15 @@ def _strata(release: Release) -> Sign:
     )
 
 
+def _status(item: dict[str, Any]) -> str:
+    """`pass`, `fail`, `not_run`, or `advice` where only a recommendation of a standard is not met."""
+    status = str(item.get("status"))
+    is_advice = status == "fail" and str(item.get("level")).endswith("RECOMMENDED")
+    return "advice" if is_advice else status
+
+
 def _validators(checks: list[dict[str, Any]]) -> Sign:
-    counted = Counter(str(item.get("status")) for item in checks)
+    counted = Counter(map(_status, checks))
     if not checks:
         return Sign(
             "open",
@@ -81,13 +88,10 @@ def _validators(checks: list[dict[str, Any]]) -> Sign:
             "This release holds no report of a validator. Run them: pmcell validate .",
             "#validators",
         )
-    parts = [
-        f"{counted[key]} {word}"
-        for key, word in (("pass", "pass"), ("fail", "fail"), ("not_run", "not run"))
-        if counted[key]
-    ]
+    words = {"pass": "pass", "fail": "fail", "advice": "advise more", "not_run": "not run"}
+    parts = [f"{counted[key]} {word}" for key, word in words.items() if counted[key]]
     tone = "bad" if counted["fail"] else "good" if counted["pass"] else "open"
-    failed = [str(item.get("name")) for item in checks if item.get("status") == "fail"]
+    failed = [str(item.get("name")) for item in checks if _status(item) == "fail"]
     return Sign(
         tone,
         "Do independent validators accept it?",
@@ -162,7 +166,7 @@ def validator_grid(checks: list[dict[str, Any]]) -> Grid | None:
         return None
     rows = []
     for item in sorted(checks, key=_order):
-        status = str(item.get("status"))
+        status = _status(item)
         report = str(item.get("report") or "")
         safe = report and ":" not in report and not report.startswith(("/", "\\"))
         rows.append(
@@ -188,5 +192,5 @@ def validator_grid(checks: list[dict[str, Any]]) -> Grid | None:
 
 
 def _order(item: dict[str, Any]) -> tuple[int, str, str, str]:
-    rank = {"fail": 0, "pass": 1}.get(str(item.get("status")), 2)
+    rank = {"fail": 0, "advice": 1, "pass": 2}.get(_status(item), 3)
     return rank, str(item.get("name")), str(item.get("target")), str(item.get("level"))

@@ -72,7 +72,7 @@ def _strata(release: Release) -> Sign:
 
 
 def _status(item: dict[str, Any]) -> str:
-    """`pass`, `fail`, `not_run`, or `advice` where only a recommendation of a standard is not met."""
+    """`pass`, `fail`, `not_run`, or `advice`: only a recommendation of a standard is not met."""
     status = str(item.get("status"))
     is_advice = status == "fail" and str(item.get("level")).endswith("RECOMMENDED")
     return "advice" if is_advice else status

@@ -1,0 +1,161 @@
+"""Tables that count: gaps, cohorts, quality control, what the run took."""
+
+from __future__ import annotations
+
+from pmcell.schema.fields import COHORT_FK, COHORT_ID, N_CELLS, SAMPLE_FK, SAMPLE_ID
+from pmcell.schema.model import Field, Table
+
+GAPS = Table(
+    "gaps",
+    "What each cohort did not supply: the gap analysis.",
+    ("cohort_id", "table", "column"),
+    (
+        COHORT_ID,
+        Field("table", "string", "Table of this release."),
+        Field("column", "string", "Column of that table."),
+        Field("n_missing", "int64", "Rows of the cohort whose value is unknown.", "rows"),
+        Field("n_rows", "int64", "Rows of the cohort.", "rows"),
+        Field("why_it_matters", "string", "What cannot be done without the value."),
+    ),
+    (COHORT_FK,),
+)
+
+COHORT_COUNTS = Table(
+    "cohort_counts",
+    "Donors and cells of cohorts without open access, by one or two properties; small groups are "
+    "merged or withheld.",
+    ("cohort_id", "grouping", "group"),
+    (
+        COHORT_ID,
+        Field(
+            "grouping",
+            "string",
+            "Property by which donors or cells are grouped, such as cell_type; two are joined by ' × '.",
+        ),
+        Field(
+            "group",
+            "string",
+            "Value of the property; other stands for all values with too few donors.",
+        ),
+        Field(
+            "n_donors",
+            "int64",
+            "Donors of the group who have a cell that passed QC; null where withheld.",
+            "donors",
+            required=False,
+        ),
+        Field(
+            "n_cells",
+            "int64",
+            "Cells that passed QC; only for groups by cell type, null where withheld.",
+            "cells",
+            required=False,
+        ),
+    ),
+    (COHORT_FK,),
+)
+
+QC = Table(
+    "qc",
+    "QC of each sample: medians, thresholds and exclusions.",
+    ("sample_id",),
+    (
+        SAMPLE_ID,
+        COHORT_ID,
+        Field("n_cells_submitted", "int64", "Cells of the sample in the submitted file.", "cells"),
+        N_CELLS,
+        Field("median_total_counts", "float64", "Median of total counts before exclusion.", "UMI"),
+        Field(
+            "median_genes_detected",
+            "float64",
+            "Median of detected genes before exclusion.",
+            "genes",
+        ),
+        Field(
+            "median_share_mitochondrial",
+            "float64",
+            "Median before exclusion; null where not measured.",
+            "1",
+            required=False,
+        ),
+        Field("min_total_counts", "float64", "Lower threshold that was applied.", "UMI"),
+        Field("max_total_counts", "float64", "Upper threshold that was applied.", "UMI"),
+        Field("min_genes_detected", "float64", "Lower threshold that was applied.", "genes"),
+        Field(
+            "max_share_mitochondrial",
+            "float64",
+            "Upper threshold that was applied; null where not measured.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "max_doublet_score",
+            "float64",
+            "Upper threshold that was applied; null where not scored.",
+            "1",
+            required=False,
+        ),
+        Field("n_low_counts", "int64", "Cells below the lower threshold of counts.", "cells"),
+        Field("n_high_counts", "int64", "Cells above the upper threshold of counts.", "cells"),
+        Field(
+            "n_low_genes", "int64", "Cells below the lower threshold of detected genes.", "cells"
+        ),
+        Field("n_high_mitochondrial", "int64", "Cells above the mitochondrial threshold.", "cells"),
+        Field("n_doublets", "int64", "Cells above the doublet threshold.", "cells"),
+    ),
+    (SAMPLE_FK, COHORT_FK),
+)
+
+RUNTIME = Table(
+    "runtime",
+    "Time, memory and disk of the jobs behind the release; measured, so different in each run. "
+    "The job that wrote the release has no record yet, nor has one of a cohort without open access.",
+    ("job",),
+    (
+        Field("job", "string", "Step, or '<step>/<cohort>'; the step is a command of pmcell."),
+        Field("rule", "string", "Rule of the workflow."),
+        Field(
+            "cohort_id",
+            "string",
+            "Cohort that the job was about; null for jobs across cohorts.",
+            required=False,
+        ),
+        Field(
+            "wall_seconds",
+            "float64",
+            "Time from start to end; null where there is no record.",
+            "s",
+            required=False,
+        ),
+        Field(
+            "cpu_seconds",
+            "float64",
+            "Processor time over all threads; null where it was too short to be measured.",
+            "s",
+            required=False,
+        ),
+        Field(
+            "peak_memory_mb",
+            "float64",
+            "Highest resident memory; null where the job was too short to be measured.",
+            "MB",
+            required=False,
+        ),
+        Field(
+            "disk_read_mb",
+            "float64",
+            "Read from disk, without what the system had in memory; null as above, and for jobs "
+            "across cohorts where one has no open access.",
+            "MB",
+            required=False,
+        ),
+        Field(
+            "disk_written_mb",
+            "float64",
+            "Written to disk; null as disk_read_mb.",
+            "MB",
+            required=False,
+        ),
+    ),
+    (COHORT_FK,),
+)

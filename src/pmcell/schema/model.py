@@ -1,0 +1,88 @@
+"""What a field, a foreign key and a table are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column: `kind` is an Arrow type name (`string`, `int64`, `float64`, `bool`, `list<string>`).
+
+    `ontology` is where the values come from, `term` the concept that they are
+    values of, both by prefix: see `ontology_iri` and `term_iri`.
+    """
+
+    name: str
+    kind: str
+    prose: str
+    unit: str = ""
+    ontology: str = ""
+    required: bool = True
+    term: str = ""
+
+    @property
+    def ontology_iri(self) -> str:
+        """Where the ontology of the values is; empty when they come from none."""
+        return _ONTOLOGIES.get(self.ontology, "")
+
+    @property
+    def term_iri(self) -> str:
+        """The concept as an IRI, empty when none is known: PATO:0000047 is biological sex."""
+        prefix, _, number = self.term.partition(":")
+        base = "http://www.ebi.ac.uk/efo" if prefix == "EFO" else "http://purl.obolibrary.org/obo"
+        return f"{base}/{prefix}_{number}" if number else ""
+
+
+_OBO = "http://purl.obolibrary.org/obo"
+_ONTOLOGIES = {
+    "CL": f"{_OBO}/cl.owl",
+    "DUO": f"{_OBO}/duo.owl",
+    "EFO": "http://www.ebi.ac.uk/efo/efo.owl",
+    "Ensembl": "https://identifiers.org/ensembl",
+    "HANCESTRO": f"{_OBO}/hancestro.owl",
+    "HGNC": "https://identifiers.org/hgnc.symbol",
+    "HsapDv": f"{_OBO}/hsapdv.owl",
+    "MONDO": f"{_OBO}/mondo.owl",
+    "NCBITaxon": f"{_OBO}/ncbitaxon.owl",
+    "PATO": f"{_OBO}/pato.owl",
+    "UBERON": f"{_OBO}/uberon.owl",
+}
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """`columns` of this table refer to `references` of `table`, its primary key when empty."""
+
+    columns: tuple[str, ...]
+    table: str
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Parquet table of the release; rows are sorted by `key`, or by `order` where it is given.
+
+    Engines skip whole row groups by the least and greatest value in each:
+    `order` and `row_group_size` are chosen for the questions that are asked.
+    """
+
+    name: str
+    prose: str
+    key: tuple[str, ...]
+    fields: tuple[Field, ...]
+    foreign_keys: tuple[ForeignKey, ...] = field(default=())
+    order: tuple[str, ...] = ()
+    row_group_size: int = 100_000
+
+    @property
+    def row_order(self) -> tuple[str, ...]:
+        """Columns by which rows ascend; null comes last."""
+        return self.order or self.key
+
+    def field(self, name: str) -> Field:
+        """The field called `name`; KeyError if there is none."""
+        for item in self.fields:
+            if item.name == name:
+                return item
+        raise KeyError(f"table {self.name!r} has no field {name!r}")

@@ -1,0 +1,132 @@
+"""Tables of who was studied and how: cohorts, donors, visits, samples."""
+
+from __future__ import annotations
+
+from pmcell.schema.fields import (
+    AGE_GROUP,
+    ASSAY,
+    BATCH_ID,
+    COHORT_FK,
+    COHORT_ID,
+    CONDITION,
+    DEVELOPMENT_STAGE,
+    DISEASE,
+    DONOR_FK,
+    DONOR_ID,
+    ETHNICITY,
+    N_CELLS,
+    N_DONORS,
+    N_SAMPLES,
+    REGION,
+    SAMPLE_ID,
+    SEX,
+    SUSPENSION,
+    TISSUE,
+    TISSUE_TYPE,
+    VISIT,
+    VISIT_DAY,
+    VISIT_FK,
+    WITHHELD_NOTE,
+)
+from pmcell.schema.model import Field, Table
+
+COHORTS = Table(
+    "cohorts",
+    "Every registered cohort, the quarantined ones with their reason.",
+    ("cohort_id",),
+    (
+        COHORT_ID,
+        Field("title", "string", "Title that the steward gave."),
+        REGION,
+        Field("programme", "string", "Disease programme of the cohort."),
+        Field("organism_ontology_term_id", "string", "Organism.", ontology="NCBITaxon"),
+        Field("access", "string", "open, registered or controlled."),
+        Field("license", "string", "SPDX identifier of the source's licence."),
+        Field("data_use", "list<string>", "Permitted uses.", ontology="DUO"),
+        Field("source_doi", "string", "DOI of the source publication or data set."),
+        Field("source_accession", "string", "Accession of the source data set."),
+        Field("status", "string", "ok, warned or quarantined."),
+        Field("reason", "string", "Short code of the reason when not ok, else empty."),
+        Field("message", "string", "What was found and what to do when not ok, else empty."),
+        Field(
+            "n_cells_submitted",
+            "int64",
+            "Cells in the submitted file; null where it could not be read.",
+            "cells",
+            required=False,
+        ),
+        Field("n_cells", "int64", N_CELLS.prose + WITHHELD_NOTE, "cells", required=False),
+        Field("n_donors", "int64", N_DONORS.prose + WITHHELD_NOTE, "donors", required=False),
+        Field("n_samples", "int64", N_SAMPLES.prose + WITHHELD_NOTE, "samples", required=False),
+        Field(
+            "n_genes_submitted",
+            "int64",
+            "Genes in the submitted file; null where it could not be read.",
+            "genes",
+            required=False,
+        ),
+        Field(
+            "n_genes",
+            "int64",
+            "Genes kept in the canonical space; null where the file could not be read.",
+            "genes",
+            required=False,
+        ),
+        Field(
+            "share_umis_lost",
+            "float64",
+            "Share of all counts that fell on genes that were not kept; null where it could not be measured.",
+            "1",
+            required=False,
+        ),
+    ),
+)
+
+DONORS = Table(
+    "donors",
+    "The people, pseudonymous: one row a donor of an accepted cohort.",
+    ("donor_id",),
+    (
+        DONOR_ID,
+        COHORT_ID,
+        REGION,
+        SEX,
+        ETHNICITY,
+        DEVELOPMENT_STAGE,
+        DISEASE,
+        AGE_GROUP,
+        Field("n_visits", "int64", "Visits with at least one cell that passed QC.", "visits"),
+        N_SAMPLES,
+        N_CELLS,
+    ),
+    (COHORT_FK,),
+)
+
+VISITS = Table(
+    "visits",
+    "Time points: one row a donor and visit.",
+    ("donor_id", "visit"),
+    (DONOR_ID, VISIT, COHORT_ID, VISIT_DAY, CONDITION, N_SAMPLES, N_CELLS),
+    (DONOR_FK, COHORT_FK),
+)
+
+SAMPLES = Table(
+    "samples",
+    "Libraries: one row a sample of an accepted cohort.",
+    ("sample_id",),
+    (
+        SAMPLE_ID,
+        DONOR_ID,
+        VISIT,
+        COHORT_ID,
+        BATCH_ID,
+        ASSAY,
+        TISSUE,
+        TISSUE_TYPE,
+        SUSPENSION,
+        CONDITION,
+        Field("n_cells_submitted", "int64", "Cells of the sample in the submitted file.", "cells"),
+        N_CELLS,
+    ),
+    (DONOR_FK, VISIT_FK, COHORT_FK),
+)

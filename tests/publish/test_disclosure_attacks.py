@@ -107,6 +107,28 @@ def test_no_withheld_count_of_the_release_follows_from_its_totals(
     assert attacked.faults == []
 
 
+def test_tables_that_share_properties_are_attacked_as_one(tmp_path: Path) -> None:
+    names = {name: [f"{name}0", f"{name}1"] for name in "abc"}
+    rows: list[tuple[str, str, int | None]] = [
+        (name, group, 10) for name in names for group in names[name]
+    ]
+    diagonal = {(0, 0): 10, (0, 1): 0, (1, 0): 0, (1, 1): 10}
+    for one, two in ("ab", "ac", "bc"):
+        for i, j in diagonal:
+            number = None if (one, two) == ("a", "b") else diagonal[i, j]
+            rows.append((f"{one} × {two}", f"{one}{i} × {two}{j}", number))
+    frame = pd.DataFrame(rows, columns=["grouping", "group", "n_donors"])
+    frame = frame.assign(cohort_id="x", n_cells=None)
+    cohorts = pd.DataFrame({"cohort_id": ["x"], "n_donors": [20], "n_cells": [None]})
+    cohorts.to_parquet(tmp_path / "cohorts.parquet")
+
+    frame.to_parquet(tmp_path / "cohort_counts.parquet")
+    assert attack_counts(tmp_path, Rules(10, {})).summary["n_recovered"] == 4
+    alone = frame[~frame["grouping"].isin(["b × c"])]
+    alone.to_parquet(tmp_path / "cohort_counts.parquet")
+    assert attack_counts(tmp_path, Rules(10, {})).summary["n_recovered"] == 0
+
+
 def test_the_gate_refuses_small_cells_that_are_only_left_blank(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

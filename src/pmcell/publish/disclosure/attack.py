@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,20 @@ import numpy as np
 
 from pmcell.errors import Fault
 from pmcell.io.tables import read_table
-from pmcell.publish.disclosure.bounds import bounds, table_sums
-from pmcell.publish.disclosure.counts import CELL_TYPE, TIMES
+from pmcell.publish.disclosure.bounds import bounds
 from pmcell.publish.disclosure.rules import Rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "tables/cohort_counts.parquet"
+CELL_TYPE = "cell_type"
+TIMES = " × "
+N_ALL = ("n_donors", "n_cells")
+
+Intervals = dict[tuple[str, str], tuple[float, float]]
+"""Grouping and group of a withheld number → least and greatest value."""
+
 FIX = "Withhold more groups of the table, or merge them."
 
 
@@ -38,10 +44,13 @@ def attack_counts(tables: Path, rules: Rules) -> Attacked:
     faults: list[Fault] = []
     widths: list[float] = []
     suppressed: dict[str, int] = {}
-    for (cohort_id, grouping), rows in counts.groupby(["cohort_id", "grouping"], sort=True):
+    for cohort_id, own in counts.groupby("cohort_id", sort=True):
         least = rules.of(str(cohort_id))
-        found = _intervals(counts, rows, str(cohort_id), str(grouping), cohorts)
-        for group, (low, high) in found.items():
+        n_donors, n_cells = (_number(cohorts.at[cohort_id, name]) for name in N_ALL)
+        found = _intervals(own, n_donors, n_cells)
+        for (grouping, group), (low, high) in found.items():
+            key = f"{cohort_id}: {grouping}"
+            suppressed[key] = suppressed.get(key, 0) + 1
             widths.append(high - low)
             if high - low < least:
                 faults.append(
@@ -54,8 +63,6 @@ def attack_counts(tables: Path, rules: Rules) -> Attacked:
                         reason="recovered",
                     )
                 )
-        if found:
-            suppressed[f"{cohort_id}: {grouping}"] = len(found)
     summary = {
         "method": "linear programs on all published totals (HiGHS)",
         "n_withheld_numbers": len(widths),
@@ -83,62 +90,59 @@ def group_faults(tables: Path, rules: Rules) -> Iterator[Fault]:
             yield Fault("tables/cohorts.parquet", must, found, FIX, reason="few_donors")
 
 
-def _intervals(
-    counts: pd.DataFrame,
-    rows: pd.DataFrame,
-    cohort_id: str,
-    grouping: str,
-    cohorts: pd.DataFrame,
-) -> dict[str, tuple[float, float]]:
-    """Interval of each withheld number of one grouping of a cohort."""
-    if grouping == CELL_TYPE:
-        return _of_list(rows, "n_cells", _number(cohorts.at[cohort_id, "n_cells"]))
-    if TIMES not in grouping:
-        return _of_list(rows, "n_donors", _number(cohorts.at[cohort_id, "n_donors"]))
-    own = counts[counts["cohort_id"] == cohort_id]
-    first, second = (_totals(own, name) for name in grouping.split(TIMES))
-    return _of_table(rows, first, second)
+def _intervals(own: pd.DataFrame, n_donors: float, n_cells: float) -> Intervals:
+    """Interval of each withheld number of a cohort."""
+    found: Intervals = {}
+    for grouping, rows in own.groupby("grouping", sort=True):
+        if grouping == CELL_TYPE:
+            found |= _of_list(rows, "n_cells", n_cells)
+        elif TIMES not in str(grouping):
+            found |= _of_list(rows, "n_donors", n_donors)
+    return found | _of_pairs(own)
 
 
-def _of_list(rows: pd.DataFrame, column: str, total: float) -> dict[str, tuple[float, float]]:
+def _of_list(rows: pd.DataFrame, column: str, total: float) -> Intervals:
     values = rows[column].astype("Float64").to_numpy(float, na_value=np.nan)
     hidden = np.flatnonzero(np.isnan(values))
     if not hidden.size:
         return {}
     sums = [] if np.isnan(total) else [(range(hidden.size), total - np.nansum(values))]
-    found = bounds(hidden.size, sums)
-    groups = rows["group"].to_numpy(object)[hidden]
-    return {str(name): (low, high) for name, (low, high) in zip(groups, found, strict=True)}
+    ends = bounds(hidden.size, sums)
+    keys = rows[["grouping", "group"]].to_numpy(str)[hidden]
+    return {(key[0], key[1]): (low, high) for key, (low, high) in zip(keys, ends, strict=True)}
 
 
-def _of_table(
-    rows: pd.DataFrame, first: Mapping[str, float], second: Mapping[str, float]
-) -> dict[str, tuple[float, float]]:
-    shape = (len(first), len(second))
-    values = np.full(shape, np.nan)
-    names = [(one, two) for one in first for two in second]
-    place = {TIMES.join(pair): np.unravel_index(n, shape) for n, pair in enumerate(names)}
-    for group, number in zip(rows["group"], rows["n_donors"], strict=True):
-        values[place[group]] = _number(number)
-    withheld = np.isnan(values)
-    if not withheld.any():
+def _of_pairs(own: pd.DataFrame) -> Intervals:
+    """All pairs at once: the unknowns are the groups of all properties that enter one.
+
+    Tables that share properties are one system: what each keeps to itself may
+    follow from all of them.
+    """
+    pairs = own[own["grouping"].str.contains(TIMES, regex=False)]
+    if pairs.empty or pairs["n_donors"].notna().all():
         return {}
-    totals = [*first.values(), *second.values()]
-    shown = np.nan_to_num(values)
-    known = [*shown.sum(axis=1), *shown.sum(axis=0)]
-    members = [members for members, _ in table_sums(withheld, shown)]
-    sums = [
-        (positions, total - told)
-        for positions, total, told in zip(members, totals, known, strict=True)
+    names = sorted({name for pair in pairs["grouping"].unique() for name in pair.split(TIMES)})
+    singles = own[own["grouping"].isin(names)]
+    groups = {name: list(singles.loc[singles["grouping"] == name, "group"]) for name in names}
+    shape = tuple(len(groups[name]) for name in names)
+    positions = np.arange(int(np.prod(shape))).reshape(shape)
+
+    def members(grouping: str, group: str) -> list[int]:
+        told = dict(zip(grouping.split(TIMES), group.split(TIMES), strict=True))
+        place = tuple(
+            groups[name].index(told[name]) if name in told else slice(None) for name in names
+        )
+        cells: list[int] = np.atleast_1d(positions[place]).ravel().tolist()
+        return cells
+
+    counted = own[own["grouping"].isin({*names, *pairs["grouping"]})]
+    numbers = [
+        (str(row.grouping), str(row.group), _number(row.n_donors)) for row in counted.itertuples()
     ]
-    found = bounds(int(withheld.sum()), sums)
-    hidden = [TIMES.join(pair) for pair, gone in zip(names, withheld.ravel(), strict=True) if gone]
-    return {name: (low, high) for name, (low, high) in zip(hidden, found, strict=True)}
-
-
-def _totals(own: pd.DataFrame, column: str) -> dict[str, float]:
-    rows = own[own["grouping"] == column]
-    return {str(row.group): _number(row.n_donors) for row in rows.itertuples()}
+    sums = [(members(one, two), number) for one, two, number in numbers if not np.isnan(number)]
+    asked = [(one, two) for one, two, number in numbers if np.isnan(number) and TIMES in one]
+    ends = bounds(positions.size, sums, [members(*key) for key in asked])
+    return {key: (low, high) for key, (low, high) in zip(asked, ends, strict=True)}
 
 
 def _number(value: Any) -> float:

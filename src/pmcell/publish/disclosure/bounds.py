@@ -17,21 +17,27 @@ Sums = Sequence[tuple[Sequence[int], float]]
 TOLERANCE = 1e-6
 
 
-def bounds(n_withheld: int, sums: Sums) -> np.ndarray:
+def bounds(
+    n_withheld: int, sums: Sums, targets: Sequence[Sequence[int]] | None = None
+) -> np.ndarray:
     """Least and greatest value of each of `n_withheld` numbers, none negative; n × 2.
 
-    Whole numbers are assumed: ends are rounded inwards. A number that no sum
-    holds has no upper end (inf). `ValueError` when the sums contradict each other.
+    With `targets`, sets of positions, those of the sum over each instead. Whole
+    numbers are assumed: ends are rounded inwards. What no sum holds has no
+    upper end (inf). `ValueError` when the sums contradict each other.
 
     >>> bounds(2, [([0, 1], 7)]).tolist()
     [[0.0, 7.0], [0.0, 7.0]]
     >>> bounds(2, [([0, 1], 7), ([0], 3)]).tolist()
     [[3.0, 3.0], [4.0, 4.0]]
+    >>> bounds(3, [([0, 1], 7), ([1, 2], 3)], [[0, 1, 2]]).tolist()
+    [[7.0, 10.0]]
     """
     from scipy.optimize import linprog
     from scipy.sparse import lil_matrix
 
-    found = np.column_stack([np.zeros(n_withheld), np.full(n_withheld, np.inf)])
+    asked = [[position] for position in range(n_withheld)] if targets is None else targets
+    found = np.column_stack([np.zeros(len(asked)), np.full(len(asked), np.inf)])
     used = [(members, total) for members, total in sums if len(members)]
     if not used:
         return found
@@ -40,10 +46,13 @@ def bounds(n_withheld: int, sums: Sums) -> np.ndarray:
         matrix[row, list(members)] = 1.0
     equations = matrix.tocsr()
     totals = np.array([total for _, total in used], float)
-    for position in np.flatnonzero(np.asarray(equations.sum(axis=0)).ravel()):
+    held = np.asarray(equations.sum(axis=0)).ravel() > 0
+    for position, members in enumerate(asked):
+        if not held[list(members)].all():
+            continue
         objective = np.zeros(n_withheld)
         for end, sign in ((0, 1.0), (1, -1.0)):
-            objective[position] = sign
+            objective[list(members)] = sign
             answer = linprog(objective, A_eq=equations, b_eq=totals, bounds=(0, None))
             if answer.status == 2:
                 raise ValueError("the published sums contradict each other")

@@ -14,6 +14,7 @@ import numpy as np
 
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
+from pmcell.publish.disclosure.attack import CELL_TYPE, TIMES
 from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
 from pmcell.publish.facts import Cohort, Facts
@@ -35,8 +36,6 @@ PAIRS = (
     ("disease_ontology_term_id", "sex_ontology_term_id"),
     ("disease_ontology_term_id", "age_group"),
 )
-CELL_TYPE = "cell_type"
-TIMES = " × "
 NOT_ASSIGNED = "not assigned"
 
 Row = tuple[str, str, str, int | None, int | None]

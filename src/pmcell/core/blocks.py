@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 class Block:
     """Rows `start` to `start + n_rows` of a cells × genes count matrix.
 
-    `indptr` (n_rows + 1, int64, from 0), `indices` (int32 gene positions) and
-    `data` (int32 counts) are CSR arrays of these rows only.
+    `indptr` (n_rows + 1, int64, from 0), `indices` (int32 gene positions, rising
+    in each row) and `data` (int32 counts) are CSR arrays of these rows only.
     """
 
     start: int
@@ -69,9 +69,12 @@ class MatrixCounts:
 
     def iter_blocks(self) -> Iterator[Block]:
         """The one block."""
+        matrix = self.matrix
+        if not matrix.has_sorted_indices:
+            matrix = matrix.sorted_indices()
         yield Block(
             start=0,
-            indptr=np.asarray(self.matrix.indptr, np.int64),
-            indices=np.asarray(self.matrix.indices, np.int32),
-            data=np.asarray(self.matrix.data, np.int32),
+            indptr=np.asarray(matrix.indptr, np.int64),
+            indices=np.asarray(matrix.indices, np.int32),
+            data=np.asarray(matrix.data, np.int32),
         )

@@ -52,6 +52,22 @@ def q_of(count: np.int64, factor: float, lookup: Array) -> np.int64:
     return np.int64(np.rint(np.log1p(count * factor) * SCALE))
 
 
+@kernel
+def open_cell(data: Array, low: np.int64, high: np.int64, lookup: Array) -> float:
+    """The factor that normalises the cell with counts `data[low:high]`; 0 for a cell without any.
+
+    Fills `lookup` for `q_of`.
+    """
+    total = np.int64(0)
+    for entry in range(low, high):
+        total += data[entry]
+    if total == 0:
+        return 0.0
+    factor = TARGET / total
+    fill_lookup(lookup, factor)
+    return factor
+
+
 @parallel_kernel
 def _cell_totals(indptr: Array, data: Array) -> Array:
     totals = np.zeros(indptr.size - 1, np.int64)
@@ -67,14 +83,9 @@ def _cell_totals(indptr: Array, data: Array) -> Array:
 def _quantise(indptr: Array, data: Array) -> Array:
     values = np.zeros(data.size, np.int32)
     for row in prange(indptr.size - 1):
-        total = np.int64(0)
-        for entry in range(indptr[row], indptr[row + 1]):
-            total += data[entry]
-        if total == 0:
-            continue
-        factor = TARGET / total
         lookup = np.zeros(N_LOOKUP, np.int64)
-        fill_lookup(lookup, factor)
-        for entry in range(indptr[row], indptr[row + 1]):
-            values[entry] = q_of(data[entry], factor, lookup)
+        factor = open_cell(data, indptr[row], indptr[row + 1], lookup)
+        if factor > 0:
+            for entry in range(indptr[row], indptr[row + 1]):
+                values[entry] = q_of(data[entry], factor, lookup)
     return values

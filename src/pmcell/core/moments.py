@@ -7,6 +7,10 @@ count: from that histogram the moments of counts *clipped at any value* follow
 exactly, which the variance-stabilised HVG selection needs (Stuart et al. 2019,
 doi:10.1016/j.cell.2019.05.031, section "Feature selection for individual
 datasets"), without a second pass over the cells.
+
+One cache line holds what a stored count touches: Σq, Σq² and the cells with each
+small count of its batch and gene. Larger counts are rare and are listed. Threads
+share the genes, not the cells, so that there is one table and nothing to add up.
 """
 
 from __future__ import annotations
@@ -17,12 +21,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.blocks import Counts
+from pmcell.core.blocks import Block, Counts
 from pmcell.core.compiler import Array, parallel_kernel, prange, thread_count
 from pmcell.core.lognorm import N_LOOKUP, TARGET, fill_lookup, q_of
 
 COUNT, COUNT2, Q, Q2, DETECTED = range(5)
 """Columns of the sums: Σcount, Σcount², Σq, Σq², cells with a count."""
+
+N_SMALL = 12
+"""Counts up to this have a place of their own in the table."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +53,18 @@ def moments(counts: Counts, batch_of_cell: NDArray[np.int64], batches: Sequence[
 
     `batch_of_cell` holds for each cell the position of its batch in `batches`.
     """
-    sums = np.zeros((len(batches), counts.n_genes, 5), np.int64)
-    parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    table = np.zeros((len(batches), counts.n_genes, 2 + N_SMALL // 2), np.int64)
+    large: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for block in counts.iter_blocks():
         of_row = np.asarray(batch_of_cell[block.rows], np.int64)
-        for batch in np.unique(of_row[of_row >= 0]):
-            rows = np.flatnonzero(of_row == batch)
-            shards = np.array_split(rows, thread_count())
-            bounds = np.cumsum([0, *(shard.size for shard in shards)])
-            sums[batch] += _sum_rows(
-                block.indptr, block.indices, block.data, rows, bounds, counts.n_genes
-            ).sum(axis=0)
-        parts.append(_count_histogram(block.indptr, block.indices, block.data, of_row))
-        if len(parts) > 16:
-            parts = [_merge_histograms(parts)]
-    key, cells = _merge_histograms(parts)
+        large.append(_add_block(block, of_row, table))
+        if len(large) > 16:
+            large = [_merge_histograms(large)]
+    key, cells = _merge_histograms(large)
+    histogram, histogram_cells = _join_histograms(table, key, cells)
     n_cells = np.bincount(batch_of_cell[batch_of_cell >= 0], minlength=len(batches))
-    return Moments(tuple(batches), n_cells.astype(np.int64), sums, _split_key(key), cells)
+    sums = _sums(table, histogram, histogram_cells)
+    return Moments(tuple(batches), n_cells.astype(np.int64), sums, histogram, histogram_cells)
 
 
 def clipped_sums(
@@ -83,17 +85,28 @@ def clipped_sums(
     return total, squares
 
 
-def _count_histogram(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    data: NDArray[np.int32],
-    batch_of_row: NDArray[np.int64],
+def _add_block(
+    block: Block, batch_of_row: NDArray[np.int64], table: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    batch = np.repeat(batch_of_row, np.diff(indptr))
-    used = (batch >= 0) & (data > 0)
-    # One sortable 64-bit key: 12 bits of batch, 20 of gene, 31 of count.
-    key = (batch[used] << 51) | (indices[used].astype(np.int64) << 31) | data[used]
-    return np.unique(key, return_counts=True)
+    """Add a block to the table; keys of its large counts and the cells that hold each."""
+    rows = np.flatnonzero(batch_of_row >= 0)
+    # Batch by batch: the part of the table in use then stays in the cache.
+    rows = rows[np.argsort(batch_of_row[rows], kind="stable")]
+    lookups, factors, n_large = _open_cells(block.indptr, block.data, rows)
+    slots = np.concatenate([[0], np.cumsum(n_large)])
+    keys = _large_keys(block.indptr, block.indices, block.data, rows, batch_of_row, slots)
+    shares = np.linspace(0, table.shape[1], thread_count() + 1).astype(np.int64)
+    _add_small(
+        (block.indptr, block.indices, block.data),
+        rows,
+        batch_of_row,
+        lookups,
+        factors,
+        shares,
+        table,
+        table.view(np.int32),
+    )
+    return np.unique(keys, return_counts=True)
 
 
 def _merge_histograms(
@@ -107,36 +120,108 @@ def _merge_histograms(
     return key, cells
 
 
+def _join_histograms(
+    table: NDArray[np.int64], key: NDArray[np.int64], cells: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    small = table.view(np.int32)[:, :, 4:]
+    batch, gene, at = np.nonzero(small)
+    rows = np.concatenate([np.stack([batch, gene, at + 1], axis=1), _split_key(key)])
+    held = np.concatenate([small[batch, gene, at].astype(np.int64), cells])
+    order = np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))
+    return np.ascontiguousarray(rows[order]), held[order]
+
+
+def _sums(
+    table: NDArray[np.int64], histogram: NDArray[np.int64], cells: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    n_batches, n_genes, _ = table.shape
+    sums = np.zeros((n_batches * n_genes, 5), np.int64)
+    place = histogram[:, 0] * n_genes + histogram[:, 1]
+    count = histogram[:, 2]
+    if place.size:
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        for column, values in ((COUNT, count), (COUNT2, count * count), (DETECTED, 1)):
+            sums[place[first], column] = np.add.reduceat(values * cells, first)
+    sums[:, Q : Q2 + 1] = table[:, :, :2].reshape(-1, 2)
+    return sums.reshape(n_batches, n_genes, 5)
+
+
 def _split_key(key: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([key >> 51, (key >> 31) & 0xFFFFF, key & 0x7FFFFFFF], axis=1)
 
 
 @parallel_kernel
-def _sum_rows(
-    indptr: Array, indices: Array, data: Array, rows: Array, bounds: Array, n_genes: int
+def _open_cells(indptr: Array, data: Array, rows: Array) -> tuple[Array, Array, Array]:
+    """q of small counts, factor, and number of large counts of each row."""
+    lookups = np.zeros((rows.size, N_LOOKUP), np.int64)
+    factors = np.zeros(rows.size, np.float64)
+    n_large = np.zeros(rows.size, np.int64)
+    for at in prange(rows.size):
+        row = rows[at]
+        total = np.int64(0)
+        large = np.int64(0)
+        for entry in range(indptr[row], indptr[row + 1]):
+            total += data[entry]
+            large += data[entry] > N_SMALL
+        if total > 0:
+            factors[at] = TARGET / total
+            fill_lookup(lookups[at], factors[at])
+            n_large[at] = large
+    return lookups, factors, n_large
+
+
+@parallel_kernel
+def _large_keys(
+    indptr: Array, indices: Array, data: Array, rows: Array, batch_of_row: Array, slots: Array
 ) -> Array:
-    n_shards = bounds.size - 1
-    sums = np.zeros((n_shards, n_genes, 5), np.int64)
-    for shard in prange(n_shards):
-        lookup = np.zeros(N_LOOKUP, np.int64)
-        for at in range(bounds[shard], bounds[shard + 1]):
-            row = rows[at]
-            total = np.int64(0)
-            for entry in range(indptr[row], indptr[row + 1]):
-                total += data[entry]
-            if total == 0:
+    keys = np.empty(slots[-1], np.int64)
+    for at in prange(rows.size):
+        row = rows[at]
+        slot = slots[at]
+        if slots[at + 1] == slot:
+            continue
+        for entry in range(indptr[row], indptr[row + 1]):
+            if data[entry] > N_SMALL:
+                # One sortable 64-bit key: 12 bits of batch, 20 of gene, 31 of count.
+                gene = np.int64(indices[entry])
+                keys[slot] = (batch_of_row[row] << 51) | (gene << 31) | np.int64(data[entry])
+                slot += 1
+    return keys
+
+
+@parallel_kernel
+def _add_small(
+    matrix: tuple[Array, Array, Array],
+    rows: Array,
+    batch_of_row: Array,
+    lookups: Array,
+    factors: Array,
+    shares: Array,
+    sums: Array,
+    held: Array,
+) -> None:
+    """Add each row's values to its batch; `held` is the table `sums` seen as int32."""
+    indptr, indices, data = matrix
+    for share in prange(shares.size - 1):
+        low, high = shares[share], shares[share + 1]
+        for at in range(rows.size):
+            factor = factors[at]
+            if factor == 0:
                 continue
-            factor = TARGET / total
-            fill_lookup(lookup, factor)
-            for entry in range(indptr[row], indptr[row + 1]):
+            row = rows[at]
+            batch = batch_of_row[row]
+            lookup = lookups[at]
+            begin = indptr[row]
+            begin += np.searchsorted(indices[begin : indptr[row + 1]], low)
+            for entry in range(begin, indptr[row + 1]):
+                gene = indices[entry]
+                if gene >= high:
+                    break
                 count = np.int64(data[entry])
                 if count == 0:
                     continue
                 q = q_of(count, factor, lookup)
-                gene = indices[entry]
-                sums[shard, gene, 0] += count
-                sums[shard, gene, 1] += count * count
-                sums[shard, gene, 2] += q
-                sums[shard, gene, 3] += q * q
-                sums[shard, gene, 4] += 1
-    return sums
+                sums[batch, gene, 0] += q
+                sums[batch, gene, 1] += q * q
+                if count <= N_SMALL:
+                    held[batch, gene, 3 + count] += 1

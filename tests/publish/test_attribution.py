@@ -12,6 +12,7 @@ import yaml
 from pmcell.errors import FaultsError, UsageError
 from pmcell.publish.attribution import citation_text, credited, require_attribution
 from pmcell.publish.citation import write_citation
+from pmcell.publish.crate_agents import agent_entities
 from pmcell.publish.croissant import croissant
 from pmcell.publish.datacite import datacite
 from pmcell.publish.facts import Facts, load_facts
@@ -62,12 +63,11 @@ def entries(release: Path) -> dict:
     return json.loads((release / "manifest.json").read_text())["files"]
 
 
-def _without_steward(facts: Facts) -> Facts:
-    nobody = {"name": "unknown", "organisation": "unknown"}
+def _with_steward(facts: Facts, **steward: str) -> Facts:
     cohorts = tuple(
         replace(
             cohort,
-            intake={**cohort.intake, "registration": {**cohort.registration, "steward": nobody}},
+            intake={**cohort.intake, "registration": {**cohort.registration, "steward": steward}},
         )
         for cohort in facts.cohorts
     )
@@ -117,11 +117,23 @@ def test_sources_and_subjects_are_in_the_datacite_record(plain, entries, release
 
 def test_a_release_that_nobody_made_is_refused_with_the_meaning(plain):
     with pytest.raises(FaultsError, match=r"release\.authors.*must be named.*creators"):
-        require_attribution(_without_steward(plain))
+        require_attribution(_with_steward(plain, name="unknown", organisation="unknown"))
 
 
 def test_stewards_are_credited_when_no_author_is_configured(plain):
     assert credited(plain) == [{"name": "Ada Steward", "affiliation": "Institute"}]
+
+
+def test_the_page_of_a_stewards_organisation_is_in_the_crate(plain):
+    page = "https://institute.example.org"
+    facts = _with_steward(plain, name="Ada Steward", organisation="Institute", url=page)
+    institute = {"@id": page, "@type": "Organization", "name": "Institute", "url": page}
+    person = {"@id": "#agent/Ada-Steward", "@type": "Person", "affiliation": {"@id": page}}
+    entities = agent_entities(facts)
+    assert institute in entities
+    assert any(person.items() <= entity.items() for entity in entities)
+    alone = _with_steward(plain, name="unknown", organisation="Institute", url=page)
+    assert credited(alone) == [{"name": "Institute", "url": page}]
 
 
 def test_the_bibtex_entry_keeps_organisations_whole(facts):

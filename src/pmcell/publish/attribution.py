@@ -42,13 +42,14 @@ def credited(facts: Facts) -> list[Mapping[str, str]]:
     people: dict[str, Mapping[str, str]] = {}
     for cohort in facts.published:
         name = cohort.text("steward", "name")
-        organisation = cohort.text("steward", "organisation")
+        organisation, page = cohort.text("steward", "organisation"), cohort.text("steward", "url")
         shown = name if name != UNKNOWN else organisation
         if shown != UNKNOWN:
-            known = organisation not in (UNKNOWN, shown)
-            people.setdefault(
-                shown, {"name": shown, **({"affiliation": organisation} if known else {})}
-            )
+            works_there = organisation not in (UNKNOWN, shown)
+            known = {"affiliation": organisation} if works_there else {}
+            if page != UNKNOWN:
+                known["affiliation_url" if works_there else "url"] = page
+            people.setdefault(shown, {"name": shown, **known})
     return list(people.values())
 
 
@@ -76,8 +77,14 @@ def publishers(facts: Facts) -> list[Mapping[str, str]]:
             found.setdefault(name, {"name": name, **({"url": url} if url != UNKNOWN else {})})
     if found:
         return [found[name] for name in sorted(found)]
-    names = sorted({person.get("affiliation") or person["name"] for person in credited(facts)})
-    return [{"name": name} for name in names]
+    pages = {
+        person.get("affiliation") or person["name"]: person.get("affiliation_url")
+        or person.get("url", "")
+        for person in credited(facts)
+    }
+    return [
+        {"name": name, **({"url": page} if page else {})} for name, page in sorted(pages.items())
+    ]
 
 
 def source_dois(facts: Facts) -> dict[str, list[str]]:

@@ -19,7 +19,13 @@ def agent_entities(facts: Facts) -> list[Entity]:
     for person in (*credited(facts), *contributors(facts)):
         affiliation = person.get("affiliation", "")
         if affiliation and affiliation not in known:
-            known[affiliation] = _organisation({"name": affiliation, "ror": person.get("ror", "")})
+            known[affiliation] = _organisation(
+                {
+                    "name": affiliation,
+                    "ror": person.get("ror", ""),
+                    "url": person.get("affiliation_url", ""),
+                }
+            )
             entities.append(known[affiliation])
         if not is_person(person) and person["name"] in known:
             continue

@@ -11,15 +11,11 @@ from typing import Any
 from pmcell.errors import DataError, Fault
 from pmcell.io import sandbox
 from pmcell.registry.catalogue import missing_metadata
-from pmcell.registry.cohort import (
-    Registration,
-    find_faults,
-    load_registration,
-    read_matrix,
-)
+from pmcell.registry.cohort import find_faults, load_registration, read_matrix
 from pmcell.registry.cohort_file import meaning
 from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.matrix_check import faults_of
+from pmcell.registry.registration import Registration
 from pmcell.registry.rules import TERM_RULES
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN

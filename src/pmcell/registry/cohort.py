@@ -6,8 +6,6 @@ Everything that is wrong is collected; `load_registration` raises it once,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,143 +17,15 @@ from pmcell.registry.keys import (
     DONOR_COLUMNS,
     DONORS_FILE,
     FORMATS,
+    GROUPS,
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
 )
+from pmcell.registry.registration import Donor, Matrix, Registration, Sample
 from pmcell.registry.sheets import Row, check_unique, read_sheet
 from pmcell.registry.vocabulary import did_you_mean, region_problem
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
-
-
-@dataclass(frozen=True)
-class Donor:
-    """One person; `donor_id` is the submitted id, local to the cohort."""
-
-    donor_id: str
-    sex_ontology_term_id: str
-    self_reported_ethnicity_ontology_term_id: str
-    development_stage_ontology_term_id: str
-    disease_ontology_term_id: str
-    age_group: str
-    region: str
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One library; `visit_day` is None where it is not known, `batch_id` is global."""
-
-    sample_id: str
-    donor_id: str
-    visit: str
-    visit_day: float | None
-    batch_id: str
-    condition: str
-    assay_ontology_term_id: str
-    tissue_ontology_term_id: str
-    tissue_type: str
-    suspension_type: str
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One time point of a donor."""
-
-    donor_id: str
-    visit: str
-    visit_day: float | None
-    condition: str
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """The submitted file: where it is, its form, and which of its matrices holds raw counts."""
-
-    path: Path
-    format: str
-    counts: str
-    gene_column: str
-    gene_namespace: str
-    orientation: str
-    keep_features: tuple[str, str] | None
-
-
-@dataclass(frozen=True)
-class Registration:
-    """A cohort as its steward registered it; ids are those of the submission.
-
-    `cell_types` maps the source's cell types to Cell Ontology terms,
-    `sample_names` those of its sample names that are not ids to sample ids;
-    `catalogue` holds what was given for a record in a data catalogue;
-    `warnings` are the faults that do not stop the cohort.
-    """
-
-    cohort_id: str
-    folder: Path
-    title: str
-    description: str
-    source: Mapping[str, str]
-    steward: Mapping[str, str]
-    publisher: Mapping[str, str]
-    license: str
-    region: str
-    programme: str
-    organism_ontology_term_id: str
-    access: str
-    data_use: tuple[str, ...]
-    legal_basis: str
-    purpose: str
-    retention: str
-    withdrawal_policy: str
-    catalogue: Mapping[str, Any]
-    matrix: Matrix
-    columns: Mapping[str, str]
-    cell_types: Mapping[str, str]
-    sample_names: Mapping[str, str]
-    donors: tuple[Donor, ...]
-    samples: tuple[Sample, ...]
-    warnings: tuple[Fault, ...] = ()
-    min_donors: str = UNKNOWN
-
-    def donor(self, donor_id: str) -> Donor:
-        """The donor with this submitted id; KeyError if there is none."""
-        for donor in self.donors:
-            if donor.donor_id == donor_id:
-                return donor
-        raise KeyError(donor_id)
-
-    def visits(self) -> tuple[Visit, ...]:
-        """The time points that samples name, one a donor and visit, in order of the samples."""
-        found: dict[tuple[str, str], Visit] = {}
-        for sample in self.samples:
-            visit = Visit(sample.donor_id, sample.visit, sample.visit_day, sample.condition)
-            found.setdefault((sample.donor_id, sample.visit), visit)
-        return tuple(found.values())
-
-    def facts(self) -> dict[str, Any]:
-        """What a release needs of cohort.yaml, as JSON values; no path, no person's row."""
-        return {
-            "cohort_id": self.cohort_id,
-            "title": self.title,
-            "description": self.description,
-            "source": dict(self.source),
-            "steward": dict(self.steward),
-            "publisher": dict(self.publisher),
-            "license": self.license,
-            "region": self.region,
-            "programme": self.programme,
-            "organism_ontology_term_id": self.organism_ontology_term_id,
-            "access": self.access,
-            "data_use": list(self.data_use),
-            "legal_basis": self.legal_basis,
-            "purpose": self.purpose,
-            "retention": self.retention,
-            "withdrawal_policy": self.withdrawal_policy,
-            "disclosure": {"min_donors": self.min_donors},
-            "catalogue": dict(self.catalogue),
-        }
 
 
 def load_registration(
@@ -314,6 +184,9 @@ def _build(
     def get(path: str, default: str = UNKNOWN) -> str:
         return str(lookup(tree, path) or default)
 
+    def group(name: str) -> dict[str, str]:
+        return {key: get(f"{name}.{key}") for key in GROUPS[name]}
+
     cohort_id = get("id")
     region = get("region")
     declared = {column.name for column in DONOR_COLUMNS}
@@ -336,9 +209,9 @@ def _build(
         folder=folder,
         title=get("title"),
         description=get("description"),
-        source={name: get(f"source.{name}") for name in ("doi", "accession", "url")},
-        steward={name: get(f"steward.{name}") for name in ("name", "email", "organisation")},
-        publisher={name: get(f"publisher.{name}") for name in ("name", "url", "email")},
+        source=group("source"),
+        steward=group("steward"),
+        publisher=group("publisher"),
         license=get("license"),
         region=region,
         programme=get("programme"),

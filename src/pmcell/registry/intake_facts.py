@@ -7,7 +7,7 @@ from typing import Any
 
 from pmcell.errors import Fault
 from pmcell.registry.catalogue import catalogue_facts, lookup
-from pmcell.registry.keys import COHORT_FILE
+from pmcell.registry.keys import COHORT_FILE, GROUPS
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
 
@@ -24,12 +24,6 @@ TEXTS = (
     "retention",
     "withdrawal_policy",
 )
-GROUPS = {
-    "disclosure": ("min_donors",),
-    "source": ("doi", "accession", "url"),
-    "steward": ("name", "email", "organisation"),
-    "publisher": ("name", "url", "email"),
-}
 
 
 def facts_at_least(folder: Path) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.submission import Submission
-from pmcell.registry.cohort import Matrix
 from pmcell.registry.genes import GeneMapping, map_genes, share_known
 from pmcell.registry.intake_cells import texts_of
+from pmcell.registry.registration import Matrix
 from pmcell.registry.species import HUMAN, MOUSE, RAT, detect_species
 
 SYMBOL_COLUMNS = (

@@ -13,7 +13,7 @@ from pmcell.errors import DataError, Fault
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.canonical import CanonicalWriter
 from pmcell.io.submitted import Submission, inspect, iter_counts
-from pmcell.registry.cohort import Registration, load_registration
+from pmcell.registry.cohort import load_registration
 from pmcell.registry.genes import share_known
 from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
 from pmcell.registry.intake_cells import Scope, cell_table, label_cells, source_cell_types
@@ -22,6 +22,7 @@ from pmcell.registry.intake_facts import facts_at_least
 from pmcell.registry.intake_genes import Genes, choose_genes
 from pmcell.registry.intake_tables import write_gene_ledger, write_registration_tables
 from pmcell.registry.pseudonyms import load_key
+from pmcell.registry.registration import Registration
 from pmcell.version import __version__
 
 if TYPE_CHECKING:

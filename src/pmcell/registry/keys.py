@@ -21,6 +21,14 @@ TODO = "TODO"
 FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
 
 
+GROUPS = {
+    "disclosure": ("min_donors",),
+    "source": ("doi", "accession", "url"),
+    "steward": ("name", "email", "organisation", "url"),
+    "publisher": ("name", "url", "email"),
+}
+"""Groups of texts in cohort.yaml that a release takes over."""
+
 COHORT_KEYS: tuple[Key, ...] = (
     Key("schema_version", "Version of this file's form.", required=True, choices=("1",)),
     Key("id", "Identifier of the cohort; the name of its folder.", required=True, pattern=ID),
@@ -37,6 +45,7 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key("steward.name", "Who answers for the cohort and its consent.", required=True),
     Key("steward.email", "Address of the steward.", pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
     Key("steward.organisation", "Organisation of the steward."),
+    Key("steward.url", "Web page of the steward's organisation.", pattern=r"^https?://\S+$"),
     Key("publisher.name", "Who makes the data available."),
     Key("publisher.url", "Web page of the publisher.", pattern=r"^https?://\S+$"),
     Key("publisher.email", "Address of the publisher.", pattern=EMAIL),

@@ -10,17 +10,13 @@ from typing import Any
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submission import LayerSummary, Submission
 from pmcell.io.submitted import inspect
-from pmcell.registry.cohort import (
-    Matrix,
-    Registration,
-    load_registration,
-    read_matrix,
-)
+from pmcell.registry.cohort import load_registration, read_matrix
 from pmcell.registry.genes import GeneMapping, share_known
 from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.intake_cells import label_cells, source_cell_types, texts_of
 from pmcell.registry.intake_genes import choose_genes
 from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE, TODO
+from pmcell.registry.registration import Matrix, Registration
 from pmcell.registry.rules import terms_near
 from pmcell.registry.vocabulary import did_you_mean
 from pmcell.schema import UNKNOWN

@@ -125,15 +125,15 @@ def test_stewards_are_credited_when_no_author_is_configured(plain):
 
 
 def test_the_page_of_a_stewards_organisation_is_in_the_crate(plain):
-    page = "https://institute.example.org"
-    facts = _with_steward(plain, name="Ada Steward", organisation="Institute", url=page)
-    institute = {"@id": page, "@type": "Organization", "name": "Institute", "url": page}
+    page = "https://clinic.example.org"
+    facts = _with_steward(plain, name="Ada Steward", organisation="Clinic", url=page)
+    clinic = {"@id": page, "@type": "Organization", "name": "Clinic", "url": page}
     person = {"@id": "#agent/Ada-Steward", "@type": "Person", "affiliation": {"@id": page}}
     entities = agent_entities(facts)
-    assert institute in entities
+    assert clinic in entities
     assert any(person.items() <= entity.items() for entity in entities)
-    alone = _with_steward(plain, name="unknown", organisation="Institute", url=page)
-    assert credited(alone) == [{"name": "Institute", "url": page}]
+    alone = _with_steward(plain, name="unknown", organisation="Clinic", url=page)
+    assert credited(alone) == [{"name": "Clinic", "url": page}]
 
 
 def test_the_bibtex_entry_keeps_organisations_whole(facts):

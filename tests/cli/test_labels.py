@@ -37,11 +37,12 @@ def atlas(tmp_path: Path) -> Path:
             index=[f"{cohort}:{at}" for at in range(40)],
         )
         var = pd.DataFrame(index=[f"ENSG{at}" for at in range(len(genes))])
-        with CanonicalWriter(tmp_path / f"{cohort}.h5ad", obs, var) as writer:
+        (tmp_path / cohort).mkdir()
+        with CanonicalWriter(tmp_path / cohort / "intake.h5ad", obs, var) as writer:
             writer.append(sparse.csr_matrix(random.poisson(rate)))
         passes = np.arange(40) < 35
         qc = pd.DataFrame({"cell_id": obs.index, "passes_qc": passes})
-        qc.to_parquet(tmp_path / f"{cohort}.qc.parquet")
+        qc.to_parquet(tmp_path / cohort / "qc.parquet")
         everyone.append(obs[passes])
         clusters += [(name, str(at)) for name, at in zip(obs.index[passes], cluster, strict=False)]
     pd.DataFrame(clusters, columns=["cell_id", "cluster"]).to_parquet(tmp_path / "clusters.parquet")
@@ -52,25 +53,28 @@ def atlas(tmp_path: Path) -> Path:
 
 
 def run_aggregate(folder: Path, cohort: str, clusters: str = "clusters.parquet") -> int:
-    given = ["--counts", f"{folder}/{cohort}.h5ad", "--qc", f"{folder}/{cohort}.qc.parquet"]
-    given += ["--clusters", f"{folder}/{clusters}", "--out", f"{folder}/{cohort}.npz"]
+    own = f"{folder}/{cohort}"
+    given = ["--counts", f"{own}/intake.h5ad", "--qc", f"{own}/qc.parquet"]
+    given += ["--clusters", f"{folder}/{clusters}", "--out", f"{own}/aggregate.npz"]
     return main(["aggregate", *given])
 
 
 def run_markers(folder: Path, *options: str) -> int:
     given = ["--features", f"{folder}/features.parquet", "--out", f"{folder}/markers.parquet"]
-    return main(["markers", "--aggregate", f"{folder}/a.npz", *given, *options])
+    given += ["--clusters", f"{folder}/clusters.parquet", "--cohort", "a", f"{folder}/a"]
+    return main(["markers", *given, *options])
 
 
 def test_the_three_commands_name_markers_and_types(atlas: Path) -> None:
     assert run_aggregate(atlas, "a") == run_aggregate(atlas, "b") == 0
-    assert run_markers(atlas, "--aggregate", f"{atlas}/b.npz", "--top", "3") == 0
+    assert run_markers(atlas, "--cohort", "b", f"{atlas}/b", "--top", "3") == 0
     table = read_table(atlas / "markers.parquet")
+    assert (table["auc"] > 0.9).all()
     for cluster, own in MARKERS_OF.items():
         assert sorted(table.loc[table["cluster"] == cluster, "symbol"]) == sorted(own)
     inputs = ["--clusters", "clusters.parquet", "--embedding", "embedding.h5ad"]
-    inputs += ["--features", "features.parquet", "--aggregate", "a.npz"]
-    inputs = [f"{atlas}/{word}" if "." in word else word for word in [*inputs, "b.npz"]]
+    inputs += ["--features", "features.parquet", "--aggregate", "a/aggregate.npz"]
+    inputs = [f"{atlas}/{word}" if "." in word else word for word in [*inputs, "b/aggregate.npz"]]
     assert main(["annotate", *inputs, "--out", f"{atlas}/annotation.parquet"]) == 0
     annotation = read_table(atlas / "annotation.parquet")
     assert list(annotation["cell_type"]) == ["B cell", "T cell"]
@@ -93,7 +97,7 @@ def test_a_cell_without_a_cluster_is_named_and_nothing_written(
     assert run_aggregate(atlas, "a", "fewer.parquet") == 3
     assert "1 cells of" in (error := capsys.readouterr().err)
     assert "'a:0'. Run cluster again." in error
-    assert not (atlas / "a.npz").exists()
+    assert not (atlas / "a" / "aggregate.npz").exists()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,8 @@ def test_a_cell_without_a_cluster_is_named_and_nothing_written(
     [
         (("--top", "0"), "top must be a whole number of at least 1, got 0"),
         (("--features", "none.parquet"), "none.parquet must be a file of an earlier step"),
-        (("--aggregate", "none.npz"), "there is no such file"),
+        (("--cohort", "c", "none"), "there is no such file"),
+        (("--method", "anova"), "method must be one of ('t-test', 'wilcoxon'), got 'anova'"),
     ],
 )
 def test_wrong_options_exit_with_2(

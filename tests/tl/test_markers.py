@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from pmcell.core.aggregate import Aggregate, pool_clusters
+from pmcell.core.aggregate import Aggregate, ClusteredCounts, pool_clusters
 from pmcell.core.lognorm import SCALE, quantise
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import MARKERS
 from pmcell.tl import aggregate, markers
+from pmcell.tl.aggregate import counts_of
 from pmcell.tl.markers import MIN_CELLS_DONOR, _variance, find_markers
 
 
@@ -38,6 +39,11 @@ def make_cells(seed: int = 0, n_cells: int = 300, n_genes: int = 40) -> anndata.
     )
     var = pd.DataFrame(index=[f"ENSG{at:011d}" for at in range(n_genes)])
     return anndata.AnnData(sparse.csr_matrix(random.poisson(rate)), obs, var)
+
+
+def clustered(adata: anndata.AnnData) -> ClusteredCounts:
+    labels = adata.obs["cluster"].to_numpy(object)
+    return ClusteredCounts(counts_of(adata), np.asarray(adata.var_names, object), labels)
 
 
 def log_normalised(adata: anndata.AnnData) -> np.ndarray:
@@ -67,6 +73,68 @@ def test_markers_equal_scanpy_on_the_same_values() -> None:
         )
         np.testing.assert_allclose(ours["p_value"], expected["pvals"], rtol=1e-6)
         np.testing.assert_allclose(ours["q_value"], expected["pvals_adj"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["t-test", "wilcoxon"])
+def test_the_rank_sum_test_equals_scanpy_on_the_same_values(method: str) -> None:
+    import scanpy as sc
+
+    adata = make_cells(1)
+    found = markers(adata, n_top=1000, method=method)
+    theirs = anndata.AnnData(log_normalised(adata), adata.obs.astype("category"), adata.var)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sc.tl.rank_genes_groups(theirs, "cluster", method="wilcoxon", tie_correct=True)
+    for cluster, ours in found.groupby("cluster"):
+        table = sc.get.rank_genes_groups_df(theirs, cluster).set_index("names")
+        expected = table.loc[ours["gene_id"]]
+        np.testing.assert_allclose(ours["score_wilcoxon"], expected["scores"], rtol=1e-6)
+        np.testing.assert_allclose(ours["p_wilcoxon"], expected["pvals"], rtol=1e-9)
+        if method == "wilcoxon":
+            assert set(ours["gene_id"]) == set(table.index[table["scores"] > 0])
+            assert (ours["score_wilcoxon"].diff().dropna() <= 0).all()
+            np.testing.assert_allclose(ours["q_wilcoxon"], expected["pvals_adj"], rtol=1e-9)
+        else:
+            assert (ours["q_wilcoxon"] >= expected["pvals_adj"].to_numpy() * (1 - 1e-9)).all()
+
+
+def test_without_counts_the_rank_sum_test_is_unknown() -> None:
+    sums = aggregate(make_cells(1))
+    columns = ["auc", "score_wilcoxon", "p_wilcoxon", "q_wilcoxon"]
+    assert find_markers(sums)[columns].isna().all(axis=None)
+    with pytest.raises(UsageError, match="method 'wilcoxon' needs the counts"):
+        find_markers(sums, method="wilcoxon")
+    with pytest.raises(UsageError, match="got 'anova'"):
+        find_markers(sums, method="anova")
+
+
+def test_counts_of_other_cells_than_the_sums_are_refused() -> None:
+    adata, other = make_cells(1), make_cells(2)
+    with pytest.raises(DataError, match="must be those that the sums were made from"):
+        find_markers(aggregate(adata), counts=[clustered(other)])
+
+
+@pytest.mark.parametrize("method", ["t-test", "wilcoxon"])
+def test_odd_cells_and_genes_give_defined_results(method: str) -> None:
+    # A cluster of one cell, a cell and a gene without counts, a gene that hardly varies.
+    counts = np.array(
+        [[4, 0, 1, 0], [2, 2, 1, 0], [0, 4, 1, 0], [4, 0, 1, 0], [0, 0, 0, 0], [1, 3, 1, 0]]
+    )
+    obs = pd.DataFrame({"sample_id": "s", "cluster": list("001112")}, index=list("abcdef"))
+    found = markers(anndata.AnnData(counts, obs=obs), method=method)
+    assert np.isfinite(found[["auc", "p_wilcoxon", "q_wilcoxon"]].to_numpy()).all()
+    assert "3" not in set(found["gene_id"])
+    obs["cluster"] = "0"
+    assert markers(anndata.AnnData(counts, obs=obs), method=method).empty
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0])
+def test_values_that_cannot_be_counts_are_refused(wrong: float) -> None:
+    adata = make_cells(13)
+    adata.X = adata.X.astype(float)
+    adata.X.data[0] = wrong
+    with pytest.raises(DataError, match="must hold raw counts"):
+        markers(adata)
 
 
 def test_markers_equal_scipy_gene_by_gene() -> None:
@@ -108,8 +176,15 @@ def test_share_donors_is_empty_without_donors_that_have_enough_cells() -> None:
 def test_markers_have_the_same_bits_for_one_and_three_cohorts(seed: int) -> None:
     adata = make_cells(seed)
     cohort = np.random.default_rng(seed).integers(0, 3, adata.n_obs)
-    parts = [aggregate(adata[cohort == at].copy()) for at in range(3)]
-    pd.testing.assert_frame_equal(find_markers(aggregate(adata)), find_markers(parts))
+    split = [adata[cohort == at].copy() for at in range(3)]
+    for method in ("t-test", "wilcoxon"):
+        parts = find_markers(
+            [aggregate(part) for part in split],
+            counts=[clustered(part) for part in split],
+            method=method,
+            max_values=1000,
+        )
+        pd.testing.assert_frame_equal(markers(adata, method=method), parts)
 
 
 def test_a_gene_is_tested_only_in_cohorts_that_measured_it() -> None:

@@ -237,6 +237,9 @@ rule aggregate_cells:
 rule find_markers:
     input:
         sums=per_cohort("aggregate.npz"),
+        counts=per_cohort("intake.h5ad"),
+        cells=per_cohort("qc.parquet"),
+        clusters="results/atlas/clusters.parquet",
         features="results/atlas/features.parquet",
     output:
         "results/atlas/markers.parquet",
@@ -246,15 +249,18 @@ rule find_markers:
         "results/benchmarks/markers.tsv"
     conda:
         "../../envs/pmcell.yaml"
+    threads: threads_of("find_markers")
     resources:
         mem_mb=mem_mb("find_markers"),
         runtime=minutes("find_markers"),
         disk_mb=disk_mb("find_markers"),
     params:
+        cohorts=cohort_arguments,
         config=config_option,
         options=step_options("markers"),
     shell:
-        "pmcell markers --aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
+        "pmcell markers {params.cohorts} --clusters {input.clusters:q} "
+        "--features {input.features:q} --out {output:q} "
         "{params.config} --threads {threads} > {log:q} 2>&1"
 
 

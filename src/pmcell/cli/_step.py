@@ -73,7 +73,16 @@ STEPS: Mapping[str, StepFiles] = {
     "cluster": StepFiles(("graph",), ("out",)),
     "umap": StepFiles(("graph", "embedding"), ("out",)),
     "aggregate": StepFiles(("counts", "qc", "clusters"), ("out",)),
-    "markers": StepFiles(("aggregate", "features"), ("out",)),
+    "markers": StepFiles(
+        (
+            "cohort/aggregate.npz",
+            "cohort/intake.h5ad",
+            "cohort/qc.parquet",
+            "clusters",
+            "features",
+        ),
+        ("out",),
+    ),
     "annotate": StepFiles(("clusters", "embedding", "aggregate", "features"), ("out",)),
     "profile": StepFiles(("embedding", "clusters", "annotation"), ("out", "composition_out")),
     "strata": StepFiles(("profiles",), tuple(f"out_dir/{name}" for name in _OF_STRATA)),

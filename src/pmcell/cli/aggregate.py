@@ -28,34 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write aggregate.npz."""
-    from pmcell.errors import DataError
     from pmcell.io.aggregates import write_aggregate
+    from pmcell.io.clustered import read_clusters
     from pmcell.io.counts import open_counts
-    from pmcell.io.tables import read_table
     from pmcell.tl.aggregate import aggregate_cells
 
     use_threads(args.threads)
     require_files(args.counts, args.qc, args.clusters)
     counts = open_counts(args.counts)
-    qc = read_table(args.qc, ["cell_id", "passes_qc"])
-    if list(qc["cell_id"]) != list(counts.cell_ids):
-        raise DataError(
-            f"{args.qc} must have the cells of {args.counts} in the same order; it has "
-            f"{len(qc)} rows for {counts.n_cells} cells, or another order. Run qc again.",
-            reason="stale_intermediate",
-        )
-    passes = qc["passes_qc"].to_numpy(bool)
-    clusters = read_table(args.clusters, ["cell_id", "cluster"]).set_index("cell_id")["cluster"]
     cells = counts.read_obs()
-    cells["cluster"] = clusters.reindex(cells.index).where(passes).to_numpy(object)
-    missing = passes & cells["cluster"].isna().to_numpy()
-    if missing.any() and not missing[passes].all():
-        raise DataError(
-            f"{args.clusters} must give a cluster to every cell that passes QC; "
-            f"{int(missing.sum())} cells of {args.counts} have none, the first "
-            f"{cells.index[missing][0]!r}. Run cluster again.",
-            reason="stale_intermediate",
-        )
+    cells["cluster"] = read_clusters(counts, args.qc, args.clusters)
     result = aggregate_cells(counts, counts.gene_ids, cells)
     write_aggregate(args.out, result)
     print(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from pmcell.core.blocks import Counts
 from pmcell.core.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, GroupedSums
 from pmcell.core.lognorm import SCALE
 
@@ -40,6 +41,15 @@ class Aggregate:
     group_cluster: NDArray[np.int64]
     group_n_cells: NDArray[np.int64]
     sums: GroupedSums
+
+
+@dataclass(frozen=True)
+class ClusteredCounts:
+    """Counts of one cohort, the gene of each column, the cluster of each cell (null: left out)."""
+
+    counts: Counts
+    gene_ids: Labels
+    clusters: Labels
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from pmcell.core.cell_metrics import cell_metrics
 from pmcell.core.donor_stats import sum_groups
 from pmcell.core.gram import basis, gram
 from pmcell.core.graph import fuzzy_weights
-from pmcell.core.grouped import add_sums, grouped_sums
+from pmcell.core.grouped import N_DETECTED, add_sums, grouped_sums
 from pmcell.core.ivf import approximate_neighbors
 from pmcell.core.knn import nearest_neighbors
 from pmcell.core.leiden import as_graph, leiden, thinned
 from pmcell.core.lognorm import cell_totals, quantise
 from pmcell.core.moments import moments
 from pmcell.core.project import project
+from pmcell.core.ranks import LabelledCounts, rank_sums
 
 
 def warm_kernels() -> None:
@@ -43,3 +44,6 @@ def warm_kernels() -> None:
     by_group = grouped_sums(counts, groups, 3)
     add_sums(by_group, by_group)
     sum_groups(scores, groups, 3)
+    detected = by_group.matrix(N_DETECTED).toarray()
+    sizes = np.repeat(np.bincount(groups)[:, None], counts.n_genes, axis=1)
+    rank_sums([LabelledCounts(counts, groups, features)], sizes, detected)

@@ -191,7 +191,13 @@ MARKERS = Table(
         CLUSTER_ID,
         GENE_ID,
         SYMBOL,
-        Field("rank", "int64", "Rank of the gene in the cluster by score, from 1.", "rank"),
+        Field(
+            "rank",
+            "int64",
+            "Rank of the gene in the cluster, from 1, by score, or by score_wilcoxon where the "
+            "study's markers.method says so.",
+            "rank",
+        ),
         Field(
             "score",
             "float64",
@@ -210,6 +216,36 @@ MARKERS = Table(
             "1",
         ),
         Field("q_value", "float64", "Benjamini-Hochberg q of p_value within the cluster.", "1"),
+        Field(
+            "auc",
+            "float64",
+            "Chance that a cell of the cluster has a higher log-normalised value of the gene than "
+            "another cell, ties counted half; 0.5 tells nothing.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "score_wilcoxon",
+            "float64",
+            "z of the Wilcoxon rank-sum test of log-normalised expression, corrected for ties, "
+            "cluster against rest.",
+            required=False,
+        ),
+        Field(
+            "p_wilcoxon",
+            "float64",
+            "Two-sided p of score_wilcoxon; cells are not replicates, use it for ranking only.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "q_wilcoxon",
+            "float64",
+            "Benjamini-Hochberg q of p_wilcoxon within the cluster; an upper bound where genes are "
+            "ranked by score, for only listed genes are then tested.",
+            "1",
+            required=False,
+        ),
         Field("share_in", "float64", "Share of the cluster's cells with a count.", "1"),
         Field("share_out", "float64", "Share of the other cells with a count.", "1"),
         Field(

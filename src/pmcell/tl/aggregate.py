@@ -34,12 +34,17 @@ def aggregate(adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster"))
     """
     sample, cluster = by
     cells = adata.obs.assign(sample_id=column(adata, sample), cluster=column(adata, cluster))
+    return aggregate_cells(counts_of(adata), np.asarray(adata.var_names, object), cells)
+
+
+def counts_of(adata: AnnData) -> MatrixCounts:
+    """The raw counts in `adata.X`; `DataError` when they are not counts."""
     counts = raw_counts(adata)
     if not counts.has_canonical_format:
         # A count stored in two pieces would be detected twice.
         counts = counts.copy()
         counts.sum_duplicates()
-    return aggregate_cells(MatrixCounts(counts), np.asarray(adata.var_names, object), cells)
+    return MatrixCounts(counts)
 
 
 def symbols_of(adata: AnnData) -> dict[str, str]:

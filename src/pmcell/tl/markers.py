@@ -1,29 +1,40 @@
-"""Marker genes of clusters from exact sums: no pass over the cells.
+"""Marker genes of clusters: each is compared with all other cells, on log-normalised expression.
 
-Each cluster is compared with all other cells by Welch's t test on
-log-normalised expression, as scanpy's `rank_genes_groups(method="t-test")`
-does; mean and variance follow exactly from integer sums.
+Welch's t test, as scanpy's `rank_genes_groups(method="t-test")` does it, follows
+exactly from integer sums, without a pass over the cells. The rank-sum test and
+its AUC need the counts; where cells decide, not the mean, they say more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.aggregate import Aggregate, ClusterSums, membership, pool_clusters
+from pmcell.core.aggregate import (
+    Aggregate,
+    ClusteredCounts,
+    ClusterSums,
+    membership,
+    pool_clusters,
+)
 from pmcell.core.grouped import SUM_Q
 from pmcell.core.lognorm import SCALE
+from pmcell.core.ranks import MAX_VALUES
 from pmcell.errors import UsageError
 from pmcell.schema import MARKERS
-from pmcell.tl.aggregate import aggregate, symbols_of
+from pmcell.tl.aggregate import aggregate, counts_of, symbols_of
+from pmcell.tl.rank_markers import RankColumns, rank_columns
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+Method = Literal["t-test", "wilcoxon"]
+"""The test whose statistic ranks the genes of a cluster."""
 
 MIN_CELLS_DONOR = 5
 """Cells that a donor needs inside and outside the cluster to count for `share_donors`."""
@@ -42,7 +53,11 @@ class WelchTests:
 
 
 def markers(
-    adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster"), n_top: int = 100
+    adata: AnnData,
+    *,
+    by: tuple[str, str] = ("sample_id", "cluster"),
+    method: Method = "t-test",
+    n_top: int = 100,
 ) -> pd.DataFrame:
     """Marker genes of each cluster of cells, best first (table `schema.MARKERS`).
 
@@ -53,34 +68,57 @@ def markers(
     >>> import anndata, numpy as np, pandas as pd
     >>> obs = pd.DataFrame({"sample_id": "s", "cluster": list("0011")}, list("abcd"))
     >>> counts = np.array([[9, 1], [8, 2], [1, 9], [2, 9]])
-    >>> markers(anndata.AnnData(counts, obs=obs))[["cluster", "gene_id"]].values.tolist()
-    [['0', '0'], ['1', '1']]
+    >>> markers(anndata.AnnData(counts, obs=obs))[["cluster", "gene_id", "auc"]].values.tolist()
+    [['0', '0', 1.0], ['1', '1', 1.0]]
     """
-    return find_markers(aggregate(adata, by=by), symbols=symbols_of(adata), n_top=n_top)
+    sums = aggregate(adata, by=by)
+    clusters = adata.obs[by[1]].where(adata.obs[by[0]].notna()).to_numpy(object)
+    counts = ClusteredCounts(counts_of(adata), sums.gene_ids, clusters)
+    return find_markers(
+        sums, counts=[counts], symbols=symbols_of(adata), method=method, n_top=n_top
+    )
 
 
 def find_markers(
     aggregates: Aggregate | Sequence[Aggregate],
     *,
+    counts: Sequence[ClusteredCounts] | None = None,
     symbols: Mapping[str, str] | None = None,
+    method: Method = "t-test",
     n_top: int = 100,
+    max_values: int = MAX_VALUES,
 ) -> pd.DataFrame:
-    """The `n_top` genes with the highest positive score of each cluster, from sums of any cohorts.
+    """The `n_top` genes with the highest positive statistic of each cluster, for any cohorts.
 
     Aggregates are added; a gene is tested only in the cells of cohorts that
     measured it. `log2_fold_change` is log2 of the ratio of expm1(mean
     log-normalised expression), each plus 1e-9, as in scanpy. `q_value` is
     Benjamini-Hochberg over all genes tested in the cluster. `symbols` maps gene
     ids to symbols; a gene without one keeps its id.
+
+    `counts` are those of the same cohorts; without them the columns of the
+    rank-sum test are empty. With `method="t-test"` it is made for the genes that
+    are listed, and its q value takes every other gene for one with p = 1: it may
+    be too large, never too small. With `method="wilcoxon"` it is made for all
+    genes and its z ranks them. `max_values` bounds the memory: two bytes each.
     """
     import pandas as pd
 
     if n_top < 1:
         raise UsageError(f"n_top must be at least 1, got {n_top}")
+    if method not in get_args(Method):
+        raise UsageError(f"method must be one of {get_args(Method)}, got {method!r}")
+    if method == "wilcoxon" and counts is None:
+        raise UsageError("method 'wilcoxon' needs the counts of the cells: give counts=[…]")
     parts = [aggregates] if isinstance(aggregates, Aggregate) else aggregates
     sums = pool_clusters(parts)
     tests = welch_tests(sums)
-    cluster, gene, rank = _top_positive(tests.score, n_top)
+    if method == "wilcoxon" and counts is not None:
+        ranks = rank_columns(sums, counts, np.arange(sums.gene_ids.size), max_values)
+        cluster, gene, rank = _top_positive(ranks.score, n_top)
+    else:
+        cluster, gene, rank = _top_positive(tests.score, n_top)
+        ranks = _rank_listed(sums, counts, gene, max_values)
     named = symbols or {}
     gene_ids = sums.gene_ids[gene]
     frame = pd.DataFrame(
@@ -93,12 +131,28 @@ def find_markers(
             "log2_fold_change": tests.log2_fold_change[cluster, gene],
             "p_value": tests.p_value[cluster, gene],
             "q_value": tests.q_value[cluster, gene],
+            "auc": ranks.auc[cluster, gene],
+            "score_wilcoxon": ranks.score[cluster, gene],
+            "p_wilcoxon": ranks.p_value[cluster, gene],
+            "q_wilcoxon": ranks.q_value[cluster, gene],
             "share_in": tests.share_in[cluster, gene],
             "share_out": tests.share_out[cluster, gene],
             "share_donors": _share_donors(parts, sums, cluster, gene),
         }
     )
     return frame[[field.name for field in MARKERS.fields]]
+
+
+def _rank_listed(
+    sums: ClusterSums,
+    counts: Sequence[ClusteredCounts] | None,
+    gene: NDArray[np.int64],
+    max_values: int,
+) -> RankColumns:
+    """The rank-sum test of the genes that any cluster lists; NaN for all others."""
+    if counts is None:
+        return RankColumns(*np.full((4, *sums.n_cells.shape), np.nan))
+    return rank_columns(sums, counts, np.unique(gene), max_values)
 
 
 def welch_tests(sums: ClusterSums) -> WelchTests:

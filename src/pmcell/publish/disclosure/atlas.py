@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pmcell.io.aggregates import open_aggregates
+from pmcell.io.clustered import open_clustered
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
@@ -48,6 +49,13 @@ def open_markers(facts: Facts) -> pd.DataFrame:
 
     features = read_table(facts.results / "atlas" / "features.parquet", ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
-    n_top = int((facts.parameters.get("markers") or {}).get("top", 100))
-    paths = [cohort.folder / "aggregate.npz" for cohort in facts.published]
-    return find_markers(open_aggregates(paths), symbols=symbols, n_top=n_top)
+    given = facts.parameters.get("markers") or {}
+    sums = open_aggregates([cohort.folder / "aggregate.npz" for cohort in facts.published])
+    clusters = facts.results / "atlas" / "clusters.parquet"
+    return find_markers(
+        sums,
+        counts=[open_clustered(cohort.folder, clusters) for cohort in facts.published],
+        symbols=symbols,
+        method=given.get("method", "t-test"),
+        n_top=int(given.get("top", 100)),
+    )

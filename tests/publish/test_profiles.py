@@ -14,6 +14,9 @@ import pytest
 from pmcell.errors import FaultsError, UsageError
 from pmcell.publish.cellxgene import cellxgene_reasons, sources_reasons, write_reasons
 from pmcell.publish.hca import FIELDS, export_hca
+from pmcell.publish.validators import run_validators
+from pmcell.publish.validators.environments import is_ready
+from pmcell.publish.validators.table import find
 
 VALUES = {
     "library_id": "L1",
@@ -101,6 +104,26 @@ def test_hca_export_has_organism_in_obs_and_no_ethnicity(
     raw = cells.raw.X.toarray()
     expected = np.log1p(raw * (1e4 / raw.sum(axis=1, keepdims=True)))
     np.testing.assert_allclose(cells.X.toarray(), expected, atol=1e-4)
+
+
+def test_the_hca_validator_accepts_an_export_and_rejects_its_broken_twin(
+    open_release: Path, validators_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PMCELL_VALIDATORS_DIR", validators_folder)
+    validator = find("hca-schema-validator")
+    if not is_ready(validator):
+        pytest.skip(f"pmcell validate --set-up {validator.name}")
+    good, broken = (tmp_path / "hca" / f"{name}.h5ad" for name in ("good", "broken"))
+    good.parent.mkdir()
+    export_hca(open_release, _first(open_release), good, constants=VALUES, study_pi=["Byron, A."])
+    shutil.copy2(good, broken)
+    with h5py.File(broken, "r+") as file:
+        file["X/data"][:] *= 2.0
+    (verdict,) = run_validators(tmp_path, [validator])
+    assert {check.target: check.status for check in verdict.checks} == {
+        "hca/good.h5ad": "pass",
+        "hca/broken.h5ad": "fail",
+    }
 
 
 def test_hca_fields_that_are_missing_or_wrong_are_told_at_once(

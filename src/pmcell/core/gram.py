@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.blocks import Counts
-from pmcell.core.compiler import Array, parallel_kernel, prange, thread_count
-from pmcell.core.lognorm import MAX_Q, N_LOOKUP, SCALE, TARGET, fill_lookup, q_of
+from pmcell.core.lognorm import MAX_Q, SCALE
+from pmcell.core.products import ProductSums
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,12 @@ def gram(
         raise OverflowError(
             f"the exact Gram matrix holds at most {2**63 // MAX_Q**2} cells, got {n_cells}"
         )
-    sums = np.zeros(n_features, np.int64)
-    products = np.zeros((n_features, n_features), np.int64)
-    n_shards = thread_count()
-    shard_products = np.zeros((n_shards, n_features, n_features), np.int64)
+    sums = ProductSums(feature_of_gene, n_features)
     for block in counts.iter_blocks():
-        rows = np.flatnonzero(used[block.rows])
-        bounds = np.linspace(0, rows.size, n_shards + 1).astype(np.int64)
-        sums += _add_products(
-            block.indptr, block.indices, block.data, rows, bounds, feature_of_gene, shard_products
-        ).sum(axis=0)
-    for shard in range(n_shards):
-        products += shard_products[shard]
-    products = products + np.triu(products, 1).T
+        sums.add(block, np.flatnonzero(used[block.rows]))
     measured = np.zeros(n_features, np.bool_)
     measured[feature_of_gene[feature_of_gene >= 0]] = True
-    return Gram(n_cells, measured, sums, products)
+    return Gram(n_cells, measured, *sums.result())
 
 
 def basis(grams: list[Gram], n_components: int) -> Basis:
@@ -126,47 +116,3 @@ def basis(grams: list[Gram], n_components: int) -> Basis:
         variances=np.maximum(values[order], 0.0),
         total_variance=float(np.trace(covariance)),
     )
-
-
-@parallel_kernel
-def _add_products(
-    indptr: Array,
-    indices: Array,
-    data: Array,
-    rows: Array,
-    bounds: Array,
-    feature_of_gene: Array,
-    products: Array,
-) -> Array:
-    n_shards = bounds.size - 1
-    n_features = products.shape[1]
-    sums = np.zeros((n_shards, n_features), np.int64)
-    for shard in prange(n_shards):
-        lookup = np.zeros(N_LOOKUP, np.int64)
-        features = np.empty(n_features, np.int64)
-        values = np.empty(n_features, np.int64)
-        for at in range(bounds[shard], bounds[shard + 1]):
-            row = rows[at]
-            total = np.int64(0)
-            for entry in range(indptr[row], indptr[row + 1]):
-                total += data[entry]
-            if total == 0:
-                continue
-            factor = TARGET / total
-            fill_lookup(lookup, factor)
-            n_values = 0
-            for entry in range(indptr[row], indptr[row + 1]):
-                feature = feature_of_gene[indices[entry]]
-                if feature >= 0 and data[entry] > 0:
-                    features[n_values] = feature
-                    values[n_values] = q_of(np.int64(data[entry]), factor, lookup)
-                    sums[shard, feature] += values[n_values]
-                    n_values += 1
-            for one in range(n_values):
-                feature = features[one]
-                value = values[one]
-                for other in range(n_values):
-                    # Features of a row need not be sorted: keep to the upper triangle by comparing.
-                    if features[other] >= feature:
-                        products[shard, feature, features[other]] += value * values[other]
-    return sums

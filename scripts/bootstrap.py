@@ -136,22 +136,20 @@ def set_up(folder: Path, level: str) -> None:
     check = [str(folder / "bin" / "pmcell"), "--version"]
     if subprocess.run(check, stdout=subprocess.DEVNULL, check=False).returncode:
         raise SetUpError(f"the new environment cannot start pmcell; remove {folder} and try again")
-    say("compiling the numerical kernels")
-    run([str(folder / "bin" / "python"), "-m", "pmcell.warm"])
-    if level == "test":
-        set_up_validators(folder)
+    fetch(folder, level)
     temporary = folder / "pmcell-stamp.json.part"
     temporary.write_text(json.dumps(new, indent=2), encoding="utf-8")
     os.replace(temporary, folder / "pmcell-stamp.json")
     say(f"ready after {time.monotonic() - start:.0f} s")
 
 
-def set_up_validators(folder: Path) -> None:
-    """The validators that the tests run: light ones, or those of `$PMCELL_VALIDATORS` (`all`)."""
-    wanted = os.environ.get("PMCELL_VALIDATORS", "").split()
-    say("setting up validators of releases")
+def fetch(folder: Path, level: str) -> None:
+    """Compile the kernels; for tests also the validators (light ones, or `$PMCELL_VALIDATORS`)."""
+    wanted = ["none"]
+    if level == "test":
+        wanted = os.environ.get("PMCELL_VALIDATORS", "").split() or ["light"]
     # A missing one is no fault: its tests are then skipped, with the command that sets it up.
-    run([str(folder / "bin" / "pmcell"), "validate", "--set-up", *wanted])
+    run([str(folder / "bin" / "pmcell"), "fetch", "--validators", *wanted])
 
 
 def make_environment(folder: Path) -> None:

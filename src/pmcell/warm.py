@@ -1,7 +1,6 @@
 """Compile what the steps compile, once: our kernels, and those of scanpy's Scrublet and of UMAP.
 
-Run at set-up: `python -m pmcell.warm`.
-Compiled code lies in numba's cache, so jobs find it there.
+`pmcell fetch` calls it. Compiled code lies in numba's cache, so jobs find it there.
 """
 
 from __future__ import annotations
@@ -24,6 +23,3 @@ def warm_up() -> None:
     tl.neighbors(points, n_neighbors=15)
     tl.umap(points)
 
-
-if __name__ == "__main__":
-    warm_up()

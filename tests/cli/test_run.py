@@ -215,7 +215,13 @@ def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: i
         "_workflow.warm_up = lambda: None; "
         f"sys.exit(main(['run', '--directory', {str(study)!r}, '--cores', '1']))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    # As a job in the background of a script: SIGINT is ignored until pmcell handles it.
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
     log = study / "results" / "logs" / "run.log"
     deadline = time.monotonic() + 300
     while "rule write_release" not in _text(log):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -25,11 +26,23 @@ pytestmark = pytest.mark.slow
 GOOD = ("sim1", "sim2")
 
 
+@functools.cache
+def cut_off() -> tuple[str, ...]:
+    """What starts a command without network interfaces; empty where this user may not do so."""
+    for words in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
+        if shutil.which(words[0]):
+            done = subprocess.run([*words, "true"], capture_output=True, check=False)
+            if done.returncode == 0:
+                return words
+    return ()
+
+
 def snakemake(study: Path, *arguments: str) -> str:
-    """Run the workflow as a person would; all that Snakemake said."""
+    """Run the workflow as a person would, but offline where possible; all that Snakemake said."""
     folder = str(Path(sys.executable).parent)
     done = subprocess.run(
         [
+            *cut_off(),
             *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())),
             *("--directory", str(study), "--cores", "2", "--keep-going", "--nocolor"),
             *("--show-failed-logs", *arguments),
@@ -103,6 +116,18 @@ def test_the_run_ends_with_a_release_that_verifies(study):
     from pmcell.cli import main
 
     assert main(["verify", str(study / "results" / "release")]) == 0
+
+
+def test_no_rule_reaches_the_network(study):
+    if not cut_off():
+        pytest.skip("this user may not start a program in a network namespace of its own")
+    said = subprocess.run([*cut_off(), "cat", "/proc/net/dev"], capture_output=True, text=True)
+    assert re.findall(r"^ *(\w+):", said.stdout, re.MULTILINE) == ["lo"]
+    refused = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)"
+    tried = subprocess.run([*cut_off(), sys.executable, "-c", refused], capture_output=True)
+    assert b"Network is unreachable" in tried.stderr
+    # The study of these tests ran under the same prefix, from intake to its release.
+    assert (study / "results" / "release" / "manifest.json").is_file()
 
 
 def test_the_broken_cohort_is_quarantined_with_its_reason_and_the_others_finish(study):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +114,7 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     log = study.results / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     shown = display(progress, needs_of(study), _cores_of(command))
-    with log.open("w", encoding="utf-8") as stream, shown as show:
+    with log.open("w", encoding="utf-8") as stream, shown as show, _interrupts() as interrupts:
         stream.write(shlex.join(command) + "\n")
         # A session of its own: an interrupt reaches Snakemake once, from here, not twice.
         process = subprocess.Popen(
@@ -127,14 +127,14 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
             errors="replace",
             start_new_session=True,
         )
-        with _interrupts_passed_to(process) as was_interrupted:
-            assert process.stdout is not None
-            for line in process.stdout:
-                stream.write(line)
-                stream.flush()
-                show(line)
-            code = process.wait()
-    if was_interrupted():
+        interrupts.pass_to(process)
+        assert process.stdout is not None
+        for line in process.stdout:
+            stream.write(line)
+            stream.flush()
+            show(line)
+        code = process.wait()
+    if interrupts.received:
         _say("interrupted; the finished steps are kept, the same command goes on from there")
         return INTERRUPTED
     if progress.is_up_to_date:
@@ -181,23 +181,46 @@ def _cores_of(command: list[str]) -> int | None:
     return int(command[command.index("--cores") + 1]) if "--cores" in command else None
 
 
-@contextmanager
-def _interrupts_passed_to(process: subprocess.Popen[str]) -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT, SIGTERM and SIGHUP into one SIGINT for Snakemake and its jobs."""
-    received: list[int] = []
+class _Interrupts:
+    """What was interrupted, and what is to be told so."""
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        received.append(number)
+    def __init__(self) -> None:
+        self.received = False
+        self.process: subprocess.Popen[str] | None = None
+
+    def pass_to(self, process: subprocess.Popen[str]) -> None:
+        """Tell this process from now on, and at once where the interrupt came before it."""
+        self.process = process
+        if self.received:
+            self.tell()
+
+    def tell(self) -> None:
         # Snakemake does not stop for SIGTERM; at SIGINT it ends its jobs and unlocks the folder.
-        os.killpg(process.pid, signal.SIGINT)
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGINT)
 
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
+        self.tell()
+
+
+@contextmanager
+def _interrupts() -> Iterator[_Interrupts]:
+    """Turn SIGINT, SIGTERM and SIGHUP into one SIGINT for Snakemake and its jobs.
+
+    To be entered before Snakemake is started: a job in the background inherits
+    that SIGINT is ignored, and would hand it on. With nohup SIGHUP stays ignored.
+    """
+    interrupts = _Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield interrupts
         return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, pass_on) for number in numbers}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, interrupts.handle) for number in numbers}
     try:
-        yield lambda: bool(received)
+        yield interrupts
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pmcell.core.channels import (
-    DonorSums,
-    arcsine,
-    arcsine_noise,
-    batch_offsets,
-    distance_parts,
-    fit_composition,
-    fit_state,
-    place,
-    squared_distances,
-)
+from pmcell.core.arcsine import arcsine, arcsine_noise
+from pmcell.core.channels import DonorSums, distance_parts, place, squared_distances
+from pmcell.core.fit import fit_composition, fit_state
+from pmcell.core.offsets import batch_offsets
 
 
 def donors(
@@ -53,9 +46,9 @@ def test_state_distances_of_equal_donors_are_zero_on_average() -> None:
         channel = fit_state(fitted, batch, 1, types=np.arange(5), min_cells=5)
         equal = donors(100 + seed, cells=150)
         placed = place(channel, equal, batch, 10)
-        whole = placed.present.all(axis=0)
+        whole = placed.present.all(axis=1)
         distance = squared_distances(channel, placed)[np.ix_(whole, whole)] * channel.scale
-        raw = 2 * placed.noise[:, whole].sum(axis=0).mean()
+        raw = 2 * placed.noise[whole].sum(axis=1).mean()
         values.append(distance[np.triu_indices(whole.sum(), 1)].mean() / raw)
     assert abs(np.mean(values)) < 0.1
 

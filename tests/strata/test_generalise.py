@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import pmcell as pm
-from pmcell.core.channels import adapt, arcsine, fit_composition, fit_state, place
+from pmcell.core.arcsine import arcsine
+from pmcell.core.channels import adapt, place
+from pmcell.core.fit import fit_composition, fit_state
 from pmcell.simulate import simulate_latent
 from pmcell.strata.generalise import balanced_accuracy
 from pmcell.strata.model import donor_sums
@@ -105,7 +107,7 @@ def test_the_offset_of_a_composition_is_on_the_arcsine_scale(cells: AnnData) -> 
     assert np.allclose(wider.offset[1][large, 0], shift[large], rtol=0.1)
     placed = place(wider, swapped, np.ones(40, np.int64))
     assert (
-        np.abs(placed.x[large, :, 0].mean(axis=1) - arcsine(sums.n).mean(axis=0)[large]).max()
+        np.abs(placed.x[:, large, 0].mean(axis=0) - arcsine(sums.n).mean(axis=0)[large]).max()
         < 0.02
     )
 

@@ -90,7 +90,7 @@ def test_euclid_on_the_state_profile_is_the_state_distance_before_noise(analysed
     whole = np.flatnonzero(~np.isnan(x).any(axis=1))[:10]
     squared = ((x[whole][:, None] - x[whole][None]) ** 2).sum(axis=2)
     alone = open_map(analysed, {"state": 1.0})
-    noise = alone.features[0].noise[:, whole].sum(axis=0) / alone.channels[0].scale
+    noise = alone.features[0].noise[whole].sum(axis=1) / alone.channels[0].scale
     expected = squared - noise[:, None] - noise[None, :]
     np.fill_diagonal(expected, 0.0)
     assert np.allclose(expected, analysed.obsp["distance_state"][np.ix_(whole, whole)])

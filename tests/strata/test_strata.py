@@ -93,7 +93,8 @@ def test_a_composition_made_by_the_batch_is_dropped() -> None:
     assert report["composition"]["dropped"]
     assert "batch explains" in report["composition"]["why"]
     assert not report["state"]["dropped"]
-    assert report["used"] == ["state"]
+    assert "composition" not in report["used"]
+    assert "state" in report["used"]
     assert np.isfinite(donors.obsp["distance_composition"]).all()
 
 
@@ -190,13 +191,23 @@ def test_associations_find_what_was_planted(cells: AnnData, analysed: AnnData) -
     assert table["n_donors"].eq(40).all()
 
 
-def test_a_clinical_covariate_that_is_the_batch_shows_nothing_within_batches(
-    analysed: AnnData,
-) -> None:
+def test_a_condition_that_is_the_batch_is_not_tested_and_said_so(analysed: AnnData) -> None:
     donors = analysed.copy()
     donors.obs["condition"] = donors.obs["batch_id"].astype(str)
     table = pm.strata.associate(donors, n_permutations=99).set_index(["outcome", "covariate"])
-    assert (table.xs("condition", level="covariate")["p_value"] == 1.0).all()
+    assert "condition" not in table.index.get_level_values("covariate")
+    assert "cannot be told apart from the batch" in donors.uns["not_tested"]["condition"]
+    assert table.loc[("condition", "batch_id"), "effect"] > 0.95
+    assert table.loc[("condition", "batch_id"), "family"] == "design"
+    assert any(
+        "Every batch holds one condition" in text for text in pm.strata.summary(donors)["warnings"]
+    )
+
+
+def test_covariates_that_nobody_supplied_are_named(analysed: AnnData) -> None:
+    donors = analysed.copy()
+    pm.strata.associate(donors, n_permutations=99)
+    assert donors.uns["not_tested"]["sex_ontology_term_id"] == "not supplied"
 
 
 def test_the_same_seed_gives_the_same_result_for_any_number_of_threads(

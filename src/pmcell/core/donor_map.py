@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.channels import (
+    CLUSTER_FREE,
+    COMPOSITION,
+    STATE,
     Channel,
     DonorSums,
     Features,
-    fit_composition,
-    fit_state,
     place,
     squared_distances,
 )
+from pmcell.core.fit import fit_cluster_free, fit_composition, fit_state
 from pmcell.core.spectral import (
     pairwise_squared,
     principal_coordinates,
@@ -30,7 +32,7 @@ from pmcell.core.spectral import (
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CHANNELS = ("composition", "state")
+CHANNELS = (COMPOSITION, STATE, CLUSTER_FREE)
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,17 @@ class Settings:
 
 def fit_channels(sums: DonorSums, batch: Ints, settings: Settings) -> list[Channel]:
     """Fit the channels that have a weight on these rows."""
+    n_batches, residual = settings.n_batches, settings.residual
     out = []
-    if "composition" in settings.weights:
-        out.append(fit_composition(sums, batch, settings.n_batches, residual=settings.residual))
-    if "state" in settings.weights:
+    if COMPOSITION in settings.weights:
+        out.append(fit_composition(sums, batch, n_batches, residual=residual))
+    if STATE in settings.weights:
+        types, least = settings.types, settings.min_cells
         out.append(
-            fit_state(
-                sums,
-                batch,
-                settings.n_batches,
-                types=settings.types,
-                min_cells=settings.min_cells,
-                residual=settings.residual,
-            )
+            fit_state(sums, batch, n_batches, types=types, min_cells=least, residual=residual)
         )
+    if CLUSTER_FREE in settings.weights:
+        out.append(fit_cluster_free(sums, batch, n_batches, residual=residual))
     return out
 
 
@@ -82,11 +81,10 @@ def fused_distances(
 ) -> Floats:
     """Weighted mean of the channels' scaled squared distances."""
     weight = np.array([settings.weights[channel.name] for channel in channels])
-    parts = [
-        squared_distances(channel, left[index], None if right is None else right[index])
-        for index, channel in enumerate(channels)
-    ]
-    fused: Floats = np.tensordot(weight / weight.sum(), np.array(parts), 1)
+    fused = np.zeros(())
+    for index, share in enumerate(weight / weight.sum()):
+        other = None if right is None else right[index]
+        fused = fused + share * squared_distances(channels[index], left[index], other)
     return fused
 
 

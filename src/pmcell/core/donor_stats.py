@@ -38,18 +38,23 @@ def sum_groups(x: NDArray[np.floating], group: NDArray[np.int64], n_groups: int)
     large that the integer sums could overflow.
     """
     x = np.ascontiguousarray(x)
-    group = np.ascontiguousarray(group, np.int64)
     if x.ndim != 2 or group.shape != (x.shape[0],):
         raise ValueError(
             f"x must be cells × dims with one group a cell, got {x.shape}, {group.shape}"
         )
     if group.size and int(np.max(group)) >= n_groups:
         raise ValueError(f"group codes must be below {n_groups}, got {int(np.max(group))}")
-    order, start = _order_by_group(group, n_groups)
+    order, start = order_by_group(group, n_groups)
     n = np.diff(start)
     _check_range(x, int(n.max(initial=0)))
     total, squares = _sum_groups(x, order, start)
     return GroupSums(n, total, squares)
+
+
+def order_by_group(group: NDArray[np.integer], n_groups: int) -> tuple[Array, Array]:
+    """Cells ordered by group, negative codes left out, and where each group starts (groups + 1)."""
+    order, start = _order_by_group(np.ascontiguousarray(group, np.int64), n_groups)
+    return order, start
 
 
 def means(n: NDArray[np.integer], total: NDArray[np.int64]) -> NDArray[np.float64]:

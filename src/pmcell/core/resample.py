@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.channels import Channel, DonorSums, Features
+from pmcell.core.channels import (
+    CLUSTER_FREE,
+    COMPOSITION,
+    STATE,
+    Channel,
+    DonorSums,
+    Features,
+)
+from pmcell.core.cloud import Clouds
 from pmcell.core.spectral import spectrum
 
 Floats = NDArray[np.float64]
@@ -29,12 +37,15 @@ def resample_cells(sums: DonorSums, rng: np.random.Generator) -> DonorSums:
     """As if each row's cells were drawn again: multinomial counts, means with their sampling error.
 
     The result carries the row's own noise and the resample's, so its `noise`
-    is one more than before.
+    is one more than before. The waves of all cells are drawn apart from the
+    types' means, with the same number of cells.
     """
     total = sums.n.sum(axis=1)
     share = sums.n / np.maximum(total, 1.0)[:, None]
     n = rng.multinomial(total.astype(np.int64), share).astype(np.float64)
-    return DonorSums(n, _with_error(sums.mean, n, sums.within, rng), sums.within, sums.noise + 1.0)
+    mean = _with_error(sums.mean, n, sums.within, rng)
+    cloud = None if sums.cloud is None else sums.cloud.with_error(rng)
+    return DonorSums(n, mean, sums.within, sums.noise + 1.0, cloud)
 
 
 def subset(n: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -47,10 +58,10 @@ class DonorModel:
     """A population of donors without strata: Gaussian scores on the directions seen in the data.
 
     `centre` and `loadings` (rank first) per channel: logits of shares (types,
-    1) and state means (used types, dims). `bend` (rank,) is the correlation of
-    each coordinate with the square of the first: a gradient that is a line in
-    logits is a bow in distances, and the donors lie along it. `n` (rows, types)
-    are the real rows' cells.
+    1), state means (used types, dims) and waves of all cells (1, 2·waves).
+    `bend` (rank,) is the correlation of each coordinate with the square of the
+    first: a gradient that is a line in logits is a bow in distances, and the
+    donors lie along it. `n` (rows, types) are the real rows' cells.
     """
 
     centre: dict[str, Floats]
@@ -60,6 +71,7 @@ class DonorModel:
     types: dict[str, NDArray[np.int64]]
     n: Floats
     within: Floats
+    cloud: Clouds | None = None
 
 
 def fit_donor_model(
@@ -83,22 +95,24 @@ def fit_donor_model(
     length = np.zeros(kept.size)
     for channel, features, factor in parts:
         present = features.present.astype(np.float64)
-        middle = features.x.sum(axis=1) / np.maximum(present.sum(axis=1), 1)[:, None]
-        x = np.where(features.present[:, :, None], features.x - middle[:, None], 0.0)
-        weight = present @ axes**2
-        slope = np.einsum("tnd,nr->rtd", x, axes) / np.maximum(weight.T, 1e-12)[:, :, None]
+        middle = features.x.sum(axis=0) / np.maximum(present.sum(axis=0), 1)[:, None]
+        x = np.where(features.present[:, :, None], features.x - middle, 0.0)
+        weight = (axes**2).T @ present
+        slope = (axes.T @ x.reshape(n_rows, -1)).reshape(kept.size, *middle.shape)
+        slope /= np.maximum(weight, 1e-12)[:, :, None]
         length += factor * (slope**2).sum(axis=(1, 2))
         centres[channel.name], slopes[channel.name] = middle, slope
     rescale = np.sqrt(kept / max(n_rows - 1, 1) / np.maximum(length, 1e-300))[:, None, None]
     centre = {c.name: _unweighted(centres[c.name], c) for c, _, _ in parts}
     loadings = {c.name: _unweighted(slopes[c.name] * rescale, c) for c, _, _ in parts}
-    if "composition" in centre:
+    if COMPOSITION in centre:
         # Gaussian logits keep shares shares; arcsine's slope makes both agree at the centre.
-        share = np.sin(np.clip(centre["composition"], 1e-3, np.pi / 2 - 1e-3)) ** 2
-        loadings["composition"] /= 0.5 * np.sqrt(share * (1 - share))
-        centre["composition"] = np.log(share / (1 - share))
+        share = np.sin(np.clip(centre[COMPOSITION], 1e-3, np.pi / 2 - 1e-3)) ** 2
+        loadings[COMPOSITION] /= 0.5 * np.sqrt(share * (1 - share))
+        centre[COMPOSITION] = np.log(share / (1 - share))
     types = {channel.name: channel.types for channel, _, _ in parts}
-    return DonorModel(centre, loadings, kept.size, _bend(axes), types, sums.n, sums.within)
+    bend = _bend(axes)
+    return DonorModel(centre, loadings, kept.size, bend, types, sums.n, sums.within, sums.cloud)
 
 
 def stretch(model: DonorModel, factor: Floats) -> DonorModel:
@@ -129,14 +143,18 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
         for name in model.centre
     }
     n = model.n
-    if "composition" in drawn:
-        share = 1.0 / (1.0 + np.exp(-np.clip(drawn["composition"][:, :, 0], -30.0, 30.0)))
+    if COMPOSITION in drawn:
+        share = 1.0 / (1.0 + np.exp(-np.clip(drawn[COMPOSITION][:, :, 0], -30.0, 30.0)))
         share /= share.sum(axis=1, keepdims=True)
         n = rng.multinomial(model.n.sum(axis=1).astype(np.int64), share).astype(np.float64)
     mean = np.full((n_rows, n_types, model.within.shape[1]), np.nan)
-    if "state" in drawn:
-        mean[:, model.types["state"]] = drawn["state"]
-    return DonorSums(n, _with_error(mean, n, model.within, rng), model.within)
+    if STATE in drawn:
+        mean[:, model.types[STATE]] = drawn[STATE]
+        mean = _with_error(mean, n, model.within, rng)
+    cloud = model.cloud
+    if CLUSTER_FREE in drawn and cloud is not None:
+        cloud = replace(cloud, mean=drawn[CLUSTER_FREE][:, 0]).with_error(rng)
+    return DonorSums(n, mean, model.within, cloud=cloud)
 
 
 def _bend(axes: Floats) -> Floats:

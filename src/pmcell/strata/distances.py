@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.channels import CLUSTER_FREE, STATE
 from pmcell.core.donor_map import CHANNELS, fit_channels, fused_distances, map_donors, place_all
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
@@ -51,13 +52,12 @@ def distances(
     report: dict[str, Any] = {}
     weights: dict[str, float] = {}
     for name in CHANNELS:
-        key = slots.DISTANCE_COMPOSITION if name == "composition" else slots.DISTANCE_STATE
         verdict = _judge(donors, opened, name, max_batch_share, min_reliability)
         report[name] = verdict
         if verdict["measured"]:
-            donors.obsp[key] = opened.with_weights({name: 1.0}).distances()
+            donors.obsp[f"distance_{name}"] = opened.with_weights({name: 1.0}).distances()
         else:
-            donors.obsp[key] = np.full((donors.n_obs, donors.n_obs), np.nan)
+            donors.obsp[f"distance_{name}"] = np.full((donors.n_obs, donors.n_obs), np.nan)
         if not verdict["dropped"]:
             weights[name] = verdict["weight"]
     usable = bool(weights)
@@ -121,8 +121,10 @@ def _judge(
             **out,
             "why": f"only {opened.rows.size} donors have enough cells, {MIN_ROWS} are needed",
         }
-    if name == "state" and opened.settings.types.size == 0:
+    if name == STATE and opened.settings.types.size == 0:
         return {**out, "why": "no cell type has enough cells in enough donors"}
+    if name == CLUSTER_FREE and opened.sums.cloud is None:
+        return {**out, "why": "the profile holds no sums of waves"}
     alone = opened.with_weights({name: 1.0})
     batch = opened.batch[opened.rows]
     raw = opened.with_weights({name: 1.0}, residual=False)

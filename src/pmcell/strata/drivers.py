@@ -96,5 +96,6 @@ def _parts(
         factor = opened.settings.weights[channel.name] / total_weight
         for cell_type, part in zip(channel.types, distance_parts(channel, placed), strict=True):
             parts.append([distance_to_members(factor * part, own) for own in members])
-            keys.append((channel.name, str(donors.var_names[cell_type])))
+            name = slots.ALL_CELLS if cell_type < 0 else str(donors.var_names[cell_type])
+            keys.append((channel.name, name))
     return np.array(parts), keys

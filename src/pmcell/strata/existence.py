@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.association import chi_square, cramers_v, permutation_p, permutations
-from pmcell.core.donor_map import map_donors, partition
+from pmcell.core.donor_map import CHANNELS, map_donors, partition
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
 from pmcell.strata import slots
@@ -196,12 +196,12 @@ def _confounding(
 def _no_channel(donors: AnnData) -> dict[str, Any]:
     channels = donors.uns["channels"]
     limit = channels["max_batch_share"]
-    why = "; ".join(f"{name}: {channels[name]['why']}" for name in ("composition", "state"))
+    why = "; ".join(f"{name}: {channels[name]['why']}" for name in CHANNELS)
     by_batch = any(
         channels[name]["measured"]
         and channels[name]["q"] >= limit
         and channels[name]["r"] >= channels["min_reliability"]
-        for name in ("composition", "state")
+        for name in CHANNELS
     )
     return _verdict(NOT_SEPARABLE if by_batch else CONTINUUM, f"no channel can be used: {why}")
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.channels import Channel, DonorSums, Features
+from pmcell.core.channels import CLUSTER_FREE, STATE, Channel, DonorSums, Features
+from pmcell.core.cloud import Clouds, clouds
 from pmcell.core.donor_map import CHANNELS, Settings, fit_channels, fused_distances, place_all
 from pmcell.core.donor_stats import means
 from pmcell.errors import UsageError
@@ -68,14 +69,14 @@ class DonorMap:
         n_rows = self.batch.size
         if self.settings.types.size == 0 or self.rows.size < 2:
             return np.full((n_rows, self.settings.types.size * self.sums.within.shape[1]), np.nan)
-        alone = self.with_weights({"state": 1.0})
+        alone = self.with_weights({STATE: 1.0})
         channel, placed = alone.channels[0], alone.features[0]
         x = np.where(placed.present[:, :, None], placed.x, np.nan) / np.sqrt(channel.scale)
-        return np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(n_rows, -1)
+        return x.reshape(n_rows, -1)
 
 
 def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorMap:
-    """The map of a donors' AnnData; `weights` default to both channels equally."""
+    """The map of a donors' AnnData; `weights` default to all channels equally."""
     require_profile(donors)
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
     label = donors.obs["batch_id"].astype(str).to_numpy()
@@ -84,7 +85,9 @@ def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorM
     place = {name: index for index, name in enumerate(batches)}
     types = np.flatnonzero(donors.var["in_state"].to_numpy()).astype(np.int64)
     if weights is None:
-        weights = {name: 1.0 for name in CHANNELS if name != "state" or types.size}
+        without = {STATE} if not types.size else set()
+        without |= {CLUSTER_FREE} if slots.WAVES not in donors.obsm else set()
+        weights = {name: 1.0 for name in CHANNELS if name not in without}
     settings = Settings(
         types, int(donors.uns["profile"]["min_cells_type"]), max(len(batches), 1), weights
     )
@@ -96,7 +99,8 @@ def donor_sums(donors: AnnData) -> DonorSums:
     """Counts and means of all rows."""
     n = np.asarray(donors.X, np.float64)
     total = np.asarray(donors.obsm[slots.SUM]).reshape(*n.shape, -1)
-    return DonorSums(n, means(n.astype(np.int64), total), np.asarray(donors.varm[slots.WITHIN]))
+    mean, within = means(n.astype(np.int64), total), np.asarray(donors.varm[slots.WITHIN])
+    return DonorSums(n, mean, within, cloud=_cloud(donors, n.sum(axis=1), slots.WAVES))
 
 
 def half_sums(donors: AnnData) -> tuple[DonorSums, DonorSums]:
@@ -106,10 +110,23 @@ def half_sums(donors: AnnData) -> tuple[DonorSums, DonorSums]:
     n_first = np.asarray(donors.obsm[slots.HALF_N], np.int64)
     first = np.asarray(donors.obsm[slots.HALF_SUM]).reshape(total.shape)
     within = np.asarray(donors.varm[slots.WITHIN])
-    return (
-        DonorSums(n_first.astype(np.float64), means(n_first, first), within),
-        DonorSums((n - n_first).astype(np.float64), means(n - n_first, total - first), within),
-    )
+    halves = []
+    for cells, sums, rest in ((n_first, first, False), (n - n_first, total - first, True)):
+        cloud = _cloud(donors, cells.sum(axis=1), slots.HALF_WAVES, rest=rest)
+        halves.append(DonorSums(cells.astype(np.float64), means(cells, sums), within, cloud=cloud))
+    return halves[0], halves[1]
+
+
+def _cloud(
+    donors: AnnData, n: NDArray[np.integer] | Floats, slot: str, *, rest: bool = False
+) -> Clouds | None:
+    """Mean waves of `slot`, or of the cells that are not in it; None where none were summed."""
+    if slot not in donors.obsm:
+        return None
+    total = np.asarray(donors.obsm[slot])
+    if rest:
+        total = np.asarray(donors.obsm[slots.WAVES]) - total
+    return clouds(np.asarray(n, np.int64), total, np.asarray(donors.uns[slots.CLOUD]["error"]))
 
 
 def usable_types(donors: AnnData) -> NDArray[np.bool_]:

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.cloud import error_root, local_distance, random_waves, sum_waves
 from pmcell.core.donor_stats import GroupSums, sum_groups, within_variance
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
 from pmcell.strata import slots
+from pmcell.strata._threads import single_thread
 from pmcell.strata.model import open_map, usable_types
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+N_CELLS_NEAR = 2000
+"""Cells, spread over the rows, whose neighbours tell the local distance."""
+N_CELLS_ERROR = 10_000
+"""Cells, spread over the rows, that tell how the errors of waves go together."""
 
 
 def profile(
@@ -77,7 +84,8 @@ def profile(
     group = row_of.astype(np.int64) * len(types) + type_of
     n_groups = len(rows) * len(types)
     x = np.asarray(adata.obsm[basis])
-    half = _first_half(adata.obs_names)
+    hashed = _hash(adata.obs_names)
+    half = np.asarray(hashed & np.uint64(1), bool)
     try:
         first = sum_groups(x, np.where(half, group, -1), n_groups)
         second = sum_groups(x, np.where(half, -1, group), n_groups)
@@ -102,6 +110,7 @@ def profile(
     pool = np.tile(np.arange(len(types)), len(rows))
     donors.varm[slots.WITHIN] = within_variance(sums, pool, len(types))
     donors.var["n_cells"] = n.sum(axis=0)
+    _add_waves(donors, x, row_of.astype(np.int64), half, hashed)
     donors.uns["profile"] = {
         "basis": basis,
         "by": by,
@@ -194,12 +203,47 @@ def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.map(lambda text: re.sub(r"\d+", lambda number: number[0].zfill(12), str(text)))
 
 
-def _first_half(cell_ids: pd.Index[Any]) -> NDArray[np.bool_]:
-    """Half of the cells, by a hash of their ids: the same cells in every order and every split."""
+def _hash(cell_ids: pd.Index[Any]) -> NDArray[np.uint64]:
+    """A hash of each cell's id: what it picks is the same in every order and every split."""
     import pandas as pd
 
-    hashed = pd.util.hash_array(np.asarray(cell_ids.astype(str), object), categorize=False)
-    return np.asarray(hashed & np.uint64(1), bool)
+    names = np.asarray(cell_ids.astype(str), object)
+    return np.asarray(pd.util.hash_array(names, categorize=False), np.uint64)
+
+
+@single_thread
+def _add_waves(
+    donors: AnnData,
+    x: NDArray[np.floating],
+    row: NDArray[np.int64],
+    half: NDArray[np.bool_],
+    hashed: NDArray[np.uint64],
+) -> None:
+    """Write the sums of random waves over each row's cells, whole and first half."""
+    shape = (donors.n_obs, -1)
+    near = _sample(row, hashed, N_CELLS_NEAR)
+    local = local_distance(x[near])
+    waves = random_waves(x.shape[1], local)
+    first = sum_waves(x, np.where(half, row, -1), donors.n_obs, waves)
+    second = sum_waves(x, np.where(half, -1, row), donors.n_obs, waves)
+    donors.obsm[slots.WAVES] = (first + second).reshape(shape)
+    donors.obsm[slots.HALF_WAVES] = first.reshape(shape)
+    some = _sample(row, hashed, N_CELLS_ERROR)
+    donors.uns[slots.CLOUD] = {
+        "local_distance": local,
+        "frequencies": waves,
+        "error": error_root(x[some], row[some], donors.n_obs, waves),
+    }
+
+
+def _sample(row: NDArray[np.int64], hashed: NDArray[np.uint64], n_cells: int) -> NDArray[np.int64]:
+    """Cells picked by hash, as many of each row where there are enough, about `n_cells` in all."""
+    order = np.lexsort((hashed, row))
+    start = np.concatenate([[0], np.flatnonzero(np.diff(row[order])) + 1])
+    size = np.diff(np.append(start, row.size))
+    place = np.arange(row.size) - np.repeat(start, size)
+    each = max(-(-n_cells // start.size), 2)
+    return np.asarray(order[place < each], np.int64)
 
 
 def _row_columns(
@@ -259,7 +303,7 @@ def _discovery_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _place(donors: AnnData) -> None:
     """Write X_composition and X_state."""
-    from pmcell.core.channels import arcsine
+    from pmcell.core.arcsine import arcsine
 
     donors.obsm[X_COMPOSITION] = arcsine(np.asarray(donors.X, np.float64))
     opened = open_map(donors)

@@ -114,9 +114,12 @@ def _without(donors: AnnData, training: Bools) -> AnnData:
     columns = ["donor_id", "visit", "batch_id", slots.ENOUGH, slots.DISCOVERY]
     again = ad.AnnData(X=donors.X, obs=donors.obs[columns].copy(), var=donors.var.copy())
     again.obs[slots.DISCOVERY] = donors.obs[slots.DISCOVERY].to_numpy() & training
-    for name in (slots.SUM, slots.SUM_SQUARES, slots.HALF_N, slots.HALF_SUM):
-        again.obsm[name] = donors.obsm[name]
+    for name in slots.SUMS:
+        if name in donors.obsm:
+            again.obsm[name] = donors.obsm[name]
     again.uns["profile"] = donors.uns["profile"]
+    if slots.CLOUD in donors.uns:
+        again.uns[slots.CLOUD] = donors.uns[slots.CLOUD]
     n = np.asarray(donors.X, np.int64)[training]
     shape = (n.size, -1)
     sums = GroupSums(

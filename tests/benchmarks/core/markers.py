@@ -53,9 +53,10 @@ def main() -> None:
                 if result:
                     found[tool].append(result)
                     print(f"  {tool}: {json.dumps(result)}", file=sys.stderr, flush=True)
-        scores = {tool: Path(folder) / f"{tool}.npy" for tool in args.tools}
+        scores = {tool: Path(folder) / f"{tool}.bin" for tool in args.tools}
         print(
-            "tool | cold CPU s | warm CPU s | warm wall s | peak GB | of it input | max |z - scanpy's|"
+            "tool | cold CPU s | warm CPU s | warm wall s | peak GB | of it input | "
+            "largest difference from scanpy's z"
         )
         for tool, runs in found.items():
             if not runs:
@@ -63,8 +64,9 @@ def main() -> None:
                 continue
             row = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
             print(
-                f"{tool} | {row['cold_cpu']:.1f} | {row['warm_cpu']:.2f} | {row['warm_wall']:.2f} | "
-                f"{row['peak']:.2f} | {row['input']:.2f} | {difference(scores, tool)}"
+                f"{tool} | {row['cold_cpu']:.1f} | {row['warm_cpu']:.2f} | "
+                f"{row['warm_wall']:.2f} | {row['peak']:.2f} | "
+                f"{row['input']:.2f} | {difference(scores, tool)}"
             )
 
 
@@ -72,7 +74,7 @@ def child(tool: str, folder: Path) -> dict[str, float] | None:
     """Measure one tool in a process of its own."""
     given = [word for word in sys.argv[1:] if word]
     done = subprocess.run(
-        [sys.executable, __file__, *given, "--one", tool, "--out", str(folder / f"{tool}.npy")],
+        [sys.executable, __file__, *given, "--one", tool, "--out", str(folder / f"{tool}.bin")],
         capture_output=True,
         text=True,
         check=False,
@@ -101,7 +103,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         result[f"{name}_cpu"] = time.process_time() - cpu
     result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if z is not None:
-        np.save(args.out, z)
+        args.out.write_bytes(z.astype(np.float64).tobytes())
     return result
 
 
@@ -217,7 +219,7 @@ def difference(scores: dict[str, Path], tool: str) -> str:
     """Largest difference of z from scanpy's, where ours is positive."""
     if "scanpy" not in scores or not (scores[tool].exists() and scores["scanpy"].exists()):
         return "not compared"
-    ours, theirs = np.load(scores[tool]), np.load(scores["scanpy"])
+    ours, theirs = (np.fromfile(scores[name]) for name in (tool, "scanpy"))
     known = np.isfinite(ours) & (np.abs(theirs) > 0)
     relative = np.abs(ours[known] - theirs[known]) / np.maximum(np.abs(theirs[known]), 1)
     return f"{relative.max():.1e}"

@@ -4,10 +4,9 @@ A group is usually one sample × one cluster. All sums are integers, so they are
 bit-identical for any number of threads, any order of the cells and any way of
 cutting the matrix into blocks, and groups of several cohorts can be added.
 
-Memory: one block (its rows grouped, at most 36 bytes a stored value), one
-genes × 4 scratch row a thread, and about twice the result, which holds 36
-bytes for each gene that was seen in a group; nothing is cells × genes, and
-groups × genes is never dense.
+Memory: a table of 32 bytes for each group × gene where that fits, and the result.
+Else one block (its rows grouped, at most 36 bytes a stored value) and about twice
+the result, which holds 36 bytes for each gene that was seen in a group.
 """
 
 from __future__ import annotations
@@ -20,10 +19,16 @@ from scipy import sparse
 
 from pmcell.core.blocks import Block, Counts
 from pmcell.core.compiler import Array, kernel, parallel_kernel, prange, thread_count
-from pmcell.core.lognorm import N_LOOKUP, TARGET, fill_lookup, q_of
+from pmcell.core.lognorm import N_LOOKUP, open_cell, open_cells, q_of
 
 COUNTS, N_DETECTED, SUM_Q, SUM_Q2 = range(4)
 """Columns of `GroupedSums.values`: Σcount, cells with a count, Σq, Σq²."""
+
+MAX_TABLE = 2**30
+"""Bytes of a table of all groups × genes, 32 a place; above, only what was seen is kept."""
+
+CELLS_FOR_TABLE = 32
+"""Cells a group from which most places of the table are filled."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,23 @@ class GroupedSums:
         return sparse.csr_matrix((self.values[:, column], self.indices, self.indptr), shape=shape)
 
 
-def grouped_sums(counts: Counts, group_of_cell: NDArray[np.int64], n_groups: int) -> GroupedSums:
+def grouped_sums(
+    counts: Counts,
+    group_of_cell: NDArray[np.int64],
+    n_groups: int,
+    *,
+    max_table: int = MAX_TABLE,
+) -> GroupedSums:
     """Sum over all blocks of `counts`; cells with group -1 are left out.
 
     `group_of_cell` (n_cells) holds each cell's group, 0 to `n_groups` - 1. Values
-    are normalised by the cell's total over all genes of `counts`.
+    are normalised by the cell's total over all genes of `counts`. Up to `max_table`
+    bytes all groups × genes have a place in one table, where groups are not too small
+    to fill it; else partial sums are merged.
     """
+    fits = n_groups * counts.n_genes * 32 <= max_table
+    if fits and counts.n_cells >= CELLS_FOR_TABLE * n_groups:
+        return _sum_in_table(counts, group_of_cell, n_groups)
     parts: list[GroupedSums] = []
     for block in counts.iter_blocks():
         part = _sum_block(block, group_of_cell[block.rows], n_groups, counts.n_genes)
@@ -89,6 +105,22 @@ def add_sums(left: GroupedSums, right: GroupedSums) -> GroupedSums:
         (indptr, indices, values),
     )
     return GroupedSums(left.n_genes, indptr, indices, values)
+
+
+def _sum_in_table(counts: Counts, group_of_cell: NDArray[np.int64], n_groups: int) -> GroupedSums:
+    table = np.zeros((n_groups, counts.n_genes, 4), np.int64)
+    shares = np.linspace(0, counts.n_genes, thread_count() + 1).astype(np.int64)
+    for block in counts.iter_blocks():
+        group_of_row = np.asarray(group_of_cell[block.rows], np.int64)
+        rows = np.flatnonzero(group_of_row >= 0)
+        # Group by group: the part of the table in use then stays in the cache.
+        rows = rows[np.argsort(group_of_row[rows], kind="stable")]
+        lookups, factors, _ = open_cells(block.indptr, block.data, rows, 0)
+        matrix = (block.indptr, block.indices, block.data)
+        _add_to_table(matrix, rows, group_of_row, lookups, factors, shares, table)
+    group, gene = np.nonzero(table[:, :, N_DETECTED])
+    indptr = np.searchsorted(group, np.arange(n_groups + 1)).astype(np.int64)
+    return GroupedSums(counts.n_genes, indptr, gene.astype(np.int32), table[group, gene])
 
 
 def _sum_block(
@@ -143,6 +175,42 @@ def _empty(n_groups: int, n_genes: int) -> GroupedSums:
 
 
 @parallel_kernel
+def _add_to_table(
+    matrix: tuple[Array, Array, Array],
+    rows: Array,
+    group_of_row: Array,
+    lookups: Array,
+    factors: Array,
+    shares: Array,
+    table: Array,
+) -> None:
+    indptr, indices, data = matrix
+    for share in prange(shares.size - 1):
+        low, high = shares[share], shares[share + 1]
+        for at in range(rows.size):
+            factor = factors[at]
+            if factor == 0:
+                continue
+            row = rows[at]
+            sums = table[group_of_row[row]]
+            lookup = lookups[at]
+            begin = indptr[row]
+            begin += np.searchsorted(indices[begin : indptr[row + 1]], low)
+            for entry in range(begin, indptr[row + 1]):
+                gene = indices[entry]
+                if gene >= high:
+                    break
+                count = np.int64(data[entry])
+                if count == 0:
+                    continue
+                q = q_of(count, factor, lookup)
+                sums[gene, 0] += count
+                sums[gene, 1] += 1
+                sums[gene, 2] += q
+                sums[gene, 3] += q * q
+
+
+@parallel_kernel
 def _sum_groups(
     matrix: tuple[Array, Array, Array],
     rows: Array,
@@ -161,13 +229,9 @@ def _sum_groups(
         for group in range(shards[shard], shards[shard + 1]):
             for at in range(bounds[group], bounds[group + 1]):
                 row = rows[at]
-                total = np.int64(0)
-                for entry in range(indptr[row], indptr[row + 1]):
-                    total += data[entry]
-                if total == 0:
+                factor = open_cell(data, indptr[row], indptr[row + 1], lookup)
+                if factor == 0:
                     continue
-                factor = TARGET / total
-                fill_lookup(lookup, factor)
                 for entry in range(indptr[row], indptr[row + 1]):
                     count = np.int64(data[entry])
                     if count == 0:

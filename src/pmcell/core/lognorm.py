@@ -69,6 +69,22 @@ def open_cell(data: Array, low: np.int64, high: np.int64, lookup: Array) -> floa
 
 
 @parallel_kernel
+def open_cells(indptr: Array, data: Array, rows: Array, above: int) -> tuple[Array, Array, Array]:
+    """`open_cell` of each row: its lookup table, its factor, and its counts over `above`."""
+    lookups = np.zeros((rows.size, N_LOOKUP), np.int64)
+    factors = np.zeros(rows.size, np.float64)
+    n_above = np.zeros(rows.size, np.int64)
+    for at in prange(rows.size):
+        low, high = indptr[rows[at]], indptr[rows[at] + 1]
+        factors[at] = open_cell(data, low, high, lookups[at])
+        n = np.int64(0)
+        for entry in range(low, high):
+            n += data[entry] > above
+        n_above[at] = n
+    return lookups, factors, n_above
+
+
+@parallel_kernel
 def _cell_totals(indptr: Array, data: Array) -> Array:
     totals = np.zeros(indptr.size - 1, np.int64)
     for row in prange(indptr.size - 1):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.blocks import Block, Counts
 from pmcell.core.compiler import Array, parallel_kernel, prange, thread_count
-from pmcell.core.lognorm import N_LOOKUP, TARGET, fill_lookup, q_of
+from pmcell.core.lognorm import open_cells, q_of
 
 COUNT, COUNT2, Q, Q2, DETECTED = range(5)
 """Columns of the sums: Σcount, Σcount², Σq, Σq², cells with a count."""
@@ -92,7 +92,7 @@ def _add_block(
     rows = np.flatnonzero(batch_of_row >= 0)
     # Batch by batch: the part of the table in use then stays in the cache.
     rows = rows[np.argsort(batch_of_row[rows], kind="stable")]
-    lookups, factors, n_large = _open_cells(block.indptr, block.data, rows)
+    lookups, factors, n_large = open_cells(block.indptr, block.data, rows, N_SMALL)
     slots = np.concatenate([[0], np.cumsum(n_large)])
     keys = _large_keys(block.indptr, block.indices, block.data, rows, batch_of_row, slots)
     shares = np.linspace(0, table.shape[1], thread_count() + 1).astype(np.int64)
@@ -148,26 +148,6 @@ def _sums(
 
 def _split_key(key: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([key >> 51, (key >> 31) & 0xFFFFF, key & 0x7FFFFFFF], axis=1)
-
-
-@parallel_kernel
-def _open_cells(indptr: Array, data: Array, rows: Array) -> tuple[Array, Array, Array]:
-    """q of small counts, factor, and number of large counts of each row."""
-    lookups = np.zeros((rows.size, N_LOOKUP), np.int64)
-    factors = np.zeros(rows.size, np.float64)
-    n_large = np.zeros(rows.size, np.int64)
-    for at in prange(rows.size):
-        row = rows[at]
-        total = np.int64(0)
-        large = np.int64(0)
-        for entry in range(indptr[row], indptr[row + 1]):
-            total += data[entry]
-            large += data[entry] > N_SMALL
-        if total > 0:
-            factors[at] = TARGET / total
-            fill_lookup(lookups[at], factors[at])
-            n_large[at] = large
-    return lookups, factors, n_large
 
 
 @parallel_kernel

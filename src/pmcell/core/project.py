@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pmcell.core.blocks import Counts
 from pmcell.core.compiler import Array, parallel_kernel, prange
 from pmcell.core.gram import Basis
-from pmcell.core.lognorm import N_LOOKUP, SCALE, TARGET, fill_lookup, q_of
+from pmcell.core.lognorm import N_LOOKUP, SCALE, open_cell, q_of
 
 
 def project(
@@ -65,14 +65,10 @@ def _project_rows(
     scores = np.empty((rows.size, n_components), np.float32)
     for at in prange(rows.size):
         row = rows[at]
-        total = np.int64(0)
-        for entry in range(indptr[row], indptr[row + 1]):
-            total += data[entry]
         score = -offset
-        if total > 0:
-            factor = TARGET / total
-            lookup = np.zeros(N_LOOKUP, np.int64)
-            fill_lookup(lookup, factor)
+        lookup = np.zeros(N_LOOKUP, np.int64)
+        factor = open_cell(data, indptr[row], indptr[row + 1], lookup)
+        if factor > 0:
             for entry in range(indptr[row], indptr[row + 1]):
                 feature = feature_of_gene[indices[entry]]
                 if feature >= 0 and data[entry] > 0:

@@ -1,12 +1,14 @@
-"""Read a canonical count file in blocks: never cells × genes whole.
+"""Read a count file in blocks: never cells × genes whole.
 
-The file is what intake wrote: AnnData encoding, X in CSR with integer counts.
+The file is what intake wrote, or any h5ad with raw counts in X stored as CSR.
+The next block is decoded in background threads while the kernels work on this one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.blocks import Block
-from pmcell.errors import DataError
+from pmcell.core.compiler import thread_count
+from pmcell.core.decode import copy_counts, first_bad_row
+from pmcell.errors import DataError, PmcellError, UsageError
+from pmcell.io.stored import StoredArray
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 BLOCK_VALUES = 4_000_000
 """Stored values of one block: about 32 MB of counts and gene positions."""
 
+LEAST_VALUES = 131_072
+GROUP_VALUES = 32_000_000
+
 
 @dataclass(frozen=True)
 class CountsFile:
-    """A canonical count file; only row pointers and labels are kept in memory."""
+    """A count file; only row pointers and labels are kept in memory."""
 
     path: Path
     n_cells: int
@@ -35,27 +44,20 @@ class CountsFile:
     block_values: int = BLOCK_VALUES
 
     def iter_blocks(self, first: int = 0, last: int | None = None) -> Iterator[Block]:
-        """Cells `first` to `last` in order, in blocks of one cell or of up to `block_values`."""
+        """Cells `first` to `last` in order, in blocks of one cell or of up to `block_values`.
+
+        Raises `DataError` for values that are no counts and for damaged chunks.
+        """
         import h5py
 
         last = self.n_cells if last is None else last
         if first >= last:
             return
-        with h5py.File(self.path, "r", locking=False) as file:
-            group = file["X"]
-            indptr = group["indptr"][:].astype(np.int64)
-            start = first
-            while start < last:
-                stop = int(np.searchsorted(indptr, indptr[start] + self.block_values, "right")) - 1
-                stop = min(max(stop, start + 1), last)
-                low, high = int(indptr[start]), int(indptr[stop])
-                yield Block(
-                    start=start,
-                    indptr=indptr[start : stop + 1] - low,
-                    indices=group["indices"][low:high].astype(np.int32, copy=False),
-                    data=group["data"][low:high].astype(np.int32, copy=False),
-                )
-                start = stop
+        try:
+            with h5py.File(self.path, "r", locking=False) as file:
+                yield from self._read_ahead(file["X"], first, last)
+        except (OSError, RuntimeError) as error:
+            raise _damaged(self.path, error) from error
 
     def read_rows(self, rows: NDArray[np.int64]) -> Any:
         """The given cells (ascending positions) as a CSR matrix; only their range is scanned."""
@@ -73,6 +75,63 @@ class CountsFile:
             return sparse.csr_matrix((0, self.n_genes), dtype=np.int32)
         return sparse.vstack(parts, format="csr")
 
+    def iter_groups(
+        self, labels: NDArray[np.str_], *, max_values: int = GROUP_VALUES
+    ) -> Iterator[tuple[str, Any]]:
+        """Each label's cells as a CSR matrix, in the order of the labels.
+
+        As many labels as hold `max_values` stored values, at least one, are read together: cells
+        of one label may stand anywhere in the file, and a pass for each would decode it as often.
+        """
+        sizes = np.diff(self.read_indptr())
+        names, code = np.unique(labels, return_inverse=True)
+        total = np.bincount(code, weights=sizes, minlength=names.size)
+        start = 0
+        while start < names.size:
+            stop = int(np.searchsorted(np.cumsum(total[start:]), max_values, "right")) + start
+            stop = max(stop, start + 1)
+            rows = np.flatnonzero((code >= start) & (code < stop))
+            together = self.read_rows(rows)
+            for at in range(start, stop):
+                yield str(names[at]), together[code[rows] == at]
+            start = stop
+
+    def with_memory(
+        self, megabytes: int | None, *, tables: int = 0, bytes_a_value: int = 24
+    ) -> CountsFile:
+        """The same file read in blocks that fit `megabytes`; None leaves the usual size.
+
+        `tables` is what the caller keeps beside a block, in bytes; `bytes_a_value` what it needs
+        for each stored value of a block. `UsageError` when too little is left for one cell.
+        """
+        if megabytes is None:
+            return self
+        largest = int(np.diff(self.read_indptr()).max(initial=0))
+        own = 3 * 8 * self.n_cells + 250 * (self.n_cells + self.n_genes)
+        fixed = PROCESS_BYTES + tables + own
+        least = max(largest, LEAST_VALUES)
+        needed = -(-(fixed + least * bytes_a_value) // 2**20)
+        if megabytes < needed:
+            raise UsageError(
+                f"--memory must be at least {needed} (MB) for {self.path.name} with "
+                f"{self.n_cells} cells × {self.n_genes} genes; got {megabytes}"
+            )
+        values = (megabytes * 2**20 - fixed) // bytes_a_value
+        return replace(self, block_values=int(min(values, BLOCK_VALUES)))
+
+    def read_indptr(self) -> NDArray[np.int64]:
+        """Where each cell's values begin in the file (n_cells + 1)."""
+        import h5py
+
+        with h5py.File(self.path, "r", locking=False) as file:
+            return np.asarray(file["X"]["indptr"][:], np.int64)
+
+    def read_cells(self) -> AnnData:
+        """An AnnData with the tables of cells and genes, without X."""
+        from anndata import AnnData
+
+        return AnnData(obs=self.read_obs(), var=self.read_var())
+
     def read_obs(self) -> pd.DataFrame:
         """The cell table (index `cell_id`), text columns as plain strings."""
         return _read_frame(self.path, "obs")
@@ -81,9 +140,96 @@ class CountsFile:
         """The gene table (index Ensembl id)."""
         return _read_frame(self.path, "var")
 
+    def _read_ahead(self, group: Any, first: int, last: int) -> Iterator[Block]:
+        indptr = np.asarray(group["indptr"][:], np.int64)
+        bounds = [first]
+        while bounds[-1] < last:
+            start = bounds[-1]
+            stop = int(np.searchsorted(indptr, indptr[start] + self.block_values, "right")) - 1
+            bounds.append(min(max(stop, start + 1), last))
+        stored = StoredArray(group["data"], self.path), StoredArray(group["indices"], self.path)
+        with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
+            try:
+                coming = self._submit(pool, stored, indptr, bounds[0], bounds[1])
+                for start, stop in zip(bounds[1:], [*bounds[2:], None], strict=True):
+                    pending = coming
+                    if stop is not None:
+                        coming = self._submit(pool, stored, indptr, start, stop)
+                    yield self._finished(*pending)
+                    del pending
+            finally:
+                pool.shutdown(cancel_futures=True)
+                for array in stored:
+                    array.close()
+
+    def _submit(
+        self,
+        pool: ThreadPoolExecutor,
+        stored: tuple[StoredArray, StoredArray],
+        indptr: NDArray[np.int64],
+        start: int,
+        stop: int,
+    ) -> tuple[Block, list[Future[None]]]:
+        low, high = int(indptr[start]), int(indptr[stop])
+        block = Block(
+            start=start,
+            indptr=indptr[start : stop + 1] - low,
+            indices=np.empty(high - low, np.int32),
+            data=np.empty(high - low, np.int32),
+        )
+        data, indices = stored
+        jobs = [
+            pool.submit(self._copy_data, task, block.data[task.low - low : task.high - low])
+            for task in data.tasks(low, high)
+        ]
+        jobs += [
+            pool.submit(_copy_positions, task, block.indices[task.low - low : task.high - low])
+            for task in indices.tasks(low, high)
+        ]
+        return block, jobs
+
+    def _copy_data(self, task: Any, target: NDArray[np.int32]) -> None:
+        values = task.read()
+        bad = copy_counts(values, target)
+        if bad >= 0:
+            raise DataError(
+                f"{self.path.name}: X must hold raw counts (whole numbers from 0 to 2^31 - 1); "
+                f"value {task.low + bad} is {values[bad]}. Put the raw counts into X.",
+                reason="not_counts",
+            )
+
+    def _finished(self, block: Block, jobs: list[Future[None]]) -> Block:
+        for job in jobs:
+            job.result()
+        bad = first_bad_row(block.indptr, block.indices, self.n_genes)
+        if bad < 0:
+            return block
+        from scipy import sparse
+
+        if block.indices.min() < 0 or block.indices.max() >= self.n_genes:
+            cell = block.start + bad
+            raise DataError(
+                f"{self.path.name}: gene positions must be from 0 to {self.n_genes - 1}; cell "
+                f"{cell} (counted from 0) has others. The file is damaged: write it again.",
+                reason="index_out_of_range",
+            )
+        shape = (block.n_rows, self.n_genes)
+        matrix = sparse.csr_matrix((block.data, block.indices, block.indptr), shape)
+        matrix.sum_duplicates()
+        return Block(block.start, matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
+
+
+PROCESS_BYTES = 420 * 2**20
+"""Python with numba, pandas and the compiled kernels, before any data."""
+
 
 def open_counts(path: Path | str) -> CountsFile:
-    """Open a canonical count file; `DataError` when it is missing or not one."""
+    """Open a count file; `DataError` when it is missing or not one.
+
+    >>> open_counts("none.h5ad")
+    Traceback (most recent call last):
+    pmcell.errors.DataError: none.h5ad must be a file that intake wrote; there is no such file
+    """
     import h5py
 
     path = Path(path)
@@ -91,20 +237,44 @@ def open_counts(path: Path | str) -> CountsFile:
         raise DataError(f"{path} must be a file that intake wrote; there is no such file")
     try:
         with h5py.File(path, "r", locking=False) as file:
+            _check_layout(file["X"], path)
             shape = tuple(int(side) for side in file["X"].attrs["shape"])
             cell_ids = _index(file["obs"])
             gene_ids = _index(file["var"])
     except (OSError, KeyError) as error:
-        raise DataError(
-            f"{path} must be a canonical count file; reading it failed ({error}). "
-            "Run intake again.",
-            reason="corrupt_intermediate",
-        ) from error
+        raise _damaged(path, error) from error
     return CountsFile(path, shape[0], shape[1], cell_ids, gene_ids)
 
 
+def _check_layout(item: Any, path: Path) -> None:
+    kind = item.attrs.get("encoding-type", "array")
+    if kind != "csr_matrix":
+        raise DataError(
+            f"{path} must hold counts cell by cell (csr_matrix) in X; found {kind}. "
+            "Take it in with 'pmcell intake', or write it again with X as scipy.sparse.csr_matrix.",
+            reason="not_csr",
+        )
+
+
+def _damaged(path: Path, error: Exception) -> PmcellError:
+    return DataError(
+        f"{path} must be a canonical count file; reading it failed ({error}). Run intake again.",
+        reason="corrupt_intermediate",
+    )
+
+
+def _copy_positions(task: Any, target: NDArray[np.int32]) -> None:
+    values = task.read()
+    if values.dtype.itemsize > 4 and values.size and (values.min() < 0 or values.max() >= 2**31):
+        target[:] = -1
+    else:
+        target[:] = values
+
+
 def _index(group: Any) -> np.ndarray:
-    return np.asarray(group[group.attrs["_index"]].asstr()[:], dtype=object)
+    from anndata.io import read_elem
+
+    return np.asarray(read_elem(group[group.attrs["_index"]]), dtype=object)
 
 
 def _read_frame(path: Path, name: str) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import yaml
 
 from pmcell.bundle import EMBEDDED_COHORTS
 from pmcell.cli import main
-from pmcell.cli._resources import Model, Record, as_yaml, compare, refit
+from pmcell.cli._resources import Model, Record, as_yaml, compare, read_records, refit
+from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
 
 
@@ -128,4 +130,71 @@ def test_wrong_calls_are_refused(arguments, message, capsys, tmp_path, monkeypat
 
 def test_refit_without_finished_runs_is_refused(study, capsys):
     assert main(["estimate", "--refit", str(study)]) == 2
-    assert "--refit needs finished runs" in capsys.readouterr().err
+    assert "need finished runs" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def sized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of one cohort whose size is known."""
+    folder = tmp_path_factory.mktemp("sized")
+    make_study(folder, cohorts=EMBEDDED_COHORTS[:1])
+    study_sizes(folder, folder / "config" / "config.yaml")
+    return folder
+
+
+def made_run(study: Path, folder: Path, factor: float) -> Path:
+    """A copy of a study with benchmark records of `factor` times what the shipped model expects."""
+    shutil.copytree(study, folder)
+    model, sizes, _ = study_sizes(folder, folder / "config" / "config.yaml")
+    for rule, cohort, size in model.jobs(sizes):
+        step = model.rules[rule]["step"]
+        path = (
+            folder
+            / "results"
+            / "benchmarks"
+            / (f"{step}/{cohort}.tsv" if cohort else f"{step}.tsv")
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = {**model.values, "validators": False}
+        peak = factor * model.formula.predict(values, rule, "memory_mb", size)
+        path.write_text(f"s\tmax_rss\n5.0\t{peak}\n")
+    return folder
+
+
+def test_a_model_is_judged_by_runs_that_it_has_not_seen(sized, tmp_path, capsys):
+    fits = made_run(sized, tmp_path / "fits", 1.0)
+    larger = made_run(sized, tmp_path / "larger", 1.8)
+    assert main(["estimate", "--judge", str(fits), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)["shipped"]
+    assert value["covered"] == 1.0
+    assert value["median"] == pytest.approx(Model().values["memory_margin"])
+    # Twice the memory is more than the shipped model promises, and what the refitted one learns.
+    assert main(["estimate", "--judge", str(larger)]) == 1
+    assert "peak covered in 0.0%" in capsys.readouterr().out
+    assert main(["estimate", "--refit", str(larger), "--judge", str(larger), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["shipped"]["covered"] == 0.0
+    assert value["fitted"]["covered"] == 1.0
+    assert main(["estimate", "--refit", str(fits), "--judge", str(larger)]) == 1
+
+
+def test_what_validators_take_is_asked_for_unless_a_study_leaves_them_out(sized, tmp_path):
+    model, size = Model(), (0.01, 5.0)
+    ask = model.formula.request
+    values = [
+        model.formula.with_validators(model.values, {"release": {"validators": named}})
+        for named in (["light"], ["none"], "none")
+    ]
+    with_them, *without = (ask(item, "write_release", "memory_mb", size) for item in values)
+    assert with_them > without[0] == without[1]
+    # A run with validators is compared with what is promised for one.
+    folder = made_run(sized, tmp_path / "run", 1.0)
+    path = folder / "results" / "release" / "validation" / "summary.json"
+    path.parent.mkdir(parents=True)
+    for status, expected in (("not_run", False), ("pass", True)):
+        path.write_text(json.dumps({"validators": [{"name": "pyshacl", "status": status}]}))
+        _, sizes, _ = study_sizes(folder, folder / "config" / "config.yaml")
+        records = read_records(model, folder / "results", sizes)
+        assert {item.rule for item in records if item.validators} == (
+            {"write_release"} if expected else set()
+        )

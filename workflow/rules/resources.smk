@@ -13,7 +13,8 @@ exec(
 def read_model():
     """The model of the configuration, else the one that ships."""
     path = config.get("resources") or workflow.source_path("../resources.yaml")
-    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    model = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    return RESOURCES.with_validators(model, config)
 
 
 MODEL = read_model()

@@ -34,7 +34,16 @@ def total(sizes):
 def predict(model, rule, quantity, size):
     """Expected `memory_mb` (peak), `seconds` (wall) or `disk_mb` (of its outputs) of a job."""
     constant, *slopes = model["rules"][rule][quantity]
+    if model.get("validators", True):
+        # What independent validators of a release take beside it, where they are not left out.
+        constant += model["rules"][rule].get("validators", {}).get(quantity, 0)
     return constant + sum(slope * value for slope, value in zip(slopes, size, strict=True))
+
+
+def with_validators(model, config):
+    """The model for a study: without what validators take where its configuration names none."""
+    named = (config.get("release") or {}).get("validators", ["light"])
+    return {**model, "validators": named not in ("none", ["none"], [])}
 
 
 def peak_mb(model, rule, size):

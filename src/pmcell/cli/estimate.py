@@ -4,12 +4,15 @@ Reads the headers of the registered cohorts and applies the model by which the
 workflow's jobs ask for memory and time (workflow/resources.yaml). The sizes
 are kept in results/sizes.json, from which the workflow takes them.
 
-With --refit, finished runs are compared with the model: how many of their
-peaks it covers, and by how much. --out writes a model fitted to them; name it
-in the configuration as `resources: FILE`.
+With --judge, the model is compared with finished runs: how many of their peaks
+it covers, and by how much; exit code 1 where that is fewer than 95 % or one is
+promised twice what it took. With --refit, a model is fitted to finished runs;
+--out writes it, to be named in the configuration as `resources: FILE`. Both
+together judge the fitted model by runs that it has not seen.
 
 Example: pmcell estimate --directory my-study --cores 32
          pmcell estimate --refit my-study other-study --out config/resources.yaml
+         pmcell estimate --refit my-study --judge other-study
 """
 
 from __future__ import annotations
@@ -45,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refit", type=Path, nargs="+", metavar="STUDY", help="studies with finished runs"
     )
+    parser.add_argument(
+        "--judge",
+        type=Path,
+        nargs="+",
+        metavar="STUDY",
+        help="studies with finished runs to judge by (default: those of --refit, in sample)",
+    )
     parser.add_argument("--out", type=Path, help="with --refit: file to write the new model to")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
@@ -53,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Estimate a run, or compare the model with finished ones."""
     if args.cores < 1:
         raise UsageError(f"--cores must be at least 1, got {args.cores}")
-    if args.refit:
+    if args.refit or args.judge:
         return _refit(args)
     if args.out:
         raise UsageError("--out goes with --refit STUDY: nothing else is written")
@@ -114,6 +124,7 @@ def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], lis
     settings = read_config(config)
     named = settings.get("resources")
     model = Model(folder / named if named else None)
+    model.values = model.formula.with_validators(model.values, settings)
     cohorts_dir = folder / settings.get("cohorts_dir", "config/cohorts")
     names = settings.get("cohorts")
     folders = [cohorts_dir / str(name) for name in names] if names else _folders(cohorts_dir)
@@ -133,37 +144,53 @@ def _folders(cohorts_dir: Path) -> list[Path]:
 
 
 def _refit(args: argparse.Namespace) -> int:
+    """Fit, write and judge a model; exit code 1 where the one judged misses its promise."""
     from pmcell.cli import _resources
-    from pmcell.cli._workflow import open_study
     from pmcell.io.atomic import write_text
 
+    seen = _records(args.refit or [])
+    judged = _records(args.judge) if args.judge else seen
+    if not judged or (args.refit and not seen):
+        raise UsageError("--refit and --judge need finished runs: no study has results/benchmarks")
+    model = _resources.Model()
+    value: dict[str, Any] = {"shipped": _resources.compare(model, model.values, judged)}
+    if args.refit and (args.out or args.judge):
+        fitted = _resources.refit(model, seen)
+        value["fitted"] = _resources.compare(model, fitted, judged)
+        if args.out:
+            write_text(args.out, _resources.as_yaml(fitted, HEAD))
+    print(json.dumps(value, indent=2) if args.json else _as_verdict(value))
+    last = list(value.values())[-1]
+    kept = last["covered"] >= _resources.COVERED and last["below_twice"] == 1
+    return 0 if kept or not args.judge else 1
+
+
+def _records(studies: list[Path]) -> list[Record]:
+    from pmcell.cli import _resources
+    from pmcell.cli._workflow import open_study
+
     records: list[Record] = []
-    for folder in args.refit:
+    for folder in studies:
         study = open_study(folder, None)
         model, sizes, _ = study_sizes(study.folder, study.config)
         records += _resources.read_records(model, study.results, sizes)
-    if not records:
-        raise UsageError("--refit needs finished runs: no study has results/benchmarks")
-    model = _resources.Model()
-    value: dict[str, Any] = {"shipped": _resources.compare(model, model.values, records)}
-    if args.out:
-        fitted = _resources.refit(model, records)
-        value["fitted"] = _resources.compare(model, fitted, records)
-        write_text(args.out, _resources.as_yaml(fitted, HEAD))
-    if args.json:
-        print(json.dumps(value, indent=2))
-        return 0
+    return records
+
+
+def _as_verdict(value: dict[str, Any]) -> str:
+    lines = []
     for name, item in value.items():
-        print(
+        lines.append(
             f"{name}: {item['n_records']} records; peak covered in {item['covered']:.1%}; promised "
-            f"over measured: median {item['median']:.2f}, highest {item['highest']:.2f}"
+            f"over measured: median {item['median']:.2f}, highest {item['highest']:.2f}, below 2 "
+            f"in {item['below_twice']:.1%}"
         )
-        for rule, part in item["rules"].items():
-            print(
-                f"  {rule:<18} {part['n']:>4} records  highest peak {part['peak_mb']:6.0f} MB  "
-                f"promised over measured {part['least']:.2f} to {part['most']:.2f}"
-            )
-    return 0
+        lines += [
+            f"  {rule:<18} {part['n']:>4} records  highest peak {part['peak_mb']:6.0f} MB  "
+            f"promised over measured {part['least']:.2f} to {part['most']:.2f}"
+            for rule, part in item["rules"].items()
+        ]
+    return "\n".join(lines)
 
 
 def _as_text(value: dict[str, Any]) -> str:

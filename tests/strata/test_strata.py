@@ -16,7 +16,12 @@ from pmcell.errors import UsageError
 from pmcell.io.tables import conform
 from pmcell.simulate import simulate_latent
 from pmcell.strata import slots
-from pmcell.strata.cluster import k_range, min_stratum_size
+from pmcell.strata.cluster import (
+    distance_to_groups,
+    distance_to_members,
+    k_range,
+    min_stratum_size,
+)
 from pmcell.strata.distances import batch_share
 
 if TYPE_CHECKING:
@@ -141,8 +146,6 @@ def test_a_batch_for_each_donor_cannot_be_told_from_donors(analyse: Analyse) -> 
 def test_drivers_sum_to_the_distance_difference(analysed: AnnData) -> None:
     table = pm.strata.drivers(analysed)
     conform(table, schema.DRIVERS)
-    from pmcell.strata.cluster import distance_to_members
-
     label = analysed.obs[slots.CANDIDATE].to_numpy()
     chosen = analysed.obs[slots.DISCOVERY].to_numpy()
     squared = analysed.obsp[slots.DISTANCE]
@@ -284,3 +287,15 @@ def test_strata_that_follow_the_cohort_are_withheld_however_small_its_batches():
     assert report["decision"] == "not separable from batch"
     assert "follow the cohort" in report["why"]
     assert set(donors.obs["status"]) == {"withheld"}
+
+
+def test_group_distances_are_those_to_the_members() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 3))
+    squared = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    rows = np.array([0, 2, 3, 5, 8, 9, 11])
+    labels = np.array([0, 1, 0, 1, 3, 0, 1])
+    got = distance_to_groups(squared, rows, labels, 4)
+    for label in (0, 1, 3):
+        assert np.allclose(got[:, label], distance_to_members(squared, rows[labels == label]))
+    assert np.isinf(got[:, 2]).all()

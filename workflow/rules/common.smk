@@ -172,6 +172,26 @@ def per_cohort(name):
     return expand(f"results/cohorts/{{cohort}}/{name}", cohort=COHORTS)
 
 
+def clinical_table(wildcards):
+    """The study's table of clinical values, where it names one."""
+    return (config.get("strata") or {}).get("clinical") or []
+
+
+def clinical_option(wildcards, input):
+    """`--clinical FILE`, where the study names one."""
+    return f"--clinical {shlex.quote(str(input.clinical))}" if input.get("clinical") else ""
+
+
+def gene_sets(wildcards):
+    """The study's file of gene sets, where it names one."""
+    return (config.get("explain") or {}).get("gene_sets") or []
+
+
+def gene_sets_option(wildcards, input):
+    """`--gene-sets FILE`, where the study names one."""
+    return f"--gene-sets {shlex.quote(str(input.gene_sets))}" if input.get("gene_sets") else ""
+
+
 def sealed_packages(wildcards):
     """Encrypted packages of cohorts without open access, where the study names recipients."""
     named = (config.get("seal") or {}).get("recipients")

@@ -30,6 +30,12 @@ rule write_release:
         "results/strata/assignments.parquet",
         "results/strata/associations.parquet",
         "results/strata/drivers.parquet",
+        "results/strata/expression_contrasts.parquet",
+        "results/strata/differential_expression.parquet",
+        "results/strata/pathways.parquet",
+        "results/strata/gene_drivers.parquet",
+        "results/strata/outcomes.parquet",
+        "results/strata/survival.parquet",
     output:
         # An older release stays until the new one takes its place as a whole.
         manifest=update("results/release/manifest.json"),

@@ -1,5 +1,6 @@
-# INPUTS:  results/atlas/embedding.h5ad, clusters.parquet, annotation.parquet
-# OUTPUTS: results/strata/*: donor profiles, composition, strata, assignments, associations, drivers
+# INPUTS:  results/atlas/embedding.h5ad, clusters, annotation, features; sums of each cohort
+# OUTPUTS: results/strata/*: donor profiles, composition, strata, assignments, associations, drivers;
+#          what strata and conditions differ in: genes, gene sets, gene drivers
 
 
 rule profile_donors:
@@ -32,7 +33,8 @@ rule profile_donors:
 
 rule find_strata:
     input:
-        "results/strata/profiles.h5ad",
+        profiles="results/strata/profiles.h5ad",
+        clinical=clinical_table,
     output:
         donors="results/strata/donors.h5ad",
         summary="results/strata/strata.json",
@@ -40,6 +42,8 @@ rule find_strata:
         assignments="results/strata/assignments.parquet",
         associations="results/strata/associations.parquet",
         drivers="results/strata/drivers.parquet",
+        outcomes="results/strata/outcomes.parquet",
+        survival="results/strata/survival.parquet",
     log:
         "results/logs/strata.log",
     benchmark:
@@ -53,8 +57,46 @@ rule find_strata:
         disk_mb=disk_mb("find_strata"),
     params:
         out=subpath(output.summary, parent=True),
+        clinical=clinical_option,
         config=config_option,
         options=step_options("strata"),
     shell:
-        "pmcell strata --profiles {input:q} --out-dir {params.out:q} {params.config} "
+        "pmcell strata --profiles {input.profiles:q} --out-dir {params.out:q} {params.clinical} "
+        "{params.config} "
+        "--threads {threads} > {log:q} 2>&1"
+
+
+# Reruns when donors, sums, labels or the file of gene sets change.
+rule explain_strata:
+    input:
+        donors="results/strata/donors.h5ad",
+        sums=per_cohort("aggregate.npz"),
+        samples=per_cohort("samples.parquet"),
+        annotation="results/atlas/annotation.parquet",
+        features="results/atlas/features.parquet",
+        gene_sets=gene_sets,
+    output:
+        contrasts="results/strata/expression_contrasts.parquet",
+        genes="results/strata/differential_expression.parquet",
+        pathways="results/strata/pathways.parquet",
+        drivers="results/strata/gene_drivers.parquet",
+    log:
+        "results/logs/explain.log",
+    benchmark:
+        "results/benchmarks/explain.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    resources:
+        mem_mb=mem_mb("explain_strata"),
+        runtime=minutes("explain_strata"),
+        disk_mb=disk_mb("explain_strata"),
+    params:
+        cohorts=cohort_arguments,
+        out=subpath(output.contrasts, parent=True),
+        gene_sets=gene_sets_option,
+        config=config_option,
+        options=step_options("explain"),
+    shell:
+        "pmcell explain --donors {input.donors:q} {params.cohorts} --annotation {input.annotation:q} "
+        "--features {input.features:q} --out-dir {params.out:q} {params.gene_sets} {params.config} "
         "--threads {threads} > {log:q} 2>&1"

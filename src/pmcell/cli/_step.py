@@ -31,6 +31,8 @@ _OF_STRATA: tuple[str, ...] = (
     "assignments.parquet",
     "associations.parquet",
     "drivers.parquet",
+    "outcomes.parquet",
+    "survival.parquet",
     "strata.json",
 )
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
@@ -85,7 +87,7 @@ STEPS: Mapping[str, StepFiles] = {
     ),
     "annotate": StepFiles(("clusters", "embedding", "aggregate", "features"), ("out",)),
     "profile": StepFiles(("embedding", "clusters", "annotation"), ("out", "composition_out")),
-    "strata": StepFiles(("profiles",), tuple(f"out_dir/{name}" for name in _OF_STRATA)),
+    "strata": StepFiles(("profiles", "clinical"), tuple(f"out_dir/{name}" for name in _OF_STRATA)),
 }
 
 
@@ -133,7 +135,7 @@ def _paths(args: argparse.Namespace, names: tuple[str, ...]) -> Iterator[Path]:
             yield from (Path(folder) / file for _, folder in value)
         elif file:
             yield Path(value) / file
-        else:
+        elif value is not None:
             yield from map(Path, value if isinstance(value, list) else [value])
 
 

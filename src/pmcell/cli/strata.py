@@ -3,6 +3,10 @@
 Labels are published only if a model without strata is rejected and the labels
 do not follow the batch; otherwise the axes are, with the reason. Research use only.
 
+Clinical outcomes come from a table of the study (`strata.clinical` in the configuration, or
+--clinical): donor_id and, for repeated values, visit, with the ids of results/cohorts/. No value
+of it is written, only comparisons of strata.
+
 Example:
   pmcell strata --profiles results/strata/profiles.h5ad --out-dir results/strata
 """
@@ -15,7 +19,7 @@ from typing import Any
 
 from pmcell.cli._common import add_step_options, section, use_threads
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "max_batch_share": 0.3,
     "min_reliability": 0.5,
     "n_bootstraps": 200,
@@ -26,6 +30,11 @@ DEFAULTS = {
     "coverage": 0.9,
     "n_folds": 10,
     "n_permutations": 999,
+    "clinical": None,
+    "outcomes": [],
+    "survival": None,
+    "covariates": ("age", "sex"),
+    "adjust_for": [],
 }
 
 
@@ -38,28 +47,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out-dir",
         type=Path,
         required=True,
-        help="folder for strata.json, donors.h5ad and four tables",
+        help="folder for strata.json, donors.h5ad and six tables",
+    )
+    parser.add_argument(
+        "--clinical", type=Path, help="clinical values of donors and visits (TSV, CSV or Parquet)"
     )
     add_step_options(parser, seed=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write strata.json, four tables, and donors.h5ad: the profiles with distances and strata."""
+    """Write strata.json, six tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
+    from pmcell.cli._clinical import Plan
     from pmcell.io.atomic import write_json
     from pmcell.io.h5ad import read_h5ad, write_h5ad
     from pmcell.io.tables import write_table
+    from pmcell.strata.clinical import clinical_visits
 
     use_threads(args.threads)
     options = section(args.config, "strata", DEFAULTS)
+    plan = Plan.read(options, args.clinical)
     donors = read_h5ad(args.profiles)
-    associations = _analyse(donors, options, args.seed)
+    visits = clinical_visits(donors, plan.table)
+    associations = _analyse(donors, visits, plan, options, args.seed)
+    outcomes, curves = _outcomes(donors, visits, plan)
     folder = args.out_dir
     write_h5ad(folder / "donors.h5ad", donors)
     write_table(folder / "strata.parquet", strata.strata_table(donors), schema.STRATA)
     write_table(folder / "assignments.parquet", strata.assignments(donors), schema.ASSIGNMENTS)
     write_table(folder / "associations.parquet", associations, schema.ASSOCIATIONS)
     write_table(folder / "drivers.parquet", strata.drivers(donors), schema.DRIVERS)
+    write_table(folder / "outcomes.parquet", outcomes, schema.OUTCOMES)
+    write_table(folder / "survival.parquet", curves, schema.SURVIVAL)
     facts = strata.summary(donors)
     facts["parameters"] = {**facts["parameters"], "strata": options}
     write_json(folder / "strata.json", facts)
@@ -67,8 +86,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _analyse(donors: Any, options: dict[str, Any], seed: int) -> Any:
+def _analyse(donors: Any, visits: Any, plan: Any, options: dict[str, Any], seed: int) -> Any:
     from pmcell import strata
+    from pmcell.strata.clinical import at_discovery
 
     def some(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}
@@ -78,7 +98,36 @@ def _analyse(donors: Any, options: dict[str, Any], seed: int) -> Any:
     strata.existence(donors, **some("n_null", "alpha", "max_confounding"), seed=seed)
     strata.place(donors, **some("coverage", "n_folds"), seed=seed)
     strata.generalise(donors)
-    return strata.associate(donors, **some("n_permutations"), seed=seed)
+    if plan.adjust_for:
+        people = donors.obs.join(at_discovery(donors, visits, plan.measured))
+        strata.adjusted_strata(donors, adjust_for=plan.adjust_for, people=people)
+    measured = at_discovery(donors, visits, plan.tested)
+    return strata.associate(donors, measured=measured, **some("n_permutations"), seed=seed)
+
+
+def _outcomes(donors: Any, visits: Any, plan: Any) -> tuple[Any, Any]:
+    """The comparisons of clinical outcomes that were declared, and survival curves."""
+    from pmcell import strata
+    from pmcell.strata.clinical import clinical_people
+    from pmcell.strata.outcomes import as_frame
+    from pmcell.strata.survival import no_curves
+
+    tables, curves = [], no_curves()
+    if plan.outcomes:
+        tables.append(
+            strata.mixed_models(
+                donors, visits=visits, outcomes=plan.outcomes, covariates=plan.covariates
+            )
+        )
+    if plan.time:
+        people = clinical_people(visits, (plan.time, plan.event))
+        table, curves = strata.survival(
+            donors, people=people, time=plan.time, event=plan.event, covariates=plan.covariates
+        )
+        tables.append(table)
+    # Rows again, so that q values are over all that was tested.
+    rows = [row for table in tables for row in table.to_dict("records")]
+    return as_frame(rows), curves
 
 
 def _sentence(facts: dict[str, Any]) -> str:

@@ -95,6 +95,20 @@ def bias_corrected_interval(values: Floats, level: float = 0.95) -> tuple[float,
     return float(min(low, estimate)), float(max(high, estimate))
 
 
+def adjusted_rand(first: Ints, second: Ints) -> float:
+    """Adjusted Rand index of two partitions: 1 the same, 0 as by chance.
+
+    Hubert & Arabie 1985, doi:10.1007/BF01908075.
+    """
+    table = np.zeros((_n_levels(first), _n_levels(second)))
+    np.add.at(table, (first, second), 1.0)
+    together = (table * (table - 1)).sum() / 2
+    rows, columns = ((n * (n - 1)).sum() / 2 for n in (table.sum(axis=1), table.sum(axis=0)))
+    expected = rows * columns / max(first.size * (first.size - 1) / 2, 1)
+    most = (rows + columns) / 2
+    return 1.0 if most == expected else float((together - expected) / (most - expected))
+
+
 def benjamini_hochberg(p: Floats) -> Floats:
     """q values of the Benjamini-Hochberg procedure, in the order given.
 

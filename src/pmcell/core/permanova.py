@@ -113,3 +113,16 @@ def _basis(columns: Floats, scale: float | np.floating | None = None) -> Floats:
     left, values, _ = np.linalg.svd(columns, full_matrices=False)
     limit = RANK_TOLERANCE * float(values[0] if scale is None else scale)
     return np.asarray(left[:, values > limit])
+
+
+def without(inner: Floats, design: Floats, nuisance: Floats) -> Floats:
+    """Inner products after taking out what `design` adds to `nuisance`, which stays.
+
+    With G = XXᵀ this is that of X - Cβ, where β are the coefficients of the
+    columns C in the regression of X on C and the nuisance together.
+    """
+    known = _basis(_with_constant(nuisance))
+    design = design - design.mean(axis=0)
+    own = design - known @ (known.T @ design)
+    keep = np.eye(inner.shape[0]) - design @ np.linalg.pinv(own, RANK_TOLERANCE)
+    return np.asarray(keep @ inner @ keep.T)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 COMPRESSION_LEVEL = 6
+NULLABLE = {"int64": "Int64", "bool": "boolean"}
+"""pandas' dtypes for columns that may be null, by kind of field; others hold null anyway."""
 
 
 def arrow_schema(table: Table, about: Mapping[str, str] | None = None) -> pa.Schema:
@@ -150,6 +152,16 @@ def write_chunks(
     return n_rows
 
 
+def empty_table(table: Table) -> pd.DataFrame:
+    """A table of the schema without rows."""
+    import pandas as pd
+
+    kinds = {"int64": "int64", "float64": "float64", "bool": "bool"}
+    return pd.DataFrame(
+        {item.name: pd.Series(dtype=kinds.get(item.kind, "object")) for item in table.fields}
+    )
+
+
 def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a Parquet table into a data frame."""
     import pyarrow.parquet as pq
@@ -204,8 +216,8 @@ def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
         )
     if item.kind == "list<string>":
         return column.map(lambda values: [str(value) for value in values])
-    if item.kind == "int64" and not item.required:
-        return column.astype("Int64")
+    if item.kind in NULLABLE and not item.required:
+        return column.astype(NULLABLE[item.kind])
     return column.astype({"int64": "int64", "float64": "float64", "bool": "bool"}[item.kind])
 
 

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.io.atomic import atomic_path, write_json
-from pmcell.io.tables import read_table
+from pmcell.io.tables import empty_table, read_table
 from pmcell.publish import h5ad
-from pmcell.publish.disclosure.hidden import hidden_donors, shown_associations, shown_verdict
+from pmcell.publish.disclosure.hidden import (
+    hidden_donors,
+    shown_associations,
+    shown_outcomes,
+    shown_verdict,
+)
 from pmcell.publish.disclosure.rules import rules_of
 from pmcell.publish.facts import Facts
 from pmcell.schema import table as schema_table
@@ -70,6 +75,18 @@ def strata_frame(facts: Facts) -> pd.DataFrame:
 def associations_frame(facts: Facts) -> pd.DataFrame:
     """Associations, unless they rest on too few donors without open access."""
     return shown_associations(facts, _read(facts, "associations"))
+
+
+def outcomes_frame(facts: Facts) -> pd.DataFrame:
+    """Comparisons of clinical outcomes, unless a few donors without open access may be in them."""
+    frame = _read_or_none(facts, "outcomes")
+    return shown_outcomes(facts, frame)
+
+
+def survival_frame(facts: Facts) -> pd.DataFrame:
+    """Survival curves; none where donors are withheld, for each step is somebody's time."""
+    frame = _read_or_none(facts, "survival")
+    return frame if facts.has_strata and not facts.withheld else frame.iloc[:0]
 
 
 def few_hidden_donors(facts: Facts) -> bool:
@@ -186,6 +203,13 @@ def _read(facts: Facts, name: str, columns: list[str] | None = None) -> pd.DataF
     return read_table(facts.results / "strata" / f"{name}.parquet", columns)[
         columns or [item.name for item in schema_table(name).fields]
     ]
+
+
+def _read_or_none(facts: Facts, name: str) -> pd.DataFrame:
+    """A table of the strata step, empty where an earlier version of the step did not write it."""
+    if (facts.results / "strata" / f"{name}.parquet").is_file():
+        return _read(facts, name)
+    return empty_table(schema_table(name))
 
 
 def _shown(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.io.atomic import write_text
 from pmcell.io.tables import conform, resolved_foreign_keys, write_chunks, write_table
-from pmcell.publish import gaps, molecules, people, stratification
+from pmcell.publish import gaps, molecules, pairs, people, stratification
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.counts import cohort_counts_frame
 from pmcell.publish.facts import Facts
@@ -34,6 +34,9 @@ SMALL: dict[str, Callable[[Facts, Atlas], pd.DataFrame]] = {
     "assignments": lambda facts, atlas: stratification.assignments_frame(facts),
     "associations": lambda facts, atlas: stratification.associations_frame(facts),
     "drivers": lambda facts, atlas: stratification.drivers_frame(facts),
+    "outcomes": lambda facts, atlas: stratification.outcomes_frame(facts),
+    "survival": lambda facts, atlas: stratification.survival_frame(facts),
+    "consensus": lambda facts, atlas: pairs.consensus_frame(facts),
     "gaps": lambda facts, atlas: gaps.gaps_frame(facts),
     "qc": lambda facts, atlas: _join("qc", molecules.iter_qc(facts)),
     "runtime": lambda facts, atlas: runtime_frame(facts),
@@ -43,6 +46,7 @@ SMALL: dict[str, Callable[[Facts, Atlas], pd.DataFrame]] = {
 LARGE: dict[str, Callable[[Facts, Atlas], Iterable[pd.DataFrame]]] = {
     "cells": molecules.iter_cells,
     "pseudobulk": molecules.iter_pseudobulk,
+    "donor_distances": pairs.iter_distances,
 }
 """Tables that are written in chunks, one cohort in memory at a time."""
 

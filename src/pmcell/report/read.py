@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import read_json
-from pmcell.io.tables import read_table
+from pmcell.io.tables import empty_table, read_table
 from pmcell.schema import TABLES, Table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CORE = ("cohorts", "donors", "visits", "samples", "cells", "qc")
 """Tables without which there is nothing to report; any other may be absent."""
 
-_NOT_SHOWN = ("pseudobulk", "genes", "runtime")
+_NOT_SHOWN = ("pseudobulk", "genes", "runtime", "donor_distances", "consensus")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_release(folder: Path, only: Collection[str] = ()) -> Release:
             )
         else:
             absent.append(item.name)
-            tables[item.name] = _empty(item)
+            tables[item.name] = empty_table(item)
     strata = json_object(folder / "strata.json")
     return Release(
         tables=tables,
@@ -101,15 +101,6 @@ def _read(path: Path, table: Table) -> pd.DataFrame:
             reason="missing_column",
         )
     return frame
-
-
-def _empty(table: Table) -> pd.DataFrame:
-    import pandas as pd
-
-    kinds = {"int64": "int64", "float64": "float64", "bool": "bool"}
-    return pd.DataFrame(
-        {field.name: pd.Series(dtype=kinds.get(field.kind, "object")) for field in table.fields}
-    )
 
 
 def _consensus(path: Path) -> Consensus | None:

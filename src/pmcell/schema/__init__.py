@@ -66,7 +66,16 @@ from pmcell.schema.slots import (
     X_UMAP,
 )
 from pmcell.schema.steps import CELL_CLUSTERS, CELL_UMAP, QC_CELLS
-from pmcell.schema.strata import ASSIGNMENTS, ASSOCIATIONS, DRIVERS, STRATA
+from pmcell.schema.strata import (
+    ASSIGNMENTS,
+    ASSOCIATIONS,
+    CONSENSUS,
+    DONOR_DISTANCES,
+    DRIVERS,
+    OUTCOMES,
+    STRATA,
+    SURVIVAL,
+)
 
 __all__ = [
     "AGE_GROUP",
@@ -91,11 +100,13 @@ __all__ = [
     "COMPOSITION",
     "CONDITION",
     "CONNECTIVITIES",
+    "CONSENSUS",
     "COUNT_SCALE",
     "DEVELOPMENT_STAGE",
     "DISEASE",
     "DISTANCES",
     "DONORS",
+    "DONOR_DISTANCES",
     "DONOR_ID",
     "DRIVERS",
     "ETHNICITY",
@@ -108,6 +119,7 @@ __all__ = [
     "N_CELLS",
     "N_DONORS",
     "N_SAMPLES",
+    "OUTCOMES",
     "PSEUDOBULK",
     "QC",
     "QC_CELLS",
@@ -118,6 +130,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SEX",
     "STRATA",
+    "SURVIVAL",
     "SUSPENSION",
     "SYMBOL",
     "TABLES",
@@ -156,6 +169,10 @@ TABLES: tuple[Table, ...] = (
     ASSIGNMENTS,
     ASSOCIATIONS,
     DRIVERS,
+    OUTCOMES,
+    SURVIVAL,
+    DONOR_DISTANCES,
+    CONSENSUS,
     GAPS,
     QC,
     RUNTIME,

@@ -102,10 +102,14 @@ ASSOCIATIONS = Table(
         Field(
             "outcome",
             "string",
-            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; stratum, or candidate_stratum where the labels are withheld.",
+            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; stratum, or candidate_stratum where the labels are withheld; condition or disease for the design.",
         ),
         Field("covariate", "string", "Column of donors, visits or samples."),
-        Field("family", "string", "technical or clinical; q values are within a family."),
+        Field(
+            "family",
+            "string",
+            "technical, clinical, or design (a condition against a technical factor); q values are within a family.",
+        ),
         Field("test", "string", "Name of the test."),
         Field("effect", "float64", "Effect size.", "1"),
         Field("effect_name", "string", "Name of the effect size."),
@@ -136,7 +140,7 @@ DRIVERS = Table(
     (
         DONOR_ID,
         VISIT,
-        Field("channel", "string", "composition or state."),
+        Field("channel", "string", "composition, state or cluster_free (all cells together)."),
         CELL_TYPE,
         Field(
             "contribution",
@@ -146,4 +150,107 @@ DRIVERS = Table(
         ),
     ),
     (DONOR_FK, VISIT_FK),
+)
+
+OUTCOMES = Table(
+    "outcomes",
+    "Clinical outcomes against strata, or axes where labels are withheld: mixed models of repeated visits, survival; refused comparisons with the reason.",
+    ("outcome", "model", "term"),
+    (
+        Field("outcome", "string", "Column of the study's clinical table."),
+        Field("model", "string", "mixed model, Cox regression or log-rank test."),
+        Field(
+            "term",
+            "string",
+            "strata or axes: all of them together; else one contrast, as 'S2 against S1', or one axis.",
+        ),
+        Field(
+            "family",
+            "string",
+            "outcomes (all strata or axes together) or contrasts; q values are within a family.",
+        ),
+        Field(
+            "effect",
+            "float64",
+            "Difference in the outcome's own unit, or hazard ratio; null for a whole comparison.",
+            required=False,
+        ),
+        Field("effect_name", "string", "Name of the effect; empty for a whole comparison."),
+        Field("effect_low", "float64", "Lower end of the effect's 95 % interval.", required=False),
+        Field("effect_high", "float64", "Upper end of the effect's 95 % interval.", required=False),
+        Field("p_value", "float64", "p over donors; null where refused.", "1", required=False),
+        Field(
+            "q_value",
+            "float64",
+            "Benjamini-Hochberg q within the family; null where refused.",
+            "1",
+            required=False,
+        ),
+        Field("n_donors", "int64", "Donors in the comparison; 0 where refused.", "donors"),
+        Field("n_visits", "int64", "Visits in a mixed model.", "visits", required=False),
+        Field("n_events", "int64", "Donors who had the event.", "donors", required=False),
+        Field("adjusted_for", "string", "Columns that the model is adjusted for, joined by ';'."),
+        Field(
+            "ph_p",
+            "float64",
+            "p of the test of proportional hazards; null where it does not apply.",
+            "1",
+            required=False,
+        ),
+        Field("note", "string", "What to mind when reading the row; else empty."),
+        Field("refused", "string", "Why the comparison was not made; else empty."),
+    ),
+)
+
+SURVIVAL = Table(
+    "survival",
+    "Kaplan-Meier curve of each published stratum; no rows without strata and a declared event.",
+    ("stratum", "time"),
+    (
+        Field("stratum", "string", "Stratum label."),
+        Field("time", "float64", "Time of one event or more, in the unit of the study's column."),
+        Field("survival", "float64", "Share of donors without the event after this time.", "1"),
+        Field("low", "float64", "Lower end of its 95 % interval (log-log).", "1"),
+        Field("high", "float64", "Upper end of its 95 % interval (log-log).", "1"),
+        Field("n_at_risk", "int64", "Donors observed until then without the event.", "donors"),
+        Field("n_events", "int64", "Donors with the event at this time.", "donors"),
+    ),
+)
+
+DONOR_DISTANCES = Table(
+    "donor_distances",
+    "Squared distance of each pair of donor visits: fused, and in each channel; sampling noise is subtracted, so a few are slightly negative.",
+    ("donor_id", "visit", "other_donor_id", "other_visit", "channel"),
+    (
+        DONOR_ID,
+        VISIT,
+        Field("other_donor_id", "string", "Donor of the other visit, later in the file's order."),
+        Field("other_visit", "string", "Label of the other visit."),
+        Field(
+            "channel",
+            "string",
+            "fused: the weighted mean of the channels that were not dropped, each over its median; else the channel, dropped ones too.",
+        ),
+        Field(
+            "squared_distance", "float64", "Squared distance; pairs without one have no row.", "1"
+        ),
+    ),
+    (DONOR_FK, VISIT_FK),
+)
+
+CONSENSUS = Table(
+    "consensus",
+    "Share of resampled runs that put two donors into one stratum; no rows when no strata are published.",
+    ("donor_id", "other_donor_id"),
+    (
+        DONOR_ID,
+        Field("other_donor_id", "string", "The other donor, later in the file's order."),
+        Field(
+            "consensus",
+            "float64",
+            "Share of the runs with both donors that joined them, for the published number of strata.",
+            "1",
+        ),
+    ),
+    (DONOR_FK,),
 )

@@ -8,6 +8,7 @@ visits are placed on the result. All functions work on the AnnData that
 
 from __future__ import annotations
 
+from pmcell.strata.adjusted import adjusted_strata
 from pmcell.strata.associate import associate
 from pmcell.strata.cluster import cluster
 from pmcell.strata.distances import distances
@@ -15,12 +16,15 @@ from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import existence
 from pmcell.strata.expression import differential_expression
 from pmcell.strata.generalise import generalise
+from pmcell.strata.mixed import mixed_models
 from pmcell.strata.permanova import permanova
 from pmcell.strata.profile import composition, profile
+from pmcell.strata.survival import survival
 from pmcell.strata.tables import assignments, strata_table, summary
 from pmcell.strata.uncertainty import place
 
 __all__ = [
+    "adjusted_strata",
     "assignments",
     "associate",
     "cluster",
@@ -30,9 +34,11 @@ __all__ = [
     "drivers",
     "existence",
     "generalise",
+    "mixed_models",
     "permanova",
     "place",
     "profile",
     "strata_table",
     "summary",
+    "survival",
 ]

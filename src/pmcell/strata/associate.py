@@ -21,6 +21,7 @@ from pmcell.core.association import (
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
 from pmcell.strata import slots
+from pmcell.strata.confounding import DESIGN, is_fixed, pairs
 from pmcell.strata.covariates import CLINICAL, MIN_DONORS, TECHNICAL, Variable, category, read
 from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
@@ -45,6 +46,7 @@ def associate(
     *,
     technical: tuple[str, ...] = TECHNICAL,
     clinical: tuple[str, ...] = CLINICAL,
+    measured: pd.DataFrame | None = None,
     n_permutations: int = 999,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -56,10 +58,14 @@ def associate(
     permuted within batch where there is more than one, so that a difference
     between batches cannot pass for a clinical one. q is Benjamini-Hochberg
     within the family. 'unknown' is left out; covariates that are constant, that
-    nearly every donor has differently, or that fewer than 5 donors have are not
-    tested. Intervals (95 %) are of the bias-corrected bootstrap over donors.
-    The outcomes `map` and `dispersion` are PERMANOVA and PERMDISP of the whole
-    distance matrix, see `permanova`.
+    nearly every donor has differently, that fewer than 5 donors have, or that
+    (clinical ones) are the same within every batch are not tested. `measured`
+    has further clinical columns, a row for each row of `donors`. Rows with the
+    outcome condition or disease and the family 'design' tell how far the study
+    itself keeps them apart from batch, region and assay. Intervals (95 %) are
+    of the bias-corrected bootstrap over donors. The outcomes `map` and
+    `dispersion` are PERMANOVA and PERMDISP of the whole distance matrix, see
+    `permanova`.
 
     Returns the columns of schema.ASSOCIATIONS (outcome 'stratum' when strata
     are published, 'candidate_stratum' when they are withheld) and writes
@@ -86,19 +92,24 @@ def associate(
     _, batch = np.unique(obs["batch_id"].astype(str).to_numpy(), return_inverse=True)
     rows: list[dict[str, Any]] = []
     not_tested: dict[str, str] = {}
+    if measured is not None:
+        obs = obs.join(measured[[name for name in measured if name not in obs]])
+        clinical = (*clinical, *(name for name in measured if name not in clinical))
     for family, names in (("technical", technical), ("clinical", clinical)):
         for name in names:
-            if name not in obs:
-                continue
-            covariate = read(obs[name], name)
+            covariate = read(obs[name], name) if name in obs else "not supplied"
+            block = batch if family == "clinical" else None
+            if not isinstance(covariate, str) and block is not None and is_fixed(covariate, block):
+                covariate = "the same within every batch: it cannot be told apart from the batch"
             if isinstance(covariate, str):
                 not_tested[name] = covariate
                 continue
-            block = batch if family == "clinical" else None
             draw = _Draw(n_permutations, seed, block)
             rows += [_row(key, outcome, covariate, family, draw) for key, outcome in outcomes]
             if np.isfinite(squared).all():
                 rows += map_rows(squared, covariate, family, block, n_permutations, seed)
+    draw = _Draw(n_permutations, seed, None)
+    rows += [_row(first.name, first, second, DESIGN, draw) for first, second in pairs(obs)]
     donors.uns["not_tested"] = not_tested
     columns = ["outcome", "covariate", "family", "test", "effect", "effect_name"]
     more = ["effect_low", "effect_high", "p_value", "n_donors"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -80,3 +81,73 @@ def category(name: str, text: NDArray[Any], known: NDArray[np.bool_]) -> Variabl
     codes = np.zeros(text.size, np.int64)
     codes[known] = np.unique(text[known].astype(str), return_inverse=True)[1]
     return Variable(name, codes.astype(np.float64), False, known)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Columns that a model is adjusted for (rows, q), NaN where a row's value is unknown.
+
+    `used` names the covariates in it; `left_out` says why others are not.
+    """
+
+    columns: Floats
+    used: tuple[str, ...]
+    left_out: dict[str, str]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Rows that have every value."""
+        return np.asarray(np.isfinite(self.columns).all(axis=1), np.bool_)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the model is not adjusted for, and why."""
+        return [f"not adjusted for {name}: {why}" for name, why in self.left_out.items()]
+
+    def of(self, chosen: NDArray[np.bool_]) -> Floats:
+        """The columns of some rows, without those of levels that none of them has."""
+        own = self.columns[chosen]
+        return own[:, np.ptp(own, axis=0) > 0] if len(own) else own
+
+
+def column_of(table: pd.DataFrame, name: str) -> str | None:
+    """The column that holds `name`: itself, or the harmonised one ('sex', 'age').
+
+    >>> import pandas as pd
+    >>> column_of(pd.DataFrame({"sex_ontology_term_id": ["a"]}), "sex")
+    'sex_ontology_term_id'
+    """
+    forms = (name, f"{name}_ontology_term_id", f"{name}_group", f"{name}_id")
+    return next((form for form in forms if form in table), None)
+
+
+def design(table: pd.DataFrame, names: tuple[str, ...]) -> Design:
+    """Covariates as columns: numbers in standard deviations, categories against their first level.
+
+    Raises UsageError for a name that is no column.
+    """
+    parts: list[Floats] = []
+    used: list[str] = []
+    left_out: dict[str, str] = {}
+    for name in names:
+        column = column_of(table, name)
+        if column is None:
+            raise UsageError(
+                f"covariates must be columns; {name!r} is none of "
+                f"{sorted(map(str, table.columns))}. "
+                "Correct the name, or give the column in the clinical table."
+            )
+        variable = read(table[column], column)
+        if isinstance(variable, str):
+            left_out[column] = variable
+            continue
+        values = np.where(variable.known, variable.values, np.nan)
+        if variable.numeric:
+            parts.append((values - np.nanmean(values))[:, None] / np.nanstd(values))
+        else:
+            levels = np.unique(values[variable.known])[1:]
+            member = (values[:, None] == levels[None, :]).astype(np.float64)
+            parts.append(np.where(variable.known[:, None], member, np.nan))
+        used.append(column)
+    columns = np.hstack(parts) if parts else np.zeros((len(table), 0))
+    return Design(columns, tuple(used), left_out)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pmcell.core.donor_map import CHANNELS
 from pmcell.schema import UNKNOWN
 from pmcell.strata import slots
+from pmcell.strata.confounding import notes
 from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
@@ -158,6 +159,7 @@ def summary(donors: AnnData) -> dict[str, Any]:
         "generalisation": dict(donors.uns.get("generalisation", {})),
         "cell_types": _types(donors),
         "not_tested": dict(donors.uns.get("not_tested", {})),
+        "adjusted": dict(donors.uns.get("adjusted", {})),
         "warnings": _warnings(donors),
         "withheld": _withheld(donors),
         "parameters": {
@@ -216,6 +218,7 @@ def _warnings(donors: AnnData) -> list[str]:
         out.append(
             "All donors are in one batch: what it adds cannot be told from what donors share."
         )
+    out += notes(chosen)
     small = [name for name, n in size.items() if n < MIN_BATCH]
     if small and len(size) > 1:
         out.append(

@@ -139,6 +139,25 @@ def shown_associations(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:
     return frame[shown]
 
 
+def shown_outcomes(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:
+    """Comparisons of clinical outcomes; with withheld donors only those that all donors are in.
+
+    Who has a value is known to the study alone: a comparison that leaves some
+    donors out could tell that of a few.
+    """
+    if not facts.withheld or frame.empty:
+        return frame
+    hidden = hidden_donors(facts)
+    n_used = len(hidden.used)
+    if any(hidden.is_few(number) for number in (n_used, len(hidden.donors) - n_used)):
+        return frame.iloc[:0]
+    assigned = read_table(facts.results / "strata" / "assignments.parquet", ["donor_id", "status"])
+    used = assigned[assigned["status"] != TOO_FEW_CELLS]
+    kept = frame[frame["n_donors"] == used["donor_id"].nunique()]
+    # Numbers of visits and events of withheld donors are not known to be large.
+    return kept.assign(n_visits=None, n_events=None, refused="")
+
+
 def _generalisation(facts: Facts, hidden: Hidden, found: Mapping[str, Any]) -> dict[str, Any]:
     """The check of strata in each batch or region, unless a few withheld donors are in one."""
     unit = str(found.get("unit"))

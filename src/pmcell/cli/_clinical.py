@@ -1,0 +1,92 @@
+"""Which clinical outcomes the study declares, and the table that holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
+NOT_VALUES = ("donor_id", "visit", "visit_day")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of the section `strata` concerns clinical values."""
+
+    table: pd.DataFrame | None
+    outcomes: tuple[str, ...]
+    time: str
+    event: str
+    covariates: tuple[str, ...]
+    adjust_for: tuple[str, ...]
+
+    @classmethod
+    def read(cls, options: dict[str, Any], given: Path | None = None) -> Plan:
+        """The plan of a section; `UsageError` for what has another form or no table."""
+        survival = options["survival"] or {}
+        if not isinstance(survival, dict) or set(survival) - {"time", "event"}:
+            raise UsageError(
+                f"strata.survival must be {{time: COLUMN, event: COLUMN}}, found {survival!r}"
+            )
+        if len(survival) == 1:
+            raise UsageError("strata.survival needs both time and event, found one of them")
+        path = given or (Path(options["clinical"]) if options["clinical"] else None)
+        return cls(
+            table=None if path is None else read_clinical(path),
+            outcomes=_names(options, "outcomes"),
+            time=str(survival.get("time", "")),
+            event=str(survival.get("event", "")),
+            covariates=_names(options, "covariates"),
+            adjust_for=_names(options, "adjust_for"),
+        )
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Columns of the clinical table that hold values."""
+        if self.table is None:
+            return ()
+        return tuple(str(name) for name in self.table if name not in NOT_VALUES)
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """Columns that are tested like other clinical facts: all but those of survival."""
+        return tuple(name for name in self.measured if name not in (self.time, self.event))
+
+
+def read_clinical(path: Path) -> pd.DataFrame:
+    """The clinical table of a study, by the suffix of its name."""
+    import pandas as pd
+
+    if not path.is_file():
+        raise UsageError(f"strata.clinical must name a file; there is no {path}")
+    if path.suffix == ".parquet":
+        table = pd.read_parquet(path)
+    elif path.suffix in SEPARATORS:
+        keys = {"donor_id": str, "visit": str}
+        table = pd.read_csv(path, sep=SEPARATORS[path.suffix], dtype=keys)
+    else:
+        raise UsageError(
+            f"strata.clinical must be one of {', '.join([*SEPARATORS, '.parquet'])}; found {path}"
+        )
+    if "donor_id" not in table:
+        raise UsageError(f"{path} must have a column donor_id; it has {list(table.columns)}")
+    empty = table["donor_id"].isna() | table["donor_id"].astype(str).eq("")
+    if "visit" in table:
+        table["visit"] = table["visit"].fillna("unknown")
+    if empty.any():
+        row = int(empty.to_numpy().argmax()) + 2
+        raise UsageError(f"every row of {path} must have a donor_id; line {row} has none")
+    return table
+
+
+def _names(options: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = options[key] or []
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise UsageError(f"strata.{key} must be a list of column names, found {value!r}")
+    return tuple(value)

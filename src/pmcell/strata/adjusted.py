@@ -1,0 +1,114 @@
+"""Strata once more with age, sex or other covariates taken out: do they stay the same?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.association import adjusted_rand
+from pmcell.core.donor_map import partition
+from pmcell.core.permanova import dummies, gower, without
+from pmcell.strata import slots
+from pmcell.strata._threads import single_thread
+from pmcell.strata.cluster import DONORS_PER_K
+from pmcell.strata.covariates import Design, design
+from pmcell.strata.model import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+Floats = NDArray[np.float64]
+
+MIN_DONORS = 2 * DONORS_PER_K
+
+
+@single_thread
+def adjusted_strata(
+    donors: AnnData, *, adjust_for: tuple[str, ...], people: pd.DataFrame | None = None
+) -> dict[str, Any]:
+    """Take covariates out of the donors' distances, cut them again, compare with the strata.
+
+    The covariates' part beyond that of the batch is regressed out of the
+    centred configuration (the inner products of the fused distance, so of the
+    features themselves, whatever channels they come from; after Freedman & Lane
+    1983), and the rest is cut into as many strata. `ari` near 1: the covariates
+    do not make the strata; near 0: they do, or the strata are weak.
+    `share_explained` is the covariates' share of all squared distances. The
+    existence test is not repeated. `people` gives the covariates, a row for
+    each row of `donors`; by default donors.obs.
+
+    Returns and writes uns['adjusted']: adjust_for, k, n_donors, ari,
+    share_explained, sizes, and `refused`: why there is nothing else (no
+    candidate strata; a covariate that is unknown, constant, or follows from the
+    batch; fewer than 20 donors with all values).
+
+    Raises UsageError for a covariate that is no column.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> adjusted_strata(donors, adjust_for=("batch_id",))["refused"]
+    'there are no candidate strata to compare with'
+    """
+    require(donors, "existence", "existence")
+    chosen = donors.obs[slots.DISCOVERY].to_numpy(bool)
+    table = donors.obs if people is None else people
+    columns = design(table[chosen].reset_index(drop=True), adjust_for)
+    batch = donors.obs["batch_id"].astype(str).to_numpy()[chosen]
+    k = int(donors.uns["existence"]["k"])
+    out: dict[str, Any] = {
+        "adjust_for": list(columns.used) or list(adjust_for),
+        "k": k,
+        "n_donors": int(columns.known.sum()),
+        "refused": _refusal(columns, batch, k),
+    }
+    if not out["refused"]:
+        rows = np.flatnonzero(chosen)[columns.known]
+        squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(rows, rows)]
+        label = np.asarray(donors.obsm[slots.LABELS])[rows]
+        ks = [int(value) for value in donors.uns["clustering"]["ks"]]
+        out |= _again(squared, columns, batch, label[:, ks.index(k)], k)
+    donors.uns["adjusted"] = out
+    return out
+
+
+def _refusal(columns: Design, batch: NDArray[Any], k: int) -> str:
+    """Why there are no adjusted strata; '' when there can be."""
+    if k < 2:
+        return "there are no candidate strata to compare with"
+    if columns.left_out:
+        return "; ".join(f"{name}: {why}" for name, why in columns.left_out.items())
+    n = int(columns.known.sum())
+    if n < MIN_DONORS:
+        return f"{n} donors have all values, {MIN_DONORS} are needed"
+    known = np.column_stack([_batches(batch[columns.known]), columns.columns[columns.known]])
+    n_batches = np.unique(batch[columns.known]).size
+    if np.linalg.matrix_rank(known) < n_batches + columns.columns.shape[1]:
+        names = ", ".join(columns.used)
+        return f"{names}: the covariates follow from the batch or from one another"
+    return ""
+
+
+def _batches(batch: NDArray[Any]) -> Floats:
+    return dummies(np.asarray(np.unique(batch, return_inverse=True)[1], np.int64))
+
+
+def _again(
+    squared: Floats, columns: Design, batch: NDArray[Any], label: NDArray[np.int64], k: int
+) -> dict[str, Any]:
+    inner = gower(squared)
+    left = without(inner, columns.columns[columns.known], _batches(batch[columns.known]))
+    norm = np.diag(left)
+    again = norm[:, None] + norm[None, :] - 2 * left
+    np.fill_diagonal(again, 0.0)
+    found = partition(again, range(k, k + 1), 1).labels[0]
+    return {
+        "ari": adjusted_rand(label, found),
+        "share_explained": float(1 - np.trace(left) / np.trace(inner)),
+        "sizes": [int(n) for n in np.bincount(found, minlength=k)],
+    }

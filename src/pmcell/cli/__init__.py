@@ -57,6 +57,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("annotate", "cell-type label of each cluster, or none"),
             ("profile", "profiles of donors from their cells"),
             ("strata", "strata of donors, with their stability"),
+            ("explain", "genes and gene sets that strata or conditions differ in"),
         ),
     ),
     (

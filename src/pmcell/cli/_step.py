@@ -35,6 +35,12 @@ _OF_STRATA: tuple[str, ...] = (
     "survival.parquet",
     "strata.json",
 )
+_OF_EXPLANATION: tuple[str, ...] = (
+    "expression_contrasts.parquet",
+    "differential_expression.parquet",
+    "pathways.parquet",
+    "gene_drivers.parquet",
+)
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
 
 
@@ -88,6 +94,17 @@ STEPS: Mapping[str, StepFiles] = {
     "annotate": StepFiles(("clusters", "embedding", "aggregate", "features"), ("out",)),
     "profile": StepFiles(("embedding", "clusters", "annotation"), ("out", "composition_out")),
     "strata": StepFiles(("profiles", "clinical"), tuple(f"out_dir/{name}" for name in _OF_STRATA)),
+    "explain": StepFiles(
+        (
+            "donors",
+            "cohort/aggregate.npz",
+            "cohort/samples.parquet",
+            "annotation",
+            "features",
+            "gene_sets",
+        ),
+        tuple(f"out_dir/{name}" for name in _OF_EXPLANATION),
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from pmcell.io.tables import conform, resolved_foreign_keys, write_chunks, write
 from pmcell.publish import gaps, molecules, pairs, people, stratification
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.counts import cohort_counts_frame
+from pmcell.publish.explanation import explanation_frame
 from pmcell.publish.facts import Facts
 from pmcell.publish.file_facts import file_facts
 from pmcell.publish.runtime import runtime_frame
@@ -37,6 +38,12 @@ SMALL: dict[str, Callable[[Facts, Atlas], pd.DataFrame]] = {
     "outcomes": lambda facts, atlas: stratification.outcomes_frame(facts),
     "survival": lambda facts, atlas: stratification.survival_frame(facts),
     "consensus": lambda facts, atlas: pairs.consensus_frame(facts),
+    "expression_contrasts": lambda facts, atlas: explanation_frame(facts, "expression_contrasts"),
+    "differential_expression": lambda facts, atlas: explanation_frame(
+        facts, "differential_expression"
+    ),
+    "pathways": lambda facts, atlas: explanation_frame(facts, "pathways"),
+    "gene_drivers": lambda facts, atlas: explanation_frame(facts, "gene_drivers"),
     "gaps": lambda facts, atlas: gaps.gaps_frame(facts),
     "qc": lambda facts, atlas: _join("qc", molecules.iter_qc(facts)),
     "runtime": lambda facts, atlas: runtime_frame(facts),

@@ -19,6 +19,12 @@ from pmcell.schema.cells import (
     PSEUDOBULK,
 )
 from pmcell.schema.counts import COHORT_COUNTS, GAPS, QC, RUNTIME
+from pmcell.schema.explanation import (
+    DIFFERENTIAL_EXPRESSION,
+    EXPRESSION_CONTRASTS,
+    GENE_DRIVERS,
+    PATHWAYS,
+)
 from pmcell.schema.fields import (
     AGE_GROUP,
     ASSAY,
@@ -103,6 +109,7 @@ __all__ = [
     "CONSENSUS",
     "COUNT_SCALE",
     "DEVELOPMENT_STAGE",
+    "DIFFERENTIAL_EXPRESSION",
     "DISEASE",
     "DISTANCES",
     "DONORS",
@@ -111,8 +118,10 @@ __all__ = [
     "DRIVERS",
     "ETHNICITY",
     "EXPRESSION",
+    "EXPRESSION_CONTRASTS",
     "GAPS",
     "GENES",
+    "GENE_DRIVERS",
     "GENE_ID",
     "GENE_LEDGER",
     "MARKERS",
@@ -120,6 +129,7 @@ __all__ = [
     "N_DONORS",
     "N_SAMPLES",
     "OUTCOMES",
+    "PATHWAYS",
     "PSEUDOBULK",
     "QC",
     "QC_CELLS",
@@ -173,6 +183,10 @@ TABLES: tuple[Table, ...] = (
     SURVIVAL,
     DONOR_DISTANCES,
     CONSENSUS,
+    EXPRESSION_CONTRASTS,
+    DIFFERENTIAL_EXPRESSION,
+    PATHWAYS,
+    GENE_DRIVERS,
     GAPS,
     QC,
     RUNTIME,

@@ -15,10 +15,13 @@ from pmcell.strata.distances import distances
 from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import existence
 from pmcell.strata.expression import differential_expression
+from pmcell.strata.gene_drivers import donor_gene_drivers, gene_drivers
 from pmcell.strata.generalise import generalise
 from pmcell.strata.mixed import mixed_models
+from pmcell.strata.pathways import pathways
 from pmcell.strata.permanova import permanova
 from pmcell.strata.profile import composition, profile
+from pmcell.strata.pseudobulk import pseudobulk
 from pmcell.strata.survival import survival
 from pmcell.strata.tables import assignments, strata_table, summary
 from pmcell.strata.uncertainty import place
@@ -31,13 +34,17 @@ __all__ = [
     "composition",
     "differential_expression",
     "distances",
+    "donor_gene_drivers",
     "drivers",
     "existence",
+    "gene_drivers",
     "generalise",
     "mixed_models",
+    "pathways",
     "permanova",
     "place",
     "profile",
+    "pseudobulk",
     "strata_table",
     "summary",
     "survival",

@@ -1,228 +1,319 @@
-"""Genes that differ between strata: pseudobulk counts per cell type, DESeq2, held-out donors."""
+"""Genes that differ between groups of donors: pseudobulk per cell type, held-out donors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.association import benjamini_hochberg
-from pmcell.core.resample import stream
 from pmcell.errors import UsageError
-from pmcell.strata import slots
-from pmcell.strata.cluster import DONORS_PER_K
-from pmcell.strata.existence import STRATA
-from pmcell.strata.model import require
-from pmcell.strata.refit import full_labels, refit
+from pmcell.strata._threads import single_thread
+from pmcell.strata.contrasts import MIN_DONORS, Comparison, Group, Pair, compare, design_of
+from pmcell.strata.moderated import (
+    Tested,
+    library_sizes,
+    log_cpm,
+    moderated_tests,
+    precision_weights,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
-DESCRIPTIVE, CONFIRMED = "descriptive", "confirmed"
-COLUMNS = (
-    "stratum",
-    "cell_type",
-    "gene_id",
-    "log2_fold_change",
-    "log2_fold_change_low",
-    "log2_fold_change_high",
-    "mean_count",
-    "p_value",
-    "q_value",
-    "q_value_held_out",
-    "inference",
-    "n_donors",
-)
-MIN_DONORS = 3
-"""Donors each stratum needs in a cell type."""
+DESCRIPTIVE, CONFIRMED, NOT_CONFIRMED = "descriptive", "confirmed", "not confirmed"
+KEY = ("contrast", "level", "cell_type")
 MIN_COUNT = 10
-HALVES = 12
-"""Purpose of the random stream that splits donors."""
+MIN_GENES = 10
+"""Genes that a cell type needs to be tested: variances are shared between genes."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """One cell type of a group of donors, ready to be tested.
+
+    `y` (donors × genes) log2 counts per million with `weights`; `genes` their
+    ids; `n_low` and `n_absent` genes are left out for few counts or because a
+    donor's cohort did not measure them.
+    """
+
+    group: Group
+    genes: NDArray[np.object_]
+    y: Floats
+    weights: Floats
+    design: Any
+    n_low: int
+    n_absent: int
+
+
+@single_thread
 def differential_expression(
     donors: AnnData,
     *,
     pseudobulk: Mapping[str, pd.DataFrame],
+    contrast: str = "stratum",
+    covariates: Sequence[str] = (),
     alpha: float = 0.05,
     confirm: bool = True,
     seed: int = 0,
-    n_threads: int = 1,
-) -> pd.DataFrame:
-    """Genes of each cell type that a stratum has more or less of than the mean of the others.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Genes of each cell type that differ between strata, or between values of another column.
 
     `pseudobulk` maps a cell type to raw counts, donor × gene, of each donor's
-    discovery visit; a gene that a donor's cohort did not measure must not be in it.
-    DESeq2 (Love et al. 2014, doi:10.1186/s13059-014-0550-8; PyDESeq2) with
-    design ~ batch + stratum; types where that has no full rank or a stratum has
-    fewer than 3 donors are left out, and so are genes with fewer than 10 counts
-    in as many donors as the smallest stratum has. The 95 % interval is Wald's; q
-    is Benjamini-Hochberg over all genes, types and strata.
+    discovery visit; NaN where the donor's cohort did not measure the gene. The model is
+    ~ batch + covariates + level on log counts per million, with voom's precision
+    weights and limma's moderated t; two levels are compared with each other,
+    more each with the mean of the others. A level needs 3 donors in the type, a
+    gene 10 counts in as many donors as the smallest level has. q is
+    Benjamini-Hochberg over the genes of a type and contrast.
 
-    Strata are learned from the same cells, so every row is `descriptive`, unless it is
-    found again: donors are split in two halves within batch, strata found in
-    the first only, the second placed on them, and its donors tested alone.
-    `confirmed` is q ≤ `alpha` in both, with the same sign. That confirms the
-    difference along the strata in new donors, not that the strata are groups: the
-    existence test does. No rows unless strata are published.
+    Strata are learned from the same cells, so a row is `descriptive` unless held-out donors
+    were asked: donors are split (see `compare`), strata found in the first part only, the
+    second placed on them. Genes with q ≤ `alpha` in the first part are tested in the second:
+    `confirmed` with q ≤ `alpha` over these and the same sign, else `not confirmed`. That
+    confirms the difference along the strata in new donors, not that the strata are groups:
+    the existence test does.
+
+    Returns the genes (schema.DIFFERENTIAL_EXPRESSION) and, for each type and contrast, what
+    was compared, or why it was not (schema.EXPRESSION_CONTRASTS).
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
     >>> donors = pm.strata.profile(cells)
     >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
     (None, None, None)
-    >>> len(differential_expression(donors, pseudobulk={}))
-    0
+    >>> genes, contrasts = differential_expression(donors, pseudobulk={})
+    >>> contrasts["why_not"].item()
+    'no strata are published (too few donors)'
     """
-    require(donors, "existence", "existence")
     import pandas as pd
+
+    from pmcell.schema import DIFFERENTIAL_EXPRESSION, EXPRESSION_CONTRASTS
 
     if not 0 < alpha < 1:
         raise UsageError(f"alpha must be in (0, 1), got {alpha}")
-    if donors.uns["existence"]["decision"] != STRATA:
-        return pd.DataFrame({name: [] for name in COLUMNS})
-    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    table = _test(donors, rows, full_labels(donors)[rows], pseudobulk, n_threads)
-    key = ["stratum", "cell_type", "gene_id"]
-    table["q_value_held_out"] = np.nan
-    held = _held_out(donors, rows, seed) if confirm else None
-    if held is not None and len(table):
-        again = _test(donors, *held, pseudobulk, n_threads).set_index(key)
-        again = again.reindex(pd.MultiIndex.from_frame(table[key]))
-        same = np.sign(again["log2_fold_change"].to_numpy()) == np.sign(table["log2_fold_change"])
-        table["q_value_held_out"] = again["q_value"].to_numpy(float)
-        found = (table["q_value"] <= alpha) & (table["q_value_held_out"] <= alpha) & same
-        table["inference"] = np.where(found, CONFIRMED, DESCRIPTIVE).astype(object)
-    return table[list(COLUMNS)].sort_values(key, ignore_index=True)
+    compared = compare(donors, contrast, covariates=covariates, confirm=confirm, seed=seed)
+    genes, facts = [], []
+    if compared.everyone is None:
+        facts.append(_untested(compared, "", "all", compared.why))
+    else:
+        for name in sorted(pseudobulk):
+            tables, rows = _one_type(compared, name, pseudobulk[name], alpha)
+            genes += tables
+            facts += rows
+    columns = [field.name for field in DIFFERENTIAL_EXPRESSION.fields]
+    table = pd.concat(genes, ignore_index=True) if genes else pd.DataFrame(columns=columns)
+    names = [field.name for field in EXPRESSION_CONTRASTS.fields]
+    return table[columns], pd.DataFrame(facts, columns=names)
 
 
-def _held_out(donors: AnnData, rows: Ints, seed: int) -> tuple[Ints, Ints] | None:
-    """Donors of the second half and their strata as found in the first; None with too few."""
-    k = int(donors.uns["existence"]["k"])
-    if rows.size // 2 < k * DONORS_PER_K:
-        return None
-    batch = donors.obs["batch_id"].astype(str).to_numpy()[rows]
-    order = np.lexsort((stream(seed, HALVES, 0).random(rows.size), batch))
-    second = rows[np.sort(order[1::2])]
-    names = donors.obs["donor_id"].astype(str).to_numpy(object)
-    model = refit(donors, ~np.isin(names, names[second]))
-    return second, np.asarray(model.to_strata[second].argmin(axis=1), np.int64)
+def parts_of(compared: Comparison, counts: pd.DataFrame) -> tuple[Part | str, list[Part | None]]:
+    """A type's donors ready to be tested, or why not; and the same for the two split parts."""
+    assert compared.everyone is not None
+    n_levels = len(compared.levels)
+    whole = prepare(compared.everyone, counts, n_levels, compared.levels)
+    if isinstance(whole, str):
+        return whole, [None, None]
+    found: list[Part | None] = []
+    for group in (compared.discovery, compared.held_out):
+        part = "" if group is None else prepare(group, counts, n_levels, compared.levels)
+        found.append(None if isinstance(part, str) else part)
+    return whole, found
 
 
-def _test(
-    donors: AnnData,
-    rows: Ints,
-    labels: Ints,
-    pseudobulk: Mapping[str, pd.DataFrame],
-    n_threads: int,
-) -> pd.DataFrame:
-    import pandas as pd
-
-    obs = donors.obs.iloc[rows]
-    who = pd.DataFrame(
-        {"batch": obs["batch_id"].astype(str).to_numpy(object), "stratum": labels},
-        index=obs["donor_id"].astype(str).to_numpy(object),
+def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[str]) -> Part | str:
+    """The donors that have counts, genes with enough of them, and the design; or why not."""
+    own = group.of(np.isin(group.donors, counts.index.to_numpy()))
+    size = np.bincount(own.level, minlength=n_levels)
+    small = np.flatnonzero(size < MIN_DONORS)
+    if n_levels - small.size < 2:
+        few = ", ".join(f"{levels[level]} {size[level]}" for level in small)
+        return f"too few donors have cells of the type ({few}); {MIN_DONORS} a side are needed"
+    own = own.of(~np.isin(own.level, small))
+    design = design_of(own, n_levels)
+    if isinstance(design, str):
+        return design
+    values = counts.loc[own.donors].to_numpy(float)
+    measured = ~np.isnan(values).any(axis=0)
+    total = np.nansum(values, axis=1)
+    least = int(size[size >= MIN_DONORS].min())
+    enough = measured & ((values >= MIN_COUNT).sum(axis=0) >= least)
+    if enough.sum() < MIN_GENES:
+        return (
+            f"{int(enough.sum())} genes have {MIN_COUNT} counts in {least} donors; "
+            f"{MIN_GENES} are needed"
+        )
+    kept = values[:, enough]
+    library = library_sizes(kept, total)
+    y = log_cpm(kept, library)
+    return Part(
+        own,
+        counts.columns.to_numpy(object)[enough],
+        y,
+        precision_weights(y, library, design.matrix),
+        design,
+        int((measured & ~enough).sum()),
+        int((~measured).sum()),
     )
-    n_strata = int(donors.uns["existence"]["k"])
-    parts = [
-        part
-        for name in sorted(pseudobulk)
-        for part in _one_type(name, pseudobulk[name], who, n_strata, n_threads)
+
+
+def verdicts(
+    index: NDArray[Any], first: dict[str, Any] | None, second: dict[str, Any] | None, alpha: float
+) -> tuple[Floats, Floats, NDArray[np.object_]]:
+    """Held-out effect and q, and the inference, of each tested name in `index`.
+
+    Names with q ≤ `alpha` in the first part are a family of their own in the second.
+    """
+    n = len(index)
+    effect, q = np.full(n, np.nan), np.full(n, np.nan)
+    inference = np.full(n, DESCRIPTIVE, object)
+    if first is None or second is None:
+        return effect, q, inference
+    place = {name: at for at, name in enumerate(index)}
+    taken = [
+        name
+        for name, chosen in zip(first["names"], first["q"] <= alpha, strict=True)
+        if chosen and name in place
     ]
-    if not parts:
-        return pd.DataFrame({name: [] for name in COLUMNS})
-    table = pd.concat(parts, ignore_index=True)
-    # Genes that DESeq2 sets aside as outliers have no p; they stay, untested.
-    tested = table["p_value"].notna()
-    table["q_value"] = np.nan
-    table.loc[tested, "q_value"] = benjamini_hochberg(table.loc[tested, "p_value"].to_numpy())
-    table["inference"] = DESCRIPTIVE
-    return table
+    at_first = {name: at for at, name in enumerate(first["names"])}
+    at_second = {name: at for at, name in enumerate(second["names"])}
+    taken = [name for name in taken if name in at_second]
+    if not taken:
+        return effect, q, inference
+    rows = np.array([place[name] for name in taken])
+    again = np.array([at_second[name] for name in taken])
+    before = np.array([at_first[name] for name in taken])
+    effect[rows] = second["effect"][again]
+    q[rows] = benjamini_hochberg(second["p"][again])
+    same = np.sign(first["effect"][before]) == np.sign(second["effect"][again])
+    inference[rows] = np.where((q[rows] <= alpha) & same, CONFIRMED, NOT_CONFIRMED)
+    return effect, q, inference
+
+
+def by_pair(part: Part | None, y: Floats | None = None) -> dict[Pair, Any]:
+    """Tests of every pair of a part: names, effect, p and q."""
+    if part is None:
+        return {}
+    weights = part.weights if y is None else None
+    values = part.y if y is None else y
+    tests = moderated_tests(values, part.design.matrix, part.design.contrasts, weights)
+    return {
+        pair: {
+            "names": part.genes,
+            "effect": test.effect,
+            "p": test.p,
+            "q": benjamini_hochberg(test.p),
+            "test": test,
+        }
+        for pair, test in zip(part.design.pairs, tests, strict=True)
+    }
 
 
 def _one_type(
-    name: str, counts: pd.DataFrame, who: pd.DataFrame, n_strata: int, n_threads: int
-) -> list[pd.DataFrame]:
+    compared: Comparison, name: str, counts: pd.DataFrame, alpha: float
+) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
     import pandas as pd
 
-    used = who[who.index.isin(counts.index)]
-    size = np.bincount(used["stratum"].to_numpy(np.int64), minlength=n_strata)
-    design = pd.get_dummies(used["batch"], drop_first=True, dtype=float)
-    design.columns = [f"batch_{column}" for column in design.columns]
-    for stratum in range(n_strata):
-        design[f"S{stratum + 1}"] = (used["stratum"] == stratum).astype(float)
-    full = np.linalg.matrix_rank(design.to_numpy()) == design.shape[1] < len(design)
-    if size.min() < MIN_DONORS or not full:
-        return []
-    own = counts.loc[used.index]
-    own = own.loc[:, ((own >= MIN_COUNT).sum(axis=0) >= size.min()).to_numpy()]
-    if own.shape[1] < 2:
-        return []
-    out = []
-    for stratum, frame in enumerate(_deseq2(own, used, design, n_strata, n_threads)):
-        margin = 1.959964 * frame["lfcSE"].to_numpy()
-        change = frame["log2FoldChange"].to_numpy()
-        out.append(
+    whole, (first, second) = parts_of(compared, counts)
+    if isinstance(whole, str):
+        return [], [_untested(compared, name, level, whole) for level in _sides(compared)]
+    found = [by_pair(part) for part in (whole, first, second)]
+    tables, facts = [], []
+    for pair, result in found[0].items():
+        test: Tested = result["test"]
+        held, q_held, inference = verdicts(
+            whole.genes, found[1].get(pair), found[2].get(pair), alpha
+        )
+        low, high = test.interval()
+        side = side_of(compared, whole.group, pair)
+        tables.append(
             pd.DataFrame(
                 {
-                    "stratum": f"S{stratum + 1}",
+                    "contrast": compared.name,
+                    "level": side["level"],
+                    "reference": side["reference"],
                     "cell_type": name,
-                    "gene_id": frame.index.astype(str).to_numpy(object),
-                    "log2_fold_change": change,
-                    "log2_fold_change_low": change - margin,
-                    "log2_fold_change_high": change + margin,
-                    "mean_count": frame["baseMean"].to_numpy(),
-                    "p_value": frame["pvalue"].to_numpy(),
-                    "n_donors": len(used),
+                    "gene_id": whole.genes.astype(str),
+                    "log2_fold_change": test.effect,
+                    "log2_fold_change_low": low,
+                    "log2_fold_change_high": high,
+                    "mean_log2_cpm": whole.y.mean(axis=0),
+                    "p_value": test.p,
+                    "q_value": result["q"],
+                    "log2_fold_change_held_out": held,
+                    "q_value_held_out": q_held,
+                    "inference": inference,
+                    "n_donors_level": side["n_donors_level"],
+                    "n_donors_reference": side["n_donors_reference"],
                 }
             )
         )
-    return out
-
-
-def _deseq2(
-    counts: pd.DataFrame, who: pd.DataFrame, design: pd.DataFrame, n_strata: int, n_threads: int
-) -> list[Any]:
-    """DESeq2's table of each stratum against the mean of the others."""
-    try:
-        from pydeseq2.dds import DeseqDataSet
-        from pydeseq2.default_inference import DefaultInference
-        from pydeseq2.ds import DeseqStats
-    except ImportError as error:
-        raise UsageError(
-            "differential expression needs PyDESeq2: pip install 'pmcell[de]'"
-        ) from error
-    import warnings
-
-    inference = DefaultInference(n_cpus=n_threads)
-    out = []
-    with warnings.catch_warnings():
-        # Too few genes for a dispersion trend is answered by their mean, as it should be.
-        warnings.simplefilter("ignore")
-        fit = DeseqDataSet(
-            counts=counts, metadata=who, design=design, quiet=True, inference=inference
+        examined = first is not None and second is not None and pair in found[2]
+        facts.append(
+            {
+                "contrast": compared.name,
+                **side,
+                "cell_type": name,
+                "design": whole.design.formula,
+                "n_genes": whole.genes.size,
+                "n_genes_few_counts": whole.n_low,
+                "n_genes_not_measured": whole.n_absent,
+                "n_significant": int((result["q"] <= alpha).sum()),
+                "n_confirmed": int((inference == CONFIRMED).sum()),
+                "n_not_confirmed": int((inference == NOT_CONFIRMED).sum()),
+                "held_out": compared.split
+                if examined or compared.held_out is None
+                else f"none: too few donors of the type in a part ({compared.split})",
+                "why_not": "",
+            }
         )
-        fit.deseq2()
-        for stratum in range(n_strata):
-            contrast = np.zeros(design.shape[1])
-            contrast[-n_strata:] = -1 / (n_strata - 1)
-            contrast[design.shape[1] - n_strata + stratum] = 1.0
-            result = DeseqStats(
-                fit, contrast=contrast, independent_filter=False, quiet=True, inference=inference
-            )
-            with _silence():
-                result.summary()
-            out.append(result.results_df)
-    return out
+    seen = {fact["level"] for fact in facts}
+    left = [level for level in _sides(compared) if level not in seen]
+    why = f"fewer than {MIN_DONORS} donors have cells of the type"
+    return tables, facts + [_untested(compared, name, level, why) for level in left]
 
 
-def _silence() -> Any:
-    import contextlib
-    import io
+def _sides(compared: Comparison) -> Iterator[str]:
+    """Levels that are compared with others: the second of two, or each of more."""
+    yield from compared.levels[1:] if len(compared.levels) == 2 else compared.levels
 
-    return contextlib.redirect_stdout(io.StringIO())
+
+def side_of(
+    compared: Comparison, group: Group, pair: tuple[int, tuple[int, ...]]
+) -> dict[str, Any]:
+    """Names and donors of both sides of a pair."""
+    level, others = pair
+    return {
+        "level": compared.levels[level],
+        "reference": "; ".join(compared.levels[other] for other in others),
+        "n_donors_level": int((group.level == level).sum()),
+        "n_donors_reference": int(np.isin(group.level, others).sum()),
+    }
+
+
+def _untested(compared: Comparison, name: str, level: str, why: str) -> dict[str, Any]:
+    """The row of a type and contrast that was not tested; `all` where nothing of it was."""
+    others = [other for other in compared.levels if other != level]
+    return {
+        "contrast": compared.name,
+        "level": level,
+        "reference": "; ".join(others),
+        "cell_type": name or "all",
+        "design": "",
+        "n_donors_level": 0,
+        "n_donors_reference": 0,
+        "n_genes": 0,
+        "n_genes_few_counts": 0,
+        "n_genes_not_measured": 0,
+        "n_significant": 0,
+        "n_confirmed": 0,
+        "n_not_confirmed": 0,
+        "held_out": "",
+        "why_not": why,
+    }

@@ -1,0 +1,288 @@
+"""Who is compared with whom: groups of donors, a design that can tell, donors held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.resample import stream
+from pmcell.errors import UsageError
+from pmcell.schema import UNKNOWN
+from pmcell.strata import slots
+from pmcell.strata.cluster import DONORS_PER_K
+from pmcell.strata.existence import STRATA
+from pmcell.strata.model import require
+from pmcell.strata.refit import full_labels, refit, to_strata, with_own_offsets
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+Pair = tuple[int, tuple[int, ...]]
+"""A level and the levels that it is compared with."""
+
+STRATUM = "stratum"
+MIN_DONORS = 3
+"""Donors that each side of a contrast needs in a cell type."""
+MIN_SPLIT = 4
+"""Donors of each level that each part of a split needs."""
+MAX_LEVELS = 8
+HALVES = 12
+"""Purpose of the random stream that splits donors."""
+HEALTHY = "PATO:0000461"
+SITES = ("region", "batch_id")
+"""Columns along which donors are split first: another place is the harder test."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Donors with a level each: their names, level codes, batches and covariates."""
+
+    donors: NDArray[np.object_]
+    level: Ints
+    batch: NDArray[np.object_]
+    covariates: Floats
+
+    def of(self, chosen: NDArray[np.bool_]) -> Group:
+        """The chosen donors."""
+        return Group(
+            self.donors[chosen], self.level[chosen], self.batch[chosen], self.covariates[chosen]
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Levels of a contrast, all donors, and the two parts into which they are split.
+
+    `discovery` and `held_out` are None where there are too few donors, and
+    `split` says how donors were split or why not. `why` says why there is nothing to test.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    everyone: Group | None
+    discovery: Group | None
+    held_out: Group | None
+    split: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Design:
+    """Columns by which the groups are compared: one row of `contrasts` a pair."""
+
+    matrix: Floats
+    contrasts: Floats
+    pairs: tuple[Pair, ...]
+    formula: str
+
+
+def compare(
+    donors: AnnData,
+    contrast: str,
+    *,
+    covariates: Sequence[str] = (),
+    confirm: bool = True,
+    seed: int = 0,
+) -> Comparison:
+    """What `contrast` compares: `stratum`, or a column of the donors such as `condition`.
+
+    Each donor counts once, with its discovery visit. Strata are compared only
+    where they are published. Donors are split along regions, else along
+    batches, else in random halves within batch; held-out donors get their
+    strata from a map that was fitted without them.
+    """
+    require(donors, "existence", "existence")
+    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
+    if contrast == STRATUM:
+        return _strata(donors, rows, covariates, confirm, seed)
+    if contrast not in donors.obs:
+        raise UsageError(
+            f"a contrast must be 'stratum' or a column of the donors; got {contrast!r}, there are "
+            f"{sorted(map(str, donors.obs.columns))}"
+        )
+    values = donors.obs[contrast].astype(str).to_numpy(object)[rows]
+    known = ~np.isin(values, [UNKNOWN, "", "nan"])
+    levels = _ordered(donors, rows[known], values[known])
+    if not 2 <= len(levels) <= MAX_LEVELS:
+        why = f"it has {len(levels)} known values among the donors, 2 to {MAX_LEVELS} are compared"
+        return Comparison(contrast, tuple(levels), None, None, None, "", why)
+    code = np.array([levels.index(value) for value in values[known]], np.int64)
+    everyone = _group(donors, rows[known], code, covariates)
+    if not confirm:
+        return Comparison(contrast, tuple(levels), everyone, None, None, "not asked for", "")
+    for column in SITES:
+        held = _sites(donors, rows[known], column)
+        if held is not None and _is_enough(code, held, len(levels)):
+            return _two_parts(contrast, levels, everyone, held, f"by {column}")
+    held = np.zeros(code.size, bool)
+    draw = stream(seed, HALVES, 0).random(code.size)
+    held[np.lexsort((draw, code, everyone.batch))[1::2]] = True
+    if _is_enough(code, held, len(levels)):
+        return _two_parts(contrast, levels, everyone, held, "random halves within batch")
+    why = f"a level has fewer than {2 * MIN_SPLIT} donors"
+    return Comparison(contrast, tuple(levels), everyone, None, None, f"none: {why}", "")
+
+
+def _strata(
+    donors: AnnData, rows: Ints, covariates: Sequence[str], confirm: bool, seed: int
+) -> Comparison:
+    decision = donors.uns["existence"]["decision"]
+    if decision != STRATA:
+        return Comparison(
+            STRATUM, (), None, None, None, "", f"no strata are published ({decision})"
+        )
+    k = int(donors.uns["existence"]["k"])
+    levels = [f"S{index + 1}" for index in range(k)]
+    everyone = _group(donors, rows, full_labels(donors)[rows], covariates)
+    if not confirm:
+        return Comparison(STRATUM, tuple(levels), everyone, None, None, "not asked for", "")
+    for held, how in _splits_of_strata(donors, rows, k, seed):
+        name = donors.obs["donor_id"].astype(str).to_numpy(object)
+        model = refit(donors, ~np.isin(name, name[rows[held]]))
+        found = to_strata(model.squared, model.rows, model.labels, k)
+        if how.startswith("by"):
+            found = with_own_offsets(model, rows[held])
+        code = np.asarray(found[rows].argmin(axis=1), np.int64)
+        of_training = dict(zip(model.rows.tolist(), model.labels.tolist(), strict=True))
+        code = np.array([of_training.get(int(row), code[i]) for i, row in enumerate(rows)])
+        if _is_enough(code, held, k):
+            both = _group(donors, rows, code, covariates)
+            parts = _two_parts(STRATUM, levels, both, held, how)
+            return Comparison(
+                STRATUM, tuple(levels), everyone, parts.discovery, parts.held_out, how, ""
+            )
+    why = f"{k} strata cannot be found in a part of {rows.size} donors and seen in the rest"
+    return Comparison(STRATUM, tuple(levels), everyone, None, None, f"none: {why}", "")
+
+
+def _splits_of_strata(
+    donors: AnnData, rows: Ints, k: int, seed: int
+) -> list[tuple[NDArray[np.bool_], str]]:
+    """Parts of the donors to hold out that leave enough to find k strata, the hardest first."""
+    found = []
+    for column in SITES:
+        held = _sites(donors, rows, column)
+        if held is not None:
+            found.append((held, f"by {column}"))
+    held = np.zeros(rows.size, bool)
+    batch = donors.obs["batch_id"].astype(str).to_numpy()[rows]
+    held[np.lexsort((stream(seed, HALVES, 0).random(rows.size), batch))[1::2]] = True
+    found.append((held, "random halves within batch"))
+    return [(held, how) for held, how in found if (~held).sum() >= k * DONORS_PER_K]
+
+
+def _sites(donors: AnnData, rows: Ints, column: str) -> NDArray[np.bool_] | None:
+    """Donors of the sites to hold out: sites are dealt to two parts, largest first."""
+    if column not in donors.obs:
+        return None
+    site = donors.obs[column].astype(str).to_numpy(object)[rows]
+    names, size = np.unique(site, return_counts=True)
+    if names.size < 2 or (names == UNKNOWN).any():
+        return None
+    parts: list[list[str]] = [[], []]
+    filled = [0, 0]
+    for index in np.lexsort((names, -size)):
+        smaller = int(filled[1] < filled[0])
+        parts[smaller].append(str(names[index]))
+        filled[smaller] += int(size[index])
+    # The larger part discovers.
+    held = parts[1] if filled[1] <= filled[0] else parts[0]
+    return np.asarray(np.isin(site, held), bool)
+
+
+def _is_enough(code: Ints, held: NDArray[np.bool_], n_levels: int) -> bool:
+    return all(
+        int(np.bincount(code[part], minlength=n_levels).min()) >= MIN_SPLIT
+        for part in (held, ~held)
+    )
+
+
+def _two_parts(
+    name: str, levels: list[str], everyone: Group, held: NDArray[np.bool_], how: str
+) -> Comparison:
+    return Comparison(name, tuple(levels), everyone, everyone.of(~held), everyone.of(held), how, "")
+
+
+def _ordered(donors: AnnData, rows: Ints, values: NDArray[np.object_]) -> list[str]:
+    """Values in order; the one whose donors are all healthy comes first, as the reference."""
+    levels = sorted(set(values))
+    if "disease_ontology_term_id" in donors.obs:
+        disease = donors.obs["disease_ontology_term_id"].astype(str).to_numpy()[rows]
+        levels.sort(key=lambda level: not (disease[values == level] == HEALTHY).all())
+    return levels
+
+
+def _group(donors: AnnData, rows: Ints, code: Ints, covariates: Sequence[str]) -> Group:
+    """The donors with their batch and covariates; a donor with an unknown covariate is left out."""
+    obs = donors.obs.iloc[rows]
+    columns, complete = [], np.ones(rows.size, bool)
+    for name in covariates:
+        if name not in obs:
+            raise UsageError(
+                f"a covariate must be a column of the donors; got {name!r}, there are "
+                f"{sorted(map(str, obs.columns))}"
+            )
+        values, known = _columns(obs[name])
+        columns.append(values)
+        complete &= known
+    values = np.hstack([np.zeros((rows.size, 0)), *columns])
+    batch = obs["batch_id"].astype(str).to_numpy(object)
+    name = obs["donor_id"].astype(str).to_numpy(object)
+    return Group(name, code, batch, values).of(complete)
+
+
+def _columns(series: object) -> tuple[Floats, NDArray[np.bool_]]:
+    import pandas as pd
+
+    column = pd.Series(series)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        numbers = column.to_numpy(float)
+        known = np.isfinite(numbers)
+        centre = numbers[known].mean() if known.any() else 0.0
+        return np.where(known, numbers - centre, 0.0)[:, None], known
+    text = column.astype(str)
+    unknown = text.isin([UNKNOWN, "", "nan"]).to_numpy()
+    return pd.get_dummies(text.mask(unknown), dtype=float).to_numpy(), ~unknown
+
+
+def design_of(group: Group, n_levels: int) -> Design | str:
+    """The design ~ batch + covariates + level of these donors, or why it cannot tell.
+
+    Levels with fewer than 3 donors are left out by the caller. With two levels
+    the second is compared with the first; with more, each with the mean of the others.
+    """
+    present = [level for level in range(n_levels) if (group.level == level).any()]
+    if len(present) < 2:
+        return "fewer than two groups have donors"
+    batches = np.unique(group.batch.astype(str))
+    columns = [(group.batch == name).astype(float) for name in batches]
+    kept: list[Floats] = []
+    for column in [*columns, *group.covariates.T]:
+        if np.linalg.matrix_rank(np.column_stack([*kept, column])) > len(kept):
+            kept.append(column)
+    levels = [(group.level == level).astype(float) for level in present[1:]]
+    matrix = np.column_stack([*kept, *levels])
+    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
+        return "the groups cannot be told from batch and covariates: the design has no full rank"
+    if len(matrix) - matrix.shape[1] < 2:
+        return f"{len(matrix)} donors are too few for {matrix.shape[1]} coefficients"
+    pairs, rows = [], []
+    for index, level in enumerate(present):
+        if n_levels == 2 and index == 0:
+            continue
+        others = [other for other in range(len(present)) if other != index]
+        weights = np.zeros(len(present))
+        weights[index], weights[others] = 1.0, -1.0 / len(others)
+        rows.append(np.concatenate([np.zeros(len(kept)), weights[1:]]))
+        pairs.append((level, tuple(present[other] for other in others)))
+    terms = ["batch_id"] if batches.size > 1 else []
+    terms += ["covariates"] if group.covariates.shape[1] else []
+    formula = "~ " + " + ".join([*terms, "level"])
+    return Design(matrix, np.array(rows), tuple(pairs), formula)

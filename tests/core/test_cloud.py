@@ -74,7 +74,7 @@ def test_the_squared_error_is_what_sampling_adds() -> None:
     waves = random_waves(3, 1.0)
     truth = np.exp(-2 * np.pi**2 * (waves**2).sum(axis=0)) ** 2
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(400 * 50, 3))
+    x = rng.normal(size=(400 * 50, 3)).astype(np.float32)
     sums = sum_waves(x, np.repeat(np.arange(400), 50), 400, waves).reshape(400, -1)
     cloud = clouds(np.full(400, 50), sums, np.eye(sums.shape[1]))
     power = (cloud.mean.reshape(400, -1, 2) ** 2).sum(axis=2)
@@ -97,6 +97,7 @@ def test_drawn_errors_have_the_covariance_of_the_cells() -> None:
 
 def rows_of(x: np.ndarray, row: np.ndarray, n_rows: int) -> DonorSums:
     waves = random_waves(x.shape[1], local_distance(x[:1000]))
+    x = x.astype(np.float32)
     sums = sum_waves(x, row, n_rows, waves).reshape(n_rows, -1)
     n = np.bincount(row, minlength=n_rows)
     cloud = clouds(n, sums, error_root(x, row, n_rows, waves))

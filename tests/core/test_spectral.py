@@ -14,6 +14,7 @@ from pmcell.core.spectral import (
     proportion_ambiguous,
     silhouette,
     spectral_partitions,
+    spectrum,
 )
 
 
@@ -28,6 +29,18 @@ def test_principal_coordinates_give_back_the_distances() -> None:
     axes, values = principal_coordinates(pairwise_squared(x), share=1.0)
     assert np.allclose(pdist(axes), pdist(x))
     assert np.allclose((axes**2).sum(axis=0), values)
+
+
+def test_axes_are_counted_on_all_positive_eigenvalues() -> None:
+    x, _ = blobs(seed=3)
+    squared = pairwise_squared(x) - 1.5
+    np.fill_diagonal(squared, 0.0)
+    values, _ = spectrum(squared)
+    assert values[-1] < 0
+    for share in (0.5, 0.8, 0.95):
+        positive = values[values > 0]
+        expected = int((np.cumsum(positive) < share * positive.sum()).sum()) + 1
+        assert principal_coordinates(squared, share=share, max_axes=45)[0].shape[1] == expected
 
 
 def test_signs_of_axes_are_fixed() -> None:
@@ -61,7 +74,7 @@ def test_clusters_do_not_depend_on_the_order_of_donors() -> None:
 def test_silhouette_equals_scikit_learns() -> None:
     x, truth = blobs(seed=2)
     squared = pairwise_squared(x)
-    assert np.isclose(silhouette(squared, truth), silhouette_score(x, truth))
+    assert np.isclose(silhouette(np.sqrt(squared), truth), silhouette_score(x, truth))
 
 
 def test_silhouette_of_one_cluster_is_unknown() -> None:

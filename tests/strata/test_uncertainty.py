@@ -136,7 +136,7 @@ def test_strata_below_ten_donors_get_no_set_and_it_is_said(
     names = cells.obs["donor_id"].astype(str).to_numpy()
     truth = dict(zip(cells.uns["truth"]["donor_id"], cells.uns["truth"]["stratum"], strict=True))
     small = [name for name in sorted(truth) if truth[name] == 2]
-    donors = analyse(pm.strata.profile(cells[~np.isin(names, small[6:])].copy()))
+    donors = analyse(pm.strata.profile(cells[~np.isin(names, small[7:])].copy()))
     pm.strata.place(donors)
     assert donors.uns["existence"]["k"] == 3
     without = list(donors.uns["placement"]["strata_without_set"])

@@ -148,7 +148,6 @@ def squared_distances(channel: Channel, left: Features, right: Features | None =
         out += _missing(channel, out, _expected(channel, left, other))
     out /= channel.scale
     if right is None:
-        out = 0.5 * (out + out.T)
         np.fill_diagonal(out, 0.0)
     return out
 
@@ -180,7 +179,7 @@ def scaled(channel: Channel, features: Features) -> Channel:
     """
     present = features.present
     count = present.sum(axis=0).astype(np.float64)
-    own = (features.x**2).sum(axis=2)
+    own = np.einsum("rbd,rbd->rb", features.x, features.x)
     corrected = np.where(present, own - features.noise, 0.0).sum(axis=0)
     cross = (features.x.sum(axis=0) ** 2).sum(axis=1) - own.sum(axis=0)
     total = 2.0 * ((count - 1.0) * corrected - cross)
@@ -193,6 +192,7 @@ def _over_blocks(left: Features, right: Features) -> Floats:
     """Sum of noise-corrected squared distances over the blocks that both rows have.
 
     Missing blocks are 0 in x, so one matrix product gives all cross terms.
+    Between rows and themselves the result is symmetric to the last bit.
     """
     same = left is right
     a = left.x.reshape(left.x.shape[0], -1)
@@ -202,22 +202,23 @@ def _over_blocks(left: Features, right: Features) -> Floats:
     own_left = _corrected_norms(left)
     own_right = own_left if same else _corrected_norms(right)
     if left.present.all() and right.present.all():
-        out += own_left.sum(axis=1)[:, None]
-        out += own_right.sum(axis=1)
+        out += own_left.sum(axis=1)[:, None] + own_right.sum(axis=1)
     else:
-        out += own_left @ right.present.T.astype(np.float64)
-        out += left.present.astype(np.float64) @ own_right.T
+        ahead = own_left @ right.present.T.astype(np.float64)
+        out += ahead + (ahead.T if same else left.present.astype(np.float64) @ own_right.T)
     return np.asarray(out)
 
 
 def _corrected_norms(features: Features) -> Floats:
-    own = (features.x**2).sum(axis=2) - features.noise
+    own = np.einsum("rbd,rbd->rb", features.x, features.x) - features.noise
     return np.where(features.present, own, 0.0)
 
 
 def _expected(channel: Channel, left: Features, right: Features) -> Floats:
     """What the blocks that both rows have add on average."""
-    return np.asarray((left.present * channel.fill) @ right.present.T.astype(np.float64))
+    root = np.sqrt(channel.fill)
+    a = left.present * root
+    return np.asarray(a @ (a if left is right else right.present * root).T)
 
 
 def _missing(channel: Channel, known: Floats, expected: Floats) -> Floats:

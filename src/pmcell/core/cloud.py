@@ -55,7 +55,7 @@ def local_distance(x: NDArray[np.floating]) -> float:
     if n < 2:
         return 1.0
     rank = min(max(round(NEIGHBOUR_SHARE * n), 1), n - 1)
-    median = float(np.median(np.sqrt(_near_squared(np.ascontiguousarray(x), rank))))
+    median = float(np.median(np.sqrt(_near_squared(np.ascontiguousarray(x, np.float64), rank))))
     return float(f"{median:.3g}") if median > 0 else 1.0
 
 
@@ -169,7 +169,7 @@ def _near_squared(x: Array, rank: int) -> Array:
                 continue
             squared = 0.0
             for dim in range(n_dims):
-                difference = np.float64(x[row, dim]) - np.float64(x[other, dim])
+                difference = x[row, dim] - x[other, dim]
                 squared += difference * difference
             if squared < near[rank - 1]:
                 place = rank - 1

@@ -110,8 +110,9 @@ def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
     labels = spectral_partitions(flat, ks)
     widths = np.full(len(ks), np.nan)
     if axes.shape[1]:
+        distance = np.sqrt(flat)
         for index, k in enumerate(ks):
             sizes = np.bincount(labels[index], minlength=k)
             if int(np.min(sizes)) >= min_size:
-                widths[index] = silhouette(flat, labels[index])
+                widths[index] = silhouette(distance, labels[index])
     return Partitions(ks, labels, widths)

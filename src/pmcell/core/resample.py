@@ -136,11 +136,10 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
         scores = _standard(scores)
         bow = _bow(scores[:, 0])
         scores = scores * np.sqrt(1.0 - model.bend**2) + bow[:, None] * model.bend
-        left, _, right = np.linalg.svd(scores - scores.mean(axis=0), full_matrices=False)
-        scores = left @ right * np.sqrt(max(n_rows - 1, 1))
+        scores = _orthonormal(scores - scores.mean(axis=0)) * np.sqrt(max(n_rows - 1, 1))
     drawn = {
-        name: model.centre[name] + np.tensordot(scores, model.loadings[name], 1)
-        for name in model.centre
+        name: centre + np.tensordot(scores, model.loadings[name], 1)
+        for name, centre in model.centre.items()
     }
     n = model.n
     if COMPOSITION in drawn:
@@ -155,6 +154,13 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     if CLUSTER_FREE in drawn and cloud is not None:
         cloud = replace(cloud, mean=drawn[CLUSTER_FREE][:, 0]).with_error(rng)
     return DonorSums(n, mean, model.within, cloud=cloud)
+
+
+def _orthonormal(x: Floats) -> Floats:
+    """The nearest matrix with orthonormal columns: X (XᵀX)^-½."""
+    values, vectors = np.linalg.eigh(x.T @ x)
+    root = 1.0 / np.sqrt(np.maximum(values, 1e-12 * max(float(values[-1]), 1e-300)))
+    return np.asarray((x @ (vectors * root)) @ vectors.T)
 
 
 def _bend(axes: Floats) -> Floats:

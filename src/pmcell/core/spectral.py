@@ -29,15 +29,19 @@ def principal_coordinates(
     rows that do not differ at all give no axis.
     """
     n = squared.shape[0]
-    values, vectors = spectrum(squared)
+    gram = centred_products(squared)
+    values, vectors = _largest(gram, max_axes)
     tolerance = max(float(values[0]) if n else 0.0, 0.0) * 1e-10
     n_positive = int((values > max(tolerance, 1e-300)).sum())
     if n_positive == 0:
         return np.zeros((n, 0)), np.zeros(0)
     cumulative = np.cumsum(values[:n_positive])
-    n_axes = min(
-        int(np.searchsorted(cumulative, share * cumulative[-1] - 1e-12)) + 1, max_axes, n_positive
-    )
+    total = float(np.trace(gram))
+    if cumulative[-1] >= share * total:
+        # The trace is at most the sum of the positive eigenvalues: only here are all needed.
+        every = np.linalg.eigvalsh(gram)
+        total = float(every[every > max(tolerance, 1e-300)].sum())
+    n_axes = min(int(np.searchsorted(cumulative, share * total - 1e-12)) + 1, n_positive)
     vectors = vectors[:, :n_axes]
     peak = np.abs(vectors).argmax(axis=0)
     vectors = vectors * np.where(vectors[peak, np.arange(n_axes)] < 0, -1.0, 1.0)
@@ -45,11 +49,24 @@ def principal_coordinates(
 
 
 def spectrum(squared: Floats) -> tuple[Floats, Floats]:
-    """Eigenvalues, largest first, and eigenvectors of the centred Gram matrix of `squared`."""
-    row = squared.mean(axis=1, keepdims=True)
-    gram = -0.5 * (squared - row - row.T + squared.mean())
-    values, vectors = eigh(0.5 * (gram + gram.T))
+    """Eigenvalues, largest first, and eigenvectors of `centred_products`."""
+    values, vectors = eigh(centred_products(squared), overwrite_a=True, check_finite=False)
     return values[::-1], vectors[:, ::-1]
+
+
+def eigenvalues(squared: Floats) -> Floats:
+    """Eigenvalues of `centred_products`, largest first."""
+    return np.asarray(np.linalg.eigvalsh(centred_products(squared))[::-1])
+
+
+def centred_products(squared: Floats) -> Floats:
+    """Inner products about the centroid (rows × rows) of squared distances, symmetric."""
+    row = squared.mean(axis=1)
+    out = squared - row
+    out -= row[:, None]
+    out += row.mean()
+    out *= -0.5
+    return np.asarray(0.5 * (out + out.T))
 
 
 def pairwise_squared(x: Floats) -> Floats:
@@ -87,14 +104,14 @@ def ordered_labels(labels: Ints) -> Ints:
     return out
 
 
-def silhouette(squared: Floats, labels: Ints) -> float:
-    """Mean silhouette width over rows on distances √D². NaN with fewer than two clusters."""
+def silhouette(distance: Floats, labels: Ints) -> float:
+    """Mean silhouette width over rows, from distances. NaN with fewer than two clusters."""
     clusters = np.unique(labels)
     if clusters.size < 2:
         return float("nan")
     member = (labels[:, None] == clusters[None, :]).astype(np.float64)
     size = member.sum(axis=0)
-    sums = np.sqrt(squared) @ member
+    sums = distance @ member
     own = labels[:, None] == clusters[None, :]
     inside = sums[own] / np.maximum(size[own.argmax(axis=1)] - 1, 1)
     outside = np.where(own, np.inf, sums / size).min(axis=1)
@@ -129,12 +146,23 @@ def _leading_vectors(squared: Floats, k: int) -> Floats:
     rank = min(NEIGHBOUR, n - 1)
     tune = np.sqrt(np.partition(squared, rank, axis=1)[:, rank])
     tune = np.maximum(tune, 1e-12 + 1e-6 * float(tune.max()))
-    affinity = np.exp(-squared / (tune[:, None] * tune[None, :]))
+    affinity = squared / -tune
+    affinity /= tune[:, None]
+    np.exp(affinity, out=affinity)
     np.fill_diagonal(affinity, 0.0)
     root = 1.0 / np.sqrt(np.maximum(affinity.sum(axis=1), 1e-300))
-    lower = max(n - k, 0)
-    _, vectors = eigh(root[:, None] * affinity * root[None, :], subset_by_index=(lower, n - 1))
-    return np.asarray(vectors[:, ::-1])
+    affinity *= root
+    affinity *= root[:, None]
+    return _largest(affinity, k)[1]
+
+
+def _largest(symmetric: Floats, k: int) -> tuple[Floats, Floats]:
+    """The k largest eigenvalues, largest first, and their vectors."""
+    n = symmetric.shape[0]
+    if n == 0 or k < 1:
+        return np.zeros(0), np.zeros((n, 0))
+    values, vectors = eigh(symmetric, subset_by_index=(max(n - k, 0), n - 1), check_finite=False)
+    return values[::-1], np.asarray(vectors[:, ::-1])
 
 
 def _cluster_qr(vectors: Floats) -> Ints:

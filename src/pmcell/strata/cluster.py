@@ -16,10 +16,15 @@ from pmcell.core.donor_map import (
     place_all,
 )
 from pmcell.core.resample import CONSENSUS, resample_cells, stream, subset
-from pmcell.core.spectral import align, principal_coordinates, proportion_ambiguous
+from pmcell.core.spectral import (
+    align,
+    eigenvalues,
+    principal_coordinates,
+    proportion_ambiguous,
+)
 from pmcell.errors import UsageError
 from pmcell.strata import slots
-from pmcell.strata._threads import single_thread
+from pmcell.strata._threads import in_order, single_thread
 from pmcell.strata.distances import fitted
 from pmcell.strata.model import DonorMap, require
 
@@ -144,8 +149,7 @@ def _axes(squared: Floats, rows: Ints) -> tuple[Floats, Floats]:
     centred = -0.5 * (squared[:, rows] - own.mean(axis=1)[None, :])
     out = (centred - centred.mean(axis=1, keepdims=True)) @ (axes / values)
     out[rows] = axes
-    centre = own.mean(axis=0)
-    positive = np.linalg.eigvalsh(-0.5 * (own - centre[:, None] - centre[None, :] + own.mean()))
+    positive = eigenvalues(own)
     return out, values / positive[positive > 0].sum()
 
 
@@ -154,59 +158,85 @@ def _assign_all(donors: AnnData, squared: Floats, rows: Ints, found: Partitions)
     enough = donors.obs[slots.ENOUGH].to_numpy()
     out = np.full((donors.n_obs, len(found.ks)), -1, np.int64)
     for index, k in enumerate(found.ks):
-        near = nearest(squared, [rows[found.labels[index] == c] for c in range(k)])
-        out[:, index] = np.where(enough, near, -1)
+        near = distance_to_groups(squared, rows, found.labels[index], k)
+        out[:, index] = np.where(enough, near.argmin(axis=1), -1)
         out[rows, index] = found.labels[index]
     return out
 
 
-def nearest(squared: Floats, members: list[Ints]) -> Ints:
-    """For each row, the stratum whose members are nearest."""
-    columns = [
-        distance_to_members(squared, own) if own.size else np.full(squared.shape[0], np.inf)
-        for own in members
-    ]
-    return np.asarray(np.array(columns).argmin(axis=0), np.int64)
+def distance_to_groups(squared: Floats, rows: Ints, labels: Ints, k: int) -> Floats:
+    """`distance_to_members` for the groups 0 … k-1 of `rows` (all rows, k); infinite if empty."""
+    member = (labels[:, None] == np.arange(k)).astype(np.float64)
+    size = member.sum(axis=0)
+    total = squared[:, rows] @ member
+    own = total[rows]
+    inside = (own * member).sum(axis=0) / np.maximum(size * (size - 1), 1)
+    out = total / np.maximum(size, 1) - 0.5 * inside
+    among = own / np.maximum(size - 1, 1) - 0.5 * inside
+    out[rows] = np.where((member > 0) & (size > 1), among, out[rows])
+    return np.where(size > 0, out, np.inf)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One bootstrap: donors drawn, their clusters per k, their visits and where these fall."""
+
+    drawn: Ints
+    labels: Ints
+    visits: Ints
+    placed: Ints
 
 
 def _bootstrap(
     opened: DonorMap, found: Partitions, labels: Ints, n_runs: int, share: float, seed: int
 ) -> _Runs:
     rows, ks = opened.rows, found.ks
-    together = np.zeros((len(ks), rows.size, rows.size))
-    both = np.zeros((rows.size, rows.size))
-    agree = np.zeros(labels.shape)
-    seen = np.zeros(labels.shape[0])
-    visits_of = _visits_of(opened.donor, rows)
-    for number in range(n_runs):
+    visits_of = [np.flatnonzero(opened.donor == opened.donor[row]) for row in rows]
+
+    def run(number: int) -> _Run:
         rng = stream(seed, CONSENSUS, number)
         drawn = subset(rows.size, share, rng)
-        squared = _resampled_distances(opened, rows[drawn], rng)
-        run = partition(squared[np.ix_(rows[drawn], rows[drawn])], ks, 1)
-        visits = np.concatenate([visits_of[index] for index in drawn])
-        both[np.ix_(drawn, drawn)] += 1
-        seen[visits] += 1
+        visits = np.sort(np.concatenate([visits_of[index] for index in drawn]))
+        fitted_on = np.searchsorted(visits, rows[drawn])
+        squared = _resampled_distances(opened, visits, fitted_on, rng)
+        again = partition(squared[np.ix_(fitted_on, fitted_on)], ks, 1).labels
+        aligned, placed = np.empty_like(again), np.empty((visits.size, len(ks)), np.int64)
         for index, k in enumerate(ks):
-            aligned = align(run.labels[index], found.labels[index][drawn], k)
-            together[index][np.ix_(drawn, drawn)] += aligned[:, None] == aligned[None, :]
-            placed = nearest(squared, [rows[drawn][aligned == c] for c in range(k)])
-            placed[rows[drawn]] = aligned
-            agree[visits, index] += placed[visits] == labels[visits, index]
+            aligned[index] = align(again[index], found.labels[index][drawn], k)
+            near = distance_to_groups(squared, fitted_on, aligned[index], k)
+            placed[:, index] = near.argmin(axis=1)
+            placed[fitted_on, index] = aligned[index]
+        return _Run(drawn, aligned, visits, placed)
+
+    runs = in_order(run, range(n_runs))
+    agree, seen = np.zeros(labels.shape), np.zeros(labels.shape[0])
+    for one in runs:
+        seen[one.visits] += 1
+        agree[one.visits] += one.placed == labels[one.visits]
+    both = _together(runs, rows.size, [np.zeros(one.drawn.size, np.int64) for one in runs], 1)
+    consensus = np.zeros((len(ks), rows.size, rows.size))
+    for index, k in enumerate(ks):
+        together = _together(runs, rows.size, [one.labels[index] for one in runs], k)
+        np.divide(together, both, out=consensus[index], where=both > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        consensus = np.where(both > 0, together / both, 0.0)
         share_agreeing = agree / seen[:, None]
     known = (labels >= 0) & (seen > 0)[:, None]
     return _Runs(consensus, both > 0, np.where(known, share_agreeing, np.nan))
 
 
-def _resampled_distances(opened: DonorMap, fitted_on: Ints, rng: np.random.Generator) -> Floats:
-    """Distances between all rows after drawing every cell again, the map fitted on some rows."""
-    sums = resample_cells(opened.sums, rng)
-    settings, batch = opened.settings, opened.batch
+def _together(runs: list[_Run], n: int, labels: list[Ints], k: int) -> Floats:
+    """In how many runs each pair of donors was drawn and had the same label (n × n), exact."""
+    member = np.zeros((n, len(runs) * k), np.float32)
+    for number, (one, label) in enumerate(zip(runs, labels, strict=True)):
+        member[one.drawn, number * k + label] = 1.0
+    return np.asarray(member @ member.T, np.float64)
+
+
+def _resampled_distances(
+    opened: DonorMap, visits: Ints, fitted_on: Ints, rng: np.random.Generator
+) -> Floats:
+    """Distances between some rows, their cells drawn again, the map fitted on some of these."""
+    sums = resample_cells(opened.sums.take(visits), rng)
+    settings, batch = opened.settings, opened.batch[visits]
     channels = fit_channels(sums.take(fitted_on), batch[fitted_on], settings)
     return fused_distances(channels, settings, place_all(channels, sums, batch, settings))
-
-
-def _visits_of(donor: NDArray[np.object_], rows: Ints) -> list[Ints]:
-    """All rows of each discovery row's donor."""
-    return [np.flatnonzero(donor == donor[row]) for row in rows]

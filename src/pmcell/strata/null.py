@@ -18,7 +18,8 @@ from pmcell.core.resample import (
     stream,
     stretch,
 )
-from pmcell.core.spectral import spectrum
+from pmcell.core.spectral import eigenvalues
+from pmcell.strata._threads import in_order
 from pmcell.strata.cluster import min_stratum_size
 from pmcell.strata.model import DonorMap
 
@@ -72,10 +73,12 @@ def compare_with_null(opened: DonorMap, ks: range, n_null: int, seed: int) -> Nu
     model = _calibrate(fit_donor_model(parts, squared, opened.discovery), squared, opened, seed)
     results = []
     for null in NULLS:
-        draws = np.empty((n_null, len(ks)))
-        for number in range(n_null):
-            drawn = draw_donors(model, stream(seed, NULL, number), flat=null == FLAT)
-            draws[number] = partition(map_donors(drawn, batch, settings), ks, min_size).silhouette
+
+        def drawn_silhouette(number: int, flat: bool = null == FLAT) -> Floats:
+            drawn = draw_donors(model, stream(seed, NULL, number), flat=flat)
+            return partition(map_donors(drawn, batch, settings), ks, min_size).silhouette
+
+        draws = np.array(in_order(drawn_silhouette, range(n_null)))
         results.append(_compare(null, observed, draws, ks))
     return max(results, key=lambda result: result.p)
 
@@ -103,13 +106,15 @@ def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) 
     with a few dozen cells a type).
     """
     batch = opened.batch[opened.rows]
-    target = np.maximum(spectrum(squared)[0][: model.rank], 0.0)
+    target = np.maximum(eigenvalues(squared)[: model.rank], 0.0)
     for step in range(N_CALIBRATIONS):
-        found = np.zeros(model.rank)
-        for number in range(N_CALIBRATION_DRAWS):
-            rng = stream(seed, CALIBRATE, step * N_CALIBRATION_DRAWS + number)
-            drawn = map_donors(draw_donors(model, rng), batch, opened.settings)
-            found += np.maximum(spectrum(drawn)[0][: model.rank], 0.0) / N_CALIBRATION_DRAWS
+
+        def drawn_spectrum(number: int, model: DonorModel = model) -> Floats:
+            drawn = draw_donors(model, stream(seed, CALIBRATE, number))
+            return eigenvalues(map_donors(drawn, batch, opened.settings))[: model.rank]
+
+        numbers = range(step * N_CALIBRATION_DRAWS, (step + 1) * N_CALIBRATION_DRAWS)
+        found = np.maximum(np.array(in_order(drawn_spectrum, numbers)), 0.0).mean(axis=0)
         factor = target / np.maximum(found, 1e-12 + 1e-6 * float(target.max(initial=0.0)))
         # Only the first may grow: what noise hides behind would be blown up in the others.
         factor[1:] = np.minimum(factor[1:], 1.0)

@@ -13,7 +13,7 @@ from pmcell.core.donor_map import fused_distances, partition, place_all
 from pmcell.core.donor_stats import GroupSums, within_variance
 from pmcell.core.spectral import align
 from pmcell.strata import slots
-from pmcell.strata.cluster import distance_to_members
+from pmcell.strata.cluster import distance_to_groups
 from pmcell.strata.distances import distances, fitted
 from pmcell.strata.model import usable_types
 
@@ -72,12 +72,7 @@ def refit(donors: AnnData, training: Bools) -> Refit:
 
 def to_strata(squared: Floats, rows: Ints, labels: Ints, k: int) -> Floats:
     """Squared distance of every row to the mean of each stratum (rows, k); infinite if empty."""
-    out = np.full((squared.shape[0], k), np.inf)
-    for index in range(k):
-        members = rows[labels == index]
-        if members.size:
-            out[:, index] = distance_to_members(squared, members)
-    return out
+    return distance_to_groups(squared, rows, labels, k)
 
 
 def with_own_offsets(model: Refit, held: Ints) -> Floats:

@@ -115,6 +115,19 @@ def test_counts_of_another_cohort_are_found_even_with_their_stamp(study, capsys)
     one, other = folders(study)
     shutil.copyfile(other / "intake.h5ad", one / "intake.h5ad")
     shutil.copyfile(other / ".stamps/intake.h5ad.json", one / ".stamps/intake.h5ad.json")
+    # Newer than what was made of it, it is QC that would read it first.
+    assert main(qc(one)) == 3
+    said = capsys.readouterr().err
+    assert f"it was made as cohorts/{other.name}/intake.h5ad: it is of another cohort" in said
+    assert "Run again after: rm " in said
+
+
+def test_counts_that_the_cells_were_not_judged_by_are_found(study, capsys):
+    one = folders(study)[0]
+    stamp = one / ".stamps" / "qc.parquet.json"
+    value = json.loads(stamp.read_text())
+    value["inputs"] = dict.fromkeys(value["inputs"], "0" * 64)
+    stamp.write_text(json.dumps(value))
     assert main(moments(one)) == 3
     assert "old or of another cohort" in capsys.readouterr().err
 

@@ -27,7 +27,7 @@ from pmcell.cli.init import make_study
 from pmcell.errors import PmcellError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "slurm-one-node"
-LIMIT_SECONDS = 900
+LIMIT_SECONDS = 1500
 OF_COHORT = ("intake_cohort", "mark_cells", "sum_moments")
 BEFORE = ("select_features", "sum_products", "find_basis", "project_cells")
 GRAPH = ("find_neighbors", "cluster_cells")

@@ -36,6 +36,7 @@ def write_stamps(
     for path in outputs:
         stamp = {
             "file": path.name,
+            "result": result_name(path),
             "size": path.stat().st_size,
             "sha256": sha256_file(path),
             "step": step,
@@ -64,8 +65,9 @@ def read_stamp(path: Path | str) -> dict[str, Any] | None:
 def check_inputs(paths: Iterable[Path], *, threads: int = 1) -> dict[str, str]:
     """SHA-256 of each file by its `result_name`, after each was compared with its stamp.
 
-    Two things must hold: a stamped file has the size and digest of its stamp,
-    and files that were made from one another are of the same run. Raises
+    Three things must hold: a stamped file lies where it was made, it has the
+    size and digest of its stamp, and files that were made from one another are
+    of the same run. Raises
     `DataError` for the first that does not, with what to do. Files without a
     stamp are digested and not judged.
     """
@@ -73,6 +75,7 @@ def check_inputs(paths: Iterable[Path], *, threads: int = 1) -> dict[str, str]:
     stamps = {path: read_stamp(path) for path in files}
     for path, stamp in stamps.items():
         if stamp is not None:
+            _check_place(path, stamp)
             _check_size(path, stamp)
     with ThreadPoolExecutor(max(threads, 1)) as pool:
         digests = dict(zip(files, pool.map(sha256_file, files), strict=True))
@@ -98,6 +101,18 @@ def result_name(path: Path | str) -> str:
 def stamp_path(path: Path) -> Path:
     """Where the stamp of a file lies."""
     return path.parent / FOLDER / f"{path.name}.json"
+
+
+def _check_place(path: Path, stamp: Mapping[str, Any]) -> None:
+    """A file that was put into the place of another cohort's, with its stamp."""
+    made, here = str(stamp.get("result", "")), result_name(path)
+    if "/" in made and "/" in here and made != here:
+        raise DataError(
+            f"{path} must be the result that was made there; its stamp says that it was made as "
+            f"{made}: it is of another cohort. Run again after: "
+            f"rm {_quoted(path, stamp_path(path))}",
+            reason="misplaced_intermediate",
+        )
 
 
 def _check_size(path: Path, stamp: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """pmcell: from registered single-cell cohorts to a published release.
 
 `pp`, `tl`, `pl` and `strata` work on an AnnData in memory, without files and
-without a workflow; `open_release` reads what was published. Importing pmcell is cheap:
-the parts load on first use.
+without a workflow; `open_counts` gives them a file in place of X; `open_release` reads what was
+published. Importing pmcell is cheap: the parts load on first use.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pmcell.version import __version__
 _PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
 _FUNCTIONS = {
     "open_controlled": "pmcell.publish.unsealed",
+    "open_counts": "pmcell.io.counts",
     "open_release": "pmcell.reading",
 }
 

@@ -51,6 +51,15 @@ class Counts(Protocol):
     def iter_blocks(self) -> Iterator[Block]: ...
 
 
+class StoredCounts(Counts, Protocol):
+    """Counts in a file, whose cells have names."""
+
+    @property
+    def cell_ids(self) -> NDArray[Any]: ...
+
+    def iter_groups(self, labels: NDArray[np.str_]) -> Iterator[tuple[str, Any]]: ...
+
+
 @dataclass(frozen=True)
 class MatrixCounts:
     """A scipy CSR matrix of raw counts in memory, as one block."""

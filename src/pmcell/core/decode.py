@@ -68,7 +68,7 @@ def _first_bad_row(indptr: Array, indices: Array, n_genes: int) -> int:
         rises = True
         for entry in range(indptr[row], indptr[row + 1]):
             gene = np.int64(indices[entry])
-            rises &= gene > last
+            rises = rises and bool(gene > last)
             last = gene
         if not rises or last >= n_genes:
             return row

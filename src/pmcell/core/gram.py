@@ -77,6 +77,7 @@ def basis(grams: list[Gram], n_components: int) -> Basis:
     stands at its gene's mean: it adds nothing, neither to the mean nor to the
     variance. Where every cohort measured every feature this is ordinary PCA.
     """
+    from scipy import linalg
     from threadpoolctl import threadpool_limits
 
     n_features = grams[0].sums.size
@@ -94,25 +95,30 @@ def basis(grams: list[Gram], n_components: int) -> Basis:
         # [i, j]: Σq of gene i over the cells in which j was measured as well.
         sums_with += np.outer(item.sums, measured)
     means = np.divide(totals, n_cells, out=np.zeros(n_features), where=n_cells > 0)
-    centred = (
-        products
-        - means[:, None] * sums_with.T
-        - means[None, :] * sums_with
-        + together * np.outer(means, means)
-    )
-    all_cells = sum(item.n_cells for item in grams)
-    covariance = centred / (max(all_cells - 1, 1) * float(SCALE) ** 2)
+    covariance = products.astype(np.float64)
+    del products
+    term = means[:, None] * sums_with.T
+    covariance -= term
+    covariance -= np.multiply(means[None, :], sums_with, out=term)
+    covariance += np.multiply(together, np.outer(means, means), out=term)
+    del together, sums_with, term
+    covariance /= max(sum(item.n_cells for item in grams) - 1, 1) * float(SCALE) ** 2
+    n_components = min(n_components, n_features)
+    total_variance = float(np.trace(covariance))
     # One thread: the eigensolver's last bits depend on how BLAS splits its work.
     with threadpool_limits(1):
-        values, vectors = np.linalg.eigh(covariance)
-    n_components = min(n_components, n_features)
-    order = np.arange(n_features - 1, n_features - 1 - n_components, -1)
-    components = vectors[:, order]
+        values, vectors = linalg.eigh(
+            covariance,
+            subset_by_index=[n_features - n_components, n_features - 1],
+            overwrite_a=True,
+            check_finite=False,
+        )
+    components = np.ascontiguousarray(vectors[:, ::-1])
     largest = np.argmax(np.abs(components), axis=0)
     components = components * np.sign(components[largest, np.arange(n_components)])
     return Basis(
         means=means / SCALE,
         components=components,
-        variances=np.maximum(values[order], 0.0),
-        total_variance=float(np.trace(covariance)),
+        variances=np.maximum(values[::-1], 0.0),
+        total_variance=total_variance,
     )

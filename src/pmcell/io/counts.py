@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pmcell.core.blocks import Block
 from pmcell.core.compiler import thread_count
 from pmcell.core.decode import copy_counts, first_bad_row
 from pmcell.errors import DataError, PmcellError, UsageError
+from pmcell.io.entries import row_bounds
 from pmcell.io.stored import StoredArray
 
 if TYPE_CHECKING:
@@ -142,21 +144,15 @@ class CountsFile:
 
     def _read_ahead(self, group: Any, first: int, last: int) -> Iterator[Block]:
         indptr = np.asarray(group["indptr"][:], np.int64)
-        bounds = [first]
-        while bounds[-1] < last:
-            start = bounds[-1]
-            stop = int(np.searchsorted(indptr, indptr[start] + self.block_values, "right")) - 1
-            bounds.append(min(max(stop, start + 1), last))
+        bounds = [first + at for at in row_bounds(indptr[first : last + 1], self.block_values)]
         stored = StoredArray(group["data"], self.path), StoredArray(group["indices"], self.path)
         with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
             try:
                 coming = self._submit(pool, stored, indptr, bounds[0], bounds[1])
-                for start, stop in zip(bounds[1:], [*bounds[2:], None], strict=True):
-                    pending = coming
-                    if stop is not None:
-                        coming = self._submit(pool, stored, indptr, start, stop)
-                    yield self._finished(*pending)
-                    del pending
+                for start, stop in pairwise(bounds[1:]):
+                    ready, coming = coming, self._submit(pool, stored, indptr, start, stop)
+                    yield self._finished(*ready)
+                yield self._finished(*coming)
             finally:
                 pool.shutdown(cancel_futures=True)
                 for array in stored:

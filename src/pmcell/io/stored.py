@@ -112,7 +112,7 @@ class StoredArray:
     def _plain_reader(self, offset: int, first: int, last: int) -> Callable[[], np.ndarray]:
         def read() -> np.ndarray:
             values = np.empty(last - first, self.dtype)
-            view = memoryview(values).cast("B")
+            view = values.view(np.uint8).data
             at = offset + first * self.dtype.itemsize
             while view:
                 n_read = os.preadv(self._descriptor, [view], at)

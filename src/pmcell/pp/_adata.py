@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numpy.typing import NDArray
+
+from pmcell.core.blocks import MatrixCounts, StoredCounts
 from pmcell.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +35,27 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> Any:
     return sparse.csr_matrix(
         (matrix.data.astype(np.int32), matrix.indices, matrix.indptr), matrix.shape
     )
+
+
+def counts_and_rows(
+    adata: AnnData, counts: StoredCounts | None
+) -> tuple[MatrixCounts | StoredCounts, NDArray[np.int64]]:
+    """Where the raw counts are, X or a file, and the row of each cell of `adata` there.
+
+    `UsageError` when the file lacks a cell, holds other genes or has the cells in another order.
+    """
+    if counts is None:
+        return MatrixCounts(raw_counts(adata)), np.arange(adata.n_obs)
+    import pandas as pd
+
+    rows = np.asarray(pd.Index(counts.cell_ids).get_indexer(adata.obs_names), np.int64)
+    if counts.n_genes != adata.n_vars or (rows < 0).any() or (np.diff(rows) <= 0).any():
+        raise UsageError(
+            "counts must hold the cells of adata in the same order and its genes; it has "
+            f"{counts.n_genes} genes for {adata.n_vars}, and {int((rows < 0).sum())} cells are "
+            "missing. Begin with adata = counts.read_cells()."
+        )
+    return counts, rows
 
 
 def column(adata: AnnData, name: str) -> pd.Series[Any]:

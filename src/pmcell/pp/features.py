@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.blocks import MatrixCounts
+from pmcell.core.blocks import StoredCounts
 from pmcell.core.moments import COUNT, COUNT2, DETECTED, Moments, clipped_sums, moments
 from pmcell.errors import DataError, UsageError
-from pmcell.pp._adata import column, raw_counts
+from pmcell.pp._adata import column, counts_and_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,8 +38,14 @@ class BatchVariances:
     values: NDArray[np.float64]
 
 
-def highly_variable_genes(adata: AnnData, *, batch: str = "batch_id", n_top: int = 2000) -> None:
-    """Mark the `n_top` most variable genes of raw counts in X.
+def highly_variable_genes(
+    adata: AnnData,
+    *,
+    batch: str = "batch_id",
+    n_top: int = 2000,
+    counts: StoredCounts | None = None,
+) -> None:
+    """Mark the `n_top` most variable genes of raw counts in X, or in the file `counts`.
 
     Writes var `is_highly_variable` and `hvg_rank` (median rank over batches,
     NaN where a gene is in no batch's top).
@@ -53,7 +59,10 @@ def highly_variable_genes(adata: AnnData, *, batch: str = "batch_id", n_top: int
     labels = column(adata, batch).astype(str)
     batches = sorted(labels.unique())
     codes = labels.map({name: at for at, name in enumerate(batches)}).to_numpy(np.int64)
-    found = moments(MatrixCounts(raw_counts(adata)), codes, batches)
+    source, rows = counts_and_rows(adata, counts)
+    batch_of_cell = np.full(source.n_cells, -1, np.int64)
+    batch_of_cell[rows] = codes
+    found = moments(source, batch_of_cell, batches)
     measured = np.ones((len(batches), adata.n_vars), bool)
     ranks = rank_genes(standardised_variances(found, measured), n_top)
     chosen = choose(ranks, np.isfinite(ranks), n_top)

@@ -3,7 +3,7 @@
 Thresholds adapt to each sample: median ± n MADs of log counts and log detected
 genes, an upper limit for the mitochondrial share (Germain et al. 2020,
 doi:10.1186/s13059-020-02136-7, section "Filtering"; Heumos et al. 2023,
-doi:10.1038/s41576-023-00586-w), and the doublet score of Scrublet (Wolock et
+doi:10.1038/s41576-023-00586-w), and a doublet score as Scrublet's (Wolock et
 al. 2019, doi:10.1016/j.cels.2018.11.005) within the sample.
 """
 
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.core.blocks import MatrixCounts
+from pmcell.core.blocks import MatrixCounts, StoredCounts
 from pmcell.core.cell_metrics import cell_metrics
+from pmcell.core.doublets import doublet_scores as doublets_of_sample
 from pmcell.errors import UsageError
-from pmcell.pp._adata import column, raw_counts
+from pmcell.pp._adata import column, counts_and_rows
 from pmcell.schema import QC
 
 if TYPE_CHECKING:
@@ -56,8 +57,14 @@ class QcOptions:
         return cls(**values)
 
 
-def qc(adata: AnnData, *, sample: str = "sample_id", options: QcOptions | None = None) -> None:
-    """Mark the cells of `adata` (raw counts in X).
+def qc(
+    adata: AnnData,
+    *,
+    sample: str = "sample_id",
+    options: QcOptions | None = None,
+    counts: StoredCounts | None = None,
+) -> None:
+    """Mark the cells of `adata` (raw counts in X, or in the file `counts`).
 
     Writes obs `total_counts`, `n_genes_detected`, `share_mitochondrial`,
     `doublet_score`, `passes_qc` and `exclusion`, and uns `qc` with the
@@ -71,13 +78,22 @@ def qc(adata: AnnData, *, sample: str = "sample_id", options: QcOptions | None =
     True
     """
     options = options or QcOptions()
-    matrix = raw_counts(adata)
+    source, rows = counts_and_rows(adata, counts)
     symbols = adata.var.get("symbol", adata.var_names)
     is_mitochondrial = np.array([str(name).upper().startswith("MT-") for name in symbols], bool)
     samples = column(adata, sample).astype(str).to_numpy()
-    groups = ((name, matrix[samples == name]) for name in np.unique(samples))
+    if isinstance(source, MatrixCounts):
+        matrix = source.matrix
+        groups = ((str(name), matrix[samples == name]) for name in np.unique(samples))
+    else:
+        if rows.size != source.n_cells:
+            raise UsageError(
+                f"adata must hold all {source.n_cells} cells of counts, got {rows.size}; "
+                "begin with adata = counts.read_cells()"
+            )
+        groups = source.iter_groups(samples)
     scores = doublet_scores(groups, samples, options)
-    metrics = cell_metrics(MatrixCounts(matrix), is_mitochondrial)
+    metrics = cell_metrics(source, is_mitochondrial)
     cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
     for name in cells.columns:
         adata.obs[name] = cells[name].to_numpy()
@@ -87,7 +103,7 @@ def qc(adata: AnnData, *, sample: str = "sample_id", options: QcOptions | None =
 def doublet_scores(
     groups: Iterable[tuple[str, Any]], samples: np.ndarray, options: QcOptions
 ) -> np.ndarray:
-    """Scrublet score of each cell (n_cells, float64); NaN where a sample is too small or all alike.
+    """Doublet score of each cell (n_cells, float64); NaN where a sample is too small or all alike.
 
     `groups` gives each sample's name and its CSR counts, cells in the order in
     which they stand in `samples`.
@@ -97,7 +113,9 @@ def doublet_scores(
         return scores
     for name, matrix in groups:
         if matrix.shape[0] >= options.min_cells_for_doublets:
-            scores[samples == name] = _scrublet(matrix, options.seed)
+            found = doublets_of_sample(matrix, options.seed)
+            if found is not None:
+                scores[samples == name] = np.round(found, 6)
     return scores
 
 
@@ -215,30 +233,7 @@ def _median(values: np.ndarray) -> float:
 
 
 def _join_reasons(reasons: np.ndarray) -> list[str]:
+    kinds, kind_of_row = np.unique(reasons, axis=0, return_inverse=True)
     names = np.array(EXCLUSIONS)
-    return [";".join(names[row]) for row in reasons]
-
-
-def _scrublet(matrix: Any, seed: int) -> np.ndarray:
-    import warnings
-
-    import scanpy as sc
-    from anndata import AnnData
-
-    detected = np.asarray((matrix > 0).sum(axis=0)).ravel() >= 3
-    n_components = min(30, int(detected.sum()) - 1, matrix.shape[0] - 1)
-    if n_components < 2:
-        return np.full(matrix.shape[0], np.nan)
-    sample = AnnData(matrix.astype(np.float32))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # The threshold is ours (per sample, by MAD); a fixed one spares scanpy's histogram.
-            sc.pp.scrublet(
-                sample, n_prin_comps=n_components, threshold=1.0, random_state=seed, verbose=False
-            )
-    except (ValueError, np.linalg.LinAlgError):
-        # Scrublet cannot embed samples whose cells are all alike; the score is then unknown.
-        return np.full(matrix.shape[0], np.nan)
-    kept = sample.obs["doublet_score"].to_numpy(np.float64)
-    return np.round(kept, 6)
+    texts = np.array([";".join(names[kind]) for kind in kinds], object)
+    return texts[kind_of_row.ravel()].tolist() if len(reasons) else []

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.core.aggregate import Aggregate, Labels, natural_order, positions
-from pmcell.core.blocks import Counts, MatrixCounts
+from pmcell.core.blocks import Counts, MatrixCounts, StoredCounts
 from pmcell.core.grouped import grouped_sums
 from pmcell.errors import DataError
-from pmcell.pp._adata import column, raw_counts
+from pmcell.pp._adata import column, counts_and_rows, raw_counts
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def aggregate(adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster")) -> Aggregate:
+def aggregate(
+    adata: AnnData,
+    *,
+    by: tuple[str, str] = ("sample_id", "cluster"),
+    counts: StoredCounts | None = None,
+) -> Aggregate:
     """Sum raw counts and log-normalised values over the cells of each sample and cluster.
 
-    `adata.X` holds raw counts; `by` names the sample and the cluster column of
-    `adata.obs`. Columns `donor_id` and `tissue_ontology_term_id` are used where
+    `adata.X`, or the file `counts`, holds raw counts; `by` names the sample and the
+    cluster column of `adata.obs`. Columns `donor_id` and `tissue_ontology_term_id` are used where
     present, else each sample is its own donor and the tissue unknown. Every sum
     is an exact integer. Raises `DataError` when X is not raw counts.
 
@@ -34,7 +39,11 @@ def aggregate(adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster"))
     """
     sample, cluster = by
     cells = adata.obs.assign(sample_id=column(adata, sample), cluster=column(adata, cluster))
-    return aggregate_cells(counts_of(adata), np.asarray(adata.var_names, object), cells)
+    genes = np.asarray(adata.var_names, object)
+    if counts is None:
+        return aggregate_cells(counts_of(adata), genes, cells)
+    counts_and_rows(adata, counts)
+    return aggregate_cells(counts, genes, cells.reindex(counts.cell_ids))
 
 
 def counts_of(adata: AnnData) -> MatrixCounts:

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.core import gram as _gram
-from pmcell.core.blocks import MatrixCounts
+from pmcell.core.blocks import StoredCounts
 from pmcell.core.project import project
 from pmcell.errors import UsageError
-from pmcell.pp._adata import raw_counts
+from pmcell.pp._adata import counts_and_rows
 from pmcell.schema import X_PCA
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def pca(adata: AnnData, *, n_components: int = 50) -> None:
-    """Principal components of the log-normalised highly variable genes (raw counts in X).
+def pca(adata: AnnData, *, n_components: int = 50, counts: StoredCounts | None = None) -> None:
+    """Principal components of the log-normalised highly variable genes.
+
+    Raw counts are in X, or in the file `counts`, which is read in two passes.
 
     Writes obsm `X_pca` (n_cells, n_components; float32), varm `PCs` (zeros for
     genes that are not highly variable) and uns `pca` with the variances. The
@@ -37,11 +39,12 @@ def pca(adata: AnnData, *, n_components: int = 50) -> None:
         )
     chosen = adata.var["is_highly_variable"].to_numpy(bool)
     feature_of_gene = np.where(chosen, np.cumsum(chosen) - 1, -1).astype(np.int64)
-    counts = MatrixCounts(raw_counts(adata))
-    used = np.ones(counts.n_cells, bool)
-    sums = _gram.gram(counts, feature_of_gene, int(chosen.sum()), used)
+    source, rows = counts_and_rows(adata, counts)
+    used = np.zeros(source.n_cells, bool)
+    used[rows] = True
+    sums = _gram.gram(source, feature_of_gene, int(chosen.sum()), used)
     found = _gram.basis([sums], n_components)
-    adata.obsm[X_PCA] = project(counts, feature_of_gene, used, found, sums.measured)
+    adata.obsm[X_PCA] = project(source, feature_of_gene, used, found, sums.measured)
     loadings = np.zeros((adata.n_vars, found.components.shape[1]))
     loadings[chosen] = found.components
     adata.varm["PCs"] = loadings

@@ -395,7 +395,7 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
     composition = placed.assign(cell_type="T cell", share=1.0)
     _table(folder / "composition.parquet", COMPOSITION, composition)
     drivers = placed[["donor_id", "visit"]].assign(
-        channel="state", cell_type="T cell", contribution=1.0
+        channel="state", cell_type="T cell", contribution=1.0, flips_without=False
     )
     _table(folder / "drivers.parquet", DRIVERS, drivers)
     strata = pd.DataFrame({"stratum": ["S1", "S2"], "medoid_donor_id": ["alpha:D0", "closed:D1"]})

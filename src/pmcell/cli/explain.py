@@ -137,9 +137,11 @@ def _pseudobulk(args: argparse.Namespace, donors: Any) -> Any:
         visits |= dict(zip(samples["sample_id"], samples["visit"].astype(str), strict=True))
     return strata.pseudobulk(
         donors,
-        open_aggregates([folder / "aggregate.npz" for folder in folders]),
-        visits,
-        dict(zip(annotation["cluster"].astype(str), annotation["cell_type"], strict=True)),
+        aggregates=open_aggregates([folder / "aggregate.npz" for folder in folders]),
+        visits=visits,
+        cell_types=dict(
+            zip(annotation["cluster"].astype(str), annotation["cell_type"], strict=True)
+        ),
     )
 
 

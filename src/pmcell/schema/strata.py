@@ -148,6 +148,11 @@ DRIVERS = Table(
             "Part of the squared distance to the nearest other stratum minus that to the own; "
             "signed; the parts of a donor and visit sum to the difference.",
         ),
+        Field(
+            "flips_without",
+            "bool",
+            "Whether the donor would be nearest to another stratum if the cell type were left out of every channel; the same in all channels.",
+        ),
     ),
     (DONOR_FK, VISIT_FK),
 )

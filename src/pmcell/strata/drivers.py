@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-COLUMNS = ["donor_id", "visit", "channel", "cell_type", "contribution"]
+COLUMNS = ["donor_id", "visit", "channel", "cell_type", "contribution", "flips_without"]
 
 
 @single_thread
@@ -32,7 +33,9 @@ def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
     The squared distance is a sum over channels and types, and so is the squared
     distance to the mean of a stratum's members, so the parts are exact: no
     sampling, no model. Positive parts pull the row towards its own stratum,
-    negative parts towards the other. A member does not count itself.
+    negative parts towards the other. A member does not count itself. `flips_without`
+    marks the cell types without which, in every channel, a row that is nearest
+    to its own stratum would be nearest to another.
 
     Without published strata there is nothing to explain and the table is empty,
     unless `candidates` asks for the withheld ones.
@@ -67,6 +70,10 @@ def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
     others = total[:, rows].T.copy()
     others[np.arange(rows.size), own] = np.inf
     near = others.argmin(axis=1)
+    flips = {
+        name: _flips(total, parts[[key[1] == name for key in keys]].sum(axis=0), rows, own)
+        for name in {key[1] for key in keys}
+    }
     frames = []
     for index, (channel, cell_type) in enumerate(keys):
         difference = parts[index][near, rows] - parts[index][own, rows]
@@ -78,10 +85,17 @@ def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
                     "channel": channel,
                     "cell_type": cell_type,
                     "contribution": difference,
+                    "flips_without": flips[cell_type],
                 }
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _flips(total: Floats, part: Floats, rows: Ints, own: Ints) -> NDArray[np.bool_]:
+    """Rows that are nearest to their own stratum with a part of the distance, and not without."""
+    stays = (total - part)[:, rows].argmin(axis=0) == own
+    return np.asarray((total[:, rows].argmin(axis=0) == own) & ~stays)
 
 
 def _parts(

@@ -57,6 +57,14 @@ def gene_drivers(
     `top` genes of each stratum and type are returned; `share` is of all genes.
 
     Returns the columns of schema.GENE_DRIVERS; no rows unless strata are published.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> len(gene_drivers(donors, pseudobulk={}))
+    0
     """
     import pandas as pd
 
@@ -103,8 +111,8 @@ def gene_drivers(
 @single_thread
 def donor_gene_drivers(
     donors: AnnData,
-    donor_id: str,
     *,
+    donor_id: str,
     pseudobulk: Mapping[str, pd.DataFrame],
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -114,6 +122,13 @@ def donor_gene_drivers(
     and contribution_high. Over a stratum's donors with the type, the parts of a gene
     have the contribution of `gene_drivers` as their mean.
     Raises UsageError for a donor without a stratum.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> donor_gene_drivers(donors, donor_id="d1", pseudobulk={})
+    Traceback (most recent call last):
+    pmcell.errors.UsageError: call pmcell.strata.existence(donors) first: ...
     """
     import pandas as pd
 

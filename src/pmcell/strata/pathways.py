@@ -64,6 +64,14 @@ def pathways(
     fewer than 5 genes among the tested ones has a row that says so.
 
     Returns the columns of schema.PATHWAYS.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> len(pathways(donors, pseudobulk={}, gene_sets={"made up": {"IFI6": 1.0}}))
+    0
     """
     import pandas as pd
 

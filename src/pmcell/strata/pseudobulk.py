@@ -58,6 +58,7 @@ class Pseudobulk(Mapping[str, "pd.DataFrame"]):
 
 def pseudobulk(
     donors: AnnData,
+    *,
     aggregates: Sequence[Aggregate],
     visits: Mapping[str, str],
     cell_types: Mapping[str, str],
@@ -67,6 +68,11 @@ def pseudobulk(
     `visits` maps samples to visits, `cell_types` clusters to types; the type 'unknown' is left
     out, and so is a donor from a type of which it has fewer than the profile's `min_cells_type`
     cells.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> len(pseudobulk(pm.strata.profile(cells), aggregates=[], visits={}, cell_types={}))
+    0
     """
     require_profile(donors)
     own = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]

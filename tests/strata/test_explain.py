@@ -1,0 +1,146 @@
+"""Gene sets, gene drivers and the command `pmcell explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import pmcell as pm
+from pmcell.errors import FaultsError, UsageError
+from pmcell.io.gmt import read_gene_sets
+from pmcell.strata.gene_drivers import donor_parts
+from pmcell.strata.pathways import activity, set_matrix
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+GENES = [f"ENSG{number:011d}" for number in range(60)]
+SYMBOLS = {gene: f"SYM{number}" for number, gene in enumerate(GENES)}
+
+
+def counts_of(donors: AnnData) -> pd.DataFrame:
+    """Counts where the first ten genes are threefold higher in stratum S1."""
+    rng = np.random.default_rng(0)
+    own = donors.obs[donors.obs["discovery"].to_numpy()]
+    mean = np.tile(rng.gamma(2.0, 60.0, len(GENES)) + 20, (len(own), 1))
+    mean[(own["candidate_stratum"] == "S1").to_numpy(), :10] *= 3
+    values = rng.negative_binomial(10, 10 / (10 + mean))
+    return pd.DataFrame(values, own["donor_id"].astype(str).to_numpy(object), GENES)
+
+
+def test_activity_is_that_of_decoupler() -> None:
+    """decoupler 2.2.0, mt.ulm(tmin=5), on the same values."""
+    rng = np.random.default_rng(5)
+    y = np.round(rng.normal(5, 2, (4, 30)), 2)
+    weights = np.zeros((30, 2))
+    weights[:6, 0] = 1
+    weights[4:14, 1] = np.round(rng.normal(0, 1, 10), 1)
+    expected = [
+        [0.301307, -0.209231],
+        [-0.783065, 0.148723],
+        [1.915936, 1.136294],
+        [-0.987271, -1.183034],
+    ]
+    np.testing.assert_allclose(activity(y, weights), expected, atol=1e-6)
+
+
+def test_a_set_of_planted_genes_differs_and_missing_genes_are_counted(analysed: AnnData) -> None:
+    sets = {
+        "planted": {**dict.fromkeys(GENES[:8], 1.0), "NOT_THERE": 1.0},
+        "other": dict.fromkeys(list(SYMBOLS.values())[30:40], 1.0),
+        "small": dict.fromkeys(GENES[:3], 1.0),
+    }
+    table = pm.strata.pathways(
+        analysed, pseudobulk={"T": counts_of(analysed)}, gene_sets=sets, symbols=SYMBOLS
+    )
+    own = table[table["level"] == "S1"].set_index("gene_set")
+    assert own.loc["planted", "q_value"] < 0.001
+    assert own.loc["planted", "activity_difference_low"] > 0
+    assert own.loc["planted", ["n_genes", "n_genes_found"]].tolist() == [9, 8]
+    assert own.loc["other", "n_genes_found"] == 10
+    assert own.loc["small", "inference"] == "not tested"
+    assert own.loc["small", "why_not"] == "fewer than 5 of its genes are tested in the type"
+
+
+def test_genes_are_found_by_id_before_symbol() -> None:
+    genes = np.array(["A", "B"], object)
+    matrix, n_found = set_matrix(genes, {"s": {"A": 2.0, "C": 1.0}}, {"A": "X", "B": "A"})
+    assert matrix[:, 0].tolist() == [2.0, 0.0]
+    assert n_found.tolist() == [1]
+
+
+def test_gene_drivers_are_the_planted_genes_and_the_mean_of_donors_parts(
+    analysed: AnnData,
+) -> None:
+    counts = {"T": counts_of(analysed)}
+    table = pm.strata.gene_drivers(analysed, pseudobulk=counts, top=60)
+    own = table[table["stratum"] == "S1"].set_index("gene_id")
+    assert set(own["contribution"].nlargest(10).index) == set(GENES[:10])
+    assert own["share"].sum() == pytest.approx(1)
+    assert (own.loc[GENES[:10], "contribution_low"] > 0).all()
+    assert set(own.loc[GENES[:10], "direction"]) == {"higher"}
+    null = own.loc[own.index.isin(GENES[10:])]
+    assert ((null["contribution_low"] <= 0) & (null["contribution_high"] >= 0)).mean() > 0.8
+    label = analysed.obs[analysed.obs["discovery"].to_numpy()]
+    names = label.loc[label["candidate_stratum"] == "S1", "donor_id"]
+    parts = [
+        pm.strata.donor_gene_drivers(analysed, donor_id=name, pseudobulk=counts).set_index(
+            "gene_id"
+        )["contribution"]
+        for name in names.iloc[:1]
+    ]
+    assert parts[0].loc[GENES[:10]].sum() > 0
+    with pytest.raises(UsageError, match="there is no 'nobody' among 40"):
+        pm.strata.donor_gene_drivers(analysed, donor_id="nobody", pseudobulk=counts)
+
+
+def test_donors_parts_have_the_stratums_contribution_as_their_mean() -> None:
+    y = np.random.default_rng(1).normal(size=(11, 3))
+    own, far = np.arange(6), np.arange(6, 11)
+    gap = y[own].mean(axis=0) - y[far].mean(axis=0)
+    noise = y[own].var(axis=0, ddof=1) / 6 + y[far].var(axis=0, ddof=1) / 5
+    np.testing.assert_allclose(donor_parts(y, own, far).mean(axis=0), gap**2 - noise)
+
+
+def test_a_type_that_alone_holds_a_donor_in_its_stratum_flips_it(analysed: AnnData) -> None:
+    table = pm.strata.drivers(analysed)
+    total = table.groupby(["donor_id", "visit"])["contribution"].sum()
+    of_type = table.groupby(["donor_id", "visit", "cell_type"])["contribution"].sum()
+    flips = table.groupby(["donor_id", "visit", "cell_type"])["flips_without"].first()
+    rest = total.reindex(of_type.index.droplevel("cell_type")).to_numpy() - of_type.to_numpy()
+    held = total.reindex(of_type.index.droplevel("cell_type")).to_numpy() > 0
+    # Without the type the nearest other stratum would be nearer; or a third one, which this misses.
+    assert flips[held & (rest < 0)].all()
+    assert not flips[~held].any()
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "found"),
+    [
+        ("SET\tabout\tA\tB\nEMPTY\tabout\n", 2, "2 fields, 0 genes"),
+        ("SET\tabout\tA\nSET\tabout\tB\n", 2, "'SET' again"),
+        ("source\ttarget\tweight\nS\tA\t1\nS\tB\tmuch\n", 3, "'much'"),
+        ("source\ttarget\tweight\nS\tA\t1\nS\tA\t2\n", 3, "S → A again"),
+        ("source\ttarget\tweight\nS\tA\n", 2, "2 fields"),
+        ("", 1, "an empty file"),
+    ],
+)
+def test_a_bad_line_of_gene_sets_is_named(tmp_path: Path, text: str, row: int, found: str) -> None:
+    path = tmp_path / "sets.gmt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(FaultsError, match=f"sets.gmt, row {row}: .*{found}"):
+        read_gene_sets(path)
+
+
+def test_gmt_and_network_are_read(tmp_path: Path) -> None:
+    gmt, net = tmp_path / "sets.gmt", tmp_path / "net.tsv"
+    gmt.write_text("SET\tabout\tA\tB\t\n\nTWO\t\tC\n", encoding="utf-8")
+    net.write_text("source\tweight\ttarget\nS\t-2\tA\nS\t1\tB\n", encoding="utf-8")
+    assert read_gene_sets(gmt).weights == {"SET": {"A": 1.0, "B": 1.0}, "TWO": {"C": 1.0}}
+    assert read_gene_sets(net).weights == {"S": {"A": -2.0, "B": 1.0}}
+    with pytest.raises(UsageError, match="there is no"):
+        read_gene_sets(tmp_path / "none.gmt")

@@ -11,6 +11,7 @@ from scipy import sparse
 from pmcell.core.blocks import MatrixCounts
 from pmcell.core.cell_metrics import cell_metrics
 from pmcell.core.donor_stats import sum_groups
+from pmcell.core.doublets import doublet_scores
 from pmcell.core.gram import basis, gram
 from pmcell.core.graph import fuzzy_weights
 from pmcell.core.grouped import N_DETECTED, add_sums, grouped_sums
@@ -33,6 +34,7 @@ def warm_kernels() -> None:
     features = np.arange(counts.n_genes)
     cell_totals(block.indptr, block.data)
     quantise(block.indptr, block.data)
+    doublet_scores(matrix)
     cell_metrics(counts, np.zeros(counts.n_genes, bool))
     moments(counts, np.zeros(counts.n_cells, np.int64), ["all"])
     sums = gram(counts, features, counts.n_genes, used)

@@ -56,7 +56,8 @@ CELLS = Table(
         Field(
             "doublet_score",
             "float64",
-            "Scrublet score within the sample; null where the sample is too small.",
+            "Posterior of being two cells, from the share of simulated doublets among the cell's "
+            "neighbours in the sample (Scrublet's score); null where the sample is too small.",
             "1",
             required=False,
         ),
@@ -118,7 +119,12 @@ GENES = Table(
         Field(
             "n_cells_detected", "int64", "Cells that passed QC with at least one count.", "cells"
         ),
-        Field("is_highly_variable", "bool", "Whether the gene enters the principal components."),
+        Field(
+            "is_highly_variable",
+            "bool",
+            "Whether the gene enters the principal components; null where withheld cells had a part in the choice.",
+            required=False,
+        ),
         Field(
             "hvg_rank",
             "float64",

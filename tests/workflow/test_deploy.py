@@ -115,3 +115,17 @@ def test_snakedeploy_deploys_it_into_an_empty_folder(tmp_path, without_pmcell):
         text.replace('"workflow/Snakefile"', f'"{source / "workflow" / "Snakefile"}"')
     )
     assert re.search(r"write_release +1\n", dry_run(target))
+
+
+def test_a_step_across_a_thousand_cohorts_with_long_names_can_be_called(tmp_path, monkeypatch):
+    from snakemake.shell import shell
+
+    monkeypatch.chdir(tmp_path)
+    names = [f"{number:064d}" for number in range(1000)]
+    # As the rules write it: more than the 128 KB that a system takes as one argument of `bash -c`.
+    words = " ".join(f"--cohort {name} results/cohorts/{name}" for name in names)
+    with pytest.raises(OSError, match="Argument list too long"):
+        subprocess.run(["bash", "-c", f"true {words}"], check=True)
+    show = f"{sys.executable} -c 'import sys; print(len(sys.argv) - 1, sys.argv[-1])'"
+    said = shell(f"{show} {words}", read=True)
+    assert said.split() == ["3000", f"results/cohorts/{names[-1]}"]

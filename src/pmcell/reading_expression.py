@@ -142,7 +142,8 @@ def _listed(release: Release, path: Path, genes: list[str]) -> list[str]:
     if said == "all":
         return genes
     table = release.tables["genes"].to_pandas(["gene_id", "is_highly_variable"])
-    return [gene for gene in genes if gene in set(table["gene_id"][table["is_highly_variable"]])]
+    held = set(table["gene_id"][table["is_highly_variable"].fillna(False).astype(bool)])
+    return [gene for gene in genes if gene in held]
 
 
 def _from_cells(path: Path, genes: dict[str, int]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -241,6 +242,48 @@ def _auc(study: Study, markers: pd.DataFrame) -> float:
 
 
 # --- thresholds ---------------------------------------------------------------
+
+
+def test_coordinates_give_the_loadings_and_these_tell_who_took_part() -> None:
+    rng = np.random.default_rng(7)
+    n_genes, n_cells, n_axes = 60, 40, 10
+    own = rng.normal(size=(24, n_genes))
+    cells = own[:, None, :] + rng.normal(size=(24, n_cells, n_genes))
+    shown, candidates = cells[:8], np.arange(8, 24)
+    aucs = []
+    for _ in range(20):
+        members = rng.permutation(candidates)[:8]
+        fitted = np.concatenate([*shown, *cells[members]])
+        axes = _axes(fitted, n_axes)
+        # What a release with X_pca of the open cells would hold, and what solves for its loadings.
+        open_cells = shown.reshape(-1, n_genes)
+        centred = open_cells - fitted.mean(axis=0)
+        found = np.linalg.lstsq(centred, centred @ axes, rcond=None)[0]
+        alone = _axes(open_cells, n_axes)
+        told = {
+            donor: np.linalg.norm(own[donor] @ found) - np.linalg.norm(own[donor] @ alone)
+            for donor in candidates
+        }
+        pairs = [told[a] > told[b] for a in members for b in set(candidates) - set(members)]
+        aucs.append(np.mean(pairs))
+    assert np.mean(aucs) > 0.9
+
+
+def _axes(cells: np.ndarray, n_axes: int) -> np.ndarray:
+    return np.linalg.eigh(np.cov(cells.T))[1][:, ::-1][:, :n_axes]
+
+
+def test_the_gate_refuses_coordinates_that_withheld_cells_shaped(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: Path
+) -> None:
+    with h5py.File(next((release / "cells").glob("*.h5ad"))) as file:
+        assert set(file["obsm"]) == {"X_umap"}
+    genes = read(release, "genes")
+    assert genes["is_highly_variable"].isna().all()
+    monkeypatch.setattr("pmcell.publish.release.shown_atlas", lambda facts, atlas: atlas)
+    with pytest.raises(FaultsError, match=r"obsm X_integrated, X_pca") as caught:
+        write_release(study.results, tmp_path / "release", config=CONFIG)
+    assert {fault.file.split("/")[0] for fault in caught.value.faults} == {"cells"}
 
 
 @pytest.mark.parametrize(("asked", "is_counted"), [(str(N_HIDDEN + 1), False), ("2", True)])

@@ -42,16 +42,25 @@ def test_bands_of_any_size_give_the_counts_of_the_cells(
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".parquet", ".parquet"]
 
 
-def test_only_highly_variable_genes_when_asked_for(shared_results: Path, tmp_path: Path) -> None:
-    facts = load_facts(shared_results)
+def test_only_highly_variable_genes_when_asked_for(open_release: Path, tmp_path: Path) -> None:
+    facts = load_facts(open_release.parent)
     facts = replace(facts, options=read_options({"expression": "highly_variable"}))
     write_expression(facts, facts.published[0], tmp_path / "x.parquet")
-    features = read_table(shared_results / "atlas" / "features.parquet")
+    features = read_table(facts.results / "atlas" / "features.parquet")
     variable = set(features.loc[features["is_highly_variable"], "gene_id"])
     assert len(set(features["gene_id"]) - variable) > 0
     assert set(read_table(tmp_path / "x.parquet")["gene_id"]) == variable
     said = pq.read_schema(tmp_path / "x.parquet").metadata
     assert said[b"pmcell:genes"] == b"highly_variable"
+
+
+def test_the_choice_of_genes_by_withheld_cells_is_not_shown(
+    shared_results: Path, tmp_path: Path
+) -> None:
+    facts = load_facts(shared_results)
+    facts = replace(facts, options=read_options({"expression": "highly_variable"}))
+    with pytest.raises(UsageError, match="'all' or 'none' where a cohort is withheld"):
+        write_expression(facts, facts.published[0], tmp_path / "x.parquet")
 
 
 def test_an_unknown_choice_of_genes_is_refused() -> None:

@@ -18,6 +18,7 @@ from pmcell.io.tables import read_table
 from pmcell.publish import verify_release, write_release
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.cells import write_cells
+from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.facts import Options, load_facts, publication_date, read_options
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.stratification import _with_large_groups, _with_shown_consensus
@@ -70,7 +71,7 @@ def test_cells_suit_scanpy_and_the_cellxgene_schema(release: Path) -> None:
     assert not {"cell_type", "organism_ontology_term_id", "assay"} & set(cells.obs)
     assert "feature_is_filtered" in cells.var
     assert "feature_is_filtered" not in cells.raw.var
-    assert set(cells.obsm) == {"X_pca", "X_integrated", "X_umap"}
+    assert set(cells.obsm) == {"X_umap"}
     assert cells.uns["organism_ontology_term_id"] == "NCBITaxon:9606"
     given = cells.obs["source_cell_type_ontology_term_id"] != "unknown"
     assert set(cells.obs.loc[given, "cell_type_ontology_term_id"]) == {"CL:0000624"}
@@ -82,13 +83,14 @@ def test_coordinates_and_clusters_follow_the_cell_not_the_row(
 ) -> None:
     import anndata as ad
 
-    atlas = ad.read_h5ad(shared_results / "atlas" / "embedding.h5ad")
+    umap = read_table(shared_results / "atlas" / "umap.parquet").set_index("cell_id")
     clusters = read_table(shared_results / "atlas" / "clusters.parquet").set_index("cell_id")[
         "cluster"
     ]
     cells = ad.read_h5ad(release / "cells" / "alpha-2.h5ad")
     assert list(cells.obs["cluster"]) == list(clusters[cells.obs_names])
-    np.testing.assert_array_equal(cells.obsm["X_pca"], atlas[cells.obs_names].obsm["X_pca"])
+    expected = umap.loc[cells.obs_names, ["umap_1", "umap_2"]].to_numpy(np.float32)
+    np.testing.assert_array_equal(cells.obsm["X_umap"], expected)
 
 
 def test_tables_join_in_duckdb(release: Path) -> None:
@@ -234,7 +236,7 @@ def test_a_published_stratum_reaches_the_cells(release: Path) -> None:
     donors = ad.read_h5ad(release / "donors.h5ad")
     assert donors.n_obs == 7
     assert donors.obsp["distance"].shape == (7, 7)
-    assert set(donors.obsm) == {"X_state", "X_composition"}
+    assert set(donors.obsm) == {"X_composition"}
 
 
 def test_small_groups_are_not_counted_where_a_cohort_is_withheld() -> None:
@@ -463,5 +465,6 @@ def test_blocks_do_not_change_the_file(
     monkeypatch.setattr(counts.CountsFile.__init__, "__defaults__", (60,))
     assert len(list(open_counts(source).iter_blocks())) > 5
     facts = load_facts(shared_results)
-    write_cells(facts, load_atlas(shared_results), facts.published[0], tmp_path / "alpha.h5ad")
+    atlas = shown_atlas(facts, load_atlas(shared_results))
+    write_cells(facts, atlas, facts.published[0], tmp_path / "alpha.h5ad")
     assert (tmp_path / "alpha.h5ad").read_bytes() == (release / "cells" / "alpha.h5ad").read_bytes()

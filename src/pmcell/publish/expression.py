@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.core.grouped import N_DETECTED
+from pmcell.errors import UsageError
 from pmcell.io.aggregates import read_aggregate
 from pmcell.io.atomic import atomic_path
 from pmcell.io.counts import CountsFile, open_counts
@@ -127,6 +128,11 @@ def _spill(parent: Path, band: np.ndarray) -> Iterator[_Spill]:
 def _genes(facts: Facts, counts: CountsFile) -> _Genes:
     chosen = np.ones(counts.n_genes, bool)
     if facts.options.expression == HIGHLY_VARIABLE:
+        if facts.withheld:
+            raise UsageError(
+                "release.expression must be 'all' or 'none' where a cohort is withheld; found "
+                f"{HIGHLY_VARIABLE!r}: which genes vary most was found with its cells too."
+            )
         features = read_table(
             facts.results / "atlas" / "features.parquet", ["gene_id", "is_highly_variable"]
         )

@@ -77,8 +77,9 @@ def genes_frame(facts: Facts) -> pd.DataFrame:
     frame["n_cells_detected"] = (
         total.reindex(frame["gene_id"], fill_value=0).astype("int64").to_numpy()
     )
-    # Ranks over all batches are a vector over genes that withheld cells enter.
+    # The choice over all batches is a vector over genes that withheld cells enter.
     frame["hvg_rank"] = np.nan
+    frame["is_highly_variable"] = pd.array([pd.NA] * len(frame), "boolean")
     return frame
 
 

@@ -73,6 +73,12 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _coordinates(facts: Facts) -> str:
+    if not facts.withheld:
+        return "`X_pca`, `X_integrated`, `X_umap`"
+    return "`X_umap` (other coordinates are withheld: they would tell who else took part)"
+
+
 def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
     import pyarrow.parquet as pq
 
@@ -80,7 +86,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "## What is in it",
         "",
         "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised "
-        "counts in `X`; `X_pca`, `X_integrated`, `X_umap`; cluster, labels and donor in `obs`.",
+        f"counts in `X`; {_coordinates(facts)}; cluster, labels and donor in `obs`.",
         *_expression(facts),
         "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
         "[tables/README.md](tables/README.md) and in the file's own metadata.",

@@ -16,6 +16,7 @@ import numpy as np
 from pmcell.io.atomic import atomic_path, write_json
 from pmcell.io.tables import empty_table, read_table
 from pmcell.publish import h5ad
+from pmcell.publish.disclosure import slots
 from pmcell.publish.disclosure.hidden import (
     hidden_donors,
     shown_associations,
@@ -132,6 +133,8 @@ def write_donors(facts: Facts, target: Path) -> None:
             h5ad.write_value(file, "X", donors.X[shown])
         # Sums and candidate labels of the strata step are its own; profiles are named X_….
         for name in sorted(key for key in donors.obsm if key.startswith("X_")):
+            if facts.withheld and name not in slots.DONORS:
+                continue
             h5ad.write_value(file["obsm"], name, _rows(donors.obsm[name], shown))
         for name in sorted(donors.obsp):
             h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])

@@ -10,6 +10,7 @@ from pmcell.io.aggregates import open_aggregates
 from pmcell.io.clustered import open_clustered
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
+from pmcell.publish.disclosure import slots
 from pmcell.publish.facts import Facts
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ COUNTED = re.compile(r"\d[\d,.]*")
 
 
 def shown_atlas(facts: Facts, atlas: Atlas) -> Atlas:
-    """The atlas, with the evidence of labels rounded when withheld cells are part of it.
+    """The atlas, without what withheld cells shape: coordinates, and digits of evidence.
 
     A label's confidence is often a share of cells: with the published cells
     counted, its last digits tell how many cells were withheld.
@@ -35,7 +36,8 @@ def shown_atlas(facts: Facts, atlas: Atlas) -> Atlas:
     ]
     cells = atlas.cells.copy()
     cells[CONFIDENCE] = cells[CONFIDENCE].round(DIGITS)
-    return dataclasses.replace(atlas, cells=cells, annotation=annotation)
+    coordinates = {name: atlas.coordinates[name] for name in sorted(slots.CELLS)}
+    return dataclasses.replace(atlas, cells=cells, annotation=annotation, coordinates=coordinates)
 
 
 def open_markers(facts: Facts) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from pmcell.publish.disclosure.anonymity import anonymity
 from pmcell.publish.disclosure.attack import attack_counts, group_faults
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.register import add_release, register_faults, register_of
+from pmcell.publish.disclosure.slots import slot_faults
 from pmcell.publish.facts import Facts
 from pmcell.publish.manifest import MANIFEST
 
@@ -44,6 +45,7 @@ def check_disclosure(facts: Facts, folder: Path) -> None:
         *group_faults(folder / "tables", hidden.rules),
         *attacked.faults,
         *_vectors(facts, folder),
+        *slot_faults(facts, folder),
         *_verdict(facts, folder, hidden),
         *register_faults(register_of(facts.results), hidden.sets(), hidden.least()),
     ]
@@ -121,12 +123,17 @@ def _vectors(facts: Facts, folder: Path) -> Iterator[Fault]:
     )
     if extra:
         yield Fault("reference/", must, ", ".join(extra), REWRITE, reason="vector")
+    for name in ("expression_contrasts", "differential_expression", "pathways", "gene_drivers"):
+        n_rows = len(read_table(folder / "tables" / f"{name}.parquet"))
+        if n_rows:
+            yield Fault(f"tables/{name}.parquet", must, f"{n_rows} rows", REWRITE, reason="vector")
     genes = read_table(folder / "tables" / "genes.parquet")
-    if genes["hvg_rank"].notna().any():
-        found = f"{int(genes['hvg_rank'].notna().sum())} ranks over all cohorts"
-        yield Fault(
-            "tables/genes.parquet", must, found, REWRITE, column="hvg_rank", reason="vector"
-        )
+    for column in ("hvg_rank", "is_highly_variable"):
+        if genes[column].notna().any():
+            found = f"{int(genes[column].notna().sum())} values over all cohorts"
+            yield Fault(
+                "tables/genes.parquet", must, found, REWRITE, column=column, reason="vector"
+            )
     shown = read_table(folder / "tables" / "pseudobulk.parquet", ["gene_id", "n_cells_detected"])
     own = shown.groupby("gene_id")["n_cells_detected"].sum()
     told = genes.set_index("gene_id")["n_cells_detected"]

@@ -40,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohorts_option(parser)
     parser.add_argument("--annotation", type=Path, required=True, help="annotation.parquet")
     parser.add_argument("--features", type=Path, required=True, help="features.parquet")
-    parser.add_argument(
-        "--gene-sets", type=Path, help="GMT file, or TSV with source, target and weight"
-    )
+    parser.add_argument("--gene-sets", help="GMT file, or TSV with source, target and weight")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for four tables")
     add_step_options(parser, seed=True)
 
@@ -72,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     genes, compared, activities = [], [], []
     for contrast in contrasts:
         of_genes, facts = strata.differential_expression(
-            donors, pseudobulk=counts, contrast=contrast, **settings
+            donors, pseudobulk=counts, symbols=symbols, contrast=contrast, **settings
         )
         genes.append(of_genes)
         compared.append(facts)
@@ -88,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
                 )
             )
     drivers = strata.gene_drivers(
-        donors, pseudobulk=counts, top=options["top_drivers"], seed=args.seed
+        donors, pseudobulk=counts, symbols=symbols, top=options["top_drivers"], seed=args.seed
     )
     for table, frames in (
         (schema.EXPRESSION_CONTRASTS, compared),

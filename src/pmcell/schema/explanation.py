@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pmcell.schema.fields import CELL_TYPE, GENE_FK, GENE_ID
+from pmcell.schema.fields import CELL_TYPE, GENE_FK, GENE_ID, SYMBOL
 from pmcell.schema.model import Field, Table
 
 CONTRAST = Field(
@@ -72,6 +72,7 @@ DIFFERENTIAL_EXPRESSION = Table(
         REFERENCE,
         CELL_TYPE,
         GENE_ID,
+        SYMBOL,
         Field("log2_fold_change", "float64", "log2 of level over reference.", "log2 ratio"),
         Field("log2_fold_change_low", "float64", "Lower end of the 95 % interval.", "log2 ratio"),
         Field("log2_fold_change_high", "float64", "Upper end of the 95 % interval.", "log2 ratio"),
@@ -158,6 +159,7 @@ GENE_DRIVERS = Table(
         Field("other", "string", "The stratum nearest to it."),
         CELL_TYPE,
         GENE_ID,
+        SYMBOL,
         Field(
             "contribution",
             "float64",

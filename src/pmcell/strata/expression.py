@@ -57,6 +57,7 @@ def differential_expression(
     donors: AnnData,
     *,
     pseudobulk: Mapping[str, pd.DataFrame],
+    symbols: Mapping[str, str] | None = None,
     contrast: str = "stratum",
     covariates: Sequence[str] = (),
     alpha: float = 0.05,
@@ -66,7 +67,8 @@ def differential_expression(
     """Genes of each cell type that differ between strata, or between values of another column.
 
     `pseudobulk` maps a cell type to raw counts, donor × gene, of each donor's
-    discovery visit; NaN where the donor's cohort did not measure the gene. The model is
+    discovery visit; NaN where the donor's cohort did not measure the gene; `symbols` maps
+    gene ids to symbols. The model is
     ~ batch + covariates + level on log counts per million, with voom's precision
     weights and limma's moderated t; two levels are compared with each other,
     more each with the mean of the others. A level needs 3 donors in the type, a
@@ -109,6 +111,7 @@ def differential_expression(
             facts += rows
     columns = [field.name for field in DIFFERENTIAL_EXPRESSION.fields]
     table = pd.concat(genes, ignore_index=True) if genes else pd.DataFrame(columns=columns)
+    table["symbol"] = [(symbols or {}).get(gene, gene) for gene in table["gene_id"]]
     names = [field.name for field in EXPRESSION_CONTRASTS.fields]
     return table[columns], pd.DataFrame(facts, columns=names)
 

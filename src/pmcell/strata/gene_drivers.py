@@ -46,7 +46,12 @@ class _Space:
 
 @single_thread
 def gene_drivers(
-    donors: AnnData, *, pseudobulk: Mapping[str, pd.DataFrame], top: int = 50, seed: int = 0
+    donors: AnnData,
+    *,
+    pseudobulk: Mapping[str, pd.DataFrame],
+    symbols: Mapping[str, str] | None = None,
+    top: int = 50,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Genes that separate each published stratum from the nearest other, per cell type.
 
@@ -103,9 +108,11 @@ def gene_drivers(
                     }
                 )
             )
-    return (
-        pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-    )
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(frames, ignore_index=True)
+    table["symbol"] = [(symbols or {}).get(gene, gene) for gene in table["gene_id"]]
+    return table[columns]
 
 
 @single_thread

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pmcell.bundle import EMBEDDED_COHORTS, snakefile
 from pmcell.cli.init import make_study
@@ -129,3 +130,27 @@ def test_a_step_across_a_thousand_cohorts_with_long_names_can_be_called(tmp_path
     show = f"{sys.executable} -c 'import sys; print(len(sys.argv) - 1, sys.argv[-1])'"
     said = shell(f"{show} {words}", read=True)
     assert said.split() == ["3000", f"results/cohorts/{names[-1]}"]
+
+
+def test_documented_profiles_are_valid_and_keep_what_a_run_needs():
+    text = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n# profiles/(\S+)/config.yaml\n(.*?)```", text, re.DOTALL)
+    assert [name for name, _ in blocks] == ["lsf", "kubernetes", "aws-batch", "googlebatch"]
+    shipped = (ROOT / "workflow" / "profiles").glob("*/config.yaml")
+    profiles = {name: yaml.safe_load(block) for name, block in blocks}
+    profiles |= {path.parent.name: yaml.safe_load(path.read_text()) for path in shipped}
+    known = known_options()
+    for name, profile in profiles.items():
+        assert profile.get("executor", "default") == name
+        assert profile["keep-going"] is profile["rerun-incomplete"] is True
+        assert profile["printshellcmds"] is True
+        assert "keep-incomplete" not in profile
+        own = {key for key in profile if not key.startswith(f"{name}-")}
+        assert own <= known, own - known
+
+
+def known_options() -> set[str]:
+    """The options of Snakemake itself, as a profile spells them."""
+    command = [sys.executable, "-m", "snakemake", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"--([a-z][a-z0-9-]+)", said))

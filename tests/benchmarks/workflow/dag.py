@@ -5,6 +5,8 @@
 For each number of cohorts a simulated study is written and planned (`snakemake --dry-run`), with
 each cohort a job of its own and with the groups of the Slurm profile. Files of a cohort are counted
 in a finished run of the smallest study, which also gives the time that Snakemake adds to a job.
+Beside each plan stands that of the bare workflow: the same jobs and files, but no parameter,
+resource, environment or function. It is what Snakemake takes by itself.
 """
 
 from __future__ import annotations
@@ -32,9 +34,9 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         parent = args.keep or Path(temporary)
-        print("cohorts    jobs  Slurm jobs  plan (s)  plan again (s)  memory (MB)")
+        print("cohorts    jobs  Slurm jobs  plan (CPU s)  bare (CPU s)  memory (MB)")
         for n in args.cohorts:
-            print("{:>7}  {:>6}  {:>10}  {:>8.1f}  {:>14.1f}  {:>11.0f}".format(*plan(parent, n)))
+            print("{:>7}  {:>6}  {:>10}  {:>12.1f}  {:>12.1f}  {:>11.0f}".format(*plan(parent, n)))
         files, n_jobs, wall, work = run_small(parent)
         print(f"\n{files:.0f} files a cohort, records and stamps included, beside those of the run")
         print(
@@ -48,12 +50,61 @@ def plan(parent: Path, n_cohorts: int) -> tuple[int, int, int, float, float, flo
     study = parent / f"cohorts-{n_cohorts}"
     if not study.is_dir():
         simulate(study, n_cohorts, donors=n_cohorts, cells=5, genes=120)
-    first, said = dry_run(study)
-    again, _ = dry_run(study)
+    ours, said = dry_run(study, snakefile())
+    bare, _ = dry_run(study, bare_workflow(study))
     counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)}
     n_jobs = counts.pop("total") - counts.pop("all")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return n_cohorts, n_jobs, slurm_jobs(counts), first, again, peak
+    return n_cohorts, n_jobs, slurm_jobs(counts), ours, bare, peak
+
+
+def bare_workflow(study: Path) -> Path:
+    """The rules with their inputs and outputs only, every function replaced by what it gives."""
+    names = sorted(path.name for path in (study / "config" / "cohorts").iterdir())
+    folder = "config/cohorts/{cohort}"
+    submitted = [f"{folder}/{name}" for name in ("cohort.yaml", "donors.tsv", "samples.tsv")]
+    constants = {
+        "registration_files": repr(submitted),
+        "matrix_files": repr(f"{folder}/counts.h5ad"),
+        "sealed_packages": "[]",
+        "clinical_table": "[]",
+        "gene_sets": "[]",
+    }
+    rules = "".join(
+        (snakefile().parent / "rules" / f"{name}.smk").read_text(encoding="utf-8")
+        for name in ("register", "cohort", "atlas", "strata", "publish")
+    )
+    rules = re.sub(
+        r"^    (params|resources|threads|conda|log|benchmark|shell):.*\n(?:(?:        .*)?\n)*",
+        "\n",
+        rules,
+        flags=re.MULTILINE,
+    )
+    rules = re.sub(
+        r"^(    output:\n(?:        .*\n)+)",
+        r"\1    shell:\n        'true'\n\n\n",
+        rules,
+        flags=re.MULTILINE,
+    )
+    rules = re.sub(r'"\.\./report/(\w+\.rst)"', rf'"{snakefile().parent}/report/\1"', rules)
+    for function, value in constants.items():
+        rules = re.sub(rf"(?<==|\s){function}(?=,?\n)", lambda found, value=value: value, rules)
+    head = f"""COHORTS = {names!r}
+
+
+def per_cohort(name):
+    return expand(f"results/cohorts/{{{{cohort}}}}/{{name}}", cohort=COHORTS)
+
+
+rule all:
+    input:
+        "results/release/manifest.json",
+
+
+"""
+    path = study / "bare.smk"
+    path.write_text(head + rules, encoding="utf-8")
+    return path
 
 
 def slurm_jobs(counts: dict[str, int]) -> int:
@@ -73,12 +124,12 @@ def slurm_jobs(counts: dict[str, int]) -> int:
     return total + sum(-(-n // together.get(group, 1)) for group, n in largest.items())
 
 
-def dry_run(study: Path) -> tuple[float, str]:
-    """Seconds and words of a dry run."""
-    start = time.perf_counter()
+def dry_run(study: Path, workflow: Path) -> tuple[float, str]:
+    """CPU seconds and words of a dry run."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow)),
             *("--directory", str(study), "--cores", "1", "--dry-run", "--quiet", "rules"),
             "--nocolor",
         ],
@@ -86,7 +137,9 @@ def dry_run(study: Path) -> tuple[float, str]:
         text=True,
         check=True,
     )
-    return time.perf_counter() - start, done.stdout + done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, done.stdout + done.stderr
 
 
 def run_small(parent: Path) -> tuple[float, int, float, float]:

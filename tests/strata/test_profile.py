@@ -170,3 +170,13 @@ def test_an_embedding_with_nan_is_refused() -> None:
 def test_no_cells_are_refused() -> None:
     with pytest.raises(DataError, match="at least one cell"):
         pm.strata.profile(tiny()[:0].copy())
+
+
+def test_other_cells_are_counted_with_the_waves_of_an_earlier_profile(cells: AnnData) -> None:
+    first = cells.obs["batch_id"].astype(str).to_numpy() == "batch_1"
+    known = pm.strata.profile(cells[first].copy())
+    whole = pm.strata.profile(cells, like=known)
+    assert np.array_equal(whole[known.obs_names].obsm[slots.WAVES], known.obsm[slots.WAVES])
+    assert whole.uns[slots.CLOUD]["local_distance"] == known.uns[slots.CLOUD]["local_distance"]
+    with pytest.raises(UsageError, match="same embedding of 3 dimensions"):
+        pm.strata.profile(tiny(), like=known)

@@ -34,8 +34,14 @@ def generalise(donors: AnnData) -> dict[str, Any]:
     its own; the group's batches are new to the model and get no offset.
     `balanced_accuracy_own_offset` lets each new batch with two donors or more
     estimate its offset from where its own donors lie, as a new site would be
-    mapped; it presumes a case mix like that of the others. Chance is
-    1/strata. The embedding itself has seen every cell: that part is not left out.
+    mapped; it presumes a case mix like that of the others. Chance is 1/strata.
+
+    Fitted without the group: which types are usable, the variance within types,
+    the gate and the channels' weights, batch offsets, feature weights, axes and
+    strata. Seen by the group's cells as well: the embedding, the cell types, and
+    the waves of the cluster-free channel (random, of one common width); and the
+    number of strata is that of all donors. tests/benchmarks/strata/inductive.py
+    leaves the group out of these too.
 
     Returns and writes uns['generalisation']: unit, why (where nothing could be
     tested), and per group: group, n_donors, n_strata, both accuracies, and

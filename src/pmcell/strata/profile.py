@@ -37,12 +37,15 @@ def profile(
     min_cells_type: int = 10,
     min_cells_donor: int = 100,
     min_share_donors: float = 0.5,
+    like: AnnData | None = None,
 ) -> AnnData:
     """Donors × cell types with sums of an embedding: one row a donor and visit.
 
     `adata.obsm[basis]` is read once; nothing after this step needs the cells.
     Cells labelled 'unknown' count in the composition and not in the state.
-    `visit` and `batch` may be None: one visit each, one batch.
+    `visit` and `batch` may be None: one visit each, one batch. With `like`, the
+    profile of other cells in the same embedding, the waves of the cluster-free
+    channel are that profile's, and these cells have no part in choosing them.
 
     Returns an AnnData with X the cells of each type (rows × types); obs
     donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
@@ -110,7 +113,15 @@ def profile(
     pool = np.tile(np.arange(len(types)), len(rows))
     donors.varm[slots.WITHIN] = within_variance(sums, pool, len(types))
     donors.var["n_cells"] = n.sum(axis=0)
-    _add_waves(donors, x, row_of.astype(np.int64), half, hashed)
+    if like is None:
+        donors.uns[slots.CLOUD] = _waves(x, row_of.astype(np.int64), len(rows), hashed)
+    else:
+        donors.uns[slots.CLOUD] = _waves_of(like, x.shape[1])
+    waves = np.asarray(donors.uns[slots.CLOUD]["frequencies"])
+    first_waves = sum_waves(x, np.where(half, row_of, -1), len(rows), waves)
+    donors.obsm[slots.HALF_WAVES] = first_waves.reshape(len(rows), -1)
+    second_waves = sum_waves(x, np.where(half, -1, row_of), len(rows), waves)
+    donors.obsm[slots.WAVES] = (first_waves + second_waves).reshape(len(rows), -1)
     donors.uns["profile"] = {
         "basis": basis,
         "by": by,
@@ -212,28 +223,26 @@ def _hash(cell_ids: pd.Index[Any]) -> NDArray[np.uint64]:
 
 
 @single_thread
-def _add_waves(
-    donors: AnnData,
-    x: NDArray[np.floating],
-    row: NDArray[np.int64],
-    half: NDArray[np.bool_],
-    hashed: NDArray[np.uint64],
-) -> None:
-    """Write the sums of random waves over each row's cells, whole and first half."""
-    shape = (donors.n_obs, -1)
-    near = _sample(row, hashed, N_CELLS_NEAR)
-    local = local_distance(x[near])
+def _waves(
+    x: NDArray[np.floating], row: NDArray[np.int64], n_rows: int, hashed: NDArray[np.uint64]
+) -> dict[str, Any]:
+    """Random waves as wide as neighbourhoods here, and how their errors go together."""
+    local = local_distance(x[_sample(row, hashed, N_CELLS_NEAR)])
     waves = random_waves(x.shape[1], local)
-    first = sum_waves(x, np.where(half, row, -1), donors.n_obs, waves)
-    second = sum_waves(x, np.where(half, -1, row), donors.n_obs, waves)
-    donors.obsm[slots.WAVES] = (first + second).reshape(shape)
-    donors.obsm[slots.HALF_WAVES] = first.reshape(shape)
     some = _sample(row, hashed, N_CELLS_ERROR)
-    donors.uns[slots.CLOUD] = {
-        "local_distance": local,
-        "frequencies": waves,
-        "error": error_root(x[some], row[some], donors.n_obs, waves),
-    }
+    error = error_root(x[some], row[some], n_rows, waves)
+    return {"local_distance": local, "frequencies": waves, "error": error}
+
+
+def _waves_of(like: AnnData, n_dims: int) -> dict[str, Any]:
+    """The waves of another profile."""
+    known = like.uns.get(slots.CLOUD)
+    if known is None or np.asarray(known["frequencies"]).shape[0] != n_dims:
+        raise UsageError(
+            f"like must be a profile of cells in the same embedding of {n_dims} dimensions; "
+            "make it with pmcell.strata.profile."
+        )
+    return {name: known[name] for name in ("local_distance", "frequencies", "error")}
 
 
 def _sample(row: NDArray[np.int64], hashed: NDArray[np.uint64], n_cells: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,18 +56,30 @@ def refit(donors: AnnData, training: Bools) -> Refit:
     that of the full analysis, and so are the names, by largest overlap on the
     training donors. Rows of a batch without a training donor get no offset.
     """
-    again = _without(donors, training)
     gate = donors.uns["channels"]
-    distances(
-        again,
-        max_batch_share=float(gate["max_batch_share"]),
-        min_reliability=float(gate["min_reliability"]),
-    )
+    limits = {name: float(gate[name]) for name in ("max_batch_share", "min_reliability")}
+    return fit_without(donors, training, int(donors.uns["existence"]["k"]), limits, full_labels)
+
+
+def fit_without(
+    donors: AnnData,
+    training: Bools,
+    k: int,
+    limits: dict[str, float] | None = None,
+    names: Callable[[AnnData], Ints] | None = None,
+) -> Refit:
+    """k strata of the rows in `training`, from a profile on which nothing else was fitted.
+
+    `limits` are those of `distances`; `names` gives the labels of all rows after
+    which the strata are called, else the largest is 0.
+    """
+    again = _without(donors, training)
+    distances(again, **(limits or {}))
     rows = np.flatnonzero(again.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
-    k = int(donors.uns["existence"]["k"])
     squared = np.asarray(again.obsp[slots.DISTANCE])
-    found = partition(squared[np.ix_(rows, rows)], range(k, k + 1), 1).labels[0]
-    labels = align(found, full_labels(donors)[rows], k)
+    labels = partition(squared[np.ix_(rows, rows)], range(k, k + 1), 1).labels[0]
+    if names is not None:
+        labels = align(labels, names(donors)[rows], k)
     return Refit(again, squared, rows, labels, to_strata(squared, rows, labels, k))
 
 

@@ -93,7 +93,9 @@ STEPS: Mapping[str, StepFiles] = {
     ),
     "annotate": StepFiles(("clusters", "embedding", "aggregate", "features"), ("out",)),
     "profile": StepFiles(("embedding", "clusters", "annotation"), ("out", "composition_out")),
-    "strata": StepFiles(("profiles", "clinical"), tuple(f"out_dir/{name}" for name in _OF_STRATA)),
+    "strata": StepFiles(
+        ("profiles", "clinical_table"), tuple(f"out_dir/{name}" for name in _OF_STRATA)
+    ),
     "explain": StepFiles(
         (
             "donors",
@@ -101,7 +103,7 @@ STEPS: Mapping[str, StepFiles] = {
             "cohort/samples.parquet",
             "annotation",
             "features",
-            "gene_sets",
+            "gene_sets_file",
         ),
         tuple(f"out_dir/{name}" for name in _OF_EXPLANATION),
     ),

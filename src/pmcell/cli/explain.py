@@ -40,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohorts_option(parser)
     parser.add_argument("--annotation", type=Path, required=True, help="annotation.parquet")
     parser.add_argument("--features", type=Path, required=True, help="features.parquet")
-    parser.add_argument("--gene-sets", help="GMT file, or TSV with source, target and weight")
+    parser.add_argument(
+        "--gene-sets",
+        type=Path,
+        dest="gene_sets_file",
+        help="GMT file, or TSV with source, target and weight",
+    )
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for four tables")
     add_step_options(parser, seed=True)
 
@@ -117,7 +122,7 @@ def _names(options: dict[str, Any], key: str) -> list[str]:
 def _gene_sets(args: argparse.Namespace, options: dict[str, Any]) -> dict[str, dict[str, float]]:
     from pmcell.io.gmt import read_gene_sets
 
-    path = args.gene_sets or options["gene_sets"]
+    path = args.gene_sets_file or options["gene_sets"]
     return read_gene_sets(Path(path)).weights if path else {}
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
-from pmcell.core.graph import fuzzy_weights
+from pmcell.core.graph import fuzzy_weights, shared_weights
 from pmcell.core.knn import nearest_neighbors
 
 
@@ -80,3 +80,38 @@ def test_weights_are_symmetric_and_within_zero_and_one():
     assert abs(weights - weights.T).max() < 1e-7
     assert weights.data.min() > 0
     assert weights.data.max() <= 1
+
+
+def test_shared_weights_are_the_jaccard_index_of_neighbouring_points():
+    positions, _ = nearest_neighbors(cloud(120, 4), 6)
+    members = [{own, *row.tolist()} for own, row in enumerate(positions)]
+    expected = np.zeros((120, 120))
+    for own, row in enumerate(positions):
+        for other in row:
+            index = len(members[own] & members[other]) / len(members[own] | members[other])
+            expected[own, other] = expected[other, own] = index
+    np.testing.assert_allclose(shared_weights(positions).toarray(), expected, rtol=1e-6)
+
+
+def test_shared_weights_have_the_same_bits_for_one_and_two_threads():
+    positions, _ = nearest_neighbors(cloud(), 9)
+    found = []
+    for n_threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+        numba.set_num_threads(n_threads)
+        try:
+            found.append(shared_weights(positions))
+        finally:
+            numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    np.testing.assert_array_equal(found[0].toarray(), found[1].toarray())
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(0, 9))
+def test_shared_weights_are_symmetric_and_tie_each_point_to_all_its_neighbors(n_points, seed):
+    k = min(4, n_points - 1)
+    positions, _ = nearest_neighbors(cloud(n_points, 2, seed).round(), k)
+    weights = shared_weights(positions)
+    assert abs(weights - weights.T).max() == 0
+    assert (weights.toarray()[np.arange(n_points)[:, None], positions] > 0).all()
+    assert weights.data.max() <= 1
+    assert weights.diagonal().sum() == 0

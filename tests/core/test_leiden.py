@@ -260,3 +260,27 @@ def test_ties_of_size_go_by_the_first_member():
 def test_what_cannot_be_clustered_is_refused(weights, options, message):
     with pytest.raises(ValueError, match=message):
         leiden(sparse.csr_matrix(weights), **options)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "best_of_igraph", "median_of_igraph"),
+    [(0.05, 0.686538, 0.686538), (0.1, 0.530769, 0.530769), (0.3, 0.217949, 0.214103)],
+)
+def test_the_constant_potts_model_reaches_the_quality_of_igraph(
+    resolution, best_of_igraph, median_of_igraph
+):
+    """Zachary's karate club; python-igraph 1.0, converged, over 50 seeds."""
+    igraph = pytest.importorskip("igraph")
+    adjacency = np.array(igraph.Graph.Famous("Zachary").get_adjacency().data, np.float32)
+    weights = sparse.csr_matrix(adjacency)
+    found = [
+        quality(
+            weights,
+            leiden(weights, resolution, objective="cpm", seed=seed),
+            resolution,
+            objective="cpm",
+        )
+        for seed in range(5)
+    ]
+    assert np.median(found) >= median_of_igraph - 1e-6
+    assert max(found) == pytest.approx(best_of_igraph, abs=1e-6)

@@ -3,9 +3,12 @@
 Traag et al. 2019 (doi:10.1038/s41598-019-41695-z): nodes move to the best
 community near them, communities are refined from single nodes, the refined
 communities become the nodes of a smaller graph, and so on; then all again from
-the partition found, until it no longer improves. Nodes move from a queue in
-seeded random order. All of it is serial and frees the interpreter lock, so
-that runs on one graph, at other resolutions or seeds, can share the cores.
+the partition found, until it no longer improves.
+
+Two things make it fast and good. Nodes are numbered along a breadth-first walk
+from a seeded node, and visited in that order (`pmcell.core.leiden_moves`). And a
+converged run begins in three ways, each a rough iteration: the parts on which
+all three agree are the nodes of a small graph, on which the rest is decided again.
 
 With A the symmetric weights, s_i the size of node i and a rate r, both
 objectives are the sum of A_ij - r·s_i·s_j over pairs within communities:
@@ -17,6 +20,7 @@ r = resolution.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,24 +30,32 @@ from scipy import sparse
 
 from pmcell.core.communities import (
     connected,
-    grouped,
     inner_weights,
     merged,
     numbered,
     order_by_size,
     thinned_edges,
 )
-from pmcell.core.compiler import Array, kernel
+from pmcell.core.compiler import Array, thread_count
+from pmcell.core.leiden_moves import (
+    MOST_VISITS,
+    asymmetric_rows,
+    breadth_first,
+    join_singles,
+    move,
+    renumbered,
+)
 
 OBJECTIVES = ("modularity", "cpm")
 CONVERGED = 1e-5
-"""An iteration adds nothing if it adds less than this share of the total weight."""
-PATIENCE = 2
-"""So many iterations in a row that add nothing end the run."""
-THETA = 0.2
-"""The paper's θ, by the mean weight of an edge: how freely refinement chooses among gains."""
-ROUNDING = 1e-12
-"""A move must add more than this share of the total weight, so that moving ends."""
+"""A run ends with the iteration that adds less than this share of the total weight."""
+
+BEGINNINGS = ((True, 1), (False, 1), (True, 2), *((up, n) for n in (3, 9) for up in (True, False)))
+"""Ways to begin: up or down the numbers of the nodes, and visits of each before they merge."""
+SMALL = 20_000
+"""Graphs of fewer nodes begin in all ways, where chance matters more and time less."""
+N_BEGINNINGS = 3
+"""Of larger graphs: ways to begin."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,27 @@ class Graph:
         return self.indptr, self.indices, self.weights
 
 
+@dataclass(frozen=True)
+class _Level:
+    """A graph of nodes or of merged nodes, the size of each, and the objective's rate."""
+
+    arrays: tuple[Array, Array, Array]
+    sizes: Array
+    rate: float
+
+    @property
+    def singles(self) -> NDArray[np.int32]:
+        return np.arange(self.sizes.size, dtype=np.int32)
+
+    def score(self, labels: Array) -> float:
+        inner = float(inner_weights(*self.arrays, labels).sum())
+        return inner - self.rate * float((np.bincount(labels, weights=self.sizes) ** 2).sum())
+
+    def merged(self, parts: Array, n_parts: int) -> _Level:
+        sizes = np.bincount(parts, weights=self.sizes, minlength=n_parts)
+        return _Level(merged(*self.arrays, parts, n_parts), sizes, self.rate)
+
+
 def leiden(
     weights: Any,
     resolution: float = 1.0,
@@ -73,8 +106,9 @@ def leiden(
     """Community of each node (n, int64), 0 the largest; every community is connected.
 
     `weights` is a symmetric sparse matrix of weights ≥ 0, or a `Graph`.
-    `n_iterations` None runs until `PATIENCE` iterations add less than `CONVERGED`.
-    `start` is a partition to go on from. Communities of equal size are ordered
+    `n_iterations` None takes the best of all `BEGINNINGS` and runs until an iteration
+    adds less than `CONVERGED`; a number goes on from the first beginning only.
+    `start` is a partition to go on from instead. Communities of equal size are ordered
     by their first node. Raises ValueError for weights that are not such, and
     for a resolution not above 0.
     """
@@ -83,29 +117,28 @@ def leiden(
     sizes, rate = _sizes_and_rate(graph, resolution, objective)
     if n_iterations is not None and n_iterations < 1:
         raise ValueError(f"n_iterations must be at least 1, got {n_iterations}")
-    nodes = np.arange(n_nodes, dtype=np.int32)
-    labels = nodes
-    if start is not None:
-        if np.shape(start) != (n_nodes,):
-            raise ValueError(
-                f"start must give each of the {n_nodes} nodes a community, got {np.shape(start)}"
-            )
-        labels = np.unique(start, return_inverse=True)[1].astype(np.int32)
+    if start is not None and np.shape(start) != (n_nodes,):
+        raise ValueError(
+            f"start must give each of the {n_nodes} nodes a community, got {np.shape(start)}"
+        )
     total = float(graph.degrees.sum())
     if total == 0.0:
-        return order_by_size(nodes)
-    rng = np.random.default_rng(seed)
-    best = _score(graph, sizes, rate, labels)
-    done = 0
-    idle = 0
-    while done < n_iterations if n_iterations is not None else idle < PATIENCE:
-        labels = _iterate(graph, sizes, rate, labels, rng, ROUNDING * total)
-        score = _score(graph, sizes, rate, labels)
-        done += 1
-        idle = idle + 1 if score - best < CONVERGED * total else 0
-        best = score
+        return order_by_size(np.arange(n_nodes))
+    roots = np.random.default_rng(seed).permutation(n_nodes).astype(np.int32)
+    order = breadth_first(graph.indptr, graph.indices, roots)
+    level = _Level(renumbered(*graph.arrays, order), sizes[order], rate)
+    if start is not None:
+        given = np.unique(start[order], return_inverse=True)[1].astype(np.int32)
+        labels = _begun(level, [_iterate(level, given, True)])
+    elif n_iterations is not None:
+        labels = _iterate(level, level.singles, *BEGINNINGS[0])
+    else:
+        labels = _begun(level, [])
+    labels = _iterated(level, labels, n_iterations, CONVERGED * total)
+    found = np.empty(n_nodes, np.int32)
+    found[order] = labels
     # Cutting a community that fell apart drops only pairs without an edge, so it never costs.
-    return order_by_size(connected(graph.indptr, graph.indices, labels)[0])
+    return order_by_size(connected(graph.indptr, graph.indices, found)[0])
 
 
 def leiden_sweep(
@@ -145,7 +178,8 @@ def quality(
     total = float(graph.degrees.sum())
     if total == 0.0:
         return 0.0
-    return _score(graph, sizes, rate, np.unique(labels, return_inverse=True)[1]) / total
+    level = _Level(graph.arrays, sizes, rate)
+    return level.score(np.unique(labels, return_inverse=True)[1].astype(np.int32)) / total
 
 
 def as_graph(weights: Any) -> Graph:
@@ -155,22 +189,17 @@ def as_graph(weights: Any) -> Graph:
         raise ValueError(f"weights must be a square matrix, got shape {matrix.shape}")
     if not np.isfinite(matrix.data).all() or (matrix.data < 0).any():
         raise ValueError("weights must be finite and at least 0; found some that are not")
-    if not matrix.has_canonical_format or (matrix.data == 0).any():
-        matrix = matrix.copy()
+    values = matrix.data.astype(np.float32, copy=False)
+    if not matrix.has_canonical_format or (values == 0).any():
+        matrix = sparse.csr_matrix((values, matrix.indices, matrix.indptr), matrix.shape, copy=True)
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
-    turned = matrix.tocsc()
-    if not (
-        np.array_equal(turned.indptr, matrix.indptr)
-        and np.array_equal(turned.indices, matrix.indices)
-        and np.allclose(turned.data, matrix.data, rtol=1e-4, atol=0)
-    ):
+        values = matrix.data
+    indptr = matrix.indptr.astype(np.int64, copy=False)
+    indices = matrix.indices.astype(np.int32, copy=False)
+    if asymmetric_rows(indptr, indices, values).any():
         raise ValueError("weights must be symmetric; use weights.maximum(weights.T)")
-    return _with_degrees(
-        matrix.indptr.astype(np.int64, copy=False),
-        matrix.indices.astype(np.int32, copy=False),
-        matrix.data.astype(np.float32, copy=False),
-    )
+    return _with_degrees(indptr, indices, values)
 
 
 def thinned(graph: Graph, share: float, seed: int) -> Graph:
@@ -185,9 +214,7 @@ def _with_degrees(indptr: Array, indices: Array, weights: Array) -> Graph:
     return Graph(indptr, indices, weights, degrees)
 
 
-def _sizes_and_rate(
-    graph: Graph, resolution: float, objective: str
-) -> tuple[NDArray[np.float64], float]:
+def _sizes_and_rate(graph: Graph, resolution: float, objective: str) -> tuple[Array, float]:
     if not (np.isfinite(resolution) and resolution > 0):
         raise ValueError(f"resolution must be above 0, got {resolution}")
     if objective not in OBJECTIVES:
@@ -198,187 +225,67 @@ def _sizes_and_rate(
     return graph.degrees, float(resolution) / total if total else 0.0
 
 
-def _score(graph: Graph, sizes: Array, rate: float, labels: Array) -> float:
-    inner = float(inner_weights(*graph.arrays, labels).sum())
-    return inner - rate * float((np.bincount(labels, weights=sizes) ** 2).sum())
+def _begun(level: _Level, known: list[Array]) -> Array:
+    """Communities to go on from: beginnings and partitions known, decided where they differ."""
+    ways = BEGINNINGS if level.sizes.size < SMALL else BEGINNINGS[: N_BEGINNINGS - 2 * len(known)]
+
+    def begin(way: tuple[bool, int]) -> Array:
+        return _iterate(level, level.singles, *way)
+
+    with ThreadPoolExecutor(min(len(ways), thread_count())) as pool:
+        return _best_of_overlap(level, known + list(pool.map(begin, ways)))
 
 
-def _iterate(
-    graph: Graph, sizes: Array, rate: float, labels: Array, rng: np.random.Generator, least: float
-) -> Array:
-    """One iteration of Leiden from `labels`: all levels, from nodes to communities."""
-    arrays = graph.arrays
-    temperature = THETA * float(graph.degrees.sum()) / graph.weights.size
-    place = np.arange(sizes.size, dtype=np.int32)
+def _best_of_overlap(level: _Level, partitions: list[Array]) -> Array:
+    """Communities of the parts on which all partitions agree, at least as good as any of them."""
+    overlap = partitions[0].astype(np.int64)
+    for labels in partitions[1:]:
+        overlap = overlap * (int(labels.max()) + 1) + labels
+        overlap = np.unique(overlap, return_inverse=True)[1]
+    parts, n_parts = connected(level.arrays[0], level.arrays[1], overlap.astype(np.int32))
+    small = level.merged(parts, n_parts)
+    best = parts
+    best_score = -np.inf
+    for labels in (*partitions, parts):
+        start = np.empty(n_parts, np.int32)
+        start[parts] = labels
+        found = _iterated(small, numbered(start, small.singles)[0], None, 0.0)
+        score = small.score(found)
+        if score > best_score:
+            best = found[parts]
+            best_score = score
+    return best
+
+
+def _iterated(level: _Level, labels: Array, n_iterations: int | None, least: float) -> Array:
+    """Iterations upwards and downwards in turn, as many as asked for or while one adds `least`."""
+    best = level.score(labels)
+    done = 0
     while True:
-        n_nodes = sizes.size
-        order = rng.permutation(n_nodes).astype(np.int32)
-        labels = _move(*arrays, sizes, labels, order, rate, least)
-        labels, n_communities = numbered(labels, order)
+        labels = _iterate(level, labels, done % 2 == 0)
+        done += 1
+        score = level.score(labels)
+        if done == n_iterations or (n_iterations is None and not score > best + least):
+            return labels
+        best = score
+
+
+def _iterate(level: _Level, labels: Array, upwards: bool, n_sweeps: int = MOST_VISITS) -> Array:
+    """One iteration of Leiden from `labels`: all levels, from nodes to communities."""
+    place = level.singles
+    while True:
+        n_nodes = level.sizes.size
+        labels = move(*level.arrays, level.sizes, labels, level.rate, upwards, n_sweeps)
+        labels, n_communities = numbered(labels, level.singles)
         if n_communities == n_nodes:
             return labels[place]
-        starts, nodes = grouped(labels, order, n_communities)
-        refined, n_refined = numbered(
-            _refine(*arrays, sizes, labels, starts, nodes, rate, least, temperature, rng), nodes
-        )
-        if n_refined == n_nodes:
+        parts = join_singles(*level.arrays, level.sizes, labels, level.rate, upwards)
+        parts, n_parts = numbered(parts, level.singles)
+        if n_parts == n_nodes:
             return labels[place]
-        arrays = merged(*arrays, refined, n_refined)
-        sizes = np.bincount(refined, weights=sizes)
-        coarse = np.empty(n_refined, np.int32)
-        coarse[refined] = labels
+        level = level.merged(parts, n_parts)
+        coarse = np.empty(n_parts, np.int32)
+        coarse[parts] = labels
         labels = coarse
-        place = refined[place]
-
-
-@kernel
-def _move(
-    indptr: Array,
-    indices: Array,
-    weights: Array,
-    sizes: Array,
-    start: Array,
-    order: Array,
-    rate: float,
-    least: float,
-) -> Array:
-    """Move nodes to their best community until none gains; a moved node wakes its neighbours."""
-    n_nodes = sizes.size
-    labels = start.copy()
-    totals = np.zeros(n_nodes)
-    members = np.zeros(n_nodes, np.int32)
-    for node in range(n_nodes):
-        totals[labels[node]] += sizes[node]
-        members[labels[node]] += 1
-    free = np.empty(n_nodes, np.int32)
-    n_free = 0
-    for community in range(n_nodes - 1, -1, -1):
-        if members[community] == 0:
-            free[n_free] = community
-            n_free += 1
-    queue = order.copy()
-    waits = np.ones(n_nodes, np.bool_)
-    shared = np.zeros(n_nodes)
-    head = 0
-    n_waiting = n_nodes
-    while n_waiting > 0:
-        node = queue[head]
-        head = head + 1 if head + 1 < n_nodes else 0
-        n_waiting -= 1
-        waits[node] = False
-        own = labels[node]
-        size = sizes[node]
-        begin = indptr[node]
-        end = indptr[node + 1]
-        for edge in range(begin, end):
-            if indices[edge] != node:
-                shared[labels[indices[edge]]] += weights[edge]
-        stay = shared[own] - rate * size * (totals[own] - size)
-        shared[own] = 0.0
-        best = stay
-        target = own
-        for edge in range(begin, end):
-            community = labels[indices[edge]]
-            if shared[community] > 0.0:
-                gain = shared[community] - rate * size * totals[community]
-                shared[community] = 0.0
-                if gain > best:
-                    best = gain
-                    target = community
-        alone = members[own] == 1
-        if best < 0.0 and not alone:
-            best = 0.0
-            target = free[n_free - 1]
-        if target == own or best <= stay + least:
-            continue
-        if members[target] == 0:
-            n_free -= 1
-        labels[node] = target
-        members[own] -= 1
-        members[target] += 1
-        totals[target] += size
-        totals[own] -= size
-        if alone:
-            totals[own] = 0.0
-            free[n_free] = own
-            n_free += 1
-        for edge in range(begin, end):
-            other = indices[edge]
-            if labels[other] != target and not waits[other]:
-                waits[other] = True
-                tail = head + n_waiting
-                queue[tail if tail < n_nodes else tail - n_nodes] = other
-                n_waiting += 1
-    return labels
-
-
-@kernel
-def _refine(
-    indptr: Array,
-    indices: Array,
-    weights: Array,
-    sizes: Array,
-    labels: Array,
-    starts: Array,
-    nodes: Array,
-    rate: float,
-    least: float,
-    temperature: float,
-    rng: np.random.Generator,
-) -> Array:
-    """Merge single nodes within each community, along edges, where both are well connected.
-
-    Of the merges that gain, one is drawn with probability ∝ exp(gain / temperature).
-    """
-    n_nodes = sizes.size
-    refined = np.arange(n_nodes).astype(np.int32)
-    totals = sizes.copy()
-    outward = np.zeros(n_nodes)
-    single = np.ones(n_nodes, np.bool_)
-    shared = np.zeros(n_nodes)
-    for community in range(starts.size - 1):
-        whole = 0.0
-        for at in range(starts[community], starts[community + 1]):
-            node = nodes[at]
-            whole += sizes[node]
-            for edge in range(indptr[node], indptr[node + 1]):
-                other = indices[edge]
-                if other != node and labels[other] == community:
-                    outward[node] += weights[edge]
-        for at in range(starts[community], starts[community + 1]):
-            node = nodes[at]
-            size = sizes[node]
-            if not single[node] or outward[node] < rate * size * (whole - size):
-                continue
-            for edge in range(indptr[node], indptr[node + 1]):
-                other = indices[edge]
-                if other != node and labels[other] == community:
-                    shared[refined[other]] += weights[edge]
-            best = -np.inf
-            target = node
-            bond = 0.0
-            for edge in range(indptr[node], indptr[node + 1]):
-                other = indices[edge]
-                if other == node or labels[other] != community:
-                    continue
-                part = refined[other]
-                common = shared[part]
-                if common > 0.0:
-                    shared[part] = 0.0
-                    gain = common - rate * size * totals[part]
-                    if gain <= least or outward[part] < rate * totals[part] * (
-                        whole - totals[part]
-                    ):
-                        continue
-                    # The largest of gains with Gumbel noise is a draw by their exponentials.
-                    noisy = gain - temperature * np.log(rng.standard_exponential())
-                    if noisy > best:
-                        best = noisy
-                        target = part
-                        bond = common
-            if target != node:
-                refined[node] = target
-                single[target] = False
-                totals[target] += size
-                outward[target] += outward[node] - 2.0 * bond
-    return refined
+        place = parts[place]
+        n_sweeps = MOST_VISITS

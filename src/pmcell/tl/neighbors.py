@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pmcell.core.graph import distance_matrix, fuzzy_weights
+from pmcell.core.graph import distance_matrix, fuzzy_weights, shared_weights
 from pmcell.core.ivf import Neighbors, approximate_neighbors, check_finite
 from pmcell.core.knn import nearest_neighbors
 from pmcell.errors import DataError, UsageError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 EXACT_BELOW = 30_000
+WEIGHTS = ("umap", "snn")
 
 
 def neighbors(
@@ -24,13 +25,16 @@ def neighbors(
     basis: str = X_INTEGRATED,
     exact_below: int = EXACT_BELOW,
     recall: float = 0.99,
+    weights: str = "umap",
     seed: int = 0,
 ) -> None:
-    """Nearest neighbours in the basis and their fuzzy weights.
+    """Nearest neighbours in the basis and the weights of their graph.
 
     The search is exact below `exact_below` cells. From there on it looks in inverted
     lists (`pmcell.core.ivf`), in as many as find the share `recall` of the true
     neighbours; `seed` chooses the lists and the cells on which that is measured.
+    `weights` are `umap` (fuzzy, by distance) or `snn` (Jaccard index of the
+    neighbours of two neighbours; `pmcell.core.graph`).
 
     Writes obsp `distances` and `connectivities` (n_cells × n_cells, CSR
     float32) and uns `neighbors`, the layout of scanpy; its `params` name the
@@ -50,6 +54,8 @@ def neighbors(
         raise UsageError(f"a graph needs at least 3 cells, got {points.shape[0]}")
     if not 0 < recall <= 1:
         raise UsageError(f"recall must be above 0 and at most 1, got {recall}")
+    if weights not in WEIGHTS:
+        raise UsageError(f"weights must be one of {WEIGHTS}, got {weights!r}")
     try:
         check_finite(points)
     except ValueError as error:
@@ -61,14 +67,18 @@ def neighbors(
     else:
         found = approximate_neighbors(points, k, recall=recall, seed=seed)
     adata.obsp[DISTANCES] = distance_matrix(found.positions, found.distances)
-    adata.obsp[CONNECTIVITIES] = fuzzy_weights(found.positions, found.distances)
+    adata.obsp[CONNECTIVITIES] = (
+        fuzzy_weights(found.positions, found.distances)
+        if weights == "umap"
+        else shared_weights(found.positions)
+    )
     search = {"search": "exact"} if is_exact else {"search": "ivf", "n_probe": found.n_probe}
     adata.uns["neighbors"] = {
         "connectivities_key": CONNECTIVITIES,
         "distances_key": DISTANCES,
         "params": {
             "n_neighbors": k,
-            "method": "umap",
+            "method": weights,
             "metric": "euclidean",
             "use_rep": basis,
             "recall": found.recall,

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._atlas import add_cohort_options, read_cohort_cells
-from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._common import add_memory_option, add_step_options, use_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohort_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="gram.npz to write")
     add_step_options(parser)
+    add_memory_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +30,10 @@ def run(args: argparse.Namespace) -> int:
 
     use_threads(args.threads)
     cells = read_cohort_cells(args)
-    found = gram(cells.counts, cells.feature_of_gene, cells.feature_ids.size, cells.used)
+    # Sums in float64 and int64 with their transposes, and what a tile of cells takes.
+    tables = 5 * 8 * cells.feature_ids.size**2 + 3 * 8 * 2048 * cells.feature_ids.size
+    counts = cells.counts.with_memory(args.memory, tables=tables, bytes_a_value=24)
+    found = gram(counts, cells.feature_of_gene, cells.feature_ids.size, cells.used)
     write_gram(args.out, found)
     print(
         f"{args.cohort}: {found.n_cells} cells, {int(found.measured.sum())} features -> {args.out}"

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._atlas import add_cohort_options, read_cohort_cells
-from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._common import add_memory_option, add_step_options, use_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--basis", type=Path, required=True, help="basis.npz of the atlas")
     parser.add_argument("--out", type=Path, required=True, help="embedding.npz to write")
     add_step_options(parser)
+    add_memory_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     _, found = read_basis(args.basis)
     measured = np.zeros(cells.feature_ids.size, bool)
     measured[cells.feature_of_gene[cells.feature_of_gene >= 0]] = True
-    scores = project(cells.counts, cells.feature_of_gene, cells.used, found, measured)
+    tables = 8 * cells.counts.n_cells * found.components.shape[1]
+    counts = cells.counts.with_memory(args.memory, tables=tables, bytes_a_value=20)
+    scores = project(counts, cells.feature_of_gene, cells.used, found, measured)
     write_arrays(args.out, cell_ids=cells.counts.cell_ids[cells.used].astype(str), X_pca=scores)
     print(f"{args.cohort}: {scores.shape[0]} cells × {scores.shape[1]} components -> {args.out}")
     return 0

@@ -31,7 +31,14 @@ BLOCK_VALUES = 4_000_000
 """Stored values of one block: about 32 MB of counts and gene positions."""
 
 LEAST_VALUES = 131_072
-GROUP_VALUES = 32_000_000
+"""No block is asked to be smaller than a chunk of the file."""
+
+GROUP_VALUES = 16_000_000
+"""Stored values of labels that are read together."""
+
+
+PROCESS_BYTES = 420 * 2**20
+"""Python with numba, pandas and the compiled kernels, before any data."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,8 @@ class CountsFile:
         As many labels as hold `max_values` stored values, at least one, are read together: cells
         of one label may stand anywhere in the file, and a pass for each would decode it as often.
         """
+        if not labels.size:
+            return
         sizes = np.diff(self.read_indptr())
         names, code = np.unique(labels, return_inverse=True)
         total = np.bincount(code, weights=sizes, minlength=names.size)
@@ -97,6 +106,13 @@ class CountsFile:
             for at in range(start, stop):
                 yield str(names[at]), together[code[rows] == at]
             start = stop
+
+    def largest_group(self, labels: NDArray[np.str_]) -> int:
+        """Stored values of the label that has most of them."""
+        if not labels.size:
+            return 0
+        _, code = np.unique(labels, return_inverse=True)
+        return int(np.bincount(code, weights=np.diff(self.read_indptr())).max())
 
     def with_memory(
         self, megabytes: int | None, *, tables: int = 0, bytes_a_value: int = 24
@@ -213,10 +229,6 @@ class CountsFile:
         matrix = sparse.csr_matrix((block.data, block.indices, block.indptr), shape)
         matrix.sum_duplicates()
         return Block(block.start, matrix.indptr.astype(np.int64), matrix.indices, matrix.data)
-
-
-PROCESS_BYTES = 420 * 2**20
-"""Python with numba, pandas and the compiled kernels, before any data."""
 
 
 def open_counts(path: Path | str) -> CountsFile:

@@ -85,6 +85,52 @@ def make_associations(rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def make_outcomes(published: bool) -> pd.DataFrame:
+    """Comparisons of a score and of a time to an event; one of each is refused without strata."""
+    from pmcell.strata.outcomes import COX, LOG_RANK, MIXED, as_frame, refused_row, row
+
+    whole, term = ("strata", "S2 against S1") if published else ("axes", "axis_1")
+    score = {"outcome": "das28", "model": MIXED, "n_donors": 58, "n_visits": 91}
+    rows = [
+        row(term=whole, p_value=0.004, adjusted_for=("age_group",), **score),
+        row(
+            term=term,
+            p_value=0.004,
+            interval=(1.31, 0.44, 2.18),
+            effect_name="difference",
+            adjusted_for=("age_group",),
+            note="not adjusted for sex_ontology_term_id: known for 0 donors, 5 are needed",
+            **score,
+        ),
+        refused_row("relapse", COX, whole, "12 events for 3 parameters, 30 are needed"),
+    ]
+    if published:
+        rows.append(
+            row(
+                outcome="relapse",
+                model=LOG_RANK,
+                term=whole,
+                p_value=0.03,
+                n_donors=58,
+                n_events=12,
+            )
+        )
+    return as_frame(rows)
+
+
+def make_survival(rng: np.random.Generator, published: bool) -> pd.DataFrame:
+    from pmcell.strata.survival import CURVE, kaplan_meier, no_curves
+
+    if not published:
+        return no_curves()
+    parts = []
+    for name, scale in (("S1", 40.0), ("S2", 12.0)):
+        times = np.ceil(rng.exponential(scale, 29))
+        curve = kaplan_meier(np.minimum(times, 24.0), (times <= 24).astype(float))
+        parts.append(pd.DataFrame(curve).assign(stratum=name)[list(CURVE)])
+    return pd.concat(parts, ignore_index=True).astype(CURVE)
+
+
 def make_drivers(
     rng: np.random.Generator, assignments: pd.DataFrame, published: bool
 ) -> pd.DataFrame:
@@ -96,9 +142,16 @@ def make_drivers(
                     continue
                 base = 0.2 if (channel == "state" and index == 2) else 0.03
                 rows.append(
-                    (own["donor_id"], own["visit"], channel, name, base + rng.normal(0, 0.02))
+                    (
+                        own["donor_id"],
+                        own["visit"],
+                        channel,
+                        name,
+                        base + rng.normal(0, 0.02),
+                        False,
+                    )
                 )
-    columns = ["donor_id", "visit", "channel", "cell_type", "contribution"]
+    columns = ["donor_id", "visit", "channel", "cell_type", "contribution", "flips_without"]
     return pd.DataFrame(rows if published else [], columns=columns).astype({"contribution": float})
 
 

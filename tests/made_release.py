@@ -22,7 +22,9 @@ from made_donors import (
     make_associations,
     make_drivers,
     make_gaps,
+    make_outcomes,
     make_strata_rows,
+    make_survival,
 )
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import write_table
@@ -106,6 +108,8 @@ def make_frames(
     frames["strata"] = make_strata_rows(frames["assignments"], published)
     frames["associations"] = make_associations(rng)
     frames["drivers"] = make_drivers(rng, frames["assignments"], published)
+    frames["outcomes"] = make_outcomes(published)
+    frames["survival"] = make_survival(np.random.default_rng(3), published)
     frames["gaps"] = make_gaps(donors)
     frames["cohort_counts"] = pd.DataFrame(
         {item.name: [] for item in table("cohort_counts").fields}

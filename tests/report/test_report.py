@@ -143,7 +143,7 @@ def test_stability_is_drawn_from_the_donor_profiles(release_with_strata, tmp_pat
 def test_every_figure_has_a_caption_with_its_data(page_with_strata):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page_with_strata, re.S)
     assert len(captions) == page_with_strata.count("<figure ")
-    assert all("Data: <code>" in caption for caption in captions)
+    assert all('Data: <a class="file" href="' in caption for caption in captions)
     numbers = [int(n) for n in re.findall(r"<b>Figure (\d+)\.", page_with_strata)]
     assert numbers == list(range(1, len(numbers) + 1))
 

@@ -50,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for strata.json, donors.h5ad and six tables",
     )
     parser.add_argument(
-        "--clinical", type=Path, help="clinical values of donors and visits (TSV, CSV or Parquet)"
+        "--clinical",
+        type=Path,
+        dest="clinical_table",
+        help="clinical values of donors and visits (TSV, CSV or Parquet)",
     )
     add_step_options(parser, seed=True)
 
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     use_threads(args.threads)
     options = section(args.config, "strata", DEFAULTS)
-    plan = Plan.read(options, args.clinical)
+    plan = Plan.read(options, args.clinical_table)
     donors = read_h5ad(args.profiles)
     visits = clinical_visits(donors, plan.table)
     associations = _analyse(donors, visits, plan, options, args.seed)

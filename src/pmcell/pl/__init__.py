@@ -13,6 +13,7 @@ from pmcell.pl.markers import dotplot
 from pmcell.pl.matrix import matrix
 from pmcell.pl.qc import qc
 from pmcell.pl.style import palette
+from pmcell.pl.survival import survival
 from pmcell.pl.svg import to_svg
 from pmcell.pl.umap import umap
 
@@ -29,6 +30,7 @@ __all__ = [
     "palette",
     "qc",
     "selection",
+    "survival",
     "to_svg",
     "umap",
 ]

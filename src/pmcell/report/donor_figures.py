@@ -102,7 +102,7 @@ def stability_figure(release: Release) -> Figure | None:
         f"(n = {len(groups):,} donors, each at one visit). Each run takes a part of the donors and "
         "draws "
         "their cells again. Sharp blocks: stable strata.",
-        ("donors.h5ad", "assignments"),
+        ("consensus", "assignments"),
         (picture(drawn, name="stability", title="Consensus of resampled runs", least=320),),
     )
 
@@ -110,6 +110,7 @@ def stability_figure(release: Release) -> Figure | None:
 def association_figure(release: Release) -> Figure | None:
     """Effects of technical and clinical covariates on strata and axes."""
     rows = release["associations"]
+    rows = rows[rows["family"].astype(str) != "design"]
     if rows.empty:
         return None
     marks = rows.assign(mark=["*" if q <= 0.05 else "" for q in rows["q_value"].fillna(1.0)])
@@ -139,6 +140,26 @@ def association_figure(release: Release) -> Figure | None:
         "means that strata and batch cannot be told apart.",
         ("associations",),
         tuple(pictures),
+    )
+
+
+def survival_figure(release: Release) -> Figure | None:
+    """Curves of the time to the declared event, a stratum each."""
+    curves = release["survival"]
+    if curves.empty:
+        return None
+    options = release.strata.get("parameters", {}).get("strata", {}).get("survival") or {}
+    time, event = str(options.get("time", "time")), str(options.get("event", "the event"))
+    drawn = pl.survival(curves, colours=colours_of(release).get("stratum"), time=time)
+    n = int(curves.groupby("stratum")["n_at_risk"].max().sum())
+    return Figure(
+        "survival",
+        f"Time to {event} by stratum",
+        f"Kaplan-Meier estimate with 95 % log-log intervals (up to {n:,} donors at risk, "
+        f"{int(curves['n_events'].sum()):,} events; unit: donors). Donors still observed without "
+        "the event count until then. Tests and hazard ratios: table of clinical outcomes.",
+        ("survival", "outcomes"),
+        (picture(drawn, name="survival", title=f"Time to {event}", least=320),),
     )
 
 

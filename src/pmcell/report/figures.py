@@ -19,6 +19,7 @@ from pmcell.report.donor_figures import (
     driver_figure,
     existence_figure,
     stability_figure,
+    survival_figure,
 )
 from pmcell.report.parts import Figure, picture, plain_name
 
@@ -37,6 +38,7 @@ def all_figures(release: Release) -> dict[str, Figure]:
         donor_figure(release),
         existence_figure(release),
         stability_figure(release),
+        survival_figure(release),
         association_figure(release),
         driver_figure(release),
         gap_figure(release),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pmcell.report import figures, flow, grids, methods, placement
+from pmcell.report import comparisons, figures, flow, grids, methods, placement
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import count, percent
 from pmcell.schema import SCHEMA_VERSION
@@ -92,6 +92,9 @@ def content(release: Release) -> dict[str, Any]:
         "technical": verdicts.association_grid(release, "technical"),
         "clinical": verdicts.association_grid(release, "clinical"),
         "confounding": verdicts.confounding(release),
+        "confounders": comparisons.confounding_grid(release),
+        "outcomes": comparisons.outcome_grid(release),
+        "adjusted": comparisons.adjusted_text(release),
         "not_tested": verdicts.not_tested(release),
         "strata_facts": verdicts.facts_grid(release),
         "warnings": verdicts.warnings(release),

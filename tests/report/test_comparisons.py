@@ -1,0 +1,93 @@
+"""The report tells of confounding and of clinical outcomes, refused ones too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pmcell.report import read_release
+from pmcell.report.comparisons import adjusted_text, confounding_grid, outcome_grid
+from pmcell.report.parts import Grid
+from pmcell.report.read import Release
+
+
+@pytest.fixture(scope="module")
+def opened(release_with_strata: Path) -> Release:
+    return read_release(release_with_strata)
+
+
+def cells(grid: Grid | None) -> list[list[str]]:
+    assert grid is not None
+    return [[cell.text for cell in row] for row in grid.rows]
+
+
+def association(**change: object) -> pd.DataFrame:
+    row = {
+        "outcome": "stratum",
+        "covariate": "batch_id",
+        "family": "technical",
+        "test": "permutation of chi-square",
+        "effect": 0.9,
+        "effect_name": "Cramér's V, bias-corrected",
+        "effect_low": 0.7,
+        "effect_high": 1.0,
+        "p_value": 0.001,
+        "q_value": 0.002,
+        "n_donors": 40,
+    }
+    return pd.DataFrame([{**row, **change}])
+
+
+@pytest.mark.parametrize(
+    ("change", "reading"),
+    [
+        ({}, "cannot be told apart"),
+        ({"effect": 0.3}, "goes with it in part"),
+        ({"q_value": 0.4, "effect_high": 0.1}, "no sign of it"),
+        ({"q_value": 0.4, "effect_high": 0.5}, "not shown, not ruled out"),
+    ],
+)
+def test_each_factor_is_read_for_the_reader(
+    opened: Release, change: dict[str, object], reading: str
+) -> None:
+    release = replace(opened, tables={**opened.tables, "associations": association(**change)})
+    rows = cells(confounding_grid(release))
+    assert rows[0][:2] == ["batch", "strata"]
+    assert rows[0][-1] == reading
+
+
+def test_what_the_study_confounds_and_what_was_not_tested_is_in_the_same_table(
+    opened: Release,
+) -> None:
+    table = pd.concat([association(), association(outcome="condition", family="design")])
+    strata = {**opened.strata, "not_tested": {"region": "the same for every donor"}}
+    release = replace(opened, tables={**opened.tables, "associations": table}, strata=strata)
+    rows = cells(confounding_grid(release))
+    assert [row[:2] for row in rows] == [
+        ["region", "strata"],
+        ["batch", "strata"],
+        ["batch", "condition"],
+    ]
+    assert rows[0][-1] == "not tested: the same for every donor"
+
+
+def test_outcomes_show_intervals_and_refusals(opened: Release) -> None:
+    rows = cells(outcome_grid(opened))
+    assert ["das28", "mixed model", "S2 against S1", "1.31", "0.44 to 2.18"] in [
+        row[:5] for row in rows
+    ]
+    assert any(row[-1].startswith("not made: 12 events for 3 parameters") for row in rows)
+    assert any("58 donors, 91 visits" in row for row in rows)
+
+
+def test_adjusted_strata_are_told_or_why_there_are_none(opened: Release) -> None:
+    found = {"adjust_for": ["age_group"], "k": 2, "n_donors": 40, "ari": 0.91, "refused": ""}
+    told = replace(opened, strata={**opened.strata, "adjusted": found})
+    assert "adjusted Rand index 0.91" in adjusted_text(told)
+    refused = {"adjust_for": ["age_group"], "refused": "age_group: the same for every donor"}
+    none = replace(opened, strata={**opened.strata, "adjusted": refused})
+    assert "were not made: age_group: the same for every donor" in adjusted_text(none)
+    assert adjusted_text(opened) == ""

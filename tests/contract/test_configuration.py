@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from pmcell.bundle import bundle_folder
-from pmcell.cli import basis, cluster, features, markers, neighbors, profile, strata
+from pmcell.cli import basis, cluster, explain, features, markers, neighbors, profile, strata
 from pmcell.pp.qc import QcOptions
 from pmcell.publish.facts import Options
 from pmcell.registry.intake import IntakeConfig
@@ -21,6 +21,7 @@ SECTIONS = {
     "markers": markers.DEFAULTS,
     "profile": profile.DEFAULTS,
     "strata": strata.DEFAULTS,
+    "explain": explain.DEFAULTS,
     "release": asdict(Options()),
 }
 

@@ -10,8 +10,16 @@ import pandas as pd
 import pytest
 
 import pmcell as pm
+from pmcell import schema
+from pmcell.cli import main
+from pmcell.core.aggregate import Aggregate
+from pmcell.core.grouped import COUNTS, GroupedSums
 from pmcell.errors import FaultsError, UsageError
+from pmcell.io.aggregates import write_aggregate
+from pmcell.io.atomic import sha256_file
 from pmcell.io.gmt import read_gene_sets
+from pmcell.io.h5ad import write_h5ad
+from pmcell.io.tables import conform, read_table
 from pmcell.strata.gene_drivers import donor_parts
 from pmcell.strata.pathways import activity, set_matrix
 
@@ -30,6 +38,98 @@ def counts_of(donors: AnnData) -> pd.DataFrame:
     mean[(own["candidate_stratum"] == "S1").to_numpy(), :10] *= 3
     values = rng.negative_binomial(10, 10 / (10 + mean))
     return pd.DataFrame(values, own["donor_id"].astype(str).to_numpy(object), GENES)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, analysed: AnnData) -> Path:
+    """What `pmcell explain` reads: donors, one cohort's sums and samples, labels, genes."""
+    donors = analysed.copy()
+    donors.obs["condition"] = np.where(donors.obs["candidate_stratum"] == "S1", "ill", "well")
+    write_h5ad(tmp_path / "donors.h5ad", donors)
+    counts = counts_of(analysed)
+    own = donors.obs[donors.obs["discovery"].to_numpy()].set_index("donor_id").loc[counts.index]
+    n, n_genes = counts.shape
+    filled = counts.to_numpy() > 0
+    values = np.zeros((int(filled.sum()), 4), np.int64)
+    values[:, COUNTS] = counts.to_numpy()[filled]
+    sums = GroupedSums(
+        n_genes,
+        np.concatenate([[0], np.cumsum(filled.sum(axis=1))]).astype(np.int64),
+        np.nonzero(filled)[1].astype(np.int32),
+        values,
+    )
+    samples = np.array([f"c:s{number}" for number in range(n)], object)
+    aggregate = Aggregate(
+        sample_ids=samples,
+        sample_donors=counts.index.to_numpy(object),
+        sample_tissues=np.full(n, "blood", object),
+        clusters=np.array(["0"], object),
+        gene_ids=np.array(GENES, object),
+        group_sample=np.arange(n),
+        group_cluster=np.zeros(n, np.int64),
+        group_n_cells=np.full(n, 50),
+        sums=sums,
+    )
+    write_aggregate(tmp_path / "aggregate.npz", aggregate)
+    pd.DataFrame({"sample_id": samples, "visit": own["visit"].to_numpy()}).to_parquet(
+        tmp_path / "samples.parquet"
+    )
+    pd.DataFrame({"cluster": ["0"], "cell_type": ["T cell"]}).to_parquet(
+        tmp_path / "annotation.parquet"
+    )
+    pd.DataFrame({"gene_id": GENES, "symbol": list(SYMBOLS.values())}).to_parquet(
+        tmp_path / "features.parquet"
+    )
+    lines = ["PLANTED\tmade up\t" + "\t".join(list(SYMBOLS.values())[:8])]
+    (tmp_path / "sets.gmt").write_text("\n".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+def explain(folder: Path, *options: str) -> int:
+    names = ("donors.h5ad", "annotation.parquet", "features.parquet")
+    inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
+    return main(
+        ["explain", *inputs, "--cohort", "c", str(folder), "--out-dir", str(folder), *options]
+    )
+
+
+def test_the_command_writes_four_tables_and_the_same_bytes_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(folder, "--gene-sets", str(folder / "sets.gmt")) == 0
+    said = capsys.readouterr().out
+    assert "stratum: 1 of 1 cell types tested" in said
+    assert "condition: 1 of 1 cell types tested" in said
+    tables = (
+        schema.EXPRESSION_CONTRASTS,
+        schema.DIFFERENTIAL_EXPRESSION,
+        schema.PATHWAYS,
+        schema.GENE_DRIVERS,
+    )
+    for table in tables:
+        assert len(conform(read_table(folder / f"{table.name}.parquet"), table)) > 0, table.name
+    genes = read_table(folder / "differential_expression.parquet")
+    best = genes[genes["contrast"] == "condition"].nsmallest(8, "q_value")
+    assert set(best["gene_id"]) <= set(GENES[:10])
+    assert (best["log2_fold_change"] < 0).all(), "well is compared with ill"
+    assert best["symbol"].str.startswith("SYM").all()
+    before = [sha256_file(folder / f"{table.name}.parquet") for table in tables]
+    assert explain(folder, "--gene-sets", str(folder / "sets.gmt")) == 0
+    assert [sha256_file(folder / f"{table.name}.parquet") for table in tables] == before
+
+
+def test_mistakes_in_the_configuration_and_the_gene_sets_are_sentences(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = folder / "config.yaml"
+    config.write_text("explain: {contrasts: condition}\n", encoding="utf-8")
+    assert explain(folder, "--config", str(config)) == 2
+    assert "explain.contrasts must be a list of columns, got 'condition'" in capsys.readouterr().err
+    assert explain(folder, "--gene-sets", str(folder / "none.gmt")) == 2
+    (folder / "sets.gmt").write_text("ONE\tabout\n", encoding="utf-8")
+    assert explain(folder, "--gene-sets", str(folder / "sets.gmt")) == 3
+    assert "sets.gmt, row 1: must have a name, a description" in capsys.readouterr().err
+    assert not (folder / "pathways.parquet").exists()
 
 
 def test_activity_is_that_of_decoupler() -> None:

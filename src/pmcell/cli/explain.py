@@ -25,8 +25,8 @@ from pmcell.cli._common import (
 )
 
 DEFAULTS: dict[str, Any] = {
-    "contrasts": ["stratum", "condition"],
-    "covariates": [],
+    "contrasts": ("stratum", "condition"),
+    "covariates": (),
     "gene_sets": None,
     "alpha": 0.05,
     "confirm": True,
@@ -112,11 +112,11 @@ def _names(options: dict[str, Any], key: str) -> list[str]:
     from pmcell.errors import UsageError
 
     value = options[key]
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
         raise UsageError(f"explain.{key} must be a list of columns, got {value!r}")
     if len(set(value)) < len(value):
         raise UsageError(f"explain.{key} must name each column once, got {value}")
-    return value
+    return list(value)
 
 
 def _gene_sets(args: argparse.Namespace, options: dict[str, Any]) -> dict[str, dict[str, float]]:

@@ -12,7 +12,6 @@ from pmcell.report.parts import (
     Grid,
     Picture,
     decimal,
-    listed,
     number_cell,
     p_text,
     picture,
@@ -48,19 +47,26 @@ def explanation_text(release: Release) -> str:
     if rows.empty:
         return ""
     parts = []
-    for name, own in rows.groupby("contrast", sort=True):
+    strata_first = sorted(rows["contrast"].unique(), key=lambda name: (name != "stratum", name))
+    for name in strata_first:
+        own = rows[rows["contrast"] == name]
         tested = own[own["why_not"] == ""]
         what = "Strata" if name == "stratum" else plain_name(str(name)).capitalize()
         if tested.empty:
             parts.append(f"{what}: not compared, {own['why_not'].iloc[0]}.")
             continue
-        held = sorted(set(tested["held_out"]))
+        held = tested["held_out"].str.startswith("none")
+        how = ", ".join(sorted(set(tested["held_out"][~held]))).replace("_id", "")
+        why = ", ".join(sorted(set(tested["held_out"][held]))).removeprefix("none: ")
+        split = f" Donors held out {how}." if how else ""
+        n_none = tested.loc[held, "cell_type"].nunique()
+        split += f" None could be in {plural(n_none, 'cell type')}: {why}." if n_none else ""
         parts.append(
             f"{what}: {plural(tested['cell_type'].nunique(), 'cell type')} compared, "
             f"{int(tested['n_significant'].sum()):,} of {int(tested['n_genes'].sum()):,} tests of "
             f"genes with q ≤ 0.05, {int(tested['n_confirmed'].sum()):,} confirmed and "
-            f"{int(tested['n_not_confirmed'].sum()):,} not confirmed in held-out donors "
-            f"(held out: {listed(held, 3)})."
+            f"{int(tested['n_not_confirmed'].sum()):,} not confirmed in held-out donors."
+            f"{split}"
         )
     return " ".join(parts)
 

@@ -272,7 +272,7 @@ def _one_type(
                 "n_not_confirmed": int((inference == NOT_CONFIRMED).sum()),
                 "held_out": compared.split
                 if examined or compared.held_out is None
-                else f"none: too few donors of the type in a part ({compared.split})",
+                else "none: too few donors of the type in a part",
                 "why_not": "",
             }
         )

@@ -133,6 +133,7 @@ def _install(validator: Validator, settings: dict[str, str]) -> str:
     place, lock = environment(validator), str(validator.lock)
     python = str(place / "bin" / "python")
     uv = _uv()
+    trouble = ""
     if uv:
         make = [uv, "--no-config", "venv", "--quiet", "--python", sys.executable, str(place)]
         sync = [uv, "--no-config", "pip", "sync", "--quiet", "--python", python]
@@ -144,7 +145,8 @@ def _install(validator: Validator, settings: dict[str, str]) -> str:
     # The lock is whole, so nothing beside it may be drawn in.
     pip += ["--no-deps", "--require-hashes", "--requirement", lock]
     make = [sys.executable, "-I", "-m", "venv", "--without-pip", str(place)]
-    return _run(make, {}) or _run(pip, {})
+    failed = _run(make, {}) or _run(pip, {})
+    return f"{trouble} | then pip: {failed}" if failed and trouble else failed
 
 
 def _install_node(validator: Validator) -> str:

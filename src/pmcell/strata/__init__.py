@@ -17,6 +17,7 @@ from pmcell.strata.existence import existence
 from pmcell.strata.expression import differential_expression
 from pmcell.strata.gene_drivers import donor_gene_drivers, gene_drivers
 from pmcell.strata.generalise import generalise
+from pmcell.strata.knn_kl import knn_kl
 from pmcell.strata.mixed import mixed_models
 from pmcell.strata.pathways import pathways
 from pmcell.strata.permanova import permanova
@@ -39,6 +40,7 @@ __all__ = [
     "existence",
     "gene_drivers",
     "generalise",
+    "knn_kl",
     "mixed_models",
     "pathways",
     "permanova",

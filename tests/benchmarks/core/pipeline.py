@@ -141,8 +141,6 @@ class Clock:
 
 def run_pmcell(file: str, threads: int, clock: Clock) -> tuple[Any, Any]:
     """The library on a file; quality control as the peers do it, without doublets."""
-    import inspect
-
     import numba
 
     import pmcell as pm
@@ -164,8 +162,7 @@ def run_pmcell(file: str, threads: int, clock: Clock) -> tuple[Any, Any]:
     clock("hvg")
     pm.tl.pca(adata, counts=counts)
     clock("pca")
-    has_shared = "weights" in inspect.signature(pm.tl.neighbors).parameters
-    pm.tl.neighbors(adata, basis="X_pca", **({"weights": "shared"} if has_shared else {}))
+    pm.tl.neighbors(adata, basis="X_pca", weights="snn")
     clock("neighbors")
     pm.tl.cluster(adata)
     clock("leiden")

@@ -13,7 +13,7 @@ from pmcell.core.cell_metrics import cell_metrics
 from pmcell.core.donor_stats import sum_groups
 from pmcell.core.doublets import doublet_scores
 from pmcell.core.gram import basis, gram
-from pmcell.core.graph import fuzzy_weights
+from pmcell.core.graph import fuzzy_weights, shared_weights
 from pmcell.core.grouped import N_DETECTED, add_sums, grouped_sums
 from pmcell.core.ivf import approximate_neighbors
 from pmcell.core.knn import nearest_neighbors
@@ -39,7 +39,9 @@ def warm_kernels() -> None:
     moments(counts, np.zeros(counts.n_cells, np.int64), ["all"])
     sums = gram(counts, features, counts.n_genes, used)
     scores = project(counts, features, used, basis([sums], 5), sums.measured)
-    graph = as_graph(fuzzy_weights(*nearest_neighbors(scores, 5)))
+    positions, distances = nearest_neighbors(scores, 5)
+    shared_weights(positions)
+    graph = as_graph(fuzzy_weights(positions, distances))
     leiden(thinned(graph, 0.8, seed=0))
     approximate_neighbors(scores, 5)
     groups = np.arange(counts.n_cells) % 3

@@ -5,6 +5,7 @@ interleaved, so that a busy machine slows all alike.
 
 Example:
   python tests/benchmarks/core/knn.py --points pca.npz --rounds 5
+  python tests/benchmarks/core/knn.py --points pca.npz --crossover
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numba
 import numpy as np
 
 from pmcell.core.ivf import approximate_neighbors
-from pmcell.core.knn import nearest_among
+from pmcell.core.knn import nearest_among, nearest_neighbors
 
 K = 15
 N_ASKED = 2000
@@ -34,9 +35,15 @@ def main() -> None:
     parser.add_argument("--made", type=int, default=50_000, help="made points when none are given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--crossover", action="store_true", help="exact search beside lists by number of points"
+    )
     args = parser.parse_args()
     numba.set_num_threads(args.threads)
     points = np.load(args.points)["pca"].astype(np.float32) if args.points else made(args.made)
+    if args.crossover:
+        crossover(points, args.rounds)
+        return
     tools = peers(points, args.threads)
     asked = np.sort(np.random.default_rng(0).choice(len(points), N_ASKED, replace=False))
     truth = nearest_among(points[asked], points, K, asked)[0]
@@ -67,6 +74,30 @@ def main() -> None:
             f"cpu {statistics.median(cpus[name]):.2f} s, recall {recall[name]:.4f}, "
             f"{ours} takes {statistics.median(ratios):.2f} of its wall "
             f"and {statistics.median(cpu_ratios):.2f} of its cpu"
+        )
+
+
+def crossover(points: np.ndarray, rounds: int) -> None:
+    """Print the processor time of both searches of ours for growing samples of the points."""
+    order = np.random.default_rng(0).permutation(len(points))
+    for n_points in (2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 50_000):
+        if n_points > len(points):
+            return
+        sample = points[np.sort(order[:n_points])]
+        approximate_neighbors(sample[:1000], K)
+        nearest_neighbors(sample[:1000], K)
+        exact, lists = [], []
+        for _ in range(rounds):
+            begin = time.process_time()
+            nearest_neighbors(sample, K)
+            middle = time.process_time()
+            found = approximate_neighbors(sample, K)
+            exact.append(middle - begin)
+            lists.append(time.process_time() - middle)
+        print(
+            f"{n_points} points: exact {statistics.median(exact):.2f} cpu s, lists "
+            f"{statistics.median(lists):.2f} cpu s at recall {found.recall:.4f}",
+            flush=True,
         )
 
 

@@ -4,6 +4,19 @@ HDF5 decodes one chunk at a time under one lock. Where a dataset lies in the fil
 as plain values, or in chunks of gzip with or without byte shuffle, its bytes are
 read past the library and decoded by whichever thread is free; every other form is
 left to h5py. zlib's own checksum stands in for Fletcher-32, which is not computed.
+
+Why pmcell's own counts are gzip level 1 with shuffle: 9.7 million made UMI counts and
+positions, CPU time of one busy core, 2026-11, nanoseconds for each stored count:
+
+    form                           bytes   read   write
+    int32, gzip-1, shuffle          1.44   14.6      63
+    int32, gzip-4, shuffle          1.36   22.1     102
+    uint16, gzip-1, shuffle         1.41   20.5      51
+    int32, lzf, shuffle             1.79   22.4      53
+    uint16, lzf, shuffle            1.74   12.9      32
+    int32, plain                    8.00    0.8       4
+
+Nothing that h5py reads everywhere is both clearly smaller and clearly faster.
 """
 
 from __future__ import annotations

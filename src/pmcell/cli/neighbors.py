@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, section, use_threads
 
-DEFAULTS = {"n_neighbors": 15, "exact_below": 30000, "recall": 0.99, "weights": "umap"}
+DEFAULTS = {"n_neighbors": 15, "exact_below": 10000, "recall": 0.99, "weights": "umap"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

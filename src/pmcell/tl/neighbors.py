@@ -14,7 +14,8 @@ from pmcell.schema import CONNECTIVITIES, DISTANCES, X_INTEGRATED
 if TYPE_CHECKING:
     from anndata import AnnData
 
-EXACT_BELOW = 30_000
+EXACT_BELOW = 10_000
+"""Lists cost less processor time from 6,000 cells on; up to here exactness costs 0.2 s."""
 WEIGHTS = ("umap", "snn")
 
 

@@ -26,6 +26,7 @@ from made_donors import (
     make_strata_rows,
     make_survival,
 )
+from made_explanation import make_explanation
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import write_table
 from pmcell.schema import table
@@ -108,6 +109,9 @@ def make_frames(
     frames["strata"] = make_strata_rows(frames["assignments"], published)
     frames["associations"] = make_associations(rng)
     frames["drivers"] = make_drivers(rng, frames["assignments"], published)
+    frames["outcomes"] = make_outcomes(published)
+    frames["survival"] = make_survival(np.random.default_rng(3), published)
+    frames.update(make_explanation(frames["genes"], published=published))
     frames["outcomes"] = make_outcomes(published)
     frames["survival"] = make_survival(np.random.default_rng(3), published)
     frames["gaps"] = make_gaps(donors)

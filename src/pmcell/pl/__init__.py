@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pmcell.pl.composition import composition
 from pmcell.pl.donors import consensus, donor_map, existence, selection
+from pmcell.pl.effects import effects
 from pmcell.pl.flow import Exits, Stage, flow
 from pmcell.pl.markers import dotplot
 from pmcell.pl.matrix import matrix
@@ -24,6 +25,7 @@ __all__ = [
     "consensus",
     "donor_map",
     "dotplot",
+    "effects",
     "existence",
     "flow",
     "matrix",

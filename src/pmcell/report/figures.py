@@ -21,6 +21,7 @@ from pmcell.report.donor_figures import (
     stability_figure,
     survival_figure,
 )
+from pmcell.report.explanation import effect_figure
 from pmcell.report.parts import Figure, picture, plain_name
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def all_figures(release: Release) -> dict[str, Figure]:
         survival_figure(release),
         association_figure(release),
         driver_figure(release),
+        effect_figure(release),
         gap_figure(release),
     )
     return {figure.key: figure for figure in made if figure is not None}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pmcell.report import comparisons, figures, flow, grids, methods, placement
+from pmcell.report import comparisons, explanation, figures, flow, grids, methods, placement
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import count, percent
 from pmcell.schema import SCHEMA_VERSION
@@ -99,6 +99,12 @@ def content(release: Release) -> dict[str, Any]:
         "strata_facts": verdicts.facts_grid(release),
         "warnings": verdicts.warnings(release),
         "withheld": verdicts.withheld(release),
+        "explanation": explanation.explanation_text(release),
+        "explanation_meaning": explanation.MEANING,
+        "contrasts": explanation.contrast_grid(release),
+        "differing_genes": explanation.gene_grid(release),
+        "differing_sets": explanation.pathway_grid(release),
+        "gene_drivers": explanation.gene_driver_grid(release),
         "gaps": grids.gap_grid(release),
         "absent": release.absent,
         "methods": methods.methods(release),

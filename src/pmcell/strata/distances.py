@@ -1,4 +1,4 @@
-"""Distances between donors: two channels, each judged before it may take part."""
+"""Distances between donors: three channels, each judged before it may take part."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ def distances(
     """Measure squared distances between donors per channel and fused.
 
     *composition*: arcsine shares; *state*: per-type means, weighted by
-    reliability. Both subtract sampling noise and have batch offsets removed as
-    a shrunken random effect. Each channel is judged on the discovery rows: r,
+    reliability; *cluster_free*: random waves of all cells, whatever their type.
+    All subtract sampling noise and have batch offsets removed as a shrunken
+    random effect. The third channel keeps strata visible where cell types are
+    wrong, merged or missing (tests/benchmarks/strata/channels.py). Each channel is judged on the discovery rows: r,
     the Spearman-Brown split-half correlation of its distances, and q, the share
     of its distances *before* batch removal that lies between batches (PERMANOVA
     R² minus what chance gives). A channel with q ≥ `max_batch_share` or
     r < `min_reliability` is dropped; the others weigh r.
 
-    Writes obsp distance_composition, distance_state and distance, and
-    uns['channels']: r, q, weight, dropped, why. Where every channel is dropped,
+    Writes obsp distance_composition, distance_state, distance_cluster_free and
+    distance, and uns['channels']: r, q, weight, dropped, why. Where every channel is dropped,
     the one with the least q fills `distance`, for the axes only, and
     uns['channels']['usable'] is False.
 

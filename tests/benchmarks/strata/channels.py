@@ -7,8 +7,8 @@ composition and state, `all` adds the cluster-free channel; the gate applies.
 The second: Spearman correlation of the distances with the cells of the pair,
 where donors have 120 to 2,000 cells.
 
-Example:
-  python tests/benchmarks/strata/channels.py --seeds 6
+Example (channels.tsv holds what it printed):
+  python tests/benchmarks/strata/channels.py --seeds 5
 """
 
 from __future__ import annotations

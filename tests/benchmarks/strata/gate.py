@@ -7,8 +7,8 @@ mean adjusted Rand index of what passes the gate. And over all runs and
 channels: does q rank the channels that hurt (the index gains more than 0.05
 without them) above those that do not?
 
-Example:
-  python tests/benchmarks/strata/gate.py --seeds 4
+Example (gate.tsv holds what it printed):
+  python tests/benchmarks/strata/gate.py --seeds 2
 """
 
 from __future__ import annotations

@@ -144,6 +144,13 @@ def test_without_published_strata_the_reason_is_the_only_row(analysed: AnnData) 
     assert facts["why_not"].tolist() == ["no strata are published (continuum)"]
 
 
+def test_without_a_known_cell_type_the_reason_is_the_only_row(with_condition: AnnData) -> None:
+    _, facts = pm.strata.differential_expression(
+        with_condition, pseudobulk={}, contrast="condition"
+    )
+    assert facts["why_not"].tolist() == ["no known cell type has enough cells in any donor"]
+
+
 def test_wrong_arguments_are_refused(analysed: AnnData) -> None:
     with pytest.raises(UsageError, match=r"alpha must be in \(0, 1\), got 2"):
         pm.strata.differential_expression(analysed, pseudobulk={}, alpha=2)

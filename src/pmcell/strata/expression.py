@@ -104,6 +104,9 @@ def differential_expression(
     genes, facts = [], []
     if compared.everyone is None:
         facts.append(_untested(compared, "", "all", compared.why))
+    elif not pseudobulk:
+        why = "no known cell type has enough cells in any donor"
+        facts.append(_untested(compared, "", "all", why))
     else:
         for name in sorted(pseudobulk):
             tables, rows = _one_type(compared, name, pseudobulk[name], alpha)

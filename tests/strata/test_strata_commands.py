@@ -79,6 +79,59 @@ def test_the_two_commands_write_what_the_release_needs(
     assert {"distance", "distance_state", "distance_composition"} <= set(donors.obsp)
 
 
+def with_clinical(folder: Path, keys: str) -> Path:
+    """A clinical table of every visit, and a configuration that declares it."""
+    visits = read_h5ad(folder / "profiles.h5ad").obs[["donor_id", "visit"]].astype(str)
+    donor = visits["donor_id"].str[1:].astype(int)
+    late = visits["visit"].eq("T1")
+    table = visits.assign(score=donor % 7 + 0.1 * (donor % 3) * late, age=40 + donor % 11)
+    table = table.assign(days=5.0 + donor, died=1)
+    table.to_csv(folder / "clinical.tsv", sep="\t", index=False)
+    config = (folder / "config.yaml").read_text(encoding="utf-8").rstrip().rstrip("}")
+    text = f"{config}, clinical: {folder / 'clinical.tsv'}, {keys}}}\n"
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    return folder / "clinical.tsv"
+
+
+def test_declared_outcomes_are_compared_and_no_value_of_them_is_written(atlas: Path) -> None:
+    profile(atlas)
+    keys = "outcomes: [score], survival: {time: days, event: died}, covariates: [age]"
+    with_clinical(atlas, f"{keys}, adjust_for: [age]")
+    assert strata(atlas) == 0
+    table = read_table(atlas / "outcomes.parquet")
+    assert set(table["model"]) == {"mixed model", "Cox regression", "log-rank test"}
+    assert (table["refused"] == "").all()
+    assert set(table["adjusted_for"]) >= {"age;visit_day", "age"}
+    assert len(read_table(atlas / "survival.parquet")) > 0
+    assert read_json(atlas / "strata.json")["adjusted"]["ari"] > 0.5
+    tested = read_table(atlas / "associations.parquet")["covariate"]
+    assert "score" in set(tested)
+    assert "died" not in set(tested)
+    assert not {"score", "age", "days", "died"} & set(read_h5ad(atlas / "donors.h5ad").obs)
+
+
+@pytest.mark.parametrize(
+    ("keys", "change", "message"),
+    [
+        ("outcomes: [scor]", "", "'scor', 'sex' are not"),
+        ("survival: {time: days}", "", "needs both time and event"),
+        ("outcomes: score", "", "must be a list of column names"),
+        ("outcomes: [score], covariates: []", "D0001", "1 ids are not: D9999"),
+    ],
+)
+def test_a_wrong_declaration_of_outcomes_is_a_sentence(
+    atlas: Path, capsys: pytest.CaptureFixture[str], keys: str, change: str, message: str
+) -> None:
+    profile(atlas)
+    clinical = with_clinical(atlas, keys)
+    if change:
+        text = clinical.read_text(encoding="utf-8").replace(change, "D9999")
+        clinical.write_text(text, encoding="utf-8")
+    assert strata(atlas) in (2, 3)
+    assert message in capsys.readouterr().err
+    assert not (atlas / "strata.json").exists()
+
+
 def test_running_again_gives_the_same_bytes(atlas: Path) -> None:
     profile(atlas)
     strata(atlas)

@@ -46,6 +46,21 @@ class Plan:
             adjust_for=_names(options, "adjust_for"),
         )
 
+    def check(self, visits: pd.DataFrame) -> None:
+        """`UsageError` naming every declared column that `visits` does not have."""
+        from pmcell.strata.covariates import column_of
+
+        wanted = [*self.outcomes, *filter(None, (self.time, self.event))]
+        adjusted = (*self.adjust_for, *(self.covariates if wanted else ()))
+        missing = [name for name in wanted if name not in visits]
+        missing += [name for name in adjusted if column_of(visits, name) is None]
+        if missing:
+            raise UsageError(
+                f"columns declared in section 'strata' must be in the clinical table or the "
+                f"cohorts; {', '.join(map(repr, dict.fromkeys(missing)))} are not. There are "
+                f"{', '.join(sorted(map(str, visits.columns)))}"
+            )
+
     @property
     def measured(self) -> tuple[str, ...]:
         """Columns of the clinical table that hold values."""

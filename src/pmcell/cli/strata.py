@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan.read(options, args.clinical_table)
     donors = read_h5ad(args.profiles)
     visits = clinical_visits(donors, plan.table)
+    plan.check(visits)
     associations = _analyse(donors, visits, plan, options, args.seed)
     outcomes, curves = _outcomes(donors, visits, plan)
     folder = args.out_dir
@@ -102,7 +103,8 @@ def _analyse(donors: Any, visits: Any, plan: Any, options: dict[str, Any], seed:
     strata.place(donors, **some("coverage", "n_folds"), seed=seed)
     strata.generalise(donors)
     if plan.adjust_for:
-        people = donors.obs.join(at_discovery(donors, visits, plan.measured))
+        known = at_discovery(donors, visits, plan.measured)
+        people = donors.obs.drop(columns=known.columns, errors="ignore").join(known)
         strata.adjusted_strata(donors, adjust_for=plan.adjust_for, people=people)
     measured = at_discovery(donors, visits, plan.tested)
     return strata.associate(donors, measured=measured, **some("n_permutations"), seed=seed)

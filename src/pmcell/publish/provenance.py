@@ -32,6 +32,8 @@ RELEASE_RULE = "write_release"
 
 RELEASE_INPUTS = ("intake.json", "status.json", *COHORT_FILES)
 PEOPLE = ("donors", "visits", "samples", "measurements", "consent")
+CLINICAL_RULE = "find_strata"
+"""The rule whose only input that no rule makes is the study's table of clinical values."""
 SECONDS_OF_A_DAY = 86_400
 
 
@@ -148,7 +150,8 @@ def _run_file(path: str, job: Job, maker: Job | None, rules: PathRules, crate_id
         return RunFile(folder, folder, crate_id=crate_id)
     if crate_id:
         return RunFile(name, pattern, crate_id=crate_id)
-    if rules.open_cohorts is not None and wildcards.get("cohort") and place.stem in PEOPLE:
+    of_donors = rules.open_cohorts is not None and wildcards.get("cohort")
+    if (of_donors and place.stem in PEOPLE) or (maker is None and job.rule == CLINICAL_RULE):
         return RunFile(name, pattern, "A table about people: its digest is not told.")
     if not place.is_file():
         why = "No longer there when the run was described."

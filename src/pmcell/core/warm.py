@@ -10,6 +10,7 @@ from scipy import sparse
 
 from pmcell.core.blocks import MatrixCounts
 from pmcell.core.cell_metrics import cell_metrics
+from pmcell.core.decode import copy_counts, first_bad_row, unshuffled
 from pmcell.core.donor_stats import sum_groups
 from pmcell.core.doublets import doublet_scores
 from pmcell.core.gram import basis, gram
@@ -47,6 +48,10 @@ def warm_kernels() -> None:
     groups = np.arange(counts.n_cells) % 3
     by_group = grouped_sums(counts, groups, 3)
     add_sums(by_group, by_group)
+    grouped_sums(counts, np.zeros(counts.n_cells, np.int64), 1)
+    unshuffled(bytes(8), np.dtype("<i4"))
+    copy_counts(np.zeros(1, np.float32), np.zeros(1, np.int32))
+    first_bad_row(block.indptr, block.indices, counts.n_genes)
     sum_groups(scores, groups, 3)
     detected = by_group.matrix(N_DETECTED).toarray()
     sizes = np.repeat(np.bincount(groups)[:, None], counts.n_genes, axis=1)

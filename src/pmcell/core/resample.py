@@ -24,7 +24,7 @@ from pmcell.core.spectral import spectrum
 
 Floats = NDArray[np.float64]
 
-CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS = 1, 2, 3, 4, 5
+CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS = 1, 2, 3, 4, 5, 6
 """Purposes of a random stream."""
 
 

@@ -146,7 +146,7 @@ def channel_grid(release: Release) -> Grid | None:
     rows = []
     for item in items:
         dropped = item.get("dropped")
-        kept = not dropped if isinstance(dropped, bool) else None
+        kept = item.get("used", not dropped) if isinstance(dropped, bool) else None
         rows.append(
             (
                 text_cell(_first(item, "channel", "name")),
@@ -157,7 +157,7 @@ def channel_grid(release: Release) -> Grid | None:
                 if kept is None
                 else Cell("used", tone="ok")
                 if kept
-                else Cell("dropped", tone="warn"),
+                else Cell("dropped" if dropped else "set aside", tone="warn"),
                 text_cell(_first(item, "why", "reason")),
             )
         )

@@ -12,9 +12,9 @@ from pmcell.core.donor_map import partition
 from pmcell.core.permanova import dummies, gower, without
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
-from pmcell.strata.cluster import DONORS_PER_K
 from pmcell.strata.covariates import Design, design
 from pmcell.strata.model import require
+from pmcell.strata.sizes import DONORS_PER_K
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,18 +27,13 @@ from pmcell.strata import slots
 from pmcell.strata._threads import in_order, single_thread
 from pmcell.strata.distances import fitted
 from pmcell.strata.model import DonorMap, require
+from pmcell.strata.sizes import k_range, min_stratum_size
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-MIN_STRATUM = 5
-MIN_SHARE = 0.05
-MAX_K = 8
-DONORS_PER_K = 10
-"""k goes from 2 to min(8, donors/10): fewer donors cannot carry more strata."""
 
 
 @single_thread
@@ -104,16 +99,6 @@ def cluster(
         "donor_share": float(donor_share),
         "seed": int(seed),
     }
-
-
-def k_range(n_donors: int) -> range:
-    """The numbers of strata that `n_donors` can carry; empty below 20."""
-    return range(2, min(MAX_K, n_donors // DONORS_PER_K) + 1)
-
-
-def min_stratum_size(n_donors: int) -> int:
-    """Fewest donors that may be called a stratum."""
-    return max(MIN_STRATUM, int(np.ceil(MIN_SHARE * n_donors)))
 
 
 def distance_to_members(squared: Floats, members: Ints) -> Floats:

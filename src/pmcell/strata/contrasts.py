@@ -13,10 +13,10 @@ from pmcell.core.resample import stream
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.strata import slots
-from pmcell.strata.cluster import DONORS_PER_K
 from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
 from pmcell.strata.refit import full_labels, refit, to_strata, with_own_offsets
+from pmcell.strata.sizes import DONORS_PER_K
 
 if TYPE_CHECKING:
     from anndata import AnnData

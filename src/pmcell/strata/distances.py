@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pmcell.core.donor_map import CHANNELS, fit_channels, fused_distances, map_d
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.model import DonorMap, half_sums, open_map
+from pmcell.strata.views import Choice, choose_view
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,7 +25,11 @@ MIN_ROWS = 4
 
 @single_thread
 def distances(
-    donors: AnnData, *, max_batch_share: float = 0.3, min_reliability: float = 0.5
+    donors: AnnData,
+    *,
+    max_batch_share: float = 0.3,
+    min_reliability: float = 0.5,
+    channels: tuple[str, ...] | Literal["all", "clearest"] = "all",
 ) -> None:
     """Measure squared distances between donors per channel and fused.
 
@@ -36,12 +41,15 @@ def distances(
     the Spearman-Brown split-half correlation of its distances, and q, the share
     of its distances *before* batch removal that lies between batches (PERMANOVA
     R² minus what chance gives). A channel with q ≥ `max_batch_share` or
-    r < `min_reliability` is dropped; the others weigh r.
+    r < `min_reliability` is dropped; the others weigh r. `channels` names
+    those to use of these, all, or asks for the `clearest`: the one or several
+    in which groups stand out most (`pmcell.strata.views`), for which the
+    existence test then pays by the number of combinations looked at.
 
     Writes obsp distance_composition, distance_state, distance_cluster_free and
-    distance, and uns['channels']: r, q, weight, dropped, why. Where every channel is dropped,
-    the one with the least q fills `distance`, for the axes only, and
-    uns['channels']['usable'] is False.
+    distance, and uns['channels']: r, q, weight, dropped, used, why; view_scores. Where
+    every channel is dropped, the one with the least q fills `distance`, for the axes
+    only, and uns['channels']['usable'] is False.
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=9, cells_per_donor=150, n_types=3)
@@ -63,6 +71,12 @@ def distances(
         if not verdict["dropped"]:
             weights[name] = verdict["weight"]
     usable = bool(weights)
+    if channels == "clearest":
+        choice = choose_view(opened, weights)
+    else:
+        named = {name: weight for name, weight in weights.items() if name in channels}
+        choice = Choice(named or weights, {})
+    weights = choice.weights
     if not usable:
         measured = [name for name in CHANNELS if report[name]["measured"]]
         weights = {min(measured, key=lambda name: report[name]["q"]): 1.0} if measured else {}
@@ -70,10 +84,17 @@ def distances(
         donors.obsp[slots.DISTANCE] = opened.with_weights(weights).distances()
     else:
         donors.obsp[slots.DISTANCE] = np.full((donors.n_obs, donors.n_obs), np.nan)
+    through = " + ".join(sorted(weights))
+    reason = "groups show more clearly through" if channels == "clearest" else "asked for is"
+    for name, verdict in report.items():
+        verdict["used"] = name in weights
+        if not verdict["dropped"] and not verdict["used"]:
+            verdict["why"] = f"set aside: {reason} {through}"
     donors.uns["channels"] = {
         **report,
         "usable": usable,
         "used": sorted(weights),
+        **choice.report(),
         "max_batch_share": float(max_batch_share),
         "min_reliability": float(min_reliability),
     }

@@ -14,10 +14,10 @@ from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
-from pmcell.strata.cluster import DONORS_PER_K, min_stratum_size
 from pmcell.strata.distances import fitted
 from pmcell.strata.model import DonorMap, require
 from pmcell.strata.null import NullTest, choose_k, compare_with_null
+from pmcell.strata.sizes import DONORS_PER_K, min_stratum_size
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,8 +52,9 @@ def existence(
     Scores are Gaussian or uniform, `n_null` draws of each, and the larger p
     counts. Draws go through the same distances and clustering as the data. With z_k the
     silhouette at k standardised over data and draws, T = max_k z_k and
-    p = (1 + #{T* ≥ T})/(n_null + 1). k is the largest z_k among the k that are
-    above the draws' 1 - alpha quantile of T and whose PAC is within 0.05 of
+    p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel combinations
+    that `distances` chose from, if it chose (Bonferroni). k is the largest z_k among the k that are
+    above the draws' 1 - alpha quantile of T and whose PAC is at most 0.15, or within 0.05 of
     the least: a split that resampling does not confirm is not taken for finer strata.
 
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
@@ -95,9 +96,23 @@ def existence(
     elif not donors.uns["channels"]["usable"]:
         report |= _no_channel(donors)
     else:
+        n_views = int(donors.uns["channels"]["n_views"])
+        if n_views > alpha * (n_null + 1):
+            need = int(np.ceil(n_views / alpha)) - 1
+            raise UsageError(
+                f"n_null must be at least {need} with channels='clearest', which looked at "
+                f"{n_views} combinations; got {n_null}. Give more, or channels='all' to distances."
+            )
         result = compare_with_null(opened, range(ks[0], ks[-1] + 1), n_null, seed)
-        result = replace(result, k=choose_k(result, donors.uns["clustering"]["pac"], alpha, ks))
-        report |= result.report()
+        result = replace(
+            result,
+            k=choose_k(result, donors.uns["clustering"]["pac"], alpha / n_views, ks),
+            p=min(n_views * result.p, 1.0),
+        )
+        report |= result.report() | {
+            "n_views": n_views,
+            "view_scores": dict(donors.uns["channels"]["view_scores"]),
+        }
         report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
     donors.uns["existence"] = report
     for stale in ("placement", "generalisation"):

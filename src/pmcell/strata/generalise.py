@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pmcell.schema import UNKNOWN
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
-from pmcell.strata.cluster import DONORS_PER_K
 from pmcell.strata.model import require
 from pmcell.strata.refit import full_labels, refit, with_own_offsets
+from pmcell.strata.sizes import DONORS_PER_K
 
 if TYPE_CHECKING:
     from anndata import AnnData

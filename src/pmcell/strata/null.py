@@ -20,8 +20,8 @@ from pmcell.core.resample import (
 )
 from pmcell.core.spectral import eigenvalues
 from pmcell.strata._threads import in_order
-from pmcell.strata.cluster import min_stratum_size
 from pmcell.strata.model import DonorMap
+from pmcell.strata.sizes import min_stratum_size
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +30,9 @@ NULLS = (GAUSS, FLAT)
 """Shapes of a continuum: thick in the middle, or even from end to end; strata must beat both."""
 
 PAC_TOLERANCE = 0.05
+STABLE_PAC = 0.15
+"""Share of donor pairs that resampling may leave ambiguous in strata that it confirms."""
+
 N_CALIBRATIONS = 4
 N_CALIBRATION_DRAWS = 10
 
@@ -123,7 +126,11 @@ def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) 
 
 
 def choose_k(result: NullTest, pac: Floats, alpha: float, ks: list[int]) -> int:
-    """The k of largest z among those that the test supports and resampling confirms; 0 for none."""
+    """The k of largest z among those that the test supports and resampling confirms; 0 for none.
+
+    Confirmed is a PAC of at most `STABLE_PAC`, or near the least where none is
+    so stable: the least alone would always prefer the fewest strata.
+    """
     pac = np.asarray(pac)
     possible = np.isfinite(result.z)
     supported = possible & (result.z >= np.quantile(result.null, 1 - alpha))
@@ -131,8 +138,8 @@ def choose_k(result: NullTest, pac: Floats, alpha: float, ks: list[int]) -> int:
         return 0
     if not supported.any():
         return result.k
-    stable = supported & (pac <= pac[supported].min() + PAC_TOLERANCE)
-    return ks[int(np.where(stable, result.z, -np.inf).argmax())]
+    limit = max(STABLE_PAC, float(pac[supported].min()) + PAC_TOLERANCE)
+    return ks[int(np.where(supported & (pac <= limit), result.z, -np.inf).argmax())]
 
 
 def _nan_mean(values: Floats) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,11 @@ def refit(donors: AnnData, training: Bools) -> Refit:
     training donors. Rows of a batch without a training donor get no offset.
     """
     gate = donors.uns["channels"]
-    limits = {name: float(gate[name]) for name in ("max_batch_share", "min_reliability")}
+    limits: dict[str, Any] = {
+        name: float(gate[name]) for name in ("max_batch_share", "min_reliability")
+    }
+    if gate["n_views"] > 1:
+        limits["channels"] = tuple(str(name) for name in gate["used"])
     return fit_without(donors, training, int(donors.uns["existence"]["k"]), limits, full_labels)
 
 
@@ -65,7 +69,7 @@ def fit_without(
     donors: AnnData,
     training: Bools,
     k: int,
-    limits: dict[str, float] | None = None,
+    limits: dict[str, Any] | None = None,
     names: Callable[[AnnData], Ints] | None = None,
 ) -> Refit:
     """k strata of the rows in `training`, from a profile on which nothing else was fitted.

@@ -228,7 +228,7 @@ def _warnings(donors: AnnData) -> list[str]:
     out += [
         f"The {name} channel was left out: {donors.uns['channels'][name]['why']}."
         for name in CHANNELS
-        if donors.uns["channels"][name]["dropped"]
+        if donors.uns["channels"][name]["dropped"] or not donors.uns["channels"][name]["used"]
     ]
     if UNKNOWN in donors.var_names:
         share = float(np.asarray(donors[:, UNKNOWN].X).sum() / max(np.asarray(donors.X).sum(), 1))

@@ -27,6 +27,8 @@ Bools = NDArray[np.bool_]
 N_NEIGHBOURS = 10
 NOVEL = 0.05
 """A row that fits no stratum is novel if its out-of-distribution p is at most this."""
+BORDER = 0.1
+"""A row with less margin lies between strata, even if the sets of both are too narrow for it."""
 EMPTY_SET = "none"
 
 
@@ -50,7 +52,8 @@ def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: in
 
     Verdicts: `novel` (the set is empty and `ood_p` ≤ 0.05); `ambiguous` (two
     strata or more in the set, or another than the row's own, or fewer than half
-    of the bootstraps agree); else `assigned`. An empty set alone is no reason
+    of the bootstraps agree, or a margin below 0.1: as far from its own stratum as
+    from another); else `assigned`. An empty set alone is no reason
     for doubt: where strata lie far apart, 1 - `coverage` of their donors have one.
 
     The sets speak of the stratum that the full analysis gives, not of a truth
@@ -200,7 +203,8 @@ def _write(
     n_inside = inside.sum(axis=1)
     is_own = inside[np.arange(own.size), np.maximum(own, 0)]
     support = donors.obs[slots.PROBABILITY].to_numpy(float)
-    ambiguous = (support < 0.5) | (has_set & (n_inside > 0) & ((n_inside > 1) | ~is_own))
+    between = np.nan_to_num(margin, nan=1.0) < BORDER
+    ambiguous = between | (support < 0.5) | (has_set & (n_inside > 0) & ((n_inside > 1) | ~is_own))
     novel = has_set & (n_inside == 0) & (ood <= NOVEL)
     status = np.where(novel, "novel", np.where(ambiguous, "ambiguous", "assigned"))
     status = np.where(enough, status, "too_few_cells").astype(object)

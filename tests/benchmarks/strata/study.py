@@ -46,15 +46,18 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=FEW, help="sets of every other world")
     parser.add_argument("--strata", type=int, default=50, help="sets of each of the five scenarios")
     parser.add_argument("--worlds", nargs="*", choices=list(WORLDS), help="only these")
-    parser.add_argument("--n-null", type=int, default=99)
+    parser.add_argument("--n-null", type=int, default=199)
     parser.add_argument("--bootstraps", type=int, default=100)
+    parser.add_argument("--channels", choices=["all", "clearest"], default="all")
+    parser.add_argument("--max-batch-share", type=float, default=0.3)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--table", action="store_true", help="only print what is there")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     if not args.table:
         for name, seed in todo(args):
-            row, donors = judge(WORLDS[name], seed, args.n_null, args.bootstraps)
+            gate = {"channels": args.channels, "max_batch_share": args.max_batch_share}
+            row, donors = judge(WORLDS[name], seed, args.n_null, args.bootstraps, gate)
             append(
                 args.out / "donors.csv", [{"world": name, "seed": seed} | each for each in donors]
             )
@@ -80,13 +83,16 @@ def todo(args: argparse.Namespace) -> list[tuple[str, int]]:
 
 
 def judge(
-    world: World, seed: int, n_null: int, n_bootstraps: int
+    world: World, seed: int, n_null: int, n_bootstraps: int, gate: dict[str, object] | None = None
 ) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """All steps on one data set: what was said, and how right it is; per donor as well."""
+    """All steps on one data set: what was said, and how right it is; per donor as well.
+
+    `gate` are options of `distances`.
+    """
     cells, truth = simulate(world, seed)
     start = time.process_time()
     donors = pm.strata.profile(cells)
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, **(gate or {}))
     pm.strata.cluster(donors, n_bootstraps=n_bootstraps, seed=seed)
     pm.strata.existence(donors, n_null=n_null, seed=seed)
     pm.strata.place(donors, seed=seed)
@@ -125,11 +131,15 @@ def depth_dependence(donors: object) -> float:
 
 
 def recall(mean: pd.Series, channel: str, planted: tuple[str, ...]) -> float:
-    """Share of the planted types among as many types that drive most; NaN where none is."""
-    if not planted or channel not in mean.index.get_level_values(0):
+    """Share of the planted types among as many types that drive most; NaN where none is.
+
+    Types with too few cells for the channel cannot be found in it and do not count.
+    """
+    if channel not in mean.index.get_level_values(0):
         return float("nan")
-    top = mean[channel].nlargest(len(planted)).index
-    return len(set(top) & set(planted)) / len(planted)
+    seen = set(planted) & set(mean[channel].index)
+    top = mean[channel].nlargest(len(seen)).index
+    return len(set(top) & seen) / len(seen) if seen else float("nan")
 
 
 def per_donor(donors: object, truth: np.ndarray) -> list[dict[str, object]]:

@@ -1,0 +1,92 @@
+"""Donors between strata, groups too small to be strata, types that a donor does not have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import pmcell as pm
+from pmcell.schema import X_INTEGRATED
+from pmcell.simulate import simulate_latent
+from pmcell.strata import slots
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+N_TYPES = 4
+
+
+@pytest.fixture(scope="module")
+def two_strata() -> AnnData:
+    return simulate_latent(
+        scenario="state",
+        n_donors=30,
+        n_strata=2,
+        n_batches=1,
+        n_types=N_TYPES,
+        n_dims=6,
+        cells_per_donor=150,
+        donor_sd=0.15,
+        seed=6,
+    )
+
+
+def settled(cells: AnnData) -> AnnData:
+    donors = pm.strata.profile(cells)
+    pm.strata.distances(donors)
+    pm.strata.cluster(donors, n_bootstraps=10)
+    pm.strata.existence(donors, n_null=39)
+    pm.strata.place(donors)
+    return donors
+
+
+def test_a_donor_between_two_strata_is_ambiguous_and_gets_no_stratum(two_strata: AnnData) -> None:
+    cells = two_strata.copy()
+    truth = cells.uns["truth"]
+    kind = dict(zip(truth["donor_id"], truth["stratum"], strict=True))
+    name = truth["donor_id"][0]
+    own = (cells.obs["donor_id"] == name).to_numpy()
+    shift = truth["state"]
+    other = next(donor for donor in truth["donor_id"] if kind[donor] != kind[name])
+    index = list(truth["donor_id"]).index
+    half = 0.5 * (shift[index(other)] - shift[index(name)])
+    code = cells.obs["cell_type"].cat.codes.to_numpy()
+    cells.obsm[X_INTEGRATED][own] += half[code[own]].astype(np.float32)
+    donors = settled(cells)
+    assert donors.uns["existence"]["decision"] == "strata"
+    row = donors.obs[donors.obs["donor_id"] == name].iloc[0]
+    others = donors.obs[donors.obs["donor_id"] != name]
+    assert row[slots.MARGIN] < others[slots.MARGIN].min()
+    assert row[slots.STATUS] in ("ambiguous", "novel")
+    assert row[slots.STRATUM] == ""
+
+
+def test_a_group_smaller_than_the_minimum_is_no_stratum() -> None:
+    cells = simulate_latent(
+        scenario="null", n_donors=30, n_batches=1, n_types=N_TYPES, n_dims=6, cells_per_donor=150
+    )
+    few = np.unique(cells.obs["donor_id"].astype(str))[:3]
+    odd = cells.obs["donor_id"].astype(str).isin(few).to_numpy()
+    cells.obsm[X_INTEGRATED][odd, 0] += 3.0
+    donors = settled(cells)
+    assert donors.uns["clustering"]["min_size"] == 5
+    assert donors.uns["existence"]["decision"] == "continuum"
+    sizes = donors.obs[slots.CANDIDATE].value_counts()
+    assert 3 not in sizes.to_list()
+
+
+def test_a_donor_without_a_type_is_placed_by_the_others(two_strata: AnnData) -> None:
+    cells = two_strata
+    name = cells.uns["truth"]["donor_id"][1]
+    gone = (cells.obs["donor_id"] == name) & (cells.obs["cell_type"] == "type_04")
+    donors = settled(cells[~gone.to_numpy()].copy())
+    assert np.isfinite(donors.obsp[slots.DISTANCE]).all()
+    row = donors.obs_names.get_loc(f"{name}|T0")
+    of_type = donors.uns["profile"]["state_cell_type"] == "type_04"
+    assert np.isnan(donors.obsm["X_state"][row, of_type]).all()
+    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy()
+    truth = cells.uns["truth"]["stratum"]
+    alike = np.flatnonzero(truth == truth[1])
+    assert (label[alike] == label[row]).mean() > 0.8

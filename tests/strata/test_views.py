@@ -1,0 +1,66 @@
+"""The channels in which groups show most clearly, and what choosing them costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pmcell as pm
+from pmcell.errors import UsageError
+from pmcell.simulate import simulate_latent
+from pmcell.strata import slots
+from pmcell.strata.refit import refit
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """Strata in state alone, seen through the clearest channels."""
+    cells = simulate_latent(
+        scenario="state", effect=0.4, n_types=12, cells_per_donor=300, n_dims=20, seed=8
+    )
+    donors = pm.strata.profile(cells)
+    pm.strata.distances(donors, channels="clearest")
+    pm.strata.cluster(donors, n_bootstraps=3)
+    return donors
+
+
+def test_a_channel_without_strata_is_set_aside_and_it_is_said(chosen) -> None:
+    channels = chosen.uns["channels"]
+    assert channels["used"] == ["state"]
+    assert not channels["cluster_free"]["dropped"]
+    assert channels["cluster_free"]["why"] == "set aside: groups show more clearly through state"
+    assert channels["composition"]["dropped"]
+    scores = channels["view_scores"]
+    assert max(scores, key=scores.get) == "state"
+    assert set(scores) == {"state", "cluster_free", "state+cluster_free"}
+    assert channels["n_views"] == 3
+
+
+def test_the_test_pays_for_every_view_looked_at(chosen) -> None:
+    donors = chosen.copy()
+    with pytest.raises(UsageError, match="n_null must be at least 59 with channels='clearest'"):
+        pm.strata.existence(donors, n_null=58)
+    pm.strata.existence(donors, n_null=59)
+    report = donors.uns["existence"]
+    null = np.asarray(report["null_statistics"])
+    alone = (1 + (null >= report["statistic"]).sum()) / 60
+    assert np.isclose(report["p"], min(3 * alone, 1.0))
+    assert any("was left out: set aside" in text for text in pm.strata.summary(donors)["warnings"])
+
+
+def test_a_refit_keeps_the_view(chosen) -> None:
+    donors = chosen.copy()
+    pm.strata.existence(donors, n_null=59)
+    training = np.arange(donors.n_obs) >= 4
+    again = refit(donors, training).donors
+    assert list(again.uns["channels"]["used"]) == list(donors.uns["channels"]["used"])
+
+
+def test_named_channels_are_used_and_all_is_the_default(chosen) -> None:
+    donors = chosen.copy()
+    pm.strata.distances(donors, channels=("cluster_free",))
+    assert donors.uns["channels"]["used"] == ["cluster_free"]
+    assert np.array_equal(donors.obsp[slots.DISTANCE], donors.obsp["distance_cluster_free"])
+    pm.strata.distances(donors)
+    assert donors.uns["channels"]["used"] == ["cluster_free", "state"]
+    assert donors.uns["channels"]["n_views"] == 1

@@ -208,6 +208,14 @@ def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
     assert not {"intake_cohort", "mark_cells", "find_neighbors", "integrate_cohorts"} & set(jobs)
 
 
+def test_a_setting_of_explain_reruns_it_and_the_release_only(study, tmp_path):
+    other = tmp_path / "study"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    config = other / "config" / "config.yaml"
+    config.write_text(config.read_text() + "explain: {alpha: 0.1}\n")
+    assert set(jobs_to_run(other)) == {"explain_strata", "write_release", "all"}
+
+
 def test_lying_file_times_neither_hide_a_change_nor_make_one(study, tmp_path):
     other = tmp_path / "moved"
     shutil.copytree(study, other, copy_function=shutil.copy2)

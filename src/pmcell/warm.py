@@ -1,4 +1,4 @@
-"""Compile what the steps compile, once: our kernels, and those of scanpy's Scrublet and of UMAP.
+"""Compile what the steps compile, once.
 
 `pmcell fetch` calls it. Compiled code lies in numba's cache, so jobs find it there.
 """

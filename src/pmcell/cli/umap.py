@@ -28,17 +28,17 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import write_table
     from pmcell.schema import CELL_UMAP, CONNECTIVITIES, X_INTEGRATED
-    from pmcell.tl.umap import layout
+    from pmcell.tl.umap import map_points
 
     use_threads(args.threads)
     graph = read_h5ad(args.graph)
     points = read_h5ad(args.embedding).obsm[X_INTEGRATED]
-    map_points = layout(graph.obsp[CONNECTIVITIES], points, args.seed)
+    coordinates = map_points(graph.obsp[CONNECTIVITIES], points, args.seed)
     frame = pd.DataFrame(
         {
             "cell_id": graph.obs_names.astype(str),
-            "umap_1": map_points[:, 0],
-            "umap_2": map_points[:, 1],
+            "umap_1": coordinates[:, 0],
+            "umap_2": coordinates[:, 1],
         }
     )
     write_table(args.out, frame, CELL_UMAP, sort=False)

@@ -18,6 +18,7 @@ from pmcell.core.graph import fuzzy_weights, shared_weights
 from pmcell.core.grouped import N_DETECTED, add_sums, grouped_sums
 from pmcell.core.ivf import approximate_neighbors
 from pmcell.core.knn import nearest_neighbors
+from pmcell.core.layout import layout
 from pmcell.core.leiden import as_graph, leiden, thinned
 from pmcell.core.lognorm import cell_totals, quantise
 from pmcell.core.moments import moments
@@ -42,7 +43,9 @@ def warm_kernels() -> None:
     scores = project(counts, features, used, basis([sums], 5), sums.measured)
     positions, distances = nearest_neighbors(scores, 5)
     shared_weights(positions)
-    graph = as_graph(fuzzy_weights(positions, distances))
+    weights = fuzzy_weights(positions, distances)
+    layout(weights, scores[:, :2], n_epochs=1)
+    graph = as_graph(weights)
     leiden(thinned(graph, 0.8, seed=0))
     approximate_neighbors(scores, 5)
     groups = np.arange(counts.n_cells) % 3

@@ -1,7 +1,7 @@
 """Leiden clusters of the neighbour graph, and how well they withstand a thinner graph.
 
 The kernels are our own (`pmcell.core.leiden`): igraph's converged quality in about
-an eighth of its CPU time at 200,000 cells, by `tests/benchmarks/core/leiden.py`.
+a sixth of its CPU time at 200,000 cells, by `tests/benchmarks/core/leiden.py`.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ def distances(
     wrong, merged or missing (tests/benchmarks/strata/channels.py). Each channel
     is judged on the discovery rows: r, the Spearman-Brown split-half correlation
     of its distances, and q, the share of its distances *before* batch removal that
-    lies between batches (PERMANOVA R² minus what chance gives). A channel with q ≥ `max_batch_share` or
-    r < `min_reliability` is dropped; the others weigh r. `channels` names
-    those to use of these, all, or asks for the `clearest`: the one or several
+    lies between batches (PERMANOVA R² minus what chance gives). A channel with
+    q ≥ `max_batch_share` or r < `min_reliability` is dropped; the others weigh r.
+    `channels` names those to use of these, all, or asks for the `clearest`: the one or several
     in which groups stand out most (`pmcell.strata.views`), for which the
     existence test then pays by the number of combinations looked at.
 

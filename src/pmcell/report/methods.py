@@ -111,9 +111,9 @@ def _labels(release: Release) -> str:
 
 def _strata(release: Release) -> str:
     text = (
-        "Each donor and visit is described by its composition (shares of cell types) and its state "
-        "(mean "
-        "of the integrated components per cell type); distances between donors subtract the "
+        "Each donor and visit is described by its composition (shares of cell types), its state "
+        "(mean of the integrated components per cell type) and the cloud of all its cells, whatever "
+        "their type; distances between donors subtract the "
         "sampling noise "
         "that few cells cause. Visits of one donor were never treated as different people. Strata "
         "are "

@@ -308,7 +308,9 @@ def table(rows: pd.DataFrame) -> str:
         cells = []
         for task in names:
             each = own[own["task"] == task]
-            if len(each) == 1:
+            if len(each) == 1 and each["ari_low"].isna().all():
+                cells.append("{ari:.2f}".format(**each.iloc[0]))
+            elif len(each) == 1:
                 cells.append("{ari:.2f} ({ari_low:.2f} to {ari_high:.2f})".format(**each.iloc[0]))
             else:
                 interval = mean_interval(each["ari"].to_numpy(float))

@@ -50,6 +50,27 @@ def test_components_equal_those_of_a_singular_value_decomposition():
     np.testing.assert_allclose(np.abs((found.components * right[:3].T).sum(0)), 1.0, atol=1e-9)
 
 
+@pytest.mark.parametrize(("scaling", "power"), [("pareto", 0.5), ("unit", 1.0)])
+def test_scaled_components_equal_those_of_the_scaled_matrix(scaling, power):
+    matrix = random_counts(400)
+    found = basis([gram_of(matrix)], 3, scaling)
+    values = naive.quantised(matrix.toarray())[:, FEATURES] / 2048
+    scaled = (values - values.mean(0)) / values.std(0) ** power
+    _, scale, right = np.linalg.svd(scaled, full_matrices=False)
+    np.testing.assert_allclose(found.variances, (scale**2 / 399)[:3], rtol=1e-10)
+    np.testing.assert_allclose(np.abs((found.components * right[:3].T).sum(0)), 1.0, atol=1e-9)
+    scores = (values - found.means) @ found.loadings
+    np.testing.assert_allclose(scores, scaled @ found.components, atol=1e-9)
+
+
+def test_a_constant_feature_has_no_part_in_scaled_components():
+    matrix = random_counts(50).tolil()
+    matrix[:, FEATURES[0]] = 0
+    found = basis([gram_of(matrix.tocsr())], 2, "unit")
+    assert found.scales[0] == 0
+    assert np.isfinite(found.loadings).all()
+
+
 def test_the_largest_entry_of_a_component_is_positive():
     components = basis([gram_of(random_counts(400))], 5).components
     largest = np.argmax(np.abs(components), axis=0)
@@ -92,7 +113,8 @@ def test_masked_genes_are_estimated_not_taken_as_zero():
     variances, vectors = np.linalg.eigh(covariance)
     from pmcell.core.gram import Basis
 
-    found = Basis(values.mean(0), vectors[:, ::-1][:, :2], variances[::-1][:2], covariance.trace())
+    axes, along = vectors[:, ::-1][:, :2], variances[::-1][:2]
+    found = Basis(values.mean(0), np.ones(40), axes, along, covariance.trace())
     measured = np.arange(40) % 2 == 0
     full = (values - found.means) @ found.components
     weights = projection_weights(found, measured)

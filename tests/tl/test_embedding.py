@@ -37,9 +37,12 @@ def test_components_span_the_space_that_arpack_finds(adata):
 
     values = adata[:, adata.var["is_highly_variable"]].copy()
     total = np.asarray(adata.X.sum(axis=1))
-    values.X = sparse.csr_matrix(np.log1p(values.X.toarray() * 1e4 / total))
+    logged = np.log1p(values.X.toarray() * 1e4 / total)
+    # Scaled as ours by default: by the square root of the standard deviation.
+    spread = np.sqrt(logged.std(axis=0))
+    values.X = sparse.csr_matrix(logged / spread)
     sc.pp.pca(values, n_comps=10, svd_solver="arpack")
-    ours = adata.varm["PCs"][adata.var["is_highly_variable"].to_numpy()]
+    ours = adata.varm["PCs"][adata.var["is_highly_variable"].to_numpy()] * spread[:, None]
     cosines = np.linalg.svd(ours[:, :3].T @ values.varm["PCs"][:, :3])[1]
     assert cosines.min() > 0.9999
     np.testing.assert_allclose(

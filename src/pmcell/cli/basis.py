@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, section, use_threads
 
-DEFAULTS = {"n_components": 50}
+DEFAULTS = {"n_components": 50, "scaling": "pareto"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,16 +29,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write basis.npz."""
-    from pmcell.core.gram import basis
+    from pmcell.core.gram import SCALINGS, basis
+    from pmcell.errors import UsageError
     from pmcell.io.sums import read_gram, write_basis
     from pmcell.io.tables import read_table
 
     use_threads(args.threads)
     options = section(args.config, "basis", DEFAULTS)
+    if options["scaling"] not in SCALINGS:
+        raise UsageError(
+            f"basis.scaling must be one of {', '.join(SCALINGS)}; found {options['scaling']!r}"
+        )
     genes = read_table(args.features, ["gene_id", "is_highly_variable"])
     features = genes.loc[genes["is_highly_variable"], "gene_id"].to_numpy(str)
     grams = [read_gram(path) for path in args.gram]
-    found = basis([item for item in grams if item.n_cells], options["n_components"])
+    found = basis([item for item in grams if item.n_cells], **options)
     write_basis(args.out, features, found)
     share = found.variances.sum() / found.total_variance
     print(

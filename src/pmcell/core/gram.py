@@ -17,6 +17,9 @@ from pmcell.core.blocks import Counts
 from pmcell.core.lognorm import MAX_Q, SCALE
 from pmcell.core.products import ProductSums
 
+SCALINGS = {"none": 0.0, "pareto": 0.5, "unit": 1.0}
+"""Power of its standard deviation by which a feature is divided."""
+
 
 @dataclass(frozen=True)
 class Gram:
@@ -37,16 +40,23 @@ class Gram:
 class Basis:
     """Principal components of log-normalised expression.
 
-    `means` (n_features) are the features' means, `components` (n_features,
-    n_components) orthonormal columns with the largest entry positive,
-    `variances` (n_components) the variance along each, `total_variance` the
-    sum over all features. Units: natural log of normalised counts.
+    `means` (n_features) are the features' means, `scales` what each is multiplied
+    by once centred, `components` (n_features, n_components) orthonormal columns with
+    the largest entry positive, `variances` (n_components) the variance of the
+    scaled features along each, `total_variance` the sum over all of them. Units:
+    natural log of normalised counts, by the unit of the scales.
     """
 
     means: NDArray[np.float64]
+    scales: NDArray[np.float64]
     components: NDArray[np.float64]
     variances: NDArray[np.float64]
     total_variance: float
+
+    @property
+    def loadings(self) -> NDArray[np.float64]:
+        """Weights from centred features to scores (n_features, n_components)."""
+        return self.scales[:, None] * self.components
 
 
 def gram(
@@ -70,12 +80,17 @@ def gram(
     return Gram(n_cells, measured, *sums.result())
 
 
-def basis(grams: list[Gram], n_components: int) -> Basis:
+def basis(grams: list[Gram], n_components: int, scaling: str = "none") -> Basis:
     """Principal components of all cohorts together.
 
     The covariance is that of the matrix in which a value that was not measured
     stands at its gene's mean: it adds nothing, neither to the mean nor to the
     variance. Where every cohort measured every feature this is ordinary PCA.
+
+    `scaling` divides each centred feature by a power of its standard deviation
+    where it was measured: `none`, `pareto` (its square root) or `unit` (itself; van den
+    Berg et al. 2006, doi:10.1186/1471-2164-7-142, table 1). The more of it, the
+    more a gene that few cells have counts beside one that all have.
     """
     from scipy import linalg
     from threadpoolctl import threadpool_limits
@@ -102,8 +117,12 @@ def basis(grams: list[Gram], n_components: int) -> Basis:
     covariance -= np.multiply(means[None, :], sums_with, out=term)
     covariance += np.multiply(together, np.outer(means, means), out=term)
     del together, sums_with, term
-    covariance /= max(sum(item.n_cells for item in grams) - 1, 1) * float(SCALE) ** 2
+    freedom = max(sum(item.n_cells for item in grams) - 1, 1)
+    covariance /= freedom * float(SCALE) ** 2
     n_components = min(n_components, n_features)
+    scales = _scales(covariance.diagonal() * freedom, n_cells, SCALINGS[scaling])
+    covariance *= scales[:, None]
+    covariance *= scales[None, :]
     total_variance = float(np.trace(covariance))
     # One thread: the eigensolver's last bits depend on how BLAS splits its work.
     with threadpool_limits(1):
@@ -118,7 +137,18 @@ def basis(grams: list[Gram], n_components: int) -> Basis:
     components = components * np.sign(components[largest, np.arange(n_components)])
     return Basis(
         means=means / SCALE,
+        scales=scales,
         components=components,
         variances=np.maximum(values[::-1], 0.0),
         total_variance=total_variance,
     )
+
+
+def _scales(
+    squares: NDArray[np.float64], n_cells: NDArray[np.float64], power: float
+) -> NDArray[np.float64]:
+    """Standard deviation ** -power of each feature from its squares; 0 where it is constant."""
+    variance = np.divide(squares, n_cells, out=np.zeros_like(squares), where=n_cells > 0)
+    varies = variance > 0
+    scales = np.where(varies, np.where(varies, variance, 1.0) ** (-power / 2), 0.0)
+    return np.asarray(scales, np.float64) if power else np.ones_like(variance)

@@ -20,7 +20,7 @@ def project(
 ) -> NDArray[np.float32]:
     """Scores of the cells marked in `used` (n_used, n_components; float32).
 
-    With every feature measured this is (x - mean) · components. Features that
+    With every feature measured this is (x - mean) · loadings. Features that
     were not measured are masked: the scores are then their posterior mean
     under probabilistic PCA given the measured ones (Tipping & Bishop 1999,
     doi:10.1111/1467-9868.00196, section 3.3; Ilin & Raiko 2010, JMLR 11:1957),
@@ -42,13 +42,13 @@ def project(
 def projection_weights(basis: Basis, measured: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Weights from centred measured features to scores (n_features, n_components)."""
     if measured.all():
-        return basis.components
+        return basis.loadings
     n_features, n_components = basis.components.shape
     left_over = max(basis.total_variance - float(basis.variances.sum()), 0.0)
     noise = max(left_over / max(n_features - n_components, 1), 1e-12)
     seen = np.where(measured[:, None], basis.components, 0.0)
     precision = seen.T @ seen + np.diag(noise / np.maximum(basis.variances, 1e-12))
-    return np.linalg.solve(precision, seen.T).T
+    return basis.scales[:, None] * np.linalg.solve(precision, seen.T).T
 
 
 @parallel_kernel

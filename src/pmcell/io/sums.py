@@ -69,6 +69,7 @@ def write_basis(target: Path | str, gene_ids: NDArray[np.str_], found: Basis) ->
         target,
         gene_ids=np.asarray(gene_ids, str),
         means=found.means,
+        scales=found.scales,
         components=found.components,
         variances=found.variances,
         total_variance=np.float64(found.total_variance),
@@ -79,6 +80,10 @@ def read_basis(path: Path | str) -> tuple[NDArray[np.str_], Basis]:
     """Feature gene ids and principal components."""
     arrays = read_arrays(path)
     found = Basis(
-        arrays["means"], arrays["components"], arrays["variances"], float(arrays["total_variance"])
+        arrays["means"],
+        arrays["scales"],
+        arrays["components"],
+        arrays["variances"],
+        float(arrays["total_variance"]),
     )
     return arrays["gene_ids"], found

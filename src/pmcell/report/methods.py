@@ -75,13 +75,11 @@ def methods(release: Release) -> list[tuple[str, str]]:
             f"Counts were scaled to {TARGET_SUM:,} per cell, log-transformed and quantised to "
             "fixed point "
             f"(1/{COUNT_SCALE}), so that sums over cells are exact for any split into cohorts. "
-            "Highly "
-            "variable genes were ranked within batches; principal components come from the exact "
-            "Gram matrix; "
+            "Highly variable genes were ranked within batches and divided by the square root of "
+            "their standard deviation; principal components come from the exact Gram matrix; "
             "Harmony removed the batch; clusters are Leiden communities of the k-nearest-neighbour "
-            "graph; UMAP "
-            "serves display only. Markers are ranked by Welch's t of each cluster against the "
-            "rest.",
+            "graph; UMAP serves display only. Markers are ranked by Welch's t of each cluster "
+            "against the rest.",
         ),
         ("Cell-type labels", _labels(release)),
         ("Donors and strata", _strata(release)),

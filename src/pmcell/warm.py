@@ -22,4 +22,3 @@ def warm_up() -> None:
     points = simulate_latent(n_donors=2, cells_per_donor=60)
     tl.neighbors(points, n_neighbors=15)
     tl.umap(points)
-

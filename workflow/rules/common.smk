@@ -179,7 +179,11 @@ def clinical_table(wildcards):
 
 def clinical_option(wildcards, input):
     """`--clinical FILE`, where the study names one."""
-    return f"--clinical {shlex.quote(str(input.clinical))}" if input.get("clinical") else ""
+    return (
+        f"--clinical {shlex.quote(str(input.clinical))}"
+        if input.get("clinical")
+        else ""
+    )
 
 
 def gene_sets(wildcards):
@@ -189,7 +193,11 @@ def gene_sets(wildcards):
 
 def gene_sets_option(wildcards, input):
     """`--gene-sets FILE`, where the study names one."""
-    return f"--gene-sets {shlex.quote(str(input.gene_sets))}" if input.get("gene_sets") else ""
+    return (
+        f"--gene-sets {shlex.quote(str(input.gene_sets))}"
+        if input.get("gene_sets")
+        else ""
+    )
 
 
 def sealed_packages(wildcards):

@@ -17,7 +17,7 @@ from pmcell.cli.init import make_study
 from pmcell.io.atomic import write_text
 from pmcell.registry.simulated import write_cohort_folders
 
-SHORT = "strata: {n_null: 19, n_bootstraps: 20}\n"
+SHORT = "strata: {n_null: 19, n_bootstraps: 20, channels: all}\n"
 
 
 def main() -> int:

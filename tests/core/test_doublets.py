@@ -61,7 +61,7 @@ def test_a_pair_is_placed_where_the_sum_of_its_counts_is() -> None:
     matrix = made(30, 2)
     rng = np.random.default_rng(1)
     genes = np.sort(rng.choice(120, 50, replace=False))
-    space = Basis(rng.random(50), rng.normal(size=(50, 4)), np.ones(4), 5.0)
+    space = Basis(rng.random(50), np.ones(50), rng.normal(size=(50, 4)), np.ones(4), 5.0)
     pairs = rng.integers(0, 30, (20, 2))
     pairs[0] = 5, 5
     sums = sparse.csr_matrix(matrix[pairs[:, 0]] + matrix[pairs[:, 1]])

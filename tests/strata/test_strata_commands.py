@@ -33,7 +33,7 @@ def atlas(tmp_path: Path, cells: AnnData) -> Path:
     labels = [*types[:-1], "unknown"]
     annotation = pd.DataFrame({"cluster": [str(i) for i in range(len(types))], "cell_type": labels})
     annotation.to_parquet(tmp_path / "annotation.parquet")
-    config = "strata: {n_bootstraps: 10, n_null: 19, n_permutations: 99}\n"
+    config = "strata: {n_bootstraps: 10, n_null: 19, n_permutations: 99, channels: all}\n"
     (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
     return tmp_path
 

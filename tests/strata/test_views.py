@@ -64,3 +64,9 @@ def test_named_channels_are_used_and_all_is_the_default(chosen) -> None:
     pm.strata.distances(donors)
     assert donors.uns["channels"]["used"] == ["cluster_free", "state"]
     assert donors.uns["channels"]["n_views"] == 1
+
+
+def test_a_channel_that_does_not_exist_is_refused(chosen) -> None:
+    for channels in ("clerest", ("state", "clerest")):
+        with pytest.raises(UsageError, match=r"composition, state, cluster_free; got clerest"):
+            pm.strata.distances(chosen.copy(), channels=channels)

@@ -72,7 +72,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_cohort_folders(simulated, folder / "config" / "cohorts")
     (folder / "config" / "config.yaml").write_text(
-        "strata: {n_null: 19, n_bootstraps: 20}\nresources: config/resources.yaml\n"
+        "strata: {n_null: 19, n_bootstraps: 20, channels: all}\nresources: config/resources.yaml\n"
     )
     model = Model().values
     for rule in OF_COHORT:

@@ -98,7 +98,8 @@ def study(simulated, tmp_path_factory) -> Path:
     matrix.write_bytes(matrix.read_bytes()[: matrix.stat().st_size // 2])
     programmes = Path(snakefile()).parent.parent / "config" / "programmes"
     shutil.copytree(programmes, root / "config" / "programmes")
-    (root / "config" / "config.yaml").write_text("strata: {n_null: 19, n_bootstraps: 20}\n")
+    quick = "strata: {n_null: 19, n_bootstraps: 20, channels: all}\n"
+    (root / "config" / "config.yaml").write_text(quick)
     snakemake(root)
     return root
 

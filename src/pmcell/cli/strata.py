@@ -20,7 +20,8 @@ from typing import Any
 from pmcell.cli._common import add_step_options, section, use_threads
 
 DEFAULTS: dict[str, Any] = {
-    "max_batch_share": 0.3,
+    "channels": "clearest",
+    "max_batch_share": 0.9,
     "min_reliability": 0.5,
     "n_bootstraps": 200,
     "donor_share": 0.8,
@@ -97,7 +98,7 @@ def _analyse(donors: Any, visits: Any, plan: Any, options: dict[str, Any], seed:
     def some(*names: str) -> dict[str, Any]:
         return {name: options[name] for name in names}
 
-    strata.distances(donors, **some("max_batch_share", "min_reliability"))
+    strata.distances(donors, **some("channels", "max_batch_share", "min_reliability"))
     strata.cluster(donors, **some("n_bootstraps", "donor_share"), seed=seed)
     strata.existence(donors, **some("n_null", "alpha", "max_confounding"), seed=seed)
     strata.place(donors, **some("coverage", "n_folds"), seed=seed)

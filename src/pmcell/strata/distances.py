@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.channels import CLUSTER_FREE, STATE
 from pmcell.core.donor_map import CHANNELS, fit_channels, fused_distances, map_donors, place_all
+from pmcell.errors import UsageError
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.model import DonorMap, half_sums, open_map
@@ -29,7 +31,7 @@ def distances(
     *,
     max_batch_share: float = 0.3,
     min_reliability: float = 0.5,
-    channels: tuple[str, ...] | Literal["all", "clearest"] = "all",
+    channels: Sequence[str] | Literal["all", "clearest"] = "all",
 ) -> None:
     """Measure squared distances between donors per channel and fused.
 
@@ -49,7 +51,8 @@ def distances(
     Writes obsp distance_composition, distance_state, distance_cluster_free and
     distance, and uns['channels']: r, q, weight, dropped, used, why; view_scores. Where
     every channel is dropped, the one with the least q fills `distance`, for the axes
-    only, and uns['channels']['usable'] is False.
+    only, and uns['channels']['usable'] is False. Raises UsageError for a channel
+    that does not exist.
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=9, cells_per_donor=150, n_types=3)
@@ -58,6 +61,16 @@ def distances(
     >>> donors.uns["channels"]["state"]["dropped"]
     False
     """
+    if isinstance(channels, str):
+        names = CHANNELS if channels in ("all", "clearest") else (channels,)
+    else:
+        names = tuple(channels)
+    unknown = sorted({*names} - {*CHANNELS})
+    if unknown:
+        raise UsageError(
+            "channels must be 'all', 'clearest' or some of "
+            f"{', '.join(CHANNELS)}; got {', '.join(unknown)}"
+        )
     opened = open_map(donors)
     report: dict[str, Any] = {}
     weights: dict[str, float] = {}
@@ -74,7 +87,7 @@ def distances(
     if channels == "clearest":
         choice = choose_view(opened, weights)
     else:
-        named = {name: weight for name, weight in weights.items() if name in channels}
+        named = {name: weight for name, weight in weights.items() if name in names}
         choice = Choice(named or weights, {})
     weights = choice.weights
     if not usable:

@@ -10,6 +10,7 @@ import pytest
 
 from pmcell.report import read_release
 from pmcell.report.comparisons import adjusted_text, confounding_grid, outcome_grid
+from pmcell.report.donor_figures import existence_figure
 from pmcell.report.parts import Grid
 from pmcell.report.read import Release
 
@@ -91,3 +92,12 @@ def test_adjusted_strata_are_told_or_why_there_are_none(opened: Release) -> None
     none = replace(opened, strata={**opened.strata, "adjusted": refused})
     assert "were not made: age_group: the same for every donor" in adjusted_text(none)
     assert adjusted_text(opened) == ""
+
+
+def test_the_test_says_how_many_combinations_its_p_pays_for(opened: Release) -> None:
+    figure = existence_figure(opened)
+    assert figure is not None
+    assert "combinations" not in str(figure)
+    verdict = {**opened.strata["existence"], "n_views": 5}
+    chosen = replace(opened, strata={**opened.strata, "existence": verdict})
+    assert "It is 5 times the share of draws" in str(existence_figure(chosen))

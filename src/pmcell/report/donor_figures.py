@@ -71,6 +71,12 @@ def existence_figure(release: Release) -> Figure | None:
         f"The observed statistic (line) against {len(null):,} draws of the model without strata "
         f"(bars; unit: draws); p = {p_text(p)}."
     )
+    n_views = int((release.strata.get("existence") or {}).get("n_views", 1))
+    if n_views > 1:
+        text += (
+            f" It is {n_views} times the share of draws that come as far: so many combinations "
+            "of channels were looked at for the clearest."
+        )
     measures = verdicts.candidates(release)
     if measures.shape[1] > 1 and len(measures):
         drawn = pl.selection(

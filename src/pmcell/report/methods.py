@@ -30,7 +30,7 @@ LIMITS = (
 
 _PACKAGES = (
     "anndata", "harmonypy", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
-    "scanpy", "scikit-learn", "scipy", "snakemake", "umap-learn",
+    "scanpy", "scikit-learn", "scipy", "snakemake", "statsmodels",
 )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 UMAP (McInnes et al. 2018, arXiv:1802.03426) of the graph's own weights, from a
 start at the first two components. The kernel is ours (`core.layout`): the same
-picture quality as umap-learn's on the same graph, in a fraction of its time,
-and the same bits for any number of threads (tests/benchmarks/core/umap_layout.py).
+bits for any number of threads, and about half of umap-learn's processor time on one.
+On the demo's graph its trustworthiness is 0.955, umap-learn's 0.9585
+(tests/benchmarks/core/umap_layout.py).
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ rule write_release:
         "results/strata/assignments.parquet",
         "results/strata/associations.parquet",
         "results/strata/drivers.parquet",
+        "results/strata/composition_shifts.parquet",
         "results/strata/expression_contrasts.parquet",
         "results/strata/differential_expression.parquet",
         "results/strata/pathways.parquet",

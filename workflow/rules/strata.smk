@@ -42,6 +42,7 @@ rule find_strata:
         assignments="results/strata/assignments.parquet",
         associations="results/strata/associations.parquet",
         drivers="results/strata/drivers.parquet",
+        shifts="results/strata/composition_shifts.parquet",
         outcomes="results/strata/outcomes.parquet",
         survival="results/strata/survival.parquet",
     log:

@@ -31,6 +31,7 @@ _OF_STRATA: tuple[str, ...] = (
     "assignments.parquet",
     "associations.parquet",
     "drivers.parquet",
+    "composition_shifts.parquet",
     "outcomes.parquet",
     "survival.parquet",
     "strata.json",

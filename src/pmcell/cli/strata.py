@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out-dir",
         type=Path,
         required=True,
-        help="folder for strata.json, donors.h5ad and six tables",
+        help="folder for strata.json, donors.h5ad and seven tables",
     )
     parser.add_argument(
         "--clinical",
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write strata.json, six tables, and donors.h5ad: the profiles with distances and strata."""
+    """Write strata.json, seven tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
     from pmcell.cli._clinical import Plan
     from pmcell.io.atomic import write_json
@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     write_table(folder / "assignments.parquet", strata.assignments(donors), schema.ASSIGNMENTS)
     write_table(folder / "associations.parquet", associations, schema.ASSOCIATIONS)
     write_table(folder / "drivers.parquet", strata.drivers(donors), schema.DRIVERS)
+    shifts = strata.composition_shifts(donors)
+    write_table(folder / "composition_shifts.parquet", shifts, schema.COMPOSITION_SHIFTS)
     write_table(folder / "outcomes.parquet", outcomes, schema.OUTCOMES)
     write_table(folder / "survival.parquet", curves, schema.SURVIVAL)
     facts = strata.summary(donors)

@@ -15,11 +15,11 @@ STRATUM = "stratum"
 
 
 def explanation_frame(facts: Facts, name: str) -> pd.DataFrame:
-    """One of the tables of the explain step; no rows where donors of any cohort are withheld.
+    """A table of what groups differ in; no rows where donors of any cohort are withheld.
 
     Effects in thousands of genes tell whether a person was among the donors, at
     any number of donors that a cohort has, so no threshold on donors would do. Rows that
-    name strata need published strata. A study that did not run the step has an empty table.
+    name strata need published strata. A study without the table has an empty one.
     """
     table = schema_table(name)
     path = facts.results / "strata" / f"{name}.parquet"

@@ -11,7 +11,12 @@ from pmcell.report.colours import colours_of
 from pmcell.report.parts import Figure, Picture, p_text, picture, plain_name
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pmcell.report.read import Release
+
+MAX_SHIFTS = 6
+"""Cell types drawn for a stratum."""
 
 
 def donor_figure(release: Release) -> Figure | None:
@@ -167,6 +172,47 @@ def survival_figure(release: Release) -> Figure | None:
         ("survival", "outcomes"),
         (picture(drawn, name="survival", title=f"Time to {event}", least=320),),
     )
+
+
+def shift_figure(release: Release) -> Figure | None:
+    """The cell types that each stratum has more or less of, with intervals."""
+    rows = release["composition_shifts"]
+    if rows.empty:
+        return None
+    # The longer the way from 0 in widths of the interval, the surer.
+    sure = (rows["log2_ratio"] / (rows["ratio_high"] - rows["ratio_low"])).abs()
+    shown = rows.assign(sure=sure.fillna(0.0)).sort_values(
+        ["stratum", "sure"], ascending=[True, False], key=_natural, kind="stable"
+    )
+    shown = shown.groupby("stratum", observed=True).head(MAX_SHIFTS)
+    strata = [
+        f"{row.stratum} ({row.n_donors} donors against {row.n_donors_others})"
+        for row in shown.itertuples()
+    ]
+    table = shown.rename(
+        columns={
+            "cell_type": "name",
+            "log2_ratio": "effect",
+            "ratio_low": "low",
+            "ratio_high": "high",
+        }
+    ).assign(group=strata, inference="descriptive")
+    drawn = pl.effects(table, label="log2 ratio to the other strata, 95 % interval")
+    how = "within batches" if rows["within_batch"].all() else "not all within batches"
+    return Figure(
+        "shifts",
+        "Cell types that a stratum has more or less of",
+        f"Share of a type in a stratum over its share in the other strata, the median type taken "
+        f"as not moved; 1 is twice as much, -1 half (unit: donors, compared {how}). The up to "
+        f"{MAX_SHIFTS} surest of {rows['cell_type'].nunique()} types of each stratum. The strata "
+        "were sought in the same donors, so the intervals describe and do not test.",
+        ("composition_shifts",),
+        (picture(drawn, name="shifts", title="Shifts of cell types", least=320),),
+    )
+
+
+def _natural(column: pd.Series) -> pd.Series:
+    return column.map(natural_key) if column.name == "stratum" else column
 
 
 def driver_figure(release: Release) -> Figure | None:

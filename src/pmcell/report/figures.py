@@ -18,6 +18,7 @@ from pmcell.report.donor_figures import (
     donor_figure,
     driver_figure,
     existence_figure,
+    shift_figure,
     stability_figure,
     survival_figure,
 )
@@ -42,6 +43,7 @@ def all_figures(release: Release) -> dict[str, Figure]:
         survival_figure(release),
         association_figure(release),
         driver_figure(release),
+        shift_figure(release),
         effect_figure(release),
         gap_figure(release),
     )

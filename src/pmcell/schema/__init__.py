@@ -75,6 +75,7 @@ from pmcell.schema.steps import CELL_CLUSTERS, CELL_UMAP, QC_CELLS
 from pmcell.schema.strata import (
     ASSIGNMENTS,
     ASSOCIATIONS,
+    COMPOSITION_SHIFTS,
     CONSENSUS,
     DONOR_DISTANCES,
     DRIVERS,
@@ -104,6 +105,7 @@ __all__ = [
     "COHORT_COUNTS",
     "COHORT_ID",
     "COMPOSITION",
+    "COMPOSITION_SHIFTS",
     "CONDITION",
     "CONNECTIVITIES",
     "CONSENSUS",
@@ -179,6 +181,7 @@ TABLES: tuple[Table, ...] = (
     ASSIGNMENTS,
     ASSOCIATIONS,
     DRIVERS,
+    COMPOSITION_SHIFTS,
     OUTCOMES,
     SURVIVAL,
     DONOR_DISTANCES,

@@ -157,6 +157,28 @@ DRIVERS = Table(
     (DONOR_FK, VISIT_FK),
 )
 
+COMPOSITION_SHIFTS = Table(
+    "composition_shifts",
+    "Which cell types each stratum has more or less of: ratios of shares, the median type taken as not moved; no rows when no strata are published.",
+    ("stratum", "cell_type"),
+    (
+        Field("stratum", "string", "Stratum label."),
+        CELL_TYPE,
+        Field("mean_share", "float64", "Mean share of the type among the donors' cells.", "1"),
+        Field("mean_share_others", "float64", "The same in donors of the other strata.", "1"),
+        Field(
+            "log2_ratio",
+            "float64",
+            "log2 of the type's ratio to the other strata over that of the median type; 1: twice as much.",
+        ),
+        Field("ratio_low", "float64", "Lower end of its 95 % interval, given the strata."),
+        Field("ratio_high", "float64", "Upper end of its 95 % interval, given the strata."),
+        Field("within_batch", "bool", "Whether donors are compared within batches."),
+        Field("n_donors", "int64", "Donors of the stratum.", "donors"),
+        Field("n_donors_others", "int64", "Donors of the other strata.", "donors"),
+    ),
+)
+
 OUTCOMES = Table(
     "outcomes",
     "Clinical outcomes against strata, or axes where labels are withheld: mixed models of repeated visits, survival; refused comparisons with the reason.",

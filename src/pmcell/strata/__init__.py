@@ -23,6 +23,7 @@ from pmcell.strata.pathways import pathways
 from pmcell.strata.permanova import permanova
 from pmcell.strata.profile import composition, profile
 from pmcell.strata.pseudobulk import pseudobulk
+from pmcell.strata.shifts import composition_shifts
 from pmcell.strata.survival import survival
 from pmcell.strata.tables import assignments, strata_table, summary
 from pmcell.strata.uncertainty import place
@@ -33,6 +34,7 @@ __all__ = [
     "associate",
     "cluster",
     "composition",
+    "composition_shifts",
     "differential_expression",
     "distances",
     "donor_gene_drivers",

@@ -117,6 +117,9 @@ def judge(
         mean = table.groupby(["channel", "cell_type"])["contribution"].mean()
         row["recall_state"] = recall(mean, "state", truth.state_types)
         row["recall_composition"] = recall(mean, "composition", truth.composition_types)
+        row["recall_shifts"] = recall(
+            squared_shifts(donors), "composition", truth.composition_types
+        )
     return row, per_donor(donors, truth.stratum) if report["decision"] == "strata" else []
 
 
@@ -140,6 +143,13 @@ def recall(mean: pd.Series, channel: str, planted: tuple[str, ...]) -> float:
     seen = set(planted) & set(mean[channel].index)
     top = mean[channel].nlargest(len(seen)).index
     return len(set(top) & seen) / len(seen) if seen else float("nan")
+
+
+def squared_shifts(donors: object) -> pd.Series:
+    """Σ over strata of each type's squared log ratio, as if of the composition channel."""
+    table = pm.strata.composition_shifts(donors, candidates=True)
+    squared = (table["log2_ratio"].astype(float) ** 2).groupby(table["cell_type"]).sum()
+    return pd.concat({"composition": squared})
 
 
 def per_donor(donors: object, truth: np.ndarray) -> list[dict[str, object]]:
@@ -192,6 +202,7 @@ SET_COLUMNS = [
     "ari_known_k",
     "recall_state",
     "recall_composition",
+    "recall_shifts",
 ]
 
 
@@ -244,8 +255,8 @@ def table(sets: pd.DataFrame, donors: pd.DataFrame) -> str:
     lines += [
         "",
         "| scenario | ARI, k chosen | ARI, k = 3 | k chosen is 3 | drivers, state | "
-        "drivers, composition |",
-        "|---|---|---|---|---|---|",
+        "drivers, composition | shifts of types |",
+        "|---|---|---|---|---|---|---|",
     ]
     known = sets[sets["world"].isin(SCENARIOS)]
     for name in [*SCENARIOS, "mean"]:
@@ -259,7 +270,7 @@ def table(sets: pd.DataFrame, donors: pd.DataFrame) -> str:
         cells.append(f"{(own['k'] == 3).mean():.2f}")
         cells += [
             "{:.2f} ({:.2f} to {:.2f})".format(*mean_interval(own[column].to_numpy(float)))
-            for column in ("recall_state", "recall_composition")
+            for column in ("recall_state", "recall_composition", "recall_shifts")
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += [

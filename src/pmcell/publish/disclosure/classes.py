@@ -38,6 +38,7 @@ TABLE_CLASSES = {
     "assignments": INDIVIDUAL,
     "associations": AGGREGATE,
     "drivers": INDIVIDUAL,
+    "composition_shifts": OPEN_ONLY,
     "outcomes": AGGREGATE,
     "survival": OPEN_ONLY,
     "donor_distances": INDIVIDUAL,

@@ -114,10 +114,10 @@ def _rows(facts: Facts, folder: Path) -> Iterator[Fault]:
 
 
 def _vectors(facts: Facts, folder: Path) -> Iterator[Fault]:
-    """Vectors over genes must hold no withheld cell."""
+    """Vectors over genes, curves and ratios of strata must hold no withheld cell."""
     if not facts.withheld:
         return
-    must = "must be made without withheld donors: no threshold protects vectors over many genes"
+    must = "must be made without withheld donors: no threshold on donors protects it"
     extra = sorted(
         path.name for path in (folder / "reference").iterdir() if path.name != "reference.json"
     )
@@ -127,6 +127,11 @@ def _vectors(facts: Facts, folder: Path) -> Iterator[Fault]:
         n_rows = len(read_table(folder / "tables" / f"{name}.parquet"))
         if n_rows:
             yield Fault(f"tables/{name}.parquet", must, f"{n_rows} rows", REWRITE, reason="vector")
+    for name in ("survival", "composition_shifts"):
+        n_rows = len(read_table(folder / "tables" / f"{name}.parquet"))
+        if n_rows:
+            found = f"{n_rows} rows over donors of all cohorts"
+            yield Fault(f"tables/{name}.parquet", must, found, REWRITE, reason="rows")
     genes = read_table(folder / "tables" / "genes.parquet")
     for column in ("hvg_rank", "is_highly_variable"):
         if genes[column].notna().any():

@@ -1,11 +1,15 @@
 import numba
 import numpy as np
 import pytest
+from scipy import sparse
 
 import naive
 from counts_data import random_counts
+from pmcell.core import gram as gram_module
 from pmcell.core.blocks import MatrixCounts
 from pmcell.core.gram import Gram, basis, gram
+from pmcell.core.lognorm import MAX_Q
+from pmcell.core.products import PANEL, TILE_ROWS, TOGETHER
 from pmcell.core.project import project, projection_weights
 
 FEATURES = np.array([3, 0, 17, 25, 40, 41, 59])
@@ -28,6 +32,32 @@ def test_sums_and_products_equal_the_naive_ones():
     sums, products = naive.gram(matrix.toarray(), FEATURES)
     np.testing.assert_array_equal(found.sums, sums)
     np.testing.assert_array_equal(found.products, products)
+
+
+def test_sums_over_several_tiles_and_panels_equal_the_naive_ones():
+    matrix = random_counts(TILE_ROWS + 77, PANEL + 30)
+    features = np.random.default_rng(0).permutation(matrix.shape[1])[: PANEL + 5]
+    found = gram_of(matrix, feature_of_gene(matrix.shape[1], features), features.size)
+    sums, products = naive.gram(matrix.toarray(), features)
+    np.testing.assert_array_equal(found.sums, sums)
+    np.testing.assert_array_equal(found.products, products)
+
+
+def test_the_largest_values_do_not_overflow():
+    # Each cell has all its counts on one gene, which gives the largest q there is.
+    n_cells = 3 * TOGETHER
+    matrix = sparse.csr_matrix(np.full((n_cells, 1), 10_000, np.int32))
+    found = gram_of(matrix, np.zeros(1, np.int64), 1)
+    assert found.sums[0] == n_cells * MAX_Q
+    assert found.products[0, 0] == n_cells * MAX_Q**2
+
+
+def test_a_count_stored_in_two_pieces_is_one_count():
+    matrix = random_counts()
+    halves = sparse.csr_matrix(
+        (np.repeat(matrix.data, 2), np.repeat(matrix.indices, 2), 2 * matrix.indptr), matrix.shape
+    )
+    np.testing.assert_array_equal(gram_of(halves).products, gram_of(2 * matrix).products)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -124,14 +154,8 @@ def test_masked_genes_are_estimated_not_taken_as_zero():
     assert np.abs(estimated - full).mean() < 0.1 * np.abs(naive_zero - full).mean()
 
 
-def test_too_many_cells_are_refused_before_they_overflow():
-    class Endless:
-        n_cells = 2**40
-        n_genes = 1
-
-        def iter_blocks(self):
-            raise AssertionError("nothing must be read")
-
-    used = np.lib.stride_tricks.as_strided(np.ones(1, bool), (2**35,), (0,))
-    with pytest.raises(OverflowError, match="at most"):
-        gram(Endless(), np.zeros(1, np.int64), 1, used)
+def test_too_many_cells_are_refused_before_they_overflow(monkeypatch):
+    assert gram_module.MAX_CELLS * MAX_Q**2 < 2**63 <= (gram_module.MAX_CELLS + 1) * MAX_Q**2
+    monkeypatch.setattr(gram_module, "MAX_CELLS", 119)
+    with pytest.raises(OverflowError, match="at most 119 cells, got 120"):
+        gram_of(random_counts(120))

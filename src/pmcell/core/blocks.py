@@ -20,7 +20,7 @@ class Block:
     """Rows `start` to `start + n_rows` of a cells × genes count matrix.
 
     `indptr` (n_rows + 1, int64, from 0), `indices` (int32 gene positions, rising
-    in each row) and `data` (int32 counts) are CSR arrays of these rows only.
+    in each row, none twice) and `data` (int32 counts) are CSR arrays of these rows only.
     """
 
     start: int
@@ -79,8 +79,9 @@ class MatrixCounts:
     def iter_blocks(self) -> Iterator[Block]:
         """The one block."""
         matrix = self.matrix
-        if not matrix.has_sorted_indices:
-            matrix = matrix.sorted_indices()
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
         yield Block(
             start=0,
             indptr=np.asarray(matrix.indptr, np.int64),

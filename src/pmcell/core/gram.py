@@ -20,6 +20,9 @@ from pmcell.core.products import ProductSums
 SCALINGS = {"none": 0.0, "pareto": 0.5, "unit": 1.0}
 """Power of its standard deviation by which a feature is divided."""
 
+MAX_CELLS = (2**63 - 1) // MAX_Q**2
+"""Cells whose sums of products fit 63 bits, whatever their counts: 25 thousand million."""
+
 
 @dataclass(frozen=True)
 class Gram:
@@ -68,10 +71,8 @@ def gram(
     -1. Raises OverflowError when the number of cells could overflow 63 bits.
     """
     n_cells = int(np.count_nonzero(used))
-    if n_cells * MAX_Q**2 >= 2**63:
-        raise OverflowError(
-            f"the exact Gram matrix holds at most {2**63 // MAX_Q**2} cells, got {n_cells}"
-        )
+    if n_cells > MAX_CELLS:
+        raise OverflowError(f"the exact Gram matrix holds at most {MAX_CELLS} cells, got {n_cells}")
     sums = ProductSums(feature_of_gene, n_features)
     for block in counts.iter_blocks():
         sums.add(block, np.flatnonzero(used[block.rows]))

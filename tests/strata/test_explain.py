@@ -6,19 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import pmcell as pm
+from explain_inputs import GENES, SYMBOLS, counts_of, explain, write_inputs
 from pmcell import schema
-from pmcell.cli import main
-from pmcell.core.aggregate import Aggregate
-from pmcell.core.grouped import COUNTS, GroupedSums
 from pmcell.errors import FaultsError, UsageError
-from pmcell.io.aggregates import write_aggregate
 from pmcell.io.atomic import sha256_file
 from pmcell.io.gmt import read_gene_sets
-from pmcell.io.h5ad import write_h5ad
 from pmcell.io.tables import conform, read_table
 from pmcell.strata.gene_drivers import donor_parts
 from pmcell.strata.pathways import activity, set_matrix
@@ -26,71 +21,13 @@ from pmcell.strata.pathways import activity, set_matrix
 if TYPE_CHECKING:
     from anndata import AnnData
 
-GENES = [f"ENSG{number:011d}" for number in range(60)]
-SYMBOLS = {gene: f"SYM{number}" for number, gene in enumerate(GENES)}
-
-
-def counts_of(donors: AnnData) -> pd.DataFrame:
-    """Counts where the first ten genes are threefold higher in stratum S1."""
-    rng = np.random.default_rng(0)
-    own = donors.obs[donors.obs["discovery"].to_numpy()]
-    mean = np.tile(rng.gamma(2.0, 60.0, len(GENES)) + 20, (len(own), 1))
-    mean[(own["candidate_stratum"] == "S1").to_numpy(), :10] *= 3
-    values = rng.negative_binomial(10, 10 / (10 + mean))
-    return pd.DataFrame(values, own["donor_id"].astype(str).to_numpy(object), GENES)
-
 
 @pytest.fixture
 def folder(tmp_path: Path, analysed: AnnData) -> Path:
-    """What `pmcell explain` reads: donors, one cohort's sums and samples, labels, genes."""
+    """What `pmcell explain` reads, with a condition that is stratum S1 or not."""
     donors = analysed.copy()
     donors.obs["condition"] = np.where(donors.obs["candidate_stratum"] == "S1", "ill", "well")
-    write_h5ad(tmp_path / "donors.h5ad", donors)
-    counts = counts_of(analysed)
-    own = donors.obs[donors.obs["discovery"].to_numpy()].set_index("donor_id").loc[counts.index]
-    n, n_genes = counts.shape
-    filled = counts.to_numpy() > 0
-    values = np.zeros((int(filled.sum()), 4), np.int64)
-    values[:, COUNTS] = counts.to_numpy()[filled]
-    sums = GroupedSums(
-        n_genes,
-        np.concatenate([[0], np.cumsum(filled.sum(axis=1))]).astype(np.int64),
-        np.nonzero(filled)[1].astype(np.int32),
-        values,
-    )
-    samples = np.array([f"c:s{number}" for number in range(n)], object)
-    aggregate = Aggregate(
-        sample_ids=samples,
-        sample_donors=counts.index.to_numpy(object),
-        sample_tissues=np.full(n, "blood", object),
-        clusters=np.array(["0"], object),
-        gene_ids=np.array(GENES, object),
-        group_sample=np.arange(n),
-        group_cluster=np.zeros(n, np.int64),
-        group_n_cells=np.full(n, 50),
-        sums=sums,
-    )
-    write_aggregate(tmp_path / "aggregate.npz", aggregate)
-    pd.DataFrame({"sample_id": samples, "visit": own["visit"].to_numpy()}).to_parquet(
-        tmp_path / "samples.parquet"
-    )
-    pd.DataFrame({"cluster": ["0"], "cell_type": ["T cell"]}).to_parquet(
-        tmp_path / "annotation.parquet"
-    )
-    pd.DataFrame({"gene_id": GENES, "symbol": list(SYMBOLS.values())}).to_parquet(
-        tmp_path / "features.parquet"
-    )
-    lines = ["PLANTED\tmade up\t" + "\t".join(list(SYMBOLS.values())[:8])]
-    (tmp_path / "sets.gmt").write_text("\n".join(lines), encoding="utf-8")
-    return tmp_path
-
-
-def explain(folder: Path, *options: str) -> int:
-    names = ("donors.h5ad", "annotation.parquet", "features.parquet")
-    inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
-    return main(
-        ["explain", *inputs, "--cohort", "c", str(folder), "--out-dir", str(folder), *options]
-    )
+    return write_inputs(tmp_path, donors)
 
 
 def test_the_command_writes_four_tables_and_the_same_bytes_again(

@@ -39,7 +39,11 @@ EXPRESSION_CONTRASTS = Table(
         LEVEL,
         REFERENCE,
         CELL_TYPE,
-        Field("design", "string", "Terms of the linear model; empty where nothing was tested."),
+        Field(
+            "design",
+            "string",
+            "Terms of the linear model, then what it is not adjusted for and donors left out for unknown covariates; empty where nothing was tested.",
+        ),
         N_LEVEL,
         N_REFERENCE,
         Field("n_genes", "int64", "Genes tested.", "genes"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.strata import slots
 from pmcell.strata.existence import STRATA
+from pmcell.strata.groups import Group, group_of
 from pmcell.strata.model import require
 from pmcell.strata.refit import full_labels, refit, to_strata, with_own_offsets
 from pmcell.strata.sizes import DONORS_PER_K
@@ -21,11 +22,7 @@ from pmcell.strata.sizes import DONORS_PER_K
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-Pair = tuple[int, tuple[int, ...]]
-"""A level and the levels that it is compared with."""
 
 STRATUM = "stratum"
 MIN_DONORS = 3
@@ -38,22 +35,6 @@ HALVES = 12
 HEALTHY = "PATO:0000461"
 SITES = ("region", "batch_id")
 """Columns along which donors are split first: another place is the harder test."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Donors with a level each: their names, level codes, batches and covariates."""
-
-    donors: NDArray[np.object_]
-    level: Ints
-    batch: NDArray[np.object_]
-    covariates: Floats
-
-    def of(self, chosen: NDArray[np.bool_]) -> Group:
-        """The chosen donors."""
-        return Group(
-            self.donors[chosen], self.level[chosen], self.batch[chosen], self.covariates[chosen]
-        )
 
 
 @dataclass(frozen=True)
@@ -71,16 +52,6 @@ class Comparison:
     held_out: Group | None
     split: str
     why: str
-
-
-@dataclass(frozen=True)
-class Design:
-    """Columns by which the groups are compared: one row of `contrasts` a pair."""
-
-    matrix: Floats
-    contrasts: Floats
-    pairs: tuple[Pair, ...]
-    formula: str
 
 
 def compare(
@@ -111,21 +82,23 @@ def compare(
     known = ~np.isin(values, [UNKNOWN, "", "nan"])
     levels = _ordered(donors, rows[known], values[known])
     if not 2 <= len(levels) <= MAX_LEVELS:
-        why = f"it has {len(levels)} known values among the donors, 2 to {MAX_LEVELS} are compared"
+        shown = f" ({', '.join(levels[:3])}{', …' if len(levels) > 3 else ''})" if levels else ""
+        why = f"known values among the donors: {len(levels)}{shown}; 2 to {MAX_LEVELS} are compared"
         return Comparison(contrast, tuple(levels), None, None, None, "", why)
     code = np.array([levels.index(value) for value in values[known]], np.int64)
-    everyone = _group(donors, rows[known], code, covariates)
+    group = group_of(donors.obs.iloc[rows[known]], code, covariates)
+    everyone = group.of(np.ones(code.size, bool))
     if not confirm:
         return Comparison(contrast, tuple(levels), everyone, None, None, "not asked for", "")
     for column in SITES:
         held = _sites(donors, rows[known], column)
-        if held is not None and _is_enough(code, held, len(levels)):
-            return _two_parts(contrast, levels, everyone, held, f"by {column}")
+        if held is not None and _is_enough(group, held, len(levels)):
+            return _two_parts(contrast, levels, group, held, f"by {column}")
     held = np.zeros(code.size, bool)
     draw = stream(seed, HALVES, 0).random(code.size)
-    held[np.lexsort((draw, code, everyone.batch))[1::2]] = True
-    if _is_enough(code, held, len(levels)):
-        return _two_parts(contrast, levels, everyone, held, "random halves within batch")
+    held[np.lexsort((draw, code, group.batch, group.complete))[1::2]] = True
+    if _is_enough(group, held, len(levels)):
+        return _two_parts(contrast, levels, group, held, "random halves within batch")
     why = f"a level has fewer than {2 * MIN_SPLIT} donors"
     return Comparison(contrast, tuple(levels), everyone, None, None, f"none: {why}", "")
 
@@ -140,7 +113,9 @@ def _strata(
         )
     k = int(donors.uns["existence"]["k"])
     levels = [f"S{index + 1}" for index in range(k)]
-    everyone = _group(donors, rows, full_labels(donors)[rows], covariates)
+    table = donors.obs.iloc[rows]
+    group = group_of(table, full_labels(donors)[rows], covariates)
+    everyone = group.of(np.ones(rows.size, bool))
     if not confirm:
         return Comparison(STRATUM, tuple(levels), everyone, None, None, "not asked for", "")
     for held, how in _splits_of_strata(donors, rows, k, seed):
@@ -152,12 +127,10 @@ def _strata(
         code = np.asarray(found[rows].argmin(axis=1), np.int64)
         of_training = dict(zip(model.rows.tolist(), model.labels.tolist(), strict=True))
         code = np.array([of_training.get(int(row), code[i]) for i, row in enumerate(rows)])
-        if _is_enough(code, held, k):
-            both = _group(donors, rows, code, covariates)
-            parts = _two_parts(STRATUM, levels, both, held, how)
-            return Comparison(
-                STRATUM, tuple(levels), everyone, parts.discovery, parts.held_out, how, ""
-            )
+        found_again = replace(group, level=code)
+        if _is_enough(found_again, held, k):
+            parts = _two_parts(STRATUM, levels, found_again, held, how)
+            return replace(parts, everyone=everyone)
     why = f"{k} strata cannot be found in a part of {rows.size} donors and seen in the rest"
     return Comparison(STRATUM, tuple(levels), everyone, None, None, f"none: {why}", "")
 
@@ -197,17 +170,18 @@ def _sites(donors: AnnData, rows: Ints, column: str) -> NDArray[np.bool_] | None
     return np.asarray(np.isin(site, held), bool)
 
 
-def _is_enough(code: Ints, held: NDArray[np.bool_], n_levels: int) -> bool:
+def _is_enough(group: Group, held: NDArray[np.bool_], n_levels: int) -> bool:
     return all(
-        int(np.bincount(code[part], minlength=n_levels).min()) >= MIN_SPLIT
+        int(np.bincount(group.level[part & group.complete], minlength=n_levels).min()) >= MIN_SPLIT
         for part in (held, ~held)
     )
 
 
 def _two_parts(
-    name: str, levels: list[str], everyone: Group, held: NDArray[np.bool_], how: str
+    name: str, levels: list[str], group: Group, held: NDArray[np.bool_], how: str
 ) -> Comparison:
-    return Comparison(name, tuple(levels), everyone, everyone.of(~held), everyone.of(held), how, "")
+    parts = (group.of(np.ones(held.size, bool)), group.of(~held), group.of(held))
+    return Comparison(name, tuple(levels), *parts, how, "")
 
 
 def _ordered(donors: AnnData, rows: Ints, values: NDArray[np.object_]) -> list[str]:
@@ -217,72 +191,3 @@ def _ordered(donors: AnnData, rows: Ints, values: NDArray[np.object_]) -> list[s
         disease = donors.obs["disease_ontology_term_id"].astype(str).to_numpy()[rows]
         levels.sort(key=lambda level: not (disease[values == level] == HEALTHY).all())
     return levels
-
-
-def _group(donors: AnnData, rows: Ints, code: Ints, covariates: Sequence[str]) -> Group:
-    """The donors with their batch and covariates; a donor with an unknown covariate is left out."""
-    obs = donors.obs.iloc[rows]
-    columns, complete = [], np.ones(rows.size, bool)
-    for name in covariates:
-        if name not in obs:
-            raise UsageError(
-                f"a covariate must be a column of the donors; got {name!r}, there are "
-                f"{sorted(map(str, obs.columns))}"
-            )
-        values, known = _columns(obs[name])
-        columns.append(values)
-        complete &= known
-    values = np.hstack([np.zeros((rows.size, 0)), *columns])
-    batch = obs["batch_id"].astype(str).to_numpy(object)
-    name = obs["donor_id"].astype(str).to_numpy(object)
-    return Group(name, code, batch, values).of(complete)
-
-
-def _columns(series: object) -> tuple[Floats, NDArray[np.bool_]]:
-    import pandas as pd
-
-    column = pd.Series(series)
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        numbers = column.to_numpy(float)
-        known = np.isfinite(numbers)
-        centre = numbers[known].mean() if known.any() else 0.0
-        return np.where(known, numbers - centre, 0.0)[:, None], known
-    text = column.astype(str)
-    unknown = text.isin([UNKNOWN, "", "nan"]).to_numpy()
-    return pd.get_dummies(text.mask(unknown), dtype=float).to_numpy(), ~unknown
-
-
-def design_of(group: Group, n_levels: int) -> Design | str:
-    """The design ~ batch + covariates + level of these donors, or why it cannot tell.
-
-    Levels with fewer than 3 donors are left out by the caller. With two levels
-    the second is compared with the first; with more, each with the mean of the others.
-    """
-    present = [level for level in range(n_levels) if (group.level == level).any()]
-    if len(present) < 2:
-        return "fewer than two groups have donors"
-    batches = np.unique(group.batch.astype(str))
-    columns = [(group.batch == name).astype(float) for name in batches]
-    kept: list[Floats] = []
-    for column in [*columns, *group.covariates.T]:
-        if np.linalg.matrix_rank(np.column_stack([*kept, column])) > len(kept):
-            kept.append(column)
-    levels = [(group.level == level).astype(float) for level in present[1:]]
-    matrix = np.column_stack([*kept, *levels])
-    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        return "the groups cannot be told from batch and covariates: the design has no full rank"
-    if len(matrix) - matrix.shape[1] < 2:
-        return f"{len(matrix)} donors are too few for {matrix.shape[1]} coefficients"
-    pairs, rows = [], []
-    for index, level in enumerate(present):
-        if n_levels == 2 and index == 0:
-            continue
-        others = [other for other in range(len(present)) if other != index]
-        weights = np.zeros(len(present))
-        weights[index], weights[others] = 1.0, -1.0 / len(others)
-        rows.append(np.concatenate([np.zeros(len(kept)), weights[1:]]))
-        pairs.append((level, tuple(present[other] for other in others)))
-    terms = ["batch_id"] if batches.size > 1 else []
-    terms += ["covariates"] if group.covariates.shape[1] else []
-    formula = "~ " + " + ".join([*terms, "level"])
-    return Design(matrix, np.array(rows), tuple(pairs), formula)

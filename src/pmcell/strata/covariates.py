@@ -87,10 +87,12 @@ def category(name: str, text: NDArray[Any], known: NDArray[np.bool_]) -> Variabl
 class Design:
     """Columns that a model is adjusted for (rows, q), NaN where a row's value is unknown.
 
-    `used` names the covariates in it; `left_out` says why others are not.
+    `names` has the covariate of each column and `used` each of them once;
+    `left_out` says why others are not there.
     """
 
     columns: Floats
+    names: tuple[str, ...]
     used: tuple[str, ...]
     left_out: dict[str, str]
 
@@ -127,6 +129,7 @@ def design(table: pd.DataFrame, names: tuple[str, ...]) -> Design:
     Raises UsageError for a name that is no column.
     """
     parts: list[Floats] = []
+    names_of: list[str] = []
     used: list[str] = []
     left_out: dict[str, str] = {}
     for name in names:
@@ -135,7 +138,7 @@ def design(table: pd.DataFrame, names: tuple[str, ...]) -> Design:
             raise UsageError(
                 f"covariates must be columns; {name!r} is none of "
                 f"{sorted(map(str, table.columns))}. "
-                "Correct the name, or give the column in the clinical table."
+                "Correct the name, or add the column to the donors or the clinical table."
             )
         variable = read(table[column], column)
         if isinstance(variable, str):
@@ -149,5 +152,6 @@ def design(table: pd.DataFrame, names: tuple[str, ...]) -> Design:
             member = (values[:, None] == levels[None, :]).astype(np.float64)
             parts.append(np.where(variable.known[:, None], member, np.nan))
         used.append(column)
+        names_of += [column] * parts[-1].shape[1]
     columns = np.hstack(parts) if parts else np.zeros((len(table), 0))
-    return Design(columns, tuple(used), left_out)
+    return Design(columns, tuple(names_of), tuple(used), left_out)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pmcell.core.association import benjamini_hochberg
 from pmcell.errors import UsageError
 from pmcell.strata._threads import single_thread
-from pmcell.strata.contrasts import MIN_DONORS, Comparison, Group, Pair, compare, design_of
+from pmcell.strata.contrasts import MIN_DONORS, Comparison, compare
+from pmcell.strata.groups import Group, Pair, design_of
 from pmcell.strata.moderated import (
     Tested,
     library_sizes,
@@ -140,7 +141,8 @@ def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[
     small = np.flatnonzero(size < MIN_DONORS)
     if n_levels - small.size < 2:
         few = ", ".join(f"{levels[level]} {size[level]}" for level in small)
-        return f"too few donors have cells of the type ({few}); {MIN_DONORS} a side are needed"
+        what = "cells of the type" + (" and every covariate" if group.names else "")
+        return f"too few donors have {what} ({few}); {MIN_DONORS} a side are needed"
     own = own.of(~np.isin(own.level, small))
     design = design_of(own, n_levels)
     if isinstance(design, str):

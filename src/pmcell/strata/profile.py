@@ -86,7 +86,7 @@ def profile(
     type_of = pd.Index(types).get_indexer(obs["cell_type"])
     group = row_of.astype(np.int64) * len(types) + type_of
     n_groups = len(rows) * len(types)
-    x = np.asarray(adata.obsm[basis])
+    x = _embedding(adata, basis)
     hashed = _hash(adata.obs_names)
     half = np.asarray(hashed & np.uint64(1), bool)
     try:
@@ -181,6 +181,27 @@ def _check(
             "min_cells_type must be at least 2 and min_cells_donor at least 1, "
             f"got {min_type} and {min_donor}"
         )
+
+
+def _embedding(adata: AnnData, basis: str) -> NDArray[np.floating]:
+    """The embedding as numbers; DataError naming the first cell that has none."""
+    x = np.asarray(adata.obsm[basis])
+    if x.ndim != 2 or not x.shape[1] or not np.issubdtype(x.dtype, np.number):
+        raise DataError(
+            f"obsm[{basis!r}] must hold numbers, cells × dimensions; it is {x.dtype} of shape "
+            f"{x.shape}. Run the step that makes it again, or give another basis.",
+            reason="embedding",
+        )
+    bad = np.flatnonzero(~np.isfinite(x.sum(axis=1, dtype=np.float64)))
+    if bad.size:
+        place = int(np.flatnonzero(~np.isfinite(x[bad[0]]))[0])
+        raise DataError(
+            f"obsm[{basis!r}] must be finite in every cell; {bad.size} of {len(x)} are not, the "
+            f"first is {adata.obs_names[bad[0]]!r} with {x[bad[0], place]} in dimension "
+            f"{place + 1}. Leave these cells out or run the step that embeds them again.",
+            reason="embedding",
+        )
+    return x
 
 
 def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:

@@ -118,7 +118,11 @@ def _log_rank(
     why = groups.too_small(known) or ("" if events[known].any() else "nobody had the event")
     if why:
         return refused_row(name, LOG_RANK, "strata", why)
-    _, p = survdiff(times[known], events[known], groups.label[known].astype(str))
+    try:
+        _, p = survdiff(times[known], events[known], groups.label[known].astype(str))
+    except np.linalg.LinAlgError:
+        why = "no event is at a time when others of several strata were still observed"
+        return refused_row(name, LOG_RANK, "strata", why)
     return row(
         outcome=name,
         model=LOG_RANK,
@@ -139,6 +143,8 @@ def _cox(
         if why:
             raise Refused(why)
         n_events = int(events[both].sum())
+        if np.unique(times[both]).size < 2:
+            raise Refused("everybody has the same time")
         if n_events < EVENTS_PER_PARAMETER * x.shape[1]:
             raise Refused(
                 f"{n_events} events for {x.shape[1]} parameters, "

@@ -1,0 +1,58 @@
+"""What `pmcell profile` and `pmcell strata` read, written from cells with an embedding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pmcell.cli import main
+from pmcell.io.h5ad import write_h5ad
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+FEW_DRAWS = "n_bootstraps: 3, n_null: 19, n_permutations: 99, channels: all"
+
+
+def write_atlas(folder: Path, cells: AnnData, last_type: str = "", more: str = "") -> Path:
+    """Embedding, clusters, annotation and a configuration with few draws and `more` keys."""
+    embedding = cells.copy()
+    cell_type = embedding.obs["cell_type"].astype("category")
+    code = cell_type.cat.codes.astype(str).to_numpy()
+    types = list(cell_type.cat.categories)
+    embedding.obs = embedding.obs.drop(columns=["cell_type", "stratum"])
+    del embedding.uns["truth"]
+    write_h5ad(folder / "embedding.h5ad", embedding)
+    pd.DataFrame({"cell_id": embedding.obs_names, "cluster": code}).to_parquet(
+        folder / "clusters.parquet"
+    )
+    labels = [*types[:-1], last_type or types[-1]]
+    pd.DataFrame({"cluster": [str(i) for i in range(len(types))], "cell_type": labels}).to_parquet(
+        folder / "annotation.parquet"
+    )
+    configure(folder, more)
+    return folder
+
+
+def configure(folder: Path, more: str = "") -> None:
+    """Few draws, and `more` keys of the section `strata`."""
+    keys = ", ".join(filter(None, [FEW_DRAWS, more]))
+    (folder / "config.yaml").write_text(f"strata: {{{keys}}}\n", encoding="utf-8")
+
+
+def profile(folder: Path) -> int:
+    """Run `pmcell profile`."""
+    names = ("embedding.h5ad", "clusters.parquet", "annotation.parquet")
+    inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
+    out = ["--out", str(folder / "profiles.h5ad")]
+    return main(
+        ["profile", *inputs, *out, "--composition-out", str(folder / "composition.parquet")]
+    )
+
+
+def strata(folder: Path) -> int:
+    """Run `pmcell strata`."""
+    options = ["--profiles", str(folder / "profiles.h5ad"), "--out-dir", str(folder)]
+    return main(["strata", *options, "--config", str(folder / "config.yaml")])

@@ -12,6 +12,9 @@ from pmcell.core.compiler import Array, kernel
 
 MAX_COUNT = 2**31 - 1
 
+RUN = 4096
+"""Values that are checked together, without a branch for each."""
+
 
 def unshuffled(stored: bytes, dtype: np.dtype) -> NDArray:  # type: ignore[type-arg]
     """Values of a chunk that HDF5's shuffle filter wrote: all first bytes, all second bytes, …
@@ -53,23 +56,31 @@ def _join_planes(planes: Array, words: Array) -> None:
 
 @kernel
 def _copy_counts(values: Array, counts: Array) -> int:
-    for at in range(values.size):
-        value = np.float64(values[at])
-        if not (value >= 0 and value <= MAX_COUNT and value == np.floor(value)):
-            return at
-        counts[at] = np.int32(value)
+    for low in range(0, values.size, RUN):
+        given, kept = values[low : low + RUN], counts[low : low + RUN]
+        n_bad = np.int64(0)
+        for at in range(given.size):
+            value = np.float64(given[at])
+            is_count = value >= 0 and value <= MAX_COUNT and value == np.floor(value)
+            kept[at] = np.int32(value if is_count else 0.0)
+            n_bad += not is_count
+        if n_bad > 0:
+            for at in range(given.size):
+                if np.float64(given[at]) != np.float64(kept[at]):
+                    return low + at
     return -1
 
 
 @kernel
 def _first_bad_row(indptr: Array, indices: Array, n_genes: int) -> int:
     for row in range(indptr.size - 1):
-        last = np.int64(-1)
-        rises = True
-        for entry in range(indptr[row], indptr[row + 1]):
-            gene = np.int64(indices[entry])
-            rises = rises and bool(gene > last)
-            last = gene
-        if not rises or last >= n_genes:
+        # A view from its own 0: numba guards against negative positions, which stops vectors.
+        own = indices[indptr[row] : indptr[row + 1]]
+        if own.size == 0:
+            continue
+        n_falls = np.int64(0)
+        for at in range(own.size - 1):
+            n_falls += own[at + 1] <= own[at]
+        if n_falls > 0 or own[0] < 0 or own[own.size - 1] >= n_genes:
             return row
     return -1

@@ -1,7 +1,7 @@
 """Read one-dimensional HDF5 datasets fast: raw bytes by position, decoded in several threads.
 
 HDF5 decodes one chunk at a time under one lock. Where a dataset lies in the file
-as plain values, or in chunks of gzip with or without byte shuffle, its bytes are
+as plain values, in chunks or not, or in chunks of gzip with or without byte shuffle, its bytes are
 read past the library and decoded by whichever thread is free; every other form is
 left to h5py. zlib's own checksum stands in for Fletcher-32, which is not computed.
 
@@ -62,6 +62,11 @@ class StoredArray:
 
     def tasks(self, low: int, high: int) -> Iterator[Task]:
         """Tasks that together read values `low` to `high`."""
+        if self._chunks is not None and not self._is_filtered:
+            for first in range(low, high, PIECE_VALUES):
+                last = min(first + PIECE_VALUES, high)
+                yield Task(first, last, self._plain_chunks_reader(first, last))
+            return
         if self._chunks is not None:
             length = int(self._dataset.chunks[0])
             for at in range(low // length, -(-high // length) if high > low else low // length):
@@ -88,7 +93,10 @@ class StoredArray:
         from h5py import h5z
 
         known = [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32]
-        if h5z.FILTER_DEFLATE not in names or names != [name for name in known if name in names]:
+        if names != [name for name in known if name in names]:
+            return None
+        self._is_filtered = h5z.FILTER_DEFLATE in names
+        if names and not self._is_filtered:
             return None
         self._is_shuffled = h5z.FILTER_SHUFFLE in names and self.dtype.itemsize > 1
         self._tail = 4 if h5z.FILTER_FLETCHER32 in names else 0
@@ -125,16 +133,35 @@ class StoredArray:
     def _plain_reader(self, offset: int, first: int, last: int) -> Callable[[], np.ndarray]:
         def read() -> np.ndarray:
             values = np.empty(last - first, self.dtype)
-            view = values.view(np.uint8).data
-            at = offset + first * self.dtype.itemsize
-            while view:
-                n_read = os.preadv(self._descriptor, [view], at)
-                if n_read == 0:
-                    raise OSError(f"{self._dataset.name} ends at byte {at} of the file")
-                view, at = view[n_read:], at + n_read
+            self._fill(values, offset + first * self.dtype.itemsize)
             return values
 
         return read
+
+    def _plain_chunks_reader(self, first: int, last: int) -> Callable[[], np.ndarray]:
+        length = int(self._dataset.chunks[0])
+
+        def read() -> np.ndarray:
+            values = np.empty(last - first, self.dtype)
+            at = first
+            while at < last:
+                chunk, skipped = divmod(at, length)
+                stop = min((chunk + 1) * length, last)
+                offset = self._chunks[chunk][0]  # type: ignore[index]
+                self._fill(values[at - first : stop - first], offset + skipped * values.itemsize)
+                at = stop
+            return values
+
+        return read
+
+    def _fill(self, values: np.ndarray, offset: int) -> None:
+        """Read bytes of the file from `offset` into `values`."""
+        view = values.view(np.uint8).data
+        while view:
+            n_read = os.preadv(self._descriptor, [view], offset)
+            if n_read == 0:
+                raise OSError(f"{self._dataset.name} ends at byte {offset} of the file")
+            view, offset = view[n_read:], offset + n_read
 
     def _slice_reader(self, first: int, last: int) -> Callable[[], np.ndarray]:
         return lambda: np.asarray(self._dataset[first:last])

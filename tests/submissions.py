@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import shutil
+import warnings
 from pathlib import Path
 
 import anndata as ad
@@ -32,15 +34,28 @@ def barcode(number: int) -> str:
     return f"{letters}-1"
 
 
-def write_h5ad(path: Path, x, barcodes, *, genes=GENES, layers=None, raw=None, obs=None) -> Path:
+def write_h5ad(path: Path, x, barcodes, *, compression=None, **parts) -> Path:
+    made(x, barcodes, **parts).write_h5ad(path, compression=compression)
+    return path
+
+
+def write_zarr(path: Path, x, barcodes, *, version: int = 3, **parts) -> Path:
+    """A store in a folder; in a zip file where `path` ends so."""
+    folder = path.with_suffix("") if path.suffix == ".zip" else path
+    with warnings.catch_warnings(), ad.settings.override(zarr_write_format=version):
+        warnings.simplefilter("ignore")
+        made(x, barcodes, **parts).write_zarr(folder)
+    return Path(shutil.make_archive(str(folder), "zip", folder)) if folder != path else path
+
+
+def made(x, barcodes, *, genes=GENES, layers=None, raw=None, obs=None) -> ad.AnnData:
     frame = pd.DataFrame(obs or {}, index=barcodes)
     adata = ad.AnnData(x, obs=frame, var=pd.DataFrame(index=list(genes)))
     for name, layer in (layers or {}).items():
         adata.layers[name] = layer
     if raw is not None:
         adata.raw = ad.AnnData(raw, obs=frame, var=pd.DataFrame(index=list(genes)))
-    adata.write_h5ad(path)
-    return path
+    return adata
 
 
 def write_10x_h5(path: Path, counts, barcodes, version: int = 3, genes=GENES) -> Path:

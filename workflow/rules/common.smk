@@ -94,9 +94,23 @@ def matrix_paths(cohort):
         matrix = folder / str(registration["matrix"]["path"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return []
+    if is_store(matrix):
+        return [matrix]
     if matrix.is_dir():
         return sorted(path for path in matrix.iterdir() if path.is_file())
     return [matrix] if matrix.is_file() else []
+
+
+def is_store(path):
+    """Whether a path is the folder of a zarr store: thousands of files that count as one."""
+    return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+
+
+def files_below(path):
+    """The file itself, or all files of a zarr store's folder."""
+    if not path.is_dir():
+        return [path]
+    return sorted(item for item in path.rglob("*") if item.is_file())
 
 
 def matrix_digest(wildcards):
@@ -109,7 +123,12 @@ def matrix_digest(wildcards):
 
 @functools.cache
 def sampled_digest(path):
-    """SHA-256 of a file's size and bytes; of a large one 64 blocks spread over it, ends included."""
+    """SHA-256 of a file's size and bytes; of a large one 64 blocks spread over it, ends included.
+
+    Of a zarr store: of its files' names and sizes, its metadata, and 64 files spread over it.
+    """
+    if path.is_dir():
+        return store_digest(path)
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     last = max(size - SAMPLE_BYTES, 0)
@@ -123,6 +142,36 @@ def sampled_digest(path):
     return digest.hexdigest()
 
 
+def store_digest(store):
+    files = files_below(store)
+    sampled = set(files[:: -(-len(files) // SAMPLES)])
+    parts = [
+        [
+            str(path.relative_to(store)),
+            path.stat().st_size,
+            sampled_digest(path)
+            if path in sampled or path.name[0] == "." or path.suffix == ".json"
+            else "",
+        ]
+        for path in files
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def whole_digest(path):
+    """SHA-256 as intake notes it: of a file, or of the list of a zarr store's files."""
+    if path.is_dir():
+        lines = [
+            f"{whole_digest(item)}  {item.relative_to(path).as_posix()}\n"
+            for item in sorted(
+                files_below(path), key=lambda item: item.relative_to(path).as_posix()
+            )
+        ]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 @functools.cache
 def was_taken_in(path, cohort):
     """Whether a file is newer than the cohort's counts and yet has the bytes they were made of.
@@ -132,11 +181,11 @@ def was_taken_in(path, cohort):
     counts = Path("results/cohorts") / cohort / "intake.h5ad"
     stamp = counts.parent / ".stamps" / "intake.h5ad.json"
     try:
-        if path.stat().st_mtime <= counts.stat().st_mtime:
+        newest = max(item.stat().st_mtime for item in [path, *files_below(path)])
+        if newest <= counts.stat().st_mtime:
             return False
         inputs = json.loads(stamp.read_text(encoding="utf-8"))["inputs"]
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = whole_digest(path)
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return found in (

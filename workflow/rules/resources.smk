@@ -32,7 +32,8 @@ KNOWN_SIZES = read_sizes()
 
 @functools.cache
 def size_of(cohort):
-    n_bytes = sum(path.stat().st_size for path in matrix_paths(cohort))
+    files = [item for path in matrix_paths(cohort) for item in files_below(path)]
+    n_bytes = sum(path.stat().st_size for path in files)
     return RESOURCES.size_of(KNOWN_SIZES.get(cohort), n_bytes, MODEL["unsized"])
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("config/cohorts"),
         help="folder of all cohorts (default config/cohorts)",
     )
-    parser.add_argument("--format", help="h5ad, 10x_h5, 10x_mtx, csv or tsv (default: told)")
+    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 

@@ -1,6 +1,7 @@
 """Read a count file in blocks: never cells × genes whole.
 
-The file is what intake wrote, or any h5ad with raw counts in X stored as CSR.
+The file is what intake wrote, or any AnnData with raw counts in X stored as CSR: an h5ad
+(plain, gzip, lzf, zstd, blosc or lz4) or a zarr store (format 2 or 3, folder or zip file).
 The next block is decoded in background threads while the kernels work on this one.
 """
 
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,10 @@ from pmcell.core.compiler import thread_count
 from pmcell.core.decode import copy_counts, first_bad_row
 from pmcell.errors import DataError, PmcellError, UsageError
 from pmcell.io.entries import row_bounds
+from pmcell.io.filters import register_filters
 from pmcell.io.stored import StoredArray
+from pmcell.io.stored_zarr import ZarrArray
+from pmcell.io.zarr_store import is_store, opened_store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,16 +63,11 @@ class CountsFile:
 
         Raises `DataError` for values that are no counts and for damaged chunks.
         """
-        import h5py
-
         last = self.n_cells if last is None else last
         if first >= last:
             return
-        try:
-            with h5py.File(self.path, "r", locking=False) as file:
-                yield from self._read_ahead(file["X"], first, last)
-        except (OSError, RuntimeError) as error:
-            raise _damaged(self.path, error) from error
+        with _opened(self.path) as root:
+            yield from self._read_ahead(root["X"], first, last)
 
     def read_rows(self, rows: NDArray[np.int64]) -> Any:
         """The given cells (ascending positions) as a CSR matrix; only their range is scanned."""
@@ -139,10 +140,8 @@ class CountsFile:
 
     def read_indptr(self) -> NDArray[np.int64]:
         """Where each cell's values begin in the file (n_cells + 1)."""
-        import h5py
-
-        with h5py.File(self.path, "r", locking=False) as file:
-            return np.asarray(file["X"]["indptr"][:], np.int64)
+        with _opened(self.path) as root:
+            return np.asarray(root["X"]["indptr"][:], np.int64)
 
     def read_cells(self) -> AnnData:
         """An AnnData with the tables of cells and genes, without X."""
@@ -161,7 +160,7 @@ class CountsFile:
     def _read_ahead(self, group: Any, first: int, last: int) -> Iterator[Block]:
         indptr = np.asarray(group["indptr"][:], np.int64)
         bounds = [first + at for at in row_bounds(indptr[first : last + 1], self.block_values)]
-        stored = StoredArray(group["data"], self.path), StoredArray(group["indices"], self.path)
+        stored = _stored(group["data"], self.path), _stored(group["indices"], self.path)
         with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
             try:
                 coming = self._submit(pool, stored, indptr, bounds[0], bounds[1])
@@ -177,7 +176,7 @@ class CountsFile:
     def _submit(
         self,
         pool: ThreadPoolExecutor,
-        stored: tuple[StoredArray, StoredArray],
+        stored: tuple[StoredArray | ZarrArray, StoredArray | ZarrArray],
         indptr: NDArray[np.int64],
         start: int,
         stop: int,
@@ -232,26 +231,43 @@ class CountsFile:
 
 
 def open_counts(path: Path | str) -> CountsFile:
-    """Open a count file; `DataError` when it is missing or not one.
+    """Open a count file or zarr store; `DataError` when it is missing or not one.
 
     >>> open_counts("none.h5ad")
     Traceback (most recent call last):
     pmcell.errors.DataError: none.h5ad must be a file that intake wrote; there is no such file
     """
+    path = Path(path)
+    if not (path.is_file() or is_store(path)):
+        raise DataError(f"{path} must be a file that intake wrote; there is no such file")
+    with _opened(path) as root:
+        _check_layout(root["X"], path)
+        shape = tuple(int(side) for side in root["X"].attrs["shape"])
+        cell_ids = _index(root["obs"])
+        gene_ids = _index(root["var"])
+    return CountsFile(path, shape[0], shape[1], cell_ids, gene_ids)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The root group of an h5ad or zarr store; what its library raises becomes `DataError`."""
     import h5py
 
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path} must be a file that intake wrote; there is no such file")
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            _check_layout(file["X"], path)
-            shape = tuple(int(side) for side in file["X"].attrs["shape"])
-            cell_ids = _index(file["obs"])
-            gene_ids = _index(file["var"])
-    except (OSError, KeyError) as error:
+        if is_store(path):
+            with opened_store(path) as root:
+                yield root
+        else:
+            with h5py.File(path, "r", locking=False) as file:
+                register_filters(file)
+                yield file
+    # zarr's codecs raise ValueError and TypeError on damaged chunks.
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, BadZipFile) as error:
         raise _damaged(path, error) from error
-    return CountsFile(path, shape[0], shape[1], cell_ids, gene_ids)
+
+
+def _stored(array: Any, path: Path) -> StoredArray | ZarrArray:
+    return ZarrArray(array) if is_store(path) else StoredArray(array, path)
 
 
 def _check_layout(item: Any, path: Path) -> None:
@@ -286,11 +302,10 @@ def _index(group: Any) -> np.ndarray:
 
 
 def _read_frame(path: Path, name: str) -> pd.DataFrame:
-    import h5py
     from anndata.io import read_elem
 
-    with h5py.File(path, "r", locking=False) as file:
-        frame = read_elem(file[name])
+    with _opened(path) as root:
+        frame = read_elem(root[name])
     for column in frame.columns:
         if frame[column].dtype.name in ("category", "string", "str", "object"):
             frame[column] = frame[column].astype(object)

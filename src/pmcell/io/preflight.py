@@ -2,9 +2,11 @@
 
 An HDF5 file can point at other files of this machine (external links, external
 raw storage, virtual datasets), declare terabytes in kilobytes, or load code
-(filter plug-ins). The scan is an allow-list after the HDF Group's h5policy: it
-opens objects through hard links only, reads no data, and names what it
-refuses. Text files are bounded while they are read (`pmcell.io.textfile`).
+(filter plug-ins: `pmcell.io.filters` says which are let in). The scan is an
+allow-list after the HDF Group's h5policy: it opens objects through hard links
+only, reads no data, and names what it refuses. zarr stores are looked at by
+`pmcell.io.preflight_zarr`. Text files are bounded while they are read
+(`pmcell.io.textfile`).
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError
-
-HDF5_FORMATS = ("h5ad", "10x_h5")
+from pmcell.io.filters import PLUGIN_FILTERS
+from pmcell.io.preflight_zarr import scan_zarr
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,18 @@ def preflight(path: Path | str, fmt: str, limits: Limits | None = None) -> None:
     Reasons: file_missing, not_a_file, empty_file, not_hdf5, truncated,
     external_link, soft_link, external_storage, virtual_dataset,
     filter_not_allowed, bomb, too_deep, too_many_objects, aliased_object,
-    named_datatype, unreadable.
+    named_datatype, entry_not_allowed, not_zarr, unreadable.
     """
     path = Path(path)
     if fmt == "10x_mtx":
         _must_be(path, path.is_dir(), "not_a_folder", "the 10x matrix must be a folder")
         return
-    _check_regular(path)
-    if fmt in HDF5_FORMATS:
-        faults = scan_hdf5(path, limits or Limits())
-        if faults:
-            raise FaultsError(faults)
+    if fmt != "zarr" or not path.is_dir():
+        _check_regular(path)
+    scan = {"h5ad": scan_hdf5, "10x_h5": scan_hdf5, "zarr": scan_zarr}.get(fmt)
+    faults = scan(path, limits or Limits()) if scan else []
+    if faults:
+        raise FaultsError(faults)
 
 
 def scan_hdf5(path: Path, limits: Limits) -> list[Fault]:
@@ -224,13 +227,17 @@ def _check_dataset(
         must = "values must be stored in the file itself"
         return 0, [fault("virtual_dataset", place, must, "a virtual dataset", rewrite)]
     filters = [int(plist.get_filter(k)[0]) for k in range(plist.get_nfilters())]
-    refused = [number for number in filters if number not in _allowed_filters()]
-    if refused or len(set(filters)) < len(filters):
+    compressors, helpers = _allowed_filters()
+    refused = [number for number in filters if number not in compressors | helpers]
+    # One compressor in another would hide how much comes out of how little.
+    several = len(compressors.intersection(filters)) > 1
+    if refused or several or len(set(filters)) < len(filters):
         faults.append(
             fault(
                 "filter_not_allowed",
                 place,
-                "values must be stored plain or with gzip, lzf, shuffle or fletcher32, each once",
+                "values must be stored plain or with one of gzip, lzf, zstd, blosc and lz4, "
+                "beside shuffle or fletcher32",
                 f"HDF5 filters {filters}",
                 "Write it again where it came from with adata.write_h5ad(path, "
                 "compression='gzip').",
@@ -272,19 +279,18 @@ def _attribute_faults(item: Any, place: str, limits: Limits, fault: Any) -> Iter
             )
 
 
-def _allowed_filters() -> frozenset[int]:
+def _allowed_filters() -> tuple[frozenset[int], frozenset[int]]:
+    """Filters that compress, and those that only arrange or check."""
     from h5py import h5z
 
-    return frozenset(
-        {
-            h5z.FILTER_DEFLATE,
-            h5z.FILTER_SHUFFLE,
-            h5z.FILTER_FLETCHER32,
-            h5z.FILTER_LZF,
-            h5z.FILTER_NBIT,
-            h5z.FILTER_SCALEOFFSET,
-        }
-    )
+    compressors = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF, *PLUGIN_FILTERS.values()}
+    helpers = {
+        h5z.FILTER_SHUFFLE,
+        h5z.FILTER_FLETCHER32,
+        h5z.FILTER_NBIT,
+        h5z.FILTER_SCALEOFFSET,
+    }
+    return frozenset(compressors), frozenset(helpers)
 
 
 def unreadable(path: Path, what: str, error: Exception) -> DataError:

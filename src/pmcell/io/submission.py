@@ -14,7 +14,7 @@ from pmcell.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
+FORMATS = ("h5ad", "zarr", "10x_h5", "10x_mtx", "csv", "tsv")
 
 MAX_LN_CPM = 13.9
 """ln(1e6 + 1): no natural logarithm of counts per million is larger."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pmcell.errors import DataError, UsageError
 from pmcell.io.preflight import preflight
 from pmcell.io.submission import FORMATS, LayerSummary, Submission
+from pmcell.io.zarr_store import is_store
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -26,6 +27,7 @@ MAX_VALUES = 16_000_000
 
 _READERS = {
     "h5ad": "submitted_h5ad",
+    "zarr": "submitted_zarr",
     "10x_h5": "submitted_10x_h5",
     "10x_mtx": "submitted_10x_mtx",
     "csv": "submitted_text",
@@ -42,7 +44,7 @@ def inspect(
 ) -> Submission:
     """Tables of cells and genes and a summary of each matrix, from headers and a sample of values.
 
-    `fmt` is h5ad, 10x_h5, 10x_mtx, csv or tsv; by default it is told from the
+    `fmt` is h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv; by default it is told from the
     file. Text tables may be genes × cells or cells × genes: `orientation` is
     auto, genes_by_cells or cells_by_genes, and auto asks `looks_like_genes`
     (names → share that are gene names). Raises `DataError` with a reason when
@@ -78,7 +80,7 @@ def detect_format(path: Path | str) -> str:
     """The format that name and first bytes say; `DataError` when they say none."""
     path = Path(path)
     if path.is_dir():
-        return "10x_mtx"
+        return "zarr" if is_store(path) or path.suffix.lower() == ".zarr" else "10x_mtx"
     if not path.exists():
         raise DataError(
             f"{path.name}: the matrix must exist; there is no such file", reason="file_missing"
@@ -87,6 +89,7 @@ def detect_format(path: Path | str) -> str:
     suffix = suffixes[-1] if suffixes else ""
     known = {
         ".h5ad": "h5ad",
+        ".zip": "zarr",
         ".h5": "10x_h5",
         ".csv": "csv",
         ".tsv": "tsv",

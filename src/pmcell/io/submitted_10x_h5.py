@@ -13,7 +13,8 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.submission import Submission, summarise
-from pmcell.io.submitted_h5ad import checked_indptr, csr_blocks, opened, sampled_runs
+from pmcell.io.submitted_anndata import checked_indptr, csr_blocks, sampled_runs
+from pmcell.io.submitted_h5ad import opened
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ from pmcell.errors import DataError, Fault
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.canonical import CanonicalWriter
 from pmcell.io.submitted import Submission, inspect, iter_counts
+from pmcell.io.zarr_store import is_store, store_digest
 from pmcell.registry.cohort import load_registration
 from pmcell.registry.genes import share_known
 from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
@@ -132,9 +133,10 @@ def _scope(registration: Registration) -> Scope:
 def _digests(registration: Registration) -> dict[str, str]:
     """SHA-256 of what was read, by path relative to the cohort's folder (or the name alone)."""
     matrix = registration.matrix.path
-    files = sorted(matrix.iterdir()) if matrix.is_dir() else [matrix]
+    stores = {matrix.name: store_digest(matrix)} if matrix.is_dir() and is_store(matrix) else {}
+    files = sorted(matrix.iterdir()) if matrix.is_dir() and not stores else [matrix]
     files += [registration.folder / name for name in ("cohort.yaml", "donors.tsv", "samples.tsv")]
-    return {
+    return stores | {
         file.name if file.parent != matrix else f"{matrix.name}/{file.name}": sha256_file(file)
         for file in files
         if file.is_file()

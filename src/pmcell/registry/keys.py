@@ -18,7 +18,7 @@ DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
 TODO = "TODO"
 """Begins every value that a person must still decide."""
-FORMATS = ("h5ad", "10x_h5", "10x_mtx", "csv", "tsv")
+FORMATS = ("h5ad", "zarr", "10x_h5", "10x_mtx", "csv", "tsv")
 
 
 GROUPS = {
@@ -92,8 +92,18 @@ COHORT_KEYS: tuple[Key, ...] = (
         example="20",
     ),
     *CATALOGUE_KEYS,
-    Key("matrix.path", "The submitted file, relative to this folder or absolute.", required=True),
-    Key("matrix.format", "Format of the submitted file.", required=True, choices=FORMATS),
+    Key(
+        "matrix.path",
+        "The submitted file or folder, relative to this folder or absolute.",
+        required=True,
+    ),
+    Key(
+        "matrix.format",
+        "Format of the submitted file: AnnData as h5ad (plain, gzip, lzf, zstd, blosc or lz4) or "
+        "zarr (format 2 or 3, a folder or zip file), Cell Ranger's h5 or mtx folder, a text table.",
+        required=True,
+        choices=FORMATS,
+    ),
     Key(
         "matrix.counts",
         "Which matrix holds the raw counts: X, raw.X or layers/<name>.",

@@ -9,6 +9,7 @@ from typing import Any
 from pmcell.errors import DataError, FaultsError
 from pmcell.io import sandbox
 from pmcell.io.atomic import read_json, write_json
+from pmcell.io.zarr_store import is_store, list_entries
 from pmcell.registry.cohort import read_matrix
 
 SIZES = "sizes.json"
@@ -54,6 +55,8 @@ def matrix_bytes(folder: Path) -> int:
     matrix = read_matrix(folder)
     if matrix is None or not matrix.path.exists():
         return 0
+    if matrix.path.is_dir() and is_store(matrix.path):
+        return sum(entry.size for entry in list_entries(matrix.path))
     files = matrix.path.iterdir() if matrix.path.is_dir() else [matrix.path]
     return sum(path.stat().st_size for path in files if path.is_file())
 

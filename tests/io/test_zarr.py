@@ -1,0 +1,209 @@
+"""A zarr store gives the counts that an h5ad gives; what could harm or mislead is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from pmcell.errors import DataError, FaultsError
+from pmcell.io.counts import open_counts
+from pmcell.io.preflight import Limits, preflight
+from pmcell.io.submitted import detect_format, inspect, iter_counts
+from pmcell.io.zarr_store import store_digest
+from submissions import write_zarr
+
+
+def dense(submission, layer="X"):
+    blocks = iter_counts(submission, layer, max_values=50)
+    return sp.vstack([block for _, block in blocks]).toarray()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, counts, barcodes):
+    path = tmp_path_factory.mktemp("written") / "a.zarr"
+    obs = {"s": ["x", "y"] * 20, "n": np.arange(40)}
+    return write_zarr(path, sp.csr_matrix(counts), barcodes, version=2, obs=obs)
+
+
+@pytest.fixture
+def store(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("name", ["a.zarr", "a.zarr.zip"])
+def test_stores_of_both_formats_give_the_same_counts(tmp_path, counts, barcodes, version, name):
+    csr = sp.csr_matrix(counts.astype(np.float32))
+    parts = {"layers": {"dense": counts}, "raw": csr.tocsc(), "obs": {"s": ["x", "y"] * 20}}
+    path = write_zarr(tmp_path / name, csr, barcodes, version=version, **parts)
+    assert detect_format(path) == "zarr"
+    submission = inspect(path)
+    assert list(submission.obs.index) == barcodes
+    assert list(submission.obs["s"].astype(str)) == ["x", "y"] * 20
+    for layer in ("X", "raw.X", "layers/dense"):
+        assert submission.summary_of(layer).looks_like == "counts"
+        np.testing.assert_array_equal(dense(submission, layer), counts)
+    (block,) = open_counts(path).iter_blocks()
+    np.testing.assert_array_equal(
+        sp.csr_matrix((block.data, block.indices, block.indptr), counts.shape).toarray(), counts
+    )
+
+
+def test_a_zip_with_the_folder_around_the_store_is_read(store, counts, tmp_path):
+    path = shutil.make_archive(str(tmp_path / "b"), "zip", tmp_path, store.name)
+    np.testing.assert_array_equal(dense(inspect(path)), counts)
+
+
+def refuse(path, reason, place, limits=None):
+    with pytest.raises(FaultsError, match=place) as error:
+        preflight(path, "zarr", limits)
+    assert reason in {fault.reason for fault in error.value.faults}
+
+
+@pytest.mark.parametrize("place", ["X/data/9", "obs/other"])
+def test_a_link_is_refused_and_not_followed(store, tmp_path, place):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"key")
+    (store / place).symlink_to(secret)
+    refuse(store, "soft_link", f"a.zarr:/{place}")
+
+
+def test_a_link_to_a_folder_is_refused(store, tmp_path):
+    shutil.move(store / "X", tmp_path / "elsewhere")
+    (store / "X").symlink_to(tmp_path / "elsewhere")
+    refuse(store, "soft_link", "a.zarr:/X")
+
+
+def test_a_pipe_is_refused(store):
+    os.mkfifo(store / "X" / "data" / "1")
+    refuse(store, "entry_not_allowed", "a device or pipe")
+
+
+@pytest.mark.parametrize("name", ["../out", "/etc/passwd", "X/../../out", "X\\data"])
+def test_a_zip_with_names_that_lead_out_of_it_is_refused(tmp_path, name):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(".zgroup", '{"zarr_format": 2}')
+        archive.writestr(name, "x")
+    refuse(path, "entry_not_allowed", "leads out of the store")
+
+
+def test_a_zip_with_one_name_twice_or_a_link_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    link = zipfile.ZipInfo("X")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(".zgroup", '{"zarr_format": 2}')
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr(".zgroup", '{"zarr_format": 2}')
+        archive.writestr(link, "/etc/passwd")
+    refuse(path, "entry_not_allowed", "stands twice")
+    refuse(path, "soft_link", "a link")
+
+
+def test_a_zip_bomb_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(".zgroup", '{"zarr_format": 2}')
+        archive.writestr("X/0", bytes(2**21))
+    refuse(path, "bomb", "X/0", Limits(ratio_from=2**20, max_ratio=100))
+
+
+def change(store, place, **values):
+    path = store / place / ".zarray"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "found"),
+    [
+        ({"shape": [2**40]}, "bomb", "GB declared"),
+        ({"shape": [2**28], "chunks": [2**28]}, "bomb", "GB declared"),
+        ({"compressor": {"id": "pickle"}}, "filter_not_allowed", "codec 'pickle'"),
+        ({"filters": [{"id": "pickle"}], "dtype": "|O"}, "filter_not_allowed", "pickle"),
+        ({"dtype": [["a", "<i4"]]}, "filter_not_allowed", "type"),
+        ({"shape": [-1]}, "unreadable", "whole numbers"),
+        ({"shape": "many"}, "unreadable", "whole numbers"),
+        ({"chunks": [0]}, "unreadable", "whole numbers"),
+    ],
+)
+def test_arrays_that_could_harm_are_refused(store, values, reason, found):
+    change(store, "X/data", **values)
+    refuse(store, reason, found)
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        [{"name": "numcodecs.pickle", "configuration": {}}],
+        [{"name": "bytes"}, {"name": "gzip"}, {"name": "zstd"}],
+        [{"name": "sharding_indexed", "configuration": {"codecs": [{"name": "x"}]}}],
+    ],
+)
+def test_codecs_of_format_3_that_are_not_on_the_list_are_refused(
+    tmp_path, counts, barcodes, codecs
+):
+    store = write_zarr(tmp_path / "a.zarr", sp.csr_matrix(counts), barcodes)
+    path = store / "X" / "data" / "zarr.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"codecs": codecs}))
+    refuse(store, "filter_not_allowed", "a.zarr:/X/data")
+
+
+def test_a_missing_chunk_of_a_sparse_matrix_is_no_zeros(store):
+    (store / "X" / "data" / "0").unlink()
+    refuse(store, "truncated", "all 1 chunks of a sparse matrix must be there; found 0")
+
+
+def test_a_damaged_chunk_is_named(store):
+    chunk = store / "X" / "data" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"a\.zarr: the store must be readable") as error:
+        dense(inspect(store))
+    assert error.value.reason == "unreadable"
+
+
+def test_a_chunk_that_claims_gigabytes_is_named(store):
+    header = (
+        np.array([2, 1, 33, 4], np.uint8).tobytes() + np.array([2**31 - 17] * 3, "<i4").tobytes()
+    )
+    (store / "X" / "data" / "0").write_bytes(header + bytes(40))
+    with pytest.raises(DataError, match="the store must be readable"):
+        dense(inspect(store))
+
+
+def test_a_group_inside_an_array_is_refused(store):
+    shutil.copytree(store / "obs", store / "X" / "data" / "obs")
+    refuse(store, "aliased_object", "none inside an array")
+
+
+def test_column_names_that_lead_out_of_the_table_are_refused(store):
+    path = store / "obs" / ".zattrs"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"column-order": ["../../x"]}))
+    with pytest.raises(DataError, match="must lie within it") as error:
+        inspect(store)
+    assert error.value.reason == "bad_name"
+
+
+def test_a_folder_that_is_no_store_says_so(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    assert detect_format(tmp_path / "a.zarr") == "zarr"
+    refuse(tmp_path / "a.zarr", "not_zarr", "must hold a zarr group")
+
+
+def test_metadata_that_is_no_json_is_named(store):
+    (store / "X" / ".zgroup").write_text("{")
+    refuse(store, "unreadable", "JSONDecodeError")
+
+
+def test_the_digest_of_a_store_follows_its_content_not_its_place(store, tmp_path):
+    before = store_digest(store)
+    again = shutil.copytree(store, tmp_path / "other.zarr")
+    assert store_digest(again) == before
+    (again / "X" / "data" / "0").write_bytes(b"x")
+    assert store_digest(again) != before

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 import pmcell as pm
 from pmcell.core.arcsine import arcsine
 from pmcell.core.channels import adapt, place
 from pmcell.core.fit import fit_composition, fit_state
+from pmcell.errors import UsageError
 from pmcell.simulate import simulate_latent
 from pmcell.strata.generalise import balanced_accuracy
 from pmcell.strata.model import donor_sums
+from pmcell.strata.refit import refit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +47,42 @@ def test_regions_are_left_out_where_there_are_several(analysed: AnnData) -> None
     assert found["unit"] == "region"
     assert list(found["group"]) == ["NL11"]
     assert "donors are left without it, 20 are needed" in found["why"]
+
+
+def test_any_column_can_be_left_out_and_unknown_donors_are_set_aside(
+    analysed: AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    donors = analysed.copy()
+    number = donors.obs["donor_id"].astype("category").cat.codes.to_numpy()
+    donors.obs["site"] = np.where(number < 12, "north", np.where(number < 36, "south", "unknown"))
+    seen = []
+    monkeypatch.setattr(
+        import_module("pmcell.strata.generalise"),
+        "refit",
+        lambda donors, training: seen.append(training) or refit(donors, training),
+    )
+    found = pm.strata.generalise(donors, by="site")
+    assert found["unit"] == "site"
+    assert list(found["group"]) == ["north"]
+    assert list(found["n_donors"]) == [12]
+    assert found["mean"] > 0.95
+    assert found["why"] == (
+        "unknown: 4 donors, neither learned from nor placed; "
+        "south: 12 donors are left without it, 20 are needed"
+    )
+    # Nobody from the north and nobody whose site is unknown was learned from.
+    assert set(number[seen[0]]) == set(range(12, 36))
+
+
+def test_a_column_to_leave_out_must_exist_and_have_two_values(analysed: AnnData) -> None:
+    donors = analysed.copy()
+    with pytest.raises(UsageError, match="'site' is none of"):
+        pm.strata.generalise(donors, by="site")
+    donors.obs["site"] = "unknown"
+    found = pm.strata.generalise(donors, by="site")
+    assert found["why"] == "all donors are in one site, as far as it is known"
+    assert found["unit"] == "site"
+    assert len(found["group"]) == 0
 
 
 def test_a_new_batch_far_away_needs_its_own_offset(analyse: Analyse) -> None:

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from pmcell import schema
-from pmcell.cli import main
 from pmcell.io.atomic import read_json, sha256_file
-from pmcell.io.h5ad import read_h5ad, write_h5ad
+from pmcell.io.h5ad import read_h5ad
 from pmcell.io.tables import conform, read_table
+from strata_inputs import profile, strata, write_atlas
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -21,35 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def atlas(tmp_path: Path, cells: AnnData) -> Path:
     """A folder with what the steps before leave: embedding, clusters, annotation."""
-    embedding = cells.copy()
-    code = embedding.obs["cell_type"].cat.codes.astype(str).to_numpy()
-    types = embedding.obs["cell_type"].cat.categories
-    embedding.obs = embedding.obs.drop(columns=["cell_type", "stratum"])
-    del embedding.uns["truth"]
-    write_h5ad(tmp_path / "embedding.h5ad", embedding)
-    pd.DataFrame({"cell_id": embedding.obs_names, "cluster": code}).to_parquet(
-        tmp_path / "clusters.parquet"
-    )
-    labels = [*types[:-1], "unknown"]
-    annotation = pd.DataFrame({"cluster": [str(i) for i in range(len(types))], "cell_type": labels})
-    annotation.to_parquet(tmp_path / "annotation.parquet")
-    config = "strata: {n_bootstraps: 10, n_null: 19, n_permutations: 99, channels: all}\n"
-    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
-    return tmp_path
-
-
-def profile(folder: Path) -> int:
-    names = ("embedding.h5ad", "clusters.parquet", "annotation.parquet")
-    inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
-    out = ["--out", str(folder / "profiles.h5ad")]
-    return main(
-        ["profile", *inputs, *out, "--composition-out", str(folder / "composition.parquet")]
-    )
-
-
-def strata(folder: Path) -> int:
-    options = ["--profiles", str(folder / "profiles.h5ad"), "--out-dir", str(folder)]
-    return main(["strata", *options, "--config", str(folder / "config.yaml")])
+    return write_atlas(tmp_path, cells, last_type="unknown")
 
 
 def test_the_two_commands_write_what_the_release_needs(
@@ -116,6 +88,7 @@ def test_declared_outcomes_are_compared_and_no_value_of_them_is_written(atlas: P
         ("outcomes: [scor]", "", "'scor', 'sex' are not"),
         ("survival: {time: days}", "", "needs both time and event"),
         ("outcomes: score", "", "must be a list of column names"),
+        ("leave_out: [region]", "", "leave_out must be the name of a column, found ['region']"),
         ("outcomes: [score], covariates: []", "D0001", "1 ids are not: D9999"),
     ],
 )

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "max_confounding": 0.6,
     "coverage": 0.9,
     "n_folds": 10,
+    "leave_out": None,
     "n_permutations": 999,
     "clinical": None,
     "outcomes": [],
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args.threads)
     options = section(args.config, "strata", DEFAULTS)
     plan = Plan.read(options, args.clinical_table)
+    _require_column(options, "leave_out")
     donors = read_h5ad(args.profiles)
     visits = clinical_visits(donors, plan.table)
     plan.check(visits)
@@ -93,6 +95,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _require_column(options: dict[str, Any], key: str) -> None:
+    from pmcell.errors import UsageError
+
+    if not isinstance(options[key], str | None):
+        raise UsageError(f"strata.{key} must be the name of a column, found {options[key]!r}")
+
+
 def _analyse(donors: Any, visits: Any, plan: Any, options: dict[str, Any], seed: int) -> Any:
     from pmcell import strata
     from pmcell.strata.clinical import at_discovery
@@ -104,7 +113,7 @@ def _analyse(donors: Any, visits: Any, plan: Any, options: dict[str, Any], seed:
     strata.cluster(donors, **some("n_bootstraps", "donor_share"), seed=seed)
     strata.existence(donors, **some("n_null", "alpha", "max_confounding"), seed=seed)
     strata.place(donors, **some("coverage", "n_folds"), seed=seed)
-    strata.generalise(donors)
+    strata.generalise(donors, by=options["leave_out"])
     if plan.adjust_for:
         known = at_discovery(donors, visits, plan.measured)
         people = donors.obs.drop(columns=known.columns, errors="ignore").join(known)

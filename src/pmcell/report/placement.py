@@ -12,6 +12,7 @@ from pmcell.report.parts import (
     number_cell,
     p_text,
     percent,
+    plain_name,
     text_cell,
 )
 
@@ -84,7 +85,7 @@ def generalisation_grid(release: Release) -> Grid | None:
     facts = release.strata.get("generalisation")
     if not isinstance(facts, dict) or not facts.get("group"):
         return None
-    unit = {"batch_id": "batch"}.get(str(facts.get("unit")), str(facts.get("unit")))
+    unit = plain_name(str(facts.get("unit")))
     keys = (
         "group",
         "n_donors",

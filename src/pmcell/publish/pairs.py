@@ -1,6 +1,7 @@
 """Pairs of donors as tables: their distances in each channel, and how often runs joined them.
 
-Both tell of single people, so both hold only donors whose rows may be shown.
+Both tell of single people, so both hold only donors whose rows may be shown. Above 2,000
+rows they hold pairs of near ones only: all pairs would grow with the square of the donors.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 FUSED, PREFIX = "distance", "distance_"
 PAIRS_OF_A_CHUNK = 100_000
+ALL_PAIRS_UP_TO = 2000
+"""Visits (or donors) of which every pair is written; of more, each one's nearest."""
+NEAREST = 50
 
 
 def iter_distances(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
@@ -37,24 +41,30 @@ def iter_distances(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
     }
     order = obs.index.to_numpy()
     donor, visit = obs["donor_id"].to_numpy(object), obs["visit"].to_numpy(object)
-    step = max(PAIRS_OF_A_CHUNK // max(order.size * len(matrices), 1), 1)
-    for start in range(0, order.size, step):
-        first, second = _pairs(range(start, min(start + step, order.size)), order.size)
+    first, second = _pairs(matrices.get("fused"), order)
+    ends = np.append(np.flatnonzero(np.diff(first)) + 1, first.size)
+    step = max(PAIRS_OF_A_CHUNK // max(len(matrices), 1), 1)
+    start = 0
+    while start < first.size:
+        # All pairs of a visit are in one chunk, so that the channels stay in the table's order.
+        stop = int(ends[min(np.searchsorted(ends, start + step), ends.size - 1)])
+        one, other = first[start:stop], second[start:stop]
         parts = [
             pd.DataFrame(
                 {
-                    "donor_id": donor[first],
-                    "visit": visit[first],
-                    "other_donor_id": donor[second],
-                    "other_visit": visit[second],
+                    "donor_id": donor[one],
+                    "visit": visit[one],
+                    "other_donor_id": donor[other],
+                    "other_visit": visit[other],
                     "channel": name,
-                    "squared_distance": matrix[order[first], order[second]].astype(float),
+                    "squared_distance": matrix[order[one], order[other]].astype(float),
                 }
             )
             for name, matrix in matrices.items()
         ]
         if parts:
             yield pd.concat(parts, ignore_index=True).dropna(subset=["squared_distance"])
+        start = stop
 
 
 def consensus_frame(facts: Facts) -> pd.DataFrame:
@@ -72,7 +82,9 @@ def consensus_frame(facts: Facts) -> pd.DataFrame:
     donor = donors.obs["donor_id"].astype(str).to_numpy(object)[chosen]
     shown = np.flatnonzero(_shown(facts, donors)[chosen])
     order = shown[np.argsort(donor[shown], kind="stable")]
-    first, second = _pairs(range(order.size), order.size)
+    fused = np.asarray(donors.obsp[FUSED]) if FUSED in donors.obsp else None
+    rows = np.flatnonzero(chosen)
+    first, second = _pairs(fused, rows[order])
     return pd.DataFrame(
         {
             "donor_id": donor[order[first]],
@@ -82,11 +94,25 @@ def consensus_frame(facts: Facts) -> pd.DataFrame:
     ).dropna(subset=["consensus"])
 
 
-def _pairs(first: range, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each of `first` with every later row."""
-    left = np.repeat(np.array(first, np.int64), [n - 1 - row for row in first])
-    right = [np.arange(row + 1, n) for row in first]
-    return left, np.concatenate([np.zeros(0, np.int64), *right])
+def _pairs(fused: np.ndarray | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places in `rows`, each with later ones: all, or of many rows those near to one another.
+
+    A pair is near if either is among the other's 50 nearest of these rows, so that
+    rows which are not shown have no part in it.
+    """
+    n = rows.size
+    if n <= ALL_PAIRS_UP_TO or fused is None:
+        left, right = np.triu_indices(n, 1)
+        return left, right
+    left = np.repeat(np.arange(n), NEAREST)
+    right = np.empty(left.size, np.int64)
+    for place, row in enumerate(rows):
+        squared = np.where(np.isfinite(fused[row, rows]), fused[row, rows], np.inf)
+        squared[place] = np.inf
+        near = np.argsort(squared, kind="stable")[:NEAREST]
+        right[place * NEAREST : (place + 1) * NEAREST] = near
+    both = np.unique(np.minimum(left, right) * n + np.maximum(left, right))
+    return both // n, both % n
 
 
 def _donors(facts: Facts) -> AnnData:

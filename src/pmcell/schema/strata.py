@@ -246,7 +246,7 @@ SURVIVAL = Table(
 
 DONOR_DISTANCES = Table(
     "donor_distances",
-    "Squared distance of each pair of donor visits: fused, and in each channel; sampling noise is subtracted, so a few are slightly negative.",
+    "Squared distance of each pair of donor visits: fused, and in each channel; sampling noise is subtracted, so a few are slightly negative. Of more than 2,000 visits, pairs of which one is among the 50 nearest (fused) of the other.",
     ("donor_id", "visit", "other_donor_id", "other_visit", "channel"),
     (
         DONOR_ID,
@@ -267,7 +267,7 @@ DONOR_DISTANCES = Table(
 
 CONSENSUS = Table(
     "consensus",
-    "Share of resampled runs that put two donors into one stratum; no rows when no strata are published.",
+    "Share of resampled runs that put two donors into one stratum; no rows when no strata are published. Of more than 2,000 donors, pairs of which one is among the 50 nearest (fused distance) of the other.",
     ("donor_id", "other_donor_id"),
     (
         DONOR_ID,

@@ -53,6 +53,7 @@ WORLDS = [
     World("nothing, uneven", uneven=0.7, shared=0.7),
     World("nothing, 150 donors", n_donors=150),
     World("nothing, uneven, 150 donors", n_donors=150, uneven=0.7, shared=0.7),
+    World("nothing, few genes, 150 donors", n_donors=150, n_genes=80),
     World("line", line=0.3),
     World("line, few cells", line=0.3, n_cells=60),
     World("line, weak", line=0.15),
@@ -160,7 +161,7 @@ def simulate(world: World, seed: int) -> tuple[AnnData, dict[str, pd.DataFrame],
 def forced(cells: AnnData) -> AnnData:
     """Two strata, whatever the existence test says of them."""
     donors = pm.strata.profile(cells, min_cells_donor=50)
-    pm.strata.distances(donors, max_batch_share=0.9, min_reliability=0.0)
+    pm.strata.distances(donors, max_batch_share=0.9, min_reliability=0.0, channels="all")
     pm.strata.cluster(donors, n_bootstraps=1)
     pm.strata.existence(donors, n_null=19)
     donors.uns["existence"] = {**donors.uns["existence"], "decision": STRATA, "k": 2}

@@ -115,6 +115,8 @@ def shown_verdict(facts: Facts, verdict: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = _without(kept, drop)
     if "not_tested" in shown:
         shown["not_tested"] = dict.fromkeys(shown["not_tested"], "not shown")
+    if shown.get("adjusted"):
+        shown["adjusted"] = _adjusted(shown["adjusted"], verdict["adjusted"], verdict)
     if "generalisation" in verdict:
         shown["generalisation"] = _generalisation(facts, hidden, verdict["generalisation"])
     return shown
@@ -155,7 +157,27 @@ def shown_outcomes(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:
     used = assigned[assigned["status"] != TOO_FEW_CELLS]
     kept = frame[frame["n_donors"] == used["donor_id"].nunique()]
     # Numbers of visits and events of withheld donors are not known to be large.
-    return kept.assign(n_visits=None, n_events=None, refused="")
+    notes = kept["note"].map(_without_numbers)
+    return kept.assign(n_visits=None, n_events=None, refused="", note=notes)
+
+
+def _without_numbers(note: str) -> str:
+    """The parts of a note that count nobody."""
+    return "; ".join(part for part in note.split("; ") if not any(c.isdigit() for c in part))
+
+
+def _adjusted(
+    shown: Mapping[str, Any], found: Mapping[str, Any], verdict: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Adjusted strata where all used donors are in them, without their sizes.
+
+    Who has the covariates is known to the study alone: strata of fewer donors, or why
+    there are none, could tell of a few.
+    """
+    if found.get("n_donors") != verdict.get("n_donors_used") or found.get("refused"):
+        why = "not shown: withheld donors took part"
+        return {"adjust_for": list(found["adjust_for"]), "refused": why}
+    return {key: value for key, value in shown.items() if key != "sizes"}
 
 
 def _generalisation(facts: Facts, hidden: Hidden, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.channels import adapt
-from pmcell.core.donor_map import fused_distances, partition, place_all
+from pmcell.core.donor_map import CHANNELS, fused_distances, partition, place_all
 from pmcell.core.donor_stats import GroupSums, within_variance
 from pmcell.core.spectral import align
 from pmcell.strata import slots
@@ -60,8 +60,10 @@ def refit(donors: AnnData, training: Bools) -> Refit:
     limits: dict[str, Any] = {
         name: float(gate[name]) for name in ("max_batch_share", "min_reliability")
     }
-    if gate["n_views"] > 1:
-        limits["channels"] = tuple(str(name) for name in gate["used"])
+    used = tuple(str(name) for name in gate["used"])
+    chosen = any(not gate[name]["dropped"] and name not in used for name in CHANNELS)
+    # A choice among channels was made with all donors; it is not made again on some of them.
+    limits["channels"] = used if chosen else "all"
     return fit_without(donors, training, int(donors.uns["existence"]["k"]), limits, full_labels)
 
 

@@ -27,7 +27,7 @@ from pmcell.core.ranks import MAX_VALUES
 from pmcell.errors import UsageError
 from pmcell.schema import MARKERS
 from pmcell.tl.aggregate import aggregate, counts_of, symbols_of
-from pmcell.tl.rank_markers import RankColumns, rank_columns
+from pmcell.tl.rank_markers import RankColumns, adjusted, rank_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,8 @@ def welch_tests(sums: ClusterSums) -> WelchTests:
     Source: Welch 1947, doi:10.1093/biomet/34.1-2.28. A pair with fewer than two
     measured cells inside or outside, or without any variance, is not tested.
     """
-    from scipy import stats
+    # Not scipy.stats: importing it takes longer than the tests.
+    from scipy.special import stdtr
 
     n_in, sum_in, square_in = sums.n_cells, sums.sum_q, sums.sum_q2
     n_out, sum_out, square_out = (
@@ -170,15 +171,12 @@ def welch_tests(sums: ClusterSums) -> WelchTests:
     detected_out = sums.n_detected.sum(axis=0) - sums.n_detected
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_in, mean_out = sum_in / n_in / SCALE, sum_out / n_out / SCALE
-        score, p_value = stats.ttest_ind_from_stats(
-            mean_in,
-            np.sqrt(_variance(n_in, sum_in, square_in)),
-            n_in,
-            mean_out,
-            np.sqrt(_variance(n_out, sum_out, square_out)),
-            n_out,
-            equal_var=False,
-        )
+        error_in = _variance(n_in, sum_in, square_in) / n_in
+        error_out = _variance(n_out, sum_out, square_out) / n_out
+        error = error_in + error_out
+        freedom = error**2 / (error_in**2 / (n_in - 1) + error_out**2 / (n_out - 1))
+        score = (mean_in - mean_out) / np.sqrt(error)
+        p_value = 2 * stdtr(freedom, -np.abs(score))
         fold = (np.expm1(mean_in) + 1e-9) / (np.expm1(mean_out) + 1e-9)
         share_in, share_out = sums.n_detected / n_in, detected_out / n_out
     comparable = (n_in >= 2) & (n_out >= 2)
@@ -188,7 +186,7 @@ def welch_tests(sums: ClusterSums) -> WelchTests:
     for row in range(p_value.shape[0]):
         seen = comparable[row]
         if seen.any():
-            q_value[row, seen] = stats.false_discovery_control(p_value[row, seen])
+            q_value[row, seen] = adjusted(p_value[row, seen], int(seen.sum()))
     return WelchTests(
         np.where(tested, score, 0.0), p_value, q_value, np.log2(fold), share_in, share_out
     )

@@ -28,7 +28,7 @@ def analyse() -> Callable[..., AnnData]:
     """All steps up to the existence test, with few draws."""
 
     def run(donors: AnnData, n_bootstraps: int = 20, n_null: int = 19) -> AnnData:
-        pm.strata.distances(donors)
+        pm.strata.distances(donors, channels="all")
         pm.strata.cluster(donors, n_bootstraps=n_bootstraps)
         pm.strata.existence(donors, n_null=n_null)
         return donors

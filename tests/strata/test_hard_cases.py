@@ -35,7 +35,7 @@ def two_strata() -> AnnData:
 
 def settled(cells: AnnData) -> AnnData:
     donors = pm.strata.profile(cells)
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, channels="all")
     pm.strata.cluster(donors, n_bootstraps=10)
     pm.strata.existence(donors, n_null=39)
     pm.strata.place(donors)

@@ -93,7 +93,7 @@ def test_a_composition_made_by_the_batch_is_dropped() -> None:
         [f"type_{i:02d}" for i in range(1, 7)]
     )
     donors = pm.strata.profile(cells[~(gone & (rng.random(cells.n_obs) < 0.8))].copy())
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, max_batch_share=0.3)
     report = donors.uns["channels"]
     assert report["composition"]["dropped"]
     assert "batch explains" in report["composition"]["why"]
@@ -281,7 +281,7 @@ def test_strata_that_follow_the_cohort_are_withheld_however_small_its_batches():
     cells = simulate_latent(n_donors=40, n_strata=2, n_batches=1, scenario="state", seed=5)
     cells.obs["cohort_id"] = "cohort " + cells.obs["stratum"].astype(str)
     donors = pm.strata.profile(cells)
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, channels="all")
     pm.strata.cluster(donors, n_bootstraps=10)
     pm.strata.existence(donors, n_null=39)
     report = pm.strata.summary(donors)

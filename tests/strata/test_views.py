@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
 import pmcell as pm
+from pmcell.cli.strata import DEFAULTS
 from pmcell.errors import UsageError
 from pmcell.simulate import simulate_latent
 from pmcell.strata import slots
@@ -56,12 +59,26 @@ def test_a_refit_keeps_the_view(chosen) -> None:
     assert list(again.uns["channels"]["used"]) == list(donors.uns["channels"]["used"])
 
 
-def test_named_channels_are_used_and_all_is_the_default(chosen) -> None:
+def test_the_library_and_the_command_have_the_same_defaults() -> None:
+    options = inspect.signature(pm.strata.distances).parameters
+    for name in ("channels", "max_batch_share", "min_reliability"):
+        assert options[name].default == DEFAULTS[name]
+
+
+def test_strata_seen_without_cell_types_alone_come_with_a_warning(chosen, analysed) -> None:
+    donors = chosen.copy()
+    pm.strata.distances(donors, channels="cluster_free")
+    pm.strata.existence(donors, n_null=19)
+    assert any("bends a continuum" in text for text in pm.strata.summary(donors)["warnings"])
+    assert not any("bends" in text for text in pm.strata.summary(analysed)["warnings"])
+
+
+def test_channels_that_are_named_are_used(chosen) -> None:
     donors = chosen.copy()
     pm.strata.distances(donors, channels=("cluster_free",))
     assert donors.uns["channels"]["used"] == ["cluster_free"]
     assert np.array_equal(donors.obsp[slots.DISTANCE], donors.obsp["distance_cluster_free"])
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, channels="all")
     assert donors.uns["channels"]["used"] == ["cluster_free", "state"]
     assert donors.uns["channels"]["n_views"] == 1
 

@@ -29,9 +29,9 @@ MIN_ROWS = 4
 def distances(
     donors: AnnData,
     *,
-    max_batch_share: float = 0.3,
+    max_batch_share: float = 0.9,
     min_reliability: float = 0.5,
-    channels: Sequence[str] | Literal["all", "clearest"] = "all",
+    channels: Sequence[str] | Literal["all", "clearest"] = "clearest",
 ) -> None:
     """Measure squared distances between donors per channel and fused.
 
@@ -44,9 +44,9 @@ def distances(
     of its distances, and q, the share of its distances *before* batch removal that
     lies between batches (PERMANOVA R² minus what chance gives). A channel with
     q ≥ `max_batch_share` or r < `min_reliability` is dropped; the others weigh r.
-    `channels` names those to use of these, all, or asks for the `clearest`: the one or several
-    in which groups stand out most (`pmcell.strata.views`), for which the
-    existence test then pays by the number of combinations looked at.
+    Of these the `clearest` are used, the one or several in which groups stand out
+    most (`pmcell.strata.views`), for which the existence test then pays by the
+    number of combinations looked at; or all, or those that `channels` names.
 
     Writes obsp distance_composition, distance_state, distance_cluster_free and
     distance, and uns['channels']: r, q, weight, dropped, used, why; view_scores. Where

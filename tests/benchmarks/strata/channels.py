@@ -71,12 +71,12 @@ def agreement(case: str, seed: int) -> list[float]:
     )
     donors = pm.strata.profile(adata, min_cells_donor=50)
     truth = truth_of(adata, donors.obs["donor_id"].astype(str).to_numpy())
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, channels="all", max_batch_share=0.3)
     squared = {name: donors.obsp[f"distance_{name}"] for name in COLUMNS[:3]}
     squared["all"] = donors.obsp[slots.DISTANCE]
     for name in (slots.WAVES, slots.HALF_WAVES):
         del donors.obsm[name]
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, channels="all", max_batch_share=0.3)
     squared["two"] = donors.obsp[slots.DISTANCE]
     out = []
     for name in COLUMNS:
@@ -131,7 +131,7 @@ def dependence(scenario: str, seed: int) -> list[float]:
     kept = np.exp(rng.uniform(np.log(120), np.log(2000), 60)).astype(int)
     place = np.arange(adata.n_obs) % 2000
     donors = pm.strata.profile(adata[place < np.repeat(kept, 2000)].copy())
-    pm.strata.distances(donors)
+    pm.strata.distances(donors, channels="all", max_batch_share=0.3)
     n = donors.obs["n_cells"].to_numpy(float)
     upper = np.triu_indices(60, 1)
     cells = (1.0 / (1.0 / n[:, None] + 1.0 / n[None, :]))[upper]

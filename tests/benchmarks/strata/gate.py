@@ -72,7 +72,7 @@ def judged(moved: str, confounding: float, seed: int):
         lost &= (adata.obs["cell_type"].cat.codes < 6).to_numpy() & (rng.random(adata.n_obs) < 0.6)
         adata = adata[~lost].copy()
     donors = pm.strata.profile(adata)
-    pm.strata.distances(donors, max_batch_share=2.0, min_reliability=0.0)
+    pm.strata.distances(donors, channels="all", max_batch_share=2.0, min_reliability=0.0)
     truth = adata.uns["truth"]
     of = dict(zip(truth["donor_id"], truth["stratum"], strict=True))
     label = [of[name] for name in donors.obs["donor_id"].astype(str)]

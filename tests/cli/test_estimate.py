@@ -39,7 +39,7 @@ def test_a_request_grows_with_the_size_and_doubles_with_each_attempt():
     model = Model()
     ask = model.formula.request
     for rule in model.rules:
-        small, large = (0.01, 5.0), (1.0, 2000.0)
+        small, large = (0.01, 5.0, 1.0, 0.1), (1.0, 2000.0, 20.0, 8.0)
         first = [ask(model.values, rule, "memory_mb", size) for size in (small, large)]
         assert 0 < first[0] <= first[1]
         again = ask(model.values, rule, "memory_mb", large, attempt=2)
@@ -49,8 +49,9 @@ def test_a_request_grows_with_the_size_and_doubles_with_each_attempt():
 def test_a_file_of_unknown_size_is_taken_to_be_larger_than_its_header_says():
     model = Model()
     entry = {"n_cells": 4120, "n_stored": 1_395_172, "n_bytes": 1_673_607}
+    entry |= {"n_genes": 20_000, "n_samples": 4, "n_largest": 2060}
     known = model.formula.size_of(entry, entry["n_bytes"], model.values["unsized"])
-    assert known == (0.00412, 1.395172)
+    assert known == (0.00412, 1.395172, 1.395172 / 2, 0.08)
     changed = model.formula.size_of(entry, entry["n_bytes"] + 1, model.values["unsized"])
     unread = model.formula.size_of(None, entry["n_bytes"], model.values["unsized"])
     assert changed == pytest.approx(unread, rel=1e-5)
@@ -59,18 +60,20 @@ def test_a_file_of_unknown_size_is_taken_to_be_larger_than_its_header_says():
 
 def test_refit_finds_the_coefficients_that_made_the_records():
     rng = np.random.default_rng(0)
-    truth = (300.0, 2000.0, 10.0)
-    sizes = [(cells, cells * rng.uniform(300, 3000)) for cells in rng.uniform(0.001, 1, 60)]
+    truth = np.array([300.0, 2000.0, 10.0, 40.0])
+    sizes = [
+        (cells, cells * rng.uniform(300, 3000), cells * rng.uniform(30, 300), 0.1)
+        for cells in rng.uniform(0.001, 1, 60)
+    ]
     records = [
-        Record("mark_cells", "c", size, truth[0] + truth[1] * size[0] + truth[2] * size[1], 5.0)
-        for size in sizes
+        Record("mark_cells", "c", size, float(truth @ (1.0, *size[:3])), 5.0) for size in sizes
     ]
     fitted = refit(Model(), records)
     assert fitted["rules"]["mark_cells"]["memory_mb"] == pytest.approx(truth, rel=1e-3)
     assert fitted["memory_margin"] == 1.15
     said = compare(Model(), fitted, records)
     assert said["covered"] == 1.0
-    assert said["highest"] == pytest.approx(1.15, rel=1e-3)
+    assert said["highest"] == pytest.approx(1.15, rel=2e-3)
     # Rules without a record keep what they had, and the file can be read again.
     assert fitted["rules"]["find_basis"] == Model().rules["find_basis"]
     assert yaml.safe_load(as_yaml(fitted, "# a comment\n")) == json.loads(json.dumps(fitted))
@@ -78,8 +81,8 @@ def test_refit_finds_the_coefficients_that_made_the_records():
 
 def test_records_of_one_size_scale_the_model_and_keep_its_shape():
     before = np.array(Model().rules["mark_cells"]["memory_mb"], dtype=float)
-    size = (0.1, 100.0)
-    peak = 2 * float(before @ np.array([1.0, *size]))
+    size = (0.1, 100.0, 10.0, 0.2)
+    peak = 2 * float(before @ np.array([1.0, *size])[: before.size])
     fitted = refit(Model(), [Record("mark_cells", "c", size, peak, 5.0)] * 3)
     assert fitted["rules"]["mark_cells"]["memory_mb"] == pytest.approx(2 * before, rel=1e-3)
 
@@ -87,7 +90,7 @@ def test_records_of_one_size_scale_the_model_and_keep_its_shape():
 def test_the_margin_covers_nineteen_of_twenty_peaks():
     rng = np.random.default_rng(1)
     peaks = 400 * np.exp(rng.normal(0, 0.15, 200))
-    records = [Record("find_basis", "", (0.01, 5.0), float(peak), 2.0) for peak in peaks]
+    records = [Record("find_basis", "", (0.01, 5.0, 1.0, 0.2), float(peak), 2.0) for peak in peaks]
     fitted = refit(Model(), records)
     assert compare(Model(), fitted, records)["covered"] >= 0.95
 
@@ -169,20 +172,21 @@ def test_a_model_is_judged_by_runs_that_it_has_not_seen(sized, tmp_path, capsys)
     assert value["covered"] == 1.0
     assert value["median"] == pytest.approx(Model().values["memory_margin"])
     # Twice the memory is more than the shipped model promises, and what the refitted one learns.
+    # (Of the steps that stream counts, one is promised more, so that it need not refuse.)
     assert main(["estimate", "--judge", str(larger)]) == 1
-    assert "peak covered in 0.0%" in capsys.readouterr().out
+    assert "peak covered in 5.3%" in capsys.readouterr().out
     assert main(["estimate", "--refit", str(larger), "--judge", str(larger), "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
-    assert value["shipped"]["covered"] == 0.0
+    assert value["shipped"]["covered"] < 0.1
     assert value["fitted"]["covered"] == 1.0
     assert main(["estimate", "--refit", str(fits), "--judge", str(larger)]) == 1
 
 
 def test_what_validators_take_is_asked_for_unless_a_study_leaves_them_out(sized, tmp_path):
-    model, size = Model(), (0.01, 5.0)
+    model, size = Model(), (0.01, 5.0, 1.0, 0.2)
     ask = model.formula.request
     values = [
-        model.formula.with_validators(model.values, {"release": {"validators": named}})
+        model.formula.for_study(model.values, {"release": {"validators": named}})
         for named in (["light"], ["none"], "none")
     ]
     with_them, *without = (ask(item, "write_release", "memory_mb", size) for item in values)

@@ -9,6 +9,7 @@ from scipy import sparse
 
 import pmcell as pm
 from counts_data import random_counts
+from pmcell.cli import main
 from pmcell.cli._common import megabytes
 from pmcell.errors import DataError, UsageError
 from pmcell.io.counts import open_counts
@@ -141,6 +142,27 @@ def test_too_little_memory_is_refused_with_the_number_needed(tmp_path, matrix):
     assert counts.with_memory(needed).block_values >= 131_072
     with pytest.raises(UsageError, match="must be at least"):
         counts.with_memory(needed - 1)
+
+
+def test_a_step_gives_the_same_bytes_under_any_memory_that_it_does_not_refuse(tmp_path, capsys):
+    rng = np.random.default_rng(2)
+    counts = sparse.csr_matrix(rng.poisson(1.0, (3000, 200)).astype(np.int32))
+    obs = pd.DataFrame({"batch_id": ["x", "y"] * 1500}, index=[f"c{at}" for at in range(3000)])
+    var = pd.DataFrame({"symbol": "s"}, index=[f"g{at}" for at in range(200)])
+    AnnData(counts, obs, var).write_h5ad(tmp_path / "a.h5ad")
+    pd.DataFrame({"passes_qc": rng.random(3000) < 0.9}).to_parquet(tmp_path / "qc.parquet")
+
+    def step(memory: str) -> int:
+        files = ["--counts", tmp_path / "a.h5ad", "--qc", tmp_path / "qc.parquet"]
+        out = tmp_path / f"{memory}.npz"
+        return main(["moments", *map(str, files), "--out", str(out), "--memory", memory])
+
+    assert step("100") == 2
+    needed = capsys.readouterr().err.split("at least ")[1].split()[0]
+    assert not list(tmp_path.glob("*.npz"))
+    assert open_counts(tmp_path / "a.h5ad").with_memory(int(needed)).block_values < counts.nnz / 2
+    assert step(needed) == step("4000") == 0
+    assert (tmp_path / f"{needed}.npz").read_bytes() == (tmp_path / "4000.npz").read_bytes()
 
 
 def test_sizes_of_memory_are_read_with_and_without_unit():

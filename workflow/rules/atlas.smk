@@ -49,11 +49,12 @@ rule sum_products:
         runtime=minutes("sum_products"),
         disk_mb=disk_mb("sum_products"),
     params:
+        memory=memory_share,
         options=step_options("gram"),
     shell:
         "pmcell gram --cohort {wildcards.cohort:q} --counts {input.counts:q} --qc {input.cells:q} "
         "--features {input.features:q} --cohorts {input.cohorts:q} --out {output:q} "
-        "--threads {threads} > {log:q} 2>&1"
+        "--threads {threads} --memory {params.memory} > {log:q} 2>&1"
 
 
 rule find_basis:
@@ -104,11 +105,13 @@ rule project_cells:
         runtime=minutes("project_cells"),
         disk_mb=disk_mb("project_cells"),
     params:
+        memory=memory_share,
         options=step_options("project"),
     shell:
         "pmcell project --cohort {wildcards.cohort:q} --counts {input.counts:q} "
         "--qc {input.cells:q} --features {input.features:q} --cohorts {input.cohorts:q} "
-        "--basis {input.basis:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
+        "--basis {input.basis:q} --out {output:q} --threads {threads} "
+        "--memory {params.memory} > {log:q} 2>&1"
 
 
 rule integrate_cohorts:
@@ -228,10 +231,12 @@ rule aggregate_cells:
         runtime=minutes("aggregate_cells"),
         disk_mb=disk_mb("aggregate_cells"),
     params:
+        memory=memory_share,
         options=step_options("aggregate"),
     shell:
         "pmcell aggregate --counts {input.counts:q} --qc {input.cells:q} "
-        "--clusters {input.clusters:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
+        "--clusters {input.clusters:q} --out {output:q} --threads {threads} "
+        "--memory {params.memory} > {log:q} 2>&1"
 
 
 rule find_markers:

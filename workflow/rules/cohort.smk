@@ -24,10 +24,11 @@ rule mark_cells:
     params:
         out=subpath(output.cells, parent=True),
         config=config_option,
+        memory=memory_share,
         options=step_options("qc"),
     shell:
         "pmcell qc --counts {input.counts:q} --intake {input.facts:q} --out-dir {params.out:q} "
-        "{params.config} --threads {threads} > {log:q} 2>&1"
+        "{params.config} --threads {threads} --memory {params.memory} > {log:q} 2>&1"
 
 
 rule sum_moments:
@@ -48,7 +49,8 @@ rule sum_moments:
         runtime=minutes("sum_moments"),
         disk_mb=disk_mb("sum_moments"),
     params:
+        memory=memory_share,
         options=step_options("moments"),
     shell:
         "pmcell moments --counts {input.counts:q} --qc {input.cells:q} --out {output:q} "
-        "--threads {threads} > {log:q} 2>&1"
+        "--threads {threads} --memory {params.memory} > {log:q} 2>&1"

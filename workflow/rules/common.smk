@@ -149,9 +149,11 @@ def store_digest(store):
         [
             str(path.relative_to(store)),
             path.stat().st_size,
-            sampled_digest(path)
-            if path in sampled or path.name[0] == "." or path.suffix == ".json"
-            else "",
+            (
+                sampled_digest(path)
+                if path in sampled or path.name[0] == "." or path.suffix == ".json"
+                else ""
+            ),
         ]
         for path in files
     ]

@@ -14,7 +14,7 @@ def read_model():
     """The model of the configuration, else the one that ships."""
     path = config.get("resources") or workflow.source_path("../resources.yaml")
     model = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    return RESOURCES.with_validators(model, config)
+    return RESOURCES.for_study(model, config)
 
 
 MODEL = read_model()
@@ -54,6 +54,14 @@ def request(rule, quantity):
 
 def mem_mb(rule):
     return request(rule, "memory_mb")
+
+
+def memory_share(wildcards, resources):
+    """Megabytes that a step may fill: what its job asks for, less what the scheduler's own take.
+
+    As a function of the resources it is no reason to rerun: results do not depend on it.
+    """
+    return max(resources.mem_mb - MODEL["scheduler_mb"], 1)
 
 
 def minutes(rule):

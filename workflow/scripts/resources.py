@@ -5,9 +5,11 @@ estimate` loads the same file, so that what is announced is what is asked for.
 The coefficients lie in `workflow/resources.yaml`; `pmcell estimate --refit`
 writes them anew from the records of finished runs.
 
-A size is (million cells, million stored counts). A quantity is its
-coefficients (constant, per million cells, per million stored counts) applied
-to the size of the cohort, or of all cohorts together for rules without one.
+A size is (million cells, million stored counts, million stored counts of the
+largest sample, samples × million genes). A quantity is its coefficients (a
+constant, then one for each of these, the last ones left out where they are
+zero) applied to the size of the cohort, or of all cohorts together for rules
+without one.
 """
 
 from __future__ import annotations
@@ -16,19 +18,24 @@ QUANTITIES = ("memory_mb", "seconds", "disk_mb")
 
 
 def size_of(entry, n_bytes, unsized):
-    """Size of a cohort from its header (`n_cells`, `n_stored`), else from its file's bytes.
+    """Size of a cohort from its header (results/sizes.json), else from its file's bytes.
 
     Without a header the file is taken to be well compressed, so that the size errs upwards.
     """
     if entry and entry.get("n_bytes") == n_bytes:
-        return entry["n_cells"] / 1e6, entry["n_stored"] / 1e6
-    stored = n_bytes / unsized["bytes_per_stored"]
-    return stored / unsized["stored_per_cell"] / 1e6, stored / 1e6
+        cells, stored = entry["n_cells"] / 1e6, entry["n_stored"] / 1e6
+        largest = stored * entry["n_largest"] / max(entry["n_cells"], 1)
+        return cells, stored, largest, entry["n_samples"] * entry["n_genes"] / 1e6
+    stored = n_bytes / unsized["bytes_per_stored"] / 1e6
+    cells = stored / unsized["stored_per_cell"]
+    samples = 1 + cells * 1e6 / unsized["cells_per_sample"]
+    return cells, stored, stored, samples * unsized["genes"] / 1e6
 
 
 def total(sizes):
-    """The size of several cohorts together."""
-    return tuple(map(sum, zip((0.0, 0.0), *sizes, strict=True)))
+    """The size of several cohorts together; of their samples, the largest one."""
+    columns = list(zip((0.0, 0.0, 0.0, 0.0), *sizes, strict=True))
+    return sum(columns[0]), sum(columns[1]), max(columns[2]), sum(columns[3])
 
 
 def predict(model, rule, quantity, size):
@@ -37,18 +44,40 @@ def predict(model, rule, quantity, size):
     if model.get("validators", True):
         # What independent validators of a release take beside it, where they are not left out.
         constant += model["rules"][rule].get("validators", {}).get(quantity, 0)
-    return constant + sum(slope * value for slope, value in zip(slopes, size, strict=True))
+    return constant + sum(slope * value for slope, value in zip(slopes, size, strict=False))
 
 
-def with_validators(model, config):
-    """The model for a study: without what validators take where its configuration names none."""
+def for_study(model, config):
+    """The model for a study's configuration.
+
+    Validators take nothing where it names none; what the products of genes take goes with the
+    square of their number.
+    """
     named = (config.get("release") or {}).get("validators", ["light"])
-    return {**model, "validators": named not in ("none", ["none"], [])}
+    n_top = (config.get("features") or {}).get("n_top", 0)
+    rules = dict(model["rules"])
+    for rule, item in rules.items():
+        if "features_mb" in item and isinstance(n_top, int):
+            usual, square, single = item["features_mb"]
+            n = max(n_top, usual)
+            more = square * (n**2 - usual**2) + single * (n - usual)
+            constant, *slopes = item["memory_mb"]
+            rules[rule] = {
+                **item,
+                "memory_mb": [constant + more, *slopes],
+                "least_mb": item["least_mb"] + more,
+            }
+    return {**model, "rules": rules, "validators": named not in ("none", ["none"], [])}
 
 
 def peak_mb(model, rule, size):
-    """The peak that a job is promised not to pass: the expected one and the model's margin."""
-    return predict(model, rule, "memory_mb", size) * model["memory_margin"]
+    """The peak that a job is promised not to pass: the expected one and the model's margin.
+
+    A step that streams counts is told this limit and refuses one that may be too little for it:
+    `least_mb` of its rule is what a small cohort needs where kernels are not compiled yet.
+    """
+    expected = predict(model, rule, "memory_mb", size) * model["memory_margin"]
+    return max(expected, model["rules"][rule].get("least_mb", 0))
 
 
 def request(model, rule, quantity, size, attempt=1):

@@ -25,7 +25,8 @@ BELOW = 2.0
 NOT_RUN, OWN = "not_run", "pmcell-verify"
 """Words of validation/summary.json: a validator that did not run, and pmcell's own check."""
 
-Size = tuple[float, float]
+Size = tuple[float, float, float, float]
+"""Million cells, million stored counts, those of the largest sample, samples × million genes."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def refit(model: Model, records: Sequence[Record]) -> dict[str, Any]:
 
     Least squares of the relative error, no coefficient below zero. Where the
     sizes of a rule's records lie within a factor of three, slopes cannot be
-    told from the constant: the coefficients that are there are scaled. The
+    told from the constant: the coefficients that are there are scaled. A rule has as many slopes
+    as the model gives it: those that its step has no reason for stay out. The
     margin is then the smallest, from 1.15, that covers 95 % of all peaks.
     """
     values = {**model.values, "rules": {rule: dict(item) for rule, item in model.rules.items()}}
@@ -178,6 +180,7 @@ def as_yaml(values: dict[str, Any], head: str) -> str:
 def _fit(design: np.ndarray, found: np.ndarray, before: np.ndarray) -> list[float]:
     from scipy.optimize import nnls
 
+    design = design[:, : before.size]
     spread = design[:, 1:].max(axis=0) / np.maximum(design[:, 1:].min(axis=0), 1e-9)
     if spread.max() < 3 and before.any():
         fitted = before * np.median(found / (design @ before))

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pmcell.cli._resources import Model, Record, Size
 
 HEAD = """\
-# What each rule needs, as constants and slopes per million cells and per million stored counts;
-# workflow/scripts/resources.py says how they are used. `pmcell estimate --refit` writes this file
-# anew from the benchmark records of finished runs.
+# What each rule needs: a constant and slopes by size; workflow/scripts/resources.py says which and
+# how they are used. `pmcell estimate --refit` writes this file anew from the benchmark records of
+# finished runs.
 """
 
 
@@ -101,7 +101,7 @@ def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]
         core_seconds += row["core_hours"] * 3600
         chain += row["longest_s"]
         disk += row["disk_mb"]
-    cells, stored = model.formula.total(sizes.values())
+    cells, stored, *_ = model.formula.total(sizes.values())
     return {
         "n_cohorts": len(sizes),
         "n_cells": round(cells * 1e6),
@@ -124,7 +124,7 @@ def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], lis
     settings = read_config(config)
     named = settings.get("resources")
     model = Model(folder / named if named else None)
-    model.values = model.formula.with_validators(model.values, settings)
+    model.values = model.formula.for_study(model.values, settings)
     cohorts_dir = folder / settings.get("cohorts_dir", "config/cohorts")
     names = settings.get("cohorts")
     folders = [cohorts_dir / str(name) for name in names] if names else _folders(cohorts_dir)

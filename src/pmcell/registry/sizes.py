@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, FaultsError
 from pmcell.io import sandbox
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.zarr_store import is_store, list_entries
-from pmcell.registry.cohort import read_matrix
+from pmcell.registry.cohort import load_registration, read_matrix
+from pmcell.registry.intake_cells import label_cells
+
+if TYPE_CHECKING:
+    from pmcell.io.submission import Submission
 
 SIZES = "sizes.json"
 """Name of the file below `results/` in which the sizes are kept for the workflow."""
@@ -23,6 +28,7 @@ Sizes = dict[str, dict[str, int]]
 def cohort_sizes(folders: Sequence[Path], results: Path) -> Sizes:
     """`n_cells`, `n_genes`, `n_stored`, `n_bytes` of each cohort whose header can be read.
 
+    `n_samples` counts its samples, `n_largest` the cells of the largest one.
     All headers are read in one sandbox. Sizes of files whose bytes count has
     not changed come from `results/sizes.json`, which is rewritten if anything
     is new. A cohort that cannot be read is left out: intake says what is wrong.
@@ -82,8 +88,28 @@ def read_sizes(folders: dict[str, str]) -> Sizes:
         except (DataError, FaultsError):
             continue
         n_cells, n_genes = layer.shape
-        sizes[name] = {"n_cells": n_cells, "n_genes": n_genes, "n_stored": layer.n_stored}
+        per_sample = cells_per_sample(Path(folder), submission)
+        sizes[name] = {
+            "n_cells": n_cells,
+            "n_genes": n_genes,
+            "n_stored": layer.n_stored,
+            "n_samples": len(per_sample),
+            "n_largest": max(per_sample, default=0),
+        }
     return sizes
+
+
+def cells_per_sample(folder: Path, submission: Submission) -> list[int]:
+    """Cells of each sample; all cells as one where the registration does not tell the samples."""
+    try:
+        registration = load_registration(folder)
+        known = [sample.sample_id for sample in registration.samples]
+        _, samples = label_cells(
+            submission, registration.columns, known, renames=registration.sample_names
+        )
+    except (DataError, FaultsError):
+        return [submission.n_cells]
+    return list(Counter(samples.tolist()).values())
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -91,7 +117,7 @@ def _read(path: Path) -> dict[str, Any]:
         value = read_json(path)
     except (OSError, ValueError):
         return {}
-    wanted = {"n_cells", "n_genes", "n_stored", "n_bytes"}
+    wanted = {"n_cells", "n_genes", "n_stored", "n_samples", "n_largest", "n_bytes"}
     if not isinstance(value, dict) or any(set(item) != wanted for item in value.values()):
         return {}
     return value

@@ -27,13 +27,13 @@ def _cell_metrics(indptr: Array, indices: Array, data: Array, is_mitochondrial: 
         total = np.int64(0)
         detected = np.int64(0)
         mitochondrial = np.int64(0)
-        for entry in range(indptr[row], indptr[row + 1]):
-            count = np.int64(data[entry])
-            total += count
-            if count > 0:
-                detected += 1
-            if is_mitochondrial[indices[entry]]:
-                mitochondrial += count
+        genes, own = indices[indptr[row] : indptr[row + 1]], data[indptr[row] : indptr[row + 1]]
+        for entry in range(own.size):
+            total += own[entry]
+            detected += own[entry] > 0
+        for entry in range(own.size):
+            if is_mitochondrial[np.uint64(genes[entry])]:
+                mitochondrial += own[entry]
         metrics[row, 0] = total
         metrics[row, 1] = detected
         metrics[row, 2] = mitochondrial

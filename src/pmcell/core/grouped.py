@@ -194,15 +194,15 @@ def _add_to_table(
             row = rows[at]
             sums = table[group_of_row[row]]
             lookup = lookups[at]
-            begin = indptr[row]
-            begin += np.searchsorted(indices[begin : indptr[row + 1]], low)
-            for entry in range(begin, indptr[row + 1]):
-                gene = indices[entry]
-                if gene >= high:
-                    break
-                count = np.int64(data[entry])
+            genes = indices[indptr[row] : indptr[row + 1]]
+            first, last = np.searchsorted(genes, low), np.searchsorted(genes, high)
+            genes = genes[first:last]
+            own = data[indptr[row] + first : indptr[row] + last]
+            for entry in range(own.size):
+                count = np.int64(own[entry])
                 if count == 0:
                     continue
+                gene = np.uint64(genes[entry])
                 q = q_of(count, factor, lookup)
                 sums[gene, 0] += count
                 sums[gene, 1] += 1

@@ -58,9 +58,10 @@ def open_cell(data: Array, low: np.int64, high: np.int64, lookup: Array) -> floa
 
     Fills `lookup` for `q_of`.
     """
+    own = data[low:high]
     total = np.int64(0)
-    for entry in range(low, high):
-        total += data[entry]
+    for at in range(own.size):
+        total += own[at]
     if total == 0:
         return 0.0
     factor = TARGET / total
@@ -77,9 +78,10 @@ def open_cells(indptr: Array, data: Array, rows: Array, above: int) -> tuple[Arr
     for at in prange(rows.size):
         low, high = indptr[rows[at]], indptr[rows[at] + 1]
         factors[at] = open_cell(data, low, high, lookups[at])
+        own = data[low:high]
         n = np.int64(0)
-        for entry in range(low, high):
-            n += data[entry] > above
+        for entry in range(own.size):
+            n += own[entry] > above
         n_above[at] = n
     return lookups, factors, n_above
 

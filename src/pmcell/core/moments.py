@@ -160,11 +160,13 @@ def _large_keys(
         slot = slots[at]
         if slots[at + 1] == slot:
             continue
-        for entry in range(indptr[row], indptr[row + 1]):
-            if data[entry] > N_SMALL:
+        genes = indices[indptr[row] : indptr[row + 1]]
+        own = data[indptr[row] : indptr[row + 1]]
+        for entry in range(own.size):
+            if own[entry] > N_SMALL:
                 # One sortable 64-bit key: 12 bits of batch, 20 of gene, 31 of count.
-                gene = np.int64(indices[entry])
-                keys[slot] = (batch_of_row[row] << 51) | (gene << 31) | np.int64(data[entry])
+                gene = np.int64(genes[entry])
+                keys[slot] = (batch_of_row[row] << 51) | (gene << 31) | np.int64(own[entry])
                 slot += 1
     return keys
 
@@ -191,17 +193,17 @@ def _add_small(
             row = rows[at]
             batch = batch_of_row[row]
             lookup = lookups[at]
-            begin = indptr[row]
-            begin += np.searchsorted(indices[begin : indptr[row + 1]], low)
-            for entry in range(begin, indptr[row + 1]):
-                gene = indices[entry]
-                if gene >= high:
-                    break
-                count = np.int64(data[entry])
+            genes = indices[indptr[row] : indptr[row + 1]]
+            first, last = np.searchsorted(genes, low), np.searchsorted(genes, high)
+            genes = genes[first:last]
+            own = data[indptr[row] + first : indptr[row] + last]
+            for entry in range(own.size):
+                count = np.int64(own[entry])
                 if count == 0:
                     continue
+                gene = np.uint64(genes[entry])
                 q = q_of(count, factor, lookup)
                 sums[batch, gene, 0] += q
                 sums[batch, gene, 1] += q * q
                 if count <= N_SMALL:
-                    held[batch, gene, 3 + count] += 1
+                    held[batch, gene, np.uint64(3 + count)] += 1

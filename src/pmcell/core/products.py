@@ -93,27 +93,30 @@ def _split(
 ) -> tuple[Array, Array, Array]:
     """Fill the panels with the rows' q, and list them: row `at` from `begins[at]`, `n` of them."""
     indptr, indices, data = matrix
-    places = np.empty(begins[-1] + 1, np.int32)
-    values = np.empty(begins[-1] + 1, np.uint16)
+    places = np.empty(begins[-1], np.int32)
+    values = np.empty(begins[-1], np.uint16)
     n_values = np.empty(rows.size, np.int64)
     for at in prange(rows.size):
         low, high = indptr[rows[at]], indptr[rows[at] + 1]
         lookup = np.zeros(N_LOOKUP, np.int64)
         factor = open_cell(data, low, high, lookup)
-        entry_of = np.empty(high - low + 1, np.int64)
-        n = 0
+        genes, counts = indices[low:high], data[low:high]
+        own_places = places[begins[at] : begins[at + 1]]
+        own_values = values[begins[at] : begins[at + 1]]
+        own_counts = np.empty(genes.size, np.int32)
+        n = np.uint64(0)
         # Without a branch: which genes are features follows no pattern.
-        for entry in range(low, high):
-            entry_of[n] = entry
-            n += place_of_gene[indices[entry]] >= 0
-        for item in range(n):
-            entry = entry_of[item]
-            place = place_of_gene[indices[entry]]
-            count = np.int64(data[entry])
+        for entry in range(genes.size):
+            place = place_of_gene[np.uint64(genes[entry])]
+            own_places[n] = place
+            own_counts[n] = counts[entry]
+            n += np.uint64(place >= 0)
+        for entry in range(n):
+            place = np.uint64(own_places[entry])
+            count = np.int64(own_counts[entry])
             q = q_of(count, factor, lookup) if count > 0 else np.int64(0)
-            places[begins[at] + item] = place
-            values[begins[at] + item] = q
-            dense[place // PANEL, at, place % PANEL] = q
+            own_values[entry] = q
+            dense[place // np.uint64(PANEL), at, place % np.uint64(PANEL)] = q
         n_values[at] = n
     return places, values, n_values
 
@@ -128,8 +131,8 @@ def _count_places(
     for share in prange(cuts.size - 1):
         own = counts[share + 1]
         for row in range(cuts[share], cuts[share + 1]):
-            for entry in range(begins[row], begins[row] + n_values[row]):
-                own[places[entry]] += 1
+            for place in places[begins[row] : begins[row] + n_values[row]]:
+                own[np.uint64(place)] += 1
     for share in range(1, cuts.size):
         counts[share] += counts[share - 1]
     return counts
@@ -146,11 +149,14 @@ def _by_place(
     for share in prange(cuts.size - 1):
         slots = first[:-1] + n_before[share]
         for row in range(cuts[share], cuts[share + 1]):
-            for entry in range(begins[row], begins[row] + n_values[row]):
-                slot = slots[places[entry]]
-                slots[places[entry]] += 1
+            own_places = places[begins[row] : begins[row] + n_values[row]]
+            own_values = values[begins[row] : begins[row] + n_values[row]]
+            for entry in range(own_places.size):
+                place = np.uint64(own_places[entry])
+                slot = np.uint64(slots[place])
+                slots[place] += 1
                 cells[slot] = row
-                sorted_values[slot] = values[entry]
+                sorted_values[slot] = own_values[entry]
     return cells, sorted_values
 
 

@@ -69,12 +69,37 @@ def _project_rows(
         lookup = np.zeros(N_LOOKUP, np.int64)
         factor = open_cell(data, indptr[row], indptr[row + 1], lookup)
         if factor > 0:
-            for entry in range(indptr[row], indptr[row + 1]):
-                feature = feature_of_gene[indices[entry]]
-                if feature >= 0 and data[entry] > 0:
-                    value = q_of(np.int64(data[entry]), factor, lookup) / SCALE
-                    for component in range(n_components):
-                        score[component] += value * weights[feature, component]
+            genes, own = indices[indptr[row] : indptr[row + 1]], data[indptr[row] : indptr[row + 1]]
+            features = np.zeros(own.size + 3, np.int64)
+            values = np.zeros(own.size + 3)
+            n = np.uint64(0)
+            for entry in range(own.size):
+                feature = feature_of_gene[np.uint64(genes[entry])]
+                features[n] = feature
+                values[n] = own[entry]
+                n += np.uint64(feature >= 0 and own[entry] > 0)
+            for entry in range(n):
+                values[entry] = q_of(np.int64(values[entry]), factor, lookup) / SCALE
+            # Zeros fill up the last four; each score is added in the order of the genes.
+            features[n : n + np.uint64(3)] = 0
+            values[n : n + np.uint64(3)] = 0.0
+            for entry in range(0, n, 4):
+                w0, w1 = weights[features[entry]], weights[features[entry + 1]]
+                w2, w3 = weights[features[entry + 2]], weights[features[entry + 3]]
+                v0, v1, v2, v3 = (
+                    values[entry],
+                    values[entry + 1],
+                    values[entry + 2],
+                    values[entry + 3],
+                )
+                for component in range(n_components):
+                    score[component] = (
+                        score[component]
+                        + v0 * w0[component]
+                        + v1 * w1[component]
+                        + v2 * w2[component]
+                        + v3 * w3[component]
+                    )
         for component in range(n_components):
             scores[at, component] = score[component]
     return scores

@@ -19,7 +19,7 @@ N_REFERENCE = Field("n_donors_reference", "int64", "Donors of the reference.", "
 INFERENCE = Field(
     "inference",
     "string",
-    "confirmed: found in a part of the donors (q at most alpha) and again, with the same sign, in held-out donors; not confirmed: not found again; descriptive: held-out donors were not asked; not tested: see why_not.",
+    "confirmed: found in a part of the donors (q at most alpha) and again, with the same sign, in held-out donors, placed among strata by other genes; not confirmed: not found again; descriptive: held-out donors were not asked; not tested: see why_not. Confirmed does not exclude a continuum sliced into strata, or a technical cause that many genes share.",
 )
 Q_HELD_OUT = Field(
     "q_value_held_out",

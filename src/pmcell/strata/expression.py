@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pmcell.core.association import benjamini_hochberg
 from pmcell.errors import UsageError
 from pmcell.strata._threads import single_thread
+from pmcell.strata.blind import Blind
 from pmcell.strata.contrasts import MIN_DONORS, Comparison, compare
-from pmcell.strata.groups import Group, Pair, design_of
-from pmcell.strata.moderated import (
-    Tested,
-    library_sizes,
-    log_cpm,
-    moderated_tests,
-    precision_weights,
-)
+from pmcell.strata.groups import Group
+from pmcell.strata.held_out import CONFIRMED, NOT_CONFIRMED, blind_of, blind_tests, verdicts
+from pmcell.strata.moderated import Tested
+from pmcell.strata.parts import by_pair, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-Floats = NDArray[np.float64]
-
-DESCRIPTIVE, CONFIRMED, NOT_CONFIRMED = "descriptive", "confirmed", "not confirmed"
 KEY = ("contrast", "level", "cell_type")
-MIN_COUNT = 10
-MIN_GENES = 10
-"""Genes that a cell type needs to be tested: variances are shared between genes."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One cell type of a group of donors, ready to be tested.
-
-    `y` (donors × genes) log2 counts per million with `weights`; `genes` their
-    ids; `n_low` and `n_absent` genes are left out for few counts or because a
-    donor's cohort did not measure them.
-    """
-
-    group: Group
-    genes: NDArray[np.object_]
-    y: Floats
-    weights: Floats
-    design: Any
-    n_low: int
-    n_absent: int
 
 
 @single_thread
@@ -78,10 +48,16 @@ def differential_expression(
 
     Strata are learned from the same cells, so a row is `descriptive` unless held-out donors
     were asked: donors are split (see `compare`), strata found in the first part only, the
-    second placed on them. Genes with q ≤ `alpha` in the first part are tested in the second:
-    `confirmed` with q ≤ `alpha` over these and the same sign, else `not confirmed`. That
-    confirms the difference along the strata in new donors, not that the strata are groups:
-    the existence test does.
+    second placed on them. Genes with q ≤ `alpha` in the first part are tested in the second,
+    whose donors are placed once more for it by other genes and by composition (see
+    `pmcell.strata.blind`), since a gene that helps to place a donor differs between the placed
+    by its own noise: `confirmed` with q ≤ `alpha` over these and the same sign, else
+    `not confirmed`.
+
+    What `confirmed` does not exclude: that the strata are slices of a continuum along which
+    the gene changes (the existence test asks that); that the gene goes with others that place
+    donors for a technical reason common to both parts; a part that it had in the cell types
+    and the embedding, which all cells made.
 
     Returns the genes (schema.DIFFERENTIAL_EXPRESSION) and, for each type and contrast, what
     was compared, or why it was not (schema.EXPRESSION_CONTRASTS).
@@ -109,8 +85,9 @@ def differential_expression(
         why = "no known cell type has enough cells in any donor"
         facts.append(_untested(compared, "", "all", why))
     else:
+        blind = blind_of(donors, compared, pseudobulk)
         for name in sorted(pseudobulk):
-            tables, rows = _one_type(compared, name, pseudobulk[name], alpha)
+            tables, rows = _one_type(compared, name, pseudobulk[name], alpha, blind)
             genes += tables
             facts += rows
     columns = [field.name for field in DIFFERENTIAL_EXPRESSION.fields]
@@ -120,111 +97,8 @@ def differential_expression(
     return table[columns], pd.DataFrame(facts, columns=names)
 
 
-def parts_of(compared: Comparison, counts: pd.DataFrame) -> tuple[Part | str, list[Part | None]]:
-    """A type's donors ready to be tested, or why not; and the same for the two split parts."""
-    assert compared.everyone is not None
-    n_levels = len(compared.levels)
-    whole = prepare(compared.everyone, counts, n_levels, compared.levels)
-    if isinstance(whole, str):
-        return whole, [None, None]
-    found: list[Part | None] = []
-    for group in (compared.discovery, compared.held_out):
-        part = "" if group is None else prepare(group, counts, n_levels, compared.levels)
-        found.append(None if isinstance(part, str) else part)
-    return whole, found
-
-
-def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[str]) -> Part | str:
-    """The donors that have counts, genes with enough of them, and the design; or why not."""
-    own = group.of(np.isin(group.donors, counts.index.to_numpy()))
-    size = np.bincount(own.level, minlength=n_levels)
-    small = np.flatnonzero(size < MIN_DONORS)
-    if n_levels - small.size < 2:
-        few = ", ".join(f"{levels[level]} {size[level]}" for level in small)
-        what = "cells of the type" + (" and every covariate" if group.names else "")
-        return f"too few donors have {what} ({few}); {MIN_DONORS} a side are needed"
-    own = own.of(~np.isin(own.level, small))
-    design = design_of(own, n_levels)
-    if isinstance(design, str):
-        return design
-    values = counts.loc[own.donors].to_numpy(float)
-    measured = ~np.isnan(values).any(axis=0)
-    total = np.nansum(values, axis=1)
-    least = int(size[size >= MIN_DONORS].min())
-    enough = measured & ((values >= MIN_COUNT).sum(axis=0) >= least)
-    if enough.sum() < MIN_GENES:
-        return (
-            f"{int(enough.sum())} genes have {MIN_COUNT} counts in {least} donors; "
-            f"{MIN_GENES} are needed"
-        )
-    kept = values[:, enough]
-    library = library_sizes(kept, total)
-    y = log_cpm(kept, library)
-    return Part(
-        own,
-        counts.columns.to_numpy(object)[enough],
-        y,
-        precision_weights(y, library, design.matrix),
-        design,
-        int((measured & ~enough).sum()),
-        int((~measured).sum()),
-    )
-
-
-def verdicts(
-    index: NDArray[Any], first: dict[str, Any] | None, second: dict[str, Any] | None, alpha: float
-) -> tuple[Floats, Floats, NDArray[np.object_]]:
-    """Held-out effect and q, and the inference, of each tested name in `index`.
-
-    Names with q ≤ `alpha` in the first part are a family of their own in the second.
-    """
-    n = len(index)
-    effect, q = np.full(n, np.nan), np.full(n, np.nan)
-    inference = np.full(n, DESCRIPTIVE, object)
-    if first is None or second is None:
-        return effect, q, inference
-    place = {name: at for at, name in enumerate(index)}
-    taken = [
-        name
-        for name, chosen in zip(first["names"], first["q"] <= alpha, strict=True)
-        if chosen and name in place
-    ]
-    at_first = {name: at for at, name in enumerate(first["names"])}
-    at_second = {name: at for at, name in enumerate(second["names"])}
-    taken = [name for name in taken if name in at_second]
-    if not taken:
-        return effect, q, inference
-    rows = np.array([place[name] for name in taken])
-    again = np.array([at_second[name] for name in taken])
-    before = np.array([at_first[name] for name in taken])
-    effect[rows] = second["effect"][again]
-    q[rows] = benjamini_hochberg(second["p"][again])
-    same = np.sign(first["effect"][before]) == np.sign(second["effect"][again])
-    inference[rows] = np.where((q[rows] <= alpha) & same, CONFIRMED, NOT_CONFIRMED)
-    return effect, q, inference
-
-
-def by_pair(part: Part | None, y: Floats | None = None) -> dict[Pair, Any]:
-    """Tests of every pair of a part: names, effect, p and q."""
-    if part is None:
-        return {}
-    weights = part.weights if y is None else None
-    values = part.y if y is None else y
-    tests = moderated_tests(values, part.design.matrix, part.design.contrasts, weights)
-    return {
-        pair: {
-            "names": part.genes,
-            "effect": test.effect,
-            "p": test.p,
-            "q": benjamini_hochberg(test.p),
-            "test": test,
-        }
-        for pair, test in zip(part.design.pairs, tests, strict=True)
-    }
-
-
 def _one_type(
-    compared: Comparison, name: str, counts: pd.DataFrame, alpha: float
+    compared: Comparison, name: str, counts: pd.DataFrame, alpha: float, blind: Blind | None
 ) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
     import pandas as pd
 
@@ -232,6 +106,8 @@ def _one_type(
     if isinstance(whole, str):
         return [], [_untested(compared, name, level, whole) for level in _sides(compared)]
     found = [by_pair(part) for part in (whole, first, second)]
+    if blind is not None and second is not None:
+        found[2] = blind_tests(compared, counts, blind)
     tables, facts = [], []
     for pair, result in found[0].items():
         test: Tested = result["test"]

@@ -14,8 +14,8 @@ from pmcell.errors import UsageError
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.contrasts import STRATUM, Comparison, compare
-from pmcell.strata.expression import Part, prepare
 from pmcell.strata.moderated import library_sizes, log_cpm
+from pmcell.strata.parts import Part, prepare
 
 if TYPE_CHECKING:
     import pandas as pd

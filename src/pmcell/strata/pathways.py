@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 
 from pmcell.errors import UsageError
 from pmcell.strata._threads import single_thread
-from pmcell.strata.contrasts import compare
-from pmcell.strata.expression import Part, by_pair, parts_of, side_of, verdicts
+from pmcell.strata.blind import Blind
+from pmcell.strata.contrasts import Comparison, compare
+from pmcell.strata.expression import side_of
+from pmcell.strata.groups import Pair
+from pmcell.strata.held_out import blind_of, verdicts
+from pmcell.strata.parts import Part, by_pair, parts_of, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,13 +86,19 @@ def pathways(
         raise UsageError("pathways needs at least one gene set, got none")
     compared = compare(donors, contrast, covariates=covariates, confirm=confirm, seed=seed)
     frames = []
+    blind = blind_of(donors, compared, pseudobulk)
+    sets = _Sets(gene_sets, symbols or {}, alpha)
     for name in sorted(pseudobulk) if compared.everyone is not None else ():
-        whole, split = parts_of(compared, pseudobulk[name])
+        counts = pseudobulk[name]
+        whole, split = parts_of(compared, counts)
         if isinstance(whole, str):
             continue
+        results = [sets.tests(part) for part in (whole, *split)]
+        if blind is not None and split[1] is not None:
+            results[2] = _blind_tests(compared, counts, blind, sets, results[1])
         frames += [
             frame.assign(contrast=contrast, cell_type=name)
-            for frame in _one_type(compared, whole, split, gene_sets, symbols or {}, alpha)
+            for frame in _one_type(compared, whole, results, sets)
         ]
     columns = [field.name for field in PATHWAYS.fields]
     if not frames:
@@ -119,20 +130,73 @@ def set_matrix(
     return matrix, n_found
 
 
+@dataclass(frozen=True)
+class _Sets:
+    """The gene sets of the study, and the q up to which one counts as found."""
+
+    weights: Mapping[str, Mapping[str, float]]
+    symbols: Mapping[str, str]
+    alpha: float
+
+    @property
+    def names(self) -> NDArray[np.object_]:
+        return np.array(list(self.weights), object)
+
+    def tests(self, part: Part | None) -> dict[Pair, dict[str, Any]]:
+        """Tests of the sets that have enough genes in this part of the donors."""
+        if part is None:
+            return {}
+        matrix, n_found = set_matrix(part.genes, self.weights, self.symbols)
+        enough = n_found >= MIN_FOUND
+        if not enough.any():
+            return {}
+        scores = activity(part.y - part.y.mean(axis=0), matrix[:, enough])
+        found = by_pair(part, scores)
+        return {pair: {**result, "names": self.names[enough]} for pair, result in found.items()}
+
+
+def _blind_tests(
+    compared: Comparison,
+    counts: pd.DataFrame,
+    blind: Blind,
+    sets: _Sets,
+    first: Mapping[Pair, Mapping[str, Any]],
+) -> dict[Pair, dict[str, Any]]:
+    """Sets found in the first part, tested in donors whom none of their genes has placed."""
+    assert compared.held_out is not None
+    genes = counts.columns.to_numpy(object)
+    taken = sorted({str(n) for one in first.values() for n in one["names"][one["q"] <= sets.alpha]})
+    matrix, _ = set_matrix(genes, {name: sets.weights[name] for name in taken}, sets.symbols)
+    tested: dict[bytes, dict[Pair, dict[str, Any]]] = {}
+    parts: dict[Pair, list[dict[str, Any]]] = {}
+    for column, name in enumerate(taken):
+        label = blind.labels(genes[matrix[:, column] != 0])
+        key = label.tobytes()
+        if key not in tested:
+            group = replace(compared.held_out, level=label)
+            part = prepare(group, counts, len(compared.levels), compared.levels)
+            tested[key] = {} if isinstance(part, str) else sets.tests(part)
+        for pair, found in tested[key].items():
+            own = found["names"] == name
+            values = {item: found[item][own] for item in ("names", "effect", "p")}
+            parts.setdefault(pair, []).append(values)
+    return {
+        pair: {item: np.concatenate([one[item] for one in found]) for item in found[0]}
+        for pair, found in parts.items()
+    }
+
+
 def _one_type(
-    compared: Any,
+    compared: Comparison,
     whole: Part,
-    split: list[Part | None],
-    gene_sets: Mapping[str, Mapping[str, float]],
-    symbols: Mapping[str, str],
-    alpha: float,
+    results: list[dict[Pair, dict[str, Any]]],
+    sets: _Sets,
 ) -> list[pd.DataFrame]:
     import pandas as pd
 
-    names = np.array(list(gene_sets), object)
-    n_genes = np.array([len(genes) for genes in gene_sets.values()], np.int64)
-    _, n_found = set_matrix(whole.genes, gene_sets, symbols)
-    results = [_tests(part, gene_sets, symbols) for part in (whole, *split)]
+    names = sets.names
+    n_genes = np.array([len(genes) for genes in sets.weights.values()], np.int64)
+    _, n_found = set_matrix(whole.genes, sets.weights, sets.symbols)
     frames = []
     for pair in whole.design.pairs:
         result = results[0].get(pair)
@@ -145,7 +209,7 @@ def _one_type(
             at = np.flatnonzero(np.isin(names, result["names"]))
             low, high = result["test"].interval()
             _, q_held, verdict = verdicts(
-                result["names"], results[1].get(pair), results[2].get(pair), alpha
+                result["names"], results[1].get(pair), results[2].get(pair), sets.alpha
             )
             values = (result["effect"], low, high, result["p"], result["q"], q_held)
             for name, value in zip(columns, values, strict=True):
@@ -174,19 +238,3 @@ def _one_type(
             )
         )
     return frames
-
-
-def _tests(
-    part: Part | None, gene_sets: Mapping[str, Mapping[str, float]], symbols: Mapping[str, str]
-) -> dict[Any, Any]:
-    """Tests of the sets that have enough genes in this part of the donors."""
-    if part is None:
-        return {}
-    matrix, n_found = set_matrix(part.genes, gene_sets, symbols)
-    enough = n_found >= MIN_FOUND
-    if not enough.any():
-        return {}
-    scores = activity(part.y - part.y.mean(axis=0), matrix[:, enough])
-    found = by_pair(part, scores)
-    names = np.array(list(gene_sets), object)[enough]
-    return {pair: {**result, "names": names} for pair, result in found.items()}

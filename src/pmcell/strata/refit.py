@@ -61,9 +61,9 @@ def refit(donors: AnnData, training: Bools) -> Refit:
         name: float(gate[name]) for name in ("max_batch_share", "min_reliability")
     }
     used = tuple(str(name) for name in gate["used"])
-    chosen = any(not gate[name]["dropped"] and name not in used for name in CHANNELS)
+    set_aside = any(not gate[name]["dropped"] and name not in used for name in CHANNELS)
     # A choice among channels was made with all donors; it is not made again on some of them.
-    limits["channels"] = used if chosen else "all"
+    limits["channels"] = used if set_aside or gate["n_views"] > 1 else "all"
     return fit_without(donors, training, int(donors.uns["existence"]["k"]), limits, full_labels)
 
 

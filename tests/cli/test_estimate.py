@@ -15,6 +15,7 @@ from pmcell.cli import main
 from pmcell.cli._resources import Model, Record, as_yaml, compare, read_records, refit
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
+from pmcell.io.counts import LEAST_VALUES, PROCESS_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,21 @@ def test_a_request_grows_with_the_size_and_doubles_with_each_attempt():
         assert abs(again - 2 * first[1]) <= 2
 
 
+def test_what_a_streaming_step_needs_is_promised_whatever_its_size():
+    """The bounds of the model are those of the commands, so that none refuses its share."""
+    model = Model()
+    for rule, bytes_of_tables in (("mark_cells", 48), ("sum_moments", 256)):
+        for cells in (0.0, 0.1, 5.0):
+            size = (cells, 1000 * cells, 100 * cells, 5 * cells)
+            tables = bytes_of_tables * 1e6 * (size[2] if rule == "mark_cells" else size[3])
+            own = 274e6 * cells + 250 * 40_000 + 24 * LEAST_VALUES
+            needed = (PROCESS_BYTES + tables + own) / 2**20
+            assert model.formula.peak_mb(model.values, rule, size) >= needed
+    more = model.formula.for_study(model.values, {"features": {"n_top": 4000}})
+    needed = (PROCESS_BYTES + 40 * 4000**2 + 24 * 2048 * 4000 + 250 * 40_000) / 2**20
+    assert model.formula.peak_mb(more, "sum_products", (0.0, 0.0, 0.0, 0.0)) >= needed
+
+
 def test_a_file_of_unknown_size_is_taken_to_be_larger_than_its_header_says():
     model = Model()
     entry = {"n_cells": 4120, "n_stored": 1_395_172, "n_bytes": 1_673_607}
@@ -73,7 +89,7 @@ def test_refit_finds_the_coefficients_that_made_the_records():
     assert fitted["memory_margin"] == 1.15
     said = compare(Model(), fitted, records)
     assert said["covered"] == 1.0
-    assert said["highest"] == pytest.approx(1.15, rel=2e-3)
+    assert 1.15 <= said["highest"] < 1.6
     # Rules without a record keep what they had, and the file can be read again.
     assert fitted["rules"]["find_basis"] == Model().rules["find_basis"]
     assert yaml.safe_load(as_yaml(fitted, "# a comment\n")) == json.loads(json.dumps(fitted))

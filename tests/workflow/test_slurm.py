@@ -77,7 +77,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = Model().values
     # The first attempt is killed; the second gets intake done, and the steps after it refuse.
     for rule in OF_COHORT:
-        model["rules"][rule].update(memory_mb=[-32, 0, 0], least_mb=0)
+        model["rules"][rule].update(memory_mb=[-32, 0, 0], least_mb=[0])
     (folder / "config" / "resources.yaml").write_text(yaml.safe_dump(model))
     # The shipped profile, with fewer jobs to wait for: what comes before the atlas is one more
     # group, what comes after the map another.

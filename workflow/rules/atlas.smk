@@ -212,6 +212,7 @@ rule map_cells:
         "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
+# Without --memory: what it needs goes with the number of clusters, unknown when memory is asked for.
 rule aggregate_cells:
     input:
         counts="results/cohorts/{cohort}/intake.h5ad",
@@ -231,12 +232,10 @@ rule aggregate_cells:
         runtime=minutes("aggregate_cells"),
         disk_mb=disk_mb("aggregate_cells"),
     params:
-        memory=memory_share,
         options=step_options("aggregate"),
     shell:
         "pmcell aggregate --counts {input.counts:q} --qc {input.cells:q} "
-        "--clusters {input.clusters:q} --out {output:q} --threads {threads} "
-        "--memory {params.memory} > {log:q} 2>&1"
+        "--clusters {input.clusters:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule find_markers:

@@ -40,11 +40,11 @@ def total(sizes):
 
 def predict(model, rule, quantity, size):
     """Expected `memory_mb` (peak), `seconds` (wall) or `disk_mb` (of its outputs) of a job."""
-    constant, *slopes = model["rules"][rule][quantity]
+    amount = _applied(model["rules"][rule][quantity], size)
     if model.get("validators", True):
         # What independent validators of a release take beside it, where they are not left out.
-        constant += model["rules"][rule].get("validators", {}).get(quantity, 0)
-    return constant + sum(slope * value for slope, value in zip(slopes, size, strict=False))
+        amount += model["rules"][rule].get("validators", {}).get(quantity, 0)
+    return amount
 
 
 def for_study(model, config):
@@ -61,12 +61,10 @@ def for_study(model, config):
             usual, square, single = item["features_mb"]
             n = max(n_top, usual)
             more = square * (n**2 - usual**2) + single * (n - usual)
-            constant, *slopes = item["memory_mb"]
-            rules[rule] = {
-                **item,
-                "memory_mb": [constant + more, *slopes],
-                "least_mb": item["least_mb"] + more,
-            }
+            rules[rule] = dict(item)
+            for name in ("memory_mb", "least_mb"):
+                constant, *slopes = item[name]
+                rules[rule][name] = [constant + more, *slopes]
     return {**model, "rules": rules, "validators": named not in ("none", ["none"], [])}
 
 
@@ -74,10 +72,10 @@ def peak_mb(model, rule, size):
     """The peak that a job is promised not to pass: the expected one and the model's margin.
 
     A step that streams counts is told this limit and refuses one that may be too little for it:
-    `least_mb` of its rule is what a small cohort needs where kernels are not compiled yet.
+    `least_mb` of its rule is what the step itself reckons (`with_memory` in its command).
     """
     expected = predict(model, rule, "memory_mb", size) * model["memory_margin"]
-    return max(expected, model["rules"][rule].get("least_mb", 0))
+    return max(expected, _applied(model["rules"][rule].get("least_mb", (0,)), size))
 
 
 def request(model, rule, quantity, size, attempt=1):
@@ -94,3 +92,8 @@ def request(model, rule, quantity, size, attempt=1):
     else:
         amount = max(2 * predict(model, rule, quantity, size), 10)
     return int(amount * 2 ** (attempt - 1)) + 1
+
+
+def _applied(coefficients, size):
+    constant, *slopes = coefficients
+    return constant + sum(slope * value for slope, value in zip(slopes, size, strict=False))

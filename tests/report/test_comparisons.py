@@ -88,6 +88,11 @@ def test_adjusted_strata_are_told_or_why_there_are_none(opened: Release) -> None
     found = {"adjust_for": ["age_group"], "k": 2, "n_donors": 40, "ari": 0.91, "refused": ""}
     told = replace(opened, strata={**opened.strata, "adjusted": found})
     assert "adjusted Rand index 0.91" in adjusted_text(told)
+    assert "existence" not in adjusted_text(told)
+    for p, answer in ((0.01, "strata exist in what is left"), (0.4, "may be a continuum")):
+        tested = replace(opened, strata={**opened.strata, "adjusted": {**found, "p": p}})
+        assert f"p = {p:.3f} without them" in adjusted_text(tested)
+        assert answer in adjusted_text(tested)
     refused = {"adjust_for": ["age_group"], "refused": "age_group: the same for every donor"}
     none = replace(opened, strata={**opened.strata, "adjusted": refused})
     assert "were not made: age_group: the same for every donor" in adjusted_text(none)

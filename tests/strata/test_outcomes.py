@@ -219,6 +219,8 @@ def test_strata_are_adjusted_or_it_is_said_why_not(values, why: str, analysed: A
     if not why:
         assert found["refused"] == ""
         assert found["ari"] > 0.9
+        assert found["p"] == pytest.approx(0.05), "no draw without strata is as clear"
+        assert found["n_null"] == 19
     assert pm.strata.summary(donors)["adjusted"]["adjust_for"] == ["sex"]
 
 
@@ -229,3 +231,19 @@ def test_strata_that_are_the_covariate_are_gone_after_adjusting(analysed: AnnDat
     assert found["refused"] == ""
     assert found["ari"] < 0.3
     assert found["share_explained"] > 0.2
+    assert found["p"] > 0.05, "without them nothing is left that looks like strata"
+
+
+def test_other_strata_than_those_of_the_covariate_are_told_by_a_small_p(
+    analysed: AnnData,
+) -> None:
+    """With S1 taken out, two of three strata are left; a batch has no donor with all values."""
+    donors = analysed.copy()
+    label = donors.obs[slots.CANDIDATE].astype(str)
+    gone = donors.obs["batch_id"].astype(str) == "batch_3"
+    donors.obs["sex"] = np.where(gone, "unknown", np.where(label == "S1", "F", "M"))
+    found = pm.strata.adjusted_strata(donors, adjust_for=("sex",))
+    assert found["refused"] == ""
+    assert found["n_donors"] == int((~gone & donors.obs[slots.DISCOVERY]).sum())
+    assert found["p"] == pytest.approx(0.05)
+    assert found["ari"] < 0.9

@@ -199,5 +199,15 @@ def adjusted_text(release: Release) -> str:
         f"With {names} taken out ({percent(found.get('share_explained'))} of the squared "
         f"distances), {found.get('k')} strata were found again in {found.get('n_donors')} donors: "
         f"adjusted Rand index {decimal(found.get('ari'))} to the strata before (1 the same, 0 as "
-        "by chance)."
+        f"by chance).{_still_there(found, release)}"
     )
+
+
+def _still_there(found: dict[str, Any], release: Release) -> str:
+    """The existence test of what is left, in a sentence; '' where it was not made."""
+    p = as_number(found.get("p"))
+    if p is None:
+        return ""
+    alpha = as_number(release.strata.get("existence", {}).get("alpha")) or 0.05
+    told = "strata exist in what is left" if p <= alpha else "what is left may be a continuum"
+    return f" The same test of existence gives p = {p_text(p)} without them: {told}."

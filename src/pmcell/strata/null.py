@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,22 +65,37 @@ class NullTest:
         }
 
 
-def compare_with_null(opened: DonorMap, ks: range, n_null: int, seed: int) -> NullTest:
-    """Silhouettes of the data and of `n_null` draws of each null; the larger p counts."""
+def _as_it_is(squared: Floats) -> Floats:
+    return squared
+
+
+def compare_with_null(
+    opened: DonorMap,
+    ks: range,
+    n_null: int,
+    seed: int,
+    finish: Callable[[Floats], Floats] = _as_it_is,
+) -> NullTest:
+    """Silhouettes of the data and of `n_null` draws of each null; the larger p counts.
+
+    `finish` changes the squared distances of data and draws alike before they are clustered.
+    """
     rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
     min_size = min_stratum_size(rows.size)
-    squared = map_donors(opened.discovery, batch, settings)
+    squared = finish(map_donors(opened.discovery, batch, settings))
     observed = partition(squared, ks, min_size).silhouette
     total = sum(settings.weights.values())
     placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
     parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
-    model = _calibrate(fit_donor_model(parts, squared, opened.discovery), squared, opened, seed)
+    model = _calibrate(
+        fit_donor_model(parts, squared, opened.discovery), squared, opened, seed, finish
+    )
     results = []
     for null in NULLS:
 
         def drawn_silhouette(number: int, flat: bool = null == FLAT) -> Floats:
             drawn = draw_donors(model, stream(seed, NULL, number), flat=flat)
-            return partition(map_donors(drawn, batch, settings), ks, min_size).silhouette
+            return partition(finish(map_donors(drawn, batch, settings)), ks, min_size).silhouette
 
         draws = np.array(in_order(drawn_silhouette, range(n_null)))
         results.append(_compare(null, observed, draws, ks))
@@ -100,7 +116,13 @@ def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> NullTest:
     return NullTest(null, observed, draws, z[0], float(best[0]), best[1:], p, k)
 
 
-def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) -> DonorModel:
+def _calibrate(
+    model: DonorModel,
+    squared: Floats,
+    opened: DonorMap,
+    seed: int,
+    finish: Callable[[Floats], Floats],
+) -> DonorModel:
     """Stretch the model until its draws have, on average, the spectrum of the data.
 
     Part of the data's spectrum is sampling noise that subtraction cannot take
@@ -114,7 +136,7 @@ def _calibrate(model: DonorModel, squared: Floats, opened: DonorMap, seed: int) 
 
         def drawn_spectrum(number: int, model: DonorModel = model) -> Floats:
             drawn = draw_donors(model, stream(seed, CALIBRATE, number))
-            return eigenvalues(map_donors(drawn, batch, opened.settings))[: model.rank]
+            return eigenvalues(finish(map_donors(drawn, batch, opened.settings)))[: model.rank]
 
         numbers = range(step * N_CALIBRATION_DRAWS, (step + 1) * N_CALIBRATION_DRAWS)
         found = np.maximum(np.array(in_order(drawn_spectrum, numbers)), 0.0).mean(axis=0)

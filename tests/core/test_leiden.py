@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 import naive
-from pmcell.core.communities import connected, merged, order_by_size
+from pmcell.core.communities import connected, grouped, merged_rows, order_by_size
 from pmcell.core.graph import fuzzy_weights
 from pmcell.core.knn import nearest_neighbors
 from pmcell.core.leiden import as_graph, leiden, leiden_sweep, quality, thinned
@@ -173,7 +173,7 @@ def test_a_start_in_pieces_ends_connected():
 
 def test_parts_of_a_community_are_told_apart():
     path = sparse.diags([np.ones(5), np.ones(5)], [-1, 1]).tocsr()
-    parts, n_parts = connected(path.indptr, path.indices, np.array([0, 0, 1, 1, 0, 0], np.int32))
+    parts, n_parts = connected(path.indptr, path.indices, np.array([0, 0, 1, 1, 0, 0], np.uint32))
     assert (parts.tolist(), n_parts) == ([0, 0, 1, 1, 2, 2], 3)
 
 
@@ -204,14 +204,21 @@ def test_stored_zeros_are_no_edges():
 
 
 @settings(max_examples=40, deadline=None)
-@given(graphs(), st.integers(0, 9))
-def test_merging_equals_the_product_with_the_memberships(weights, seed):
+@given(graphs(), st.integers(0, 9), st.integers(0, 5))
+def test_merging_in_two_blocks_equals_the_product_with_the_memberships(weights, seed, cut):
     n_nodes = weights.shape[0]
     labels = np.random.default_rng(seed).integers(0, 5, n_nodes)
-    labels = np.unique(labels, return_inverse=True)[1].astype(np.int32)
+    labels = np.unique(labels, return_inverse=True)[1].astype(np.uint32)
     n_communities = int(labels.max()) + 1
     graph = as_graph(weights)
-    indptr, indices, data = merged(*graph.arrays, labels, n_communities)
+    starts, nodes = grouped(labels, np.arange(n_nodes), n_communities)
+    cut = min(cut, n_communities)
+    blocks = [
+        merged_rows(*graph.arrays, labels, nodes, of, n_communities)
+        for of in (starts[: cut + 1], starts[cut:])
+    ]
+    counts, indices, data = (np.concatenate([block[at] for block in blocks]) for at in range(3))
+    indptr = np.concatenate([[0], np.cumsum(counts)])
     found = sparse.csr_matrix((data, indices, indptr), shape=(n_communities, n_communities))
     member = np.eye(n_communities)[labels]
     expected = member.T @ weights.toarray() @ member

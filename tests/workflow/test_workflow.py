@@ -239,7 +239,7 @@ def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, mon
     monkeypatch.setitem(globals(), "snakefile", lambda: shipped / "workflow/Snakefile")
     assert jobs_to_run(study) == {}
     versions = shipped / "workflow" / "step_versions.yaml"
-    versions.write_text(versions.read_text().replace("cluster: 2", "cluster: 3"))
+    versions.write_text(re.sub(r"^cluster: .*", "cluster: 99", versions.read_text(), flags=re.M))
     jobs = jobs_to_run(study)
     assert {"cluster_cells", "find_markers", "write_release"} <= jobs.keys()
     assert not {"intake_cohort", "find_neighbors", "integrate_cohorts"} & set(jobs)

@@ -1,7 +1,7 @@
 """Communities of a weighted graph as arrays: number them, group, merge, split, score and thin.
 
 A graph is (indptr, indices, weights) of a symmetric CSR matrix; `labels` (n,
-int32) gives each node's community.
+uint32) gives each node's community.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def order_by_size(membership: NDArray[np.integer]) -> NDArray[np.int64]:
 def numbered(labels: Array, order: Array) -> tuple[Array, int]:
     """Labels renumbered 0, 1, … as they are met in `order`, and how many there are."""
     new = np.full(labels.size, -1, np.int32)
-    out = np.empty(labels.size, np.int32)
+    out = np.empty(labels.size, np.uint32)
     n_communities = 0
     for node in order:
         label = labels[node]
@@ -46,7 +46,7 @@ def grouped(labels: Array, order: Array, n_communities: int) -> tuple[Array, Arr
         starts[label + 1] += 1
     for community in range(n_communities):
         starts[community + 1] += starts[community]
-    nodes = np.empty(labels.size, np.int32)
+    nodes = np.empty(labels.size, np.uint32)
     free = starts[:-1].copy()
     for node in order:
         nodes[free[labels[node]]] = node
@@ -58,12 +58,14 @@ def grouped(labels: Array, order: Array, n_communities: int) -> tuple[Array, Arr
 def connected(indptr: Array, indices: Array, labels: Array) -> tuple[Array, int]:
     """Each community cut into its connected parts, and how many parts there are."""
     n_nodes = labels.size
-    parts = np.full(n_nodes, -1, np.int32)
-    stack = np.empty(n_nodes, np.int32)
+    parts = np.empty(n_nodes, np.uint32)
+    met = np.zeros(n_nodes, np.bool_)
+    stack = np.empty(n_nodes, np.uint32)
     n_parts = 0
     for root in range(n_nodes):
-        if parts[root] >= 0:
+        if met[root]:
             continue
+        met[root] = True
         parts[root] = n_parts
         stack[0] = root
         depth = 1
@@ -72,7 +74,8 @@ def connected(indptr: Array, indices: Array, labels: Array) -> tuple[Array, int]
             node = stack[depth]
             for edge in range(indptr[node], indptr[node + 1]):
                 other = indices[edge]
-                if parts[other] < 0 and labels[other] == labels[root]:
+                if not met[other] and labels[other] == labels[root]:
+                    met[other] = True
                     parts[other] = n_parts
                     stack[depth] = other
                     depth += 1
@@ -92,36 +95,48 @@ def inner_weights(indptr: Array, indices: Array, weights: Array, labels: Array) 
 
 
 @kernel
-def merged(
-    indptr: Array, indices: Array, weights: Array, labels: Array, n_communities: int
+def merged_rows(
+    indptr: Array,
+    indices: Array,
+    weights: Array,
+    labels: Array,
+    nodes: Array,
+    starts: Array,
+    n_communities: int,
 ) -> tuple[Array, Array, Array]:
-    """The graph whose nodes are the communities, edges summed, without self loops.
+    """Rows of the graph whose nodes are the communities, edges summed, without self loops.
 
-    Self loops change no move; the sizes of the nodes are the caller's to add up.
+    Of the communities whose nodes are nodes[starts[0] : starts[1]] and so on: how many
+    neighbours each has, those, and the weights. Self loops change no move; the sizes of
+    the nodes are the caller's to add up.
     """
-    starts, nodes = grouped(labels, np.arange(labels.size), n_communities)
-    merged_indptr = np.zeros(n_communities + 1, np.int64)
-    merged_indices = np.empty(indices.size, np.int32)
-    merged_weights = np.empty(indices.size, weights.dtype)
+    n_edges = np.int64(0)
+    for at in range(starts[0], starts[-1]):
+        n_edges += np.int64(indptr[nodes[at] + 1] - indptr[nodes[at]])
+    counts = np.empty(starts.size - 1, np.int64)
+    merged_indices = np.empty(n_edges, np.uint32)
+    merged_weights = np.empty(n_edges, weights.dtype)
     slots = np.full(n_communities, -1, np.int64)
     end = 0
-    for community in range(n_communities):
+    for row in range(starts.size - 1):
         begin = end
-        for at in range(starts[community], starts[community + 1]):
+        for at in range(starts[row], starts[row + 1]):
             node = nodes[at]
+            own = labels[node]
             for edge in range(indptr[node], indptr[node + 1]):
                 other = labels[indices[edge]]
-                if other == community:
+                if other == own:
                     continue
-                if slots[other] < begin:
+                slot = slots[other]
+                if slot < begin:
                     slots[other] = end
                     merged_indices[end] = other
                     merged_weights[end] = weights[edge]
                     end += 1
                 else:
-                    merged_weights[slots[other]] += weights[edge]
-        merged_indptr[community + 1] = end
-    return merged_indptr, merged_indices[:end].copy(), merged_weights[:end].copy()
+                    merged_weights[np.uint64(slot)] += weights[edge]
+        counts[row] = end - begin
+    return counts, merged_indices[:end], merged_weights[:end]
 
 
 @kernel
@@ -130,8 +145,8 @@ def thinned_edges(
 ) -> tuple[Array, Array, Array]:
     """Keep each edge if a number in [0, 1) made of the seed and its two ends is below `share`."""
     n_nodes = indptr.size - 1
-    kept_indptr = np.zeros(n_nodes + 1, np.int64)
-    kept_indices = np.empty(indices.size, np.int32)
+    kept_indptr = np.zeros(n_nodes + 1, np.uint64)
+    kept_indices = np.empty(indices.size, np.uint32)
     kept_weights = np.empty(indices.size, weights.dtype)
     to = 0
     for node in range(n_nodes):

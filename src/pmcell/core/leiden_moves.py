@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pmcell.core.compiler import Array, kernel, parallel_kernel, prange
+from pmcell.core.compiler import Array, kernel
 
 MOST_VISITS = 100
 """Visits for each node after which moving ends, should rounding make nodes go in circles."""
@@ -22,7 +22,7 @@ TIE = 3e-7
 def breadth_first(indptr: Array, indices: Array, roots: Array) -> Array:
     """Nodes as a breadth-first walk meets them, begun anew at the next of `roots` not met."""
     met = np.zeros(roots.size, np.bool_)
-    order = np.empty(roots.size, np.int32)
+    order = np.empty(roots.size, np.uint32)
     n_met = 0
     head = 0
     for root in roots:
@@ -49,19 +49,20 @@ def renumbered(
 ) -> tuple[Array, Array, Array]:
     """The graph whose node i is `order[i]`."""
     n_nodes = order.size
-    place = np.empty(n_nodes, np.int32)
+    place = np.empty(n_nodes, np.uint32)
     for at in range(n_nodes):
         place[order[at]] = at
-    new_indptr = np.zeros(n_nodes + 1, np.int64)
-    for at in range(n_nodes):
-        new_indptr[at + 1] = new_indptr[at] + indptr[order[at] + 1] - indptr[order[at]]
-    new_indices = np.empty(indices.size, np.int32)
+    new_indptr = np.zeros(n_nodes + 1, np.uint64)
+    new_indices = np.empty(indices.size, np.uint32)
     new_weights = np.empty(indices.size, weights.dtype)
+    to = 0
     for at in range(n_nodes):
-        begin = indptr[order[at]]
-        for edge in range(indptr[order[at] + 1] - begin):
-            new_indices[new_indptr[at] + edge] = place[indices[begin + edge]]
-            new_weights[new_indptr[at] + edge] = weights[begin + edge]
+        node = order[at]
+        for edge in range(indptr[node], indptr[node + 1]):
+            new_indices[to] = place[indices[edge]]
+            new_weights[to] = weights[edge]
+            to += 1
+        new_indptr[at + 1] = to
     return new_indptr, new_indices, new_weights
 
 
@@ -74,11 +75,11 @@ def move(
     start: Array,
     rate: float,
     upwards: bool,
-    n_sweeps: int,
+    n_visits: int,
 ) -> Array:
     """Move nodes to their best community until none gains; a moved node wakes its neighbours.
 
-    It ends early after `n_sweeps` visits for each node.
+    It ends early after `n_visits` for each node.
     """
     n_nodes = sizes.size
     labels = start.copy()
@@ -87,23 +88,23 @@ def move(
     for node in range(n_nodes):
         totals[labels[node]] += sizes[node]
         members[labels[node]] += 1
-    free = np.empty(n_nodes, np.int32)
+    free = np.empty(n_nodes, np.uint32)
     n_free = 0
     for community in range(n_nodes - 1, -1, -1):
         if members[community] == 0:
             free[n_free] = community
             n_free += 1
-    queue = np.empty(n_nodes, np.int32)
+    queue = np.empty(n_nodes, np.uint32)
     for at in range(n_nodes):
         queue[at] = at if upwards else n_nodes - 1 - at
     waits = np.ones(n_nodes, np.bool_)
     shared = np.zeros(n_nodes)
-    near = np.empty(n_nodes, np.int32)
+    near = np.empty(n_nodes, np.uint32)
     head = 0
     n_waiting = n_nodes
-    n_visits = n_sweeps * n_nodes
-    while n_waiting > 0 and n_visits > 0:
-        n_visits -= 1
+    n_left = n_visits * n_nodes
+    while n_waiting > 0 and n_left > 0:
+        n_left -= 1
         node = queue[head]
         head = head + 1 if head + 1 < n_nodes else 0
         n_waiting -= 1
@@ -167,29 +168,33 @@ def join_singles(
     sizes: Array,
     labels: Array,
     rate: float,
-    upwards: bool,
-) -> Array:
-    """Parts of the communities (n,): single nodes join the part near them that gains most.
+    nodes: Array,
+    parts: Array,
+) -> None:
+    """Single nodes, in the order of `nodes`, join the part near them that gains most.
 
+    `nodes` are those of whole communities, whose `parts` are at first themselves.
     Node and part must be well connected to the rest of their community (Traag et al.
     2019, supplement, MergeNodesSubset), and parts are connected, since they grow along
     edges. The best merge is taken, the limit θ → 0 of the paper's draw among gains.
     """
     n_nodes = sizes.size
-    parts = np.arange(n_nodes).astype(np.int32)
     totals = sizes.copy()
     single = np.ones(n_nodes, np.bool_)
     whole = np.zeros(n_nodes)
     outward = np.zeros(n_nodes)
-    for node in range(n_nodes):
-        whole[labels[node]] += sizes[node]
+    for node in nodes:
+        own = labels[node]
+        whole[own] += sizes[node]
+        inner = 0.0
         for edge in range(indptr[node], indptr[node + 1]):
-            if indices[edge] != node and labels[indices[edge]] == labels[node]:
-                outward[node] += weights[edge]
+            other = indices[edge]
+            if labels[other] == own and other != node:
+                inner += weights[edge]
+        outward[node] = inner
     shared = np.zeros(n_nodes)
-    near = np.empty(n_nodes, np.int32)
-    for at in range(n_nodes):
-        node = at if upwards else n_nodes - 1 - at
+    near = np.empty(n_nodes, np.uint32)
+    for node in nodes:
         own = labels[node]
         size = sizes[node]
         if not single[node] or outward[node] < rate * size * (whole[own] - size):
@@ -197,7 +202,7 @@ def join_singles(
         n_near = 0
         for edge in range(indptr[node], indptr[node + 1]):
             other = indices[edge]
-            if other != node and labels[other] == own:
+            if labels[other] == own and other != node:
                 part = parts[other]
                 if shared[part] == 0.0:
                     near[n_near] = part
@@ -219,29 +224,26 @@ def join_singles(
             single[target] = False
             totals[target] += size
             outward[target] += outward[node] - 2.0 * bond
-    return parts
 
 
-@parallel_kernel
-def asymmetric_rows(indptr: Array, indices: Array, weights: Array) -> Array:
-    """Whether an entry of each row (sorted) differs from its mirror by more than 1e-4 of it."""
+@kernel
+def first_asymmetric(indptr: Array, indices: Array, weights: Array) -> int:
+    """First row with an entry that differs from its mirror by more than 1e-4 of it; -1: none.
+
+    Columns of each row ascend. As rows are read in order, the mirrors of a row's entries
+    are met in order too, so that each row needs but one place to look at next.
+    """
     n_nodes = indptr.size - 1
-    wrong = np.zeros(n_nodes, np.bool_)
-    for node in prange(n_nodes):
+    place = indptr[:-1].copy()
+    for node in range(n_nodes):
         for edge in range(indptr[node], indptr[node + 1]):
             other = indices[edge]
-            low = indptr[other]
-            high = indptr[other + 1]
-            while low < high:
-                middle = (low + high) // 2
-                if indices[middle] < node:
-                    low = middle + 1
-                else:
-                    high = middle
+            mirror = place[other]
             if (
-                low == indptr[other + 1]
-                or indices[low] != node
-                or abs(weights[low] - weights[edge]) > 1e-4 * weights[edge]
+                mirror == indptr[other + 1]
+                or indices[mirror] != node
+                or abs(weights[mirror] - weights[edge]) > 1e-4 * weights[edge]
             ):
-                wrong[node] = True
-    return wrong
+                return node
+            place[other] += np.uint64(1)
+    return -1

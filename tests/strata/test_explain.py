@@ -55,6 +55,28 @@ def test_the_command_writes_four_tables_and_the_same_bytes_again(
     assert [sha256_file(folder / f"{table.name}.parquet") for table in tables] == before
 
 
+def test_the_command_adjusts_for_the_covariates_of_the_configuration(
+    tmp_path: Path, analysed: AnnData
+) -> None:
+    """The condition is stratum S1 or not, blurred; adjusted for the stratum, nothing is left."""
+    donors = analysed.copy()
+    first = (donors.obs["candidate_stratum"] == "S1").to_numpy()
+    number = donors.obs["donor_id"].astype("category").cat.codes.to_numpy()
+    donors.obs["condition"] = np.where(first ^ (number % 5 == 0), "ill", "well")
+    donors.obs["sex_ontology_term_id"] = np.where(first, "PATO:0000383", "PATO:0000384")
+    write_inputs(tmp_path, donors)
+    n_found = {}
+    for covariates in ("[]", "[sex]"):
+        text = f"explain: {{contrasts: [condition], covariates: {covariates}, confirm: false}}\n"
+        (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+        assert explain(tmp_path, "--config", str(tmp_path / "config.yaml")) == 0
+        facts = read_table(tmp_path / "expression_contrasts.parquet")
+        n_found[covariates] = int(facts["n_significant"].item())
+    assert facts["design"].item() == "~ batch_id + sex_ontology_term_id + level"
+    assert n_found["[]"] >= 8
+    assert n_found["[sex]"] <= 1
+
+
 def test_mistakes_in_the_configuration_and_the_gene_sets_are_sentences(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

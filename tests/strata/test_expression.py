@@ -87,6 +87,54 @@ def test_strata_found_without_the_held_out_donors_confirm_planted_genes() -> Non
     assert not facts["held_out"].str.startswith("none").any()
 
 
+def aged(with_condition: AnnData) -> tuple[AnnData, pd.DataFrame, list[str]]:
+    """The ill are older and some genes rise with age, others with illness."""
+    donors = with_condition.copy()
+    ill = (donors.obs["condition"] == "ill").to_numpy()
+    number = donors.obs["donor_id"].astype("category").cat.codes.to_numpy()
+    draw = np.random.default_rng(6).normal(0, 6, number.max() + 1)
+    donors.obs["age"] = 50 + 10 * ill + draw[number]
+    counts = counts_of(donors, "condition", "ill").astype(float)
+    own = donors.obs[donors.obs["discovery"].to_numpy()].set_index("donor_id")
+    age = own.loc[counts.index, "age"].to_numpy()
+    of_age = list(counts.columns[20:28])
+    up = np.where(np.arange(8) % 2, 1.0, -1.0)
+    mean = 150 * np.exp(0.06 * np.outer(age - age.mean(), up))
+    counts[of_age] = np.random.default_rng(7).negative_binomial(20, 20 / (20 + mean))
+    return donors, counts, of_age
+
+
+def test_a_difference_that_is_that_of_a_covariate_is_gone_after_adjusting_for_it(
+    with_condition: AnnData,
+) -> None:
+    donors, counts, of_age = aged(with_condition)
+    found = {}
+    for covariates in ((), ("age",)):
+        table, facts = pm.strata.differential_expression(
+            donors, pseudobulk={"T": counts}, contrast="condition", covariates=covariates
+        )
+        found[covariates] = table.set_index("gene_id")
+    assert facts["design"].item() == "~ batch_id + age + level"
+    assert (found[()].loc[of_age, "q_value"] < 0.05).mean() > 0.8
+    assert (found[("age",)].loc[of_age, "q_value"] < 0.05).mean() < 0.2
+    assert (found[("age",)].loc[PLANTED, "q_value"] < 0.05).mean() > 0.7
+    shrunk = found[("age",)].loc[of_age, "log2_fold_change"].abs()
+    assert shrunk.mean() < 0.5 * found[()].loc[of_age, "log2_fold_change"].abs().mean()
+    sets = {"of age": dict.fromkeys(of_age[1::2], 1.0) | dict.fromkeys(of_age[::2], -1.0)}
+    p = [
+        pm.strata.pathways(
+            donors,
+            pseudobulk={"T": counts},
+            gene_sets=sets,
+            contrast="condition",
+            covariates=covariates,
+        )["p_value"].item()
+        for covariates in ((), ("age",))
+    ]
+    assert p[0] < 1e-3
+    assert p[1] > 0.05
+
+
 def test_random_groups_confirm_at_most_one_test_in_twenty(with_condition: AnnData) -> None:
     rng = np.random.default_rng(1)
     n_confirmed = n_small = n_tests = 0

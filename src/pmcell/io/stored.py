@@ -25,6 +25,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +101,8 @@ class StoredArray:
             return None
         self._is_shuffled = h5z.FILTER_SHUFFLE in names and self.dtype.itemsize > 1
         self._tail = 4 if h5z.FILTER_FLETCHER32 in names else 0
-        found: list[Any] = []
-        self._dataset.id.chunk_iter(found.append)
-        length = int(self._dataset.chunks[0])
-        places = [(0, 0)] * -(-self.size // length)
-        for item in found:
-            if item.filter_mask:
-                return None
-            places[item.chunk_offset[0] // length] = (item.byte_offset, item.size)
-        return None if (0, 0) in places else places
+        state = os.fstat(self._descriptor)
+        return _places(self._path, str(self._dataset.name), state.st_ino, state.st_mtime_ns)
 
     def _chunk_reader(self, at: int, first: int, last: int) -> Callable[[], np.ndarray]:
         offset, size = self._chunks[at]  # type: ignore[index]
@@ -165,3 +159,21 @@ class StoredArray:
 
     def _slice_reader(self, first: int, last: int) -> Callable[[], np.ndarray]:
         return lambda: np.asarray(self._dataset[first:last])
+
+
+@lru_cache(maxsize=16)
+def _places(path: Path, name: str, inode: int, changed: int) -> list[tuple[int, int]] | None:
+    """Offset and bytes of each chunk; kept, as every pass over a file asks for them."""
+    import h5py
+
+    with h5py.File(path, "r", locking=False) as file:
+        dataset = file[name]
+        found: list[Any] = []
+        dataset.id.chunk_iter(found.append)
+        length = int(dataset.chunks[0])
+        places = [(0, 0)] * -(-int(dataset.shape[0]) // length)
+    for item in found:
+        if item.filter_mask:
+            return None
+        places[item.chunk_offset[0] // length] = (item.byte_offset, item.size)
+    return None if (0, 0) in places else places

@@ -233,7 +233,9 @@ def _median(values: np.ndarray) -> float:
 
 
 def _join_reasons(reasons: np.ndarray) -> list[str]:
-    kinds, kind_of_row = np.unique(reasons, axis=0, return_inverse=True)
-    names = np.array(EXCLUSIONS)
-    texts = np.array([";".join(names[kind]) for kind in kinds], object)
-    return texts[kind_of_row.ravel()].tolist() if len(reasons) else []
+    kind_of_row = reasons @ (1 << np.arange(len(EXCLUSIONS)))
+    texts = [
+        ";".join(name for at, name in enumerate(EXCLUSIONS) if kind >> at & 1)
+        for kind in range(1 << len(EXCLUSIONS))
+    ]
+    return np.array(texts, object)[kind_of_row].tolist()

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from pmcell.core.association import (
     benjamini_hochberg,
-    bias_corrected_interval,
     chi_square,
     correlation,
     cramers_v,
@@ -26,6 +25,7 @@ from pmcell.strata.covariates import CLINICAL, MIN_DONORS, TECHNICAL, Variable, 
 from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
 from pmcell.strata.permanova import map_rows
+from pmcell.strata.redrawn import effect_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,10 +35,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 N_AXES = 3
-BOOTSTRAP = 11
-"""Purpose of the random stream of the intervals."""
-N_BOOTSTRAPS = 400
-"""Resamples of the donors for the interval of an effect."""
 
 
 def associate(
@@ -151,7 +147,7 @@ def _row(
     block = None if draw.block is None else draw.block[both]
     orders = permutations(int(both.sum()), draw.n, stream(draw.seed, PERMUTE, 1), block)
     test, name, effect, statistic = _statistic(outcome, covariate, both, orders)
-    low, high = _interval(outcome, covariate, both, draw.seed)
+    low, high = effect_interval(outcome, covariate, both, draw.seed)
     within = " within batch" if block is not None and np.unique(block).size > 1 else ""
     return {
         "outcome": key,
@@ -199,38 +195,3 @@ def _ranks(variable: Variable, both: NDArray[np.bool_]) -> Floats:
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(variable.values[both]), np.float64)
-
-
-def _interval(
-    outcome: Variable, covariate: Variable, both: NDArray[np.bool_], seed: int
-) -> tuple[float, float]:
-    """95 % interval of the effect over donors drawn again."""
-    n = int(both.sum())
-    drawn = stream(seed, BOOTSTRAP, 0).integers(0, n, (N_BOOTSTRAPS, n))
-    drawn = np.vstack([np.arange(n), drawn])
-    first, second = outcome.values[both][drawn], covariate.values[both][drawn]
-    if not outcome.numeric and not covariate.numeric:
-        values = np.array([_drawn_v(a, b) for a, b in zip(first, second, strict=True)])
-    else:
-        values = np.array(
-            [
-                _drawn_share(a, b, outcome.numeric, covariate.numeric)
-                for a, b in zip(first, second, strict=True)
-            ]
-        )
-    return bias_corrected_interval(values)
-
-
-def _drawn_v(first: Floats, second: Floats) -> float:
-    codes = (np.unique(part, return_inverse=True)[1] for part in (second, first))
-    return cramers_v(*codes)
-
-
-def _drawn_share(first: Floats, second: Floats, numeric: bool, other_numeric: bool) -> float:
-    from scipy.stats import rankdata
-
-    if numeric and other_numeric:
-        return float(correlation(rankdata(first)[None, :], rankdata(second))[0] ** 2)
-    number, group = (first, second) if numeric else (second, first)
-    codes = np.unique(group, return_inverse=True)[1]
-    return float(eta_squared(rankdata(number)[None, :], codes)[0])

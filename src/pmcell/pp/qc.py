@@ -79,7 +79,7 @@ def qc(
     """
     options = options or QcOptions()
     source, rows = counts_and_rows(adata, counts)
-    symbols = adata.var.get("symbol", adata.var_names)
+    symbols = np.asarray(adata.var.get("symbol", adata.var_names), object)
     is_mitochondrial = np.array([str(name).upper().startswith("MT-") for name in symbols], bool)
     samples = column(adata, sample).astype(str).to_numpy()
     if isinstance(source, MatrixCounts):

@@ -6,10 +6,10 @@ The coefficients lie in `workflow/resources.yaml`; `pmcell estimate --refit`
 writes them anew from the records of finished runs.
 
 A size is (million cells, million stored counts, million stored counts of the
-largest sample, samples × million genes). A quantity is its coefficients (a
-constant, then one for each of these, the last ones left out where they are
-zero) applied to the size of the cohort, or of all cohorts together for rules
-without one.
+largest sample, samples × million genes, million genes). A quantity is its
+coefficients (a constant, then one for each of these, the last ones left out
+where they are zero) applied to the size of the cohort, or of all cohorts
+together for rules without one.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ def size_of(entry, n_bytes, unsized):
     if entry and entry.get("n_bytes") == n_bytes:
         cells, stored = entry["n_cells"] / 1e6, entry["n_stored"] / 1e6
         largest = stored * entry["n_largest"] / max(entry["n_cells"], 1)
-        return cells, stored, largest, entry["n_samples"] * entry["n_genes"] / 1e6
+        genes = entry["n_genes"] / 1e6
+        return cells, stored, largest, entry["n_samples"] * genes, genes
     stored = n_bytes / unsized["bytes_per_stored"] / 1e6
     cells = stored / unsized["stored_per_cell"]
     samples = 1 + cells * 1e6 / unsized["cells_per_sample"]
-    return cells, stored, stored, samples * unsized["genes"] / 1e6
+    genes = unsized["genes"] / 1e6
+    return cells, stored, stored, samples * genes, genes
 
 
 def total(sizes):
-    """The size of several cohorts together; of their samples, the largest one."""
-    columns = list(zip((0.0, 0.0, 0.0, 0.0), *sizes, strict=True))
-    return sum(columns[0]), sum(columns[1]), max(columns[2]), sum(columns[3])
+    """The size of several cohorts together; of samples and numbers of genes, the largest."""
+    cells, stored, largest, sums, genes = zip((0.0,) * 5, *sizes, strict=True)
+    return sum(cells), sum(stored), max(largest), sum(sums), max(genes)
 
 
 def predict(model, rule, quantity, size):
@@ -48,34 +50,25 @@ def predict(model, rule, quantity, size):
 
 
 def for_study(model, config):
-    """The model for a study's configuration.
-
-    Validators take nothing where it names none; what the products of genes take goes with the
-    square of their number.
-    """
+    """The model for a study's configuration: its number of features, its validators."""
     named = (config.get("release") or {}).get("validators", ["light"])
-    n_top = (config.get("features") or {}).get("n_top", 0)
-    rules = dict(model["rules"])
-    for rule, item in rules.items():
-        if "features_mb" in item and isinstance(n_top, int):
-            usual, square, single = item["features_mb"]
-            n = max(n_top, usual)
-            more = square * (n**2 - usual**2) + single * (n - usual)
-            rules[rule] = dict(item)
-            for name in ("memory_mb", "least_mb"):
-                constant, *slopes = item[name]
-                rules[rule][name] = [constant + more, *slopes]
-    return {**model, "rules": rules, "validators": named not in ("none", ["none"], [])}
+    n_top = (config.get("features") or {}).get("n_top", model["n_top"])
+    return {**model, "n_top": n_top, "validators": named not in ("none", ["none"], [])}
 
 
 def peak_mb(model, rule, size):
     """The peak that a job is promised not to pass: the expected one and the model's margin.
 
     A step that streams counts is told this limit and refuses one that may be too little for it:
-    `least_mb` of its rule is what the step itself reckons (`with_memory` in its command).
+    `least_mb` of its rule is what the step itself reckons (`with_memory` in its command), and
+    `least_mb_of_features` what it adds for the square of the number of features and for each.
     """
+    needs = model["rules"][rule]
     expected = predict(model, rule, "memory_mb", size) * model["memory_margin"]
-    return max(expected, _applied(model["rules"][rule].get("least_mb", (0,)), size))
+    square, single = needs.get("least_mb_of_features", (0, 0))
+    n_features = min(model["n_top"], size[4] * 1e6)
+    least = _applied(needs.get("least_mb", (0,)), size)
+    return max(expected, least + square * n_features**2 + single * n_features)
 
 
 def request(model, rule, quantity, size, attempt=1):

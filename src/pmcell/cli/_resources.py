@@ -22,11 +22,15 @@ COVERED = 0.95
 BELOW = 2.0
 """A promise must stay below this multiple of what is measured."""
 
+HELD = 0.03
+"""How much a coefficient's own value counts in a fit, as a part of one record."""
+
 NOT_RUN, OWN = "not_run", "pmcell-verify"
 """Words of validation/summary.json: a validator that did not run, and pmcell's own check."""
 
-Size = tuple[float, float, float, float]
-"""Million cells, million stored counts, those of the largest sample, samples × million genes."""
+Size = tuple[float, float, float, float, float]
+"""Million cells, million stored counts, those of the largest sample, samples × million genes,
+million genes."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,9 @@ def refit(model: Model, records: Sequence[Record]) -> dict[str, Any]:
 
     Least squares of the relative error, no coefficient below zero. Where the
     sizes of a rule's records lie within a factor of three, slopes cannot be
-    told from the constant: the coefficients that are there are scaled. A rule has as many slopes
-    as the model gives it: those that its step has no reason for stay out. The
+    told from the constant: the coefficients that are there are scaled. Else each is held towards
+    what it was as by a small part of a record, since few studies do not tell cells from genes; a
+    slope that is zero stays so: the step has no reason for it. The
     margin is then the smallest, from 1.15, that covers 95 % of all peaks.
     """
     values = {**model.values, "rules": {rule: dict(item) for rule, item in model.rules.items()}}
@@ -180,12 +185,15 @@ def as_yaml(values: dict[str, Any], head: str) -> str:
 def _fit(design: np.ndarray, found: np.ndarray, before: np.ndarray) -> list[float]:
     from scipy.optimize import nnls
 
-    design = design[:, : before.size]
+    used = np.flatnonzero([True, *(before[1:] != 0)])
+    design = design[:, used]
     spread = design[:, 1:].max(axis=0) / np.maximum(design[:, 1:].min(axis=0), 1e-9)
-    if spread.max() < 3 and before.any():
-        fitted = before * np.median(found / (design @ before))
-    else:
-        fitted, _ = nnls(design / found[:, None], np.ones(len(found)))
+    fitted = before * np.median(found / (design @ before[used]))
+    if spread.max(initial=1) >= 3:
+        held = np.diag(np.sqrt(HELD) / before[used])
+        rows = np.concatenate([design / found[:, None], held])
+        targets = np.concatenate([np.ones(len(found)), np.full(used.size, np.sqrt(HELD))])
+        fitted[used], _ = nnls(rows, targets)
     return [float(f"{value:.4g}") for value in fitted]
 
 

@@ -1,4 +1,4 @@
-"""How time and memory grow with the number of cells, step by step, and what that says of more cells.
+"""How time and memory grow with the number of cells, step by step, and what more would take.
 
 Not part of the tests. Runs on each file, smallest first: the library in one process (as in
 `pipeline.py`), then the workflow's commands from intake to the map, each a process of its own. CPU
@@ -170,9 +170,9 @@ def extrapolation(figures: dict[str, dict[int, Figure]]) -> list[str]:
     largest = max(next(iter(figures.values())))
     head = " | ".join(f"{n // 1_000_000} M cells: CPU h | GB a job" for n in TARGETS)
     lines = [
-        f"Extrapolated from those up to {largest:,} cells: cohorts of {COHORT_CELLS:,} cells, a job "
-        "each; steps across cohorts in one job, their CPU time by the exponent (at least 1) from the "
-        "largest run on, their memory along the line:",
+        f"Extrapolated from those up to {largest:,} cells: cohorts of {COHORT_CELLS:,} cells, a "
+        "job each; steps across cohorts in one job, their CPU time by the exponent (at least 1) "
+        "from the largest run on, their memory along the line:",
         "",
         f"| step | jobs | {head} |",
         "|---|---|" + "---|" * (2 * len(TARGETS)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,20 +19,34 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, cells: AnnData) -> Path:
+    """A folder in which both commands have run, to read only."""
+    folder = write_atlas(tmp_path_factory.mktemp("strata"), cells, last_type="unknown")
+    assert profile(folder) == 0
+    profiles = sha256_file(folder / "profiles.h5ad")
+    assert strata(folder) == 0
+    assert sha256_file(folder / "profiles.h5ad") == profiles
+    return folder
+
+
 @pytest.fixture
-def atlas(tmp_path: Path, cells: AnnData) -> Path:
-    """A folder with what the steps before leave: embedding, clusters, annotation."""
-    return write_atlas(tmp_path, cells, last_type="unknown")
+def profiled(tmp_path: Path, finished: Path) -> Path:
+    """A folder of one's own in which the profiles are made."""
+    for name in ("profiles.h5ad", "config.yaml"):
+        shutil.copy(finished / name, tmp_path / name)
+    return tmp_path
 
 
-def test_the_two_commands_write_what_the_release_needs(
-    atlas: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert profile(atlas) == 0
-    profiles = sha256_file(atlas / "profiles.h5ad")
-    assert strata(atlas) == 0
-    assert sha256_file(atlas / "profiles.h5ad") == profiles
-    assert "3 strata of 40 donors" in capsys.readouterr().out
+@pytest.fixture
+def atlas(tmp_path: Path, finished: Path) -> Path:
+    """A folder of one's own with what the steps before leave."""
+    for name in ("embedding.h5ad", "clusters.parquet", "annotation.parquet", "config.yaml"):
+        shutil.copy(finished / name, tmp_path / name)
+    return tmp_path
+
+
+def test_the_two_commands_write_what_the_release_needs(finished: Path) -> None:
     for table in (
         schema.COMPOSITION,
         schema.STRATA,
@@ -39,15 +54,15 @@ def test_the_two_commands_write_what_the_release_needs(
         schema.ASSOCIATIONS,
         schema.DRIVERS,
     ):
-        frame = read_table(atlas / f"{table.name}.parquet")
+        frame = read_table(finished / f"{table.name}.parquet")
         assert len(conform(frame, table)) > 0, table.name
-    facts = read_json(atlas / "strata.json")
+    facts = read_json(finished / "strata.json")
     assert facts["decision"] == "strata"
     assert facts["intended_use"] == "research use only"
     assert "unknown" in facts["cell_types"]["in_composition_only"]
     assert len(facts["existence"]["null_statistics"]) == 19
     assert any("unknown type" in warning for warning in facts["warnings"])
-    donors = read_h5ad(atlas / "donors.h5ad")
+    donors = read_h5ad(finished / "donors.h5ad")
     assert {"distance", "distance_state", "distance_composition"} <= set(donors.obsp)
 
 
@@ -65,21 +80,20 @@ def with_clinical(folder: Path, keys: str) -> Path:
     return folder / "clinical.tsv"
 
 
-def test_declared_outcomes_are_compared_and_no_value_of_them_is_written(atlas: Path) -> None:
-    profile(atlas)
+def test_declared_outcomes_are_compared_and_no_value_of_them_is_written(profiled: Path) -> None:
     keys = "outcomes: [score], survival: {time: days, event: died}, covariates: [age]"
-    with_clinical(atlas, f"{keys}, adjust_for: [age]")
-    assert strata(atlas) == 0
-    table = read_table(atlas / "outcomes.parquet")
+    with_clinical(profiled, f"{keys}, adjust_for: [age]")
+    assert strata(profiled) == 0
+    table = read_table(profiled / "outcomes.parquet")
     assert set(table["model"]) == {"mixed model", "Cox regression", "log-rank test"}
     assert (table["refused"] == "").all()
     assert set(table["adjusted_for"]) >= {"age;visit_day", "age"}
-    assert len(read_table(atlas / "survival.parquet")) > 0
-    assert read_json(atlas / "strata.json")["adjusted"]["ari"] > 0.5
-    tested = read_table(atlas / "associations.parquet")["covariate"]
+    assert len(read_table(profiled / "survival.parquet")) > 0
+    assert read_json(profiled / "strata.json")["adjusted"]["ari"] > 0.5
+    tested = read_table(profiled / "associations.parquet")["covariate"]
     assert "score" in set(tested)
     assert "died" not in set(tested)
-    assert not {"score", "age", "days", "died"} & set(read_h5ad(atlas / "donors.h5ad").obs)
+    assert not {"score", "age", "days", "died"} & set(read_h5ad(profiled / "donors.h5ad").obs)
 
 
 @pytest.mark.parametrize(
@@ -93,25 +107,24 @@ def test_declared_outcomes_are_compared_and_no_value_of_them_is_written(atlas: P
     ],
 )
 def test_a_wrong_declaration_of_outcomes_is_a_sentence(
-    atlas: Path, capsys: pytest.CaptureFixture[str], keys: str, change: str, message: str
+    profiled: Path, capsys: pytest.CaptureFixture[str], keys: str, change: str, message: str
 ) -> None:
-    profile(atlas)
-    clinical = with_clinical(atlas, keys)
+    clinical = with_clinical(profiled, keys)
     if change:
         text = clinical.read_text(encoding="utf-8").replace(change, "D9999")
         clinical.write_text(text, encoding="utf-8")
-    assert strata(atlas) in (2, 3)
+    assert strata(profiled) in (2, 3)
     assert message in capsys.readouterr().err
-    assert not (atlas / "strata.json").exists()
+    assert not (profiled / "strata.json").exists()
 
 
-def test_running_again_gives_the_same_bytes(atlas: Path) -> None:
-    profile(atlas)
-    strata(atlas)
-    names = ("strata.json", "assignments.parquet", "drivers.parquet", "associations.parquet")
-    before = [sha256_file(atlas / name) for name in names]
-    strata(atlas)
-    assert [sha256_file(atlas / name) for name in names] == before
+def test_running_again_gives_the_same_bytes(
+    profiled: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert strata(profiled) == 0
+    assert "3 strata of 40 donors" in capsys.readouterr().out
+    for name in ("strata.json", "assignments.parquet", "drivers.parquet", "associations.parquet"):
+        assert sha256_file(profiled / name) == sha256_file(finished / name), name
 
 
 def test_cells_without_a_cluster_stop_the_profile(
@@ -134,18 +147,17 @@ def test_a_cluster_without_a_label_stops_the_profile(
 
 
 def test_an_unknown_key_of_the_configuration_is_named(
-    atlas: Path, capsys: pytest.CaptureFixture[str]
+    profiled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    profile(atlas)
-    (atlas / "config.yaml").write_text("strata: {n_boots: 3}\n", encoding="utf-8")
-    assert strata(atlas) == 2
+    (profiled / "config.yaml").write_text("strata: {n_boots: 3}\n", encoding="utf-8")
+    assert strata(profiled) == 2
     assert "unknown keys ['n_boots']" in capsys.readouterr().err
 
 
 def test_a_damaged_profile_file_is_a_sentence_and_not_a_traceback(
-    atlas: Path, capsys: pytest.CaptureFixture[str]
+    profiled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (atlas / "profiles.h5ad").write_bytes(b"not hdf5")
-    assert strata(atlas) == 3
+    (profiled / "profiles.h5ad").write_bytes(b"not hdf5")
+    assert strata(profiled) == 3
     assert "Remove it and run again" in capsys.readouterr().err
-    assert not (atlas / "strata.json").exists()
+    assert not (profiled / "strata.json").exists()

@@ -119,6 +119,7 @@ def test_estimate_says_what_a_run_needs_and_keeps_the_sizes(study, capsys):
     assert value["n_cohorts"] == 2
     sizes = json.loads((study / "results" / "sizes.json").read_text())
     assert value["n_cells"] == sum(item["n_cells"] for item in sizes.values())
+    assert (sizes["liu_b1"]["n_samples"], sizes["liu_b1"]["n_largest"]) == (18, 250)
     assert value["rules"]["intake_cohort"]["jobs"] == 2
     assert value["peak_memory_mb"] == max(row["memory_mb"] for row in value["rules"].values())
     assert value["core_hours"] > 0

@@ -16,6 +16,7 @@ from pmcell.io.counts import open_counts
 from pmcell.io.preflight import Limits, preflight
 from pmcell.io.submitted import detect_format, inspect, iter_counts
 from pmcell.io.zarr_store import store_digest
+from pmcell.registry.sizes import matrix_bytes
 from submissions import write_zarr
 
 
@@ -207,3 +208,9 @@ def test_the_digest_of_a_store_follows_its_content_not_its_place(store, tmp_path
     assert store_digest(again) == before
     (again / "X" / "data" / "0").write_bytes(b"x")
     assert store_digest(again) != before
+
+
+def test_all_files_of_a_store_count_towards_its_bytes(store, tmp_path):
+    (tmp_path / "cohort.yaml").write_text("matrix: {path: a.zarr, format: zarr, counts: X}\n")
+    files = [path for path in store.rglob("*") if path.is_file()]
+    assert matrix_bytes(tmp_path) == sum(path.stat().st_size for path in files) > 0

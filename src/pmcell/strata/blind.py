@@ -67,7 +67,9 @@ class Blind:
     discovery donors' strata on the inner products of their cell type expression and
     composition, as far as the channels in use hold these; the penalty of least
     leave-one-out error; a donor gets the stratum whose donors, left out themselves, have
-    the nearest scores on average.
+    the nearest scores on average. Of cell types without any difference, in two strata forced
+    on 150 donors, held-out donors confirmed a gene in 2 of 113; in 24 with labels that the
+    gene was part of (tests/benchmarks/strata/confirm.py).
     """
 
     def __init__(

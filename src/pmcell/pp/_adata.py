@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.blocks import MatrixCounts, StoredCounts
+from pmcell.core.decode import copy_counts
 from pmcell.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -21,19 +22,24 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> Any:
 
     name = "X" if layer is None else f"layers[{layer!r}]"
     values = adata.X if layer is None else adata.layers[layer]
-    matrix = sparse.csr_matrix(values)
-    if matrix.nnz:
-        low, high = matrix.data.min(), matrix.data.max()
-        whole = bool(np.all(matrix.data == np.floor(matrix.data)))
-        if low < 0 or high >= 2**31 or not whole:
-            raise DataError(
-                f"{name} must hold raw counts (whole numbers from 0); found values from {low} to "
-                f"{high}{'' if whole else ', not whole'}. Name the layer with the counts: layer=…",
-                reason="not_counts",
-            )
-    return sparse.csr_matrix(
-        (matrix.data.astype(np.int32), matrix.indices, matrix.indptr), matrix.shape
-    )
+    is_csr = sparse.issparse(values) and values.format == "csr"
+    matrix = values if is_csr else sparse.csr_matrix(values)
+    given = matrix.data
+    if given.dtype.itemsize > 8:
+        given = given.astype(np.float64)
+    counts = np.empty(given.size, np.int32)
+    if copy_counts(given, counts) >= 0:
+        whole = bool(np.all(given == np.floor(given)))
+        raise DataError(
+            f"{name} must hold raw counts (whole numbers from 0); found values from {given.min()} "
+            f"to {given.max()}{'' if whole else ', not whole'}. Name the layer with the counts: "
+            "layer=…",
+            reason="not_counts",
+        )
+    found = sparse.csr_matrix((counts, matrix.indices, matrix.indptr), matrix.shape)
+    # Known of X since the last step that asked; else each step would look through all of it.
+    found.has_canonical_format = matrix.has_canonical_format
+    return found
 
 
 def counts_and_rows(

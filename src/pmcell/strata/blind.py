@@ -34,12 +34,14 @@ N_FOLDS = 5
 class _Block:
     """Standardised expression of one type (donors × genes), batch offsets removed.
 
-    `scale` is 1 over each gene's standard deviation, `inner` the inner products.
+    `scale` is 1 over each gene's standard deviation, `along` the expression along it,
+    `inner` the inner products.
     """
 
     genes: NDArray[np.object_]
     z: NDArray[np.float32]
     scale: Floats
+    along: Floats
     inner: Floats
 
     def without(self, left_out: NDArray[np.object_]) -> Floats:
@@ -51,11 +53,11 @@ class _Block:
         gone = np.isin(self.genes, left_out)
         if gone.all():
             return np.zeros_like(self.inner)
-        z = self.z[:, gone].astype(np.float64)
-        kept = self.scale[~gone]
-        along = self.z[:, ~gone].astype(np.float64) @ kept
-        inner = self.inner - z @ z.T - np.outer(along, along) / float(kept @ kept)
-        return np.asarray(inner / kept.size)
+        z, scale = self.z[:, gone].astype(np.float64), self.scale[gone]
+        along = self.along - z @ scale
+        length = float(self.scale @ self.scale - scale @ scale)
+        inner = self.inner - z @ z.T - np.outer(along, along) / length
+        return np.asarray(inner / (~gone).sum())
 
 
 class Blind:
@@ -150,7 +152,8 @@ def _block(
     z[there] = y[:, varies] / spread[varies]
     wide = z.astype(np.float64)
     genes = counts.columns.to_numpy(object)[chosen][varies]
-    return _Block(genes, z, 1.0 / spread[varies], wide @ wide.T)
+    scale = 1.0 / spread[varies]
+    return _Block(genes, z, scale, wide @ scale, wide @ wide.T)
 
 
 def _without_batch(x: Floats, batch: NDArray[np.str_]) -> Floats:

@@ -96,7 +96,7 @@ def test_a_new_batch_far_away_needs_its_own_offset(analyse: Analyse) -> None:
     shift = (of[0] - of[1]).astype(np.float32)
     cells.obsm["X_integrated"][gone] += shift[code[gone]]
     donors = pm.strata.profile(cells)
-    pm.strata.distances(donors, max_batch_share=0.9)
+    pm.strata.distances(donors, max_batch_share=0.9, channels="all")
     pm.strata.cluster(donors, n_bootstraps=3)
     pm.strata.existence(donors, n_null=19)
     found = pm.strata.generalise(donors)

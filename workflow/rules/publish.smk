@@ -31,6 +31,7 @@ rule write_release:
         "results/strata/associations.parquet",
         "results/strata/drivers.parquet",
         "results/strata/composition_shifts.parquet",
+        "results/strata/movement.parquet",
         "results/strata/expression_contrasts.parquet",
         "results/strata/differential_expression.parquet",
         "results/strata/pathways.parquet",

@@ -43,6 +43,7 @@ rule find_strata:
         associations="results/strata/associations.parquet",
         drivers="results/strata/drivers.parquet",
         shifts="results/strata/composition_shifts.parquet",
+        movement="results/strata/movement.parquet",
         outcomes="results/strata/outcomes.parquet",
         survival="results/strata/survival.parquet",
     log:

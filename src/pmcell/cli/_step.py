@@ -32,6 +32,7 @@ _OF_STRATA: tuple[str, ...] = (
     "associations.parquet",
     "drivers.parquet",
     "composition_shifts.parquet",
+    "movement.parquet",
     "outcomes.parquet",
     "survival.parquet",
     "strata.json",

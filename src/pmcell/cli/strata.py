@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out-dir",
         type=Path,
         required=True,
-        help="folder for strata.json, donors.h5ad and seven tables",
+        help="folder for strata.json, donors.h5ad and eight tables",
     )
     parser.add_argument(
         "--clinical",
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write strata.json, seven tables, and donors.h5ad: the profiles with distances and strata."""
+    """Write strata.json, eight tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
     from pmcell.cli._clinical import Plan
     from pmcell.io.atomic import write_json
@@ -86,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     write_table(folder / "drivers.parquet", strata.drivers(donors), schema.DRIVERS)
     shifts = strata.composition_shifts(donors)
     write_table(folder / "composition_shifts.parquet", shifts, schema.COMPOSITION_SHIFTS)
+    steps = strata.movement(donors, seed=args.seed)
+    write_table(folder / "movement.parquet", steps, schema.MOVEMENT)
     write_table(folder / "outcomes.parquet", outcomes, schema.OUTCOMES)
     write_table(folder / "survival.parquet", curves, schema.SURVIVAL)
     facts = strata.summary(donors)

@@ -24,7 +24,7 @@ from pmcell.core.spectral import spectrum
 
 Floats = NDArray[np.float64]
 
-CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS = 1, 2, 3, 4, 5, 6
+CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS, MOVES = 1, 2, 3, 4, 5, 6, 7
 """Purposes of a random stream."""
 
 
@@ -40,7 +40,7 @@ def resample_cells(sums: DonorSums, rng: np.random.Generator) -> DonorSums:
     is one more than before. The waves of all cells are drawn apart from the
     types' means, with the same number of cells.
     """
-    total = sums.n.sum(axis=1)
+    total = np.rint(sums.n.sum(axis=1))
     share = sums.n / np.maximum(total, 1.0)[:, None]
     n = rng.multinomial(total.astype(np.int64), share).astype(np.float64)
     mean = _with_error(sums.mean, n, sums.within, rng)

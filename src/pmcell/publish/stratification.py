@@ -54,6 +54,14 @@ def drivers_frame(facts: Facts) -> pd.DataFrame:
     return frame if facts.has_strata else frame.iloc[:0]
 
 
+def movement_frame(facts: Facts) -> pd.DataFrame:
+    """Movement of published donors between visits; strata only where these are published."""
+    frame = _shown(facts, _read_or_none(facts, "movement"))
+    if not facts.has_strata:
+        frame[["stratum", "previous_stratum"]] = None
+    return frame
+
+
 def strata_frame(facts: Facts) -> pd.DataFrame:
     """Published strata; donors are counted over published cohorts only."""
     frame = _read(facts, "strata")

@@ -36,6 +36,7 @@ SMALL: dict[str, Callable[[Facts, Atlas], pd.DataFrame]] = {
     "associations": lambda facts, atlas: stratification.associations_frame(facts),
     "drivers": lambda facts, atlas: stratification.drivers_frame(facts),
     "composition_shifts": lambda facts, atlas: explanation_frame(facts, "composition_shifts"),
+    "movement": lambda facts, atlas: stratification.movement_frame(facts),
     "outcomes": lambda facts, atlas: stratification.outcomes_frame(facts),
     "survival": lambda facts, atlas: stratification.survival_frame(facts),
     "consensus": lambda facts, atlas: pairs.consensus_frame(facts),

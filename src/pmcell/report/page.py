@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pmcell.report import comparisons, explanation, figures, flow, grids, methods, placement
+from pmcell.report import (
+    comparisons,
+    explanation,
+    figures,
+    flow,
+    grids,
+    methods,
+    movement,
+    placement,
+)
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import count, percent
 from pmcell.schema import SCHEMA_VERSION
@@ -86,6 +95,8 @@ def content(release: Release) -> dict[str, Any]:
         "strata": verdicts.strata_grid(release),
         "placement": placement.placement_grid(release),
         "placement_text": placement.placement_text(release),
+        "movement": movement.movement_grid(release),
+        "movement_text": movement.movement_text(release),
         "generalisation": placement.generalisation_grid(release),
         "generalisation_note": placement.generalisation_note(release),
         "channels": verdicts.channel_grid(release),

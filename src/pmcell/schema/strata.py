@@ -179,6 +179,45 @@ COMPOSITION_SHIFTS = Table(
     ),
 )
 
+MOVEMENT = Table(
+    "movement",
+    "How far a donor moved between a visit and the one before, beside what drawing the cells again would do; and from which stratum to which.",
+    ("donor_id", "visit"),
+    (
+        DONOR_ID,
+        VISIT,
+        Field("previous_visit", "string", "Label of the donor's visit before."),
+        Field(
+            "moved", "float64", "Distance between the two visits, cell sampling subtracted.", "1"
+        ),
+        Field(
+            "moved_by_chance",
+            "float64",
+            "Median distance when both visits are drawn from their pooled cells; null in other batches.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "p_value",
+            "float64",
+            "Share of such draws that come as far; null where the visits are in different batches. Differences in handling are not in it.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "q_value",
+            "float64",
+            "Benjamini-Hochberg q over all rows with a p.",
+            "1",
+            required=False,
+        ),
+        Field("same_batch", "bool", "Whether both visits are in one batch."),
+        Field("stratum", "string", "Published stratum at the visit.", required=False),
+        Field("previous_stratum", "string", "The same at the visit before.", required=False),
+    ),
+    (DONOR_FK, VISIT_FK),
+)
+
 OUTCOMES = Table(
     "outcomes",
     "Clinical outcomes against strata, or axes where labels are withheld: mixed models of repeated visits, survival; refused comparisons with the reason.",

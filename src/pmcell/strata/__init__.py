@@ -3,7 +3,8 @@
 The donor is the unit: everything is fitted on one row a donor, and the other
 visits are placed on the result. All functions work on the AnnData that
 `profile` returns, in this order: `profile`, `distances`, `cluster`,
-`existence`, `place`, `generalise`, `associate`, `drivers`. Research use only.
+`existence`, `place`, `generalise`, `associate`, `drivers`, `composition_shifts`,
+`movement`. Research use only.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pmcell.strata.gene_drivers import donor_gene_drivers, gene_drivers
 from pmcell.strata.generalise import generalise
 from pmcell.strata.knn_kl import knn_kl
 from pmcell.strata.mixed import mixed_models
+from pmcell.strata.movement import movement
 from pmcell.strata.pathways import pathways
 from pmcell.strata.permanova import permanova
 from pmcell.strata.profile import composition, profile
@@ -44,6 +46,7 @@ __all__ = [
     "generalise",
     "knn_kl",
     "mixed_models",
+    "movement",
     "pathways",
     "permanova",
     "place",

@@ -39,6 +39,7 @@ TABLE_CLASSES = {
     "associations": AGGREGATE,
     "drivers": INDIVIDUAL,
     "composition_shifts": OPEN_ONLY,
+    "movement": INDIVIDUAL,
     "outcomes": AGGREGATE,
     "survival": OPEN_ONLY,
     "donor_distances": INDIVIDUAL,

@@ -122,7 +122,7 @@ def test_foreign_donors_are_novel(analyse: Analyse) -> None:
     donors = pm.strata.profile(cells)
     of_foreign = donors.obs["donor_id"].isin(set(names[foreign])).to_numpy()
     donors.obs[slots.DISCOVERY] &= ~of_foreign
-    analyse(donors)
+    analyse(donors, n_bootstraps=3)
     pm.strata.place(donors)
     status = donors.obs[slots.STATUS].to_numpy()
     assert (status[of_foreign] == "novel").all()
@@ -136,7 +136,7 @@ def test_strata_below_ten_donors_get_no_set_and_it_is_said(
     names = cells.obs["donor_id"].astype(str).to_numpy()
     truth = dict(zip(cells.uns["truth"]["donor_id"], cells.uns["truth"]["stratum"], strict=True))
     small = [name for name in sorted(truth) if truth[name] == 2]
-    donors = analyse(pm.strata.profile(cells[~np.isin(names, small[7:])].copy()))
+    donors = analyse(pm.strata.profile(cells[~np.isin(names, small[7:])].copy()), n_bootstraps=3)
     pm.strata.place(donors)
     assert donors.uns["existence"]["k"] == 3
     without = list(donors.uns["placement"]["strata_without_set"])

@@ -5,6 +5,10 @@ each cell scales its distances so that the weights to its neighbours sum to
 log2(k), and two directed weights a, b are joined to a + b - a·b. By shared
 neighbours, the Jaccard index of the neighbours of both (Levine et al. 2015,
 doi:10.1016/j.cell.2015.05.047): a cell in a sparse region counts as one in a dense.
+Weights by the ranks of shared neighbours (Xu & Su 2015, doi:10.1093/bioinformatics/btv088)
+are left out: at a like number of clusters they agree better with the cell types of one
+of five real cohorts and no better or worse with the others, and on 50,000 made cells
+worse (ARI 0.63, against 0.80), with four times the edges.
 """
 
 from __future__ import annotations

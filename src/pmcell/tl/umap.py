@@ -2,9 +2,10 @@
 
 UMAP (McInnes et al. 2018, arXiv:1802.03426) of the graph's own weights, from a
 start at the first two components. The kernel is ours (`core.layout`): the same
-bits for any number of threads, and about half of umap-learn's processor time on one.
-On the demo's graph its trustworthiness is 0.955, umap-learn's 0.9585
-(tests/benchmarks/core/umap_layout.py).
+bits for any number of threads, in two thirds of umap-learn's processor time on one,
+without its import and compilation. Trustworthiness on 12,000 real cells, median of
+3 seeds: 0.9647, umap-learn's 0.9631; on 12,000 made ones 0.954 and 0.955, where seeds
+differ by 0.008 (tests/benchmarks/core/umap_layout.py).
 """
 
 from __future__ import annotations

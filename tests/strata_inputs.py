@@ -13,7 +13,7 @@ from pmcell.io.h5ad import write_h5ad
 if TYPE_CHECKING:
     from anndata import AnnData
 
-FEW_DRAWS = "n_bootstraps: 3, n_null: 19, n_permutations: 99, channels: all"
+FEW_DRAWS = "n_bootstraps: 3, n_null: 19, n_permutations: 99, n_folds: 3, channels: all"
 
 
 def write_atlas(folder: Path, cells: AnnData, last_type: str = "", more: str = "") -> Path:

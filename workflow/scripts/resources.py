@@ -61,7 +61,7 @@ def peak_mb(model, rule, size):
 
     A step that streams counts is told this limit and refuses one that may be too little for it:
     `least_mb` of its rule is what the step itself reckons (`with_memory` in its command), and
-    `least_mb_of_features` what it adds for the square of the number of features and for each.
+    `least_mb_of_features` what matrices of features × features, and of features, add.
     """
     needs = model["rules"][rule]
     expected = predict(model, rule, "memory_mb", size) * model["memory_margin"]

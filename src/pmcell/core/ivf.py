@@ -5,6 +5,10 @@ points in lists, and a point is compared with those of the few lists whose
 centres are nearest. How few is measured: for 1,000 random points the exact
 neighbours are found, and how far down each point's ranking of lists they lie
 gives the recall of every number of lists at once.
+
+Ours, since at the recall that a peer reaches it takes less processor time on 200,000
+cells × 50: 0.8 of that of brisc 0.2.3, at recall 0.995 as at 0.9999, and 0.3 of that of
+faiss 1.15 (`tests/benchmarks/core/knn.py`), and alone has the same bits for any threads.
 """
 
 from __future__ import annotations

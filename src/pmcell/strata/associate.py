@@ -70,7 +70,7 @@ def associate(
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=20, cells_per_donor=120, n_types=3)
     >>> donors = pm.strata.profile(cells)
-    >>> pm.strata.distances(donors), pm.strata.cluster(donors, n_bootstraps=9)
+    >>> pm.strata.distances(donors, channels="all"), pm.strata.cluster(donors, n_bootstraps=9)
     (None, None)
     >>> pm.strata.existence(donors, n_null=19)
     >>> "batch_id" in set(associate(donors, n_permutations=99)["covariate"])

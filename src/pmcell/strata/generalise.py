@@ -57,7 +57,7 @@ def generalise(donors: AnnData, *, by: str | None = None) -> dict[str, Any]:
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=36, cells_per_donor=150, n_types=4, seed=2)
     >>> donors = pm.strata.profile(cells)
-    >>> pm.strata.distances(donors), pm.strata.cluster(donors, n_bootstraps=5)
+    >>> pm.strata.distances(donors, channels="all"), pm.strata.cluster(donors, n_bootstraps=5)
     (None, None)
     >>> pm.strata.existence(donors, n_null=19)
     >>> generalise(donors)["mean"]

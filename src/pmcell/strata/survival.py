@@ -69,7 +69,7 @@ def survival(
     (None, None, None)
     >>> people = donors.obs[["donor_id"]].assign(days=5.0, died=1)
     >>> survival(donors, people=people, time="days", event="died", covariates=())[0]["refused"][1]
-    '8 events for 3 parameters, 30 are needed'
+    '8 events for 2 parameters, 20 are needed'
     """
     _check(donors, people, time, event)
     groups = exposure(donors)
@@ -143,13 +143,13 @@ def _cox(
         if why:
             raise Refused(why)
         n_events = int(events[both].sum())
-        if np.unique(times[both]).size < 2:
-            raise Refused("everybody has the same time")
         if n_events < EVENTS_PER_PARAMETER * x.shape[1]:
             raise Refused(
                 f"{n_events} events for {x.shape[1]} parameters, "
                 f"{EVENTS_PER_PARAMETER * x.shape[1]} are needed"
             )
+        if np.unique(times[both]).size < 2:
+            raise Refused("everybody has the same time")
         if np.linalg.matrix_rank(np.column_stack([np.ones(len(x)), x])) <= x.shape[1]:
             raise Refused(
                 "the strata and the covariates tell the same: their effects cannot be parted"

@@ -68,7 +68,7 @@ def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: in
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=36, cells_per_donor=150, n_types=4, seed=2)
     >>> donors = pm.strata.profile(cells)
-    >>> pm.strata.distances(donors), pm.strata.cluster(donors, n_bootstraps=5)
+    >>> pm.strata.distances(donors, channels="all"), pm.strata.cluster(donors, n_bootstraps=5)
     (None, None)
     >>> pm.strata.existence(donors, n_null=19)
     >>> place(donors), sorted(set(donors.obs["conformal_set"]))

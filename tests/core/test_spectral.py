@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
 
@@ -92,3 +93,12 @@ def test_labels_are_aligned_by_overlap() -> None:
 def test_ambiguous_pairs_are_counted() -> None:
     consensus = squareform(np.array([0.0, 0.5, 1.0])) + np.eye(3)
     assert np.isclose(proportion_ambiguous(consensus, np.ones((3, 3), bool)), 1 / 3)
+
+
+@pytest.mark.parametrize("n", range(2, 31))
+def test_donors_who_do_not_differ_at_all_still_get_labels(n: int) -> None:
+    # All eigenvalues but one are equal: LAPACK finds no vector at n = 21 and k = 2.
+    for most in range(2, 6):
+        labels = spectral_partitions(np.zeros((n, n)), range(2, most))
+        assert labels.shape == (most - 2, n)
+        assert (labels >= 0).all()

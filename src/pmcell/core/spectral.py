@@ -161,7 +161,12 @@ def _largest(symmetric: Floats, k: int) -> tuple[Floats, Floats]:
     n = symmetric.shape[0]
     if n == 0 or k < 1:
         return np.zeros(0), np.zeros((n, 0))
-    values, vectors = eigh(symmetric, subset_by_index=(max(n - k, 0), n - 1), check_finite=False)
+    first = max(n - k, 0)
+    values, vectors = eigh(symmetric, subset_by_index=(first, n - 1), check_finite=False)
+    if values.size < n - first:
+        # Where eigenvalues are equal, LAPACK may find none of those asked for, without a word.
+        values, vectors = eigh(symmetric, check_finite=False, driver="evd")
+        values, vectors = values[first:], vectors[:, first:]
     return values[::-1], np.asarray(vectors[:, ::-1])
 
 

@@ -206,8 +206,9 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
 
 
 def started_alone(study: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """The same study on this machine, in the background."""
+    """The same study on this machine, with the memory that it needs, in the background."""
     shutil.copytree(study / "config", folder / "config")
+    (folder / "config" / "resources.yaml").write_text(yaml.safe_dump(Model().values))
     shutil.copytree(study / "profiles", folder / "profiles")
     return subprocess.Popen(
         [sys.executable, "-m", "pmcell.cli", "run", "--directory", str(folder), "--cores", "1"],

@@ -334,11 +334,14 @@ def test_everything_that_is_published_is_classified(
     (folder / "profiles.csv").write_text("closed:D1,1\n")
     genes = read(release, "genes").assign(hvg_rank=1.0)
     genes.to_parquet(folder / "tables" / "genes.parquet", index=False)
+    survival = pd.DataFrame({"stratum": ["S1"], "time": [1.0]})
+    survival.to_parquet(folder / "tables" / "survival.parquet", index=False)
     monkeypatch.delitem(TABLE_CLASSES, "drivers")
     with pytest.raises(FaultsError, match=r"drivers\.parquet: must be classified") as caught:
         gate.check_disclosure(load_facts(study.results, config=CONFIG), folder)
     assert [(fault.file, fault.reason) for fault in caught.value.faults] == [
         ("profiles.csv", "unclassified"),
         ("tables/drivers.parquet", "unclassified"),
+        ("tables/survival.parquet", "rows"),
         ("tables/genes.parquet", "vector"),
     ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from made_donors import make_outcomes, make_survival
@@ -16,7 +17,7 @@ from pmcell.publish.disclosure.classes import OPEN_ONLY, TABLE_CLASSES, VECTOR
 from pmcell.publish.disclosure.hidden import shown_verdict
 from pmcell.publish.explanation import explanation_frame
 from pmcell.publish.facts import Facts, load_facts
-from pmcell.publish.stratification import outcomes_frame, survival_frame
+from pmcell.publish.stratification import movement_frame, outcomes_frame, survival_frame
 from results_folder import make_results
 
 EXPLAINED = ("expression_contrasts", "differential_expression", "pathways", "gene_drivers")
@@ -151,3 +152,51 @@ def test_in_an_open_release_nothing_of_a_verdict_is_left_out(everyone_open: Path
     assert shown_verdict(facts_of(everyone_open, 5), verdict) == verdict
     frame = outcomes_frame(facts_of(everyone_open, 5))
     assert frame["note"].str.contains(COUNTED).all()
+
+
+def with_strata_tables(results: Path) -> None:
+    """Steps and shifts as the strata step would write them, of open and withheld donors alike."""
+    placed = read_table(results / "strata" / "assignments.parquet")
+    steps = placed[["donor_id", "visit"]].assign(
+        previous_visit="before",
+        moved=1.0,
+        moved_by_chance=0.5,
+        p_value=np.arange(1, len(placed) + 1) / 100,
+        q_value=np.arange(1, len(placed) + 1) / 100 * len(placed),
+        same_batch=True,
+        stratum=None,
+        previous_stratum=None,
+    )
+    write_table(results / "strata" / "movement.parquet", steps, schema.MOVEMENT)
+    shifts = pd.DataFrame({"stratum": ["S1"], "cell_type": ["T cell"], "within_batch": [True]})
+    shares = ("mean_share", "mean_share_others", "log2_ratio", "ratio_low", "ratio_high")
+    shifts = shifts.assign(**dict.fromkeys(shares, 0.1), n_donors=4, n_donors_others=5)
+    write_table(
+        results / "strata" / "composition_shifts.parquet", shifts, schema.COMPOSITION_SHIFTS
+    )
+
+
+def test_q_values_of_steps_do_not_tell_how_many_steps_are_hidden(
+    withheld: Path, everyone_open: Path
+) -> None:
+    for results in (withheld, everyone_open):
+        with_strata_tables(results)
+    everyone = movement_frame(facts_of(everyone_open, 5))
+    shown = movement_frame(facts_of(withheld, 5))
+    assert 0 < len(shown) < len(everyone)
+    conform(shown, schema.MOVEMENT)
+    # The largest q is its p: there is no trace of a test that is not shown.
+    last = shown.loc[shown["p_value"].idxmax()]
+    assert last["q_value"] == last["p_value"]
+    assert everyone["q_value"].max() > 1, "the step's own values stay where all are shown"
+
+
+def test_shifts_of_cell_types_are_published_of_open_cohorts_only(
+    withheld: Path, everyone_open: Path
+) -> None:
+    for results in (withheld, everyone_open):
+        with_strata_tables(results)
+    assert TABLE_CLASSES["composition_shifts"] == OPEN_ONLY
+    assert len(explanation_frame(facts_of(withheld, 4), "composition_shifts")) == 0
+    facts = facts_of(everyone_open, 5)
+    assert len(explanation_frame(facts, "composition_shifts")) == int(facts.has_strata)

@@ -88,7 +88,7 @@ def test_steps_between_batches_have_a_length_and_no_p(followed) -> None:
     assert table["p_value"].notna().sum() == N_DONORS - 1
 
 
-def test_the_same_draws_whatever_else_is_in_the_table(followed) -> None:
+def test_the_seed_decides_the_draws(followed) -> None:
     once, again = (pm.strata.movement(followed, n_draws=49, seed=3) for _ in range(2))
     pd.testing.assert_frame_equal(once, again)
     other = pm.strata.movement(followed, n_draws=49, seed=4)

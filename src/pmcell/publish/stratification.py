@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell.core.association import benjamini_hochberg
 from pmcell.io.atomic import atomic_path, write_json
 from pmcell.io.tables import empty_table, read_table
 from pmcell.publish import h5ad
@@ -55,8 +56,15 @@ def drivers_frame(facts: Facts) -> pd.DataFrame:
 
 
 def movement_frame(facts: Facts) -> pd.DataFrame:
-    """Movement of published donors between visits; strata only where these are published."""
+    """Movement of published donors between visits; strata only where these are published.
+
+    Where donors are withheld q is over the rows that are shown: from p and q over all
+    rows it would follow how many steps are hidden.
+    """
     frame = _shown(facts, _read_or_none(facts, "movement"))
+    if facts.withheld:
+        tested = frame["p_value"].notna()
+        frame.loc[tested, "q_value"] = benjamini_hochberg(frame.loc[tested, "p_value"].to_numpy())
     if not facts.has_strata:
         frame[["stratum", "previous_stratum"]] = None
     return frame

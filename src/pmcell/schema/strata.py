@@ -207,7 +207,7 @@ MOVEMENT = Table(
         Field(
             "q_value",
             "float64",
-            "Benjamini-Hochberg q over all rows with a p.",
+            "Benjamini-Hochberg q over the rows with a p.",
             "1",
             required=False,
         ),

@@ -1,16 +1,20 @@
 """Distances between samples by the peers, in the peers' own environment; `peers.py` calls it.
 
-    python peer_distances.py CELLS.h5ad OUT.npz METHOD…
-
-CELLS has obs sample, cell_type and obsm X_cells. OUT gets the samples, and for each
-method its matrix, seconds of processor time, and the versions used.
+Reads jobs from stdin, one JSON object a line: `source`, cells with obs sample, cell_type
+and obsm X_cells; `targets`, the .npz file of each method; `digest` of the cells. Each
+file is written as soon as its method is done: samples, distance, and `about` (seconds
+of processor time, version, digest). Answers each job with a line.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -24,44 +28,40 @@ PACKAGES = ("patpy", "pot", "mofapy2", "pynndescent", "anndata", "numpy", "sciki
 
 
 def main() -> None:
-    """Measure what is asked for."""
-    source, out, *names = sys.argv[1:]
+    """Do every job; what the peers print is not kept."""
+    started: set[str] = set()
+    for line in sys.stdin:
+        with contextlib.redirect_stdout(io.StringIO()):
+            measure(**json.loads(line), started=started)
+        print("done", flush=True)
+
+
+def measure(source: str, targets: dict[str, str], digest: str, started: set[str]) -> None:
+    """Write the distances of each method; its first run here imports and compiles, untimed."""
     cells = ad.read_h5ad(source)
     samples = np.unique(cells.obs["sample"].astype(str))
-    results: dict[str, np.ndarray] = {"samples": samples}
-    seconds = {}
-    for name in names:
+    used = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    for name, target in targets.items():
+        if name not in started:
+            METHODS[name](cells.copy(), samples)
+            started.add(name)
+        own = cells.copy()
         start = time.process_time()
-        results[name] = METHODS[name](cells.copy(), samples)
-        seconds[name] = round(time.process_time() - start, 3)
-    used = {package: version(package) for package in PACKAGES}
-    np.savez_compressed(
-        Path(out), seconds=json.dumps(seconds), versions=json.dumps(used), **results
-    )
+        distance = METHODS[name](own, samples)
+        about = {"seconds": round(time.process_time() - start, 3), "version": used, "cells": digest}
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        part = Path(target).with_suffix(".part.npz")
+        np.savez_compressed(part, samples=samples, distance=distance, about=json.dumps(about))
+        os.replace(part, target)
 
 
 def of_patpy(class_name: str, **options: object) -> Callable[[ad.AnnData, np.ndarray], np.ndarray]:
-    """A representation of patpy with its defaults."""
+    """A representation of patpy with its defaults, but for `options`."""
 
     def run(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
         import patpy.tl
 
-        method = getattr(patpy.tl, class_name)(**KEYS, **options)
-        method.prepare_anndata(cells)
-        matrix = np.asarray(method.calculate_distance_matrix(), np.float64)
-        order = [list(map(str, method.samples)).index(name) for name in samples]
-        return matrix[np.ix_(order, order)]
-
-    return run
-
-
-def composition(clr: bool) -> Callable[[ad.AnnData, np.ndarray], np.ndarray]:
-    """patpy's composition ignores the embedding, so it is not told one."""
-
-    def run(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
-        import patpy.tl
-
-        method = patpy.tl.CellGroupComposition("sample", "cell_type", apply_clr=clr)
+        method = getattr(patpy.tl, class_name)(**(KEYS | options))
         method.prepare_anndata(cells)
         matrix = np.asarray(method.calculate_distance_matrix(), np.float64)
         order = [list(map(str, method.samples)).index(name) for name in samples]
@@ -71,11 +71,11 @@ def composition(clr: bool) -> Callable[[ad.AnnData, np.ndarray], np.ndarray]:
 
 
 def random_vector(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
-    import patpy.tl
+    """30 normal values a sample, as patpy's RandomVector, whose seed is without effect."""
+    from scipy.spatial.distance import pdist, squareform
 
-    method = patpy.tl.RandomVector("sample", "cell_type")
-    method.prepare_anndata(cells)
-    return np.asarray(method.calculate_distance_matrix(), np.float64)
+    rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(cells.obsm[LAYER])))
+    return squareform(pdist(rng.standard_normal((samples.size, 30))))
 
 
 def pilot(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
@@ -104,23 +104,14 @@ def pilot(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
     return out
 
 
-def mofa(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
-    """MOFA factors of the types' means; what it prints while it learns is not kept."""
-    import contextlib
-    import io
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        return of_patpy("MOFA", quiet=True)(cells, samples)
-
-
 METHODS: dict[str, Callable[[ad.AnnData, np.ndarray], np.ndarray]] = {
     "GloScope_py": of_patpy("GloScope_py"),
+    "GloScope_py, 10 dimensions": of_patpy("GloScope_py", n_components=10),
     "PILOT": pilot,
     "pseudobulk": of_patpy("Pseudobulk"),
     "grouped pseudobulk": of_patpy("GroupedPseudobulk"),
-    "MOFA": mofa,
-    "composition": composition(clr=False),
-    "CLR composition": composition(clr=True),
+    "MOFA": of_patpy("MOFA", quiet=True),
+    "CLR composition": of_patpy("CellGroupComposition", layer=None, apply_clr=True),
     "random": random_vector,
 }
 

@@ -2,27 +2,36 @@
 
 Peers run in an environment of their own, made once by uv from requirements.txt.
 Every matrix is clustered by the same two algorithms, at the true k and at the k
-of the best silhouette; pmcell besides by its own answer. Results are kept one
-row a data set and method, and what is there is not computed again.
+of the best silhouette; pmcell besides by its own answer. Distances of the peers
+and rows of the table are kept, a file a data set and method, and made again only
+when the cells have changed, or with `--again`: pmcell is measured, peers' rows are
+made from their kept distances. A run goes on where it was stopped.
 
 Example:
-  python tests/benchmarks/strata/peers.py --out peers --seeds 5
+  python tests/benchmarks/strata/peers.py --out peers --seeds 10
   python tests/benchmarks/strata/peers.py --out peers --liu-cohorts study/config/cohorts
+  python tests/benchmarks/strata/peers.py --out peers --methods GloScope_py MOFA
+  python tests/benchmarks/strata/peers.py --out peers --again pmcell "pmcell, every channel"
   python tests/benchmarks/strata/peers.py --out peers --table
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO, Any
 
 import anndata as ad
 import numpy as np
@@ -39,32 +48,54 @@ from pmcell.core.spectral import (
     spectral_partitions,
 )
 from pmcell.core.spectral import silhouette as width_of
+from pmcell.io.atomic import read_json, write_json
 from pmcell.strata import slots
 
 HERE = Path(__file__).parent
 FIRST_SEED = 80_000
-FAST = ("PILOT", "pseudobulk", "grouped pseudobulk", "MOFA", "CLR composition", "random")
-SLOW = ("GloScope_py",)
-OURS = "pmcell"
-EVERY = "pmcell, every channel"
-GATES: dict[str, dict[str, object]] = {
-    OURS: {},
-    EVERY: {"channels": "all", "max_batch_share": 0.3},
+LIU = {"Liu, PCA": "X_pca", "Liu, integrated": "X_integrated"}
+PEERS = (
+    "GloScope_py",
+    "GloScope_py, 10 dimensions",
+    "PILOT",
+    "pseudobulk",
+    "grouped pseudobulk",
+    "MOFA",
+    "CLR composition",
+    "random",
+)
+GATES: dict[str, dict[str, Any]] = {
+    "pmcell": {},
+    "pmcell, every channel": {"channels": "all", "max_batch_share": 0.3},
 }
-ANSWER = ("ari_own", "decision", "own_k")
+METHODS = (*PEERS, *GATES)
 N_PERMUTATIONS = 200
 KS = range(2, 5)
 
 
 @dataclass(frozen=True)
 class Task:
-    """Cells with obs donor_id, visit, batch_id, cell_type; `group` of each sample is the truth."""
+    """Cells with obs donor_id, visit, sample, batch_id, cell_type, group (the truth)."""
 
     name: str
     seed: int
     cells: ad.AnnData
     basis: str
-    group: pd.Series
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample, by name: donor_id, batch_id, group, and whether its donor's first."""
+        rows = self.cells.obs[["sample", "donor_id", "batch_id", "group"]].astype(str)
+        rows = rows.drop_duplicates("sample").set_index("sample").sort_index()
+        return rows.assign(first=~rows["donor_id"].duplicated())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what a peer is given: distances of other cells are not this task's."""
+        keys = pd.util.hash_pandas_object(self.cells.obs[["sample", "cell_type"]].astype(str))
+        seen = hashlib.sha256(keys.to_numpy().tobytes())
+        seen.update(np.asarray(self.cells.obsm[self.basis], np.float32).tobytes())
+        return seen.hexdigest()
 
 
 def main() -> None:
@@ -77,53 +108,50 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--liu-cohorts", type=Path, help="from make_demo_cohorts.py --full --out")
     parser.add_argument("--env", type=Path, help="the peers' environment; made where it is not")
-    parser.add_argument("--without-slow", action="store_true", help="leave GloScope_py out")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="only these")
+    parser.add_argument("--again", nargs="+", choices=METHODS, default=(), help="rows made anew")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    results = args.out / "peers.csv"
-    done = pd.read_csv(results) if results.exists() else pd.DataFrame(columns=["task", "seed"])
     if not args.table:
-        python = environment(args.env or args.out / "env")
-        methods = FAST if args.without_slow else (*FAST, *SLOW)
-        for task in tasks(args, done):
-            rows = compare(task, python, methods, args.out)
-            pd.DataFrame(rows).to_csv(results, mode="a", header=not results.exists(), index=False)
-            print(f"{task.name} {task.seed}: {len(rows)} methods", file=sys.stderr, flush=True)
-    print(table(pd.read_csv(results)))
-    print("\npmcell " + version("pmcell") + "; " + (args.out / "versions.txt").read_text())
+        run(args)
+    print(tables(args.out))
 
 
-def environment(folder: Path) -> Path:
-    """The Python of the peers' environment."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run(["uv", "venv", "--python", "3.11", str(folder)], check=True)
-        wanted = ["--requirement", str(HERE / "requirements.txt")]
-        subprocess.run(["uv", "pip", "install", "--python", str(python), *wanted], check=True)
-    return python
+def run(args: argparse.Namespace) -> None:
+    """Make the rows that are missing, data set by data set."""
+    sets = [(name, 0) for name in LIU if args.liu_cohorts]
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    sets += [(name, seed) for seed in seeds for name in SCENARIOS]
+    methods = [name for name in METHODS if name in {*args.methods, *args.again}]
+    for item in sets:
+        for method in args.again:
+            row_file(args.out, *item, method).unlink(missing_ok=True)
+    files = {item: [row_file(args.out, *item, name) for name in methods] for item in sets}
+    unfinished = [item for item in sets if not all(path.exists() for path in files[item])]
+    for task in tasks(unfinished, args.liu_cohorts):
+        seconds = compare(task, methods, args.out, args.env or args.out / "env")
+        took = ", ".join(f"{method} {value} s" for method, value in seconds.items())
+        print(f"{task.name} {task.seed}: {took}", file=sys.stderr, flush=True)
 
 
-def tasks(args: argparse.Namespace, done: pd.DataFrame) -> Iterator[Task]:
-    """Every data set that is not in the results yet."""
-    known = set(done[["task", "seed"]].itertuples(index=False, name=None))
-    if args.liu_cohorts:
-        missing = [name for name in LIU if (name, 0) not in known]
-        if missing:
-            cells = liu(args.liu_cohorts)
-            group = cells.obs.drop_duplicates("sample").set_index("sample")["condition"]
-            yield from (Task(name, 0, cells, LIU[name], group) for name in missing)
-    for seed in range(args.first_seed, args.first_seed + args.seeds):
-        for name, world in SCENARIOS.items():
-            if (name, seed) in known:
-                continue
-            cells, truth = simulate(world, seed)
-            cells.obs["sample"] = cells.obs["donor_id"].astype(str)
-            group = pd.Series(truth.stratum.astype(str), index=truth.donor_id)
-            yield Task(name, seed, cells, "X_integrated", group)
+def row_file(out: Path, task: str, seed: int, method: str) -> Path:
+    """Where the row of a data set and method is kept; distances are beside it, as .npz."""
+    task, method = (re.sub("[^a-z0-9]+", "-", name.lower()) for name in (task, method))
+    return out / task / str(seed) / f"{method}.json"
 
 
-LIU = {"Liu, PCA": "X_pca", "Liu, integrated": "X_integrated"}
+def tasks(sets: Collection[tuple[str, int]], liu_cohorts: Path) -> Iterator[Task]:
+    """The data sets, made one after the other."""
+    cells = liu(liu_cohorts) if any(name in LIU for name, _ in sets) else None
+    for name, seed in sets:
+        if name in LIU:
+            yield Task(name, seed, cells, LIU[name])
+        else:
+            made, truth = simulate(SCENARIOS[name], seed)
+            made.obs["sample"] = made.obs["donor_id"].astype(str)
+            group = dict(zip(truth.donor_id, truth.stratum.astype(str), strict=True))
+            made.obs["group"] = made.obs["sample"].map(group)
+            yield Task(name, seed, made, "X_integrated")
 
 
 def liu(folder: Path) -> ad.AnnData:
@@ -140,85 +168,107 @@ def liu(folder: Path) -> ad.AnnData:
     pm.tl.integrate(cells)
     obs = cells.obs
     obs["donor_id"] = obs["Donor"].astype(str)
-    obs["visit"] = obs["sample_id"].astype(str)
-    obs["sample"] = obs["visit"]
+    obs["visit"] = obs["sample"] = obs["sample_id"].astype(str)
     obs["cell_type"] = obs["mergedcelltype"].astype(str)
-    obs["condition"] = obs["cond_group"].astype(str)
+    obs["group"] = obs["cond_group"].astype(str)
     return cells
 
 
-def compare(
-    task: Task, python: Path, methods: tuple[str, ...], out: Path
-) -> list[dict[str, object]]:
-    """One row a method."""
-    samples = np.unique(task.cells.obs["sample"].astype(str))
-    per_sample = task.cells.obs.drop_duplicates("sample").set_index("sample").loc[samples]
-    donor = per_sample["donor_id"].astype(str).to_numpy()
-    batch = per_sample["batch_id"].astype(str).to_numpy()
-    group = task.group.loc[samples].to_numpy(str)
-    matrices, seconds = peers(task, python, methods, out)
-    answers = {}
-    for name, gate in GATES.items():
-        matrices[name], seconds[name], answers[name] = ours(task, samples, gate)
-    first = answers[OURS]["first"]
-    rows = []
-    for name, matrix in matrices.items():
-        row: dict[str, object] = {"task": task.name, "seed": task.seed, "method": name}
-        row["seconds"] = seconds[name]
-        row |= clusterings(matrix[np.ix_(first, first)], group[first], donor[first], task.seed)
-        row |= {column: answers.get(name, {}).get(column) for column in ANSWER}
-        row["f1_group"] = neighbour_score(matrix, group, donor)
-        row["f1_batch"] = neighbour_score(matrix, batch, donor)
-        rows.append(row)
-    return rows
+def compare(task: Task, methods: Collection[str], out: Path, env: Path) -> dict[str, object]:
+    """Write the rows that are missing, or of other cells; seconds by method."""
+    files = {method: row_file(out, task.name, task.seed, method) for method in methods}
+    files = {name: path for name, path in files.items() if about(path)["cells"] != task.digest}
+    kept = {name: path.with_suffix(".npz") for name, path in files.items() if name in PEERS}
+    stale = {name: path for name, path in kept.items() if about(path)["cells"] != task.digest}
+    if stale:
+        measure(task, stale, env)
+    took = {}
+    for method, path in files.items():
+        if method in PEERS:
+            distance, result = np.load(kept[method])["distance"], about(kept[method])
+        else:
+            distance, result = ours(task, GATES[method])
+        row = {"task": task.name, "seed": task.seed, "method": method}
+        write_json(path, row | result | scores(task, distance))
+        took[method] = result["seconds"]
+    return took
 
 
-def ours(
-    task: Task, samples: np.ndarray, gate: dict[str, object]
-) -> tuple[np.ndarray, float, dict[str, object]]:
-    """Distances between samples, seconds, the answer, and each donor's first sample."""
-    start = time.process_time()
-    donors = pm.strata.profile(task.cells, basis=task.basis)
-    pm.strata.distances(donors, **gate)
-    seconds = round(time.process_time() - start, 3)
+def about(path: Path) -> dict[str, Any]:
+    """What is kept of a row or of distances: digest of the cells, seconds, version."""
+    if not path.exists():
+        return {"cells": None}
+    text = path.read_text() if path.suffix == ".json" else str(np.load(path)["about"])
+    return dict(json.loads(text))
+
+
+def ours(task: Task, gate: dict[str, Any]) -> tuple[np.ndarray, dict[str, object]]:
+    """Distances between samples; seconds, and how good the answer is."""
+    for _ in range(2):  # The first loads the kernels; the peers' first run is not timed either.
+        start = time.process_time()
+        donors = pm.strata.profile(task.cells, basis=task.basis)
+        pm.strata.distances(donors, **gate)
+        seconds = round(time.process_time() - start, 3)
     pm.strata.cluster(donors, n_bootstraps=50, seed=task.seed)
     pm.strata.existence(donors, n_null=199, seed=task.seed)
-    visit = donors.obs["visit"].astype(str).to_numpy()
     single = task.cells.obs["visit"].nunique() == 1
-    sample = donors.obs["donor_id"].astype(str).to_numpy() if single else visit
-    order = np.array([list(sample).index(name) for name in samples])
+    sample = donors.obs["donor_id" if single else "visit"].astype(str)
+    order = pd.Index(sample).get_indexer(task.samples.index)
     found = donors.obs.iloc[order]
-    first = np.flatnonzero(found[slots.DISCOVERY].to_numpy())
-    group = task.group.loc[samples].to_numpy(str)
-    ari = adjusted_rand_score(group[first], found[slots.CANDIDATE].astype(str).to_numpy()[first])
+    chosen = found[slots.DISCOVERY].to_numpy(bool)
+    labels = found[slots.CANDIDATE].astype(str).to_numpy()[chosen]
+    ari = adjusted_rand_score(task.samples["group"].to_numpy()[chosen], labels)
     report = donors.uns["existence"]
     squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(order, order)]
-    own = dict(zip(ANSWER, (ari, report["decision"], report["k"]), strict=True)) | {"first": first}
-    return np.sqrt(np.maximum(squared, 0.0)), seconds, own
+    result = {"cells": task.digest, "seconds": seconds, "version": f"pmcell {version('pmcell')}"}
+    result |= {"ari_own": ari, "decision": report["decision"], "own_k": int(report["k"])}
+    return np.sqrt(np.maximum(squared, 0.0)), result
 
 
-def peers(
-    task: Task, python: Path, methods: tuple[str, ...], out: Path
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """The peers' distances and their seconds, by method."""
+def measure(task: Task, targets: dict[str, Path], env: Path) -> None:
+    """Have the peers write their distances."""
     obs = task.cells.obs[["sample", "cell_type"]].astype(str).astype("category")
     x = np.asarray(task.cells.obsm[task.basis], np.float32)
-    source, target = out / "cells.h5ad", out / "distances.npz"
-    ad.AnnData(obs=obs, obsm={"X_cells": x}).write_h5ad(source)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "cells.h5ad"
+        ad.AnnData(obs=obs, obsm={"X_cells": x}).write_h5ad(source)
+        job = {"source": source, "targets": targets, "digest": task.digest}
+        jobs, answers = peer_process(env)
+        print(json.dumps(job, default=str), file=jobs, flush=True)
+        if not answers.readline():
+            sys.exit(f"peer_distances.py ended at {task.name} {task.seed}: see its error above")
+
+
+@cache
+def peer_process(env: Path) -> tuple[IO[str], IO[str]]:
+    """The peers' interpreter, one for all sets, as GloScope_py compiles for a minute."""
+    python = env / "bin" / "python"
+    if not python.exists():
+        subprocess.run(["uv", "venv", "--python", "3.11", str(env)], check=True)
+        wanted = ["--requirement", str(HERE / "requirements.txt")]
+        subprocess.run(["uv", "pip", "install", "--python", str(python), *wanted], check=True)
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     alone |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    command = [str(python), str(HERE / "peer_distances.py"), str(source), str(target), *methods]
-    subprocess.run(command, check=True, env=alone, stdout=subprocess.DEVNULL)
-    with np.load(target) as found:
-        versions = json.loads(str(found["versions"]))
-        text = ", ".join(f"{name} {number}" for name, number in versions.items())
-        (out / "versions.txt").write_text(text + "\n")
-        return {name: found[name] for name in methods}, json.loads(str(found["seconds"]))
+    command, pipe = [str(python), str(HERE / "peer_distances.py")], subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=alone)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout
 
 
-def clusterings(
-    distance: np.ndarray, group: np.ndarray, donor: np.ndarray, seed: int
-) -> dict[str, float]:
+def scores(task: Task, distance: np.ndarray) -> dict[str, float]:
+    """All measures of one matrix; clusters are of each donor's first sample."""
+    group, donor, batch = (
+        task.samples[key].to_numpy(str) for key in ("group", "donor_id", "batch_id")
+    )
+    first = np.flatnonzero(task.samples["first"])
+    return clusterings(distance[np.ix_(first, first)], group[first], task.seed) | {
+        "f1_group": neighbour_score(distance, group, donor),
+        "f1_batch": neighbour_score(distance, batch, donor),
+    }
+
+
+def clusterings(distance: np.ndarray, group: np.ndarray, seed: int) -> dict[str, float]:
     """ARI of spectral clusters and of medoids at the true k, and of spectral at the best k."""
     squared = pairwise_squared(principal_coordinates(distance**2)[0])
     labels = spectral_partitions(squared, KS)
@@ -294,30 +344,56 @@ def neighbour_score(distance: np.ndarray, label: np.ndarray, donor: np.ndarray) 
     return float((score(code) - chance) / (1 - chance))
 
 
-def table(rows: pd.DataFrame) -> str:
-    """ARI at the true k with its interval, method × data set, and the other measures' means."""
-    names = list(dict.fromkeys(rows["task"]))
+def tables(out: Path) -> str:
+    """The simulated and the real data sets' tables, and the versions."""
+    rows = pd.DataFrame([read_json(path) for path in sorted(out.glob("*/[0-9]*/[a-z]*.json"))])
+    if rows.empty:
+        return f"There are no rows in {out}."
+    parts = [table(rows, tuple(names)) for names in (SCENARIOS, LIU)]
+    return "\n\n".join([*filter(None, parts), "; ".join(sorted(set(rows["version"])))])
+
+
+def table(rows: pd.DataFrame, names: tuple[str, ...]) -> str:
+    """ARI at the true k with its interval, method × data set, and the other measures' means.
+
+    A method that is not measured on as many sets as others says on how many.
+    """
+    rows = rows[rows["task"].isin(names)]
+    names = tuple(name for name in names if name in set(rows["task"]))
+    if not names:
+        return ""
     lines = [
-        "| method | " + " | ".join(names) + " | PAM | k chosen | group F1 | batch F1 | CPU s |",
-        "|---" * (len(names) + 6) + "|",
+        "| method | sets | "
+        + " | ".join(names)
+        + " | PAM | k chosen | group F1 | batch F1 | CPU s |",
+        "|---" * (len(names) + 7) + "|",
     ]
-    answer = rows[rows["method"].isin(GATES)]
-    answer = answer.assign(method=answer["method"] + ": its own answer")
-    answer = answer.assign(ari=answer["ari_own"], ari_low=np.nan, ari_high=np.nan)
-    for name, own in pd.concat([rows, answer]).groupby("method", sort=False):
-        cells = []
-        for task in names:
-            each = own[own["task"] == task]
-            if len(each) == 1 and each["ari_low"].isna().all():
-                cells.append("{ari:.2f}".format(**each.iloc[0]))
-            elif len(each) == 1:
-                cells.append("{ari:.2f} ({ari_low:.2f} to {ari_high:.2f})".format(**each.iloc[0]))
-            else:
-                interval = mean_interval(each["ari"].to_numpy(float))
-                cells.append("{:.2f} ({:.2f} to {:.2f})".format(*interval))
+    answer = rows.assign(ari=rows.get("ari_own"), ari_low=np.nan, ari_high=np.nan)
+    shown = {method: rows[rows["method"] == method] for method in METHODS}
+    shown |= {f"{name}: its own answer": answer[answer["method"] == name] for name in GATES}
+    most = max(map(len, shown.values()))
+    for method, own in shown.items():
+        if own.empty:
+            continue
+        cells = [str(most) if len(own) == most else f"{len(own)} of {most}"]
+        cells += [interval(own[own["task"] == name]) for name in names]
         means = own[["ari_pam", "ari_chosen", "f1_group", "f1_batch", "seconds"]].mean()
-        lines.append(f"| {name} | " + " | ".join([*cells, *(f"{v:.2f}" for v in means)]) + " |")
+        lines.append(f"| {method} | " + " | ".join([*cells, *(f"{v:.2f}" for v in means)]) + " |")
     return "\n".join(lines)
+
+
+def interval(rows: pd.DataFrame) -> str:
+    """The mean ARI and its 95 % interval, over the sets or over the donors of the only one."""
+    if rows.empty:
+        return "–"
+    if len(rows) > 1:
+        return "{:.2f} ({:.2f} to {:.2f})".format(*mean_interval(rows["ari"].to_numpy(float)))
+    known = (
+        "{ari:.2f}"
+        if rows["ari_low"].isna().all()
+        else "{ari:.2f} ({ari_low:.2f} to {ari_high:.2f})"
+    )
+    return known.format(**rows.iloc[0])
 
 
 if __name__ == "__main__":

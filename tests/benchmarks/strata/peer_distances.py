@@ -22,6 +22,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
+Method = Callable[[ad.AnnData, np.ndarray], np.ndarray]
 LAYER = "X_cells"
 KEYS = {"sample_key": "sample", "cell_group_key": "cell_type", "layer": LAYER}
 PACKAGES = ("patpy", "pot", "mofapy2", "pynndescent", "anndata", "numpy", "scikit-learn")
@@ -55,7 +56,7 @@ def measure(source: str, targets: dict[str, str], digest: str, started: set[str]
         os.replace(part, target)
 
 
-def of_patpy(class_name: str, **options: object) -> Callable[[ad.AnnData, np.ndarray], np.ndarray]:
+def of_patpy(class_name: str, **options: object) -> Method:
     """A representation of patpy with its defaults, but for `options`."""
 
     def run(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
@@ -68,6 +69,11 @@ def of_patpy(class_name: str, **options: object) -> Callable[[ad.AnnData, np.nda
         return matrix[np.ix_(order, order)]
 
     return run
+
+
+def root_of(method: Method) -> Method:
+    """Its square roots: a symmetric divergence behaves as a squared distance."""
+    return lambda cells, samples: np.sqrt(method(cells, samples))
 
 
 def random_vector(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
@@ -104,9 +110,10 @@ def pilot(cells: ad.AnnData, samples: np.ndarray) -> np.ndarray:
     return out
 
 
-METHODS: dict[str, Callable[[ad.AnnData, np.ndarray], np.ndarray]] = {
+METHODS: dict[str, Method] = {
     "GloScope_py": of_patpy("GloScope_py"),
     "GloScope_py, 10 dimensions": of_patpy("GloScope_py", n_components=10),
+    "GloScope_py, square roots": root_of(of_patpy("GloScope_py")),
     "PILOT": pilot,
     "pseudobulk": of_patpy("Pseudobulk"),
     "grouped pseudobulk": of_patpy("GroupedPseudobulk"),

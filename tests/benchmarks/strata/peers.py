@@ -52,11 +52,11 @@ from pmcell.io.atomic import read_json, write_json
 from pmcell.strata import slots
 
 HERE = Path(__file__).parent
-FIRST_SEED = 80_000
 LIU = {"Liu, PCA": "X_pca", "Liu, integrated": "X_integrated"}
 PEERS = (
     "GloScope_py",
     "GloScope_py, 10 dimensions",
+    "GloScope_py, square roots",
     "PILOT",
     "pseudobulk",
     "grouped pseudobulk",
@@ -105,7 +105,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("peers"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--first-seed", type=int, default=80_000)
     parser.add_argument("--liu-cohorts", type=Path, help="from make_demo_cohorts.py --full --out")
     parser.add_argument("--env", type=Path, help="the peers' environment; made where it is not")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="only these")

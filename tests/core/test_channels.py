@@ -43,7 +43,7 @@ def test_state_distances_of_equal_donors_are_zero_on_average() -> None:
         # Weights come from other donors: chosen on the same ones they take some noise for signal.
         fitted = donors(seed, cells=150, spread=0.5)
         batch = one_batch(fitted)
-        channel = fit_state(fitted, batch, 1, types=np.arange(5), min_cells=5)
+        channel = fit_state(fitted, batch, 1, pool=np.arange(5), min_cells=5)
         equal = donors(100 + seed, cells=150)
         placed = place(channel, equal, batch, 10)
         whole = placed.present.all(axis=1)
@@ -71,7 +71,7 @@ def test_missing_types_keep_donors_apart_that_differ_elsewhere() -> None:
     sums.n[:15, 0] = 0
     sums.mean[:15, 0] = np.nan
     batch = one_batch(sums)
-    channel = fit_state(sums, batch, 1, types=np.arange(5), min_cells=5)
+    channel = fit_state(sums, batch, 1, pool=np.arange(5), min_cells=5)
     whole = squared_distances(channel, place(channel, sums, batch, 5))
     assert np.isfinite(whole).all()
     # Pairs that lack a type keep its share of the distance: their mean is not smaller.
@@ -84,7 +84,7 @@ def test_parts_by_type_sum_to_the_distance() -> None:
     batch = np.arange(30) % 3
     channels = [
         fit_composition(sums, batch, 3),
-        fit_state(sums, batch, 3, types=np.arange(5), min_cells=10),
+        fit_state(sums, batch, 3, pool=np.arange(5), min_cells=10),
     ]
     for channel in channels:
         placed = place(channel, sums, batch, 10)

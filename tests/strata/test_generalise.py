@@ -126,7 +126,7 @@ def test_the_offset_of_a_new_batch_is_its_shift_where_the_shift_is_large(cells: 
     fresh = np.arange(40, 80)
     moved = donor_sums(donors).take(fresh)
     moved.mean[:] += 5.0
-    state = fit_state(old[0], old[1], 1, types=np.arange(donors.n_vars), min_cells=10)
+    state = fit_state(old[0], old[1], 1, pool=np.arange(donors.n_vars), min_cells=10)
     wider = adapt(state, old, moved, 10)
     assert wider.offset.shape[0] == 2
     assert np.abs(wider.offset[1] - 5.0).max() < 0.7

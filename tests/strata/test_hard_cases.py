@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 import pmcell as pm
 from pmcell.schema import X_INTEGRATED
@@ -90,3 +91,29 @@ def test_a_donor_without_a_type_is_placed_by_the_others(two_strata: AnnData) -> 
     truth = cells.uns["truth"]["stratum"]
     alike = np.flatnonzero(truth == truth[1])
     assert (label[alike] == label[row]).mean() > 0.8
+
+
+def test_strata_are_seen_in_types_each_too_rare_to_be_looked_at_alone() -> None:
+    cells = simulate_latent(
+        scenario="state", effect=0.6, n_types=4, cells_per_donor=200, n_dims=10, seed=3
+    )
+    rng = np.random.default_rng(0)
+    part = rng.integers(0, 12, cells.n_obs).astype(str)
+    cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).to_numpy() + "." + part
+    donors = pm.strata.profile(cells)
+    assert (donors.X >= 10).mean(axis=0).max() < 0.5
+    pools = donors.var[slots.POOL].astype(str)
+    assert (pools.value_counts() > 1).all()
+    assert "" not in set(pools)
+    assert pools.value_counts().index.str.contains("rarer type").all()
+    pm.strata.distances(donors, channels=("state",))
+    pm.strata.cluster(donors, n_bootstraps=20)
+    pm.strata.existence(donors, n_null=39)
+    assert donors.uns["channels"]["used"] == ["state"]
+    assert donors.uns["existence"]["decision"] == "strata"
+    truth = cells.uns["truth"]
+    stratum = dict(zip(truth["donor_id"], truth["stratum"], strict=True))
+    found = donors.obs["candidate_stratum"].astype(str)
+    assert adjusted_rand_score(donors.obs["donor_id"].astype(str).map(stratum), found) > 0.9
+    table = pm.strata.drivers(donors)
+    assert set(table["cell_type"]) == set(pools)

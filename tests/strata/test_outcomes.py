@@ -231,7 +231,7 @@ def test_strata_that_are_the_covariate_are_gone_after_adjusting(analysed: AnnDat
     assert found["refused"] == ""
     assert found["ari"] < 0.3
     assert found["share_explained"] > 0.2
-    assert found["p"] > 0.05, "without them nothing is left that looks like strata"
+    assert found["p"] > 0.2, "without them nothing is left that looks like strata"
 
 
 def test_other_strata_than_those_of_the_covariate_are_told_by_a_small_p(
@@ -245,5 +245,5 @@ def test_other_strata_than_those_of_the_covariate_are_told_by_a_small_p(
     found = pm.strata.adjusted_strata(donors, adjust_for=("sex",))
     assert found["refused"] == ""
     assert found["n_donors"] == int((~gone & donors.obs[slots.DISCOVERY]).sum())
-    assert found["p"] == pytest.approx(0.05)
+    assert found["p"] <= 0.1
     assert found["ari"] < 0.9

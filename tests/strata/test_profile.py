@@ -70,7 +70,7 @@ def test_shuffled_cells_give_the_same_bits(cells: AnnData) -> None:
 def test_unknown_types_count_in_the_composition_and_not_in_the_state() -> None:
     donors = pm.strata.profile(tiny(), min_cells_donor=50)
     assert donors.var_names.tolist() == ["B", "T", "unknown"]
-    assert donors.var["in_state"].tolist() == [True, True, False]
+    assert donors.var[slots.POOL].tolist() == ["B", "T", ""]
     assert donors.X.sum() == 400
 
 

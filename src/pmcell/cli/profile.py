@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import read_table, write_table
     from pmcell.schema import COMPOSITION
     from pmcell.strata import slots
+    from pmcell.strata.model import pool_names
 
     use_threads(args.threads)
     options = section(args.config, "profile", DEFAULTS)
@@ -58,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
     enough = int(donors.obs[slots.ENOUGH].sum())
     print(
         f"{donors.obs['donor_id'].nunique()} donors, {donors.n_obs} visits ({enough} with enough "
-        f"cells), {donors.n_vars} cell types ({int(donors.var['in_state'].sum())} for state) "
-        f"-> {args.out}"
+        f"cells), {donors.n_vars} cell types ({len(pool_names(donors))} for state, rare ones "
+        f"pooled) -> {args.out}"
     )
     return 0
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pmcell.core.arcsine import arcsine, arcsine_noise
 from pmcell.core.cloud import Clouds, squared_error
 from pmcell.core.offsets import new_offset
+from pmcell.core.pools import Pools
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -58,9 +59,9 @@ class DonorSums:
 
 @dataclass(frozen=True)
 class Channel:
-    """One fitted channel: features minus batch offsets, weighted, cut into one block a type.
+    """One fitted channel: features minus batch offsets, weighted, cut into blocks of types.
 
-    `types` (blocks,) says which type a block is, -1 for all cells; `offset`
+    `pools` says which types a block is made of (none: all cells); `offset`
     (batches, blocks, dims) is what the batch adds; `weight` (blocks, dims)
     multiplies squared differences; `fill` (blocks,) is the mean squared distance
     of a block's pairs; `scale` divides the sum over blocks; `pooled` (all
@@ -68,7 +69,7 @@ class Channel:
     """
 
     name: str
-    types: Ints
+    pools: Pools
     offset: Floats
     weight: Floats
     fill: Floats
@@ -93,14 +94,14 @@ class Features:
         return Features(self.x[rows], self.noise[rows], self.present[rows])
 
 
-def raw_features(name: str, types: Ints, sums: DonorSums, min_cells: int) -> Floats:
+def raw_features(name: str, pools: Pools, sums: DonorSums, min_cells: int) -> Floats:
     """Features before any offset or weight (rows, blocks, dims), NaN where missing."""
     if name == COMPOSITION:
         return arcsine(sums.n)[:, :, None]
     if name == CLUSTER_FREE:
         return require_cloud(sums).mean[:, None, :]
-    enough = (sums.n >= max(min_cells, 1))[:, types]
-    return np.where(enough[:, :, None], sums.mean[:, types], np.nan)
+    enough = pools.summed(sums.n) >= max(min_cells, 1)
+    return np.where(enough[:, :, None], pools.means(sums.n, sums.mean), np.nan)
 
 
 def require_cloud(sums: DonorSums) -> Clouds:
@@ -118,15 +119,15 @@ def adapt(
     `training` is the sums and the batch of the rows that the channel was fitted on.
     """
     sums, batch = training
-    known = raw_features(channel.name, channel.types, sums, min_cells) - channel.offset[batch]
-    fresh = raw_features(channel.name, channel.types, new, min_cells)
+    known = raw_features(channel.name, channel.pools, sums, min_cells) - channel.offset[batch]
+    fresh = raw_features(channel.name, channel.pools, new, min_cells)
     return replace(channel, offset=np.concatenate([channel.offset, new_offset(known, fresh)[None]]))
 
 
 def place(channel: Channel, sums: DonorSums, batch: Ints, min_cells: int = 1) -> Features:
     """Put rows into a channel's weighted space; rows of unknown batch (-1) get no offset."""
     offset = np.where((batch >= 0)[:, None, None], channel.offset[np.maximum(batch, 0)], 0.0)
-    value = raw_features(channel.name, channel.types, sums, min_cells) - offset
+    value = raw_features(channel.name, channel.pools, sums, min_cells) - offset
     present = ~np.isnan(value[:, :, 0])
     if channel.name == COMPOSITION:
         noise = sums.noise * arcsine_noise(sums.n, channel.pooled)
@@ -134,8 +135,10 @@ def place(channel: Channel, sums: DonorSums, batch: Ints, min_cells: int = 1) ->
         error = squared_error(require_cloud(sums), sums.noise)
         noise = (error @ channel.weight[0, ::2])[:, None]
     else:
-        cells = np.where(present, sums.n[:, channel.types], np.inf)
-        noise = sums.noise * (channel.weight * sums.within[channel.types]).sum(axis=1) / cells
+        of_type = channel.pools.of_type
+        spread = np.where(of_type >= 0, (channel.weight[of_type] * sums.within).sum(axis=1), 0.0)
+        cells = np.where(present, channel.pools.summed(sums.n), np.inf)
+        noise = sums.noise * channel.pools.summed(sums.n * spread) / cells**2
     value *= np.sqrt(channel.weight)
     return Features(np.where(present[:, :, None], value, 0.0), noise, present)
 
@@ -161,7 +164,7 @@ def distance_parts(channel: Channel, rows: Features) -> Iterator[Floats]:
     known, expected = _over_blocks(rows, rows), _expected(channel, rows, rows)
     total = max(float(channel.fill.sum()), 1e-300)
     ratio = _missing(channel, known, expected) / np.maximum(total - expected, 1e-12 * total)
-    for index in range(channel.types.size):
+    for index in range(channel.fill.size):
         block = Features(rows.x[:, [index]], rows.noise[:, [index]], rows.present[:, [index]])
         both = block.present & block.present.T
         part = np.where(both, _over_blocks(block, block), ratio * channel.fill[index])

@@ -37,9 +37,9 @@ CHANNELS = (COMPOSITION, STATE, CLUSTER_FREE)
 
 @dataclass(frozen=True)
 class Settings:
-    """How the map is made: usable types, cells a type needs, batches, weight of each channel."""
+    """How the map is made: pool of each type (-1: none), cells a pool needs, batches, weights."""
 
-    types: Ints
+    pool: Ints
     min_cells: int
     n_batches: int
     weights: dict[str, float]
@@ -57,10 +57,8 @@ def fit_channels(sums: DonorSums, batch: Ints, settings: Settings) -> list[Chann
     if COMPOSITION in settings.weights:
         out.append(fit_composition(sums, batch, n_batches, residual=residual))
     if STATE in settings.weights:
-        types, least = settings.types, settings.min_cells
-        out.append(
-            fit_state(sums, batch, n_batches, types=types, min_cells=least, residual=residual)
-        )
+        pool, least = settings.pool, settings.min_cells
+        out.append(fit_state(sums, batch, n_batches, pool=pool, min_cells=least, residual=residual))
     if CLUSTER_FREE in settings.weights:
         out.append(fit_cluster_free(sums, batch, n_batches, residual=residual))
     return out

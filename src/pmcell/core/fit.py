@@ -19,6 +19,7 @@ from pmcell.core.channels import (
 )
 from pmcell.core.cloud import squared_error
 from pmcell.core.offsets import batch_offsets
+from pmcell.core.pools import Pools, fit_pools
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,10 +29,11 @@ def fit_composition(
     sums: DonorSums, batch: Ints, n_batches: int, *, residual: bool = True
 ) -> Channel:
     """Fit the composition channel: arcsine shares, one block of one dimension a type."""
-    types = np.arange(sums.n.shape[1])
-    x = raw_features(COMPOSITION, types, sums, 1)
+    n_types = sums.n.shape[1]
+    each = Pools(np.arange(n_types), np.zeros((n_types, 1)))
+    x = raw_features(COMPOSITION, each, sums, 1)
     offset = _offsets(x, batch, n_batches, residual)
-    return _finished(COMPOSITION, types, offset, np.ones((types.size, 1)), sums, batch, 1)
+    return _finished(COMPOSITION, each, offset, np.ones((n_types, 1)), sums, batch, 1)
 
 
 def fit_state(
@@ -39,32 +41,32 @@ def fit_state(
     batch: Ints,
     n_batches: int,
     *,
-    types: Ints,
+    pool: Ints,
     min_cells: int,
     residual: bool = True,
 ) -> Channel:
-    """Fit the state channel on the given types.
+    """Fit the state channel on the given pools of types (types,), -1 for a type that has none.
 
-    A dimension k of type t weighs rel_tk / mean_k V_tk, rel = B / (B + mean of
-    V/n): the share of variance between rows that is not sampling noise. A type
+    A dimension k of pool t weighs rel_tk / mean_k V_tk, rel = B / (B + mean of
+    V/n): the share of variance between rows that is not sampling noise. A pool
     weighs by the mean of rel over dimensions, weighted by B.
     """
-    x = raw_features(STATE, types, sums, min_cells)
+    pools = fit_pools(pool, sums.n, sums.mean, batch, n_batches)
+    x = raw_features(STATE, pools, sums, min_cells)
     offset = _offsets(x, batch, n_batches, residual)
     clean = x - offset[batch]
     known = ~np.isnan(clean)
     count = np.maximum(known.sum(axis=0), 1)
     variance = _variance(clean, known, count)
-    cells = np.where(known[:, :, 0], sums.n[:, types], np.inf)
-    inverse = (1.0 / cells).sum(axis=0) / count[:, 0]
-    within = sums.within[types]
-    noise = sums.noise * within * inverse[:, None]
+    cells = np.where(known[:, :, 0], pools.summed(sums.n), np.inf)
+    noise = sums.noise * _mean_error(pools, sums, cells) / count
     between = np.maximum(variance - noise, 0.0)
     reliability = between / np.maximum(between + noise, 1e-300)
     of_type = (between * reliability).sum(axis=1) / np.maximum(between.sum(axis=1), 1e-300)
-    unit = np.maximum(within.mean(axis=1, keepdims=True), 1e-300)
-    weight = of_type[:, None] * reliability / unit
-    return _finished(STATE, types, offset, weight, sums, batch, min_cells)
+    total = sums.n.sum(axis=0)
+    unit = pools.summed((total * sums.within.mean(axis=1))[None]) / pools.summed(total[None])
+    weight = of_type[:, None] * reliability / np.maximum(unit.T, 1e-300)
+    return _finished(STATE, pools, offset, weight, sums, batch, min_cells)
 
 
 def fit_cluster_free(
@@ -75,8 +77,8 @@ def fit_cluster_free(
     A wave (its cosine and its sine) weighs by the share of its variance between
     rows that is not sampling noise.
     """
-    types = np.array([-1])
-    x = raw_features(CLUSTER_FREE, types, sums, 1)
+    none = Pools(np.full(sums.n.shape[1], -1), np.zeros((sums.n.shape[1], 1)))
+    x = raw_features(CLUSTER_FREE, none, sums, 1)
     offset = _offsets(x, batch, n_batches, residual)
     clean = x - offset[batch]
     known = ~np.isnan(clean)
@@ -86,7 +88,7 @@ def fit_cluster_free(
     noise = error.sum(axis=0) / max(int(present.sum()), 1)
     between = np.maximum(variance.reshape(-1, 2).sum(axis=1) - noise, 0.0)
     reliability = between / np.maximum(between + noise, 1e-300)
-    return _finished(CLUSTER_FREE, types, offset, np.repeat(reliability, 2)[None], sums, batch, 1)
+    return _finished(CLUSTER_FREE, none, offset, np.repeat(reliability, 2)[None], sums, batch, 1)
 
 
 def _offsets(x: Floats, batch: Ints, n_batches: int, residual: bool) -> Floats:
@@ -95,6 +97,15 @@ def _offsets(x: Floats, batch: Ints, n_batches: int, residual: bool) -> Floats:
     if not residual:
         return np.zeros(shape)
     return batch_offsets(x.reshape(x.shape[0], -1), batch, n_batches).reshape(shape)
+
+
+def _mean_error(pools: Pools, sums: DonorSums, cells: Floats) -> Floats:
+    """Σ over rows of the squared error of a row's mean (pools, dims); no row has infinite cells."""
+    out = np.zeros((pools.n_pools, sums.within.shape[1]))
+    for pool, own in enumerate(pools.members()):
+        share = (sums.n[:, own] / cells[:, [pool]] ** 2).sum(axis=0)
+        out[pool] = (share[:, None] * sums.within[own]).sum(axis=0)
+    return out
 
 
 def _variance(x: Floats, known: NDArray[np.bool_], count: Ints) -> Floats:
@@ -106,13 +117,13 @@ def _variance(x: Floats, known: NDArray[np.bool_], count: Ints) -> Floats:
 
 def _finished(
     name: str,
-    types: Ints,
+    pools: Pools,
     offset: Floats,
     weight: Floats,
     sums: DonorSums,
     batch: Ints,
     min_cells: int,
 ) -> Channel:
-    fill = np.zeros(types.size)
-    channel = Channel(name, types, offset, weight, fill, 1.0, mean_composition(sums.n))
+    fill = np.zeros(weight.shape[0])
+    channel = Channel(name, pools, offset, weight, fill, 1.0, mean_composition(sums.n))
     return scaled(channel, place(channel, sums, batch, min_cells))

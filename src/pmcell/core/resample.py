@@ -20,6 +20,7 @@ from pmcell.core.channels import (
     Features,
 )
 from pmcell.core.cloud import Clouds
+from pmcell.core.pools import Pools
 from pmcell.core.spectral import spectrum
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,7 @@ class DonorModel:
     """A population of donors without strata: Gaussian scores on the directions seen in the data.
 
     `centre` and `loadings` (rank first) per channel: logits of shares (types,
-    1), state means (used types, dims) and waves of all cells (1, 2·waves).
+    1), state means (pools, dims) and waves of all cells (1, 2·waves).
     `bend` (rank,) is the correlation of each coordinate with the square of the
     first: a gradient that is a line in logits is a bow in distances, and the
     donors lie along it. `n` (rows, types) are the real rows' cells.
@@ -68,7 +69,7 @@ class DonorModel:
     loadings: dict[str, Floats]
     rank: int
     bend: Floats
-    types: dict[str, NDArray[np.int64]]
+    pools: dict[str, Pools]
     n: Floats
     within: Floats
     cloud: Clouds | None = None
@@ -110,9 +111,9 @@ def fit_donor_model(
         share = np.sin(np.clip(centre[COMPOSITION], 1e-3, np.pi / 2 - 1e-3)) ** 2
         loadings[COMPOSITION] /= 0.5 * np.sqrt(share * (1 - share))
         centre[COMPOSITION] = np.log(share / (1 - share))
-    types = {channel.name: channel.types for channel, _, _ in parts}
+    pools = {channel.name: channel.pools for channel, _, _ in parts}
     bend = _bend(axes)
-    return DonorModel(centre, loadings, kept.size, bend, types, sums.n, sums.within, sums.cloud)
+    return DonorModel(centre, loadings, kept.size, bend, pools, sums.n, sums.within, sums.cloud)
 
 
 def stretch(model: DonorModel, factor: Floats) -> DonorModel:
@@ -148,7 +149,9 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
         n = rng.multinomial(model.n.sum(axis=1).astype(np.int64), share).astype(np.float64)
     mean = np.full((n_rows, n_types, model.within.shape[1]), np.nan)
     if STATE in drawn:
-        mean[:, model.types[STATE]] = drawn[STATE]
+        pools = model.pools[STATE]
+        own = np.flatnonzero(pools.of_type >= 0)
+        mean[:, own] = drawn[STATE][:, pools.of_type[own]] + pools.centre[own]
         mean = _with_error(mean, n, model.within, rng)
     cloud = model.cloud
     if CLUSTER_FREE in drawn and cloud is not None:

@@ -215,6 +215,17 @@ def _natural(column: pd.Series) -> pd.Series:
     return column.map(natural_key) if column.name == "stratum" else column
 
 
+def _pools(release: Release, means: pd.DataFrame) -> str:
+    """Which types the pools among the drivers are made of."""
+    cell_types = release.strata.get("cell_types")
+    pools = cell_types.get("pools_of_rare_types", {}) if isinstance(cell_types, dict) else {}
+    named = [name for name in pools if name in set(means["cell_type"].astype(str))]
+    if not named:
+        return ""
+    made_of = "; ".join(f"{name}: {', '.join(pools[name])}" for name in named)
+    return f" Types too rare to be looked at alone are pooled: {made_of}."
+
+
 def driver_figure(release: Release) -> Figure | None:
     """Mean contribution of each channel and cell type, per stratum."""
     drivers = release["drivers"]
@@ -242,7 +253,7 @@ def driver_figure(release: Release) -> Figure | None:
         f"and the own stratum (n = {len(strata):,} visits); contributions of a visit add up to the "
         "whole. "
         f"The {len(wide)} strongest of {means['what'].nunique()} are shown; positive: speaks for "
-        "the stratum.",
+        f"the stratum.{_pools(release, means)}",
         ("drivers", "assignments"),
         (picture(drawn, name="drivers", title="Drivers of strata", least=320),),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pmcell.schema.fields import CELL_TYPE, DONOR_FK, DONOR_ID, N_DONORS, VISIT, VISIT_FK
 from pmcell.schema.model import Field, Table
 
@@ -141,7 +143,11 @@ DRIVERS = Table(
         DONOR_ID,
         VISIT,
         Field("channel", "string", "composition, state or cluster_free (all cells together)."),
-        CELL_TYPE,
+        replace(
+            CELL_TYPE,
+            prose="Cell type; of the state channel perhaps a pool of rare types, named after the "
+            "most common one (strata.json lists them); `all cells` of the cluster-free channel.",
+        ),
         Field(
             "contribution",
             "float64",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -157,7 +158,7 @@ def _judge(
             **out,
             "why": f"only {opened.rows.size} donors have enough cells, {MIN_ROWS} are needed",
         }
-    if name == STATE and opened.settings.types.size == 0:
+    if name == STATE and (opened.settings.pool < 0).all():
         return {**out, "why": "no cell type has enough cells in enough donors"}
     if name == CLUSTER_FREE and opened.sums.cloud is None:
         return {**out, "why": "the profile holds no sums of waves"}
@@ -187,9 +188,7 @@ def _reliability(donors: AnnData, alone: DonorMap) -> float:
     upper = np.triu_indices(rows.size, 1)
     channels = fit_channels(alone.discovery, batch, settings)
     # A half has half the cells: a type present in the whole must not vanish from both halves.
-    relaxed = type(settings)(
-        settings.types, max(settings.min_cells // 2, 1), settings.n_batches, settings.weights
-    )
+    relaxed = replace(settings, min_cells=max(settings.min_cells // 2, 1))
     halves = [
         fused_distances(channels, relaxed, place_all(channels, half.take(rows), batch, relaxed))[
             upper

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.channels import distance_parts
+from pmcell.core.channels import CLUSTER_FREE, COMPOSITION, STATE, distance_parts
 from pmcell.errors import UsageError
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.cluster import distance_to_members
 from pmcell.strata.distances import fitted
 from pmcell.strata.existence import STRATA
-from pmcell.strata.model import require
+from pmcell.strata.model import pool_names, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,11 +105,16 @@ def _parts(
     opened = fitted(donors)
     members = [opened.rows[label[opened.rows] == name] for name in names]
     total_weight = sum(opened.settings.weights.values())
+    blocks_of = {
+        COMPOSITION: [str(name) for name in donors.var_names],
+        STATE: pool_names(donors),
+        CLUSTER_FREE: [slots.ALL_CELLS],
+    }
     parts, keys = [], []
     for channel, placed in zip(opened.channels, opened.features, strict=True):
         factor = opened.settings.weights[channel.name] / total_weight
-        for cell_type, part in zip(channel.types, distance_parts(channel, placed), strict=True):
+        blocks = blocks_of[channel.name]
+        for block, part in zip(blocks, distance_parts(channel, placed), strict=True):
             parts.append([distance_to_members(factor * part, own) for own in members])
-            name = slots.ALL_CELLS if cell_type < 0 else str(donors.var_names[cell_type])
-            keys.append((channel.name, name))
+            keys.append((channel.name, block))
     return np.array(parts), keys

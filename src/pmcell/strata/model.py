@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pmcell.core.channels import CLUSTER_FREE, STATE, Channel, DonorSums, Features
 from pmcell.core.cloud import Clouds, clouds
 from pmcell.core.donor_map import CHANNELS, Settings, fit_channels, fused_distances, place_all
-from pmcell.core.donor_stats import means
+from pmcell.core.donor_stats import SCALE, means
+from pmcell.core.pools import pool_rare
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.strata import slots
@@ -59,16 +60,14 @@ class DonorMap:
 
     def with_weights(self, weights: dict[str, float], *, residual: bool = True) -> DonorMap:
         """The same rows with other channels."""
-        settings = Settings(
-            self.settings.types, self.settings.min_cells, self.settings.n_batches, weights, residual
-        )
+        settings = replace(self.settings, weights=weights, residual=residual)
         return DonorMap(self.sums, self.donor, self.batch, self.batches, self.rows, settings)
 
     def state_features(self) -> Floats:
-        """State features (rows × types·dims), NaN where missing; squared Euclid is the distance."""
-        n_rows = self.batch.size
-        if self.settings.types.size == 0 or self.rows.size < 2:
-            return np.full((n_rows, self.settings.types.size * self.sums.within.shape[1]), np.nan)
+        """State features (rows × pools·dims), NaN where missing; squared Euclid is the distance."""
+        n_rows, n_pools = self.batch.size, int(self.settings.pool.max(initial=-1)) + 1
+        if n_pools == 0 or self.rows.size < 2:
+            return np.full((n_rows, n_pools * self.sums.within.shape[1]), np.nan)
         alone = self.with_weights({STATE: 1.0})
         channel, placed = alone.channels[0], alone.features[0]
         x = np.where(placed.present[:, :, None], placed.x, np.nan) / np.sqrt(channel.scale)
@@ -83,13 +82,13 @@ def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorM
     donor = donors.obs["donor_id"].astype(str).to_numpy(object)
     batches = tuple(sorted(set(label[rows])))
     place = {name: index for index, name in enumerate(batches)}
-    types = np.flatnonzero(donors.var["in_state"].to_numpy()).astype(np.int64)
+    pool = pool_of_type(donors)
     if weights is None:
-        without = {STATE} if not types.size else set()
+        without = {STATE} if (pool < 0).all() else set()
         without |= {CLUSTER_FREE} if slots.WAVES not in donors.obsm else set()
         weights = {name: 1.0 for name in CHANNELS if name not in without}
     settings = Settings(
-        types, int(donors.uns["profile"]["min_cells_type"]), max(len(batches), 1), weights
+        pool, int(donors.uns["profile"]["min_cells_type"]), max(len(batches), 1), weights
     )
     batch = np.array([place.get(name, -1) for name in label], np.int64)
     return DonorMap(donor_sums(donors), donor, batch, batches, rows, settings)
@@ -99,8 +98,16 @@ def donor_sums(donors: AnnData) -> DonorSums:
     """Counts and means of all rows."""
     n = np.asarray(donors.X, np.float64)
     total = np.asarray(donors.obsm[slots.SUM]).reshape(*n.shape, -1)
-    mean, within = means(n.astype(np.int64), total), np.asarray(donors.varm[slots.WITHIN])
-    return DonorSums(n, mean, within, cloud=_cloud(donors, n.sum(axis=1), slots.WAVES))
+    mean, cloud = means(n.astype(np.int64), total), _cloud(donors, n.sum(axis=1), slots.WAVES)
+    return DonorSums(n, mean, _within(donors), cloud=cloud)
+
+
+def _within(donors: AnnData) -> Floats:
+    """Variance of cells of a type in a row; that of all types where no row has two cells of one."""
+    within = np.asarray(donors.varm[slots.WITHIN])
+    known = ~np.isnan(within)
+    mean = np.where(known, within, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known, within, mean)
 
 
 def half_sums(donors: AnnData) -> tuple[DonorSums, DonorSums]:
@@ -109,7 +116,7 @@ def half_sums(donors: AnnData) -> tuple[DonorSums, DonorSums]:
     total = np.asarray(donors.obsm[slots.SUM]).reshape(*n.shape, -1)
     n_first = np.asarray(donors.obsm[slots.HALF_N], np.int64)
     first = np.asarray(donors.obsm[slots.HALF_SUM]).reshape(total.shape)
-    within = np.asarray(donors.varm[slots.WITHIN])
+    within = _within(donors)
     halves = []
     for cells, sums, rest in ((n_first, first, False), (n - n_first, total - first, True)):
         cloud = _cloud(donors, cells.sum(axis=1), slots.HALF_WAVES, rest=rest)
@@ -129,15 +136,40 @@ def _cloud(
     return clouds(np.asarray(n, np.int64), total, np.asarray(donors.uns[slots.CLOUD]["error"]))
 
 
-def usable_types(donors: AnnData) -> NDArray[np.bool_]:
-    """Which types enter the state channel: known, with enough cells in enough discovery rows."""
+def pool_types(donors: AnnData) -> NDArray[np.object_]:
+    """The name of each type's pool in the state channel, '' for a type that has none.
+
+    A type is a pool of its own where it has enough cells in enough discovery rows;
+    a pool of rarer types is named after the most common one.
+    """
     parameters = donors.uns["profile"]
-    n = np.asarray(donors.X)[donors.obs[slots.DISCOVERY].to_numpy()]
-    if n.shape[0] == 0:
-        return np.zeros(donors.n_vars, bool)
-    share = (n >= parameters["min_cells_type"]).mean(axis=0)
-    known = donors.var_names.to_numpy() != UNKNOWN
-    return np.asarray((share >= parameters["min_share_donors"]) & (share > 0) & known)
+    rows = donors.obs[slots.DISCOVERY].to_numpy()
+    n = np.asarray(donors.X, np.float64)[rows]
+    n[:, donors.var_names.to_numpy() == UNKNOWN] = 0.0
+    total = np.asarray(donors.obsm[slots.SUM])[rows].sum(axis=0).reshape(n.shape[1], -1)
+    centre = total / (SCALE * np.maximum(n.sum(axis=0), 1.0)[:, None])
+    least, share = parameters["min_cells_type"], parameters["min_share_donors"]
+    of_type = pool_rare(n, centre, least, share)
+    names = np.full(of_type.size, "", object)
+    for pool in range(int(of_type.max(initial=-1)) + 1):
+        own = np.flatnonzero(of_type == pool)
+        name = str(donors.var_names[own[n[:, own].sum(axis=0).argmax()]])
+        if own.size > 1:
+            name += f" and {own.size - 1} rarer type" + "s" * (own.size > 2)
+        names[own] = name
+    return names
+
+
+def pool_names(donors: AnnData) -> list[str]:
+    """The pools of the state channel, by their first type."""
+    names = donors.var[slots.POOL].astype(str)
+    return list(dict.fromkeys(names[names != ""]))
+
+
+def pool_of_type(donors: AnnData) -> Ints:
+    """The number of each type's pool in `pool_names`, -1 for none."""
+    place = {name: index for index, name in enumerate(pool_names(donors))}
+    return np.array([place.get(name, -1) for name in donors.var[slots.POOL].astype(str)], np.int64)
 
 
 def require_profile(donors: AnnData) -> None:

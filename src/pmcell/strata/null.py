@@ -75,10 +75,12 @@ def compare_with_null(
     n_null: int,
     seed: int,
     finish: Callable[[Floats], Floats] = _as_it_is,
+    purpose: int = NULL,
 ) -> NullTest:
     """Silhouettes of the data and of `n_null` draws of each null; the larger p counts.
 
-    `finish` changes the squared distances of data and draws alike before they are clustered.
+    Draws come from the streams of `purpose`. `finish` changes the squared distances of data
+    and draws alike before they are clustered.
     """
     rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
     min_size = min_stratum_size(rows.size)
@@ -94,7 +96,7 @@ def compare_with_null(
     for null in NULLS:
 
         def drawn_silhouette(number: int, flat: bool = null == FLAT) -> Floats:
-            drawn = draw_donors(model, stream(seed, NULL, number), flat=flat)
+            drawn = draw_donors(model, stream(seed, purpose, number), flat=flat)
             return partition(finish(map_donors(drawn, batch, settings)), ks, min_size).silhouette
 
         draws = np.array(in_order(drawn_silhouette, range(n_null)))

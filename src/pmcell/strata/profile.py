@@ -14,7 +14,7 @@ from pmcell.errors import DataError, UsageError
 from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
-from pmcell.strata.model import open_map, usable_types
+from pmcell.strata.model import open_map, pool_names, pool_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,10 +51,11 @@ def profile(
     donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
     `discovery` (the first visit with enough cells, one row a donor) and every
     cell column that is constant within the rows, n_samples and
-    median_total_counts where sample_id and total_counts are known; var `in_state` (the type has
-    `min_cells_type` cells in `min_share_donors` of the discovery rows); the sums
+    median_total_counts where sample_id and total_counts are known; var `state_pool`: the type
+    itself where it has `min_cells_type` cells in `min_share_donors` of the discovery rows, else
+    the pool of rare types that it is looked at with, or '' (`pmcell.core.pools`); the sums
     of `pmcell.strata.slots`; obsm X_composition (arcsine shares) and X_state
-    (type after type, weighted by reliability, batch offsets removed, so that
+    (pool after pool, weighted by reliability, batch offsets removed, so that
     Euclid on it is the state distance; NaN, never zero, where a row has too few
     cells of a type). uns['profile'] says which column of X_state is which type
     and dimension.
@@ -130,7 +131,7 @@ def profile(
         "min_cells_donor": int(min_cells_donor),
         "min_share_donors": float(min_share_donors),
     }
-    donors.var["in_state"] = usable_types(donors)
+    donors.var[slots.POOL] = pool_types(donors)
     _place(donors)
     return donors
 
@@ -340,6 +341,6 @@ def _place(donors: AnnData) -> None:
     state = opened.state_features()
     donors.obsm[X_STATE] = state
     dims = int(donors.uns["profile"]["n_dims"])
-    in_state = donors.var_names[donors.var["in_state"].to_numpy()].to_numpy().astype(str)
-    donors.uns["profile"]["state_cell_type"] = np.repeat(in_state, dims)
-    donors.uns["profile"]["state_dimension"] = np.tile(np.arange(1, dims + 1), in_state.size)
+    pools = pool_names(donors)
+    donors.uns["profile"]["state_cell_type"] = np.repeat(np.array(pools, str), dims)
+    donors.uns["profile"]["state_dimension"] = np.tile(np.arange(1, dims + 1), len(pools))

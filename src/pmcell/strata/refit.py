@@ -16,7 +16,7 @@ from pmcell.core.spectral import align
 from pmcell.strata import slots
 from pmcell.strata.cluster import distance_to_groups
 from pmcell.strata.distances import distances, fitted
-from pmcell.strata.model import usable_types
+from pmcell.strata.model import pool_types
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -143,5 +143,5 @@ def _without(donors: AnnData, training: Bools) -> AnnData:
     )
     pool = np.tile(np.arange(donors.n_vars), n.shape[0])
     again.varm[slots.WITHIN] = within_variance(sums, pool, donors.n_vars)
-    again.var["in_state"] = usable_types(again)
+    again.var[slots.POOL] = pool_types(again)
     return again

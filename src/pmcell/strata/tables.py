@@ -15,7 +15,7 @@ from pmcell.strata import slots
 from pmcell.strata.confounding import notes
 from pmcell.strata.drivers import drivers
 from pmcell.strata.existence import STRATA
-from pmcell.strata.model import require
+from pmcell.strata.model import pool_names, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,11 +203,14 @@ def _describe(donors: AnnData, parts: pd.DataFrame, members: NDArray[np.object_]
 
 
 def _types(donors: AnnData) -> dict[str, Any]:
-    used = donors.var["in_state"].to_numpy(bool)
-    names = donors.var_names.to_numpy()
+    pool = donors.var[slots.POOL].astype(str)
+    members = {str(name): sorted(map(str, own.index)) for name, own in pool.groupby(pool)}
     return {
-        "in_state_channel": [str(name) for name in names[used]],
-        "in_composition_only": [str(name) for name in names[~used]],
+        "in_state_channel": pool_names(donors),
+        "pools_of_rare_types": {
+            name: own for name, own in members.items() if name and own != [name]
+        },
+        "in_composition_only": members.get("", []),
     }
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.channels import CLUSTER_FREE
-from pmcell.core.donor_map import map_donors, partition
 from pmcell.core.resample import VIEWS, stream
-from pmcell.core.spectral import pairwise_squared, spectrum
 from pmcell.strata.model import DonorMap
-from pmcell.strata.sizes import k_range, min_stratum_size
+from pmcell.strata.null import compare_with_null
+from pmcell.strata.sizes import k_range
 
 Floats = NDArray[np.float64]
 
-N_DRAWS = 29
+N_DRAWS = 39
 LEAD = 1.25
 """A view that needs no cell types says less of what makes the strata: it must lead by so much."""
 
@@ -27,7 +26,7 @@ MOST_DONORS = 200
 
 @dataclass(frozen=True)
 class Choice:
-    """Weights of the chosen channels; each view's score, how far its silhouette is above chance."""
+    """Weights of the chosen channels; the score of each view, how far it is above its null."""
 
     weights: dict[str, float]
     scores: dict[str, float]
@@ -43,10 +42,11 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
     A channel that knows nothing of the strata blurs those that another shows
     clearly, and reliability cannot tell: donors differ reliably in things that
     are no strata. So each channel that uses cell types, both, and all
-    together are compared with points without clusters that have the same
-    spectrum; the largest excess of a silhouette over theirs, in their sd, wins.
-    This ranks views and tests nothing: the existence test must multiply its p
-    by the number of views looked at.
+    together are compared with a few draws of their own model without strata,
+    that of the existence test; the largest excess of its statistic, in the draws'
+    sd, wins. Points with the same spectrum, but without a donor model, took batches
+    in shares for groups. This ranks views and tests nothing: the existence test
+    draws anew and must multiply its p by the number of views looked at.
     """
     views = _views(list(weights))
     ks = k_range(opened.rows.size)
@@ -55,12 +55,11 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
     rows = opened.rows
     if rows.size > MOST_DONORS:
         rows = np.sort(stream(seed, VIEWS, 0).choice(rows, MOST_DONORS, replace=False))
-    sums, batch = opened.sums.take(rows), opened.batch[rows]
+    some = replace(opened, rows=rows)
     scores = {}
-    for number, view in enumerate(views, 1):
-        own = opened.with_weights({name: weights[name] for name in view})
-        squared = map_donors(sums, batch, own.settings)
-        scores["+".join(view)] = round(_excess(squared, ks, stream(seed, VIEWS, number)), 6)
+    for view in views:
+        own = some.with_weights({name: weights[name] for name in view})
+        scores["+".join(view)] = round(_excess(own, ks, seed), 6)
     if max(scores.values()) <= 0:
         # Nothing stands out anywhere: there is no reason to leave anything out.
         return Choice(weights, scores)
@@ -81,23 +80,10 @@ def _views(names: list[str]) -> list[tuple[str, ...]]:
     return views
 
 
-def _excess(squared: Floats, ks: range, rng: np.random.Generator) -> float:
-    """Largest distance of a silhouette above those of uniform points with the same spectrum."""
-    n = squared.shape[0]
-    min_size = min_stratum_size(n)
-    observed = partition(squared, ks, min_size).silhouette
-    values, _ = spectrum(squared)
-    values = values[: n - 1]
-    # What sums to the trace is the variance between donors; the rest is noise around 0.
-    kept = values[(values > 0) & (np.cumsum(values) - values < values.sum())]
-    draws = np.empty((N_DRAWS, len(ks)))
-    for number in range(N_DRAWS):
-        scores = rng.uniform(-1.0, 1.0, (n, kept.size))
-        left, _, right = np.linalg.svd(scores - scores.mean(axis=0), full_matrices=False)
-        flat = pairwise_squared((left @ right) * np.sqrt(kept))
-        draws[number] = partition(flat, ks, min_size).silhouette
-    known = np.isfinite(observed) & (np.isfinite(draws).sum(axis=0) > 1)
-    if not known.any():
+def _excess(opened: DonorMap, ks: range, seed: int) -> float:
+    """How far T of the data lies above its draws without strata, in their sd; -inf without a T."""
+    result = compare_with_null(opened, ks, N_DRAWS, seed, purpose=VIEWS)
+    draws = result.null[np.isfinite(result.null)]
+    if not np.isfinite(result.statistic) or draws.size < 2:
         return float("-inf")
-    spread = np.maximum(np.nanstd(draws[:, known], axis=0), 1e-12)
-    return float(((observed[known] - np.nanmean(draws[:, known], axis=0)) / spread).max())
+    return float((result.statistic - draws.mean()) / max(float(draws.std()), 1e-12))

@@ -50,13 +50,18 @@ def main() -> None:
     parser.add_argument("--bootstraps", type=int, default=100)
     parser.add_argument("--channels", choices=["all", "clearest"], default="clearest")
     parser.add_argument("--max-batch-share", type=float, default=0.9)
+    parser.add_argument("--min-reliability", type=float, default=0.5)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--table", action="store_true", help="only print what is there")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     if not args.table:
         for name, seed in todo(args):
-            gate = {"channels": args.channels, "max_batch_share": args.max_batch_share}
+            gate = {
+                "channels": args.channels,
+                "max_batch_share": args.max_batch_share,
+                "min_reliability": args.min_reliability,
+            }
             row, donors = judge(WORLDS[name], seed, args.n_null, args.bootstraps, gate)
             append(
                 args.out / "donors.csv", [{"world": name, "seed": seed} | each for each in donors]
@@ -136,7 +141,8 @@ def depth_dependence(donors: object) -> float:
 def recall(mean: pd.Series, channel: str, planted: tuple[str, ...]) -> float:
     """Share of the planted types among as many types that drive most; NaN where none is.
 
-    Types with too few cells for the channel cannot be found in it and do not count.
+    Types with too few cells for the channel, or pooled with others, cannot be found in it and
+    do not count.
     """
     if channel not in mean.index.get_level_values(0):
         return float("nan")

@@ -74,9 +74,8 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
 def _views(names: list[str]) -> list[tuple[str, ...]]:
     """Each channel that uses cell types alone, those two, all.
 
-    Not the cluster-free channel alone where there is another: its waves bend a
-    continuum of donors, which the model without strata does not, so that the test
-    called 5 of 30 continua strata, all of them through this channel.
+    Not the cluster-free channel alone where there is another: it tells nothing of what
+    makes the strata, and the model without strata knows least of its waves.
     """
     views: list[tuple[str, ...]] = [(name,) for name in names if name != CLUSTER_FREE]
     views += [tuple(names[:size]) for size in sorted({2, len(names)}) if 1 < size <= len(names)]

@@ -51,11 +51,12 @@ def existence(
     of the data), each donor's cells and noise, batches and channel weights.
     Scores are Gaussian or uniform along the bow that the data lie on, `n_null`
     draws of each, and the larger p counts. Draws go through the same distances and
-    clustering as the data. With z_k the silhouette at k standardised over data and draws, T = max_k z_k and
-    p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel combinations
-    that `distances` chose from, if it chose (Bonferroni). k is the largest z_k among the k that are
-    above the draws' 1 - alpha quantile of T and whose PAC is at most 0.15, or within 0.05 of
-    the least: a split that resampling does not confirm is not taken for finer strata.
+    clustering as the data. With z_k the silhouette at k standardised over data and
+    draws, T = max_k z_k and p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel
+    combinations that `distances` chose from, if it chose (Bonferroni). k is the largest z_k
+    among the k that are above the draws' 1 - alpha quantile of T and whose PAC is at most
+    0.15, or within 0.05 of the least: a split that resampling does not confirm is not
+    taken for finer strata.
 
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
     `not separable from batch` (bias-corrected Cramér's V of candidates and

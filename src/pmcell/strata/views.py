@@ -20,9 +20,6 @@ N_DRAWS = 39
 LEAD = 1.25
 """A view that needs no cell types says less of what makes the strata: it must lead by so much."""
 
-STANDS_OUT = 2.0
-"""About one draw in 20 without strata scores more: below it views differ by chance."""
-
 MOST_DONORS = 200
 """A view is chosen on so many donors, drawn at random, at most."""
 
@@ -63,7 +60,7 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
     for view in views:
         own = some.with_weights({name: weights[name] for name in view})
         scores["+".join(view)] = round(_excess(own, ks, seed), 6)
-    if max(scores.values()) < STANDS_OUT:
+    if max(scores.values()) <= 0:
         # Nothing stands out anywhere: there is no reason to leave anything out.
         return Choice(weights, scores)
     lead = {view: LEAD if CLUSTER_FREE in view else 1.0 for view in views}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pmcell.core.channels import DonorSums
+from pmcell.core.channels import Channel, DonorSums, Features
+from pmcell.core.cloud import Clouds
 from pmcell.core.donor_map import Settings, fit_channels, map_donors, place_all
 from pmcell.core.resample import (
     CONSENSUS,
     NULL,
+    continuum,
     draw_donors,
     fit_donor_model,
     resample_cells,
@@ -16,7 +20,7 @@ from pmcell.core.resample import (
     stretch,
     subset,
 )
-from pmcell.core.spectral import spectrum
+from pmcell.core.spectral import pairwise_squared, spectrum
 
 SETTINGS = Settings(np.arange(6), 10, 1, {"composition": 1.0, "state": 1.0})
 
@@ -95,3 +99,63 @@ def test_composition_keeps_the_donors_own_cells_when_it_is_not_in_use() -> None:
         [(channels[0], placed[0], 1 / channels[0].scale)], map_donors(sums, batch, settings), sums
     )
     assert np.array_equal(draw_donors(model, stream(0, NULL, 0)).n, sums.n)
+
+
+@given(
+    n_rows=st.integers(5, 60),
+    share=st.floats(0.05, 1.0),
+    bent=st.floats(0.0, 1.0),
+    flat=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_scores_of_a_continuum_are_orthonormal_and_bent_as_asked(
+    n_rows: int, share: float, bent: float, flat: bool, seed: int
+) -> None:
+    rank = max(2, round(share * (n_rows - 2)))
+    direction = np.random.default_rng(seed).standard_normal(rank - 1)
+    bend = np.r_[0.0, bent * direction / np.linalg.norm(direction)]
+    scores = continuum(bend, n_rows, stream(seed, NULL, 0), flat=flat)
+    assert np.array_equal(scores, continuum(bend, n_rows, stream(seed, NULL, 0), flat=flat))
+    assert np.allclose(scores.T @ scores, np.eye(rank), atol=1e-9)
+    assert np.allclose(scores.sum(axis=0), 0.0, atol=1e-9)
+    first = scores[:, 0]
+    square = first**2 - (first**2).mean()
+    bow = square - first * (first @ square)
+    assert np.allclose(scores[:, 1:].T @ bow / np.linalg.norm(bow), bend[1:], atol=1e-6)
+
+
+def test_the_first_score_keeps_its_shape_among_many_directions() -> None:
+    flat = continuum(np.zeros(38), 40, stream(0, NULL, 0), flat=True)[:, 0]
+    drawn = stream(0, NULL, 0).uniform(-1.0, 1.0, (40, 38))[:, 0]
+    assert np.isclose(np.corrcoef(flat, drawn)[0, 1], 1.0)
+
+
+def test_donors_drawn_from_a_bow_lie_along_it() -> None:
+    """Donors on an arc, each also at random in many directions: the draws show the arc."""
+    rng = np.random.default_rng(3)
+    angle = rng.uniform(-1.2, 1.2, 40)
+    x = 0.05 * rng.standard_normal((40, 60))
+    x[:, 0], x[:, 1] = np.sin(angle), np.cos(angle)
+    cloud = Clouds(x, np.full(40, 1e6), np.zeros((60, 60)))
+    sums = DonorSums(np.full((40, 1), 1e6), np.zeros((40, 1, 1)), np.ones((1, 1)), cloud=cloud)
+    features = Features(x[:, None], np.zeros((40, 1)), np.ones((40, 1), bool))
+    channel = Channel(
+        "cluster_free",
+        np.array([-1]),
+        np.zeros((1, 1, 60)),
+        np.ones((1, 60)),
+        np.ones(1),
+        1.0,
+        np.ones(1),
+    )
+    squared = pairwise_squared(x)
+    model = fit_donor_model([(channel, features, 1.0)], squared, sums)
+    assert model.rank > 20
+    values = spectrum(squared)[0][: model.rank]
+    for number in range(5):
+        cloud = draw_donors(model, stream(0, NULL, number)).cloud
+        assert cloud is not None
+        drawn, axes = spectrum(pairwise_squared(cloud.mean))
+        assert np.allclose(drawn[: model.rank], values, rtol=1e-6)
+        assert abs(np.corrcoef(axes[:, 0] ** 2, axes[:, 1])[0, 1]) > 0.8

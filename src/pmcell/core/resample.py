@@ -59,9 +59,10 @@ class DonorModel:
 
     `centre` and `loadings` (rank first) per channel: logits of shares (types,
     1), state means (used types, dims) and waves of all cells (1, 2·waves).
-    `bend` (rank,) is the correlation of each coordinate with the square of the
-    first: a gradient that is a line in logits is a bow in distances, and the
-    donors lie along it. `n` (rows, types) are the real rows' cells.
+    `bend` (rank,) is the correlation of each coordinate with the bow, the square
+    of the first: a gradient that is a line in logits, or in the places of cells,
+    is a bow in distances, and the donors lie along it. `n` (rows, types) are the
+    real rows' cells.
     """
 
     centre: dict[str, Floats]
@@ -88,7 +89,8 @@ def fit_donor_model(
     """
     n_rows = squared.shape[0]
     values, vectors = spectrum(squared)
-    kept = _leading(values)[: n_rows - 1]
+    # A constant, the first coordinate and its bow need a dimension each in a draw.
+    kept = _leading(values)[: max(n_rows - 2, 0)]
     axes = vectors[:, : kept.size]
     centres: dict[str, Floats] = {}
     slopes: dict[str, Floats] = {}
@@ -124,19 +126,12 @@ def stretch(model: DonorModel, factor: Floats) -> DonorModel:
 def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = False) -> DonorSums:
     """Donors of the no-strata model, each with the cells and the sampling noise of a real row.
 
-    Scores are Gaussian, or uniform where `flat`, bent as the data are and made
-    orthonormal (by the nearest orthonormal matrix, which keeps the bow), so the
-    draw has the model's spectrum and only the arrangement of the donors is
-    random. Where composition is not in use, the rows keep their own cells.
+    Scores are those of `continuum`, so the draw has the model's spectrum and bend
+    and only the arrangement of the donors is random. Where composition is not in
+    use, the rows keep their own cells.
     """
     n_rows, n_types = model.n.shape
-    shape = (n_rows, model.rank)
-    scores = rng.uniform(-1.0, 1.0, shape) if flat else rng.standard_normal(shape)
-    if model.rank:
-        scores = _standard(scores)
-        bow = _bow(scores[:, 0])
-        scores = scores * np.sqrt(1.0 - model.bend**2) + bow[:, None] * model.bend
-        scores = _orthonormal(scores - scores.mean(axis=0)) * np.sqrt(max(n_rows - 1, 1))
+    scores = continuum(model.bend, n_rows, rng, flat=flat) * np.sqrt(max(n_rows - 1, 1))
     drawn = {
         name: centre + np.tensordot(scores, model.loadings[name], 1)
         for name, centre in model.centre.items()
@@ -156,30 +151,51 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     return DonorSums(n, mean, model.within, cloud=cloud)
 
 
-def _orthonormal(x: Floats) -> Floats:
-    """The nearest matrix with orthonormal columns: X (XᵀX)^-½."""
-    values, vectors = np.linalg.eigh(x.T @ x)
-    root = 1.0 / np.sqrt(np.maximum(values, 1e-12 * max(float(values[-1]), 1e-300)))
-    return np.asarray((x @ (vectors * root)) @ vectors.T)
+def continuum(
+    bend: Floats, n_rows: int, rng: np.random.Generator, *, flat: bool = False
+) -> Floats:
+    """Orthonormal scores (rows × rank) without a mean, drawn at random along a bow.
+
+    The first is Gaussian, or uniform where `flat`; its square, made orthogonal to
+    it, is the bow, with which the others correlate as `bend` says, exactly. What
+    is left of the others is Gaussian or uniform too. Coordinates are made
+    orthogonal one after the other: at once (by the nearest orthonormal matrix),
+    many of them in few rows would wash out the bow and the shape of the first.
+    Needs a rank of at most n_rows - 2.
+    """
+    rank = bend.size
+    if rank == 0:
+        return np.zeros((n_rows, 0))
+    shape = (n_rows, rank)
+    drawn = rng.uniform(-1.0, 1.0, shape) if flat else rng.standard_normal(shape)
+    first = drawn[:, :1] - drawn[:, 0].mean()
+    basis = np.hstack([np.ones((n_rows, 1)), first, first**2, drawn[:, 1:]])
+    columns, triangle = np.linalg.qr(basis)
+    columns = columns * np.where(np.diag(triangle) < 0, -1.0, 1.0)
+    bow, rest = columns[:, 2], columns[:, 3:]
+    along = bend[1:]
+    length = float(along @ along)
+    # The square root of I - bbᵀ: with the bow's part bbᵀ, the whole is orthonormal.
+    less = (1.0 - np.sqrt(max(1.0 - length, 0.0))) / max(length, 1e-300)
+    others = np.outer(bow, along) + rest - less * np.outer(rest @ along, along)
+    return np.hstack([columns[:, 1:2], others])
 
 
 def _bend(axes: Floats) -> Floats:
-    """Correlation of each coordinate with the square of the first; 0 for the first itself."""
-    if axes.shape[1] == 0:
+    """Correlation of each coordinate with the bow of the first; 0 for the first itself."""
+    n_rows, rank = axes.shape
+    if rank == 0:
         return np.zeros(0)
-    bow = _bow(axes[:, 0])
-    bend = _standard(axes).T @ bow / bow.size
+    scores = _standard(axes)
+    basis = np.vander(scores[:, 0], 3, increasing=True)
+    columns, triangle = np.linalg.qr(basis)
+    if abs(triangle[2, 2]) < 1e-6 * np.sqrt(n_rows):
+        # Two places only, or two rows: a square says nothing that the first does not.
+        return np.zeros(rank)
+    bow = columns[:, 2] * np.sign(triangle[2, 2])
+    bend = scores.T @ bow / np.sqrt(n_rows)
     bend[0] = 0.0
-    return np.clip(bend, -0.99, 0.99)
-
-
-def _bow(scores: Floats) -> Floats:
-    """The square of the scores, without its mean and its slope on them, at unit variance."""
-    first = _standard(scores[:, None])[:, 0]
-    square = first**2
-    square = square - square.mean()
-    square = square - first * (first @ square) / max(float(first @ first), 1e-300)
-    return _standard(square[:, None])[:, 0]
+    return np.asarray(bend / max(float(np.linalg.norm(bend)), 1.0))
 
 
 def _standard(x: Floats) -> Floats:

@@ -73,8 +73,7 @@ def _views(names: list[str]) -> list[tuple[str, ...]]:
     """Each channel that uses cell types alone, those two, all.
 
     Not the cluster-free channel alone where there is another: its waves bend a
-    continuum of donors, which the model without strata does not, so that the test
-    called 5 of 30 continua strata, all of them through this channel.
+    continuum of donors, which the points that a view is compared with here do not.
     """
     views: list[tuple[str, ...]] = [(name,) for name in names if name != CLUSTER_FREE]
     views += [tuple(names[:size]) for size in sorted({2, len(names)}) if 1 < size <= len(names)]

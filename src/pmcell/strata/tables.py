@@ -235,7 +235,7 @@ def _warnings(donors: AnnData) -> list[str]:
         out.append(
             "Only the cluster-free channel is used. Where a few donors lie far from all others, "
             "the test says strata too often through it: 6 times of 40 at p ≤ 0.05 in simulated "
-            "donors with heavy tails. Take such strata for a hint and look for them in other donors."
+            "donors with heavy tails. Take such strata for a hint and look for them in others."
         )
     if UNKNOWN in donors.var_names:
         share = float(np.asarray(donors[:, UNKNOWN].X).sum() / max(np.asarray(donors.X).sum(), 1))

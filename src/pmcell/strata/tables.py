@@ -235,8 +235,8 @@ def _warnings(donors: AnnData) -> list[str]:
         out.append(
             "Only the cluster-free channel is used. The test says strata too often through it "
             "where donors without strata differ along several factors (6 times of 60 at p ≤ 0.05 "
-            "in simulated donors) or a few lie far from all others (6 of 40). Take such strata for a "
-            "hint and look for them in other donors."
+            "in simulated donors) or a few lie far from all others (6 of 40). Take such strata for "
+            "a hint and look for them in other donors."
         )
     if UNKNOWN in donors.var_names:
         share = float(np.asarray(donors[:, UNKNOWN].X).sum() / max(np.asarray(donors.X).sum(), 1))

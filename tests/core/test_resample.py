@@ -106,17 +106,20 @@ def test_composition_keeps_the_donors_own_cells_when_it_is_not_in_use() -> None:
     share=st.floats(0.05, 1.0),
     bent=st.floats(0.0, 1.0),
     flat=st.booleans(),
+    tails=st.sampled_from([0.0, 0.5, 1.5]),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
 def test_scores_of_a_continuum_are_orthonormal_and_bent_as_asked(
-    n_rows: int, share: float, bent: float, flat: bool, seed: int
+    n_rows: int, share: float, bent: float, flat: bool, tails: float, seed: int
 ) -> None:
     rank = max(2, round(share * (n_rows - 2)))
     direction = np.random.default_rng(seed).standard_normal(rank - 1)
     bend = np.r_[0.0, bent * direction / np.linalg.norm(direction)]
-    scores = continuum(bend, n_rows, stream(seed, NULL, 0), flat=flat)
-    assert np.array_equal(scores, continuum(bend, n_rows, stream(seed, NULL, 0), flat=flat))
+    scores, again = (
+        continuum(bend, n_rows, stream(seed, NULL, 0), flat=flat, tails=tails) for _ in range(2)
+    )
+    assert np.array_equal(scores, again)
     assert np.allclose(scores.T @ scores, np.eye(rank), atol=1e-9)
     assert np.allclose(scores.sum(axis=0), 0.0, atol=1e-9)
     first = scores[:, 0]
@@ -159,3 +162,11 @@ def test_donors_drawn_from_a_bow_lie_along_it() -> None:
         drawn, axes = spectrum(pairwise_squared(cloud.mean))
         assert np.allclose(drawn[: model.rank], values, rtol=1e-6)
         assert abs(np.corrcoef(axes[:, 0] ** 2, axes[:, 1])[0, 1]) > 0.8
+
+
+def test_tails_put_much_of_the_variance_into_a_few_donors() -> None:
+    def far(tails: float) -> float:
+        scores = [continuum(np.zeros(4), 40, stream(i, NULL, 0), tails=tails) for i in range(20)]
+        return float(np.mean([(x**4).sum(axis=0).mean() for x in scores]))
+
+    assert far(1.0) > 1.8 * far(0.0)

@@ -62,8 +62,9 @@ class DonorModel:
     1), state means (pools, dims) and waves of all cells (1, 2·waves).
     `bend` (rank,) is the correlation of each coordinate with the bow, the square
     of the first: a gradient that is a line in logits, or in the places of cells,
-    is a bow in distances, and the donors lie along it. `n` (rows, types) are the
-    real rows' cells.
+    is a bow in distances, and the donors lie along it. `tails` is the standard
+    deviation of the log scale of Gaussian scores: 0 leaves them Gaussian, more has
+    donors far out. `n` (rows, types) are the real rows' cells.
     """
 
     centre: dict[str, Floats]
@@ -74,6 +75,7 @@ class DonorModel:
     n: Floats
     within: Floats
     cloud: Clouds | None = None
+    tails: float = 0.0
 
 
 def fit_donor_model(
@@ -132,7 +134,9 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     use, the rows keep their own cells.
     """
     n_rows, n_types = model.n.shape
-    scores = continuum(model.bend, n_rows, rng, flat=flat) * np.sqrt(max(n_rows - 1, 1))
+    tails = 0.0 if flat else model.tails
+    scores = continuum(model.bend, n_rows, rng, flat=flat, tails=tails)
+    scores = scores * np.sqrt(max(n_rows - 1, 1))
     drawn = {
         name: centre + np.tensordot(scores, model.loadings[name], 1)
         for name, centre in model.centre.items()
@@ -154,12 +158,20 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     return DonorSums(n, mean, model.within, cloud=cloud)
 
 
-def continuum(bend: Floats, n_rows: int, rng: np.random.Generator, *, flat: bool = False) -> Floats:
+def continuum(
+    bend: Floats,
+    n_rows: int,
+    rng: np.random.Generator,
+    *,
+    flat: bool = False,
+    tails: float = 0.0,
+) -> Floats:
     """Orthonormal scores (rows × rank) without a mean, drawn at random along a bow.
 
     The first is Gaussian, or uniform where `flat`; its square, made orthogonal to
     it, is the bow, with which the others correlate as `bend` says, exactly. What
-    is left of the others is Gaussian or uniform too. Coordinates are made
+    is left of the others is Gaussian or uniform too. Before, each is multiplied
+    by exp(tails · z), z standard normal. Coordinates are made
     orthogonal one after the other: at once (by the nearest orthonormal matrix),
     many of them in few rows would wash out the bow and the shape of the first.
     Needs a rank of at most n_rows - 2.
@@ -169,6 +181,8 @@ def continuum(bend: Floats, n_rows: int, rng: np.random.Generator, *, flat: bool
         return np.zeros((n_rows, 0))
     shape = (n_rows, rank)
     drawn = rng.uniform(-1.0, 1.0, shape) if flat else rng.standard_normal(shape)
+    if tails > 0:
+        drawn *= np.exp(tails * rng.standard_normal((n_rows, rank)))
     first = drawn[:, :1] - drawn[:, 0].mean()
     basis = np.hstack([np.ones((n_rows, 1)), first, first**2, drawn[:, 1:]])
     columns, triangle = np.linalg.qr(basis)

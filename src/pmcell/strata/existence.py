@@ -49,8 +49,9 @@ def existence(
     The no-strata model keeps everything but the strata: means, the
     between-donor spectrum (calibrated so that draws, noise and all, have that
     of the data), each donor's cells and noise, batches and channel weights.
-    Scores are Gaussian or uniform along the bow that the data lie on, `n_null`
-    draws of each, and the larger p counts. Draws go through the same distances and
+    Scores are Gaussian (with the data's tails, if those are heavier) or uniform
+    along the bow that the data lie on, `n_null` draws of each, and the larger p
+    counts. Draws go through the same distances and
     clustering as the data. With z_k the silhouette at k standardised over data and
     draws, T = max_k z_k and p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel
     combinations that `distances` chose from, if it chose (Bonferroni). k is the largest z_k

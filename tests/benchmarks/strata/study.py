@@ -48,7 +48,11 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="*", choices=list(WORLDS), help="only these")
     parser.add_argument("--n-null", type=int, default=199)
     parser.add_argument("--bootstraps", type=int, default=100)
-    parser.add_argument("--channels", choices=["all", "clearest"], default="clearest")
+    parser.add_argument(
+        "--channels",
+        choices=["all", "clearest", "composition", "state", "cluster_free"],
+        default="clearest",
+    )
     parser.add_argument("--max-batch-share", type=float, default=0.9)
     parser.add_argument("--min-reliability", type=float, default=0.5)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)

@@ -30,6 +30,7 @@ def two_strata() -> AnnData:
         n_dims=6,
         cells_per_donor=150,
         donor_sd=0.15,
+        effect=1.5,
         seed=6,
     )
 
@@ -95,7 +96,7 @@ def test_a_donor_without_a_type_is_placed_by_the_others(two_strata: AnnData) -> 
 
 def test_strata_are_seen_in_types_each_too_rare_to_be_looked_at_alone() -> None:
     cells = simulate_latent(
-        scenario="state", effect=0.6, n_types=4, cells_per_donor=200, n_dims=10, seed=3
+        scenario="state", effect=0.9, n_types=4, cells_per_donor=200, n_dims=10, seed=3
     )
     rng = np.random.default_rng(0)
     part = rng.integers(0, 12, cells.n_obs).astype(str)

@@ -71,7 +71,9 @@ def main() -> None:
                 args.out / "donors.csv", [{"world": name, "seed": seed} | each for each in donors]
             )
             append(args.out / "sets.csv", [{"world": name, "seed": seed} | row])
-    print(table(pd.read_csv(args.out / "sets.csv"), pd.read_csv(args.out / "donors.csv")))
+    placed = args.out / "donors.csv"
+    donors = pd.read_csv(placed) if placed.exists() else pd.DataFrame({"world": []})
+    print(table(pd.read_csv(args.out / "sets.csv"), donors))
 
 
 def todo(args: argparse.Namespace) -> list[tuple[str, int]]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pmcell.core.channels import Channel, DonorSums, Features
 from pmcell.core.cloud import Clouds
 from pmcell.core.donor_map import Settings, fit_channels, map_donors, place_all
+from pmcell.core.pools import Pools
 from pmcell.core.resample import (
     CONSENSUS,
     NULL,
@@ -145,7 +146,7 @@ def test_donors_drawn_from_a_bow_lie_along_it() -> None:
     features = Features(x[:, None], np.zeros((40, 1)), np.ones((40, 1), bool))
     channel = Channel(
         "cluster_free",
-        np.array([-1]),
+        Pools(np.array([-1]), np.zeros((1, 1))),
         np.zeros((1, 1, 60)),
         np.ones((1, 60)),
         np.ones(1),

@@ -11,7 +11,7 @@ import pytest
 
 import pmcell as pm
 from explain_inputs import GENES, counts_of, explain, write_inputs
-from pmcell.errors import DataError
+from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.io.h5ad import read_h5ad
 from pmcell.io.tables import read_table
@@ -108,6 +108,14 @@ def test_one_donor_passes_all_three_commands_with_a_reason(
     assert "stratum: not tested: no strata are published" in said
     assert "condition: not tested: known values among the donors: 1" in said
     assert len(read_table(folder / "differential_expression.parquet")) == 0
+
+
+def test_a_profile_without_pools_as_older_versions_made_it_is_refused(analysed: AnnData) -> None:
+    donors = analysed.copy()
+    del donors.var["state_pool"]
+    for function in (pm.strata.distances, pm.strata.cluster, pm.strata.existence):
+        with pytest.raises(UsageError, match="in this version, with var 'state_pool'"):
+            function(donors)
 
 
 def test_the_commands_say_what_a_poor_study_cannot_tell(few: AnnData, tmp_path: Path) -> None:

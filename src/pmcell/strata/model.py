@@ -174,10 +174,11 @@ def pool_of_type(donors: AnnData) -> Ints:
 
 def require_profile(donors: AnnData) -> None:
     """UsageError unless `donors` comes from `pmcell.strata.profile`."""
-    if "profile" not in donors.uns or slots.SUM not in donors.obsm:
+    if "profile" not in donors.uns or slots.SUM not in donors.obsm or slots.POOL not in donors.var:
         raise UsageError(
-            "this function needs the donors' AnnData that pmcell.strata.profile makes; "
-            f"got obsm {sorted(donors.obsm)} and uns {sorted(donors.uns)}"
+            "this function needs the donors' AnnData that pmcell.strata.profile makes in this "
+            f"version, with var {slots.POOL!r}; got obsm {sorted(donors.obsm)}, "
+            f"uns {sorted(donors.uns)} and var {list(donors.var.columns)}"
         )
 
 

@@ -49,6 +49,7 @@ from pmcell.core.spectral import (
 )
 from pmcell.core.spectral import silhouette as width_of
 from pmcell.io.atomic import read_json, write_json
+from pmcell.io.h5ad import write_h5ad
 from pmcell.strata import slots
 
 HERE = Path(__file__).parent
@@ -231,7 +232,7 @@ def measure(task: Task, targets: dict[str, Path], env: Path) -> None:
     x = np.asarray(task.cells.obsm[task.basis], np.float32)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "cells.h5ad"
-        ad.AnnData(obs=obs, obsm={"X_cells": x}).write_h5ad(source)
+        write_h5ad(source, ad.AnnData(obs=obs, obsm={"X_cells": x}))
         job = {"source": source, "targets": targets, "digest": task.digest}
         jobs, answers = peer_process(env)
         print(json.dumps(job, default=str), file=jobs, flush=True)

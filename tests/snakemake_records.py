@@ -84,9 +84,9 @@ def record_study(results: Path, cohorts: Sequence[str], *, running: bool = True)
             )
         ]
         options = [f"'{json.dumps({'min_genes': 5})}'", "'--config config/config.yaml'"]
-        record_job(workdir, "intake_cohort", raw, intake, start=at, params=options)
+        record_job(workdir, "intake", raw, intake, start=at, params=options)
         qc = [f"{home}/{name}" for name in ("qc.parquet", "qc_samples.parquet", "status.json")]
-        record_job(workdir, "mark_cells", [intake[0], intake[-1]], qc, start=at + 3)
+        record_job(workdir, "qc", [intake[0], intake[-1]], qc, start=at + 3)
         made += [intake[0], qc[0]]
         at += 10
     atlas = [
@@ -99,7 +99,7 @@ def record_study(results: Path, cohorts: Sequence[str], *, running: bool = True)
     for cohort, path in zip(cohorts, sums, strict=True):
         if (workdir / path).exists():
             inputs = [f"results/cohorts/{cohort}/intake.h5ad", "results/atlas/clusters.parquet"]
-            record_job(workdir, "aggregate_cells", inputs, [path], start=at + 10)
+            record_job(workdir, "aggregate", inputs, [path], start=at + 10)
     record_job(workdir, "of_another_run", [], ["results/old.txt"], start=at - 999)
     if running:
         mark_running(workdir, "results/release/manifest.json", start=at + 20)

@@ -10,7 +10,8 @@ from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
 from pmcell.publish.digest import content_sha256
 from pmcell.publish.facts import load_facts
-from pmcell.publish.runtime import OF_RELEASE, runtime_frame
+from pmcell.publish.runtime import runtime_frame
+from pmcell.steps import STEPS
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -26,11 +27,11 @@ def test_records_become_rows_with_seconds_and_megabytes(results: Path) -> None:
     record(results, f"qc/{cohorts[0]}", "5.5\t0:00:05\t452.8\t1\t1\t1\t11.6\t0.15\t83.5\t4.9")
     rows = runtime_frame(load_facts(results)).set_index("job")
     row = rows.loc[f"qc/{cohorts[0]}"]
-    assert (row["rule"], row["cohort_id"]) == ("mark_cells", cohorts[0])
+    assert (row["rule"], row["cohort_id"]) == ("qc", cohorts[0])
     assert (row["wall_seconds"], row["cpu_seconds"], row["peak_memory_mb"]) == (5.5, 4.9, 452.8)
     assert (row["disk_read_mb"], row["disk_written_mb"]) == (11.6, 0.15)
     assert rows.loc[["umap"], "wall_seconds"].isna().all()
-    assert not set(rows["rule"]) & set(OF_RELEASE)
+    assert set(rows["rule"]) == {step.name for step in STEPS if not step.is_product}
 
 
 @pytest.mark.parametrize(

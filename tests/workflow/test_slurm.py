@@ -28,10 +28,10 @@ from pmcell.errors import PmcellError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "slurm-one-node"
 LIMIT_SECONDS = 1500
-OF_COHORT = ("intake_cohort", "mark_cells", "sum_moments")
-BEFORE = ("select_features", "sum_products", "find_basis", "project_cells")
-GRAPH = ("find_neighbors", "cluster_cells")
-ALONE = ("integrate_cohorts", "map_cells", "write_release", "seal_cohorts")
+OF_COHORT = ("intake", "qc", "gene_stats")
+BEFORE = ("hvg", "covariance", "pca", "pca_scores")
+GRAPH = ("neighbors", "cluster")
+ALONE = ("integrate", "umap", "release", "seal")
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
     process = start(study, log)
     try:
         # A running job is cancelled: it is submitted again.
-        cancelled = wait_for(running("integrate_cohorts", prefix), process, log)
+        cancelled = wait_for(running("integrate", prefix), process, log)
         subprocess.run(["scancel", cancelled], check=True)
         started = [
             item
@@ -168,7 +168,7 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
         assert {item["NodeList"] for item in started} == {"n1"}
         subprocess.run([*drain, "State=RESUME"], check=True)
         # The whole run is killed while a job works: Slurm goes on with it.
-        wait_for(running("map_cells", prefix), process, log)
+        wait_for(running("umap", prefix), process, log)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         kill_snakemake(study)
@@ -195,7 +195,7 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
     assert {item["Partition"] for item in of_group} == {"main"}
     assert of_group[0]["TimeLimit"] == "00:24:00"
     integrations = [
-        item["JobState"] for item in mine.values() if "integrate_cohorts" in item.get("Comment", "")
+        item["JobState"] for item in mine.values() if "integrate" in item.get("Comment", "")
     ]
     assert integrations[:2] == ["CANCELLED", "COMPLETED"]
 

@@ -162,7 +162,7 @@ def test_what_jobs_took_is_in_the_release(study):
 
     rows = read_table(study / "results/release/tables/runtime.parquet").set_index("job")
     assert set(rows["cohort_id"].dropna()) == {*GOOD, "broken"}
-    assert rows.loc["intake/sim1", "rule"] == "intake_cohort"
+    assert rows.loc["intake/sim1", "rule"] == "intake"
     assert rows["wall_seconds"].notna().all()
     log = (study / "results/logs/umap.log").read_text().splitlines()
     assert log[0].startswith("$ pmcell umap --graph results/atlas/graph.h5ad ")
@@ -195,8 +195,8 @@ def test_an_added_cohort_reruns_only_what_it_must(study, tmp_path):
     pool = sorted((other / "pool").iterdir())
     register_as(pool[2], other / "config" / "cohorts" / "sim3")
     jobs = jobs_to_run(other)
-    assert jobs["intake_cohort"] == jobs["mark_cells"] == jobs["sum_moments"] == ["sim3"]
-    assert {"select_features", "find_basis", "integrate_cohorts", "write_release"} <= set(jobs)
+    assert jobs["intake"] == jobs["qc"] == jobs["gene_stats"] == ["sim3"]
+    assert {"hvg", "pca", "integrate", "release"} <= set(jobs)
 
 
 def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
@@ -205,16 +205,16 @@ def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
     config = other / "config" / "config.yaml"
     config.write_text(config.read_text() + "cluster: {resolution: 0.7}\n")
     jobs = jobs_to_run(other)
-    assert "cluster_cells" in jobs
-    assert not {"intake_cohort", "mark_cells", "find_neighbors", "integrate_cohorts"} & set(jobs)
+    assert "cluster" in jobs
+    assert not {"intake", "qc", "neighbors", "integrate"} & set(jobs)
 
 
-def test_a_setting_of_explain_reruns_it_and_the_release_only(study, tmp_path):
+def test_a_setting_of_differential_expression_reruns_it_and_the_release_only(study, tmp_path):
     other = tmp_path / "study"
     shutil.copytree(study, other, copy_function=shutil.copy2)
     config = other / "config" / "config.yaml"
-    config.write_text(config.read_text() + "explain: {alpha: 0.1}\n")
-    assert set(jobs_to_run(other)) == {"explain_strata", "write_release", "all"}
+    config.write_text(config.read_text() + "differential_expression: {alpha: 0.1}\n")
+    assert set(jobs_to_run(other)) == {"differential_expression", "release", "all"}
 
 
 def test_lying_file_times_neither_hide_a_change_nor_make_one(study, tmp_path):
@@ -229,7 +229,7 @@ def test_lying_file_times_neither_hide_a_change_nor_make_one(study, tmp_path):
     content[len(content) // 2] ^= 1
     matrix.write_bytes(content)
     os.utime(matrix, (1e9, 1e9))
-    assert jobs_to_run(other)["intake_cohort"] == ["sim1"]
+    assert jobs_to_run(other)["intake"] == ["sim1"]
 
 
 def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, monkeypatch):
@@ -241,8 +241,8 @@ def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, mon
     versions = shipped / "workflow" / "step_versions.yaml"
     versions.write_text(re.sub(r"^cluster: .*", "cluster: 99", versions.read_text(), flags=re.M))
     jobs = jobs_to_run(study)
-    assert {"cluster_cells", "find_markers", "write_release"} <= jobs.keys()
-    assert not {"intake_cohort", "find_neighbors", "integrate_cohorts"} & set(jobs)
+    assert {"cluster", "markers", "release"} <= jobs.keys()
+    assert not {"intake", "neighbors", "integrate"} & set(jobs)
 
 
 def test_changed_results_come_with_a_new_version_of_the_step(study):

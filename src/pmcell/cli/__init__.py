@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pmcell {__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
+    if name.replace("-", "_") in BY_NAME:
+        name = name.replace("-", "_")
     if name in OLD_NAMES:
         print(f"pmcell: the command {name!r} is now {OLD_NAMES[name]!r}", file=sys.stderr)
         name = OLD_NAMES[name]

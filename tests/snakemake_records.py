@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pmcell.steps import STEPS, files_of
+
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 START = 1_795_393_940.25
 
@@ -103,3 +105,20 @@ def record_study(results: Path, cohorts: Sequence[str], *, running: bool = True)
     record_job(workdir, "of_another_run", [], ["results/old.txt"], start=at - 999)
     if running:
         mark_running(workdir, "results/release/manifest.json", start=at + 20)
+
+
+def record_flow(results: Path, cohorts: Sequence[str], *, by_old_rules: bool = False) -> None:
+    """Records of every step of the flow, with the study's clinical values; of rules' old names."""
+    workdir = results.parent
+    clinical = workdir / "clinical.tsv"
+    clinical.write_text("donor_id\tbmi\n")
+    for number, step in enumerate(step for step in STEPS if not step.is_product):
+        rule = step.old_rule if by_old_rules else step.name
+        for cohort in cohorts if step.per_cohort else [""]:
+            inputs, outputs = (
+                [f"results/{path}" for path in files_of(paths, [cohort] if cohort else cohorts)]
+                for paths in (step.inputs, step.outputs)
+            )
+            inputs += [clinical.name] if step.name == "strata" else []
+            record_job(workdir, rule, inputs, outputs, start=START + 10 * number)
+    mark_running(workdir, "results/release/manifest.json", start=START + 1000)

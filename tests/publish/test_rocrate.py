@@ -22,8 +22,9 @@ from pmcell.publish.digest import CRATE, content_sha256
 from pmcell.publish.facts import load_facts
 from pmcell.publish.manifest import file_entries
 from pmcell.publish.rocrate import write_crate
+from pmcell.steps import STEPS
 from results_folder import COHORTS, make_results
-from snakemake_records import START, record_job, record_study
+from snakemake_records import START, record_flow, record_job, record_study
 
 Entity = dict[str, Any]
 CONFIG = {
@@ -126,6 +127,28 @@ def test_every_reference_resolves_and_every_job_is_an_action(crate: dict[str, En
         expected |= {f"{rule} {cohort}" for rule in ("intake", "qc")}
         expected.add(f"aggregate {cohort}")
     assert jobs == expected
+
+
+@pytest.mark.parametrize("by_old_rules", [False, True])
+def test_every_step_that_ran_is_an_action_under_its_name_of_today(
+    by_old_rules: bool, tmp_path: Path
+) -> None:
+    results = make_results(tmp_path)
+    record_flow(results, list(COHORTS), by_old_rules=by_old_rules)
+    crate = make_crate(results, tmp_path / "crate")
+    assert_is_whole(crate)
+    jobs = {action["name"] for action in of_type(crate, "CreateAction")}
+    expected = {"Run of the workflow", "release"}
+    for step in STEPS:
+        if not step.is_product:
+            expected |= {f"{step.name} {name}" for name in (COHORTS if step.per_cohort else [""])}
+    assert jobs == {name.strip() for name in expected}
+    # A table of clinical values is small: its digest would confirm a guess of what it says.
+    (clinical,) = (item for item in crate.values() if item.get("name") == "clinical.tsv")
+    assert "sha256" not in clinical
+    made = [item for item in crate.values() if item.get("name") == "results/atlas/umap.parquet"]
+    assert all("sha256" in item for item in made)
+    assert made
 
 
 def test_an_action_has_what_the_job_read_wrote_and_was_told(

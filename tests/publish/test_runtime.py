@@ -34,6 +34,18 @@ def test_records_become_rows_with_seconds_and_megabytes(results: Path) -> None:
     assert set(rows["rule"]) == {step.name for step in STEPS if not step.is_product}
 
 
+def test_a_job_that_ran_under_the_old_name_of_its_step_keeps_its_record(results: Path) -> None:
+    numbers = "\t0:00:05\t452.8\t1\t1\t1\t11.6\t0.15\t83.5\t4.9"
+    for job, seconds in (("gram/alpha", 5), ("basis", 6), ("gram/alpha-2", 7)):
+        record(results, job, f"{seconds}{numbers}")
+    # The step ran again since.
+    record(results, "covariance/alpha-2", f"8{numbers}")
+    rows = runtime_frame(load_facts(results)).set_index("job")["wall_seconds"]
+    jobs = ["covariance/alpha", "pca", "covariance/alpha-2"]
+    assert rows[jobs].tolist() == [5, 6, 8]
+    assert not {"gram/alpha", "basis"} & set(rows.index)
+
+
 @pytest.mark.parametrize(
     "numbers", ["0.01\t0:00:00\t0\t0\t0\t0\t0\t0\t0\t0", "1\t-\tNA" + "\tNA" * 7]
 )

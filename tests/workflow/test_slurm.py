@@ -21,10 +21,10 @@ import pytest
 import yaml
 
 import pmcell as pm
-from pmcell.cli._resources import Model
 from pmcell.cli._slurm import cancel_left_over, job_prefix, queued_jobs
 from pmcell.cli.init import make_study
 from pmcell.errors import PmcellError
+from pmcell.steps import BY_NAME
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "slurm-one-node"
 LIMIT_SECONDS = 1500
@@ -62,7 +62,7 @@ def slurm() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small cohorts, and a model of resources that asks for too little memory at first."""
+    """Two small cohorts, and a profile that asks for too little memory at first."""
     from pmcell.registry.simulated import write_cohort_folders
 
     folder = tmp_path_factory.mktemp("slurm") / "a study"
@@ -72,21 +72,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_cohort_folders(simulated, folder / "config" / "cohorts")
     (folder / "config" / "config.yaml").write_text(
-        "strata: {n_null: 19, n_bootstraps: 20, channels: all}\nresources: config/resources.yaml\n"
+        "strata: {n_null: 19, n_bootstraps: 20, channels: all}\n"
     )
-    model = Model().values
-    # The first attempt is killed; the second gets intake done, and the steps after it refuse.
-    for rule in OF_COHORT:
-        model["rules"][rule].update(memory_mb=[-32, 0, 0], least_mb=[0])
-    (folder / "config" / "resources.yaml").write_text(yaml.safe_dump(model))
     # The shipped profile, with fewer jobs to wait for: what comes before the atlas is one more
     # group, what comes after the map another.
     path = folder / "profiles" / "slurm" / "config.yaml"
     profile = yaml.safe_load(path.read_text())
     profile["groups"] = [item for item in profile["groups"] if item.endswith("=register")]
-    after = model["rules"].keys() - {*OF_COHORT, *BEFORE, *GRAPH, *ALONE}
+    after = BY_NAME.keys() - {*OF_COHORT, *BEFORE, *GRAPH, *ALONE}
     for group, rules in (("before", BEFORE), ("graph", GRAPH), ("after", sorted(after))):
         profile["groups"] += [f"{rule}={group}" for rule in rules]
+    # The first attempt is killed; the second gets intake done, and the steps after it refuse.
+    profile["set-resources"] = [f"{rule}:mem_mb=262 * 2 ** (attempt - 1)" for rule in OF_COHORT]
     path.write_text(yaml.safe_dump(profile))
     return folder
 
@@ -206,9 +203,8 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
 
 
 def started_alone(study: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """The same study on this machine, with the memory that it needs, in the background."""
+    """The same study on this machine, in the background."""
     shutil.copytree(study / "config", folder / "config")
-    (folder / "config" / "resources.yaml").write_text(yaml.safe_dump(Model().values))
     shutil.copytree(study / "profiles", folder / "profiles")
     return subprocess.Popen(
         [sys.executable, "-m", "pmcell.cli", "run", "--directory", str(folder), "--cores", "1"],

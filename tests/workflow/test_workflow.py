@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 import pmcell as pm
 import step_summary
 from pmcell.bundle import snakefile
-from pmcell.cli._step import STEPS
+from pmcell.steps import BY_NAME, STEPS
 from repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -57,9 +56,9 @@ def snakemake(study: Path, *arguments: str) -> str:
     return said
 
 
-def jobs_to_run(study: Path) -> dict[str, list[str]]:
+def jobs_to_run(study: Path, *arguments: str) -> dict[str, list[str]]:
     """Cohorts of each rule that a run would execute now (empty name: across cohorts)."""
-    said = snakemake(study, "--dry-run")
+    said = snakemake(study, "--dry-run", *arguments)
     jobs: dict[str, list[str]] = {}
     for part in re.split(r"\n(?:local)?rule ", said)[1:]:
         cohort = re.search(r"wildcards: cohort=(\S+)", part)
@@ -238,30 +237,62 @@ def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, mon
     shutil.copytree(snakefile().parent.parent / "envs", shipped / "envs")
     monkeypatch.setitem(globals(), "snakefile", lambda: shipped / "workflow/Snakefile")
     assert jobs_to_run(study) == {}
-    versions = shipped / "workflow" / "step_versions.yaml"
-    versions.write_text(re.sub(r"^cluster: .*", "cluster: 99", versions.read_text(), flags=re.M))
+    versions = shipped / "workflow" / "steps.yaml"
+    versions.write_text(
+        re.sub(r"^cluster: .*", "cluster: {version: 99}", versions.read_text(), flags=re.M)
+    )
     jobs = jobs_to_run(study)
     assert {"cluster", "markers", "release"} <= jobs.keys()
     assert not {"intake", "neighbors", "integrate"} & set(jobs)
 
 
+def test_a_study_that_ran_under_the_old_names_runs_nothing_again(study, tmp_path):
+    other = tmp_path / "study"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    assert jobs_to_run(other) == {}
+    for path in (other / ".snakemake" / "metadata").rglob("*"):
+        if path.is_file():
+            record = json.loads(path.read_bytes())
+            step = BY_NAME[record["rule"]]
+            record["rule"] = step.old_rule
+            record["code"] = record["code"].replace(step.name, step.old_name or step.name)
+            path.write_text(json.dumps(record))
+    config = other / "config" / "config.yaml"
+    config.write_text(config.read_text() + "gram: {}\nexplain: {}\n")
+    assert jobs_to_run(other) == {}
+    # Snakemake's own notion of changed code would run every renamed step again.
+    by_code = jobs_to_run(other, "--rerun-triggers", "code")
+    assert {step.name for step in STEPS if step.old_name} <= set(by_code)
+
+
+def test_every_job_that_ran_is_an_action_of_the_crate(study):
+    graph = json.loads((study / "results/release/ro-crate-metadata.json").read_text())["@graph"]
+    actions = {item["name"] for item in graph if item["@type"] == "CreateAction"}
+    cohorts = (*GOOD, "broken")
+    expected = {"Run of the workflow"}
+    for step in STEPS:
+        if step.name != "seal":
+            expected |= {f"{step.name} {name}" for name in (cohorts if step.per_cohort else [""])}
+    assert actions == {name.strip() for name in expected}
+
+
 def test_changed_results_come_with_a_new_version_of_the_step(study):
     golden = ROOT / "tests" / "golden" / "step_results.json"
-    versions = yaml.safe_load((ROOT / "workflow" / "step_versions.yaml").read_text())
+    versions = {step.name: step.version for step in STEPS if not step.is_product}
     found = step_summary.summaries(study / "results")
     if os.environ.get("PMCELL_RECORD_GOLDEN"):
         record = {name: {"version": versions[name], "values": found[name]} for name in found}
         golden.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     expected = json.loads(golden.read_text())
-    assert expected.keys() == found.keys() == STEPS.keys() <= versions.keys()
+    assert expected.keys() == found.keys() == versions.keys()
     for name, record in expected.items():
         changed = step_summary.differences(name, found[name], record["values"])
         assert not changed, (
-            f"the results of {name} changed: raise it in workflow/step_versions.yaml, so that "
+            f"the results of {name} changed: raise its version in src/pmcell/steps.py, so that "
             f"studies run it again, then record them: PMCELL_RECORD_GOLDEN=1 scripts/test "
             f"tests/workflow/test_workflow.py\n" + "\n".join(changed[:20])
         )
         assert record["version"] == versions[name], (
-            f"{name} has version {versions[name]} in workflow/step_versions.yaml, "
+            f"{name} has version {versions[name]} in src/pmcell/steps.py, "
             f"{record['version']} in {golden.name}: record its results"
         )

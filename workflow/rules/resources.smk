@@ -83,4 +83,4 @@ def disk_mb(step):
 
 
 def threads_of(step):
-    return MODEL["rules"][step]["threads"]
+    return RESOURCES.row_of(MODEL, step)["threads"]

@@ -26,6 +26,14 @@ LEAST_VALUES = 131_072
 BYTES_A_VALUE = {"qc": 20, "gene_stats": 24, "covariance": 24, "pca_scores": 20, "aggregate": 40}
 """What a step that streams counts needs for each stored value of a block."""
 
+UNMEASURED = {
+    "threads": 1,
+    "memory_mb": (450, 3000, 0, 0, 1000),
+    "seconds": (5, 240, 0.1),
+    "disk_mb": (20, 300, 0),
+}
+"""Row of a step that has none: as much as the most demanding steps take, until it is measured."""
+
 N_COMPONENTS = 50
 """Principal components of a study whose configuration does not say."""
 
@@ -93,12 +101,18 @@ def total(sizes):
     return sum(cells), sum(stored), max(largest), sum(sums), max(genes)
 
 
+def row_of(model, step):
+    """The row of a step: its threads, and the coefficients of each quantity."""
+    return model["rules"].get(step, UNMEASURED)
+
+
 def predict(model, step, quantity, size):
     """Expected `memory_mb` (peak), `seconds` (wall) or `disk_mb` (of its outputs) of a job."""
-    amount = _applied(model["rules"][step][quantity], size)
+    row = row_of(model, step)
+    amount = _applied(row[quantity], size)
     if model.get("validators", True):
         # What independent validators of a release take beside it, where they are not left out.
-        amount += model["rules"][step].get("validators", {}).get(quantity, 0)
+        amount += row.get("validators", {}).get(quantity, 0)
     return amount
 
 
@@ -124,7 +138,7 @@ def peak_mb(model, step, size):
 
     The expected one and the model's margin, and never less than what the step insists on.
     """
-    needs = model["rules"][step]
+    needs = row_of(model, step)
     expected = predict(model, step, "memory_mb", size) * model["memory_margin"]
     square, single = needs.get("least_mb_of_features", (0, 0))
     n_features = model.get("n_features", model["n_top"])

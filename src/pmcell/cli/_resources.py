@@ -62,7 +62,7 @@ class Model:
             self.values: dict[str, Any] = yaml.safe_load(self.path.read_text(encoding="utf-8"))
             self.values["rules"] = with_new_names(self.values["rules"], OLD_RULES)
             self.steps: dict[str, dict[str, Any]] = {
-                step.name: self.values["rules"][step.name] for step in STEPS
+                step.name: self.formula.row_of(self.values, step.name) for step in STEPS
             }
         except (OSError, TypeError, KeyError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"{self.path} must be a model of resources: {error}") from error

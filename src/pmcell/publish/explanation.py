@@ -19,13 +19,14 @@ def explanation_frame(facts: Facts, name: str) -> pd.DataFrame:
 
     Effects in thousands of genes tell whether a person was among the donors, at
     any number of donors that a cohort has, so no threshold on donors would do. Rows that
-    name strata need published strata. A study without the table has an empty one.
+    name strata need published strata.
     """
     table = schema_table(name)
-    path = facts.results / "strata" / f"{name}.parquet"
-    if facts.withheld or not path.is_file():
+    if facts.withheld:
         return empty_table(table)
-    frame = read_table(path)[[item.name for item in table.fields]]
+    frame = read_table(facts.results / "strata" / f"{name}.parquet")[
+        [item.name for item in table.fields]
+    ]
     if facts.has_strata:
         return frame
     if STRATUM in frame:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pmcell.core.association import benjamini_hochberg
 from pmcell.io.atomic import atomic_path, write_json
-from pmcell.io.tables import empty_table, read_table
+from pmcell.io.tables import read_table
 from pmcell.publish import h5ad
 from pmcell.publish.disclosure import slots
 from pmcell.publish.disclosure.hidden import (
@@ -61,7 +61,7 @@ def movement_frame(facts: Facts) -> pd.DataFrame:
     Where donors are withheld q is over the rows that are shown: from p and q over all
     rows it would follow how many steps are hidden.
     """
-    frame = _shown(facts, _read_or_none(facts, "movement"))
+    frame = _shown(facts, _read(facts, "movement"))
     if facts.withheld:
         tested = frame["p_value"].notna()
         frame.loc[tested, "q_value"] = benjamini_hochberg(frame.loc[tested, "p_value"].to_numpy())
@@ -96,13 +96,13 @@ def associations_frame(facts: Facts) -> pd.DataFrame:
 
 def outcomes_frame(facts: Facts) -> pd.DataFrame:
     """Comparisons of clinical outcomes, unless a few donors without open access may be in them."""
-    frame = _read_or_none(facts, "outcomes")
+    frame = _read(facts, "outcomes")
     return shown_outcomes(facts, frame)
 
 
 def survival_frame(facts: Facts) -> pd.DataFrame:
     """Survival curves; none where donors are withheld, for each step is somebody's time."""
-    frame = _read_or_none(facts, "survival")
+    frame = _read(facts, "survival")
     return frame if facts.has_strata and not facts.withheld else frame.iloc[:0]
 
 
@@ -222,13 +222,6 @@ def _read(facts: Facts, name: str, columns: list[str] | None = None) -> pd.DataF
     return read_table(facts.results / "strata" / f"{name}.parquet", columns)[
         columns or [item.name for item in schema_table(name).fields]
     ]
-
-
-def _read_or_none(facts: Facts, name: str) -> pd.DataFrame:
-    """A table of the strata step, empty where an earlier version of the step did not write it."""
-    if (facts.results / "strata" / f"{name}.parquet").is_file():
-        return _read(facts, name)
-    return empty_table(schema_table(name))
 
 
 def _shown(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:

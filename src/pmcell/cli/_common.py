@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +76,18 @@ def read_config(path: Path) -> dict[str, Any]:
     if values is not None and not isinstance(values, dict):
         raise UsageError(f"{path} must hold a mapping of keys, found {type(values).__name__}")
     try:
-        return with_new_names(values or {}, OLD_NAMES)
+        found = with_new_names(values or {}, OLD_NAMES)
     except ValueError as error:
         raise UsageError(f"{path}: section {error}") from error
+    _note_old_names(path, tuple(key for key in values or {} if key in OLD_NAMES))
+    return found
+
+
+@functools.cache
+def _note_old_names(path: Path, sections: tuple[str, ...]) -> None:
+    """Say once, on standard error, what sections under old names are called now."""
+    for old in sections:
+        print(f"pmcell: {path}: the section {old!r} is now {OLD_NAMES[old]!r}", file=sys.stderr)
 
 
 def use_threads(n_threads: int) -> None:

@@ -29,7 +29,7 @@ LIMITS = (
 )
 
 _PACKAGES = (
-    "anndata", "harmonypy", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
+    "anndata", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
     "scanpy", "scikit-learn", "scipy", "snakemake", "statsmodels",
 )  # fmt: skip
 

@@ -179,7 +179,7 @@ def move(x: Array, codes: Array, membership: Array, shift: Array) -> Array:
     n_dims = x.shape[1]
     out = np.empty(x.shape, np.float32)
     for i in prange(x.shape[0]):
-        total = 0
+        total = np.int64(0)
         away = np.zeros(n_dims)
         for k in range(membership.shape[1]):
             weight = np.int64(membership[i, k])

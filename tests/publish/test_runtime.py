@@ -51,7 +51,7 @@ def test_a_job_that_ran_under_the_old_name_of_its_step_keeps_its_record(results:
         record(results, job, f"{seconds}{numbers}")
     # The step ran again since.
     record(results, "covariance/alpha-2", f"8{numbers}")
-    rows = runtime_rows(results).set_index("job")["wall_seconds"]
+    rows = runtime_frame(load_facts(results), load_atlas(results)).set_index("job")["wall_seconds"]
     jobs = ["covariance/alpha", "pca", "covariance/alpha-2"]
     assert rows[jobs].tolist() == [5, 6, 8]
     assert not {"gram/alpha", "basis"} & set(rows.index)

@@ -223,7 +223,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=_files(out=_EMBEDDING),
-        version=1,
+        version=2,
         old_rule="integrate_cohorts",
     ),
     Step(

@@ -83,7 +83,7 @@ def test_mistakes_in_the_configuration_and_the_gene_sets_are_sentences(
     config = folder / "config.yaml"
     config.write_text("explain: {contrasts: condition}\n", encoding="utf-8")
     assert explain(folder, "--config", str(config)) == 2
-    assert "explain.contrasts must be a list of columns, got 'condition'" in capsys.readouterr().err
+    assert "explain.contrasts: must be a list of texts" in capsys.readouterr().err
     assert explain(folder, "--gene-sets", str(folder / "none.gmt")) == 2
     (folder / "sets.gmt").write_text("ONE\tabout\n", encoding="utf-8")
     assert explain(folder, "--gene-sets", str(folder / "sets.gmt")) == 3

@@ -1,8 +1,6 @@
 # INPUTS:  the sizes of the cohorts: results/sizes.json (pmcell estimate), else the bytes of the files
 # OUTPUTS: memory, time, disk and threads of every rule, known before anything has run
 
-import types
-
 RESOURCES = types.ModuleType("resources")
 exec(
     Path(workflow.source_path("../scripts/resources.py")).read_text(encoding="utf-8"),
@@ -12,9 +10,9 @@ exec(
 
 def read_model():
     """The model of the configuration, else the one that ships."""
-    path = config.get("resources") or workflow.source_path("../resources.yaml")
+    path = SETTINGS.get("resources") or workflow.source_path("../resources.yaml")
     model = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    return RESOURCES.for_study(model, config)
+    return RESOURCES.for_study(model, SETTINGS)
 
 
 MODEL = read_model()

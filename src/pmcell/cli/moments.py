@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._common import add_memory_option, add_step_options, use_threads
+from pmcell.settings.cohort import MomentsSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
     parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
     parser.add_argument("--out", type=Path, required=True, help="moments.npz to write")
-    add_step_options(parser)
+    add_step_options(parser, MomentsSettings)
     add_memory_option(parser)
 
 

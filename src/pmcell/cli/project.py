@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pmcell.cli._atlas import add_cohort_options, read_cohort_cells
 from pmcell.cli._common import add_memory_option, add_step_options, use_threads
+from pmcell.settings.cohort import ProjectSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohort_options(parser)
     parser.add_argument("--basis", type=Path, required=True, help="basis.npz of the atlas")
     parser.add_argument("--out", type=Path, required=True, help="embedding.npz to write")
-    add_step_options(parser)
+    add_step_options(parser, ProjectSettings)
     add_memory_option(parser)
 
 

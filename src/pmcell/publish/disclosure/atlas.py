@@ -12,6 +12,8 @@ from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure import slots
 from pmcell.publish.facts import Facts
+from pmcell.settings.atlas import MarkersSettings
+from pmcell.settings.load import checked_section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,13 +53,13 @@ def open_markers(facts: Facts) -> pd.DataFrame:
 
     features = read_table(facts.results / "atlas" / "features.parquet", ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
-    given = facts.parameters.get("markers") or {}
+    settings = checked_section(MarkersSettings, facts.parameters.get("markers"))
     sums = open_aggregates([cohort.folder / "aggregate.npz" for cohort in facts.published])
     clusters = facts.results / "atlas" / "clusters.parquet"
     return find_markers(
         sums,
         counts=[open_clustered(cohort.folder, clusters) for cohort in facts.published],
         symbols=symbols,
-        method=given.get("method", "t-test"),
-        n_top=int(given.get("top", 100)),
+        method=settings.method,
+        n_top=settings.top,
     )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from pmcell.io.atomic import write_text
-from pmcell.registry.json_schema import registration_schemas
+from pmcell.registry.json_schema import data_schemas
 from pmcell.settings.documents import with_tables
 from pmcell.settings.json_schema import config_schema
 
@@ -19,7 +19,7 @@ CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 def main(folder: Path = CONFIG) -> int:
     """Write every schema into `folder/schemas`, and the tables into `folder/README.md`."""
-    for name, schema in {**registration_schemas(), "config": config_schema()}.items():
+    for name, schema in {**data_schemas(), "config": config_schema()}.items():
         path = folder / "schemas" / f"{name}.schema.json"
         write_text(path, json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
         print(path)

@@ -406,8 +406,8 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
     verdict = {
         "decision": decision,
         "why": "test",
-        "medoids": ["alpha:D0", "closed:D1"],
-        "existence": {"p_value": 0.01, "n_donors": 9},
+        "warnings": ["alpha:D0", "closed:D1"],
+        "existence": {"p": 0.01, "n_donors": 9},
     }
     _json(folder / "strata.json", verdict)
 

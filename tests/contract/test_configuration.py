@@ -18,6 +18,7 @@ from pmcell.bundle import bundle_folder
 from pmcell.cli._resources import Model
 from pmcell.cli._settings import PREFIX
 from pmcell.core import donor_map, gram, layout, leiden
+from pmcell.core.harmony import HarmonySettings
 from pmcell.pp.accept import select
 from pmcell.pp.qc import QcOptions
 from pmcell.publish.validators.table import names
@@ -90,6 +91,10 @@ def test_the_library_has_the_defaults_of_the_settings(model):
                     n_compared += 1
                     assert default == field.default, f"{function.__qualname__}({own})"
     assert n_compared >= len(model.model_fields) - 10
+
+
+def test_the_kernel_of_harmony_has_the_penalty_of_the_settings():
+    assert HarmonySettings().diversity == atlas.IntegrateSettings().theta
 
 
 def test_every_limit_of_quality_control_is_a_setting():

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pmcell.errors import FaultsError
-from pmcell.registry.json_schema import registration_schemas
+from pmcell.registry.json_schema import data_schemas
 from pmcell.registry.programmes import load_programmes, programme_of
 from pmcell.registry.rules import check_term
 from pmcell.settings.json_schema import config_schema
@@ -17,7 +17,7 @@ from pmcell.settings.json_schema import config_schema
 CONFIG = Path(__file__).parents[2] / "config"
 
 
-SCHEMAS = {**registration_schemas(), "config": config_schema()}
+SCHEMAS = {**data_schemas(), "config": config_schema()}
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))

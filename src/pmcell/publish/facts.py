@@ -15,12 +15,12 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
-from pmcell.schema import UNKNOWN
+from pmcell.io.verdict import read_verdict
+from pmcell.schema import UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
 
 ACCEPTED = ("ok", "warned")
-DECISION_STRATA = "strata"
 
 COHORT_FILES = (
     "intake.h5ad",
@@ -114,7 +114,7 @@ class Facts:
     cohorts: tuple[Cohort, ...]
     options: ReleaseSettings
     parameters: Mapping[str, Any]
-    strata: Mapping[str, Any]
+    strata: Verdict
 
     @property
     def published(self) -> tuple[Cohort, ...]:
@@ -129,7 +129,7 @@ class Facts:
     @property
     def has_strata(self) -> bool:
         """Whether the existence test allows strata labels to be published."""
-        return self.strata.get("decision") == DECISION_STRATA
+        return self.strata.has_strata
 
     @property
     def title(self) -> str:
@@ -165,7 +165,7 @@ def load_facts(
             for key, value in sorted(config.items())
             if isinstance(value, Mapping) and key != "release"
         },
-        strata=_read(results / "strata" / "strata.json"),
+        strata=_verdict(results / "strata" / "strata.json"),
     )
     if require_published and not facts.published:
         states = ", ".join(f"{item.cohort_id} ({item.status}, {item.access})" for item in cohorts)
@@ -231,15 +231,26 @@ def _cohort(results: Path, name: str, verdict: Mapping[str, Any]) -> Cohort:
     )
 
 
+def _verdict(path: Path) -> Verdict:
+    try:
+        return read_verdict(path)
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(
+        f"{path} must exist before a release is written; there is no such file. "
+        "Run the steps before it.",
+        reason="missing_intermediate",
+    )
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         value = read_json(path)
     except FileNotFoundError as error:
-        raise DataError(
-            f"{path} must exist before a release is written; there is no such file. "
-            "Run the steps before it.",
-            reason="missing_intermediate",
-        ) from error
+        raise _missing(path) from error
     except ValueError as error:
         raise DataError(f"{path} must be JSON; {error}", reason="corrupt_intermediate") from error
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""JSON schemas of the registration files, made from `registry.keys`."""
+"""JSON schemas of the registration files, made from `registry.keys`, and of strata.json."""
 
 from __future__ import annotations
 
@@ -8,16 +8,29 @@ from typing import Any
 from pmcell.registry.key import Key
 from pmcell.registry.keys import COHORT_KEYS, DONOR_COLUMNS, SAMPLE_COLUMNS, Column
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
+from pmcell.schema.verdict import verdict_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def registration_schemas() -> dict[str, dict[str, Any]]:
-    """Every schema of a registration by the stem of its file in `config/schemas`."""
+def data_schemas() -> dict[str, dict[str, Any]]:
+    """The schemas of a registration and of strata.json by the stem of their files."""
     return {
         "cohort": cohort_schema(),
         "donors": sheet_schema("donors.tsv", "The donors of a cohort.", DONOR_COLUMNS),
         "samples": sheet_schema("samples.tsv", "The samples of a cohort.", SAMPLE_COLUMNS),
+        "strata": strata_schema(),
+    }
+
+
+def strata_schema() -> dict[str, Any]:
+    """The schema of strata.json, as a release holds it and as the strata step writes it."""
+    return {
+        "$schema": DIALECT,
+        "title": "strata.json",
+        "description": "Whether there are strata of donors, and all that the answer rests on.",
+        **verdict_schema(),
+        "x-pmcell-schema-version": SCHEMA_VERSION,
     }
 
 

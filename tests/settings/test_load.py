@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pmcell.settings import table
+from pmcell.settings import load
 from pmcell.settings.atlas import ClusterSettings, NeighborsSettings, UmapSettings
 from pmcell.settings.load import SettingsError, load_section, load_settings
 from pmcell.settings.release import ReleaseSettings
@@ -291,7 +291,7 @@ seal: {recipients: {region: region.pub}}
 
 
 def test_a_section_by_an_old_name_is_read_and_its_faults_keep_their_lines(tmp_path, monkeypatch):
-    monkeypatch.setitem(table.ALIASES, "leiden", "cluster")
+    monkeypatch.setattr(load, "ALIASES", {"leiden": "cluster"})
     found = load_settings(config(tmp_path, "leiden: {resolution: 3}\n"))
     assert found.of(ClusterSettings).resolution == 3
     assert found.given == {"cluster": {"resolution": 3}}

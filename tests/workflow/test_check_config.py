@@ -11,7 +11,7 @@ import pytest
 
 from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, snakefile
 from pmcell.cli.init import make_study
-from pmcell.settings import table
+from pmcell.settings import json_schema
 from pmcell.settings.json_schema import config_schema
 from pmcell.settings.load import SettingsError, load_settings
 
@@ -97,7 +97,7 @@ def test_only_what_differs_from_the_default_is_a_parameter_of_a_rule():
 
 
 def test_a_section_by_an_old_name_is_taken_for_the_present_one(monkeypatch):
-    monkeypatch.setitem(table.ALIASES, "leiden", "cluster")
+    monkeypatch.setattr(json_schema, "ALIASES", {"leiden": "cluster"})
     schema = config_schema()
     values = CHECK.plain({"leiden": {"resolution": 2}}, schema)
     assert values == {"cluster": {"resolution": 2}}

@@ -58,7 +58,9 @@ def checked_config():
 
 
 SETTINGS = checked_config()
-COHORTS_DIR = Path(SETTINGS.get("cohorts_dir", "config/cohorts"))
+COHORTS_DIR = Path(
+    SETTINGS.get("cohorts_dir", SCHEMA["properties"]["cohorts_dir"]["default"])
+)
 
 # The registration files of a cohort that exist; the matrix is found in cohort.yaml.
 REGISTRATION_FILES = (

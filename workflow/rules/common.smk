@@ -33,7 +33,9 @@ def checked_config():
     Steps read the configuration file: what is set elsewhere would not reach them.
     """
     values = CHECK_CONFIG.plain(config, SCHEMA)
-    faults = CHECK_CONFIG.faults(values, SCHEMA, is_part=len(workflow.modifier_stack) > 1)
+    faults = CHECK_CONFIG.faults(
+        values, SCHEMA, is_part=len(workflow.modifier_stack) > 1
+    )
     file = workflow.configfiles[-1] if workflow.configfiles else None
     written = (
         CHECK_CONFIG.plain(

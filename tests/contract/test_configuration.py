@@ -11,7 +11,6 @@ import sys
 from typing import get_args
 
 import pytest
-import yaml
 
 import pmcell as pm
 from pmcell.bundle import bundle_folder
@@ -27,6 +26,7 @@ from pmcell.settings.documents import with_tables
 from pmcell.settings.json_schema import describe, schema_of
 from pmcell.settings.study import StudySettings
 from pmcell.settings.table import SETTINGS, section_of
+from pmcell.steps import STEPS
 from pmcell.strata import views
 from pmcell.tl.annotate import annotate_clusters
 from pmcell.tl.integrate import harmonise
@@ -38,8 +38,8 @@ CONFIG = bundle_folder() / "config"
 
 FUNCTIONS = {
     cohort.QcSettings: [QcOptions],
-    atlas.FeaturesSettings: [select, pm.pp.highly_variable_genes],
-    atlas.BasisSettings: [pm.tl.pca],
+    atlas.HvgSettings: [select, pm.pp.highly_variable_genes],
+    atlas.PcaSettings: [pm.tl.pca],
     atlas.IntegrateSettings: [pm.tl.integrate, harmonise],
     atlas.NeighborsSettings: [pm.tl.neighbors],
     atlas.ClusterSettings: [pm.tl.cluster, leiden.leiden],
@@ -55,7 +55,7 @@ FUNCTIONS = {
         pm.strata.associate,
         pm.strata.movement,
     ],
-    donors.ExplainSettings: [
+    donors.DifferentialExpressionSettings: [
         pm.strata.differential_expression,
         pm.strata.pathways,
         pm.strata.gene_drivers,
@@ -70,7 +70,7 @@ OTHER_THINGS = {("associate", "clinical")}
 """Parameters that have a setting's name and are something else: columns, not a file."""
 
 CHOICES = {
-    (atlas.BasisSettings, "scaling"): tuple(gram.SCALINGS),
+    (atlas.PcaSettings, "scaling"): tuple(gram.SCALINGS),
     (atlas.NeighborsSettings, "weights"): WEIGHTS,
     (atlas.ClusterSettings, "objective"): leiden.OBJECTIVES,
     (atlas.MarkersSettings, "method"): get_args(Method),
@@ -153,11 +153,14 @@ def test_every_setting_of_a_step_is_an_option_of_its_command(model):
 
 
 def test_the_model_of_resources_has_the_defaults_of_the_settings():
-    model = Model()
-    assert model.values["n_top"] == atlas.FeaturesSettings().n_top
-    validators = list(release.ReleaseSettings().validators)
-    for given in ({}, {"release": {"validators": validators}}):
-        assert model.formula.for_study(model.values, given)["validators"]
+    given = {
+        "release": {"validators": list(release.ReleaseSettings().validators)},
+        "hvg": {"n_top": atlas.HvgSettings().n_top},
+        "pca": {"n_components": atlas.PcaSettings().n_components},
+    }
+    model, sizes = Model(), [(1.0, 1.0, 1.0, 1.0, 0.03)]
+    formula = model.formula.for_study
+    assert formula(model.values, given, sizes) == formula(model.values, {}, sizes)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +173,8 @@ def test_every_rule_of_a_step_with_settings_hands_on_the_configuration(section):
     assert f'options=step_options("{section}")' in rules
 
 
-def test_every_step_with_a_version_has_a_section():
-    path = bundle_folder() / "workflow" / "step_versions.yaml"
-    assert set(yaml.safe_load(path.read_text(encoding="utf-8"))) == set(SETTINGS)
+def test_every_step_has_a_section_in_the_order_of_the_flow():
+    assert list(SETTINGS) == [step.name for step in STEPS]
 
 
 def test_the_list_of_commands_needs_no_settings():

@@ -69,8 +69,8 @@ def test_what_is_given_takes_the_place_of_a_default(tmp_path):
         ("report: {}", "must be a section that there is; found 'report'."),
         ("resolution: 2", "Is it meant for section cluster?"),
         ("n_null: 99", "Is it meant for section strata?"),
-        ("moments: {a: 1}", "moments has no settings; found 'a'. Remove it."),
-        ("gram: {seed: 1}", "gram has no settings; found 'seed'. Remove it."),
+        ("gene_stats: {a: 1}", "gene_stats has no settings; found 'a'. Remove it."),
+        ("covariance: {seed: 1}", "covariance has no settings; found 'seed'. Remove it."),
         ("integrate: {theta: -1}", "must be a number from 0; found -1."),
         (
             "umap: {min_dist: 2}",
@@ -95,7 +95,10 @@ def test_what_is_given_takes_the_place_of_a_default(tmp_path):
         ("strata: {n_null: 39}", "n_null must be at least 79 with channels 'clearest'"),
         ("strata: {n_null: 19, alpha: 0.01, channels: all}", "n_null must be at least 99"),
         ("strata: {clinical: values.xlsx}", "must be a text such as clinical.tsv"),
-        ("explain: {contrasts: []}", "a list of texts, each once, at least one; found []"),
+        (
+            "differential_expression: {contrasts: []}",
+            "a list of texts, each once, at least one; found []",
+        ),
         ("seal: {cohorts: {a: [x]}}", "cohorts.a must list names of seal.recipients"),
         ("release: {version: [1]}", "release.version: must be a text"),
     ],
@@ -144,8 +147,8 @@ def test_what_is_no_number_is_refused(tmp_path, value):
             "text '1e-3'. Write 0.001: YAML reads 1e-3 as a text.",
         ),
         ("umap: {min_dist: 1e-10}", "Write 1.0e-10: YAML reads 1e-10 as a text."),
-        ("features: {n_top: 1e3}", "Write 1000: YAML reads 1e3 as a text."),
-        ("features: {n_top: 1e-3}", "Correct it; the default is 2000."),
+        ("hvg: {n_top: 1e3}", "Write 1000: YAML reads 1e3 as a text."),
+        ("hvg: {n_top: 1e-3}", "Correct it; the default is 2000."),
         ("umap: {min_dist: '-1'}", "Correct it; the default is 0.5."),
         ("umap: {min_dist: '0.1'}", "Write 0.1, without quotes."),
         ("neighbors: {weights: no}", "found false (YAML reads no so). Choose umap or snn."),
@@ -268,7 +271,7 @@ def test_what_the_configuration_names_must_be_in_the_study(tmp_path):
 cohorts: [liu_b1, liu_b11]
 resources: model.yaml
 strata: {clinical: clinical.tsv}
-explain: {gene_sets: sets.gmt}
+differential_expression: {gene_sets: sets.gmt}
 seal: {recipients: {region: region.pub}}
 """
     with pytest.raises(SettingsError) as error:
@@ -279,7 +282,7 @@ seal: {recipients: {region: region.pub}}
     places = (
         "2, resources",
         "3, strata.clinical",
-        "4, explain.gene_sets",
+        "4, differential_expression.gene_sets",
         "5, seal.recipients.region",
     )
     for place in places:

@@ -76,9 +76,22 @@ REGISTRATION_FILES = (
 
 WHOLE_BYTES, SAMPLES, SAMPLE_BYTES = 2**22, 64, 2**14
 
-STEP_VERSIONS = yaml.safe_load(
-    Path(workflow.source_path("../step_versions.yaml")).read_text(encoding="utf-8")
+# Written from pmcell's table of steps, which parsing does not import.
+STEPS = yaml.safe_load(
+    Path(workflow.source_path("../steps.yaml")).read_text(encoding="utf-8")
 )
+
+
+def rename_keys(values, kind):
+    """Put what stands under the old name of a step under its name, in place."""
+    for name, step in STEPS.items():
+        old = step.get(kind)
+        if old and old in values:
+            if name in values:
+                raise WorkflowError(
+                    f"{old!r} is the old name of {name!r}: only one of them may be given"
+                )
+            values[name] = values.pop(old)
 
 
 def list_cohorts():
@@ -261,7 +274,7 @@ def step_options(step):
     """
     options = CHECK_CONFIG.changed(SETTINGS.get(step, {}), SCHEMA["properties"][step])
     return lambda wildcards: json.dumps(
-        {"version": STEP_VERSIONS[step], "options": options}, sort_keys=True
+        {"version": STEPS[step]["version"], "options": options}, sort_keys=True
     )
 
 
@@ -300,7 +313,7 @@ def clinical_option(wildcards, input):
 
 def gene_sets(wildcards):
     """The study's file of gene sets, where it names one."""
-    return SETTINGS.get("explain", {}).get("gene_sets") or []
+    return SETTINGS.get("differential_expression", {}).get("gene_sets") or []
 
 
 def gene_sets_option(wildcards, input):

@@ -18,8 +18,8 @@ def plain(config, schema):
     are replaced by those they have now."""
     values = _without_nulls(json.loads(json.dumps(config, default=str)))
     for old, item in schema["properties"].items():
-        if ALIAS_OF in item and old in values:
-            values.setdefault(item[ALIAS_OF], values.pop(old))
+        if ALIAS_OF in item and old in values and item[ALIAS_OF] not in values:
+            values[item[ALIAS_OF]] = values.pop(old)
     return values
 
 
@@ -34,9 +34,13 @@ def faults(values, schema, *, is_part=False):
         for key, value in values.items()
     }
     errors = Draft202012Validator(schema).iter_errors(values)
+    twice = [name for name in values if ALIAS_OF in known.get(name, {})]
     # A value of a wrong type breaks other rules too: one is enough.
     first = {str(list(error.path)): error for error in reversed(list(errors))}
-    return [_sentence(first[path]) for path in sorted(first)]
+    return [
+        *(f"section {name} is now called {known[name][ALIAS_OF]}: keep one" for name in twice),
+        *(_sentence(first[path]) for path in sorted(first)),
+    ]
 
 
 def sections(values, schema):

@@ -27,36 +27,6 @@ def add_step_options(
     add_settings(parser, model, leave_out=leave_out)
 
 
-def add_memory_option(parser: argparse.ArgumentParser) -> None:
-    """`--memory`, for steps that read counts in blocks."""
-    parser.add_argument(
-        "--memory",
-        type=megabytes,
-        metavar="SIZE",
-        help="memory to stay within: megabytes, or a number with M or G (default: blocks of 32 MB)",
-    )
-
-
-def megabytes(text: str) -> int:
-    """Whole megabytes of `2000`, `2000M` or `2G`.
-
-    >>> megabytes("1.5G"), megabytes("800")
-    (1536, 800)
-    """
-    number, factor = text.strip().upper().removesuffix("B"), 1.0
-    if number[-1:] in ("M", "G"):
-        number, factor = number[:-1], {"M": 1.0, "G": 1024.0}[number[-1]]
-    try:
-        found = int(float(number) * factor)
-    except (ValueError, OverflowError):
-        found = 0
-    if found < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a size such as 2000 (megabytes), 2000M or 2G, got {text!r}"
-        )
-    return found
-
-
 def add_cohorts_option(parser: argparse.ArgumentParser) -> None:
     """`--cohort ID DIR`, once for each cohort, for steps across cohorts."""
     parser.add_argument(

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from pmcell.settings.model import Settings, count, seed, setting, share
 
 
-class FeaturesSettings(Settings):
+class HvgSettings(Settings):
     """Which genes and cohorts make the atlas."""
 
     n_top: int = count(2000, "highly variable genes that are selected", unit="genes")
@@ -33,7 +33,7 @@ class FeaturesSettings(Settings):
     )
 
 
-class BasisSettings(Settings):
+class PcaSettings(Settings):
     """Principal components of the selected genes."""
 
     n_components: int = count(50, "principal components", unit="components")

@@ -52,15 +52,15 @@ class QcSettings(Settings):
     seed: int = seed("seed of the simulated doublets")
 
 
-class MomentsSettings(Settings):
+class GeneStatsSettings(Settings):
     """The exact sums have nothing to choose."""
 
 
-class GramSettings(Settings):
+class CovarianceSettings(Settings):
     """The exact products have nothing to choose."""
 
 
-class ProjectSettings(Settings):
+class PcaScoresSettings(Settings):
     """The projection has nothing to choose: the basis was."""
 
 

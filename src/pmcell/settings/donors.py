@@ -136,7 +136,7 @@ class StrataSettings(Settings):
         return self
 
 
-class ExplainSettings(Settings):
+class DifferentialExpressionSettings(Settings):
     """What strata, and other groups of donors, are compared in."""
 
     contrasts: SomeNames = setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pmcell.settings.donors import ExplainSettings, StrataSettings
+from pmcell.settings.donors import DifferentialExpressionSettings, StrataSettings
 from pmcell.settings.model import Settings
 from pmcell.settings.study import SealSettings, StudySettings
 from pmcell.settings.table import section_of
@@ -42,8 +42,8 @@ def _files(settings: Settings) -> Iterator[tuple[Place, str | None]]:
         yield ("resources",), settings.resources
     elif isinstance(settings, StrataSettings):
         yield (section_of(StrataSettings), "clinical"), settings.clinical
-    elif isinstance(settings, ExplainSettings):
-        yield (section_of(ExplainSettings), "gene_sets"), settings.gene_sets
+    elif isinstance(settings, DifferentialExpressionSettings):
+        yield (section_of(DifferentialExpressionSettings), "gene_sets"), settings.gene_sets
     elif isinstance(settings, SealSettings):
         for name, file in settings.recipients.items():
             yield (section_of(SealSettings), "recipients", name), file

@@ -8,15 +8,16 @@ from pmcell.settings import atlas, cohort, donors
 from pmcell.settings.model import Settings
 from pmcell.settings.release import ReleaseSettings
 from pmcell.settings.study import SealSettings
+from pmcell.steps import OLD_NAMES
 
 SETTINGS: Mapping[str, type[Settings]] = {
     "intake": cohort.IntakeSettings,
     "qc": cohort.QcSettings,
-    "moments": cohort.MomentsSettings,
-    "features": atlas.FeaturesSettings,
-    "gram": cohort.GramSettings,
-    "basis": atlas.BasisSettings,
-    "project": cohort.ProjectSettings,
+    "gene_stats": cohort.GeneStatsSettings,
+    "hvg": atlas.HvgSettings,
+    "covariance": cohort.CovarianceSettings,
+    "pca": atlas.PcaSettings,
+    "pca_scores": cohort.PcaScoresSettings,
     "integrate": atlas.IntegrateSettings,
     "neighbors": atlas.NeighborsSettings,
     "cluster": atlas.ClusterSettings,
@@ -26,13 +27,13 @@ SETTINGS: Mapping[str, type[Settings]] = {
     "annotate": atlas.AnnotateSettings,
     "profile": donors.ProfileSettings,
     "strata": donors.StrataSettings,
-    "explain": donors.ExplainSettings,
+    "differential_expression": donors.DifferentialExpressionSettings,
     "release": ReleaseSettings,
     "seal": SealSettings,
 }
 """The model of each section; a step's section has the step's name."""
 
-ALIASES: Mapping[str, str] = {}
+ALIASES: Mapping[str, str] = OLD_NAMES
 """Sections by the names they once had, which are still read, and the names they have now."""
 
 

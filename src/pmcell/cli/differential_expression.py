@@ -5,7 +5,7 @@ result is `descriptive` until donors who had no part in finding it confirm it.
 Without published strata only the other contrasts are tested.
 
 Example:
-  pmcell explain --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
+  pmcell differential_expression --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
     --cohort b results/cohorts/b --annotation results/atlas/annotation.parquet \\
     --features results/atlas/features.parquet --out-dir results/strata
 """
@@ -23,7 +23,7 @@ from pmcell.cli._common import (
     use_threads,
 )
 from pmcell.cli._settings import step_settings
-from pmcell.settings.donors import ExplainSettings
+from pmcell.settings.donors import DifferentialExpressionSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="GMT file, or TSV with source, target and weight",
     )
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for four tables")
-    add_step_options(parser, ExplainSettings, leave_out=["gene_sets"])
+    add_step_options(parser, DifferentialExpressionSettings, leave_out=["gene_sets"])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import read_table, write_table
 
     use_threads(args.threads)
-    settings = step_settings(args, ExplainSettings)
+    settings = step_settings(args, DifferentialExpressionSettings)
     options = settings.model_dump(include={"covariates", "alpha", "confirm", "seed"})
     sets = _gene_sets(args.gene_sets_file or settings.gene_sets)
     require_files(args.donors, args.annotation, args.features)

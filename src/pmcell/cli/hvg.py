@@ -1,7 +1,7 @@
-"""Accept cohorts and select highly variable genes from their exact moments.
+"""Accept cohorts and select highly variable genes from their exact statistics.
 
 Example:
-  pmcell features --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
+  pmcell hvg --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
     --out results/atlas/features.parquet --cohorts-out results/atlas/cohorts.json
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from pmcell.cli._common import add_cohorts_option, add_step_options, use_threads
 from pmcell.cli._settings import step_settings
-from pmcell.settings.atlas import FeaturesSettings
+from pmcell.settings.atlas import HvgSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohorts_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="features.parquet to write")
     parser.add_argument("--cohorts-out", type=Path, required=True, help="cohorts.json to write")
-    add_step_options(parser, FeaturesSettings)
+    add_step_options(parser, HvgSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import GENES
 
     use_threads(args.threads)
-    settings = step_settings(args, FeaturesSettings)
+    settings = step_settings(args, HvgSettings)
     verdicts: dict[str, dict[str, Any]] = {}
     symbols: dict[str, str] = {}
     cohorts = []

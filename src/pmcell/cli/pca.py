@@ -1,7 +1,7 @@
 """Add the Gram matrices of all cohorts and find their principal components.
 
 Example:
-  pmcell basis --gram results/cohorts/liu_b1/gram.npz --gram results/cohorts/liu_b2/gram.npz \\
+  pmcell pca --gram results/cohorts/liu_b1/gram.npz --gram results/cohorts/liu_b2/gram.npz \\
     --features results/atlas/features.parquet --out results/atlas/basis.npz
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
-from pmcell.settings.atlas import BasisSettings
+from pmcell.settings.atlas import PcaSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--features", type=Path, required=True, help="features.parquet of the atlas"
     )
     parser.add_argument("--out", type=Path, required=True, help="basis.npz to write")
-    add_step_options(parser, BasisSettings)
+    add_step_options(parser, PcaSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import read_table
 
     use_threads(args.threads)
-    settings = step_settings(args, BasisSettings)
+    settings = step_settings(args, PcaSettings)
     genes = read_table(args.features, ["gene_id", "is_highly_variable"])
     features = genes.loc[genes["is_highly_variable"], "gene_id"].to_numpy(str)
     grams = [read_gram(path) for path in args.gram]

@@ -15,6 +15,7 @@ import pmcell as pm
 from pmcell.bundle import EMBEDDED_COHORTS
 from pmcell.cli import main
 from pmcell.cli._settings import add_settings, given_configuration, given_settings, step_settings
+from pmcell.cli._workflow import open_study
 from pmcell.cli.init import make_study
 from pmcell.io.h5ad import write_h5ad
 from pmcell.io.stamps import read_stamp
@@ -23,6 +24,7 @@ from pmcell.settings.atlas import MarkersSettings
 from pmcell.settings.cohort import QcSettings
 from pmcell.settings.donors import StrataSettings
 from pmcell.settings.release import ReleaseSettings
+from pmcell.steps import OLD_NAMES
 
 WRONG = "cluster: {resolutoin: 2}\ncohorts: [liu_b1, liu_b9]\n"
 
@@ -179,6 +181,15 @@ def test_nothing_starts_with_a_wrong_configuration(study, capsys, command):
     assert "line 2, cohorts[1]: must name folders" in said
     assert "Did you mean 'liu_b1'?" in said
     assert not (study / "results").exists()
+
+
+@pytest.mark.parametrize("old", OLD_NAMES)
+def test_a_section_under_its_old_name_is_read_with_a_note(study, capsys, old):
+    (study / "config" / "config.yaml").write_text(f"{old}: {{}}\numap: {{}}\n")
+    open_study(study, None)
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert f"the section {old!r} is now {OLD_NAMES[old]!r}" in said[0]
 
 
 def test_check_names_the_faults_of_the_configuration_and_those_of_the_cohorts(

@@ -298,6 +298,7 @@ def test_a_section_by_an_old_name_is_read_and_its_faults_keep_their_lines(tmp_pa
     found = load_settings(config(tmp_path, "leiden: {resolution: 3}\n"))
     assert found.of(ClusterSettings).resolution == 3
     assert found.given == {"cluster": {"resolution": 3}}
+    assert found.old_names == ("leiden",)
     assert "line 2, cluster.seed" in fault_of(tmp_path, "leiden:\n  seed: x\n")
     both = fault_of(tmp_path, "leiden: {seed: 1}\ncluster: {seed: 2}\n")
     assert "must not stand beside section 'cluster', its name now" in both

@@ -24,6 +24,7 @@ from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
 from pmcell.errors import UsageError
 from pmcell.settings.load import Configuration, load_settings
+from pmcell.settings.table import ALIASES
 from pmcell.steps import OLD_RULES
 
 INTERRUPTED = 130
@@ -72,7 +73,10 @@ def open_study(folder: Path, config: Path | None) -> Study:
             f"a study folder must hold config/config.yaml; there is no {path}. "
             f"Make one: pmcell init {shlex.quote(str(folder))}"
         )
-    return Study(folder, path.resolve(), config is None, load_settings(path, study=folder))
+    settings = load_settings(path, study=folder)
+    for old in settings.old_names:
+        print(f"pmcell: {path}: the section {old!r} is now {ALIASES[old]!r}", file=sys.stderr)
+    return Study(folder, path.resolve(), config is None, settings)
 
 
 def snakemake_command(

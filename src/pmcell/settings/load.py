@@ -37,10 +37,13 @@ class Configuration:
         The keys outside any section and each section, with defaults where the file says nothing.
     given
         What the file itself gives, its sections under their present names.
+    old_names
+        Sections that the file gives under the name that they once had.
     """
 
     parts: Mapping[type[Settings], Settings]
     given: Mapping[str, Any]
+    old_names: tuple[str, ...] = ()
 
     @property
     def study(self) -> StudySettings:
@@ -81,7 +84,7 @@ def load_settings(path: Path, *, study: Path | None = None) -> Configuration:
         add_missing_places(found, document, study)
     if document.faults:
         raise SettingsError(sorted(document.faults, key=lambda fault: fault.row or 0))
-    return Configuration(found, given)
+    return Configuration(found, given, tuple(old for old in ALIASES if old in document.values))
 
 
 def checked_section(model: type[AnySettings], values: Any) -> AnySettings:

@@ -301,4 +301,4 @@ def test_a_section_by_an_old_name_is_read_and_its_faults_keep_their_lines(tmp_pa
     assert found.old_names == ("leiden",)
     assert "line 2, cluster.seed" in fault_of(tmp_path, "leiden:\n  seed: x\n")
     both = fault_of(tmp_path, "leiden: {seed: 1}\ncluster: {seed: 2}\n")
-    assert "must not stand beside section 'cluster', its name now" in both
+    assert "must be given once: 'leiden' is the old name of 'cluster'" in both

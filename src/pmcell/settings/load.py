@@ -197,10 +197,8 @@ def _present_names(document: Document) -> dict[str, Any]:
         if old not in values:
             continue
         if new in values:
-            fix = "Keep one of them."
-            document.add(
-                f"must not stand beside section {new!r}, its name now", repr(old), fix, (old,)
-            )
+            must = f"must be given once: {old!r} is the old name of {new!r}"
+            document.add(must, "both", "Keep one of them.", (old,))
         values[new] = values.pop(old)
         for place, written in list(document.written.items()):
             if place[:1] == (old,):

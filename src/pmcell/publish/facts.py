@@ -19,37 +19,9 @@ from pmcell.io.atomic import read_json
 from pmcell.io.verdict import read_verdict
 from pmcell.publish.option_rules import plain_options
 from pmcell.schema import UNKNOWN, Verdict
+from pmcell.steps import BY_NAME, files_of
 
 ACCEPTED = ("ok", "warned")
-
-COHORT_FILES = (
-    "intake.h5ad",
-    "gene_ledger.parquet",
-    "donors.parquet",
-    "visits.parquet",
-    "samples.parquet",
-    "qc.parquet",
-    "qc_samples.parquet",
-    "aggregate.npz",
-)
-"""What a cohort must have to be published."""
-
-ATLAS_FILES = (
-    "atlas/features.parquet",
-    "atlas/basis.npz",
-    "atlas/embedding.h5ad",
-    "atlas/clusters.parquet",
-    "atlas/umap.parquet",
-    "atlas/markers.parquet",
-    "atlas/annotation.parquet",
-    "strata/donors.h5ad",
-    "strata/composition.parquet",
-    "strata/strata.parquet",
-    "strata/assignments.parquet",
-    "strata/associations.parquet",
-    "strata/drivers.parquet",
-    "strata/strata.json",
-)
 
 
 @dataclass(frozen=True)
@@ -317,10 +289,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _require_files(facts: Facts) -> None:
-    wanted = [facts.results / name for name in ATLAS_FILES]
-    for cohort in facts.cohorts:
-        if cohort.accepted:
-            wanted += [cohort.folder / name for name in COHORT_FILES]
+    accepted = [cohort.cohort_id for cohort in facts.cohorts if cohort.accepted]
+    wanted = [facts.results / name for name in files_of(BY_NAME["release"].inputs, accepted)]
     faults = [
         Fault(
             file=str(path),

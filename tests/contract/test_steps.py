@@ -18,7 +18,6 @@ import yaml
 from pmcell import steps
 from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, snakefile
 from pmcell.cli import main
-from pmcell.cli._common import read_config
 from pmcell.cli._resources import Model
 from pmcell.cli._workflow import RERUN_TRIGGERS, renamed_rules
 from pmcell.cli.init import make_study
@@ -214,18 +213,6 @@ def test_an_old_command_runs_and_names_the_new_one(
     out, err = capsys.readouterr()
     assert out.startswith(f"usage: pmcell {new} ")
     assert f"the command {old!r} is now {new!r}" in err
-
-
-@pytest.mark.parametrize("old", OLD_NAMES)
-def test_a_section_under_its_old_name_is_read_with_a_note(
-    old: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(f"{old}: {{x: 1}}\numap: {{}}\n")
-    for _ in range(2):
-        assert read_config(path) == {OLD_NAMES[old]: {"x": 1}, "umap": {}}
-    said = capsys.readouterr().err
-    assert said == f"pmcell: {path}: the section {old!r} is now {OLD_NAMES[old]!r}\n"
 
 
 def test_a_section_under_both_its_names_is_refused(

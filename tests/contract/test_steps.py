@@ -21,6 +21,7 @@ from pmcell.cli import main
 from pmcell.cli._resources import Model
 from pmcell.cli._workflow import RERUN_TRIGGERS, renamed_rules
 from pmcell.cli.init import make_study
+from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, FOLDER_OPTIONS, OLD_NAMES, OLD_RULES, STEPS, Step, files_of
 
 COHORTS = EMBEDDED_COHORTS[:2]
@@ -145,6 +146,10 @@ def test_the_resource_model_has_rows_of_steps_only_and_an_answer_for_every_step(
         size = (1.0, 2000.0, 100.0, 2.0, 0.03)
         asked = model.formula.request(model.values, "umap", quantity, size)
         assert asked >= 0.9 * Model().formula.request(Model().values, "umap", quantity, size)
+
+
+def test_every_step_has_a_section_in_the_order_of_the_flow() -> None:
+    assert list(SETTINGS) == [step.name for step in STEPS]
 
 
 def test_every_step_is_a_rule_with_a_job_for_each_cohort_or_one(planned: list[PlannedJob]) -> None:

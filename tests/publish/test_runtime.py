@@ -8,9 +8,9 @@ import pytest
 
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
-from pmcell.publish.digest import content_sha256
 from pmcell.publish.facts import load_facts
 from pmcell.publish.runtime import OF_RELEASE, runtime_frame
+from pmcell.release.digest import content_sha256
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         return _refit(args)
     if args.out:
         raise UsageError("--out goes with --refit STUDY: nothing else is written")
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     study = open_study(args.directory, args.config)
     model, sizes, unread = study_sizes(study.folder, study.config)
@@ -167,7 +167,7 @@ def _refit(args: argparse.Namespace) -> int:
 
 def _records(studies: list[Path]) -> list[Record]:
     from pmcell.cli import _resources
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     records: list[Record] = []
     for folder in studies:

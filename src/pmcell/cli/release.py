@@ -20,7 +20,7 @@ from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
     from pmcell.publish.facts import Cohort, Facts
-    from pmcell.publish.manifest import Entries
+    from pmcell.release.manifest import Entries
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

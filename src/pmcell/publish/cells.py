@@ -15,10 +15,9 @@ import numpy as np
 
 from pmcell.core.blocks import Block
 from pmcell.errors import DataError
-from pmcell.io.atomic import atomic_path
+from pmcell.io import h5ad
 from pmcell.io.counts import CountsFile, open_counts
 from pmcell.io.tables import read_table
-from pmcell.publish import h5ad
 from pmcell.publish.atlas import LABELS, Atlas, best_term
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN
@@ -75,7 +74,7 @@ def write_cells(facts: Facts, atlas: Atlas, cohort: Cohort, target: Path) -> Non
     if facts.has_strata:
         obs["stratum"] = _strata_of(facts.results, obs)
     var = counts.read_var()[["symbol"]]
-    with atomic_path(target) as temporary, h5ad.create(temporary) as file:
+    with h5ad.create_h5ad(target) as file:
         _write_matrices(file, counts, keep)
         h5ad.write_frame(file, "obs", obs, index="cell_id")
         h5ad.write_frame(file, "var", var.assign(feature_is_filtered=False), index="gene_id")
@@ -92,8 +91,8 @@ def _write_matrices(file: h5py.File, counts: CountsFile, keep: np.ndarray) -> No
     h5ad.write_value(raw_group, "varm", {})
     shape = (int(keep.sum()), counts.n_genes)
     n_values = _n_values(counts.path)
-    raw = h5ad.CsrWriter(raw_group, "X", shape, n_values, np.float32)
-    normalised = h5ad.CsrWriter(file, "X", shape, n_values, np.float32)
+    raw = h5ad.CsrWriter(raw_group, "X", shape, dtype=np.float32, n_values=n_values)
+    normalised = h5ad.CsrWriter(file, "X", shape, dtype=np.float32, n_values=n_values)
     for block in counts.iter_blocks():
         lengths, indices, data = kept_rows(block, keep[block.rows])
         raw.append(lengths, indices, data.astype(np.float32))

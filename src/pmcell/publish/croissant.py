@@ -29,8 +29,8 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import describe, media_type
 from pmcell.publish.facts import Facts, publication_date
-from pmcell.publish.manifest import Entries
 from pmcell.publish.readme import LIMITS
+from pmcell.release.manifest import Entries
 from pmcell.schema import TABLES, Field, Table
 
 CROISSANT = "croissant.json"

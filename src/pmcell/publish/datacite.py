@@ -26,8 +26,8 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import media_type
 from pmcell.publish.facts import Facts, publication_date
-from pmcell.publish.manifest import Entries
 from pmcell.publish.subjects import Subjects, read_subjects
+from pmcell.release.manifest import Entries
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
 from pmcell.version import __version__
 

@@ -30,7 +30,7 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import describe, media_type
 from pmcell.publish.facts import Facts
-from pmcell.publish.manifest import Entries
+from pmcell.release.manifest import Entries
 from pmcell.schema import EXPRESSION, TABLES, Field, Table
 
 DATA_PACKAGE = "datapackage.json"

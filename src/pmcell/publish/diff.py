@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pmcell.reading import Release
+from pmcell.release import Release
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,10 +17,10 @@ from typing import Any
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.publish.option_rules import plain_options
+from pmcell.release.manifest import DECISION_STRATA
 from pmcell.schema import UNKNOWN
 
 ACCEPTED = ("ok", "warned")
-DECISION_STRATA = "strata"
 
 COHORT_FILES = (
     "intake.h5ad",

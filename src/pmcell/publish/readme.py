@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pmcell.io.atomic import write_text
 from pmcell.io.tables import read_table
-from pmcell.publish.expression import ALL, NONE
+from pmcell.publish.expression import NONE
 from pmcell.publish.facts import Facts
 from pmcell.publish.opening import how_to_open
+from pmcell.release.expression import ALL
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
 from pmcell.version import __version__
 

@@ -29,10 +29,10 @@ from pmcell.publish.attribution import (
     summary,
 )
 from pmcell.publish.contents import describe, media_type
-from pmcell.publish.digest import combined_sha256
 from pmcell.publish.facts import Cohort, Facts, publication_date
-from pmcell.publish.manifest import Entries
 from pmcell.publish.subjects import Term, read_subjects
+from pmcell.release.digest import combined_sha256
+from pmcell.release.manifest import Entries
 from pmcell.schema import TABLES, UNKNOWN
 
 CONTEXT = {"@vocab": "http://schema.org/"}

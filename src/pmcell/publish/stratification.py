@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.core.association import benjamini_hochberg
-from pmcell.io.atomic import atomic_path, write_json
+from pmcell.io import h5ad
+from pmcell.io.atomic import write_json
 from pmcell.io.tables import empty_table, read_table
-from pmcell.publish import h5ad
 from pmcell.publish.disclosure import slots
 from pmcell.publish.disclosure.hidden import (
     hidden_donors,
@@ -142,7 +142,7 @@ def write_donors(facts: Facts, target: Path) -> None:
     obs = donors.obs.loc[shown]
     if not facts.has_strata:
         obs = obs.drop(columns=[name for name in obs.columns if _places(name)])
-    with atomic_path(target) as temporary, h5ad.create(temporary) as file:
+    with h5ad.create_h5ad(target) as file:
         h5ad.write_frame(file, "obs", obs, index="donor_visit")
         h5ad.write_frame(file, "var", _var(facts, donors.var), index="cell_type")
         if donors.X is not None and donors.n_vars:
@@ -157,7 +157,7 @@ def write_donors(facts: Facts, target: Path) -> None:
         if not few_hidden_donors(facts):
             uns = _with_shown_consensus(facts, donors.uns, _discovered(donors.obs, shown))
             uns = _with_large_groups(facts, shown_verdict(facts, uns))
-            h5ad.write_value(file, "uns", _clean(facts, uns))
+            h5ad.write_value(file, "uns", _known(_clean(facts, uns)))
 
 
 def _places(column: str) -> bool:
@@ -214,8 +214,11 @@ def _var(facts: Facts, var: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(values: Any, shown: np.ndarray) -> Any:
     import pandas as pd
+    import scipy.sparse as sp
 
-    return values.loc[shown].to_numpy() if isinstance(values, pd.DataFrame) else values[shown]
+    if isinstance(values, pd.DataFrame):
+        return values.loc[shown].to_numpy()
+    return values[shown].toarray() if sp.issparse(values) else values[shown]
 
 
 def _read(facts: Facts, name: str, columns: list[str] | None = None) -> pd.DataFrame:
@@ -235,6 +238,15 @@ def _shown(facts: Facts, frame: pd.DataFrame) -> pd.DataFrame:
     # An empty list would select no columns instead of no rows.
     shown = np.array([is_shown(facts, str(donor)) for donor in frame["donor_id"]], bool)
     return frame[shown].copy()
+
+
+def _known(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The value without keys of which nothing is known."""
+    return {
+        key: _known(item) if isinstance(item, Mapping) else item
+        for key, item in value.items()
+        if item is not None
+    }
 
 
 def _clean(facts: Facts, value: Any) -> Any:

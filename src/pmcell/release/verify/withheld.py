@@ -8,7 +8,7 @@ from typing import Any
 
 from pmcell.errors import Fault
 from pmcell.io.atomic import read_json
-from pmcell.publish.facts import DECISION_STRATA
+from pmcell.release.manifest import DECISION_STRATA
 
 FIX = "Do not pass this release on; write it again and report the fault."
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pmcell.errors import Fault, FaultsError
+from pmcell.limitations import RESEARCH_USE
 from pmcell.publish.facts import Facts, publication_date
 from pmcell.schema import UNKNOWN
 
@@ -152,7 +153,8 @@ def summary(facts: Facts) -> str:
     return facts.options.description or (
         f"Processed single cells, donors and strata of {len(facts.published)} cohorts "
         f"({', '.join(cohort.cohort_id for cohort in facts.published)}), harmonised in one way: "
-        "same genes, same quality control, one map of the cells. Research use only."
+        "same genes, same quality control, one map of the cells. "
+        f"{RESEARCH_USE.capitalize()}."
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pmcell.io.atomic import write_json
+from pmcell.limitations import LIMITATIONS
 from pmcell.publish.attribution import (
     DOI_SITE,
     address,
@@ -29,7 +30,6 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import describe, media_type
 from pmcell.publish.facts import Facts, publication_date
-from pmcell.publish.readme import LIMITS
 from pmcell.release.manifest import Entries
 from pmcell.schema import TABLES, Field, Table
 
@@ -129,7 +129,8 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
 
 def _responsible_use(facts: Facts) -> dict[str, Any]:
     statements = {**facts.options.rai}
-    statements["dataLimitations"] = [*LIMITS, *statements.get("dataLimitations", ())]
+    own = [item.sentence for item in LIMITATIONS]
+    statements["dataLimitations"] = [*own, *statements.get("dataLimitations", ())]
     return {f"rai:{name}": _one(texts) for name, texts in sorted(statements.items())}
 
 

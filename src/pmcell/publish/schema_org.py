@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pmcell.limitations import RESEARCH_USE
 from pmcell.publish.attribution import (
     DOI_SITE,
     address,
@@ -83,7 +84,8 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         "funding": [_grant(item) for item in facts.options.funding],
         "isAccessibleForFree": True,
         "conditionsOfAccess": "Open: the files can be downloaded without asking. Cohorts whose "
-        "access is not open are not in the files; ask their stewards. Research use only.",
+        "access is not open are not in the files; ask their stewards. "
+        f"{RESEARCH_USE.capitalize()}.",
         "citation": [DOI_SITE + quote(doi) for doi in source_dois(facts)],
         "isBasedOn": [_source(doi, names) for doi, names in source_dois(facts).items()],
         "about": [_term(term) for term in subjects.topics],

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmcell.core.lognorm import log_normalised
 from pmcell.errors import UsageError
 from pmcell.release.parts import ReleaseTable
-from pmcell.schema import TARGET_SUM
 
 if TYPE_CHECKING:
     import h5py
@@ -58,7 +58,7 @@ def read_expression(
             at = place.get_indexer(pd.MultiIndex.from_product([[cohort_id], rows]))
             values[at[at >= 0], column] = counts[at >= 0]
     if normalised:
-        values = np.log1p(values * (TARGET_SUM / cells["total_counts"].to_numpy())[:, None])
+        values = log_normalised(values, cells["total_counts"].to_numpy()[:, None])
     elif not np.isnan(values).any():
         values = values.astype(np.int64)
     columns = pd.Index(found["gene_id"]).get_indexer(asked["gene_id"])

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, FaultsError
+from pmcell.limitations import RESEARCH_USE
 from pmcell.release.expression import read_expression
 from pmcell.release.folder import CHECK, ReleaseFolder, check_contents
 from pmcell.release.manifest import read_manifest
@@ -159,7 +160,7 @@ class Release:
         head = f"Release {self.manifest['version']}: {self.manifest['title']}"
         made = f"pmcell {self.manifest['pmcell']}, schema {self.manifest['schema_version']}"
         lines = [f"  {name:<8} {text}" for name, text in rows.items()]
-        return "\n".join([head, *lines, f"  made by  {made}; research use only"])
+        return "\n".join([head, *lines, f"  made by  {made}; {RESEARCH_USE}"])
 
 
 def _open_cells(path: Path) -> AnnData:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pmcell.core.lognorm import log_normalised
 from pmcell.errors import DataError, Fault
 from pmcell.release.folder import ReleaseFolder
 from pmcell.schema import TARGET_SUM
@@ -84,7 +85,7 @@ def _matrix_faults(
         if not np.array_equal(raw["indices"][inside], normalised["indices"][inside]):
             must = "raw.X and X must store the same genes of each cell"
             return [Fault(file_name, must, "different genes", REWRITE, reason="matrix")]
-        expected = np.log1p(counts * (TARGET_SUM / np.maximum(sums, 1.0))[row])
+        expected = log_normalised(counts, sums[row])
         if not np.allclose(normalised["data"][inside], expected, atol=TOLERANCE):
             must = f"X must be log1p({TARGET_SUM} * count / total) of raw.X"
             return [Fault(file_name, must, "other values", REWRITE, reason="normalisation")]

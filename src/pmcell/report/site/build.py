@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.release import ReleaseFolder
 from pmcell.report import flow, grids, methods
 from pmcell.report import strata as verdicts
@@ -104,7 +105,8 @@ def _shared(release: Release) -> dict[str, Any]:
         "title": release.manifest.get("title") or cited.get("title") or "A release of cells",
         "release_version": str(release.manifest.get("version") or cited.get("version") or ""),
         "pages": PAGES,
-        "limits": methods.LIMITS,
+        "limits": [item.sentence for item in LIMITATIONS],
+        "use": RESEARCH_USE,
         "absent": release.absent,
         "version": __version__,
         "schema_version": SCHEMA_VERSION,

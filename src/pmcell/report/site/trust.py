@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pmcell.limitations import RESEARCH_USE, limitation
 from pmcell.report import flow
 from pmcell.report import strata as verdicts
 from pmcell.report.methods import known
@@ -128,7 +129,7 @@ def _privacy(release: Release, gate: dict[str, Any]) -> Sign:
         more.append(f"Groups of fewer than {least} of their donors are not counted.")
     if gate.get("passed") is True:
         more.append("The disclosure gate passed.")
-    more.append("Single cells stay personal data.")
+    more.append(limitation("personal_data"))
     passed = gate.get("passed") is True or not hidden
     href = f"../{DISCLOSURE}" if gate else "cohorts.html"
     return Sign(
@@ -154,7 +155,7 @@ def _licences(release: Release) -> Sign:
             if missing
             else "Each cohort keeps its own licence and terms. "
         )
-        + "Research use only.",
+        + f"{RESEARCH_USE.capitalize()}.",
         "use.html#cite",
     )
 

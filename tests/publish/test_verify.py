@@ -246,7 +246,7 @@ def test_a_folder_without_a_manifest_is_no_release(tmp_path: Path) -> None:
 
 
 def test_keys_are_checked_across_batches(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pmcell.publish.verify_tables.BATCH_ROWS", 3)
+    monkeypatch.setattr("pmcell.release.verify.tables.BATCH_ROWS", 3)
     assert verify_release(broken) == []
     change_table(broken, "visits", lambda table: table.take([0, 1, 2, 2, *range(3, len(table))]))
     reseal(broken)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import DataError
 from pmcell.io.limits import Limits
 from pmcell.io.preflight import open_hdf5, preflight
+from pmcell.schema import Verdict
 
 if TYPE_CHECKING:
     import h5py
@@ -97,6 +98,13 @@ class ReleaseFolder:
                 reason="unreadable_json",
             ) from error
         return value if isinstance(value, dict) else {}
+
+    def verdict(self) -> Verdict | None:
+        """The verdict on strata, None where the release has none; `DataError` for another form."""
+        name = "strata.json"
+        if not self.has(name):
+            return None
+        return Verdict.from_json(self.json(name), file=str(self.place(name)))
 
     @contextmanager
     def parquet(self, name: str) -> Iterator[pq.ParquetFile]:

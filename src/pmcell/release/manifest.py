@@ -14,8 +14,6 @@ from pmcell.schema import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
 OWN_DIGEST = "manifest_sha256"
-DECISION_STRATA = "strata"
-"""`strata_decision` of a release whose strata are published."""
 
 Entries = dict[str, dict[str, Any]]
 

@@ -11,7 +11,7 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.tables import empty_table
 from pmcell.release import ReleaseFolder
 from pmcell.release.manifest import MANIFEST
-from pmcell.schema import TABLES, Table
+from pmcell.schema import TABLES, Table, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,11 +33,11 @@ class Consensus:
 
 @dataclass(frozen=True)
 class Release:
-    """The tables by name (an absent one is an empty frame), `strata.json` and the manifest."""
+    """The tables by name (an absent one is an empty frame), the verdict on strata, the manifest."""
 
     tables: dict[str, pd.DataFrame]
     absent: tuple[str, ...]
-    strata: dict[str, Any]
+    verdict: Verdict | None
     manifest: dict[str, Any]
     citation: str
     consensus: Consensus | None = None
@@ -76,7 +76,7 @@ def read_release(path: Path, only: Collection[str] = ()) -> Release:
     return Release(
         tables=tables,
         absent=tuple(absent),
-        strata=folder.json("strata.json"),
+        verdict=folder.verdict(),
         manifest=folder.json(MANIFEST),
         citation=folder.text("CITATION.cff"),
         consensus=_consensus(folder),

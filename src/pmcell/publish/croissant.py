@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 from pmcell.io.atomic import write_json
 from pmcell.limitations import LIMITATIONS
+from pmcell.publish.agents import Agent, Person
 from pmcell.publish.attribution import (
     DOI_SITE,
     address,
     citation_text,
     credited,
-    is_person,
     keywords,
     licence_notes,
     licence_url,
@@ -134,11 +134,10 @@ def _responsible_use(facts: Facts) -> dict[str, Any]:
     return {f"rai:{name}": _one(texts) for name, texts in sorted(statements.items())}
 
 
-def _agent(entry: Any) -> dict[str, Any]:
-    kind = "sc:Person" if is_person(entry) else "sc:Organization"
-    item: dict[str, Any] = {"@type": kind, "name": entry["name"]}
-    url = entry.get("orcid") or entry.get("url") or entry.get("ror")
-    return item | ({"url": url} if url else {})
+def _agent(agent: Agent) -> dict[str, Any]:
+    kind = "sc:Person" if isinstance(agent, Person) else "sc:Organization"
+    item: dict[str, Any] = {"@type": kind, "name": agent.name}
+    return item | ({"url": agent.address} if agent.address else {})
 
 
 def _file(facts: Facts, name: str, entry: dict[str, Any]) -> dict[str, Any]:

@@ -287,8 +287,9 @@ rule annotate:
         runtime=minutes("annotate"),
         disk_mb=disk_mb("annotate"),
     params:
+        config=config_option,
         options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
         "--aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
-        "--threads {threads} > {log:q} 2>&1"
+        "{params.config} --threads {threads} > {log:q} 2>&1"

@@ -57,6 +57,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 
+HELP = "See: pmcell --help"
+
 SUBCOMMANDS = {("release", "diff"): "_release_diff"}
 """Commands of two words and their module."""
 
@@ -140,8 +142,7 @@ def _table_of_contents() -> str:
 
 
 def _unknown_command(name: str) -> str:
-    import difflib
+    from pmcell.spelling import did_you_mean
 
-    near = difflib.get_close_matches(name, _names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"pmcell: there is no command {name!r}.{hint} See: pmcell --help"
+    hint = did_you_mean(name, _names())
+    return " ".join(filter(None, [f"pmcell: there is no command {name!r}.", hint, HELP]))

@@ -94,7 +94,7 @@ def run_and_summarise(
             stop_jobs()
         if executor != "local":
             # The sizes of the cohorts, by which jobs ask for memory.
-            study_sizes(study.folder, study.config)
+            study_sizes(study)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command, progress)
     summary = _summary.summarise(study, code, progress)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from pmcell.core.lognorm import log_normalised
 from pmcell.errors import UsageError
 from pmcell.release.parts import ReleaseTable
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import h5py
@@ -78,11 +78,11 @@ def _find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
     unknown = [name for name in genes if name not in by_name]
     if unknown:
         several = [name for name in unknown if name in shared]
-        hint = _nearest(unknown[0], by_name) if not several else ""
-        why = f" Several genes are called {', '.join(several)}: name the id." if several else ""
+        why = f"Several genes are called {', '.join(several)}: name the id."
+        hint = why if several else did_you_mean(unknown[0], by_name)
         raise UsageError(
             f"genes must be symbols or Ensembl ids of tables/genes.parquet; "
-            f"got {', '.join(unknown)}.{why}{hint}"
+            f"got {', '.join(unknown)}. {hint}".strip()
         )
     return table.loc[[by_name[name] for name in genes]].reset_index(drop=True)
 
@@ -107,8 +107,8 @@ def _find_cells(
         labels = set(tables["clusters"].to_pandas(["cell_type"])["cell_type"])
         if cell_type not in labels:
             raise UsageError(
-                f"cell_type must be a label of tables/clusters.parquet, got {cell_type!r}."
-                f"{_nearest(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
+                f"cell_type must be a label of tables/clusters.parquet, got {cell_type!r}. "
+                f"{did_you_mean(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
             )
         keep &= pc.field("cell_type") == cell_type
     cells: pd.DataFrame = tables["cells"].to_pandas(CELL_COLUMNS, keep)
@@ -181,8 +181,3 @@ def stored_values(
         hits = np.flatnonzero(genes >= 0)
         rows = np.searchsorted(indptr, start + hits, "right") - 1
         yield genes[hits], rows, matrix["data"][inside][hits]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

@@ -18,10 +18,10 @@ import pytest
 from pmcell.io.atomic import sha256_file
 from pmcell.publish.crate_software import container_image
 from pmcell.publish.crate_workflow import write_workflow
-from pmcell.publish.digest import CRATE, content_sha256
 from pmcell.publish.facts import load_facts
 from pmcell.publish.manifest import file_entries
 from pmcell.publish.rocrate import write_crate
+from pmcell.release.digest import CRATE, content_sha256
 from pmcell.steps import STEPS
 from results_folder import COHORTS, make_results
 from snakemake_records import START, record_flow, record_job, record_study

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
+from pmcell.registry.dates import LABEL, VISIT
 from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 
@@ -163,13 +164,18 @@ COHORT_KEYS: tuple[Key, ...] = (
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a registration table."""
+    """One column of a registration table.
+
+    `dates` is how its values are read when dates are looked for
+    (`pmcell.registry.dates`), '' where none is published.
+    """
 
     name: str
     prose: str
     required: bool = False
     pattern: str = ""
     choices: tuple[str, ...] = ()
+    dates: str = ""
 
 
 DONOR_COLUMNS: tuple[Column, ...] = (
@@ -181,16 +187,24 @@ DONOR_COLUMNS: tuple[Column, ...] = (
     ),
     Column("development_stage_ontology_term_id", "Age as a development stage (HsapDv)."),
     Column("disease_ontology_term_id", "Disease (MONDO), or PATO:0000461 for healthy."),
-    Column("age_group", "Age band in the cohort's own words."),
+    Column("age_group", "Age band in the cohort's own words; never a date.", dates=LABEL),
     Column("region", "Region of the donor, where it is not the cohort's; may be unknown."),
 )
 SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("sample_id", "Identifier of the library within the cohort.", required=True, pattern=ID),
     Column("donor_id", "Donor of the sample, as in donors.tsv.", required=True, pattern=ID),
-    Column("visit", "Label of the visit (time point); never a date."),
-    Column("visit_day", "Days since the donor's first visit; may be negative."),
-    Column("batch_id", "Processing batch; empty stands for the cohort itself."),
-    Column("condition", "Condition at the visit in the cohort's own words."),
+    Column("visit", "Label of the visit (time point); never a date.", dates=VISIT),
+    Column("visit_day", "Days since the donor's first visit; may be negative.", dates=LABEL),
+    Column(
+        "batch_id",
+        "Processing batch; empty stands for the cohort itself; never a date.",
+        dates=LABEL,
+    ),
+    Column(
+        "condition",
+        "Condition at the visit in the cohort's own words; never a date.",
+        dates=LABEL,
+    ),
     Column("assay_ontology_term_id", "Assay (EFO); empty takes the default of cohort.yaml."),
     Column("tissue_ontology_term_id", "Tissue (UBERON); empty takes the default."),
     Column("tissue_type", "Kind of tissue; empty takes the default.", choices=TISSUE_TYPES),

@@ -11,8 +11,9 @@ from typing import Any
 from pmcell.errors import DataError, Fault
 from pmcell.io import sandbox
 from pmcell.registry.catalogue import missing_metadata
-from pmcell.registry.cohort import find_faults, load_registration, read_matrix
+from pmcell.registry.cohort import read_matrix, read_registration
 from pmcell.registry.cohort_file import meaning
+from pmcell.registry.gathered import gather
 from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.matrix_check import faults_of
 from pmcell.registry.registration import Registration
@@ -51,9 +52,9 @@ def check_cohort(
     tables only when these have no error.
     """
     folder = Path(folder)
-    faults = find_faults(folder, programmes_dir=programmes_dir)
-    if not any(fault.severity == "error" for fault in faults):
-        faults += _unknowns(load_registration(folder, programmes_dir=programmes_dir))
+    registration, faults = read_registration(folder, programmes_dir=programmes_dir)
+    if registration is not None:
+        faults += _unknowns(registration)
     # Read from the text, so that these faults are named with all others, not after them.
     text = read_yaml(folder / COHORT_FILE, [])
     faults += missing_metadata(text.tree, meaning, text.lines)
@@ -80,7 +81,7 @@ def check_cohort(
         fix = "Write the file again, or get it again from its source."
         faults.append(Fault(matrix.path.name, must, str(error), fix, reason=error.reason))
         return CohortCheck(folder.name, tuple(faults))
-    return CohortCheck(folder.name, (*faults, *faults_of(report)), report["metrics"])
+    return CohortCheck(folder.name, tuple(gather([*faults, *faults_of(report)])), report["metrics"])
 
 
 def check_cohorts(
@@ -101,9 +102,8 @@ def _shared_batches(folders: Sequence[Path]) -> dict[str, list[Fault]]:
     """A warning for each batch label that several cohorts use: it counts as one batch."""
     cohorts_of: dict[str, set[str]] = {}
     for folder in folders:
-        if any(fault.severity == "error" for fault in find_faults(folder)):
-            continue
-        for sample in load_registration(folder).samples:
+        registration, _ = read_registration(folder)
+        for sample in registration.samples if registration else ():
             cohorts_of.setdefault(sample.batch_id, set()).add(folder.name)
     found: dict[str, list[Fault]] = {}
     for batch, names in sorted(cohorts_of.items()):

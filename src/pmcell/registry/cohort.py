@@ -23,7 +23,7 @@ from pmcell.registry.keys import (
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
 )
-from pmcell.registry.registration import Donor, Matrix, Registration, Sample
+from pmcell.registry.registration import Donor, Exclusion, Matrix, Registration, Sample
 from pmcell.registry.sheets import Row, check_unique, read_sheet
 from pmcell.registry.vocabulary import region_problem
 from pmcell.registry.yaml_text import read_yaml
@@ -199,8 +199,7 @@ def _build(
     )
     terms = lookup(tree, "values.cell_type") or {}
     names = lookup(tree, "values.sample_id") or {}
-    data_use = lookup(tree, "data_use")
-    uses = [data_use] if isinstance(data_use, str) else list(data_use)
+    uses = _texts(lookup(tree, "data_use"))
     return Registration(
         cohort_id=cohort_id,
         folder=folder,
@@ -231,7 +230,16 @@ def _build(
         donors=donors,
         samples=tuple(_sample(row, tree, cohort_id) for row in sample_rows),
         warnings=tuple(faults),
+        exclude=tuple(
+            Exclusion(item["column"], _texts(item["values"]), item["reason"])
+            for item in lookup(tree, "exclude") or ()
+        ),
     )
+
+
+def _texts(value: str | list[str]) -> tuple[str, ...]:
+    """One text or a list of them."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _matrix(folder: Path, tree: dict[str, Any]) -> Matrix:

@@ -147,6 +147,9 @@ def _declared(path: str) -> Key | None:
     for item in COHORT_KEYS:
         if plain == item.path:
             return item
+        for part in item.parts:
+            if plain == f"{item.path}.{part.path}":
+                return part
     return None
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.submission import Submission
-from pmcell.registry.draft_columns import EMPTY, Columns, guess_columns, per_group, text
+from pmcell.registry.draft_columns import (
+    Columns,
+    barcode_rules,
+    guess_columns,
+    is_empty,
+    per_group,
+    text,
+)
+from pmcell.registry.draft_left_out import propose_exclusions, status_columns
 from pmcell.registry.draft_values import age_groups, near, one_per_sample, one_term, safe_ids
 from pmcell.registry.genes import share_known
 from pmcell.registry.keys import TODO
 from pmcell.registry.matrix_check import describe_layer
+from pmcell.registry.registration import Exclusion
 from pmcell.registry.rules import check_term, term_of
 from pmcell.registry.species import HUMAN, detect_species
 from pmcell.schema import UNKNOWN
@@ -37,7 +46,8 @@ SAMPLED_NAMES = 2000
 class Draft:
     """What will be written: settings of cohort.yaml, rows of the tables, and notes for the person.
 
-    `comments` holds, for a dotted path, what stands behind the value.
+    `comments` holds, for a dotted path, what stands behind the value; `exclude`
+    what is left out, with its number of cells.
     """
 
     cohort_id: str
@@ -47,6 +57,7 @@ class Draft:
     sample_names: dict[str, str] = field(default_factory=dict)
     donors: list[dict[str, str]] = field(default_factory=list)
     samples: list[dict[str, str]] = field(default_factory=list)
+    exclude: list[tuple[Exclusion, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,9 +69,15 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
             f"{submission.path.name}: a cohort must have cells; it has none", reason="empty"
         )
     _matrix(submission, draft)
-    columns = guess_columns(submission.obs, cohort_id)
+    status = status_columns(submission.obs)
+    columns = guess_columns(submission.obs.drop(columns=status), cohort_id)
+    proposed, keep = propose_exclusions(submission, columns, status)
+    draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
+    draft.notes += proposed.notes
+    submission = replace(submission, obs=submission.obs[keep])
+    columns = replace(columns, sample_of_cell=columns.sample_of_cell[keep])
     _barcodes(submission, draft)
-    samples = _sample_ids(columns, draft)
+    samples = _sample_ids(submission, columns, draft)
     donors = _donor_ids(submission, columns, samples, draft)
     conditions = one_per_sample(submission, columns, samples, "condition")
     visits = _visits(submission, columns, samples, donors, conditions, draft)
@@ -129,7 +146,7 @@ def _barcodes(submission: Submission, draft: Draft) -> None:
     draft.notes.append("barcodes repeat in the file: make them unique at its source")
 
 
-def _sample_ids(columns: Columns, draft: Draft) -> np.ndarray:
+def _sample_ids(submission: Submission, columns: Columns, draft: Draft) -> np.ndarray:
     """The sample id of each cell; names that are not ids get one, written into the draft."""
     draft.settings["columns.sample_id"] = columns.sample_rule
     ids, renamed = safe_ids(columns.sample_of_cell)
@@ -140,9 +157,12 @@ def _sample_ids(columns: Columns, draft: Draft) -> np.ndarray:
             "else set columns.sample_id"
         )
     elif columns.sample_rule.startswith("barcode_"):
-        draft.notes.append(
-            f"samples are told apart by the barcodes ({columns.sample_rule}): check it"
+        cuts = barcode_rules(submission.obs.index.astype(str).tolist())
+        said = "; or ".join(
+            f"{rule} gives {n} ({', '.join(list(dict.fromkeys(names.tolist()))[:3])}, …)"
+            for rule, names, n in cuts
         )
+        draft.notes.append(f"samples are told apart by the barcodes, check it: {said}")
     return ids
 
 
@@ -157,7 +177,10 @@ def _donor_ids(
         )
         return dict.fromkeys(names, TODO)
     column = columns.roles["donor_id"]
-    donors, renamed = safe_ids(text(submission.obs, column))
+    labels = text(submission.obs, column)
+    given = np.array([not is_empty(label) for label in labels.tolist()], dtype=bool)
+    donors = np.full(len(labels), "", dtype=object)
+    donors[given], renamed = safe_ids(labels[given])
     found = per_group(donors, samples)
     many = [name for name in names if len(found[name]) > 1]
     if many:
@@ -251,7 +274,8 @@ def _donor_rows(
         column: _terms(submission, columns, of_cell, column, role, draft, "donors.tsv")
         for column, role in DONOR_TERMS.items()
     }
-    ages = age_groups(submission, columns, of_cell)
+    ages, notes = age_groups(submission, columns, of_cell)
+    draft.notes += notes
     diseases = terms["disease_ontology_term_id"]
     if not any(diseases.values()):
         by_donor: dict[str, set[str]] = {}
@@ -288,7 +312,7 @@ def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
     if "cell_type_ontology_term_id" in columns.terms:
         given = per_group(text(submission.obs, "cell_type_ontology_term_id"), labels)
     for label in sorted({str(label).strip() for label in labels.tolist()} - {""}):
-        if label.lower() in EMPTY:
+        if is_empty(label):
             continue
         own = given.get(label, [])
         term = own[0] if len(own) == 1 else term_of(label, "cell_type")

@@ -16,8 +16,9 @@ from pmcell.io.submitted import Submission, inspect, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
 from pmcell.registry.cohort import load_registration
 from pmcell.registry.genes import share_known
+from pmcell.registry.identified import identify_cells
 from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
-from pmcell.registry.intake_cells import Scope, cell_table, label_cells, source_cell_types
+from pmcell.registry.intake_cells import Scope, cell_table
 from pmcell.registry.intake_counts import EXACT_IN_FLOAT32, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
 from pmcell.registry.intake_genes import Genes, choose_genes
@@ -70,26 +71,33 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     }
     write_json(state, known)
     limits = IntakeConfig(**config)
-    _check_size(submission, limits)
+    _check_size(submission, submission.n_cells, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
     known["metrics"]["n_genes_submitted"] = len(genes.rows)
     write_json(state, known)
 
     samples, donors = _frames(registration)
-    barcodes, sample_ids = label_cells(
-        submission, registration.columns, samples.index, renames=registration.sample_names
-    )
+    cells = identify_cells(submission, registration)
+    sample_ids, keep = cells.samples, cells.left_out.keep
+    known["metrics"] |= {
+        "n_cells_left_out": cells.left_out.n_left_out,
+        "left_out": cells.left_out.counts(),
+    }
+    write_json(state, known)
+    _check_size(submission, len(sample_ids), limits)
     obs = cell_table(
-        barcodes,
+        cells.barcodes,
         sample_ids,
         samples,
         donors,
         {name: facts[name] for name in ("programme", "organism_ontology_term_id")},
         scope,
-        source_cell_types(submission, registration.columns.get("cell_type")),
+        cells.cell_types,
         registration.cell_types,
     )
-    totals = _write_counts(paths["counts"], submission, matrix.counts, genes, obs, known["inputs"])
+    totals = _write_counts(
+        paths["counts"], submission, matrix.counts, genes, obs, known["inputs"], keep
+    )
     known["metrics"] |= {
         "n_features_not_genes": genes.n_features - len(genes.rows),
         "n_genes": len(totals.projection.gene_ids),
@@ -113,6 +121,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     )
     warnings = [
         *registration.warnings,
+        *cells.warnings,
         *_warnings(registration, samples, sample_ids, submission, totals, limits),
     ]
     return {
@@ -157,12 +166,13 @@ def _frames(registration: Registration) -> tuple[pd.DataFrame, pd.DataFrame]:
     return samples, frame(registration.donors, "donor_id")
 
 
-def _check_size(submission: Submission, limits: IntakeConfig) -> None:
-    if submission.n_cells >= limits.min_cells:
+def _check_size(submission: Submission, n_cells: int, limits: IntakeConfig) -> None:
+    """Refuse a cohort of which too few of the file's cells stay."""
+    if n_cells >= limits.min_cells:
         return
     raise DataError(
         f"{submission.path.name}: a cohort must have at least {limits.min_cells} cells "
-        f"(intake.min_cells); found {submission.n_cells}. Submit the whole cohort, or join it to "
+        f"(intake.min_cells); found {n_cells}. Submit the whole cohort, or join it to "
         "another.",
         reason="too_few_cells" if submission.n_cells else "empty",
     )
@@ -175,6 +185,7 @@ def _write_counts(
     genes: Genes,
     obs: pd.DataFrame,
     inputs: Mapping[str, str],
+    keep: np.ndarray,
 ) -> Totals:
     import pandas as pd
 
@@ -193,6 +204,9 @@ def _write_counts(
             if not is_gene.all():
                 block = _without(block, is_gene)
             check_counts(block, start, submission, layer)
+            stays = keep[start : start + block.shape[0]]
+            if not stays.all():
+                block = block[stays]
             largest = max(largest, float(block.data.max()) if block.nnz else 0.0)
             kept = projection.apply(block)
             per_cell.append(np.asarray(kept.sum(axis=1)).ravel())

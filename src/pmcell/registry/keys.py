@@ -144,6 +144,18 @@ COHORT_KEYS: tuple[Key, ...] = (
         kind="mapping",
     ),
     Key(
+        "exclude",
+        "Cells to leave out, as a list of column (of obs), values ('' where there is none) and "
+        "reason; they are counted.",
+        kind="records",
+        example="[{column: donor, values: [doublet, unassigned], reason: several donors}]",
+        parts=(
+            Key("column", "Column of obs, or index for the barcodes.", required=True),
+            Key("values", "Values whose cells are left out.", kind="list", required=True),
+            Key("reason", "Why they are left out, as it shall be counted.", required=True),
+        ),
+    ),
+    Key(
         "defaults.assay_ontology_term_id",
         "Assay of samples that do not say (EFO).",
         example="EFO:0009922 is 10x 3' v3, EFO:0009899 10x 3' v2, EFO:0008931 Smart-seq2",

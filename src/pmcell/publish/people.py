@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import read_table
@@ -90,6 +90,8 @@ def _cohort_row(facts: Facts, cohort: Cohort) -> dict[str, Any]:
         "reason": cohort.reason,
         "message": "" if cohort.status == "ok" else public_message(cohort),
         "n_cells_submitted": None if hidden else metrics.get("n_cells_submitted"),
+        "n_cells_left_out": None if hidden else metrics.get("n_cells_left_out", 0),
+        "left_out": _reasons(metrics) if cohort.is_open else "",
         "n_cells": n_cells,
         "n_donors": n_donors,
         "n_samples": n_samples,
@@ -97,6 +99,13 @@ def _cohort_row(facts: Facts, cohort: Cohort) -> dict[str, Any]:
         "n_genes": metrics.get("n_genes"),
         "share_umis_lost": None if hidden else metrics.get("share_umis_lost"),
     }
+
+
+def _reasons(metrics: Mapping[str, Any]) -> str:
+    """Why cells were left out at registration, with their numbers."""
+    return "; ".join(
+        f"{item['reason']} ({item['n_cells']})" for item in metrics.get("left_out", ())
+    )
 
 
 def public_message(cohort: Cohort) -> str:

@@ -25,6 +25,7 @@ from pmcell.registry.intake_genes import Genes, choose_genes
 from pmcell.registry.intake_tables import write_gene_ledger, write_registration_tables
 from pmcell.registry.pseudonyms import load_key
 from pmcell.registry.registration import Registration
+from pmcell.registry.time_limit import TABLE_SECONDS, cpu_limit
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     state = Path(out_dir) / STATE
     known: dict[str, Any] = {"registration": facts_at_least(Path(folder))}
     write_json(state, known)
-    registration = load_registration(folder)
+    with cpu_limit(TABLE_SECONDS, "cohort.yaml, donors.tsv and samples.tsv"):
+        registration = load_registration(folder)
     known["registration"] = facts = registration.facts()
     write_json(state, known)
     scope = _scope(registration)

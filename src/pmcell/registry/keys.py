@@ -14,6 +14,10 @@ from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 
 ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_NO_QUOTES = r"[^\s\"“”„«»]+"
+DOI = rf"^10\.\d{{4,9}}/{_NO_QUOTES}$"
+"""DOIs may hold < and > (SICI); spaces and quotes come from copying."""
+PAGE = rf"^https?://{_NO_QUOTES}$"
 COHORT_FILE = "cohort.yaml"
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
@@ -38,17 +42,17 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key(
         "source.doi",
         "DOI of the publication or data set.",
-        pattern=r"^10\.\d{4,9}/\S+$",
+        pattern=DOI,
         example="10.1016/…",
     ),
     Key("source.accession", "Accession of the data set in its archive.", example="GSE161918"),
-    Key("source.url", "Web page of the data set.", pattern=r"^https?://\S+$"),
+    Key("source.url", "Web page of the data set.", pattern=PAGE),
     Key("steward.name", "Who answers for the cohort and its consent.", required=True),
     Key("steward.email", "Address of the steward.", pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
     Key("steward.organisation", "Organisation of the steward."),
-    Key("steward.url", "Web page of the steward's organisation.", pattern=r"^https?://\S+$"),
+    Key("steward.url", "Web page of the steward's organisation.", pattern=PAGE),
     Key("publisher.name", "Who makes the data available."),
-    Key("publisher.url", "Web page of the publisher.", pattern=r"^https?://\S+$"),
+    Key("publisher.url", "Web page of the publisher.", pattern=PAGE),
     Key("publisher.email", "Address of the publisher.", pattern=EMAIL),
     Key("license", "Licence of the source data, as an SPDX identifier.", example="CC-BY-4.0"),
     Key(
@@ -128,7 +132,8 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key(
         "columns.sample_id",
         "Where the sample of a cell is: a column of obs, index, constant:<id>, "
-        "barcode_prefix:<separator> or barcode_suffix:<separator>.",
+        "barcode_prefix:<separator> (all before the first) or barcode_suffix:<separator> (all "
+        "after the last); :first, :last or :2 behind it says which separator.",
         required=True,
     ),
     Key("columns.donor_id", "Column of obs with the donor, checked against samples.tsv."),

@@ -18,6 +18,8 @@ from pmcell.registry.vocabulary import did_you_mean, nearest
 from pmcell.schema import UNKNOWN
 
 MAX_COLUMNS = 200
+MAX_HINTS = 20
+"""Wrong values of a column for which the nearest term is looked for: it takes long."""
 MAX_DAYS = 30_000
 """Days that a visit may lie from a donor's first: more are the date itself."""
 
@@ -100,6 +102,7 @@ class _Checks:
         self._file, self._name, self._column = file, name, column
         self._cohort = f"{path.parent.name}."
         self._known: dict[str, list[Fault]] = {}
+        self._n_faulty = 0
 
     def of(self, value: str) -> list[Fault]:
         """The faults of a value, without a row."""
@@ -108,7 +111,9 @@ class _Checks:
             if self._column is None:
                 _check_text(self._file, self._name, value, faults)
             else:
-                _check_cell(self._file, self._column, value, self._cohort, faults)
+                hint = self._n_faulty < MAX_HINTS
+                _check_cell(self._file, self._column, value, self._cohort, faults, hint=hint)
+            self._n_faulty += bool(faults)
             self._known[value] = faults
         return self._known[value]
 
@@ -167,7 +172,9 @@ def _header_is_good(
     return len(faults) == before
 
 
-def _check_cell(name: str, column: Column, value: str, cohort: str, faults: list[Fault]) -> None:
+def _check_cell(
+    name: str, column: Column, value: str, cohort: str, faults: list[Fault], *, hint: bool
+) -> None:
     def fault(must: str, fix: str, reason: str = "invalid", seen: str = "") -> None:
         found = f"{value!r}: {seen}" if seen else repr(value)
         faults.append(Fault(name, must, found, fix, column=column.name, reason=reason))
@@ -207,7 +214,7 @@ def _check_cell(name: str, column: Column, value: str, cohort: str, faults: list
             f"must be one of {choices}", did_you_mean(value, column.choices) or "Choose one."
         )
     if column.name in TERM_RULES:
-        found = check_term(value, column.name, file=name)
+        found = check_term(value, column.name, file=name, hint=hint)
         if found:
             faults.append(found)
         return None

@@ -13,7 +13,9 @@ import scipy.sparse as sp
 from cohorts_on_disk import N_CELLS, barcodes, cell_counts, gene_names, obs_columns, write_cohort
 from pmcell.errors import FaultsError
 from pmcell.io.submitted import inspect
+from pmcell.registry.check import check_cohorts
 from pmcell.registry.cohort import find_faults, load_registration
+from pmcell.registry.copies import Fingerprints, shared_cells
 from pmcell.registry.identified import identify_cells
 from pmcell.registry.intake_cells import cut_barcode
 from pmcell.registry.intake_read import read_cohort
@@ -246,3 +248,53 @@ def test_a_rule_says_which_separator_cuts(rule, sample):
 def test_a_colon_may_be_the_separator():
     assert cut_barcode("PT01:T0:ACGT", "barcode_prefix::") == "PT01"
     assert cut_barcode("PT01:T0:ACGT", "barcode_prefix:::last") == "PT01:T0"
+
+
+def test_cells_with_the_counts_of_another_are_counted_and_warned_of(folder, tmp_path):
+    counts = cell_counts()
+    counts[40:45] = counts[10:15]
+    columns = obs_columns()
+    write_h5ad(
+        folder / "counts.h5ad", sp.csr_matrix(counts), barcodes(), genes=gene_names(), obs=columns
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    report = read_cohort(str(folder), str(out), LIMITS)
+    assert report["metrics"]["n_cells_copied"] == 5
+    (fault,) = [fault for fault in report["faults"] if fault["reason"] == "copies"]
+    assert fault["found"] == "5 cells are copies; row 41 is row 11"
+
+
+def test_fingerprints_do_not_depend_on_blocks():
+    counts = sp.csr_matrix(cell_counts())
+    doubled = sp.csr_matrix(sp.vstack([counts, counts[3:6]]))
+    for size in (1, 7, 63):
+        prints = Fingerprints(gene_names())
+        for start in range(0, doubled.shape[0], size):
+            prints.add(doubled[start : start + size])
+        assert prints.copies() == (3, (3, 60))
+
+
+def test_cells_in_two_cohorts_are_told_whatever_they_are_called(folder):
+    matrix(folder)
+    other = write_cohort(folder.parent / "c2")
+    names = [f"x{k}" for k in range(N_CELLS)]
+    write_h5ad(
+        other / "counts.h5ad",
+        sp.csr_matrix(cell_counts()[::-1]),
+        names,
+        genes=gene_names(),
+        obs=obs_columns(),
+    )
+    checks = check_cohorts([folder, other])
+    for check in checks:
+        (fault,) = [fault for fault in check.warnings if fault.reason == "copies"]
+        assert fault.found.startswith("100% of the smaller cohort's cells are in c")
+
+
+def test_different_cells_are_no_copies():
+    one, other = (Fingerprints(gene_names()) for _ in range(2))
+    one.add(sp.csr_matrix(cell_counts(0)))
+    other.add(sp.csr_matrix(cell_counts(1)))
+    assert one.copies() == (0, None)
+    assert not shared_cells({"a": one.sketch(), "b": other.sketch()})

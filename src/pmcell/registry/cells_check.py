@@ -10,6 +10,8 @@ import numpy as np
 
 from pmcell.errors import Fault
 from pmcell.io.submission import Submission
+from pmcell.io.submitted import iter_counts
+from pmcell.registry.copies import Fingerprints
 from pmcell.registry.identified import identify_cells
 from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE
@@ -18,6 +20,8 @@ from pmcell.registry.rules import terms_near
 from pmcell.registry.vocabulary import did_you_mean
 from pmcell.schema import UNKNOWN
 
+MAX_STORED = 20_000_000
+"""Stored counts up to which a check reads them all: a second or two."""
 MAX_HINTS = 20
 """Cell types for which the nearest terms are looked for: it takes long among many."""
 
@@ -46,6 +50,34 @@ def check_cells(
         found = f"{len(cells.samples)} cells"
         yield Fault(submission.path.name, must, found, fix, reason="too_few_cells")
     yield from _cell_types(registration, cells.cell_types, metrics)
+    yield from _copies(registration, submission, cells.left_out.keep, metrics)
+
+
+def _copies(
+    registration: Registration,
+    submission: Submission,
+    keep: np.ndarray,
+    metrics: dict[str, Any],
+) -> Iterator[Fault]:
+    """Cells with the very counts of another; of larger files intake tells, which reads them all."""
+    layer = registration.matrix.counts
+    if layer not in submission.layers:
+        return
+    summary = submission.summary_of(layer)
+    if summary.n_stored > MAX_STORED or summary.looks_like != "counts":
+        return
+    prints = Fingerprints(submission.var_of(layer).index.astype(str).tolist())
+    for start, block in iter_counts(submission, layer):
+        block.sum_duplicates()
+        prints.add(block[keep[start : start + block.shape[0]]])
+    metrics["sketch"] = prints.sketch()
+    n, pair = prints.copies()
+    if pair is not None:
+        rows = np.flatnonzero(keep) + 1
+        must = "no two cells should have the same counts of every gene"
+        found = f"{n} cells are copies; row {rows[pair[1]]} is row {rows[pair[0]]}"
+        fix = "Leave the copies out where the file came from, or with exclude in cohort.yaml."
+        yield Fault(submission.path.name, must, found, fix, severity="warning", reason="copies")
 
 
 def _cell_types(

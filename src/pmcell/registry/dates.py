@@ -58,8 +58,6 @@ _IN_TEXT = _patterns(
     rf"(?<!\d){_YEAR}{_SEP}{_MONTH}{_SEP}{_DAY}(?!\d)",
     rf"(?<!\d)(?:{_DAY}{_SEP}{_MONTH}|{_MONTH}{_SEP}{_DAY}){_SEP}{_YEAR}(?!\d)",
     rf"(?<!\d){_YEAR}{_MM}{_DD}(?:{_TIME})?(?!\d)",
-    rf"{_ANY_NAME}{_LINK}(?:{_DAY}{_NTH}{_LINK})?(?<!\d){_YEAR}(?!\d)",
-    rf"(?<!\d){_YEAR}{_LINK}{_ANY_NAME}",
     rf"(?<!\d){_YEAR}\s?-?\s?w\d\d?(?!\d)",
     rf"(?<!\d){_YEAR}\s*[年년]\s*\d{{1,2}}\s*[月월]",
 )
@@ -81,18 +79,30 @@ _WITHOUT_YEAR = _patterns(
     # Three numbers of which one is a year in short: 4-2-20, 2.4.20, 2/4-20.
     rf"(?<![^\W_])(?<![^\W_][-./]){_DAY}(?:(?P<same>[-./]){_DAY}(?P=same)|/{_DAY}-)\d\d"
     r"(?!\d|[-./]\d)",
-    rf"(?<!\d){_DAY}{_NTH}{_LINK}{_NAME}",
-    rf"{_NAME}[\s.,'’/_-]*\d{{1,2}}{_NTH}(?!\d)",
     r"(?<![^\W_])q[1-4]\s?['’/-]\s?\d\d(?!\d)",
 )
+_NAMED_WITH_YEAR = _patterns(
+    rf"{_ANY_NAME}{_LINK}(?:{_DAY}{_NTH}{_LINK})?(?<!\d){_YEAR}(?!\d)",
+    rf"(?<!\d){_YEAR}{_LINK}{_ANY_NAME}",
+)
+_NAMED = _patterns(
+    rf"(?<!\d){_DAY}{_NTH}{_LINK}{_NAME}",
+    rf"{_NAME}[\s.,'’/_-]*\d{{1,2}}{_NTH}(?!\d)",
+)
 _HAS_YEAR = re.compile(_YEAR)
+_DIGIT = re.compile(r"\d")
+_SIX = re.compile(r"(?:(?<=[_\s-])|^)\d{6}(?=[_\s-]|$)")
+_NUMBER = re.compile(r"(\d+)(?:[.,](\d+))?")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_ALONE = MONTH_NAMES - {"sep"}
+"""Names that are a month where nothing else is said; sep is short for sepsis, too."""
+_ALL_NAMES = MONTH_NAMES | MONTH_ABBREVIATIONS
 _IN_VISIT = _patterns(
     rf"(?:year |anno |jahr |annee )?{_YEAR}",
     rf"{_YEAR}-[0-3]\d\d",
     rf"{_DAY}\.{_MONTH}\.",
-    rf"{_any_of(word for word in MONTH_NAMES if word != 'sep')}\.?",
 )
-"""What is a date where it is all that a visit says."""
+"""What is a date where it is all that a visit says, beside a month's name."""
 
 
 def find_date(text: str, kind: str = LABEL) -> str:
@@ -118,33 +128,40 @@ def find_date(text: str, kind: str = LABEL) -> str:
     ('a date', '2020-04-09 as spreadsheets store it', '')
     """
     plain = _folded(text)
-    if kind == VISIT and any(pattern.fullmatch(plain) for pattern in _IN_VISIT):
+    if kind == VISIT and (
+        plain.removesuffix(".") in _ALONE or any(pattern.fullmatch(plain) for pattern in _IN_VISIT)
+    ):
         return "a date"
-    if not any(sign.isdigit() for sign in plain):
+    if not _DIGIT.search(plain):
         return ""
+    # The names are many: they are looked for where a word of the text is one.
+    named = not _ALL_NAMES.isdisjoint(_WORD.findall(plain))
     tried: tuple[re.Pattern[str], ...] = () if kind == TEXT else _WITHOUT_YEAR
+    if named and kind != TEXT:
+        tried += _NAMED
     if _HAS_YEAR.search(plain):
         tried += _IN_TEXT if kind == TEXT else (*_IN_TEXT, *_WITH_YEAR)
+        tried += _NAMED_WITH_YEAR if named else ()
     if any(pattern.search(plain) for pattern in tried):
         return "a date"
-    if kind == TEXT:
-        return ""
-    return _in_numbers(plain, kind)
+    return "" if kind == TEXT else _in_numbers(plain, kind)
 
 
 def _folded(text: str) -> str:
     """Small letters without accents."""
+    if text.isascii():
+        return text.strip().lower()
     parts = unicodedata.normalize("NFKD", text.strip().casefold())
     return "".join(sign for sign in parts if not unicodedata.combining(sign))
 
 
 def _in_numbers(plain: str, kind: str) -> str:
     """The day that digits stand for: of a spreadsheet, of a sequencer's run, of a clock."""
-    for part in re.findall(r"(?:(?<=[_\s-])|^)\d{6}(?=[_\s-]|$)", plain):
+    for part in _SIX.findall(plain):
         # Runs of sequencers begin with the day: 200402_A00123_0045_AHXXXX.
         if _is_day(part, "%y%m%d"):
             return "a date (year, month, day)"
-    number = re.fullmatch(r"(\d+)(?:[.,](\d+))?", plain)
+    number = _NUMBER.fullmatch(plain)
     if not number:
         return ""
     digits = number[1]

@@ -15,6 +15,7 @@ from pmcell.io.canonical import CanonicalWriter
 from pmcell.io.submitted import Submission, inspect, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
 from pmcell.registry.cohort import load_registration
+from pmcell.registry.copies import Fingerprints
 from pmcell.registry.genes import share_known
 from pmcell.registry.identified import identify_cells
 from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
@@ -39,6 +40,7 @@ class Totals:
     projection: Projection
     per_cell: np.ndarray
     largest: float
+    copies: tuple[int, tuple[int, int] | None]
 
     @property
     def share_lost(self) -> float:
@@ -103,6 +105,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     known["metrics"] |= {
         "n_features_not_genes": genes.n_features - len(genes.rows),
         "n_genes": len(totals.projection.gene_ids),
+        "n_cells_copied": totals.copies[0],
         "n_cells_without_counts": int((totals.per_cell == 0).sum()),
         "n_samples_registered": len(samples),
         "n_samples_submitted": len(set(sample_ids)),
@@ -124,7 +127,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     warnings = [
         *registration.warnings,
         *cells.warnings,
-        *_warnings(registration, samples, sample_ids, submission, totals, limits),
+        *_warnings(registration, samples, sample_ids, submission, totals, limits, keep),
     ]
     return {
         "cohort_id": registration.cohort_id,
@@ -198,7 +201,7 @@ def _write_counts(
         index=pd.Index(projection.gene_ids, dtype=object),
     )
     provenance = {"step": "intake", "version": __version__, "inputs": dict(inputs), "counts": layer}
-    per_cell, largest = [], 0.0
+    per_cell, largest, fingerprints = [], 0.0, Fingerprints(projection.gene_ids)
     is_gene = np.zeros(genes.n_features, dtype=bool)
     is_gene[genes.rows] = True
     with CanonicalWriter(path, obs, var, provenance=provenance) as writer:
@@ -211,9 +214,10 @@ def _write_counts(
                 block = block[stays]
             largest = max(largest, float(block.data.max()) if block.nnz else 0.0)
             kept = projection.apply(block)
+            fingerprints.add(kept)
             per_cell.append(np.asarray(kept.sum(axis=1)).ravel())
             writer.append(kept)
-    return Totals(projection, np.concatenate(per_cell), largest)
+    return Totals(projection, np.concatenate(per_cell), largest, fingerprints.copies())
 
 
 def _without(block: Any, is_gene: np.ndarray) -> Any:
@@ -264,6 +268,7 @@ def _warnings(
     submission: Submission,
     totals: Totals,
     limits: IntakeConfig,
+    keep: np.ndarray,
 ) -> list[Fault]:
     file = submission.path.name
 
@@ -271,6 +276,13 @@ def _warnings(
         return Fault(where, must, found, fix, severity="warning", reason=reason)
 
     warnings = []
+    n_copied, pair = totals.copies
+    if pair is not None:
+        kept_rows = np.flatnonzero(keep) + 1
+        must = "no two cells should have the same counts of every gene"
+        found = f"{n_copied} cells are copies; row {kept_rows[pair[1]]} is row {kept_rows[pair[0]]}"
+        fix = "Leave the copies out where the file came from, or with exclude in cohort.yaml."
+        warnings.append(warning("copies", must, found, fix))
     absent = [name for name in samples.index if name not in set(sample_ids)]
     if absent:
         must = "each sample of samples.tsv should have cells in the matrix"

@@ -89,33 +89,33 @@ def read_sheet(
         cells += [""] * (len(header) - len(cells))
         rows.append(Row(number, dict(zip(header, cells, strict=True))))
         for check, value in zip(checks, cells, strict=True):
-            faults += [replace(fault, row=number) for fault in check.of(value)]
+            of_value = check[value]
+            if of_value:
+                faults += [replace(fault, row=number) for fault in of_value]
     if not rows:
         faults.append(Fault(name, "must have at least one row", "only a header", "Add the rows."))
     return rows
 
 
-class _Checks:
-    """The faults of a column's values, each different value looked at once."""
+class _Checks(dict[str, list[Fault]]):
+    """The faults of a column's values, without a row; each different value is looked at once."""
 
     def __init__(self, file: str, name: str, column: Column | None, path: Path) -> None:
+        super().__init__()
         self._file, self._name, self._column = file, name, column
         self._cohort = f"{path.parent.name}."
-        self._known: dict[str, list[Fault]] = {}
         self._n_faulty = 0
 
-    def of(self, value: str) -> list[Fault]:
-        """The faults of a value, without a row."""
-        if value not in self._known:
-            faults: list[Fault] = []
-            if self._column is None:
-                _check_text(self._file, self._name, value, faults)
-            else:
-                hint = self._n_faulty < MAX_HINTS
-                _check_cell(self._file, self._column, value, self._cohort, faults, hint=hint)
-            self._n_faulty += bool(faults)
-            self._known[value] = faults
-        return self._known[value]
+    def __missing__(self, value: str) -> list[Fault]:
+        faults: list[Fault] = []
+        if self._column is None:
+            _check_text(self._file, self._name, value, faults)
+        else:
+            hint = self._n_faulty < MAX_HINTS
+            _check_cell(self._file, self._column, value, self._cohort, faults, hint=hint)
+        self._n_faulty += bool(faults)
+        self[value] = faults
+        return faults
 
 
 def check_unique(name: str, rows: Sequence[Row], column: str, faults: list[Fault]) -> None:

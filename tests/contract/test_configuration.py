@@ -6,7 +6,16 @@ from dataclasses import asdict
 import pytest
 
 from pmcell.bundle import bundle_folder
-from pmcell.cli import basis, cluster, explain, features, markers, neighbors, profile, strata
+from pmcell.cli import (
+    cluster,
+    differential_expression,
+    hvg,
+    markers,
+    neighbors,
+    pca,
+    profile,
+    strata,
+)
 from pmcell.pp.qc import QcOptions
 from pmcell.publish.facts import Options
 from pmcell.registry.intake import IntakeConfig
@@ -14,14 +23,14 @@ from pmcell.registry.intake import IntakeConfig
 SECTIONS = {
     "intake": asdict(IntakeConfig()),
     "qc": asdict(QcOptions()) | {"min_cells_passing": 20},
-    "features": features.DEFAULTS,
-    "basis": basis.DEFAULTS,
+    "hvg": hvg.DEFAULTS,
+    "pca": pca.DEFAULTS,
     "neighbors": neighbors.DEFAULTS,
     "cluster": cluster.DEFAULTS,
     "markers": markers.DEFAULTS,
     "profile": profile.DEFAULTS,
     "strata": strata.DEFAULTS,
-    "explain": explain.DEFAULTS,
+    "differential_expression": differential_expression.DEFAULTS,
     "release": asdict(Options()),
 }
 

@@ -19,9 +19,10 @@ from pmcell.publish import verify_release, write_release
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.cells import write_cells
 from pmcell.publish.disclosure.atlas import shown_atlas
+from pmcell.publish.disclosure.verdict import large_groups
 from pmcell.publish.facts import Options, load_facts, publication_date, read_options
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.stratification import _with_large_groups, _with_shown_consensus
+from pmcell.publish.stratification import _with_shown_consensus
 from pmcell.schema import TABLES
 from results_folder import COHORTS, make_results
 
@@ -196,8 +197,8 @@ def test_with_enough_withheld_donors_statistics_are_published(results: Path) -> 
     assert set(counted["cohort_id"]) == {"closed"}
     assert len(read_table(tables / "associations.parquet")) > 0
     verdict = json.loads((results / "release" / "strata.json").read_text())
-    assert verdict["existence"] == {"n_donors": 9, "p_value": 0.01}
-    assert verdict["medoids"] == ["alpha:D0"]
+    assert verdict["existence"] == {"n_donors": 9, "p": 0.01}
+    assert verdict["warnings"] == ["alpha:D0"]
     assert verify_release(results / "release") == []
 
 
@@ -247,14 +248,11 @@ def test_small_groups_are_not_counted_where_a_cohort_is_withheld() -> None:
         "mean": 0.9,
         "why": "c: 2",
     }
-    options = SimpleNamespace(min_donors=5)
-    hidden = SimpleNamespace(withheld=["closed"], options=options)
-    kept = _with_large_groups(hidden, {"generalisation": found})["generalisation"]
+    kept = large_groups(found, 5)
     assert (kept["group"], kept["n_donors"]) == (["a"], [9])
     assert "mean" not in kept
     assert kept["why"] == "groups with fewer than 5 donors are not shown"
-    shown = SimpleNamespace(withheld=[], options=options)
-    assert _with_large_groups(shown, {"generalisation": found})["generalisation"] == found
+    assert large_groups({**found, "why": ""}, 3) == {**found, "why": ""}
 
 
 def test_the_consensus_of_published_strata_has_published_donors_only() -> None:

@@ -183,7 +183,7 @@ def test_other_cells_are_counted_with_the_waves_of_an_earlier_profile(cells: Ann
 
 
 def test_columns_of_a_cohort_named_like_our_own_are_kept_under_another_name() -> None:
-    names = ("status", "stratum", "probability", "margin", "n_cells", "discovery")
+    names = ("status", "stratum", "probability", "margin", "n_samples", "discovery")
     adata = tiny(**{name: np.repeat(["a", "b"], 200) for name in names})
     donors = pm.strata.profile(adata, min_cells_donor=10)
     for name in names:

@@ -25,9 +25,25 @@ REGISTRATION_FILES = (
 
 WHOLE_BYTES, SAMPLES, SAMPLE_BYTES = 2**22, 64, 2**14
 
-STEP_VERSIONS = yaml.safe_load(
-    Path(workflow.source_path("../step_versions.yaml")).read_text(encoding="utf-8")
+# Written from pmcell's table of steps, which parsing does not import.
+STEPS = yaml.safe_load(
+    Path(workflow.source_path("../steps.yaml")).read_text(encoding="utf-8")
 )
+
+
+def rename_keys(values, kind):
+    """Put what stands under the old name of a step under its name, in place."""
+    for name, step in STEPS.items():
+        old = step.get(kind)
+        if old and old in values:
+            if name in values:
+                raise WorkflowError(
+                    f"{old!r} is the old name of {name!r}: only one of them may be given"
+                )
+            values[name] = values.pop(old)
+
+
+rename_keys(config, "old_name")
 
 
 def list_cohorts():
@@ -199,7 +215,7 @@ def was_taken_in(path, cohort):
 def step_options(step):
     """Version and configuration section of a step: a change reruns it and what follows it."""
     return lambda wildcards: json.dumps(
-        {"version": STEP_VERSIONS[step], "options": config.get(step) or {}},
+        {"version": STEPS[step]["version"], "options": config.get(step) or {}},
         sort_keys=True,
     )
 
@@ -239,7 +255,7 @@ def clinical_option(wildcards, input):
 
 def gene_sets(wildcards):
     """The study's file of gene sets, where it names one."""
-    return (config.get("explain") or {}).get("gene_sets") or []
+    return (config.get("differential_expression") or {}).get("gene_sets") or []
 
 
 def gene_sets_option(wildcards, input):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import UsageError
+from pmcell.steps import OLD_NAMES, with_new_names
 
 
 def add_step_options(parser: argparse.ArgumentParser, *, seed: bool = False) -> None:
@@ -15,36 +16,6 @@ def add_step_options(parser: argparse.ArgumentParser, *, seed: bool = False) -> 
     parser.add_argument("--threads", type=int, default=1, help="threads to use (default 1)")
     if seed:
         parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
-
-
-def add_memory_option(parser: argparse.ArgumentParser) -> None:
-    """`--memory`, for steps that read counts in blocks."""
-    parser.add_argument(
-        "--memory",
-        type=megabytes,
-        metavar="SIZE",
-        help="memory to stay within: megabytes, or a number with M or G (default: blocks of 32 MB)",
-    )
-
-
-def megabytes(text: str) -> int:
-    """Whole megabytes of `2000`, `2000M` or `2G`.
-
-    >>> megabytes("1.5G"), megabytes("800")
-    (1536, 800)
-    """
-    number, factor = text.strip().upper().removesuffix("B"), 1.0
-    if number[-1:] in ("M", "G"):
-        number, factor = number[:-1], {"M": 1.0, "G": 1024.0}[number[-1]]
-    try:
-        found = int(float(number) * factor)
-    except (ValueError, OverflowError):
-        found = 0
-    if found < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a size such as 2000 (megabytes), 2000M or 2G, got {text!r}"
-        )
-    return found
 
 
 def add_cohorts_option(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +59,10 @@ def section(config: Path | None, name: str, defaults: dict[str, Any]) -> dict[st
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A YAML configuration file as a mapping; `UsageError` when it cannot be read."""
+    """A YAML configuration file as a mapping; `UsageError` when it cannot be read.
+
+    Sections under the old name of a step are found under its name.
+    """
     import yaml
 
     if not path.is_file():
@@ -99,7 +73,10 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} must be valid YAML: {error}") from error
     if values is not None and not isinstance(values, dict):
         raise UsageError(f"{path} must hold a mapping of keys, found {type(values).__name__}")
-    return values or {}
+    try:
+        return with_new_names(values or {}, OLD_NAMES)
+    except ValueError as error:
+        raise UsageError(f"{path}: section {error}") from error
 
 
 def use_threads(n_threads: int) -> None:

@@ -43,17 +43,18 @@ def needs_of(study: Study) -> dict[str, Need]:
         known = study.results / "sizes.json"
         read = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
         sizes = model.sizes([path for path in folder.iterdir() if path.is_dir()], read)
+        model.for_study(settings, sizes)
         jobs = [
-            (rule, model.formula.predict(model.values, rule, "seconds", size))
-            for rule, _, size in model.jobs(sizes)
+            (step, model.formula.predict(model.values, step, "seconds", size))
+            for step, _, size in model.jobs(sizes)
         ]
         return {
-            rule: Need(
-                sum(seconds for name, seconds in jobs if name == rule)
-                / sum(name == rule for name, _ in jobs),
+            step: Need(
+                sum(seconds for name, seconds in jobs if name == step)
+                / sum(name == step for name, _ in jobs),
                 item["threads"],
             )
-            for rule, item in model.rules.items()
+            for step, item in model.steps.items()
         }
     except (PmcellError, OSError, ValueError, ArithmeticError):
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pmcell import bundle
 from pmcell.cli import GROUPS
@@ -23,8 +25,16 @@ from pmcell.cli._progress import Progress
 from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
 from pmcell.errors import UsageError
+from pmcell.steps import OLD_RULES
 
 INTERRUPTED = 130
+RERUN_TRIGGERS = ("mtime", "params", "input", "software-env")
+"""What makes a finished job run again. Not its command line, which Snakemake calls code: whether a
+step gives other results than before is what its version says, and that is one of the params."""
+
+NAMING_RULES = ("groups", "set-threads", "set-resources")
+"""Entries of a profile that name rules."""
+
 STUDY_KEYS = ("cohorts_dir", "cohorts", "resources")
 
 
@@ -74,18 +84,22 @@ def snakemake_command(
     Without `cores` a run on this machine takes all that are allowed; one on a
     cluster leaves it to the profile.
     """
-    executor = executor_of(profile)
+    values = _profile_values(profile)
+    executor = str(values.get("executor") or "local")
     if cores is None and executor == "local":
         cores = available_cores()
     if executor == "slurm":
         extra = ["--slurm-jobname-prefix", job_prefix(study.folder), *extra]
     configfile = [] if study.is_own_config else ["--configfile", short(study.config)]
+    is_told = "rerun-triggers" in values or "--rerun-triggers" in extra
+    triggers = [] if is_told else ["--rerun-triggers", *RERUN_TRIGGERS]
     return [
         "snakemake",
         *("--snakefile", short(bundle.snakefile())),
         *("--directory", short(study.folder)),
         *("--workflow-profile", short(profile)),
         *configfile,
+        *triggers,
         *(("--cores", str(cores)) if cores else ()),
         *extra,
     ]
@@ -93,16 +107,33 @@ def snakemake_command(
 
 def executor_of(profile: Path) -> str:
     """The executor that a profile names: `local`, `slurm` or another of Snakemake's."""
+    return str(_profile_values(profile).get("executor") or "local")
+
+
+def renamed_rules(profile: Path) -> str:
+    """What to change in a profile that names rules as version 0.1.0 did; empty where none does.
+
+    Snakemake ignores what a profile says of rules that are not there.
+    """
+    named: set[str] = set()
+    for key in NAMING_RULES:
+        entries = _profile_values(profile).get(key) or []
+        named |= {re.split("[=:]", str(entry))[0] for entry in entries}
+    changes = ", ".join(f"{old} is now {new}" for old, new in OLD_RULES.items() if old in named)
+    return f"{profile}: rules have new names, write them there: {changes}" if changes else ""
+
+
+def _profile_values(profile: Path) -> dict[str, Any]:
     import yaml
 
+    found: dict[str, Any] = {}
     for path in sorted(profile.glob("config*.yaml")):
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             raise UsageError(f"{path} must be valid YAML: {error}") from error
-        if isinstance(values, dict) and values.get("executor"):
-            return str(values["executor"])
-    return "local"
+        found = (values if isinstance(values, dict) else {}) | found
+    return found
 
 
 def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:

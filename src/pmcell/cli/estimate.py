@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pmcell.cli._resources import Model, Record, Size
 
 HEAD = """\
-# What each rule needs: a constant and slopes by size; workflow/scripts/resources.py says which and
+# What each step needs: a constant and slopes by size; workflow/scripts/resources.py says which and
 # how they are used. `pmcell estimate --refit` writes this file anew from the benchmark records of
 # finished runs.
 """
@@ -84,19 +84,19 @@ def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]
     """
     rows: dict[str, dict[str, Any]] = {}
     core_seconds = chain = disk = 0.0
-    for rule, _, size in model.jobs(sizes):
-        needs = model.rules[rule]
-        seconds = model.formula.predict(model.values, rule, "seconds", size)
+    for step, _, size in model.jobs(sizes):
+        needs = model.steps[step]
+        seconds = model.formula.predict(model.values, step, "seconds", size)
         row = rows.setdefault(
-            rule, {"jobs": 0, "memory_mb": 0, "longest_s": 0.0, "core_hours": 0.0, "disk_mb": 0.0}
+            step, {"jobs": 0, "memory_mb": 0, "longest_s": 0.0, "core_hours": 0.0, "disk_mb": 0.0}
         )
         row["jobs"] += 1
         row["memory_mb"] = max(
-            row["memory_mb"], round(model.formula.peak_mb(model.values, rule, size))
+            row["memory_mb"], round(model.formula.peak_mb(model.values, step, size))
         )
         row["longest_s"] = max(row["longest_s"], seconds)
         row["core_hours"] += seconds * min(needs["threads"], cores) / 3600
-        row["disk_mb"] += model.formula.predict(model.values, rule, "disk_mb", size)
+        row["disk_mb"] += model.formula.predict(model.values, step, "disk_mb", size)
     for row in rows.values():
         core_seconds += row["core_hours"] * 3600
         chain += row["longest_s"]
@@ -124,7 +124,6 @@ def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], lis
     settings = read_config(config)
     named = settings.get("resources")
     model = Model(folder / named if named else None)
-    model.values = model.formula.for_study(model.values, settings)
     cohorts_dir = folder / settings.get("cohorts_dir", "config/cohorts")
     names = settings.get("cohorts")
     folders = [cohorts_dir / str(name) for name in names] if names else _folders(cohorts_dir)
@@ -136,7 +135,9 @@ def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], lis
         )
     read = cohort_sizes(folders, folder / "results")
     unread = sorted(path.name for path in folders if path.name not in read)
-    return model, model.sizes(folders, read), unread
+    sizes = model.sizes(folders, read)
+    model.for_study(settings, sizes)
+    return model, sizes, unread
 
 
 def _folders(cohorts_dir: Path) -> list[Path]:
@@ -186,9 +187,9 @@ def _as_verdict(value: dict[str, Any]) -> str:
             f"in {item['below_twice']:.1%}"
         )
         lines += [
-            f"  {rule:<18} {part['n']:>4} records  highest peak {part['peak_mb']:6.0f} MB  "
+            f"  {step:<24} {part['n']:>4} records  highest peak {part['peak_mb']:6.0f} MB  "
             f"promised over measured {part['least']:.2f} to {part['most']:.2f}"
-            for rule, part in item["rules"].items()
+            for step, part in item["rules"].items()
         ]
     return "\n".join(lines)
 
@@ -203,12 +204,12 @@ def _as_text(value: dict[str, Any]) -> str:
         f"  wall          {_clock(value['wall_seconds']):>10} on {value['cores']} cores, "
         "without time in a queue",
         "",
-        "  rule                jobs  memory GB   longest  core-hours  disk GB",
+        "  step                      jobs  memory GB   longest  core-hours  disk GB",
     ]
     lines += [
-        f"  {rule:<18} {row['jobs']:>5} {row['memory_mb'] / 1000:>10.1f} "
+        f"  {step:<24} {row['jobs']:>5} {row['memory_mb'] / 1000:>10.1f} "
         f"{_clock(row['longest_s']):>9} {row['core_hours']:>11.2f} {row['disk_mb'] / 1000:>8.1f}"
-        for rule, row in value["rules"].items()
+        for step, row in value["rules"].items()
     ]
     for name in value["headers_not_read"]:
         lines.append(

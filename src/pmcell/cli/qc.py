@@ -13,7 +13,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import add_memory_option, add_step_options, section, use_threads
+from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.cli._memory import add_memory_options, within_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for qc.parquet, qc_samples.parquet, status.json",
     )
     add_step_options(parser, seed=True)
-    add_memory_option(parser)
+    add_memory_options(parser)
 
 
 def defaults() -> dict[str, Any]:
@@ -60,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
     cohort = intake["cohort_id"]
     obs = counts.read_obs()
     samples = obs["sample_id"].to_numpy(str) if counts.n_cells else _no_text()
-    # A sample with made doublets, twice as many, and their normalised values.
-    tables = 48 * counts.largest_group(samples) if options.score_doublets else 0
-    counts = counts.with_memory(args.memory, tables=tables, bytes_a_value=20)
+    largest = counts.largest_group(samples) if options.score_doublets else 0
+    counts = within_memory(counts, "qc", args.memory, is_soft=args.soft_memory, largest=largest)
     is_mitochondrial = _mitochondrial(counts.read_var(), counts.n_genes)
     metrics = cell_metrics(counts, is_mitochondrial)
     scores = doublet_scores(counts.iter_groups(samples), samples, options)

@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         study, cores=args.cores, profile=profile, extra=[*flags, *args.snakemake]
     )
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
+    if renamed := _workflow.renamed_rules(profile):
+        print(f"pmcell run: {renamed}", file=sys.stderr, flush=True)
     if args.unlock:
         _lock.release_lock(study.folder)
     if flags:

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._common import add_step_options, section, use_threads
+
+if TYPE_CHECKING:
+    from pmcell.schema import Verdict
 
 DEFAULTS: dict[str, Any] = {
     "channels": "clearest",
@@ -64,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
     """Write strata.json, eight tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
     from pmcell.cli._clinical import Plan
-    from pmcell.io.atomic import write_json
     from pmcell.io.h5ad import read_h5ad, write_h5ad
     from pmcell.io.tables import write_table
+    from pmcell.io.verdict import write_verdict
     from pmcell.strata.clinical import clinical_visits
 
     use_threads(args.threads)
@@ -90,10 +93,9 @@ def run(args: argparse.Namespace) -> int:
     write_table(folder / "movement.parquet", steps, schema.MOVEMENT)
     write_table(folder / "outcomes.parquet", outcomes, schema.OUTCOMES)
     write_table(folder / "survival.parquet", curves, schema.SURVIVAL)
-    facts = strata.summary(donors)
-    facts["parameters"] = {**facts["parameters"], "strata": options}
-    write_json(folder / "strata.json", facts)
-    print(_sentence(facts) + f" -> {folder}")
+    verdict = _with_options(strata.verdict(donors), options)
+    write_verdict(folder / "strata.json", verdict)
+    print(_sentence(verdict) + f" -> {folder}")
     return 0
 
 
@@ -149,9 +151,19 @@ def _outcomes(donors: Any, visits: Any, plan: Any) -> tuple[Any, Any]:
     return as_frame(rows), curves
 
 
-def _sentence(facts: dict[str, Any]) -> str:
-    p = facts["existence"].get("p")
+def _with_options(verdict: Verdict, options: dict[str, Any]) -> Verdict:
+    from dataclasses import replace
+
+    from pmcell.schema.verdict import Parameters
+
+    parameters = replace(verdict.parameters or Parameters(), strata=options)
+    return replace(verdict, parameters=parameters)
+
+
+def _sentence(verdict: Verdict) -> str:
+    p = verdict.existence.p if verdict.existence else None
     test = "" if p is None else f", p = {p:.3g}"
-    if facts["decision"] == "strata":
-        return f"{len(facts['stability'])} strata of {facts['n_donors_used']} donors{test}"
-    return f"No strata published ({facts['decision']}{test}): {facts['why']}"
+    if verdict.has_strata:
+        n_strata = len(verdict.stability or ())
+        return f"{n_strata} strata of {verdict.n_donors_used} donors{test}"
+    return f"No strata published ({verdict.decision}{test}): {verdict.why}"

@@ -18,33 +18,21 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.keys import read_recipient, read_signing_key
-from pmcell.io.tables import write_chunks, write_table
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.cells import write_cells
+from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.facts import Cohort, Facts, load_facts
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.sealed import MANIFEST, Sealer
-from pmcell.publish.tables import LARGE, SMALL
-from pmcell.schema import SCHEMA_VERSION
-from pmcell.schema import table as schema_table
+from pmcell.publish.tables import write_rows
+from pmcell.schema import SCHEMA_VERSION, TABLES
+from pmcell.schema.disclosure import INDIVIDUAL
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 INDEX = "index.json"
-INDIVIDUAL = (
-    "donors",
-    "visits",
-    "samples",
-    "cells",
-    "qc",
-    "composition",
-    "assignments",
-    "drivers",
-    "pseudobulk",
-)
-"""Tables whose rows are about single donors, samples or cells."""
 KEYS = ("recipients", "cohorts")
 
 
@@ -182,13 +170,12 @@ def _members(
     name = f"cells/{cohort.cohort_id}.h5ad"
     write_cells(facts, atlas, cohort, scratch / name)
     yield name, scratch / name
-    for table in INDIVIDUAL:
-        name = f"tables/{table}.parquet"
-        if table in LARGE:
-            write_chunks(scratch / name, LARGE[table](facts, atlas), schema_table(table))
-        else:
-            write_table(scratch / name, SMALL[table](facts, atlas), schema_table(table))
-        yield name, scratch / name
+    policy = Policy(facts, atlas)
+    for table in TABLES:
+        if table.disclosure is not None and table.disclosure.kind == INDIVIDUAL:
+            name = f"tables/{table.name}.parquet"
+            write_rows(table, policy, scratch / name)
+            yield name, scratch / name
 
 
 @contextmanager

@@ -16,40 +16,12 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
+from pmcell.io.verdict import read_verdict
 from pmcell.publish.option_rules import plain_options
-from pmcell.schema import UNKNOWN
+from pmcell.schema import UNKNOWN, Verdict
+from pmcell.steps import BY_NAME, files_of
 
 ACCEPTED = ("ok", "warned")
-DECISION_STRATA = "strata"
-
-COHORT_FILES = (
-    "intake.h5ad",
-    "gene_ledger.parquet",
-    "donors.parquet",
-    "visits.parquet",
-    "samples.parquet",
-    "qc.parquet",
-    "qc_samples.parquet",
-    "aggregate.npz",
-)
-"""What a cohort must have to be published."""
-
-ATLAS_FILES = (
-    "atlas/features.parquet",
-    "atlas/basis.npz",
-    "atlas/embedding.h5ad",
-    "atlas/clusters.parquet",
-    "atlas/umap.parquet",
-    "atlas/markers.parquet",
-    "atlas/annotation.parquet",
-    "strata/donors.h5ad",
-    "strata/composition.parquet",
-    "strata/strata.parquet",
-    "strata/assignments.parquet",
-    "strata/associations.parquet",
-    "strata/drivers.parquet",
-    "strata/strata.json",
-)
 
 
 @dataclass(frozen=True)
@@ -142,7 +114,7 @@ class Facts:
     cohorts: tuple[Cohort, ...]
     options: Options
     parameters: Mapping[str, Any]
-    strata: Mapping[str, Any]
+    strata: Verdict
 
     @property
     def published(self) -> tuple[Cohort, ...]:
@@ -157,7 +129,7 @@ class Facts:
     @property
     def has_strata(self) -> bool:
         """Whether the existence test allows strata labels to be published."""
-        return self.strata.get("decision") == DECISION_STRATA
+        return self.strata.has_strata
 
     @property
     def title(self) -> str:
@@ -193,7 +165,7 @@ def load_facts(
             for key, value in sorted(config.items())
             if isinstance(value, Mapping) and key != "release"
         },
-        strata=_read(results / "strata" / "strata.json"),
+        strata=_verdict(results / "strata" / "strata.json"),
     )
     if require_published and not facts.published:
         states = ", ".join(f"{item.cohort_id} ({item.status}, {item.access})" for item in cohorts)
@@ -289,15 +261,26 @@ def _cohort(results: Path, name: str, verdict: Mapping[str, Any]) -> Cohort:
     )
 
 
+def _verdict(path: Path) -> Verdict:
+    try:
+        return read_verdict(path)
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(
+        f"{path} must exist before a release is written; there is no such file. "
+        "Run the steps before it.",
+        reason="missing_intermediate",
+    )
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         value = read_json(path)
     except FileNotFoundError as error:
-        raise DataError(
-            f"{path} must exist before a release is written; there is no such file. "
-            "Run the steps before it.",
-            reason="missing_intermediate",
-        ) from error
+        raise _missing(path) from error
     except ValueError as error:
         raise DataError(f"{path} must be JSON; {error}", reason="corrupt_intermediate") from error
     if not isinstance(value, Mapping):
@@ -306,10 +289,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _require_files(facts: Facts) -> None:
-    wanted = [facts.results / name for name in ATLAS_FILES]
-    for cohort in facts.cohorts:
-        if cohort.accepted:
-            wanted += [cohort.folder / name for name in COHORT_FILES]
+    accepted = [cohort.cohort_id for cohort in facts.cohorts if cohort.accepted]
+    wanted = [facts.results / name for name in files_of(BY_NAME["release"].inputs, accepted)]
     faults = [
         Fault(
             file=str(path),

@@ -8,6 +8,7 @@ from typing import Any
 from pmcell.registry.key import Key
 from pmcell.registry.keys import COHORT_KEYS, DONOR_COLUMNS, ID, SAMPLE_COLUMNS, Column
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
+from pmcell.schema.verdict import verdict_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -19,6 +20,18 @@ def all_schemas(steps: Sequence[str]) -> dict[str, dict[str, Any]]:
         "donors": sheet_schema("donors.tsv", "The donors of a cohort.", DONOR_COLUMNS),
         "samples": sheet_schema("samples.tsv", "The samples of a cohort.", SAMPLE_COLUMNS),
         "config": config_schema(steps),
+        "strata": strata_schema(),
+    }
+
+
+def strata_schema() -> dict[str, Any]:
+    """The schema of strata.json, as a release holds it and as the strata step writes it."""
+    return {
+        "$schema": DIALECT,
+        "title": "strata.json",
+        "description": "Whether there are strata of donors, and all that the answer rests on.",
+        **verdict_schema(),
+        "x-pmcell-schema-version": SCHEMA_VERSION,
     }
 
 

@@ -1,7 +1,7 @@
 """Remove batch effects from the embedding with Harmony.
 
-Harmony (Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0) through the
-package harmonypy; cells are moved, counts are not touched.
+Harmony (Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0) by pmcell's own
+kernel, `pmcell.core.harmony`; cells are moved, counts are not touched.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.harmony import harmony
 from pmcell.pp._adata import column, slot
 from pmcell.schema import X_INTEGRATED, X_PCA
 
@@ -42,17 +43,5 @@ def harmonise(
     """Harmony on an embedding (n_cells, n_components), one label of batch for each cell."""
     if np.unique(batches).size < 2:
         return np.array(embedding, np.float32)
-    import harmonypy
-    import pandas as pd
-
-    # One core: the order of sums inside Harmony depends on the number of threads.
-    result = harmonypy.run_harmony(
-        np.asarray(embedding, np.float64),
-        pd.DataFrame({"batch": batches}),
-        ["batch"],
-        random_state=seed,
-        ncores=1,
-        verbose=False,
-    )
-    corrected = np.asarray(result.Z_corr, np.float32)
-    return corrected if corrected.shape == embedding.shape else np.ascontiguousarray(corrected.T)
+    codes = np.unique(batches, return_inverse=True)[1]
+    return harmony(embedding, codes, seed=seed)

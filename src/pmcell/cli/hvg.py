@@ -1,7 +1,7 @@
-"""Accept cohorts and select highly variable genes from their exact moments.
+"""Accept cohorts and select highly variable genes from their exact statistics.
 
 Example:
-  pmcell features --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
+  pmcell hvg --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
     --out results/atlas/features.parquet --cohorts-out results/atlas/cohorts.json
 """
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import GENES
 
     use_threads(args.threads)
-    options = section(args.config, "features", DEFAULTS)
+    options = section(args.config, "hvg", DEFAULTS)
     min_cohorts = options.pop("min_cohorts")
     verdicts: dict[str, dict[str, Any]] = {}
     symbols: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """Add the Gram matrices of all cohorts and find their principal components.
 
 Example:
-  pmcell basis --gram results/cohorts/liu_b1/gram.npz --gram results/cohorts/liu_b2/gram.npz \\
+  pmcell pca --gram results/cohorts/liu_b1/gram.npz --gram results/cohorts/liu_b2/gram.npz \\
     --features results/atlas/features.parquet --out results/atlas/basis.npz
 """
 
@@ -35,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import read_table
 
     use_threads(args.threads)
-    options = section(args.config, "basis", DEFAULTS)
+    options = section(args.config, "pca", DEFAULTS)
     if options["scaling"] not in SCALINGS:
         raise UsageError(
-            f"basis.scaling must be one of {', '.join(SCALINGS)}; found {options['scaling']!r}"
+            f"pca.scaling must be one of {', '.join(SCALINGS)}; found {options['scaling']!r}"
         )
     genes = read_table(args.features, ["gene_id", "is_highly_variable"])
     features = genes.loc[genes["is_highly_variable"], "gene_id"].to_numpy(str)

@@ -5,7 +5,7 @@ result is `descriptive` until donors who had no part in finding it confirm it.
 Without published strata only the other contrasts are tested.
 
 Example:
-  pmcell explain --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
+  pmcell differential_expression --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
     --cohort b results/cohorts/b --annotation results/atlas/annotation.parquet \\
     --features results/atlas/features.parquet --out-dir results/strata
 """
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import read_table, write_table
 
     use_threads(args.threads)
-    options = section(args.config, "explain", DEFAULTS)
+    options = section(args.config, "differential_expression", DEFAULTS)
     contrasts = _names(options, "contrasts")
     settings = {
         "covariates": _names(options, "covariates"),
@@ -113,9 +113,9 @@ def _names(options: dict[str, Any], key: str) -> list[str]:
 
     value = options[key]
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"explain.{key} must be a list of columns, got {value!r}")
+        raise UsageError(f"differential_expression.{key} must be a list of columns, got {value!r}")
     if len(set(value)) < len(value):
-        raise UsageError(f"explain.{key} must name each column once, got {value}")
+        raise UsageError(f"differential_expression.{key} must name each column once, got {value}")
     return list(value)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.submission import Submission
+from pmcell.registry.dates import VISIT, find_date
 from pmcell.registry.draft_columns import (
     Columns,
     barcode_rules,
@@ -40,6 +41,8 @@ DONOR_TERMS = {
 SAMPLE_TERMS = {"assay_ontology_term_id": "assay", "tissue_ontology_term_id": "tissue"}
 ENSEMBL_COLUMN_SHARE = 0.9
 SAMPLED_NAMES = 2000
+MAX_NOTES = 20
+"""Texts of a column that are noted with the nearest terms: looking for them takes long."""
 
 
 @dataclass
@@ -203,6 +206,13 @@ def _visits(
 ) -> dict[str, str]:
     given = one_per_sample(submission, columns, samples, "visit")
     if any(given.values()):
+        dates = [visit for visit in given.values() if find_date(visit, VISIT)]
+        if dates:
+            draft.notes.append(
+                f"visits in column {columns.roles['visit']!r} are dates ({dates[0]}, …), which "
+                "identify people: write days since the donor's first visit in visit_day of "
+                "samples.tsv, and labels such as T0 in visit"
+            )
         return given
     of_donor = Counter(donors.values())
     if TODO in of_donor or max(of_donor.values()) == 1:
@@ -356,8 +366,12 @@ def _terms(
             said = " | ".join(value.replace("\t", " ")[:40] for value in found[name][:4])
             answer[name] = f"{TODO} (source: {said})"
             open_texts[said] = found[name][0]
-    for said, example in open_texts.items():
-        n = sum(value == f"{TODO} (source: {said})" for value in answer.values())
+    n_rows = Counter(answer.values())
+    for number, (said, example) in enumerate(open_texts.items()):
+        if number == MAX_NOTES:
+            draft.notes.append(f"{table}, {column}: {len(open_texts) - MAX_NOTES} more texts")
+            break
+        n = n_rows[f"{TODO} (source: {said})"]
         rows = "1 row" if n == 1 else f"{n} rows"
         draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {near(example, column)}")
     return answer

@@ -77,12 +77,14 @@ def safe_ids(names: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """Ids for names: the names themselves, or where they are no ids, the nearest that are."""
     renamed: dict[str, str] = {}
     ids: dict[str, str] = {}
+    taken: set[str] = set()
     for name in dict.fromkeys(names.tolist()):
         plain = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "_", name)).lstrip("_.-")[:60]
         unique, n = plain or "unnamed", 2
-        while unique in ids.values():
+        while unique in taken:
             unique, n = f"{plain}_{n}", n + 1
         ids[name] = unique
+        taken.add(unique)
         if unique != name:
             renamed[name] = unique
     return np.array([ids[name] for name in names.tolist()], dtype=object), renamed

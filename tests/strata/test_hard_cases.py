@@ -137,7 +137,7 @@ def test_a_handful_of_donors_gives_every_table(n_donors: int, n_visits: int) -> 
     for frame, table in (
         (pm.strata.strata_table(donors), schema.STRATA),
         (pm.strata.assignments(donors), schema.ASSIGNMENTS),
-        (pm.strata.associate(donors, n_permutations=19), schema.ASSOCIATIONS),
+        (pm.strata.associate(donors, n_permutations=99), schema.ASSOCIATIONS),
         (pm.strata.drivers(donors), schema.DRIVERS),
         (pm.strata.composition_shifts(donors), schema.COMPOSITION_SHIFTS),
         (pm.strata.movement(donors, n_draws=19), schema.MOVEMENT),

@@ -203,13 +203,16 @@ def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fau
         )
     elif error.validator == "additionalProperties":
         known = list(error.schema["properties"])
-        for number, name in enumerate(sorted(set(error.instance) - set(known))):
-            if name == "__use_yte__":
-                continue
-            free = [item for item in known if item not in error.instance]
-            hint = did_you_mean(name, free) if number < MAX_HINTS else ""
-            fix = hint or f"Known keys here: {', '.join(known)}."
+        unknown = sorted(set(error.instance) - {*known, "__use_yte__"})
+        free = [item for item in known if item not in error.instance]
+        for name in unknown[:MAX_HINTS]:
+            fix = did_you_mean(name, free) or f"Known keys here: {', '.join(known)}."
             yield fault(prefix + name, "must be a known key", repr(name), fix, "unknown_key")
+        if len(unknown) > MAX_HINTS:
+            rest = unknown[MAX_HINTS:]
+            found = f"{len(rest):,} more, such as {rest[0]!r}"
+            fix = "Keep data out of this file."
+            yield fault(prefix + rest[0], "must be a known key", found, fix, "unknown_key")
     elif error.validator == "type":
         wanted = WANTED.get(str(error.validator_value), "a list")
         kind = repr(value) if isinstance(value, str) else WANTED.get(_json_type(value), "nothing")

@@ -340,7 +340,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=_files(out="release/manifest.json"),
-        version=1,
+        version=2,
         is_product=True,
         old_rule="write_release",
     ),
@@ -349,7 +349,7 @@ STEPS: tuple[Step, ...] = (
         "encrypt cohorts without open access to named recipients",
         reads=_files(results="release/manifest.json"),
         writes=_files(out="controlled/index.json"),
-        version=1,
+        version=2,
         is_product=True,
         old_rule="seal_cohorts",
     ),

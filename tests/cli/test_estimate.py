@@ -13,6 +13,7 @@ import yaml
 from pmcell.bundle import EMBEDDED_COHORTS
 from pmcell.cli import main
 from pmcell.cli._resources import Model, Record, as_yaml, compare, read_records, refit
+from pmcell.cli._study import open_study
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
 from pmcell.steps import BY_NAME
@@ -130,14 +131,14 @@ def sized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one cohort whose size is known."""
     folder = tmp_path_factory.mktemp("sized")
     make_study(folder, cohorts=EMBEDDED_COHORTS[:1])
-    study_sizes(folder, folder / "config" / "config.yaml")
+    study_sizes(open_study(folder, None))
     return folder
 
 
 def made_run(study: Path, folder: Path, factor: float) -> Path:
     """A copy of a study with benchmark records of `factor` times what the shipped model expects."""
     shutil.copytree(study, folder)
-    model, sizes, _ = study_sizes(folder, folder / "config" / "config.yaml")
+    model, sizes, _ = study_sizes(open_study(folder, None))
     for step, cohort, size in model.jobs(sizes):
         path = folder / "results" / "benchmarks" / f"{BY_NAME[step].job(cohort)}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +180,7 @@ def test_what_validators_take_is_asked_for_unless_a_study_leaves_them_out(sized,
     path.parent.mkdir(parents=True)
     for status, expected in (("not_run", False), ("pass", True)):
         path.write_text(json.dumps({"validators": [{"name": "pyshacl", "status": status}]}))
-        _, sizes, _ = study_sizes(folder, folder / "config" / "config.yaml")
+        _, sizes, _ = study_sizes(open_study(folder, None))
         records = read_records(model, folder / "results", sizes)
         assert {item.step for item in records if item.validators} == (
             {"release"} if expected else set()

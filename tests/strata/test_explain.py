@@ -86,7 +86,7 @@ def test_mistakes_in_the_configuration_and_the_gene_sets_are_sentences(
     config = folder / "config.yaml"
     config.write_text("differential_expression: {contrasts: condition}\n", encoding="utf-8")
     assert explain(folder, "--config", str(config)) == 2
-    said = "differential_expression.contrasts must be a list of columns, got 'condition'"
+    said = "differential_expression.contrasts: must be a list of texts"
     assert said in capsys.readouterr().err
     assert explain(folder, "--gene-sets", str(folder / "none.gmt")) == 2
     (folder / "sets.gmt").write_text("ONE\tabout\n", encoding="utf-8")

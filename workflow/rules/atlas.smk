@@ -120,6 +120,8 @@ rule integrate:
         counts=per_cohort("intake.h5ad"),
         cells=per_cohort("qc.parquet"),
         samples=per_cohort("samples.parquet"),
+        donors=per_cohort("donors.parquet"),
+        visits=per_cohort("visits.parquet"),
     output:
         "results/atlas/embedding.h5ad",
     log:
@@ -287,8 +289,9 @@ rule annotate:
         runtime=minutes("annotate"),
         disk_mb=disk_mb("annotate"),
     params:
+        config=config_option,
         options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
         "--aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
-        "--threads {threads} > {log:q} 2>&1"
+        "{params.config} --threads {threads} > {log:q} 2>&1"

@@ -1,8 +1,6 @@
 # INPUTS:  the sizes of the cohorts: results/sizes.json (pmcell estimate), else the bytes of the files
 # OUTPUTS: memory, time, disk and threads of every step, known before anything has run
 
-import types
-
 RESOURCES = types.ModuleType("resources")
 exec(
     Path(workflow.source_path("../scripts/resources.py")).read_text(encoding="utf-8"),
@@ -12,7 +10,7 @@ exec(
 
 def read_model():
     """The model of the configuration, else the one that ships."""
-    path = config.get("resources") or workflow.source_path("../resources.yaml")
+    path = SETTINGS.get("resources") or workflow.source_path("../resources.yaml")
     model = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     rename_keys(model["rules"], "old_rule")
     return model
@@ -46,7 +44,7 @@ def size_of_all():
 @functools.cache
 def study_model():
     """The model with what the study as a whole says, such as the number of selected genes."""
-    return RESOURCES.for_study(MODEL, config, [size_of(cohort) for cohort in COHORTS])
+    return RESOURCES.for_study(MODEL, SETTINGS, [size_of(cohort) for cohort in COHORTS])
 
 
 def request(step, quantity):

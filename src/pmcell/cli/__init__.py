@@ -11,6 +11,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 from pmcell.errors import PmcellError
 from pmcell.steps import BY_NAME, OLD_NAMES, STEPS
@@ -57,6 +58,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 
+HELP = "See: pmcell --help"
+
 SUBCOMMANDS = {("release", "diff"): "_release_diff"}
 """Commands of two words and their module."""
 
@@ -88,12 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (name, *rest[:1]) in SUBCOMMANDS:
         module, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
     command = importlib.import_module(f"pmcell.cli.{module}")
-    parser = argparse.ArgumentParser(
-        prog=f"pmcell {name}",
-        description=command.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
+    parser = _parser(name, command)
     args = parser.parse_args(rest)
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
@@ -122,6 +120,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def help_of(name: str) -> str:
+    """Return what `pmcell NAME --help` prints."""
+    return _parser(
+        name, importlib.import_module(f"pmcell.cli.{name.replace('-', '_')}")
+    ).format_help()
+
+
+def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"pmcell {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
 def _names() -> list[str]:
     return [name for _, commands in GROUPS for name, _ in commands]
 
@@ -140,8 +155,7 @@ def _table_of_contents() -> str:
 
 
 def _unknown_command(name: str) -> str:
-    import difflib
+    from pmcell.spelling import did_you_mean
 
-    near = difflib.get_close_matches(name, _names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"pmcell: there is no command {name!r}.{hint} See: pmcell --help"
+    hint = did_you_mean(name, _names())
+    return " ".join(filter(None, [f"pmcell: there is no command {name!r}.", hint, HELP]))

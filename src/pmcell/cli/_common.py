@@ -1,21 +1,30 @@
-"""What the step commands share: options of a configuration section, threads."""
+"""What the step commands share: options, threads."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pmcell.errors import UsageError
-from pmcell.steps import OLD_NAMES, with_new_names
+
+if TYPE_CHECKING:
+    from pmcell.settings.model import Settings
 
 
-def add_step_options(parser: argparse.ArgumentParser, *, seed: bool = False) -> None:
-    """Options that every step has: `--config`, `--threads` and, where it draws, `--seed`."""
+def add_step_options(
+    parser: argparse.ArgumentParser,
+    model: type[Settings],
+    *,
+    leave_out: Sequence[str] = (),
+) -> None:
+    """Options that every step has: `--config`, `--threads`, and one for each of its settings."""
+    from pmcell.cli._settings import add_settings
+
     parser.add_argument("--config", type=Path, help="YAML file with a section named like the step")
     parser.add_argument("--threads", type=int, default=1, help="threads to use (default 1)")
-    if seed:
-        parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
+    add_settings(parser, model, leave_out=leave_out)
 
 
 def add_cohorts_option(parser: argparse.ArgumentParser) -> None:
@@ -40,43 +49,6 @@ def add_aggregate_option(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="aggregate.npz of every cohort",
     )
-
-
-def section(config: Path | None, name: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    """The defaults of a step, overridden by its section of the configuration file.
-
-    Raises `UsageError` for keys that the step does not know.
-    """
-    given = read_config(config).get(name) or {} if config else {}
-    if not isinstance(given, dict):
-        raise UsageError(f"section {name!r} of {config} must be a mapping, found {given!r}")
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        raise UsageError(
-            f"section {name!r} of {config} has unknown keys {unknown}; known are {sorted(defaults)}"
-        )
-    return {**defaults, **given}
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A YAML configuration file as a mapping; `UsageError` when it cannot be read.
-
-    Sections under the old name of a step are found under its name.
-    """
-    import yaml
-
-    if not path.is_file():
-        raise UsageError(f"--config must name a file; there is no {path}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} must be valid YAML: {error}") from error
-    if values is not None and not isinstance(values, dict):
-        raise UsageError(f"{path} must hold a mapping of keys, found {type(values).__name__}")
-    try:
-        return with_new_names(values or {}, OLD_NAMES)
-    except ValueError as error:
-        raise UsageError(f"{path}: section {error}") from error
 
 
 def use_threads(n_threads: int) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pmcell.cli._common import section
 from pmcell.steps import BY_NAME, FOLDER_OPTIONS, Files, Step
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
@@ -39,6 +38,8 @@ def run_step(
     from pmcell.io.atomic import remove_leftovers
     from pmcell.io.stamps import check_inputs, stamp_path, write_stamps
 
+    parameters = _parameters(name, args)
+    seed = parameters.pop("seed", None)
     with _libraries_use(threads):
         inputs = check_inputs(_existing(args, step), threads=threads)
         outputs = list(_paths(args, step.writes))
@@ -51,8 +52,7 @@ def run_step(
         if code == 0:
             if name == "intake":
                 inputs = _submitted(args)
-            parameters = _parameters(name, command, args)
-            write_stamps(name, outputs, inputs, parameters, getattr(args, "seed", None))
+            write_stamps(name, outputs, inputs, parameters, seed)
     return code
 
 
@@ -101,13 +101,12 @@ def _submitted(args: argparse.Namespace) -> dict[str, str]:
     return dict(read_json(args.out_dir / "intake.json")["inputs"])
 
 
-def _parameters(name: str, command: ModuleType, args: argparse.Namespace) -> dict[str, Any]:
-    """The step's section of the configuration over its defaults; options given take precedence."""
-    defaults = command.defaults() if hasattr(command, "defaults") else {}
-    defaults = defaults or getattr(command, "DEFAULTS", {})
-    values = section(getattr(args, "config", None), name, defaults) if defaults else {}
-    given = {key: getattr(args, key, None) for key in values}
-    return {**values, **{key: value for key, value in given.items() if value is not None}}
+def _parameters(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """The step's settings: its options, else its section of the configuration, else defaults."""
+    from pmcell.cli._settings import step_settings
+    from pmcell.settings.table import SETTINGS
+
+    return step_settings(args, SETTINGS[name]).model_dump(mode="json")
 
 
 @contextmanager

@@ -12,18 +12,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pmcell import bundle
-from pmcell.cli import GROUPS
-from pmcell.cli._common import read_config
 from pmcell.cli._display import clock, display
 from pmcell.cli._progress import Progress
 from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
+from pmcell.cli._study import Study
 from pmcell.errors import UsageError
 from pmcell.steps import OLD_RULES
 
@@ -34,46 +32,6 @@ step gives other results than before is what its version says, and that is one o
 
 NAMING_RULES = ("groups", "set-threads", "set-resources")
 """Entries of a profile that name rules."""
-
-STUDY_KEYS = ("cohorts_dir", "cohorts", "resources")
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study folder: where it lies, and its configuration file."""
-
-    folder: Path
-    config: Path
-    is_own_config: bool
-
-    @property
-    def results(self) -> Path:
-        """Where the workflow writes."""
-        return self.folder / "results"
-
-
-def open_study(folder: Path, config: Path | None) -> Study:
-    """The study in `folder`, configured by `config` or its own `config/config.yaml`."""
-    path = config or folder / "config" / "config.yaml"
-    if not path.is_file():
-        raise UsageError(
-            f"a study folder must hold config/config.yaml; there is no {path}. "
-            f"Make one: pmcell init {shlex.quote(str(folder))}"
-        )
-    _check_sections(path)
-    return Study(folder, path.resolve(), config is None)
-
-
-def _check_sections(path: Path) -> None:
-    """Raise `UsageError` for a section that no step reads: it would be ignored without a word."""
-    import difflib
-
-    known = [*STUDY_KEYS, *(name for _, commands in GROUPS for name, _ in commands)]
-    for key in read_config(path):
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"{path}: there is no section {key!r}.{hint} See config/README.md")
 
 
 def snakemake_command(

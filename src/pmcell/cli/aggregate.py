@@ -14,8 +14,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import require_files, use_threads
+from pmcell.cli._common import add_step_options, require_files, use_threads
 from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.settings.cohort import AggregateSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
     parser.add_argument("--out", type=Path, required=True, help="aggregate.npz to write")
-    parser.add_argument("--threads", type=int, default=1, help="threads to use (default 1)")
+    add_step_options(parser, AggregateSettings)
     add_memory_options(parser)
 
 

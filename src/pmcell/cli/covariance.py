@@ -14,13 +14,14 @@ from pathlib import Path
 from pmcell.cli._atlas import add_cohort_options, read_cohort_cells
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.settings.cohort import CovarianceSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_cohort_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="gram.npz to write")
-    add_step_options(parser)
+    add_step_options(parser, CovarianceSettings)
     add_memory_options(parser)
 
 

@@ -26,6 +26,7 @@ from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
     from pmcell.cli._resources import Model, Record, Size
+    from pmcell.cli._study import Study
 
 HEAD = """\
 # What each step needs: a constant and slopes by size; workflow/scripts/resources.py says which and
@@ -67,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
         return _refit(args)
     if args.out:
         raise UsageError("--out goes with --refit STUDY: nothing else is written")
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     study = open_study(args.directory, args.config)
-    model, sizes, unread = study_sizes(study.folder, study.config)
+    model, sizes, unread = study_sizes(study)
     value = estimate(model, sizes, args.cores) | {"headers_not_read": unread}
     print(json.dumps(value, indent=2) if args.json else _as_text(value))
     return 0
@@ -115,28 +116,24 @@ def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]
     }
 
 
-def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], list[str]]:
+def study_sizes(study: Study) -> tuple[Model, dict[str, Size], list[str]]:
     """The study's model, the size of each cohort, and the cohorts whose header cannot be read."""
-    from pmcell.cli._common import read_config
     from pmcell.cli._resources import Model
     from pmcell.registry.sizes import cohort_sizes
 
-    settings = read_config(config)
-    named = settings.get("resources")
-    model = Model(folder / named if named else None)
-    cohorts_dir = folder / settings.get("cohorts_dir", "config/cohorts")
-    names = settings.get("cohorts")
-    folders = [cohorts_dir / str(name) for name in names] if names else _folders(cohorts_dir)
+    model = Model(study.resources)
+    cohorts_dir, names = study.cohorts_dir, study.settings.study.cohorts
+    folders = [cohorts_dir / name for name in names] if names else _folders(cohorts_dir)
     folders = sorted(path for path in folders if path.is_dir())
     if not folders:
         raise UsageError(
             f"at least one cohort must be registered below {cohorts_dir}; there is none. "
             "Register one: pmcell register FILE.h5ad --id ID"
         )
-    read = cohort_sizes(folders, folder / "results")
+    read = cohort_sizes(folders, study.results)
     unread = sorted(path.name for path in folders if path.name not in read)
     sizes = model.sizes(folders, read)
-    model.for_study(settings, sizes)
+    model.for_study(study.settings.given, sizes)
     return model, sizes, unread
 
 
@@ -168,12 +165,12 @@ def _refit(args: argparse.Namespace) -> int:
 
 def _records(studies: list[Path]) -> list[Record]:
     from pmcell.cli import _resources
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     records: list[Record] = []
     for folder in studies:
         study = open_study(folder, None)
-        model, sizes, _ = study_sizes(study.folder, study.config)
+        model, sizes, _ = study_sizes(study)
         records += _resources.read_records(model, study.results, sizes)
     return records
 

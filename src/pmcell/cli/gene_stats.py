@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.settings.cohort import GeneStatsSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
     parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
     parser.add_argument("--out", type=Path, required=True, help="moments.npz to write")
-    add_step_options(parser)
+    add_step_options(parser, GeneStatsSettings)
     add_memory_options(parser)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from pmcell.cli._atlas import add_cohort_options, read_cohort_cells
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.settings.cohort import PcaScoresSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohort_options(parser)
     parser.add_argument("--basis", type=Path, required=True, help="basis.npz of the atlas")
     parser.add_argument("--out", type=Path, required=True, help="embedding.npz to write")
-    add_step_options(parser)
+    add_step_options(parser, PcaScoresSettings)
     add_memory_options(parser)
 
 

@@ -17,30 +17,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.donors import StrataSettings
 
 if TYPE_CHECKING:
     from pmcell.schema import Verdict
-
-DEFAULTS: dict[str, Any] = {
-    "channels": "clearest",
-    "max_batch_share": 0.9,
-    "min_reliability": 0.5,
-    "n_bootstraps": 200,
-    "donor_share": 0.8,
-    "n_null": 199,
-    "alpha": 0.05,
-    "max_confounding": 0.6,
-    "coverage": 0.9,
-    "n_folds": 10,
-    "leave_out": None,
-    "n_permutations": 999,
-    "clinical": None,
-    "outcomes": [],
-    "survival": None,
-    "covariates": ("age", "sex"),
-    "adjust_for": [],
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="clinical_table",
         help="clinical values of donors and visits (TSV, CSV or Parquet)",
     )
-    add_step_options(parser, seed=True)
+    add_step_options(parser, StrataSettings, leave_out=["clinical"])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,13 +55,12 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.strata.clinical import clinical_visits
 
     use_threads(args.threads)
-    options = section(args.config, "strata", DEFAULTS)
-    plan = Plan.read(options, args.clinical_table)
-    _require_column(options, "leave_out")
+    settings = step_settings(args, StrataSettings)
+    plan = Plan.read(settings, args.clinical_table)
     donors = read_h5ad(args.profiles)
     visits = clinical_visits(donors, plan.table)
     plan.check(visits)
-    associations = _analyse(donors, visits, plan, options, args.seed)
+    associations = _analyse(donors, visits, plan, settings)
     outcomes, curves = _outcomes(donors, visits, plan)
     folder = args.out_dir
     write_h5ad(folder / "donors.h5ad", donors)
@@ -89,35 +70,31 @@ def run(args: argparse.Namespace) -> int:
     write_table(folder / "drivers.parquet", strata.drivers(donors), schema.DRIVERS)
     shifts = strata.composition_shifts(donors)
     write_table(folder / "composition_shifts.parquet", shifts, schema.COMPOSITION_SHIFTS)
-    steps = strata.movement(donors, seed=args.seed)
+    steps = strata.movement(donors, seed=settings.seed)
     write_table(folder / "movement.parquet", steps, schema.MOVEMENT)
     write_table(folder / "outcomes.parquet", outcomes, schema.OUTCOMES)
     write_table(folder / "survival.parquet", curves, schema.SURVIVAL)
+    options = settings.model_dump(mode="json", exclude={"seed"})
     verdict = _with_options(strata.verdict(donors), options)
     write_verdict(folder / "strata.json", verdict)
     print(_sentence(verdict) + f" -> {folder}")
     return 0
 
 
-def _require_column(options: dict[str, Any], key: str) -> None:
-    from pmcell.errors import UsageError
-
-    if not isinstance(options[key], str | None):
-        raise UsageError(f"strata.{key} must be the name of a column, found {options[key]!r}")
-
-
-def _analyse(donors: Any, visits: Any, plan: Any, options: dict[str, Any], seed: int) -> Any:
+def _analyse(donors: Any, visits: Any, plan: Any, settings: StrataSettings) -> Any:
     from pmcell import strata
     from pmcell.strata.clinical import at_discovery
 
+    seed = settings.seed
+
     def some(*names: str) -> dict[str, Any]:
-        return {name: options[name] for name in names}
+        return settings.model_dump(include=set(names))
 
     strata.distances(donors, **some("channels", "max_batch_share", "min_reliability"))
     strata.cluster(donors, **some("n_bootstraps", "donor_share"), seed=seed)
     strata.existence(donors, **some("n_null", "alpha", "max_confounding"), seed=seed)
     strata.place(donors, **some("coverage", "n_folds"), seed=seed)
-    strata.generalise(donors, by=options["leave_out"])
+    strata.generalise(donors, by=settings.leave_out)
     if plan.adjust_for:
         known = at_discovery(donors, visits, plan.measured)
         people = donors.obs.drop(columns=known.columns, errors="ignore").join(known)

@@ -114,7 +114,7 @@ def harmony(
     moved, before = x, np.inf
     for number in range(settings.n_rounds):
         objective = clusters.fit(sphere, keys ^ np.uint64(number), settings)
-        moved = np.asarray(clusters.move(x, scale, settings.ridge))
+        moved = np.asarray(clusters.displaced(x, scale, settings.ridge))
         if before - objective < settings.round_tolerance * abs(before):
             break
         before, sphere = objective, kernels.on_sphere(moved)
@@ -191,7 +191,7 @@ class SoftClusters:
             before = objective
         return objective
 
-    def move(self, x: Array, scale: float, ridge: float) -> Array:
+    def displaced(self, x: Array, scale: float, ridge: float) -> Array:
         """Return the cells with each cluster's batches on the cluster's common place."""
         n_batches = self.batch_share.size
         total = kernels.sum_places(
@@ -199,7 +199,7 @@ class SoftClusters:
         ).sum(0)
         unit = float(kernels.MEMBERSHIP)
         shift = batch_shifts(self.members / unit, total / (unit * scale), self.batch_share, ridge)
-        return np.asarray(kernels.move(x, self.codes, self.membership, shift))
+        return np.asarray(kernels.displace(x, self.codes, self.membership, shift))
 
     def _centres(self, sphere: Array) -> Array:
         one = np.zeros(self.codes.size, np.int64)

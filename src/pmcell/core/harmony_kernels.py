@@ -174,7 +174,7 @@ def sum_places(
 
 
 @parallel_kernel
-def move(x: Array, codes: Array, membership: Array, shift: Array) -> Array:
+def displace(x: Array, codes: Array, membership: Array, shift: Array) -> Array:
     """Each cell less the shifts (batches × clusters × dims) of its batch, by its memberships."""
     n_dims = x.shape[1]
     out = np.empty(x.shape, np.float32)

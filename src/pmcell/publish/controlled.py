@@ -27,13 +27,14 @@ from pmcell.publish.sealed import MANIFEST, Sealer
 from pmcell.publish.tables import write_rows
 from pmcell.schema import SCHEMA_VERSION, TABLES
 from pmcell.schema.disclosure import INDIVIDUAL
+from pmcell.settings.load import checked_section
+from pmcell.settings.study import SealSettings
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 INDEX = "index.json"
-KEYS = ("recipients", "cohorts")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ def write_controlled(
     written. `target/index.json`, the last file, lists the packages.
     """
     facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config, require_published=False)
-    recipients = read_recipients((config or {}).get("seal"))
+    recipients = read_recipients(checked_section(SealSettings, (config or {}).get("seal")))
     hidden = facts.withheld
     signing_key = read_signing_key() if hidden else None
     target = Path(target)
@@ -82,22 +83,18 @@ def write_controlled(
     return sorted(digests)
 
 
-def read_recipients(section: Any) -> Recipients:
-    """Check the `seal` section and read the public keys; all faults at once."""
-    if not isinstance(section, Mapping) or not isinstance(section.get("recipients"), Mapping):
+def read_recipients(settings: SealSettings) -> Recipients:
+    """Read the public keys of the recipients; `UsageError` for all that cannot be read at once."""
+    if not settings.recipients:
         raise UsageError(
             "config: 'seal' must have 'recipients', a mapping of names to files of public keys, "
-            f"got {section!r}. Example: seal: {{recipients: {{region: keys/region.pub}}}}"
+            "and has none. Example: seal: {recipients: {region: keys/region.pub}}"
         )
-    faults = [
-        Fault("config", f"'seal' knows {', '.join(KEYS)}", repr(key), "Remove it.", column="seal")
-        for key in section
-        if key not in KEYS
-    ]
+    faults = []
     keys: dict[str, bytes] = {}
-    for name, path in sorted(section["recipients"].items()):
+    for name, path in sorted(settings.recipients.items()):
         try:
-            keys[str(name)] = read_recipient(Path(str(path)))
+            keys[name] = read_recipient(Path(path))
         except UsageError as error:
             faults.append(
                 Fault(
@@ -108,25 +105,9 @@ def read_recipients(section: Any) -> Recipients:
                     column=f"seal.recipients.{name}",
                 )
             )
-    of_cohort = section.get("cohorts") or {}
-    for cohort_id, names in of_cohort.items() if isinstance(of_cohort, Mapping) else ():
-        unknown = sorted(set(names) - set(map(str, section["recipients"])))
-        if unknown or not names:
-            faults.append(
-                Fault(
-                    "config",
-                    "must list names of seal.recipients",
-                    ", ".join(unknown) or "an empty list",
-                    f"There are {', '.join(sorted(map(str, section['recipients'])))}.",
-                    column=f"seal.cohorts.{cohort_id}",
-                )
-            )
-    if not section["recipients"]:
-        must = "must name at least one recipient"
-        faults.append(Fault("config", must, "none", "Add one.", column="seal.recipients"))
     if faults:
         raise UsageError(str(FaultsError(faults)))
-    return Recipients(keys, dict(of_cohort))
+    return Recipients(keys, settings.cohorts)
 
 
 def only(facts: Facts, cohort_id: str) -> Facts:

@@ -13,12 +13,12 @@ from pmcell.io.submission import Submission
 from pmcell.io.submitted import iter_counts
 from pmcell.registry.copies import Fingerprints
 from pmcell.registry.identified import identify_cells
-from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE
 from pmcell.registry.registration import Registration
 from pmcell.registry.rules import terms_near
-from pmcell.registry.vocabulary import did_you_mean
 from pmcell.schema import UNKNOWN
+from pmcell.settings.cohort import IntakeSettings
+from pmcell.spelling import did_you_mean
 
 MAX_STORED = 20_000_000
 """Stored counts up to which a check reads them all: a second or two."""
@@ -43,7 +43,7 @@ def check_cells(
             fix = "Remove the row, or correct columns.sample_id in cohort.yaml."
             found = f"no cell of {sample.sample_id!r}"
             yield Fault(SAMPLES_FILE, must, found, fix, column="sample_id", severity="warning")
-    min_cells = IntakeConfig().min_cells
+    min_cells = IntakeSettings().min_cells
     if len(cells.samples) < min_cells:
         must = f"a cohort must have at least {min_cells} cells (intake.min_cells)"
         fix = "Check that this is the whole file."

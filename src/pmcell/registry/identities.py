@@ -11,7 +11,7 @@ from pmcell.registry.keys import DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.not_people import is_missing, not_people
 from pmcell.registry.same_number import SameNumbers, as_written
 from pmcell.registry.sheets import Row
-from pmcell.registry.vocabulary import did_you_mean
+from pmcell.spelling import did_you_mean
 
 MAX_HINTS = 20
 """Unknown ids for which the nearest known one is looked for: it takes long among many."""

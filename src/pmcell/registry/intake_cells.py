@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pmcell.registry.not_people import not_people
 from pmcell.registry.pseudonyms import pseudonym
 from pmcell.registry.same_number import SameNumbers
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,12 +195,11 @@ def texts_of(frame: pd.DataFrame, column: str, *, key: str, file: str) -> np.nda
     if column == "index":
         return np.asarray(frame.index, dtype=object)
     if column not in frame.columns:
-        near = difflib.get_close_matches(column, [str(name) for name in frame.columns], n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(column, frame.columns)
         listed = ", ".join(map(str, frame.columns[:20])) or "none"
         raise DataError(
             f"{file}: {key} must be 'index' or a column of the file; found {column!r}, "
-            f"the columns are {listed}.{hint} Correct {key} in cohort.yaml.",
+            f"the columns are {listed}. {hint} Correct {key} in cohort.yaml.",
             reason="column_missing",
         )
     values = frame[column].astype(object)
@@ -313,8 +312,7 @@ def _sample_faults(
             line = exclude_line(column, [name], labels[name])
             fix = f"Leave them out: {line}, or correct columns.sample_id."
         elif len(faults) < MAX_HINTS:
-            near = difflib.get_close_matches(name, sorted(known), n=1)
-            fix += f" Did you mean {near[0]!r}?" if near else ""
+            fix = f"{fix} {did_you_mean(name, sorted(known))}".strip()
         faults.append(
             Fault(
                 file=file,

@@ -18,7 +18,7 @@ from pmcell.registry.cohort import load_registration
 from pmcell.registry.copies import Fingerprints
 from pmcell.registry.genes import share_known
 from pmcell.registry.identified import identify_cells
-from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
+from pmcell.registry.intake import OUTPUTS, STATE
 from pmcell.registry.intake_cells import Scope, cell_table
 from pmcell.registry.intake_counts import EXACT_IN_FLOAT32, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
@@ -27,6 +27,7 @@ from pmcell.registry.intake_tables import write_gene_ledger, write_registration_
 from pmcell.registry.pseudonyms import load_key
 from pmcell.registry.registration import Registration
 from pmcell.registry.time_limit import TABLE_SECONDS, cpu_limit
+from pmcell.settings.cohort import IntakeSettings
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
         "n_genes_submitted": len(submission.var_of(matrix.counts)),
     }
     write_json(state, known)
-    limits = IntakeConfig(**config)
+    limits = IntakeSettings(**config)
     _check_size(submission, submission.n_cells, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
     known["metrics"]["n_genes_submitted"] = len(genes.rows)
@@ -171,7 +172,7 @@ def _frames(registration: Registration) -> tuple[pd.DataFrame, pd.DataFrame]:
     return samples, frame(registration.donors, "donor_id")
 
 
-def _check_size(submission: Submission, n_cells: int, limits: IntakeConfig) -> None:
+def _check_size(submission: Submission, n_cells: int, limits: IntakeSettings) -> None:
     """Refuse a cohort of which too few of the file's cells stay."""
     if n_cells >= limits.min_cells:
         return
@@ -232,7 +233,7 @@ def _without(block: Any, is_gene: np.ndarray) -> Any:
 
 
 def _check_totals(
-    totals: Totals, submission: Submission, layer: str, genes: Genes, limits: IntakeConfig
+    totals: Totals, submission: Submission, layer: str, genes: Genes, limits: IntakeSettings
 ) -> None:
     file = submission.path.name
     if not totals.projection.umis.any():
@@ -267,7 +268,7 @@ def _warnings(
     sample_ids: np.ndarray,
     submission: Submission,
     totals: Totals,
-    limits: IntakeConfig,
+    limits: IntakeSettings,
     keep: np.ndarray,
 ) -> list[Fault]:
     file = submission.path.name

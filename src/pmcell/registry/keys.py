@@ -12,8 +12,8 @@ from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
 from pmcell.registry.dates import LABEL, VISIT
 from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
+from pmcell.schema.ids import ID_PATTERN as ID
 
-ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _NO_QUOTES = r"[^\s\"“”„«»]+"
 DOI = rf"^10\.\d{{4,9}}/{_NO_QUOTES}$"
 """DOIs may hold < and > (SICI); spaces and quotes come from copying."""

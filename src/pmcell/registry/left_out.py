@@ -12,7 +12,7 @@ from pmcell.io.submission import Submission
 from pmcell.registry.intake_cells import texts_of
 from pmcell.registry.keys import COHORT_FILE
 from pmcell.registry.registration import Exclusion
-from pmcell.registry.vocabulary import did_you_mean
+from pmcell.spelling import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from pmcell.io.submitted import inspect
 from pmcell.registry.cells_check import check_cells
 from pmcell.registry.cohort import load_registration, read_matrix
 from pmcell.registry.genes import GeneMapping, share_known
-from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.intake_genes import choose_genes
 from pmcell.registry.keys import COHORT_FILE, TODO
 from pmcell.registry.registration import Matrix, Registration
+from pmcell.settings.cohort import IntakeSettings
 
 WARN_SHARE_MAPPED = 0.8
 SAMPLED_NAMES = 2000
@@ -130,7 +130,7 @@ def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> 
 def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
     if matrix.counts not in submission.layers:
         return
-    genes = choose_genes(submission, matrix, min_genes=IntakeConfig().min_genes)
+    genes = choose_genes(submission, matrix, min_genes=IntakeSettings().min_genes)
     mapping = genes.mapping
     metrics.update(genes=mapping.counts(), share_genes_mapped=mapping.share_mapped)
     if mapping.share_mapped < WARN_SHARE_MAPPED:

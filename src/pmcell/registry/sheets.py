@@ -14,8 +14,8 @@ from pmcell.registry.dates import find_date
 from pmcell.registry.keys import TODO, Column
 from pmcell.registry.rules import TERM_RULES, check_term
 from pmcell.registry.sheet_text import iter_rows, read_lines, separator_fault
-from pmcell.registry.vocabulary import did_you_mean, nearest
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean, nearest
 
 MAX_COLUMNS = 200
 MAX_HINTS = 20

@@ -6,7 +6,6 @@ exist is null in the file and NaN here, so that absent and null stay apart.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
@@ -15,6 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pmcell.errors import Fault, FaultsError
+from pmcell.spelling import did_you_mean
 
 T = TypeVar("T")
 
@@ -135,8 +135,7 @@ def _parsed_object(kind: Any, value: Any, path: str, file: str, faults: list[Fau
     n_before = len(faults)
     for name in value:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {near[0]!r}? " if near else ""
+            hint = f"{did_you_mean(name, known)} ".lstrip()
             must = f"must have the keys of this version only: {', '.join(known)}"
             fault = _fault(file, _joined(path, name), must, f"the key {name!r}", hint)
             faults.append(fault)

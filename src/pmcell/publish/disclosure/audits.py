@@ -48,6 +48,12 @@ class Audit:
         """The file of a table."""
         return self.folder / "tables" / f"{name}.parquet"
 
+    def n_rows(self, name: str) -> int:
+        """How many rows a table has."""
+        import pyarrow.parquet as pq
+
+        return int(pq.read_metadata(self.path(name)).num_rows)
+
     @property
     def closed(self) -> frozenset[str]:
         """Registered cohorts without open access."""
@@ -104,42 +110,39 @@ def _id_faults(audit: Audit, name: str) -> Iterator[Fault]:
     prefixes = tuple(f"{cohort}:" for cohort in sorted(audit.closed))
     if not prefixes:
         return
+    found: dict[str, set[str]] = {}
     with audit.path(name).open("rb") as stream:
         file = pq.ParquetFile(stream)
-        for field in file.schema_arrow:
-            if not pa.types.is_string(field.type):
-                continue
-            values = file.read(columns=[field.name])[field.name].unique().to_pylist()
-            n_hidden = sum(str(value).startswith(prefixes) for value in values)
-            if n_hidden:
-                must, found = (
-                    "must hold rows of cohorts with open access only",
-                    f"{n_hidden} others",
+        texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+        # By batches: of many donors the sums of samples and genes do not fit in memory.
+        for batch in file.iter_batches(columns=texts) if texts else ():
+            for column, values in zip(batch.schema.names, batch.columns, strict=True):
+                told = map(str, values.unique().to_pylist())
+                found.setdefault(column, set()).update(
+                    value for value in told if value.startswith(prefixes)
                 )
-                yield Fault(
-                    f"tables/{name}.parquet",
-                    must,
-                    found,
-                    REWRITE,
-                    column=field.name,
-                    reason="rows",
-                )
+    must = "must hold rows of cohorts with open access only"
+    for column, hidden in found.items():
+        if hidden:
+            file_name, others = f"tables/{name}.parquet", f"{len(hidden)} others"
+            yield Fault(file_name, must, others, REWRITE, column=column, reason="rows")
 
 
 def _label_faults(audit: Audit, name: str) -> Iterator[Fault]:
     """No column tells of a stratum where strata are not published."""
-    frame = audit.read(name)
-    for column in frame.columns:
-        if "stratum" in column and frame[column].notna().any():
-            must = f"must hold no stratum, because the decision is {audit.facts.strata.decision!r}"
-            found = f"{int(frame[column].notna().sum())} labels"
-            yield Fault(
-                f"tables/{name}.parquet", must, found, REWRITE, column=column, reason="strata"
-            )
+    import pyarrow.parquet as pq
+
+    columns = [column for column in pq.read_schema(audit.path(name)).names if "stratum" in column]
+    must = f"must hold no stratum, because the decision is {audit.facts.strata.decision!r}"
+    for column in columns:
+        n_told = int(audit.read(name, [column])[column].notna().sum())
+        if n_told:
+            file, found = f"tables/{name}.parquet", f"{n_told} labels"
+            yield Fault(file, must, found, REWRITE, column=column, reason="strata")
 
 
 def _row_faults(audit: Audit, name: str, kind: str) -> Iterator[Fault]:
-    n_rows = len(audit.read(name))
+    n_rows = audit.n_rows(name)
     if n_rows:
         found = f"{n_rows} rows over donors of all cohorts"
         reason = "vector" if kind == VECTOR else "rows"
@@ -236,7 +239,7 @@ def _outcomes(audit: Audit) -> Iterator[Fault]:
 
 def _few_in_tests(audit: Audit, name: str) -> Iterator[Fault]:
     """No test in which a few withheld donors are, or from which a few are left out."""
-    hidden, n_rows = audit.hidden, len(audit.read(name))
+    hidden, n_rows = audit.hidden, audit.n_rows(name)
     numbers = (len(hidden.used), len(hidden.donors) - len(hidden.used))
     if audit.facts.withheld and n_rows and any(hidden.is_few(number) for number in numbers):
         must = f"must not rest on fewer than {hidden.rules.strictest} withheld donors"

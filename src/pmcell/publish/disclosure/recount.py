@@ -16,6 +16,8 @@ from pmcell.io.clustered import open_clustered
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.policy import Policy
+from pmcell.settings.atlas import MarkersSettings
+from pmcell.settings.load import checked_section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,15 +51,15 @@ def markers(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     facts = policy.facts
     features = read_table(facts.results / "atlas" / "features.parquet", ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
-    given = facts.parameters.get("markers") or {}
+    settings = checked_section(MarkersSettings, facts.parameters.get("markers"))
     sums = open_aggregates([cohort.folder / "aggregate.npz" for cohort in facts.published])
     cells = facts.results / "atlas" / "clusters.parquet"
     return find_markers(
         sums,
         counts=[open_clustered(cohort.folder, cells) for cohort in facts.published],
         symbols=symbols,
-        method=given.get("method", "t-test"),
-        n_top=int(given.get("top", 100)),
+        method=settings.method,
+        n_top=settings.top,
     )
 
 

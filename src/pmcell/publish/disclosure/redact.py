@@ -45,7 +45,7 @@ def redact(table: Table, frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         frame = _without_strata(table, told, frame)
     if told.rule:
         return RULES[told.rule](frame, policy)
-    if policy.is_mixed and told.kind not in (INDIVIDUAL, DESCRIPTION):
+    if told.kind not in (INDIVIDUAL, DESCRIPTION) and policy.is_mixed:
         return frame.iloc[:0]
     return frame
 

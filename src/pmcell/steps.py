@@ -141,7 +141,7 @@ STEPS: tuple[Step, ...] = (
         "check a submitted file and rewrite it canonically",
         reads=_files(),
         writes=_files(out_dir=_REGISTERED),
-        version=1,
+        version=2,
         per_cohort=True,
         asks=("cohort_dir",),
         old_rule="intake_cohort",

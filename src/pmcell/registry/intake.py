@@ -36,11 +36,22 @@ STATE = "state.json"
 STAGING = ".intake-"
 EMPTY_METRICS: Mapping[str, Any] = {
     "n_cells_submitted": 0,
+    "n_cells_left_out": 0,
+    "left_out": [],
     "n_genes_submitted": 0,
     "n_genes": 0,
     "share_umis_lost": 0.0,
 }
 WITHHELD = "withheld, as the cohort is not open; run `pmcell check` where the file is"
+NAMING_FIXES = (
+    "donor_mismatch",
+    "exclude",
+    "lost_zeros",
+    "no_donor",
+    "no_person",
+    "unknown_sample",
+)
+"""Reasons whose fix can hold a label of a person or sample."""
 NAMING_REASONS = ("ambiguous_orientation", "not_counts", "transposed", "truncated", "unreadable")
 """Reasons whose message can hold a barcode or a value of the file."""
 
@@ -141,7 +152,8 @@ def withhold(report: dict[str, Any]) -> None:
     faults = report["faults"]
     for fault in faults:
         fault["found"] = WITHHELD
-        fault["fix"] = fault["fix"].split("Did you mean")[0].strip()
+        fix = fault["fix"].split("Did you mean")[0].strip()
+        fault["fix"] = "Run `pmcell check`." if fault["reason"] in NAMING_FIXES else fix
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         report["message"] = f"{Fault(**faults[0])}{more}"

@@ -6,7 +6,7 @@ harm. Here every scalar stays the text that the person wrote.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 from pmcell.errors import Fault
 
 MAX_BYTES = 1_000_000
+MAX_NODES = 20_000
+"""Keys and values of a file, together."""
+MAX_DEPTH = 20
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,14 @@ def read_yaml(path: Path, faults: list[Fault]) -> YamlText:
         found = f"byte {error.start} is not UTF-8"
         faults.append(Fault(name, "must be UTF-8 text", found, "Save it as UTF-8."))
         return YamlText({})
+    # The parser written in C, where there is one: the other takes a minute for a megabyte.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                line = event.start_mark.line + 1
-                faults.append(
-                    Fault(name, "must not use anchors or aliases", "one", "Write it out.", row=line)
-                )
-                return YamlText({})
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        fault = _forbidden(yaml.parse(text, Loader=loader), name)
+        if fault is not None:
+            faults.append(fault)
+            return YamlText({})
+        root = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "not YAML"
@@ -75,6 +77,29 @@ def read_yaml(path: Path, faults: list[Fault]) -> YamlText:
         )
         return YamlText({})
     return YamlText(tree, lines)
+
+
+def _forbidden(events: Iterable[Any], name: str) -> Fault | None:
+    """The first of what is refused before a tree is made: aliases, depth, too many nodes."""
+    import yaml
+
+    depth = n_nodes = 0
+    for event in events:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            return Fault(name, "must not use anchors or aliases", "one", "Write it out.", row=line)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        n_nodes += isinstance(event, yaml.NodeEvent)
+        if depth > MAX_DEPTH:
+            must = f"must be nested at most {MAX_DEPTH} deep"
+            return Fault(name, must, "more", "Write plain keys and values.", row=line)
+        if n_nodes > MAX_NODES:
+            must = f"must have at most {MAX_NODES:,} keys and values"
+            return Fault(name, must, "more", "Keep data out of it.", row=line, reason="too_big")
+    return None
 
 
 def _plain(node: Any, path: str, lines: dict[str, int], name: str, faults: list[Fault]) -> Any:

@@ -177,8 +177,11 @@ def known(value: Any) -> str:
 
 
 def doi_link(doi: str) -> str:
-    """Address of a DOI, or '' where the text is not a plain DOI."""
-    return f"https://doi.org/{doi}" if re.fullmatch(r"10\.\d{4,9}/[\w.;()/:-]+", doi) else ""
+    """Address of a DOI, what an address may not hold encoded; '' where it is none."""
+    from urllib.parse import quote
+
+    is_doi = re.fullmatch(r"10\.\d{4,9}/\S+", doi)
+    return f"https://doi.org/{quote(doi, safe='/:;().')}" if is_doi else ""
 
 
 def citation(release: Release) -> dict[str, str]:

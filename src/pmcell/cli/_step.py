@@ -202,12 +202,9 @@ def _libraries_use(threads: int) -> Iterator[None]:
 
     Figures are drawn with matplotlib's cache in the job's temporary folder.
     """
-    import tempfile
-
     wanted = {f"{name}_NUM_THREADS": str(threads) for name in _LIBRARIES}
     wanted["VECLIB_MAXIMUM_THREADS"] = str(threads)
-    if "MPLCONFIGDIR" not in os.environ:
-        wanted["MPLCONFIGDIR"] = os.path.join(tempfile.gettempdir(), f"pmcell-mpl-{os.getuid()}")
+    wanted["MPLCONFIGDIR"] = _figures_folder()
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -218,3 +215,23 @@ def _libraries_use(threads: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _figures_folder() -> str:
+    """Where matplotlib may read settings and keep fonts: a folder that nobody else can change."""
+    import tempfile
+
+    from pmcell.private_folder import private_folder, process_folder
+
+    shared = os.path.join(tempfile.gettempdir(), f"pmcell-mpl-{os.getuid()}")
+    for candidate in (os.environ.get("MPLCONFIGDIR"), shared):
+        try:
+            if candidate and os.access(private_folder(candidate), os.W_OK):
+                return candidate
+        except OSError:
+            continue
+    try:
+        return str(process_folder("pmcell-mpl-"))
+    except OSError:
+        # matplotlib then makes one of its own, and says so.
+        return os.devnull

@@ -441,7 +441,7 @@ def test_reports_of_a_controlled_cohort_name_no_cell(closed, in_process):
 
 def test_a_missing_or_open_key_is_the_operators_mistake(closed, in_process, monkeypatch, tmp_path):
     (tmp_path / "key").chmod(0o644)
-    with pytest.raises(UsageError, match="readable by you alone"):
+    with pytest.raises(UsageError, match="readable by its owner alone"):
         take_in(closed)
     monkeypatch.delenv(KEY_VARIABLE)
     with pytest.raises(UsageError, match=KEY_VARIABLE):

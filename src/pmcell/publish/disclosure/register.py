@@ -13,13 +13,14 @@ import hashlib
 import hmac
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, UsageError
 from pmcell.io.atomic import write_text
+from pmcell.io.keys import key_file
+from pmcell.io.modes import umask_of
 
 NAME = "disclosure_register.jsonl"
 KEY_SUFFIX = ".key"
@@ -86,8 +87,8 @@ def add_release(path: Path, sets: Sets, *, version: str, content_sha256: str) ->
     }
     if entry not in entries:
         lines = [json.dumps(item, sort_keys=True) for item in [*entries, entry]]
-        write_text(path, "\n".join(lines) + "\n")
-        path.chmod(0o600)
+        with umask_of(0o077):
+            write_text(path, "\n".join(lines) + "\n")
 
 
 def _marks(path: Path, donors: frozenset[str]) -> list[str]:
@@ -103,8 +104,7 @@ def _key(path: Path) -> bytes:
                 f"the key of the register, {path.name}, is missing: restore it from a backup. "
                 "Without it this release cannot be compared with earlier ones."
             )
-        write_text(path, os.urandom(32).hex())
-        path.chmod(0o600)
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"{path.name} must be readable by its owner alone. Do: chmod 600 it")
+        with umask_of(0o077):
+            write_text(path, os.urandom(32).hex())
+    key_file(path, "the key of the register of releases", secret=True)
     return bytes.fromhex(path.read_text(encoding="ascii").strip())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 from pmcell.errors import UsageError
 
@@ -30,6 +32,17 @@ def bundle_folder() -> Path:
 def snakefile() -> Path:
     """The workflow's Snakefile."""
     return bundle_folder() / "workflow" / "Snakefile"
+
+
+def load_script(name: str) -> ModuleType:
+    """The module `workflow/scripts/<name>.py`, which the Snakefile loads without pmcell."""
+    path = bundle_folder() / "workflow" / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"pmcell_workflow_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def profile_folder(name: str, study: Path) -> Path:

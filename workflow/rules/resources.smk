@@ -1,8 +1,6 @@
 # INPUTS:  the sizes of the cohorts: results/sizes.json (pmcell estimate), else the bytes of the files
 # OUTPUTS: memory, time, disk and threads of every rule, known before anything has run
 
-import types
-
 RESOURCES = types.ModuleType("resources")
 exec(
     Path(workflow.source_path("../scripts/resources.py")).read_text(encoding="utf-8"),
@@ -32,8 +30,11 @@ KNOWN_SIZES = read_sizes()
 
 @functools.cache
 def size_of(cohort):
-    files = [item for path in matrix_paths(cohort) for item in files_below(path)]
-    n_bytes = sum(path.stat().st_size for path in files)
+    try:
+        files = [item for path in matrix_paths(cohort) for item in files_below(path)]
+        n_bytes = sum(path.stat().st_size for path in files)
+    except OSError:
+        n_bytes = 0
     return RESOURCES.size_of(KNOWN_SIZES.get(cohort), n_bytes, MODEL["unsized"])
 
 

@@ -34,6 +34,7 @@ def needs_of(study: Study) -> dict[str, Need]:
     from pmcell.cli._common import read_config
     from pmcell.cli._resources import Model
     from pmcell.errors import PmcellError
+    from pmcell.registry.registered import list_cohorts
 
     try:
         settings = read_config(study.config)
@@ -42,7 +43,7 @@ def needs_of(study: Study) -> dict[str, Need]:
         folder = study.folder / settings.get("cohorts_dir", "config/cohorts")
         known = study.results / "sizes.json"
         read = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
-        sizes = model.sizes([path for path in folder.iterdir() if path.is_dir()], read)
+        sizes = model.sizes([folder / name for name in list_cohorts(folder)], read)
         jobs = [
             (rule, model.formula.predict(model.values, rule, "seconds", size))
             for rule, _, size in model.jobs(sizes)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -54,7 +52,7 @@ class Model:
         import yaml
 
         folder = bundle.bundle_folder() / "workflow"
-        self.formula = _load(folder / "scripts" / "resources.py")
+        self.formula = bundle.load_script("resources")
         self.path = path or folder / "resources.yaml"
         try:
             self.values: dict[str, Any] = yaml.safe_load(self.path.read_text(encoding="utf-8"))
@@ -195,12 +193,3 @@ def _fit(design: np.ndarray, found: np.ndarray, before: np.ndarray) -> list[floa
         targets = np.concatenate([np.ones(len(found)), np.full(used.size, np.sqrt(HELD))])
         fitted[used], _ = nnls(rows, targets)
     return [float(f"{value:.4g}") for value in fitted]
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pmcell_workflow_resources", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -119,6 +119,7 @@ def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], lis
     """The study's model, the size of each cohort, and the cohorts whose header cannot be read."""
     from pmcell.cli._common import read_config
     from pmcell.cli._resources import Model
+    from pmcell.registry.registered import list_cohorts
     from pmcell.registry.sizes import cohort_sizes
 
     settings = read_config(config)
@@ -127,7 +128,8 @@ def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], lis
     model.values = model.formula.for_study(model.values, settings)
     cohorts_dir = folder / settings.get("cohorts_dir", "config/cohorts")
     names = settings.get("cohorts")
-    folders = [cohorts_dir / str(name) for name in names] if names else _folders(cohorts_dir)
+    names = [str(name) for name in names or list_cohorts(cohorts_dir)]
+    folders = [cohorts_dir / name for name in names]
     folders = sorted(path for path in folders if path.is_dir())
     if not folders:
         raise UsageError(
@@ -137,10 +139,6 @@ def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], lis
     read = cohort_sizes(folders, folder / "results")
     unread = sorted(path.name for path in folders if path.name not in read)
     return model, model.sizes(folders, read), unread
-
-
-def _folders(cohorts_dir: Path) -> list[Path]:
-    return list(cohorts_dir.iterdir()) if cohorts_dir.is_dir() else []
 
 
 def _refit(args: argparse.Namespace) -> int:

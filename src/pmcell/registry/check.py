@@ -60,7 +60,7 @@ def check_cohort(
     matrix = read_matrix(folder) if with_matrix else None
     if matrix is None:
         return CohortCheck(folder.name, tuple(faults))
-    if not matrix.path.exists():
+    if not _is_there(matrix.path):
         must = "must name the submitted file"
         fix = "Correct matrix.path: it is relative to the cohort's folder."
         found = f"no file {matrix.path.name!r} there"
@@ -81,6 +81,14 @@ def check_cohort(
         faults.append(Fault(matrix.path.name, must, str(error), fix, reason=error.reason))
         return CohortCheck(folder.name, tuple(faults))
     return CohortCheck(folder.name, (*faults, *faults_of(report)), report["metrics"])
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something at a path that may be looked at."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def check_cohorts(

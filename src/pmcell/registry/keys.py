@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pmcell.registry import registered
 from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
 from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 
-ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-COHORT_FILE = "cohort.yaml"
+ID = registered.ID
+COHORT_FILE = registered.COHORT_FILE
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
 TODO = "TODO"

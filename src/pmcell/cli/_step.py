@@ -129,6 +129,7 @@ def run_step(
             _check_release(args)
         return int(command.run(args) or 0)
     from pmcell.io.atomic import remove_leftovers
+    from pmcell.io.modes import as_private_as
     from pmcell.io.stamps import check_inputs, stamp_path, write_stamps
 
     with _libraries_use(threads):
@@ -137,14 +138,16 @@ def run_step(
         for path in outputs:
             remove_leftovers(path)
             remove_leftovers(stamp_path(path))
-        code = int(command.run(args) or 0)
+        with as_private_as(_existing(args, files.reads)):
+            code = int(command.run(args) or 0)
         if lost:
             raise lost[0]
         if code == 0:
             if name == "intake":
                 inputs = _submitted(args)
             parameters = _parameters(name, command, args)
-            write_stamps(name, outputs, inputs, parameters, getattr(args, "seed", None))
+            with as_private_as(outputs):
+                write_stamps(name, outputs, inputs, parameters, getattr(args, "seed", None))
     return code
 
 

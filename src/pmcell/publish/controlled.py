@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.keys import read_recipient, read_signing_key
+from pmcell.io.modes import close_folder, private_files
 from pmcell.io.tables import write_chunks, write_table
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.cells import write_cells
@@ -73,13 +74,24 @@ def write_controlled(
 
     The section `seal` of `config` names the recipients, `PMCELL_SIGNING_KEY_FILE`
     the signing key. `UsageError` names what is missing before anything is
-    written. `target/index.json`, the last file, lists the packages.
+    written. `target/index.json`, the last file, lists the packages. All of it
+    is its owner's alone.
     """
-    facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config, require_published=False)
+    with private_files():
+        return _write_controlled(Path(results), Path(target), cohort_ids, config, progress)
+
+
+def _write_controlled(
+    results: Path,
+    target: Path,
+    cohort_ids: Sequence[str],
+    config: Mapping[str, Any] | None,
+    progress: Callable[[str], None],
+) -> list[str]:
+    facts = load_facts(results, cohort_ids=cohort_ids, config=config, require_published=False)
     recipients = read_recipients((config or {}).get("seal"))
     hidden = facts.withheld
     signing_key = read_signing_key() if hidden else None
-    target = Path(target)
     atlas = load_atlas(facts.results) if hidden else None
     digests = {}
     for cohort in hidden:
@@ -90,6 +102,8 @@ def write_controlled(
             _seal(facts, atlas, cohort, folder, recipients.of(cohort.cohort_id), signing_key)
             digests[cohort.cohort_id] = sha256_file(folder / MANIFEST)
     _remove_others(target, digests)
+    target.mkdir(parents=True, exist_ok=True)
+    close_folder(target)
     write_json(target / INDEX, {"pmcell": __version__, "manifests": digests})
     return sorted(digests)
 

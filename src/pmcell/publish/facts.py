@@ -17,6 +17,7 @@ from typing import Any
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.publish.option_rules import plain_options
+from pmcell.publish.provenance_paths import without_places
 from pmcell.schema import UNKNOWN
 
 ACCEPTED = ("ok", "warned")
@@ -189,7 +190,7 @@ def load_facts(
         cohorts=cohorts,
         options=read_options(config.get("release") or {}),
         parameters={
-            key: value
+            key: without_places(value)
             for key, value in sorted(config.items())
             if isinstance(value, Mapping) and key != "release"
         },

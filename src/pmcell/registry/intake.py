@@ -19,6 +19,7 @@ from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io import sandbox
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.modes import close_folder, current_umask, private_files
 from pmcell.registry.intake_tables import write_empty_tables
 from pmcell.schema import UNKNOWN
 
@@ -93,6 +94,7 @@ def intake_cohort(
     message, faults, metrics, registration and inputs (sha256 of what was
     read). `UsageError` when the folder or the pseudonym key is missing: that
     is the operator's mistake, not the cohort's. `memory_mb` bounds the reader.
+    Outputs of a cohort that is not open are their owner's alone, and so is `out_dir`.
     """
     folder, out_dir = Path(folder), Path(out_dir)
     if not folder.is_dir():
@@ -104,8 +106,16 @@ def intake_cohort(
         shutil.rmtree(left, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out_dir))
     try:
-        report = _read(folder, staging, config or IntakeConfig(), memory_mb)
-        write_json(staging / OUTPUTS["report"], report)
+        # Nobody else's until it is known whose they are.
+        with private_files():
+            report = _read(folder, staging, config or IntakeConfig(), memory_mb)
+            write_json(staging / OUTPUTS["report"], report)
+            is_open = report["registration"]["access"] == "open"
+            if not is_open:
+                close_folder(out_dir)
+        if is_open:
+            for name in OUTPUTS.values():
+                (staging / name).chmod(0o666 & ~current_umask())
         # The report goes last: where it stands, the other outputs stand too.
         for name in OUTPUTS.values():
             os.replace(staging / name, out_dir / name)

@@ -170,7 +170,7 @@ def test_no_cohort_stops_the_parsing_of_the_workflow(study):
 def test_check_names_the_fault_of_each_hostile_cohort_and_of_no_other(study):
     code, said = say("pmcell.cli", "check", "--json", cwd=study)
     assert code == 1, said[-3000:]
-    found = {item["cohort_id"]: item for item in json.loads(said)}
+    found = {item["cohort_id"]: item for item in json.loads(said[said.index("[\n") :])}
     assert {name for name, item in found.items() if not item["ok"]} == set(HOSTILE)
     assert set(found) == {*SOUND, *HOSTILE}
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.keys import read_recipient, read_signing_key
 from pmcell.io.modes import close_folder, private_files
+from pmcell.io.scratch import scratch_folder
 from pmcell.io.tables import write_chunks, write_table
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.cells import write_cells
@@ -182,7 +181,7 @@ def _seal(
         "release_version": facts.options.version,
     }
     sealer = Sealer(folder, recipients, signing_key, about)
-    with _scratch(cohort.folder) as scratch:
+    with scratch_folder(cohort.folder, ".sealing.") as scratch:
         for name, plain in _members(only(facts, cohort.cohort_id), atlas, cohort, scratch):
             sealer.add(plain, name)
             plain.unlink()
@@ -203,16 +202,6 @@ def _members(
         else:
             write_table(scratch / name, SMALL[table](facts, atlas), schema_table(table))
         yield name, scratch / name
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder for one's own eyes inside `folder`, removed at the end."""
-    scratch = Path(tempfile.mkdtemp(prefix=".sealing.", dir=folder))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch)
 
 
 def _remove_others(target: Path, kept: Mapping[str, str]) -> None:

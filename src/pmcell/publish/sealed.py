@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
-from pmcell.io.atomic import atomic_path, write_json
+from pmcell.io.atomic import atomic_path, remove_leftovers, write_json
 from pmcell.io.crypt4gh import Crypt4ghReader, encrypt_file, open_crypt4gh
 from pmcell.io.keys import fingerprint
 from pmcell.io.modes import private_files
@@ -291,6 +291,7 @@ def extract_all(folder: Path, manifest: Mapping[str, Any], key: bytes, out: Path
     with private_files():
         out.mkdir(parents=True, exist_ok=True)
         for name, target in targets.items():
+            remove_leftovers(target)
             extract(folder, manifest, name, key, target)
 
 

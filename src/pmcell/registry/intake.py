@@ -21,6 +21,14 @@ from pmcell.io.atomic import read_json, write_json
 from pmcell.io.canonical import CanonicalWriter
 from pmcell.io.modes import close_folder, current_umask, private_files
 from pmcell.registry.intake_tables import write_empty_tables
+from pmcell.registry.keys import (
+    COHORT_FILE,
+    COHORT_KEYS,
+    DONOR_COLUMNS,
+    DONORS_FILE,
+    SAMPLE_COLUMNS,
+    SAMPLES_FILE,
+)
 from pmcell.schema import UNKNOWN
 
 OUTPUTS = {
@@ -41,8 +49,14 @@ EMPTY_METRICS: Mapping[str, Any] = {
     "share_umis_lost": 0.0,
 }
 WITHHELD = "withheld, as the cohort is not open; run `pmcell check` where the file is"
-NAMING_REASONS = ("ambiguous_orientation", "not_counts", "transposed", "truncated", "unreadable")
-"""Reasons whose message can hold a barcode or a value of the file."""
+MATRIX = "matrix"
+"""What the submitted file is called where its name is withheld."""
+REGISTRATION = (COHORT_FILE, DONORS_FILE, SAMPLES_FILE)
+DECLARED = frozenset(
+    [column.name for column in (*DONOR_COLUMNS, *SAMPLE_COLUMNS)]
+    + [declared.path for declared in COHORT_KEYS]
+)
+"""Columns and keys that are ours: any other is a name that the submission chose."""
 
 
 @dataclass(frozen=True)
@@ -179,16 +193,23 @@ def write_empty_counts(path: Path) -> None:
 
 
 def withhold(report: dict[str, Any]) -> None:
-    """Take out of the report of a cohort that is not open what could name a person or a cell.
+    """Take all free text of the submission out of the report of a cohort that is not open.
 
-    Kept are what must hold, where it does not, and the reason.
+    Names of files, columns and values can name a person or a cell. Kept are the
+    reason, which registration file it is in and its row; of what must hold and
+    how to mend it only what is said of a registration file, without a guess.
     """
     faults = report["faults"]
     for fault in faults:
+        is_table = fault["file"] in REGISTRATION
+        if not is_table:
+            fault["file"], fault["must"] = MATRIX, f"must hold ({fault['reason']})"
+        if not is_table or fault["column"] not in DECLARED:
+            fault["column"] = None
         fault["found"] = WITHHELD
-        fault["fix"] = fault["fix"].split("Did you mean")[0].strip()
+        fault["fix"] = "Mend it there, then run again."
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         report["message"] = f"{Fault(**faults[0])}{more}"
-    elif report["reason"] in NAMING_REASONS:
+    elif report["message"]:
         report["message"] = f"{report['reason']}: details {WITHHELD}"

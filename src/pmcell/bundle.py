@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,12 @@ def bundle_folder() -> Path:
 def snakefile() -> Path:
     """The workflow's Snakefile."""
     return bundle_folder() / "workflow" / "Snakefile"
+
+
+@functools.cache
+def resource_formula() -> ModuleType:
+    """What jobs ask for, as the Snakefile loads it: `workflow/scripts/resources.py`."""
+    return load_script("resources")
 
 
 def load_script(name: str) -> ModuleType:

@@ -106,7 +106,7 @@ def test_the_workflow_keeps_logs_and_benchmarks_private_and_leaves_the_release_o
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "snakemake", "--snakefile", bundle.snakefile()),
-                *("--directory", str(study), "--cores", "2", "--until", "mark_cells"),
+                *("--directory", str(study), "--cores", "2", "--until", "qc"),
             ],
             env={
                 **os.environ,

@@ -80,7 +80,6 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 """What HCA asks for beyond pmcell's columns: meaning, and the pattern of its values."""
 
 FORBIDDEN = ("self_reported_ethnicity_ontology_term_id",)
-ORGANISM = "organism_ontology_term_id"
 
 
 def export_hca(
@@ -117,7 +116,7 @@ def export_hca(
             raise FaultsError(faults)
         uns = read_elem(file["uns"])
         obs = obs.drop(columns=[name for name in FORBIDDEN if name in obs])
-        obs[ORGANISM] = str(uns.pop(ORGANISM))
+        obs["organism_ontology_term_id"] = str(uns.pop("organism_ontology_term_id"))
         for name in FIELDS:
             obs[name] = obs["sample_id"].astype(str).map(table[name])
         with atomic_path(target) as temporary, h5ad.create(temporary) as copy:

@@ -12,8 +12,8 @@ from pmcell.registry import registered
 from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
 from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
+from pmcell.schema.ids import ID_PATTERN as ID
 
-ID = registered.ID
 COHORT_FILE = registered.COHORT_FILE
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"

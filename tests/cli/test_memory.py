@@ -14,11 +14,12 @@ from anndata import read_h5ad
 
 import pmcell as pm
 from pmcell.bundle import snakefile
-from pmcell.cli import _memory, hvg, main, pca
+from pmcell.cli import _memory, main
 from pmcell.cli._resources import Model
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
 from pmcell.io.counts import CountsFile, open_counts
+from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, STEPS
 
 PANELS = {"small": 120, "large": 1500}
@@ -124,8 +125,8 @@ def test_a_step_and_the_model_reckon_by_one_formula(
 
 def test_numbers_that_a_configuration_leaves_out_are_those_of_the_steps() -> None:
     model = Model()
-    assert model.values["n_top"] == hvg.DEFAULTS["n_top"]
-    assert pca.DEFAULTS["n_components"] == model.formula.N_COMPONENTS
+    assert model.values["n_top"] == SETTINGS["hvg"]().n_top
+    assert SETTINGS["pca"]().n_components == model.formula.N_COMPONENTS
 
 
 def test_components_and_genes_of_the_configuration_are_asked_for() -> None:

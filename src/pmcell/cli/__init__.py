@@ -11,6 +11,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 from pmcell.errors import PmcellError
 from pmcell.steps import BY_NAME, OLD_NAMES, STEPS
@@ -90,12 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (name, *rest[:1]) in SUBCOMMANDS:
         module, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
     command = importlib.import_module(f"pmcell.cli.{module}")
-    parser = argparse.ArgumentParser(
-        prog=f"pmcell {name}",
-        description=command.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
+    parser = _parser(name, command)
     args = parser.parse_args(rest)
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
@@ -122,6 +118,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         end_log(code)
     return code
+
+
+def help_of(name: str) -> str:
+    """Return what `pmcell NAME --help` prints."""
+    return _parser(
+        name, importlib.import_module(f"pmcell.cli.{name.replace('-', '_')}")
+    ).format_help()
+
+
+def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"pmcell {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
 
 
 def _names() -> list[str]:

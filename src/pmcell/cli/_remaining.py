@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pmcell.cli._progress import Job, Progress
 
 if TYPE_CHECKING:
-    from pmcell.cli._workflow import Study
+    from pmcell.cli._study import Study
 
 PRIOR_SECONDS = 10.0
 """Weight of the model against the jobs that finished, in predicted seconds."""

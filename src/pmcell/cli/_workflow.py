@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,11 +21,10 @@ from pmcell.cli._display import clock, display
 from pmcell.cli._progress import Progress
 from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
+from pmcell.cli._study import Study
 from pmcell.errors import UsageError
 from pmcell.io.modes import OPERATORS_UMASK, current_umask, private_umask
 from pmcell.registry.registered import is_open, list_cohorts
-from pmcell.settings.load import Configuration, load_settings
-from pmcell.settings.table import ALIASES
 from pmcell.steps import OLD_RULES
 
 INTERRUPTED = 130
@@ -36,49 +34,6 @@ step gives other results than before is what its version says, and that is one o
 
 NAMING_RULES = ("groups", "set-threads", "set-resources")
 """Entries of a profile that name rules."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study folder: where it lies, its configuration file, and what the file says."""
-
-    folder: Path
-    config: Path
-    is_own_config: bool
-    settings: Configuration
-
-    @property
-    def results(self) -> Path:
-        """Where the workflow writes."""
-        return self.folder / "results"
-
-    @property
-    def cohorts_dir(self) -> Path:
-        """Where the cohorts are registered."""
-        return self.folder / self.settings.study.cohorts_dir
-
-    @property
-    def resources(self) -> Path | None:
-        """The study's own model of memory and time, where it names one."""
-        named = self.settings.study.resources
-        return self.folder / named if named else None
-
-
-def open_study(folder: Path, config: Path | None) -> Study:
-    """The study in `folder`, configured by `config` or its own `config/config.yaml`.
-
-    Raises `UsageError` for all faults of the configuration, before anything has run.
-    """
-    path = config or folder / "config" / "config.yaml"
-    if not path.is_file():
-        raise UsageError(
-            f"a study folder must hold config/config.yaml; there is no {path}. "
-            f"Make one: pmcell init {shlex.quote(str(folder))}"
-        )
-    settings = load_settings(path, study=folder)
-    for old in settings.old_names:
-        print(f"pmcell: {path}: the section {old!r} is now {ALIASES[old]!r}", file=sys.stderr)
-    return Study(folder, path.resolve(), config is None, settings)
 
 
 def snakemake_command(

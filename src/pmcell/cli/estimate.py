@@ -26,7 +26,7 @@ from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
     from pmcell.cli._resources import Model, Record, Size
-    from pmcell.cli._workflow import Study
+    from pmcell.cli._study import Study
 
 HEAD = """\
 # What each step needs: a constant and slopes by size; workflow/scripts/resources.py says which and
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return _refit(args)
     if args.out:
         raise UsageError("--out goes with --refit STUDY: nothing else is written")
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     study = open_study(args.directory, args.config)
     model, sizes, unread = study_sizes(study)
@@ -163,7 +163,7 @@ def _refit(args: argparse.Namespace) -> int:
 
 def _records(studies: list[Path]) -> list[Record]:
     from pmcell.cli import _resources
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     records: list[Record] = []
     for folder in studies:

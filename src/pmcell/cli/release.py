@@ -21,7 +21,7 @@ from pmcell.settings.release import ReleaseSettings
 
 if TYPE_CHECKING:
     from pmcell.publish.facts import Cohort, Facts
-    from pmcell.publish.manifest import Entries
+    from pmcell.release.manifest import Entries
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

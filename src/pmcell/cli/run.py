@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pmcell.cli import _workflow
+    from pmcell.cli._study import Study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
     from pmcell import bundle
-    from pmcell.cli import _lock, _workflow
+    from pmcell.cli import _lock, _study, _workflow
     from pmcell.errors import UsageError
 
     if args.cores is not None and args.cores < 1:
         raise UsageError(f"--cores must be at least 1, got {args.cores}")
-    study = _workflow.open_study(args.directory, args.config)
+    study = _study.open_study(args.directory, args.config)
     profile = bundle.profile_folder(args.profile, study.folder)
     flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
     command = _workflow.snakemake_command(
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_and_summarise(
-    study: _workflow.Study, command: list[str], *, executor: str = "local", as_json: bool
+    study: Study, command: list[str], *, executor: str = "local", as_json: bool
 ) -> int:
     """Run the command, then tell what became of each cohort and where the release lies."""
     from pmcell.cli import _lock, _slurm, _summary, _workflow

@@ -7,23 +7,11 @@ from typing import TYPE_CHECKING, Any
 from pmcell.io.tables import join_tables, read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
+from pmcell.publish.sample_counts import sample_counts
 from pmcell.schema import COHORTS, DONORS, SAMPLES, UNKNOWN, VISITS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def sample_counts(cohort: Cohort) -> pd.DataFrame:
-    """Samples of a cohort (index) with donor_id, visit and cells submitted and passing QC."""
-    samples = read_table(cohort.folder / "samples.parquet").set_index("sample_id")
-    qc = read_table(cohort.folder / "qc.parquet", ["sample_id", "passes_qc"])
-    grouped = qc.groupby("sample_id", observed=True)["passes_qc"]
-    counted = samples[["donor_id", "visit"]].copy()
-    counted["n_cells_submitted"] = (
-        grouped.size().reindex(samples.index, fill_value=0).astype("int64")
-    )
-    counted["n_cells"] = grouped.sum().reindex(samples.index, fill_value=0).astype("int64")
-    return counted
 
 
 def cohorts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:

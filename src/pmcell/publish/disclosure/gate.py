@@ -34,7 +34,7 @@ from pmcell.publish.disclosure.register import (
 )
 from pmcell.publish.disclosure.slots import slot_faults
 from pmcell.publish.facts import Facts
-from pmcell.publish.manifest import MANIFEST
+from pmcell.release.manifest import MANIFEST
 from pmcell.schema import RELEASE_FILES, TABLES
 from pmcell.schema.disclosure import MEANING
 

@@ -18,7 +18,7 @@ from pmcell.registry.cohort import load_registration
 from pmcell.registry.copies import Fingerprints
 from pmcell.registry.genes import share_known
 from pmcell.registry.identified import identify_cells
-from pmcell.registry.intake import OUTPUTS, STATE
+from pmcell.registry.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
 from pmcell.registry.intake_cells import Scope, cell_table
 from pmcell.registry.intake_counts import EXACT_IN_FLOAT32, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
@@ -146,16 +146,24 @@ def _scope(registration: Registration) -> Scope:
 
 
 def _digests(registration: Registration) -> dict[str, str]:
-    """SHA-256 of what was read, by path relative to the cohort's folder (or the name alone)."""
-    matrix = registration.matrix.path
-    stores = {matrix.name: store_digest(matrix)} if matrix.is_dir() and is_store(matrix) else {}
-    files = sorted(matrix.iterdir()) if matrix.is_dir() and not stores else [matrix]
-    files += [registration.folder / name for name in ("cohort.yaml", "donors.tsv", "samples.tsv")]
-    return stores | {
-        file.name if file.parent != matrix else f"{matrix.name}/{file.name}": sha256_file(file)
-        for file in files
-        if file.is_file()
-    }
+    """SHA-256 of what was read, by path relative to the cohort's folder (or the name alone).
+
+    Of a cohort that is not open the matrix is called `matrix`, its files by number.
+    """
+    matrix, is_open = registration.matrix.path, registration.access == "open"
+    label = matrix.name if is_open else MATRIX
+    if matrix.is_dir() and is_store(matrix):
+        found = {label: store_digest(matrix)}
+    elif matrix.is_dir():
+        parts = [file for file in sorted(matrix.iterdir()) if file.is_file()]
+        found = {
+            f"{label}/{file.name if is_open else number}": sha256_file(file)
+            for number, file in enumerate(parts)
+        }
+    else:
+        found = {label: sha256_file(matrix)} if matrix.is_file() else {}
+    tables = [registration.folder / name for name in REGISTRATION]
+    return found | {file.name: sha256_file(file) for file in tables if file.is_file()}
 
 
 def _frames(registration: Registration) -> tuple[pd.DataFrame, pd.DataFrame]:

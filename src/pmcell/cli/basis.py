@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.schema.text import text_array
 
 DEFAULTS = {"n_components": 50, "scaling": "pareto"}
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             f"basis.scaling must be one of {', '.join(SCALINGS)}; found {options['scaling']!r}"
         )
     genes = read_table(args.features, ["gene_id", "is_highly_variable"])
-    features = genes.loc[genes["is_highly_variable"], "gene_id"].to_numpy(str)
+    features = text_array(genes.loc[genes["is_highly_variable"], "gene_id"])
     grams = [read_gram(path) for path in args.gram]
     found = basis([item for item in grams if item.n_cells], **options)
     write_basis(args.out, features, found)

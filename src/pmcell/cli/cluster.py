@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.schema.text import as_text
 
 DEFAULTS = {"resolution": 1.0}
 
@@ -34,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     options = section(args.config, "cluster", DEFAULTS)
     graph = read_h5ad(args.graph)
     tl.cluster(graph, resolution=options["resolution"], seed=args.seed)
-    labels = graph.obs[CLUSTER].astype(str).to_numpy()
-    frame = pd.DataFrame({"cell_id": graph.obs_names.astype(str), "cluster": labels})
+    labels = as_text(graph.obs[CLUSTER]).to_numpy()
+    frame = pd.DataFrame({"cell_id": as_text(graph.obs_names), "cluster": labels})
     write_table(args.out, frame, CELL_CLUSTERS, sort=False)
     print(f"{graph.n_obs} cells in {graph.obs[CLUSTER].nunique()} clusters -> {args.out}")
     return 0

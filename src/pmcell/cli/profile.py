@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def _cell_types(
     """The label of each cell's cluster."""
     from pmcell.errors import DataError
 
-    cluster = clusters.set_index("cell_id")["cluster"].reindex(cells.astype(str))
+    cluster = clusters.set_index("cell_id")["cluster"].reindex(as_text(cells))
     if cluster.isna().any():
         raise DataError(
             f"every cell of {args.embedding} must have a cluster in {args.clusters}; "
@@ -80,11 +81,11 @@ def _cell_types(
             "Run the cluster step again.",
             reason="stale_input",
         )
-    label = cluster.astype(str).map(
+    label = as_text(cluster).map(
         annotation.astype({"cluster": str}).set_index("cluster")["cell_type"]
     )
     if label.isna().any():
-        missing = sorted(set(cluster[label.isna()].astype(str)))
+        missing = sorted(set(as_text(cluster[label.isna()])))
         raise DataError(
             f"every cluster must have a row in {args.annotation}; {missing} have none. "
             "Run the annotate step again.",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pmcell.cli._atlas import add_cohort_options, read_cohort_cells
 from pmcell.cli._common import add_memory_option, add_step_options, use_threads
+from pmcell.schema.text import text_array
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,6 @@ def run(args: argparse.Namespace) -> int:
     tables = 8 * cells.counts.n_cells * found.components.shape[1]
     counts = cells.counts.with_memory(args.memory, tables=tables, bytes_a_value=20)
     scores = project(counts, cells.feature_of_gene, cells.used, found, measured)
-    write_arrays(args.out, cell_ids=cells.counts.cell_ids[cells.used].astype(str), X_pca=scores)
+    write_arrays(args.out, cell_ids=text_array(cells.counts.cell_ids[cells.used]), X_pca=scores)
     print(f"{args.cohort}: {scores.shape[0]} cells × {scores.shape[1]} components -> {args.out}")
     return 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._common import add_memory_option, add_step_options, section, use_threads
+from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     intake = read_json(args.intake)
     cohort = intake["cohort_id"]
     obs = counts.read_obs()
-    samples = obs["sample_id"].to_numpy(str) if counts.n_cells else _no_text()
+    samples = text_array(obs["sample_id"]) if counts.n_cells else _no_text()
     # A sample with made doublets, twice as many, and their normalised values.
     tables = 48 * counts.largest_group(samples) if options.score_doublets else 0
     counts = counts.with_memory(args.memory, tables=tables, bytes_a_value=20)
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     scores = doublet_scores(counts.iter_groups(samples), samples, options)
     cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
     cells.insert(0, "sample_id", samples)
-    cells.insert(0, "cell_id", counts.cell_ids.astype(str))
+    cells.insert(0, "cell_id", as_text(counts.cell_ids))
     thresholds["cohort_id"] = cohort
     write_table(args.out_dir / "qc.parquet", cells, QC_CELLS, sort=False)
     write_table(args.out_dir / "qc_samples.parquet", thresholds, QC)

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
+from pmcell.schema.text import as_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     coordinates = map_points(graph.obsp[CONNECTIVITIES], points, args.seed)
     frame = pd.DataFrame(
         {
-            "cell_id": graph.obs_names.astype(str),
+            "cell_id": as_text(graph.obs_names),
             "umap_1": coordinates[:, 0],
             "umap_2": coordinates[:, 1],
         }

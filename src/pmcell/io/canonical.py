@@ -17,6 +17,7 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.atomic import atomic_path
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +142,7 @@ def write_frame(parent: Any, name: str, frame: pd.DataFrame, index_name: str) ->
                 "0.2.0",
             )
             continue
-        categories, codes = np.unique(values.to_numpy(dtype=str), return_inverse=True)
+        categories, codes = np.unique(text_array(values), return_inverse=True)
         item = group.create_group(column)
         _encode(item, "categorical", "0.2.0", ordered=False)
         _write_texts(item, "categories", categories)

@@ -18,6 +18,7 @@ import numpy as np
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import atomic_path
 from pmcell.publish import h5ad
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,7 @@ def export_hca(
         obs = obs.drop(columns=[name for name in FORBIDDEN if name in obs])
         obs[ORGANISM] = str(uns.pop(ORGANISM))
         for name in FIELDS:
-            obs[name] = obs["sample_id"].astype(str).map(table[name])
+            obs[name] = as_text(obs["sample_id"]).map(table[name])
         with atomic_path(target) as temporary, h5ad.create(temporary) as copy:
             for name in ("X", "raw", "var", "obsm"):
                 if name in copy:

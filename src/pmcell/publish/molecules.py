@@ -16,6 +16,7 @@ from pmcell.publish.disclosure.atlas import open_markers
 from pmcell.publish.disclosure.rules import rules_of
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import UNKNOWN, X_UMAP
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +125,7 @@ def markers_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     if facts.withheld:
         return open_markers(facts)
     frame = read_table(facts.results / "atlas" / "markers.parquet")
-    frame["cluster"] = frame["cluster"].astype(str)
+    frame["cluster"] = as_text(frame["cluster"])
     return frame
 
 

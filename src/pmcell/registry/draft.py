@@ -20,6 +20,7 @@ from pmcell.registry.matrix_check import describe_layer
 from pmcell.registry.rules import check_term, term_of
 from pmcell.registry.species import HUMAN, detect_species
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 
 FILE = "draft"
 DONOR_TERMS = {
@@ -88,22 +89,22 @@ def _matrix(submission: Submission, draft: Draft) -> None:
         draft.comments["matrix.counts"] = seen[chosen]
     var = submission.var if chosen == TODO else submission.var_of(chosen)
     draft.settings["matrix.gene_column"] = "index"
-    names = var.index.astype(str).tolist()
+    names = as_text(var.index).tolist()
     if not _is_ensembl(names):
         for column in var.columns:
-            if _is_ensembl(var[column].astype(str).tolist()):
+            if _is_ensembl(as_text(var[column]).tolist()):
                 draft.settings["matrix.gene_column"] = str(column)
-                names = var[column].astype(str).tolist()
+                names = as_text(var[column]).tolist()
                 break
         else:
             shares = {str(column): _share(var[column]) for column in var.columns}
             best = max(shares, key=lambda name: shares[name], default="")
             if best and shares[best] > _share(var.index) + 0.2:
                 draft.settings["matrix.gene_column"] = best
-                names = var[best].astype(str).tolist()
+                names = as_text(var[best]).tolist()
     draft.settings["matrix.gene_namespace"] = "ensembl" if _is_ensembl(names) else "auto"
     for column in var.columns:
-        kinds = Counter(var[column].astype(str))
+        kinds = Counter(as_text(var[column]))
         if "Gene Expression" in kinds and len(kinds) > 1:
             draft.settings["matrix.keep_features.column"] = str(column)
             draft.settings["matrix.keep_features.value"] = "Gene Expression"
@@ -347,4 +348,4 @@ def _is_ensembl(names: Sequence[str]) -> bool:
 
 
 def _share(values: Any) -> float:
-    return share_known(values.astype(str).tolist()[:SAMPLED_NAMES])
+    return share_known(as_text(values).tolist()[:SAMPLED_NAMES])

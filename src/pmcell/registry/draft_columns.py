@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.registry.intake_cells import texts_of
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +135,7 @@ def _sample_rule(
         return roles["sample_id"], text(obs, roles["sample_id"])
     if "donor_id" in roles:
         return roles["donor_id"], text(obs, roles["donor_id"])
-    barcodes = obs.index.astype(str).tolist()
+    barcodes = as_text(obs.index).tolist()
     for kind, separators in (("barcode_prefix", "_:#|"), ("barcode_suffix", "_:#|-")):
         for separator in separators:
             parts = [_cut(barcode, kind, separator) for barcode in barcodes]

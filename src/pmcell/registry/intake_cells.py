@@ -13,6 +13,7 @@ from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submission import Submission
 from pmcell.registry.pseudonyms import pseudonym
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,7 +256,7 @@ def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> lis
 
 def _sample_faults(file: str, samples: np.ndarray, known: set[str]) -> list[Fault]:
     faults = []
-    names, first, n_cells = np.unique(samples.astype(str), return_index=True, return_counts=True)
+    names, first, n_cells = np.unique(text_array(samples), return_index=True, return_counts=True)
     for name, row, n in sorted(zip(names, first, n_cells, strict=True), key=lambda item: item[1]):
         if name in known:
             continue

@@ -20,6 +20,7 @@ from pmcell.registry.registration import Matrix, Registration
 from pmcell.registry.rules import terms_near
 from pmcell.registry.vocabulary import did_you_mean
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 
 WARN_SHARE_MAPPED = 0.8
 SAMPLED_NAMES = 2000
@@ -162,7 +163,7 @@ def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) ->
         str(column)
         for column in var.columns
         if column != matrix.gene_column
-        and share_known(var[column].astype(str).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
+        and share_known(as_text(var[column]).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
     ]
     return Fault(
         submission.path.name,
@@ -248,7 +249,7 @@ def _other_features(submission: Submission, matrix: Matrix) -> tuple[str, str] |
         return None
     var = submission.var_of(matrix.counts)
     for column in var.columns:
-        values = Counter(var[column].astype(str))
+        values = Counter(as_text(var[column]))
         if "Gene Expression" in values and len(values) > 1:
             seen = ", ".join(f"{n} {value}" for value, n in values.most_common(4))
             return str(column), seen

@@ -11,6 +11,7 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import empty_table, read_table
 from pmcell.schema import TABLES, Table
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +123,7 @@ def _consensus(path: Path) -> Consensus | None:
         obs: Any = read_elem(file["obs"])
     if "discovery" not in obs or not {"donor_id", "visit"} <= set(obs.columns):
         return None
-    rows = obs.loc[obs["discovery"].astype(bool), ["donor_id", "visit"]].astype(str)
+    rows = as_text(obs.loc[obs["discovery"].astype(bool), ["donor_id", "visit"]])
     return Consensus(values, rows) if values.shape == (len(rows), len(rows)) else None
 
 

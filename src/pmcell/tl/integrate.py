@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pmcell.pp._adata import column, slot
 from pmcell.schema import X_INTEGRATED, X_PCA
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -32,7 +33,7 @@ def integrate(
     >>> adata.obsm["X_integrated"].shape == adata.obsm["X_pca"].shape
     True
     """
-    labels = column(adata, batch).astype(str).to_numpy()
+    labels = as_text(column(adata, batch)).to_numpy()
     adata.obsm[X_INTEGRATED] = harmonise(slot(adata, "obsm", basis, "pm.tl.pca"), labels, seed)
 
 

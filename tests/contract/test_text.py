@@ -22,13 +22,14 @@ def find_text_casts(tree: ast.AST) -> list[str]:
     """Calls that make text of a whole column or array, whatever becomes of missing values."""
     found = []
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
-        is_cast = isinstance(node.func, ast.Attribute) and node.func.attr in CASTS
-        is_maker = ast.unparse(node.func) in MAKERS
+        name, owner = node.func.attr, getattr(node.func.value, "id", "")
+        if name not in CASTS and f"{owner}.{name}" not in MAKERS:
+            continue
         types = [word.value for word in node.keywords if word.arg == "dtype"]
-        types += node.args[:1] if is_cast else node.args[1:]
-        if (is_cast or is_maker) and any(ast.unparse(item) in TEXT_TYPES for item in types):
+        types += node.args[:1] if name in CASTS else node.args[1:]
+        if any(ast.unparse(item) in TEXT_TYPES for item in types):
             found.append(f"line {node.lineno}: {ast.unparse(node)[:80]}")
     return found
 

@@ -423,7 +423,7 @@ def test_python_snippets_run_in_the_release_folder(made_site):
     code = "\n\n".join(item.code for item in found)
     done = subprocess.run(
         [sys.executable, "-c", f"import matplotlib; matplotlib.use('Agg')\n{code}"],
-        cwd=made_site, capture_output=True, text=True, timeout=120,
+        cwd=made_site, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "alpha" in done.stdout

@@ -34,6 +34,9 @@ GRAPH = ("find_neighbors", "cluster_cells")
 ALONE = ("integrate_cohorts", "map_cells", "write_release", "seal_cohorts")
 
 
+pytestmark = pytest.mark.slurm
+
+
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[None]:
     """A running Slurm whose commands the tests and the workflow find."""

@@ -10,7 +10,6 @@ release.expression(["CD4", "LYZ"], cell_type="classical monocyte")
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.schema import SCHEMA_VERSION
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,11 +112,9 @@ class Parts(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._paths:
-            near = difflib.get_close_matches(str(name), self._paths, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise KeyError(
-                f"no {self._kind} {name!r}; there are {', '.join(self._paths) or 'none'}.{hint}"
-            )
+            there = ", ".join(self._paths) or "none"
+            hint = did_you_mean(name, self._paths)
+            raise KeyError(f"no {self._kind} {name!r}; there are {there}. {hint}".strip())
         return self._open(self._paths[name])
 
     def __iter__(self) -> Iterator[str]:

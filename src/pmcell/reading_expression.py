@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from pmcell.errors import UsageError
 from pmcell.schema import TARGET_SUM
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,11 +65,11 @@ def _find_genes(release: Release, genes: Sequence[str]) -> pd.DataFrame:
     unknown = [name for name in genes if name not in by_name]
     if unknown:
         several = [name for name in unknown if name in shared]
-        hint = _nearest(unknown[0], by_name) if not several else ""
-        why = f" Several genes are called {', '.join(several)}: name the id." if several else ""
+        why = f"Several genes are called {', '.join(several)}: name the id."
+        hint = why if several else did_you_mean(unknown[0], by_name)
         raise UsageError(
             f"genes must be symbols or Ensembl ids of tables/genes.parquet; "
-            f"got {', '.join(unknown)}.{why}{hint}"
+            f"got {', '.join(unknown)}. {hint}".strip()
         )
     return table.loc[[by_name[name] for name in genes]].reset_index(drop=True)
 
@@ -91,8 +91,8 @@ def _find_cells(
         labels = set(release.tables["clusters"].to_pandas(["cell_type"])["cell_type"])
         if cell_type not in labels:
             raise UsageError(
-                f"cell_type must be a label of tables/clusters.parquet, got {cell_type!r}."
-                f"{_nearest(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
+                f"cell_type must be a label of tables/clusters.parquet, got {cell_type!r}. "
+                f"{did_you_mean(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
             )
         keep &= pc.field("cell_type") == cell_type
     cells = release.tables["cells"].to_pandas(CELL_COLUMNS, keep)
@@ -163,8 +163,3 @@ def _from_cells(path: Path, genes: dict[str, int]) -> Iterator[tuple[int, np.nda
                 hits = np.flatnonzero(positions == place)
                 rows = np.searchsorted(indptr, start + hits, "right") - 1
                 yield column, rows, counts[hits]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

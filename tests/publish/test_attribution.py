@@ -16,10 +16,11 @@ from pmcell.publish.crate_agents import agent_entities
 from pmcell.publish.croissant import croissant
 from pmcell.publish.datacite import datacite
 from pmcell.publish.facts import Facts, load_facts
-from pmcell.publish.option_rules import plain_options
 from pmcell.publish.schema_org import json_ld, signposting
 from pmcell.publish.subjects import read_subjects
 from pmcell.schema import TABLES
+from pmcell.settings.load import checked_section
+from pmcell.settings.release import ReleaseSettings
 
 OPTIONS = {
     "title": "Cells & <strata>",
@@ -149,15 +150,15 @@ def test_every_fault_of_the_section_is_named_with_its_meaning():
         "doi": "abc",
     }
     with pytest.raises(UsageError) as error:
-        plain_options(wrong)
+        checked_section(ReleaseSettings, wrong)
     text = str(error.value)
     for part in (
-        "authors[0] (an author) has no key 'nam'",
-        "authors[1].orcid has a wrong check digit",
-        "publisher (who publishes the release and keeps it available) must have name",
-        "funding[0] (a grant) must have funder",
+        "release.authors[0].nam: must be a key of release.authors[0]",
+        "release.authors[1].orcid: has a wrong check digit",
+        "release.publisher: must have name (name of the publisher)",
+        "release.funding[0]: must have funder (name of the funder)",
         "Did you mean 'dataBiases'",
-        "doi (DOI that was assigned to the release) must look like 10.5281/zenodo.1234",
+        "release.doi: must be a text such as 10.5281/zenodo.1234; found the text 'abc'",
     ):
         assert part in text
 

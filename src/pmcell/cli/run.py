@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         study, cores=args.cores, profile=profile, extra=[*flags, *args.snakemake]
     )
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
+    if renamed := _workflow.renamed_rules(profile):
+        print(f"pmcell run: {renamed}", file=sys.stderr, flush=True)
     if args.unlock:
         _lock.release_lock(study.folder)
     if flags:
@@ -92,7 +94,7 @@ def run_and_summarise(
             stop_jobs()
         if executor != "local":
             # The sizes of the cohorts, by which jobs ask for memory.
-            study_sizes(study.folder, study.config)
+            study_sizes(study)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command, progress)
     summary = _summary.summarise(study, code, progress)

@@ -81,7 +81,6 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 """What HCA asks for beyond pmcell's columns: meaning, and the pattern of its values."""
 
 FORBIDDEN = ("self_reported_ethnicity_ontology_term_id",)
-ORGANISM = "organism_ontology_term_id"
 
 
 def export_hca(
@@ -118,7 +117,7 @@ def export_hca(
             raise FaultsError(faults)
         uns = read_elem(file["uns"])
         obs = obs.drop(columns=[name for name in FORBIDDEN if name in obs])
-        obs[ORGANISM] = str(uns.pop(ORGANISM))
+        obs["organism_ontology_term_id"] = str(uns.pop("organism_ontology_term_id"))
         for name in FIELDS:
             obs[name] = as_text(obs["sample_id"]).map(table[name])
         with atomic_path(target) as temporary, h5ad.create(temporary) as copy:

@@ -48,7 +48,7 @@ def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
         "version": facts.options.version,
         "parameters": facts.parameters,
         "min_donors": facts.options.min_donors,
-        "strata_decision": facts.strata.get("decision"),
+        "strata_decision": facts.strata.decision,
         "cohorts": {cohort.cohort_id: _cohort(cohort) for cohort in facts.cohorts},
         "content_sha256": combined_sha256(
             {name: entry["content_sha256"] for name, entry in entries.items()}

@@ -116,7 +116,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
 
 
 def _strata(facts: Facts) -> list[str]:
-    decision = str(facts.strata.get("decision") or UNKNOWN)
+    decision = facts.strata.decision
     if facts.has_strata:
         text = "Strata of donors are published: see `strata`, `assignments` and `strata.json`."
     else:

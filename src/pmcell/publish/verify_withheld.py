@@ -8,7 +8,7 @@ from typing import Any
 
 from pmcell.errors import Fault
 from pmcell.io.atomic import read_json
-from pmcell.publish.facts import DECISION_STRATA
+from pmcell.schema.verdict import STRATA
 
 FIX = "Do not pass this release on; write it again and report the fault."
 
@@ -46,7 +46,7 @@ def _strata_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
         return [
             Fault("strata.json", must, repr(decision), "Write the release again.", reason="strata")
         ]
-    if decision == DECISION_STRATA:
+    if decision == STRATA:
         return []
     faults = []
     must = f"must hold no stratum, because the decision is {decision!r}"

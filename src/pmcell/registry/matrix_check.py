@@ -12,15 +12,15 @@ from pmcell.io.submission import LayerSummary, Submission
 from pmcell.io.submitted import inspect
 from pmcell.registry.cohort import load_registration, read_matrix
 from pmcell.registry.genes import GeneMapping, share_known
-from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.intake_cells import label_cells, source_cell_types, texts_of
 from pmcell.registry.intake_genes import choose_genes
 from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.registration import Matrix, Registration
 from pmcell.registry.rules import terms_near
-from pmcell.registry.vocabulary import did_you_mean
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.settings.cohort import IntakeSettings
+from pmcell.spelling import did_you_mean
 
 WARN_SHARE_MAPPED = 0.8
 SAMPLED_NAMES = 2000
@@ -138,7 +138,7 @@ def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> 
 def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
     if matrix.counts not in submission.layers:
         return
-    genes = choose_genes(submission, matrix, min_genes=IntakeConfig().min_genes)
+    genes = choose_genes(submission, matrix, min_genes=IntakeSettings().min_genes)
     mapping = genes.mapping
     metrics.update(genes=mapping.counts(), share_genes_mapped=mapping.share_mapped)
     if mapping.share_mapped < WARN_SHARE_MAPPED:
@@ -191,7 +191,7 @@ def _cells(
             fix = "Remove the row, or correct columns.sample_id in cohort.yaml."
             found = f"no cell of {sample_id!r}"
             yield Fault(SAMPLES_FILE, must, found, fix, column="sample_id", severity="warning")
-    min_cells = IntakeConfig().min_cells
+    min_cells = IntakeSettings().min_cells
     if submission.n_cells < min_cells:
         must = f"a cohort must have at least {min_cells} cells (intake.min_cells)"
         fix = "Check that this is the whole file."

@@ -30,7 +30,7 @@ LIMITS = (
 )
 
 _PACKAGES = (
-    "anndata", "harmonypy", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
+    "anndata", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
     "scanpy", "scikit-learn", "scipy", "snakemake", "statsmodels",
 )  # fmt: skip
 
@@ -143,7 +143,8 @@ def software_grid(release: Release) -> Grid:
 def parameter_grid(release: Release) -> Grid | None:
     """Parameters of the steps, from the manifest and `strata.json`."""
     rows: list[tuple[Cell, ...]] = []
-    for origin, facts in (("manifest.json", release.manifest), ("strata.json", release.strata)):
+    verdict = release.verdict.to_json() if release.verdict else {}
+    for origin, facts in (("manifest.json", release.manifest), ("strata.json", verdict)):
         value = facts.get("parameters") or facts.get("options")
         if isinstance(value, dict):
             for key, text in _flat(value):

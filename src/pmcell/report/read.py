@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import empty_table, read_table
-from pmcell.schema import TABLES, Table
+from pmcell.io.verdict import read_verdict
+from pmcell.schema import TABLES, Table, Verdict
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ class Consensus:
 
 @dataclass(frozen=True)
 class Release:
-    """The tables by name (an absent one is an empty frame), `strata.json` and the manifest."""
+    """The tables by name (an absent one is an empty frame), the verdict on strata, the manifest."""
 
     tables: dict[str, pd.DataFrame]
     absent: tuple[str, ...]
-    strata: dict[str, Any]
+    verdict: Verdict | None
     manifest: dict[str, Any]
     citation: str
     consensus: Consensus | None = None
@@ -74,11 +75,11 @@ def read_release(folder: Path, only: Collection[str] = ()) -> Release:
         else:
             absent.append(item.name)
             tables[item.name] = empty_table(item)
-    strata = json_object(folder / "strata.json")
+    verdict = folder / "strata.json"
     return Release(
         tables=tables,
         absent=tuple(absent),
-        strata=strata,
+        verdict=read_verdict(verdict) if verdict.is_file() else None,
         manifest=json_object(folder / "manifest.json"),
         citation=_text(folder / "CITATION.cff"),
         consensus=_consensus(folder / "donors.h5ad"),

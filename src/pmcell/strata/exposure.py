@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.schema.text import as_text
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pmcell.errors import Fault, FaultsError
 from pmcell.publish.cellxgene import sources_reasons
-from pmcell.publish.facts import Facts, Options
+from pmcell.publish.facts import Facts
 from pmcell.publish.validators.environments import how_to_set_up
 from pmcell.publish.validators.evidence import failures_as_faults, write_evidence
 from pmcell.publish.validators.run import NOT_RUN, Verdict, not_run, run_validators
 from pmcell.publish.validators.table import VALIDATORS, Validator, find, light, names
+from pmcell.settings.release import ReleaseSettings
 
 
 def gather_evidence(
@@ -47,14 +48,14 @@ def gather_evidence(
     return verdicts
 
 
-def chosen_names(options: Options) -> set[str]:
+def chosen_names(options: ReleaseSettings) -> set[str]:
     """Names of the validators that run; the required ones always do."""
     words: dict[str, list[str]] = {"light": light(), "all": names(), "none": []}
     chosen = {name for word in options.validators for name in words.get(word, [word])}
     return {find(name).name for name in chosen | set(required_names(options))}
 
 
-def required_names(options: Options) -> list[str]:
+def required_names(options: ReleaseSettings) -> list[str]:
     """Names of the validators without whose verdict there is no release."""
     if "all" in options.require_validators:
         return [validator.name for validator in VALIDATORS if not validator.on_request]
@@ -69,7 +70,7 @@ def _left_out(validator: Validator, folder: Path) -> Verdict:
     return not_run(validator, targets, why)
 
 
-def _missing(options: Options, verdicts: list[Verdict]) -> list[Fault]:
+def _missing(options: ReleaseSettings, verdicts: list[Verdict]) -> list[Fault]:
     required = required_names(options)
     return [
         Fault(

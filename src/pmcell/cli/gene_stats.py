@@ -1,7 +1,7 @@
 """Sum counts and log-normalised values of one cohort exactly, per batch and gene.
 
 Example:
-  pmcell moments --counts results/cohorts/liu_b1/intake.h5ad \\
+  pmcell gene_stats --counts results/cohorts/liu_b1/intake.h5ad \\
     --qc results/cohorts/liu_b1/qc.parquet --out results/cohorts/liu_b1/moments.npz
 """
 
@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_memory_option, add_step_options, use_threads
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._memory import add_memory_options, within_memory
 from pmcell.schema.text import text_array
+from pmcell.settings.cohort import GeneStatsSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
     parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
     parser.add_argument("--out", type=Path, required=True, help="moments.npz to write")
-    add_step_options(parser)
-    add_memory_option(parser)
+    add_step_options(parser, GeneStatsSettings)
+    add_memory_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     labels = text_array(counts.read_obs()["batch_id"]) if counts.n_cells else np.zeros(0, "U1")
     batches = np.unique(labels[passes])
     codes = np.where(passes, np.searchsorted(batches, labels), -1).astype(np.int64)
-    # The table of sums, and its histogram with the copies that sorting takes.
-    tables = 4 * 64 * batches.size * counts.n_genes
-    counts = counts.with_memory(args.memory, tables=tables, bytes_a_value=24)
+    counts = within_memory(
+        counts, "gene_stats", args.memory, is_soft=args.soft_memory, n_batches=batches.size
+    )
     found = moments(counts, codes, batches.tolist())
     symbols = text_array(counts.read_var()["symbol"]) if counts.n_genes else np.zeros(0, "U1")
     write_moments(args.out, counts.gene_ids, symbols, found)

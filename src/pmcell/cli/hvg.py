@@ -1,7 +1,7 @@
-"""Accept cohorts and select highly variable genes from their exact moments.
+"""Accept cohorts and select highly variable genes from their exact statistics.
 
 Example:
-  pmcell features --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
+  pmcell hvg --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
     --out results/atlas/features.parquet --cohorts-out results/atlas/cohorts.json
 """
 
@@ -11,15 +11,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._common import add_cohorts_option, add_step_options, section, use_threads
-
-DEFAULTS = {
-    "n_top": 2000,
-    "min_cohort_share": 0.5,
-    "min_shared_genes": 50,
-    "warn_shared_genes": 200,
-    "min_cohorts": 1,
-}
+from pmcell.cli._common import add_cohorts_option, add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import HvgSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohorts_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="features.parquet to write")
     parser.add_argument("--cohorts-out", type=Path, required=True, help="cohorts.json to write")
-    add_step_options(parser)
+    add_step_options(parser, HvgSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,8 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import GENES
 
     use_threads(args.threads)
-    options = section(args.config, "features", DEFAULTS)
-    min_cohorts = options.pop("min_cohorts")
+    settings = step_settings(args, HvgSettings)
     verdicts: dict[str, dict[str, Any]] = {}
     symbols: dict[str, str] = {}
     cohorts = []
@@ -54,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         symbols.update(zip(ids.tolist(), names.tolist(), strict=True))
         cohorts.append((name, ids, found))
     if cohorts:
-        selection = select(cohorts, **options)
+        selection = select(cohorts, **settings.model_dump(exclude={"min_cohorts"}))
         for name, why in selection.refused.items():
             verdicts[name] = {
                 "status": "quarantined",
@@ -69,14 +62,15 @@ def run(args: argparse.Namespace) -> int:
                     "message": why,
                 }
     accepted = [name for name, item in verdicts.items() if item["status"] != "quarantined"]
-    if len(accepted) < max(min_cohorts, 1):
+    min_cohorts = max(settings.min_cohorts, 1)
+    if len(accepted) < min_cohorts:
         reasons = "\n".join(
             f"  - {name}: {item['message']}"
             for name, item in verdicts.items()
             if item["status"] == "quarantined"
         )
         raise DataError(
-            f"at least {max(min_cohorts, 1)} cohorts must be accepted; {len(accepted)} of "
+            f"at least {min_cohorts} cohorts must be accepted; {len(accepted)} of "
             f"{len(verdicts)} were:\n{reasons}",
             reason="too_few_cohorts",
         )

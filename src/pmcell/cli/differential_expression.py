@@ -5,7 +5,7 @@ result is `descriptive` until donors who had no part in finding it confirm it.
 Without published strata only the other contrasts are tested.
 
 Example:
-  pmcell explain --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
+  pmcell differential_expression --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
     --cohort b results/cohorts/b --annotation results/atlas/annotation.parquet \\
     --features results/atlas/features.parquet --out-dir results/strata
 """
@@ -20,19 +20,11 @@ from pmcell.cli._common import (
     add_cohorts_option,
     add_step_options,
     require_files,
-    section,
     use_threads,
 )
+from pmcell.cli._settings import step_settings
 from pmcell.schema.text import as_text
-
-DEFAULTS: dict[str, Any] = {
-    "contrasts": ("stratum", "condition"),
-    "covariates": (),
-    "gene_sets": None,
-    "alpha": 0.05,
-    "confirm": True,
-    "top_drivers": 50,
-}
+from pmcell.settings.donors import DifferentialExpressionSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="GMT file, or TSV with source, target and weight",
     )
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for four tables")
-    add_step_options(parser, seed=True)
+    add_step_options(parser, DifferentialExpressionSettings, leave_out=["gene_sets"])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,23 +52,17 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import read_table, write_table
 
     use_threads(args.threads)
-    options = section(args.config, "explain", DEFAULTS)
-    contrasts = _names(options, "contrasts")
-    settings = {
-        "covariates": _names(options, "covariates"),
-        "alpha": options["alpha"],
-        "confirm": options["confirm"],
-        "seed": args.seed,
-    }
-    sets = _gene_sets(args, options)
+    settings = step_settings(args, DifferentialExpressionSettings)
+    options = settings.model_dump(include={"covariates", "alpha", "confirm", "seed"})
+    sets = _gene_sets(args.gene_sets_file or settings.gene_sets)
     require_files(args.donors, args.annotation, args.features)
     donors = read_h5ad(args.donors)
     counts = _pseudobulk(args, donors)
     symbols = dict(read_table(args.features, ["gene_id", "symbol"]).itertuples(index=False))
     genes, compared, activities = [], [], []
-    for contrast in contrasts:
+    for contrast in settings.contrasts:
         of_genes, facts = strata.differential_expression(
-            donors, pseudobulk=counts, symbols=symbols, contrast=contrast, **settings
+            donors, pseudobulk=counts, symbols=symbols, contrast=contrast, **options
         )
         genes.append(of_genes)
         compared.append(facts)
@@ -88,11 +74,11 @@ def run(args: argparse.Namespace) -> int:
                     gene_sets=sets,
                     symbols=symbols,
                     contrast=contrast,
-                    **settings,
+                    **options,
                 )
             )
     drivers = strata.gene_drivers(
-        donors, pseudobulk=counts, symbols=symbols, top=options["top_drivers"], seed=args.seed
+        donors, pseudobulk=counts, symbols=symbols, top=settings.top_drivers, seed=settings.seed
     )
     for table, frames in (
         (schema.EXPRESSION_CONTRASTS, compared),
@@ -109,21 +95,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _names(options: dict[str, Any], key: str) -> list[str]:
-    from pmcell.errors import UsageError
-
-    value = options[key]
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"explain.{key} must be a list of columns, got {value!r}")
-    if len(set(value)) < len(value):
-        raise UsageError(f"explain.{key} must name each column once, got {value}")
-    return list(value)
-
-
-def _gene_sets(args: argparse.Namespace, options: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _gene_sets(path: Path | str | None) -> dict[str, dict[str, float]]:
     from pmcell.io.gmt import read_gene_sets
 
-    path = args.gene_sets_file or options["gene_sets"]
     return read_gene_sets(Path(path)).weights if path else {}
 
 

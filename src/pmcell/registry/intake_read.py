@@ -27,6 +27,7 @@ from pmcell.registry.intake_tables import write_gene_ledger, write_registration_
 from pmcell.registry.pseudonyms import load_key
 from pmcell.registry.registration import Registration
 from pmcell.registry.time_limit import TABLE_SECONDS, cpu_limit
+from pmcell.schema.text import text_array
 from pmcell.settings.cohort import IntakeSettings
 from pmcell.version import __version__
 
@@ -116,7 +117,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     }
     write_json(state, known)
     _check_totals(totals, submission, matrix.counts, genes, limits)
-    n_cells = dict(zip(*np.unique(sample_ids.astype(str), return_counts=True), strict=True))
+    n_cells = dict(zip(*np.unique(text_array(sample_ids), return_counts=True), strict=True))
     write_registration_tables(paths, samples, donors, n_cells, scope)
     write_gene_ledger(
         paths["gene_ledger"],

@@ -13,7 +13,7 @@ import yaml
 from pmcell.bundle import EMBEDDED_COHORTS
 from pmcell.cli import main
 from pmcell.cli._resources import Model, Record, as_yaml, compare, read_records, refit
-from pmcell.cli._workflow import open_study
+from pmcell.cli._study import open_study
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
 from pmcell.steps import BY_NAME

@@ -14,11 +14,13 @@ from anndata import read_h5ad
 
 import pmcell as pm
 from pmcell.bundle import snakefile
-from pmcell.cli import _memory, hvg, main, pca
+from pmcell.cli import _memory, main
 from pmcell.cli._resources import Model
+from pmcell.cli._workflow import open_study
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
 from pmcell.io.counts import CountsFile, open_counts
+from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, STEPS
 
 PANELS = {"small": 120, "large": 1500}
@@ -66,7 +68,7 @@ def files_of(study: Path, step: str, cohort: str) -> list[str]:
 
 
 def test_no_step_refuses_the_memory_that_its_job_asks_for(study: Path, capsys) -> None:
-    model, sizes, _ = study_sizes(study, study / "config" / "config.yaml")
+    model, sizes, _ = study_sizes(open_study(study, None))
     results = study / "results"
     folders = {name: results / "cohorts" / name for name in PANELS}
     config = ["--config", str(study / "config" / "config.yaml")]
@@ -99,7 +101,7 @@ def test_no_step_refuses_the_memory_that_its_job_asks_for(study: Path, capsys) -
 
 
 def test_the_study_of_the_test_above_asks_for_all_features_of_a_cohort_with_few(study) -> None:
-    model, sizes, _ = study_sizes(study, study / "config" / "config.yaml")
+    model, sizes, _ = study_sizes(open_study(study, None))
     assert {name: round(size[4] * 1e6) for name, size in sizes.items()} == PANELS
     small, large = (model.formula.least_mb(model.values, "covariance", sizes[n]) for n in PANELS)
     assert abs(small - large) < 2
@@ -124,8 +126,8 @@ def test_a_step_and_the_model_reckon_by_one_formula(
 
 def test_numbers_that_a_configuration_leaves_out_are_those_of_the_steps() -> None:
     model = Model()
-    assert model.values["n_top"] == hvg.DEFAULTS["n_top"]
-    assert pca.DEFAULTS["n_components"] == model.formula.N_COMPONENTS
+    assert model.values["n_top"] == SETTINGS["hvg"]().n_top
+    assert SETTINGS["pca"]().n_components == model.formula.N_COMPONENTS
 
 
 def test_components_and_genes_of_the_configuration_are_asked_for() -> None:

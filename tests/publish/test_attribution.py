@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pmcell.errors import FaultsError, UsageError
+from pmcell.publish.agents import Organisation, Person
 from pmcell.publish.attribution import citation_text, credited, require_attribution
 from pmcell.publish.citation import write_citation
 from pmcell.publish.crate_agents import agent_entities
@@ -122,7 +123,7 @@ def test_a_release_that_nobody_made_is_refused_with_the_meaning(plain):
 
 
 def test_stewards_are_credited_when_no_author_is_configured(plain):
-    assert credited(plain) == [{"name": "Ada Steward", "affiliation": "Institute"}]
+    assert credited(plain) == [Person("Ada Steward", affiliation=Organisation("Institute"))]
 
 
 def test_the_page_of_a_stewards_organisation_is_in_the_crate(plain):
@@ -134,7 +135,7 @@ def test_the_page_of_a_stewards_organisation_is_in_the_crate(plain):
     assert clinic in entities
     assert any(person.items() <= entity.items() for entity in entities)
     alone = _with_steward(plain, name="unknown", organisation="Clinic", url=page)
-    assert credited(alone) == [{"name": "Clinic", "url": page}]
+    assert credited(alone) == [Organisation("Clinic", page)]
 
 
 def test_the_bibtex_entry_keeps_organisations_whole(facts):

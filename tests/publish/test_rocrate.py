@@ -18,10 +18,10 @@ import pytest
 from pmcell.io.atomic import sha256_file
 from pmcell.publish.crate_software import container_image
 from pmcell.publish.crate_workflow import write_workflow
-from pmcell.publish.digest import CRATE, content_sha256
 from pmcell.publish.facts import load_facts
 from pmcell.publish.manifest import file_entries
 from pmcell.publish.rocrate import write_crate
+from pmcell.release.digest import CRATE, content_sha256
 from pmcell.steps import STEPS
 from results_folder import COHORTS, make_results
 from snakemake_records import START, record_flow, record_job, record_study
@@ -144,11 +144,9 @@ def test_every_step_that_ran_is_an_action_under_its_name_of_today(
             expected |= {f"{step.name} {name}" for name in (COHORTS if step.per_cohort else [""])}
     assert jobs == {name.strip() for name in expected}
     # A table of clinical values is small: its digest would confirm a guess of what it says.
-    (clinical,) = (item for item in crate.values() if item.get("name") == "clinical.tsv")
-    assert "sha256" not in clinical
-    made = [item for item in crate.values() if item.get("name") == "results/atlas/umap.parquet"]
-    assert all("sha256" in item for item in made)
-    assert made
+    files = {item["name"]: item for item in of_type(crate, "File") if "name" in item}
+    assert "sha256" not in files["clinical.tsv"]
+    assert "sha256" in files["results/atlas/umap.parquet"]
 
 
 def test_an_action_has_what_the_job_read_wrote_and_was_told(

@@ -10,11 +10,11 @@ import pytest
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import load_atlas
-from pmcell.publish.digest import content_sha256
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.facts import load_facts
 from pmcell.publish.runtime import runtime_frame
+from pmcell.release.digest import content_sha256
 from pmcell.schema import RUNTIME
 from pmcell.steps import STEPS
 

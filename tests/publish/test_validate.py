@@ -12,10 +12,10 @@ import pytest
 
 from pmcell.cli import main
 from pmcell.errors import FaultsError
+from pmcell.publish.validation import chosen_names
 from pmcell.publish.validators import Check, Verdict, run_validators, write_evidence
 from pmcell.publish.validators.environments import is_ready
 from pmcell.publish.validators.evidence import failures_as_faults
-from pmcell.publish.validators.gate import chosen_names
 from pmcell.publish.validators.own import own_verdict
 from pmcell.publish.validators.table import VALIDATORS, find, light
 from pmcell.settings.release import ReleaseSettings

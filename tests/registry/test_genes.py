@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pmcell.errors import UsageError
 from pmcell.registry.gene_table import gene_table
-from pmcell.registry.genes import FATES, map_genes, mitochondrial_genes, share_known
+from pmcell.registry.genes import FATES, map_genes, share_known
 
 
 def one(name, **options):
@@ -131,7 +131,7 @@ def test_sixty_thousand_genes_map_within_a_second():
 
 
 def test_the_mitochondrial_genome_has_37_genes():
-    assert len(mitochondrial_genes()) == 37
+    assert len(gene_table().mitochondrial) == 37
 
 
 def test_barcodes_are_no_genes():

@@ -120,6 +120,8 @@ rule integrate:
         counts=per_cohort("intake.h5ad"),
         cells=per_cohort("qc.parquet"),
         samples=per_cohort("samples.parquet"),
+        donors=per_cohort("donors.parquet"),
+        visits=per_cohort("visits.parquet"),
     output:
         "results/atlas/embedding.h5ad",
     log:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pmcell.cli._progress import Job, Progress
 
 if TYPE_CHECKING:
-    from pmcell.cli._workflow import Study
+    from pmcell.cli._study import Study
 
 PRIOR_SECONDS = 10.0
 """Weight of the model against the jobs that finished, in predicted seconds."""
@@ -33,12 +33,13 @@ def needs_of(study: Study) -> dict[str, Need]:
 
     from pmcell.cli._resources import Model
     from pmcell.errors import PmcellError
+    from pmcell.registry.registered import list_cohorts
 
     try:
         model, folder = Model(study.resources), study.cohorts_dir
         known = study.results / "sizes.json"
         read = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
-        sizes = model.sizes([path for path in folder.iterdir() if path.is_dir()], read)
+        sizes = model.sizes([folder / name for name in list_cohorts(folder)], read)
         model.for_study(study.settings.given, sizes)
         jobs = [
             (step, model.formula.predict(model.values, step, "seconds", size))

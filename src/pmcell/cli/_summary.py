@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.cli._progress import Job, Progress
-from pmcell.cli._workflow import Study, short
+from pmcell.cli._study import Study
+from pmcell.cli._workflow import short
 from pmcell.io.atomic import read_json
 from pmcell.io.benchmarks import read_benchmark
 

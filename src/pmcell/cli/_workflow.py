@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,9 +21,10 @@ from pmcell.cli._display import clock, display
 from pmcell.cli._progress import Progress
 from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
+from pmcell.cli._study import Study
 from pmcell.errors import UsageError
-from pmcell.settings.load import Configuration, load_settings
-from pmcell.settings.table import ALIASES
+from pmcell.io.modes import OPERATORS_UMASK, current_umask, private_umask
+from pmcell.registry.registered import is_open, list_cohorts
 from pmcell.steps import OLD_RULES
 
 INTERRUPTED = 130
@@ -34,49 +34,6 @@ step gives other results than before is what its version says, and that is one o
 
 NAMING_RULES = ("groups", "set-threads", "set-resources")
 """Entries of a profile that name rules."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study folder: where it lies, its configuration file, and what the file says."""
-
-    folder: Path
-    config: Path
-    is_own_config: bool
-    settings: Configuration
-
-    @property
-    def results(self) -> Path:
-        """Where the workflow writes."""
-        return self.folder / "results"
-
-    @property
-    def cohorts_dir(self) -> Path:
-        """Where the cohorts are registered."""
-        return self.folder / self.settings.study.cohorts_dir
-
-    @property
-    def resources(self) -> Path | None:
-        """The study's own model of memory and time, where it names one."""
-        named = self.settings.study.resources
-        return self.folder / named if named else None
-
-
-def open_study(folder: Path, config: Path | None) -> Study:
-    """The study in `folder`, configured by `config` or its own `config/config.yaml`.
-
-    Raises `UsageError` for all faults of the configuration, before anything has run.
-    """
-    path = config or folder / "config" / "config.yaml"
-    if not path.is_file():
-        raise UsageError(
-            f"a study folder must hold config/config.yaml; there is no {path}. "
-            f"Make one: pmcell init {shlex.quote(str(folder))}"
-        )
-    settings = load_settings(path, study=folder)
-    for old in settings.old_names:
-        print(f"pmcell: {path}: the section {old!r} is now {ALIASES[old]!r}", file=sys.stderr)
-    return Study(folder, path.resolve(), config is None, settings)
 
 
 def snakemake_command(
@@ -147,19 +104,24 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     """
     log = study.results / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    mask = current_umask() if _is_open(study) else private_umask(current_umask())
+    # Snakemake repeats in it what a failed job said.
+    log.touch()
+    log.chmod(0o666 & ~mask)
     shown = display(progress, needs_of(study), _cores_of(command))
     with log.open("w", encoding="utf-8") as stream, shown as show, _interrupts() as interrupts:
         stream.write(shlex.join(command) + "\n")
         # A session of its own: an interrupt reaches Snakemake once, from here, not twice.
         process = subprocess.Popen(
             [sys.executable, "-m", *command, "--nocolor"],
-            env=environment(),
+            env={OPERATORS_UMASK: f"{current_umask():03o}", **environment()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
             start_new_session=True,
+            umask=mask,
         )
         interrupts.pass_to(process)
         assert process.stdout is not None
@@ -178,6 +140,12 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     if code:
         _explain_failure(study, progress, log)
     return code
+
+
+def _is_open(study: Study) -> bool:
+    """Whether everyone may have the cells of all cohorts of the study."""
+    names = study.settings.study.cohorts or list_cohorts(study.cohorts_dir)
+    return all(is_open(study.cohorts_dir / name) for name in names)
 
 
 def environment() -> dict[str, str]:

@@ -26,7 +26,7 @@ from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
     from pmcell.cli._resources import Model, Record, Size
-    from pmcell.cli._workflow import Study
+    from pmcell.cli._study import Study
 
 HEAD = """\
 # What each step needs: a constant and slopes by size; workflow/scripts/resources.py says which and
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return _refit(args)
     if args.out:
         raise UsageError("--out goes with --refit STUDY: nothing else is written")
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     study = open_study(args.directory, args.config)
     model, sizes, unread = study_sizes(study)
@@ -119,11 +119,13 @@ def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]
 def study_sizes(study: Study) -> tuple[Model, dict[str, Size], list[str]]:
     """The study's model, the size of each cohort, and the cohorts whose header cannot be read."""
     from pmcell.cli._resources import Model
+    from pmcell.registry.registered import list_cohorts
     from pmcell.registry.sizes import cohort_sizes
 
     model = Model(study.resources)
-    cohorts_dir, names = study.cohorts_dir, study.settings.study.cohorts
-    folders = [cohorts_dir / name for name in names] if names else _folders(cohorts_dir)
+    cohorts_dir = study.cohorts_dir
+    names = study.settings.study.cohorts or list_cohorts(cohorts_dir)
+    folders = [cohorts_dir / name for name in names]
     folders = sorted(path for path in folders if path.is_dir())
     if not folders:
         raise UsageError(
@@ -135,10 +137,6 @@ def study_sizes(study: Study) -> tuple[Model, dict[str, Size], list[str]]:
     sizes = model.sizes(folders, read)
     model.for_study(study.settings.given, sizes)
     return model, sizes, unread
-
-
-def _folders(cohorts_dir: Path) -> list[Path]:
-    return list(cohorts_dir.iterdir()) if cohorts_dir.is_dir() else []
 
 
 def _refit(args: argparse.Namespace) -> int:
@@ -165,7 +163,7 @@ def _refit(args: argparse.Namespace) -> int:
 
 def _records(studies: list[Path]) -> list[Record]:
     from pmcell.cli import _resources
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     records: list[Record] = []
     for folder in studies:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pmcell.cli import _workflow
+    from pmcell.cli._study import Study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
     from pmcell import bundle
-    from pmcell.cli import _lock, _workflow
+    from pmcell.cli import _lock, _study, _workflow
     from pmcell.errors import UsageError
 
     if args.cores is not None and args.cores < 1:
         raise UsageError(f"--cores must be at least 1, got {args.cores}")
-    study = _workflow.open_study(args.directory, args.config)
+    study = _study.open_study(args.directory, args.config)
     profile = bundle.profile_folder(args.profile, study.folder)
     flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
     command = _workflow.snakemake_command(
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_and_summarise(
-    study: _workflow.Study, command: list[str], *, executor: str = "local", as_json: bool
+    study: Study, command: list[str], *, executor: str = "local", as_json: bool
 ) -> int:
     """Run the command, then tell what became of each cohort and where the release lies."""
     from pmcell.cli import _lock, _slurm, _summary, _workflow
@@ -88,7 +89,7 @@ def run_and_summarise(
 
     progress = Progress()
     stop_jobs = partial(_slurm.stop_jobs, study.folder) if executor == "slurm" else None
-    with _lock.only_run(study.folder, stop_jobs):
+    with _lock.only_run(study.folder, stop_jobs) as held:
         if stop_jobs:
             # A lock that was removed by hand says nothing of the jobs it stood for.
             stop_jobs()
@@ -97,6 +98,13 @@ def run_and_summarise(
             study_sizes(study)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command, progress)
+        if code < 0:
+            held.keep_for_next()
+            print(
+                f"pmcell run: Snakemake was killed ({signal.Signals(-code).name}), which is often "
+                "for want of memory; the same command goes on from what is finished",
+                file=sys.stderr,
+            )
     summary = _summary.summarise(study, code, progress)
     print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
     return code

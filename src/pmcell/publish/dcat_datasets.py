@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rdflib import Literal, URIRef
 from rdflib.namespace import DCAT, DCTERMS, PROV, RDF, RDFS, SKOS, XSD
 
-from pmcell.publish.attribution import DOI_SITE
+from pmcell.publish.agents import Organisation, read_organisation
+from pmcell.publish.attribution import DOI_SITE, doi_address
 from pmcell.publish.dcat_agents import add_agent, add_contact, add_page
 from pmcell.publish.dcat_distributions import add_laws
 from pmcell.publish.dcat_names import Names
@@ -90,10 +91,14 @@ def add_dataset(
         if number is not None:
             graph.add((node, slot, Literal(number, datatype=XSD.nonNegativeInteger)))
     for role in ("publisher", "hdab", "custodian"):
-        add_agent(graph, node, role, _part(names, node, role), given.get(role) or {})
-    add_contact(graph, node, _part(names, node, "contact"), given.get("contact") or {})
+        add_agent(graph, node, role, _part(names, node, role), _who(given, role))
+    add_contact(graph, node, _part(names, node, "contact"), _who(given, "contact"))
     _add_generation(graph, names, node)
     _add_quality(graph, names, node)
+
+
+def _who(given: Mapping[str, Any], role: str) -> Organisation:
+    return read_organisation(given.get(role) or {})
 
 
 def add_cohort_facts(
@@ -129,7 +134,7 @@ def add_cohort_facts(
         graph.add((node, DCAT.landingPage, add_page(graph, source)))
     doi = cohort.text("source", "doi").removeprefix(DOI_SITE)
     if doi != UNKNOWN:
-        graph.add((node, DCTERMS.isReferencedBy, URIRef(DOI_SITE + doi)))
+        graph.add((node, DCTERMS.isReferencedBy, URIRef(doi_address(doi))))
     accession = cohort.text("source", "accession")
     if accession != UNKNOWN:
         other = _part(names, node, "accession")

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pmcell.io.verdict import read_verdict
-from pmcell.reading import Release
+from pmcell.release import Release
 from pmcell.schema import Verdict
 
 if TYPE_CHECKING:
@@ -190,7 +189,9 @@ def _strata(a: Release, b: Release) -> dict[str, Any]:
 
 def _verdict(release: Release) -> dict[str, Any]:
     """Words and numbers of the verdict, by path; no arrays."""
-    told = read_verdict(release.path / "strata.json")
+    told = release.folder.verdict()
+    if told is None:
+        return {}
     verdict = Verdict(told.decision, told.why, existence=told.existence)
     return {
         key: value

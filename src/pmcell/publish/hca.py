@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.io.atomic import atomic_path
-from pmcell.publish import h5ad
+from pmcell.io import h5ad
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def export_hca(
         obs["organism_ontology_term_id"] = str(uns.pop("organism_ontology_term_id"))
         for name in FIELDS:
             obs[name] = as_text(obs["sample_id"]).map(table[name])
-        with atomic_path(target) as temporary, h5ad.create(temporary) as copy:
+        with h5ad.create_h5ad(target) as copy:
             for name in ("X", "raw", "var", "obsm"):
                 if name in copy:
                     del copy[name]

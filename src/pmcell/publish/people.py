@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import join_tables, read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
+from pmcell.publish.sample_counts import sample_counts
 from pmcell.schema import COHORTS, DONORS, SAMPLES, UNKNOWN, VISITS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def sample_counts(cohort: Cohort) -> pd.DataFrame:
-    """Samples of a cohort (index) with donor_id, visit and cells submitted and passing QC."""
-    samples = read_table(cohort.folder / "samples.parquet").set_index("sample_id")
-    qc = read_table(cohort.folder / "qc.parquet", ["sample_id", "passes_qc"])
-    grouped = qc.groupby("sample_id", observed=True)["passes_qc"]
-    counted = samples[["donor_id", "visit"]].copy()
-    counted["n_cells_submitted"] = (
-        grouped.size().reindex(samples.index, fill_value=0).astype("int64")
-    )
-    counted["n_cells"] = grouped.sum().reindex(samples.index, fill_value=0).astype("int64")
-    return counted
 
 
 def cohorts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
@@ -92,6 +81,8 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
         "reason": cohort.reason,
         "message": "" if cohort.status == "ok" else cohort.message,
         "n_cells_submitted": metrics.get("n_cells_submitted"),
+        "n_cells_left_out": metrics.get("n_cells_left_out", 0),
+        "left_out": _reasons(metrics),
         "n_cells": n_cells,
         "n_donors": n_donors,
         "n_samples": n_samples,
@@ -99,6 +90,13 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
         "n_genes": metrics.get("n_genes"),
         "share_umis_lost": metrics.get("share_umis_lost"),
     }
+
+
+def _reasons(metrics: Mapping[str, Any]) -> str:
+    """Why cells were left out at registration, with their numbers."""
+    return "; ".join(
+        f"{item['reason']} ({item['n_cells']})" for item in metrics.get("left_out", ())
+    )
 
 
 def _merge(cohort: Cohort, table: Table, counted: pd.DataFrame) -> pd.DataFrame:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.io.atomic import atomic_path
+from pmcell.io import h5ad
 from pmcell.io.verdict import write_verdict
-from pmcell.publish import h5ad
 from pmcell.publish.disclosure import slots
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.verdict import redact_facts, redact_verdict
@@ -40,7 +39,7 @@ def write_donors(facts: Facts, target: Path) -> None:
     obs = donors.obs.loc[shown]
     if not policy.has_strata:
         obs = obs.drop(columns=[name for name in obs.columns if _places(name)])
-    with atomic_path(target) as temporary, h5ad.create(temporary) as file:
+    with h5ad.create_h5ad(target) as file:
         h5ad.write_frame(file, "obs", obs, index="donor_visit")
         h5ad.write_frame(file, "var", _var(policy, donors.var), index="cell_type")
         if donors.X is not None and donors.n_vars:
@@ -54,7 +53,7 @@ def write_donors(facts: Facts, target: Path) -> None:
             h5ad.write_value(file["obsp"], name, _rows(donors.obsp[name], shown)[:, shown])
         if not policy.few_took_part:
             uns = _with_shown_consensus(policy, donors.uns, _discovered(donors.obs, shown))
-            h5ad.write_value(file, "uns", redact_facts(uns, policy))
+            h5ad.write_value(file, "uns", _known(redact_facts(uns, policy)))
 
 
 def _places(column: str) -> bool:
@@ -92,5 +91,17 @@ def _var(policy: Policy, var: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(values: Any, shown: np.ndarray) -> Any:
     import pandas as pd
+    import scipy.sparse as sp
 
-    return values.loc[shown].to_numpy() if isinstance(values, pd.DataFrame) else values[shown]
+    if isinstance(values, pd.DataFrame):
+        return values.loc[shown].to_numpy()
+    return values[shown].toarray() if sp.issparse(values) else values[shown]
+
+
+def _known(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The value without keys of which nothing is known."""
+    return {
+        key: _known(item) if isinstance(item, Mapping) else item
+        for key, item in value.items()
+        if item is not None
+    }

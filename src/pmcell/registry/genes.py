@@ -104,11 +104,6 @@ def map_genes(
     )
 
 
-def mitochondrial_genes() -> frozenset[str]:
-    """Ensembl ids of the 37 genes of the mitochondrial genome."""
-    return gene_table().mitochondrial
-
-
 def share_known(names: Sequence[str]) -> float:
     """Share of `names` that are human genes of any age: tells genes from barcodes."""
     if not len(names):

@@ -92,11 +92,6 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
     return Genes(rows, mapping, len(var))
 
 
-def species_of(names: np.ndarray) -> str:
-    """The taxon that the names tell, or 'unknown'."""
-    return detect_species(list(names)).taxon
-
-
 def _judge_names(submission: Submission, names: np.ndarray) -> None:
     call = detect_species(list(names))
     if call.taxon not in (HUMAN, "unknown"):

@@ -98,7 +98,7 @@ def stages(release: Release) -> list[Stage]:
                 plural(len(cohorts), "cohort"),
                 plural(int(cohorts["n_cells_submitted"].fillna(0).sum()), "cell"),
             ),
-            (*_quarantine_exits(release), *_access_exits(release)),
+            (*_left_out_exits(release), *_quarantine_exits(release), *_access_exits(release)),
         ),
         Stage(
             "Accepted and published",
@@ -149,6 +149,23 @@ def _quarantine_exits(release: Release) -> tuple[Exits, ...]:
     )
     total = int(out["n_cells_submitted"].fillna(0).sum())
     return (Exits(f"{plural(len(out), 'cohort')} quarantined ({plural(total, 'cell')})", (), rows),)
+
+
+def _left_out_exits(release: Release) -> tuple[Exits, ...]:
+    cohorts = release["cohorts"]
+    if "n_cells_left_out" not in cohorts:
+        # Releases of before have no such column.
+        return ()
+    n_left_out = cohorts["n_cells_left_out"].fillna(0)
+    out = cohorts[n_left_out > 0]
+    if out.empty:
+        return ()
+    rows = tuple(
+        (f"{row.cohort_id}: {row.left_out or plural(int(row.n_cells_left_out), 'cell')}", ())
+        for row in out.itertuples()
+    )
+    total = int(n_left_out.sum())
+    return (Exits(f"{plural(total, 'cell')} left out at registration", (), rows),)
 
 
 def _access_exits(release: Release) -> tuple[Exits, ...]:

@@ -15,20 +15,6 @@ from pmcell.version import __version__
 if TYPE_CHECKING:
     from pmcell.report.read import Release
 
-LIMITS = (
-    "For research use only. Nothing here is a diagnosis or advice for the treatment of a person.",
-    "Single cells stay personal data, also under pseudonyms.",
-    "A withdrawal reaches what this installation still holds, not copies that were already "
-    "downloaded.",
-    "Comparing two releases can reveal a donor who was removed, so a release from which a donor "
-    "withdrew is taken down.",
-    "Thresholds protect tables, not expression vectors.",
-    "Strata are descriptive until they are confirmed in donors who took no part in finding them.",
-    "The donor is the unit of statistics. Cells are not replicates, so p values over cells rank "
-    "genes and prove nothing.",
-    "A gene that a cohort did not measure is unknown there, not zero.",
-)
-
 _PACKAGES = (
     "anndata", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
     "scanpy", "scikit-learn", "scipy", "snakemake", "statsmodels",
@@ -192,8 +178,11 @@ def known(value: Any) -> str:
 
 
 def doi_link(doi: str) -> str:
-    """Address of a DOI, or '' where the text is not a plain DOI."""
-    return f"https://doi.org/{doi}" if re.fullmatch(r"10\.\d{4,9}/[\w.;()/:-]+", doi) else ""
+    """Address of a DOI, what an address may not hold encoded; '' where it is none."""
+    from urllib.parse import quote
+
+    is_doi = re.fullmatch(r"10\.\d{4,9}/\S+", doi)
+    return f"https://doi.org/{quote(doi, safe='/:;().')}" if is_doi else ""
 
 
 def citation(release: Release) -> dict[str, str]:

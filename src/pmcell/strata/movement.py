@@ -45,7 +45,7 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
     donor's are known, else by label.
 
     Returns the columns of schema.MOVEMENT, a row for each visit with enough
-    cells that has one before it; strata only where they are published. Raises
+    cells that has one before it at a known distance; strata only where they are published. Raises
     UsageError below 19 draws.
 
     >>> import pmcell as pm
@@ -64,12 +64,14 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
     from pmcell.schema import MOVEMENT
 
     before, after = _steps(donors.obs)
-    squared = np.asarray(donors.obsp[slots.DISTANCE])
+    far = np.asarray(donors.obsp[slots.DISTANCE])[before, after]
+    # Of a few donors no channel may be reliable: then there is no distance to speak of.
+    known = np.isfinite(far)
+    before, after, far = before[known], after[known], far[known]
     batch = as_text(donors.obs["batch_id"]).to_numpy()
     same = batch[before] == batch[after]
-    far = squared[before, after]
     p, typical = np.full(far.size, np.nan), np.full(far.size, np.nan)
-    testable = np.flatnonzero(same & np.isfinite(far))
+    testable = np.flatnonzero(same)
     if testable.size:
         opened = fitted(donors)
         for start in range(0, testable.size, PAIRS_AT_ONCE):

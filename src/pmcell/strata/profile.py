@@ -51,7 +51,8 @@ def profile(
     Returns an AnnData with X the cells of each type (rows × types); obs
     donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
     `discovery` (the first visit with enough cells, one row a donor) and every
-    cell column that is constant within the rows, n_samples and
+    cell column that is constant within the rows (as source_<name> where the name
+    is one of `slots.OWN_COLUMNS`), n_samples and
     median_total_counts where sample_id and total_counts are known; var `state_pool`: the type
     itself where it has `min_cells_type` cells in `min_share_donors` of the discovery rows, else
     the pool of rare types that it is looked at with, or '' (`pmcell.core.pools`); the sums
@@ -307,13 +308,24 @@ def _row_columns(
         table["median_total_counts"] = depth.to_numpy()
     used = {name for name in columns.values() if name} | {"sample_id", "total_counts"}
     for name in obs.columns:
-        if name in used or name in table:
+        if name in used:
             continue
         values = pd.DataFrame({"row": row_of, "value": obs[name].astype(object).to_numpy()})
         values = values.drop_duplicates()
         if len(values) == len(rows):
-            table[name] = _plain(values.sort_values("row")["value"].to_numpy(), obs[name])
+            kept = _plain(values.sort_values("row")["value"].to_numpy(), obs[name])
+            table[_free_name(str(name), {*table.columns, *obs.columns})] = kept
     return table
+
+
+def _free_name(name: str, taken: set[Any]) -> str:
+    """The name of a column of the cells among those of donors: its own, unless it is ours."""
+    if name not in slots.OWN_COLUMNS:
+        return name
+    free = f"source_{name}"
+    while free in taken:
+        free = f"source_{free}"
+    return free
 
 
 def _plain(values: NDArray[Any], source: pd.Series[Any]) -> NDArray[Any]:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.errors import Fault
+from pmcell.core.lognorm import log_normalised
+from pmcell.errors import DataError, Fault
+from pmcell.release.folder import ReleaseFolder
 from pmcell.schema import TARGET_SUM
 
 REWRITE = "Write the release again."
@@ -32,7 +34,6 @@ def cell_faults(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
 
 
 def _one_file(folder: Path, cohort_id: str) -> list[Fault]:
-    import h5py
     import pyarrow.parquet as pq
 
     file_name = f"cells/{cohort_id}.h5ad"
@@ -43,7 +44,7 @@ def _one_file(folder: Path, cohort_id: str) -> list[Fault]:
     )
     totals = dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
     try:
-        with h5py.File(folder / file_name, "r", locking=False) as file:
+        with ReleaseFolder(folder).hdf5(file_name) as file:
             cell_ids = file["obs"][file["obs"].attrs["_index"]].asstr()[:]
             if len(cell_ids) != len(totals) or set(cell_ids) != set(totals):
                 n_shared = len(set(cell_ids) & set(totals))
@@ -52,7 +53,7 @@ def _one_file(folder: Path, cohort_id: str) -> list[Fault]:
                 return [Fault(file_name, must, found, REWRITE, reason="cells")]
             expected = np.array([totals[cell] for cell in cell_ids], dtype=np.int64)
             return _matrix_faults(file, file_name, cell_ids, expected)
-    except (OSError, KeyError, ValueError) as error:
+    except DataError as error:
         must = "must be an AnnData file with raw.X and X"
         return [Fault(file_name, must, str(error), REWRITE, reason="format")]
 
@@ -84,7 +85,7 @@ def _matrix_faults(
         if not np.array_equal(raw["indices"][inside], normalised["indices"][inside]):
             must = "raw.X and X must store the same genes of each cell"
             return [Fault(file_name, must, "different genes", REWRITE, reason="matrix")]
-        expected = np.log1p(counts * (TARGET_SUM / np.maximum(sums, 1.0))[row])
+        expected = log_normalised(counts, sums[row])
         if not np.allclose(normalised["data"][inside], expected, atol=TOLERANCE):
             must = f"X must be log1p({TARGET_SUM} * count / total) of raw.X"
             return [Fault(file_name, must, "other values", REWRITE, reason="normalisation")]

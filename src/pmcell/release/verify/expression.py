@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import Fault
-from pmcell.publish.expression import ALL, GENES
-from pmcell.publish.verify_tables import REWRITE, key_faults, schema_faults
+from pmcell.release.expression import ALL, GENES
+from pmcell.release.verify.tables import REWRITE, key_faults, schema_faults
 from pmcell.schema import EXPRESSION
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from pmcell.cli.release import _site
 from pmcell.errors import DataError
 from pmcell.io.tables import write_table
 from pmcell.publish import write_release
+from pmcell.release.verify import verify_release
 from pmcell.schema import CELLS, DONORS, SAMPLES, VISITS, Table, table
 from results_folder import COHORTS, make_results
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pmcell.publish.facts import Facts
+from pmcell.schema.text import text_array
 
 PARTS = 3
 KEPT = 12
@@ -42,7 +43,7 @@ def fingerprints(facts: Facts, key: bytes) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for cohort in facts.withheld:
         counts = open_counts(cohort.folder / "intake.h5ad")
-        donors = counts.read_obs()["donor_id"].to_numpy(str)
+        donors = text_array(counts.read_obs()["donor_id"])
         codes = np.array([_code(gene, key) for gene in counts.gene_ids], dtype=np.uint64)
         part = (codes % PARTS).astype(np.int8)
         part[np.isin(part, np.flatnonzero(np.bincount(part, minlength=PARTS) < MIN_PANEL))] = -1

@@ -119,6 +119,8 @@ def make_cohorts(cells: pd.DataFrame, donors: pd.DataFrame, samples: pd.DataFram
                 "reason": "",
                 "message": "",
                 "n_cells_submitted": len(own),
+                "n_cells_left_out": 0,
+                "left_out": "",
                 "n_cells": int(own["passes_qc"].sum()),
                 "n_donors": int((donors["cohort_id"] == cohort).sum()),
                 "n_samples": int((samples["cohort_id"] == cohort).sum()),
@@ -137,6 +139,8 @@ def make_cohorts(cells: pd.DataFrame, donors: pd.DataFrame, samples: pd.DataFram
             "message": "matrix X must hold raw counts; found 3.17 at row 0, column 12. "
             "Point matrix.counts in cohort.yaml at the layer that holds the counts.",
             "n_cells_submitted": 546,
+            "n_cells_left_out": 0,
+            "left_out": "",
             "n_cells": 0,
             "n_donors": 0,
             "n_samples": 0,

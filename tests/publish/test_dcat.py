@@ -271,3 +271,31 @@ def test_the_official_shapes_of_dcat_ap_find_nothing(shared_results, release, na
     shapes = Graph().parse(OFFICIAL / name)
     conforms, _, said = pyshacl.validate(graph, shacl_graph=shapes, do_owl_imports=False)
     assert conforms, said
+
+
+@pytest.mark.parametrize(
+    ("doi", "encoded"),
+    [
+        (
+            "10.1002/(SICI)1097-0258(19980815/30)17:15/16<1661::AID-SIM968>3.0.CO;2-2",
+            "10.1002/(SICI)1097-0258(19980815/30)17:15/16%3C1661::AID-SIM968%3E3.0.CO;2-2",
+        ),
+        ("10.1000/a{b}c|d^e`f\\g", "10.1000/a%7Bb%7Dc%7Cd%5Ee%60f%5Cg"),
+        ("10.1000/a#b?c%d", "10.1000/a%23b%3Fc%25d"),
+    ],
+)
+def test_a_doi_with_any_sign_is_written_as_an_iri(shared_results, release, doi, encoded):
+    facts = facts_of(shared_results)
+    source = {"doi": doi, "url": "https://example.org/a<b>{c}", "accession": "GSE1"}
+    cohorts = [
+        replace(
+            cohort,
+            intake={**cohort.intake, "registration": {**cohort.registration, "source": source}},
+        )
+        for cohort in facts.cohorts
+    ]
+    text = graph_of(replace(facts, cohorts=tuple(cohorts)), release).serialize(format="turtle")
+    read = Graph().parse(data=text, format="turtle")
+    assert URIRef(f"https://doi.org/{encoded}") in set(read.objects(None, DCTERMS.isReferencedBy))
+    page = URIRef("https://example.org/a%3Cb%3E%7Bc%7D")
+    assert page in set(read.objects(None, DCAT.landingPage))

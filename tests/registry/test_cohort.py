@@ -309,3 +309,46 @@ def test_the_matrix_is_known_even_when_the_rest_is_wrong(folder):
     assert matrix.format == "h5ad"
     (folder / "cohort.yaml").write_text("id: c1\n")
     assert read_matrix(folder) is None
+
+
+@pytest.mark.parametrize(
+    ("doi", "is_good"),
+    [
+        ("10.1002/(SICI)1097-0258(19980815/30)17:15/16<1661::AID-SIM968>3.0.CO;2-2", True),
+        ("10.1000/a{b}c^d", True),
+        ("10.1000/a b", False),
+        ("10.1000/a“b”", False),
+        ('10.1000/a"b', False),
+    ],
+)
+def test_a_doi_may_hold_any_sign_but_spaces_and_quotes(folder, doi, is_good):
+    edit(folder / "cohort.yaml", "doi: unknown", f"doi: {json.dumps(doi)}")
+    assert [fault.column for fault in errors(folder)] == ([] if is_good else ["source.doi"])
+
+
+@pytest.mark.parametrize(
+    ("text", "must"),
+    [
+        ("x: " + "[" * 5000 + "]" * 5000, "must be nested at most"),
+        ("x: [" + "a, " * 30_000 + "a]", "must have at most"),
+    ],
+)
+def test_a_cohort_file_of_senseless_size_is_refused_at_once(folder, text, must):
+    path = folder / "cohort.yaml"
+    path.write_text(f"{path.read_text()}{text}\n")
+    faults = [fault for fault in errors(folder) if fault.file == "cohort.yaml"]
+    assert len(faults) == 1
+    assert must in faults[0].must
+
+
+def test_many_unknown_keys_are_cut_and_counted(folder):
+    path = folder / "cohort.yaml"
+    path.write_text(path.read_text() + "".join(f"k{number}: v\n" for number in range(3000)))
+    unknown = [fault for fault in errors(folder) if fault.reason == "unknown_key"]
+    assert len(unknown) == 21
+    assert unknown[-1].found.startswith("2,980 more")
+
+
+def test_a_rule_for_barcodes_without_a_separator_is_named(folder):
+    edit(folder / "cohort.yaml", "sample_id: sample_id", "sample_id: 'barcode_prefix:'")
+    assert "barcode_prefix:_:last" in only_error(folder).fix

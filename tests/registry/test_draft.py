@@ -225,3 +225,92 @@ def test_every_label_survives_as_text(name):
 def test_no_cells_are_an_error():
     with pytest.raises(DataError, match="must have cells"):
         draft_registration(submission(index=[], layers={"X": cell_counts()[:0]}), "c1")
+
+
+def test_labels_that_are_no_people_are_left_out_and_named():
+    labels = ["P1", "P2", "doublet", "unassigned", "P1,P2", "Negative"]
+    draft = draft_registration(submission({"donor": every(*labels)}), "c1")
+    tree, donors, samples = texts(draft)
+    assert [row["donor_id"] for row in donors] == ["P1", "P2"]
+    assert [row["sample_id"] for row in samples] == ["P1", "P2"]
+    left_out = {value: item["reason"] for item in tree["exclude"] for value in item["values"]}
+    assert left_out == {
+        "doublet": "several donors",
+        "P1,P2": "several donors",
+        "unassigned": "donor not told",
+        "Negative": "no tag of a donor",
+    }
+    assert any("20 of 60 cells are left out (several donors)" in note for note in draft.notes)
+
+
+def test_a_column_of_singlets_and_doublets_leaves_out_the_doublets():
+    obs = {"donor": every("P1", "P2"), "status": every("singlet", "singlet", "doublet")}
+    draft = draft_registration(submission(obs), "c1")
+    assert [item.values for item, _ in draft.exclude] == [("doublet",)]
+    assert {row["condition"] for row in draft.samples} == {""}
+
+
+def test_doublets_that_a_caller_scored_are_left_to_qc():
+    obs = {"donor": every("P1"), "scDblFinder.class": every("singlet", "doublet")}
+    assert not draft_registration(submission(obs), "c1").exclude
+
+
+def test_copies_are_left_out_unless_all_cells_are():
+    draft = draft_registration(
+        submission({"donor_id": every("d1"), "is_primary_data": every(True, False)}), "c1"
+    )
+    assert draft.exclude[0][1] == 30
+    obs = {"donor_id": every("d1"), "is_primary_data": every(False)}
+    all_copies = draft_registration(submission(obs), "c1")
+    assert not all_copies.exclude
+    assert any("all 60 cells" in note for note in all_copies.notes)
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), "unknown", "NA"])
+def test_a_missing_donor_is_no_donor(nothing):
+    donors = [nothing if k % 9 == 0 else f"P{k % 4}" for k in range(N)]
+    obs = {"donor_id": donors, "sample": [f"S{k % 4}" for k in range(N)]}
+    draft = draft_registration(submission(obs), "c1")
+    assert {row["donor_id"] for row in draft.donors} == {"P0", "P1", "P2", "P3"}
+    assert draft.settings["columns.donor_id"] == "donor_id"
+    assert any("7 of 60 cells have no donor" in note for note in draft.notes)
+
+
+def test_whole_numbers_with_missing_ones_are_ids_without_a_point():
+    donors = [np.nan if k % 10 == 0 else float(k % 3 + 1) for k in range(N)]
+    draft = draft_registration(submission({"donor_id": donors}), "c1")
+    assert {row["donor_id"] for row in draft.donors} == {"1", "2", "3"}
+    assert draft.exclude[0][0].values == ("",)
+
+
+@pytest.mark.parametrize(
+    ("ages", "bands"),
+    [
+        (("60-69", "80+", "unknown"), ["60-69", "80+", ""]),
+        (("adult", "child", "adult"), ["adult", "child", "adult"]),
+        (("63 years", "45y", "7"), ["60-69", "40-49", "0-9"]),
+        ((63, 81, np.nan), ["60-69", "80-89", ""]),
+        (("63", "90+", "45"), ["60-69", "90+", "40-49"]),
+    ],
+)
+def test_ages_never_vanish(ages, bands):
+    obs = {"donor_id": every("a", "b", "c"), "age": every(*ages)}
+    draft = draft_registration(submission(obs), "c1")
+    assert [row["age_group"] for row in draft.donors] == bands
+
+
+def test_several_ages_of_a_donor_are_said():
+    obs = {"donor_id": every("a"), "age": every(69, 70)}
+    draft = draft_registration(submission(obs), "c1")
+    assert draft.donors[0]["age_group"] == "60-69"
+    assert any("several ages" in note for note in draft.notes)
+
+
+def test_every_cut_of_the_barcodes_is_shown_with_its_number():
+    index = [f"PT0{k % 3}_T{k % 2}_{code}" for k, code in enumerate(barcodes())]
+    draft = draft_registration(submission(index=index), "c1")
+    assert draft.settings["columns.sample_id"] == "barcode_prefix:_:last"
+    assert len(draft.samples) == 6
+    note = next(note for note in draft.notes if "barcodes" in note)
+    assert "barcode_prefix:_:last gives 6 (PT00_T0, " in note
+    assert "barcode_prefix:_ gives 3 (PT00, " in note

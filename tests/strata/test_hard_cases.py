@@ -9,6 +9,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import pmcell as pm
+from pmcell import schema
+from pmcell.io.tables import conform
 from pmcell.schema import X_INTEGRATED
 from pmcell.simulate import simulate_latent
 from pmcell.strata import slots
@@ -118,3 +120,27 @@ def test_strata_are_seen_in_types_each_too_rare_to_be_looked_at_alone() -> None:
     assert adjusted_rand_score(donors.obs["donor_id"].astype(str).map(stratum), found) > 0.9
     table = pm.strata.drivers(donors)
     assert set(table["cell_type"]) == set(pools)
+
+
+@pytest.mark.parametrize(("n_donors", "n_visits"), [(1, 1), (1, 2), (2, 2), (3, 2)])
+def test_a_handful_of_donors_gives_every_table(n_donors: int, n_visits: int) -> None:
+    cells = simulate_latent(
+        n_donors=n_donors, n_visits=n_visits, cells_per_donor=200, n_types=3, seed=4
+    )
+    donors = pm.strata.profile(cells)
+    pm.strata.distances(donors)
+    pm.strata.cluster(donors, n_bootstraps=2)
+    pm.strata.existence(donors, n_null=79)
+    pm.strata.place(donors)
+    pm.strata.generalise(donors)
+    assert donors.uns["existence"]["decision"] != "strata"
+    for frame, table in (
+        (pm.strata.strata_table(donors), schema.STRATA),
+        (pm.strata.assignments(donors), schema.ASSIGNMENTS),
+        (pm.strata.associate(donors, n_permutations=99), schema.ASSOCIATIONS),
+        (pm.strata.drivers(donors), schema.DRIVERS),
+        (pm.strata.composition_shifts(donors), schema.COMPOSITION_SHIFTS),
+        (pm.strata.movement(donors, n_draws=19), schema.MOVEMENT),
+    ):
+        conform(frame, table)
+    assert len(pm.strata.assignments(donors)) == n_donors * n_visits

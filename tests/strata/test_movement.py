@@ -109,3 +109,10 @@ def test_donors_seen_once_take_no_step_and_few_draws_are_refused(followed) -> No
     assert len(conform(pm.strata.movement(single), schema.MOVEMENT)) == 0
     with pytest.raises(UsageError, match="n_draws must be at least 19, got 5"):
         pm.strata.movement(followed, n_draws=5)
+
+
+def test_visits_without_a_known_distance_make_no_step(followed) -> None:
+    unknown = followed.copy()
+    unknown.obsp[slots.DISTANCE] = np.full((unknown.n_obs, unknown.n_obs), np.nan)
+    table = conform(pm.strata.movement(unknown, n_draws=19), schema.MOVEMENT)
+    assert len(table) == 0

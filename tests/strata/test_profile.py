@@ -180,3 +180,13 @@ def test_other_cells_are_counted_with_the_waves_of_an_earlier_profile(cells: Ann
     assert whole.uns[slots.CLOUD]["local_distance"] == known.uns[slots.CLOUD]["local_distance"]
     with pytest.raises(UsageError, match="same embedding of 3 dimensions"):
         pm.strata.profile(tiny(), like=known)
+
+
+def test_columns_of_a_cohort_named_like_our_own_are_kept_under_another_name() -> None:
+    names = ("status", "stratum", "probability", "margin", "n_samples", "discovery")
+    adata = tiny(**{name: np.repeat(["a", "b"], 200) for name in names})
+    donors = pm.strata.profile(adata, min_cells_donor=10)
+    for name in names:
+        assert donors.obs[f"source_{name}"].tolist() == ["a", "a", "b", "b"]
+    assert donors.obs["n_cells"].sum() == 400
+    assert "status" not in donors.obs

@@ -38,6 +38,8 @@ MATRIX_PARTS = tuple(
 STORE_MARKS = ("zarr.json", ".zgroup")
 """Files that make a folder a zarr store."""
 MAX_BYTES = 1_000_000
+MAX_NODES = 20_000
+"""Keys and values of a file, together."""
 MAX_DEPTH = 20
 MAX_PARTS = 100_000
 MAX_PATH_BYTES, MAX_PART_BYTES = 3000, 255
@@ -49,9 +51,11 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class UnsafeYamlError(ValueError):
     """YAML that could do harm; `must`, `found` and `fix` are for a person, `line` is from 1."""
 
-    def __init__(self, must: str, found: str, fix: str, line: int | None = None) -> None:
+    def __init__(
+        self, must: str, found: str, fix: str, line: int | None = None, reason: str = "invalid"
+    ) -> None:
         super().__init__(f"{must}; found {found}")
-        self.must, self.found, self.fix, self.line = must, found, fix, line
+        self.must, self.found, self.fix, self.line, self.reason = must, found, fix, line, reason
 
 
 def is_cohort_id(name: str) -> bool:
@@ -111,10 +115,10 @@ def yaml_events(text: str):
     """The events of a YAML text, one by one, before anything is built of them.
 
     Raises `UnsafeYamlError` at the first anchor or alias, with which a short text
-    stands for one of gigabytes, and where it nests deeper than `MAX_DEPTH`;
-    `yaml.YAMLError` where it is no YAML.
+    stands for one of gigabytes, where it nests deeper than `MAX_DEPTH`, and where it
+    has more than `MAX_NODES` keys and values; `yaml.YAMLError` where it is no YAML.
     """
-    depth = 0
+    depth = n_nodes = 0
     for event in yaml.parse(text, Loader=LOADER):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -122,10 +126,14 @@ def yaml_events(text: str):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                must, found = f"may nest {MAX_DEPTH} deep", "more"
-                raise UnsafeYamlError(must, found, "Remove the brackets or indentation.", line)
+                must, found = f"must be nested at most {MAX_DEPTH} deep", "more"
+                raise UnsafeYamlError(must, found, "Write plain keys and values.", line)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        n_nodes += isinstance(event, yaml.NodeEvent)
+        if n_nodes > MAX_NODES:
+            must = f"must have at most {MAX_NODES:,} keys and values"
+            raise UnsafeYamlError(must, "more", "Keep data out of it.", line, "too_big")
         yield event
 
 

@@ -169,6 +169,9 @@ def _seen(metrics: Any) -> str:
     if "n_cells" not in metrics:
         return ""
     parts = [f"{metrics['n_cells']:,} cells × {metrics['n_genes']:,} features"]
+    if metrics.get("n_cells_left_out"):
+        reasons = "; ".join(f"{item['reason']} {item['n_cells']:,}" for item in metrics["left_out"])
+        parts.append(f"{metrics['n_cells_left_out']:,} left out ({reasons})")
     if "n_samples" in metrics:
         parts.append(f"{metrics['n_samples']} samples")
     if "share_genes_mapped" in metrics:

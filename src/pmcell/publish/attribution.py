@@ -7,6 +7,7 @@ schema.org, the crate and the README.
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import quote
 
 from pmcell.errors import Fault, FaultsError
 from pmcell.limitations import RESEARCH_USE
@@ -16,6 +17,26 @@ from pmcell.schema import UNKNOWN
 
 DOI_SITE = "https://doi.org/"
 NUTS_SITE = "http://data.europa.eu/nuts/code/"
+_IN_DOIS = "/:;().,+=@!$&'*"
+_IN_ADDRESSES = _IN_DOIS + "?#[]%"
+
+
+def doi_address(doi: str) -> str:
+    """The address of a DOI; what an IRI may not hold (RFC 3987) is percent-encoded.
+
+    >>> doi_address("10.1002/(SICI)1097-0258(19980815/30)17:15/16<1661::AID-SIM968>3.0.CO;2-2")
+    'https://doi.org/10.1002/(SICI)1097-0258(19980815/30)17:15/16%3C1661::AID-SIM968%3E3.0.CO;2-2'
+    """
+    return DOI_SITE + quote(doi, safe=_IN_DOIS)
+
+
+def iri(address: str) -> str:
+    """An address as an IRI: what one may not hold is percent-encoded, the rest stays.
+
+    >>> iri("https://example.org/a b?c=<d>&e=%20#f")
+    'https://example.org/a%20b?c=%3Cd%3E&e=%20#f'
+    """
+    return quote(address, safe=_IN_ADDRESSES)
 
 
 def require_attribution(facts: Facts) -> None:
@@ -154,7 +175,7 @@ def summary(facts: Facts) -> str:
 def address(facts: Facts) -> str:
     """Where the release is found: its DOI, else its landing page, else ''."""
     if facts.options.doi:
-        return DOI_SITE + facts.options.doi
+        return doi_address(facts.options.doi)
     return facts.options.url
 
 

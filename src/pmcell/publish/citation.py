@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pmcell.io.atomic import write_text
 from pmcell.publish.agents import Agent, Person
 from pmcell.publish.attribution import (
-    DOI_SITE,
     common_licence,
     credited,
+    doi_address,
     keywords,
     licence_url,
     source_dois,
@@ -59,7 +58,7 @@ def write_citation(facts: Facts, target: Path) -> None:
 
 def _source(doi: str, names: list[str]) -> dict[str, str]:
     is_plain = re.fullmatch(DOI, doi)
-    kind, value = ("doi", doi) if is_plain else ("url", DOI_SITE + quote(doi))
+    kind, value = ("doi", doi) if is_plain else ("url", doi_address(doi))
     return {"type": kind, "value": value, "description": f"Source of {', '.join(names)}"}
 
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pmcell.io.atomic import write_json
 from pmcell.limitations import LIMITATIONS
 from pmcell.publish.agents import Agent, Person
 from pmcell.publish.attribution import (
-    DOI_SITE,
     address,
     citation_text,
     credited,
+    doi_address,
     keywords,
     licence_notes,
     licence_url,
@@ -113,13 +112,13 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
         "license": [licence_url(spdx) or spdx for spdx in licences(facts)],
         "citeAs": citation_text(facts),
         "url": facts.options.url or address(facts),
-        "sameAs": [DOI_SITE + facts.options.doi] if facts.options.doi else [],
+        "sameAs": [doi_address(facts.options.doi)] if facts.options.doi else [],
         "inLanguage": facts.options.language,
         "keywords": keywords(facts),
         "isLiveDataset": False,
         "creator": [_agent(person) for person in credited(facts)],
         "publisher": [_agent(item) for item in publishers(facts)],
-        "isBasedOn": [DOI_SITE + quote(doi) for doi in source_dois(facts)],
+        "isBasedOn": [doi_address(doi) for doi in source_dois(facts)],
         **_responsible_use(facts),
         "distribution": [_file(facts, name, entries[name]) for name in sorted(entries)],
         "recordSet": [_record_set(table, {item.name for item in tables}) for table in tables],

@@ -23,6 +23,7 @@ from pmcell.publish.attribution import (
     address,
     contributors,
     credited,
+    doi_address,
     keywords,
     licence_url,
     licences,
@@ -69,7 +70,7 @@ def _package(facts: Facts, entries: Entries) -> dict[str, Any]:
             *(_contributor(agent, agent.role) for agent in contributors(facts)),
         ],
         "sources": [
-            {"title": f"Source of {', '.join(names)}", "path": f"https://doi.org/{doi}"}
+            {"title": f"Source of {', '.join(names)}", "path": doi_address(doi)}
             for doi, names in source_dois(facts).items()
         ],
         "resources": list(_resources(facts, entries)),

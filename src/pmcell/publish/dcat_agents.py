@@ -8,6 +8,7 @@ from rdflib import Literal, URIRef
 from rdflib.namespace import DCAT, DCTERMS, FOAF, RDF
 
 from pmcell.publish.agents import Organisation
+from pmcell.publish.attribution import iri
 from pmcell.publish.dcat_terms import CV, GEODCATAP, HEALTH, VCARD
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ def add_contact(graph: Graph, dataset: URIRef, node: URIRef, who: Organisation) 
     if who.name:
         graph.add((node, VCARD.fn, Literal(who.name)))
     if who.email:
-        graph.add((node, VCARD.hasEmail, URIRef(f"mailto:{who.email}")))
+        graph.add((node, VCARD.hasEmail, URIRef(iri(f"mailto:{who.email}"))))
     if who.url:
-        graph.add((node, VCARD.hasURL, URIRef(who.url)))
+        graph.add((node, VCARD.hasURL, URIRef(iri(who.url))))
 
 
 def add_page(graph: Graph, url: str) -> URIRef:
     """A web page."""
-    page = URIRef(url)
+    page = URIRef(iri(url))
     graph.add((page, RDF.type, FOAF.Document))
     return page

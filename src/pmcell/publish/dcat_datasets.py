@@ -9,7 +9,7 @@ from rdflib import Literal, URIRef
 from rdflib.namespace import DCAT, DCTERMS, PROV, RDF, RDFS, SKOS, XSD
 
 from pmcell.publish.agents import Organisation, read_organisation
-from pmcell.publish.attribution import DOI_SITE
+from pmcell.publish.attribution import DOI_SITE, doi_address
 from pmcell.publish.dcat_agents import add_agent, add_contact, add_page
 from pmcell.publish.dcat_distributions import add_laws
 from pmcell.publish.dcat_names import Names
@@ -134,7 +134,7 @@ def add_cohort_facts(
         graph.add((node, DCAT.landingPage, add_page(graph, source)))
     doi = cohort.text("source", "doi").removeprefix(DOI_SITE)
     if doi != UNKNOWN:
-        graph.add((node, DCTERMS.isReferencedBy, URIRef(DOI_SITE + doi)))
+        graph.add((node, DCTERMS.isReferencedBy, URIRef(doi_address(doi))))
     accession = cohort.text("source", "accession")
     if accession != UNKNOWN:
         other = _part(names, node, "accession")

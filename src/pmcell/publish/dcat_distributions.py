@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rdflib import Literal, URIRef
 from rdflib.namespace import DCAT, DCTERMS, FOAF, RDF, RDFS
 
-from pmcell.publish.attribution import licence_url
+from pmcell.publish.attribution import iri, licence_url
 from pmcell.publish.contents import describe, media_type
 from pmcell.publish.dcat_names import Names
 from pmcell.publish.dcat_terms import DCATAP, ELI, EU_LISTS, IANA, add_consent, add_listed
@@ -70,7 +70,7 @@ def add_access(graph: Graph, names: Names, cohort: Cohort, given: Mapping[str, A
         f"approved. Access is {cohort.access}."
     )
     graph.add((node, DCTERMS.description, Literal(how, lang="en")))
-    graph.add((node, DCAT.accessURL, URIRef(access_address(given) or names.release)))
+    graph.add((node, DCAT.accessURL, URIRef(iri(access_address(given)) or names.release)))
     _add_format(graph, node, ".h5ad")
     uses = [str(use) for use in cohort.registration.get("data_use") or ()]
     _add_terms(
@@ -95,8 +95,8 @@ def access_address(given: Mapping[str, Any]) -> str:
 def add_laws(graph: Graph, node: URIRef, laws: Sequence[str]) -> None:
     """The laws under which something is described; the EHDS Regulation where none are given."""
     for law in laws or (EHDS,):
-        graph.add((node, DCATAP.applicableLegislation, URIRef(law)))
-        graph.add((URIRef(law), RDF.type, ELI.LegalResource))
+        graph.add((node, DCATAP.applicableLegislation, URIRef(iri(law))))
+        graph.add((URIRef(iri(law)), RDF.type, ELI.LegalResource))
 
 
 def _add_terms(
@@ -110,7 +110,7 @@ def _add_terms(
     graph.add((node, RDF.type, DCAT.Distribution))
     add_laws(graph, node, laws)
     if licence and licence != UNKNOWN:
-        document = URIRef(licence_url(licence) or names.node(f"licence-{licence}"))
+        document = URIRef(iri(licence_url(licence)) or names.node(f"licence-{licence}"))
         graph.add((node, DCTERMS.license, document))
         graph.add((document, RDF.type, DCTERMS.LicenseDocument))
         graph.add((document, DCTERMS.title, Literal(licence)))

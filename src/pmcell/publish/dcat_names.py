@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from rdflib import URIRef
 
-from pmcell.publish.attribution import address
+from pmcell.publish.attribution import address, iri
 from pmcell.publish.facts import Facts
 from pmcell.release.digest import combined_sha256
 from pmcell.release.manifest import Entries
@@ -31,7 +31,7 @@ class Names:
 
     def node(self, name: str) -> URIRef:
         """The IRI of a thing that only the record names."""
-        return URIRef(f"{self.base}{RECORD if self.base else ''}#{name}")
+        return URIRef(f"{self.base}{RECORD if self.base else ''}#{quote(name)}")
 
     def file(self, name: str) -> URIRef:
         """The IRI of a file of the release."""
@@ -44,10 +44,10 @@ def names_of(facts: Facts, entries: Entries) -> Names:
     Its identifier is its DOI or address; without one, a UUID of its content
     (version 5, RFC 9562), which no other content has.
     """
-    base = f"{facts.options.files_url.rstrip('/')}/" if facts.options.files_url else ""
+    base = f"{iri(facts.options.files_url.rstrip('/'))}/" if facts.options.files_url else ""
     found = address(facts)
     if found:
-        return Names(URIRef(found), found, base)
+        return Names(URIRef(iri(found)), found, base)
     content = {
         name: entry["content_sha256"] for name, entry in entries.items() if name.startswith(CONTENT)
     }

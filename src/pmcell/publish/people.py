@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import join_tables, read_table
@@ -80,6 +81,8 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
         "reason": cohort.reason,
         "message": "" if cohort.status == "ok" else cohort.message,
         "n_cells_submitted": metrics.get("n_cells_submitted"),
+        "n_cells_left_out": metrics.get("n_cells_left_out", 0),
+        "left_out": _reasons(metrics),
         "n_cells": n_cells,
         "n_donors": n_donors,
         "n_samples": n_samples,
@@ -87,6 +90,13 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
         "n_genes": metrics.get("n_genes"),
         "share_umis_lost": metrics.get("share_umis_lost"),
     }
+
+
+def _reasons(metrics: Mapping[str, Any]) -> str:
+    """Why cells were left out at registration, with their numbers."""
+    return "; ".join(
+        f"{item['reason']} ({item['n_cells']})" for item in metrics.get("left_out", ())
+    )
 
 
 def _merge(cohort: Cohort, table: Table, counted: pd.DataFrame) -> pd.DataFrame:

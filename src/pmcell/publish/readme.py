@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pmcell.io.atomic import write_text
 from pmcell.io.tables import read_table
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
+from pmcell.publish.attribution import doi_address
 from pmcell.publish.expression import NONE
 from pmcell.publish.facts import Facts
 from pmcell.publish.opening import how_to_open
@@ -159,7 +160,7 @@ def _citing(facts: Facts) -> list[str]:
     ]
     for cohort in facts.published:
         doi = cohort.text("source", "doi")
-        source = f"https://doi.org/{doi}" if doi != UNKNOWN else "no DOI known"
+        source = doi_address(doi) if doi != UNKNOWN else "no DOI known"
         accession = cohort.text("source", "accession")
         known = f", {accession}" if accession != UNKNOWN else ""
         lines.append(f"- `{cohort.cohort_id}`: {source}{known}; licence {cohort.text('license')}")

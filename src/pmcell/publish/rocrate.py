@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from pmcell.io.atomic import write_text
 from pmcell.publish.attribution import (
-    DOI_SITE,
     common_licence,
+    doi_address,
     keywords,
     licence_notes,
     licence_url,
@@ -110,7 +110,7 @@ def _root(facts: Facts) -> Entity:
         "mainEntity": {"@id": WORKFLOW_ID},
     }
     if facts.options.doi:
-        root["identifier"] = DOI_SITE + facts.options.doi
+        root["identifier"] = doi_address(facts.options.doi)
     if facts.options.url:
         root["url"] = facts.options.url
     return root
@@ -193,7 +193,7 @@ def _licence(facts: Facts) -> list[Entity]:
 def _sources(facts: Facts) -> list[Entity]:
     return [
         {
-            "@id": f"{DOI_SITE}{doi}",
+            "@id": doi_address(doi),
             "@type": "CreativeWork",
             "name": f"Source of {', '.join(names)}",
         }

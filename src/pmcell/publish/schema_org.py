@@ -15,10 +15,10 @@ from urllib.parse import quote
 from pmcell.limitations import RESEARCH_USE
 from pmcell.publish.agents import Agent, Organisation, Person
 from pmcell.publish.attribution import (
-    DOI_SITE,
     address,
     contributors,
     credited,
+    doi_address,
     keywords,
     licence_notes,
     licence_url,
@@ -72,7 +72,7 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         "description": " ".join([summary(facts), *licence_notes(facts)]),
         "identifier": _identifier(facts, entries),
         "url": facts.options.url or _address_of(PAGE, where),
-        "sameAs": DOI_SITE + facts.options.doi if facts.options.doi else "",
+        "sameAs": doi_address(facts.options.doi) if facts.options.doi else "",
         "version": facts.options.version,
         "datePublished": publication_date(facts.options)[0],
         "inLanguage": facts.options.language,
@@ -86,7 +86,7 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         "conditionsOfAccess": "Open: the files can be downloaded without asking. Cohorts whose "
         "access is not open are not in the files; ask their stewards. "
         f"{RESEARCH_USE.capitalize()}.",
-        "citation": [DOI_SITE + quote(doi) for doi in source_dois(facts)],
+        "citation": [doi_address(doi) for doi in source_dois(facts)],
         "isBasedOn": [_source(doi, names) for doi, names in source_dois(facts).items()],
         "about": [_term(term) for term in subjects.topics],
         "measurementTechnique": [_term(term) for term in (subjects.assays or (TECHNIQUE,))],
@@ -109,7 +109,9 @@ def signposting(facts: Facts, entries: Entries, *, root: str = "../") -> list[di
     """
     where = facts.options.files_url or root
     names = _in_reading_order(entries)
-    links = [{"rel": "cite-as", "href": DOI_SITE + facts.options.doi}] if facts.options.doi else []
+    links = (
+        [{"rel": "cite-as", "href": doi_address(facts.options.doi)}] if facts.options.doi else []
+    )
     links += [
         {"rel": "author", "href": agent.orcid}
         for agent in credited(facts)
@@ -226,7 +228,7 @@ def _grant(item: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _source(doi: str, names: list[str]) -> dict[str, Any]:
-    where = DOI_SITE + quote(doi)
+    where = doi_address(doi)
     return {
         "@type": "CreativeWork",
         "@id": where,
@@ -281,7 +283,7 @@ def _catalogue(facts: Facts) -> dict[str, Any]:
 
 def _cohort(cohort: Cohort) -> dict[str, Any]:
     doi, licence = cohort.text("source", "doi"), cohort.text("license")
-    names = (cohort.text("source", "accession"), DOI_SITE + quote(doi) if doi != UNKNOWN else "")
+    names = (cohort.text("source", "accession"), doi_address(doi) if doi != UNKNOWN else "")
     known = {
         "name": cohort.text("title"),
         "alternateName": cohort.cohort_id,

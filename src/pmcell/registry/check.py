@@ -11,8 +11,10 @@ from typing import Any
 from pmcell.errors import DataError, Fault
 from pmcell.io import sandbox
 from pmcell.registry.catalogue import missing_metadata
-from pmcell.registry.cohort import find_faults, load_registration, read_matrix
+from pmcell.registry.cohort import read_matrix, read_registration
 from pmcell.registry.cohort_file import meaning
+from pmcell.registry.copies import shared_cells
+from pmcell.registry.gathered import gather
 from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.matrix_check import faults_of
 from pmcell.registry.registration import Registration
@@ -25,11 +27,15 @@ TIME_SECONDS = 600
 
 @dataclass(frozen=True)
 class CohortCheck:
-    """What is wrong with a cohort; `metrics` holds what its file was seen to be."""
+    """What is wrong with a cohort; `metrics` holds what its file was seen to be.
+
+    `sketch` stands for its cells when they are compared with other cohorts'.
+    """
 
     cohort_id: str
     faults: tuple[Fault, ...]
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    sketch: tuple[int, ...] = ()
 
     @property
     def errors(self) -> list[Fault]:
@@ -51,9 +57,9 @@ def check_cohort(
     tables only when these have no error.
     """
     folder = Path(folder)
-    faults = find_faults(folder, programmes_dir=programmes_dir)
-    if not any(fault.severity == "error" for fault in faults):
-        faults += _unknowns(load_registration(folder, programmes_dir=programmes_dir))
+    registration, faults = read_registration(folder, programmes_dir=programmes_dir)
+    if registration is not None:
+        faults += _unknowns(registration)
     # Read from the text, so that these faults are named with all others, not after them.
     text = read_yaml(folder / COHORT_FILE, [])
     faults += missing_metadata(text.tree, meaning, text.lines)
@@ -80,7 +86,9 @@ def check_cohort(
         fix = "Write the file again, or get it again from its source."
         faults.append(Fault(matrix.path.name, must, str(error), fix, reason=error.reason))
         return CohortCheck(folder.name, tuple(faults))
-    return CohortCheck(folder.name, (*faults, *faults_of(report)), report["metrics"])
+    metrics = report["metrics"]
+    sketch = tuple(metrics.pop("sketch", ()))
+    return CohortCheck(folder.name, tuple(gather([*faults, *faults_of(report)])), metrics, sketch)
 
 
 def _is_there(path: Path) -> bool:
@@ -100,18 +108,40 @@ def check_cohorts(
             pool.map(lambda folder: check_cohort(folder, with_matrix=with_matrix), folders)
         )
     shared = _shared_batches(folders)
+    for name, faults in _shared_cells(checks).items():
+        shared.setdefault(name, []).extend(faults)
     return [
         replace(check, faults=(*check.faults, *shared.get(check.cohort_id, ()))) for check in checks
     ]
+
+
+def _shared_cells(checks: Sequence[CohortCheck]) -> dict[str, list[Fault]]:
+    """A warning for each cohort some of whose cells are another cohort's, too."""
+    found: dict[str, list[Fault]] = {}
+    for pair in shared_cells({check.cohort_id: check.sketch for check in checks}):
+        about = "" if pair.is_exact else "about "
+        for name, other in ((pair.one, pair.other), (pair.other, pair.one)):
+            found.setdefault(name, []).append(
+                Fault(
+                    COHORT_FILE,
+                    "a cell should be in one cohort only",
+                    f"{about}{pair.share:.0%} of the smaller cohort's cells are in {other}, too, "
+                    "count by count",
+                    "Remove one of the cohorts, or leave the copies out of one with exclude.",
+                    column="matrix.path",
+                    severity="warning",
+                    reason="copies",
+                )
+            )
+    return found
 
 
 def _shared_batches(folders: Sequence[Path]) -> dict[str, list[Fault]]:
     """A warning for each batch label that several cohorts use: it counts as one batch."""
     cohorts_of: dict[str, set[str]] = {}
     for folder in folders:
-        if any(fault.severity == "error" for fault in find_faults(folder)):
-            continue
-        for sample in load_registration(folder).samples:
+        registration, _ = read_registration(folder)
+        for sample in registration.samples if registration else ():
             cohorts_of.setdefault(sample.batch_id, set()).add(folder.name)
     found: dict[str, list[Fault]] = {}
     for batch, names in sorted(cohorts_of.items()):

@@ -13,6 +13,8 @@ from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.registry import registered
 from pmcell.registry.catalogue import catalogue_facts, lookup
 from pmcell.registry.cohort_file import check_cohort_file
+from pmcell.registry.gathered import gather
+from pmcell.registry.identities import check_ids, check_references, is_open
 from pmcell.registry.keys import (
     COHORT_FILE,
     DONOR_COLUMNS,
@@ -22,12 +24,11 @@ from pmcell.registry.keys import (
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
 )
-from pmcell.registry.registration import Donor, Matrix, Registration, Sample
+from pmcell.registry.registration import Donor, Exclusion, Matrix, Registration, Sample
 from pmcell.registry.sheets import Row, check_unique, read_sheet
 from pmcell.registry.vocabulary import region_problem
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
-from pmcell.spelling import did_you_mean
 
 
 def load_registration(
@@ -38,7 +39,7 @@ def load_registration(
     `programmes_dir` is where programmes are; by default `programmes` beside
     the folder of cohorts, and when that does not exist the name is not checked.
     """
-    registration, faults = _read(Path(folder), programmes_dir)
+    registration, faults = read_registration(folder, programmes_dir=programmes_dir)
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors or registration is None:
         raise FaultsError(errors)
@@ -47,7 +48,19 @@ def load_registration(
 
 def find_faults(folder: Path | str, *, programmes_dir: Path | str | None = None) -> list[Fault]:
     """Everything that is wrong with the registration in `folder`, warnings too; never raises."""
-    return _read(Path(folder), programmes_dir)[1]
+    return read_registration(folder, programmes_dir=programmes_dir)[1]
+
+
+def read_registration(
+    folder: Path | str, *, programmes_dir: Path | str | None = None
+) -> tuple[Registration | None, list[Fault]]:
+    """The registration in `folder` (None where it has errors) and all its faults, read once."""
+    faults: list[Fault] = []
+    parts = _read(Path(folder), programmes_dir, faults)
+    faults = gather(faults)
+    if parts is None or any(fault.severity == "error" for fault in faults):
+        return None, faults
+    return _build(Path(folder), *parts, faults), faults
 
 
 def read_matrix(folder: Path | str) -> Matrix | None:
@@ -82,18 +95,17 @@ def list_programmes(programmes_dir: Path | str) -> list[str] | None:
 
 
 def _read(
-    folder: Path, programmes_dir: Path | str | None
-) -> tuple[Registration | None, list[Fault]]:
-    faults: list[Fault] = []
+    folder: Path, programmes_dir: Path | str | None, faults: list[Fault]
+) -> tuple[dict[str, Any], list[Row], list[Row]] | None:
+    """What cohort.yaml and both tables say; None where there is no folder."""
     if not folder.is_dir():
         found = "no such folder"
         fix = "Draft it with `pmcell register FILE --id ID`."
-        return None, [
-            Fault(folder.name, "the cohort's folder must exist", found, fix, reason="file_missing")
-        ]
+        must = "the cohort's folder must exist"
+        faults.append(Fault(folder.name, must, found, fix, reason="file_missing"))
+        return None
     text = read_yaml(folder / COHORT_FILE, faults)
-    yaml_is_good = not faults
-    if yaml_is_good:
+    if not faults:
         programmes = list_programmes(
             programmes_dir or folder.resolve().parent.parent / "programmes"
         )
@@ -102,9 +114,9 @@ def _read(
     sample_rows = read_sheet(folder / SAMPLES_FILE, SAMPLE_COLUMNS, faults)
     _check_donors(donor_rows, faults)
     _check_samples(sample_rows, donor_rows, faults)
-    if any(fault.severity == "error" for fault in faults):
-        return None, faults
-    return _build(folder, text.tree, donor_rows, sample_rows, faults), faults
+    check_ids(DONORS_FILE, "donor_id", donor_rows, faults, is_open=is_open(text.tree))
+    check_ids(SAMPLES_FILE, "sample_id", sample_rows, faults, is_open=is_open(text.tree))
+    return text.tree, donor_rows, sample_rows
 
 
 def _check_donors(rows: list[Row], faults: list[Fault]) -> None:
@@ -133,25 +145,10 @@ def _check_donors(rows: list[Row], faults: list[Fault]) -> None:
 
 def _check_samples(rows: list[Row], donor_rows: list[Row], faults: list[Fault]) -> None:
     check_unique(SAMPLES_FILE, rows, "sample_id", faults)
-    donors = {row.get("donor_id", "") for row in donor_rows}
+    used = check_references(rows, donor_rows, faults)
     visits: dict[tuple[str, str], Row] = {}
     for row in rows:
         donor_id = row.get("donor_id", "")
-        if donor_rows and donor_id and donor_id not in donors:
-            fix = did_you_mean(donor_id, donors) or "Add the donor to donors.tsv."
-            must = "must be a donor of donors.tsv"
-            column = "donor_id"
-            faults.append(
-                Fault(
-                    SAMPLES_FILE,
-                    must,
-                    repr(donor_id),
-                    fix,
-                    row=row.line,
-                    column=column,
-                    reason="reference",
-                )
-            )
         same = visits.setdefault((donor_id, row.get("visit")), row)
         for column in ("visit_day", "condition"):
             if same is not row and same.get(column) != row.get(column):
@@ -159,7 +156,6 @@ def _check_samples(rows: list[Row], donor_rows: list[Row], faults: list[Fault]) 
                 found = f"{row.get(column)!r}, and {same.get(column)!r} in row {same.line}"
                 fix = "Give the samples different visits, or the same value."
                 faults.append(Fault(SAMPLES_FILE, must, found, fix, row=row.line, column=column))
-    used = {row.get("donor_id", "") for row in rows}
     for row in donor_rows:
         if rows and row.get("donor_id", "") not in used:
             must = "a donor should have a sample in samples.tsv"
@@ -206,8 +202,7 @@ def _build(
     )
     terms = lookup(tree, "values.cell_type") or {}
     names = lookup(tree, "values.sample_id") or {}
-    data_use = lookup(tree, "data_use")
-    uses = [data_use] if isinstance(data_use, str) else list(data_use)
+    uses = _texts(lookup(tree, "data_use"))
     return Registration(
         cohort_id=cohort_id,
         folder=folder,
@@ -238,7 +233,16 @@ def _build(
         donors=donors,
         samples=tuple(_sample(row, tree, cohort_id) for row in sample_rows),
         warnings=tuple(faults),
+        exclude=tuple(
+            Exclusion(item["column"], _texts(item["values"]), item["reason"])
+            for item in lookup(tree, "exclude") or ()
+        ),
     )
+
+
+def _texts(value: str | list[str]) -> tuple[str, ...]:
+    """One text or a list of them."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _matrix(folder: Path, tree: dict[str, Any]) -> Matrix:

@@ -11,6 +11,7 @@ from pmcell.errors import Fault
 from pmcell.registry.catalogue import contradictions, explain, lookup
 from pmcell.registry.catalogue_keys import CATALOGUE_KEYS
 from pmcell.registry.data_use import check_data_use
+from pmcell.registry.intake_cells import BARCODE_RULE
 from pmcell.registry.json_schema import cohort_schema
 from pmcell.registry.key import Key
 from pmcell.registry.keys import COHORT_FILE, COHORT_KEYS, TODO, key
@@ -21,6 +22,8 @@ from pmcell.registry.yaml_text import YamlText
 from pmcell.schema import UNKNOWN
 from pmcell.spelling import did_you_mean, nearest
 
+MAX_HINTS = 20
+"""Wrong values for which the nearest right one is looked for: it takes long among many."""
 WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
 
 
@@ -85,14 +88,21 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
         )
         if found:
             faults.append(found)
+    n_hints = 0
     for label, term in (value("values.cell_type") or {}).items():
         path = f"values.cell_type.{label}"
         if path in broken or not term:
             continue
         found = check_term(
-            term, "cell_type", file=COHORT_FILE, row=text.lines.get(path), where=path
+            term,
+            "cell_type",
+            file=COHORT_FILE,
+            row=text.lines.get(path),
+            where=path,
+            hint=n_hints < MAX_HINTS,
         )
         if found:
+            n_hints += 1
             faults.append(found)
     if bool(value("matrix.keep_features.column")) != bool(value("matrix.keep_features.value")):
         must = "must have both column and value"
@@ -101,9 +111,11 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
     if rule and rule.startswith("constant:") and not re.match(key("id").pattern, rule[9:]):
         must = "constant: must be followed by a sample id"
         fault("columns.sample_id", must, repr(rule), "Write for example constant:sample1.")
-    if rule and rule.split(":")[0] in ("barcode_prefix", "barcode_suffix") and not rule[15:]:
+    kind = rule.split(":")[0] if rule else ""
+    if kind in ("barcode_prefix", "barcode_suffix") and not BARCODE_RULE.fullmatch(rule):
         must = "must name the separator"
-        fault("columns.sample_id", must, repr(rule), "Write for example barcode_suffix:-.")
+        fix = "Write for example barcode_suffix:-, or barcode_prefix:_:last for the last '_'."
+        fault("columns.sample_id", must, repr(rule), fix)
     for where, must, found_there, fix in contradictions(value):
         fault(where, must, found_there, fix, reason="contradiction")
     return sorted(faults, key=lambda item: (item.row or 0, item.column or ""))
@@ -154,6 +166,9 @@ def _declared(path: str) -> Key | None:
     for item in COHORT_KEYS:
         if plain == item.path:
             return item
+        for part in item.parts:
+            if plain == f"{item.path}.{part.path}":
+                return part
     return None
 
 
@@ -195,12 +210,16 @@ def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fau
         )
     elif error.validator == "additionalProperties":
         known = list(error.schema["properties"])
-        for name in sorted(set(error.instance) - set(known)):
-            if name == "__use_yte__":
-                continue
-            hint = did_you_mean(name, [item for item in known if item not in error.instance])
-            fix = hint or f"Known keys here: {', '.join(known)}."
+        unknown = sorted(set(error.instance) - {*known, "__use_yte__"})
+        free = [item for item in known if item not in error.instance]
+        for name in unknown[:MAX_HINTS]:
+            fix = did_you_mean(name, free) or f"Known keys here: {', '.join(known)}."
             yield fault(prefix + name, "must be a known key", repr(name), fix, "unknown_key")
+        if len(unknown) > MAX_HINTS:
+            rest = unknown[MAX_HINTS:]
+            found = f"{len(rest):,} more, such as {rest[0]!r}"
+            fix = "Keep data out of this file."
+            yield fault(prefix + rest[0], "must be a known key", found, fix, "unknown_key")
     elif error.validator == "type":
         wanted = WANTED.get(str(error.validator_value), "a list")
         kind = repr(value) if isinstance(value, str) else WANTED.get(_json_type(value), "nothing")

@@ -5,21 +5,32 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.submission import Submission
-from pmcell.registry.draft_columns import EMPTY, Columns, guess_columns, per_group, text
+from pmcell.registry.dates import VISIT, find_date
+from pmcell.registry.draft_columns import (
+    Columns,
+    barcode_rules,
+    guess_columns,
+    is_empty,
+    per_group,
+    text,
+)
+from pmcell.registry.draft_left_out import propose_exclusions, status_columns
 from pmcell.registry.draft_values import age_groups, near, one_per_sample, one_term, safe_ids
 from pmcell.registry.genes import share_known
 from pmcell.registry.keys import TODO
 from pmcell.registry.matrix_check import describe_layer
+from pmcell.registry.registration import Exclusion
 from pmcell.registry.rules import check_term, term_of
 from pmcell.registry.species import HUMAN, detect_species
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 
 FILE = "draft"
 DONOR_TERMS = {
@@ -31,13 +42,16 @@ DONOR_TERMS = {
 SAMPLE_TERMS = {"assay_ontology_term_id": "assay", "tissue_ontology_term_id": "tissue"}
 ENSEMBL_COLUMN_SHARE = 0.9
 SAMPLED_NAMES = 2000
+MAX_NOTES = 20
+"""Texts of a column that are noted with the nearest terms: looking for them takes long."""
 
 
 @dataclass
 class Draft:
     """What will be written: settings of cohort.yaml, rows of the tables, and notes for the person.
 
-    `comments` holds, for a dotted path, what stands behind the value.
+    `comments` holds, for a dotted path, what stands behind the value; `exclude`
+    what is left out, with its number of cells.
     """
 
     cohort_id: str
@@ -47,6 +61,7 @@ class Draft:
     sample_names: dict[str, str] = field(default_factory=dict)
     donors: list[dict[str, str]] = field(default_factory=list)
     samples: list[dict[str, str]] = field(default_factory=list)
+    exclude: list[tuple[Exclusion, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,9 +73,15 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
             f"{submission.path.name}: a cohort must have cells; it has none", reason="empty"
         )
     _matrix(submission, draft)
-    columns = guess_columns(submission.obs, cohort_id)
+    status = status_columns(submission.obs)
+    columns = guess_columns(submission.obs.drop(columns=status), cohort_id)
+    proposed, keep = propose_exclusions(submission, columns, status)
+    draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
+    draft.notes += proposed.notes
+    submission = replace(submission, obs=submission.obs[keep])
+    columns = replace(columns, sample_of_cell=columns.sample_of_cell[keep])
     _barcodes(submission, draft)
-    samples = _sample_ids(columns, draft)
+    samples = _sample_ids(submission, columns, draft)
     donors = _donor_ids(submission, columns, samples, draft)
     conditions = one_per_sample(submission, columns, samples, "condition")
     visits = _visits(submission, columns, samples, donors, conditions, draft)
@@ -88,22 +109,22 @@ def _matrix(submission: Submission, draft: Draft) -> None:
         draft.comments["matrix.counts"] = seen[chosen]
     var = submission.var if chosen == TODO else submission.var_of(chosen)
     draft.settings["matrix.gene_column"] = "index"
-    names = var.index.astype(str).tolist()
+    names = as_text(var.index).tolist()
     if not _is_ensembl(names):
         for column in var.columns:
-            if _is_ensembl(var[column].astype(str).tolist()):
+            if _is_ensembl(as_text(var[column]).tolist()):
                 draft.settings["matrix.gene_column"] = str(column)
-                names = var[column].astype(str).tolist()
+                names = as_text(var[column]).tolist()
                 break
         else:
             shares = {str(column): _share(var[column]) for column in var.columns}
             best = max(shares, key=lambda name: shares[name], default="")
             if best and shares[best] > _share(var.index) + 0.2:
                 draft.settings["matrix.gene_column"] = best
-                names = var[best].astype(str).tolist()
+                names = as_text(var[best]).tolist()
     draft.settings["matrix.gene_namespace"] = "ensembl" if _is_ensembl(names) else "auto"
     for column in var.columns:
-        kinds = Counter(var[column].astype(str))
+        kinds = Counter(as_text(var[column]))
         if "Gene Expression" in kinds and len(kinds) > 1:
             draft.settings["matrix.keep_features.column"] = str(column)
             draft.settings["matrix.keep_features.value"] = "Gene Expression"
@@ -129,7 +150,7 @@ def _barcodes(submission: Submission, draft: Draft) -> None:
     draft.notes.append("barcodes repeat in the file: make them unique at its source")
 
 
-def _sample_ids(columns: Columns, draft: Draft) -> np.ndarray:
+def _sample_ids(submission: Submission, columns: Columns, draft: Draft) -> np.ndarray:
     """The sample id of each cell; names that are not ids get one, written into the draft."""
     draft.settings["columns.sample_id"] = columns.sample_rule
     ids, renamed = safe_ids(columns.sample_of_cell)
@@ -140,9 +161,12 @@ def _sample_ids(columns: Columns, draft: Draft) -> np.ndarray:
             "else set columns.sample_id"
         )
     elif columns.sample_rule.startswith("barcode_"):
-        draft.notes.append(
-            f"samples are told apart by the barcodes ({columns.sample_rule}): check it"
+        cuts = barcode_rules(as_text(submission.obs.index).tolist())
+        said = "; or ".join(
+            f"{rule} gives {n} ({', '.join(list(dict.fromkeys(names.tolist()))[:3])}, …)"
+            for rule, names, n in cuts
         )
+        draft.notes.append(f"samples are told apart by the barcodes, check it: {said}")
     return ids
 
 
@@ -157,7 +181,10 @@ def _donor_ids(
         )
         return dict.fromkeys(names, TODO)
     column = columns.roles["donor_id"]
-    donors, renamed = safe_ids(text(submission.obs, column))
+    labels = text(submission.obs, column)
+    given = np.array([not is_empty(label) for label in labels.tolist()], dtype=bool)
+    donors = np.full(len(labels), "", dtype=object)
+    donors[given], renamed = safe_ids(labels[given])
     found = per_group(donors, samples)
     many = [name for name in names if len(found[name]) > 1]
     if many:
@@ -180,6 +207,13 @@ def _visits(
 ) -> dict[str, str]:
     given = one_per_sample(submission, columns, samples, "visit")
     if any(given.values()):
+        dates = [visit for visit in given.values() if find_date(visit, VISIT)]
+        if dates:
+            draft.notes.append(
+                f"visits in column {columns.roles['visit']!r} are dates ({dates[0]}, …), which "
+                "identify people: write days since the donor's first visit in visit_day of "
+                "samples.tsv, and labels such as T0 in visit"
+            )
         return given
     of_donor = Counter(donors.values())
     if TODO in of_donor or max(of_donor.values()) == 1:
@@ -251,7 +285,8 @@ def _donor_rows(
         column: _terms(submission, columns, of_cell, column, role, draft, "donors.tsv")
         for column, role in DONOR_TERMS.items()
     }
-    ages = age_groups(submission, columns, of_cell)
+    ages, notes = age_groups(submission, columns, of_cell)
+    draft.notes += notes
     diseases = terms["disease_ontology_term_id"]
     if not any(diseases.values()):
         by_donor: dict[str, set[str]] = {}
@@ -288,7 +323,7 @@ def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
     if "cell_type_ontology_term_id" in columns.terms:
         given = per_group(text(submission.obs, "cell_type_ontology_term_id"), labels)
     for label in sorted({str(label).strip() for label in labels.tolist()} - {""}):
-        if label.lower() in EMPTY:
+        if is_empty(label):
             continue
         own = given.get(label, [])
         term = own[0] if len(own) == 1 else term_of(label, "cell_type")
@@ -332,8 +367,12 @@ def _terms(
             said = " | ".join(value.replace("\t", " ")[:40] for value in found[name][:4])
             answer[name] = f"{TODO} (source: {said})"
             open_texts[said] = found[name][0]
-    for said, example in open_texts.items():
-        n = sum(value == f"{TODO} (source: {said})" for value in answer.values())
+    n_rows = Counter(answer.values())
+    for number, (said, example) in enumerate(open_texts.items()):
+        if number == MAX_NOTES:
+            draft.notes.append(f"{table}, {column}: {len(open_texts) - MAX_NOTES} more texts")
+            break
+        n = n_rows[f"{TODO} (source: {said})"]
         rows = "1 row" if n == 1 else f"{n} rows"
         draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {near(example, column)}")
     return answer
@@ -347,4 +386,4 @@ def _is_ensembl(names: Sequence[str]) -> bool:
 
 
 def _share(values: Any) -> float:
-    return share_known(values.astype(str).tolist()[:SAMPLED_NAMES])
+    return share_known(as_text(values).tolist()[:SAMPLED_NAMES])

@@ -49,6 +49,10 @@ def cohort_yaml(draft: Draft) -> str:
         if item.kind == "mapping":
             lines += _mapping(item.path, draft, opened)
             continue
+        if item.kind == "records":
+            lines += _open([], opened)
+            lines += _exclude(item.path, draft)
+            continue
         value = fixed.get(item.path) or draft.settings.get(item.path)
         if value is None:
             if item.path in OMITTED_WHEN_UNSET:
@@ -82,6 +86,17 @@ def _mapping(path: str, draft: Draft, opened: list[str]) -> Iterator[str]:
 
             comment = str(resolve(value))
         yield f"    {_scalar(name)}: {_scalar(value)}{f'   # {comment}' if comment else ''}"
+
+
+def _exclude(path: str, draft: Draft) -> Iterator[str]:
+    """What is left out, each with the number of its cells."""
+    if not draft.exclude:
+        return
+    yield f"{path}:   # {key(path).prose}"
+    for item, n in draft.exclude:
+        yield f"  - column: {_scalar(item.column)}"
+        yield f"    values: [{', '.join(json.dumps(v, ensure_ascii=False) for v in item.values)}]"
+        yield f"    reason: {_scalar(item.reason)}   # {n} cells"
 
 
 def _open(parents: list[str], opened: list[str]) -> Iterator[str]:

@@ -45,6 +45,8 @@ STATE = "state.json"
 STAGING = ".intake-"
 EMPTY_METRICS: Mapping[str, Any] = {
     "n_cells_submitted": 0,
+    "n_cells_left_out": 0,
+    "left_out": [],
     "n_genes_submitted": 0,
     "n_genes": 0,
     "share_umis_lost": 0.0,

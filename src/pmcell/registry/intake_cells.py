@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submission import Submission
+from pmcell.registry.not_people import not_people
 from pmcell.registry.pseudonyms import pseudonym
+from pmcell.registry.same_number import SameNumbers
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import text_array
 from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
+BARCODE_RULE = re.compile(
+    r"barcode_(?P<side>prefix|suffix):(?P<sign>.+?)(?::(?P<which>first|last|[1-9]))?"
+)
 BARCODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#+/|-]{0,199}")
+
+MAX_HINTS = 5
+"""Unknown samples for which the nearest known one is looked for: it takes long among many."""
 
 SAMPLE_COLUMNS = (
     "donor_id",
@@ -72,13 +82,13 @@ def label_cells(
     known_samples: Iterable[str],
     *,
     renames: Mapping[str, str] | None = None,
-    max_faults: int = 20,
+    keep: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Barcodes and sample ids of all cells, as submitted; `FaultsError` names what is wrong.
+    """Barcodes and sample ids of the cells, as submitted; `FaultsError` names what is wrong.
 
     `columns` maps `barcode` to 'index' or a column of obs, and `sample_id` to
-    that, to `constant:<id>`, or to `barcode_prefix:<sep>` / `barcode_suffix:<sep>`.
-    `renames` gives the sample id for sample names that are not ids.
+    that, to `constant:<id>`, or to a rule of `cut_barcode`. `renames` gives the
+    sample id for sample names that are not ids; `keep` marks the cells that stay.
     """
     barcodes = texts_of(
         submission.obs,
@@ -86,16 +96,46 @@ def label_cells(
         key="columns.barcode",
         file=submission.path.name,
     )
-    samples = _samples(submission, columns["sample_id"], barcodes)
+    rule = columns["sample_id"]
+    names = _samples(submission, rule, barcodes)
+    keep = np.ones(len(barcodes), dtype=bool) if keep is None else keep
+    rows = np.flatnonzero(keep)
+    barcodes, names = barcodes[rows], names[rows]
+    samples = names
     if renames:
-        samples = np.array([renames.get(name, name) for name in samples], dtype=object)
+        samples = np.array([renames.get(name, name) for name in names], dtype=object)
+    column = rule if rule in submission.obs.columns else ""
     faults = [
-        *_barcode_faults(submission.path.name, barcodes, samples),
-        *_sample_faults(submission.path.name, samples, set(known_samples)),
+        *_barcode_faults(submission.path.name, barcodes, samples, rows),
+        *_sample_faults(submission.path.name, samples, set(known_samples), rows, column),
     ]
     if faults:
-        raise FaultsError(faults[:max_faults])
+        raise FaultsError(faults)
     return barcodes, samples
+
+
+def cut_barcode(barcode: str, rule: str) -> str:
+    """The sample in a barcode; '' where the separator is not in it.
+
+    `rule` is `barcode_prefix:<sep>`, all before the first separator, or
+    `barcode_suffix:<sep>`, all after the last. Behind the separator may stand
+    which one is meant, counted from the left: `:1`, `:2`, …, `:first` or `:last`.
+
+    >>> cut_barcode("PT01_T0_ACGT", "barcode_prefix:_"), cut_barcode("a_b_c", "barcode_suffix:_")
+    ('PT01', 'c')
+    >>> cut_barcode("PT01_T0_ACGT", "barcode_prefix:_:last")
+    'PT01_T0'
+    """
+    found = BARCODE_RULE.fullmatch(rule)
+    if found is None:
+        raise ValueError(f"not a rule for barcodes: {rule!r}")
+    side, sign = found["side"], found["sign"]
+    which = found["which"] or ("first" if side == "prefix" else "last")
+    parts = barcode.split(sign)
+    at = {"first": 1, "last": len(parts) - 1}.get(which) or int(which if which.isdigit() else 0)
+    if not 0 < at < len(parts):
+        return ""
+    return sign.join(parts[:at] if side == "prefix" else parts[at:])
 
 
 def cell_table(
@@ -187,15 +227,14 @@ def _samples(submission: Submission, rule: str, barcodes: np.ndarray) -> np.ndar
     kind, _, rest = rule.partition(":")
     if kind == "constant" and rest:
         return np.repeat(np.array([rest], dtype=object), len(barcodes))
-    if kind in ("barcode_prefix", "barcode_suffix") and rest:
-        cut = str.partition if kind == "barcode_prefix" else str.rpartition
-        side = 0 if kind == "barcode_prefix" else 2
-        parts = [cut(barcode, rest) for barcode in barcodes]
-        return np.array([part[side] if part[1] else "" for part in parts], dtype=object)
+    if BARCODE_RULE.fullmatch(rule):
+        return np.array([cut_barcode(barcode, rule) for barcode in barcodes], dtype=object)
     return texts_of(submission.obs, rule, key="columns.sample_id", file=submission.path.name)
 
 
-def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> list[Fault]:
+def _barcode_faults(
+    file: str, barcodes: np.ndarray, samples: np.ndarray, rows: np.ndarray
+) -> list[Fault]:
     faults = []
     for row, barcode in enumerate(barcodes):
         if not BARCODE.fullmatch(barcode):
@@ -208,7 +247,7 @@ def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> lis
                     ),
                     found=repr(barcode[:60]),
                     fix="Rename it, or point columns.barcode at another column.",
-                    row=row + 1,
+                    row=int(rows[row]) + 1,
                     column="barcode",
                     reason="bad_barcode",
                 )
@@ -241,10 +280,10 @@ def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> lis
                 must="each barcode must be unique in the file",
                 found=(
                     f"{n_repeated} repeated; the first is {barcodes[row]!r}, also in row "
-                    f"{before + 1}, {where}"
+                    f"{rows[before] + 1}, {where}"
                 ),
                 fix=fix,
-                row=row + 1,
+                row=int(rows[row]) + 1,
                 column="barcode",
                 reason="duplicate_barcodes",
             )
@@ -252,22 +291,44 @@ def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> lis
     return faults
 
 
-def _sample_faults(file: str, samples: np.ndarray, known: set[str]) -> list[Fault]:
-    faults = []
-    names, first, n_cells = np.unique(samples.astype(str), return_index=True, return_counts=True)
-    for name, row, n in sorted(zip(names, first, n_cells, strict=True), key=lambda item: item[1]):
-        if name in known:
-            continue
-        hint = did_you_mean(name, sorted(known))
+def _sample_faults(
+    file: str, samples: np.ndarray, known: set[str], rows: np.ndarray, column: str
+) -> list[Fault]:
+    """Faults of cells whose sample is not registered; `column` of obs names it, if one does."""
+    faults: list[Fault] = []
+    names, first, n_cells = np.unique(text_array(samples), return_index=True, return_counts=True)
+    unknown = [
+        item
+        for item in sorted(zip(names, first, n_cells, strict=True), key=lambda item: item[1])
+        if item[0] not in known
+    ]
+    labels = not_people(names.tolist()) if unknown else {}
+    same = SameNumbers(known) if unknown else None
+    for name, row, n in unknown:
+        twin = same.find(name) if same else None
+        fix = "Add a row to samples.tsv, or correct columns.sample_id."
+        if twin is not None:
+            fix = f"Write {name} for {twin} in samples.tsv: the same number, its zeros lost."
+        elif name in labels and column:
+            line = exclude_line(column, [name], labels[name])
+            fix = f"Leave them out: {line}, or correct columns.sample_id."
+        elif len(faults) < MAX_HINTS:
+            fix = f"{fix} {did_you_mean(name, sorted(known))}".strip()
         faults.append(
             Fault(
                 file=file,
                 must="the sample of each cell must stand in samples.tsv",
                 found=f"{str(name)!r} of {n} cells" if name else f"no sample for {n} cells",
-                fix=f"Add a row to samples.tsv, or correct columns.sample_id. {hint}".strip(),
-                row=int(row) + 1,
+                fix=fix,
+                row=int(rows[row]) + 1,
                 column="sample_id",
                 reason="unknown_sample",
             )
         )
     return faults
+
+
+def exclude_line(column: str, values: Sequence[str], reason: str) -> str:
+    """The line of cohort.yaml that leaves cells out, to copy from a message."""
+    shown = ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
+    return f"exclude: [{{column: {json.dumps(column)}, values: [{shown}], reason: {reason}}}]"

@@ -15,15 +15,19 @@ from pmcell.io.canonical import CanonicalWriter
 from pmcell.io.submitted import Submission, inspect, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
 from pmcell.registry.cohort import load_registration
+from pmcell.registry.copies import Fingerprints
 from pmcell.registry.genes import share_known
+from pmcell.registry.identified import identify_cells
 from pmcell.registry.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
-from pmcell.registry.intake_cells import Scope, cell_table, label_cells, source_cell_types
+from pmcell.registry.intake_cells import Scope, cell_table
 from pmcell.registry.intake_counts import EXACT_IN_FLOAT32, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
 from pmcell.registry.intake_genes import Genes, choose_genes
 from pmcell.registry.intake_tables import write_gene_ledger, write_registration_tables
 from pmcell.registry.pseudonyms import load_key
 from pmcell.registry.registration import Registration
+from pmcell.registry.time_limit import TABLE_SECONDS, cpu_limit
+from pmcell.schema.text import text_array
 from pmcell.settings.cohort import IntakeSettings
 from pmcell.version import __version__
 
@@ -38,6 +42,7 @@ class Totals:
     projection: Projection
     per_cell: np.ndarray
     largest: float
+    copies: tuple[int, tuple[int, int] | None]
 
     @property
     def share_lost(self) -> float:
@@ -56,7 +61,8 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     state = Path(out_dir) / STATE
     known: dict[str, Any] = {"registration": facts_at_least(Path(folder))}
     write_json(state, known)
-    registration = load_registration(folder)
+    with cpu_limit(TABLE_SECONDS, "cohort.yaml, donors.tsv and samples.tsv"):
+        registration = load_registration(folder)
     known["registration"] = facts = registration.facts()
     write_json(state, known)
     scope = _scope(registration)
@@ -71,29 +77,37 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     }
     write_json(state, known)
     limits = IntakeSettings(**config)
-    _check_size(submission, limits)
+    _check_size(submission, submission.n_cells, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
     known["metrics"]["n_genes_submitted"] = len(genes.rows)
     write_json(state, known)
 
     samples, donors = _frames(registration)
-    barcodes, sample_ids = label_cells(
-        submission, registration.columns, samples.index, renames=registration.sample_names
-    )
+    cells = identify_cells(submission, registration)
+    sample_ids, keep = cells.samples, cells.left_out.keep
+    known["metrics"] |= {
+        "n_cells_left_out": cells.left_out.n_left_out,
+        "left_out": cells.left_out.counts(),
+    }
+    write_json(state, known)
+    _check_size(submission, len(sample_ids), limits)
     obs = cell_table(
-        barcodes,
+        cells.barcodes,
         sample_ids,
         samples,
         donors,
         {name: facts[name] for name in ("programme", "organism_ontology_term_id")},
         scope,
-        source_cell_types(submission, registration.columns.get("cell_type")),
+        cells.cell_types,
         registration.cell_types,
     )
-    totals = _write_counts(paths["counts"], submission, matrix.counts, genes, obs, known["inputs"])
+    totals = _write_counts(
+        paths["counts"], submission, matrix.counts, genes, obs, known["inputs"], keep
+    )
     known["metrics"] |= {
         "n_features_not_genes": genes.n_features - len(genes.rows),
         "n_genes": len(totals.projection.gene_ids),
+        "n_cells_copied": totals.copies[0],
         "n_cells_without_counts": int((totals.per_cell == 0).sum()),
         "n_samples_registered": len(samples),
         "n_samples_submitted": len(set(sample_ids)),
@@ -103,7 +117,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     }
     write_json(state, known)
     _check_totals(totals, submission, matrix.counts, genes, limits)
-    n_cells = dict(zip(*np.unique(sample_ids.astype(str), return_counts=True), strict=True))
+    n_cells = dict(zip(*np.unique(text_array(sample_ids), return_counts=True), strict=True))
     write_registration_tables(paths, samples, donors, n_cells, scope)
     write_gene_ledger(
         paths["gene_ledger"],
@@ -114,7 +128,8 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     )
     warnings = [
         *registration.warnings,
-        *_warnings(registration, samples, sample_ids, submission, totals, limits),
+        *cells.warnings,
+        *_warnings(registration, samples, sample_ids, submission, totals, limits, keep),
     ]
     return {
         "cohort_id": registration.cohort_id,
@@ -166,12 +181,13 @@ def _frames(registration: Registration) -> tuple[pd.DataFrame, pd.DataFrame]:
     return samples, frame(registration.donors, "donor_id")
 
 
-def _check_size(submission: Submission, limits: IntakeSettings) -> None:
-    if submission.n_cells >= limits.min_cells:
+def _check_size(submission: Submission, n_cells: int, limits: IntakeSettings) -> None:
+    """Refuse a cohort of which too few of the file's cells stay."""
+    if n_cells >= limits.min_cells:
         return
     raise DataError(
         f"{submission.path.name}: a cohort must have at least {limits.min_cells} cells "
-        f"(intake.min_cells); found {submission.n_cells}. Submit the whole cohort, or join it to "
+        f"(intake.min_cells); found {n_cells}. Submit the whole cohort, or join it to "
         "another.",
         reason="too_few_cells" if submission.n_cells else "empty",
     )
@@ -184,6 +200,7 @@ def _write_counts(
     genes: Genes,
     obs: pd.DataFrame,
     inputs: Mapping[str, str],
+    keep: np.ndarray,
 ) -> Totals:
     import pandas as pd
 
@@ -194,7 +211,7 @@ def _write_counts(
         index=pd.Index(projection.gene_ids, dtype=object),
     )
     provenance = {"step": "intake", "version": __version__, "inputs": dict(inputs), "counts": layer}
-    per_cell, largest = [], 0.0
+    per_cell, largest, fingerprints = [], 0.0, Fingerprints(projection.gene_ids)
     is_gene = np.zeros(genes.n_features, dtype=bool)
     is_gene[genes.rows] = True
     with CanonicalWriter(path, obs, var, provenance=provenance) as writer:
@@ -202,11 +219,15 @@ def _write_counts(
             if not is_gene.all():
                 block = _without(block, is_gene)
             check_counts(block, start, submission, layer)
+            stays = keep[start : start + block.shape[0]]
+            if not stays.all():
+                block = block[stays]
             largest = max(largest, float(block.data.max()) if block.nnz else 0.0)
             kept = projection.apply(block)
+            fingerprints.add(kept)
             per_cell.append(np.asarray(kept.sum(axis=1)).ravel())
             writer.append(kept)
-    return Totals(projection, np.concatenate(per_cell), largest)
+    return Totals(projection, np.concatenate(per_cell), largest, fingerprints.copies())
 
 
 def _without(block: Any, is_gene: np.ndarray) -> Any:
@@ -257,6 +278,7 @@ def _warnings(
     submission: Submission,
     totals: Totals,
     limits: IntakeSettings,
+    keep: np.ndarray,
 ) -> list[Fault]:
     file = submission.path.name
 
@@ -264,6 +286,13 @@ def _warnings(
         return Fault(where, must, found, fix, severity="warning", reason=reason)
 
     warnings = []
+    n_copied, pair = totals.copies
+    if pair is not None:
+        kept_rows = np.flatnonzero(keep) + 1
+        must = "no two cells should have the same counts of every gene"
+        found = f"{n_copied} cells are copies; row {kept_rows[pair[1]]} is row {kept_rows[pair[0]]}"
+        fix = "Leave the copies out where the file came from, or with exclude in cohort.yaml."
+        warnings.append(warning("copies", must, found, fix))
     absent = [name for name in samples.index if name not in set(sample_ids)]
     if absent:
         must = "each sample of samples.tsv should have cells in the matrix"

@@ -84,6 +84,14 @@ def _value(item: Key) -> dict[str, Any]:
     value: dict[str, Any] = {"description": item.prose}
     if item.example:
         value["examples"] = [item.example]
+    if item.kind == "records":
+        entry = {
+            "type": "object",
+            "properties": {part.path: _value(part) for part in item.parts},
+            "required": [part.path for part in item.parts if part.required],
+            "additionalProperties": False,
+        }
+        return {**value, "type": "array", "items": entry}
     if item.kind == "list" and not (item.choices or item.pattern):
         return {**value, "type": ["array", "string"], "items": {"type": "string"}}
     if item.kind == "list":

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class Key:
     """One key of cohort.yaml: dotted path, one sentence, and what its value must be.
 
-    `kind` is text, list (of text), mapping (of text to text); `pattern` is a
-    regular expression; where not `required`, a missing value is `unknown`.
-    `choices` and `pattern` of a list hold for each of its entries.
+    `kind` is text, list (of text), mapping (of text to text) or records (a list
+    of mappings with the keys `parts`); `pattern` is a regular expression; where
+    not `required`, a missing value is `unknown`. `choices` and `pattern` of a
+    list hold for each of its entries.
     """
 
     path: str
@@ -21,3 +22,4 @@ class Key:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     example: str = ""
+    parts: tuple[Key, ...] = ()

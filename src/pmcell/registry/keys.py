@@ -10,10 +10,15 @@ from dataclasses import dataclass
 
 from pmcell.registry import registered
 from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
+from pmcell.registry.dates import LABEL, VISIT
 from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 from pmcell.schema.ids import ID_PATTERN as ID
 
+_NO_QUOTES = r"[^\s\"“”„«»]+"
+DOI = rf"^10\.\d{{4,9}}/{_NO_QUOTES}$"
+"""DOIs may hold < and > (SICI); spaces and quotes come from copying."""
+PAGE = rf"^https?://{_NO_QUOTES}$"
 COHORT_FILE = registered.COHORT_FILE
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
@@ -38,17 +43,17 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key(
         "source.doi",
         "DOI of the publication or data set.",
-        pattern=r"^10\.\d{4,9}/\S+$",
+        pattern=DOI,
         example="10.1016/…",
     ),
     Key("source.accession", "Accession of the data set in its archive.", example="GSE161918"),
-    Key("source.url", "Web page of the data set.", pattern=r"^https?://\S+$"),
+    Key("source.url", "Web page of the data set.", pattern=PAGE),
     Key("steward.name", "Who answers for the cohort and its consent.", required=True),
     Key("steward.email", "Address of the steward.", pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
     Key("steward.organisation", "Organisation of the steward."),
-    Key("steward.url", "Web page of the steward's organisation.", pattern=r"^https?://\S+$"),
+    Key("steward.url", "Web page of the steward's organisation.", pattern=PAGE),
     Key("publisher.name", "Who makes the data available."),
-    Key("publisher.url", "Web page of the publisher.", pattern=r"^https?://\S+$"),
+    Key("publisher.url", "Web page of the publisher.", pattern=PAGE),
     Key("publisher.email", "Address of the publisher.", pattern=EMAIL),
     Key("license", "Licence of the source data, as an SPDX identifier.", example="CC-BY-4.0"),
     Key(
@@ -128,7 +133,8 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key(
         "columns.sample_id",
         "Where the sample of a cell is: a column of obs, index, constant:<id>, "
-        "barcode_prefix:<separator> or barcode_suffix:<separator>.",
+        "barcode_prefix:<separator> (all before the first) or barcode_suffix:<separator> (all "
+        "after the last); :first, :last or :2 behind it says which separator.",
         required=True,
     ),
     Key("columns.donor_id", "Column of obs with the donor, checked against samples.tsv."),
@@ -142,6 +148,18 @@ COHORT_KEYS: tuple[Key, ...] = (
         "values.cell_type",
         "Cell Ontology term of each cell type of the source; missing ones are unknown.",
         kind="mapping",
+    ),
+    Key(
+        "exclude",
+        "Cells to leave out, as a list of column (of obs), values ('' where there is none) and "
+        "reason; they are counted.",
+        kind="records",
+        example="[{column: donor, values: [doublet, unassigned], reason: several donors}]",
+        parts=(
+            Key("column", "Column of obs, or index for the barcodes.", required=True),
+            Key("values", "Values whose cells are left out.", kind="list", required=True),
+            Key("reason", "Why they are left out, as it shall be counted.", required=True),
+        ),
     ),
     Key(
         "defaults.assay_ontology_term_id",
@@ -164,13 +182,18 @@ COHORT_KEYS: tuple[Key, ...] = (
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a registration table."""
+    """One column of a registration table.
+
+    `dates` is how its values are read when dates are looked for
+    (`pmcell.registry.dates`), '' where none is published.
+    """
 
     name: str
     prose: str
     required: bool = False
     pattern: str = ""
     choices: tuple[str, ...] = ()
+    dates: str = ""
 
 
 DONOR_COLUMNS: tuple[Column, ...] = (
@@ -182,16 +205,24 @@ DONOR_COLUMNS: tuple[Column, ...] = (
     ),
     Column("development_stage_ontology_term_id", "Age as a development stage (HsapDv)."),
     Column("disease_ontology_term_id", "Disease (MONDO), or PATO:0000461 for healthy."),
-    Column("age_group", "Age band in the cohort's own words."),
+    Column("age_group", "Age band in the cohort's own words; never a date.", dates=LABEL),
     Column("region", "Region of the donor, where it is not the cohort's; may be unknown."),
 )
 SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("sample_id", "Identifier of the library within the cohort.", required=True, pattern=ID),
     Column("donor_id", "Donor of the sample, as in donors.tsv.", required=True, pattern=ID),
-    Column("visit", "Label of the visit (time point); never a date."),
-    Column("visit_day", "Days since the donor's first visit; may be negative."),
-    Column("batch_id", "Processing batch; empty stands for the cohort itself."),
-    Column("condition", "Condition at the visit in the cohort's own words."),
+    Column("visit", "Label of the visit (time point); never a date.", dates=VISIT),
+    Column("visit_day", "Days since the donor's first visit; may be negative.", dates=LABEL),
+    Column(
+        "batch_id",
+        "Processing batch; empty stands for the cohort itself; never a date.",
+        dates=LABEL,
+    ),
+    Column(
+        "condition",
+        "Condition at the visit in the cohort's own words; never a date.",
+        dates=LABEL,
+    ),
     Column("assay_ontology_term_id", "Assay (EFO); empty takes the default of cohort.yaml."),
     Column("tissue_ontology_term_id", "Tissue (UBERON); empty takes the default."),
     Column("tissue_type", "Kind of tissue; empty takes the default.", choices=TISSUE_TYPES),

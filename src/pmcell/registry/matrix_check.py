@@ -10,16 +10,14 @@ from typing import Any
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submission import LayerSummary, Submission
 from pmcell.io.submitted import inspect
+from pmcell.registry.cells_check import check_cells
 from pmcell.registry.cohort import load_registration, read_matrix
 from pmcell.registry.genes import GeneMapping, share_known
-from pmcell.registry.intake_cells import label_cells, source_cell_types, texts_of
 from pmcell.registry.intake_genes import choose_genes
-from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE, TODO
+from pmcell.registry.keys import COHORT_FILE, TODO
 from pmcell.registry.registration import Matrix, Registration
-from pmcell.registry.rules import terms_near
-from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.settings.cohort import IntakeSettings
-from pmcell.spelling import did_you_mean
 
 WARN_SHARE_MAPPED = 0.8
 SAMPLED_NAMES = 2000
@@ -73,11 +71,7 @@ def check_matrix(
     ]
     if registration is not None:
         whole = registration
-        parts += [
-            lambda: _cells(whole, submission, metrics),
-            lambda: _cell_types(whole, submission, metrics),
-            lambda: _donors(whole, submission),
-        ]
+        parts.append(lambda: check_cells(whole, submission, metrics))
     faults: list[Fault] = []
     for part in parts:
         try:
@@ -162,7 +156,7 @@ def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) ->
         str(column)
         for column in var.columns
         if column != matrix.gene_column
-        and share_known(var[column].astype(str).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
+        and share_known(as_text(var[column]).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
     ]
     return Fault(
         submission.path.name,
@@ -175,80 +169,13 @@ def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) ->
     )
 
 
-def _cells(
-    registration: Registration, submission: Submission, metrics: dict[str, Any]
-) -> Iterator[Fault]:
-    known = [sample.sample_id for sample in registration.samples]
-    _, samples = label_cells(
-        submission, registration.columns, known, renames=registration.sample_names
-    )
-    n_cells = Counter(samples.tolist())
-    metrics["n_samples"] = len(n_cells)
-    for sample_id in known:
-        if not n_cells[sample_id]:
-            must = "a sample should have cells in the submitted file"
-            fix = "Remove the row, or correct columns.sample_id in cohort.yaml."
-            found = f"no cell of {sample_id!r}"
-            yield Fault(SAMPLES_FILE, must, found, fix, column="sample_id", severity="warning")
-    min_cells = IntakeSettings().min_cells
-    if submission.n_cells < min_cells:
-        must = f"a cohort must have at least {min_cells} cells (intake.min_cells)"
-        fix = "Check that this is the whole file."
-        found = f"{submission.n_cells} cells"
-        yield Fault(submission.path.name, must, found, fix, reason="too_few_cells")
-
-
-def _cell_types(
-    registration: Registration, submission: Submission, metrics: dict[str, Any]
-) -> Iterator[Fault]:
-    column = registration.columns.get("cell_type")
-    if not column:
-        return
-    found = Counter(source_cell_types(submission, column).tolist())
-    metrics["n_cell_types"] = len(found)
-    for label in registration.cell_types:
-        if label not in found:
-            must = "a cell type of the mapping should occur in the file"
-            fix = did_you_mean(label, found) or "Remove the line."
-            where = f"values.cell_type.{label}"
-            yield Fault(COHORT_FILE, must, repr(label), fix, column=where, severity="warning")
-    for label, n in found.items():
-        if label not in registration.cell_types and label != UNKNOWN:
-            must = "a cell type of the file should have a Cell Ontology term"
-            near = "; ".join(terms_near(label, "cell_type"))
-            fix = f"Add it to values.cell_type. Nearest: {near}."
-            seen = f"{label!r} of {n} cells, without one"
-            where = "values.cell_type"
-            yield Fault(COHORT_FILE, must, seen, fix, column=where, severity="warning")
-
-
-def _donors(registration: Registration, submission: Submission) -> Iterator[Fault]:
-    column = registration.columns.get("donor_id")
-    if not column:
-        return
-    known = [sample.sample_id for sample in registration.samples]
-    _, samples = label_cells(
-        submission, registration.columns, known, renames=registration.sample_names
-    )
-    file = submission.path.name
-    donors = texts_of(submission.obs, column, key="columns.donor_id", file=file)
-    pairs = Counter(zip(samples.tolist(), donors.tolist(), strict=True))
-    registered = {sample.sample_id: sample.donor_id for sample in registration.samples}
-    for (sample_id, donor_id), n in pairs.items():
-        if registered[sample_id] != donor_id:
-            must = f"sample {sample_id!r} must be of the donor that the file says"
-            found = f"{registered[sample_id]!r}, but {donor_id!r} for {n} cells"
-            fix = "Correct samples.tsv, or columns.donor_id in cohort.yaml."
-            yield Fault(SAMPLES_FILE, must, found, fix, column="donor_id", reason="donor_mismatch")
-
-
 def _other_features(submission: Submission, matrix: Matrix) -> tuple[str, str] | None:
     """A column of var that tells genes from other features, when it is not used."""
     if matrix.keep_features is not None:
         return None
     var = submission.var_of(matrix.counts)
     for column in var.columns:
-        values = Counter(var[column].astype(str))
+        values = Counter(as_text(var[column]))
         if "Gene Expression" in values and len(values) > 1:
             seen = ", ".join(f"{n} {value}" for value, n in values.most_common(4))
             return str(column), seen

@@ -76,7 +76,7 @@ def register_file(
     n_todo = sum(
         line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
         for name, content in answer["files"].items()
-        for line in content.splitlines()
+        for line in content.split("\n")
     )
     return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo)
 

@@ -66,6 +66,15 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Exclusion:
+    """Cells to leave out: those with one of `values` in a column of obs, and why."""
+
+    column: str
+    values: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Registration:
     """A cohort as its steward registered it; ids are those of the submission.
 
@@ -101,6 +110,7 @@ class Registration:
     samples: tuple[Sample, ...]
     warnings: tuple[Fault, ...] = ()
     min_donors: str = UNKNOWN
+    exclude: tuple[Exclusion, ...] = ()
 
     def donor(self, donor_id: str) -> Donor:
         """The donor with this submitted id; KeyError if there is none."""

@@ -73,9 +73,19 @@ TERM_RULES: Mapping[str, TermRule] = {
 
 
 def check_term(
-    value: str, column: str, *, file: str, row: int | None = None, where: str | None = None
+    value: str,
+    column: str,
+    *,
+    file: str,
+    row: int | None = None,
+    where: str | None = None,
+    hint: bool = True,
 ) -> Fault | None:
-    """The fault of a value of an ontology column, or None; `unknown` is no fault."""
+    """The fault of a value of an ontology column, or None; `unknown` is no fault.
+
+    Looking for the nearest terms takes long: without `hint` an example stands for them.
+    """
+    nearest = _nearest if hint else _example
     rule = TERM_RULES[column]
     if value == UNKNOWN:
         return None
@@ -96,20 +106,20 @@ def check_term(
             return fault(
                 f"must be one of {', '.join(rule.terms)} or unknown",
                 repr(part),
-                f"{_nearest(part, column)}",
+                nearest(part, column),
             )
         label = resolve(part, rule.ontology)
         if isinstance(label, Fault):
             near = label.fix
             if ":" not in part or near == LOOK_UP:
-                near = _nearest(part, column)
+                near = nearest(part, column)
             must = label.must
             if ":" not in part:
                 must = f"must be a term id such as {rule.example.split(' ')[0]}"
             return fault(f"{must}, or unknown", label.found, near)
         if part in rule.forbidden or not is_under(part, rule.under):
             said = " or ".join(f"{item} {resolve(item)}" for item in rule.under)
-            near = _nearest(label, column, but=part)
+            near = nearest(label, column, but=part)
             return fault(f"must be a term under {said}", f"{part} ({label})", near)
     if parts != sorted(set(parts)):
         return fault(
@@ -157,4 +167,8 @@ def _nearest(text: str, column: str, but: str = "") -> str:
         near = [term for term in terms_near(text, column) if not but or not term.startswith(but)]
         if near:
             return f"Nearest: {'; '.join(near)}."
+    return _example(text, column)
+
+
+def _example(text: str, column: str, but: str = "") -> str:
     return f"For example {TERM_RULES[column].example}."

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pmcell.errors import Fault
+from pmcell.registry.dates import find_date
 from pmcell.registry.keys import TODO, Column
 from pmcell.registry.rules import TERM_RULES, check_term
+from pmcell.registry.sheet_text import iter_rows, read_lines, separator_fault
 from pmcell.schema import UNKNOWN
 from pmcell.spelling import did_you_mean, nearest
 
-MAX_BYTES = 50_000_000
+MAX_COLUMNS = 200
+MAX_HINTS = 20
+"""Wrong values of a column for which the nearest term is looked for: it takes long."""
+MAX_DAYS = 30_000
+"""Days that a visit may lie from a donor's first: more are the date itself."""
 
-_DATE = re.compile(
-    r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}-[A-Za-z]{3}-\d{2,4}"
-)
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+_NO_DATES = {
+    "visit": "Give days since the donor's first visit in visit_day, and a label such as T0 here.",
+    "visit_day": "Write the days since the donor's first visit: 0 for it, 28 four weeks later.",
+    "age_group": "Write the band of ages, such as 60-69; spreadsheets turn 10-19 into Oct-19.",
+}
+_NO_DATE = "Write a label that is no date, such as B1, here and in no other column the date."
 
 
 @dataclass(frozen=True)
@@ -50,17 +63,22 @@ def read_sheet(
             fix = "Draft it with `pmcell register`, or write a tab-separated table with that name."
             faults.append(Fault(name, must, "no such file", fix, reason="file_missing"))
         return []
-    lines = _lines(path, faults)
+    lines = read_lines(path, faults)
     if not lines:
         return []
-    header = [cell.strip() for cell in lines[0].split("\t")]
-    if not _header_is_good(name, header, columns, faults):
+    n_before = len(faults)
+    rows_of_text = iter_rows(name, lines, faults)
+    _, header = next(rows_of_text)
+    if len(faults) > n_before or not _header_is_good(name, lines[0], header, columns, faults):
         return []
+    checks = [
+        _Checks(name, header_name, next((c for c in columns if c.name == header_name), None), path)
+        for header_name in header
+    ]
     rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
+    for number, cells in rows_of_text:
+        if not any(cells):
             continue
-        cells = line.split("\t")
         if len(cells) > len(header):
             found = f"{len(cells)} cells"
             fix = "Separate cells by one tab, and leave none at the end of the line."
@@ -69,18 +87,35 @@ def read_sheet(
             )
             continue
         cells += [""] * (len(header) - len(cells))
-        row = Row(
-            number, {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
-        )
-        rows.append(row)
-        for column in columns:
-            if column.name in row.cells:
-                _check_cell(name, row, column, faults)
-        for column_name in set(header) - {column.name for column in columns}:
-            _check_text(name, row, column_name, faults)
+        rows.append(Row(number, dict(zip(header, cells, strict=True))))
+        for check, value in zip(checks, cells, strict=True):
+            of_value = check[value]
+            if of_value:
+                faults += [replace(fault, row=number) for fault in of_value]
     if not rows:
         faults.append(Fault(name, "must have at least one row", "only a header", "Add the rows."))
     return rows
+
+
+class _Checks(dict[str, list[Fault]]):
+    """The faults of a column's values, without a row; each different value is looked at once."""
+
+    def __init__(self, file: str, name: str, column: Column | None, path: Path) -> None:
+        super().__init__()
+        self._file, self._name, self._column = file, name, column
+        self._cohort = f"{path.parent.name}."
+        self._n_faulty = 0
+
+    def __missing__(self, value: str) -> list[Fault]:
+        faults: list[Fault] = []
+        if self._column is None:
+            _check_text(self._file, self._name, value, faults)
+        else:
+            hint = self._n_faulty < MAX_HINTS
+            _check_cell(self._file, self._column, value, self._cohort, faults, hint=hint)
+        self._n_faulty += bool(faults)
+        self[value] = faults
+        return faults
 
 
 def check_unique(name: str, rows: Sequence[Row], column: str, faults: list[Fault]) -> None:
@@ -100,46 +135,29 @@ def check_unique(name: str, rows: Sequence[Row], column: str, faults: list[Fault
         first.setdefault(value, row.line)
 
 
-def _lines(path: Path, faults: list[Fault]) -> list[str]:
-    if path.stat().st_size > MAX_BYTES:
-        faults.append(
-            Fault(path.name, f"must be below {MAX_BYTES:,} bytes", "more", "Is it the matrix?")
-        )
-        return []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"byte {error.start} is not UTF-8"
-        faults.append(
-            Fault(path.name, "must be UTF-8 text", found, "Save it as UTF-8, tab-separated.")
-        )
-        return []
-    lines = text.splitlines()
-    if not lines:
-        faults.append(
-            Fault(path.name, "must have a header and rows", "an empty file", "Write the table.")
-        )
-        return []
-    return lines
-
-
 def _header_is_good(
-    name: str, header: list[str], columns: Sequence[Column], faults: list[Fault]
+    name: str, line: str, header: list[str], columns: Sequence[Column], faults: list[Fault]
 ) -> bool:
     before = len(faults)
+    if len(header) > MAX_COLUMNS:
+        must = f"must have at most {MAX_COLUMNS} columns"
+        fix = "Keep what belongs to donors and samples; is it the matrix?"
+        faults.append(Fault(name, must, f"{len(header):,}", fix, row=1, reason="too_big"))
+        return False
     known = [column.name for column in columns]
     missing = [column for column in columns if column.required and column.name not in header]
-    if missing and len(header) == 1 and ("," in header[0] or ";" in header[0]):
-        fix = "Save the table with tabs between the cells."
-        faults.append(Fault(name, "must be tab-separated", f"{header[0][:60]!r}", fix, row=1))
+    other = separator_fault(name, line) if missing else None
+    if other:
+        faults.append(other)
         return False
     for column in missing:
         near = nearest(column.name, [cell for cell in header if cell not in known])
         hint = f"Rename {near!r} to it. " if near else ""
         must = f"must have the column {column.name!r}"
         fix = f"{hint}It is: {column.prose}"
-        faults.append(Fault(name, must, ", ".join(header), fix, row=1, reason="column_missing"))
-    for column_name in sorted({cell for cell in header if header.count(cell) > 1}):
+        shown = ", ".join(header)[:200]
+        faults.append(Fault(name, must, shown, fix, row=1, reason="column_missing"))
+    for column_name in sorted(cell for cell, n in Counter(header).items() if n > 1):
         faults.append(
             Fault(
                 name, "must have each column once", f"{column_name!r} again", "Remove one.", row=1
@@ -154,13 +172,12 @@ def _header_is_good(
     return len(faults) == before
 
 
-def _check_cell(name: str, row: Row, column: Column, faults: list[Fault]) -> None:
-    value = row.cells[column.name]
-
-    def fault(must: str, fix: str, reason: str = "invalid") -> None:
-        faults.append(
-            Fault(name, must, repr(value), fix, row=row.line, column=column.name, reason=reason)
-        )
+def _check_cell(
+    name: str, column: Column, value: str, cohort: str, faults: list[Fault], *, hint: bool
+) -> None:
+    def fault(must: str, fix: str, reason: str = "invalid", seen: str = "") -> None:
+        found = f"{value!r}: {seen}" if seen else repr(value)
+        faults.append(Fault(name, must, found, fix, column=column.name, reason=reason))
 
     if value.startswith(TODO):
         fix = "Replace it." if column.required else "Replace it; unknown is allowed."
@@ -175,42 +192,49 @@ def _check_cell(name: str, row: Row, column: Column, faults: list[Fault]) -> Non
             "Rename it here and in every other table; spaces and accents are not allowed.",
             "bad_id",
         )
-    if column.name in ("visit", "visit_day") and _DATE.search(value):
-        return fault(
-            "must never be a date, which identifies people",
-            "Give days since the first visit in visit_day, and a label such as T0 in visit.",
-            "date",
-        )
-    if column.name == "visit_day" and value != UNKNOWN and not _NUMBER.fullmatch(value):
-        return fault(
-            "must be a number of days, or empty", "Write for example 0, 28 or -3.", "not_a_number"
-        )
+    if column.name == "visit_day" and (value == UNKNOWN or _NUMBER.fullmatch(value)):
+        days = 0.0 if value == UNKNOWN else float(value)
+        if math.isfinite(days) and abs(days) <= MAX_DAYS:
+            return None
+        must = f"must be days since the first visit, at most {MAX_DAYS}"
+        seen = find_date(value, "visit") or f"{len(value)} digits"
+        return fault(must, _NO_DATES["visit_day"], "date", seen)
+    if column.dates and value != UNKNOWN:
+        date = find_date(value.removeprefix(cohort), column.dates)
+        if date:
+            must = "must never be a date, which identifies people"
+            return fault(must, _NO_DATES.get(column.name, _NO_DATE), "date", date)
+    if column.name == "visit_day":
+        point = value.replace(",", ".")
+        fix = f"Write {point}." if _NUMBER.fullmatch(point) else "Write for example 0, 28 or -3."
+        return fault("must be a number of days, or empty", fix, "not_a_number")
     if column.choices and value not in (*column.choices, UNKNOWN):
         choices = ", ".join(column.choices)
         return fault(
             f"must be one of {choices}", did_you_mean(value, column.choices) or "Choose one."
         )
     if column.name in TERM_RULES:
-        found = check_term(value, column.name, file=name, row=row.line)
+        found = check_term(value, column.name, file=name, hint=hint)
         if found:
             faults.append(found)
         return None
-    if column.name != "visit_day":
-        _check_text(name, row, column.name, faults)
+    _check_text(name, column.name, value, faults)
     return None
 
 
-def _check_text(name: str, row: Row, column: str, faults: list[Fault]) -> None:
-    value = row.cells[column]
+def _check_text(name: str, column: str, value: str, faults: list[Fault]) -> None:
+    def fault(must: str, found: str, fix: str, reason: str) -> None:
+        faults.append(Fault(name, must, found, fix, column=column, reason=reason))
+
     if value[:1] in ("=", "+", "-", "@") and not _NUMBER.fullmatch(value):
         must = "text must not start with =, +, - or @, which a spreadsheet runs as a formula"
         fix = "Remove the sign, or write a word before it."
-        faults.append(
-            Fault(name, must, repr(value[:40]), fix, row=row.line, column=column, reason="formula")
-        )
+        fault(must, repr(value[:40]), fix, "formula")
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        fix = "Remove the quotes: the program that saved the table added them once more."
+        fault("text must not stand in quotes", repr(value[:40]), fix, "quotes")
     unseen = _UNSEEN.search(value)
     if unseen:
-        must = "must not hold control or invisible characters"
-        fix = "Type the value again."
         found = f"U+{ord(unseen.group()):04X} in {value[:40]!a}"
-        faults.append(Fault(name, must, found, fix, row=row.line, column=column, reason="unseen"))
+        fix = "Type the value again, without it."
+        fault("must not hold control or invisible characters", found, fix, "unseen")

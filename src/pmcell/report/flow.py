@@ -15,6 +15,7 @@ from pmcell.report.parts import (
     plural,
     text_cell,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +41,9 @@ def exclusions(release: Release) -> pd.DataFrame:
 
     cells = release["cells"]
     excluded = cells.loc[~cells["passes_qc"].astype(bool), ["cohort_id", "exclusion"]]
-    reason = excluded["exclusion"].fillna("").astype(str).map(_reason)
+    reason = as_text(excluded["exclusion"], missing="").map(_reason)
     accepted = accepted_cohorts(release)
-    table = pd.crosstab(reason, excluded["cohort_id"].astype(str)) if len(excluded) else None
+    table = pd.crosstab(reason, as_text(excluded["cohort_id"])) if len(excluded) else None
     if table is None:
         return pd.DataFrame(columns=accepted, dtype=int)
     table = table.reindex(columns=accepted, fill_value=0)
@@ -97,7 +98,7 @@ def stages(release: Release) -> list[Stage]:
                 plural(len(cohorts), "cohort"),
                 plural(int(cohorts["n_cells_submitted"].fillna(0).sum()), "cell"),
             ),
-            (*_quarantine_exits(release), *_access_exits(release)),
+            (*_left_out_exits(release), *_quarantine_exits(release), *_access_exits(release)),
         ),
         Stage(
             "Accepted and published",
@@ -148,6 +149,23 @@ def _quarantine_exits(release: Release) -> tuple[Exits, ...]:
     )
     total = int(out["n_cells_submitted"].fillna(0).sum())
     return (Exits(f"{plural(len(out), 'cohort')} quarantined ({plural(total, 'cell')})", (), rows),)
+
+
+def _left_out_exits(release: Release) -> tuple[Exits, ...]:
+    cohorts = release["cohorts"]
+    if "n_cells_left_out" not in cohorts:
+        # Releases of before have no such column.
+        return ()
+    n_left_out = cohorts["n_cells_left_out"].fillna(0)
+    out = cohorts[n_left_out > 0]
+    if out.empty:
+        return ()
+    rows = tuple(
+        (f"{row.cohort_id}: {row.left_out or plural(int(row.n_cells_left_out), 'cell')}", ())
+        for row in out.itertuples()
+    )
+    total = int(n_left_out.sum())
+    return (Exits(f"{plural(total, 'cell')} left out at registration", (), rows),)
 
 
 def _access_exits(release: Release) -> tuple[Exits, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, plural, text_cell
 from pmcell.schema import COUNT_SCALE, TARGET_SUM, UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _labels(release: Release) -> str:
         "markers": "labelled by marker genes",
         "abstained": "left without a label, because the evidence was too weak",
     }
-    counts = clusters["label_method"].astype(str).value_counts()
+    counts = as_text(clusters["label_method"]).value_counts()
     order = sorted(
         counts.index, key=lambda method: (method == "abstained", -counts[method], method)
     )
@@ -177,8 +178,11 @@ def known(value: Any) -> str:
 
 
 def doi_link(doi: str) -> str:
-    """Address of a DOI, or '' where the text is not a plain DOI."""
-    return f"https://doi.org/{doi}" if re.fullmatch(r"10\.\d{4,9}/[\w.;()/:-]+", doi) else ""
+    """Address of a DOI, what an address may not hold encoded; '' where it is none."""
+    from urllib.parse import quote
+
+    is_doi = re.fullmatch(r"10\.\d{4,9}/\S+", doi)
+    return f"https://doi.org/{quote(doi, safe='/:;().')}" if is_doi else ""
 
 
 def citation(release: Release) -> dict[str, str]:

@@ -30,7 +30,12 @@ QC = Table(
     (
         SAMPLE_ID,
         COHORT_ID,
-        Field("n_cells_submitted", "int64", "Cells of the sample in the submitted file.", "cells"),
+        Field(
+            "n_cells_submitted",
+            "int64",
+            "Cells of the sample in the submitted file, without those left out at registration.",
+            "cells",
+        ),
         N_CELLS,
         Field("median_total_counts", "float64", "Median of total counts before exclusion.", "UMI"),
         Field(

@@ -56,6 +56,20 @@ COHORTS = Table(
             "cells",
             required=False,
         ),
+        Field(
+            "n_cells_left_out",
+            "int64",
+            "Cells of the submitted file that its steward left out at registration."
+            + WITHHELD_NOTE,
+            "cells",
+            required=False,
+        ),
+        Field(
+            "left_out",
+            "string",
+            "Why cells were left out at registration, each reason with its number of cells; empty "
+            "where none were or access is not open.",
+        ),
         Field("n_cells", "int64", N_CELLS.prose + WITHHELD_NOTE, "cells", required=False),
         Field("n_donors", "int64", N_DONORS.prose + WITHHELD_NOTE, "donors", required=False),
         Field("n_samples", "int64", N_SAMPLES.prose + WITHHELD_NOTE, "samples", required=False),
@@ -169,7 +183,12 @@ SAMPLES = Table(
         TISSUE_TYPE,
         SUSPENSION,
         CONDITION,
-        Field("n_cells_submitted", "int64", "Cells of the sample in the submitted file.", "cells"),
+        Field(
+            "n_cells_submitted",
+            "int64",
+            "Cells of the sample in the submitted file, without those left out at registration.",
+            "cells",
+        ),
         N_CELLS,
     ),
     (DONOR_FK, VISIT_FK, COHORT_FK),

@@ -12,6 +12,7 @@ from pmcell.core.cloud import error_root, local_distance, random_waves, sum_wave
 from pmcell.core.donor_stats import GroupSums, sum_groups, within_variance
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.model import open_map, pool_names, pool_types
@@ -50,7 +51,8 @@ def profile(
     Returns an AnnData with X the cells of each type (rows × types); obs
     donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
     `discovery` (the first visit with enough cells, one row a donor) and every
-    cell column that is constant within the rows, n_samples and
+    cell column that is constant within the rows (as source_<name> where the name
+    is one of `slots.OWN_COLUMNS`), n_samples and
     median_total_counts where sample_id and total_counts are known; var `state_pool`: the type
     itself where it has `min_cells_type` cells in `min_share_donors` of the discovery rows, else
     the pool of rare types that it is looked at with, or '' (`pmcell.core.pools`); the sums
@@ -151,8 +153,8 @@ def composition(donors: AnnData) -> pd.DataFrame:
     n_types = donors.n_vars
     return pd.DataFrame(
         {
-            "donor_id": np.repeat(donors.obs["donor_id"].astype(str).to_numpy(), n_types),
-            "visit": np.repeat(donors.obs["visit"].astype(str).to_numpy(), n_types),
+            "donor_id": np.repeat(as_text(donors.obs["donor_id"]).to_numpy(), n_types),
+            "visit": np.repeat(as_text(donors.obs["visit"]).to_numpy(), n_types),
             "cell_type": np.tile(donors.var_names.to_numpy(), donors.n_obs),
             "n_cells": counts.reshape(-1),
             "share": (counts / total).reshape(-1),
@@ -209,7 +211,7 @@ def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
     import pandas as pd
 
     donor, visit, by = columns["donor"], columns["visit"], columns["by"]
-    missing = obs[donor].isna() | obs[donor].astype(str).isin(["", UNKNOWN])
+    missing = obs[donor].isna() | as_text(obs[donor]).isin(["", UNKNOWN])
     if missing.any():
         raise DataError(
             f"every cell must have a donor; {int(missing.sum())} of {len(obs)} have none in "
@@ -220,7 +222,7 @@ def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
     unknown = pd.Series(UNKNOWN, index=obs.index)
     return pd.DataFrame(
         {
-            "donor_id": obs[donor].astype(str),
+            "donor_id": as_text(obs[donor]),
             "visit": unknown if visit is None else _text(obs[visit]),
             "cell_type": _text(obs[by]),
         }
@@ -228,7 +230,7 @@ def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
 
 
 def _text(column: pd.Series[Any]) -> pd.Series[Any]:
-    return column.astype(object).where(column.notna(), UNKNOWN).astype(str).replace("", UNKNOWN)
+    return as_text(column).replace("", UNKNOWN)
 
 
 def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -240,7 +242,7 @@ def _hash(cell_ids: pd.Index[Any]) -> NDArray[np.uint64]:
     """A hash of each cell's id: what it picks is the same in every order and every split."""
     import pandas as pd
 
-    names = np.asarray(cell_ids.astype(str), object)
+    names = np.asarray(as_text(cell_ids), object)
     return np.asarray(pd.util.hash_array(names, categorize=False), np.uint64)
 
 
@@ -299,20 +301,31 @@ def _row_columns(
             pairs.groupby("row")["batch"].agg(lambda values: "+".join(sorted(values))).to_numpy()
         )
     if "sample_id" in obs:
-        samples = pd.DataFrame({"row": row_of, "sample": obs["sample_id"].astype(str).to_numpy()})
+        samples = pd.DataFrame({"row": row_of, "sample": as_text(obs["sample_id"]).to_numpy()})
         table["n_samples"] = samples.drop_duplicates().groupby("row").size().to_numpy()
     if "total_counts" in obs:
         depth = pd.Series(obs["total_counts"].to_numpy(float)).groupby(row_of).median()
         table["median_total_counts"] = depth.to_numpy()
     used = {name for name in columns.values() if name} | {"sample_id", "total_counts"}
     for name in obs.columns:
-        if name in used or name in table:
+        if name in used:
             continue
         values = pd.DataFrame({"row": row_of, "value": obs[name].astype(object).to_numpy()})
         values = values.drop_duplicates()
         if len(values) == len(rows):
-            table[name] = _plain(values.sort_values("row")["value"].to_numpy(), obs[name])
+            kept = _plain(values.sort_values("row")["value"].to_numpy(), obs[name])
+            table[_free_name(str(name), {*table.columns, *obs.columns})] = kept
     return table
+
+
+def _free_name(name: str, taken: set[Any]) -> str:
+    """The name of a column of the cells among those of donors: its own, unless it is ours."""
+    if name not in slots.OWN_COLUMNS:
+        return name
+    free = f"source_{name}"
+    while free in taken:
+        free = f"source_{free}"
+    return free
 
 
 def _plain(values: NDArray[Any], source: pd.Series[Any]) -> NDArray[Any]:
@@ -342,5 +355,5 @@ def _place(donors: AnnData) -> None:
     donors.obsm[X_STATE] = state
     dims = int(donors.uns["profile"]["n_dims"])
     pools = pool_names(donors)
-    donors.uns["profile"]["state_cell_type"] = np.repeat(np.array(pools, str), dims)
+    donors.uns["profile"]["state_cell_type"] = np.repeat(text_array(pools), dims)
     donors.uns["profile"]["state_dimension"] = np.tile(np.arange(1, dims + 1), len(pools))

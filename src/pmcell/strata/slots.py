@@ -46,6 +46,24 @@ PROBABILITY = "probability"
 CONFORMAL = "conformal_set"
 OOD = "ood_p"
 MARGIN = "margin"
+OWN_COLUMNS = (
+    "donor_id",
+    "visit",
+    "batch_id",
+    "n_cells",
+    "n_samples",
+    "median_total_counts",
+    DISCOVERY,
+    ENOUGH,
+    CANDIDATE,
+    STRATUM,
+    STATUS,
+    PROBABILITY,
+    CONFORMAL,
+    OOD,
+    MARGIN,
+)
+"""obs: names that the stratification writes; columns of the cells that have one are renamed."""
 
 ALL_CELLS = "all cells"
 """What stands for the cell type where a channel knows none."""

@@ -26,10 +26,19 @@ def cohorts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     """Counts of cohorts that are too small to be counted are null; messages may quote an id."""
     closed = ~frame["cohort_id"].isin(policy.open_cohorts)
     few = closed & (frame["n_donors"] < frame["cohort_id"].map(policy.rules.of))
-    counts = ("n_cells_submitted", "n_cells", "n_donors", "n_samples", "share_umis_lost")
+    counts = (
+        "n_cells_submitted",
+        "n_cells_left_out",
+        "n_cells",
+        "n_donors",
+        "n_samples",
+        "share_umis_lost",
+    )
     shown = {name: frame[name].astype(object).mask(few, None) for name in counts}
     return frame.assign(
-        **shown, message=frame["message"].mask(closed & (frame["message"] != ""), TO_STEWARD)
+        **shown,
+        message=frame["message"].mask(closed & (frame["message"] != ""), TO_STEWARD),
+        left_out=frame["left_out"].mask(closed, ""),
     )
 
 

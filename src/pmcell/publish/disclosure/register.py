@@ -54,7 +54,7 @@ def read_register(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except ValueError as error:
         raise DataError(
             f"{path.name} must hold one JSON object a line; {error}. Restore it from a backup: "

@@ -2,9 +2,10 @@
 
     python scripts/lock.py [--upgrade]
 
-One universal lock serves Python 3.11, 3.12 and 3.13: lines that differ carry a
-marker. Every archive has its hash and no index is named, so that any mirror
-serves. `requirements.txt` is what pmcell runs with, on one machine or on
+One universal lock serves Python 3.11, 3.12 and 3.13, with the same version of
+every package on all three (`--fork-strategy fewest`): only a package that some of them do not need
+carries a marker. Every archive of a pinned version has its hash and no index is named, so that
+any mirror serves. `requirements.txt` is what pmcell runs with, on one machine or on
 Slurm, and what builds it; `requirements-test.txt` holds only what the tests
 and linters need beside it. Pins that still satisfy pyproject.toml are kept,
 unless `--upgrade` is given; `pmcell.yaml` is then to be brought in line by hand.
@@ -15,6 +16,7 @@ because their requirements exclude each other.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = ROOT / "envs" / "requirements.txt"
 TEST = ROOT / "envs" / "requirements-test.txt"
 OLDEST_PYTHON = "3.11"
+INDEX = "https://pypi.org/simple"
+"""Every archive of a version has its hash there; `UV_DEFAULT_INDEX` names a full mirror."""
 BOOTSTRAP = ["uv"]
 VALIDATORS = {
     "cellxgene-schema": ["cellxgene-schema==7.1.2"],
@@ -90,14 +94,21 @@ def resolve(wanted: str, *flags: str, preferred: str) -> dict[str, str]:
         wanted_file = Path(folder) / "wanted.in"
         wanted_file.write_text(wanted, encoding="utf-8")
         lock = Path(folder) / "lock.txt"
-        lock.write_text(preferred, encoding="utf-8")
+        # The pins alone: uv would keep an old line's hashes, also where they are not all.
+        pins = re.findall(r"^\S.*?(?= \\\n)", preferred, flags=re.MULTILINE)
+        lock.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
         command = [
-            *("uv", "pip", "compile", str(wanted_file), *flags),
-            *("--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes"),
+            # One index and no other place: a folder of wheels beside it holds one platform's alone.
+            *("uv", "--no-config", "pip", "compile", str(wanted_file), *flags),
+            *("--default-index", os.environ.get("UV_DEFAULT_INDEX", INDEX)),
+            *("--universal", "--python-version", OLDEST_PYTHON, "--fork-strategy", "fewest"),
+            "--generate-hashes",
             *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
             *("--quiet", "--output-file", str(lock)),
         ]
-        if subprocess.run(command, check=False).returncode:
+        elsewhere = {"UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"}
+        environment = {name: os.environ[name] for name in os.environ if name not in elsewhere}
+        if subprocess.run(command, env=environment, check=False).returncode:
             raise SystemExit("uv could not resolve the requirements, see above")
         text = lock.read_text(encoding="utf-8")
     blocks = re.findall(r"^(\S.*?)( \\\n(?: {4}.*\n)+)", text, flags=re.MULTILINE)

@@ -19,6 +19,8 @@ from typing import Any
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+PATIENCE_SECONDS = 300
+"""Far more than a busy machine needs: only what never comes fails."""
 _LAUNCH = (
     "import os,sys; r,w=int(sys.argv[1]),int(sys.argv[2]); os.dup2(r,3); os.dup2(w,4); "
     "os.execv(sys.argv[3],sys.argv[3:])"
@@ -48,19 +50,20 @@ class Browser:
         self._buffer, self._id, self._session = b"", 0, ""
         self.console: list[str] = []
         self.requests: list[str] = []
-        self._loaded = False
+        self._loaded: set[str] = set()
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
             "sessionId"
         ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
+        self.send("Page.setLifecycleEventsEnabled", enabled=True)
         self.resize(width, height)
 
     def close(self) -> None:
         self._session = ""
         self.send("Browser.close")
-        self._process.wait(20)
+        self._process.wait(PATIENCE_SECONDS)
         os.close(self._write)
         os.close(self._read)
 
@@ -72,15 +75,12 @@ class Browser:
 
     def open(self, url: str) -> None:
         """Load a page and wait until its deferred scripts have run."""
-        self._loaded = False
-        # A change of the fragment alone fires no load event.
-        self.send("Page.navigate", url="about:blank")
-        while not self._loaded:
-            self._pump()
-        self._loaded = False
-        self.send("Page.navigate", url=url)
-        while not self._loaded:
-            self._pump()
+        # A change of the fragment alone loads nothing, hence the empty page between.
+        for address in ("about:blank", url):
+            # Of this very load: that of the page before may still be on its way.
+            loader = self.send("Page.navigate", url=address)["loaderId"]
+            while loader not in self._loaded:
+                self._pump()
 
     def eval(self, code: str) -> Any:
         """The value of an expression in the page."""
@@ -90,9 +90,9 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def wait(self, code: str, seconds: float = 10) -> Any:
+    def wait(self, code: str) -> Any:
         """The value of an expression as soon as it is true."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end:
             value = self.eval(code)
             if value:
@@ -147,8 +147,8 @@ class Browser:
         return message
 
     def _notice(self, method: str, found: dict[str, Any]) -> None:
-        if method == "Page.loadEventFired":
-            self._loaded = True
+        if method == "Page.lifecycleEvent" and found["name"] == "load":
+            self._loaded.add(found["loaderId"])
         elif method == "Runtime.consoleAPICalled":
             self.console.append(str([item.get("value") for item in found["args"]]))
         elif method == "Runtime.exceptionThrown":

@@ -38,8 +38,13 @@ def snakefile() -> Path:
 @functools.cache
 def resource_formula() -> ModuleType:
     """What jobs ask for, as the Snakefile loads it: `workflow/scripts/resources.py`."""
-    path = bundle_folder() / "workflow" / "scripts" / "resources.py"
-    spec = importlib.util.spec_from_file_location("pmcell_workflow_resources", path)
+    return load_script("resources")
+
+
+def load_script(name: str) -> ModuleType:
+    """The module `workflow/scripts/<name>.py`, which the Snakefile loads without pmcell."""
+    path = bundle_folder() / "workflow" / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"pmcell_workflow_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -16,6 +16,7 @@ import pmcell as pm
 from pmcell.bundle import snakefile
 from pmcell.cli import _memory, main
 from pmcell.cli._resources import Model
+from pmcell.cli._workflow import open_study
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
 from pmcell.io.counts import CountsFile, open_counts
@@ -67,7 +68,7 @@ def files_of(study: Path, step: str, cohort: str) -> list[str]:
 
 
 def test_no_step_refuses_the_memory_that_its_job_asks_for(study: Path, capsys) -> None:
-    model, sizes, _ = study_sizes(study, study / "config" / "config.yaml")
+    model, sizes, _ = study_sizes(open_study(study, None))
     results = study / "results"
     folders = {name: results / "cohorts" / name for name in PANELS}
     config = ["--config", str(study / "config" / "config.yaml")]
@@ -100,7 +101,7 @@ def test_no_step_refuses_the_memory_that_its_job_asks_for(study: Path, capsys) -
 
 
 def test_the_study_of_the_test_above_asks_for_all_features_of_a_cohort_with_few(study) -> None:
-    model, sizes, _ = study_sizes(study, study / "config" / "config.yaml")
+    model, sizes, _ = study_sizes(open_study(study, None))
     assert {name: round(size[4] * 1e6) for name, size in sizes.items()} == PANELS
     small, large = (model.formula.least_mb(model.values, "covariance", sizes[n]) for n in PANELS)
     assert abs(small - large) < 2

@@ -71,8 +71,8 @@ def test_parameters_of_the_run_are_recorded(results: Path, tmp_path: Path) -> No
     [
         ("release: {titel: x}", "Did you mean 'title'"),
         ("release: [", "must be valid YAML"),
-        ("- 1", "must hold a mapping"),
-        ("release: x", "must be a mapping"),
+        ("- 1", "must hold keys and values"),
+        ("release: x", "line 1, release: must hold keys and values"),
     ],
 )
 def test_a_wrong_configuration_is_refused(

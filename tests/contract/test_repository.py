@@ -13,6 +13,9 @@ from packaging.requirements import Requirement
 from repository import ROOT, fenced_blocks, text_files
 
 LOCKS = {name: ROOT / "envs" / f"{name}.txt" for name in ("requirements", "requirements-test")}
+LOCKS |= {f"validators/{path.stem}": path for path in (ROOT / "envs/validators").glob("*.txt")}
+# The index has one archive of each: their source.
+SINGLE_ARCHIVE = {"connection-pool", "docopt", "jsonpath-rw"}
 PYTHONS = ("3.11", "3.12", "3.13")
 # Written in pieces, so that this page does not find itself.
 PARENTS = "|".join(["root", "home", "work", "Users", "opt/wheels"])
@@ -59,6 +62,26 @@ def test_lock_names_no_index_and_hashes_every_archive(name: str) -> None:
     assert not re.search(r"https?:|--index|--find-links|--extra|@ ", text)
     blocks = re.findall(r"^\S.*\\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", text, re.MULTILINE)
     assert len(blocks) == sum(len(versions) for versions in pins(name).values()) > 0
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_python_gets_the_same_version_of_a_package(name: str) -> None:
+    found = {package: {version for version, _ in listed} for package, listed in pins(name).items()}
+    several = {package: versions for package, versions in found.items() if len(versions) > 1}
+    assert not several, "hold them back in envs/constraints.txt and run scripts/lock.py"
+
+
+def test_lock_has_the_hashes_of_all_archives_of_a_version() -> None:
+    hashes: dict[str, set[frozenset[str]]] = {}
+    for path in LOCKS.values():
+        blocks = re.findall(
+            r"^(\S+==\S+).*\n((?:    .*\n)+)", path.read_text("utf-8"), re.MULTILINE
+        )
+        for pin, text in blocks:
+            hashes.setdefault(pin, set()).add(frozenset(re.findall(r"sha256:(\w+)", text)))
+    assert [pin for pin, found in hashes.items() if len(found) > 1] == []
+    single = {pin.partition("==")[0] for pin, found in hashes.items() if len(min(found)) == 1}
+    assert single <= SINGLE_ARCHIVE, "one platform's wheel is locked alone; run scripts/lock.py"
 
 
 @pytest.mark.parametrize("python", PYTHONS)

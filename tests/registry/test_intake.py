@@ -440,9 +440,37 @@ def test_reports_of_a_controlled_cohort_name_no_cell(closed, in_process):
     assert report["faults"][0]["row"] == 34
 
 
+@pytest.mark.parametrize("fault", ["missing column", "long column", "missing file", "none"])
+def test_no_name_that_the_submission_chose_is_in_the_report_of_a_controlled_cohort(
+    closed, in_process, capsys, fault
+):
+    import h5py
+
+    canary = "CANARY Jane Doe"
+    write_matrix(closed, cell_counts())
+    file = closed / f"{canary}.h5ad"
+    if fault != "missing file":
+        (closed / "counts.h5ad").rename(file)
+    text = (closed / "cohort.yaml").read_text()
+    text = text.replace("path: counts.h5ad", f"path: '{canary}.h5ad'")
+    if fault == "missing column":
+        text = text.replace("sample_id: sample_id", f"sample_id: '{canary} of sample'")
+    (closed / "cohort.yaml").write_text(text)
+    if fault == "long column":
+        with h5py.File(file, "a") as stored:
+            column = stored["obs"].create_dataset(canary, data=np.zeros(3))
+            column.attrs["encoding-type"], column.attrs["encoding-version"] = "array", "0.2.0"
+            stored["obs"].attrs["column-order"] = [*stored["obs"].attrs["column-order"], canary]
+    report, _ = take_in(closed)
+    assert (report["status"] == "quarantined") == (fault != "none")
+    assert "CANARY" not in json.dumps(report) + capsys.readouterr().err
+    assert report["reason"] or fault == "none"
+    assert report["inputs"].keys() <= {"matrix", "cohort.yaml", "donors.tsv", "samples.tsv"}
+
+
 def test_a_missing_or_open_key_is_the_operators_mistake(closed, in_process, monkeypatch, tmp_path):
     (tmp_path / "key").chmod(0o644)
-    with pytest.raises(UsageError, match="readable by you alone"):
+    with pytest.raises(UsageError, match="readable by its owner alone"):
         take_in(closed)
     monkeypatch.delenv(KEY_VARIABLE)
     with pytest.raises(UsageError, match=KEY_VARIABLE):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+from browser import BROWSER, PATIENCE_SECONDS
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
+]
 
 
 def test_the_page_logs_nothing_and_requests_nothing(hostile_page: Path, tmp_path: Path):
@@ -36,7 +36,7 @@ def test_the_page_logs_nothing_and_requests_nothing(hostile_page: Path, tmp_path
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert "CONSOLE" not in done.stderr
     assert done.stdout.count("<th ") == done.stdout.count('<button type="button">')

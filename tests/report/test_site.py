@@ -25,8 +25,12 @@ from pmcell.cli.release import _site
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json, write_text
 from pmcell.io.tables import read_table, write_table
+from pmcell.publish import validation as gate
+from pmcell.publish import write_release
+from pmcell.publish.validators import Check, Verdict
 from pmcell.release import ReleaseFolder
 from pmcell.release.digest import content_sha256
+from pmcell.release.verify import verify_release
 from pmcell.report.read import read_release
 from pmcell.report.site import Extras, build, write_site
 from pmcell.report.site.build import PAGES, TABLES
@@ -35,6 +39,7 @@ from pmcell.report.site.expression import MOST_GENES, chosen_genes, read_express
 from pmcell.report.site.pack import NOT_MEASURED, TOP_LEVEL, codes, levels, places, script
 from pmcell.report.site.sample import MOST_POINTS, quotas, read_cells, thin
 from pmcell.report.site.snippets import snippets
+from pmcell.report.site.trust import _validators
 from pmcell.schema import table
 
 SITE_LIMIT = 10_000_000
@@ -173,9 +178,50 @@ def test_validators_are_shown_with_pass_fail_and_reason(made_site, tmp_path):
     assert "javascript:" not in page
 
 
-def test_a_recommendation_that_is_not_met_is_no_rejection():
-    from pmcell.report.site.trust import _validators
+@pytest.mark.parametrize("rows", [[], [{"name": "roc", "level": "", "status": "not_run"}]])
+def test_validators_that_are_not_set_up_are_a_next_step(rows):
+    sign = _validators(rows)
+    assert (sign.tone, sign.answer) == ("open", "Next step: run them")
+    assert "pmcell validate --set-up" in sign.more
 
+
+def test_content_of_a_release_does_not_depend_on_the_validators_that_are_set_up(
+    made_site, tmp_path, monkeypatch
+):
+    def verdicts(status):
+        return lambda folder, validators, **_: [
+            Verdict(
+                item.name,
+                item.version,
+                (Check(item.targets[0], "all", status, f"reason of {status}"),),
+                None if status == "not_run" else 0,
+                {"said": status},
+            )
+            for item in validators
+        ]
+
+    config = {"release": {"date": "2026-01-31"}}
+    manifests = []
+    for status in ("not_run", "pass"):
+        monkeypatch.setattr(gate, "run_validators", verdicts(status))
+        folder = tmp_path / status
+        write_release(made_site.parent, folder, config=config, site=_site)
+        assert verify_release(folder) == []
+        manifests.append(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    one, two = (item["files"] for item in manifests)
+    assert "validation/pyshacl.json" in set(two) - set(one)
+    assert one["site/index.html"]["sha256"] != two["site/index.html"]["sha256"]
+    assert {
+        name: entry["content_sha256"] for name, entry in one.items() if "valid" not in name
+    } == {name: entry["content_sha256"] for name, entry in two.items() if "valid" not in name}
+    assert manifests[0]["content_sha256"] == manifests[1]["content_sha256"]
+    report = tmp_path / "pass" / "validation" / "pyshacl.json"
+    report.write_text(report.read_text(encoding="utf-8").replace("pass", "fail"), encoding="utf-8")
+    (fault,) = verify_release(tmp_path / "pass")
+    assert (fault.file, fault.reason) == ("validation/pyshacl.json", "digest")
+
+
+def test_a_recommendation_that_is_not_met_is_no_rejection():
     rows = [
         {"name": "roc", "level": "ro-crate-1.1 REQUIRED", "status": "pass"},
         {"name": "roc", "level": "ro-crate-1.1 RECOMMENDED", "status": "fail"},
@@ -379,7 +425,7 @@ def test_python_snippets_run_in_the_release_folder(made_site):
     code = "\n\n".join(item.code for item in found)
     done = subprocess.run(
         [sys.executable, "-c", f"import matplotlib; matplotlib.use('Agg')\n{code}"],
-        cwd=made_site, capture_output=True, text=True, timeout=120,
+        cwd=made_site, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "alpha" in done.stdout

@@ -10,7 +10,10 @@ import pytest
 from browser import BROWSER, Browser
 from pmcell.report.site.build import PAGES
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
+]
 
 COLOURS = (
     "(function(){const c=document.getElementById('plot'), s=new Set();"

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pmcell as pm
@@ -172,7 +173,7 @@ def test_a_killed_step_leaves_nothing_that_its_next_try_does_not_mend(study):
     (folder / "moments.npz").unlink()
     shutil.copyfile(folder / "qc.parquet", folder / ".moments.x1y2.part.npz")
     process = subprocess.Popen([*STEP, *gene_stats(folder)], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
         if set(folder.glob(".moments.*.part.npz")) - {folder / ".moments.x1y2.part.npz"}:
@@ -233,6 +234,67 @@ def test_the_lock_of_a_killed_run_is_taken_over_with_that_of_snakemake(tmp_path,
     with _lock.only_run(tmp_path):
         assert not locks.exists()
     assert "its lock is removed" in capsys.readouterr().err
+
+
+def test_the_locks_of_a_snakemake_that_was_killed_are_removed_by_the_next_run(tmp_path, capsys):
+    with _lock.only_run(tmp_path) as held:
+        (tmp_path / _lock.SNAKEMAKE_LOCKS).mkdir()
+        held.keep_for_next()
+    assert (tmp_path / _lock.SNAKEMAKE_LOCKS).exists()
+    with _lock.only_run(tmp_path):
+        assert not (tmp_path / _lock.SNAKEMAKE_LOCKS).exists()
+    assert "the run before was killed" in capsys.readouterr().err
+    assert not (tmp_path / _lock.LOCK).exists()
+
+
+def test_a_step_that_a_killed_snakemake_started_is_waited_for(tmp_path):
+    with _lock.only_run(tmp_path) as held:
+        held.keep_for_next()
+    script = tmp_path / "pmcell"
+    script.write_text("import time; time.sleep(60)")
+    step = subprocess.Popen([sys.executable, str(script), "qc"], cwd=tmp_path)
+    try:
+        with (
+            pytest.raises(PmcellError, match=f"still works: process {step.pid}"),
+            _lock.only_run(tmp_path),
+        ):
+            pass
+    finally:
+        step.kill()
+        step.wait()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        np._core._exceptions._ArrayMemoryError((10, 10), np.dtype("f8")),
+        OSError(12, "Cannot allocate memory"),
+        ImportError("libx.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("Unable to allocate space for the chunk (errno = 12)"),
+        ValueError("std::bad_alloc"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("is_cause", [False, True])
+def test_a_step_without_memory_says_so_in_one_sentence(error, is_cause):
+    from pmcell.io.system import explain
+
+    if is_cause:
+        shown = RuntimeError("could not import")
+        shown.__cause__ = error
+        error = shown
+    said = explain(error) or ""
+    assert "--memory" in said
+    assert "mem_mb" in said
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("x"), KeyError("memory")])
+def test_a_bug_is_no_want_of_memory(error):
+    from pmcell.io.system import explain
+
+    assert explain(error) is None
 
 
 def test_the_lock_of_another_machine_is_kept_with_the_way_to_remove_it(tmp_path):

@@ -34,6 +34,9 @@ GRAPH = ("neighbors", "cluster")
 ALONE = ("integrate", "umap", "release", "seal")
 
 
+pytestmark = pytest.mark.slurm
+
+
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[None]:
     """A running Slurm whose commands the tests and the workflow find."""

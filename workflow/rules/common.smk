@@ -4,14 +4,12 @@
 import functools
 import hashlib
 import json
+import os
 import shlex
 import types
 from pathlib import Path
 
 import yaml
-
-# The one in C is ten times as quick, and there where PyYAML was built with libyaml.
-SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 CHECK_CONFIG = types.ModuleType("check_config")
 exec(
@@ -39,7 +37,8 @@ def checked_config():
     file = workflow.configfiles[-1] if workflow.configfiles else None
     written = (
         CHECK_CONFIG.plain(
-            yaml.load(Path(file).read_text(encoding="utf-8"), Loader=SAFE_LOADER) or {},
+            yaml.load(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            or {},
             SCHEMA,
         )
         if file
@@ -64,14 +63,11 @@ COHORTS_DIR = Path(
     SETTINGS.get("cohorts_dir", SCHEMA["properties"]["cohorts_dir"]["default"])
 )
 
-# The registration files of a cohort that exist; the matrix is found in cohort.yaml.
-REGISTRATION_FILES = (
-    "cohort.yaml",
-    "donors.tsv",
-    "samples.tsv",
-    "visits.tsv",
-    "measurements.tsv",
-    "consent.jsonl",
+# How cohorts are found and read is shared with pmcell.
+REGISTERED = types.ModuleType("registered")
+exec(
+    Path(workflow.source_path("../scripts/registered.py")).read_text(encoding="utf-8"),
+    REGISTERED.__dict__,
 )
 
 WHOLE_BYTES, SAMPLES, SAMPLE_BYTES = 2**22, 64, 2**14
@@ -95,7 +91,7 @@ def rename_keys(values, kind):
 
 
 def list_cohorts():
-    """Cohorts named in the configuration, else every folder below `cohorts_dir`."""
+    """Cohorts named in the configuration, else all below `cohorts_dir`."""
     if SETTINGS.get("cohorts"):
         missing = [
             name for name in SETTINGS["cohorts"] if not (COHORTS_DIR / name).is_dir()
@@ -105,9 +101,7 @@ def list_cohorts():
                 f"cohorts must name folders in {COHORTS_DIR}; there is no {', '.join(missing)}"
             )
         return sorted(SETTINGS["cohorts"])
-    if not COHORTS_DIR.is_dir():
-        return []
-    return sorted(folder.name for folder in COHORTS_DIR.iterdir() if folder.is_dir())
+    return REGISTERED.list_cohorts(COHORTS_DIR)
 
 
 COHORTS = list_cohorts()
@@ -116,6 +110,14 @@ if not COHORTS:
         f"at least one cohort must be registered below {COHORTS_DIR}; there is none. "
         "Register one: pmcell register FILE.h5ad --id ID"
     )
+
+
+# Logs, benchmarks and results of a study with a cohort that is not open are their owner's alone, as
+# pmcell.io.modes says; a release is written with the umask that is remembered here.
+if not all(REGISTERED.is_open(COHORTS_DIR / cohort) for cohort in COHORTS):
+    UMASK = os.umask(0o077)
+    os.environ.setdefault("PMCELL_UMASK", f"{UMASK:03o}")
+    os.umask(UMASK if UMASK & 0o007 == 0o007 else UMASK | 0o077)
 
 
 wildcard_constraints:
@@ -131,8 +133,7 @@ def registration_files(wildcards):
 
 
 def registration_paths(cohort):
-    folder = COHORTS_DIR / cohort
-    return [folder / name for name in REGISTRATION_FILES if (folder / name).is_file()]
+    return REGISTERED.registration_files(COHORTS_DIR / cohort)
 
 
 def registration_digest(wildcards):
@@ -140,7 +141,10 @@ def registration_digest(wildcards):
     digest = hashlib.sha256()
     for path in registration_paths(wildcards.cohort):
         digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+        try:
+            digest.update(path.read_bytes())
+        except OSError as error:
+            digest.update(repr(error.errno).encode())
     return digest.hexdigest()
 
 
@@ -153,42 +157,28 @@ def matrix_files(wildcards):
     return [
         ancient(str(path)) if was_taken_in(path, wildcards.cohort) else str(path)
         for path in matrix_paths(wildcards.cohort)
+        if REGISTERED.can_be_input(path)
     ]
 
 
 @functools.cache
 def matrix_paths(cohort):
-    folder = COHORTS_DIR / cohort
-    try:
-        text = (folder / "cohort.yaml").read_text(encoding="utf-8")
-        registration = yaml.load(text, Loader=SAFE_LOADER)
-        matrix = folder / str(registration["matrix"]["path"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return []
-    if is_store(matrix):
-        return [matrix]
-    if matrix.is_dir():
-        return sorted(path for path in matrix.iterdir() if path.is_file())
-    return [matrix] if matrix.is_file() else []
-
-
-def is_store(path):
-    """Whether a path is the folder of a zarr store: thousands of files that count as one."""
-    return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+    return REGISTERED.matrix_files(COHORTS_DIR / cohort)
 
 
 def files_below(path):
-    """The file itself, or all files of a zarr store's folder."""
-    if not path.is_dir():
-        return [path]
-    return sorted(item for item in path.rglob("*") if item.is_file())
+    return REGISTERED.files_below(path)
 
 
 def matrix_digest(wildcards):
     """Digest of the matrix's size and samples of its bytes: notices what file times hide."""
-    parts = [
-        [path.name, sampled_digest(path)] for path in matrix_paths(wildcards.cohort)
-    ]
+    parts = []
+    for path in matrix_paths(wildcards.cohort):
+        try:
+            parts.append([path.name, sampled_digest(path)])
+        except OSError as error:
+            # Intake says what is wrong with it.
+            parts.append([path.name, repr(error.errno)])
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -203,7 +193,7 @@ def sampled_digest(path):
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     last = max(size - SAMPLE_BYTES, 0)
-    with path.open("rb") as stream:
+    with open_waiting_for_nobody(path) as stream:
         if size <= WHOLE_BYTES:
             digest.update(stream.read())
             return digest.hexdigest()
@@ -241,8 +231,15 @@ def whole_digest(path):
             )
         ]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-    with path.open("rb") as stream:
+    with open_waiting_for_nobody(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def open_waiting_for_nobody(path):
+    """Open a file for reading; one that has nothing to read yet ends, or is an OSError."""
+    return open(
+        path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+    )
 
 
 @functools.cache
@@ -259,12 +256,10 @@ def was_taken_in(path, cohort):
             return False
         inputs = json.loads(stamp.read_text(encoding="utf-8"))["inputs"]
         found = whole_digest(path)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return found in (
-        inputs.get(path.name),
-        inputs.get(f"{path.parent.name}/{path.name}"),
-    )
+    # By digest: the names of a cohort that is not open are not noted.
+    return found in inputs.values()
 
 
 def step_options(step):

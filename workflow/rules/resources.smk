@@ -31,8 +31,11 @@ KNOWN_SIZES = read_sizes()
 
 @functools.cache
 def size_of(cohort):
-    files = [item for path in matrix_paths(cohort) for item in files_below(path)]
-    n_bytes = sum(path.stat().st_size for path in files)
+    try:
+        files = [item for path in matrix_paths(cohort) for item in files_below(path)]
+        n_bytes = sum(path.stat().st_size for path in files)
+    except OSError:
+        n_bytes = 0
     return RESOURCES.size_of(KNOWN_SIZES.get(cohort), n_bytes, MODEL["unsized"])
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pmcell.schema.text import text_array
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -48,7 +50,7 @@ def read_cohort_cells(args: argparse.Namespace) -> CohortCells:
     if read_json(args.cohorts)[args.cohort]["status"] == "quarantined":
         used = np.zeros_like(used)
     genes = read_table(args.features, ["gene_id", "is_highly_variable"])
-    features = genes.loc[genes["is_highly_variable"], "gene_id"].to_numpy(str)
+    features = text_array(genes.loc[genes["is_highly_variable"], "gene_id"])
     position = {gene: at for at, gene in enumerate(features.tolist())}
     of_gene = np.array([position.get(str(gene), -1) for gene in counts.gene_ids], np.int64)
     return CohortCells(counts, used, features, of_gene)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,7 @@ def read_clinical(path: Path) -> pd.DataFrame:
         )
     if "donor_id" not in table:
         raise UsageError(f"{path} must have a column donor_id; it has {list(table.columns)}")
-    empty = table["donor_id"].isna() | table["donor_id"].astype(str).eq("")
+    empty = table["donor_id"].isna() | as_text(table["donor_id"]).eq("")
     if "visit" in table:
         table["visit"] = table["visit"].fillna("unknown")
     if empty.any():

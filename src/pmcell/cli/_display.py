@@ -8,7 +8,6 @@ runs.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -35,7 +34,7 @@ def display(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (BarColumn(24), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
     doing = TextColumn("{task.description}", markup=False)
-    lock, ended, start = threading.Lock(), threading.Event(), time.monotonic()
+    lock, ended, start = threading.Lock(), threading.Event(), progress.clock()
     spoke = [start]
     with Bar(
         *(*columns, TimeElapsedColumn(), doing),
@@ -46,7 +45,7 @@ def display(
         task = bar.add_task("reading the workflow", total=1)
 
         def say(line: str) -> None:
-            spoke[0] = time.monotonic()
+            spoke[0] = progress.clock()
             bar.console.print(line, markup=False)
 
         def state() -> str:
@@ -59,7 +58,7 @@ def display(
                 if progress.total and not announced:
                     rest = about(seconds_left(progress, needs, cores)).removesuffix(" left")
                     say(f"pmcell run: {progress.total} steps to do" + (rest and f", {rest}"))
-                if event is not None and (told := tell(event, progress, time.monotonic() - start)):
+                if event is not None and (told := tell(event, progress, progress.clock() - start)):
                     rest = about(seconds_left(progress, needs, cores))
                     say(f"{told}   {rest}" if event.kind == "finished" and rest else told)
                 if event is not None:
@@ -75,9 +74,9 @@ def display(
                 with lock:
                     if progress.total:
                         _move(state())
-                    is_quiet = time.monotonic() - spoke[0] >= quiet_seconds
+                    is_quiet = progress.clock() - spoke[0] >= quiet_seconds
                     if is_quiet and not console.is_terminal and progress.running:
-                        say(f"{_head(progress, time.monotonic() - start)}  {state()}")
+                        say(f"{_head(progress, progress.clock() - start)}  {state()}")
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()

@@ -20,15 +20,34 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import PmcellError
+from pmcell.io.atomic import write_json
 from pmcell.steps import BY_NAME
 
 LOCK = Path(".snakemake") / "pmcell-run.json"
 GRACE_SECONDS = 60
+KILLED = "killed"
+"""Stands for the start of a run whose Snakemake was killed: no process started then."""
 SNAKEMAKE_LOCKS = Path(".snakemake") / "locks"
 
 
+class Held:
+    """The lock that a run holds; `keep_for_next` where Snakemake died and left its own."""
+
+    def __init__(self, lock: Path) -> None:
+        self._lock, self.is_kept = lock, False
+
+    def keep_for_next(self) -> None:
+        """Leave the lock as that of a killed run: the next run takes it over when no step works.
+
+        Snakemake's locks, and what it started, outlive it when the kernel kills it
+        alone, as it does to the largest process when memory runs out.
+        """
+        write_json(self._lock, {**_owner_now(), "started": KILLED})
+        self.is_kept = True
+
+
 @contextmanager
-def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Iterator[None]:
+def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Iterator[Held]:
     """Hold the lock of a study folder; `PmcellError` says who holds it where it is held.
 
     The lock of a run that is no more on this machine is taken over, and
@@ -52,10 +71,12 @@ def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Itera
     if not _take(lock):
         refuse_while_held(folder)
         raise PmcellError(f"{folder} is in use: another run has just started in it.")
+    held = Held(lock)
     try:
-        yield
+        yield held
     finally:
-        lock.unlink(missing_ok=True)
+        if not held.is_kept:
+            lock.unlink(missing_ok=True)
 
 
 def refuse_while_held(folder: Path) -> None:
@@ -107,12 +128,7 @@ def _wait_for_end(folder: Path) -> None:
 
 def _take(lock: Path) -> bool:
     """Put the lock in place, whole; False when another one came first. Works on NFS."""
-    owner = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "started": _started(os.getpid()),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-    }
+    owner = _owner_now()
     temporary = lock.with_name(f"{lock.name}.{owner['host']}.{owner['pid']}")
     try:
         temporary.write_text(json.dumps(owner), encoding="utf-8")
@@ -122,6 +138,15 @@ def _take(lock: Path) -> bool:
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def _owner_now() -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started": _started(os.getpid()),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
+    }
 
 
 def _owner(lock: Path) -> dict[str, Any] | None:

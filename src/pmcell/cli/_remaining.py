@@ -33,12 +33,13 @@ def needs_of(study: Study) -> dict[str, Need]:
 
     from pmcell.cli._resources import Model
     from pmcell.errors import PmcellError
+    from pmcell.registry.registered import list_cohorts
 
     try:
         model, folder = Model(study.resources), study.cohorts_dir
         known = study.results / "sizes.json"
         read = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
-        sizes = model.sizes([path for path in folder.iterdir() if path.is_dir()], read)
+        sizes = model.sizes([folder / name for name in list_cohorts(folder)], read)
         model.for_study(study.settings.given, sizes)
         jobs = [
             (step, model.formula.predict(model.values, step, "seconds", size))

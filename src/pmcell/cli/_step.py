@@ -36,6 +36,7 @@ def run_step(
             _check_release(args)
         return int(command.run(args) or 0)
     from pmcell.io.atomic import remove_leftovers
+    from pmcell.io.modes import as_private_as
     from pmcell.io.stamps import check_inputs, stamp_path, write_stamps
 
     parameters = _parameters(name, args)
@@ -46,13 +47,15 @@ def run_step(
         for path in outputs:
             remove_leftovers(path)
             remove_leftovers(stamp_path(path))
-        code = int(command.run(args) or 0)
+        with as_private_as(_existing(args, step)):
+            code = int(command.run(args) or 0)
         if lost:
             raise lost[0]
         if code == 0:
             if name == "intake":
                 inputs = _submitted(args)
-            write_stamps(name, outputs, inputs, parameters, seed)
+            with as_private_as(outputs):
+                write_stamps(name, outputs, inputs, parameters, seed)
     return code
 
 
@@ -115,12 +118,9 @@ def _libraries_use(threads: int) -> Iterator[None]:
 
     Figures are drawn with matplotlib's cache in the job's temporary folder.
     """
-    import tempfile
-
     wanted = {f"{name}_NUM_THREADS": str(threads) for name in _LIBRARIES}
     wanted["VECLIB_MAXIMUM_THREADS"] = str(threads)
-    if "MPLCONFIGDIR" not in os.environ:
-        wanted["MPLCONFIGDIR"] = os.path.join(tempfile.gettempdir(), f"pmcell-mpl-{os.getuid()}")
+    wanted["MPLCONFIGDIR"] = _figures_folder()
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -131,3 +131,23 @@ def _libraries_use(threads: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _figures_folder() -> str:
+    """Where matplotlib may read settings and keep fonts: a folder that nobody else can change."""
+    import tempfile
+
+    from pmcell.private_folder import private_folder, process_folder
+
+    shared = os.path.join(tempfile.gettempdir(), f"pmcell-mpl-{os.getuid()}")
+    for candidate in (os.environ.get("MPLCONFIGDIR"), shared):
+        try:
+            if candidate and os.access(private_folder(candidate), os.W_OK):
+                return candidate
+        except OSError:
+            continue
+    try:
+        return str(process_folder("pmcell-mpl-"))
+    except OSError:
+        # matplotlib then makes one of its own, and says so.
+        return os.devnull

@@ -23,6 +23,8 @@ from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
 from pmcell.cli._study import Study
 from pmcell.errors import UsageError
+from pmcell.io.modes import OPERATORS_UMASK, current_umask, private_umask
+from pmcell.registry.registered import is_open, list_cohorts
 from pmcell.steps import OLD_RULES
 
 INTERRUPTED = 130
@@ -102,19 +104,24 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     """
     log = study.results / "logs" / "run.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    mask = current_umask() if _is_open(study) else private_umask(current_umask())
+    # Snakemake repeats in it what a failed job said.
+    log.touch()
+    log.chmod(0o666 & ~mask)
     shown = display(progress, needs_of(study), _cores_of(command))
     with log.open("w", encoding="utf-8") as stream, shown as show, _interrupts() as interrupts:
         stream.write(shlex.join(command) + "\n")
         # A session of its own: an interrupt reaches Snakemake once, from here, not twice.
         process = subprocess.Popen(
             [sys.executable, "-m", *command, "--nocolor"],
-            env=environment(),
+            env={OPERATORS_UMASK: f"{current_umask():03o}", **environment()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
             start_new_session=True,
+            umask=mask,
         )
         interrupts.pass_to(process)
         assert process.stdout is not None
@@ -133,6 +140,12 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     if code:
         _explain_failure(study, progress, log)
     return code
+
+
+def _is_open(study: Study) -> bool:
+    """Whether everyone may have the cells of all cohorts of the study."""
+    names = study.settings.study.cohorts or list_cohorts(study.cohorts_dir)
+    return all(is_open(study.cohorts_dir / name) for name in names)
 
 
 def environment() -> dict[str, str]:

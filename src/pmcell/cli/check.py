@@ -13,6 +13,7 @@ Exit codes: 0 no fault (warnings may remain), 1 faults, 2 wrong call.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,7 @@ def _configuration(path: Path | None) -> tuple[StudySettings, tuple[Fault, ...]]
 
 def _folders(named: Sequence[str], study: StudySettings, cohorts_dir: Path | None) -> list[Path]:
     from pmcell.registry.cohort import list_cohorts
+    from pmcell.registry.registered import not_cohorts
     from pmcell.spelling import did_you_mean
 
     parent = cohorts_dir or Path(study.cohorts_dir)
@@ -94,6 +96,12 @@ def _folders(named: Sequence[str], study: StudySettings, cohorts_dir: Path | Non
             raise UsageError(f"COHORT must be an id or a folder; there is no folder {missing[0]!r}")
         return paths
     known = list_cohorts(parent)
+    if misnamed := not_cohorts(parent):
+        print(
+            f"pmcell check: the name of a cohort's folder must be an id (letters, digits, _ . -); "
+            f"found {', '.join(map(repr, misnamed))} in {parent}. Rename it, and the id in it.",
+            file=sys.stderr,
+        )
     for name in named:
         if name not in known and not (parent / name).is_dir():
             raise UsageError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.schema.text import as_text
 from pmcell.settings.atlas import ClusterSettings
 
 
@@ -34,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     settings = step_settings(args, ClusterSettings)
     graph = read_h5ad(args.graph)
     tl.cluster(graph, **settings.model_dump())
-    labels = graph.obs[CLUSTER].astype(str).to_numpy()
-    frame = pd.DataFrame({"cell_id": graph.obs_names.astype(str), "cluster": labels})
+    labels = as_text(graph.obs[CLUSTER]).to_numpy()
+    frame = pd.DataFrame({"cell_id": as_text(graph.obs_names), "cluster": labels})
     write_table(args.out, frame, CELL_CLUSTERS, sort=False)
     print(f"{graph.n_obs} cells in {graph.obs[CLUSTER].nunique()} clusters -> {args.out}")
     return 0

@@ -23,6 +23,7 @@ from pmcell.cli._common import (
     use_threads,
 )
 from pmcell.cli._settings import step_settings
+from pmcell.schema.text import as_text
 from pmcell.settings.donors import DifferentialExpressionSettings
 
 
@@ -111,14 +112,12 @@ def _pseudobulk(args: argparse.Namespace, donors: Any) -> Any:
     for folder in folders:
         require_files(folder / "aggregate.npz", folder / "samples.parquet")
         samples = read_table(folder / "samples.parquet", ["sample_id", "visit"])
-        visits |= dict(zip(samples["sample_id"], samples["visit"].astype(str), strict=True))
+        visits |= dict(zip(samples["sample_id"], as_text(samples["visit"]), strict=True))
     return strata.pseudobulk(
         donors,
         aggregates=open_aggregates([folder / "aggregate.npz" for folder in folders]),
         visits=visits,
-        cell_types=dict(
-            zip(annotation["cluster"].astype(str), annotation["cell_type"], strict=True)
-        ),
+        cell_types=dict(zip(as_text(annotation["cluster"]), annotation["cell_type"], strict=True)),
     )
 
 

@@ -119,11 +119,13 @@ def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]
 def study_sizes(study: Study) -> tuple[Model, dict[str, Size], list[str]]:
     """The study's model, the size of each cohort, and the cohorts whose header cannot be read."""
     from pmcell.cli._resources import Model
+    from pmcell.registry.registered import list_cohorts
     from pmcell.registry.sizes import cohort_sizes
 
     model = Model(study.resources)
-    cohorts_dir, names = study.cohorts_dir, study.settings.study.cohorts
-    folders = [cohorts_dir / name for name in names] if names else _folders(cohorts_dir)
+    cohorts_dir = study.cohorts_dir
+    names = study.settings.study.cohorts or list_cohorts(cohorts_dir)
+    folders = [cohorts_dir / name for name in names]
     folders = sorted(path for path in folders if path.is_dir())
     if not folders:
         raise UsageError(
@@ -135,10 +137,6 @@ def study_sizes(study: Study) -> tuple[Model, dict[str, Size], list[str]]:
     sizes = model.sizes(folders, read)
     model.for_study(study.settings.given, sizes)
     return model, sizes, unread
-
-
-def _folders(cohorts_dir: Path) -> list[Path]:
-    return list(cohorts_dir.iterdir()) if cohorts_dir.is_dir() else []
 
 
 def _refit(args: argparse.Namespace) -> int:

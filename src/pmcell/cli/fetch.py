@@ -19,7 +19,6 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmcell.errors import DataError, PmcellError, UsageError
@@ -123,11 +122,12 @@ def _embedded_cohorts() -> Item:
 
 
 def _kernels() -> Item:
-    import numba
+    from pmcell.core.compiler import CACHE_FOLDER
 
-    import pmcell.core.compiler  # noqa: F401  (it names the cache's folder)
-
-    folder = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+    if CACHE_FOLDER is None:
+        detail = "set PMCELL_CACHE_DIR to a folder in which you alone can write"
+        return Item("kernels", False, "nowhere", detail)
+    folder = CACHE_FOLDER
     n_compiled = sum(1 for _ in folder.rglob(COMPILED))
     detail = f"{n_compiled} compiled functions" if n_compiled else "nothing is compiled yet"
     return Item("kernels", n_compiled > 0, str(folder), detail)

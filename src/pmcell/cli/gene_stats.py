@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.schema.text import text_array
 from pmcell.settings.cohort import GeneStatsSettings
 
 
@@ -36,14 +37,14 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args.threads)
     counts = open_counts(args.counts)
     passes = read_table(args.qc, ["passes_qc"])["passes_qc"].to_numpy(bool)
-    labels = counts.read_obs()["batch_id"].to_numpy(str) if counts.n_cells else np.zeros(0, "U1")
+    labels = text_array(counts.read_obs()["batch_id"]) if counts.n_cells else np.zeros(0, "U1")
     batches = np.unique(labels[passes])
     codes = np.where(passes, np.searchsorted(batches, labels), -1).astype(np.int64)
     counts = within_memory(
         counts, "gene_stats", args.memory, is_soft=args.soft_memory, n_batches=batches.size
     )
     found = moments(counts, codes, batches.tolist())
-    symbols = counts.read_var()["symbol"].to_numpy(str) if counts.n_genes else np.zeros(0, "U1")
+    symbols = text_array(counts.read_var()["symbol"]) if counts.n_genes else np.zeros(0, "U1")
     write_moments(args.out, counts.gene_ids, symbols, found)
     print(f"{int(found.n_cells.sum())} cells in {len(found.batches)} batches -> {args.out}")
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.schema.text import text_array
 from pmcell.settings.atlas import PcaSettings
 
 
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args.threads)
     settings = step_settings(args, PcaSettings)
     genes = read_table(args.features, ["gene_id", "is_highly_variable"])
-    features = genes.loc[genes["is_highly_variable"], "gene_id"].to_numpy(str)
+    features = text_array(genes.loc[genes["is_highly_variable"], "gene_id"])
     grams = [read_gram(path) for path in args.gram]
     found = basis([item for item in grams if item.n_cells], **settings.model_dump())
     write_basis(args.out, features, found)

@@ -17,6 +17,7 @@ from pathlib import Path
 from pmcell.cli._atlas import add_cohort_options, read_cohort_cells
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.schema.text import text_array
 from pmcell.settings.cohort import PcaScoresSettings
 
 
@@ -50,6 +51,6 @@ def run(args: argparse.Namespace) -> int:
         n_components=found.components.shape[1],
     )
     scores = project(counts, cells.feature_of_gene, cells.used, found, measured)
-    write_arrays(args.out, cell_ids=cells.counts.cell_ids[cells.used].astype(str), X_pca=scores)
+    write_arrays(args.out, cell_ids=text_array(cells.counts.cell_ids[cells.used]), X_pca=scores)
     print(f"{args.cohort}: {scores.shape[0]} cells × {scores.shape[1]} components -> {args.out}")
     return 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.schema.text import as_text
 from pmcell.settings.donors import ProfileSettings
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _cell_types(
     """The label of each cell's cluster."""
     from pmcell.errors import DataError
 
-    cluster = clusters.set_index("cell_id")["cluster"].reindex(cells.astype(str))
+    cluster = clusters.set_index("cell_id")["cluster"].reindex(as_text(cells))
     if cluster.isna().any():
         raise DataError(
             f"every cell of {args.embedding} must have a cluster in {args.clusters}; "
@@ -75,11 +76,11 @@ def _cell_types(
             "Run the cluster step again.",
             reason="stale_input",
         )
-    label = cluster.astype(str).map(
+    label = as_text(cluster).map(
         annotation.astype({"cluster": str}).set_index("cluster")["cell_type"]
     )
     if label.isna().any():
-        missing = sorted(set(cluster[label.isna()].astype(str)))
+        missing = sorted(set(as_text(cluster[label.isna()])))
         raise DataError(
             f"every cluster must have a row in {args.annotation}; {missing} have none. "
             "Run the annotate step again.",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._memory import add_memory_options, within_memory
 from pmcell.cli._settings import step_settings
+from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     intake = read_json(args.intake)
     cohort = intake["cohort_id"]
     obs = counts.read_obs()
-    samples = obs["sample_id"].to_numpy(str) if counts.n_cells else _no_text()
+    samples = text_array(obs["sample_id"]) if counts.n_cells else _no_text()
     largest = counts.largest_group(samples) if options.score_doublets else 0
     counts = within_memory(counts, "qc", args.memory, is_soft=args.soft_memory, largest=largest)
     is_mitochondrial = _mitochondrial(counts.read_var(), counts.n_genes)
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     scores = doublet_scores(counts.iter_groups(samples), samples, options)
     cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
     cells.insert(0, "sample_id", samples)
-    cells.insert(0, "cell_id", counts.cell_ids.astype(str))
+    cells.insert(0, "cell_id", as_text(counts.cell_ids))
     thresholds["cohort_id"] = cohort
     write_table(args.out_dir / "qc.parquet", cells, QC_CELLS, sort=False)
     write_table(args.out_dir / "qc_samples.parquet", thresholds, QC)

@@ -48,11 +48,12 @@ def run(args: argparse.Namespace) -> int:
     """Write the release and print where it is and how to open it."""
     from rich.console import Console
 
+    from pmcell.io.modes import operators_umask
     from pmcell.publish import write_release
     from pmcell.publish.dcat_sources import described as described_cohorts
 
     console = Console(stderr=True)
-    with console.status("release") as status:
+    with console.status("release") as status, operators_umask():
         facts = write_release(
             args.results,
             args.out,

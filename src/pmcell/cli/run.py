@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -88,7 +89,7 @@ def run_and_summarise(
 
     progress = Progress()
     stop_jobs = partial(_slurm.stop_jobs, study.folder) if executor == "slurm" else None
-    with _lock.only_run(study.folder, stop_jobs):
+    with _lock.only_run(study.folder, stop_jobs) as held:
         if stop_jobs:
             # A lock that was removed by hand says nothing of the jobs it stood for.
             stop_jobs()
@@ -97,6 +98,13 @@ def run_and_summarise(
             study_sizes(study)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command, progress)
+        if code < 0:
+            held.keep_for_next()
+            print(
+                f"pmcell run: Snakemake was killed ({signal.Signals(-code).name}), which is often "
+                "for want of memory; the same command goes on from what is finished",
+                file=sys.stderr,
+            )
     summary = _summary.summarise(study, code, progress)
     print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
     return code

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.schema.text import as_text
 from pmcell.settings.atlas import UmapSettings
 
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     coordinates = map_points(graph.obsp[CONNECTIVITIES], points, **settings.model_dump())
     frame = pd.DataFrame(
         {
-            "cell_id": graph.obs_names.astype(str),
+            "cell_id": as_text(graph.obs_names),
             "umap_1": coordinates[:, 0],
             "umap_2": coordinates[:, 1],
         }

@@ -4,7 +4,8 @@ PMCELL_SIGNER_PUBLIC_KEY_FILE names the file of the sender's public key, which
 must have come to you by another way than the package; PMCELL_PRIVATE_KEY_FILE
 that of your Crypt4GH private key; its passphrase is asked for, or read from the
 file that PMCELL_PASSPHRASE_FILE names. A decrypted file appears only when its
-digest and length are as signed. In Python, pmcell.open_controlled(PACKAGE)
+digest and length are as signed, readable by you alone; no file is replaced, and
+none is written outside the folder. In Python, pmcell.open_controlled(PACKAGE)
 opens the cells without a plaintext on disk.
 
 Example:
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Check, then decrypt."""
     from pmcell.errors import FaultsError, UsageError
     from pmcell.io import keys
-    from pmcell.publish.sealed import extract, package_faults, read_manifest
+    from pmcell.publish.sealed import extract_all, package_faults, read_manifest
 
     if not args.package.is_dir():
         raise UsageError(f"PACKAGE must be a folder; {args.package} is not one")
@@ -43,7 +44,6 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         path = keys.named_file(keys.PRIVATE_KEY, "your private key")
         private_key = keys.read_private_key(path, keys.read_passphrase)
-        for name in sorted(manifest["files"]):
-            extract(args.package, manifest, name, private_key, args.out / name)
+        extract_all(args.package, manifest, private_key, args.out)
         print(f"Decrypted to {args.out}. These files are personal data: keep them as such.")
     return 0

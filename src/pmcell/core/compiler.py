@@ -3,13 +3,14 @@
 Compiled kernels are cached on disk, so only the first run on a machine pays
 for compilation. The cache lies in `PMCELL_CACHE_DIR` or the user's cache
 folder, and in the temporary folder where neither can be written (containers,
-read-only homes).
+read-only homes): in each case only where nobody else can write.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +18,60 @@ import numba
 from numba import prange
 from numpy.typing import NDArray
 
+from pmcell.private_folder import NotPrivateError, private_folder, process_folder
+
 __all__ = ["Array", "kernel", "parallel_kernel", "prange", "thread_count"]
 
 Array = NDArray[Any]
 """An argument of a kernel: numba compiles a version for each dtype it is given."""
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> Path | None:
+    """The first folder that can be written and is this user's alone; None where there is none.
+
+    numba's index of a cache is a pickle, which runs code when it is read: what
+    another user could have put there is not used.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    asked = os.environ.get("PMCELL_CACHE_DIR")
+    shared = os.path.join(tempfile.gettempdir(), f"pmcell-{os.getuid()}")
     candidates = [
-        os.environ.get("PMCELL_CACHE_DIR"),
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
-        os.path.join(tempfile.gettempdir(), f"pmcell-{os.getuid()}"),
+        os.environ.get("NUMBA_CACHE_DIR"),
+        *(os.path.join(base, "pmcell", "numba") for base in (asked, home, shared) if base),
     ]
-    for candidate in candidates:
-        if not candidate:
-            continue
-        folder = Path(candidate) / "pmcell" / "numba"
+    for candidate in filter(None, candidates):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = private_folder(candidate)
+            if os.access(folder, os.W_OK):
+                return folder
+        except NotPrivateError as error:
+            warnings.warn(
+                f"compiled kernels are not kept in {candidate}: {error}. Set PMCELL_CACHE_DIR to a "
+                "folder in which you alone can write.",
+                stacklevel=2,
+            )
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
-            return folder
-    return Path(tempfile.mkdtemp(prefix="pmcell-numba-"))
+    try:
+        return process_folder("pmcell-numba-")
+    except OSError:
+        return None
 
 
-if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
+CACHE_FOLDER = _cache_folder()
+"""Where compiled kernels are kept; None when there is no folder of one's own: nothing is kept."""
+
+if CACHE_FOLDER is not None:
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 
 # A thread that waits for the next kernel must leave its core to those that decode: by default
 # it spins for milliseconds, which took a third of the processor time of a pass over a file.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-kernel = numba.njit(cache=True, nogil=True)
+kernel = numba.njit(cache=CACHE_FOLDER is not None, nogil=True)
 """A serial kernel: arrays and numbers in, arrays out."""
 
-parallel_kernel = numba.njit(cache=True, nogil=True, parallel=True)
+parallel_kernel = numba.njit(cache=CACHE_FOLDER is not None, nogil=True, parallel=True)
 """A kernel with `prange`: each iteration writes only its own row, or integers are summed."""
 
 

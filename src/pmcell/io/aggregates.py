@@ -13,6 +13,7 @@ from pmcell.core.aggregate import Aggregate
 from pmcell.core.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, GroupedSums
 from pmcell.errors import DataError, UsageError
 from pmcell.io.arrays import read_arrays, write_arrays
+from pmcell.schema.text import text_array
 
 _LABELS = ("sample_ids", "sample_donors", "sample_tissues", "clusters", "gene_ids")
 _GROUPS = ("group_sample", "group_cluster", "group_n_cells")
@@ -25,7 +26,7 @@ def write_aggregate(target: Path | str, aggregate: Aggregate) -> None:
     The arrays are named as the fields of `Aggregate`; `indptr` and `indices`
     (groups × genes, CSR) are shared by `counts`, `n_detected`, `sum_q` and `sum_q2`.
     """
-    labels = {name: np.asarray(getattr(aggregate, name), dtype=np.str_) for name in _LABELS}
+    labels = {name: text_array(getattr(aggregate, name)) for name in _LABELS}
     groups = {name: getattr(aggregate, name) for name in _GROUPS}
     sums = {name: aggregate.sums.values[:, column] for name, column in _SUMS.items()}
     entries = {"indptr": aggregate.sums.indptr, "indices": aggregate.sums.indices}

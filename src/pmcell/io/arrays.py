@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pmcell.errors import DataError
 from pmcell.io.atomic import atomic_path
+from pmcell.schema.text import text_array
 
 
 def write_arrays(target: Path | str, **arrays: Any) -> None:
@@ -36,4 +37,4 @@ def read_arrays(path: Path | str) -> dict[str, NDArray[Any]]:
 
 
 def _without_objects(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(str) if array.dtype == object else array
+    return text_array(array) if array.dtype == object else array

@@ -15,14 +15,17 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from pmcell.io.modes import current_umask
+
 
 @contextmanager
-def atomic_path(target: Path | str) -> Iterator[Path]:
+def atomic_path(target: Path | str, *, replace: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `target`; rename it to `target` if the block ends well.
 
     The temporary file keeps the target's suffix, so writers that look at the
     suffix behave. On any error the temporary file is removed and `target` is
-    untouched.
+    untouched. With `replace=False` a `target` that is there, a link too, is
+    left as it is: `FileExistsError`.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +37,10 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~current_umask())
+        if not replace:
+            # Made by nobody but us from here on, so that the rename replaces nothing else.
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         os.replace(temporary, target)
         _sync(target.parent)
     finally:
@@ -76,9 +82,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ SIGNER_PUBLIC_KEY = "PMCELL_SIGNER_PUBLIC_KEY_FILE"
 PRIVATE_KEY = "PMCELL_PRIVATE_KEY_FILE"
 PASSPHRASE = "PMCELL_PASSPHRASE_FILE"
 ALLOW_TEST_KEYS = "PMCELL_ALLOW_TEST_KEYS"
+MAX_KEY_BYTES = 1 << 20
 TEST_MARK = "PMCELL TEST KEY: NEVER USE IT FOR REAL DATA"
 
 MAKE_SIGNING = (
@@ -50,13 +52,28 @@ def named_file(variable: str, purpose: str, *, secret: bool = True, make: str = 
 
 
 def key_file(path: Path, purpose: str, *, secret: bool, make: str = "") -> Path:
-    """`path`, if it is a file that may be used as `purpose`; `UsageError` says why not."""
+    """`path`, if it is a file that may be used as `purpose`; `UsageError` says why not.
+
+    A secret file must be this user's own, and grant nothing to group and others.
+    """
     if not path.is_file():
         raise UsageError(f"{purpose} must be a file; there is none at {str(path)!r}. {make}")
-    if secret and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    found = path.stat()
+    if secret and found.st_uid != os.geteuid():
+        raise UsageError(
+            f"{purpose}, {str(path)!r}, must be your own file; it belongs to user {found.st_uid}, "
+            f"who can read and change it. Do: chown {os.geteuid()} {shlex.quote(str(path))}, or "
+            "copy it"
+        )
+    if secret and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError(
             f"{purpose}, {str(path)!r}, must be readable by its owner alone. "
-            f"Do: chmod 600 {str(path)!r}"
+            f"Do: chmod 600 {shlex.quote(str(path))}"
+        )
+    if found.st_size > MAX_KEY_BYTES:
+        raise UsageError(
+            f"{purpose}, {str(path)!r}, must be a key file of at most {MAX_KEY_BYTES} bytes; it "
+            f"has {found.st_size}. {make}"
         )
     if TEST_MARK.encode() in path.read_bytes() and os.environ.get(ALLOW_TEST_KEYS) != "1":
         raise UsageError(
@@ -83,7 +100,20 @@ def read_recipient(path: Path) -> bytes:
         raise UsageError(f"{must}; it cannot be read: {error}") from error
     if len(key) != 32:
         raise UsageError(f"{must}; it has {len(key)} bytes instead of 32")
+    if not _is_usable(key):
+        raise UsageError(f"{must}; everyone knows the secret that belongs to this one")
     return key
+
+
+def _is_usable(public: bytes) -> bool:
+    """Whether an X25519 key is none of the few with which every secret is zero."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    try:
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        return False
+    return True
 
 
 def read_private_key(path: Path, passphrase: Callable[[], str]) -> bytes:

@@ -54,23 +54,28 @@ def scan_hdf5(path: Path, limits: Limits) -> list[Fault]:
     except OSError as error:
         return [_unopenable(path, str(error))]
     with file:
-        faults = []
-        try:
-            for fault in _walk(file, path.name, limits):
-                faults.append(fault)
-                if len(faults) >= limits.max_faults:
-                    break
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            faults.append(
-                Fault(
-                    file=path.name,
-                    must="every object of the file must be readable",
-                    found=f"{type(error).__name__}: {error}",
-                    fix="The file is damaged: copy or write it again and compare checksums.",
-                    reason="unreadable",
-                )
+        return scan_open_hdf5(file, path.name, limits)
+
+
+def scan_open_hdf5(file: Any, name: str, limits: Limits) -> list[Fault]:
+    """Faults of an open HDF5 file that is called `name`, as `scan_hdf5` finds them."""
+    faults = []
+    try:
+        for fault in _walk(file, name, limits):
+            faults.append(fault)
+            if len(faults) >= limits.max_faults:
+                break
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        faults.append(
+            Fault(
+                file=name,
+                must="every object of the file must be readable",
+                found=f"{type(error).__name__}: {error}",
+                fix="The file is damaged: copy or write it again and compare checksums.",
+                reason="unreadable",
             )
-        return faults
+        )
+    return faults
 
 
 def open_hdf5(path: Path) -> h5py.File:

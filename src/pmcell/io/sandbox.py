@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, PmcellError, UsageError
+from pmcell.io.scratch import scratch_folder
 from pmcell.io.system import catch_lost_errors, cause
 
 MEMORY_MB = 8192
@@ -29,6 +30,8 @@ MIN_MEMORY_MB = 1024
 """The libraries alone take about half of it."""
 TIME_SECONDS = 12 * 3600
 MAX_FILES = 256
+SCRATCH = f"pmcell-sandbox-{os.getuid()}-"
+"""Begins the name of the folder in which parent and child exchange requests and answers."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _STOPPED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -51,10 +54,10 @@ def run(
     """
     if memory_mb < MIN_MEMORY_MB:
         raise UsageError(f"--memory must be at least {MIN_MEMORY_MB} MB, got {memory_mb}")
-    with tempfile.TemporaryDirectory(prefix="pmcell-") as folder:
-        request = Path(folder) / "request.json"
-        answer = Path(folder) / "answer.json"
-        log = Path(folder) / "log.txt"
+    with scratch_folder(tempfile.gettempdir(), SCRATCH) as folder:
+        request = folder / "request.json"
+        answer = folder / "answer.json"
+        log = folder / "log.txt"
         request.write_text(
             json.dumps(
                 {

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pmcell.core.gram import Basis, Gram
 from pmcell.core.moments import Moments
 from pmcell.io.arrays import read_arrays, write_arrays
+from pmcell.schema.text import text_array
 
 
 def write_moments(
@@ -18,9 +19,9 @@ def write_moments(
     """Write the moments of one cohort with its genes."""
     write_arrays(
         target,
-        gene_ids=np.asarray(gene_ids, str),
-        symbols=np.asarray(symbols, str),
-        batches=np.asarray(found.batches, str),
+        gene_ids=text_array(gene_ids),
+        symbols=text_array(symbols),
+        batches=text_array(found.batches),
         n_cells=found.n_cells,
         sums=found.sums,
         histogram=found.histogram,
@@ -67,7 +68,7 @@ def write_basis(target: Path | str, gene_ids: NDArray[np.str_], found: Basis) ->
     """Write the principal components with the features they are made of."""
     write_arrays(
         target,
-        gene_ids=np.asarray(gene_ids, str),
+        gene_ids=text_array(gene_ids),
         means=found.means,
         scales=found.scales,
         components=found.components,

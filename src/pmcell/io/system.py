@@ -10,6 +10,11 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 _IN_TEXT = re.compile(r"errno = (\d+)")
+_NO_MEMORY = re.compile(
+    r"cannot allocate memory|failed to map segment|unable to allocate|can't allocate|bad_alloc"
+    r"|memory allocation failed|out of memory|can't start new thread|errno = 12\b",
+    re.IGNORECASE,
+)
 _CAUSES = {
     errno.ENOSPC: ("there must be room on the disk; it is full", "Free some space"),
     errno.EDQUOT: ("there must be room in your quota; it is used up", "Free some space"),
@@ -35,6 +40,13 @@ def explain(error: BaseException) -> str | None:
             "a temporary folder must be writable; none of TMPDIR, /tmp, /var/tmp and this folder "
             "is. Set TMPDIR to a folder on the node that you can write to, then run again."
         )
+    if is_memory(error):
+        return (
+            "the step must fit the memory it may use (ulimit -v, the job's limit); it needs more. "
+            "Give it more: --memory where a step that has it is run by hand, mem_mb of the rule in "
+            "a run (--set-resources RULE:mem_mb=16000), or a larger machine. Then run again: what "
+            "is finished stays."
+        )
     number = cause(error)
     if number is None:
         return None
@@ -42,6 +54,25 @@ def explain(error: BaseException) -> str | None:
     name = getattr(error, "filename", None)
     where = f"{name}: " if name else ""
     return f"{where}{must}. {fix}, then run again: what is finished stays."
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, says that memory ran out.
+
+    numpy and Arrow say so by class, the loader of libraries, HDF5 and threads in words.
+    """
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        if isinstance(found, MemoryError) or getattr(found, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(found, (OSError, ImportError, RuntimeError, SystemError, ValueError)) and (
+            _NO_MEMORY.search(str(found))
+        ):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def cause(error: BaseException) -> int | None:

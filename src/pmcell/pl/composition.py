@@ -18,6 +18,7 @@ from pmcell.pl.style import (
     styled,
     widest,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +86,8 @@ def _wide(
         index=keys, columns="cell_type", values="share", aggfunc="sum", observed=True
     ).fillna(0.0)
     first = shares.drop_duplicates(keys).set_index(keys)
-    groups = first[group].astype(str)
-    return table, groups, first[strip].astype(str) if strip else groups
+    groups = as_text(first[group])
+    return table, groups, as_text(first[strip]) if strip else groups
 
 
 def _stack_order(table: pd.DataFrame) -> list[str]:

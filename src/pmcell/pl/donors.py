@@ -21,6 +21,7 @@ from pmcell.pl.style import (
     sequential,
     styled,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +53,7 @@ def donor_map(
                 f"donor_map needs a column {name!r}; found {sorted(map(str, donors.columns))}."
             )
     placed = donors.dropna(subset=["axis_1", "axis_2"])
-    values = placed[color].astype(object).where(placed[color].notna(), "not assigned").astype(str)
+    values = as_text(placed[color], missing="not assigned")
     names = in_order(values)
     colours = {**palette(names), **(colours or {})}
     shown = {name: colours[name] for name in names}
@@ -83,7 +84,7 @@ def donor_map(
 
 
 def _join_visits(axes: Axes, placed: pd.DataFrame) -> None:
-    for _, own in placed.groupby(placed["donor_id"].astype(str), sort=True):
+    for _, own in placed.groupby(as_text(placed["donor_id"]), sort=True):
         if len(own) > 1:
             order = (
                 own["visit_day"].rank(method="first")

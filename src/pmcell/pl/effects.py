@@ -18,6 +18,7 @@ from pmcell.pl.style import (
     styled,
     widest,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +42,10 @@ def effects(
             raise UsageError(
                 f"effects needs a column {name!r}; found {sorted(map(str, rows.columns))}."
             )
-    groups = list(dict.fromkeys(rows["group"].astype(str)))
+    groups = list(dict.fromkeys(as_text(rows["group"])))
     height = len(rows) * ROW + len(groups) * HEADING
     head = 26.0 if title else 8.0
-    left = max(70.0, min(widest(rows["name"].astype(str), 10) + 18, 200.0))
+    left = max(70.0, min(widest(as_text(rows["name"]), 10) + 18, 200.0))
     figure = new_figure(width, head + height + 62)
     axes = panel(figure, left, head, width - left - 14, height, title=title)
     y = 0.0
@@ -62,7 +63,7 @@ def effects(
             va="bottom",
         )
         axes.axhline(y - HEADING + 2, color=GRID, lw=0.8)
-        for row in rows[rows["group"].astype(str) == group].itertuples():
+        for row in rows[as_text(rows["group"]) == group].itertuples():
             colour = COLOURS.get(str(row.inference), MUTED)
             axes.plot([row.low, row.high], [y + ROW / 2] * 2, color=colour, lw=1.6)
             axes.plot([row.effect], [y + ROW / 2], marker="o", ms=5, mew=0, color=colour)
@@ -83,6 +84,6 @@ def effects(
     axes.set_yticks([])
     axes.grid(axis="x", color=GRID, lw=0.7)
     axes.set_xlabel(label)
-    shown = [name for name in COLOURS if (rows["inference"].astype(str) == name).any()]
+    shown = [name for name in COLOURS if (as_text(rows["inference"]) == name).any()]
     legend_row(figure, {name: COLOURS[name] for name in shown}, left, head + height + 40, width)
     return figure

@@ -17,6 +17,7 @@ from pmcell.pl.style import (
     styled,
     widest,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ def dotplot(
             f"dotplot needs the columns of the markers table; missing {sorted(missing)}."
         )
     labels = labels or {}
-    clusters = sorted(markers["cluster"].astype(str).unique(), key=natural_key)
+    clusters = sorted(as_text(markers["cluster"]).unique(), key=natural_key)
     genes = _top_genes(markers, clusters, n_genes)
     names = [_row_name(cluster, labels) for cluster in clusters]
     symbols = [shorten(symbol, 16) for symbol in genes.values()]
@@ -67,7 +68,7 @@ def dotplot(
     top = float(np.ceil(np.quantile(finite, 0.98))) if len(finite) else 1.0
     dots = axes.scatter(
         [column[gene] for gene in shown["gene_id"]],
-        [row[cluster] for cluster in shown["cluster"].astype(str)],
+        [row[cluster] for cluster in as_text(shown["cluster"])],
         s=_area(shown["share_in"].to_numpy(dtype=np.float64), cell),
         c=change,
         cmap=sequential(),
@@ -95,7 +96,7 @@ def _top_genes(markers: pd.DataFrame, clusters: list[str], n_genes: int) -> dict
     """Gene id → symbol, cluster after cluster, each gene once."""
     genes: dict[str, str] = {}
     for cluster in clusters:
-        own = markers[markers["cluster"].astype(str) == cluster].sort_values("rank")
+        own = markers[as_text(markers["cluster"]) == cluster].sort_values("rank")
         added = 0
         for gene, symbol in zip(own["gene_id"], own["symbol"], strict=True):
             if added == n_genes:

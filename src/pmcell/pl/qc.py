@@ -19,6 +19,7 @@ from pmcell.pl.style import (
     styled,
     widest,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,7 @@ def qc(
     exclusion); `samples` has `sample_id` and the thresholds of the QC table.
     `limits` fixes the axes, so that figures of several cohorts compare.
     """
-    names = sorted(samples["sample_id"].astype(str), key=natural_key)
+    names = sorted(as_text(samples["sample_id"]), key=natural_key)
     short = [shorten(name.split(":", 1)[-1], 28) for name in names]
     row = min(16.0, max(3.0, 2400 / max(len(names), 1)))
     left = (widest(short, 9.5) if row >= 9 else 0) + 12
@@ -136,7 +137,7 @@ def _strips(
     import numpy as np
 
     values = _values(cells, metric)
-    groups = cells.groupby(cells["sample_id"].astype(str), sort=False).indices
+    groups = cells.groupby(as_text(cells["sample_id"]), sort=False).indices
     quantiles = np.full((len(names), len(QUANTILES)), np.nan)
     for index, name in enumerate(names):
         own = values[groups.get(name, [])]
@@ -174,7 +175,7 @@ def _scale(axes: Axes, metric: Metric, limits: tuple[float, float]) -> None:
 def _kept(axes: Axes, cells: pd.DataFrame, names: Sequence[str], row: float) -> None:
     import numpy as np
 
-    passing = cells["passes_qc"].astype(bool).groupby(cells["sample_id"].astype(str)).mean()
+    passing = cells["passes_qc"].astype(bool).groupby(as_text(cells["sample_id"])).mean()
     shares = 100 * passing.reindex(names)
     axes.barh(range(len(names)), shares, height=0.62, color="#5b8db8", lw=0)
     if row >= 9:

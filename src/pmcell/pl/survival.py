@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.errors import UsageError
 from pmcell.pl.style import in_order, new_figure, palette, panel, styled
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +34,13 @@ def survival(
             raise UsageError(
                 f"survival needs a column {name!r}; found {sorted(map(str, curves.columns))}."
             )
-    names = in_order(curves["stratum"].astype(str))
+    names = in_order(as_text(curves["stratum"]))
     shown = {**palette(names), **(colours or {})}
     figure = new_figure(width, height)
     axes = panel(figure, 52, 14, width - 120, height - 58)
     end = float(curves["time"].max()) if len(curves) else 1.0
     for name in names:
-        own = curves[curves["stratum"].astype(str) == name].sort_values("time")
+        own = curves[as_text(curves["stratum"]) == name].sort_values("time")
         x = np.r_[0.0, own["time"].to_numpy(float), end]
         lines = {
             key: np.r_[1.0, own[key].to_numpy(float), own[key].iloc[-1]]

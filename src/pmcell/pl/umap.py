@@ -18,6 +18,7 @@ from pmcell.pl.style import (
     styled,
 )
 from pmcell.schema import UNKNOWN, X_UMAP
+from pmcell.schema.text import as_text
 from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _points(data: Any, color: str) -> tuple[np.ndarray, np.ndarray]:
         points = frame[["umap_1", "umap_2"]].to_numpy(dtype=np.float64, na_value=np.nan)
     _require_column(frame, color)
     placed = np.isfinite(points).all(axis=1)
-    values = frame[color].astype(object).where(frame[color].notna(), "unknown").astype(str)
+    values = as_text(frame[color])
     return points[placed], values.to_numpy(dtype=object)[placed]
 
 

@@ -21,6 +21,7 @@ from pmcell.core.blocks import StoredCounts
 from pmcell.core.moments import COUNT, COUNT2, DETECTED, Moments, clipped_sums, moments
 from pmcell.errors import DataError, UsageError
 from pmcell.pp._adata import column, counts_and_rows
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -56,7 +57,7 @@ def highly_variable_genes(
     >>> int(adata.var["is_highly_variable"].sum())
     100
     """
-    labels = column(adata, batch).astype(str)
+    labels = as_text(column(adata, batch))
     batches = sorted(labels.unique())
     codes = labels.map({name: at for at, name in enumerate(batches)}).to_numpy(np.int64)
     source, rows = counts_and_rows(adata, counts)

@@ -21,6 +21,7 @@ from pmcell.core.doublets import doublet_scores as doublets_of_sample
 from pmcell.errors import UsageError
 from pmcell.pp._adata import column, counts_and_rows
 from pmcell.schema import QC
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def qc(
     source, rows = counts_and_rows(adata, counts)
     symbols = np.asarray(adata.var.get("symbol", adata.var_names), object)
     is_mitochondrial = np.array([str(name).upper().startswith("MT-") for name in symbols], bool)
-    samples = column(adata, sample).astype(str).to_numpy()
+    samples = as_text(column(adata, sample)).to_numpy()
     if isinstance(source, MatrixCounts):
         matrix = source.matrix
         groups = ((str(name), matrix[samples == name]) for name in np.unique(samples))

@@ -12,6 +12,7 @@ import numpy as np
 from pmcell.errors import DataError
 from pmcell.io.tables import read_table
 from pmcell.schema import UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +57,9 @@ def load_atlas(results: Path) -> Atlas:
     clusters = _by_cell(read_table(folder / "clusters.parquet"), observed.index, "clusters.parquet")
     umap = _by_cell(read_table(folder / "umap.parquet"), observed.index, "umap.parquet")
     annotation = read_table(folder / "annotation.parquet")
-    annotation["cluster"] = annotation["cluster"].astype(str)
+    annotation["cluster"] = as_text(annotation["cluster"])
     labels = annotation.set_index("cluster")
-    cluster = clusters["cluster"].astype(str)
+    cluster = as_text(clusters["cluster"])
     unlabelled = sorted(set(cluster) - set(labels.index))
     if unlabelled:
         raise DataError(
@@ -68,9 +69,9 @@ def load_atlas(results: Path) -> Atlas:
         )
     cells = pd.DataFrame(
         {
-            "cohort_id": observed["cohort_id"].astype(str),
-            "donor_id": observed["donor_id"].astype(str),
-            "batch_id": observed["batch_id"].astype(str),
+            "cohort_id": as_text(observed["cohort_id"]),
+            "donor_id": as_text(observed["donor_id"]),
+            "batch_id": as_text(observed["batch_id"]),
             "cluster": cluster.to_numpy(),
         },
         index=observed.index,
@@ -96,7 +97,7 @@ def _read_embedding(path: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         coordinates = {
             name: file["obsm"][name][:].astype(np.float32) for name in (X_PCA, X_INTEGRATED)
         }
-    observed.index = observed.index.astype(str)
+    observed.index = as_text(observed.index)
     return observed, coordinates
 
 

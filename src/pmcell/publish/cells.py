@@ -23,6 +23,7 @@ from pmcell.limitations import RESEARCH_USE
 from pmcell.publish.atlas import LABELS, Atlas, best_term
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -147,8 +148,7 @@ def _text(frame: pd.DataFrame, name: str) -> pd.Series[str]:
 
     if name not in frame.columns:
         return pd.Series(UNKNOWN, index=frame.index, dtype=object)
-    values = frame[name].astype(object)
-    return values.where(values.notna(), UNKNOWN).astype(str).replace("", UNKNOWN).astype(object)
+    return as_text(frame[name]).replace("", UNKNOWN)
 
 
 def _strata_of(results: Path, obs: pd.DataFrame) -> np.ndarray:

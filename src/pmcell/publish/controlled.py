@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.keys import read_recipient, read_signing_key
+from pmcell.io.modes import close_folder, private_files
+from pmcell.io.scratch import scratch_folder
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.cells import write_cells
 from pmcell.publish.disclosure.policy import Policy
@@ -62,13 +62,24 @@ def write_controlled(
 
     The section `seal` of `config` names the recipients, `PMCELL_SIGNING_KEY_FILE`
     the signing key. `UsageError` names what is missing before anything is
-    written. `target/index.json`, the last file, lists the packages.
+    written. `target/index.json`, the last file, lists the packages. All of it
+    is its owner's alone.
     """
-    facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config, require_published=False)
+    with private_files():
+        return _write_controlled(Path(results), Path(target), cohort_ids, config, progress)
+
+
+def _write_controlled(
+    results: Path,
+    target: Path,
+    cohort_ids: Sequence[str],
+    config: Mapping[str, Any] | None,
+    progress: Callable[[str], None],
+) -> list[str]:
+    facts = load_facts(results, cohort_ids=cohort_ids, config=config, require_published=False)
     recipients = read_recipients(checked_section(SealSettings, (config or {}).get("seal")))
     hidden = facts.withheld
     signing_key = read_signing_key() if hidden else None
-    target = Path(target)
     atlas = load_atlas(facts.results) if hidden else None
     digests = {}
     for cohort in hidden:
@@ -79,6 +90,8 @@ def write_controlled(
             _seal(facts, atlas, cohort, folder, recipients.of(cohort.cohort_id), signing_key)
             digests[cohort.cohort_id] = sha256_file(folder / MANIFEST)
     _remove_others(target, digests)
+    target.mkdir(parents=True, exist_ok=True)
+    close_folder(target)
     write_json(target / INDEX, {"pmcell": __version__, "manifests": digests})
     return sorted(digests)
 
@@ -137,7 +150,7 @@ def _seal(
         "release_version": facts.options.version,
     }
     sealer = Sealer(folder, recipients, signing_key, about)
-    with _scratch(cohort.folder) as scratch:
+    with scratch_folder(cohort.folder, ".sealing.") as scratch:
         for name, plain in _members(only(facts, cohort.cohort_id), atlas, cohort, scratch):
             sealer.add(plain, name)
             plain.unlink()
@@ -157,16 +170,6 @@ def _members(
             name = f"tables/{table.name}.parquet"
             write_rows(table, policy, scratch / name)
             yield name, scratch / name
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder for one's own eyes inside `folder`, removed at the end."""
-    scratch = Path(tempfile.mkdtemp(prefix=".sealing.", dir=folder))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch)
 
 
 def _remove_others(target: Path, kept: Mapping[str, str]) -> None:

@@ -40,6 +40,7 @@ from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.file_facts import file_facts
 from pmcell.release.expression import ALL, GENES
 from pmcell.schema import EXPRESSION
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,12 +138,12 @@ def _genes(facts: Facts, counts: CountsFile) -> _Genes:
             facts.results / "atlas" / "features.parquet", ["gene_id", "is_highly_variable"]
         )
         variable = features.loc[features["is_highly_variable"].to_numpy(bool), "gene_id"]
-        chosen = np.isin(counts.gene_ids.astype(str), variable.to_numpy(str))
+        chosen = np.isin(text_array(counts.gene_ids), text_array(variable))
     places = np.flatnonzero(chosen)
-    places = places[np.argsort(counts.gene_ids[places].astype(str))]
+    places = places[np.argsort(text_array(counts.gene_ids[places]))]
     rank = np.full(counts.n_genes, -1, np.int32)
     rank[places] = np.arange(places.size)
-    return _Genes(counts.gene_ids[places].astype(str), rank)
+    return _Genes(text_array(counts.gene_ids[places]), rank)
 
 
 def _bands(cohort: Cohort, genes: _Genes, band_values: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from glob import escape
 from pathlib import Path
 
 from pmcell.errors import UsageError
+from pmcell.io.modes import current_umask
 
 A_DAY = 24 * 3600
 MARKS = ("manifest.json", "ro-crate-metadata.json", "tables")
@@ -25,7 +26,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
     An older release at `target` is replaced as a whole and stays as it was on
     any error. A run that was killed between the two renames leaves the older
     one as `.<name>.old`; the next run puts it back first. A folder that is not
-    a release is refused. What a killed writer left beside it is removed.
+    a release is refused. What a killed writer left beside it is removed. While
+    it is written it is its owner's alone, then as open as the umask lets it be.
     """
     target = Path(os.path.abspath(target))
     old = target.with_name(f".{target.name}.old")
@@ -37,7 +39,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     mark = _mark_as_written(new)
     try:
         yield new
-        new.chmod(0o755)
+        new.chmod(0o777 & ~current_umask())
         if target.exists():
             os.rename(target, old)
         try:

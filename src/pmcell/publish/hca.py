@@ -17,6 +17,7 @@ import numpy as np
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io import h5ad
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,7 @@ def export_hca(
         obs = obs.drop(columns=[name for name in FORBIDDEN if name in obs])
         obs["organism_ontology_term_id"] = str(uns.pop("organism_ontology_term_id"))
         for name in FIELDS:
-            obs[name] = obs["sample_id"].astype(str).map(table[name])
+            obs[name] = as_text(obs["sample_id"]).map(table[name])
         with h5ad.create_h5ad(target) as copy:
             for name in ("X", "raw", "var", "obsm"):
                 if name in copy:

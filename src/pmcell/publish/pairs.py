@@ -14,6 +14,7 @@ import numpy as np
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.facts import Facts
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def iter_distances(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
     import pandas as pd
 
     donors = _donors(facts)
-    obs = donors.obs[["donor_id", "visit"]].astype(str).reset_index(drop=True)
+    obs = as_text(donors.obs[["donor_id", "visit"]]).reset_index(drop=True)
     enough = donors.obs["enough_cells"].to_numpy(bool) if "enough_cells" in donors.obs else True
     obs = obs[_shown(facts, donors) & enough].sort_values(["donor_id", "visit"], kind="stable")
     names = sorted(key for key in donors.obsp if key == FUSED or key.startswith(PREFIX))
@@ -79,7 +80,7 @@ def consensus_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
         return pd.DataFrame(columns=columns).astype({"consensus": float})
     chosen = donors.obs["discovery"].to_numpy(bool)
     matrix = np.asarray(found[k])
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)[chosen]
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)[chosen]
     shown = np.flatnonzero(_shown(facts, donors)[chosen])
     order = shown[np.argsort(donor[shown], kind="stable")]
     fused = np.asarray(donors.obsp[FUSED]) if FUSED in donors.obsp else None

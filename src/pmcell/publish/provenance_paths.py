@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 COHORTS = "cohorts"
 QUOTED_PATH = re.compile(r"'(?:~|\.\.)?/[^']*'|\"(?:~|\.\.)?/[^\"]*\"")
@@ -59,6 +60,24 @@ class PathRules:
     def _cohort(self, path: str) -> str:
         head = f"{self.results}/{COHORTS}/"
         return path.removeprefix(head).split("/")[0] if path.startswith(head) else ""
+
+
+def without_places(value: Any) -> Any:
+    """A value of the configuration without the places that it names outside the study.
+
+    >>> without_places({"clinical": "/home/ada/visits.tsv", "own": "data/x.tsv"})
+    {'clinical': 'visits.tsv', 'own': 'data/x.tsv'}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_places(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_places(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    # A whole value is one path, spaces and all; else a sentence can have several in it.
+    if re.match(r"(?:~[^/]*|\.\.)?/|~|file:|[A-Za-z]:\\", value) or "/../" in value:
+        return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+    return LONG_PATH.sub(lambda found: _last(found.group()) or found.group(), value)
 
 
 def as_pattern(name: str, wildcards: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from pmcell.io.atomic import atomic_path, write_json
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, X_INTEGRATED, X_PCA
+from pmcell.schema.text import text_array
 from pmcell.version import __version__
 
 COPIED = ("basis.npz", "features.parquet", "annotation.parquet")
@@ -43,7 +44,7 @@ def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
 
 def centroids(atlas: Atlas) -> dict[str, np.ndarray]:
     """Mean coordinates of each cluster: `clusters`, `n_cells`, `X_pca` and `X_integrated`."""
-    names, codes = np.unique(atlas.cells["cluster"].to_numpy(str), return_inverse=True)
+    names, codes = np.unique(text_array(atlas.cells["cluster"]), return_inverse=True)
     n_cells = np.bincount(codes, minlength=names.size)
     order = np.argsort(codes, kind="stable")
     starts = np.concatenate([[0], np.cumsum(n_cells)[:-1]])

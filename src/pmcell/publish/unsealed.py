@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.errors import FaultsError, UsageError
+from pmcell.errors import DataError, FaultsError, PmcellError, UsageError
 from pmcell.io.keys import (
     PRIVATE_KEY,
     SIGNER_PUBLIC_KEY,
@@ -15,6 +16,7 @@ from pmcell.io.keys import (
     read_private_key,
     read_signer,
 )
+from pmcell.io.preflight import Limits, scan_open_hdf5
 from pmcell.publish.sealed import open_member, package_faults, read_manifest
 
 if TYPE_CHECKING:
@@ -79,16 +81,56 @@ class Controlled:
         return open_member(self._folder, self.manifest, name, self._key)
 
     def cells(self) -> AnnData:
-        """The cells of the cohort, in memory."""
+        """The cells of the cohort, in memory.
+
+        The file is looked at as a submitted one is, before it is read:
+        `FaultsError` names what would lead out of it or declare too much.
+        """
         import h5py
         from anndata.io import read_elem
 
-        with self.open(f"cells/{self.cohort_id}.h5ad") as stream, h5py.File(stream, "r") as file:
-            return read_elem(file)
+        name = f"cells/{self.cohort_id}.h5ad"
+        with self.open(name) as stream, _readable(name), h5py.File(stream, "r") as file:
+            faults = scan_open_hdf5(file, name, Limits())
+            if faults:
+                raise FaultsError(faults)
+            return _checked(read_elem(file), name)
 
     def table(self, name: str) -> pd.DataFrame:
         """One table of the cohort's rows, such as `donors`."""
         import pyarrow.parquet as pq
 
-        with self.open(f"tables/{name}.parquet") as stream:
+        with self.open(f"tables/{name}.parquet") as stream, _readable(name):
             return pq.read_table(stream).to_pandas()
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn a library's failure on a sender's file into a `DataError` that names it."""
+    try:
+        yield
+    except PmcellError:
+        raise
+    except Exception as error:  # foreign bytes make a reader raise whatever they like
+        raise DataError(
+            f"{name} of the package must be readable; reading it failed "
+            f"({type(error).__name__}: {error}). Ask the sender for a sound file.",
+            reason="unreadable",
+        ) from error
+
+
+def _checked(cells: AnnData, name: str) -> AnnData:
+    """The cells, if no index of a sparse matrix points outside it: `DataError` if one does."""
+    from scipy import sparse
+
+    matrices = [cells.X, *cells.layers.values(), *([cells.raw.X] if cells.raw is not None else [])]
+    for matrix in filter(sparse.issparse, matrices):
+        try:
+            matrix.check_format(full_check=True)
+        except ValueError as error:
+            raise DataError(
+                f"{name}: a sparse matrix must have its values inside its shape; {error}. Ask the "
+                "sender for a sound file.",
+                reason="bad_indices",
+            ) from error
+    return cells

@@ -17,6 +17,7 @@ from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE
 from pmcell.registry.registration import Registration
 from pmcell.registry.rules import terms_near
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.settings.cohort import IntakeSettings
 from pmcell.spelling import did_you_mean
 
@@ -66,7 +67,7 @@ def _copies(
     summary = submission.summary_of(layer)
     if summary.n_stored > MAX_STORED or summary.looks_like != "counts":
         return
-    prints = Fingerprints(submission.var_of(layer).index.astype(str).tolist())
+    prints = as_text(Fingerprints(submission.var_of(layer).index).tolist())
     for start, block in iter_counts(submission, layer):
         block.sum_duplicates()
         prints.add(block[keep[start : start + block.shape[0]]])

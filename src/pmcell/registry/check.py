@@ -66,7 +66,7 @@ def check_cohort(
     matrix = read_matrix(folder) if with_matrix else None
     if matrix is None:
         return CohortCheck(folder.name, tuple(faults))
-    if not matrix.path.exists():
+    if not _is_there(matrix.path):
         must = "must name the submitted file"
         fix = "Correct matrix.path: it is relative to the cohort's folder."
         found = f"no file {matrix.path.name!r} there"
@@ -89,6 +89,14 @@ def check_cohort(
     metrics = report["metrics"]
     sketch = tuple(metrics.pop("sketch", ()))
     return CohortCheck(folder.name, tuple(gather([*faults, *faults_of(report)])), metrics, sketch)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something at a path that may be looked at."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def check_cohorts(

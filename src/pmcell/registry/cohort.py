@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.registry import registered
 from pmcell.registry.catalogue import catalogue_facts, lookup
 from pmcell.registry.cohort_file import check_cohort_file
 from pmcell.registry.gathered import gather
@@ -67,20 +68,22 @@ def read_matrix(folder: Path | str) -> Matrix | None:
     folder = Path(folder)
     tree = read_yaml(folder / COHORT_FILE, []).tree
     given = lookup(tree, "matrix")
-    if not isinstance(given, dict) or not given.get("path") or given.get("format") not in FORMATS:
+    if not isinstance(given, dict) or given.get("format") not in FORMATS:
+        return None
+    if not isinstance(given.get("path"), str) or not registered.is_usable(given["path"]):
         return None
     return _matrix(folder, tree)
 
 
 def list_cohorts(cohorts_dir: Path | str) -> list[str]:
-    """Names of the folders in `cohorts_dir` that hold a cohort.yaml, sorted."""
+    """Ids of the cohorts in `cohorts_dir`, as the workflow lists them, sorted."""
     cohorts_dir = Path(cohorts_dir)
     if not cohorts_dir.is_dir():
         raise UsageError(
             f"cohorts_dir must be a folder; found {str(cohorts_dir)!r}. "
             "Give --cohorts-dir, or register a cohort with `pmcell register`."
         )
-    return sorted(path.parent.name for path in cohorts_dir.glob(f"*/{COHORT_FILE}"))
+    return registered.list_cohorts(cohorts_dir)
 
 
 def list_programmes(programmes_dir: Path | str) -> list[str] | None:

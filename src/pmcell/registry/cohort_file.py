@@ -15,6 +15,7 @@ from pmcell.registry.intake_cells import BARCODE_RULE
 from pmcell.registry.json_schema import cohort_schema
 from pmcell.registry.key import Key
 from pmcell.registry.keys import COHORT_FILE, COHORT_KEYS, TODO, key
+from pmcell.registry.registered import is_usable
 from pmcell.registry.rules import check_term
 from pmcell.registry.vocabulary import COUNTRIES, LICENSES, region_problem
 from pmcell.registry.yaml_text import YamlText
@@ -49,6 +50,11 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
         )
     if value("id") and ".." in value("id"):
         fault("id", "must not hold '..'", repr(value("id")), "Use single dots.")
+    path = value("matrix.path")
+    if path and not is_usable(path):
+        must = "must be a path that a disk takes: at most 3000 bytes, 255 a name, none of them zero"
+        shown = f"{len(path)} letters, {path[:40]!r} …"
+        fault("matrix.path", must, shown, "Give the file a shorter name.", reason="file_missing")
     region = value("region")
     if region and region != UNKNOWN:
         problem = region_problem(region)

@@ -30,6 +30,7 @@ from pmcell.registry.registration import Exclusion
 from pmcell.registry.rules import check_term, term_of
 from pmcell.registry.species import HUMAN, detect_species
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 
 FILE = "draft"
 DONOR_TERMS = {
@@ -108,22 +109,22 @@ def _matrix(submission: Submission, draft: Draft) -> None:
         draft.comments["matrix.counts"] = seen[chosen]
     var = submission.var if chosen == TODO else submission.var_of(chosen)
     draft.settings["matrix.gene_column"] = "index"
-    names = var.index.astype(str).tolist()
+    names = as_text(var.index).tolist()
     if not _is_ensembl(names):
         for column in var.columns:
-            if _is_ensembl(var[column].astype(str).tolist()):
+            if _is_ensembl(as_text(var[column]).tolist()):
                 draft.settings["matrix.gene_column"] = str(column)
-                names = var[column].astype(str).tolist()
+                names = as_text(var[column]).tolist()
                 break
         else:
             shares = {str(column): _share(var[column]) for column in var.columns}
             best = max(shares, key=lambda name: shares[name], default="")
             if best and shares[best] > _share(var.index) + 0.2:
                 draft.settings["matrix.gene_column"] = best
-                names = var[best].astype(str).tolist()
+                names = as_text(var[best]).tolist()
     draft.settings["matrix.gene_namespace"] = "ensembl" if _is_ensembl(names) else "auto"
     for column in var.columns:
-        kinds = Counter(var[column].astype(str))
+        kinds = Counter(as_text(var[column]))
         if "Gene Expression" in kinds and len(kinds) > 1:
             draft.settings["matrix.keep_features.column"] = str(column)
             draft.settings["matrix.keep_features.value"] = "Gene Expression"
@@ -160,7 +161,7 @@ def _sample_ids(submission: Submission, columns: Columns, draft: Draft) -> np.nd
             "else set columns.sample_id"
         )
     elif columns.sample_rule.startswith("barcode_"):
-        cuts = barcode_rules(submission.obs.index.astype(str).tolist())
+        cuts = as_text(barcode_rules(submission.obs.index).tolist())
         said = "; or ".join(
             f"{rule} gives {n} ({', '.join(list(dict.fromkeys(names.tolist()))[:3])}, …)"
             for rule, names, n in cuts
@@ -385,4 +386,4 @@ def _is_ensembl(names: Sequence[str]) -> bool:
 
 
 def _share(values: Any) -> float:
-    return share_known(values.astype(str).tolist()[:SAMPLED_NAMES])
+    return share_known(as_text(values).tolist()[:SAMPLED_NAMES])

@@ -12,6 +12,7 @@ import numpy as np
 
 from pmcell.registry.intake_cells import cut_barcode, texts_of
 from pmcell.registry.not_people import MISSING
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +174,7 @@ def _sample_rule(
         return roles["sample_id"], text(obs, roles["sample_id"])
     if "donor_id" in roles:
         return roles["donor_id"], text(obs, roles["donor_id"])
-    rule, samples, _ = barcode_rules(obs.index.astype(str).tolist())[0]
+    rule, samples, _ = barcode_rules(as_text(obs.index).tolist())[0]
     if rule:
         return rule, samples
     return f"constant:{cohort_id}", np.repeat(np.array([cohort_id], dtype=object), len(obs))

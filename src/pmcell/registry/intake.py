@@ -19,7 +19,16 @@ from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io import sandbox
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.modes import close_folder, current_umask, private_files
 from pmcell.registry.intake_tables import write_empty_tables
+from pmcell.registry.keys import (
+    COHORT_FILE,
+    COHORT_KEYS,
+    DONOR_COLUMNS,
+    DONORS_FILE,
+    SAMPLE_COLUMNS,
+    SAMPLES_FILE,
+)
 from pmcell.schema import UNKNOWN
 from pmcell.settings.cohort import IntakeSettings
 
@@ -43,17 +52,14 @@ EMPTY_METRICS: Mapping[str, Any] = {
     "share_umis_lost": 0.0,
 }
 WITHHELD = "withheld, as the cohort is not open; run `pmcell check` where the file is"
-NAMING_FIXES = (
-    "donor_mismatch",
-    "exclude",
-    "lost_zeros",
-    "no_donor",
-    "no_person",
-    "unknown_sample",
+MATRIX = "matrix"
+"""What the submitted file is called where its name is withheld."""
+REGISTRATION = (COHORT_FILE, DONORS_FILE, SAMPLES_FILE)
+DECLARED = frozenset(
+    [column.name for column in (*DONOR_COLUMNS, *SAMPLE_COLUMNS)]
+    + [declared.path for declared in COHORT_KEYS]
 )
-"""Reasons whose fix can hold a label of a person or sample."""
-NAMING_REASONS = ("ambiguous_orientation", "not_counts", "transposed", "truncated", "unreadable")
-"""Reasons whose message can hold a barcode or a value of the file."""
+"""Columns and keys that are ours: any other is a name that the submission chose."""
 
 
 def intake_cohort(
@@ -69,6 +75,7 @@ def intake_cohort(
     message, faults, metrics, registration and inputs (sha256 of what was
     read). `UsageError` when the folder or the pseudonym key is missing: that
     is the operator's mistake, not the cohort's. `memory_mb` bounds the reader.
+    Outputs of a cohort that is not open are their owner's alone, and so is `out_dir`.
     """
     folder, out_dir = Path(folder), Path(out_dir)
     if not folder.is_dir():
@@ -80,8 +87,16 @@ def intake_cohort(
         shutil.rmtree(left, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out_dir))
     try:
-        report = _read(folder, staging, config or IntakeSettings(), memory_mb)
-        write_json(staging / OUTPUTS["report"], report)
+        # Nobody else's until it is known whose they are.
+        with private_files():
+            report = _read(folder, staging, config or IntakeSettings(), memory_mb)
+            write_json(staging / OUTPUTS["report"], report)
+            is_open = report["registration"]["access"] == "open"
+            if not is_open:
+                close_folder(out_dir)
+        if is_open:
+            for name in OUTPUTS.values():
+                (staging / name).chmod(0o666 & ~current_umask())
         # The report goes last: where it stands, the other outputs stand too.
         for name in OUTPUTS.values():
             os.replace(staging / name, out_dir / name)
@@ -145,17 +160,23 @@ def write_empty_counts(path: Path) -> None:
 
 
 def withhold(report: dict[str, Any]) -> None:
-    """Take out of the report of a cohort that is not open what could name a person or a cell.
+    """Take all free text of the submission out of the report of a cohort that is not open.
 
-    Kept are what must hold, where it does not, and the reason.
+    Names of files, columns and values can name a person or a cell. Kept are the
+    reason, which registration file it is in and its row; of what must hold and
+    how to mend it only what is said of a registration file, without a guess.
     """
     faults = report["faults"]
     for fault in faults:
+        is_table = fault["file"] in REGISTRATION
+        if not is_table:
+            fault["file"], fault["must"] = MATRIX, f"must hold ({fault['reason']})"
+        if not is_table or fault["column"] not in DECLARED:
+            fault["column"] = None
         fault["found"] = WITHHELD
-        fix = fault["fix"].split("Did you mean")[0].strip()
-        fault["fix"] = "Run `pmcell check`." if fault["reason"] in NAMING_FIXES else fix
+        fault["fix"] = "Mend it there, then run again."
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         report["message"] = f"{Fault(**faults[0])}{more}"
-    elif report["reason"] in NAMING_REASONS:
+    elif report["message"]:
         report["message"] = f"{report['reason']}: details {WITHHELD}"

@@ -15,6 +15,7 @@ from pmcell.registry.not_people import not_people
 from pmcell.registry.pseudonyms import pseudonym
 from pmcell.registry.same_number import SameNumbers
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import text_array
 from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ def _sample_faults(
 ) -> list[Fault]:
     """Faults of cells whose sample is not registered; `column` of obs names it, if one does."""
     faults: list[Fault] = []
-    names, first, n_cells = np.unique(samples.astype(str), return_index=True, return_counts=True)
+    names, first, n_cells = np.unique(text_array(samples), return_index=True, return_counts=True)
     unknown = [
         item
         for item in sorted(zip(names, first, n_cells, strict=True), key=lambda item: item[1])

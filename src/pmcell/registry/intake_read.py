@@ -18,7 +18,7 @@ from pmcell.registry.cohort import load_registration
 from pmcell.registry.copies import Fingerprints
 from pmcell.registry.genes import share_known
 from pmcell.registry.identified import identify_cells
-from pmcell.registry.intake import OUTPUTS, STATE
+from pmcell.registry.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
 from pmcell.registry.intake_cells import Scope, cell_table
 from pmcell.registry.intake_counts import EXACT_IN_FLOAT32, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
@@ -27,6 +27,7 @@ from pmcell.registry.intake_tables import write_gene_ledger, write_registration_
 from pmcell.registry.pseudonyms import load_key
 from pmcell.registry.registration import Registration
 from pmcell.registry.time_limit import TABLE_SECONDS, cpu_limit
+from pmcell.schema.text import text_array
 from pmcell.settings.cohort import IntakeSettings
 from pmcell.version import __version__
 
@@ -116,7 +117,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     }
     write_json(state, known)
     _check_totals(totals, submission, matrix.counts, genes, limits)
-    n_cells = dict(zip(*np.unique(sample_ids.astype(str), return_counts=True), strict=True))
+    n_cells = dict(zip(*np.unique(text_array(sample_ids), return_counts=True), strict=True))
     write_registration_tables(paths, samples, donors, n_cells, scope)
     write_gene_ledger(
         paths["gene_ledger"],
@@ -146,16 +147,24 @@ def _scope(registration: Registration) -> Scope:
 
 
 def _digests(registration: Registration) -> dict[str, str]:
-    """SHA-256 of what was read, by path relative to the cohort's folder (or the name alone)."""
-    matrix = registration.matrix.path
-    stores = {matrix.name: store_digest(matrix)} if matrix.is_dir() and is_store(matrix) else {}
-    files = sorted(matrix.iterdir()) if matrix.is_dir() and not stores else [matrix]
-    files += [registration.folder / name for name in ("cohort.yaml", "donors.tsv", "samples.tsv")]
-    return stores | {
-        file.name if file.parent != matrix else f"{matrix.name}/{file.name}": sha256_file(file)
-        for file in files
-        if file.is_file()
-    }
+    """SHA-256 of what was read, by path relative to the cohort's folder (or the name alone).
+
+    Of a cohort that is not open the matrix is called `matrix`, its files by number.
+    """
+    matrix, is_open = registration.matrix.path, registration.access == "open"
+    label = matrix.name if is_open else MATRIX
+    if matrix.is_dir() and is_store(matrix):
+        found = {label: store_digest(matrix)}
+    elif matrix.is_dir():
+        parts = [file for file in sorted(matrix.iterdir()) if file.is_file()]
+        found = {
+            f"{label}/{file.name if is_open else number}": sha256_file(file)
+            for number, file in enumerate(parts)
+        }
+    else:
+        found = {label: sha256_file(matrix)} if matrix.is_file() else {}
+    tables = [registration.folder / name for name in REGISTRATION]
+    return found | {file.name: sha256_file(file) for file in tables if file.is_file()}
 
 
 def _frames(registration: Registration) -> tuple[pd.DataFrame, pd.DataFrame]:

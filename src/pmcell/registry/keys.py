@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pmcell.registry import registered
 from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
 from pmcell.registry.dates import LABEL, VISIT
 from pmcell.registry.key import Key
@@ -18,7 +19,7 @@ _NO_QUOTES = r"[^\s\"“”„«»]+"
 DOI = rf"^10\.\d{{4,9}}/{_NO_QUOTES}$"
 """DOIs may hold < and > (SICI); spaces and quotes come from copying."""
 PAGE = rf"^https?://{_NO_QUOTES}$"
-COHORT_FILE = "cohort.yaml"
+COHORT_FILE = registered.COHORT_FILE
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
 TODO = "TODO"

@@ -16,6 +16,7 @@ from pmcell.registry.genes import GeneMapping, share_known
 from pmcell.registry.intake_genes import choose_genes
 from pmcell.registry.keys import COHORT_FILE, TODO
 from pmcell.registry.registration import Matrix, Registration
+from pmcell.schema.text import as_text
 from pmcell.settings.cohort import IntakeSettings
 
 WARN_SHARE_MAPPED = 0.8
@@ -155,7 +156,7 @@ def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) ->
         str(column)
         for column in var.columns
         if column != matrix.gene_column
-        and share_known(var[column].astype(str).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
+        and share_known(as_text(var[column]).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
     ]
     return Fault(
         submission.path.name,
@@ -174,7 +175,7 @@ def _other_features(submission: Submission, matrix: Matrix) -> tuple[str, str] |
         return None
     var = submission.var_of(matrix.counts)
     for column in var.columns:
-        values = Counter(var[column].astype(str))
+        values = Counter(as_text(var[column]))
         if "Gene Expression" in values and len(values) > 1:
             seen = ", ".join(f"{n} {value}" for value, n in values.most_common(4))
             return str(column), seen

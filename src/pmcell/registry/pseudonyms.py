@@ -11,10 +11,10 @@ import base64
 import hashlib
 import hmac
 import os
-import stat
 from pathlib import Path
 
 from pmcell.errors import UsageError
+from pmcell.io.keys import key_file
 
 KEY_VARIABLE = "PMCELL_PSEUDONYM_KEY_FILE"
 MIN_KEY_BYTES = 32
@@ -48,13 +48,7 @@ def load_key() -> bytes:
             f"cohorts that are not open need a pseudonym key: {KEY_VARIABLE} must name its file; "
             f"it is not set. {make}"
         )
-    path = Path(name)
-    if not path.is_file():
-        raise UsageError(f"{KEY_VARIABLE} must name a file; there is none at {name!r}. {make}")
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(
-            f"the pseudonym key {name!r} must be readable by you alone. Do: chmod 600 {name!r}"
-        )
+    path = key_file(Path(name), "the pseudonym key", secret=True, make=make)
     key = path.read_bytes()
     if len(key) < MIN_KEY_BYTES:
         raise UsageError(

@@ -9,6 +9,7 @@ from pmcell.errors import UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.h5ad import write_h5ad
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -67,7 +68,7 @@ def write_cohort_folders(
             "Make the cohorts with pmcell.simulate.simulate"
         )
     folders = []
-    for cohort_id in sorted(set(adata.obs["cohort_id"].astype(str))):
+    for cohort_id in sorted(set(as_text(adata.obs["cohort_id"]))):
         cohort = adata[(adata.obs["cohort_id"] == cohort_id).to_numpy()]
         folder = Path(root) / cohort_id
         _write_counts(folder / "counts.h5ad", cohort)
@@ -84,10 +85,7 @@ def _write_counts(path: Path, cohort: ad.AnnData) -> None:
     import pandas as pd
 
     obs = pd.DataFrame(
-        {
-            name: pd.Categorical(cohort.obs[name].astype(str).astype(object))
-            for name in ("sample_id", "cell_type")
-        },
+        {name: pd.Categorical(as_text(cohort.obs[name])) for name in ("sample_id", "cell_type")},
         index=cohort.obs_names.astype(object),
     )
     var = pd.DataFrame(index=cohort.var_names.astype(object))
@@ -95,7 +93,7 @@ def _write_counts(path: Path, cohort: ad.AnnData) -> None:
 
 
 def _donors(obs: pd.DataFrame, disease: str) -> list[tuple[str, ...]]:
-    people = obs[["donor_id", "condition"]].astype(str).drop_duplicates()
+    people = as_text(obs[["donor_id", "condition"]]).drop_duplicates()
     ill = set(people.loc[people["condition"] == "case", "donor_id"])
     return [
         (donor, UNKNOWN, UNKNOWN, UNKNOWN, disease if donor in ill else "PATO:0000461", UNKNOWN)

@@ -59,12 +59,17 @@ def cohort_sizes(folders: Sequence[Path], results: Path) -> Sizes:
 def matrix_bytes(folder: Path) -> int:
     """Bytes of a cohort's submitted matrix, of all files where it is a folder; 0 without one."""
     matrix = read_matrix(folder)
-    if matrix is None or not matrix.path.exists():
+    try:
+        return _bytes_of(matrix.path) if matrix is not None and matrix.path.exists() else 0
+    except OSError:  # No permission, for example: check and intake say so.
         return 0
-    if matrix.path.is_dir() and is_store(matrix.path):
-        return sum(entry.size for entry in list_entries(matrix.path))
-    files = matrix.path.iterdir() if matrix.path.is_dir() else [matrix.path]
-    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def _bytes_of(path: Path) -> int:
+    if path.is_dir() and is_store(path):
+        return sum(entry.size for entry in list_entries(path))
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def read_sizes(folders: dict[str, str]) -> Sizes:

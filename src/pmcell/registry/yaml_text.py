@@ -6,17 +6,13 @@ harm. Here every scalar stays the text that the person wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
-
-MAX_BYTES = 1_000_000
-MAX_NODES = 20_000
-"""Keys and values of a file, together."""
-MAX_DEPTH = 20
+from pmcell.registry.registered import UnsafeYamlError, read_small, yaml_events
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ def read_yaml(path: Path, faults: list[Fault]) -> YamlText:
     import yaml
 
     name = path.name
-    if not path.is_file():
+    if not path.exists():
         faults.append(
             Fault(
                 name,
@@ -43,25 +39,25 @@ def read_yaml(path: Path, faults: list[Fault]) -> YamlText:
             )
         )
         return YamlText({})
-    if path.stat().st_size > MAX_BYTES:
-        faults.append(
-            Fault(name, "must be small", f"over {MAX_BYTES:,} bytes", "Keep data out of it.")
-        )
-        return YamlText({})
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_small(path).decode("utf-8-sig")
+        for _ in yaml_events(text):
+            pass
+        # The parser written in C, where there is one: the other takes a minute for a megabyte.
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except UnicodeDecodeError as error:
         found = f"byte {error.start} is not UTF-8"
         faults.append(Fault(name, "must be UTF-8 text", found, "Save it as UTF-8."))
         return YamlText({})
-    # The parser written in C, where there is one: the other takes a minute for a megabyte.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        fault = _forbidden(yaml.parse(text, Loader=loader), name)
-        if fault is not None:
-            faults.append(fault)
-            return YamlText({})
-        root = yaml.compose(text, Loader=loader)
+    except OSError as error:
+        found = error.strerror or str(error)
+        faults.append(Fault(name, "must be readable", found, "Correct its rights."))
+        return YamlText({})
+    except UnsafeYamlError as error:
+        faults.append(
+            Fault(name, error.must, error.found, error.fix, row=error.line, reason=error.reason)
+        )
+        return YamlText({})
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "not YAML"
@@ -77,29 +73,6 @@ def read_yaml(path: Path, faults: list[Fault]) -> YamlText:
         )
         return YamlText({})
     return YamlText(tree, lines)
-
-
-def _forbidden(events: Iterable[Any], name: str) -> Fault | None:
-    """The first of what is refused before a tree is made: aliases, depth, too many nodes."""
-    import yaml
-
-    depth = n_nodes = 0
-    for event in events:
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            return Fault(name, "must not use anchors or aliases", "one", "Write it out.", row=line)
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        n_nodes += isinstance(event, yaml.NodeEvent)
-        if depth > MAX_DEPTH:
-            must = f"must be nested at most {MAX_DEPTH} deep"
-            return Fault(name, must, "more", "Write plain keys and values.", row=line)
-        if n_nodes > MAX_NODES:
-            must = f"must have at most {MAX_NODES:,} keys and values"
-            return Fault(name, must, "more", "Keep data out of it.", row=line, reason="too_big")
-    return None
 
 
 def _plain(node: Any, path: str, lines: dict[str, int], name: str, faults: list[Fault]) -> Any:

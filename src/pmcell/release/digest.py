@@ -2,7 +2,9 @@
 
 HDF5, Parquet and zip files of equal content can differ in chunking, padding
 and library version. Their content digest walks names, types, shapes and
-values; all other files are digested by their bytes. Documents about the
+values; all other files are digested by their bytes. What validators said of a
+release is no part of what it says: `validation/` is left out of the digest of
+a release, and what the site tells of it out of the page's. Documents about the
 release are digested without the day of publication and without the sizes and
 byte digests they list, and the RO-Crate without the record of the run: times,
 threads and computers differ between runs that give the same. For that reason
@@ -29,7 +31,8 @@ DATED = ("CITATION.cff", "dcat.ttl")
 DAYS = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 EVIDENCE = "validation/"
 LAYOUT_MARKS = re.compile(r"<!--layout-->.*?<!--/layout-->", re.DOTALL)
-"""Around what a page says of sizes and digests of other files, or of the day of publication."""
+"""Around what a page says of sizes and digests of other files, of the day of publication, or of
+the validators that were set up where the release was written."""
 LAYOUT_KEYS = (
     "bytes",
     "citeAs",

@@ -8,6 +8,7 @@ from pmcell import pl
 from pmcell.report import flow as cell_flow
 from pmcell.report.colours import colours_of
 from pmcell.report.parts import Figure, picture, plural
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     from pmcell.report.read import Release
@@ -55,7 +56,7 @@ def umap_figure(release: Release) -> Figure | None:
     condition = release["samples"].set_index("sample_id")["condition"]
     cells = cells.assign(condition=cells["sample_id"].map(condition).astype(object))
     panels = [("cell_type", "Cell-type label", "on"), ("cluster", "Cluster", "on")]
-    same = cells["batch_id"].astype(str).equals(cells["cohort_id"].astype(str))
+    same = as_text(cells["batch_id"]).equals(as_text(cells["cohort_id"]))
     one_to_one = cells.groupby("cohort_id")["batch_id"].nunique().max() == 1
     if not (same or one_to_one):
         panels.append(("batch_id", "Batch", "legend"))
@@ -89,9 +90,7 @@ def marker_figure(release: Release) -> Figure | None:
     if markers.empty:
         return None
     clusters = release["clusters"]
-    labels = dict(
-        zip(clusters["cluster"].astype(str), clusters["cell_type"].astype(str), strict=True)
-    )
+    labels = dict(zip(as_text(clusters["cluster"]), as_text(clusters["cell_type"]), strict=True))
     n_clusters = markers["cluster"].nunique()
     n_genes = 3 if n_clusters <= 14 else 2 if n_clusters <= 24 else 1
     drawn = pl.dotplot(markers, labels=labels, n_genes=n_genes)

@@ -17,6 +17,7 @@ from pmcell.report.parts import (
     plain_name,
     text_cell,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,7 @@ SMALL_P = 0.05
 def confounding_grid(release: Release) -> Grid | None:
     """Strata (or axes where there are none), then conditions, against each factor."""
     rows = release["associations"]
-    outcomes = set(rows["outcome"].astype(str))
+    outcomes = set(as_text(rows["outcome"]))
     own = next((name for name in ("stratum", "candidate_stratum") if name in outcomes), "")
     subjects = [own] if own else sorted(name for name in outcomes if name.startswith("axis_"))
     parts = []
@@ -57,8 +58,8 @@ def confounding_grid(release: Release) -> Grid | None:
             parts += _tested(rows, subject, factor, text)
         if not (rows["covariate"] == factor).any() and (why := _why_not(release, factor)):
             parts.append(_untested(text, ", ".join(map(_subject, subjects)) or "strata", why))
-    design = rows[rows["family"].astype(str) == "design"]
-    for subject in sorted(set(design["outcome"].astype(str))):
+    design = rows[as_text(rows["family"]) == "design"]
+    for subject in sorted(set(as_text(design["outcome"]))):
         for factor, text in FACTORS.items():
             parts += _tested(design, subject, factor, text)
     if not parts:

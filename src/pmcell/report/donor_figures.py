@@ -9,6 +9,7 @@ from pmcell.pl.style import in_order, natural_key
 from pmcell.report import strata as verdicts
 from pmcell.report.colours import colours_of
 from pmcell.report.parts import Figure, Picture, p_text, picture, plain_name
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,13 +122,13 @@ def stability_figure(release: Release) -> Figure | None:
 def association_figure(release: Release) -> Figure | None:
     """Effects of technical and clinical covariates on strata and axes."""
     rows = release["associations"]
-    rows = rows[rows["family"].astype(str) != "design"]
+    rows = rows[as_text(rows["family"]) != "design"]
     if rows.empty:
         return None
     marks = rows.assign(mark=["*" if q <= 0.05 else "" for q in rows["q_value"].fillna(1.0)])
     pictures: list[Picture] = []
-    for family in sorted(rows["family"].astype(str).unique(), reverse=True):
-        own = marks[marks["family"].astype(str) == family].assign(
+    for family in sorted(as_text(rows["family"]).unique(), reverse=True):
+        own = marks[as_text(marks["family"]) == family].assign(
             covariate=lambda frame: frame["covariate"].map(lambda name: plain_name(str(name))),
             outcome=lambda frame: frame["outcome"].map(lambda name: plain_name(str(name))),
         )
@@ -220,7 +221,7 @@ def _pools(release: Release, means: pd.DataFrame) -> str:
     """Which types the pools among the drivers are made of."""
     cell_types = release.verdict.cell_types if release.verdict else None
     pools = (cell_types.pools_of_rare_types if cell_types else None) or {}
-    named = [name for name in pools if name in set(means["cell_type"].astype(str))]
+    named = [name for name in pools if name in set(as_text(means["cell_type"]))]
     if not named:
         return ""
     made_of = "; ".join(f"{name}: {', '.join(pools[name])}" for name in named)
@@ -237,7 +238,7 @@ def driver_figure(release: Release) -> Figure | None:
     visits = rows.drop_duplicates(["donor_id", "visit"]).groupby("stratum").size()
     total = rows.groupby(["stratum", "channel", "cell_type"])["contribution"].sum()
     means = (total / visits).rename("mean").reset_index()
-    means["what"] = means["channel"].astype(str) + " · " + means["cell_type"].astype(str)
+    means["what"] = as_text(means["channel"]) + " · " + as_text(means["cell_type"])
     wide = means.pivot(index="what", columns="stratum", values="mean")
     wide = wide[in_order(wide.columns)]
     strongest = wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:12]

@@ -24,6 +24,7 @@ from pmcell.report.donor_figures import (
 )
 from pmcell.report.explanation import effect_figure
 from pmcell.report.parts import Figure, picture, plain_name
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     from pmcell.report.read import Release
@@ -70,7 +71,7 @@ def gap_figure(release: Release) -> Figure | None:
     if gaps.empty:
         return None
     rows = gaps.assign(
-        what=gaps["table"].astype(str) + " · " + gaps["column"].map(lambda n: plain_name(str(n))),
+        what=as_text(gaps["table"]) + " · " + gaps["column"].map(lambda n: plain_name(str(n))),
         share=100 * gaps["n_missing"] / gaps["n_rows"],
     )
     wide = rows.pivot_table(index="what", columns="cohort_id", values="share", aggfunc="max")

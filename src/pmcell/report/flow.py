@@ -15,6 +15,7 @@ from pmcell.report.parts import (
     plural,
     text_cell,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +41,9 @@ def exclusions(release: Release) -> pd.DataFrame:
 
     cells = release["cells"]
     excluded = cells.loc[~cells["passes_qc"].astype(bool), ["cohort_id", "exclusion"]]
-    reason = excluded["exclusion"].fillna("").astype(str).map(_reason)
+    reason = as_text(excluded["exclusion"], missing="").map(_reason)
     accepted = accepted_cohorts(release)
-    table = pd.crosstab(reason, excluded["cohort_id"].astype(str)) if len(excluded) else None
+    table = pd.crosstab(reason, as_text(excluded["cohort_id"])) if len(excluded) else None
     if table is None:
         return pd.DataFrame(columns=accepted, dtype=int)
     table = table.reindex(columns=accepted, fill_value=0)

@@ -19,6 +19,7 @@ from pmcell.report.parts import (
     text_cell,
 )
 from pmcell.schema import table
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ def ledger_grid(release: Release) -> Grid | None:
         for name in ("kept", "renamed", "merged", "ambiguous", "lost")
         if (ledger["fate"] == name).any()
     ]
-    fates += sorted(set(ledger["fate"].astype(str)) - set(fates))
+    fates += sorted(set(as_text(ledger["fate"])) - set(fates))
     rows = []
     for cohort, own in ledger.groupby("cohort_id", sort=True):
         numbers = own["fate"].value_counts()
@@ -196,7 +197,7 @@ def cluster_grid(release: Release) -> Grid | None:
 def _top_symbols(markers: pd.DataFrame) -> dict[str, str]:
     first = markers[markers["rank"] <= 4].sort_values(["cluster", "rank"])
     return {
-        str(cluster): ", ".join(own["symbol"].astype(str))
+        str(cluster): ", ".join(as_text(own["symbol"]))
         for cluster, own in first.groupby("cluster", sort=False)
     }
 

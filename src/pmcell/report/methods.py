@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, plural, text_cell
 from pmcell.schema import COUNT_SCALE, TARGET_SUM, UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _labels(release: Release) -> str:
         "markers": "labelled by marker genes",
         "abstained": "left without a label, because the evidence was too weak",
     }
-    counts = clusters["label_method"].astype(str).value_counts()
+    counts = as_text(clusters["label_method"]).value_counts()
     order = sorted(
         counts.index, key=lambda method: (method == "abstained", -counts[method], method)
     )

@@ -15,6 +15,7 @@ from pmcell.report.parts import (
     plain_name,
     text_cell,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ def placement_grid(release: Release) -> Grid | None:
         return None
     cells = []
     for status, text in VERDICTS.items():
-        own = rows[rows["status"].astype(str) == status]
+        own = rows[as_text(rows["status"]) == status]
         named = status != "assigned" and len(own)
         cells.append(
             (

@@ -12,6 +12,7 @@ from pmcell.io.tables import empty_table
 from pmcell.release import ReleaseFolder
 from pmcell.release.manifest import MANIFEST
 from pmcell.schema import TABLES, Table, Verdict
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,5 +115,5 @@ def _consensus(folder: ReleaseFolder) -> Consensus | None:
         obs: Any = read_elem(file["obs"])
     if "discovery" not in obs or not {"donor_id", "visit"} <= set(obs.columns):
         return None
-    rows = obs.loc[obs["discovery"].astype(bool), ["donor_id", "visit"]].astype(str)
+    rows = as_text(obs.loc[obs["discovery"].astype(bool), ["donor_id", "visit"]])
     return Consensus(values, rows) if values.shape == (len(rows), len(rows)) else None

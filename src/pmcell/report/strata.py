@@ -21,6 +21,7 @@ from pmcell.report.parts import (
     plural,
     text_cell,
 )
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import Channel, Clustering, Existence
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def strata_grid(release: Release) -> Grid | None:
 def association_grid(release: Release, family: str) -> Grid | None:
     """Tests of one family, technical (confounding) or clinical."""
     rows_of = release["associations"]
-    rows_of = rows_of[rows_of["family"].astype(str).str.startswith(family)]
+    rows_of = rows_of[as_text(rows_of["family"]).str.startswith(family)]
     if rows_of.empty:
         return None
     rows = tuple(
@@ -262,7 +263,7 @@ def withheld(release: Release) -> list[str]:
         found.append(
             f"Rows of {names}: access is not open, so no row about a donor or cell is published."
         )
-    status = release["assignments"]["status"].astype(str)
+    status = as_text(release["assignments"]["status"])
     for name, text in (
         ("too_few_cells", "too few cells for a profile"),
         ("ambiguous", "another stratum is possible too"),

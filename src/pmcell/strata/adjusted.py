@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pmcell.core.association import adjusted_rand
 from pmcell.core.donor_map import partition
 from pmcell.core.permanova import dummies, gower, without
+from pmcell.schema.text import as_text
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.covariates import Design, design
@@ -65,7 +66,7 @@ def adjusted_strata(
     chosen = donors.obs[slots.DISCOVERY].to_numpy(bool)
     table = donors.obs if people is None else people
     columns = design(table[chosen].reset_index(drop=True), adjust_for)
-    batch = donors.obs["batch_id"].astype(str).to_numpy()[chosen]
+    batch = as_text(donors.obs["batch_id"]).to_numpy()[chosen]
     k = int(donors.uns["existence"]["k"])
     out: dict[str, Any] = {
         "adjust_for": list(columns.used) or list(adjust_for),

@@ -19,6 +19,7 @@ from pmcell.core.association import (
 )
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata.confounding import DESIGN, is_fixed, pairs
@@ -85,7 +86,7 @@ def associate(
     outcomes = _outcomes(donors)
     chosen = donors.obs[slots.DISCOVERY].to_numpy()
     squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(chosen, chosen)]
-    _, batch = np.unique(obs["batch_id"].astype(str).to_numpy(), return_inverse=True)
+    _, batch = np.unique(as_text(obs["batch_id"]).to_numpy(), return_inverse=True)
     rows: list[dict[str, Any]] = []
     not_tested: dict[str, str] = {}
     if measured is not None:
@@ -126,7 +127,7 @@ class _Draw:
 def _outcomes(donors: AnnData) -> list[tuple[str, Variable]]:
     chosen = donors.obs[slots.DISCOVERY].to_numpy()
     out = []
-    candidate = donors.obs[slots.CANDIDATE].astype(str).to_numpy()[chosen]
+    candidate = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy()[chosen]
     if np.unique(candidate[candidate != ""]).size >= 2:
         published = donors.uns["existence"]["decision"] == STRATA
         name = slots.STRATUM if published else slots.CANDIDATE

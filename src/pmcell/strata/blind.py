@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pmcell.core.arcsine import arcsine
 from pmcell.core.channels import COMPOSITION
 from pmcell.core.donor_map import CHANNELS
+from pmcell.schema.text import text_array
 from pmcell.strata.groups import Group
 from pmcell.strata.moderated import library_sizes, log_cpm
 
@@ -82,7 +83,7 @@ class Blind:
         pseudobulk: Mapping[str, pd.DataFrame],
     ) -> None:
         names = np.concatenate([discovery.donors, held_out.donors])
-        batch = np.concatenate([discovery.batch, held_out.batch]).astype(str)
+        batch = text_array(np.concatenate([discovery.batch, held_out.batch]))
         self._level = discovery.level
         weights = _weights(donors)
         self._own = weights.get(COMPOSITION, 0.0) * _composition(donors, names, batch)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.errors import DataError, UsageError
+from pmcell.schema.text import as_text
 from pmcell.strata import slots
 from pmcell.strata.mixed import check_people
 
@@ -71,7 +72,7 @@ def at_discovery(donors: AnnData, visits: pd.DataFrame, columns: tuple[str, ...]
     """The columns at each row of `donors`: of that visit, or the one value that the donor has."""
     import pandas as pd
 
-    rows = donors.obs[list(KEYS)].astype(str).reset_index(drop=True)
+    rows = as_text(donors.obs[list(KEYS)]).reset_index(drop=True)
     out = pd.DataFrame(index=donors.obs_names)
     for name in columns:
         per_donor = visits.groupby("donor_id")[name]

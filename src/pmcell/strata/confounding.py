@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.schema.text import as_text
 from pmcell.strata.covariates import Variable, read
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def notes(obs: pd.DataFrame) -> list[str]:
     """Sentences on conditions that the design does not keep apart from the batch."""
     if "batch_id" not in obs:
         return []
-    batch = np.unique(obs["batch_id"].astype(str).to_numpy(), return_inverse=True)[1]
+    batch = np.unique(as_text(obs["batch_id"]).to_numpy(), return_inverse=True)[1]
     return [
         f"Every batch holds one {name.removesuffix('_ontology_term_id')}: what it does cannot be "
         "told apart from the batch."

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pmcell.core.resample import stream
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata.groups import Group, group_of
@@ -78,8 +79,8 @@ def compare(
             f"a contrast must be 'stratum' or a column of the donors; got {contrast!r}, there are "
             f"{sorted(map(str, donors.obs.columns))}"
         )
-    values = donors.obs[contrast].astype(str).to_numpy(object)[rows]
-    known = ~np.isin(values, [UNKNOWN, "", "nan"])
+    values = as_text(donors.obs[contrast]).to_numpy(object)[rows]
+    known = ~np.isin(values, [UNKNOWN, ""])
     levels = _ordered(donors, rows[known], values[known])
     if not 2 <= len(levels) <= MAX_LEVELS:
         shown = f" ({', '.join(levels[:3])}{', …' if len(levels) > 3 else ''})" if levels else ""
@@ -119,7 +120,7 @@ def _strata(
     if not confirm:
         return Comparison(STRATUM, tuple(levels), everyone, None, None, "not asked for", "")
     for held, how in _splits_of_strata(donors, rows, k, seed):
-        name = donors.obs["donor_id"].astype(str).to_numpy(object)
+        name = as_text(donors.obs["donor_id"]).to_numpy(object)
         model = refit(donors, ~np.isin(name, name[rows[held]]))
         found = to_strata(model.squared, model.rows, model.labels, k)
         if how.startswith("by"):
@@ -145,7 +146,7 @@ def _splits_of_strata(
         if held is not None:
             found.append((held, f"by {column}"))
     held = np.zeros(rows.size, bool)
-    batch = donors.obs["batch_id"].astype(str).to_numpy()[rows]
+    batch = as_text(donors.obs["batch_id"]).to_numpy()[rows]
     held[np.lexsort((stream(seed, HALVES, 0).random(rows.size), batch))[1::2]] = True
     found.append((held, "random halves within batch"))
     return [(held, how) for held, how in found if (~held).sum() >= k * DONORS_PER_K]
@@ -155,7 +156,7 @@ def _sites(donors: AnnData, rows: Ints, column: str) -> NDArray[np.bool_] | None
     """Donors of the sites to hold out: sites are dealt to two parts, largest first."""
     if column not in donors.obs:
         return None
-    site = donors.obs[column].astype(str).to_numpy(object)[rows]
+    site = as_text(donors.obs[column]).to_numpy(object)[rows]
     names, size = np.unique(site, return_counts=True)
     if names.size < 2 or (names == UNKNOWN).any():
         return None
@@ -188,6 +189,6 @@ def _ordered(donors: AnnData, rows: Ints, values: NDArray[np.object_]) -> list[s
     """Values in order; the one whose donors are all healthy comes first, as the reference."""
     levels = sorted(set(values))
     if "disease_ontology_term_id" in donors.obs:
-        disease = donors.obs["disease_ontology_term_id"].astype(str).to_numpy()[rows]
+        disease = as_text(donors.obs["disease_ontology_term_id"]).to_numpy()[rows]
         levels.sort(key=lambda level: not (disease[values == level] == HEALTHY).all())
     return levels

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,9 +64,9 @@ def read(column: pd.Series[Any], name: str) -> Variable | str:
         levels, numeric = np.unique(values[known]).size, True
         variable = Variable(name, values, True, known)
     else:
-        text = column.astype(object).where(column.notna(), UNKNOWN).astype(str).to_numpy(object)
+        text = as_text(column).to_numpy(object)
         known = (text != UNKNOWN) & (text != "")
-        levels, numeric = np.unique(text[known].astype(str)).size, False
+        levels, numeric = np.unique(text_array(text[known])).size, False
         variable = category(name, text, known)
     if known.sum() < MIN_DONORS:
         return f"known for {int(known.sum())} donors, {MIN_DONORS} are needed"
@@ -79,7 +80,7 @@ def read(column: pd.Series[Any], name: str) -> Variable | str:
 def category(name: str, text: NDArray[Any], known: NDArray[np.bool_]) -> Variable:
     """A covariate of codes, in the order of its sorted levels."""
     codes = np.zeros(text.size, np.int64)
-    codes[known] = np.unique(text[known].astype(str), return_inverse=True)[1]
+    codes[known] = np.unique(text_array(text[known]), return_inverse=True)[1]
     return Variable(name, codes.astype(np.float64), False, known)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.channels import CLUSTER_FREE, COMPOSITION, STATE, distance_parts
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
@@ -57,8 +58,8 @@ def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
     if not candidates and donors.uns["existence"]["decision"] != STRATA:
         return pd.DataFrame({name: pd.Series([], dtype=object) for name in COLUMNS})
     # Rows near a border have no published label and still have a nearest stratum: explain them too.
-    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy()
-    if not candidates and not (donors.obs[column].astype(str) != "").any():
+    label = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy()
+    if not candidates and not (as_text(donors.obs[column], missing="") != "").any():
         return pd.DataFrame({name: pd.Series([], dtype=object) for name in COLUMNS})
     names = sorted(set(label) - {""})
     if len(names) < 2:
@@ -80,8 +81,8 @@ def drivers(donors: AnnData, *, candidates: bool = False) -> pd.DataFrame:
         frames.append(
             pd.DataFrame(
                 {
-                    "donor_id": donors.obs["donor_id"].astype(str).to_numpy()[rows],
-                    "visit": donors.obs["visit"].astype(str).to_numpy()[rows],
+                    "donor_id": as_text(donors.obs["donor_id"]).to_numpy()[rows],
+                    "visit": as_text(donors.obs["visit"]).to_numpy()[rows],
                     "channel": channel,
                     "cell_type": cell_type,
                     "contribution": difference,

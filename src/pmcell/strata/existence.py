@@ -12,6 +12,7 @@ from pmcell.core.association import chi_square, cramers_v, permutation_p, permut
 from pmcell.core.donor_map import CHANNELS, map_donors, partition
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
@@ -189,7 +190,7 @@ def _strongest_confounding(
     factors = {"batch": opened.batch[opened.rows]}
     for name, column in TECHNICAL_FACTORS.items():
         if column in donors.obs:
-            values = donors.obs[column].astype(str).to_numpy()[opened.rows]
+            values = as_text(donors.obs[column]).to_numpy()[opened.rows]
             factors[name] = np.unique(values, return_inverse=True)[1]
     measured = [
         _confounding(labels, codes, seed) | {"factor": name} for name, codes in factors.items()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata.model import require
@@ -53,9 +54,9 @@ def exposure(donors: AnnData) -> Exposure:
     """The published strata of the discovery donors; where labels are withheld, the first axes."""
     require(donors, "existence", "existence")
     rows = donors.obs[slots.DISCOVERY].to_numpy(bool)
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)[rows]
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)[rows]
     if donors.uns["existence"]["decision"] == STRATA:
-        label = donors.obs[slots.CANDIDATE].astype(str).to_numpy(object)[rows]
+        label = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy(object)[rows]
         first, *others = sorted(set(label))
         columns = np.array([label == name for name in others], np.float64).T
         terms = tuple(f"{name} against {first}" for name in others)

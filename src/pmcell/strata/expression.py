@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import UsageError
+from pmcell.schema.text import text_array
 from pmcell.strata._threads import single_thread
 from pmcell.strata.blind import Blind
 from pmcell.strata.contrasts import MIN_DONORS, Comparison, compare
@@ -123,7 +124,7 @@ def _one_type(
                     "level": side["level"],
                     "reference": side["reference"],
                     "cell_type": name,
-                    "gene_id": whole.genes.astype(str),
+                    "gene_id": text_array(whole.genes),
                     "log2_fold_change": test.effect,
                     "log2_fold_change_low": low,
                     "log2_fold_change_high": high,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.resample import stream
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.contrasts import STRATUM, Comparison, compare
@@ -90,14 +91,14 @@ def gene_drivers(
             total = parts.sum()
             low, high = _interval(space.y, own, far, seed)
             difference = space.y[own].mean(axis=0) - space.y[far].mean(axis=0)
-            first = np.lexsort((space.part.genes.astype(str), -parts))[:top]
+            first = np.lexsort((text_array(space.part.genes), -parts))[:top]
             frames.append(
                 pd.DataFrame(
                     {
                         "stratum": compared.levels[level],
                         "other": compared.levels[other],
                         "cell_type": space.name,
-                        "gene_id": space.part.genes[first].astype(str),
+                        "gene_id": text_array(space.part.genes[first]),
                         "contribution": parts[first],
                         "contribution_low": low[first],
                         "contribution_high": high[first],
@@ -165,7 +166,7 @@ def donor_gene_drivers(
                     "stratum": compared.levels[level],
                     "other": compared.levels[near[level]],
                     "cell_type": space.name,
-                    "gene_id": space.part.genes.astype(str),
+                    "gene_id": text_array(space.part.genes),
                     "contribution": donor_parts(space.y, own, far)[place],
                     "contribution_low": low,
                     "contribution_high": high,
@@ -197,7 +198,7 @@ def donor_parts(y: Floats, own: Ints, far: Ints) -> Floats:
 def nearest_strata(donors: AnnData, k: int) -> list[int]:
     """The stratum nearest to each, by mean fused distance of their donors less that within."""
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy()[rows]
+    label = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy()[rows]
     squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(rows, rows)]
     members = [np.flatnonzero(label == f"S{level + 1}") for level in range(k)]
     inside = [

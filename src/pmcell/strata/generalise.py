@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.model import require
@@ -22,7 +23,7 @@ Ints = NDArray[np.int64]
 
 MIN_HELD_OUT = 3
 """Fewer donors left out than this say nothing of a group."""
-UNKNOWNS = (UNKNOWN, "", "nan")
+UNKNOWNS = (UNKNOWN, "")
 UNITS = ("region", "batch_id")
 """Columns whose values are left out in turn: the first in which donors differ."""
 
@@ -116,10 +117,10 @@ def _groups(
         )
     for unit in UNITS if by is None else (by,):
         if unit in donors.obs:
-            group = donors.obs[unit].astype(str).to_numpy(object)
+            group = as_text(donors.obs[unit]).to_numpy(object)
             if by is not None or len(set(group[discovery]) - {*UNKNOWNS}) > 1:
                 return unit, group
-    return "batch_id", donors.obs["batch_id"].astype(str).to_numpy(object)
+    return "batch_id", as_text(donors.obs["batch_id"]).to_numpy(object)
 
 
 def _too_small(
@@ -141,7 +142,7 @@ def _without_group(
     aside: NDArray[np.bool_],
 ) -> tuple[int, int, float, float]:
     rows = np.flatnonzero(discovery & held).astype(np.int64)
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
     # Other visits of the same people, wherever they were measured, must not teach the model.
     model = refit(donors, ~(held | aside | np.isin(donor, donor[rows])))
     plain = model.to_strata[rows].argmin(axis=1)

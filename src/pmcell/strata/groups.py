@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata import covariates as adjustment
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ def group_of(table: pd.DataFrame, level: Ints, covariates: Sequence[str]) -> Gro
     unknown = int((~found.known).sum())
     few = f"{unknown} donors without {' or '.join(found.used)} left out"
     return Group(
-        table["donor_id"].astype(str).to_numpy(object),
+        as_text(table["donor_id"]).to_numpy(object),
         np.asarray(level, np.int64),
-        table["batch_id"].astype(str).to_numpy(object),
+        as_text(table["batch_id"]).to_numpy(object),
         found.columns,
         found.names,
         tuple([*found.notes, few] if unknown else found.notes),
@@ -94,7 +95,7 @@ def design_of(group: Group, n_levels: int) -> Design | str:
     if len(present) < 2:
         return "fewer than two groups have donors"
     levels = [(group.level == level).astype(float) for level in present[1:]]
-    batches = np.unique(group.batch.astype(str))
+    batches = np.unique(text_array(group.batch))
     kept = _independent([(group.batch == name).astype(float) for name in batches], [])
     if not _tells(kept, levels):
         return (

@@ -8,6 +8,7 @@ import numpy as np
 
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import X_INTEGRATED
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def knn_kl(
     x = np.asarray(adata.obsm[basis])
     if not np.isfinite(x).all():
         raise DataError(f"obsm[{basis!r}] must be finite in every cell", reason="embedding")
-    name = adata.obs[list(by)].astype(str).agg("|".join, axis=1).to_numpy(object)
+    name = as_text(adata.obs[list(by)]).agg("|".join, axis=1).to_numpy(object)
     code, names = pd.factorize(name, sort=True)
     n = np.bincount(code, minlength=len(names))
     if (n <= k).any():

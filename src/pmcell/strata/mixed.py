@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import VISIT_DAY
+from pmcell.schema.text import as_text
 from pmcell.strata.covariates import Design, design
 from pmcell.strata.exposure import Exposure, exposure
 from pmcell.strata.outcomes import MIXED, Refused, as_frame, refused_row, row
@@ -63,7 +64,7 @@ def mixed_models(
     known = check_people(donors, visits)
     groups = exposure(donors)
     place = {name: index for index, name in enumerate(groups.donor)}
-    donor = visits["donor_id"].astype(str).map(lambda name: place.get(name, -1)).to_numpy(int)
+    donor = as_text(visits["donor_id"]).map(lambda name: place.get(name, -1)).to_numpy(int)
     adjust = _adjustment(visits, covariates)
     rows: list[dict[str, Any]] = []
     for name in outcomes:
@@ -82,8 +83,8 @@ def check_people(donors: AnnData, table: pd.DataFrame) -> set[str]:
         raise UsageError(
             f"the clinical table must have a column donor_id; it has {list(table.columns)}"
         )
-    known = set(donors.obs["donor_id"].astype(str))
-    strangers = sorted(set(table["donor_id"].astype(str)) - known)
+    known = set(as_text(donors.obs["donor_id"]))
+    strangers = sorted(set(as_text(table["donor_id"])) - known)
     if strangers:
         raise DataError(
             f"every row must be about a donor of the study; {len(strangers)} ids are not: "
@@ -104,7 +105,7 @@ def number(table: pd.DataFrame, name: str, known: set[str] | None = None) -> Flo
             f"{sorted(map(str, table.columns))}"
         )
     values = pd.to_numeric(table[name].replace({"": None, "unknown": None}), errors="coerce")
-    text = table[name].notna() & values.isna() & ~table[name].astype(str).isin(["", "unknown"])
+    text = table[name].notna() & values.isna() & ~as_text(table[name]).isin(["", "unknown"])
     if text.any():
         where = int(np.flatnonzero(text.to_numpy())[0])
         raise UsageError(

@@ -16,6 +16,7 @@ from pmcell.core.donor_stats import SCALE, means
 from pmcell.core.pools import pool_rare
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.strata import slots
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorM
     """The map of a donors' AnnData; `weights` default to all channels equally."""
     require_profile(donors)
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
-    label = donors.obs["batch_id"].astype(str).to_numpy()
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)
+    label = as_text(donors.obs["batch_id"]).to_numpy()
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
     batches = tuple(sorted(set(label[rows])))
     place = {name: index for index, name in enumerate(batches)}
     pool = pool_of_type(donors)
@@ -162,14 +163,16 @@ def pool_types(donors: AnnData) -> NDArray[np.object_]:
 
 def pool_names(donors: AnnData) -> list[str]:
     """The pools of the state channel, by their first type."""
-    names = donors.var[slots.POOL].astype(str)
+    names = as_text(donors.var[slots.POOL], missing="")
     return list(dict.fromkeys(names[names != ""]))
 
 
 def pool_of_type(donors: AnnData) -> Ints:
     """The number of each type's pool in `pool_names`, -1 for none."""
     place = {name: index for index, name in enumerate(pool_names(donors))}
-    return np.array([place.get(name, -1) for name in donors.var[slots.POOL].astype(str)], np.int64)
+    return np.array(
+        [place.get(name, -1) for name in as_text(donors.var[slots.POOL], missing="")], np.int64
+    )
 
 
 def require_profile(donors: AnnData) -> None:

@@ -13,6 +13,7 @@ from pmcell.core.channels import DonorSums
 from pmcell.core.donor_map import fused_distances, place_all
 from pmcell.core.resample import MOVES, resample_cells, stream
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
@@ -67,7 +68,7 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
     # Of a few donors no channel may be reliable: then there is no distance to speak of.
     known = np.isfinite(far)
     before, after, far = before[known], after[known], far[known]
-    batch = donors.obs["batch_id"].astype(str).to_numpy()
+    batch = as_text(donors.obs["batch_id"]).to_numpy()
     same = batch[before] == batch[after]
     p, typical = np.full(far.size, np.nan), np.full(far.size, np.nan)
     testable = np.flatnonzero(same)
@@ -82,9 +83,9 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
     q[testable] = benjamini_hochberg(p[testable])
     table = pd.DataFrame(
         {
-            "donor_id": donors.obs["donor_id"].astype(str).to_numpy(object)[after],
-            "visit": donors.obs["visit"].astype(str).to_numpy(object)[after],
-            "previous_visit": donors.obs["visit"].astype(str).to_numpy(object)[before],
+            "donor_id": as_text(donors.obs["donor_id"]).to_numpy(object)[after],
+            "visit": as_text(donors.obs["visit"]).to_numpy(object)[after],
+            "previous_visit": as_text(donors.obs["visit"]).to_numpy(object)[before],
             "moved": np.sqrt(np.maximum(far, 0.0)),
             "moved_by_chance": typical,
             "p_value": p,
@@ -101,7 +102,7 @@ def _steps(obs: pd.DataFrame) -> tuple[Ints, Ints]:
     """Rows of each visit with enough cells and of the donor's visit before it."""
     before, after = [], []
     usable = np.flatnonzero(obs[slots.ENOUGH].to_numpy(bool))
-    donor = obs["donor_id"].astype(str).to_numpy()
+    donor = as_text(obs["donor_id"]).to_numpy()
     day = obs["visit_day"].to_numpy(float) if "visit_day" in obs else np.full(len(obs), np.nan)
     for name in dict.fromkeys(donor[usable]):
         own = usable[donor[usable] == name]
@@ -115,7 +116,7 @@ def _steps(obs: pd.DataFrame) -> tuple[Ints, Ints]:
 def _stratum(donors: AnnData) -> NDArray[np.object_]:
     if donors.uns["existence"]["decision"] != STRATA:
         return np.full(donors.n_obs, None, object)
-    label = donors.obs[slots.STRATUM].astype(str).to_numpy(object)
+    label = as_text(donors.obs[slots.STRATUM], missing="").to_numpy(object)
     return np.where(label == "", None, label)
 
 

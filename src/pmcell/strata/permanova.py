@@ -12,6 +12,7 @@ from pmcell.core.permanova import dummies, gower, permdisp, residualise
 from pmcell.core.permanova import permanova as permute_map
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
 from pmcell.strata import slots
 from pmcell.strata.covariates import CLINICAL, Variable, read
 from pmcell.strata.model import require
@@ -65,7 +66,7 @@ def permanova(
     if not np.isfinite(squared).all():
         raise UsageError("the distances of the donors are unknown: no channel could be measured")
     obs = donors.obs[chosen]
-    batch = np.unique(obs["batch_id"].astype(str).to_numpy(), return_inverse=True)[1]
+    batch = np.unique(as_text(obs["batch_id"]).to_numpy(), return_inverse=True)[1]
     block = batch if within_batch else None
     rows: list[dict[str, Any]] = []
     for name in covariates:

@@ -12,6 +12,7 @@ from pmcell.core.cloud import error_root, local_distance, random_waves, sum_wave
 from pmcell.core.donor_stats import GroupSums, sum_groups, within_variance
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.model import open_map, pool_names, pool_types
@@ -152,8 +153,8 @@ def composition(donors: AnnData) -> pd.DataFrame:
     n_types = donors.n_vars
     return pd.DataFrame(
         {
-            "donor_id": np.repeat(donors.obs["donor_id"].astype(str).to_numpy(), n_types),
-            "visit": np.repeat(donors.obs["visit"].astype(str).to_numpy(), n_types),
+            "donor_id": np.repeat(as_text(donors.obs["donor_id"]).to_numpy(), n_types),
+            "visit": np.repeat(as_text(donors.obs["visit"]).to_numpy(), n_types),
             "cell_type": np.tile(donors.var_names.to_numpy(), donors.n_obs),
             "n_cells": counts.reshape(-1),
             "share": (counts / total).reshape(-1),
@@ -210,7 +211,7 @@ def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
     import pandas as pd
 
     donor, visit, by = columns["donor"], columns["visit"], columns["by"]
-    missing = obs[donor].isna() | obs[donor].astype(str).isin(["", UNKNOWN])
+    missing = obs[donor].isna() | as_text(obs[donor]).isin(["", UNKNOWN])
     if missing.any():
         raise DataError(
             f"every cell must have a donor; {int(missing.sum())} of {len(obs)} have none in "
@@ -221,7 +222,7 @@ def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
     unknown = pd.Series(UNKNOWN, index=obs.index)
     return pd.DataFrame(
         {
-            "donor_id": obs[donor].astype(str),
+            "donor_id": as_text(obs[donor]),
             "visit": unknown if visit is None else _text(obs[visit]),
             "cell_type": _text(obs[by]),
         }
@@ -229,7 +230,7 @@ def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
 
 
 def _text(column: pd.Series[Any]) -> pd.Series[Any]:
-    return column.astype(object).where(column.notna(), UNKNOWN).astype(str).replace("", UNKNOWN)
+    return as_text(column).replace("", UNKNOWN)
 
 
 def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -241,7 +242,7 @@ def _hash(cell_ids: pd.Index[Any]) -> NDArray[np.uint64]:
     """A hash of each cell's id: what it picks is the same in every order and every split."""
     import pandas as pd
 
-    names = np.asarray(cell_ids.astype(str), object)
+    names = np.asarray(as_text(cell_ids), object)
     return np.asarray(pd.util.hash_array(names, categorize=False), np.uint64)
 
 
@@ -300,7 +301,7 @@ def _row_columns(
             pairs.groupby("row")["batch"].agg(lambda values: "+".join(sorted(values))).to_numpy()
         )
     if "sample_id" in obs:
-        samples = pd.DataFrame({"row": row_of, "sample": obs["sample_id"].astype(str).to_numpy()})
+        samples = pd.DataFrame({"row": row_of, "sample": as_text(obs["sample_id"]).to_numpy()})
         table["n_samples"] = samples.drop_duplicates().groupby("row").size().to_numpy()
     if "total_counts" in obs:
         depth = pd.Series(obs["total_counts"].to_numpy(float)).groupby(row_of).median()
@@ -354,5 +355,5 @@ def _place(donors: AnnData) -> None:
     donors.obsm[X_STATE] = state
     dims = int(donors.uns["profile"]["n_dims"])
     pools = pool_names(donors)
-    donors.uns["profile"]["state_cell_type"] = np.repeat(np.array(pools, str), dims)
+    donors.uns["profile"]["state_cell_type"] = np.repeat(text_array(pools), dims)
     donors.uns["profile"]["state_dimension"] = np.tile(np.arange(1, dims + 1), len(pools))

@@ -11,6 +11,7 @@ from scipy import sparse
 from pmcell.core.aggregate import Aggregate, positions
 from pmcell.core.grouped import COUNTS
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.strata import slots
 from pmcell.strata.model import require_profile
 
@@ -76,9 +77,9 @@ def pseudobulk(
     """
     require_profile(donors)
     own = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]
-    key = zip(own["donor_id"].astype(str), own["visit"].astype(str), strict=True)
+    key = zip(as_text(own["donor_id"]), as_text(own["visit"]), strict=True)
     at = {pair: place for place, pair in enumerate(key)}
-    names = own["donor_id"].astype(str).to_numpy(object)
+    names = as_text(own["donor_id"]).to_numpy(object)
     least = int(donors.uns["profile"]["min_cells_type"])
     genes = sorted({str(gene) for part in aggregates for gene in part.gene_ids})
     out = Pseudobulk(names, genes)

@@ -13,6 +13,7 @@ from pmcell.core.channels import adapt
 from pmcell.core.donor_map import CHANNELS, fused_distances, partition, place_all
 from pmcell.core.donor_stats import GroupSums, within_variance
 from pmcell.core.spectral import align
+from pmcell.schema.text import as_text
 from pmcell.strata import slots
 from pmcell.strata.cluster import distance_to_groups
 from pmcell.strata.distances import distances, fitted
@@ -101,7 +102,7 @@ def with_own_offsets(model: Refit, held: Ints) -> Floats:
     strata stay as they are.
     """
     opened = fitted(model.donors)
-    label = model.donors.obs["batch_id"].astype(str).to_numpy()
+    label = as_text(model.donors.obs["batch_id"]).to_numpy()
     batch = opened.batch.copy()
     channels = list(opened.channels)
     for code, name in enumerate(sorted(set(label[held][batch[held] < 0])), len(opened.batches)):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.permanova import dummies
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata.model import require
@@ -54,14 +55,14 @@ def composition_shifts(donors: AnnData, *, candidates: bool = False) -> pd.DataF
 
     from pmcell.schema import COMPOSITION_SHIFTS
 
-    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy(object)
+    label = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy(object)
     used = donors.obs[slots.DISCOVERY].to_numpy(bool) & (label != "")
     frames = []
     if candidates or donors.uns["existence"]["decision"] == STRATA:
         label, n = label[used], np.asarray(donors.X, np.float64)[used]
-        batch = np.unique(donors.obs["batch_id"].astype(str).to_numpy()[used], return_inverse=True)
+        batch = np.unique(as_text(donors.obs["batch_id"]).to_numpy()[used], return_inverse=True)
         for name in sorted(set(label)):
-            frames += _of_stratum(name, label == name, n, batch[1], donors.var_names.astype(str))
+            frames += _of_stratum(name, label == name, n, batch[1], as_text(donors.var_names))
     columns = [field.name for field in COMPOSITION_SHIFTS.fields]
     if not frames:
         return pd.DataFrame({name: pd.Series([], dtype=object) for name in columns})

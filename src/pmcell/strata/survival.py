@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.errors import DataError
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata.covariates import Design, design
 from pmcell.strata.exposure import Exposure, exposure
 from pmcell.strata.mixed import check_people, number
@@ -73,7 +74,7 @@ def survival(
     """
     _check(donors, people, time, event)
     groups = exposure(donors)
-    place = {name: index for index, name in enumerate(people["donor_id"].astype(str))}
+    place = {name: index for index, name in enumerate(as_text(people["donor_id"]))}
     order = np.array([place.get(str(name), -1) for name in groups.donor], np.int64)
     own = people.iloc[np.maximum(order, 0)].reset_index(drop=True)
     times, events = number(own, time), number(own, event)
@@ -86,7 +87,7 @@ def survival(
 
 def _check(donors: AnnData, people: pd.DataFrame, time: str, event: str) -> None:
     check_people(donors, people)
-    twice = people["donor_id"].astype(str).duplicated()
+    twice = as_text(people["donor_id"]).duplicated()
     if twice.any():
         name = people["donor_id"][twice.to_numpy()].iloc[0]
         raise DataError(
@@ -119,7 +120,7 @@ def _log_rank(
     if why:
         return refused_row(name, LOG_RANK, "strata", why)
     try:
-        _, p = survdiff(times[known], events[known], groups.label[known].astype(str))
+        _, p = survdiff(times[known], events[known], text_array(groups.label[known]))
     except np.linalg.LinAlgError:
         why = "no event is at a time when others of several strata were still observed"
         return refused_row(name, LOG_RANK, "strata", why)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pmcell.core.channels import CLUSTER_FREE
 from pmcell.core.donor_map import CHANNELS
 from pmcell.schema import UNKNOWN, Verdict
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata.confounding import notes
@@ -48,11 +49,11 @@ def assignments(donors: AnnData) -> pd.DataFrame:
     axes = np.asarray(donors.obsm[slots.AXES])
     frame = pd.DataFrame(
         {
-            "donor_id": obs["donor_id"].astype(str).to_numpy(object),
-            "visit": obs["visit"].astype(str).to_numpy(object),
+            "donor_id": as_text(obs["donor_id"]).to_numpy(object),
+            "visit": as_text(obs["visit"]).to_numpy(object),
             "stratum": _or_none(obs[slots.STRATUM]),
             "candidate_stratum": _or_none(obs[slots.CANDIDATE]),
-            "status": obs[slots.STATUS].astype(str).to_numpy(object),
+            "status": as_text(obs[slots.STATUS], missing="").to_numpy(object),
             "probability": obs[slots.PROBABILITY].to_numpy(float),
             **_placement(donors),
             "n_cells": obs["n_cells"].to_numpy(np.int64),
@@ -95,8 +96,8 @@ def strata_table(donors: AnnData) -> pd.DataFrame:
     if donors.uns["existence"]["decision"] != STRATA:
         return pd.DataFrame({name: pd.Series([], dtype=object) for name in columns})
     chosen = donors.obs[slots.DISCOVERY].to_numpy()
-    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy(object)[chosen]
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)[chosen]
+    label = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy(object)[chosen]
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)[chosen]
     squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(chosen, chosen)]
     stable = stability(donors)
     parts = drivers(donors)
@@ -117,7 +118,7 @@ def stability(donors: AnnData) -> dict[str, float]:
         return {}
     consensus = np.asarray(donors.uns["clustering"]["consensus"][str(k)])
     chosen = donors.obs[slots.DISCOVERY].to_numpy()
-    label = donors.obs[slots.CANDIDATE].astype(str).to_numpy(object)[chosen]
+    label = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy(object)[chosen]
     out = {}
     for name in sorted(set(label)):
         members = label == name
@@ -208,7 +209,7 @@ def _placed(donors: AnnData) -> dict[str, Any]:
     """How `place` was made, and the rows (donor and visit) of each verdict."""
     if "placement" not in donors.uns:
         return {}
-    status = donors.obs[slots.STATUS].astype(str)
+    status = as_text(donors.obs[slots.STATUS], missing="")
     counts = {name: int((status == name).sum()) for name in VERDICTS}
     return {**donors.uns["placement"], "visits": counts}
 
@@ -230,7 +231,7 @@ def _describe(donors: AnnData, parts: pd.DataFrame, members: NDArray[np.object_]
 
 
 def _types(donors: AnnData) -> dict[str, Any]:
-    pool = donors.var[slots.POOL].astype(str)
+    pool = as_text(donors.var[slots.POOL], missing="")
     members = {str(name): sorted(map(str, own.index)) for name, own in pool.groupby(pool)}
     return {
         "in_state_channel": pool_names(donors),
@@ -244,7 +245,7 @@ def _types(donors: AnnData) -> dict[str, Any]:
 def _warnings(donors: AnnData) -> list[str]:
     out = []
     chosen = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]
-    size = chosen["batch_id"].astype(str).value_counts().sort_index()
+    size = as_text(chosen["batch_id"]).value_counts().sort_index()
     if len(size) == 1 and len(chosen):
         out.append(
             "All donors are in one batch: what it adds cannot be told from what donors share."
@@ -274,7 +275,7 @@ def _warnings(donors: AnnData) -> list[str]:
             f"{share:.1%} of the cells have an unknown type; they count in the composition only."
         )
     if donors.uns["existence"]["decision"] == STRATA:
-        label = chosen[slots.CANDIDATE].astype(str).value_counts().sort_index()
+        label = as_text(chosen[slots.CANDIDATE], missing="").value_counts().sort_index()
         few = [name for name, n in label.items() if n < SMALL_STRATUM]
         if few:
             out.append(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.resample import FOLDS, stream
 from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
@@ -135,7 +136,7 @@ class _HeldOut:
 def _held_out(donors: AnnData, own: Ints, k: int, n_folds: int, seed: int) -> _HeldOut:
     discovery = donors.obs[slots.DISCOVERY].to_numpy()
     rows = np.flatnonzero(discovery).astype(np.int64)
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
     fold = _folds(own[rows], n_folds, seed)
     # A donor of the smallest stratum must be able to find neighbours in it.
     smallest = int(np.bincount(own[rows], minlength=k).min())
@@ -178,7 +179,7 @@ def _nearest(squared: Floats, rows: Ints, n_near: int) -> Floats:
 def _conformal_p(donors: AnnData, scores: Floats, own: Ints, k: int) -> Floats:
     """(1 + donors of the stratum with a score as large)/(1 + donors), without the row's donor."""
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
     out = np.zeros(scores.shape)
     for index in range(k):
         members = rows[own[rows] == index]
@@ -190,7 +191,7 @@ def _conformal_p(donors: AnnData, scores: Floats, own: Ints, k: int) -> Floats:
 
 def _rank_among(donors: AnnData, far: Floats) -> Floats:
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    donor = donors.obs["donor_id"].astype(str).to_numpy(object)
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
     counted = donor[:, None] != donor[rows][None, :]
     farther = (far[rows][None, :] >= far[:, None]) & counted
     return np.asarray((1 + farther.sum(axis=1)) / (1 + counted.sum(axis=1)), np.float64)
@@ -208,7 +209,7 @@ def _write(
     novel = has_set & (n_inside == 0) & (ood <= NOVEL)
     status = np.where(novel, "novel", np.where(ambiguous, "ambiguous", "assigned"))
     status = np.where(enough, status, "too_few_cells").astype(object)
-    candidate = donors.obs[slots.CANDIDATE].astype(str).to_numpy(object)
+    candidate = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy(object)
     values: dict[str, Any] = {
         slots.STATUS: status,
         slots.STRATUM: np.where(status == "assigned", candidate, "").astype(object),

@@ -12,6 +12,7 @@ from pmcell.core.grouped import grouped_sums
 from pmcell.errors import DataError
 from pmcell.pp._adata import column, counts_and_rows, raw_counts
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,8 +72,8 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
     """
     used = (cells["cluster"].notna() & cells["sample_id"].notna()).to_numpy()
     kept = cells[used]
-    sample_of_cell = kept["sample_id"].astype(str).to_numpy(object)
-    cluster_of_cell = kept["cluster"].astype(str).to_numpy(object)
+    sample_of_cell = as_text(kept["sample_id"]).to_numpy(object)
+    cluster_of_cell = as_text(kept["cluster"]).to_numpy(object)
     sample_ids = np.array(sorted(set(sample_of_cell)), dtype=object)
     clusters = natural_order(set(cluster_of_cell))
     code = positions(sample_ids, sample_of_cell) * max(clusters.size, 1)
@@ -102,7 +103,7 @@ def _of_sample(cells: pd.DataFrame, sample_ids: Labels, name: str, *, default: L
     """The value of `name` of each sample, which must be one; `default` without that column."""
     if name not in cells:
         return default
-    values = cells.groupby(cells["sample_id"].astype(str), observed=True)[name]
+    values = cells.groupby(as_text(cells["sample_id"]), observed=True)[name]
     mixed = values.nunique(dropna=False)
     mixed = mixed[mixed > 1]
     if len(mixed):
@@ -111,4 +112,4 @@ def _of_sample(cells: pd.DataFrame, sample_ids: Labels, name: str, *, default: L
             f"{mixed.index[0]!r}. Give every library its own sample_id.",
             reason="ambiguous_sample",
         )
-    return values.first().astype(str).reindex(sample_ids).to_numpy(object)
+    return as_text(values.first()).reindex(sample_ids).to_numpy(object)

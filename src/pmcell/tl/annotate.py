@@ -13,6 +13,7 @@ from pmcell.registry.cell_types import Consensus, consensus
 from pmcell.registry.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
 from pmcell.registry.ontology import is_under
 from pmcell.schema import CLUSTERS, UNKNOWN
+from pmcell.schema.text import as_text
 from pmcell.tl.aggregate import aggregate, symbols_of
 from pmcell.tl.marker_labels import MarkerLabel, marker_labels
 
@@ -61,7 +62,7 @@ def annotate(
             cells[column] = default
     table = annotate_clusters(cells, sums, symbols=symbols_of(adata), seed=seed)
     of_cluster = table.set_index("cluster")
-    names = adata.obs[cluster].astype(str)
+    names = as_text(adata.obs[cluster])
     for column in ("cell_type", "cell_type_ontology_term_id", "cell_type_confidence"):
         adata.obs[column] = of_cluster[column].reindex(names).to_numpy()
     adata.uns["clusters"] = table
@@ -107,7 +108,7 @@ def annotate_clusters(
             reason="stale_intermediate",
         )
     rows = []
-    groups = dict(list(cells.groupby(cells["cluster"].astype(str), observed=True)))
+    groups = dict(list(cells.groupby(as_text(cells["cluster"]), observed=True)))
     batches = cells["batch_id"].value_counts().to_numpy()
     for name in clusters:
         inside = groups[str(name)]
@@ -154,7 +155,7 @@ def _source_votes(cells: pd.DataFrame) -> dict[str, int]:
     """Cells of each Cell Ontology term that the source gave."""
     if "source_cell_type_ontology_term_id" not in cells:
         return {}
-    terms = cells["source_cell_type_ontology_term_id"].astype(str)
+    terms = as_text(cells["source_cell_type_ontology_term_id"])
     counts = terms[terms.str.startswith("CL:")].value_counts()
     return {str(term): int(n) for term, n in counts.items()}
 

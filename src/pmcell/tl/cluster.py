@@ -15,6 +15,7 @@ from pmcell.core.communities import order_by_size
 from pmcell.errors import UsageError
 from pmcell.pp._adata import column, slot
 from pmcell.schema import CLUSTER, CLUSTER_STABILITY, CONNECTIVITIES
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -106,7 +107,7 @@ def cluster_stability(
         ]
     )
     adata.uns[CLUSTER_STABILITY] = {
-        "cluster": clusters.cat.categories.to_numpy(str),
+        "cluster": text_array(clusters.cat.categories),
         "mean_jaccard": similarity.mean(axis=0),
         "min_jaccard": similarity.min(axis=0),
         "n": n,

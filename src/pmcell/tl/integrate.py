@@ -15,6 +15,7 @@ from pmcell.core.harmony import HarmonySettings, harmony
 from pmcell.errors import UsageError
 from pmcell.pp._adata import column, slot
 from pmcell.schema import X_INTEGRATED, X_PCA
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -40,7 +41,7 @@ def integrate(
     >>> adata.obsm["X_integrated"].shape == adata.obsm["X_pca"].shape
     True
     """
-    labels = column(adata, batch).astype(str).to_numpy()
+    labels = as_text(column(adata, batch)).to_numpy()
     points = slot(adata, "obsm", basis, "pm.tl.pca")
     adata.obsm[X_INTEGRATED] = harmonise(points, labels, theta=theta, seed=seed)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import read_table
 from pmcell.schema import DISEASE
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +49,12 @@ def joined_columns(tables: Path) -> pd.DataFrame:
     Values of several visits or samples are joined in sorted order.
     """
     donors = read_table(tables / "donors.parquet").set_index("donor_id")
-    joined = donors[["cohort_id", *OF_DONOR]].astype(str)
+    joined = as_text(donors[["cohort_id", *OF_DONOR]])
     for name, columns in JOINED.items():
         rows = read_table(tables / f"{name}.parquet").set_index("donor_id")
         for column in columns:
             values = (
-                rows[column].astype(str).groupby(level=0).agg(lambda items: "|".join(sorted(items)))
+                as_text(rows[column]).groupby(level=0).agg(lambda items: "|".join(sorted(items)))
             )
             joined[f"{name}.{column}"] = values.reindex(joined.index).fillna("")
     return joined

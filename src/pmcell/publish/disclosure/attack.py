@@ -14,6 +14,7 @@ from pmcell.errors import Fault
 from pmcell.io.tables import read_table
 from pmcell.publish.disclosure.bounds import bounds
 from pmcell.publish.disclosure.rules import Rules
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +114,7 @@ def _of_list(rows: pd.DataFrame, column: str, total: float) -> Intervals:
         return {}
     sums = [] if np.isnan(total) else [(range(hidden.size), total - np.nansum(values))]
     ends = bounds(hidden.size, sums)
-    keys = rows[["grouping", "group"]].to_numpy(str)[hidden]
+    keys = text_array(rows[["grouping", "group"]])[hidden]
     return {(key[0], key[1]): (low, high) for key, (low, high) in zip(keys, ends, strict=True)}
 
 

@@ -19,7 +19,8 @@ from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.sample_counts import sample_counts
-from pmcell.schema import COHORT_COUNTS, UNKNOWN
+from pmcell.schema import COHORT_COUNTS
+from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,7 @@ def cells_by_type(atlas: Atlas, cohort_id: str) -> pd.DataFrame:
     import pandas as pd
 
     cells = atlas.cells[atlas.cells["cohort_id"] == cohort_id]
-    return pd.crosstab(cells["donor_id"], cells[CELL_TYPE].astype(str))
+    return pd.crosstab(cells["donor_id"], as_text(cells[CELL_TYPE]))
 
 
 def _rows(facts: Facts, atlas: Atlas, cohort: Cohort, rules: Rules) -> Iterator[Row]:
@@ -78,7 +79,7 @@ def _rows(facts: Facts, atlas: Atlas, cohort: Cohort, rules: Rules) -> Iterator[
     merged: dict[str, np.ndarray] = {}
     for column in SINGLE:
         if column in donors:
-            labels = donors[column].fillna(UNKNOWN).to_numpy(str)
+            labels = text_array(donors[column])
             merged[column] = merge_small(labels, least)
             for group, count in zip(*np.unique(merged[column], return_counts=True), strict=True):
                 yield (cohort.cohort_id, column, str(group), int(count), None)
@@ -140,5 +141,5 @@ def _strata_of(facts: Facts, donors: pd.DataFrame) -> np.ndarray:
     placed = read_table(facts.results / "strata" / "assignments.parquet")
     placed = placed.dropna(subset=["stratum"]).drop_duplicates("donor_id").set_index("donor_id")
     found = placed["stratum"].reindex(donors.index)
-    labels: np.ndarray = found.where(found.notna(), NOT_ASSIGNED).to_numpy(str)
+    labels: np.ndarray = text_array(found, missing=NOT_ASSIGNED)
     return labels

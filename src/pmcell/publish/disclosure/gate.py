@@ -8,11 +8,13 @@ its place before the gate passes; a failed gate leaves `results/disclosure.json`
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault, FaultsError
 from pmcell.io.atomic import read_json, write_json
+from pmcell.io.modes import private_files
 from pmcell.publish.disclosure.anonymity import anonymity
 from pmcell.publish.disclosure.attack import attack_counts
 from pmcell.publish.disclosure.audits import (
@@ -22,8 +24,14 @@ from pmcell.publish.disclosure.audits import (
     table_faults,
     verdict_faults,
 )
-from pmcell.publish.disclosure.hidden import hidden_donors
-from pmcell.publish.disclosure.register import add_release, register_faults, register_of
+from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
+from pmcell.publish.disclosure.people import fingerprints
+from pmcell.publish.disclosure.register import (
+    add_release,
+    register_faults,
+    register_key,
+    register_of,
+)
 from pmcell.publish.disclosure.slots import slot_faults
 from pmcell.publish.facts import Facts
 from pmcell.release.manifest import MANIFEST
@@ -58,7 +66,7 @@ def check_disclosure(facts: Facts, folder: Path) -> None:
         *_reference_faults(facts, folder),
         *slot_faults(facts, folder),
         *verdict_faults(audit),
-        *register_faults(register_of(facts.results), hidden.sets(), hidden.least()),
+        *_register(facts, hidden),
     ]
     report: dict[str, Any] = {
         "passed": not faults,
@@ -74,24 +82,41 @@ def check_disclosure(facts: Facts, folder: Path) -> None:
         "open_donors": anonymity(folder / "tables"),
         "open_donors_note": "Donors of open cohorts are shown as their source published them: "
         "k, l and those who stand alone are reported, not altered.",
-        "register": "Compared with every earlier release of this study.",
+        "register": "People compared with those of every earlier release of this study.",
     }
     if faults:
         found = [{**vars(fault)} for fault in faults]
-        write_json(facts.results / REPORT, {**report, "faults": found})
+        _write_aside(facts, {**report, "faults": found})
         raise FaultsError(faults)
     write_json(folder / OF_RELEASE, report)
-    write_json(facts.results / REPORT, report)
+    _write_aside(facts, report)
+
+
+def _write_aside(facts: Facts, report: dict[str, Any]) -> None:
+    """Write the report beside the release; where people are withheld it is for its owner."""
+    with private_files() if facts.withheld else nullcontext():
+        write_json(facts.results / REPORT, report)
 
 
 def remember_release(facts: Facts, folder: Path) -> None:
     """Enter the finished release in `folder` into the register."""
+    path, sets = register_of(facts.results), hidden_donors(facts).sets()
     add_release(
-        register_of(facts.results),
-        hidden_donors(facts).sets(),
+        path,
+        sets,
         version=facts.options.version,
         content_sha256=str(read_json(folder / MANIFEST)["content_sha256"]),
+        prints=fingerprints(facts, register_key(path)) if any(sets.values()) else {},
     )
+
+
+def _register(facts: Facts, hidden: Hidden) -> list[Fault]:
+    """What this release and earlier ones tell together."""
+    path, sets = register_of(facts.results), hidden.sets()
+    if not any(sets.values()):
+        return []
+    prints = fingerprints(facts, register_key(path))
+    return register_faults(path, sets, hidden.least(), prints)
 
 
 def class_of(name: str) -> str | None:

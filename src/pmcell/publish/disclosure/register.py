@@ -1,28 +1,44 @@
 """The register of releases: whose aggregates were published, so that no difference tells of one.
 
-Two exact sums whose donors differ by one person give that person's own. So a
-release is refused when the donors behind an aggregate differ from those of any
-earlier release in fewer donors than a group must have. Donors are kept as
-HMAC-SHA256 under a key of the register's own, which lies beside it and is
-readable by its owner alone: without the key the register says nothing of anyone.
+Two exact sums whose people differ by one person give that person's own. So a
+release is refused when the people behind an aggregate differ from those of any
+aggregate of an earlier release, or of sums and differences of the cohorts of
+all of them, in fewer than a group must have; and when people who were published
+in one cohort come back in another. People are compared, not their names: see
+`people.py`. They are kept as HMAC-SHA256 under a key of the register's own,
+which lies beside it and is readable by its owner alone: without the key the
+register says nothing of anyone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
-import stat
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pmcell.errors import DataError, Fault, UsageError
 from pmcell.io.atomic import write_text
+from pmcell.io.keys import key_file
+from pmcell.io.modes import umask_of
+from pmcell.publish.disclosure.people import Prints, same_people
 
 NAME = "disclosure_register.jsonl"
 KEY_SUFFIX = ".key"
+COHORT = "cohort "
+"""Begins the name of an aggregate over the donors of one cohort."""
+MAX_SMALL = 60
+"""Small groups of people that are tried, alone and in pairs."""
+
+People = Mapping[str, frozenset[str]]
+"""Aggregate → people who enter it."""
 
 Sets = Mapping[str, frozenset[str]]
 """Aggregate → donors of cohorts without open access who enter it."""
@@ -47,34 +63,176 @@ def read_register(path: Path) -> list[dict[str, Any]]:
         ) from error
 
 
-def register_faults(path: Path, sets: Sets, least: Mapping[str, int]) -> list[Fault]:
-    """Aggregates whose donors differ in too few from those of an earlier release."""
+def register_faults(
+    path: Path, sets: Sets, least: Mapping[str, int], prints: Prints | None = None
+) -> list[Fault]:
+    """Aggregates from which, with those of earlier releases, too few people follow.
+
+    Parameters
+    ----------
+    path
+        The register.
+    sets
+        Donors without open access behind each aggregate of this release.
+    least
+        The fewest donors in which an aggregate may differ from an earlier one.
+    prints
+        Hashes of each donor's cells, as `fingerprints` makes them with
+        `register_key`; without them people are told by their ids alone.
+    """
     entries = read_register(path)
-    if not entries:
+    if not any(sets.values()):
         return []
-    now = {name: set(_marks(path, donors)) for name, donors in sets.items()}
-    faults = []
-    for entry in entries:
-        for name in sorted(set(now) & set(entry["donors"])):
-            n_differing = len(now[name] ^ set(entry["donors"][name]))
-            if 0 < n_differing < least[name]:
-                faults.append(
-                    Fault(
-                        name,
-                        "donors without open access behind an aggregate must be those of each "
-                        f"earlier release, or differ from them in at least {least[name]}",
-                        f"a difference of {n_differing} to release {entry['version']!r}",
-                        "Whoever holds both can subtract one from the other. Publish again when "
-                        "more donors differ, or leave the cohort out (`cohorts` of the config). "
-                        "If that release was never handed out, delete it and its line in "
-                        f"{path.name}.",
-                        reason="differencing",
-                    )
+    marked = _marked(path, sets, prints or {})
+    person = same_people([_by_donor(entry) for entry in [*entries, marked]])
+    now = _people(marked, person)
+    earlier = [(str(entry["version"]), _people(entry, person)) for entry in entries]
+    return [*_moved(now, earlier, path), *_pairs(now, earlier, least, path)] or list(
+        _combined(now, earlier, least, path)
+    )
+
+
+def _people(entry: Mapping[str, Any], person: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Aggregate → people behind it."""
+    return {
+        str(name): frozenset(person[donor] for donor in donors)
+        for name, donors in entry["donors"].items()
+    }
+
+
+def _by_donor(entry: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Every donor of an entry with the hashes of their cells; none in entries of older versions."""
+    hashes = entry.get("people", {})
+    donors = {donor for donors in entry["donors"].values() for donor in donors}
+    return {donor: frozenset(hashes.get(donor, ())) for donor in donors}
+
+
+def _fault(path: Path, name: str, must: str, found: str, fix: str, reason: str) -> Fault:
+    never = f"If that release was never handed out, delete it and its line in {path.name}."
+    return Fault(name, must, found, f"{fix} {never}", reason=reason)
+
+
+def _moved(now: People, earlier: Sequence[tuple[str, People]], path: Path) -> Iterator[Fault]:
+    """People of an earlier cohort who are in a cohort that is new."""
+    known = {name for _, aggregates in earlier for name in aggregates}
+    for name in sorted(name for name in set(now) - known if name.startswith(COHORT)):
+        for version, aggregates in earlier:
+            for other in sorted(item for item in aggregates if item.startswith(COHORT)):
+                n_moved = len(now[name] & aggregates[other])
+                if not n_moved:
+                    continue
+                old = other.removeprefix(COHORT)
+                must = "people of an earlier release must stay in the cohort they were published in"
+                found = f"{n_moved} people of {other} of release {version!r}"
+                fix = (
+                    f"Whoever holds both can subtract one from the other. Register them as {old!r} "
+                    "again, or leave the cohort out (`cohorts` of the config)."
                 )
-    return faults
+                yield _fault(path, name, must, found, fix, "known_people")
+                break
 
 
-def add_release(path: Path, sets: Sets, *, version: str, content_sha256: str) -> None:
+def _pairs(
+    now: People, earlier: Sequence[tuple[str, People]], least: Mapping[str, int], path: Path
+) -> list[Fault]:
+    """Each aggregate against each of an earlier release.
+
+    Two aggregates of different names may differ in what those of one release differ in
+    anyway, such as donors who are in no stratum: that is judged where it is published.
+    """
+    strictest = max(least.values())
+    usual = {
+        first ^ second
+        for aggregates in [now, *(aggregates for _, aggregates in earlier)]
+        for first, second in itertools.combinations(aggregates.values(), 2)
+    }
+    alike, others = [], []
+    must = (
+        "donors without open access behind an aggregate must be those of each earlier "
+        "release, or differ from them in at least {}"
+    )
+    fix = (
+        "Whoever holds both can subtract one from the other. Publish again when more donors "
+        "differ, or leave the cohort out (`cohorts` of the config)."
+    )
+    for version, aggregates in earlier:
+        for name, other in itertools.product(sorted(now), sorted(aggregates)):
+            differing = now[name] ^ aggregates[other]
+            bound = least[name] if name == other else strictest
+            if not 0 < len(differing) < bound:
+                continue
+            found = f"a difference of {len(differing)} to release {version!r}"
+            if name == other:
+                alike.append(_fault(path, name, must.format(bound), found, fix, "differencing"))
+            elif differing not in usual:
+                found += f", {other}"
+                others.append(_fault(path, name, must.format(bound), found, fix, "differencing"))
+    return alike or others
+
+
+def _combined(
+    now: People, earlier: Sequence[tuple[str, People]], least: Mapping[str, int], path: Path
+) -> Iterator[Fault]:
+    """Sums and differences of any number of cohorts, of this release and earlier ones.
+
+    People who are in the same cohorts of the same releases are one column of a
+    matrix of zeros and ones, cohorts are its rows. A few people are told when
+    some combination of rows is zero for all others: when leaving their columns
+    out lowers the rank. What earlier releases tell by themselves is out already.
+    """
+    rows = [people for name, people in sorted(now.items()) if name.startswith(COHORT)]
+    before = [
+        people
+        for _, aggregates in earlier
+        for name, people in sorted(aggregates.items())
+        if name.startswith(COHORT)
+    ]
+    if not rows:
+        return
+    strictest = max(least.values())
+    columns: defaultdict[tuple[bool, ...], set[str]] = defaultdict(set)
+    distinct = list(dict.fromkeys([*before, *rows]))
+    for one in frozenset().union(*distinct):
+        columns[tuple(one in people for people in distinct)].add(one)
+    matrix = np.array(list(columns), dtype=float).T
+    sizes = np.array([len(people) for people in columns.values()])
+    is_before = np.array([people in set(before) for people in distinct])
+    small = [int(column) for column in np.flatnonzero(sizes < strictest)][:MAX_SMALL]
+    for number in (1, 2):
+        for chosen in map(list, itertools.combinations(small, number)):
+            n_people = int(sizes[chosen].sum())
+            if n_people >= strictest or not _tells(matrix, chosen):
+                continue
+            if is_before.any() and _tells(matrix[is_before], chosen):
+                continue
+            yield _fault(
+                path,
+                "cohorts",
+                "sums and differences of cohorts, of this release and earlier ones, must be of at "
+                f"least {strictest} donors without open access",
+                f"{n_people} who follow from them",
+                "Put people who are in several cohorts into one, or leave a cohort out "
+                "(`cohorts` of the config).",
+                "differencing",
+            )
+            return
+
+
+def _tells(matrix: np.ndarray, columns: list[int]) -> bool:
+    """Whether some combination of rows is zero everywhere but in these columns."""
+    others = np.delete(matrix, columns, axis=1)
+    rank = np.linalg.matrix_rank
+    return bool(rank(matrix) > (rank(others) if others.size else 0))
+
+
+def add_release(
+    path: Path,
+    sets: Sets,
+    *,
+    version: str,
+    content_sha256: str,
+    prints: Prints | None = None,
+) -> None:
     """Append this release, unless no donor is behind any aggregate or it is there already."""
     if not any(sets.values()):
         return
@@ -82,17 +240,28 @@ def add_release(path: Path, sets: Sets, *, version: str, content_sha256: str) ->
     entry = {
         "version": version,
         "content_sha256": content_sha256,
-        "donors": {name: sorted(_marks(path, donors)) for name, donors in sorted(sets.items())},
+        **_marked(path, sets, prints or {}),
     }
     if entry not in entries:
         lines = [json.dumps(item, sort_keys=True) for item in [*entries, entry]]
-        write_text(path, "\n".join(lines) + "\n")
-        path.chmod(0o600)
+        with umask_of(0o077):
+            write_text(path, "\n".join(lines) + "\n")
 
 
-def _marks(path: Path, donors: frozenset[str]) -> list[str]:
-    key = _key(path.with_name(path.name + KEY_SUFFIX))
-    return [hmac.new(key, donor.encode(), hashlib.sha256).hexdigest() for donor in sorted(donors)]
+def _marked(path: Path, sets: Sets, prints: Prints) -> dict[str, Any]:
+    """What an entry says of people: the donors of each aggregate, and hashes of their cells."""
+    key = register_key(path)
+    donors = sorted(frozenset().union(*sets.values()))
+    mark = {donor: hmac.new(key, donor.encode(), hashlib.sha256).hexdigest() for donor in donors}
+    return {
+        "donors": {name: sorted(mark[donor] for donor in found) for name, found in sets.items()},
+        "people": {mark[donor]: sorted(prints.get(donor, ())) for donor in donors},
+    }
+
+
+def register_key(path: Path) -> bytes:
+    """The key of the register at `path`; made the first time."""
+    return _key(path.with_name(path.name + KEY_SUFFIX))
 
 
 def _key(path: Path) -> bytes:
@@ -103,8 +272,7 @@ def _key(path: Path) -> bytes:
                 f"the key of the register, {path.name}, is missing: restore it from a backup. "
                 "Without it this release cannot be compared with earlier ones."
             )
-        write_text(path, os.urandom(32).hex())
-        path.chmod(0o600)
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"{path.name} must be readable by its owner alone. Do: chmod 600 it")
+        with umask_of(0o077):
+            write_text(path, os.urandom(32).hex())
+    key_file(path, "the key of the register of releases", secret=True)
     return bytes.fromhex(path.read_text(encoding="ascii").strip())

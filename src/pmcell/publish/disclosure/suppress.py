@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pmcell.publish.disclosure.bounds import bounds, table_sums
+from pmcell.schema.text import text_array
 
 OTHER = "other"
 
@@ -29,7 +30,7 @@ def merge_small(labels: np.ndarray, min_donors: int) -> np.ndarray:
     >>> merge_small(np.array(list("aaaabbbc")), 4).tolist()
     ['a', 'a', 'a', 'a', 'other', 'other', 'other', 'other']
     """
-    names, counts = np.unique(labels.astype(str), return_counts=True)
+    names, counts = np.unique(text_array(labels), return_counts=True)
     order = np.lexsort((names, counts))
     n_merged, merged = 0, 0
     while n_merged < names.size and (
@@ -38,7 +39,7 @@ def merge_small(labels: np.ndarray, min_donors: int) -> np.ndarray:
         merged += int(counts[order[n_merged]])
         n_merged += 1
     small = set(names[order[:n_merged]].tolist())
-    kept = [OTHER if label in small else label for label in labels.astype(str).tolist()]
+    kept = [OTHER if label in small else label for label in text_array(labels).tolist()]
     return np.array(kept, object)
 
 

@@ -40,7 +40,8 @@ def set_up(
     if not wanted:
         return
     folder().mkdir(parents=True, exist_ok=True)
-    settings = uv_settings([sys.executable, "-I", "-m", "pip"])
+    pip = _pip()
+    settings = uv_settings(pip) if pip else {}
     failures = []
     with ThreadPoolExecutor(N_AT_ONCE) as pool:
         jobs = [(item, pool.submit(_make, item, settings)) for item in wanted]
@@ -141,11 +142,19 @@ def _install(validator: Validator, settings: dict[str, str]) -> str:
         if not trouble:
             return ""
         shutil.rmtree(place, ignore_errors=True)
-    pip = [sys.executable, "-I", "-m", "pip", "--python", python, "install", "--quiet"]
+    make = [sys.executable, "-I", "-m", "venv", str(place)]
+    own = _pip()
+    if own:
+        # What is on this machine fills the new environment, which then holds the lock alone.
+        make.append("--without-pip")
+        pip = [*own, "--python", python]
+    else:
+        pip = [python, "-I", "-m", "pip"]
     # The lock is whole, so nothing beside it may be drawn in.
-    pip += ["--no-deps", "--require-hashes", "--requirement", lock]
-    make = [sys.executable, "-I", "-m", "venv", "--without-pip", str(place)]
+    pip += ["install", "--quiet", "--no-deps", "--require-hashes", "--requirement", lock]
     failed = _run(make, {}) or _run(pip, {})
+    if failed and not own and not uv:
+        failed += " | install uv or pip beside pmcell, or the package python3-venv of your system"
     return f"{trouble} | then pip: {failed}" if failed and trouble else failed
 
 
@@ -158,6 +167,17 @@ def _install_node(validator: Validator) -> str:
         write_text(place / name, (validator.lock.parent / name).read_text(encoding="utf-8"))
     flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     return _run([shutil.which("npm") or "npm", "ci", "--prefix", str(place), *flags], {})
+
+
+def _pip() -> list[str]:
+    """A command that is pip, of this environment or of the Python it was made from; else empty.
+
+    An environment that uv or conda made may have none.
+    """
+    pythons = dict.fromkeys([sys.executable, getattr(sys, "_base_executable", sys.executable)])
+    commands = [[python, "-I", "-m", "pip"] for python in pythons]
+    commands += [[found] for name in ("pip3", "pip") if (found := shutil.which(name))]
+    return next((command for command in commands if not _run([*command, "--version"], {})), [])
 
 
 def _uv() -> str | None:

@@ -20,6 +20,7 @@ from pmcell.report.site.extras import Extras
 from pmcell.report.site.sample import MOST_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
 from pmcell.schema import SCHEMA_VERSION
+from pmcell.schema.text import as_text
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _types(cells: Cells) -> Grid | None:
 
     if cells.all.empty:
         return None
-    table = pd.crosstab(cells.all["cell_type"].astype(str), cells.all["cohort_id"].astype(str))
+    table = pd.crosstab(as_text(cells.all["cell_type"]), as_text(cells.all["cohort_id"]))
     order = table.sum(axis=1).sort_values(ascending=False, kind="stable").index
     rows = tuple(
         (

@@ -38,8 +38,8 @@ def files(manifest: Mapping[str, Any], prose: Mapping[str, str]) -> list[Item]:
     for top in sorted(tops, key=lambda top: (_place(_FOLDERS, top), top)):
         own = tops[top]
         about, href = prose.get(f"{top}/", ""), _PAGES.get(top, "")
-        total = readable(sum(sizes[name] for name in own))
-        found.append(Item(f"{top}/", f"{about} {plural(len(own), 'file')}.".strip(), total, href))
+        total = f"{plural(len(own), 'file')}, {readable(sum(sizes[name] for name in own))}"
+        found.append(Item(f"{top}/", about, total, href))
         if top == "cells":
             found += [
                 Item(name, prose.get(name, ""), readable(sizes[name]), f"../{name}")

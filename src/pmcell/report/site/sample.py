@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmcell.schema.text import as_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -62,7 +64,7 @@ def read_cells(folder: ReleaseFolder, release: Release, *, most: int = MOST_POIN
     cells = cells.drop(columns=["donor_id", "visit"])
     for name in ("cohort_id", "cell_type", "cluster", "stratum"):
         if name in cells:
-            cells[name] = cells[name].fillna("unknown").astype(str).astype("category")
+            cells[name] = as_text(cells[name]).astype("category")
     return Cells(cells, thin(cells, most=most))
 
 

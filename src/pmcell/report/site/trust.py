@@ -19,18 +19,24 @@ if TYPE_CHECKING:
 SUMMARY = "validation/summary.json"
 DISCLOSURE = "validation/disclosure.json"
 TONES = {"pass": "good", "fail": "bad", "not_run": "open"}
+QUESTION = "Do independent validators accept it?"
 WORDS = {"pass": "PASS", "fail": "FAIL", "advice": "not met", "not_run": "not run"}
 
 
 @dataclass(frozen=True)
 class Sign:
-    """One answer: `tone` is good, bad or open (nobody knows yet); `href` says more."""
+    """One answer: `tone` is good, bad or open (nobody knows yet); `href` says more.
+
+    `of_validators`: the words differ with the validators that are set up, so the release's
+    content digest leaves them out.
+    """
 
     tone: str
     question: str
     answer: str
     more: str
     href: str
+    of_validators: bool = False
 
 
 def validators(folder: ReleaseFolder) -> list[dict[str, Any]]:
@@ -54,6 +60,7 @@ def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]])
             f"{plural(n_files, 'file')} with SHA-256" if n_files else "No manifest",
             "pmcell verified the folder before it was put in place. Check a copy: pmcell verify .",
             "use.html#intact",
+            of_validators=True,
         ),
     ]
 
@@ -80,13 +87,15 @@ def _status(item: dict[str, Any]) -> str:
 
 def _validators(checks: list[dict[str, Any]]) -> Sign:
     counted = Counter(map(_status, checks))
-    if not checks:
+    if counted["not_run"] == len(checks):
         return Sign(
             "open",
-            "Do independent validators accept it?",
-            "Not run",
-            "This release holds no report of a validator. Run them: pmcell validate .",
+            QUESTION,
+            "Next step: run them",
+            "No validator was set up when this release was written. pmcell validate --set-up "
+            "installs the light ones (once, a minute or two); then: pmcell validate .",
             "#validators",
+            of_validators=True,
         )
     words = {"pass": "pass", "fail": "fail", "advice": "advise more", "not_run": "not run"}
     parts = [f"{counted[key]} {word}" for key, word in words.items() if counted[key]]
@@ -94,10 +103,11 @@ def _validators(checks: list[dict[str, Any]]) -> Sign:
     failed = [str(item.get("name")) for item in checks if _status(item) == "fail"]
     return Sign(
         tone,
-        "Do independent validators accept it?",
+        QUESTION,
         ", ".join(parts),
         f"Rejected by {listed(failed)}." if failed else "No validator that ran rejected it.",
         "#validators",
+        of_validators=True,
     )
 
 

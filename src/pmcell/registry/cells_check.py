@@ -67,7 +67,7 @@ def _copies(
     summary = submission.summary_of(layer)
     if summary.n_stored > MAX_STORED or summary.looks_like != "counts":
         return
-    prints = as_text(Fingerprints(submission.var_of(layer).index).tolist())
+    prints = Fingerprints(as_text(submission.var_of(layer).index).tolist())
     for start, block in iter_counts(submission, layer):
         block.sum_duplicates()
         prints.add(block[keep[start : start + block.shape[0]]])

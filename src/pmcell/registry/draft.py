@@ -161,7 +161,7 @@ def _sample_ids(submission: Submission, columns: Columns, draft: Draft) -> np.nd
             "else set columns.sample_id"
         )
     elif columns.sample_rule.startswith("barcode_"):
-        cuts = as_text(barcode_rules(submission.obs.index).tolist())
+        cuts = barcode_rules(as_text(submission.obs.index).tolist())
         said = "; or ".join(
             f"{rule} gives {n} ({', '.join(list(dict.fromkeys(names.tolist()))[:3])}, …)"
             for rule, names, n in cuts

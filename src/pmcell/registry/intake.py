@@ -7,6 +7,7 @@ is first written beside its place and moved there when it is whole.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -40,7 +41,18 @@ EMPTY_METRICS: Mapping[str, Any] = {
     "share_umis_lost": 0.0,
 }
 WITHHELD = "withheld, as the cohort is not open; run `pmcell check` where the file is"
-NAMING_REASONS = ("ambiguous_orientation", "not_counts", "transposed", "truncated", "unreadable")
+NAMING_REASONS = (
+    "ambiguous_orientation",
+    "not_counts",
+    "other_columns",
+    "reader_failed",
+    "shape_mismatch",
+    "too_few_genes",
+    "transposed",
+    "truncated",
+    "umis_lost",
+    "unreadable",
+)
 """Reasons whose message can hold a barcode or a value of the file."""
 
 
@@ -89,6 +101,9 @@ def intake_cohort(
 ) -> dict[str, Any]:
     """Write all `OUTPUTS` of a cohort folder into `out_dir`; return the report (`intake.json`).
 
+    Where the reader failed in a way that nobody foresaw, the places in its code go
+    to the log (stderr, unless logging says otherwise).
+
     The report has cohort_id, status (ok, warned, quarantined), reason,
     message, faults, metrics, registration and inputs (sha256 of what was
     read). `UsageError` when the folder or the pseudonym key is missing: that
@@ -126,6 +141,10 @@ def _read(folder: Path, staging: Path, config: IntakeConfig, memory_mb: int) -> 
         )
     except DataError as error:
         report = _quarantine(folder, staging, error)
+        if isinstance(error, sandbox.ReaderFailedError):
+            # The text of an exception may quote the file.
+            is_open = report["registration"]["access"] == "open"
+            logging.getLogger(__name__).error("\n".join(error.log_lines(with_text=is_open)))
     if report["registration"]["access"] != "open":
         withhold(report)
     return report

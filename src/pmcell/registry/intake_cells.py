@@ -86,11 +86,12 @@ def label_cells(
         key="columns.barcode",
         file=submission.path.name,
     )
-    samples = _samples(submission, columns["sample_id"], barcodes)
+    rule = columns["sample_id"]
+    samples = _samples(submission, rule, barcodes)
     if renames:
         samples = np.array([renames.get(name, name) for name in samples], dtype=object)
     faults = [
-        *_barcode_faults(submission.path.name, barcodes, samples),
+        *_barcode_faults(submission, barcodes, samples, rule),
         *_sample_faults(submission.path.name, samples, set(known_samples)),
     ]
     if faults:
@@ -196,7 +197,11 @@ def _samples(submission: Submission, rule: str, barcodes: np.ndarray) -> np.ndar
     return texts_of(submission.obs, rule, key="columns.sample_id", file=submission.path.name)
 
 
-def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> list[Fault]:
+def _barcode_faults(
+    submission: Submission, barcodes: np.ndarray, samples: np.ndarray, rule: str
+) -> list[Fault]:
+    file = submission.path.name
+    column = rule if rule in submission.obs.columns else "the column of samples"
     faults = []
     for row, barcode in enumerate(barcodes):
         if not BARCODE.fullmatch(barcode):
@@ -234,7 +239,7 @@ def _barcode_faults(file: str, barcodes: np.ndarray, samples: np.ndarray) -> lis
             "Remove the copies where the file came from."
             if same
             else "Make them unique where the file came from: "
-            "adata.obs_names = adata.obs['sample'] + '_' + adata.obs_names."
+            f"adata.obs_names = adata.obs[{column!r}].astype(str) + '_' + adata.obs_names."
         )
         faults.append(
             Fault(

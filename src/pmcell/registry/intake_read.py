@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.errors import DataError, Fault
+from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.matrix_folder import folder_files
 from pmcell.io.submitted import Submission, inspect, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
+from pmcell.registry.checksum import checksum_faults
 from pmcell.registry.cohort import load_registration
+from pmcell.registry.gene_findings import heavy_duplicates, mixed_features
 from pmcell.registry.genes import share_known
 from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
 from pmcell.registry.intake_cells import Scope, cell_table, label_cells, source_cell_types
@@ -60,6 +63,9 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     write_json(state, known)
     scope = _scope(registration)
     matrix = registration.matrix
+    damaged = checksum_faults(matrix)
+    if damaged:
+        raise FaultsError(damaged)
     submission = inspect(
         matrix.path, matrix.format, orientation=matrix.orientation, looks_like_genes=share_known
     )
@@ -72,6 +78,9 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     limits = IntakeConfig(**config)
     _check_size(submission, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
+    mixed = mixed_features(submission, matrix, genes)
+    if mixed is not None:
+        raise FaultsError([mixed])
     known["metrics"]["n_genes_submitted"] = len(genes.rows)
     write_json(state, known)
 
@@ -114,6 +123,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     warnings = [
         *registration.warnings,
         *_warnings(registration, samples, sample_ids, submission, totals, limits),
+        *heavy_duplicates(submission, genes, totals.projection.umis),
     ]
     return {
         "cohort_id": registration.cohort_id,
@@ -134,7 +144,7 @@ def _digests(registration: Registration) -> dict[str, str]:
     """SHA-256 of what was read, by path relative to the cohort's folder (or the name alone)."""
     matrix = registration.matrix.path
     stores = {matrix.name: store_digest(matrix)} if matrix.is_dir() and is_store(matrix) else {}
-    files = sorted(matrix.iterdir()) if matrix.is_dir() and not stores else [matrix]
+    files = folder_files(matrix) if matrix.is_dir() and not stores else [matrix]
     files += [registration.folder / name for name in ("cohort.yaml", "donors.tsv", "samples.tsv")]
     return stores | {
         file.name if file.parent != matrix else f"{matrix.name}/{file.name}": sha256_file(file)

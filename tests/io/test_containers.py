@@ -29,7 +29,6 @@ from submissions import write_10x_h5, write_h5ad, write_zarr
         ("a.mtx.gz", "alone", "barcodes.tsv and features.tsv"),
         ("a.tar.gz", "an archive", "tar -xf"),
         ("a.tgz", "an archive", "tar -xf"),
-        ("a.zip", "a zip archive", "unzip"),
         ("a.h5ad.gz", "packed", "gunzip a.h5ad.gz, and give a.h5ad"),
         ("a.csv.bz2", "packed", "bunzip2"),
         ("a.pkl", "pickled", "write_h5ad"),
@@ -38,11 +37,7 @@ from submissions import write_10x_h5, write_h5ad, write_zarr
 )
 def test_other_containers_are_named_with_what_converts_them(tmp_path, name, what, how):
     path = tmp_path / name
-    if name == "a.zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("counts/matrix.mtx", "x")
-    else:
-        path.write_bytes(b"x")
+    path.write_bytes(b"x")
     with pytest.raises(DataError, match=what) as error:
         detect_format(path)
     assert how in str(error.value)
@@ -56,6 +51,13 @@ def test_names_of_formats_that_are_read_are_not_refused(tmp_path, counts, barcod
         (tmp_path / name).write_bytes(gzip.compress(b"x"))
         assert detect_format(tmp_path / name) == fmt
     assert not set(CONVERSIONS) & {".h5ad", ".h5", ".csv", ".tsv", ".txt"}
+
+
+def test_an_archive_of_other_files_is_to_be_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("counts/matrix.mtx", "x")
+    with pytest.raises(DataError, match="Unpack it, and give the file or folder inside"):
+        inspect(tmp_path / "a.zip")
 
 
 def groups(path, *names):

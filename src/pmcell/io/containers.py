@@ -64,7 +64,6 @@ CONVERSIONS: dict[str, tuple[str, str]] = {
         "Give Cell Ranger's filtered_feature_bc_matrix.h5 of the same run.",
     ),
     ".tar": ("an archive", "Unpack it (tar -xf {name!r}), and give the file or folder inside."),
-    ".zip": ("a zip archive", "Unpack it (unzip {name!r}), and give the file or folder inside."),
     ".fastq": ("reads, not counts", "Count them first, with Cell Ranger, STARsolo or alevin-fry."),
     ".bam": ("reads, not counts", "Count them first, with Cell Ranger, STARsolo or alevin-fry."),
 }

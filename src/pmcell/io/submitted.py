@@ -7,7 +7,6 @@ readers are C libraries: call both functions inside `pmcell.io.sandbox`.
 from __future__ import annotations
 
 import importlib
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,7 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.containers import refuse_other
 from pmcell.io.preflight import preflight
 from pmcell.io.submission import FORMATS, LayerSummary, Submission
-from pmcell.io.zarr_store import METADATA, is_store, list_entries
+from pmcell.io.zarr_store import is_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +117,8 @@ def detect_format(path: Path | str) -> str:
         raise DataError(
             f"{path.name}: the matrix must exist; there is no such file", reason="file_missing"
         )
-    if path.suffix.lower() != ".zip" or not _holds_zarr(path):
+    # What a zip file holds is foreign: the preflight looks, in the sandbox.
+    if path.suffix.lower() != ".zip":
         refuse_other(path)
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""
@@ -138,15 +138,6 @@ def detect_format(path: Path | str) -> str:
         "Set matrix.format in cohort.yaml.",
         reason="format_unknown",
     )
-
-
-def _holds_zarr(path: Path) -> bool:
-    """Whether a zip file lists the metadata of a zarr store, or cannot be listed at all."""
-    try:
-        return any(entry.key.rpartition("/")[2] in METADATA for entry in list_entries(path))
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-        # Damage is named by the preflight.
-        return True
 
 
 def _reader(fmt: str) -> ModuleType:

@@ -13,7 +13,8 @@ from pmcell.io.submission import Submission
 from pmcell.registry.count_layers import choose_counts
 
 MAX_COUNT = 2**31 - 1
-EXACT_IN_FLOAT32 = 2**24
+EXACT_FLOATS = {"float16": 2**11, "float32": 2**24}
+"""From this value on, floats of a type do not hold every whole number."""
 
 
 def check_counts(block: sp.csr_matrix, start: int, submission: Submission, layer: str) -> None:

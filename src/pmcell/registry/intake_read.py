@@ -21,7 +21,7 @@ from pmcell.registry.gene_findings import heavy_duplicates, mixed_features
 from pmcell.registry.genes import share_known
 from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
 from pmcell.registry.intake_cells import Scope, cell_table, label_cells, source_cell_types
-from pmcell.registry.intake_counts import EXACT_IN_FLOAT32, Projection, check_counts
+from pmcell.registry.intake_counts import EXACT_FLOATS, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
 from pmcell.registry.intake_genes import Genes, choose_genes
 from pmcell.registry.intake_tables import write_gene_ledger, write_registration_tables
@@ -282,9 +282,10 @@ def _warnings(
         )
         fix = "See gene_ledger.parquet for every gene and why."
         warnings.append(warning("umis_lost", must, f"{totals.share_lost:.1%}", fix))
-    dtype = submission.summary_of(registration.matrix.counts).dtype
-    if dtype == "float32" and totals.largest >= EXACT_IN_FLOAT32:
-        must = f"counts above {EXACT_IN_FLOAT32} should not be stored as float32, which rounds them"
+    dtype = np.dtype(submission.summary_of(registration.matrix.counts).dtype).name
+    exact = EXACT_FLOATS.get(dtype)
+    if exact is not None and totals.largest >= exact:
+        must = f"counts from {exact} on should not be stored as {dtype}, which rounds them"
         found = f"{totals.largest:.0f}"
         warnings.append(warning("inexact_counts", must, found, "Store them as integers."))
     return warnings

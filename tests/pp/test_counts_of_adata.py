@@ -96,6 +96,10 @@ def test_a_backed_file_is_refused_with_two_ways_that_work(tmp_path):
 def test_values_that_are_no_counts_are_named_with_the_layer_to_name():
     with pytest.raises(DataError, match=r"not whole.*layer=…"):
         raw_counts(cells(COUNTS.astype(float) * 0.5))
+    broken = COUNTS.toarray().astype(float)
+    broken[0, 0] = np.nan
+    with pytest.raises(DataError, match=r"values from 0.0 to .*, and some not finite"):
+        raw_counts(cells(broken))
     holder = type("Cells", (), {"X": COUNTS.toarray() * 1j, "isbacked": False, "layers": {}})()
     with pytest.raises(DataError, match="found type complex128"):
         raw_counts(holder)

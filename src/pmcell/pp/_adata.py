@@ -41,10 +41,12 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> Any:
     given = _numbers(matrix.data, name)
     counts = np.empty(given.size, np.int32)
     if copy_counts(given, counts) >= 0:
-        whole = bool(np.all(given == np.floor(given)))
+        known = given[np.isfinite(given)]
+        seen = f"values from {known.min()} to {known.max()}" if known.size else "no finite value"
+        seen += "" if np.all(known == np.floor(known)) else ", not whole"
+        seen += "" if known.size == given.size else ", and some not finite"
         raise DataError(
-            f"{name} must hold raw counts (whole numbers from 0); found values from {given.min()} "
-            f"to {given.max()}{'' if whole else ', not whole'}. {_where(adata)}",
+            f"{name} must hold raw counts (whole numbers from 0); found {seen}. {_where(adata)}",
             reason="not_counts",
         )
     found = sparse.csr_matrix((counts, matrix.indices, matrix.indptr), matrix.shape)
@@ -102,11 +104,11 @@ def _where(adata: AnnData) -> str:
         )
     if adata.raw is not None:
         return (
-            "If raw holds them, go on with adata = adata.raw.to_adata(); else put them into a "
-            "layer and name it: layer=…"
+            "If raw holds the counts, go on with adata = adata.raw.to_adata(); else put them into "
+            "a layer and name it: layer=…"
         )
     return (
-        "Put them into X, or into a layer and name it: layer=…; those of a file are read with "
+        "Put the counts into X, or into a layer and name it: layer=…; those of a file are read by "
         "counts=pmcell.open_counts(path)."
     )
 

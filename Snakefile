@@ -2,7 +2,7 @@ include: "workflow/Snakefile"
 
 
 # Snakemake takes no default target from an included file.
-rule release:
+rule everything:
     default_target: True
     input:
         rules.all.input,

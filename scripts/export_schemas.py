@@ -1,4 +1,4 @@
-"""Write the JSON schemas of config/schemas from the code.
+"""Write what is made from the code in config/: the JSON schemas, and the tables of README.md.
 
 Example: python scripts/export_schemas.py
 """
@@ -9,25 +9,23 @@ import json
 import sys
 from pathlib import Path
 
-from pmcell.cli import GROUPS
 from pmcell.io.atomic import write_text
-from pmcell.registry.json_schema import all_schemas
+from pmcell.registry.json_schema import data_schemas
+from pmcell.settings.documents import with_tables
+from pmcell.settings.json_schema import config_schema
 
-FOLDER = Path(__file__).resolve().parent.parent / "config" / "schemas"
-
-
-def steps() -> list[str]:
-    """Commands that take parameters from a section of config.yaml."""
-    groups = [commands for title, commands in GROUPS if title.startswith("Steps")]
-    return [name for commands in groups for name, _ in commands] + ["release", "report", "seal"]
+CONFIG = Path(__file__).resolve().parent.parent / "config"
 
 
-def main(folder: Path = FOLDER) -> int:
-    """Write every schema into `folder`."""
-    for name, schema in all_schemas(steps()).items():
-        path = folder / f"{name}.schema.json"
+def main(folder: Path = CONFIG) -> int:
+    """Write every schema into `folder/schemas`, and the tables into `folder/README.md`."""
+    for name, schema in {**data_schemas(), "config": config_schema()}.items():
+        path = folder / "schemas" / f"{name}.schema.json"
         write_text(path, json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
         print(path)
+    readme = folder / "README.md"
+    write_text(readme, with_tables(readme.read_text(encoding="utf-8")))
+    print(readme)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What `pmcell explain` reads: donors, the counts of one cohort, cell types and genes."""
+"""What differential_expression reads: donors, the counts of one cohort, cell types and genes."""
 
 from __future__ import annotations
 
@@ -77,5 +77,14 @@ def explain(folder: Path, *options: str) -> int:
     names = ("donors.h5ad", "annotation.parquet", "features.parquet")
     inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
     return main(
-        ["explain", *inputs, "--cohort", "c", str(folder), "--out-dir", str(folder), *options]
+        [
+            "differential_expression",
+            *inputs,
+            "--cohort",
+            "c",
+            str(folder),
+            "--out-dir",
+            str(folder),
+            *options,
+        ]
     )

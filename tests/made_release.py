@@ -180,7 +180,6 @@ def make_strata(frames: dict[str, pd.DataFrame], *, published: bool) -> dict[str
                 "why": "batch share 0.52 is at or above 0.3",
             },
             "state": {"r": 0.98, "q": 0.09, "weight": 0.98, "dropped": False, "why": ""},
-            "used": ["state"],
         },
         "withheld_by_access": [],
     }

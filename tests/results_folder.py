@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.tables import empty_table, write_table
 from pmcell.schema import (
     ASSIGNMENTS,
     ASSOCIATIONS,
@@ -28,6 +29,8 @@ from pmcell.schema import (
     STRATA,
     VISITS,
 )
+from pmcell.schema import table as table_of
+from pmcell.steps import BY_NAME, files_of
 
 GENE_IDS = [
     "ENSG00000000003",
@@ -97,7 +100,17 @@ def make_results(
     _quarantined(results)
     _atlas(results, parts, rng)
     _strata(results, parts, decision, rng)
+    _empty_tables(results)
     return results
+
+
+def _empty_tables(results: Path) -> None:
+    """What else a release reads: tables of strata, conditions and outcomes without a row."""
+    for path in files_of(BY_NAME["release"].inputs, COHORTS):
+        place = results / path
+        if not place.exists():
+            kind = table_of(place.stem)
+            write_table(place, empty_table(kind), kind)
 
 
 def _cohort(results: Path, name: str, spec: dict, access: dict[str, str], rng) -> dict:
@@ -406,8 +419,8 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
     verdict = {
         "decision": decision,
         "why": "test",
-        "medoids": ["alpha:D0", "closed:D1"],
-        "existence": {"p_value": 0.01, "n_donors": 9},
+        "warnings": ["alpha:D0", "closed:D1"],
+        "existence": {"p": 0.01, "n_donors": 9},
     }
     _json(folder / "strata.json", verdict)
 

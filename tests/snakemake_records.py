@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pmcell.steps import STEPS, files_of
+
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 START = 1_795_393_940.25
 
@@ -84,9 +86,9 @@ def record_study(results: Path, cohorts: Sequence[str], *, running: bool = True)
             )
         ]
         options = [f"'{json.dumps({'min_genes': 5})}'", "'--config config/config.yaml'"]
-        record_job(workdir, "intake_cohort", raw, intake, start=at, params=options)
+        record_job(workdir, "intake", raw, intake, start=at, params=options)
         qc = [f"{home}/{name}" for name in ("qc.parquet", "qc_samples.parquet", "status.json")]
-        record_job(workdir, "mark_cells", [intake[0], intake[-1]], qc, start=at + 3)
+        record_job(workdir, "qc", [intake[0], intake[-1]], qc, start=at + 3)
         made += [intake[0], qc[0]]
         at += 10
     atlas = [
@@ -99,7 +101,24 @@ def record_study(results: Path, cohorts: Sequence[str], *, running: bool = True)
     for cohort, path in zip(cohorts, sums, strict=True):
         if (workdir / path).exists():
             inputs = [f"results/cohorts/{cohort}/intake.h5ad", "results/atlas/clusters.parquet"]
-            record_job(workdir, "aggregate_cells", inputs, [path], start=at + 10)
+            record_job(workdir, "aggregate", inputs, [path], start=at + 10)
     record_job(workdir, "of_another_run", [], ["results/old.txt"], start=at - 999)
     if running:
         mark_running(workdir, "results/release/manifest.json", start=at + 20)
+
+
+def record_flow(results: Path, cohorts: Sequence[str], *, by_old_rules: bool = False) -> None:
+    """Records of every step of the flow, with the study's clinical values; of rules' old names."""
+    workdir = results.parent
+    clinical = workdir / "clinical.tsv"
+    clinical.write_text("donor_id\tbmi\n")
+    for number, step in enumerate(step for step in STEPS if not step.is_product):
+        rule = step.old_rule if by_old_rules else step.name
+        for cohort in cohorts if step.per_cohort else [""]:
+            inputs, outputs = (
+                [f"results/{path}" for path in files_of(paths, [cohort] if cohort else cohorts)]
+                for paths in (step.inputs, step.outputs)
+            )
+            inputs += [clinical.name] if step.name == "strata" else []
+            record_job(workdir, rule, inputs, outputs, start=START + 10 * number)
+    mark_running(workdir, "results/release/manifest.json", start=START + 1000)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-EXACT = ("intake", "moments", "features", "gram")
+EXACT = ("intake", "gene_stats", "hvg", "covariance")
 SHAPE_ONLY = ("umap",)
 ROUGH = 0.1
 """Largest relative difference of a mean that counts as the same result of an inexact step."""

@@ -16,7 +16,7 @@ _PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
 _FUNCTIONS = {
     "open_controlled": "pmcell.publish.unsealed",
     "open_counts": "pmcell.io.counts",
-    "open_release": "pmcell.reading",
+    "open_release": "pmcell.release",
 }
 
 __all__ = ["__version__", *_FUNCTIONS, *_PARTS]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 from pmcell.errors import UsageError
 
@@ -30,6 +33,18 @@ def bundle_folder() -> Path:
 def snakefile() -> Path:
     """The workflow's Snakefile."""
     return bundle_folder() / "workflow" / "Snakefile"
+
+
+@functools.cache
+def resource_formula() -> ModuleType:
+    """What jobs ask for, as the Snakefile loads it: `workflow/scripts/resources.py`."""
+    path = bundle_folder() / "workflow" / "scripts" / "resources.py"
+    spec = importlib.util.spec_from_file_location("pmcell_workflow_resources", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def profile_folder(name: str, study: Path) -> Path:

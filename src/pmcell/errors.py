@@ -52,10 +52,11 @@ class Fault:
 
     def __str__(self) -> str:
         place = self.file
+        is_yaml = self.file.endswith((".yaml", ".yml"))
         if self.row is not None:
-            place += f", row {self.row}"
+            place += f", {'line' if is_yaml else 'row'} {self.row}"
         if self.column is not None:
-            place += f", column {self.column!r}"
+            place += f", {self.column}" if is_yaml else f", column {self.column!r}"
         return f"{place}: {self.must}; found {self.found}. {self.fix}"
 
 

@@ -16,10 +16,10 @@ from pmcell.publish.contents import media_type
 from pmcell.publish.crate_document import crate_text, descriptor, profiles
 from pmcell.publish.crate_run import Setting, iso_time, refer, run_entities
 from pmcell.publish.crate_software import language, python, snakemake_engine
-from pmcell.publish.digest import CRATE
 from pmcell.publish.provenance import describe_run
 from pmcell.publish.provenance_paths import PathRules
 from pmcell.publish.provenance_records import NO_DEPLOYMENT, Job
+from pmcell.release.digest import CRATE
 
 Entity = dict[str, Any]
 

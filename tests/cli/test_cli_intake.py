@@ -57,10 +57,10 @@ def test_mistakes_of_the_caller_exit_with_2(tmp_path, capsys):
     config = tmp_path / "config.yaml"
     config.write_text("intake: {min_cell: 3}\n")
     assert main([*command, "--config", str(config)]) == 2
-    assert "has unknown keys ['min_cell']; known are" in capsys.readouterr().err
+    assert "line 1, intake.min_cell: must be a key of intake" in capsys.readouterr().err
     config.write_text("intake: {min_cells: many}\n")
     assert main([*command, "--config", str(config)]) == 2
-    assert "intake.min_cells must be a whole number" in capsys.readouterr().err
+    assert "must be a whole number from 1; found the text 'many'" in capsys.readouterr().err
     assert main([*command, "--memory", "10"]) == 2
     assert "--memory must be at least 1024 MB" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []

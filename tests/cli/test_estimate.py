@@ -13,9 +13,10 @@ import yaml
 from pmcell.bundle import EMBEDDED_COHORTS
 from pmcell.cli import main
 from pmcell.cli._resources import Model, Record, as_yaml, compare, read_records, refit
+from pmcell.cli._study import open_study
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
-from pmcell.io.counts import LEAST_VALUES, PROCESS_BYTES
+from pmcell.steps import BY_NAME
 
 
 @pytest.fixture(scope="module")
@@ -25,41 +26,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_model_has_every_rule_of_the_workflow_and_no_other():
-    folder = Path(__file__).resolve().parents[2] / "workflow" / "rules"
-    text = "".join(path.read_text() for path in folder.glob("*.smk"))
-    rules = {line[5:-1] for line in text.splitlines() if line.startswith("rule ")}
-    model = Model()
-    assert set(model.rules) == rules
-    for rule in rules:
-        assert text.count(f'mem_mb("{rule}")') == 1
-        assert text.count(f'minutes("{rule}")') == 1
-
-
 def test_a_request_grows_with_the_size_and_doubles_with_each_attempt():
     model = Model()
     ask = model.formula.request
-    for rule in model.rules:
+    for rule in model.steps:
         small, large = (0.01, 5.0, 1.0, 0.1, 0.01), (1.0, 2000.0, 20.0, 8.0, 0.04)
         first = [ask(model.values, rule, "memory_mb", size) for size in (small, large)]
         assert 0 < first[0] <= first[1]
         again = ask(model.values, rule, "memory_mb", large, attempt=2)
         assert abs(again - 2 * first[1]) <= 2
-
-
-def test_what_a_streaming_step_needs_is_promised_whatever_its_size():
-    """The bounds of the model are those of the commands, so that none refuses its share."""
-    model = Model()
-    for rule, bytes_of_tables in (("mark_cells", 48), ("sum_moments", 256)):
-        for cells in (0.0, 0.1, 5.0):
-            size = (cells, 1000 * cells, 100 * cells, 5 * cells, 0.04)
-            tables = bytes_of_tables * 1e6 * (size[2] if rule == "mark_cells" else size[3])
-            own = 274e6 * cells + 250 * 40_000 + 24 * LEAST_VALUES
-            needed = (PROCESS_BYTES + tables + own) / 2**20
-            assert model.formula.peak_mb(model.values, rule, size) >= needed
-    more = model.formula.for_study(model.values, {"features": {"n_top": 4000}})
-    needed = (PROCESS_BYTES + 40 * 4000**2 + 24 * 2048 * 4000 + 250 * 40_000) / 2**20
-    assert model.formula.peak_mb(more, "sum_products", (0.0, 0.0, 0.0, 0.0, 0.04)) >= needed
 
 
 def test_a_file_of_unknown_size_is_taken_to_be_larger_than_its_header_says():
@@ -81,34 +56,30 @@ def test_refit_finds_the_coefficients_that_made_the_records():
         (cells, cells * rng.uniform(300, 3000), cells * rng.uniform(30, 300), 0.1, 0.02)
         for cells in rng.uniform(0.001, 1, 60)
     ]
-    records = [
-        Record("mark_cells", "c", size, float(truth @ (1.0, *size[:3])), 5.0) for size in sizes
-    ]
+    records = [Record("qc", "c", size, float(truth @ (1.0, *size[:3])), 5.0) for size in sizes]
     fitted = refit(Model(), records)
-    assert fitted["rules"]["mark_cells"]["memory_mb"] == pytest.approx(truth, rel=0.05)
+    assert fitted["rules"]["qc"]["memory_mb"] == pytest.approx(truth, rel=0.05)
     assert fitted["memory_margin"] == 1.15
     said = compare(Model(), fitted, records)
     assert said["covered"] == 1.0
     assert 1.15 <= said["highest"] < 1.6
-    # Rules without a record keep what they had, and the file can be read again.
-    assert fitted["rules"]["find_basis"] == Model().rules["find_basis"]
+    # Steps without a record keep what they had, and the file can be read again.
+    assert fitted["rules"]["pca"] == Model().steps["pca"]
     assert yaml.safe_load(as_yaml(fitted, "# a comment\n")) == json.loads(json.dumps(fitted))
 
 
 def test_records_of_one_size_scale_the_model_and_keep_its_shape():
-    before = np.array(Model().rules["mark_cells"]["memory_mb"], dtype=float)
+    before = np.array(Model().steps["qc"]["memory_mb"], dtype=float)
     size = (0.1, 100.0, 10.0, 0.2, 0.02)
     peak = 2 * float(before @ np.array([1.0, *size])[: before.size])
-    fitted = refit(Model(), [Record("mark_cells", "c", size, peak, 5.0)] * 3)
-    assert fitted["rules"]["mark_cells"]["memory_mb"] == pytest.approx(2 * before, rel=1e-3)
+    fitted = refit(Model(), [Record("qc", "c", size, peak, 5.0)] * 3)
+    assert fitted["rules"]["qc"]["memory_mb"] == pytest.approx(2 * before, rel=1e-3)
 
 
 def test_the_margin_covers_nineteen_of_twenty_peaks():
     rng = np.random.default_rng(1)
     peaks = 400 * np.exp(rng.normal(0, 0.15, 200))
-    records = [
-        Record("find_basis", "", (0.01, 5.0, 1.0, 0.2, 0.02), float(peak), 2.0) for peak in peaks
-    ]
+    records = [Record("pca", "", (0.01, 5.0, 1.0, 0.2, 0.02), float(peak), 2.0) for peak in peaks]
     fitted = refit(Model(), records)
     assert compare(Model(), fitted, records)["covered"] >= 0.95
 
@@ -120,7 +91,7 @@ def test_estimate_says_what_a_run_needs_and_keeps_the_sizes(study, capsys):
     sizes = json.loads((study / "results" / "sizes.json").read_text())
     assert value["n_cells"] == sum(item["n_cells"] for item in sizes.values())
     assert (sizes["liu_b1"]["n_samples"], sizes["liu_b1"]["n_largest"]) == (18, 250)
-    assert value["rules"]["intake_cohort"]["jobs"] == 2
+    assert value["rules"]["intake"]["jobs"] == 2
     assert value["peak_memory_mb"] == max(row["memory_mb"] for row in value["rules"].values())
     assert value["core_hours"] > 0
     assert main(["estimate", "--directory", str(study)]) == 0
@@ -160,25 +131,19 @@ def sized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one cohort whose size is known."""
     folder = tmp_path_factory.mktemp("sized")
     make_study(folder, cohorts=EMBEDDED_COHORTS[:1])
-    study_sizes(folder, folder / "config" / "config.yaml")
+    study_sizes(open_study(folder, None))
     return folder
 
 
 def made_run(study: Path, folder: Path, factor: float) -> Path:
     """A copy of a study with benchmark records of `factor` times what the shipped model expects."""
     shutil.copytree(study, folder)
-    model, sizes, _ = study_sizes(folder, folder / "config" / "config.yaml")
-    for rule, cohort, size in model.jobs(sizes):
-        step = model.rules[rule]["step"]
-        path = (
-            folder
-            / "results"
-            / "benchmarks"
-            / (f"{step}/{cohort}.tsv" if cohort else f"{step}.tsv")
-        )
+    model, sizes, _ = study_sizes(open_study(folder, None))
+    for step, cohort, size in model.jobs(sizes):
+        path = folder / "results" / "benchmarks" / f"{BY_NAME[step].job(cohort)}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {**model.values, "validators": False}
-        peak = factor * model.formula.predict(values, rule, "memory_mb", size)
+        peak = factor * model.formula.predict(values, step, "memory_mb", size)
         path.write_text(f"s\tmax_rss\n5.0\t{peak}\n")
     return folder
 
@@ -204,10 +169,10 @@ def test_what_validators_take_is_asked_for_unless_a_study_leaves_them_out(sized,
     model, size = Model(), (0.01, 5.0, 1.0, 0.2, 0.02)
     ask = model.formula.request
     values = [
-        model.formula.for_study(model.values, {"release": {"validators": named}})
+        model.formula.for_study(model.values, {"release": {"validators": named}}, [size])
         for named in (["light"], ["none"], "none")
     ]
-    with_them, *without = (ask(item, "write_release", "memory_mb", size) for item in values)
+    with_them, *without = (ask(item, "release", "memory_mb", size) for item in values)
     assert with_them > without[0] == without[1]
     # A run with validators is compared with what is promised for one.
     folder = made_run(sized, tmp_path / "run", 1.0)
@@ -215,8 +180,8 @@ def test_what_validators_take_is_asked_for_unless_a_study_leaves_them_out(sized,
     path.parent.mkdir(parents=True)
     for status, expected in (("not_run", False), ("pass", True)):
         path.write_text(json.dumps({"validators": [{"name": "pyshacl", "status": status}]}))
-        _, sizes, _ = study_sizes(folder, folder / "config" / "config.yaml")
+        _, sizes, _ = study_sizes(open_study(folder, None))
         records = read_records(model, folder / "results", sizes)
-        assert {item.rule for item in records if item.validators} == (
-            {"write_release"} if expected else set()
+        assert {item.step for item in records if item.validators} == (
+            {"release"} if expected else set()
         )

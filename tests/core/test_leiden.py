@@ -12,7 +12,7 @@ import naive
 from pmcell.core.communities import connected, grouped, merged_rows, order_by_size
 from pmcell.core.graph import fuzzy_weights
 from pmcell.core.knn import nearest_neighbors
-from pmcell.core.leiden import as_graph, leiden, leiden_sweep, quality, thinned
+from pmcell.core.leiden import as_graph, leiden, quality, thinned
 
 RESOLUTION = {"modularity": 1.0, "cpm": 0.3}
 
@@ -224,15 +224,6 @@ def test_merging_in_two_blocks_equals_the_product_with_the_memberships(weights, 
     expected = member.T @ weights.toarray() @ member
     np.fill_diagonal(expected, 0)
     np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5)
-
-
-def test_a_sweep_is_as_good_as_single_runs(cells):
-    resolutions = [0.5, 2.0, 1.0]
-    found = leiden_sweep(cells, resolutions, seed=0)
-    for labels, resolution in zip(found, resolutions, strict=True):
-        alone = quality(cells, leiden(cells, resolution, seed=0), resolution)
-        assert quality(cells, labels, resolution) >= alone - 2e-3
-        assert_connected(cells, labels)
 
 
 def test_thinning_keeps_the_share_of_edges_and_the_symmetry(cells):

@@ -10,7 +10,7 @@ from scipy import sparse
 import pmcell as pm
 from counts_data import random_counts
 from pmcell.cli import main
-from pmcell.cli._common import megabytes
+from pmcell.cli._memory import megabytes, within_memory
 from pmcell.errors import DataError, UsageError
 from pmcell.io.counts import open_counts
 from pmcell.pp.qc import QcOptions
@@ -137,11 +137,11 @@ def test_cells_of_a_group_come_together_however_many_are_read_at_once(tmp_path, 
 def test_too_little_memory_is_refused_with_the_number_needed(tmp_path, matrix):
     counts = open_counts(write(tmp_path / "a.h5ad", matrix))
     with pytest.raises(UsageError, match=r"must be at least (\d+) \(MB\)") as caught:
-        counts.with_memory(10)
+        within_memory(counts, "covariance", 10, n_features=5)
     needed = int(str(caught.value).split("at least ")[1].split()[0])
-    assert counts.with_memory(needed).block_values >= 131_072
+    assert within_memory(counts, "covariance", needed, n_features=5).block_values >= 131_072
     with pytest.raises(UsageError, match="must be at least"):
-        counts.with_memory(needed - 1)
+        within_memory(counts, "covariance", needed - 1, n_features=5)
 
 
 def test_a_step_gives_the_same_bytes_under_any_memory_that_it_does_not_refuse(tmp_path, capsys):
@@ -155,12 +155,14 @@ def test_a_step_gives_the_same_bytes_under_any_memory_that_it_does_not_refuse(tm
     def step(memory: str) -> int:
         files = ["--counts", tmp_path / "a.h5ad", "--qc", tmp_path / "qc.parquet"]
         out = tmp_path / f"{memory}.npz"
-        return main(["moments", *map(str, files), "--out", str(out), "--memory", memory])
+        return main(["gene_stats", *map(str, files), "--out", str(out), "--memory", memory])
 
     assert step("100") == 2
     needed = capsys.readouterr().err.split("at least ")[1].split()[0]
     assert not list(tmp_path.glob("*.npz"))
-    assert open_counts(tmp_path / "a.h5ad").with_memory(int(needed)).block_values < counts.nnz / 2
+    counts_file = open_counts(tmp_path / "a.h5ad")
+    small = within_memory(counts_file, "gene_stats", int(needed), n_batches=2)
+    assert small.block_values < counts.nnz / 2
     assert step(needed) == step("4000") == 0
     assert (tmp_path / f"{needed}.npz").read_bytes() == (tmp_path / "4000.npz").read_bytes()
 

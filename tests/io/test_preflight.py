@@ -14,7 +14,8 @@ import scipy.sparse as sp
 
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io import sandbox
-from pmcell.io.preflight import Limits, preflight, scan_hdf5
+from pmcell.io.limits import Limits
+from pmcell.io.preflight import preflight, scan_hdf5
 from pmcell.io.submitted import inspect, iter_counts
 from submissions import write_10x_h5, write_h5ad
 

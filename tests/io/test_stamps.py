@@ -47,7 +47,7 @@ def test_equal_files_of_two_studies_have_equal_stamps(tmp_path):
         path = tmp_path / name / "results" / "atlas" / "basis.npz"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"same")
-        write_stamps("basis", [path], check_inputs([]), {"n_components": 50})
+        write_stamps("pca", [path], check_inputs([]), {"n_components": 50})
         paths.append(stamp_path(path))
     assert paths[0].read_bytes() == paths[1].read_bytes()
 

@@ -13,7 +13,8 @@ import scipy.sparse as sp
 
 from pmcell.errors import DataError, FaultsError
 from pmcell.io.counts import open_counts
-from pmcell.io.preflight import Limits, preflight
+from pmcell.io.limits import Limits
+from pmcell.io.preflight import preflight
 from pmcell.io.submitted import detect_format, inspect, iter_counts
 from pmcell.io.zarr_store import store_digest
 from pmcell.registry.sizes import matrix_bytes

@@ -6,7 +6,6 @@ from scipy import sparse
 
 import pmcell as pm
 from counts_data import random_counts
-from pmcell.errors import UsageError
 from pmcell.pp.qc import QcOptions, mark_cells
 
 NO_DOUBLETS = QcOptions(score_doublets=False)
@@ -100,8 +99,3 @@ def test_no_cells_give_empty_tables():
     assert len(cells) == 0
     assert len(samples) == 0
     assert "min_total_counts" in samples
-
-
-def test_an_unknown_option_is_named():
-    with pytest.raises(UsageError, match=r"no option \['n_mad'\]"):
-        QcOptions.from_mapping({"n_mad": 3})

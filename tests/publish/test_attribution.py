@@ -10,16 +10,18 @@ import pytest
 import yaml
 
 from pmcell.errors import FaultsError, UsageError
+from pmcell.publish.agents import Organisation, Person
 from pmcell.publish.attribution import citation_text, credited, require_attribution
 from pmcell.publish.citation import write_citation
 from pmcell.publish.crate_agents import agent_entities
 from pmcell.publish.croissant import croissant
 from pmcell.publish.datacite import datacite
 from pmcell.publish.facts import Facts, load_facts
-from pmcell.publish.option_rules import plain_options
 from pmcell.publish.schema_org import json_ld, signposting
 from pmcell.publish.subjects import read_subjects
 from pmcell.schema import TABLES
+from pmcell.settings.load import checked_section
+from pmcell.settings.release import ReleaseSettings
 
 OPTIONS = {
     "title": "Cells & <strata>",
@@ -121,7 +123,7 @@ def test_a_release_that_nobody_made_is_refused_with_the_meaning(plain):
 
 
 def test_stewards_are_credited_when_no_author_is_configured(plain):
-    assert credited(plain) == [{"name": "Ada Steward", "affiliation": "Institute"}]
+    assert credited(plain) == [Person("Ada Steward", affiliation=Organisation("Institute"))]
 
 
 def test_the_page_of_a_stewards_organisation_is_in_the_crate(plain):
@@ -133,7 +135,7 @@ def test_the_page_of_a_stewards_organisation_is_in_the_crate(plain):
     assert clinic in entities
     assert any(person.items() <= entity.items() for entity in entities)
     alone = _with_steward(plain, name="unknown", organisation="Clinic", url=page)
-    assert credited(alone) == [{"name": "Clinic", "url": page}]
+    assert credited(alone) == [Organisation("Clinic", page)]
 
 
 def test_the_bibtex_entry_keeps_organisations_whole(facts):
@@ -149,15 +151,15 @@ def test_every_fault_of_the_section_is_named_with_its_meaning():
         "doi": "abc",
     }
     with pytest.raises(UsageError) as error:
-        plain_options(wrong)
+        checked_section(ReleaseSettings, wrong)
     text = str(error.value)
     for part in (
-        "authors[0] (an author) has no key 'nam'",
-        "authors[1].orcid has a wrong check digit",
-        "publisher (who publishes the release and keeps it available) must have name",
-        "funding[0] (a grant) must have funder",
+        "release.authors[0].nam: must be a key of release.authors[0]",
+        "release.authors[1].orcid: has a wrong check digit",
+        "release.publisher: must have name (name of the publisher)",
+        "release.funding[0]: must have funder (name of the funder)",
         "Did you mean 'dataBiases'",
-        "doi (DOI that was assigned to the release) must look like 10.5281/zenodo.1234",
+        "release.doi: must be a text such as 10.5281/zenodo.1234; found the text 'abc'",
     ):
         assert part in text
 

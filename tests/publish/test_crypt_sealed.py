@@ -189,17 +189,20 @@ def test_without_a_signing_key_or_with_wrong_recipients_nothing_is_written(
     results: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = {"seal": {"recipients": {"region": str(keys.public)}}}
-    bad = {
-        "seal": {
-            "recipients": {"a": str(keys.private), "b": "nowhere.pub"},
-            "cohorts": {"closed": ["nobody"]},
-            "key": "x",
-        }
-    }
-    with pytest.raises(UsageError, match="4 faults") as caught:
-        write_controlled(results, results / "controlled", config=bad)
+    recipients = {"a": str(keys.private), "b": "nowhere.pub"}
+    for more, said in (
+        ({"key": "x"}, r"seal\.key: must be a key of seal"),
+        ({"cohorts": {"closed": ["nobody"]}}, "'nobody' is none of a, b"),
+        ({"cohorts": {"closed": []}}, r"seal\.cohorts\.closed: must list names"),
+    ):
+        bad = {"seal": {"recipients": recipients, **more}}
+        with pytest.raises(UsageError, match=said):
+            write_controlled(results, results / "controlled", config=bad)
+    with pytest.raises(UsageError, match="2 faults") as caught:
+        write_controlled(
+            results, results / "controlled", config={"seal": {"recipients": recipients}}
+        )
     assert "it is a private key" in str(caught.value)
-    assert "nobody" in str(caught.value)
     with pytest.raises(UsageError, match="must have 'recipients'"):
         write_controlled(results, results / "controlled", config={})
     monkeypatch.delenv(SIGNING_KEY)

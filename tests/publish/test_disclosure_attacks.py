@@ -21,13 +21,14 @@ from pmcell.publish.disclosure import counts, gate
 from pmcell.publish.disclosure.anonymity import anonymity, joined_columns, linked
 from pmcell.publish.disclosure.attack import attack_counts
 from pmcell.publish.disclosure.bounds import bounds, table_sums
-from pmcell.publish.disclosure.classes import TABLE_CLASSES
 from pmcell.publish.disclosure.hidden import hidden_donors
+from pmcell.publish.disclosure.policy import Policy
+from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.disclosure.rules import Rules
 from pmcell.publish.disclosure.suppress import merge_small, suppress_table
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.publish.tables import write_tables
-from pmcell.schema import TABLES
+from pmcell.schema import COHORT_COUNTS, COHORTS
 
 CONFIG = {"release": {"date": "2026-01-31", "validators": "none"}, "markers": {"top": N_GENES}}
 K = 10
@@ -291,9 +292,12 @@ def test_a_steward_may_ask_for_more_donors_but_not_for_fewer(
     study: Study, asked: str, is_counted: bool
 ) -> None:
     facts = _asked(load_facts(study.results, config=CONFIG), asked)
-    row = people.cohorts_frame(facts).set_index("cohort_id").loc["closed"]
+    atlas = load_atlas(study.results)
+    policy = Policy(facts, atlas)
+    cohorts = redact(COHORTS, people.cohorts_frame(facts, atlas), policy)
+    row = cohorts.set_index("cohort_id").loc["closed"]
     assert pd.notna(row["n_donors"]) == is_counted
-    frame = counts.cohort_counts_frame(facts, load_atlas(study.results))
+    frame = redact(COHORT_COUNTS, counts.cohort_counts_frame(facts, atlas), policy)
     assert (len(frame) > 0) == is_counted
     assert (frame["n_donors"].dropna() >= K).all()
 
@@ -323,9 +327,8 @@ def test_groups_that_are_merged_are_never_small() -> None:
 
 
 def test_everything_that_is_published_is_classified(
-    study: Study, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study, release: Path, tmp_path: Path
 ) -> None:
-    assert {table.name for table in TABLES} <= set(TABLE_CLASSES)
     folder = tmp_path / "release"
     for part in ("tables", "reference", "strata.json"):
         copy = shutil.copytree if (release / part).is_dir() else shutil.copy2
@@ -336,12 +339,15 @@ def test_everything_that_is_published_is_classified(
     genes.to_parquet(folder / "tables" / "genes.parquet", index=False)
     survival = pd.DataFrame({"stratum": ["S1"], "time": [1.0]})
     survival.to_parquet(folder / "tables" / "survival.parquet", index=False)
-    monkeypatch.delitem(TABLE_CLASSES, "drivers")
-    with pytest.raises(FaultsError, match=r"drivers\.parquet: must be classified") as caught:
+    survival.to_parquet(folder / "tables" / "profiles.parquet", index=False)
+    (folder / "README.md").write_text("closed:D1\n")
+    must = r"profiles\.parquet: must have a class of disclosure"
+    with pytest.raises(FaultsError, match=must) as caught:
         gate.check_disclosure(load_facts(study.results, config=CONFIG), folder)
     assert [(fault.file, fault.reason) for fault in caught.value.faults] == [
+        ("README.md", "unclassified"),
         ("profiles.csv", "unclassified"),
-        ("tables/drivers.parquet", "unclassified"),
-        ("tables/survival.parquet", "rows"),
+        ("tables/profiles.parquet", "unclassified"),
         ("tables/genes.parquet", "vector"),
+        ("tables/survival.parquet", "rows"),
     ]

@@ -15,8 +15,10 @@ import pytest
 from pmcell.errors import UsageError
 from pmcell.io.tables import read_table, write_chunks, write_table
 from pmcell.publish.expression import write_expression
-from pmcell.publish.facts import load_facts, read_options
+from pmcell.publish.facts import load_facts
 from pmcell.schema import CELLS, EXPRESSION, TABLES
+from pmcell.settings.load import checked_section
+from pmcell.settings.release import ReleaseSettings
 
 
 def as_matrix(table: pd.DataFrame, cells: ad.AnnData) -> np.ndarray:
@@ -44,7 +46,7 @@ def test_bands_of_any_size_give_the_counts_of_the_cells(
 
 def test_only_highly_variable_genes_when_asked_for(open_release: Path, tmp_path: Path) -> None:
     facts = load_facts(open_release.parent)
-    facts = replace(facts, options=read_options({"expression": "highly_variable"}))
+    facts = replace(facts, options=ReleaseSettings(expression="highly_variable"))
     write_expression(facts, facts.published[0], tmp_path / "x.parquet")
     features = read_table(facts.results / "atlas" / "features.parquet")
     variable = set(features.loc[features["is_highly_variable"], "gene_id"])
@@ -58,14 +60,14 @@ def test_the_choice_of_genes_by_withheld_cells_is_not_shown(
     shared_results: Path, tmp_path: Path
 ) -> None:
     facts = load_facts(shared_results)
-    facts = replace(facts, options=read_options({"expression": "highly_variable"}))
+    facts = replace(facts, options=ReleaseSettings(expression="highly_variable"))
     with pytest.raises(UsageError, match="'all' or 'none' where a cohort is withheld"):
         write_expression(facts, facts.published[0], tmp_path / "x.parquet")
 
 
 def test_an_unknown_choice_of_genes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"expression.*highly_variable"):
-        read_options({"expression": "some"})
+        checked_section(ReleaseSettings, {"expression": "some"})
 
 
 def test_cell_row_is_the_place_in_the_cell_file(release: Path) -> None:

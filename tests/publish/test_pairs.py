@@ -14,6 +14,8 @@ from pmcell import schema
 from pmcell.io.h5ad import write_h5ad
 from pmcell.io.tables import conform
 from pmcell.publish import pairs
+from pmcell.publish.disclosure.policy import Policy
+from pmcell.publish.disclosure.redact import redact
 
 N = 24
 KEY = ["donor_id", "visit", "other_donor_id", "other_visit", "channel"]
@@ -51,11 +53,18 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def facts(results: Path, *, withheld: bool, has_strata: bool = True) -> SimpleNamespace:
     cohorts = [SimpleNamespace(prefix="a:", is_open=True)]
     cohorts += [SimpleNamespace(prefix="b:", is_open=not withheld)]
-    return SimpleNamespace(results=results, cohorts=cohorts, has_strata=has_strata)
+    published = [cohort for cohort in cohorts if cohort.is_open]
+    return SimpleNamespace(
+        results=results, cohorts=cohorts, published=published, has_strata=has_strata
+    )
 
 
 def distances(of: SimpleNamespace) -> pd.DataFrame:
     return pd.concat(list(pairs.iter_distances(of, None)), ignore_index=True)
+
+
+def consensus(of: SimpleNamespace) -> pd.DataFrame:
+    return redact(schema.CONSENSUS, pairs.consensus_frame(of, None), Policy(of))
 
 
 @pytest.mark.parametrize("withheld", [False, True])
@@ -107,7 +116,7 @@ def test_of_many_donors_only_pairs_of_near_ones_are_written(
     assert set(zip(fused["donor_id"], fused["other_donor_id"], strict=True)) == expected
     assert len(fused) < len(shown) * (len(shown) - 1) / 2
     assert len(table) == 2 * len(fused)
-    joined = pairs.consensus_frame(of)
+    joined = pairs.consensus_frame(of, None)
     assert set(zip(joined["donor_id"], joined["other_donor_id"], strict=True)) == expected
 
 
@@ -118,7 +127,7 @@ def test_the_dictionary_says_of_how_many_donors_all_pairs_are_written() -> None:
 
 
 def test_consensus_is_that_of_shown_donors_and_gone_without_strata(results: Path) -> None:
-    table = pairs.consensus_frame(facts(results, withheld=True))
+    table = consensus(facts(results, withheld=True))
     conform(table, schema.CONSENSUS)
     donors = ad.read_h5ad(results / "strata" / "donors.h5ad")
     own = list(donors.obs_names[donors.obs["discovery"]])
@@ -128,4 +137,4 @@ def test_consensus_is_that_of_shown_donors_and_gone_without_strata(results: Path
     assert not table[["donor_id", "other_donor_id"]].isin(hidden).any(axis=None)
     for row in table.head(20).itertuples():
         assert row.consensus == matrix[own.index(row.donor_id), own.index(row.other_donor_id)]
-    assert len(pairs.consensus_frame(facts(results, withheld=True, has_strata=False))) == 0
+    assert len(consensus(facts(results, withheld=True, has_strata=False))) == 0

@@ -19,10 +19,13 @@ from pmcell.publish import verify_release, write_release
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.cells import write_cells
 from pmcell.publish.disclosure.atlas import shown_atlas
-from pmcell.publish.facts import Options, load_facts, publication_date, read_options
+from pmcell.publish.disclosure.verdict import large_groups
+from pmcell.publish.facts import load_facts, publication_date
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.stratification import _with_large_groups, _with_shown_consensus
+from pmcell.publish.stratification import _with_shown_consensus
 from pmcell.schema import TABLES
+from pmcell.settings.load import checked_section
+from pmcell.settings.release import ReleaseSettings
 from results_folder import COHORTS, make_results
 
 
@@ -196,8 +199,8 @@ def test_with_enough_withheld_donors_statistics_are_published(results: Path) -> 
     assert set(counted["cohort_id"]) == {"closed"}
     assert len(read_table(tables / "associations.parquet")) > 0
     verdict = json.loads((results / "release" / "strata.json").read_text())
-    assert verdict["existence"] == {"n_donors": 9, "p_value": 0.01}
-    assert verdict["medoids"] == ["alpha:D0"]
+    assert verdict["existence"] == {"n_donors": 9, "p": 0.01}
+    assert verdict["warnings"] == ["alpha:D0"]
     assert verify_release(results / "release") == []
 
 
@@ -247,14 +250,11 @@ def test_small_groups_are_not_counted_where_a_cohort_is_withheld() -> None:
         "mean": 0.9,
         "why": "c: 2",
     }
-    options = SimpleNamespace(min_donors=5)
-    hidden = SimpleNamespace(withheld=["closed"], options=options)
-    kept = _with_large_groups(hidden, {"generalisation": found})["generalisation"]
+    kept = large_groups(found, 5)
     assert (kept["group"], kept["n_donors"]) == (["a"], [9])
     assert "mean" not in kept
     assert kept["why"] == "groups with fewer than 5 donors are not shown"
-    shown = SimpleNamespace(withheld=[], options=options)
-    assert _with_large_groups(shown, {"generalisation": found})["generalisation"] == found
+    assert large_groups({**found, "why": ""}, 3) == {**found, "why": ""}
 
 
 def test_the_consensus_of_published_strata_has_published_donors_only() -> None:
@@ -297,11 +297,11 @@ def test_two_runs_differ_in_the_day_of_publication_only(
 
 def test_source_date_epoch_gives_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    assert publication_date(Options()) == ("1970-01-02", True)
-    assert publication_date(Options(date="2026-01-31")) == ("2026-01-31", True)
+    assert publication_date(ReleaseSettings()) == ("1970-01-02", True)
+    assert publication_date(ReleaseSettings(date="2026-01-31")) == ("2026-01-31", True)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     with pytest.raises(UsageError, match="seconds since 1970"):
-        publication_date(Options())
+        publication_date(ReleaseSettings())
 
 
 def test_an_interrupted_run_leaves_the_old_release(results: Path, target: Path) -> None:
@@ -437,13 +437,13 @@ def test_an_accepted_cohort_cannot_be_left_out_of_its_atlas(results: Path) -> No
     ("section", "message"),
     [
         ({"min_donor": 5}, "Did you mean 'min_donors'"),
-        ({"min_donors": 2}, "whole number from 3"),
+        ({"min_donors": 2}, "a whole number from 3"),
         ({"date": "31.1.2026"}, "a day like 2026-01-31"),
     ],
 )
 def test_a_wrong_release_section_is_refused(section: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        read_options(section)
+        checked_section(ReleaseSettings, section)
 
 
 def test_a_folder_that_is_no_release_is_not_replaced(results: Path, tmp_path: Path) -> None:

@@ -18,12 +18,13 @@ import pytest
 from pmcell.io.atomic import sha256_file
 from pmcell.publish.crate_software import container_image
 from pmcell.publish.crate_workflow import write_workflow
-from pmcell.publish.digest import CRATE, content_sha256
 from pmcell.publish.facts import load_facts
 from pmcell.publish.manifest import file_entries
 from pmcell.publish.rocrate import write_crate
+from pmcell.release.digest import CRATE, content_sha256
+from pmcell.steps import STEPS
 from results_folder import COHORTS, make_results
-from snakemake_records import START, record_job, record_study
+from snakemake_records import START, record_flow, record_job, record_study
 
 Entity = dict[str, Any]
 CONFIG = {
@@ -121,17 +122,37 @@ def crate(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def test_every_reference_resolves_and_every_job_is_an_action(crate: dict[str, Entity]) -> None:
     assert_is_whole(crate)
     jobs = {action["name"] for action in of_type(crate, "CreateAction")}
-    expected = {"Run of the workflow", "make_atlas", "write_release"}
+    expected = {"Run of the workflow", "make_atlas", "release"}
     for cohort in COHORTS:
-        expected |= {f"{rule} {cohort}" for rule in ("intake_cohort", "mark_cells")}
-        expected.add(f"aggregate_cells {cohort}")
+        expected |= {f"{rule} {cohort}" for rule in ("intake", "qc")}
+        expected.add(f"aggregate {cohort}")
     assert jobs == expected
+
+
+@pytest.mark.parametrize("by_old_rules", [False, True])
+def test_every_step_that_ran_is_an_action_under_its_name_of_today(
+    by_old_rules: bool, tmp_path: Path
+) -> None:
+    results = make_results(tmp_path)
+    record_flow(results, list(COHORTS), by_old_rules=by_old_rules)
+    crate = make_crate(results, tmp_path / "crate")
+    assert_is_whole(crate)
+    jobs = {action["name"] for action in of_type(crate, "CreateAction")}
+    expected = {"Run of the workflow", "release"}
+    for step in STEPS:
+        if not step.is_product:
+            expected |= {f"{step.name} {name}" for name in (COHORTS if step.per_cohort else [""])}
+    assert jobs == {name.strip() for name in expected}
+    # A table of clinical values is small: its digest would confirm a guess of what it says.
+    files = {item["name"]: item for item in of_type(crate, "File") if "name" in item}
+    assert "sha256" not in files["clinical.tsv"]
+    assert "sha256" in files["results/atlas/umap.parquet"]
 
 
 def test_an_action_has_what_the_job_read_wrote_and_was_told(
     crate: dict[str, Entity], recorded: Path
 ) -> None:
-    action = crate["#run/job/intake_cohort/alpha"]
+    action = crate["#run/job/intake/alpha"]
     inputs = [crate[name] for name in ids(action["object"])]
     assert {item["name"]: item.get("value") for item in inputs} == {
         "config/cohorts/alpha/cohort.yaml": None,
@@ -150,11 +171,11 @@ def test_an_action_has_what_the_job_read_wrote_and_was_told(
 
 
 def test_the_release_has_no_end_before_its_end(crate: dict[str, Entity]) -> None:
-    for name in ("#run/job/write_release", "#run"):
+    for name in ("#run/job/release", "#run"):
         assert "actionStatus" not in crate[name]
         assert "had not ended" in crate[name]["description"]
         assert ids(crate[name]["result"]) == ["./"]
-        assert crate[name]["endTime"] == crate["#run/job/write_release"]["endTime"]
+        assert crate[name]["endTime"] == crate["#run/job/release"]["endTime"]
 
 
 def test_the_workflow_is_in_the_crate_with_its_steps(crate: dict[str, Entity]) -> None:
@@ -165,17 +186,17 @@ def test_the_workflow_is_in_the_crate_with_its_steps(crate: dict[str, Entity]) -
     assert workflow["sha256"]
     assert "workflow/rules/atlas.smk" in ids(crate["workflow/"]["hasPart"])
     assert [crate[name]["name"] for name in ids(workflow["step"])] == [
-        "intake_cohort",
-        "mark_cells",
+        "intake",
+        "qc",
         "make_atlas",
-        "aggregate_cells",
-        "write_release",
+        "aggregate",
+        "release",
     ]
     made = [
         crate[name]["sourceParameter"]["@id"]
-        for name in ids(crate["#run/rule/mark_cells/step"]["connection"])
+        for name in ids(crate["#run/rule/qc/step"]["connection"])
     ]
-    assert all(name.startswith("#run/rule/intake_cohort/out/") for name in made)
+    assert all(name.startswith("#run/rule/intake/out/") for name in made)
     assert crate["site/"] == {
         "@id": "site/",
         "@type": "Dataset",
@@ -204,7 +225,7 @@ def test_nothing_private_is_told(crate: dict[str, Entity], recorded: Path) -> No
     for item in crate.values():
         if "closed" in str(item.get("name")) and item["@type"] == "File":
             assert not {"sha256", "contentSize"} & set(item)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", crate["#run/job/mark_cells/closed"]["startTime"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", crate["#run/job/qc/closed"]["startTime"])
 
 
 def test_without_records_the_crate_says_so(shared_results: Path, tmp_path: Path) -> None:
@@ -223,7 +244,7 @@ def test_a_release_written_by_hand_is_no_job_of_the_run(results: Path, tmp_path:
     record_study(results, list(COHORTS), running=False)
     crate = make_crate(results, tmp_path / "crate")
     assert_is_whole(crate)
-    assert "#run/rule/write_release" not in crate
+    assert "#run/rule/release" not in crate
     assert crate["#run"]["actionStatus"].endswith("CompletedActionStatus")
     assert "is recorded here" in crate["#run/release"]["description"]
 

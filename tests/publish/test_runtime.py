@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
-from pmcell.publish.digest import content_sha256
+from pmcell.publish.atlas import load_atlas
+from pmcell.publish.disclosure.policy import Policy
+from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.facts import load_facts
-from pmcell.publish.runtime import OF_RELEASE, runtime_frame
+from pmcell.publish.runtime import runtime_frame
+from pmcell.release.digest import content_sha256
+from pmcell.schema import RUNTIME
+from pmcell.steps import STEPS
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+def runtime_rows(results: Path) -> pd.DataFrame:
+    """The table as a release holds it."""
+    facts = load_facts(results)
+    return redact(RUNTIME, runtime_frame(facts, load_atlas(results)), Policy(facts))
 
 
 def record(results: Path, job: str, numbers: str) -> None:
@@ -24,13 +36,25 @@ def record(results: Path, job: str, numbers: str) -> None:
 def test_records_become_rows_with_seconds_and_megabytes(results: Path) -> None:
     cohorts = [item.cohort_id for item in load_facts(results).cohorts if item.is_open]
     record(results, f"qc/{cohorts[0]}", "5.5\t0:00:05\t452.8\t1\t1\t1\t11.6\t0.15\t83.5\t4.9")
-    rows = runtime_frame(load_facts(results)).set_index("job")
+    rows = runtime_rows(results).set_index("job")
     row = rows.loc[f"qc/{cohorts[0]}"]
-    assert (row["rule"], row["cohort_id"]) == ("mark_cells", cohorts[0])
+    assert (row["rule"], row["cohort_id"]) == ("qc", cohorts[0])
     assert (row["wall_seconds"], row["cpu_seconds"], row["peak_memory_mb"]) == (5.5, 4.9, 452.8)
     assert (row["disk_read_mb"], row["disk_written_mb"]) == (11.6, 0.15)
     assert rows.loc[["umap"], "wall_seconds"].isna().all()
-    assert not set(rows["rule"]) & set(OF_RELEASE)
+    assert set(rows["rule"]) == {step.name for step in STEPS if not step.is_product}
+
+
+def test_a_job_that_ran_under_the_old_name_of_its_step_keeps_its_record(results: Path) -> None:
+    numbers = "\t0:00:05\t452.8\t1\t1\t1\t11.6\t0.15\t83.5\t4.9"
+    for job, seconds in (("gram/alpha", 5), ("basis", 6), ("gram/alpha-2", 7)):
+        record(results, job, f"{seconds}{numbers}")
+    # The step ran again since.
+    record(results, "covariance/alpha-2", f"8{numbers}")
+    rows = runtime_frame(load_facts(results), load_atlas(results)).set_index("job")["wall_seconds"]
+    jobs = ["covariance/alpha", "pca", "covariance/alpha-2"]
+    assert rows[jobs].tolist() == [5, 6, 8]
+    assert not {"gram/alpha", "basis"} & set(rows.index)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +62,7 @@ def test_records_become_rows_with_seconds_and_megabytes(results: Path) -> None:
 )
 def test_what_was_too_short_to_be_measured_is_null(results: Path, numbers: str) -> None:
     record(results, "umap", numbers)
-    row = runtime_frame(load_facts(results)).set_index("job").loc["umap"]
+    row = runtime_rows(results).set_index("job").loc["umap"]
     assert row["wall_seconds"] == float(numbers.split("\t")[0])
     assert row.isna()[["cpu_seconds", "peak_memory_mb", "disk_read_mb"]].all()
 
@@ -48,7 +72,7 @@ def test_cohorts_without_open_access_tell_neither_time_nor_bytes(results: Path) 
     assert closed
     for job in ("umap", *(f"qc/{name}" for name in closed)):
         record(results, job, "5.5\t0:00:05\t452.8\t1\t1\t1\t11.6\t0.15\t83.5\t4.9")
-    rows = runtime_frame(load_facts(results)).set_index("job")
+    rows = runtime_rows(results).set_index("job")
     assert not set(closed) & set(rows["cohort_id"])
     assert rows.loc["umap", "wall_seconds"] == 5.5
     assert rows.loc["umap", ["disk_read_mb", "disk_written_mb"]].isna().all()

@@ -12,13 +12,13 @@ import pytest
 
 from pmcell.cli import main
 from pmcell.errors import FaultsError
-from pmcell.publish.facts import Options
+from pmcell.publish.validation import chosen_names
 from pmcell.publish.validators import Check, Verdict, run_validators, write_evidence
 from pmcell.publish.validators.environments import is_ready
 from pmcell.publish.validators.evidence import failures_as_faults
-from pmcell.publish.validators.gate import chosen_names
 from pmcell.publish.validators.own import own_verdict
 from pmcell.publish.validators.table import VALIDATORS, find, light
+from pmcell.settings.release import ReleaseSettings
 
 
 def _json(name: str, change: Callable[[dict], None]) -> Callable[[Path], None]:
@@ -151,8 +151,8 @@ def test_rejection_is_a_fault_unless_tolerated_or_only_recommended(tmp_path: Pat
 
 
 def test_words_name_the_validators_that_run() -> None:
-    assert chosen_names(Options()) == set(light())
-    assert chosen_names(Options(validators=("none",), require_validators=("pyshacl",))) == {
+    assert chosen_names(ReleaseSettings()) == set(light())
+    assert chosen_names(ReleaseSettings(validators=("none",), require_validators=("pyshacl",))) == {
         "pyshacl"
     }
 

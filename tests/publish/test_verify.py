@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from pmcell.errors import UsageError
 from pmcell.publish import verify_release
-from pmcell.publish.digest import combined_sha256
-from pmcell.publish.manifest import OWN_DIGEST, file_entries, manifest_text, own_digest
+from pmcell.publish.manifest import file_entries
+from pmcell.release.digest import combined_sha256
+from pmcell.release.manifest import OWN_DIGEST, manifest_text, own_digest
 from pmcell.schema import CELLS
 
 
@@ -245,7 +246,7 @@ def test_a_folder_without_a_manifest_is_no_release(tmp_path: Path) -> None:
 
 
 def test_keys_are_checked_across_batches(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pmcell.publish.verify_tables.BATCH_ROWS", 3)
+    monkeypatch.setattr("pmcell.release.verify.tables.BATCH_ROWS", 3)
     assert verify_release(broken) == []
     change_table(broken, "visits", lambda table: table.take([0, 1, 2, 2, *range(3, len(table))]))
     reseal(broken)
@@ -254,7 +255,7 @@ def test_keys_are_checked_across_batches(broken: Path, monkeypatch: pytest.Monke
 
 
 def test_content_digests_ignore_layout_and_see_values(broken: Path, tmp_path: Path) -> None:
-    from pmcell.publish.digest import content_sha256
+    from pmcell.release.digest import content_sha256
 
     table = broken / "tables" / "cells.parquet"
     again = tmp_path / "again.parquet"
@@ -269,7 +270,7 @@ def test_content_digests_ignore_layout_and_see_values(broken: Path, tmp_path: Pa
 
 
 def test_content_digests_take_every_type_of_column(tmp_path: Path) -> None:
-    from pmcell.publish.digest import content_sha256
+    from pmcell.release.digest import content_sha256
 
     digests = set()
     for text in ("a", "b", None):

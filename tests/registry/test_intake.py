@@ -27,9 +27,10 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io import sandbox
 from pmcell.io.counts import open_counts
 from pmcell.io.submission import LayerSummary, Submission
-from pmcell.registry.intake import OUTPUTS, IntakeConfig, intake_cohort
+from pmcell.registry.intake import OUTPUTS, intake_cohort
 from pmcell.registry.intake_counts import Projection, check_counts
 from pmcell.registry.pseudonyms import KEY_VARIABLE, pseudonym
+from pmcell.settings.cohort import IntakeSettings
 from submissions import write_10x_h5, write_h5ad, write_mtx, write_table
 
 
@@ -307,9 +308,9 @@ def test_too_few_and_too_costly_lost_genes_are_told(folder, in_process):
     genes = [*gene_names()[:60], *(f"XX{k}" for k in range(len(gene_names()) - 60))]
     write_matrix(folder, cell_counts(), genes=genes)
     quarantined(folder, "too_few_genes", "'XX0', 'XX1', 'XX2'")
-    config = IntakeConfig(min_genes=10)
+    config = IntakeSettings(min_genes=10)
     quarantined(folder, "umis_lost", "at most 50% of the counts", config=config)
-    config = IntakeConfig(min_genes=10, max_share_umis_lost=0.9)
+    config = IntakeSettings(min_genes=10, max_share_umis_lost=0.9)
     report, _ = take_in(folder, config=config)
     assert (report["status"], report["reason"]) == ("warned", "umis_lost")
 
@@ -502,14 +503,3 @@ def test_sums_of_a_cell_must_fit_int32(tmp_path):
     with pytest.raises(DataError, match="cell 8 holds 2147483648") as error:
         check_counts(block, 7, submission, "X")
     assert error.value.reason == "count_too_large"
-
-
-def test_thresholds_must_make_sense():
-    with pytest.raises(
-        UsageError, match=r"intake\.min_cells must be a whole number of at least 1, got 0"
-    ):
-        IntakeConfig(min_cells=0)
-    with pytest.raises(
-        UsageError, match=r"intake\.max_share_umis_lost must be a number from 0 to 1"
-    ):
-        IntakeConfig(max_share_umis_lost=2)

@@ -8,23 +8,21 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from pmcell.cli import GROUPS
 from pmcell.errors import FaultsError
-from pmcell.registry.json_schema import all_schemas
+from pmcell.registry.json_schema import data_schemas
 from pmcell.registry.programmes import load_programmes, programme_of
 from pmcell.registry.rules import check_term
+from pmcell.settings.json_schema import config_schema
 
 CONFIG = Path(__file__).parents[2] / "config"
 
 
-def steps():
-    groups = [commands for title, commands in GROUPS if title.startswith("Steps")]
-    return [name for commands in groups for name, _ in commands] + ["release", "report", "seal"]
+SCHEMAS = {**data_schemas(), "config": config_schema()}
 
 
-@pytest.mark.parametrize("name", sorted(all_schemas(steps())))
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_the_checked_in_schema_is_the_one_the_code_makes(name):
-    schema = all_schemas(steps())[name]
+    schema = SCHEMAS[name]
     Draft202012Validator.check_schema(schema)
     path = CONFIG / "schemas" / f"{name}.schema.json"
     assert json.loads(path.read_text()) == schema, "run: python scripts/export_schemas.py"

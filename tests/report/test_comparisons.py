@@ -13,11 +13,18 @@ from pmcell.report.comparisons import adjusted_text, confounding_grid, outcome_g
 from pmcell.report.donor_figures import existence_figure
 from pmcell.report.parts import Grid
 from pmcell.report.read import Release
+from pmcell.schema.verdict import Adjusted
 
 
 @pytest.fixture(scope="module")
 def opened(release_with_strata: Path) -> Release:
     return read_release(release_with_strata)
+
+
+def with_verdict(release: Release, **facts: object) -> Release:
+    """The release as if its verdict had these facts."""
+    assert release.verdict is not None
+    return replace(release, verdict=replace(release.verdict, **facts))  # type: ignore[arg-type]
 
 
 def cells(grid: Grid | None) -> list[list[str]]:
@@ -64,8 +71,8 @@ def test_what_the_study_confounds_and_what_was_not_tested_is_in_the_same_table(
     opened: Release,
 ) -> None:
     table = pd.concat([association(), association(outcome="condition", family="design")])
-    strata = {**opened.strata, "not_tested": {"region": "the same for every donor"}}
-    release = replace(opened, tables={**opened.tables, "associations": table}, strata=strata)
+    told = with_verdict(opened, not_tested={"region": "the same for every donor"})
+    release = replace(told, tables={**told.tables, "associations": table})
     rows = cells(confounding_grid(release))
     assert [row[:2] for row in rows] == [
         ["region", "strata"],
@@ -85,16 +92,16 @@ def test_outcomes_show_intervals_and_refusals(opened: Release) -> None:
 
 
 def test_adjusted_strata_are_told_or_why_there_are_none(opened: Release) -> None:
-    found = {"adjust_for": ["age_group"], "k": 2, "n_donors": 40, "ari": 0.91, "refused": ""}
-    told = replace(opened, strata={**opened.strata, "adjusted": found})
+    found = Adjusted(adjust_for=("age_group",), k=2, n_donors=40, ari=0.91, refused="")
+    told = with_verdict(opened, adjusted=found)
     assert "adjusted Rand index 0.91" in adjusted_text(told)
     assert "existence" not in adjusted_text(told)
     for p, answer in ((0.01, "strata exist in what is left"), (0.4, "may be a continuum")):
-        tested = replace(opened, strata={**opened.strata, "adjusted": {**found, "p": p}})
+        tested = with_verdict(opened, adjusted=replace(found, p=p))
         assert f"p = {p:.3f} without them" in adjusted_text(tested)
         assert answer in adjusted_text(tested)
-    refused = {"adjust_for": ["age_group"], "refused": "age_group: the same for every donor"}
-    none = replace(opened, strata={**opened.strata, "adjusted": refused})
+    refused = Adjusted(adjust_for=("age_group",), refused="age_group: the same for every donor")
+    none = with_verdict(opened, adjusted=refused)
     assert "were not made: age_group: the same for every donor" in adjusted_text(none)
     assert adjusted_text(opened) == ""
 
@@ -103,6 +110,7 @@ def test_the_test_says_how_many_combinations_its_p_pays_for(opened: Release) -> 
     figure = existence_figure(opened)
     assert figure is not None
     assert "combinations" not in str(figure)
-    verdict = {**opened.strata["existence"], "n_views": 5}
-    chosen = replace(opened, strata={**opened.strata, "existence": verdict})
+    assert opened.verdict is not None
+    assert opened.verdict.existence is not None
+    chosen = with_verdict(opened, existence=replace(opened.verdict.existence, n_views=5))
     assert "It is 5 times the share of draws" in str(existence_figure(chosen))

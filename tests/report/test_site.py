@@ -25,7 +25,8 @@ from pmcell.cli.release import _site
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json, write_text
 from pmcell.io.tables import read_table, write_table
-from pmcell.publish.digest import content_sha256
+from pmcell.release import ReleaseFolder
+from pmcell.release.digest import content_sha256
 from pmcell.report.read import read_release
 from pmcell.report.site import Extras, build, write_site
 from pmcell.report.site.build import PAGES, TABLES
@@ -245,7 +246,7 @@ def test_a_cohort_that_is_no_longer_open_leaves_the_map(made_site, tmp_path):
     frame.loc[frame["cohort_id"] == "alpha", "access"] = "registered"
     write_table(path, frame, table("cohorts"))
     release = read_release(folder, only=TABLES)
-    shown = read_cells(folder, release)
+    shown = read_cells(ReleaseFolder(folder), release)
     assert set(shown.all["cohort_id"]) == {"alpha-2"}
     frame["access"] = "controlled"
     write_table(path, frame, table("cohorts"))
@@ -256,16 +257,16 @@ def test_a_cohort_that_is_no_longer_open_leaves_the_map(made_site, tmp_path):
 
 def test_strata_colour_the_map_only_where_they_are_published(release, release_with_strata):
     for folder, published in ((release, False), (release_with_strata, True)):
-        found = read_cells(folder, read_release(folder, only=TABLES))
+        found = read_cells(ReleaseFolder(folder), read_release(folder, only=TABLES))
         assert ("stratum" in found.drawn) is published
     assert {"S1", "S2"} <= set(found.drawn["stratum"])
 
 
 def test_the_map_draws_the_values_of_the_h5ad_files(made_site):
     release = read_release(made_site, only=TABLES)
-    drawn = read_cells(made_site, release).drawn
+    drawn = read_cells(ReleaseFolder(made_site), release).drawn
     genes = [gene.gene_id for gene in chosen_genes(release)]
-    values = read_expression(made_site, drawn, genes)
+    values = read_expression(ReleaseFolder(made_site), drawn, genes)
     assert values is not None
     for cohort, own in drawn.groupby("cohort_id", observed=True):
         cells = anndata.read_h5ad(made_site / "cells" / f"{cohort}.h5ad")
@@ -373,7 +374,7 @@ def test_markup_in_any_field_stays_text(hostile_site):
 
 
 def test_python_snippets_run_in_the_release_folder(made_site):
-    found = [item for item in snippets(made_site) if item.language == "python"]
+    found = [item for item in snippets(ReleaseFolder(made_site)) if item.language == "python"]
     assert {item.key for item in found} == {"scanpy", "pandas", "meaning"}
     code = "\n\n".join(item.code for item in found)
     done = subprocess.run(
@@ -388,7 +389,7 @@ def test_python_snippets_run_in_the_release_folder(made_site):
 def test_sql_snippets_run_in_the_release_folder(made_site, monkeypatch):
     monkeypatch.chdir(made_site)
     gene = read_table(made_site / "tables" / "genes.parquet")["gene_id"].iloc[0]
-    found = [item for item in snippets(made_site, gene) if item.language == "sql"]
+    found = [item for item in snippets(ReleaseFolder(made_site), gene) if item.language == "sql"]
     assert {item.key for item in found} == {"duckdb", "expression"}
     for item in found:
         assert duckdb.sql(item.code.rstrip(";")).fetchall(), item.key
@@ -397,5 +398,5 @@ def test_sql_snippets_run_in_the_release_folder(made_site, monkeypatch):
 def test_snippets_on_the_page_are_those_that_ran(doms, made_site):
     text = "".join(doms["use.html"].text)
     assert "expression/*.parquet" in text
-    for item in snippets(made_site):
+    for item in snippets(ReleaseFolder(made_site)):
         assert item.code in text

@@ -159,7 +159,7 @@ def test_the_commands_say_what_a_poor_study_cannot_tell(few: AnnData, tmp_path: 
     counts = counts_of(donors).drop(index=donors.obs["donor_id"].iloc[2])
     (tmp_path / "again").mkdir()
     folder = write_inputs(tmp_path / "again", donors, counts)
-    text = "explain: {contrasts: [condition, stratum], covariates: [sex]}\n"
+    text = "differential_expression: {contrasts: [condition, stratum], covariates: [sex]}\n"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     assert explain(folder, "--config", str(folder / "config.yaml")) == 0
     compared = read_table(folder / "expression_contrasts.parquet").set_index("contrast")

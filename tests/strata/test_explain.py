@@ -1,4 +1,4 @@
-"""Gene sets, gene drivers and the command `pmcell explain`."""
+"""Gene sets, gene drivers and the command `pmcell differential_expression`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def folder(tmp_path: Path, analysed: AnnData) -> Path:
-    """What `pmcell explain` reads, with a condition that is stratum S1 or not."""
+    """What `pmcell differential_expression` reads, with a condition that is stratum S1 or not."""
     donors = analysed.copy()
     donors.obs["condition"] = np.where(donors.obs["candidate_stratum"] == "S1", "ill", "well")
     return write_inputs(tmp_path, donors)
@@ -67,7 +67,10 @@ def test_the_command_adjusts_for_the_covariates_of_the_configuration(
     write_inputs(tmp_path, donors)
     n_found = {}
     for covariates in ("[]", "[sex]"):
-        text = f"explain: {{contrasts: [condition], covariates: {covariates}, confirm: false}}\n"
+        text = (
+            "differential_expression: "
+            f"{{contrasts: [condition], covariates: {covariates}, confirm: false}}\n"
+        )
         (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
         assert explain(tmp_path, "--config", str(tmp_path / "config.yaml")) == 0
         facts = read_table(tmp_path / "expression_contrasts.parquet")
@@ -81,9 +84,10 @@ def test_mistakes_in_the_configuration_and_the_gene_sets_are_sentences(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = folder / "config.yaml"
-    config.write_text("explain: {contrasts: condition}\n", encoding="utf-8")
+    config.write_text("differential_expression: {contrasts: condition}\n", encoding="utf-8")
     assert explain(folder, "--config", str(config)) == 2
-    assert "explain.contrasts must be a list of columns, got 'condition'" in capsys.readouterr().err
+    said = "differential_expression.contrasts: must be a list of texts"
+    assert said in capsys.readouterr().err
     assert explain(folder, "--gene-sets", str(folder / "none.gmt")) == 2
     (folder / "sets.gmt").write_text("ONE\tabout\n", encoding="utf-8")
     assert explain(folder, "--gene-sets", str(folder / "sets.gmt")) == 3

@@ -100,9 +100,9 @@ def test_declared_outcomes_are_compared_and_no_value_of_them_is_written(profiled
     ("keys", "change", "message"),
     [
         ("outcomes: [scor]", "", "'scor', 'sex' are not"),
-        ("survival: {time: days}", "", "needs both time and event"),
-        ("outcomes: score", "", "must be a list of column names"),
-        ("leave_out: [region]", "", "leave_out must be the name of a column, found ['region']"),
+        ("survival: {time: days}", "", "strata.survival: must have event"),
+        ("outcomes: score", "", "strata.outcomes: must be a list of texts"),
+        ("leave_out: [region]", "", "strata.leave_out: must be a text; found ['region']"),
         ("outcomes: [score], covariates: []", "D0001", "1 ids are not: D9999"),
     ],
 )
@@ -151,7 +151,7 @@ def test_an_unknown_key_of_the_configuration_is_named(
 ) -> None:
     (profiled / "config.yaml").write_text("strata: {n_boots: 3}\n", encoding="utf-8")
     assert strata(profiled) == 2
-    assert "unknown keys ['n_boots']" in capsys.readouterr().err
+    assert "Did you mean 'n_bootstraps'?" in capsys.readouterr().err
 
 
 def test_a_damaged_profile_file_is_a_sentence_and_not_a_traceback(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 import pytest
 
 import pmcell as pm
-from pmcell.cli.strata import DEFAULTS
 from pmcell.errors import UsageError
 from pmcell.simulate import simulate_latent
 from pmcell.strata import slots
@@ -57,12 +54,6 @@ def test_a_refit_keeps_the_view(chosen) -> None:
     training = np.arange(donors.n_obs) >= 4
     again = refit(donors, training).donors
     assert list(again.uns["channels"]["used"]) == list(donors.uns["channels"]["used"])
-
-
-def test_the_library_and_the_command_have_the_same_defaults() -> None:
-    options = inspect.signature(pm.strata.distances).parameters
-    for name in ("channels", "max_batch_share", "min_reliability"):
-        assert options[name].default == DEFAULTS[name]
 
 
 def test_strata_seen_without_cell_types_alone_come_with_a_warning(chosen, analysed) -> None:

@@ -69,7 +69,7 @@ def dry_run(folder: Path, *arguments: str) -> str:
 
 def test_the_snakefile_is_read_without_pmcell(study, without_pmcell):
     said = dry_run(study, "--snakefile", str(snakefile()))
-    assert re.search(r"write_release +1\n", said)
+    assert re.search(r"\nrelease +1\n", said)
     with pytest.raises(subprocess.CalledProcessError):
         subprocess.run([sys.executable, "-c", "import pmcell"], check=True, capture_output=True)
 
@@ -78,8 +78,8 @@ def test_another_workflow_uses_it_as_a_module(study, without_pmcell):
     (study / "workflow").mkdir()
     (study / "workflow" / "Snakefile").write_text(MODULE.format(snakefile=snakefile()))
     said = dry_run(study)
-    assert re.search(r"pmcell_intake_cohort +2\n", said)
-    assert re.search(r"pmcell_write_release +1\n", said)
+    assert re.search(r"pmcell_intake +2\n", said)
+    assert re.search(r"pmcell_release +1\n", said)
     assert "--config config/config.yaml" in said
 
 
@@ -115,7 +115,7 @@ def test_snakedeploy_deploys_it_into_an_empty_folder(tmp_path, without_pmcell):
     deployed.write_text(
         text.replace('"workflow/Snakefile"', f'"{source / "workflow" / "Snakefile"}"')
     )
-    assert re.search(r"write_release +1\n", dry_run(target))
+    assert re.search(r"\nrelease +1\n", dry_run(target))
 
 
 def test_a_step_across_a_thousand_cohorts_with_long_names_can_be_called(tmp_path, monkeypatch):

@@ -58,9 +58,9 @@ def qc(folder: Path) -> list[str]:
     return ["qc", *files, "--out-dir", str(folder)]
 
 
-def moments(folder: Path) -> list[str]:
+def gene_stats(folder: Path) -> list[str]:
     files = ["--counts", f"{folder}/intake.h5ad", "--qc", f"{folder}/qc.parquet"]
-    return ["moments", *files, "--out", f"{folder}/moments.npz"]
+    return ["gene_stats", *files, "--out", f"{folder}/moments.npz"]
 
 
 def say(arguments: list[str], **options: object) -> tuple[int, str]:
@@ -104,7 +104,7 @@ def test_a_flipped_bit_stops_the_next_step_before_it_writes(study, capsys):
     content = bytearray((folder / "qc.parquet").read_bytes())
     content[len(content) // 2] ^= 1
     (folder / "qc.parquet").write_bytes(content)
-    assert main(moments(folder)) == 3
+    assert main(gene_stats(folder)) == 3
     said = capsys.readouterr().err
     assert f"{folder}/qc.parquet must be as its step wrote it: expected SHA-256" in said
     assert f"Run again after: rm {folder}/qc.parquet" in said
@@ -128,7 +128,7 @@ def test_counts_that_the_cells_were_not_judged_by_are_found(study, capsys):
     value = json.loads(stamp.read_text())
     value["inputs"] = dict.fromkeys(value["inputs"], "0" * 64)
     stamp.write_text(json.dumps(value))
-    assert main(moments(one)) == 3
+    assert main(gene_stats(one)) == 3
     assert "old or of another cohort" in capsys.readouterr().err
 
 
@@ -146,13 +146,13 @@ def test_the_release_checks_what_it_is_made_of(study, capsys):
 def test_a_full_disk_is_named_and_the_next_try_succeeds(study):
     folder = folders(study)[0]
     before = contents(folder)
-    code, said = say(moments(folder), preexec_fn=no_larger_than(2000))
+    code, said = say(gene_stats(folder), preexec_fn=no_larger_than(2000))
     assert code == 1
     assert "a file may not outgrow the limit set for it" in said
     assert "then run again" in said
     assert "Traceback" not in said
     assert contents(folder) == before
-    assert main(moments(folder)) == 0
+    assert main(gene_stats(folder)) == 0
 
 
 def test_a_full_disk_does_not_quarantine_a_cohort(study):
@@ -167,27 +167,27 @@ def test_a_full_disk_does_not_quarantine_a_cohort(study):
 
 def test_a_killed_step_leaves_nothing_that_its_next_try_does_not_mend(study):
     folder = folders(study)[0]
-    assert main(moments(folder)) == 0
+    assert main(gene_stats(folder)) == 0
     undisturbed = contents(folder)
     (folder / "moments.npz").unlink()
     shutil.copyfile(folder / "qc.parquet", folder / ".moments.x1y2.part.npz")
-    process = subprocess.Popen([*STEP, *moments(folder)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*STEP, *gene_stats(folder)], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
         if set(folder.glob(".moments.*.part.npz")) - {folder / ".moments.x1y2.part.npz"}:
             process.send_signal(signal.SIGKILL)
     process.wait()
-    assert main(moments(folder)) == 0
+    assert main(gene_stats(folder)) == 0
     assert contents(folder) == undisturbed
 
 
 def test_steps_work_without_a_home_a_cache_or_a_temporary_folder(study):
     folder = folders(study)[0]
     nowhere = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "PMCELL_CACHE_DIR"), "/nowhere")
-    assert main(moments(folder)) == 0
+    assert main(gene_stats(folder)) == 0
     usual = (folder / "moments.npz").read_bytes()
-    code, said = say(moments(folder), env={"PATH": os.environ["PATH"], **nowhere})
+    code, said = say(gene_stats(folder), env={"PATH": os.environ["PATH"], **nowhere})
     assert code == 0, said
     assert (folder / "moments.npz").read_bytes() == usual
 

@@ -21,17 +21,17 @@ import pytest
 import yaml
 
 import pmcell as pm
-from pmcell.cli._resources import Model
 from pmcell.cli._slurm import cancel_left_over, job_prefix, queued_jobs
 from pmcell.cli.init import make_study
 from pmcell.errors import PmcellError
+from pmcell.steps import BY_NAME
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "slurm-one-node"
 LIMIT_SECONDS = 1500
-OF_COHORT = ("intake_cohort", "mark_cells", "sum_moments")
-BEFORE = ("select_features", "sum_products", "find_basis", "project_cells")
-GRAPH = ("find_neighbors", "cluster_cells")
-ALONE = ("integrate_cohorts", "map_cells", "write_release", "seal_cohorts")
+OF_COHORT = ("intake", "qc", "gene_stats")
+BEFORE = ("hvg", "covariance", "pca", "pca_scores")
+GRAPH = ("neighbors", "cluster")
+ALONE = ("integrate", "umap", "release", "seal")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def slurm() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two small cohorts, and a model of resources that asks for too little memory at first."""
+    """Two small cohorts, and a profile that asks for too little memory at first."""
     from pmcell.registry.simulated import write_cohort_folders
 
     folder = tmp_path_factory.mktemp("slurm") / "a study"
@@ -72,21 +72,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_cohort_folders(simulated, folder / "config" / "cohorts")
     (folder / "config" / "config.yaml").write_text(
-        "strata: {n_null: 19, n_bootstraps: 20, channels: all}\nresources: config/resources.yaml\n"
+        "strata: {n_null: 19, n_bootstraps: 20, channels: all}\n"
     )
-    model = Model().values
-    # The first attempt is killed; the second gets intake done, and the steps after it refuse.
-    for rule in OF_COHORT:
-        model["rules"][rule].update(memory_mb=[-32, 0, 0], least_mb=[0])
-    (folder / "config" / "resources.yaml").write_text(yaml.safe_dump(model))
     # The shipped profile, with fewer jobs to wait for: what comes before the atlas is one more
     # group, what comes after the map another.
     path = folder / "profiles" / "slurm" / "config.yaml"
     profile = yaml.safe_load(path.read_text())
     profile["groups"] = [item for item in profile["groups"] if item.endswith("=register")]
-    after = model["rules"].keys() - {*OF_COHORT, *BEFORE, *GRAPH, *ALONE}
+    after = BY_NAME.keys() - {*OF_COHORT, *BEFORE, *GRAPH, *ALONE}
     for group, rules in (("before", BEFORE), ("graph", GRAPH), ("after", sorted(after))):
         profile["groups"] += [f"{rule}={group}" for rule in rules]
+    # The first attempt is killed; the second gets intake done, and the steps after it refuse.
+    profile["set-resources"] = [f"{rule}:mem_mb=262 * 2 ** (attempt - 1)" for rule in OF_COHORT]
     path.write_text(yaml.safe_dump(profile))
     return folder
 
@@ -158,7 +155,7 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
     process = start(study, log)
     try:
         # A running job is cancelled: it is submitted again.
-        cancelled = wait_for(running("integrate_cohorts", prefix), process, log)
+        cancelled = wait_for(running("integrate", prefix), process, log)
         subprocess.run(["scancel", cancelled], check=True)
         started = [
             item
@@ -168,7 +165,7 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
         assert {item["NodeList"] for item in started} == {"n1"}
         subprocess.run([*drain, "State=RESUME"], check=True)
         # The whole run is killed while a job works: Slurm goes on with it.
-        wait_for(running("map_cells", prefix), process, log)
+        wait_for(running("umap", prefix), process, log)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         kill_snakemake(study)
@@ -195,7 +192,7 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
     assert {item["Partition"] for item in of_group} == {"main"}
     assert of_group[0]["TimeLimit"] == "00:24:00"
     integrations = [
-        item["JobState"] for item in mine.values() if "integrate_cohorts" in item.get("Comment", "")
+        item["JobState"] for item in mine.values() if "integrate" in item.get("Comment", "")
     ]
     assert integrations[:2] == ["CANCELLED", "COMPLETED"]
 
@@ -206,9 +203,8 @@ def test_a_study_comes_through_a_cluster_where_everything_goes_wrong(slurm, stud
 
 
 def started_alone(study: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """The same study on this machine, with the memory that it needs, in the background."""
+    """The same study on this machine, in the background."""
     shutil.copytree(study / "config", folder / "config")
-    (folder / "config" / "resources.yaml").write_text(yaml.safe_dump(Model().values))
     shutil.copytree(study / "profiles", folder / "profiles")
     return subprocess.Popen(
         [sys.executable, "-m", "pmcell.cli", "run", "--directory", str(folder), "--cores", "1"],

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 import pmcell as pm
 import step_summary
 from pmcell.bundle import snakefile
-from pmcell.cli._step import STEPS
+from pmcell.steps import BY_NAME, STEPS
 from repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -57,9 +56,9 @@ def snakemake(study: Path, *arguments: str) -> str:
     return said
 
 
-def jobs_to_run(study: Path) -> dict[str, list[str]]:
+def jobs_to_run(study: Path, *arguments: str) -> dict[str, list[str]]:
     """Cohorts of each rule that a run would execute now (empty name: across cohorts)."""
-    said = snakemake(study, "--dry-run")
+    said = snakemake(study, "--dry-run", *arguments)
     jobs: dict[str, list[str]] = {}
     for part in re.split(r"\n(?:local)?rule ", said)[1:]:
         cohort = re.search(r"wildcards: cohort=(\S+)", part)
@@ -162,7 +161,7 @@ def test_what_jobs_took_is_in_the_release(study):
 
     rows = read_table(study / "results/release/tables/runtime.parquet").set_index("job")
     assert set(rows["cohort_id"].dropna()) == {*GOOD, "broken"}
-    assert rows.loc["intake/sim1", "rule"] == "intake_cohort"
+    assert rows.loc["intake/sim1", "rule"] == "intake"
     assert rows["wall_seconds"].notna().all()
     log = (study / "results/logs/umap.log").read_text().splitlines()
     assert log[0].startswith("$ pmcell umap --graph results/atlas/graph.h5ad ")
@@ -195,8 +194,8 @@ def test_an_added_cohort_reruns_only_what_it_must(study, tmp_path):
     pool = sorted((other / "pool").iterdir())
     register_as(pool[2], other / "config" / "cohorts" / "sim3")
     jobs = jobs_to_run(other)
-    assert jobs["intake_cohort"] == jobs["mark_cells"] == jobs["sum_moments"] == ["sim3"]
-    assert {"select_features", "find_basis", "integrate_cohorts", "write_release"} <= set(jobs)
+    assert jobs["intake"] == jobs["qc"] == jobs["gene_stats"] == ["sim3"]
+    assert {"hvg", "pca", "integrate", "release"} <= set(jobs)
 
 
 def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
@@ -205,16 +204,16 @@ def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
     config = other / "config" / "config.yaml"
     config.write_text(config.read_text() + "cluster: {resolution: 0.7}\n")
     jobs = jobs_to_run(other)
-    assert "cluster_cells" in jobs
-    assert not {"intake_cohort", "mark_cells", "find_neighbors", "integrate_cohorts"} & set(jobs)
+    assert "cluster" in jobs
+    assert not {"intake", "qc", "neighbors", "integrate"} & set(jobs)
 
 
-def test_a_setting_of_explain_reruns_it_and_the_release_only(study, tmp_path):
+def test_a_setting_of_differential_expression_reruns_it_and_the_release_only(study, tmp_path):
     other = tmp_path / "study"
     shutil.copytree(study, other, copy_function=shutil.copy2)
     config = other / "config" / "config.yaml"
-    config.write_text(config.read_text() + "explain: {alpha: 0.1}\n")
-    assert set(jobs_to_run(other)) == {"explain_strata", "write_release", "all"}
+    config.write_text(config.read_text() + "differential_expression: {alpha: 0.1}\n")
+    assert set(jobs_to_run(other)) == {"differential_expression", "release", "all"}
 
 
 def test_lying_file_times_neither_hide_a_change_nor_make_one(study, tmp_path):
@@ -229,7 +228,7 @@ def test_lying_file_times_neither_hide_a_change_nor_make_one(study, tmp_path):
     content[len(content) // 2] ^= 1
     matrix.write_bytes(content)
     os.utime(matrix, (1e9, 1e9))
-    assert jobs_to_run(other)["intake_cohort"] == ["sim1"]
+    assert jobs_to_run(other)["intake"] == ["sim1"]
 
 
 def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, monkeypatch):
@@ -238,30 +237,62 @@ def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, mon
     shutil.copytree(snakefile().parent.parent / "envs", shipped / "envs")
     monkeypatch.setitem(globals(), "snakefile", lambda: shipped / "workflow/Snakefile")
     assert jobs_to_run(study) == {}
-    versions = shipped / "workflow" / "step_versions.yaml"
-    versions.write_text(re.sub(r"^cluster: .*", "cluster: 99", versions.read_text(), flags=re.M))
+    versions = shipped / "workflow" / "steps.yaml"
+    versions.write_text(
+        re.sub(r"^cluster: .*", "cluster: {version: 99}", versions.read_text(), flags=re.M)
+    )
     jobs = jobs_to_run(study)
-    assert {"cluster_cells", "find_markers", "write_release"} <= jobs.keys()
-    assert not {"intake_cohort", "find_neighbors", "integrate_cohorts"} & set(jobs)
+    assert {"cluster", "markers", "release"} <= jobs.keys()
+    assert not {"intake", "neighbors", "integrate"} & set(jobs)
+
+
+def test_a_study_that_ran_under_the_old_names_runs_nothing_again(study, tmp_path):
+    other = tmp_path / "study"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    assert jobs_to_run(other) == {}
+    for path in (other / ".snakemake" / "metadata").rglob("*"):
+        if path.is_file():
+            record = json.loads(path.read_bytes())
+            step = BY_NAME[record["rule"]]
+            record["rule"] = step.old_rule
+            record["code"] = record["code"].replace(step.name, step.old_name or step.name)
+            path.write_text(json.dumps(record))
+    config = other / "config" / "config.yaml"
+    config.write_text(config.read_text() + "gram: {}\nexplain: {}\n")
+    assert jobs_to_run(other) == {}
+    # Snakemake's own notion of changed code would run every renamed step again.
+    by_code = jobs_to_run(other, "--rerun-triggers", "code")
+    assert {step.name for step in STEPS if step.old_name} <= set(by_code)
+
+
+def test_every_job_that_ran_is_an_action_of_the_crate(study):
+    graph = json.loads((study / "results/release/ro-crate-metadata.json").read_text())["@graph"]
+    actions = {item["name"] for item in graph if item["@type"] == "CreateAction"}
+    cohorts = (*GOOD, "broken")
+    expected = {"Run of the workflow"}
+    for step in STEPS:
+        if step.name != "seal":
+            expected |= {f"{step.name} {name}" for name in (cohorts if step.per_cohort else [""])}
+    assert actions == {name.strip() for name in expected}
 
 
 def test_changed_results_come_with_a_new_version_of_the_step(study):
     golden = ROOT / "tests" / "golden" / "step_results.json"
-    versions = yaml.safe_load((ROOT / "workflow" / "step_versions.yaml").read_text())
+    versions = {step.name: step.version for step in STEPS if not step.is_product}
     found = step_summary.summaries(study / "results")
     if os.environ.get("PMCELL_RECORD_GOLDEN"):
         record = {name: {"version": versions[name], "values": found[name]} for name in found}
         golden.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     expected = json.loads(golden.read_text())
-    assert expected.keys() == found.keys() == STEPS.keys() <= versions.keys()
+    assert expected.keys() == found.keys() == versions.keys()
     for name, record in expected.items():
         changed = step_summary.differences(name, found[name], record["values"])
         assert not changed, (
-            f"the results of {name} changed: raise it in workflow/step_versions.yaml, so that "
+            f"the results of {name} changed: raise its version in src/pmcell/steps.py, so that "
             f"studies run it again, then record them: PMCELL_RECORD_GOLDEN=1 scripts/test "
             f"tests/workflow/test_workflow.py\n" + "\n".join(changed[:20])
         )
         assert record["version"] == versions[name], (
-            f"{name} has version {versions[name]} in workflow/step_versions.yaml, "
+            f"{name} has version {versions[name]} in src/pmcell/steps.py, "
             f"{record['version']} in {golden.name}: record its results"
         )

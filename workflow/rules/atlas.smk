@@ -3,7 +3,7 @@
 #          markers, annotation; results/cohorts/{cohort}/gram.npz, embedding.npz, aggregate.npz
 
 
-rule select_features:
+rule hvg:
     input:
         moments=per_cohort("moments.npz"),
         status=per_cohort("status.json"),
@@ -11,25 +11,25 @@ rule select_features:
         features="results/atlas/features.parquet",
         cohorts="results/atlas/cohorts.json",
     log:
-        "results/logs/features.log",
+        "results/logs/hvg.log",
     benchmark:
-        "results/benchmarks/features.tsv"
+        "results/benchmarks/hvg.tsv"
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("select_features"),
-        runtime=minutes("select_features"),
-        disk_mb=disk_mb("select_features"),
+        mem_mb=mem_mb("hvg"),
+        runtime=minutes("hvg"),
+        disk_mb=disk_mb("hvg"),
     params:
         cohorts=cohort_arguments,
         config=config_option,
-        options=step_options("features"),
+        options=step_options("hvg"),
     shell:
-        "pmcell features {params.cohorts} --out {output.features:q} "
+        "pmcell hvg {params.cohorts} --out {output.features:q} "
         "--cohorts-out {output.cohorts:q} {params.config} --threads {threads} > {log:q} 2>&1"
 
 
-rule sum_products:
+rule covariance:
     input:
         counts="results/cohorts/{cohort}/intake.h5ad",
         cells="results/cohorts/{cohort}/qc.parquet",
@@ -38,53 +38,53 @@ rule sum_products:
     output:
         "results/cohorts/{cohort}/gram.npz",
     log:
-        "results/logs/gram/{cohort}.log",
+        "results/logs/covariance/{cohort}.log",
     benchmark:
-        "results/benchmarks/gram/{cohort}.tsv"
+        "results/benchmarks/covariance/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("sum_products")
+    threads: threads_of("covariance")
     resources:
-        mem_mb=mem_mb("sum_products"),
-        runtime=minutes("sum_products"),
-        disk_mb=disk_mb("sum_products"),
+        mem_mb=mem_mb("covariance"),
+        runtime=minutes("covariance"),
+        disk_mb=disk_mb("covariance"),
     params:
         memory=memory_share,
-        options=step_options("gram"),
+        options=step_options("covariance"),
     shell:
-        "pmcell gram --cohort {wildcards.cohort:q} --counts {input.counts:q} --qc {input.cells:q} "
+        "pmcell covariance --cohort {wildcards.cohort:q} --counts {input.counts:q} --qc {input.cells:q} "
         "--features {input.features:q} --cohorts {input.cohorts:q} --out {output:q} "
         "--threads {threads} --memory {params.memory} > {log:q} 2>&1"
 
 
-rule find_basis:
+rule pca:
     input:
         grams=per_cohort("gram.npz"),
         features="results/atlas/features.parquet",
     output:
         "results/atlas/basis.npz",
     log:
-        "results/logs/basis.log",
+        "results/logs/pca.log",
     benchmark:
-        "results/benchmarks/basis.tsv"
+        "results/benchmarks/pca.tsv"
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("find_basis"),
-        runtime=minutes("find_basis"),
-        disk_mb=disk_mb("find_basis"),
+        mem_mb=mem_mb("pca"),
+        runtime=minutes("pca"),
+        disk_mb=disk_mb("pca"),
     params:
         grams=lambda wildcards, input: " ".join(
             f"--gram {path}" for path in input.grams
         ),
         config=config_option,
-        options=step_options("basis"),
+        options=step_options("pca"),
     shell:
-        "pmcell basis {params.grams} --features {input.features:q} --out {output:q} "
+        "pmcell pca {params.grams} --features {input.features:q} --out {output:q} "
         "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
-rule project_cells:
+rule pca_scores:
     input:
         counts="results/cohorts/{cohort}/intake.h5ad",
         cells="results/cohorts/{cohort}/qc.parquet",
@@ -94,32 +94,34 @@ rule project_cells:
     output:
         "results/cohorts/{cohort}/embedding.npz",
     log:
-        "results/logs/project/{cohort}.log",
+        "results/logs/pca_scores/{cohort}.log",
     benchmark:
-        "results/benchmarks/project/{cohort}.tsv"
+        "results/benchmarks/pca_scores/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("project_cells")
+    threads: threads_of("pca_scores")
     resources:
-        mem_mb=mem_mb("project_cells"),
-        runtime=minutes("project_cells"),
-        disk_mb=disk_mb("project_cells"),
+        mem_mb=mem_mb("pca_scores"),
+        runtime=minutes("pca_scores"),
+        disk_mb=disk_mb("pca_scores"),
     params:
         memory=memory_share,
-        options=step_options("project"),
+        options=step_options("pca_scores"),
     shell:
-        "pmcell project --cohort {wildcards.cohort:q} --counts {input.counts:q} "
+        "pmcell pca_scores --cohort {wildcards.cohort:q} --counts {input.counts:q} "
         "--qc {input.cells:q} --features {input.features:q} --cohorts {input.cohorts:q} "
         "--basis {input.basis:q} --out {output:q} --threads {threads} "
         "--memory {params.memory} > {log:q} 2>&1"
 
 
-rule integrate_cohorts:
+rule integrate:
     input:
         embeddings=per_cohort("embedding.npz"),
         counts=per_cohort("intake.h5ad"),
         cells=per_cohort("qc.parquet"),
         samples=per_cohort("samples.parquet"),
+        donors=per_cohort("donors.parquet"),
+        visits=per_cohort("visits.parquet"),
     output:
         "results/atlas/embedding.h5ad",
     log:
@@ -129,9 +131,9 @@ rule integrate_cohorts:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("integrate_cohorts"),
-        runtime=minutes("integrate_cohorts"),
-        disk_mb=disk_mb("integrate_cohorts"),
+        mem_mb=mem_mb("integrate"),
+        runtime=minutes("integrate"),
+        disk_mb=disk_mb("integrate"),
     params:
         cohorts=cohort_arguments,
         config=config_option,
@@ -141,7 +143,7 @@ rule integrate_cohorts:
         "--threads {threads} > {log:q} 2>&1"
 
 
-rule find_neighbors:
+rule neighbors:
     input:
         "results/atlas/embedding.h5ad",
     output:
@@ -152,11 +154,11 @@ rule find_neighbors:
         "results/benchmarks/neighbors.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("find_neighbors")
+    threads: threads_of("neighbors")
     resources:
-        mem_mb=mem_mb("find_neighbors"),
-        runtime=minutes("find_neighbors"),
-        disk_mb=disk_mb("find_neighbors"),
+        mem_mb=mem_mb("neighbors"),
+        runtime=minutes("neighbors"),
+        disk_mb=disk_mb("neighbors"),
     params:
         config=config_option,
         options=step_options("neighbors"),
@@ -165,7 +167,7 @@ rule find_neighbors:
         "--threads {threads} > {log:q} 2>&1"
 
 
-rule cluster_cells:
+rule cluster:
     input:
         "results/atlas/graph.h5ad",
     output:
@@ -177,9 +179,9 @@ rule cluster_cells:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("cluster_cells"),
-        runtime=minutes("cluster_cells"),
-        disk_mb=disk_mb("cluster_cells"),
+        mem_mb=mem_mb("cluster"),
+        runtime=minutes("cluster"),
+        disk_mb=disk_mb("cluster"),
     params:
         config=config_option,
         options=step_options("cluster"),
@@ -188,7 +190,7 @@ rule cluster_cells:
         "--threads {threads} > {log:q} 2>&1"
 
 
-rule map_cells:
+rule umap:
     input:
         graph="results/atlas/graph.h5ad",
         embedding="results/atlas/embedding.h5ad",
@@ -201,9 +203,9 @@ rule map_cells:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("map_cells"),
-        runtime=minutes("map_cells"),
-        disk_mb=disk_mb("map_cells"),
+        mem_mb=mem_mb("umap"),
+        runtime=minutes("umap"),
+        disk_mb=disk_mb("umap"),
     params:
         config=config_option,
         options=step_options("umap"),
@@ -213,7 +215,7 @@ rule map_cells:
 
 
 # Without --memory: what it needs goes with the number of clusters, unknown when memory is asked for.
-rule aggregate_cells:
+rule aggregate:
     input:
         counts="results/cohorts/{cohort}/intake.h5ad",
         cells="results/cohorts/{cohort}/qc.parquet",
@@ -226,11 +228,11 @@ rule aggregate_cells:
         "results/benchmarks/aggregate/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("aggregate_cells")
+    threads: threads_of("aggregate")
     resources:
-        mem_mb=mem_mb("aggregate_cells"),
-        runtime=minutes("aggregate_cells"),
-        disk_mb=disk_mb("aggregate_cells"),
+        mem_mb=mem_mb("aggregate"),
+        runtime=minutes("aggregate"),
+        disk_mb=disk_mb("aggregate"),
     params:
         options=step_options("aggregate"),
     shell:
@@ -238,7 +240,7 @@ rule aggregate_cells:
         "--clusters {input.clusters:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
 
 
-rule find_markers:
+rule markers:
     input:
         sums=per_cohort("aggregate.npz"),
         counts=per_cohort("intake.h5ad"),
@@ -253,11 +255,11 @@ rule find_markers:
         "results/benchmarks/markers.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("find_markers")
+    threads: threads_of("markers")
     resources:
-        mem_mb=mem_mb("find_markers"),
-        runtime=minutes("find_markers"),
-        disk_mb=disk_mb("find_markers"),
+        mem_mb=mem_mb("markers"),
+        runtime=minutes("markers"),
+        disk_mb=disk_mb("markers"),
     params:
         cohorts=cohort_arguments,
         config=config_option,
@@ -268,7 +270,7 @@ rule find_markers:
         "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
-rule annotate_clusters:
+rule annotate:
     input:
         sums=per_cohort("aggregate.npz"),
         clusters="results/atlas/clusters.parquet",
@@ -283,12 +285,13 @@ rule annotate_clusters:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("annotate_clusters"),
-        runtime=minutes("annotate_clusters"),
-        disk_mb=disk_mb("annotate_clusters"),
+        mem_mb=mem_mb("annotate"),
+        runtime=minutes("annotate"),
+        disk_mb=disk_mb("annotate"),
     params:
+        config=config_option,
         options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
         "--aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
-        "--threads {threads} > {log:q} 2>&1"
+        "{params.config} --threads {threads} > {log:q} 2>&1"

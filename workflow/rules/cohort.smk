@@ -2,7 +2,7 @@
 # OUTPUTS: results/cohorts/{cohort}/qc.parquet, qc_samples.parquet, status.json, moments.npz
 
 
-rule mark_cells:
+rule qc:
     input:
         counts="results/cohorts/{cohort}/intake.h5ad",
         facts="results/cohorts/{cohort}/intake.json",
@@ -16,11 +16,11 @@ rule mark_cells:
         "results/benchmarks/qc/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("mark_cells")
+    threads: threads_of("qc")
     resources:
-        mem_mb=mem_mb("mark_cells"),
-        runtime=minutes("mark_cells"),
-        disk_mb=disk_mb("mark_cells"),
+        mem_mb=mem_mb("qc"),
+        runtime=minutes("qc"),
+        disk_mb=disk_mb("qc"),
     params:
         out=subpath(output.cells, parent=True),
         config=config_option,
@@ -31,26 +31,26 @@ rule mark_cells:
         "{params.config} --threads {threads} --memory {params.memory} > {log:q} 2>&1"
 
 
-rule sum_moments:
+rule gene_stats:
     input:
         counts="results/cohorts/{cohort}/intake.h5ad",
         cells="results/cohorts/{cohort}/qc.parquet",
     output:
         "results/cohorts/{cohort}/moments.npz",
     log:
-        "results/logs/moments/{cohort}.log",
+        "results/logs/gene_stats/{cohort}.log",
     benchmark:
-        "results/benchmarks/moments/{cohort}.tsv"
+        "results/benchmarks/gene_stats/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("sum_moments")
+    threads: threads_of("gene_stats")
     resources:
-        mem_mb=mem_mb("sum_moments"),
-        runtime=minutes("sum_moments"),
-        disk_mb=disk_mb("sum_moments"),
+        mem_mb=mem_mb("gene_stats"),
+        runtime=minutes("gene_stats"),
+        disk_mb=disk_mb("gene_stats"),
     params:
         memory=memory_share,
-        options=step_options("moments"),
+        options=step_options("gene_stats"),
     shell:
-        "pmcell moments --counts {input.counts:q} --qc {input.cells:q} --out {output:q} "
+        "pmcell gene_stats --counts {input.counts:q} --qc {input.cells:q} --out {output:q} "
         "--threads {threads} --memory {params.memory} > {log:q} 2>&1"

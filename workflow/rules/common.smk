@@ -1,17 +1,68 @@
 # INPUTS:  the configuration and the folders of the registered cohorts
-# OUTPUTS: the list of cohorts, the files of each, resources from their sizes
+# OUTPUTS: the checked configuration, the list of cohorts, the files of each
 
 import functools
 import hashlib
 import json
 import shlex
+import types
 from pathlib import Path
 
 import yaml
 
 # The one in C is ten times as quick, and there where PyYAML was built with libyaml.
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-COHORTS_DIR = Path(config.get("cohorts_dir", "config/cohorts"))
+
+CHECK_CONFIG = types.ModuleType("check_config")
+exec(
+    Path(workflow.source_path("../scripts/check_config.py")).read_text(
+        encoding="utf-8"
+    ),
+    CHECK_CONFIG.__dict__,
+)
+SCHEMA = json.loads(
+    Path(workflow.source_path("../../config/schemas/config.schema.json")).read_text(
+        encoding="utf-8"
+    )
+)
+
+
+def checked_config():
+    """The configuration, once nothing is wrong with it; `WorkflowError` names all that is.
+
+    Steps read the configuration file: what is set elsewhere would not reach them.
+    """
+    values = CHECK_CONFIG.plain(config, SCHEMA)
+    faults = CHECK_CONFIG.faults(
+        values, SCHEMA, is_part=len(workflow.modifier_stack) > 1
+    )
+    file = workflow.configfiles[-1] if workflow.configfiles else None
+    written = (
+        CHECK_CONFIG.plain(
+            yaml.load(Path(file).read_text(encoding="utf-8"), Loader=SAFE_LOADER) or {},
+            SCHEMA,
+        )
+        if file
+        else {}
+    )
+    faults += [
+        f"section {name} must stand, as it is, in {file or 'a configuration file'}, which the "
+        "steps read; here it differs"
+        for name, section in CHECK_CONFIG.sections(values, SCHEMA).items()
+        if section != written.get(name)
+    ]
+    if faults:
+        raise WorkflowError(
+            "The configuration must be right before anything runs (see config/README.md):\n"
+            + "\n".join(f"  - {fault}" for fault in faults)
+        )
+    return values
+
+
+SETTINGS = checked_config()
+COHORTS_DIR = Path(
+    SETTINGS.get("cohorts_dir", SCHEMA["properties"]["cohorts_dir"]["default"])
+)
 
 # The registration files of a cohort that exist; the matrix is found in cohort.yaml.
 REGISTRATION_FILES = (
@@ -25,15 +76,35 @@ REGISTRATION_FILES = (
 
 WHOLE_BYTES, SAMPLES, SAMPLE_BYTES = 2**22, 64, 2**14
 
-STEP_VERSIONS = yaml.safe_load(
-    Path(workflow.source_path("../step_versions.yaml")).read_text(encoding="utf-8")
+# Written from pmcell's table of steps, which parsing does not import.
+STEPS = yaml.safe_load(
+    Path(workflow.source_path("../steps.yaml")).read_text(encoding="utf-8")
 )
+
+
+def rename_keys(values, kind):
+    """Put what stands under the old name of a step under its name, in place."""
+    for name, step in STEPS.items():
+        old = step.get(kind)
+        if old and old in values:
+            if name in values:
+                raise WorkflowError(
+                    f"{old!r} is the old name of {name!r}: only one of them may be given"
+                )
+            values[name] = values.pop(old)
 
 
 def list_cohorts():
     """Cohorts named in the configuration, else every folder below `cohorts_dir`."""
-    if config.get("cohorts"):
-        return sorted(str(name) for name in config["cohorts"])
+    if SETTINGS.get("cohorts"):
+        missing = [
+            name for name in SETTINGS["cohorts"] if not (COHORTS_DIR / name).is_dir()
+        ]
+        if missing:
+            raise WorkflowError(
+                f"cohorts must name folders in {COHORTS_DIR}; there is no {', '.join(missing)}"
+            )
+        return sorted(SETTINGS["cohorts"])
     if not COHORTS_DIR.is_dir():
         return []
     return sorted(folder.name for folder in COHORTS_DIR.iterdir() if folder.is_dir())
@@ -48,7 +119,7 @@ if not COHORTS:
 
 
 wildcard_constraints:
-    cohort=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+    cohort=SCHEMA["properties"]["cohorts"]["items"]["pattern"].strip("^$"),
 
 
 def registration_files(wildcards):
@@ -197,10 +268,13 @@ def was_taken_in(path, cohort):
 
 
 def step_options(step):
-    """Version and configuration section of a step: a change reruns it and what follows it."""
+    """Version and settings of a step: a change reruns it and what follows it.
+
+    Only what differs from the defaults: a new setting reruns nothing.
+    """
+    options = CHECK_CONFIG.changed(SETTINGS.get(step, {}), SCHEMA["properties"][step])
     return lambda wildcards: json.dumps(
-        {"version": STEP_VERSIONS[step], "options": config.get(step) or {}},
-        sort_keys=True,
+        {"version": STEPS[step]["version"], "options": options}, sort_keys=True
     )
 
 
@@ -225,7 +299,7 @@ def per_cohort(name):
 
 def clinical_table(wildcards):
     """The study's table of clinical values, where it names one."""
-    return (config.get("strata") or {}).get("clinical") or []
+    return SETTINGS.get("strata", {}).get("clinical") or []
 
 
 def clinical_option(wildcards, input):
@@ -239,7 +313,7 @@ def clinical_option(wildcards, input):
 
 def gene_sets(wildcards):
     """The study's file of gene sets, where it names one."""
-    return (config.get("explain") or {}).get("gene_sets") or []
+    return SETTINGS.get("differential_expression", {}).get("gene_sets") or []
 
 
 def gene_sets_option(wildcards, input):
@@ -253,5 +327,5 @@ def gene_sets_option(wildcards, input):
 
 def sealed_packages(wildcards):
     """Encrypted packages of cohorts without open access, where the study names recipients."""
-    named = (config.get("seal") or {}).get("recipients")
+    named = SETTINGS.get("seal", {}).get("recipients")
     return ["results/controlled/index.json"] if named else []

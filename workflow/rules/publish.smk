@@ -3,7 +3,7 @@
 #          results/controlled/<cohort>/: encrypted to the recipients that section seal names
 
 
-rule write_release:
+rule release:
     input:
         per_cohort("intake.h5ad"),
         per_cohort("gene_ledger.parquet"),
@@ -103,9 +103,9 @@ rule write_release:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("write_release"),
-        runtime=minutes("write_release"),
-        disk_mb=disk_mb("write_release"),
+        mem_mb=mem_mb("release"),
+        runtime=minutes("release"),
+        disk_mb=disk_mb("release"),
     params:
         config=config_option,
         options=step_options("release"),
@@ -114,7 +114,7 @@ rule write_release:
 
 
 # Only where the study names recipients; the packages of a study are all made by one job.
-rule seal_cohorts:
+rule seal:
     input:
         "results/release/manifest.json",
     output:
@@ -126,9 +126,9 @@ rule seal_cohorts:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("seal_cohorts"),
-        runtime=minutes("seal_cohorts"),
-        disk_mb=disk_mb("seal_cohorts"),
+        mem_mb=mem_mb("seal"),
+        runtime=minutes("seal"),
+        disk_mb=disk_mb("seal"),
     params:
         config=config_option,
         options=step_options("seal"),

@@ -2,7 +2,7 @@
 # OUTPUTS: results/cohorts/{cohort}/intake.h5ad, gene_ledger, donors, visits, samples, intake.json
 
 
-rule intake_cohort:
+rule intake:
     input:
         registration=registration_files,
         matrix=matrix_files,
@@ -19,11 +19,11 @@ rule intake_cohort:
         "results/benchmarks/intake/{cohort}.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("intake_cohort")
+    threads: threads_of("intake")
     resources:
-        mem_mb=mem_mb("intake_cohort"),
-        runtime=minutes("intake_cohort"),
-        disk_mb=disk_mb("intake_cohort"),
+        mem_mb=mem_mb("intake"),
+        runtime=minutes("intake"),
+        disk_mb=disk_mb("intake"),
     params:
         folder=lambda wildcards, input: COHORTS_DIR / wildcards.cohort,
         out=subpath(output.counts, parent=True),

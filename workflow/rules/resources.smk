@@ -1,7 +1,5 @@
 # INPUTS:  the sizes of the cohorts: results/sizes.json (pmcell estimate), else the bytes of the files
-# OUTPUTS: memory, time, disk and threads of every rule, known before anything has run
-
-import types
+# OUTPUTS: memory, time, disk and threads of every step, known before anything has run
 
 RESOURCES = types.ModuleType("resources")
 exec(
@@ -12,9 +10,10 @@ exec(
 
 def read_model():
     """The model of the configuration, else the one that ships."""
-    path = config.get("resources") or workflow.source_path("../resources.yaml")
+    path = SETTINGS.get("resources") or workflow.source_path("../resources.yaml")
     model = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    return RESOURCES.for_study(model, config)
+    rename_keys(model["rules"], "old_rule")
+    return model
 
 
 MODEL = read_model()
@@ -42,35 +41,44 @@ def size_of_all():
     return RESOURCES.total([size_of(cohort) for cohort in COHORTS])
 
 
-def request(rule, quantity):
-    """A resource of a rule by its size and attempt; it needs no file that is yet to be made."""
+@functools.cache
+def study_model():
+    """The model with what the study as a whole says, such as the number of selected genes."""
+    return RESOURCES.for_study(MODEL, SETTINGS, [size_of(cohort) for cohort in COHORTS])
+
+
+def request(step, quantity):
+    """A resource of a step by its size and attempt; it needs no file that is yet to be made."""
 
     def amount(wildcards, attempt):
         size = size_of(wildcards.cohort) if wildcards.keys() else size_of_all()
-        return RESOURCES.request(MODEL, rule, quantity, size, attempt)
+        return RESOURCES.request(study_model(), step, quantity, size, attempt)
 
     return amount
 
 
-def mem_mb(rule):
-    return request(rule, "memory_mb")
+def mem_mb(step):
+    return request(step, "memory_mb")
 
 
 def memory_share(wildcards, resources):
     """Megabytes that a step may fill: what its job asks for, less what the scheduler's own take.
 
+    On this machine nothing ends a job that takes more, and no retry would give it more: it may.
     As a function of the resources it is no reason to rerun: results do not depend on it.
     """
-    return max(resources.mem_mb - MODEL["scheduler_mb"], 1)
+    share = max(resources.mem_mb - MODEL["scheduler_mb"], 1)
+    is_limited = workflow.remote_exec or not workflow.local_exec
+    return share if is_limited else f"{share} --soft-memory"
 
 
-def minutes(rule):
-    return request(rule, "seconds")
+def minutes(step):
+    return request(step, "seconds")
 
 
-def disk_mb(rule):
-    return request(rule, "disk_mb")
+def disk_mb(step):
+    return request(step, "disk_mb")
 
 
-def threads_of(rule):
-    return MODEL["rules"][rule]["threads"]
+def threads_of(step):
+    return RESOURCES.row_of(MODEL, step)["threads"]

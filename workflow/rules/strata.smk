@@ -3,7 +3,7 @@
 #          what strata and conditions differ in: genes, gene sets, gene drivers
 
 
-rule profile_donors:
+rule profile:
     input:
         embedding="results/atlas/embedding.h5ad",
         clusters="results/atlas/clusters.parquet",
@@ -18,9 +18,9 @@ rule profile_donors:
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("profile_donors"),
-        runtime=minutes("profile_donors"),
-        disk_mb=disk_mb("profile_donors"),
+        mem_mb=mem_mb("profile"),
+        runtime=minutes("profile"),
+        disk_mb=disk_mb("profile"),
     params:
         config=config_option,
         options=step_options("profile"),
@@ -31,7 +31,7 @@ rule profile_donors:
         "--threads {threads} > {log:q} 2>&1"
 
 
-rule find_strata:
+rule strata:
     input:
         profiles="results/strata/profiles.h5ad",
         clinical=clinical_table,
@@ -52,11 +52,11 @@ rule find_strata:
         "results/benchmarks/strata.tsv"
     conda:
         "../../envs/pmcell.yaml"
-    threads: threads_of("find_strata")
+    threads: threads_of("strata")
     resources:
-        mem_mb=mem_mb("find_strata"),
-        runtime=minutes("find_strata"),
-        disk_mb=disk_mb("find_strata"),
+        mem_mb=mem_mb("strata"),
+        runtime=minutes("strata"),
+        disk_mb=disk_mb("strata"),
     params:
         out=subpath(output.summary, parent=True),
         clinical=clinical_option,
@@ -69,7 +69,7 @@ rule find_strata:
 
 
 # Reruns when donors, sums, labels or the file of gene sets change.
-rule explain_strata:
+rule differential_expression:
     input:
         donors="results/strata/donors.h5ad",
         sums=per_cohort("aggregate.npz"),
@@ -83,22 +83,22 @@ rule explain_strata:
         pathways="results/strata/pathways.parquet",
         drivers="results/strata/gene_drivers.parquet",
     log:
-        "results/logs/explain.log",
+        "results/logs/differential_expression.log",
     benchmark:
-        "results/benchmarks/explain.tsv"
+        "results/benchmarks/differential_expression.tsv"
     conda:
         "../../envs/pmcell.yaml"
     resources:
-        mem_mb=mem_mb("explain_strata"),
-        runtime=minutes("explain_strata"),
-        disk_mb=disk_mb("explain_strata"),
+        mem_mb=mem_mb("differential_expression"),
+        runtime=minutes("differential_expression"),
+        disk_mb=disk_mb("differential_expression"),
     params:
         cohorts=cohort_arguments,
         out=subpath(output.contrasts, parent=True),
         gene_sets=gene_sets_option,
         config=config_option,
-        options=step_options("explain"),
+        options=step_options("differential_expression"),
     shell:
-        "pmcell explain --donors {input.donors:q} {params.cohorts} --annotation {input.annotation:q} "
+        "pmcell differential_expression --donors {input.donors:q} {params.cohorts} --annotation {input.annotation:q} "
         "--features {input.features:q} --out-dir {params.out:q} {params.gene_sets} {params.config} "
         "--threads {threads} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""The `pmcell` command: one file a command, listed here in the order of the flow.
+"""The `pmcell` command: one file a command, listed here; the steps are those of `pmcell.steps`.
 
 Nothing heavy is imported before a command is chosen, so `pmcell --help` is
 instant. A command module has a docstring (its help text, with an example),
@@ -10,10 +10,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 from pmcell.errors import PmcellError
+from pmcell.steps import BY_NAME, OLD_NAMES, STEPS
 from pmcell.version import __version__
+
+
+def _flow() -> Iterator[tuple[str, str]]:
+    """Name and summary of the steps whose results stay in the study."""
+    for step in STEPS:
+        if not step.is_product:
+            yield step.name, step.summary + (" (per cohort)" if step.per_cohort else "")
+
 
 GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
@@ -33,46 +43,22 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("check", "name every fault of registered cohorts, with its fix"),
         ),
     ),
-    (
-        "Steps, per cohort",
-        (
-            ("intake", "check a submitted file and rewrite it canonically"),
-            ("qc", "mark cells by MAD-adaptive thresholds and doublet score"),
-            ("moments", "exact sums of counts and log-normalised values"),
-            ("gram", "exact Gram matrix of the selected genes"),
-            ("project", "project cells onto the basis"),
-            ("aggregate", "sums per sample, cluster and gene"),
-        ),
-    ),
-    (
-        "Steps, across cohorts",
-        (
-            ("features", "accept cohorts and select highly variable genes"),
-            ("basis", "principal components of the summed Gram matrices"),
-            ("integrate", "remove batch effects from the embedding"),
-            ("neighbors", "k-nearest-neighbour graph of the cells"),
-            ("cluster", "Leiden clusters of the graph"),
-            ("umap", "two-dimensional map of the graph"),
-            ("markers", "marker genes of each cluster"),
-            ("annotate", "cell-type label of each cluster, or none"),
-            ("profile", "profiles of donors from their cells"),
-            ("strata", "strata of donors, with their stability"),
-            ("explain", "genes and gene sets that strata or conditions differ in"),
-        ),
-    ),
+    ("Steps, in the order of the flow", tuple(_flow())),
     (
         "Publish and use",
         (
-            ("release", "write the release folder; release diff A B compares two"),
+            ("release", BY_NAME["release"].summary),
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),
             ("export-hca", "a published cohort in the Human Cell Atlas profile"),
-            ("seal", "encrypt cohorts without open access to named recipients"),
+            ("seal", BY_NAME["seal"].summary),
             ("unseal", "check and decrypt a sealed package"),
         ),
     ),
 )
+
+HELP = "See: pmcell --help"
 
 SUBCOMMANDS = {("release", "diff"): "_release_diff"}
 """Commands of two words and their module."""
@@ -89,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pmcell {__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
+    if name.replace("-", "_") in BY_NAME:
+        name = name.replace("-", "_")
+    if name in OLD_NAMES:
+        print(f"pmcell: the command {name!r} is now {OLD_NAMES[name]!r}", file=sys.stderr)
+        name = OLD_NAMES[name]
     if name not in _names():
         print(_unknown_command(name), file=sys.stderr)
         return 2
@@ -100,12 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (name, *rest[:1]) in SUBCOMMANDS:
         module, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
     command = importlib.import_module(f"pmcell.cli.{module}")
-    parser = argparse.ArgumentParser(
-        prog=f"pmcell {name}",
-        description=command.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
+    parser = _parser(name, command)
     args = parser.parse_args(rest)
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
@@ -134,6 +120,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def help_of(name: str) -> str:
+    """Return what `pmcell NAME --help` prints."""
+    return _parser(
+        name, importlib.import_module(f"pmcell.cli.{name.replace('-', '_')}")
+    ).format_help()
+
+
+def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"pmcell {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
 def _names() -> list[str]:
     return [name for _, commands in GROUPS for name, _ in commands]
 
@@ -146,14 +149,13 @@ def _table_of_contents() -> str:
     ]
     for title, commands in GROUPS:
         lines += ["", f"{title}:"]
-        lines += [f"  {name:<11}{summary}" for name, summary in commands]
+        lines += [f"  {name:<24}{summary}" for name, summary in commands]
     lines += ["", "Exit codes: 0 done, 1 faults found, 2 wrong call, 3 data break the contract."]
     return "\n".join(lines)
 
 
 def _unknown_command(name: str) -> str:
-    import difflib
+    from pmcell.spelling import did_you_mean
 
-    near = difflib.get_close_matches(name, _names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"pmcell: there is no command {name!r}.{hint} See: pmcell --help"
+    hint = did_you_mean(name, _names())
+    return " ".join(filter(None, [f"pmcell: there is no command {name!r}.", hint, HELP]))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pmcell.settings.donors import StrataSettings
 
 SEPARATORS = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
 NOT_VALUES = ("donor_id", "visit", "visit_day")
@@ -27,23 +29,17 @@ class Plan:
     adjust_for: tuple[str, ...]
 
     @classmethod
-    def read(cls, options: dict[str, Any], given: Path | None = None) -> Plan:
-        """The plan of a section; `UsageError` for what has another form or no table."""
-        survival = options["survival"] or {}
-        if not isinstance(survival, dict) or set(survival) - {"time", "event"}:
-            raise UsageError(
-                f"strata.survival must be {{time: COLUMN, event: COLUMN}}, found {survival!r}"
-            )
-        if len(survival) == 1:
-            raise UsageError("strata.survival needs both time and event, found one of them")
-        path = given or (Path(options["clinical"]) if options["clinical"] else None)
+    def read(cls, settings: StrataSettings, given: Path | None = None) -> Plan:
+        """The plan of a section, with its table or the one given; `UsageError` without the file."""
+        path = given or (Path(settings.clinical) if settings.clinical else None)
+        survival = settings.survival
         return cls(
             table=None if path is None else read_clinical(path),
-            outcomes=_names(options, "outcomes"),
-            time=str(survival.get("time", "")),
-            event=str(survival.get("event", "")),
-            covariates=_names(options, "covariates"),
-            adjust_for=_names(options, "adjust_for"),
+            outcomes=settings.outcomes,
+            time=survival["time"] if survival else "",
+            event=survival["event"] if survival else "",
+            covariates=settings.covariates,
+            adjust_for=settings.adjust_for,
         )
 
     def check(self, visits: pd.DataFrame) -> None:
@@ -98,10 +94,3 @@ def read_clinical(path: Path) -> pd.DataFrame:
         row = int(empty.to_numpy().argmax()) + 2
         raise UsageError(f"every row of {path} must have a donor_id; line {row} has none")
     return table
-
-
-def _names(options: dict[str, Any], key: str) -> tuple[str, ...]:
-    value = options[key] or []
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"strata.{key} must be a list of column names, found {value!r}")
-    return tuple(value)

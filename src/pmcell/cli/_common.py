@@ -1,50 +1,30 @@
-"""What the step commands share: options of a configuration section, threads."""
+"""What the step commands share: options, threads."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pmcell.errors import UsageError
 
+if TYPE_CHECKING:
+    from pmcell.settings.model import Settings
 
-def add_step_options(parser: argparse.ArgumentParser, *, seed: bool = False) -> None:
-    """Options that every step has: `--config`, `--threads` and, where it draws, `--seed`."""
+
+def add_step_options(
+    parser: argparse.ArgumentParser,
+    model: type[Settings],
+    *,
+    leave_out: Sequence[str] = (),
+) -> None:
+    """Options that every step has: `--config`, `--threads`, and one for each of its settings."""
+    from pmcell.cli._settings import add_settings
+
     parser.add_argument("--config", type=Path, help="YAML file with a section named like the step")
     parser.add_argument("--threads", type=int, default=1, help="threads to use (default 1)")
-    if seed:
-        parser.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
-
-
-def add_memory_option(parser: argparse.ArgumentParser) -> None:
-    """`--memory`, for steps that read counts in blocks."""
-    parser.add_argument(
-        "--memory",
-        type=megabytes,
-        metavar="SIZE",
-        help="memory to stay within: megabytes, or a number with M or G (default: blocks of 32 MB)",
-    )
-
-
-def megabytes(text: str) -> int:
-    """Whole megabytes of `2000`, `2000M` or `2G`.
-
-    >>> megabytes("1.5G"), megabytes("800")
-    (1536, 800)
-    """
-    number, factor = text.strip().upper().removesuffix("B"), 1.0
-    if number[-1:] in ("M", "G"):
-        number, factor = number[:-1], {"M": 1.0, "G": 1024.0}[number[-1]]
-    try:
-        found = int(float(number) * factor)
-    except (ValueError, OverflowError):
-        found = 0
-    if found < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a size such as 2000 (megabytes), 2000M or 2G, got {text!r}"
-        )
-    return found
+    add_settings(parser, model, leave_out=leave_out)
 
 
 def add_cohorts_option(parser: argparse.ArgumentParser) -> None:
@@ -69,37 +49,6 @@ def add_aggregate_option(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="aggregate.npz of every cohort",
     )
-
-
-def section(config: Path | None, name: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    """The defaults of a step, overridden by its section of the configuration file.
-
-    Raises `UsageError` for keys that the step does not know.
-    """
-    given = read_config(config).get(name) or {} if config else {}
-    if not isinstance(given, dict):
-        raise UsageError(f"section {name!r} of {config} must be a mapping, found {given!r}")
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        raise UsageError(
-            f"section {name!r} of {config} has unknown keys {unknown}; known are {sorted(defaults)}"
-        )
-    return {**defaults, **given}
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A YAML configuration file as a mapping; `UsageError` when it cannot be read."""
-    import yaml
-
-    if not path.is_file():
-        raise UsageError(f"--config must name a file; there is no {path}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} must be valid YAML: {error}") from error
-    if values is not None and not isinstance(values, dict):
-        raise UsageError(f"{path} must hold a mapping of keys, found {type(values).__name__}")
-    return values or {}
 
 
 def use_threads(n_threads: int) -> None:

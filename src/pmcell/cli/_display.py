@@ -94,7 +94,7 @@ def tell(event: Event, progress: Progress, elapsed: float) -> str:
     # The rule 'all' only names the targets; nobody waits for it.
     if job.rule == "all":
         return ""
-    place = f"{head}  {job.rule:<18} {job.wildcards:<24}"
+    place = f"{head}  {job.rule:<24} {job.wildcards:<24}"
     if event.kind == "finished":
         return f"{place} {job.seconds:7.1f} s"
     if event.kind == "failed":

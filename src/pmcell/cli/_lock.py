@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._step import STEPS
 from pmcell.errors import PmcellError
+from pmcell.steps import BY_NAME
 
 LOCK = Path(".snakemake") / "pmcell-run.json"
 GRACE_SECONDS = 60
@@ -169,6 +169,6 @@ def _at_work(folder: Path) -> list[int]:
         except OSError:
             continue
         names = [Path(word).name for word in words[:4]]
-        if "snakemake" in names or ("pmcell" in names and STEPS.keys() & set(names)):
+        if "snakemake" in names or ("pmcell" in names and BY_NAME.keys() & set(names)):
             found.append(int(place.name))
     return sorted(found)

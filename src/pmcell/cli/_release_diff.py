@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pmcell.publish.diff import diff_releases
-    from pmcell.reading import open_release
+    from pmcell.release import open_release
 
     a, b = open_release(args.a), open_release(args.b)
     with Console(stderr=True).status("release diff"):

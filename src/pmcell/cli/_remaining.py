@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pmcell.cli._progress import Job, Progress
 
 if TYPE_CHECKING:
-    from pmcell.cli._workflow import Study
+    from pmcell.cli._study import Study
 
 PRIOR_SECONDS = 10.0
 """Weight of the model against the jobs that finished, in predicted seconds."""
@@ -31,29 +31,26 @@ def needs_of(study: Study) -> dict[str, Need]:
     """What a job of each rule is expected to need, the mean over cohorts; empty without a model."""
     import json
 
-    from pmcell.cli._common import read_config
     from pmcell.cli._resources import Model
     from pmcell.errors import PmcellError
 
     try:
-        settings = read_config(study.config)
-        named = settings.get("resources")
-        model = Model(study.folder / named if named else None)
-        folder = study.folder / settings.get("cohorts_dir", "config/cohorts")
+        model, folder = Model(study.resources), study.cohorts_dir
         known = study.results / "sizes.json"
         read = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
         sizes = model.sizes([path for path in folder.iterdir() if path.is_dir()], read)
+        model.for_study(study.settings.given, sizes)
         jobs = [
-            (rule, model.formula.predict(model.values, rule, "seconds", size))
-            for rule, _, size in model.jobs(sizes)
+            (step, model.formula.predict(model.values, step, "seconds", size))
+            for step, _, size in model.jobs(sizes)
         ]
         return {
-            rule: Need(
-                sum(seconds for name, seconds in jobs if name == rule)
-                / sum(name == rule for name, _ in jobs),
+            step: Need(
+                sum(seconds for name, seconds in jobs if name == step)
+                / sum(name == step for name, _ in jobs),
                 item["threads"],
             )
-            for rule, item in model.rules.items()
+            for step, item in model.steps.items()
         }
     except (PmcellError, OSError, ValueError, ArithmeticError):
         return {}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy as np
 from pmcell import bundle
 from pmcell.errors import UsageError
 from pmcell.registry.sizes import Sizes, matrix_bytes
+from pmcell.steps import BY_NAME, OLD_RULES, STEPS, benchmark_path, with_new_names
 
 COVERED = 0.95
 """Share of the records whose peak the fitted model must cover."""
@@ -37,13 +36,16 @@ million genes."""
 class Record:
     """One finished job: its size, its peak in megabytes and its wall time in seconds."""
 
-    rule: str
+    step: str
     cohort: str
     size: Size
     memory_mb: float
     seconds: float
     validators: bool = False
     """Whether independent validators ran in it."""
+
+    study: Mapping[str, Any] = field(default_factory=dict)
+    """What its study's model says of the study as a whole."""
 
 
 class Model:
@@ -53,13 +55,16 @@ class Model:
         """Raises `UsageError` where the file is not such a model."""
         import yaml
 
-        folder = bundle.bundle_folder() / "workflow"
-        self.formula = _load(folder / "scripts" / "resources.py")
-        self.path = path or folder / "resources.yaml"
+        self.formula = bundle.resource_formula()
+        self.study: dict[str, Any] = {}
+        self.path = path or bundle.bundle_folder() / "workflow" / "resources.yaml"
         try:
             self.values: dict[str, Any] = yaml.safe_load(self.path.read_text(encoding="utf-8"))
-            self.rules: dict[str, dict[str, Any]] = self.values["rules"]
-        except (OSError, TypeError, KeyError, yaml.YAMLError) as error:
+            self.values["rules"] = with_new_names(self.values["rules"], OLD_RULES)
+            self.steps: dict[str, dict[str, Any]] = {
+                step.name: self.formula.row_of(self.values, step.name) for step in STEPS
+            }
+        except (OSError, TypeError, KeyError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"{self.path} must be a model of resources: {error}") from error
 
     def sizes(self, folders: Iterable[Path], sizes: Sizes) -> dict[str, Size]:
@@ -71,15 +76,20 @@ class Model:
             for folder in folders
         }
 
+    def for_study(self, settings: Mapping[str, Any], sizes: dict[str, Size]) -> None:
+        """Let the model be that of a study: its configuration, and the sizes of its cohorts."""
+        self.values = self.formula.for_study(self.values, settings, list(sizes.values()))
+        self.study = {key: self.values[key] for key in ("n_features", "n_components")}
+
     def jobs(self, sizes: dict[str, Size]) -> list[tuple[str, str, Size]]:
-        """Rule, cohort (empty for rules across cohorts) and size of every job of a whole run."""
+        """Step, cohort (empty for steps across cohorts) and size of every job of a whole run."""
         whole = self.formula.total(sizes.values())
         found = []
-        for rule, needs in self.rules.items():
-            if needs["scope"] == "cohort":
-                found += [(rule, cohort, size) for cohort, size in sizes.items()]
+        for step in STEPS:
+            if step.per_cohort:
+                found += [(step.name, cohort, size) for cohort, size in sizes.items()]
             else:
-                found.append((rule, "", whole))
+                found.append((step.name, "", whole))
         return found
 
 
@@ -87,33 +97,32 @@ def read_records(model: Model, results: Path, sizes: dict[str, Size]) -> list[Re
     """The benchmark records of a finished run; jobs without one are left out."""
     records = []
     validated = _were_validators_run(results)
-    for rule, cohort, size in model.jobs(sizes):
-        step = model.rules[rule]["step"]
-        name = f"{step}/{cohort}.tsv" if cohort else f"{step}.tsv"
+    for name, cohort, size in model.jobs(sizes):
         try:
-            lines = (results / "benchmarks" / name).read_text(encoding="utf-8").splitlines()
+            record = benchmark_path(results, BY_NAME[name], cohort)
+            lines = record.read_text(encoding="utf-8").splitlines()
             row = dict(zip(lines[0].split("\t"), lines[-1].split("\t"), strict=True))
-            validators = validated and "validators" in model.rules[rule]
+            validators = validated and "validators" in model.steps[name]
             peak, seconds = float(row["max_rss"]), float(row["s"])
-            records.append(Record(rule, cohort, size, peak, seconds, validators))
+            records.append(Record(name, cohort, size, peak, seconds, validators, model.study))
         except (OSError, IndexError, KeyError, ValueError):
             continue
     return records
 
 
 def refit(model: Model, records: Sequence[Record]) -> dict[str, Any]:
-    """The model's values with coefficients fitted to the records, rule by rule.
+    """The model's values with coefficients fitted to the records, step by step.
 
     Least squares of the relative error, no coefficient below zero. Where the
-    sizes of a rule's records lie within a factor of three, slopes cannot be
+    sizes of a step's records lie within a factor of three, slopes cannot be
     told from the constant: the coefficients that are there are scaled. Else each is held towards
     what it was as by a small part of a record, since few studies do not tell cells from genes; a
     slope that is zero stays so: the step has no reason for it. The
     margin is then the smallest, from 1.15, that covers 95 % of all peaks.
     """
-    values = {**model.values, "rules": {rule: dict(item) for rule, item in model.rules.items()}}
-    for rule, item in values["rules"].items():
-        mine = [record for record in records if record.rule == rule]
+    values = {**model.values, "rules": {name: dict(item) for name, item in model.steps.items()}}
+    for name, item in values["rules"].items():
+        mine = [record for record in records if record.step == name]
         if not mine:
             continue
         for quantity in ("memory_mb", "seconds"):
@@ -126,7 +135,7 @@ def refit(model: Model, records: Sequence[Record]) -> dict[str, Any]:
             )
     ratios = [
         record.memory_mb
-        / model.formula.predict(of_run(values, record), record.rule, "memory_mb", record.size)
+        / model.formula.predict(of_run(values, record), record.step, "memory_mb", record.size)
         for record in records
     ]
     margin = float(np.quantile(ratios, COVERED, method="higher")) if ratios else 0.0
@@ -135,8 +144,8 @@ def refit(model: Model, records: Sequence[Record]) -> dict[str, Any]:
 
 
 def of_run(values: dict[str, Any], record: Record) -> dict[str, Any]:
-    """The model for the run that a record is of: with validators of the release, or without."""
-    return {**values, "validators": record.validators}
+    """The model for the run that a record is of: its study, with validators or without."""
+    return {**values, **record.study, "validators": record.validators}
 
 
 def compare(model: Model, values: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
@@ -144,9 +153,9 @@ def compare(model: Model, values: dict[str, Any], records: Sequence[Record]) -> 
     ratios: dict[str, list[float]] = {}
     peaks: dict[str, float] = {}
     for record in records:
-        promised = model.formula.peak_mb(of_run(values, record), record.rule, record.size)
-        ratios.setdefault(record.rule, []).append(promised / record.memory_mb)
-        peaks[record.rule] = max(peaks.get(record.rule, 0.0), record.memory_mb)
+        promised = model.formula.peak_mb(of_run(values, record), record.step, record.size)
+        ratios.setdefault(record.step, []).append(promised / record.memory_mb)
+        peaks[record.step] = max(peaks.get(record.step, 0.0), record.memory_mb)
     every = np.concatenate([np.array(part) for part in ratios.values()])
     return {
         "n_records": len(records),
@@ -155,8 +164,8 @@ def compare(model: Model, values: dict[str, Any], records: Sequence[Record]) -> 
         "median": float(np.median(every)),
         "highest": float(every.max()),
         "rules": {
-            rule: {"n": len(part), "peak_mb": peaks[rule], "least": min(part), "most": max(part)}
-            for rule, part in ratios.items()
+            name: {"n": len(part), "peak_mb": peaks[name], "least": min(part), "most": max(part)}
+            for name, part in ratios.items()
         },
     }
 
@@ -171,14 +180,14 @@ def _were_validators_run(results: Path) -> bool:
 
 
 def as_yaml(values: dict[str, Any], head: str) -> str:
-    """The model as `workflow/resources.yaml` is written: one line a rule, after the comment."""
+    """The model as `workflow/resources.yaml` is written: one line a step, after the comment."""
     import yaml
 
     plain = {key: value for key, value in values.items() if key != "rules"}
     lines = [head + yaml.safe_dump(plain, sort_keys=False) + "rules:"]
-    for rule, item in values["rules"].items():
+    for name, item in values["rules"].items():
         text = yaml.safe_dump(item, default_flow_style=True, sort_keys=False, width=10_000)
-        lines.append(f"  {rule}: {text.strip()}")
+        lines.append(f"  {name}: {text.strip()}")
     return "\n".join(lines) + "\n"
 
 
@@ -195,12 +204,3 @@ def _fit(design: np.ndarray, found: np.ndarray, before: np.ndarray) -> list[floa
         targets = np.concatenate([np.ones(len(found)), np.full(used.size, np.sqrt(HELD))])
         fitted[used], _ = nnls(rows, targets)
     return [float(f"{value:.4g}") for value in fitted]
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pmcell_workflow_resources", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -1,115 +1,22 @@
 """What happens around every step: its inputs are checked before it, its results stamped after it.
 
-One table says which options of a step name the files it reads and writes, so
-no command does this by itself.
+The table of steps says which options of a step name the files it reads and writes, so no
+command does this by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pmcell.cli._common import section
+from pmcell.steps import BY_NAME, FOLDER_OPTIONS, Files, Step
 
-_OF_COHORT: tuple[str, ...] = (
-    "intake.h5ad",
-    "gene_ledger.parquet",
-    "donors.parquet",
-    "visits.parquet",
-    "samples.parquet",
-    "intake.json",
-)
-_OF_STRATA: tuple[str, ...] = (
-    "donors.h5ad",
-    "strata.parquet",
-    "assignments.parquet",
-    "associations.parquet",
-    "drivers.parquet",
-    "composition_shifts.parquet",
-    "movement.parquet",
-    "outcomes.parquet",
-    "survival.parquet",
-    "strata.json",
-)
-_OF_EXPLANATION: tuple[str, ...] = (
-    "expression_contrasts.parquet",
-    "differential_expression.parquet",
-    "pathways.parquet",
-    "gene_drivers.parquet",
-)
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
-
-
-@dataclass(frozen=True)
-class StepFiles:
-    """Options that name files (`counts`), or a folder and a file in it (`out_dir/qc.parquet`)."""
-
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-
-
-STEPS: Mapping[str, StepFiles] = {
-    "intake": StepFiles((), tuple(f"out_dir/{name}" for name in _OF_COHORT)),
-    "qc": StepFiles(
-        ("counts", "intake"),
-        ("out_dir/qc.parquet", "out_dir/qc_samples.parquet", "out_dir/status.json"),
-    ),
-    "moments": StepFiles(("counts", "qc"), ("out",)),
-    "features": StepFiles(
-        ("cohort/moments.npz", "cohort/status.json"),
-        ("out", "cohorts_out"),
-    ),
-    "gram": StepFiles(("counts", "qc", "features", "cohorts"), ("out",)),
-    "basis": StepFiles(("gram", "features"), ("out",)),
-    "project": StepFiles(("counts", "qc", "features", "cohorts", "basis"), ("out",)),
-    "integrate": StepFiles(
-        (
-            "cohort/embedding.npz",
-            "cohort/intake.h5ad",
-            "cohort/qc.parquet",
-            "cohort/samples.parquet",
-            "cohort/donors.parquet",
-            "cohort/visits.parquet",
-        ),
-        ("out",),
-    ),
-    "neighbors": StepFiles(("embedding",), ("out",)),
-    "cluster": StepFiles(("graph",), ("out",)),
-    "umap": StepFiles(("graph", "embedding"), ("out",)),
-    "aggregate": StepFiles(("counts", "qc", "clusters"), ("out",)),
-    "markers": StepFiles(
-        (
-            "cohort/aggregate.npz",
-            "cohort/intake.h5ad",
-            "cohort/qc.parquet",
-            "clusters",
-            "features",
-        ),
-        ("out",),
-    ),
-    "annotate": StepFiles(("clusters", "embedding", "aggregate", "features"), ("out",)),
-    "profile": StepFiles(("embedding", "clusters", "annotation"), ("out", "composition_out")),
-    "strata": StepFiles(
-        ("profiles", "clinical_table"), tuple(f"out_dir/{name}" for name in _OF_STRATA)
-    ),
-    "explain": StepFiles(
-        (
-            "donors",
-            "cohort/aggregate.npz",
-            "cohort/samples.parquet",
-            "annotation",
-            "features",
-            "gene_sets_file",
-        ),
-        tuple(f"out_dir/{name}" for name in _OF_EXPLANATION),
-    ),
-}
 
 
 def run_step(
@@ -122,18 +29,20 @@ def run_step(
 
     `lost` grows when a library could not raise that a file was not written.
     """
-    files = STEPS.get(name)
+    step = BY_NAME.get(name)
     threads = getattr(args, "threads", None) or 1
-    if files is None:
+    if step is None or step.is_product:
         if name == "release":
             _check_release(args)
         return int(command.run(args) or 0)
     from pmcell.io.atomic import remove_leftovers
     from pmcell.io.stamps import check_inputs, stamp_path, write_stamps
 
+    parameters = _parameters(name, args)
+    seed = parameters.pop("seed", None)
     with _libraries_use(threads):
-        inputs = check_inputs(_existing(args, files.reads), threads=threads)
-        outputs = list(_paths(args, files.writes))
+        inputs = check_inputs(_existing(args, step), threads=threads)
+        outputs = list(_paths(args, step.writes))
         for path in outputs:
             remove_leftovers(path)
             remove_leftovers(stamp_path(path))
@@ -143,26 +52,31 @@ def run_step(
         if code == 0:
             if name == "intake":
                 inputs = _submitted(args)
-            parameters = _parameters(name, command, args)
-            write_stamps(name, outputs, inputs, parameters, getattr(args, "seed", None))
+            write_stamps(name, outputs, inputs, parameters, seed)
     return code
 
 
-def _paths(args: argparse.Namespace, names: tuple[str, ...]) -> Iterator[Path]:
-    for name in names:
-        option, _, file = name.partition("/")
+def _paths(args: argparse.Namespace, files: Files) -> Iterator[Path]:
+    """Where the files of a step lie, as the command's options say."""
+    for option, names in files.items():
         value = getattr(args, option)
-        if option == "cohort":
-            yield from (Path(folder) / file for _, folder in value)
-        elif file:
-            yield Path(value) / file
-        elif value is not None:
-            yield from map(Path, value if isinstance(value, list) else [value])
+        if option not in FOLDER_OPTIONS:
+            yield from _places(value)
+            continue
+        folders = [folder for _, folder in value] if option == "cohort" else [value]
+        yield from (Path(folder) / Path(name).name for folder in folders for name in names)
 
 
-def _existing(args: argparse.Namespace, names: tuple[str, ...]) -> list[Path]:
+def _places(value: Any) -> Iterator[Path]:
+    """The file or files that an option names; none where it was not given."""
+    if value is not None:
+        yield from map(Path, value if isinstance(value, list) else [value])
+
+
+def _existing(args: argparse.Namespace, step: Step) -> list[Path]:
     """Files that are there: the step itself says which one it misses."""
-    return [path for path in _paths(args, names) if path.is_file()]
+    asked = (path for option in step.asks for path in _places(getattr(args, option)))
+    return [path for path in (*_paths(args, step.reads), *asked) if path.is_file()]
 
 
 def _check_release(args: argparse.Namespace) -> None:
@@ -187,13 +101,12 @@ def _submitted(args: argparse.Namespace) -> dict[str, str]:
     return dict(read_json(args.out_dir / "intake.json")["inputs"])
 
 
-def _parameters(name: str, command: ModuleType, args: argparse.Namespace) -> dict[str, Any]:
-    """The step's section of the configuration over its defaults; options given take precedence."""
-    defaults = command.defaults() if hasattr(command, "defaults") else {}
-    defaults = defaults or getattr(command, "DEFAULTS", {})
-    values = section(getattr(args, "config", None), name, defaults) if defaults else {}
-    given = {key: getattr(args, key, None) for key in values}
-    return {**values, **{key: value for key, value in given.items() if value is not None}}
+def _parameters(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """The step's settings: its options, else its section of the configuration, else defaults."""
+    from pmcell.cli._settings import step_settings
+    from pmcell.settings.table import SETTINGS
+
+    return step_settings(args, SETTINGS[name]).model_dump(mode="json")
 
 
 @contextmanager

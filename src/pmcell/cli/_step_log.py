@@ -9,11 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from pmcell.cli._step import STEPS
+from pmcell.steps import BY_NAME
 from pmcell.version import __version__
-
-LOGGED = (*STEPS, "release", "seal")
-"""Commands that jobs of the workflow run."""
 
 
 def start_log(name: str, arguments: Sequence[str]) -> Callable[[int | None], None]:
@@ -23,7 +20,7 @@ def start_log(name: str, arguments: Sequence[str]) -> Callable[[int | None], Non
     those of the command: relative to the study's folder. On a terminal nothing
     is written: whoever types a command knows it.
     """
-    if name not in LOGGED or sys.stderr.isatty():
+    if name not in BY_NAME or sys.stderr.isatty():
         return lambda code: None
     start = time.monotonic()
     _write(f"$ {shlex.join(['pmcell', name, *arguments])}")

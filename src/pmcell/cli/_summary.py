@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._common import read_config
 from pmcell.cli._progress import Job, Progress
-from pmcell.cli._workflow import Study, short
+from pmcell.cli._study import Study
+from pmcell.cli._workflow import short
 from pmcell.io.atomic import read_json
 from pmcell.io.benchmarks import read_benchmark
 
@@ -88,9 +88,8 @@ def _verdict(cohort: dict[str, Any]) -> dict[str, str]:
 
 def _check_command(study: Study, name: str) -> str:
     """The command that names all faults of a cohort; its folder is given from outside the study."""
-    cohorts_dir = read_config(study.config).get("cohorts_dir", "config/cohorts")
     is_here = study.folder.resolve() == Path.cwd()
-    folder = study.folder / cohorts_dir / name
+    folder = study.cohorts_dir / name
     return shlex.join(["pmcell", "check", name if is_here else short(folder)])
 
 

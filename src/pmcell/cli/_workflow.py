@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -11,59 +12,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pmcell import bundle
-from pmcell.cli import GROUPS
-from pmcell.cli._common import read_config
 from pmcell.cli._display import clock, display
 from pmcell.cli._progress import Progress
 from pmcell.cli._remaining import needs_of
 from pmcell.cli._slurm import job_prefix
+from pmcell.cli._study import Study
 from pmcell.errors import UsageError
+from pmcell.steps import OLD_RULES
 
 INTERRUPTED = 130
-STUDY_KEYS = ("cohorts_dir", "cohorts", "resources")
+RERUN_TRIGGERS = ("mtime", "params", "input", "software-env")
+"""What makes a finished job run again. Not its command line, which Snakemake calls code: whether a
+step gives other results than before is what its version says, and that is one of the params."""
 
-
-@dataclass(frozen=True)
-class Study:
-    """A study folder: where it lies, and its configuration file."""
-
-    folder: Path
-    config: Path
-    is_own_config: bool
-
-    @property
-    def results(self) -> Path:
-        """Where the workflow writes."""
-        return self.folder / "results"
-
-
-def open_study(folder: Path, config: Path | None) -> Study:
-    """The study in `folder`, configured by `config` or its own `config/config.yaml`."""
-    path = config or folder / "config" / "config.yaml"
-    if not path.is_file():
-        raise UsageError(
-            f"a study folder must hold config/config.yaml; there is no {path}. "
-            f"Make one: pmcell init {shlex.quote(str(folder))}"
-        )
-    _check_sections(path)
-    return Study(folder, path.resolve(), config is None)
-
-
-def _check_sections(path: Path) -> None:
-    """Raise `UsageError` for a section that no step reads: it would be ignored without a word."""
-    import difflib
-
-    known = [*STUDY_KEYS, *(name for _, commands in GROUPS for name, _ in commands)]
-    for key in read_config(path):
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"{path}: there is no section {key!r}.{hint} See config/README.md")
+NAMING_RULES = ("groups", "set-threads", "set-resources")
+"""Entries of a profile that name rules."""
 
 
 def snakemake_command(
@@ -74,18 +42,22 @@ def snakemake_command(
     Without `cores` a run on this machine takes all that are allowed; one on a
     cluster leaves it to the profile.
     """
-    executor = executor_of(profile)
+    values = _profile_values(profile)
+    executor = str(values.get("executor") or "local")
     if cores is None and executor == "local":
         cores = available_cores()
     if executor == "slurm":
         extra = ["--slurm-jobname-prefix", job_prefix(study.folder), *extra]
     configfile = [] if study.is_own_config else ["--configfile", short(study.config)]
+    is_told = "rerun-triggers" in values or "--rerun-triggers" in extra
+    triggers = [] if is_told else ["--rerun-triggers", *RERUN_TRIGGERS]
     return [
         "snakemake",
         *("--snakefile", short(bundle.snakefile())),
         *("--directory", short(study.folder)),
         *("--workflow-profile", short(profile)),
         *configfile,
+        *triggers,
         *(("--cores", str(cores)) if cores else ()),
         *extra,
     ]
@@ -93,16 +65,33 @@ def snakemake_command(
 
 def executor_of(profile: Path) -> str:
     """The executor that a profile names: `local`, `slurm` or another of Snakemake's."""
+    return str(_profile_values(profile).get("executor") or "local")
+
+
+def renamed_rules(profile: Path) -> str:
+    """What to change in a profile that names rules as version 0.1.0 did; empty where none does.
+
+    Snakemake ignores what a profile says of rules that are not there.
+    """
+    named: set[str] = set()
+    for key in NAMING_RULES:
+        entries = _profile_values(profile).get(key) or []
+        named |= {re.split("[=:]", str(entry))[0] for entry in entries}
+    changes = ", ".join(f"{old} is now {new}" for old, new in OLD_RULES.items() if old in named)
+    return f"{profile}: rules have new names, write them there: {changes}" if changes else ""
+
+
+def _profile_values(profile: Path) -> dict[str, Any]:
     import yaml
 
+    found: dict[str, Any] = {}
     for path in sorted(profile.glob("config*.yaml")):
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             raise UsageError(f"{path} must be valid YAML: {error}") from error
-        if isinstance(values, dict) and values.get("executor"):
-            return str(values["executor"])
-    return "local"
+        found = (values if isinstance(values, dict) else {}) | found
+    return found
 
 
 def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:

@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_memory_option, require_files, use_threads
+from pmcell.cli._common import add_step_options, require_files, use_threads
+from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.settings.cohort import AggregateSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
     parser.add_argument("--out", type=Path, required=True, help="aggregate.npz to write")
-    parser.add_argument("--threads", type=int, default=1, help="threads to use (default 1)")
-    add_memory_option(parser)
+    add_step_options(parser, AggregateSettings)
+    add_memory_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
     cells = counts.read_obs()
     cells["cluster"] = read_clusters(counts, args.qc, args.clusters)
     groups = len(cells[["sample_id", "cluster"]].dropna().drop_duplicates())
-    # The sums and, while they are written, their columns.
-    tables = 72 * groups * counts.n_genes
-    counts = counts.with_memory(args.memory, tables=tables, bytes_a_value=40)
+    counts = within_memory(
+        counts, "aggregate", args.memory, is_soft=args.soft_memory, n_groups=groups
+    )
     result = aggregate_cells(counts, counts.gene_ids, cells)
     write_aggregate(args.out, result)
     print(

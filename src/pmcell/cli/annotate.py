@@ -20,6 +20,8 @@ from pmcell.cli._common import (
     require_files,
     use_threads,
 )
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import AnnotateSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_aggregate_option(parser)
     parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="annotation.parquet to write")
-    add_step_options(parser, seed=True)
+    add_step_options(parser, AnnotateSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.tl.annotate import annotate_clusters
 
     use_threads(args.threads)
+    settings = step_settings(args, AnnotateSettings)
     require_files(args.clusters, args.embedding, args.features)
     cells = read_h5ad(args.embedding).obs.copy()
     clusters = read_table(args.clusters, ["cell_id", "cluster"]).set_index("cell_id")["cluster"]
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     features = read_table(args.features, ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
     table = annotate_clusters(
-        cells, open_aggregates(args.aggregate), symbols=symbols, seed=args.seed
+        cells, open_aggregates(args.aggregate), symbols=symbols, seed=settings.seed
     )
     write_table(args.out, table, CLUSTERS)
     for row in table.itertuples():

@@ -1,6 +1,6 @@
-"""Name every fault of registered cohorts with its fix, in seconds, from headers and tables.
+"""Name every fault of the configuration and of registered cohorts with its fix, in seconds.
 
-Reads cohort.yaml, donors.tsv and samples.tsv of each cohort, then compares
+Reads the configuration, and cohort.yaml, donors.tsv and samples.tsv of each cohort, then compares
 them with the header of the submitted file (in a sandbox; of the counts only a
 sample is read). Works offline and changes nothing.
 
@@ -22,9 +22,9 @@ from pmcell.errors import UsageError
 if TYPE_CHECKING:
     from pmcell.errors import Fault
     from pmcell.registry.check import CohortCheck
+    from pmcell.settings.study import StudySettings
 
 DEFAULT_CONFIG = Path("config/config.yaml")
-DEFAULT_COHORTS = Path("config/cohorts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the cohorts; 0 when none has a fault, else 1."""
-    from pmcell.registry.check import check_cohorts
+    from pmcell.registry.check import CohortCheck, check_cohorts
 
-    folders = _folders(args.cohorts, args.config, args.cohorts_dir)
-    checks = check_cohorts(folders, with_matrix=not args.tables_only)
+    config = args.config
+    if config is None and args.cohorts_dir is None and DEFAULT_CONFIG.is_file():
+        config = DEFAULT_CONFIG
+    study, faults = _configuration(config)
+    # The configuration's own faults are told first, and beside them those of every cohort.
+    checks = [CohortCheck(str(config), faults, {})] if faults else []
+    try:
+        folders = _folders(args.cohorts, study, args.cohorts_dir)
+    except UsageError:
+        if not faults:
+            raise
+        folders = []
+    checks += check_cohorts(folders, with_matrix=not args.tables_only)
     if args.json:
         _print_json(checks)
     else:
@@ -58,15 +69,24 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(check.errors for check in checks) else 0
 
 
-def _folders(named: Sequence[str], config: Path | None, cohorts_dir: Path | None) -> list[Path]:
-    from pmcell.cli._common import read_config
-    from pmcell.registry.cohort import list_cohorts
-    from pmcell.registry.vocabulary import did_you_mean
+def _configuration(path: Path | None) -> tuple[StudySettings, tuple[Fault, ...]]:
+    """Return where the cohorts are and which are used, by default where there are faults."""
+    from pmcell.settings.load import SettingsError, load_settings
+    from pmcell.settings.study import StudySettings
 
-    values: dict[str, Any] = {}
-    if config is not None or (cohorts_dir is None and DEFAULT_CONFIG.is_file()):
-        values = read_config(config or DEFAULT_CONFIG)
-    parent = cohorts_dir or Path(values.get("cohorts_dir") or DEFAULT_COHORTS)
+    if path is None:
+        return StudySettings(), ()
+    try:
+        return load_settings(path, study=Path()).study, ()
+    except SettingsError as error:
+        return StudySettings(), error.faults
+
+
+def _folders(named: Sequence[str], study: StudySettings, cohorts_dir: Path | None) -> list[Path]:
+    from pmcell.registry.cohort import list_cohorts
+    from pmcell.spelling import did_you_mean
+
+    parent = cohorts_dir or Path(study.cohorts_dir)
     paths = [Path(name) for name in named]
     if paths and all((path / "cohort.yaml").is_file() or len(path.parts) > 1 for path in paths):
         missing = [str(path) for path in paths if not path.is_dir()]
@@ -80,7 +100,7 @@ def _folders(named: Sequence[str], config: Path | None, cohorts_dir: Path | None
                 f"COHORT must be one of {', '.join(known) or 'none'} in {parent}; got {name!r}. "
                 f"{did_you_mean(name, known)}".strip()
             )
-    chosen = list(named) or [str(name) for name in values.get("cohorts") or known]
+    chosen = list(named or study.cohorts or known)
     if not chosen:
         raise UsageError(f"there is no cohort in {parent}; draft one with `pmcell register`")
     return [parent / name for name in chosen]

@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_step_options, section, use_threads
-
-DEFAULTS = {"resolution": 1.0}
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import ClusterSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--graph", type=Path, required=True, help="graph.h5ad of the atlas")
     parser.add_argument("--out", type=Path, required=True, help="clusters.parquet to write")
-    add_step_options(parser, seed=True)
+    add_step_options(parser, ClusterSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import CELL_CLUSTERS, CLUSTER
 
     use_threads(args.threads)
-    options = section(args.config, "cluster", DEFAULTS)
+    settings = step_settings(args, ClusterSettings)
     graph = read_h5ad(args.graph)
-    tl.cluster(graph, resolution=options["resolution"], seed=args.seed)
+    tl.cluster(graph, **settings.model_dump())
     labels = graph.obs[CLUSTER].astype(str).to_numpy()
     frame = pd.DataFrame({"cell_id": graph.obs_names.astype(str), "cluster": labels})
     write_table(args.out, frame, CELL_CLUSTERS, sort=False)

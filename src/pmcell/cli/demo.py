@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the study folder where there is none, run it, say how to open the release."""
     from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, profile_folder
-    from pmcell.cli import _workflow
+    from pmcell.cli import _study, _workflow
     from pmcell.cli._display import clock
     from pmcell.cli.init import make_study
     from pmcell.cli.run import run_and_summarise
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out or (Path() if is_checkout else Path("pmcell-demo"))
     if not (folder / "config" / "config.yaml").is_file():
         make_study(folder, cohorts=EMBEDDED_COHORTS)
-    study = _workflow.open_study(folder, None)
+    study = _study.open_study(folder, None)
     command = _workflow.snakemake_command(
         study, cores=args.threads, profile=profile_folder("default", folder), extra=[]
     )

@@ -26,9 +26,10 @@ from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
     from pmcell.cli._resources import Model, Record, Size
+    from pmcell.cli._study import Study
 
 HEAD = """\
-# What each rule needs: a constant and slopes by size; workflow/scripts/resources.py says which and
+# What each step needs: a constant and slopes by size; workflow/scripts/resources.py says which and
 # how they are used. `pmcell estimate --refit` writes this file anew from the benchmark records of
 # finished runs.
 """
@@ -67,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
         return _refit(args)
     if args.out:
         raise UsageError("--out goes with --refit STUDY: nothing else is written")
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     study = open_study(args.directory, args.config)
-    model, sizes, unread = study_sizes(study.folder, study.config)
+    model, sizes, unread = study_sizes(study)
     value = estimate(model, sizes, args.cores) | {"headers_not_read": unread}
     print(json.dumps(value, indent=2) if args.json else _as_text(value))
     return 0
@@ -84,19 +85,19 @@ def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]
     """
     rows: dict[str, dict[str, Any]] = {}
     core_seconds = chain = disk = 0.0
-    for rule, _, size in model.jobs(sizes):
-        needs = model.rules[rule]
-        seconds = model.formula.predict(model.values, rule, "seconds", size)
+    for step, _, size in model.jobs(sizes):
+        needs = model.steps[step]
+        seconds = model.formula.predict(model.values, step, "seconds", size)
         row = rows.setdefault(
-            rule, {"jobs": 0, "memory_mb": 0, "longest_s": 0.0, "core_hours": 0.0, "disk_mb": 0.0}
+            step, {"jobs": 0, "memory_mb": 0, "longest_s": 0.0, "core_hours": 0.0, "disk_mb": 0.0}
         )
         row["jobs"] += 1
         row["memory_mb"] = max(
-            row["memory_mb"], round(model.formula.peak_mb(model.values, rule, size))
+            row["memory_mb"], round(model.formula.peak_mb(model.values, step, size))
         )
         row["longest_s"] = max(row["longest_s"], seconds)
         row["core_hours"] += seconds * min(needs["threads"], cores) / 3600
-        row["disk_mb"] += model.formula.predict(model.values, rule, "disk_mb", size)
+        row["disk_mb"] += model.formula.predict(model.values, step, "disk_mb", size)
     for row in rows.values():
         core_seconds += row["core_hours"] * 3600
         chain += row["longest_s"]
@@ -115,28 +116,25 @@ def estimate(model: Model, sizes: dict[str, Size], cores: int) -> dict[str, Any]
     }
 
 
-def study_sizes(folder: Path, config: Path) -> tuple[Model, dict[str, Size], list[str]]:
+def study_sizes(study: Study) -> tuple[Model, dict[str, Size], list[str]]:
     """The study's model, the size of each cohort, and the cohorts whose header cannot be read."""
-    from pmcell.cli._common import read_config
     from pmcell.cli._resources import Model
     from pmcell.registry.sizes import cohort_sizes
 
-    settings = read_config(config)
-    named = settings.get("resources")
-    model = Model(folder / named if named else None)
-    model.values = model.formula.for_study(model.values, settings)
-    cohorts_dir = folder / settings.get("cohorts_dir", "config/cohorts")
-    names = settings.get("cohorts")
-    folders = [cohorts_dir / str(name) for name in names] if names else _folders(cohorts_dir)
+    model = Model(study.resources)
+    cohorts_dir, names = study.cohorts_dir, study.settings.study.cohorts
+    folders = [cohorts_dir / name for name in names] if names else _folders(cohorts_dir)
     folders = sorted(path for path in folders if path.is_dir())
     if not folders:
         raise UsageError(
             f"at least one cohort must be registered below {cohorts_dir}; there is none. "
             "Register one: pmcell register FILE.h5ad --id ID"
         )
-    read = cohort_sizes(folders, folder / "results")
+    read = cohort_sizes(folders, study.results)
     unread = sorted(path.name for path in folders if path.name not in read)
-    return model, model.sizes(folders, read), unread
+    sizes = model.sizes(folders, read)
+    model.for_study(study.settings.given, sizes)
+    return model, sizes, unread
 
 
 def _folders(cohorts_dir: Path) -> list[Path]:
@@ -167,12 +165,12 @@ def _refit(args: argparse.Namespace) -> int:
 
 def _records(studies: list[Path]) -> list[Record]:
     from pmcell.cli import _resources
-    from pmcell.cli._workflow import open_study
+    from pmcell.cli._study import open_study
 
     records: list[Record] = []
     for folder in studies:
         study = open_study(folder, None)
-        model, sizes, _ = study_sizes(study.folder, study.config)
+        model, sizes, _ = study_sizes(study)
         records += _resources.read_records(model, study.results, sizes)
     return records
 
@@ -186,9 +184,9 @@ def _as_verdict(value: dict[str, Any]) -> str:
             f"in {item['below_twice']:.1%}"
         )
         lines += [
-            f"  {rule:<18} {part['n']:>4} records  highest peak {part['peak_mb']:6.0f} MB  "
+            f"  {step:<24} {part['n']:>4} records  highest peak {part['peak_mb']:6.0f} MB  "
             f"promised over measured {part['least']:.2f} to {part['most']:.2f}"
-            for rule, part in item["rules"].items()
+            for step, part in item["rules"].items()
         ]
     return "\n".join(lines)
 
@@ -203,12 +201,12 @@ def _as_text(value: dict[str, Any]) -> str:
         f"  wall          {_clock(value['wall_seconds']):>10} on {value['cores']} cores, "
         "without time in a queue",
         "",
-        "  rule                jobs  memory GB   longest  core-hours  disk GB",
+        "  step                      jobs  memory GB   longest  core-hours  disk GB",
     ]
     lines += [
-        f"  {rule:<18} {row['jobs']:>5} {row['memory_mb'] / 1000:>10.1f} "
+        f"  {step:<24} {row['jobs']:>5} {row['memory_mb'] / 1000:>10.1f} "
         f"{_clock(row['longest_s']):>9} {row['core_hours']:>11.2f} {row['disk_mb'] / 1000:>8.1f}"
-        for rule, row in value["rules"].items()
+        for step, row in value["rules"].items()
     ]
     for name in value["headers_not_read"]:
         lines.append(

@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from pmcell.cli._common import section
+from pmcell.cli._settings import add_settings, step_settings
+from pmcell.settings.cohort import IntakeSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,20 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address space of the reader (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-
-
-def defaults() -> dict[str, Any]:
-    """The section `intake` of a configuration that says nothing."""
-    from pmcell.registry.intake import IntakeConfig
-
-    return asdict(IntakeConfig())
+    add_settings(parser, IntakeSettings)
 
 
 def run(args: argparse.Namespace) -> int:
     """Take one cohort in; 0 also when it is quarantined."""
-    from pmcell.registry.intake import IntakeConfig, intake_cohort
+    from pmcell.registry.intake import intake_cohort
 
-    config = IntakeConfig(**section(args.config, "intake", defaults()))
+    config = step_settings(args, IntakeSettings)
     report = intake_cohort(args.cohort_dir, args.out_dir, config=config, memory_mb=args.memory)
     if args.json:
         print(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False))

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.cli._common import add_cohorts_option, add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import IntegrateSettings
 
 CELL_COLUMNS = (
     "cohort_id",
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add_cohorts_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="embedding.h5ad to write")
-    add_step_options(parser, seed=True)
+    add_step_options(parser, IntegrateSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import X_PCA
 
     use_threads(args.threads)
+    settings = step_settings(args, IntegrateSettings)
     tables, points = [], []
     for _, folder in sorted(args.cohort):
         arrays = read_arrays(Path(folder) / "embedding.npz")
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if obs[name].dtype == object:
             obs[name] = pd.Categorical(obs[name])
     atlas = AnnData(obs=obs, obsm={X_PCA: np.concatenate(points)})
-    tl.integrate(atlas, seed=args.seed)
+    tl.integrate(atlas, theta=settings.theta, seed=settings.seed)
     write_h5ad(args.out, atlas)
     n_batches = obs["batch_id"].nunique()
     print(f"{atlas.n_obs} cells of {len(points)} cohorts, {n_batches} batches -> {args.out}")

@@ -21,11 +21,10 @@ from pmcell.cli._common import (
     add_cohorts_option,
     add_step_options,
     require_files,
-    section,
     use_threads,
 )
-
-DEFAULTS = {"top": 100, "method": "t-test"}
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import MarkersSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,14 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
     parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="markers.parquet to write")
-    add_step_options(parser)
-    parser.add_argument("--top", type=int, help="genes a cluster (default 100)")
-    parser.add_argument("--method", help="statistic that ranks: t-test (default) or wilcoxon")
+    add_step_options(parser, MarkersSettings)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write markers.parquet."""
-    from pmcell.errors import UsageError
     from pmcell.io.aggregates import open_aggregates
     from pmcell.io.clustered import open_clustered
     from pmcell.io.tables import read_table, write_table
@@ -49,18 +45,16 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.tl.markers import find_markers
 
     use_threads(args.threads)
-    given = section(args.config, "markers", DEFAULTS)
-    top = given["top"] if args.top is None else args.top
-    method = given["method"] if args.method is None else args.method
-    if not isinstance(top, int) or top < 1:
-        raise UsageError(f"top must be a whole number of at least 1, got {top!r}")
+    settings = step_settings(args, MarkersSettings)
     require_files(args.clusters, args.features)
     features = read_table(args.features, ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
     folders = sorted(Path(folder) for _, folder in args.cohort)
     sums = open_aggregates([folder / "aggregate.npz" for folder in folders])
     counts = [open_clustered(folder, args.clusters) for folder in folders]
-    found = find_markers(sums, counts=counts, symbols=symbols, method=method, n_top=top)
+    found = find_markers(
+        sums, counts=counts, symbols=symbols, method=settings.method, n_top=settings.top
+    )
     write_table(args.out, found, MARKERS)
     print(f"{len(found)} markers of {found['cluster'].nunique()} clusters -> {args.out}")
     return 0

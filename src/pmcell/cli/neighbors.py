@@ -10,16 +10,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_step_options, section, use_threads
-
-DEFAULTS = {"n_neighbors": 15, "exact_below": 10000, "recall": 0.99, "weights": "umap"}
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import NeighborsSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
     parser.add_argument("--out", type=Path, required=True, help="graph.h5ad to write")
-    add_step_options(parser, seed=True)
+    add_step_options(parser, NeighborsSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,12 +32,12 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import X_INTEGRATED
 
     use_threads(args.threads)
-    options = section(args.config, "neighbors", DEFAULTS)
+    settings = step_settings(args, NeighborsSettings)
     atlas = read_h5ad(args.embedding)
     graph = AnnData(
         obs=pd.DataFrame(index=atlas.obs_names), obsm={X_INTEGRATED: atlas.obsm[X_INTEGRATED]}
     )
-    tl.neighbors(graph, **options, seed=args.seed)
+    tl.neighbors(graph, **settings.model_dump())
     found = graph.uns["neighbors"]["params"]
     # The embedding stays where it is: a value lives in one file only.
     del graph.obsm[X_INTEGRATED]

@@ -13,17 +13,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.donors import ProfileSettings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DEFAULTS = {
-    "basis": "X_integrated",
-    "min_cells_type": 10,
-    "min_cells_donor": 100,
-    "min_share_donors": 0.5,
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--composition-out", type=Path, required=True, help="composition.parquet to write"
     )
-    add_step_options(parser)
+    add_step_options(parser, ProfileSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.strata.model import pool_names
 
     use_threads(args.threads)
-    options = section(args.config, "profile", DEFAULTS)
+    settings = step_settings(args, ProfileSettings)
     atlas = read_h5ad(args.embedding)
     atlas.obs["cell_type"] = _cell_types(
         atlas.obs_names, read_table(args.clusters), read_table(args.annotation), args
     )
-    donors = strata.profile(atlas, **options)
+    donors = strata.profile(atlas, **settings.model_dump())
     write_h5ad(args.out, donors)
     write_table(args.composition_out, strata.composition(donors), COMPOSITION)
     enough = int(donors.obs[slots.ENOUGH].sum())

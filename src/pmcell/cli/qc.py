@@ -13,7 +13,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import add_memory_option, add_step_options, section, use_threads
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._memory import add_memory_options, within_memory
+from pmcell.cli._settings import step_settings
+from pmcell.settings.cohort import QcSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,17 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder for qc.parquet, qc_samples.parquet, status.json",
     )
-    add_step_options(parser, seed=True)
-    add_memory_option(parser)
-
-
-def defaults() -> dict[str, Any]:
-    """The section `qc` of a configuration that says nothing."""
-    from dataclasses import asdict
-
-    from pmcell.pp.qc import QcOptions
-
-    return asdict(QcOptions()) | {"min_cells_passing": 20}
+    add_step_options(parser, QcSettings)
+    add_memory_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,17 +47,15 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import QC, QC_CELLS
 
     use_threads(args.threads)
-    given = section(args.config, "qc", defaults())
-    min_passing = given.pop("min_cells_passing")
-    options = QcOptions.from_mapping({**given, "seed": args.seed})
+    settings = step_settings(args, QcSettings)
+    options = QcOptions(**settings.model_dump(exclude={"min_cells_passing"}))
     counts = open_counts(args.counts)
     intake = read_json(args.intake)
     cohort = intake["cohort_id"]
     obs = counts.read_obs()
     samples = obs["sample_id"].to_numpy(str) if counts.n_cells else _no_text()
-    # A sample with made doublets, twice as many, and their normalised values.
-    tables = 48 * counts.largest_group(samples) if options.score_doublets else 0
-    counts = counts.with_memory(args.memory, tables=tables, bytes_a_value=20)
+    largest = counts.largest_group(samples) if options.score_doublets else 0
+    counts = within_memory(counts, "qc", args.memory, is_soft=args.soft_memory, largest=largest)
     is_mitochondrial = mitochondrial_features(counts.read_var())
     metrics = cell_metrics(counts, is_mitochondrial)
     scores = doublet_scores(counts.iter_groups(samples), samples, options)
@@ -73,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     thresholds["cohort_id"] = cohort
     write_table(args.out_dir / "qc.parquet", cells, QC_CELLS, sort=False)
     write_table(args.out_dir / "qc_samples.parquet", thresholds, QC)
-    verdict = _verdict(intake, int(cells["passes_qc"].sum()), min_passing)
+    verdict = _verdict(intake, int(cells["passes_qc"].sum()), settings.min_cells_passing)
     write_json(args.out_dir / "status.json", verdict)
     print(
         f"{cohort}: {verdict['status']}; {verdict['metrics'].get('n_cells', 0)} of "

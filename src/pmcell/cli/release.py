@@ -15,12 +15,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmcell.cli._common import read_config
+from pmcell.cli._settings import add_settings, given_configuration
 from pmcell.schema import UNKNOWN
+from pmcell.settings.release import ReleaseSettings
 
 if TYPE_CHECKING:
     from pmcell.publish.facts import Cohort, Facts
-    from pmcell.publish.manifest import Entries
+    from pmcell.release.manifest import Entries
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, help="YAML file; its section 'release' is used")
     parser.add_argument("--no-report", action="store_true", help="leave report.html and site/ out")
+    add_settings(parser, ReleaseSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             args.results,
             args.out,
             cohort_ids=args.cohort,
-            config=read_config(args.config) if args.config else {},
+            config=given_configuration(args, ReleaseSettings),
             report=None if args.no_report else _report,
             site=None if args.no_report else _site,
             progress=lambda part: status.update(f"release: {part}"),

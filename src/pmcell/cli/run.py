@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pmcell.cli import _workflow
+    from pmcell.cli._study import Study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,18 +54,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
     from pmcell import bundle
-    from pmcell.cli import _lock, _workflow
+    from pmcell.cli import _lock, _study, _workflow
     from pmcell.errors import UsageError
 
     if args.cores is not None and args.cores < 1:
         raise UsageError(f"--cores must be at least 1, got {args.cores}")
-    study = _workflow.open_study(args.directory, args.config)
+    study = _study.open_study(args.directory, args.config)
     profile = bundle.profile_folder(args.profile, study.folder)
     flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
     command = _workflow.snakemake_command(
         study, cores=args.cores, profile=profile, extra=[*flags, *args.snakemake]
     )
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
+    if renamed := _workflow.renamed_rules(profile):
+        print(f"pmcell run: {renamed}", file=sys.stderr, flush=True)
     if args.unlock:
         _lock.release_lock(study.folder)
     if flags:
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_and_summarise(
-    study: _workflow.Study, command: list[str], *, executor: str = "local", as_json: bool
+    study: Study, command: list[str], *, executor: str = "local", as_json: bool
 ) -> int:
     """Run the command, then tell what became of each cohort and where the release lies."""
     from pmcell.cli import _lock, _slurm, _summary, _workflow
@@ -92,7 +94,7 @@ def run_and_summarise(
             stop_jobs()
         if executor != "local":
             # The sizes of the cohorts, by which jobs ask for memory.
-            study_sizes(study.folder, study.config)
+            study_sizes(study)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command, progress)
     summary = _summary.summarise(study, code, progress)

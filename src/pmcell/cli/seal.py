@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import read_config
+from pmcell.cli._settings import add_settings, given_configuration
+from pmcell.settings.study import SealSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the packages")
     parser.add_argument("--config", type=Path, required=True, help="YAML file with section 'seal'")
+    add_settings(parser, SealSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         sealed = write_controlled(
             args.results,
             args.out,
-            config=read_config(args.config),
+            config=given_configuration(args, SealSettings),
             progress=lambda part: status.update(f"seal: {part}"),
         )
     if not sealed:

@@ -15,29 +15,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import add_step_options, section, use_threads
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.donors import StrataSettings
 
-DEFAULTS: dict[str, Any] = {
-    "channels": "clearest",
-    "max_batch_share": 0.9,
-    "min_reliability": 0.5,
-    "n_bootstraps": 200,
-    "donor_share": 0.8,
-    "n_null": 199,
-    "alpha": 0.05,
-    "max_confounding": 0.6,
-    "coverage": 0.9,
-    "n_folds": 10,
-    "leave_out": None,
-    "n_permutations": 999,
-    "clinical": None,
-    "outcomes": [],
-    "survival": None,
-    "covariates": ("age", "sex"),
-    "adjust_for": [],
-}
+if TYPE_CHECKING:
+    from pmcell.schema import Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,26 +42,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="clinical_table",
         help="clinical values of donors and visits (TSV, CSV or Parquet)",
     )
-    add_step_options(parser, seed=True)
+    add_step_options(parser, StrataSettings, leave_out=["clinical"])
 
 
 def run(args: argparse.Namespace) -> int:
     """Write strata.json, eight tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
     from pmcell.cli._clinical import Plan
-    from pmcell.io.atomic import write_json
     from pmcell.io.h5ad import read_h5ad, write_h5ad
     from pmcell.io.tables import write_table
+    from pmcell.io.verdict import write_verdict
     from pmcell.strata.clinical import clinical_visits
 
     use_threads(args.threads)
-    options = section(args.config, "strata", DEFAULTS)
-    plan = Plan.read(options, args.clinical_table)
-    _require_column(options, "leave_out")
+    settings = step_settings(args, StrataSettings)
+    plan = Plan.read(settings, args.clinical_table)
     donors = read_h5ad(args.profiles)
     visits = clinical_visits(donors, plan.table)
     plan.check(visits)
-    associations = _analyse(donors, visits, plan, options, args.seed)
+    associations = _analyse(donors, visits, plan, settings)
     outcomes, curves = _outcomes(donors, visits, plan)
     folder = args.out_dir
     write_h5ad(folder / "donors.h5ad", donors)
@@ -86,36 +70,31 @@ def run(args: argparse.Namespace) -> int:
     write_table(folder / "drivers.parquet", strata.drivers(donors), schema.DRIVERS)
     shifts = strata.composition_shifts(donors)
     write_table(folder / "composition_shifts.parquet", shifts, schema.COMPOSITION_SHIFTS)
-    steps = strata.movement(donors, seed=args.seed)
+    steps = strata.movement(donors, seed=settings.seed)
     write_table(folder / "movement.parquet", steps, schema.MOVEMENT)
     write_table(folder / "outcomes.parquet", outcomes, schema.OUTCOMES)
     write_table(folder / "survival.parquet", curves, schema.SURVIVAL)
-    facts = strata.summary(donors)
-    facts["parameters"] = {**facts["parameters"], "strata": options}
-    write_json(folder / "strata.json", facts)
-    print(_sentence(facts) + f" -> {folder}")
+    options = settings.model_dump(mode="json", exclude={"seed"})
+    verdict = _with_options(strata.verdict(donors), options)
+    write_verdict(folder / "strata.json", verdict)
+    print(_sentence(verdict) + f" -> {folder}")
     return 0
 
 
-def _require_column(options: dict[str, Any], key: str) -> None:
-    from pmcell.errors import UsageError
-
-    if not isinstance(options[key], str | None):
-        raise UsageError(f"strata.{key} must be the name of a column, found {options[key]!r}")
-
-
-def _analyse(donors: Any, visits: Any, plan: Any, options: dict[str, Any], seed: int) -> Any:
+def _analyse(donors: Any, visits: Any, plan: Any, settings: StrataSettings) -> Any:
     from pmcell import strata
     from pmcell.strata.clinical import at_discovery
 
+    seed = settings.seed
+
     def some(*names: str) -> dict[str, Any]:
-        return {name: options[name] for name in names}
+        return settings.model_dump(include=set(names))
 
     strata.distances(donors, **some("channels", "max_batch_share", "min_reliability"))
     strata.cluster(donors, **some("n_bootstraps", "donor_share"), seed=seed)
     strata.existence(donors, **some("n_null", "alpha", "max_confounding"), seed=seed)
     strata.place(donors, **some("coverage", "n_folds"), seed=seed)
-    strata.generalise(donors, by=options["leave_out"])
+    strata.generalise(donors, by=settings.leave_out)
     if plan.adjust_for:
         known = at_discovery(donors, visits, plan.measured)
         people = donors.obs.drop(columns=known.columns, errors="ignore").join(known)
@@ -149,9 +128,19 @@ def _outcomes(donors: Any, visits: Any, plan: Any) -> tuple[Any, Any]:
     return as_frame(rows), curves
 
 
-def _sentence(facts: dict[str, Any]) -> str:
-    p = facts["existence"].get("p")
+def _with_options(verdict: Verdict, options: dict[str, Any]) -> Verdict:
+    from dataclasses import replace
+
+    from pmcell.schema.verdict import Parameters
+
+    parameters = replace(verdict.parameters or Parameters(), strata=options)
+    return replace(verdict, parameters=parameters)
+
+
+def _sentence(verdict: Verdict) -> str:
+    p = verdict.existence.p if verdict.existence else None
     test = "" if p is None else f", p = {p:.3g}"
-    if facts["decision"] == "strata":
-        return f"{len(facts['stability'])} strata of {facts['n_donors_used']} donors{test}"
-    return f"No strata published ({facts['decision']}{test}): {facts['why']}"
+    if verdict.has_strata:
+        n_strata = len(verdict.stability or ())
+        return f"{n_strata} strata of {verdict.n_donors_used} donors{test}"
+    return f"No strata published ({verdict.decision}{test}): {verdict.why}"

@@ -11,6 +11,8 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import UmapSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--graph", type=Path, required=True, help="graph.h5ad of the atlas")
     parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
     parser.add_argument("--out", type=Path, required=True, help="umap.parquet to write")
-    add_step_options(parser, seed=True)
+    add_step_options(parser, UmapSettings)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.tl.umap import map_points
 
     use_threads(args.threads)
+    settings = step_settings(args, UmapSettings)
     graph = read_h5ad(args.graph)
     points = read_h5ad(args.embedding).obsm[X_INTEGRATED]
-    coordinates = map_points(graph.obsp[CONNECTIVITIES], points, args.seed)
+    coordinates = map_points(graph.obsp[CONNECTIVITIES], points, **settings.model_dump())
     frame = pd.DataFrame(
         {
             "cell_id": graph.obs_names.astype(str),

@@ -21,7 +21,7 @@ r = resolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -183,27 +183,6 @@ def leiden(
     found[order] = labels
     # Cutting a community that fell apart drops only pairs without an edge, so it never costs.
     return order_by_size(connected(graph.indptr, graph.indices, found)[0])
-
-
-def leiden_sweep(
-    weights: Any,
-    resolutions: Sequence[float],
-    *,
-    objective: str = "modularity",
-    seed: int = 0,
-) -> NDArray[np.int64]:
-    """Communities at each resolution (n_resolutions, n, int64), in the order given.
-
-    Runs from the highest resolution to the lowest, each from the partition
-    before it, whose communities then only have to merge.
-    """
-    graph = weights if isinstance(weights, Graph) else as_graph(weights)
-    found = np.empty((len(resolutions), graph.degrees.size), np.int64)
-    start = None
-    for at in np.argsort(-np.asarray(resolutions, np.float64), kind="stable"):
-        start = leiden(graph, resolutions[at], objective=objective, seed=seed, start=start)
-        found[at] = start
-    return found
 
 
 def quality(

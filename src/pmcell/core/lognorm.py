@@ -8,6 +8,7 @@ and any split into cohorts. The rounding error of one value is at most 2.5e-4.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,16 @@ MAX_Q = int(math.log1p(TARGET) * SCALE) + 1
 """No value exceeds this: a cell whose counts all lie on one gene reaches it."""
 
 N_LOOKUP = 16
+
+
+def log_normalised(counts: NDArray[Any], totals: NDArray[Any]) -> NDArray[np.float64]:
+    """log1p(10,000 · count / total of the cell), not rounded; `totals` broadcasts to `counts`.
+
+    What people read: X of a file of cells, expression asked of a release. A
+    cell without counts gives zeros.
+    """
+    values: NDArray[np.float64] = np.log1p(counts * (TARGET / np.maximum(totals, 1.0)))
+    return values
 
 
 def cell_totals(indptr: NDArray[np.int64], data: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from pmcell.core.doublets import doublet_scores
 from pmcell.core.gram import basis, gram
 from pmcell.core.graph import fuzzy_weights, shared_weights
 from pmcell.core.grouped import N_DETECTED, add_sums, grouped_sums
+from pmcell.core.harmony import harmony
 from pmcell.core.ivf import approximate_neighbors
 from pmcell.core.knn import nearest_neighbors
 from pmcell.core.layout import layout
@@ -41,6 +42,7 @@ def warm_kernels() -> None:
     moments(counts, np.zeros(counts.n_cells, np.int64), ["all"])
     sums = gram(counts, features, counts.n_genes, used)
     scores = project(counts, features, used, basis([sums], 5), sums.measured)
+    harmony(scores, np.arange(counts.n_cells) % 2)
     positions, distances = nearest_neighbors(scores, 5)
     shared_weights(positions)
     weights = fuzzy_weights(positions, distances)

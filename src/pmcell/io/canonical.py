@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import DataError
-from pmcell.io.atomic import atomic_path
+from pmcell.io.h5ad import CsrWriter, Storage, create_h5ad, write_frame, write_value
 
 if TYPE_CHECKING:
     import pandas as pd
     import scipy.sparse as sp
 
-CHUNK_VALUES = 131_072
-COMPRESSION_LEVEL = 1
+STORAGE = Storage(level=1, checksum=True)
 MAX_COUNT = 2**31 - 1
 
 
@@ -49,30 +49,15 @@ class CanonicalWriter:
         *,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        self._atomic = atomic_path(path)
-        self._obs, self._var = obs, var
+        self._path, self._obs, self._var = path, obs, var
         self._provenance = provenance or {}
-        self._pointers = [np.zeros(1, dtype=np.int64)]
-        self._n_rows = 0
 
     def __enter__(self) -> CanonicalWriter:
-        import h5py
-
-        self._temporary = self._atomic.__enter__()
-        self._file = h5py.File(self._temporary, "w", locking=False)
-        group = self._file.create_group("X")
-        for name in ("data", "indices"):
-            group.create_dataset(
-                name,
-                shape=(0,),
-                maxshape=(None,),
-                dtype="<i4",
-                chunks=(CHUNK_VALUES,),
-                compression="gzip",
-                compression_opts=COMPRESSION_LEVEL,
-                shuffle=True,
-                fletcher32=True,
-            )
+        with ExitStack() as stack:
+            self._file = stack.enter_context(create_h5ad(self._path))
+            shape = (len(self._obs), len(self._var))
+            self._matrix = CsrWriter(self._file, "X", shape, dtype=np.int32, storage=STORAGE)
+            self._open = stack.pop_all()
         return self
 
     def append(self, block: sp.csr_matrix) -> None:
@@ -80,13 +65,11 @@ class CanonicalWriter:
         block.eliminate_zeros()
         if block.nnz and (block.data.min() < 0 or block.data.max() > MAX_COUNT):
             raise DataError(f"counts must be from 0 to {MAX_COUNT}", reason="count_too_large")
-        group = self._file["X"]
-        low = group["data"].shape[0]
-        for name, values in (("data", block.data), ("indices", block.indices)):
-            group[name].resize((low + block.nnz,))
-            group[name][low:] = values.astype(np.int32, casting="unsafe", copy=False)
-        self._pointers.append(block.indptr[1:].astype(np.int64) + low)
-        self._n_rows += block.shape[0]
+        data, indices = (
+            values.astype(np.int32, casting="unsafe", copy=False)
+            for values in (block.data, block.indices)
+        )
+        self._matrix.append(np.diff(block.indptr), indices, data)
 
     def __exit__(
         self,
@@ -98,80 +81,27 @@ class CanonicalWriter:
             if error is None:
                 self._finish()
         except BaseException as failure:
-            self._file.close()
-            self._atomic.__exit__(type(failure), failure, failure.__traceback__)
+            self._open.__exit__(type(failure), failure, failure.__traceback__)
             raise
-        self._file.close()
-        self._atomic.__exit__(kind, error, trace)
+        self._open.__exit__(kind, error, trace)
 
     def _finish(self) -> None:
-        if self._n_rows != len(self._obs):
-            raise ValueError(f"{len(self._obs)} cells were announced, {self._n_rows} appended")
-        group = self._file["X"]
-        _encode(group, "csr_matrix", shape=np.array([self._n_rows, len(self._var)], dtype=np.int64))
-        pointers = np.concatenate(self._pointers)
-        group.create_dataset("indptr", data=pointers, dtype="<i8", **_packed(pointers.size))
-        write_frame(self._file, "obs", self._obs, "cell_id")
-        write_frame(self._file, "var", self._var, "gene_id")
-        for name in ("layers", "obsm", "obsp", "varm", "varp", "uns"):
-            _encode(self._file.create_group(name), "dict")
+        self._matrix.close()
+        for name, frame, index in (("obs", self._obs, "cell_id"), ("var", self._var, "gene_id")):
+            write_frame(self._file, name, _plain(frame), index=index, storage=STORAGE)
         if self._provenance:
             text = json.dumps(self._provenance, sort_keys=True, ensure_ascii=False)
-            _encode(self._file["uns"].create_dataset("pmcell", data=text), "string", "0.2.0")
-        _encode(self._file, "anndata")
+            write_value(self._file["uns"], "pmcell", text)
 
 
-def write_frame(parent: Any, name: str, frame: pd.DataFrame, index_name: str) -> None:
-    """Write a data frame in AnnData's encoding: text as sorted categories, numbers as float64."""
-    group = parent.create_group(name)
-    _encode(group, "dataframe", "0.2.0", _index=index_name)
-    _write_texts(group, index_name, frame.index)
-    import h5py
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as float64, all else as text."""
+    import pandas as pd
 
-    group.attrs.create(
-        "column-order", list(frame.columns), dtype=h5py.string_dtype(), shape=(frame.shape[1],)
-    )
-    for column in frame.columns:
-        values = frame[column]
-        if values.dtype.kind in "iuf":
-            numbers = values.to_numpy(dtype=np.float64)
-            _encode(
-                group.create_dataset(column, data=numbers, **_packed(numbers.size)),
-                "array",
-                "0.2.0",
-            )
-            continue
-        categories, codes = np.unique(values.to_numpy(dtype=str), return_inverse=True)
-        item = group.create_group(column)
-        _encode(item, "categorical", "0.2.0", ordered=False)
-        _write_texts(item, "categories", categories)
-        small = codes.astype(np.int8 if categories.size < 128 else np.int32)
-        _encode(item.create_dataset("codes", data=small, **_packed(small.size)), "array", "0.2.0")
-
-
-def _write_texts(group: Any, name: str, texts: Any) -> None:
-    import h5py
-
-    values = np.array([str(text) for text in texts], dtype=object)
-    data = group.create_dataset(name, data=values, dtype=h5py.string_dtype())
-    _encode(data, "string-array", "0.2.0")
-
-
-def _encode(item: Any, kind: str, version: str = "0.1.0", **attributes: Any) -> None:
-    item.attrs["encoding-type"] = kind
-    item.attrs["encoding-version"] = version
-    for name, value in attributes.items():
-        item.attrs[name] = value
-
-
-def _packed(size: int) -> dict[str, Any]:
-    """Storage options of a dataset: HDF5 cannot chunk an empty one."""
-    if size == 0:
-        return {}
-    return {
-        "chunks": (min(size, CHUNK_VALUES),),
-        "compression": "gzip",
-        "compression_opts": COMPRESSION_LEVEL,
-        "shuffle": True,
-        "fletcher32": True,
+    columns = {
+        name: values.to_numpy(np.float64)
+        if values.dtype.kind in "iuf"
+        else np.array([str(value) for value in values], dtype=object)
+        for name, values in frame.items()
     }
+    return pd.DataFrame(columns, index=frame.index)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pmcell.core.blocks import Block
 from pmcell.core.compiler import thread_count
 from pmcell.core.decode import copy_counts, first_bad_row
-from pmcell.errors import DataError, PmcellError, UsageError
+from pmcell.errors import DataError, PmcellError
 from pmcell.io.entries import row_bounds
 from pmcell.io.filters import register_filters
 from pmcell.io.stored import StoredArray
@@ -36,15 +36,8 @@ if TYPE_CHECKING:
 BLOCK_VALUES = 4_000_000
 """Stored values of one block: about 32 MB of counts and gene positions."""
 
-LEAST_VALUES = 131_072
-"""No block is asked to be smaller than a chunk of the file."""
-
 GROUP_VALUES = 16_000_000
 """Stored values of labels that are read together."""
-
-
-PROCESS_BYTES = 420 * 2**20
-"""Python with numba, pandas and the compiled kernels, before any data."""
 
 
 @dataclass(frozen=True)
@@ -115,28 +108,13 @@ class CountsFile:
         _, code = np.unique(labels, return_inverse=True)
         return int(np.bincount(code, weights=np.diff(self.read_indptr())).max())
 
-    def with_memory(
-        self, megabytes: int | None, *, tables: int = 0, bytes_a_value: int = 24
-    ) -> CountsFile:
-        """The same file read in blocks that fit `megabytes`; None leaves the usual size.
+    def in_blocks_of(self, values: int) -> CountsFile:
+        """The same file in blocks of up to `values` stored values, and of no more than usual."""
+        return replace(self, block_values=min(values, BLOCK_VALUES))
 
-        `tables` is what the caller keeps beside a block, in bytes; `bytes_a_value` what it needs
-        for each stored value of a block. `UsageError` when too little is left for one cell.
-        """
-        if megabytes is None:
-            return self
-        largest = int(np.diff(self.read_indptr()).max(initial=0))
-        own = 3 * 8 * self.n_cells + 250 * (self.n_cells + self.n_genes)
-        fixed = PROCESS_BYTES + tables + own
-        least = max(largest, LEAST_VALUES)
-        needed = -(-(fixed + least * bytes_a_value) // 2**20)
-        if megabytes < needed:
-            raise UsageError(
-                f"--memory must be at least {needed} (MB) for {self.path.name} with "
-                f"{self.n_cells} cells × {self.n_genes} genes; got {megabytes}"
-            )
-        values = (megabytes * 2**20 - fixed) // bytes_a_value
-        return replace(self, block_values=int(min(values, BLOCK_VALUES)))
+    def longest_cell(self) -> int:
+        """Stored values of the cell that has most of them."""
+        return int(np.diff(self.read_indptr()).max(initial=0))
 
     def read_indptr(self) -> NDArray[np.int64]:
         """Where each cell's values begin in the file (n_cells + 1)."""

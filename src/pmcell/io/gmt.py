@@ -27,7 +27,9 @@ def read_gene_sets(path: Path) -> GeneSets:
     with each bad line.
     """
     if not path.is_file():
-        raise UsageError(f"explain.gene_sets must name a GMT or TSV file; there is no {path}")
+        raise UsageError(
+            f"differential_expression.gene_sets must name a GMT or TSV file; there is no {path}"
+        )
     with open_text(path) as text:
         lines = [line.rstrip("\r\n") for line in text]
     filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]

@@ -15,27 +15,16 @@ import math
 import resource
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.filters import PLUGIN_FILTERS
+from pmcell.io.limits import Limits
 from pmcell.io.preflight_zarr import scan_zarr
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a submitted HDF5 file may declare; sizes in bytes."""
-
-    max_objects: int = 10_000
-    max_depth: int = 12
-    max_declared: int = 2**40
-    max_ratio: int = 1100
-    ratio_from: int = 64 * 2**20
-    max_chunk: int = 2**30
-    max_attribute: int = 64 * 2**20
-    max_faults: int = 20
+if TYPE_CHECKING:
+    import h5py
 
 
 def preflight(path: Path | str, fmt: str, limits: Limits | None = None) -> None:
@@ -60,10 +49,8 @@ def preflight(path: Path | str, fmt: str, limits: Limits | None = None) -> None:
 
 def scan_hdf5(path: Path, limits: Limits) -> list[Fault]:
     """Faults of an HDF5 file, at most `limits.max_faults`; follows no link, reads no data."""
-    import h5py
-
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = open_hdf5(path)
     except OSError as error:
         return [_unopenable(path, str(error))]
     with file:
@@ -84,6 +71,19 @@ def scan_hdf5(path: Path, limits: Limits) -> list[Fault]:
                 )
             )
         return faults
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading, without locks: file systems of clusters may have none.
+
+    Where this process has the file open with locks, HDF5 wants the same again.
+    """
+    import h5py
+
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError:
+        return h5py.File(path, "r")
 
 
 def _check_regular(path: Path) -> None:

@@ -14,15 +14,13 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pmcell.errors import Fault
+from pmcell.io.limits import Limits
 from pmcell.io.zarr_store import METADATA, list_entries, prefix_of, read_entry
-
-if TYPE_CHECKING:
-    from pmcell.io.preflight import Limits
 
 CODECS = frozenset({"bytes", "transpose", "blosc", "zstd", "gzip", "crc32c", "vlen-utf8"})
 COMPRESSORS = frozenset({"blosc", "zstd", "gzip", "zlib", "lz4"})

@@ -162,6 +162,15 @@ def empty_table(table: Table) -> pd.DataFrame:
     )
 
 
+def join_tables(frames: Iterable[pd.DataFrame], table: Table) -> pd.DataFrame:
+    """Return the frames of a table one below the other, each checked like a whole table."""
+    import pandas as pd
+
+    # Each part gets the table's types first: joining parts with empty columns would lose them.
+    parts = [conform(frame, table) for frame in frames]
+    return pd.concat(parts, ignore_index=True) if parts else empty_table(table)
+
+
 def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a Parquet table into a data frame."""
     import pyarrow.parquet as pq

@@ -18,6 +18,7 @@ from pmcell.pl.style import (
     styled,
 )
 from pmcell.schema import UNKNOWN, X_UMAP
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,15 +100,10 @@ def _points(data: Any, color: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _require_column(frame: pd.DataFrame, name: str) -> None:
-    import difflib
-
     if name in frame.columns:
         return
-    near = difflib.get_close_matches(name, [str(column) for column in frame.columns], n=1)
-    hint = (
-        f" Did you mean {near[0]!r}?" if near else f" There are {sorted(map(str, frame.columns))}."
-    )
-    raise UsageError(f"the cells must have a column {name!r}, and have none.{hint}")
+    hint = did_you_mean(name, frame.columns) or f"There are {sorted(map(str, frame.columns))}."
+    raise UsageError(f"the cells must have a column {name!r}, and have none. {hint}")
 
 
 def _are_places(points: np.ndarray, values: np.ndarray, names: list[str]) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pmcell.core.blocks import MatrixCounts, StoredCounts
 from pmcell.core.decode import copy_counts
 from pmcell.errors import DataError, UsageError
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,12 +139,9 @@ def column(adata: AnnData, name: str) -> pd.Series[Any]:
     """An obs column; `UsageError` with the nearest name when it is missing."""
     if name in adata.obs:
         return adata.obs[name]
-    import difflib
-
-    near = difflib.get_close_matches(name, list(adata.obs.columns), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, adata.obs.columns)
     raise UsageError(
-        f"adata.obs must have a column {name!r}; it has {list(adata.obs.columns)}.{hint}"
+        f"adata.obs must have a column {name!r}; it has {list(adata.obs.columns)}. {hint}".strip()
     )
 
 

@@ -77,7 +77,7 @@ def select(
         refused[kept[worst][0]] = (
             f"a cohort must measure at least {needed} of the selected genes to be placed beside "
             f"the others; this one measured {int(shared[worst])} of {int(chosen.sum())}. "
-            f"Run it in a study of its own, or lower features.min_shared_genes"
+            f"Run it in a study of its own, or lower hvg.min_shared_genes"
         )
         del kept[worst]
     raise ValueError("select needs at least one cohort")

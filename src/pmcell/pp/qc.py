@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,16 +47,6 @@ class QcOptions:
     min_doublet_score: float = 0.25
     score_doublets: bool = True
     seed: int = 0
-
-    @classmethod
-    def from_mapping(cls, values: dict[str, Any]) -> QcOptions:
-        """Options from a configuration section; unknown keys raise `UsageError`."""
-        unknown = sorted(set(values) - set(asdict(cls())))
-        if unknown:
-            raise UsageError(
-                f"section 'qc' has no option {unknown}; it has {sorted(asdict(cls()))}"
-            )
-        return cls(**values)
 
 
 def qc(

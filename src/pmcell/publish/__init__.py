@@ -7,6 +7,6 @@ the folder, and call it in `release.py` before the digests are taken.
 from __future__ import annotations
 
 from pmcell.publish.release import write_release
-from pmcell.publish.verify import verify_release
+from pmcell.release.verify import verify_release
 
 __all__ = ["verify_release", "write_release"]

@@ -6,9 +6,11 @@ schema.org, the crate and the README.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 from pmcell.errors import Fault, FaultsError
+from pmcell.limitations import RESEARCH_USE
+from pmcell.publish.agents import Agent, Organisation, Person, read_agent, read_organisation
 from pmcell.publish.facts import Facts, publication_date
 from pmcell.schema import UNKNOWN
 
@@ -35,56 +37,48 @@ def require_attribution(facts: Facts) -> None:
         )
 
 
-def credited(facts: Facts) -> list[Mapping[str, str]]:
-    """Configured authors, else the stewards of the published cohorts, each once, with a `name`."""
+def credited(facts: Facts) -> list[Agent]:
+    """Configured authors, else the stewards of the published cohorts, each once."""
     if facts.options.authors:
-        return [_named(person) for person in facts.options.authors]
-    people: dict[str, Mapping[str, str]] = {}
+        return [read_agent(entry) for entry in facts.options.authors]
+    people: dict[str, Agent] = {}
     for cohort in facts.published:
         name = cohort.text("steward", "name")
         organisation, page = cohort.text("steward", "organisation"), cohort.text("steward", "url")
         shown = name if name != UNKNOWN else organisation
         if shown != UNKNOWN:
+            group = Organisation(organisation, page if page != UNKNOWN else "")
             works_there = organisation not in (UNKNOWN, shown)
-            known = {"affiliation": organisation} if works_there else {}
-            if page != UNKNOWN:
-                known["affiliation_url" if works_there else "url"] = page
-            people.setdefault(shown, {"name": shown, **known})
+            agent = Person(shown, affiliation=group) if works_there else replace(group, name=shown)
+            people.setdefault(shown, agent)
     return list(people.values())
 
 
-def contributors(facts: Facts) -> list[Mapping[str, str]]:
-    """Configured contributors, with a `name` and a `role`."""
-    return [_named(person) for person in facts.options.contributors]
+def contributors(facts: Facts) -> list[Agent]:
+    """Configured contributors, each with a role."""
+    return [read_agent(entry) for entry in facts.options.contributors]
 
 
-def is_person(entry: Mapping[str, str]) -> bool:
-    """Whether an entry is a person rather than an organisation, by what only a person has.
-
-    A steward with an organisation counts as a person, where a format must have one or the other.
-    """
-    return any(entry.get(key) for key in ("orcid", "affiliation", "family_name"))
-
-
-def publishers(facts: Facts) -> list[Mapping[str, str]]:
+def publishers(facts: Facts) -> list[Organisation]:
     """The configured publisher, else those of the published cohorts, else who is credited."""
     if facts.options.publisher:
-        return [facts.options.publisher]
-    found: dict[str, Mapping[str, str]] = {}
+        return [read_organisation(facts.options.publisher)]
+    found: dict[str, Organisation] = {}
     for cohort in facts.published:
         name, url = cohort.text("publisher", "name"), cohort.text("publisher", "url")
         if name != UNKNOWN:
-            found.setdefault(name, {"name": name, **({"url": url} if url != UNKNOWN else {})})
-    if found:
-        return [found[name] for name in sorted(found)]
-    pages = {
-        person.get("affiliation") or person["name"]: person.get("affiliation_url")
-        or person.get("url", "")
-        for person in credited(facts)
-    }
-    return [
-        {"name": name, **({"url": page} if page else {})} for name, page in sorted(pages.items())
-    ]
+            found.setdefault(name, Organisation(name, url if url != UNKNOWN else ""))
+    if not found:
+        found = {group.name: group for group in map(_group_of, credited(facts))}
+    return [found[name] for name in sorted(found)]
+
+
+def _group_of(agent: Agent) -> Organisation:
+    """An organisation, or where a person works; a person without one stands for themselves."""
+    if isinstance(agent, Organisation):
+        return Organisation(agent.name, agent.url)
+    group = agent.affiliation
+    return Organisation(group.name, group.url) if group else Organisation(agent.name)
 
 
 def source_dois(facts: Facts) -> dict[str, list[str]]:
@@ -152,7 +146,8 @@ def summary(facts: Facts) -> str:
     return facts.options.description or (
         f"Processed single cells, donors and strata of {len(facts.published)} cohorts "
         f"({', '.join(cohort.cohort_id for cohort in facts.published)}), harmonised in one way: "
-        "same genes, same quality control, one map of the cells. Research use only."
+        "same genes, same quality control, one map of the cells. "
+        f"{RESEARCH_USE.capitalize()}."
     )
 
 
@@ -170,7 +165,7 @@ def citation_text(facts: Facts) -> str:
         "author": " and ".join(_bibtex_name(person) for person in credited(facts)),
         "year": publication_date(facts.options)[0][:4],
         "version": facts.options.version,
-        "publisher": "; ".join(item["name"] for item in publishers(facts)),
+        "publisher": "; ".join(item.name for item in publishers(facts)),
         "doi": facts.options.doi,
         "url": address(facts),
     }
@@ -178,14 +173,8 @@ def citation_text(facts: Facts) -> str:
     return f"@misc{{release, {body}}}"
 
 
-def _bibtex_name(person: Mapping[str, str]) -> str:
-    if person.get("family_name"):
-        given = person.get("given_name")
-        return f"{person['family_name']}, {given}" if given else person["family_name"]
+def _bibtex_name(agent: Agent) -> str:
+    if isinstance(agent, Person) and agent.family_name:
+        return agent.sorted_name
     # Braces keep BibTeX from splitting a name of which only the whole is known.
-    return f"{{{person['name']}}}"
-
-
-def _named(person: Mapping[str, str]) -> Mapping[str, str]:
-    parts = (person.get("given_name", ""), person.get("family_name", ""))
-    return {**person, "name": person.get("name") or " ".join(filter(None, parts))}
+    return f"{{{agent.name}}}"

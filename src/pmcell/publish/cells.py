@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.core.blocks import Block
+from pmcell.core.lognorm import log_normalised
 from pmcell.errors import DataError
-from pmcell.io.atomic import atomic_path
+from pmcell.io import h5ad
 from pmcell.io.counts import CountsFile, open_counts
 from pmcell.io.tables import read_table
-from pmcell.publish import h5ad
+from pmcell.limitations import RESEARCH_USE
 from pmcell.publish.atlas import LABELS, Atlas, best_term
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN
@@ -75,7 +76,7 @@ def write_cells(facts: Facts, atlas: Atlas, cohort: Cohort, target: Path) -> Non
     if facts.has_strata:
         obs["stratum"] = _strata_of(facts.results, obs)
     var = counts.read_var()[["symbol"]]
-    with atomic_path(target) as temporary, h5ad.create(temporary) as file:
+    with h5ad.create_h5ad(target) as file:
         _write_matrices(file, counts, keep)
         h5ad.write_frame(file, "obs", obs, index="cell_id")
         h5ad.write_frame(file, "var", var.assign(feature_is_filtered=False), index="gene_id")
@@ -92,12 +93,13 @@ def _write_matrices(file: h5py.File, counts: CountsFile, keep: np.ndarray) -> No
     h5ad.write_value(raw_group, "varm", {})
     shape = (int(keep.sum()), counts.n_genes)
     n_values = _n_values(counts.path)
-    raw = h5ad.CsrWriter(raw_group, "X", shape, n_values, np.float32)
-    normalised = h5ad.CsrWriter(file, "X", shape, n_values, np.float32)
+    raw = h5ad.CsrWriter(raw_group, "X", shape, dtype=np.float32, n_values=n_values)
+    normalised = h5ad.CsrWriter(file, "X", shape, dtype=np.float32, n_values=n_values)
     for block in counts.iter_blocks():
         lengths, indices, data = kept_rows(block, keep[block.rows])
         raw.append(lengths, indices, data.astype(np.float32))
-        normalised.append(lengths, indices, log_normalised(lengths, data))
+        totals = np.repeat(row_totals(lengths, data), lengths)
+        normalised.append(lengths, indices, log_normalised(data, totals).astype(np.float32))
     raw.close()
     normalised.close()
 
@@ -109,11 +111,10 @@ def kept_rows(block: Block, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return lengths[keep], block.indices[inside], block.data[inside]
 
 
-def log_normalised(lengths: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """log1p(TARGET_SUM · count / total of the cell) of each stored count, float32."""
+def row_totals(lengths: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Sum of the stored counts of each row, float64."""
     row = np.repeat(np.arange(lengths.size), lengths)
-    totals = np.bincount(row, weights=data, minlength=lengths.size)
-    return np.log1p(data * (TARGET_SUM / np.maximum(totals, 1.0))[row]).astype(np.float32)
+    return np.bincount(row, weights=data, minlength=lengths.size)
 
 
 def _obs(observed: pd.DataFrame, qc: pd.DataFrame, atlas: Atlas, rows: np.ndarray) -> pd.DataFrame:
@@ -177,7 +178,7 @@ def _uns(facts: Facts, cohort: Cohort) -> dict[str, object]:
             "source_doi": cohort.text("source", "doi"),
             "source_accession": cohort.text("source", "accession"),
             "normalisation": f"log1p({TARGET_SUM} * count / total counts of the cell)",
-            "use": "research use only",
+            "use": RESEARCH_USE,
         },
     }
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell import schema
 from pmcell.errors import Fault
 from pmcell.io.atomic import read_json, write_json
 from pmcell.registry.ontology import is_under
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
 REASONS_FILE = "validation/cellxgene.json"
 SCHEMA = "7.1.0"
-CELL_TYPE = "cell_type_ontology_term_id"
-ASSAY = "assay_ontology_term_id"
-SUSPENSION = "suspension_type"
+CELL_TYPE = schema.CELL_TYPE_TERM.name
+ASSAY = schema.ASSAY.name
+SUSPENSION = schema.SUSPENSION.name
 TISSUE_TYPES = ("cell line", "organoid", "primary cell culture", "tissue")
 BLOCK_ROWS = 4096
 

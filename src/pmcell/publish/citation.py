@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from pmcell.io.atomic import write_text
+from pmcell.publish.agents import Agent, Person
 from pmcell.publish.attribution import (
     DOI_SITE,
     common_licence,
@@ -63,16 +63,15 @@ def _source(doi: str, names: list[str]) -> dict[str, str]:
     return {"type": kind, "value": value, "description": f"Source of {', '.join(names)}"}
 
 
-def _author(person: Mapping[str, str]) -> dict[str, str]:
-    if person.get("family_name"):
-        known = {"family-names": person["family_name"]}
-        if person.get("given_name"):
-            known["given-names"] = person["given_name"]
-        if person.get("affiliation"):
-            known["affiliation"] = person["affiliation"]
-    else:
-        known = {"name": person["name"]}
-    for key in ("orcid", "email"):
-        if person.get(key):
-            known[key] = person[key]
-    return known
+def _author(agent: Agent) -> dict[str, str]:
+    known = {"name": agent.name}
+    if isinstance(agent, Person) and agent.family_name:
+        group = agent.affiliation
+        known = {
+            "family-names": agent.family_name,
+            "given-names": agent.given_name,
+            "affiliation": group.name if group else "",
+        }
+    known["orcid"] = agent.orcid if isinstance(agent, Person) else ""
+    known["email"] = agent.email
+    return {key: value for key, value in known.items() if value}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pmcell.publish.facts import Facts
 from pmcell.schema import TABLES
+from pmcell.schema.release_files import RELEASE_FILES
 
 MEDIA_TYPES = {
     ".h5ad": "application/x-hdf5",
@@ -31,34 +32,9 @@ MEDIA_TYPES_BY_NAME = {
     "ro-crate-metadata.json": "application/ld+json",
 }
 
-FOLDERS = {
-    "workflow/": "The Snakemake workflow that made the release.",
-    "envs/": "The environment that the rules of the workflow name.",
-    "cells/": "Cells that passed QC, one AnnData file a cohort.",
-    "expression/": "Raw counts as tables, gene after gene, one file a cohort.",
-    "tables/": "Tables of cohorts, donors, cells, genes, labels and strata.",
-    "reference/": "The frozen model onto which new samples are mapped.",
-    "validation/": "What the disclosure gate and independent validators found.",
-    "site/": "Catalogue of the release; open site/index.html in a browser.",
-}
+FOLDERS = {item.name: item.prose for item in RELEASE_FILES if item.is_folder}
 
-FILES = {
-    "README.md": "What the release is and how to open it.",
-    "CITATION.cff": "How to cite the release.",
-    "datacite.json": "DataCite 4.5 metadata, for the registration of a DOI.",
-    "croissant.json": "Croissant 1.1 metadata: files, and what each column of a table means.",
-    "dcat.ttl": "HealthDCAT-AP record of the release and its cohorts, for health data catalogues.",
-    "strata.json": "Whether there are strata, how stable they are, and what was withheld.",
-    "donors.h5ad": "Profile of each donor and visit, and the distances between them.",
-    "report.html": "Figures and methods.",
-    "site/index.html": "Catalogue of the release: what it holds and whether it can be trusted.",
-    "tables/README.md": "Data dictionary of the tables.",
-    "datapackage.json": "Tables, columns, keys and digests as a Frictionless Data Package (v2).",
-    "validation/disclosure.json": "What the disclosure gate checked and found.",
-    "validation/catalogue.json": "What stewards did not supply for the records in dcat.ttl.",
-    "validation/cellxgene.json": "What keeps files of cells from the CELLxGENE schema.",
-    "manifest.json": "Size and SHA-256 of every file of the release.",
-}
+FILES = {item.name: item.prose for item in RELEASE_FILES if not item.is_folder}
 
 
 def media_type(name: str) -> str:

@@ -18,34 +18,23 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.keys import read_recipient, read_signing_key
-from pmcell.io.tables import write_chunks, write_table
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.cells import write_cells
+from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.facts import Cohort, Facts, load_facts
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.sealed import MANIFEST, Sealer
-from pmcell.publish.tables import LARGE, SMALL
-from pmcell.schema import SCHEMA_VERSION
-from pmcell.schema import table as schema_table
+from pmcell.publish.tables import write_rows
+from pmcell.schema import SCHEMA_VERSION, TABLES
+from pmcell.schema.disclosure import INDIVIDUAL
+from pmcell.settings.load import checked_section
+from pmcell.settings.study import SealSettings
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 INDEX = "index.json"
-INDIVIDUAL = (
-    "donors",
-    "visits",
-    "samples",
-    "cells",
-    "qc",
-    "composition",
-    "assignments",
-    "drivers",
-    "pseudobulk",
-)
-"""Tables whose rows are about single donors, samples or cells."""
-KEYS = ("recipients", "cohorts")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +65,7 @@ def write_controlled(
     written. `target/index.json`, the last file, lists the packages.
     """
     facts = load_facts(Path(results), cohort_ids=cohort_ids, config=config, require_published=False)
-    recipients = read_recipients((config or {}).get("seal"))
+    recipients = read_recipients(checked_section(SealSettings, (config or {}).get("seal")))
     hidden = facts.withheld
     signing_key = read_signing_key() if hidden else None
     target = Path(target)
@@ -94,22 +83,18 @@ def write_controlled(
     return sorted(digests)
 
 
-def read_recipients(section: Any) -> Recipients:
-    """Check the `seal` section and read the public keys; all faults at once."""
-    if not isinstance(section, Mapping) or not isinstance(section.get("recipients"), Mapping):
+def read_recipients(settings: SealSettings) -> Recipients:
+    """Read the public keys of the recipients; `UsageError` for all that cannot be read at once."""
+    if not settings.recipients:
         raise UsageError(
             "config: 'seal' must have 'recipients', a mapping of names to files of public keys, "
-            f"got {section!r}. Example: seal: {{recipients: {{region: keys/region.pub}}}}"
+            "and has none. Example: seal: {recipients: {region: keys/region.pub}}"
         )
-    faults = [
-        Fault("config", f"'seal' knows {', '.join(KEYS)}", repr(key), "Remove it.", column="seal")
-        for key in section
-        if key not in KEYS
-    ]
+    faults = []
     keys: dict[str, bytes] = {}
-    for name, path in sorted(section["recipients"].items()):
+    for name, path in sorted(settings.recipients.items()):
         try:
-            keys[str(name)] = read_recipient(Path(str(path)))
+            keys[name] = read_recipient(Path(path))
         except UsageError as error:
             faults.append(
                 Fault(
@@ -120,25 +105,9 @@ def read_recipients(section: Any) -> Recipients:
                     column=f"seal.recipients.{name}",
                 )
             )
-    of_cohort = section.get("cohorts") or {}
-    for cohort_id, names in of_cohort.items() if isinstance(of_cohort, Mapping) else ():
-        unknown = sorted(set(names) - set(map(str, section["recipients"])))
-        if unknown or not names:
-            faults.append(
-                Fault(
-                    "config",
-                    "must list names of seal.recipients",
-                    ", ".join(unknown) or "an empty list",
-                    f"There are {', '.join(sorted(map(str, section['recipients'])))}.",
-                    column=f"seal.cohorts.{cohort_id}",
-                )
-            )
-    if not section["recipients"]:
-        must = "must name at least one recipient"
-        faults.append(Fault("config", must, "none", "Add one.", column="seal.recipients"))
     if faults:
         raise UsageError(str(FaultsError(faults)))
-    return Recipients(keys, dict(of_cohort))
+    return Recipients(keys, settings.cohorts)
 
 
 def only(facts: Facts, cohort_id: str) -> Facts:
@@ -182,13 +151,12 @@ def _members(
     name = f"cells/{cohort.cohort_id}.h5ad"
     write_cells(facts, atlas, cohort, scratch / name)
     yield name, scratch / name
-    for table in INDIVIDUAL:
-        name = f"tables/{table}.parquet"
-        if table in LARGE:
-            write_chunks(scratch / name, LARGE[table](facts, atlas), schema_table(table))
-        else:
-            write_table(scratch / name, SMALL[table](facts, atlas), schema_table(table))
-        yield name, scratch / name
+    policy = Policy(facts, atlas)
+    for table in TABLES:
+        if table.disclosure is not None and table.disclosure.kind == INDIVIDUAL:
+            name = f"tables/{table.name}.parquet"
+            write_rows(table, policy, scratch / name)
+            yield name, scratch / name
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from pmcell.publish.attribution import contributors, credited, is_person, publishers
+from pmcell.publish.agents import Agent, Organisation, Person
+from pmcell.publish.attribution import contributors, credited, publishers
 from pmcell.publish.facts import Facts
 
 Entity = dict[str, Any]
@@ -14,40 +14,29 @@ Entity = dict[str, Any]
 
 def agent_entities(facts: Facts) -> list[Entity]:
     """Everyone who is credited, contributes or publishes, and where they work."""
-    known = {item["name"]: _organisation(item) for item in publishers(facts)}
+    known = {item.name: _organisation(item) for item in publishers(facts)}
     entities = [publisher(facts), *known.values()]
-    for person in (*credited(facts), *contributors(facts)):
-        affiliation = person.get("affiliation", "")
-        if affiliation and affiliation not in known:
-            known[affiliation] = _organisation(
-                {
-                    "name": affiliation,
-                    "ror": person.get("ror", ""),
-                    "url": person.get("affiliation_url", ""),
-                }
-            )
-            entities.append(known[affiliation])
-        if not is_person(person) and person["name"] in known:
+    for agent in (*credited(facts), *contributors(facts)):
+        if isinstance(agent, Organisation):
+            if agent.name not in known:
+                entities.append(_organisation(agent))
             continue
-        item = _organisation(person)
-        if is_person(person):
-            item |= {"@type": "Person", "@id": _person_id(person)}
-            for key, name in (("given_name", "givenName"), ("family_name", "familyName")):
-                item |= {name: person[key]} if person.get(key) else {}
-        if affiliation:
-            item["affiliation"] = {"@id": known[affiliation]["@id"]}
-        entities.append(item)
+        group = agent.affiliation
+        if group and group.name not in known:
+            known[group.name] = _organisation(group)
+            entities.append(known[group.name])
+        entities.append(_person(agent, known[group.name]["@id"] if group else ""))
     return entities
 
 
 def author_ids(facts: Facts) -> list[str]:
     """Ids of those who made the release, in the order in which they are credited."""
-    return [_id(facts, person) for person in credited(facts)]
+    return [_id(facts, agent) for agent in credited(facts)]
 
 
 def contributor_ids(facts: Facts) -> list[str]:
     """Ids of the further contributors."""
-    return [_id(facts, person) for person in contributors(facts)]
+    return [_id(facts, agent) for agent in contributors(facts)]
 
 
 def publisher(facts: Facts) -> Entity:
@@ -63,20 +52,23 @@ def publisher(facts: Facts) -> Entity:
     }
 
 
-def _id(facts: Facts, person: Mapping[str, str]) -> str:
-    if is_person(person):
-        return _person_id(person)
-    known = {item["name"]: _organisation(item)["@id"] for item in publishers(facts)}
-    return str(known.get(person["name"]) or _organisation(person)["@id"])
+def _id(facts: Facts, agent: Agent) -> str:
+    if isinstance(agent, Person):
+        return agent.orcid or _fragment(agent.name)
+    known = {item.name: item for item in publishers(facts)}
+    return str(_organisation(known.get(agent.name, agent))["@id"])
 
 
-def _person_id(person: Mapping[str, str]) -> str:
-    return person.get("orcid") or _fragment(person["name"])
+def _person(person: Person, group_id: str) -> Entity:
+    item = {"@id": person.orcid or _fragment(person.name), "@type": "Person", "name": person.name}
+    parts = {"givenName": person.given_name, "familyName": person.family_name}
+    item |= {key: value for key, value in parts.items() if value}
+    return {**item, **({"affiliation": {"@id": group_id}} if group_id else {})}
 
 
-def _organisation(item: Mapping[str, str]) -> Entity:
-    url = item.get("url") or item.get("ror") or ""
-    entity = {"@id": url or _fragment(item["name"]), "@type": "Organization", "name": item["name"]}
+def _organisation(item: Organisation) -> Entity:
+    url = item.address
+    entity = {"@id": url or _fragment(item.name), "@type": "Organization", "name": item.name}
     return entity | ({"url": url} if url else {})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pmcell.publish.crate_run import PROCESS, PROFILES, TERMS, WORKFLOW_CRATE, refer
-from pmcell.publish.digest import CRATE
+from pmcell.release.digest import CRATE
 
 Entity = dict[str, Any]
 

@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from pmcell.io.atomic import write_json
+from pmcell.limitations import LIMITATIONS
+from pmcell.publish.agents import Agent, Person
 from pmcell.publish.attribution import (
     DOI_SITE,
     address,
     citation_text,
     credited,
-    is_person,
     keywords,
     licence_notes,
     licence_url,
@@ -29,8 +30,7 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import describe, media_type
 from pmcell.publish.facts import Facts, publication_date
-from pmcell.publish.manifest import Entries
-from pmcell.publish.readme import LIMITS
+from pmcell.release.manifest import Entries
 from pmcell.schema import TABLES, Field, Table
 
 CROISSANT = "croissant.json"
@@ -129,15 +129,15 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
 
 def _responsible_use(facts: Facts) -> dict[str, Any]:
     statements = {**facts.options.rai}
-    statements["dataLimitations"] = [*LIMITS, *statements.get("dataLimitations", ())]
+    own = [item.sentence for item in LIMITATIONS]
+    statements["dataLimitations"] = [*own, *statements.get("dataLimitations", ())]
     return {f"rai:{name}": _one(texts) for name, texts in sorted(statements.items())}
 
 
-def _agent(entry: Any) -> dict[str, Any]:
-    kind = "sc:Person" if is_person(entry) else "sc:Organization"
-    item: dict[str, Any] = {"@type": kind, "name": entry["name"]}
-    url = entry.get("orcid") or entry.get("url") or entry.get("ror")
-    return item | ({"url": url} if url else {})
+def _agent(agent: Agent) -> dict[str, Any]:
+    kind = "sc:Person" if isinstance(agent, Person) else "sc:Organization"
+    item: dict[str, Any] = {"@type": kind, "name": agent.name}
+    return item | ({"url": agent.address} if agent.address else {})
 
 
 def _file(facts: Facts, name: str, entry: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.io.atomic import write_json
+from pmcell.publish.agents import Agent, Organisation, Person
 from pmcell.publish.attribution import (
     contributors,
     credited,
@@ -26,8 +27,8 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import media_type
 from pmcell.publish.facts import Facts, publication_date
-from pmcell.publish.manifest import Entries
 from pmcell.publish.subjects import Subjects, read_subjects
+from pmcell.release.manifest import Entries
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
 from pmcell.version import __version__
 
@@ -75,26 +76,26 @@ def datacite(facts: Facts, subjects: Subjects, entries: Entries) -> dict[str, An
     return {key: item for key, item in value.items() if item not in ("", [])}
 
 
-def _agent(entry: Mapping[str, str]) -> dict[str, Any]:
-    item: dict[str, Any] = {"name": entry["name"]}
-    if entry.get("orcid") or entry.get("family_name"):
+def _agent(agent: Agent) -> dict[str, Any]:
+    if isinstance(agent, Organisation):
+        item: dict[str, Any] = {"name": agent.name}
+        if agent.ror:
+            item["nameType"] = "Organizational"
+            item["nameIdentifiers"] = [_identifier(agent.ror, "ROR", ROR_SITE)]
+        return item
+    item = {"name": agent.sorted_name}
+    if agent.orcid or agent.family_name:
         item["nameType"] = "Personal"
-    elif entry.get("ror") and not entry.get("affiliation"):
-        item["nameType"] = "Organizational"
-        item["nameIdentifiers"] = [_identifier(entry["ror"], "ROR", ROR_SITE)]
-    if entry.get("family_name"):
-        given = entry.get("given_name", "")
-        item["name"] = f"{entry['family_name']}, {given}" if given else entry["family_name"]
-        item["familyName"] = entry["family_name"]
-        if given:
-            item["givenName"] = given
-    if entry.get("orcid"):
-        item["nameIdentifiers"] = [_identifier(entry["orcid"], "ORCID", ORCID_SITE)]
-    if entry.get("affiliation"):
-        known = {"name": entry["affiliation"]}
-        if entry.get("ror"):
+    parts = {"familyName": agent.family_name, "givenName": agent.given_name}
+    if agent.family_name:
+        item |= {key: value for key, value in parts.items() if value}
+    if agent.orcid:
+        item["nameIdentifiers"] = [_identifier(agent.orcid, "ORCID", ORCID_SITE)]
+    if agent.affiliation:
+        known = {"name": agent.affiliation.name}
+        if agent.affiliation.ror:
             known |= {
-                "affiliationIdentifier": entry["ror"],
+                "affiliationIdentifier": agent.affiliation.ror,
                 "affiliationIdentifierScheme": "ROR",
                 "schemeUri": ROR_SITE,
             }
@@ -109,10 +110,10 @@ def _identifier(value: str, scheme: str, site: str) -> dict[str, str]:
 def _publisher(facts: Facts) -> dict[str, str]:
     found = publishers(facts)
     # DataCite has one publisher: several are named in one text, and then have no identifier.
-    value = {"name": "; ".join(item["name"] for item in found)}
-    if len(found) == 1 and found[0].get("ror"):
+    value = {"name": "; ".join(item.name for item in found)}
+    if len(found) == 1 and found[0].ror:
         value |= {
-            "publisherIdentifier": found[0]["ror"],
+            "publisherIdentifier": found[0].ror,
             "publisherIdentifierScheme": "ROR",
             "schemeUri": ROR_SITE,
         }
@@ -128,21 +129,20 @@ def _subjects(facts: Facts, subjects: Subjects) -> list[dict[str, str]]:
 
 
 def _contributors(facts: Facts) -> list[dict[str, Any]]:
-    return [{**_agent(entry), "contributorType": entry["role"]} for entry in contributors(facts)]
+    return [{**_agent(agent), "contributorType": agent.role} for agent in contributors(facts)]
 
 
 def _stewards(facts: Facts) -> list[dict[str, Any]]:
     """Stewards who are not among the creators: they curate what they registered."""
-    named = {entry["name"] for entry in (*credited(facts), *contributors(facts))}
+    named = {agent.name for agent in (*credited(facts), *contributors(facts))}
     found: dict[str, dict[str, Any]] = {}
     for cohort in facts.published:
         name = cohort.text("steward", "name")
         organisation = cohort.text("steward", "organisation")
         if name != UNKNOWN and name not in named:
-            known = {"affiliation": organisation} if organisation not in (UNKNOWN, name) else {}
-            found.setdefault(
-                name, {**_agent({"name": name, **known}), "contributorType": "DataCurator"}
-            )
+            known = organisation not in (UNKNOWN, name)
+            person = Person(name, affiliation=Organisation(organisation) if known else None)
+            found.setdefault(name, {**_agent(person), "contributorType": "DataCurator"})
     return list(found.values())
 
 

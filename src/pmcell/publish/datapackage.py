@@ -12,12 +12,13 @@ Source: https://datapackage.org/standard/data-package/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import resolved_foreign_keys
+from pmcell.publish.agents import Agent, Person
 from pmcell.publish.attribution import (
     address,
     contributors,
@@ -30,7 +31,7 @@ from pmcell.publish.attribution import (
 )
 from pmcell.publish.contents import describe, media_type
 from pmcell.publish.facts import Facts
-from pmcell.publish.manifest import Entries
+from pmcell.release.manifest import Entries
 from pmcell.schema import EXPRESSION, TABLES, Field, Table
 
 DATA_PACKAGE = "datapackage.json"
@@ -64,8 +65,8 @@ def _package(facts: Facts, entries: Entries) -> dict[str, Any]:
         "keywords": keywords(facts),
         "licenses": [_licence(spdx) for spdx in licences(facts)],
         "contributors": [
-            *(_person(person, "creator") for person in credited(facts)),
-            *(_person(person, str(person["role"])) for person in contributors(facts)),
+            *(_contributor(agent, "creator") for agent in credited(facts)),
+            *(_contributor(agent, agent.role) for agent in contributors(facts)),
         ],
         "sources": [
             {"title": f"Source of {', '.join(names)}", "path": f"https://doi.org/{doi}"}
@@ -157,12 +158,13 @@ def _licence(spdx: str) -> dict[str, str]:
     return {"name": spdx, **({"path": url} if url else {})}
 
 
-def _person(person: Mapping[str, str], role: str) -> dict[str, Any]:
-    value: dict[str, Any] = {"title": person["name"], "roles": [role]}
-    for key, name in (("orcid", "path"), ("affiliation", "organization"), ("email", "email")):
-        if person.get(key):
-            value[name] = person[key]
-    return value
+def _contributor(agent: Agent, role: str) -> dict[str, Any]:
+    value: dict[str, Any] = {"title": agent.name, "roles": [role]}
+    if isinstance(agent, Person):
+        group = agent.affiliation
+        value |= {"path": agent.orcid, "organization": group.name if group else ""}
+    value["email"] = agent.email
+    return {key: item for key, item in value.items() if item}
 
 
 def _slug(text: str) -> str:

@@ -26,7 +26,7 @@ from pmcell.publish.dcat_sources import (
     reasons,
 )
 from pmcell.publish.facts import Cohort, Facts, publication_date
-from pmcell.publish.manifest import Entries
+from pmcell.release.manifest import Entries
 from pmcell.schema import CELLS, DONORS, SAMPLES, TABLES, UNKNOWN, VISITS
 
 if TYPE_CHECKING:

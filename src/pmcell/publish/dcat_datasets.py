@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rdflib import Literal, URIRef
 from rdflib.namespace import DCAT, DCTERMS, PROV, RDF, RDFS, SKOS, XSD
 
+from pmcell.publish.agents import Organisation, read_organisation
 from pmcell.publish.attribution import DOI_SITE
 from pmcell.publish.dcat_agents import add_agent, add_contact, add_page
 from pmcell.publish.dcat_distributions import add_laws
@@ -90,10 +91,14 @@ def add_dataset(
         if number is not None:
             graph.add((node, slot, Literal(number, datatype=XSD.nonNegativeInteger)))
     for role in ("publisher", "hdab", "custodian"):
-        add_agent(graph, node, role, _part(names, node, role), given.get(role) or {})
-    add_contact(graph, node, _part(names, node, "contact"), given.get("contact") or {})
+        add_agent(graph, node, role, _part(names, node, role), _who(given, role))
+    add_contact(graph, node, _part(names, node, "contact"), _who(given, "contact"))
     _add_generation(graph, names, node)
     _add_quality(graph, names, node)
+
+
+def _who(given: Mapping[str, Any], role: str) -> Organisation:
+    return read_organisation(given.get(role) or {})
 
 
 def add_cohort_facts(

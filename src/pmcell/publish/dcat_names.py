@@ -13,9 +13,9 @@ from urllib.parse import quote
 from rdflib import URIRef
 
 from pmcell.publish.attribution import address
-from pmcell.publish.digest import combined_sha256
 from pmcell.publish.facts import Facts
-from pmcell.publish.manifest import Entries
+from pmcell.release.digest import combined_sha256
+from pmcell.release.manifest import Entries
 
 RECORD = "dcat.ttl"
 CONTENT = ("cells/", "tables/", "reference/", "donors.h5ad", "strata.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,8 @@ def given_for_release(facts: Facts) -> dict[str, Any]:
     known = {item["name"]: item for given in all_given if (item := given["publisher"])}
     publisher = publishers(facts)
     if len(publisher) == 1:
-        found["publisher"] = {**known.get(publisher[0]["name"], {}), **publisher[0]}
+        own = {key: value for key, value in asdict(publisher[0]).items() if value}
+        found["publisher"] = {**known.get(publisher[0].name, {}), **own}
     for key in ("hdab", "contact"):
         configured: Mapping[str, str] = getattr(facts.options, key)
         first = all_given[0].get(key)

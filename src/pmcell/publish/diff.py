@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pmcell.reading import Release
+from pmcell.release import Release
+from pmcell.schema import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,10 +189,13 @@ def _strata(a: Release, b: Release) -> dict[str, Any]:
 
 def _verdict(release: Release) -> dict[str, Any]:
     """Words and numbers of the verdict, by path; no arrays."""
-    verdict = {key: release.strata.get(key) for key in ("decision", "why", "existence")}
+    told = release.folder.verdict()
+    if told is None:
+        return {}
+    verdict = Verdict(told.decision, told.why, existence=told.existence)
     return {
         key: value
-        for key, value in _flat(verdict).items()
+        for key, value in _flat(verdict.to_json()).items()
         if isinstance(value, str | int | float) and not key.startswith("existence.null_")
     }
 

@@ -38,14 +38,14 @@ from pmcell.io.tables import arrow_schema, read_table, table_writer
 from pmcell.publish.cells import kept_rows
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.file_facts import file_facts
+from pmcell.release.expression import ALL, GENES
 from pmcell.schema import EXPRESSION
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ALL, HIGHLY_VARIABLE, NONE = "all", "highly_variable", "none"
+HIGHLY_VARIABLE, NONE = "highly_variable", "none"
 CHOICES = (ALL, HIGHLY_VARIABLE, NONE)
-GENES = "pmcell:genes"
 
 BAND_VALUES = 8_000_000
 """Counts that are sorted in memory at once: about 400 MB at the peak."""

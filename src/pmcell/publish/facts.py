@@ -7,7 +7,6 @@ comes from here, so that README, crate and manifest cannot disagree.
 from __future__ import annotations
 
 import datetime
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,40 +15,13 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
-from pmcell.publish.option_rules import plain_options
-from pmcell.schema import UNKNOWN
+from pmcell.io.verdict import read_verdict
+from pmcell.schema import UNKNOWN, Verdict
+from pmcell.settings.load import checked_section
+from pmcell.settings.release import ReleaseSettings
+from pmcell.steps import BY_NAME, files_of
 
 ACCEPTED = ("ok", "warned")
-DECISION_STRATA = "strata"
-
-COHORT_FILES = (
-    "intake.h5ad",
-    "gene_ledger.parquet",
-    "donors.parquet",
-    "visits.parquet",
-    "samples.parquet",
-    "qc.parquet",
-    "qc_samples.parquet",
-    "aggregate.npz",
-)
-"""What a cohort must have to be published."""
-
-ATLAS_FILES = (
-    "atlas/features.parquet",
-    "atlas/basis.npz",
-    "atlas/embedding.h5ad",
-    "atlas/clusters.parquet",
-    "atlas/umap.parquet",
-    "atlas/markers.parquet",
-    "atlas/annotation.parquet",
-    "strata/donors.h5ad",
-    "strata/composition.parquet",
-    "strata/strata.parquet",
-    "strata/assignments.parquet",
-    "strata/associations.parquet",
-    "strata/drivers.parquet",
-    "strata/strata.json",
-)
 
 
 @dataclass(frozen=True)
@@ -107,42 +79,14 @@ class Cohort:
 
 
 @dataclass(frozen=True)
-class Options:
-    """The `release` section of the configuration."""
-
-    title: str = ""
-    description: str = ""
-    version: str = "1"
-    date: str = ""
-    license: str = ""
-    doi: str = ""
-    url: str = ""
-    files_url: str = ""
-    language: str = "en"
-    keywords: tuple[str, ...] = ()
-    authors: tuple[Mapping[str, str], ...] = ()
-    contributors: tuple[Mapping[str, str], ...] = ()
-    publisher: Mapping[str, str] = field(default_factory=dict)
-    contact: Mapping[str, str] = field(default_factory=dict)
-    hdab: Mapping[str, str] = field(default_factory=dict)
-    funding: tuple[Mapping[str, str], ...] = ()
-    rai: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    expression: str = "all"
-    min_donors: int = 10
-    validators: tuple[str, ...] = ("light",)
-    require_validators: tuple[str, ...] = ()
-    tolerate_validators: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Facts:
     """All that is known before the first file is written; cohorts are in the order of their ids."""
 
     results: Path
     cohorts: tuple[Cohort, ...]
-    options: Options
+    options: ReleaseSettings
     parameters: Mapping[str, Any]
-    strata: Mapping[str, Any]
+    strata: Verdict
 
     @property
     def published(self) -> tuple[Cohort, ...]:
@@ -157,7 +101,7 @@ class Facts:
     @property
     def has_strata(self) -> bool:
         """Whether the existence test allows strata labels to be published."""
-        return self.strata.get("decision") == DECISION_STRATA
+        return self.strata.has_strata
 
     @property
     def title(self) -> str:
@@ -187,13 +131,13 @@ def load_facts(
     facts = Facts(
         results=results,
         cohorts=cohorts,
-        options=read_options(config.get("release") or {}),
+        options=checked_section(ReleaseSettings, config.get("release")),
         parameters={
             key: value
             for key, value in sorted(config.items())
             if isinstance(value, Mapping) and key != "release"
         },
-        strata=_read(results / "strata" / "strata.json"),
+        strata=_verdict(results / "strata" / "strata.json"),
     )
     if require_published and not facts.published:
         states = ", ".join(f"{item.cohort_id} ({item.status}, {item.access})" for item in cohorts)
@@ -207,30 +151,7 @@ def load_facts(
     return facts
 
 
-def read_options(section: Any) -> Options:
-    """Check the `release` section; `UsageError` with the nearest known key."""
-    if not isinstance(section, Mapping):
-        raise UsageError(f"config: 'release' must be a mapping, got {section!r}")
-    known = tuple(Options.__dataclass_fields__)
-    for key in section:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UsageError(
-                f"config: 'release' has no key {key!r}; it knows {', '.join(known)}.{hint}"
-            )
-    values = {key: value for key, value in section.items() if value is not None}
-    minimum = values.get("min_donors", Options.min_donors)
-    if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 3:
-        raise UsageError(
-            f"config: release.min_donors must be a whole number from 3, got {minimum!r}"
-        )
-    if "date" in values:
-        values["date"] = _iso_day(str(values["date"]), "config: release.date")
-    return Options(**plain_options(values))
-
-
-def publication_date(options: Options) -> tuple[str, bool]:
+def publication_date(options: ReleaseSettings) -> tuple[str, bool]:
     """The day of publication (ISO 8601) and whether it was given rather than taken from the clock.
 
     `release.date` of the configuration, else SOURCE_DATE_EPOCH, else today in
@@ -244,13 +165,6 @@ def publication_date(options: Options) -> tuple[str, bool]:
             raise UsageError(f"SOURCE_DATE_EPOCH must be seconds since 1970, got {epoch!r}")
         return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date().isoformat(), True
     return datetime.datetime.now(datetime.UTC).date().isoformat(), False
-
-
-def _iso_day(text: str, where: str) -> str:
-    try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise UsageError(f"{where} must be a day like 2026-01-31, got {text!r}") from error
 
 
 def _verdicts(results: Path, cohort_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
@@ -289,15 +203,26 @@ def _cohort(results: Path, name: str, verdict: Mapping[str, Any]) -> Cohort:
     )
 
 
+def _verdict(path: Path) -> Verdict:
+    try:
+        return read_verdict(path)
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(
+        f"{path} must exist before a release is written; there is no such file. "
+        "Run the steps before it.",
+        reason="missing_intermediate",
+    )
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         value = read_json(path)
     except FileNotFoundError as error:
-        raise DataError(
-            f"{path} must exist before a release is written; there is no such file. "
-            "Run the steps before it.",
-            reason="missing_intermediate",
-        ) from error
+        raise _missing(path) from error
     except ValueError as error:
         raise DataError(f"{path} must be JSON; {error}", reason="corrupt_intermediate") from error
     if not isinstance(value, Mapping):
@@ -306,10 +231,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _require_files(facts: Facts) -> None:
-    wanted = [facts.results / name for name in ATLAS_FILES]
-    for cohort in facts.cohorts:
-        if cohort.accepted:
-            wanted += [cohort.folder / name for name in COHORT_FILES]
+    accepted = [cohort.cohort_id for cohort in facts.cohorts if cohort.accepted]
+    wanted = [facts.results / name for name in files_of(BY_NAME["release"].inputs, accepted)]
     faults = [
         Fault(
             file=str(path),

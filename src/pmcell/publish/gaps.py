@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pmcell.io.counts import open_counts
 from pmcell.publish import people
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
-from pmcell.schema import UNKNOWN
-from pmcell.schema import table as schema_table
+from pmcell.schema import GAPS, UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,20 +48,20 @@ WHY: dict[tuple[str, str], str] = {
 """What cannot be done without a value, by table and column."""
 
 
-def gaps_frame(facts: Facts) -> pd.DataFrame:
+def gaps_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     """One row a cohort and column with unknown values; donors only of published cohorts."""
     import pandas as pd
 
     rows = []
     frames = {
-        "cohorts": [people.cohorts_frame(facts)],
-        "donors": list(people.iter_donors(facts)),
-        "visits": list(people.iter_visits(facts)),
-        "samples": list(people.iter_samples(facts)),
+        "cohorts": people.cohorts_frame(facts, atlas),
+        "donors": people.donors_frame(facts, atlas),
+        "visits": people.visits_frame(facts, atlas),
+        "samples": people.samples_frame(facts, atlas),
     }
     for (table, column), why in WHY.items():
-        for frame in frames.get(table, ()):
-            for cohort_id, values in frame.groupby("cohort_id", sort=True)[column]:
+        if table in frames:
+            for cohort_id, values in frames[table].groupby("cohort_id", sort=True)[column]:
                 rows.append((cohort_id, table, column, _n_missing(values), len(values), why))
     column = "source_cell_type_ontology_term_id"
     for cohort in facts.published:
@@ -70,8 +70,7 @@ def gaps_frame(facts: Facts) -> pd.DataFrame:
         rows.append(
             (cohort.cohort_id, "cells", column, missing, len(observed), WHY["cells", column])
         )
-    names = [item.name for item in schema_table("gaps").fields]
-    frame = pd.DataFrame(rows, columns=names)
+    frame = pd.DataFrame(rows, columns=[item.name for item in GAPS.fields])
     return frame[frame["n_missing"] > 0]
 
 

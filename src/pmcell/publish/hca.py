@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.io.atomic import atomic_path
-from pmcell.publish import h5ad
+from pmcell.io import h5ad
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +79,6 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 """What HCA asks for beyond pmcell's columns: meaning, and the pattern of its values."""
 
 FORBIDDEN = ("self_reported_ethnicity_ontology_term_id",)
-ORGANISM = "organism_ontology_term_id"
 
 
 def export_hca(
@@ -117,10 +115,10 @@ def export_hca(
             raise FaultsError(faults)
         uns = read_elem(file["uns"])
         obs = obs.drop(columns=[name for name in FORBIDDEN if name in obs])
-        obs[ORGANISM] = str(uns.pop(ORGANISM))
+        obs["organism_ontology_term_id"] = str(uns.pop("organism_ontology_term_id"))
         for name in FIELDS:
             obs[name] = obs["sample_id"].astype(str).map(table[name])
-        with atomic_path(target) as temporary, h5ad.create(temporary) as copy:
+        with h5ad.create_h5ad(target) as copy:
             for name in ("X", "raw", "var", "obsm"):
                 if name in copy:
                     del copy[name]

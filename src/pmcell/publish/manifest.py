@@ -7,21 +7,15 @@ anywhere is found.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from pmcell.io.atomic import sha256_file, write_text
-from pmcell.publish.digest import combined_sha256, content_sha256
 from pmcell.publish.facts import Cohort, Facts
+from pmcell.release.digest import combined_sha256, content_sha256
+from pmcell.release.manifest import MANIFEST, OWN_DIGEST, Entries, manifest_text, own_digest
 from pmcell.schema import SCHEMA_VERSION
 from pmcell.version import __version__
-
-MANIFEST = "manifest.json"
-OWN_DIGEST = "manifest_sha256"
-
-Entries = dict[str, dict[str, Any]]
 
 
 def file_entries(folder: Path, known: Entries | None = None) -> Entries:
@@ -48,7 +42,7 @@ def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
         "version": facts.options.version,
         "parameters": facts.parameters,
         "min_donors": facts.options.min_donors,
-        "strata_decision": facts.strata.get("decision"),
+        "strata_decision": facts.strata.decision,
         "cohorts": {cohort.cohort_id: _cohort(cohort) for cohort in facts.cohorts},
         "content_sha256": combined_sha256(
             {name: entry["content_sha256"] for name, entry in entries.items()}
@@ -57,17 +51,6 @@ def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
     }
     value[OWN_DIGEST] = own_digest(value)
     write_text(folder / MANIFEST, manifest_text(value))
-
-
-def manifest_text(value: dict[str, Any]) -> str:
-    """The one way in which a manifest is written down."""
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def own_digest(value: dict[str, Any]) -> str:
-    """Digest of a manifest without its own digest."""
-    rest = {key: item for key, item in value.items() if key != OWN_DIGEST}
-    return hashlib.sha256(manifest_text(rest).encode()).hexdigest()
 
 
 def _cohort(cohort: Cohort) -> dict[str, Any]:

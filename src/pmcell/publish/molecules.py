@@ -10,12 +10,10 @@ import numpy as np
 from pmcell.core.grouped import COUNTS, N_DETECTED
 from pmcell.io.aggregates import read_aggregate
 from pmcell.io.counts import open_counts
-from pmcell.io.tables import read_table
+from pmcell.io.tables import join_tables, read_table
 from pmcell.publish.atlas import LABELS, Atlas
-from pmcell.publish.disclosure.atlas import open_markers
-from pmcell.publish.disclosure.rules import rules_of
 from pmcell.publish.facts import Cohort, Facts
-from pmcell.schema import UNKNOWN, X_UMAP
+from pmcell.schema import GENE_LEDGER, UNKNOWN, X_UMAP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,94 +60,15 @@ def iter_pseudobulk(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
         yield from _by_cell_type(aggregate, label)
 
 
-def genes_frame(facts: Facts) -> pd.DataFrame:
-    """Genes of the accepted cohorts; cells are counted over published cohorts only."""
-    import pandas as pd
-
-    frame = read_table(facts.results / "atlas" / "features.parquet")
-    if not facts.withheld:
-        return frame
-    total = pd.Series(0, index=pd.Index(frame["gene_id"]), dtype="int64")
-    for cohort in facts.published:
-        aggregate = read_aggregate(cohort.folder / "aggregate.npz")
-        detected = np.asarray(aggregate.sums.matrix(N_DETECTED).sum(axis=0)).ravel()
-        total = total.add(pd.Series(detected, index=aggregate.gene_ids), fill_value=0)
-    frame["n_cells_detected"] = (
-        total.reindex(frame["gene_id"], fill_value=0).astype("int64").to_numpy()
-    )
-    # The choice over all batches is a vector over genes that withheld cells enter.
-    frame["hvg_rank"] = np.nan
-    frame["is_highly_variable"] = pd.array([pd.NA] * len(frame), "boolean")
-    return frame
-
-
-def iter_gene_ledger(facts: Facts) -> Iterator[pd.DataFrame]:
-    """What became of the genes; sums of cohorts without open access are not shown."""
-    for cohort in facts.cohorts:
-        path = cohort.folder / "gene_ledger.parquet"
-        if not path.is_file():
-            continue
-        frame = read_table(path)
-        if not cohort.is_open:
-            frame["umis"] = None
-        yield frame
+def gene_ledger_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """What became of the genes of every cohort whose file could be read."""
+    paths = (cohort.folder / "gene_ledger.parquet" for cohort in facts.cohorts)
+    return join_tables((read_table(path) for path in paths if path.is_file()), GENE_LEDGER)
 
 
 def clusters_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
-    """Clusters with cells, donors and mixing counted over published cohorts only."""
-    frame = atlas.annotation.copy()
-    if not facts.withheld:
-        return frame
-    shown = atlas.cells[
-        atlas.cells["cohort_id"].isin([cohort.cohort_id for cohort in facts.published])
-    ]
-    grouped = shown.groupby("cluster", observed=True)
-    clusters = frame["cluster"]
-    frame["n_cells"] = grouped.size().reindex(clusters, fill_value=0).to_numpy("int64")
-    frame["n_donors"] = (
-        grouped["donor_id"].nunique().reindex(clusters, fill_value=0).to_numpy("int64")
-    )
-    overall = _entropy(shown["batch_id"])
-    within = grouped["batch_id"].apply(_entropy).reindex(clusters, fill_value=0.0).to_numpy(float)
-    frame["batch_entropy"] = within / overall if overall > 0 else 1.0
-    exposed = clusters.isin(too_few_hidden_donors(facts, atlas))
-    frame.loc[exposed, "label_evidence"] = (
-        "withheld: too few donors of a cohort without open access"
-    )
-    return frame
-
-
-def markers_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
-    """Markers of the clusters; where a cohort is withheld, found again in the others' cells."""
-    if facts.withheld:
-        return open_markers(facts)
-    frame = read_table(facts.results / "atlas" / "markers.parquet")
-    frame["cluster"] = frame["cluster"].astype(str)
-    return frame
-
-
-def too_few_hidden_donors(facts: Facts, atlas: Atlas) -> list[str]:
-    """Clusters whose statistics rest on 1 to min_donors - 1 donors of cohorts without open access.
-
-    A cluster is compared with all other cells, so too few such donors in the
-    whole atlas expose every cluster.
-    """
-    if not facts.withheld:
-        return []
-    hidden = atlas.cells[
-        atlas.cells["cohort_id"].isin([cohort.cohort_id for cohort in facts.withheld])
-    ]
-    least = rules_of(facts).strictest
-    if 0 < hidden["donor_id"].nunique() < least:
-        return sorted(atlas.annotation["cluster"])
-    donors = hidden.groupby("cluster", observed=True)["donor_id"].nunique()
-    return sorted(donors[donors < least].index)
-
-
-def iter_qc(facts: Facts) -> Iterator[pd.DataFrame]:
-    """QC of the samples of published cohorts."""
-    for cohort in facts.published:
-        yield read_table(cohort.folder / "qc_samples.parquet")
+    """Clusters with their labels."""
+    return atlas.annotation.copy()
 
 
 def _in_key_order(facts: Facts) -> list[Cohort]:
@@ -194,9 +113,3 @@ def _by_cell_type(aggregate: Aggregate, label: dict[str, str]) -> Iterator[pd.Da
             }
         )
         start = stop
-
-
-def _entropy(labels: pd.Series[str]) -> float:
-    shares = labels.value_counts(normalize=True).to_numpy(float)
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.publish.atlas import Atlas
+from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.facts import Facts
-from pmcell.publish.stratification import is_shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,15 +67,15 @@ def iter_distances(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
         start = stop
 
 
-def consensus_frame(facts: Facts) -> pd.DataFrame:
-    """Rows of consensus: pairs of shown donors; none where strata are withheld."""
+def consensus_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """Rows of consensus: pairs of shown donors, for the chosen number of strata."""
     import pandas as pd
 
     columns = ["donor_id", "other_donor_id", "consensus"]
-    donors = _donors(facts) if facts.has_strata else None
-    found = {} if donors is None else donors.uns.get("clustering", {}).get("consensus", {})
-    k = "" if donors is None else str(donors.uns.get("existence", {}).get("k"))
-    if donors is None or k not in found:
+    donors = _donors(facts)
+    found = donors.uns.get("clustering", {}).get("consensus", {})
+    k = str(donors.uns.get("existence", {}).get("k"))
+    if k not in found:
         return pd.DataFrame(columns=columns).astype({"consensus": float})
     chosen = donors.obs["discovery"].to_numpy(bool)
     matrix = np.asarray(found[k])
@@ -122,4 +122,5 @@ def _donors(facts: Facts) -> AnnData:
 
 
 def _shown(facts: Facts, donors: AnnData) -> np.ndarray:
-    return np.array([is_shown(facts, str(donor)) for donor in donors.obs["donor_id"]], dtype=bool)
+    """Which rows may be shown: the others have no part in which pairs are near."""
+    return Policy(facts).shown(donors.obs["donor_id"])

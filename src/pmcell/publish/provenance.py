@@ -18,7 +18,7 @@ from pathlib import Path
 from pmcell.errors import DataError
 from pmcell.io.atomic import sha256_file
 from pmcell.io.stamps import read_stamp
-from pmcell.publish.facts import ATLAS_FILES, COHORT_FILES, Facts
+from pmcell.publish.facts import Facts
 from pmcell.publish.provenance_paths import PathRules, as_pattern
 from pmcell.publish.provenance_records import (
     Job,
@@ -26,13 +26,11 @@ from pmcell.publish.provenance_records import (
     read_jobs,
     running_since,
 )
+from pmcell.steps import BY_NAME, OLD_RULES, files_of
 
-RELEASE_RULE = "write_release"
-"""The rule of the workflow that writes a release (`workflow/rules/publish.smk`)."""
-
-RELEASE_INPUTS = ("intake.json", "status.json", *COHORT_FILES)
+RELEASE = BY_NAME["release"]
 PEOPLE = ("donors", "visits", "samples", "measurements", "consent")
-CLINICAL_RULE = "find_strata"
+CLINICAL_RULE = "strata"
 """The rule whose only input that no rule makes is the study's table of clinical values."""
 SECONDS_OF_A_DAY = 86_400
 
@@ -75,14 +73,17 @@ def release_run(facts: Facts, target: Path) -> Run:
         return Run()
     results = Path(os.path.abspath(facts.results)).relative_to(workdir).as_posix()
     inputs = _release_inputs(facts, results)
-    jobs = read_jobs(workdir, inputs)
+    # Jobs that ran before their rule had its name of today keep the record they left.
+    jobs = [
+        replace(job, rule=OLD_RULES.get(job.rule, job.rule)) for job in read_jobs(workdir, inputs)
+    ]
     if not jobs:
         return Run()
     manifest = Path(os.path.relpath(target, workdir), "manifest.json").as_posix()
     started = running_since(workdir, manifest)
     running = None
     if started is not None:
-        running = Job(RELEASE_RULE, inputs=tuple(inputs), outputs=(manifest,), start=started)
+        running = Job(RELEASE.name, inputs=tuple(inputs), outputs=(manifest,), start=started)
     is_open = frozenset(cohort.cohort_id for cohort in facts.cohorts if cohort.is_open)
     return describe_run(
         jobs,
@@ -127,9 +128,8 @@ def describe_run(
 
 
 def _release_inputs(facts: Facts, results: str) -> list[str]:
-    paths = ["atlas/cohorts.json", *ATLAS_FILES]
-    for cohort in facts.cohorts:
-        paths += [f"cohorts/{cohort.cohort_id}/{name}" for name in RELEASE_INPUTS]
+    cohorts = [cohort.cohort_id for cohort in facts.cohorts]
+    paths = files_of(RELEASE.inputs, cohorts)
     return [f"{results}/{path}" for path in paths if (facts.results / path).is_file()]
 
 

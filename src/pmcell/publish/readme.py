@@ -7,25 +7,16 @@ from typing import TYPE_CHECKING
 
 from pmcell.io.atomic import write_text
 from pmcell.io.tables import read_table
-from pmcell.publish.expression import ALL, NONE
+from pmcell.limitations import LIMITATIONS, RESEARCH_USE
+from pmcell.publish.expression import NONE
 from pmcell.publish.facts import Facts
 from pmcell.publish.opening import how_to_open
+from pmcell.release.expression import ALL
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LIMITS = (
-    "Research use only: not for diagnosis or treatment.",
-    "Single cells stay personal data, also without names: do not try to re-identify anyone.",
-    "A donor is the unit of statistics. Cells are not replicates: p values of markers only rank.",
-    "Strata describe these donors; they are confirmed only when found again in other donors.",
-    "Withdrawal reaches what the publisher still holds, not copies already downloaded.",
-    "Comparing two releases can reveal a removed donor: a superseded release is taken down.",
-    "Thresholds on donors protect tables of counts, not vectors over thousands of genes.",
-    "A gene that a cohort did not measure is unknown there, not zero: see `genes.measured_in`.",
-)
 
 
 def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
@@ -38,7 +29,7 @@ def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
         _withheld(facts),
         how_to_open(facts, folder, has_report=has_report),
         _citing(facts),
-        ["## What it cannot say", "", *(f"- {limit}" for limit in LIMITS)],
+        ["## What it cannot say", "", *(f"- {item.sentence}" for item in LIMITATIONS)],
         _checking(),
     ]
     write_text(folder / "README.md", "\n\n".join("\n".join(part) for part in parts if part) + "\n")
@@ -57,7 +48,7 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
         ),
         "",
         f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "
-        "Research use only.",
+        f"{RESEARCH_USE.capitalize()}.",
         "",
         "## Cohorts",
         "",
@@ -116,7 +107,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
 
 
 def _strata(facts: Facts) -> list[str]:
-    decision = str(facts.strata.get("decision") or UNKNOWN)
+    decision = facts.strata.decision
     if facts.has_strata:
         text = "Strata of donors are published: see `strata`, `assignments` and `strata.json`."
     else:

@@ -23,14 +23,15 @@ from pmcell.publish.disclosure.gate import check_disclosure, remember_release
 from pmcell.publish.expression import NONE, write_expression
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.manifest import Entries, file_entries, write_manifest
+from pmcell.publish.manifest import file_entries, write_manifest
 from pmcell.publish.readme import write_readme
 from pmcell.publish.reference import write_reference
 from pmcell.publish.rocrate import write_crate
 from pmcell.publish.stratification import write_donors, write_strata_json
 from pmcell.publish.tables import write_tables
-from pmcell.publish.validators.gate import gather_evidence
-from pmcell.publish.verify import verify_release
+from pmcell.publish.validation import gather_evidence
+from pmcell.release.manifest import Entries
+from pmcell.release.verify import verify_release
 
 Page = Callable[[Path], None]
 Site = Callable[[Path, Facts, Entries], None]

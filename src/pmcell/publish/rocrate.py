@@ -34,10 +34,10 @@ from pmcell.publish.crate_run import (
 )
 from pmcell.publish.crate_software import environment, language, snakemake_engine
 from pmcell.publish.crate_workflow import WORKFLOW_ID, workflow_entities
-from pmcell.publish.digest import CRATE
 from pmcell.publish.facts import Facts, publication_date
-from pmcell.publish.manifest import MANIFEST, Entries
 from pmcell.publish.provenance import Run, release_run
+from pmcell.release.digest import CRATE
+from pmcell.release.manifest import MANIFEST, Entries
 from pmcell.version import __version__
 
 Entity = dict[str, Any]

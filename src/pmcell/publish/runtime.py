@@ -2,9 +2,7 @@
 
 Records name no computer. The rows follow from what is published, not from
 what was measured: a job whose record is not there keeps its row, without
-numbers. Jobs of cohorts without open access have no row, since time and
-memory follow from the number of cells; where such a cohort takes part, jobs
-across cohorts keep their time, but not the bytes they moved.
+numbers.
 """
 
 from __future__ import annotations
@@ -12,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pmcell.bundle import bundle_folder
 from pmcell.io.benchmarks import read_benchmark
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
 from pmcell.schema import RUNTIME
+from pmcell.steps import STEPS, benchmark_path
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_RELEASE = ("write_release", "seal_cohorts")
-"""Rules that have no record when the release is written: its own, and what follows it."""
 
-
-def runtime_frame(facts: Facts) -> pd.DataFrame:
+def runtime_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     """One row for each job behind the release, null where no number was measured."""
     import pandas as pd
 
@@ -32,25 +28,12 @@ def runtime_frame(facts: Facts) -> pd.DataFrame:
 
 
 def _jobs(facts: Facts) -> Iterator[dict[str, Any]]:
-    is_mixed = any(not cohort.is_open for cohort in facts.cohorts)
-    shown = [cohort.cohort_id for cohort in facts.cohorts if cohort.is_open]
-    for rule, (step, is_per_cohort) in _rules().items():
-        for cohort_id in shown if is_per_cohort else [None]:
-            job = f"{step}/{cohort_id}" if cohort_id else step
-            taken = read_benchmark(facts.results / "benchmarks" / f"{job}.tsv")
-            if is_mixed and cohort_id is None:
-                taken |= {"disk_read_mb": None, "disk_written_mb": None}
-            yield {"job": job, "rule": rule, "cohort_id": cohort_id, **taken}
-
-
-def _rules() -> dict[str, tuple[str, bool]]:
-    """Step of each rule, and whether it runs once for each cohort."""
-    import yaml
-
-    model = bundle_folder() / "workflow" / "resources.yaml"
-    rules = yaml.safe_load(model.read_text(encoding="utf-8"))["rules"]
-    return {
-        rule: (item["step"], item["scope"] == "cohort")
-        for rule, item in rules.items()
-        if rule not in OF_RELEASE
-    }
+    cohort_ids = [cohort.cohort_id for cohort in facts.cohorts]
+    for step in STEPS:
+        # A product has no record yet: the release is being written, and what follows it waits.
+        if step.is_product:
+            continue
+        for cohort_id in cohort_ids if step.per_cohort else [None]:
+            taken = read_benchmark(benchmark_path(facts.results, step, cohort_id or ""))
+            job = step.job(cohort_id or "")
+            yield {"job": job, "rule": step.name, "cohort_id": cohort_id, **taken}

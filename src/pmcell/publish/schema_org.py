@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pmcell.limitations import RESEARCH_USE
+from pmcell.publish.agents import Agent, Organisation, Person
 from pmcell.publish.attribution import (
     DOI_SITE,
     address,
     contributors,
     credited,
-    is_person,
     keywords,
     licence_notes,
     licence_url,
@@ -29,10 +30,10 @@ from pmcell.publish.attribution import (
     summary,
 )
 from pmcell.publish.contents import describe, media_type
-from pmcell.publish.digest import combined_sha256
 from pmcell.publish.facts import Cohort, Facts, publication_date
-from pmcell.publish.manifest import Entries
 from pmcell.publish.subjects import Term, read_subjects
+from pmcell.release.digest import combined_sha256
+from pmcell.release.manifest import Entries
 from pmcell.schema import TABLES, UNKNOWN
 
 CONTEXT = {"@vocab": "http://schema.org/"}
@@ -83,7 +84,8 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         "funding": [_grant(item) for item in facts.options.funding],
         "isAccessibleForFree": True,
         "conditionsOfAccess": "Open: the files can be downloaded without asking. Cohorts whose "
-        "access is not open are not in the files; ask their stewards. Research use only.",
+        "access is not open are not in the files; ask their stewards. "
+        f"{RESEARCH_USE.capitalize()}.",
         "citation": [DOI_SITE + quote(doi) for doi in source_dois(facts)],
         "isBasedOn": [_source(doi, names) for doi, names in source_dois(facts).items()],
         "about": [_term(term) for term in subjects.topics],
@@ -109,9 +111,9 @@ def signposting(facts: Facts, entries: Entries, *, root: str = "../") -> list[di
     names = _in_reading_order(entries)
     links = [{"rel": "cite-as", "href": DOI_SITE + facts.options.doi}] if facts.options.doi else []
     links += [
-        {"rel": "author", "href": person["orcid"]}
-        for person in credited(facts)
-        if person.get("orcid")
+        {"rel": "author", "href": agent.orcid}
+        for agent in credited(facts)
+        if isinstance(agent, Person) and agent.orcid
     ]
     links += [
         {"rel": "license", "href": licence_url(spdx)}
@@ -174,22 +176,32 @@ def _download(facts: Facts, name: str, entry: Mapping[str, Any], where: str) -> 
     }
 
 
-def _agent(entry: Mapping[str, str]) -> dict[str, Any]:
+def _agent(agent: Agent) -> dict[str, Any]:
+    if isinstance(agent, Organisation):
+        return _plain(
+            {
+                "@type": "Organization",
+                "name": agent.name,
+                "email": agent.email,
+                "@id": agent.ror,
+                "identifier": agent.ror,
+                "url": agent.url,
+            }
+        )
     item: dict[str, Any] = {
-        "@type": "Person" if is_person(entry) else "Organization",
-        "name": entry["name"],
-        "givenName": entry.get("given_name", ""),
-        "familyName": entry.get("family_name", ""),
-        "email": entry.get("email", ""),
+        "@type": "Person",
+        "name": agent.name,
+        "givenName": agent.given_name,
+        "familyName": agent.family_name,
+        "email": agent.email,
+        "@id": agent.orcid,
+        "identifier": agent.orcid,
     }
-    ror = entry.get("ror", "")
-    if is_person(entry):
-        item |= {"@id": entry.get("orcid", ""), "identifier": entry.get("orcid", "")}
-        if entry.get("affiliation"):
-            group = {"@type": "Organization", "@id": ror, "name": entry["affiliation"]}
-            item["affiliation"] = _plain(group)
-    else:
-        item |= {"@id": ror, "identifier": ror, "url": entry.get("url", "")}
+    if agent.affiliation:
+        group = agent.affiliation
+        item["affiliation"] = _plain(
+            {"@type": "Organization", "@id": group.ror, "name": group.name}
+        )
     return _plain(item)
 
 
@@ -208,7 +220,7 @@ def _grant(item: Mapping[str, str]) -> dict[str, Any]:
         "identifier": item.get("award", ""),
         "name": item.get("title", ""),
         "url": item.get("url", ""),
-        "funder": _agent({"name": item["funder"], "ror": item.get("ror", "")}),
+        "funder": _agent(Organisation(item["funder"], ror=item.get("ror", ""))),
     }
     return _plain(grant)
 

@@ -23,9 +23,10 @@ from pmcell.registry.keys import (
 )
 from pmcell.registry.registration import Donor, Matrix, Registration, Sample
 from pmcell.registry.sheets import Row, check_unique, read_sheet
-from pmcell.registry.vocabulary import did_you_mean, region_problem
+from pmcell.registry.vocabulary import region_problem
 from pmcell.registry.yaml_text import read_yaml
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean
 
 
 def load_registration(

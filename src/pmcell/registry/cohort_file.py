@@ -15,9 +15,10 @@ from pmcell.registry.json_schema import cohort_schema
 from pmcell.registry.key import Key
 from pmcell.registry.keys import COHORT_FILE, COHORT_KEYS, TODO, key
 from pmcell.registry.rules import check_term
-from pmcell.registry.vocabulary import COUNTRIES, LICENSES, did_you_mean, nearest, region_problem
+from pmcell.registry.vocabulary import COUNTRIES, LICENSES, region_problem
 from pmcell.registry.yaml_text import YamlText
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean, nearest
 
 WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
 

@@ -13,10 +13,9 @@ from pmcell.registry.vocabulary import (
     DUO_CODES,
     DUO_DISEASE_SPECIFIC,
     DUO_PERMISSIONS,
-    did_you_mean,
-    nearest,
 )
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean, nearest
 
 
 def check_data_use(value: Any, *, row: int | None = None) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pmcell.io.atomic import read_json, write_json
 from pmcell.io.canonical import CanonicalWriter
 from pmcell.registry.intake_tables import write_empty_tables
 from pmcell.schema import UNKNOWN
+from pmcell.settings.cohort import IntakeSettings
 
 OUTPUTS = {
     "counts": "intake.h5ad",
@@ -56,47 +57,11 @@ NAMING_REASONS = (
 """Reasons whose message can hold a barcode or a value of the file."""
 
 
-@dataclass(frozen=True)
-class IntakeConfig:
-    """Thresholds of acceptance.
-
-    A cohort is quarantined below `min_cells` cells or `min_genes` canonical
-    genes, and above `max_share_umis_lost` of counts on genes without a
-    canonical id; above `warn_share_umis_lost` it is warned.
-    """
-
-    min_cells: int = 50
-    min_genes: int = 100
-    warn_share_umis_lost: float = 0.1
-    max_share_umis_lost: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("min_cells", 1, None),
-            ("min_genes", 1, None),
-            ("warn_share_umis_lost", 0, 1),
-            ("max_share_umis_lost", 0, 1),
-        ):
-            value = getattr(self, name)
-            whole = high is None
-            if (
-                not isinstance(value, int if whole else (int, float))
-                or isinstance(value, bool)
-                or (value < low or (high is not None and value > high))
-            ):
-                must = (
-                    f"a whole number of at least {low}"
-                    if whole
-                    else f"a number from {low} to {high}"
-                )
-                raise UsageError(f"intake.{name} must be {must}, got {value!r}")
-
-
 def intake_cohort(
     folder: Path | str,
     out_dir: Path | str,
     *,
-    config: IntakeConfig | None = None,
+    config: IntakeSettings | None = None,
     memory_mb: int = sandbox.MEMORY_MB,
 ) -> dict[str, Any]:
     """Write all `OUTPUTS` of a cohort folder into `out_dir`; return the report (`intake.json`).
@@ -119,7 +84,7 @@ def intake_cohort(
         shutil.rmtree(left, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out_dir))
     try:
-        report = _read(folder, staging, config or IntakeConfig(), memory_mb)
+        report = _read(folder, staging, config or IntakeSettings(), memory_mb)
         write_json(staging / OUTPUTS["report"], report)
         # The report goes last: where it stands, the other outputs stand too.
         for name in OUTPUTS.values():
@@ -129,11 +94,11 @@ def intake_cohort(
     return report
 
 
-def _read(folder: Path, staging: Path, config: IntakeConfig, memory_mb: int) -> dict[str, Any]:
+def _read(folder: Path, staging: Path, config: IntakeSettings, memory_mb: int) -> dict[str, Any]:
     arguments = {
         "folder": str(folder.absolute()),
         "out_dir": str(staging.absolute()),
-        "config": asdict(config),
+        "config": config.model_dump(),
     }
     try:
         report: dict[str, Any] = sandbox.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submission import Submission
 from pmcell.registry.pseudonyms import pseudonym
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,12 +157,11 @@ def texts_of(frame: pd.DataFrame, column: str, *, key: str, file: str) -> np.nda
     if column == "index":
         return np.asarray(frame.index, dtype=object)
     if column not in frame.columns:
-        near = difflib.get_close_matches(column, [str(name) for name in frame.columns], n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(column, frame.columns)
         listed = ", ".join(map(str, frame.columns[:20])) or "none"
         raise DataError(
             f"{file}: {key} must be 'index' or a column of the file; found {column!r}, "
-            f"the columns are {listed}.{hint} Correct {key} in cohort.yaml.",
+            f"the columns are {listed}. {hint} Correct {key} in cohort.yaml.",
             reason="column_missing",
         )
     values = frame[column].astype(object)
@@ -264,14 +263,13 @@ def _sample_faults(file: str, samples: np.ndarray, known: set[str]) -> list[Faul
     for name, row, n in sorted(zip(names, first, n_cells, strict=True), key=lambda item: item[1]):
         if name in known:
             continue
-        near = difflib.get_close_matches(name, sorted(known), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, sorted(known))
         faults.append(
             Fault(
                 file=file,
                 must="the sample of each cell must stand in samples.tsv",
                 found=f"{str(name)!r} of {n} cells" if name else f"no sample for {n} cells",
-                fix=f"Add a row to samples.tsv, or correct columns.sample_id.{hint}",
+                fix=f"Add a row to samples.tsv, or correct columns.sample_id. {hint}".strip(),
                 row=int(row) + 1,
                 column="sample_id",
                 reason="unknown_sample",

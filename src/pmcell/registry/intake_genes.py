@@ -110,11 +110,6 @@ def how_to_name(names: Sequence[str]) -> str:
     )
 
 
-def species_of(names: np.ndarray) -> str:
-    """The taxon that the names tell, or 'unknown'."""
-    return detect_species(list(names)).taxon
-
-
 def _judge_names(submission: Submission, names: np.ndarray) -> None:
     call = detect_species(list(names))
     if call.taxon not in (HUMAN, "unknown"):

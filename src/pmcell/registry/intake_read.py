@@ -19,7 +19,7 @@ from pmcell.registry.checksum import checksum_faults
 from pmcell.registry.cohort import load_registration
 from pmcell.registry.gene_findings import heavy_duplicates, mixed_features
 from pmcell.registry.genes import share_known
-from pmcell.registry.intake import OUTPUTS, STATE, IntakeConfig
+from pmcell.registry.intake import OUTPUTS, STATE
 from pmcell.registry.intake_cells import Scope, cell_table, label_cells, source_cell_types
 from pmcell.registry.intake_counts import EXACT_FLOATS, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
@@ -27,6 +27,7 @@ from pmcell.registry.intake_genes import Genes, choose_genes
 from pmcell.registry.intake_tables import write_gene_ledger, write_registration_tables
 from pmcell.registry.pseudonyms import load_key
 from pmcell.registry.registration import Registration
+from pmcell.settings.cohort import IntakeSettings
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
         "n_genes_submitted": len(submission.var_of(matrix.counts)),
     }
     write_json(state, known)
-    limits = IntakeConfig(**config)
+    limits = IntakeSettings(**config)
     _check_size(submission, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
     mixed = mixed_features(submission, matrix, genes)
@@ -167,7 +168,7 @@ def _frames(registration: Registration) -> tuple[pd.DataFrame, pd.DataFrame]:
     return samples, frame(registration.donors, "donor_id")
 
 
-def _check_size(submission: Submission, limits: IntakeConfig) -> None:
+def _check_size(submission: Submission, limits: IntakeSettings) -> None:
     if submission.n_cells >= limits.min_cells:
         return
     raise DataError(
@@ -222,7 +223,7 @@ def _without(block: Any, is_gene: np.ndarray) -> Any:
 
 
 def _check_totals(
-    totals: Totals, submission: Submission, layer: str, genes: Genes, limits: IntakeConfig
+    totals: Totals, submission: Submission, layer: str, genes: Genes, limits: IntakeSettings
 ) -> None:
     file = submission.path.name
     if not totals.projection.umis.any():
@@ -257,7 +258,7 @@ def _warnings(
     sample_ids: np.ndarray,
     submission: Submission,
     totals: Totals,
-    limits: IntakeConfig,
+    limits: IntakeSettings,
 ) -> list[Fault]:
     file = submission.path.name
 

@@ -1,4 +1,4 @@
-"""JSON schemas of the registration files and of the configuration, made from `registry.keys`."""
+"""JSON schemas of the registration files, made from `registry.keys`, and of strata.json."""
 
 from __future__ import annotations
 
@@ -6,19 +6,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from pmcell.registry.key import Key
-from pmcell.registry.keys import COHORT_KEYS, DONOR_COLUMNS, ID, SAMPLE_COLUMNS, Column
+from pmcell.registry.keys import COHORT_KEYS, DONOR_COLUMNS, SAMPLE_COLUMNS, Column
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
+from pmcell.schema.verdict import verdict_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def all_schemas(steps: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Every schema by the stem of its file in `config/schemas`; `steps` are step commands."""
+def data_schemas() -> dict[str, dict[str, Any]]:
+    """The schemas of a registration and of strata.json by the stem of their files."""
     return {
         "cohort": cohort_schema(),
         "donors": sheet_schema("donors.tsv", "The donors of a cohort.", DONOR_COLUMNS),
         "samples": sheet_schema("samples.tsv", "The samples of a cohort.", SAMPLE_COLUMNS),
-        "config": config_schema(steps),
+        "strata": strata_schema(),
+    }
+
+
+def strata_schema() -> dict[str, Any]:
+    """The schema of strata.json, as a release holds it and as the strata step writes it."""
+    return {
+        "$schema": DIALECT,
+        "title": "strata.json",
+        "description": "Whether there are strata of donors, and all that the answer rests on.",
+        **verdict_schema(),
+        "x-pmcell-schema-version": SCHEMA_VERSION,
     }
 
 
@@ -57,34 +69,6 @@ def sheet_schema(name: str, prose: str, columns: Sequence[Column]) -> dict[str, 
         "required": [column.name for column in columns if column.required],
         "additionalProperties": {"type": "string"},
         "x-pmcell-schema-version": SCHEMA_VERSION,
-    }
-
-
-def config_schema(steps: Sequence[str]) -> dict[str, Any]:
-    """The schema of config/config.yaml: where things are, and a section of parameters a step."""
-    return {
-        "$schema": DIALECT,
-        "title": "config.yaml",
-        "description": "Configuration of a run; holds only what differs from the defaults.",
-        "type": "object",
-        "properties": {
-            "cohorts_dir": {"type": "string", "description": "Folder with one folder a cohort."},
-            "cohorts": {
-                "type": "array",
-                "items": {"type": "string", "pattern": ID},
-                "uniqueItems": True,
-                "description": "Cohorts to use; by default all that are registered.",
-            },
-            "resources": {
-                "type": "string",
-                "description": "Model of memory and time, from `pmcell estimate --refit --out`.",
-            },
-            **{
-                step: {"type": "object", "description": f"Parameters of `pmcell {step}`."}
-                for step in steps
-            },
-        },
-        "additionalProperties": False,
     }
 
 

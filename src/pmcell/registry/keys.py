@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pmcell.registry.catalogue_keys import CATALOGUE_KEYS, EMAIL
 from pmcell.registry.key import Key
 from pmcell.registry.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
+from pmcell.schema.ids import ID_PATTERN as ID
 
-ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 COHORT_FILE = "cohort.yaml"
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"

@@ -22,14 +22,14 @@ from pmcell.registry.gene_findings import (
     spreadsheet_names,
 )
 from pmcell.registry.genes import GeneMapping, share_known
-from pmcell.registry.intake import IntakeConfig
 from pmcell.registry.intake_cells import label_cells, source_cell_types, texts_of
 from pmcell.registry.intake_genes import choose_genes, how_to_name
 from pmcell.registry.keys import COHORT_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.registration import Matrix, Registration
 from pmcell.registry.rules import terms_near
-from pmcell.registry.vocabulary import did_you_mean
 from pmcell.schema import UNKNOWN
+from pmcell.settings.cohort import IntakeSettings
+from pmcell.spelling import did_you_mean
 
 WARN_SHARE_MAPPED = 0.8
 SAMPLED_NAMES = 2000
@@ -144,7 +144,7 @@ def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> 
 def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
     if matrix.counts not in submission.layers:
         return
-    limits = IntakeConfig()
+    limits = IntakeSettings()
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
     mapping = genes.mapping
     metrics.update(genes=mapping.counts(), share_genes_mapped=mapping.share_mapped)
@@ -216,7 +216,7 @@ def _cells(
             fix = "Remove the row, or correct columns.sample_id in cohort.yaml."
             found = f"no cell of {sample_id!r}"
             yield Fault(SAMPLES_FILE, must, found, fix, column="sample_id", severity="warning")
-    min_cells = IntakeConfig().min_cells
+    min_cells = IntakeSettings().min_cells
     if submission.n_cells < min_cells:
         must = f"a cohort must have at least {min_cells} cells (intake.min_cells)"
         fix = "Check that this is the whole file."

@@ -17,9 +17,13 @@ from typing import Any
 
 from pmcell.errors import Fault, UsageError
 from pmcell.registry.species import SPECIES_NAMES
+from pmcell.spelling import MAX_LETTERS
 
 CELLXGENE_SCHEMA = "7.1.0"
 """Version of the CELLxGENE schema whose ontology releases are used."""
+
+MAX_TEXT = 200
+"""No label is longer; what follows in a text is not compared."""
 
 LOOK_UP = "Look the term up by its label."
 
@@ -83,7 +87,7 @@ def suggest(text: str, ontology: str, n: int = 5) -> list[Suggestion]:
     but for case, punctuation, plural and '+' for '-positive'.
     """
     index = _index(ontology)
-    wanted = normalise(text)
+    wanted = normalise(text[:MAX_TEXT])
     if not wanted:
         return []
     best: dict[str, Suggestion] = {}
@@ -170,7 +174,7 @@ def _candidates(wanted: str, index: _Index, limit: int = 200) -> list[int]:
     shared: Counter[int] = Counter()
     for word in set(wanted.split()):
         alike = [word] if word in index.by_word else []
-        if not alike and len(word) > 3:
+        if not alike and 3 < len(word) <= MAX_LETTERS:
             alike = difflib.get_close_matches(word, index.by_word, n=3, cutoff=0.75)
         for known in alike:
             entries = index.by_word[known]

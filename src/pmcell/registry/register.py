@@ -15,9 +15,10 @@ from pmcell.io.submitted import FORMATS, detect_format, inspect
 from pmcell.registry.draft import draft_registration
 from pmcell.registry.draft_text import cohort_yaml, sheet
 from pmcell.registry.genes import share_known
-from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, ID, SAMPLES_FILE, TODO
+from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.ontology import resolve
 from pmcell.registry.programmes import load_programmes, programme_of
+from pmcell.schema.ids import ID_PATTERN
 
 _OPTIONS = {"matrix.format": "--format", "matrix.orientation": "--orientation"}
 """What stands for a key of cohort.yaml before there is one."""
@@ -49,7 +50,7 @@ def register_file(
     registered already, and `DataError` when the file cannot be read.
     """
     file, folder = Path(file), Path(cohorts_dir) / cohort_id
-    if not re.fullmatch(ID, cohort_id) or ".." in cohort_id:
+    if not re.fullmatch(ID_PATTERN, cohort_id) or ".." in cohort_id:
         raise UsageError(
             "--id must be 1 to 64 letters, digits, '_', '.' or '-', "
             "starting with a letter or digit; "

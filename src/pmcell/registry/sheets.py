@@ -10,8 +10,8 @@ from pathlib import Path
 from pmcell.errors import Fault
 from pmcell.registry.keys import TODO, Column
 from pmcell.registry.rules import TERM_RULES, check_term
-from pmcell.registry.vocabulary import did_you_mean, nearest
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean, nearest
 
 MAX_BYTES = 50_000_000
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
-from pmcell.io.atomic import atomic_path, write_text
+from pmcell.io.atomic import write_text
+from pmcell.io.h5ad import write_h5ad
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ def _write_counts(path: Path, cohort: ad.AnnData) -> None:
         index=cohort.obs_names.astype(object),
     )
     var = pd.DataFrame(index=cohort.var_names.astype(object))
-    with atomic_path(path) as temporary:
-        ad.AnnData(X=cohort.X.copy(), obs=obs, var=var).write_h5ad(temporary, compression="gzip")
+    write_h5ad(path, ad.AnnData(X=cohort.X.copy(), obs=obs, var=var))
 
 
 def _donors(obs: pd.DataFrame, disease: str) -> list[tuple[str, ...]]:

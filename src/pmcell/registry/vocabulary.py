@@ -8,9 +8,7 @@ CC BY 4.0); ISO 3166-1 country codes (Debian iso-codes as carried by pycountry
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 
 DUO_PERMISSIONS = {
     "DUO:0000004": "no restriction",
@@ -147,16 +145,3 @@ def region_problem(code: str) -> str:
     if len(code) == 2:
         return ""
     return f"{country} has no NUTS regions: give the ISO 3166-2 code, such as US-MD"
-
-
-def nearest(word: str, choices: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The choice spelt most like `word`, or None when none is near."""
-    folded = {option.casefold(): option for option in reversed(list(choices))}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=cutoff)
-    return folded[near[0]] if near else None
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """'Did you mean …?' for the choice spelt most like `word`, or ''."""
-    near = nearest(word, choices)
-    return f"Did you mean {near!r}?" if near else ""

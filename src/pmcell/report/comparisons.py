@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pmcell.report import strata as verdicts
 from pmcell.report.parts import (
     Cell,
     Column,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pmcell.report.read import Release
+    from pmcell.schema.verdict import Adjusted
 
 FACTORS = {
     "region": "region",
@@ -135,9 +137,9 @@ def _interval(low: Any, high: Any) -> str:
 
 
 def _why_not(release: Release, factor: str) -> str:
-    found = release.strata.get("not_tested")
-    why = found.get(factor) if isinstance(found, dict) else None
-    return "" if why is None or why == "not supplied" else str(why)
+    told = (release.verdict.not_tested if release.verdict else None) or {}
+    why = told.get(factor)
+    return "" if why is None or why == "not supplied" else why
 
 
 def outcome_grid(release: Release) -> Grid | None:
@@ -189,25 +191,25 @@ def _plain(value: Any) -> Any:
 
 def adjusted_text(release: Release) -> str:
     """Strata found again without covariates, in a sentence or two; '' where none were declared."""
-    found = release.strata.get("adjusted")
-    if not isinstance(found, dict) or not found.get("adjust_for"):
+    found = release.verdict.adjusted if release.verdict else None
+    if found is None or not found.adjust_for:
         return ""
-    names = ", ".join(plain_name(str(name)) for name in found["adjust_for"])
-    if found.get("refused"):
-        return f"Strata adjusted for {names} were not made: {found['refused']}."
+    names = ", ".join(map(plain_name, found.adjust_for))
+    if found.refused:
+        return f"Strata adjusted for {names} were not made: {found.refused}."
     return (
-        f"With {names} taken out ({percent(found.get('share_explained'))} of the squared "
-        f"distances), {found.get('k')} strata were found again in {found.get('n_donors')} donors: "
-        f"adjusted Rand index {decimal(found.get('ari'))} to the strata before (1 the same, 0 as "
+        f"With {names} taken out ({percent(found.share_explained)} of the squared "
+        f"distances), {found.k} strata were found again in {found.n_donors} donors: "
+        f"adjusted Rand index {decimal(found.ari)} to the strata before (1 the same, 0 as "
         f"by chance).{_still_there(found, release)}"
     )
 
 
-def _still_there(found: dict[str, Any], release: Release) -> str:
+def _still_there(found: Adjusted, release: Release) -> str:
     """The existence test of what is left, in a sentence; '' where it was not made."""
-    p = as_number(found.get("p"))
+    p = as_number(found.p)
     if p is None:
         return ""
-    alpha = as_number(release.strata.get("existence", {}).get("alpha")) or 0.05
+    alpha = as_number(verdicts.existence(release).alpha) or 0.05
     told = "strata exist in what is left" if p <= alpha else "what is left may be a continuum"
     return f" The same test of existence gives p = {p_text(p)} without them: {told}."

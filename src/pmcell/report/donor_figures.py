@@ -76,7 +76,7 @@ def existence_figure(release: Release) -> Figure | None:
         f"The observed statistic (line) against {len(null):,} draws of the model without strata "
         f"(bars; unit: draws); p = {p_text(p)}."
     )
-    n_views = int((release.strata.get("existence") or {}).get("n_views", 1))
+    n_views = verdicts.existence(release).n_views or 1
     if n_views > 1:
         text += (
             f" It is {n_views} times the share of draws that come as far: so many combinations "
@@ -159,7 +159,8 @@ def survival_figure(release: Release) -> Figure | None:
     curves = release["survival"]
     if curves.empty:
         return None
-    options = release.strata.get("parameters", {}).get("strata", {}).get("survival") or {}
+    parameters = release.verdict.parameters if release.verdict else None
+    options = ((parameters.strata if parameters else None) or {}).get("survival") or {}
     time, event = str(options.get("time", "time")), str(options.get("event", "the event"))
     drawn = pl.survival(curves, colours=colours_of(release).get("stratum"), time=time)
     n = int(curves.groupby("stratum")["n_at_risk"].max().sum())
@@ -217,8 +218,8 @@ def _natural(column: pd.Series) -> pd.Series:
 
 def _pools(release: Release, means: pd.DataFrame) -> str:
     """Which types the pools among the drivers are made of."""
-    cell_types = release.strata.get("cell_types")
-    pools = cell_types.get("pools_of_rare_types", {}) if isinstance(cell_types, dict) else {}
+    cell_types = release.verdict.cell_types if release.verdict else None
+    pools = (cell_types.pools_of_rare_types if cell_types else None) or {}
     named = [name for name in pools if name in set(means["cell_type"].astype(str))]
     if not named:
         return ""

@@ -14,22 +14,8 @@ from pmcell.version import __version__
 if TYPE_CHECKING:
     from pmcell.report.read import Release
 
-LIMITS = (
-    "For research use only. Nothing here is a diagnosis or advice for the treatment of a person.",
-    "Single cells stay personal data, also under pseudonyms.",
-    "A withdrawal reaches what this installation still holds, not copies that were already "
-    "downloaded.",
-    "Comparing two releases can reveal a donor who was removed, so a release from which a donor "
-    "withdrew is taken down.",
-    "Thresholds protect tables, not expression vectors.",
-    "Strata are descriptive until they are confirmed in donors who took no part in finding them.",
-    "The donor is the unit of statistics. Cells are not replicates, so p values over cells rank "
-    "genes and prove nothing.",
-    "A gene that a cohort did not measure is unknown there, not zero.",
-)
-
 _PACKAGES = (
-    "anndata", "harmonypy", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
+    "anndata", "matplotlib", "numba", "numpy", "pandas", "pyarrow",
     "scanpy", "scikit-learn", "scipy", "snakemake", "statsmodels",
 )  # fmt: skip
 
@@ -142,7 +128,8 @@ def software_grid(release: Release) -> Grid:
 def parameter_grid(release: Release) -> Grid | None:
     """Parameters of the steps, from the manifest and `strata.json`."""
     rows: list[tuple[Cell, ...]] = []
-    for origin, facts in (("manifest.json", release.manifest), ("strata.json", release.strata)):
+    verdict = release.verdict.to_json() if release.verdict else {}
+    for origin, facts in (("manifest.json", release.manifest), ("strata.json", verdict)):
         value = facts.get("parameters") or facts.get("options")
         if isinstance(value, dict):
             for key, text in _flat(value):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.report import (
     comparisons,
     explanation,
@@ -123,7 +124,8 @@ def content(release: Release) -> dict[str, Any]:
         "parameters": methods.parameter_grid(release),
         "sources": [(source, methods.doi_link(source.doi)) for source in methods.sources(release)],
         "citation": cited,
-        "limits": methods.LIMITS,
+        "limits": [item.sentence for item in LIMITATIONS],
+        "use": RESEARCH_USE,
         "version": __version__,
         "schema_version": SCHEMA_VERSION,
     }

@@ -58,23 +58,20 @@ def placement_grid(release: Release) -> Grid | None:
 
 def placement_text(release: Release) -> str:
     """What the sets promise, in a sentence or two; '' without sets."""
-    rows, facts = release["assignments"], release.strata.get("placement")
-    if not _has_sets(rows) or not isinstance(facts, dict):
-        return ""
-    coverage, n_folds = as_number(facts.get("coverage")), as_number(facts.get("n_folds"))
-    if coverage is None or n_folds is None:
+    rows, told = release["assignments"], release.verdict.placement if release.verdict else None
+    if not _has_sets(rows) or told is None or told.coverage is None or told.n_folds is None:
         return ""
     text = (
-        f"Each donor was placed by {int(n_folds)} runs of the whole analysis that left some "
+        f"Each donor was placed by {told.n_folds} runs of the whole analysis that left some "
         f"donors out; the set of a donor's possible strata holds its own for "
-        f"{percent(coverage, 0)} of the donors of each stratum. This holds for donors like these, "
-        "not for a new site. An empty set means that the donor is at the rim of its stratum; with "
+        f"{percent(told.coverage, 0)} of the donors of each stratum. This holds for donors like "
+        "these, not for a new site. An empty set means that the donor is at the rim of its "
+        "stratum; with "
         "an out-of-distribution p of at most 0.05 it is called novel."
     )
-    without = facts.get("strata_without_set")
-    if isinstance(without, list) and without:
+    if told.strata_without_set:
         text += (
-            f" {', '.join(map(str, without))}: fewer than {facts.get('donors_needed_for_a_set')} "
+            f" {', '.join(told.strata_without_set)}: fewer than {told.donors_needed_for_a_set} "
             "donors, too few for a set."
         )
     return text
@@ -82,18 +79,17 @@ def placement_text(release: Release) -> str:
 
 def generalisation_grid(release: Release) -> Grid | None:
     """Strata found without one region or batch, against those of the full analysis."""
-    facts = release.strata.get("generalisation")
-    if not isinstance(facts, dict) or not facts.get("group"):
+    told = release.verdict.generalisation if release.verdict else None
+    if told is None or not told.group:
         return None
-    unit = plain_name(str(facts.get("unit")))
-    keys = (
-        "group",
-        "n_donors",
-        "n_strata",
-        "balanced_accuracy",
-        "balanced_accuracy_own_offset",
+    unit = plain_name(told.unit or "group")
+    values = (
+        told.group,
+        told.n_donors or (),
+        told.n_strata or (),
+        told.balanced_accuracy or (),
+        told.balanced_accuracy_own_offset or (),
     )
-    values = [facts.get(key) or [] for key in keys]
     rows = tuple(
         (
             text_cell(group),
@@ -125,11 +121,11 @@ def generalisation_grid(release: Release) -> Grid | None:
 
 def generalisation_note(release: Release) -> str:
     """What was not left out, or why nothing was tested; '' without the result."""
-    facts = release.strata.get("generalisation")
-    if not isinstance(facts, dict) or not facts:
+    told = release.verdict.generalisation if release.verdict else None
+    if told is None:
         return ""
-    why = str(facts.get("why") or "")
-    if not facts.get("group"):
+    why = told.why or ""
+    if not told.group:
         return f"Strata were not tested on donors left out: {why}." if why else ""
     text = "Everything but the embedding of the cells was fitted without the donors left out."
     return f"{text} Not tested: {why}." if why else text

@@ -1,4 +1,4 @@
-"""A release folder in memory: the only input of the report."""
+"""What report and catalogue show of a release: its tables in memory, verdict and citation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, UsageError
-from pmcell.io.atomic import read_json
-from pmcell.io.tables import empty_table, read_table
-from pmcell.schema import TABLES, Table
+from pmcell.io.tables import empty_table
+from pmcell.release import ReleaseFolder
+from pmcell.release.manifest import MANIFEST
+from pmcell.schema import TABLES, Table, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,11 +33,11 @@ class Consensus:
 
 @dataclass(frozen=True)
 class Release:
-    """The tables by name (an absent one is an empty frame), `strata.json` and the manifest."""
+    """The tables by name (an absent one is an empty frame), the verdict on strata, the manifest."""
 
     tables: dict[str, pd.DataFrame]
     absent: tuple[str, ...]
-    strata: dict[str, Any]
+    verdict: Verdict | None
     manifest: dict[str, Any]
     citation: str
     consensus: Consensus | None = None
@@ -45,15 +46,15 @@ class Release:
         return self.tables[name]
 
 
-def read_release(folder: Path, only: Collection[str] = ()) -> Release:
+def read_release(path: Path, only: Collection[str] = ()) -> Release:
     """Read what the report shows; `UsageError` for no release, `DataError` for a broken one.
 
     `only` names the tables to read; the others are then not in the result.
     """
-    tables_folder = folder / "tables"
-    if not tables_folder.is_dir():
+    folder = ReleaseFolder(path)
+    if not folder.place("tables").is_dir():
         raise UsageError(
-            f"--release must be a release folder with tables/*.parquet; {folder} has no folder "
+            f"--release must be a release folder with tables/*.parquet; {path} has no folder "
             "tables. Write one with: pmcell release"
         )
     tables: dict[str, pd.DataFrame] = {}
@@ -61,57 +62,48 @@ def read_release(folder: Path, only: Collection[str] = ()) -> Release:
     for item in TABLES:
         if item.name not in only if only else item.name in _NOT_SHOWN:
             continue
-        path = tables_folder / f"{item.name}.parquet"
-        if path.is_file():
-            tables[item.name] = _read(path, item)
+        if folder.has(f"tables/{item.name}.parquet"):
+            tables[item.name] = _read(folder, item)
         elif item.name in CORE:
             raise DataError(
-                f"a release must have tables/{item.name}.parquet; {folder} has none. "
+                f"a release must have tables/{item.name}.parquet; {path} has none. "
                 "Write the release again with: pmcell release",
                 reason="missing_table",
             )
         else:
             absent.append(item.name)
             tables[item.name] = empty_table(item)
-    strata = json_object(folder / "strata.json")
     return Release(
         tables=tables,
         absent=tuple(absent),
-        strata=strata,
-        manifest=json_object(folder / "manifest.json"),
-        citation=_text(folder / "CITATION.cff"),
-        consensus=_consensus(folder / "donors.h5ad"),
+        verdict=folder.verdict(),
+        manifest=folder.json(MANIFEST),
+        citation=folder.text("CITATION.cff"),
+        consensus=_consensus(folder),
     )
 
 
-def _read(path: Path, table: Table) -> pd.DataFrame:
-    try:
-        frame = read_table(path)
-    except Exception as error:
-        raise DataError(
-            f"{path} must be a Parquet table; reading it failed: {error}. "
-            "Check the release with: pmcell verify",
-            reason="unreadable_table",
-        ) from error
+def _read(folder: ReleaseFolder, table: Table) -> pd.DataFrame:
+    frame = folder.table(table.name)
     missing = [field.name for field in table.fields if field.name not in frame.columns]
     if missing:
         raise DataError(
-            f"{path} must have the columns of table {table.name!r}; missing {missing}. "
+            f"{folder.path / 'tables' / table.name}.parquet must have the columns of table "
+            f"{table.name!r}; missing {missing}. "
             "Was it written by another version of pmcell? Write the release again.",
             reason="missing_column",
         )
     return frame
 
 
-def _consensus(path: Path) -> Consensus | None:
+def _consensus(folder: ReleaseFolder) -> Consensus | None:
     """The consensus matrix of the chosen number of strata, where the donor profiles hold it."""
-    import h5py
     import numpy as np
     from anndata.io import read_elem
 
-    if not path.is_file():
+    if not folder.has("donors.h5ad"):
         return None
-    with h5py.File(path, "r", locking=False) as file:
+    with folder.hdf5("donors.h5ad") as file:
         uns: Any = file.get("uns", {})
         if "clustering/consensus" not in uns or "existence/k" not in uns:
             return None
@@ -124,22 +116,3 @@ def _consensus(path: Path) -> Consensus | None:
         return None
     rows = obs.loc[obs["discovery"].astype(bool), ["donor_id", "visit"]].astype(str)
     return Consensus(values, rows) if values.shape == (len(rows), len(rows)) else None
-
-
-def json_object(path: Path) -> dict[str, Any]:
-    """The object of a JSON file, {} where there is no file; `DataError` for broken JSON."""
-    if not path.is_file():
-        return {}
-    try:
-        value = read_json(path)
-    except ValueError as error:
-        raise DataError(
-            f"{path} must be JSON; reading it failed: {error}. "
-            "Check the release with: pmcell verify",
-            reason="unreadable_json",
-        ) from error
-    return value if isinstance(value, dict) else {}
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,6 +1,6 @@
-"""What `strata.json` and the strata tables say, in sentences, tables and figures.
+"""What the verdict and the strata tables say, in sentences, tables and figures.
 
-Keys that are absent give 'not available'; nothing is computed that the
+What a release does not tell gives 'not available'; nothing is computed that the
 stratification did not report.
 """
 
@@ -21,6 +21,7 @@ from pmcell.report.parts import (
     plural,
     text_cell,
 )
+from pmcell.schema.verdict import Channel, Clustering, Existence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,28 +49,29 @@ def verdict(release: Release) -> str:
         donors = int(release["strata"]["n_donors"].sum())
         noun = "stratum is" if n == 1 else "strata are"
         return f"{n} {noun} published, with {plural(donors, 'donor')} assigned{_p_clause(release)}."
-    if not release.strata and release["assignments"].empty:
+    if release.verdict is None and release["assignments"].empty:
         return "No stratification is in this release."
     return f"No strata are published: {reason(release)}."
 
 
 def reason(release: Release) -> str:
     """Why labels are withheld, without a final stop."""
-    decision = fact(release, "decision")
-    why = fact(release, "why", "reason", "message")
-    parts = [_DECISIONS.get(str(decision), str(decision)) if decision else "", str(why or "")]
+    told = release.verdict
+    if told is None:
+        return f"the reason is {NOT_AVAILABLE}"
+    parts = (_DECISIONS.get(told.decision, told.decision), told.why)
     return "; ".join(part.rstrip(".") for part in parts if part) or f"the reason is {NOT_AVAILABLE}"
 
 
-def fact(release: Release, *keys: str) -> Any:
-    """The first of `keys` that `strata.json` holds, at its top or in the parts about the test."""
-    strata = release.strata
-    parts = [strata, *(strata.get(name) for name in ("existence", "clustering", "stability"))]
-    for key in keys:
-        for part in parts:
-            if isinstance(part, dict) and part.get(key) not in (None, ""):
-                return part[key]
-    return None
+def existence(release: Release) -> Existence:
+    """The existence test; empty where it is not told."""
+    told = release.verdict.existence if release.verdict else None
+    return told or Existence()
+
+
+def _clustering(release: Release) -> Clustering:
+    told = release.verdict.clustering if release.verdict else None
+    return told or Clustering()
 
 
 def _p_clause(release: Release) -> str:
@@ -79,88 +81,66 @@ def _p_clause(release: Release) -> str:
 
 def test_p(release: Release) -> float | None:
     """The p value of the existence test."""
-    return as_number(fact(release, "p", "p_value"))
+    return as_number(existence(release).p)
 
 
 def null_values(release: Release) -> list[float]:
     """The null draws of the existence test, if they were written."""
-    return _numbers(fact(release, "null_statistics", "null_values"))
+    draws = existence(release).null_statistics or ()
+    return [number for value in draws if (number := as_number(value)) is not None]
 
 
 def observed(release: Release) -> float | None:
     """The observed statistic of the existence test."""
-    return as_number(fact(release, "statistic", "observed"))
+    return as_number(existence(release).statistic)
 
 
 def chosen_k(release: Release) -> int | None:
     """The number of strata where the test statistic is largest."""
-    number = as_number(fact(release, "k"))
-    return int(number) if number else None
+    return existence(release).k or None
 
 
 def candidates(release: Release) -> pd.DataFrame:
     """Measures of each number of strata: columns k and those that were reported."""
     import pandas as pd
 
-    ks = fact(release, "ks")
-    silhouette = fact(release, "silhouette")
-    if not isinstance(ks, list) and isinstance(silhouette, list):
-        ks = list(range(2, 2 + len(silhouette)))
-    if not isinstance(ks, list) or not ks:
+    test, clustering = existence(release), _clustering(release)
+    silhouette = test.silhouette or clustering.silhouette
+    ks = clustering.ks or tuple(range(2, 2 + len(silhouette or ())))
+    if not ks:
         return pd.DataFrame({"k": []})
-    found: dict[str, list[Any]] = {"k": [int(k) for k in ks]}
-    for name, key in (
-        ("silhouette", "silhouette"),
-        ("without strata", "null_silhouette_mean"),
-        ("ambiguous pairs (PAC)", "pac"),
+    found: dict[str, list[Any]] = {"k": list(ks)}
+    for name, values in (
+        ("silhouette", silhouette),
+        ("without strata", test.null_silhouette_mean),
+        ("ambiguous pairs (PAC)", clustering.pac),
     ):
-        value = fact(release, key)
-        if isinstance(value, list) and len(value) == len(ks):
-            found[name] = [as_number(item) for item in value]
+        if values is not None and len(values) == len(ks):
+            found[name] = [as_number(item) for item in values]
     return pd.DataFrame(found)
 
 
 def explained(release: Release) -> list[float | None]:
     """Share of the variation on each axis, if reported."""
-    value = fact(release, "axes_share", "axes_explained")
-    return [as_number(item) for item in value] if isinstance(value, list) else []
-
-
-def _numbers(value: Any) -> list[float]:
-    items = value if isinstance(value, list) else []
-    return [number for item in items if (number := as_number(item)) is not None]
+    return [as_number(item) for item in _clustering(release).axes_share or ()]
 
 
 def channel_grid(release: Release) -> Grid | None:
     """The gate of the distance channels."""
-    value = release.strata.get("channels")
-    items = (
-        [{"channel": name, **item} for name, item in value.items() if isinstance(item, dict)]
-        if isinstance(value, dict)
-        else [item for item in value if isinstance(item, dict)]
-        if isinstance(value, list)
-        else []
-    )
-    if not items:
+    channels = (release.verdict.channels if release.verdict else None) or {}
+    if not channels:
         return None
-    rows = []
-    for item in items:
-        dropped = item.get("dropped")
-        kept = item.get("used", not dropped) if isinstance(dropped, bool) else None
-        rows.append(
-            (
-                text_cell(_first(item, "channel", "name")),
-                _share(_first(item, "r", "reliability")),
-                _share(_first(item, "q", "batch_share")),
-                _share(item.get("weight")),
-                text_cell(NOT_AVAILABLE)
-                if kept is None
-                else Cell("used", tone="ok")
-                if kept
-                else Cell("dropped" if dropped else "set aside", tone="warn"),
-                text_cell(_first(item, "why", "reason")),
-            )
+    rows = tuple(
+        (
+            text_cell(name),
+            _share(item.r),
+            _share(item.q),
+            _share(item.weight),
+            _gate(item),
+            text_cell(item.why),
         )
+        for name, item in channels.items()
+    )
     columns = (
         Column("Channel"),
         Column("Reliability", True, "Split-half correlation of the donor distances"),
@@ -173,17 +153,20 @@ def channel_grid(release: Release) -> Grid | None:
         Column("Gate"),
         Column("Why"),
     )
-    return Grid(
-        "Channels of the donor distance and their gate", columns, tuple(rows), ("strata.json",)
-    )
+    return Grid("Channels of the donor distance and their gate", columns, rows, ("strata.json",))
+
+
+def _gate(channel: Channel) -> Cell:
+    if channel.dropped is None:
+        return text_cell(NOT_AVAILABLE)
+    used = not channel.dropped if channel.used is None else channel.used
+    if used:
+        return Cell("used", tone="ok")
+    return Cell("dropped" if channel.dropped else "set aside", tone="warn")
 
 
 def _share(value: Any) -> Cell:
     return number_cell(value, decimal(value), bar=True)
-
-
-def _first(item: dict[str, Any], *keys: str) -> Any:
-    return next((item[key] for key in keys if item.get(key) is not None), None)
 
 
 def strata_grid(release: Release) -> Grid | None:
@@ -249,50 +232,33 @@ def _tone(q: Any) -> str:
 
 def confounding(release: Release) -> str:
     """The technical factor that the strata follow most; '' where it was not measured."""
-    value = fact(release, "confounding")
-    if not isinstance(value, dict):
+    told = existence(release).confounding
+    if told is None:
         return ""
-    strength, p = as_number(value.get("v")), as_number(value.get("p"))
-    factor = value.get("factor") or "batch"
     return (
-        f"Strata against {factor}: bias-corrected Cramér's V {decimal(strength)} "
-        f"(0 none, 1 identical), permutation p = {p_text(p)}."
+        f"Strata against {told.factor or 'batch'}: bias-corrected Cramér's V {decimal(told.v)} "
+        f"(0 none, 1 identical), permutation p = {p_text(told.p)}."
     )
 
 
 def not_tested(release: Release) -> list[tuple[str, str]]:
     """Covariates that were not tested, and why."""
-    value = release.strata.get("not_tested")
-    items = value.items() if isinstance(value, dict) else ()
-    return [(plain_name(str(name)), str(why)) for name, why in sorted(items)]
+    told = (release.verdict.not_tested if release.verdict else None) or {}
+    return [(plain_name(name), why) for name, why in sorted(told.items())]
 
 
 def warnings(release: Release) -> list[str]:
     """Sentences that the stratification wants printed next to its result."""
-    found = []
-    for key in ("warnings", "notes", "caveats"):
-        value = release.strata.get(key)
-        if isinstance(value, list):
-            found += [str(item) for item in value if item]
-        elif isinstance(value, str) and value:
-            found.append(value)
-    return found
+    told = (release.verdict.warnings if release.verdict else None) or ()
+    return [text for text in told if text]
 
 
 def withheld(release: Release) -> list[str]:
     """What was withheld, and why, a sentence each."""
-    found = []
-    value = release.strata.get("withheld")
-    items = value if isinstance(value, list) else [value] if value else []
-    for item in items:
-        if isinstance(item, dict):
-            what, why = _first(item, "what", "name", "field"), _first(item, "why", "reason")
-            found.append(f"{what or 'A result'}: {why or 'the reason is ' + NOT_AVAILABLE}.")
-        elif item is not True:
-            found.append(str(item))
-    access = release.strata.get("withheld_by_access")
-    if isinstance(access, list) and access:
-        names = ", ".join(map(str, access))
+    told = release.verdict
+    found = [f"{item.what}: {item.why}." for item in (told.withheld if told else None) or ()]
+    if told is not None and told.withheld_by_access:
+        names = ", ".join(told.withheld_by_access)
         found.append(
             f"Rows of {names}: access is not open, so no row about a donor or cell is published."
         )
@@ -312,9 +278,8 @@ def withheld(release: Release) -> list[str]:
 
 def facts_grid(release: Release) -> Grid | None:
     """The plain numbers of `strata.json`, as they stand, so that nothing is hidden."""
-    rows = tuple(
-        (text_cell(key.replace("_", " ")), text_cell(text)) for key, text in _flat(release.strata)
-    )
+    facts = release.verdict.to_json() if release.verdict else {}
+    rows = tuple((text_cell(key.replace("_", " ")), text_cell(text)) for key, text in _flat(facts))
     if not rows:
         return None
     return Grid(

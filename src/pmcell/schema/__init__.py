@@ -12,13 +12,13 @@ from pmcell.schema.cells import (
     CELLS,
     CLUSTERS,
     COMPOSITION,
-    EXPRESSION,
     GENE_LEDGER,
     GENES,
     MARKERS,
     PSEUDOBULK,
 )
-from pmcell.schema.counts import COHORT_COUNTS, GAPS, QC, RUNTIME
+from pmcell.schema.counts import GAPS, QC, RUNTIME
+from pmcell.schema.disclosure import Disclosure
 from pmcell.schema.explanation import (
     DIFFERENTIAL_EXPRESSION,
     EXPRESSION_CONTRASTS,
@@ -55,7 +55,8 @@ from pmcell.schema.fields import (
     VISIT_DAY,
 )
 from pmcell.schema.model import Field, ForeignKey, Table
-from pmcell.schema.people import COHORTS, DONORS, SAMPLES, VISITS
+from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, SAMPLES, VISITS
+from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
 from pmcell.schema.slots import (
     CLUSTER,
     CLUSTER_STABILITY,
@@ -84,6 +85,8 @@ from pmcell.schema.strata import (
     STRATA,
     SURVIVAL,
 )
+from pmcell.schema.tables import TABLES, table
+from pmcell.schema.verdict import Verdict
 
 __all__ = [
     "AGE_GROUP",
@@ -138,6 +141,7 @@ __all__ = [
     "QC",
     "QC_CELLS",
     "REGION",
+    "RELEASE_FILES",
     "RUNTIME",
     "SAMPLES",
     "SAMPLE_ID",
@@ -160,49 +164,11 @@ __all__ = [
     "X_PCA",
     "X_STATE",
     "X_UMAP",
+    "Disclosure",
     "Field",
     "ForeignKey",
+    "ReleaseFile",
     "Table",
+    "Verdict",
     "table",
 ]
-
-TABLES: tuple[Table, ...] = (
-    COHORTS,
-    COHORT_COUNTS,
-    DONORS,
-    VISITS,
-    SAMPLES,
-    CELLS,
-    GENES,
-    GENE_LEDGER,
-    CLUSTERS,
-    MARKERS,
-    COMPOSITION,
-    PSEUDOBULK,
-    STRATA,
-    ASSIGNMENTS,
-    ASSOCIATIONS,
-    DRIVERS,
-    COMPOSITION_SHIFTS,
-    MOVEMENT,
-    OUTCOMES,
-    SURVIVAL,
-    DONOR_DISTANCES,
-    CONSENSUS,
-    EXPRESSION_CONTRASTS,
-    DIFFERENTIAL_EXPRESSION,
-    PATHWAYS,
-    GENE_DRIVERS,
-    GAPS,
-    QC,
-    RUNTIME,
-)
-"""All tables of a release, in reading order."""
-
-
-def table(name: str) -> Table:
-    """The table called `name`; KeyError with the known names if there is none."""
-    for item in TABLES:
-        if item.name == name:
-            return item
-    raise KeyError(f"no table {name!r}; there are {', '.join(item.name for item in TABLES)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, OPEN_ONLY, VECTOR, Disclosure
 from pmcell.schema.fields import (
     BATCH_ID,
     CELL_ID,
@@ -24,7 +25,7 @@ from pmcell.schema.fields import (
     VISIT,
     VISIT_FK,
 )
-from pmcell.schema.model import Field, ForeignKey, Table
+from pmcell.schema.model import Field, Table
 
 CELLS = Table(
     "cells",
@@ -102,6 +103,8 @@ CELLS = Table(
     # tests/benchmarks/release/layout.py.
     order=("cohort_id", "cell_type", "donor_id", "cell_id"),
     row_group_size=20_000,
+    source="molecules:iter_cells",
+    disclosure=Disclosure(INDIVIDUAL, ids=("cell_id",)),
 )
 
 GENES = Table(
@@ -133,6 +136,8 @@ GENES = Table(
             required=False,
         ),
     ),
+    source="atlas/features.parquet",
+    disclosure=Disclosure(VECTOR, rule="genes"),
 )
 
 GENE_LEDGER = Table(
@@ -165,6 +170,8 @@ GENE_LEDGER = Table(
         ),
     ),
     (COHORT_FK,),
+    source="molecules:gene_ledger_frame",
+    disclosure=Disclosure(DESCRIPTION, private=("umis",)),
 )
 
 CLUSTERS = Table(
@@ -187,6 +194,8 @@ CLUSTERS = Table(
             "1",
         ),
     ),
+    source="molecules:clusters_frame",
+    disclosure=Disclosure(OPEN_ONLY, rule="clusters"),
 )
 
 MARKERS = Table(
@@ -264,6 +273,8 @@ MARKERS = Table(
         ),
     ),
     (CLUSTER_FK, GENE_FK),
+    source="atlas/markers.parquet",
+    disclosure=Disclosure(VECTOR, rule="markers"),
 )
 
 COMPOSITION = Table(
@@ -280,6 +291,8 @@ COMPOSITION = Table(
         ),
     ),
     (DONOR_FK, VISIT_FK),
+    source="strata/composition.parquet",
+    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",)),
 )
 
 PSEUDOBULK = Table(
@@ -295,23 +308,6 @@ PSEUDOBULK = Table(
         Field("n_cells", "int64", "Cells of the sample and type.", "cells"),
     ),
     (SAMPLE_FK, GENE_FK),
-)
-
-EXPRESSION = Table(
-    "expression",
-    "Raw counts above 0 of the cells that passed QC, one file a cohort in expression/; "
-    "a gene that the cohort measured has count 0 where there is no row.",
-    ("cohort_id", "gene_id", "cell_row"),
-    (
-        COHORT_ID,
-        GENE_ID,
-        CELL_ROW,
-        Field("counts", "int64", "Raw count of the gene in the cell, at least 1.", "UMI"),
-    ),
-    (
-        COHORT_FK,
-        GENE_FK,
-        ForeignKey(("cohort_id", "cell_row"), "cells", ("cohort_id", "cell_row")),
-    ),
-    row_group_size=200_000,
+    source="molecules:iter_pseudobulk",
+    disclosure=Disclosure(INDIVIDUAL, ids=("sample_id",)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, OPEN_ONLY, Disclosure
 from pmcell.schema.fields import COHORT_FK, COHORT_ID, N_CELLS, SAMPLE_FK, SAMPLE_ID
 from pmcell.schema.model import Field, Table
 
@@ -18,41 +19,8 @@ GAPS = Table(
         Field("why_it_matters", "string", "What cannot be done without the value."),
     ),
     (COHORT_FK,),
-)
-
-COHORT_COUNTS = Table(
-    "cohort_counts",
-    "Donors and cells of cohorts without open access, by one or two properties; small groups are "
-    "merged or withheld.",
-    ("cohort_id", "grouping", "group"),
-    (
-        COHORT_ID,
-        Field(
-            "grouping",
-            "string",
-            "Property by which donors or cells are grouped, such as cell_type; two are joined by ' × '.",
-        ),
-        Field(
-            "group",
-            "string",
-            "Value of the property; other stands for all values with too few donors.",
-        ),
-        Field(
-            "n_donors",
-            "int64",
-            "Donors of the group who have a cell that passed QC; null where withheld.",
-            "donors",
-            required=False,
-        ),
-        Field(
-            "n_cells",
-            "int64",
-            "Cells that passed QC; only for groups by cell type, null where withheld.",
-            "cells",
-            required=False,
-        ),
-    ),
-    (COHORT_FK,),
+    source="gaps:gaps_frame",
+    disclosure=Disclosure(OPEN_ONLY, rule="gaps"),
 )
 
 QC = Table(
@@ -104,6 +72,8 @@ QC = Table(
         Field("n_doublets", "int64", "Cells above the doublet threshold.", "cells"),
     ),
     (SAMPLE_FK, COHORT_FK),
+    source="cohorts/*/qc_samples.parquet",
+    disclosure=Disclosure(INDIVIDUAL, ids=("sample_id",)),
 )
 
 RUNTIME = Table(
@@ -158,4 +128,6 @@ RUNTIME = Table(
         ),
     ),
     (COHORT_FK,),
+    source="runtime:runtime_frame",
+    disclosure=Disclosure(DESCRIPTION, rule="runtime"),
 )

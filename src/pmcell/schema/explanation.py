@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pmcell.schema.disclosure import VECTOR, Disclosure
 from pmcell.schema.fields import CELL_TYPE, GENE_FK, GENE_ID, SYMBOL
 from pmcell.schema.model import Field, Table
 
@@ -64,6 +65,8 @@ EXPRESSION_CONTRASTS = Table(
         ),
         WHY_NOT,
     ),
+    source="strata/expression_contrasts.parquet",
+    disclosure=Disclosure(VECTOR, rule="contrasts"),
 )
 
 DIFFERENTIAL_EXPRESSION = Table(
@@ -101,6 +104,8 @@ DIFFERENTIAL_EXPRESSION = Table(
         N_REFERENCE,
     ),
     (GENE_FK,),
+    source="strata/differential_expression.parquet",
+    disclosure=Disclosure(VECTOR, rule="contrasts"),
 )
 
 PATHWAYS = Table(
@@ -152,6 +157,8 @@ PATHWAYS = Table(
         Field("n_genes_found", "int64", "Genes of the set among the tested ones.", "genes"),
         WHY_NOT,
     ),
+    source="strata/pathways.parquet",
+    disclosure=Disclosure(VECTOR, rule="contrasts"),
 )
 
 GENE_DRIVERS = Table(
@@ -188,4 +195,6 @@ GENE_DRIVERS = Table(
         Field("n_donors_other", "int64", "Donors of the other stratum.", "donors"),
     ),
     (GENE_FK,),
+    source="strata/gene_drivers.parquet",
+    disclosure=Disclosure(VECTOR, needs_strata=True),
 )

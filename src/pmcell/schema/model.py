@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pmcell.schema.disclosure import Disclosure
+
 
 @dataclass(frozen=True)
 class Field:
@@ -61,10 +63,17 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Table:
-    """One Parquet table of the release; rows are sorted by `key`, or by `order` where it is given.
+    """One Parquet table; rows are sorted by `key`, or by `order` where it is given.
 
     Engines skip whole row groups by the least and greatest value in each:
     `order` and `row_group_size` are chosen for the questions that are asked.
+
+    A table of the release has a `source`, where its rows come from, and a class of
+    `disclosure`, what they tell of donors; the tables that steps leave for each other have
+    neither. A source is a file of the results (`strata/drivers.parquet`, or
+    `cohorts/*/qc_samples.parquet` for one of each published cohort), or a function of
+    `pmcell.publish` (`people:donors_frame`) that takes the facts and the atlas and returns
+    the rows, or yields them in their order where they are many.
     """
 
     name: str
@@ -74,6 +83,28 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = field(default=())
     order: tuple[str, ...] = ()
     row_group_size: int = 100_000
+    source: str = ""
+    disclosure: Disclosure | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.source) != (self.disclosure is not None):
+            raise ValueError(
+                f"table {self.name!r} must have both a source and a class of disclosure, or "
+                f"neither where no release holds it; got {self.source!r} and {self.disclosure}"
+            )
+        if self.disclosure is None:
+            return
+        told = self.disclosure
+        names = {item.name for item in self.fields}
+        unknown = sorted({*told.ids, *told.private, *told.strata} - names)
+        if unknown:
+            raise ValueError(f"disclosure of table {self.name!r} must name its columns, {unknown}")
+        strata = {name for name in names if "stratum" in name} - {*told.strata}
+        if strata and not told.needs_strata:
+            raise ValueError(
+                f"columns {sorted(strata)} of table {self.name!r} tell of strata: name them in "
+                "`strata` of its disclosure, or set needs_strata"
+            )
 
     @property
     def row_order(self) -> tuple[str, ...]:

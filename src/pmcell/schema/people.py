@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, Disclosure
 from pmcell.schema.fields import (
     AGE_GROUP,
     ASSAY,
@@ -80,6 +81,45 @@ COHORTS = Table(
             required=False,
         ),
     ),
+    source="people:cohorts_frame",
+    disclosure=Disclosure(AGGREGATE, rule="cohorts"),
+)
+
+COHORT_COUNTS = Table(
+    "cohort_counts",
+    "Donors and cells of cohorts without open access, by one or two properties; small groups are "
+    "merged or withheld.",
+    ("cohort_id", "grouping", "group"),
+    (
+        COHORT_ID,
+        Field(
+            "grouping",
+            "string",
+            "Property by which donors or cells are grouped, such as cell_type; two are joined by ' × '.",
+        ),
+        Field(
+            "group",
+            "string",
+            "Value of the property; other stands for all values with too few donors.",
+        ),
+        Field(
+            "n_donors",
+            "int64",
+            "Donors of the group who have a cell that passed QC; null where withheld.",
+            "donors",
+            required=False,
+        ),
+        Field(
+            "n_cells",
+            "int64",
+            "Cells that passed QC; only for groups by cell type, null where withheld.",
+            "cells",
+            required=False,
+        ),
+    ),
+    (COHORT_FK,),
+    source="disclosure.counts:cohort_counts_frame",
+    disclosure=Disclosure(AGGREGATE, rule="cohort_counts"),
 )
 
 DONORS = Table(
@@ -100,6 +140,8 @@ DONORS = Table(
         N_CELLS,
     ),
     (COHORT_FK,),
+    source="people:donors_frame",
+    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",)),
 )
 
 VISITS = Table(
@@ -108,6 +150,8 @@ VISITS = Table(
     ("donor_id", "visit"),
     (DONOR_ID, VISIT, COHORT_ID, VISIT_DAY, CONDITION, N_SAMPLES, N_CELLS),
     (DONOR_FK, COHORT_FK),
+    source="people:visits_frame",
+    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",)),
 )
 
 SAMPLES = Table(
@@ -129,4 +173,6 @@ SAMPLES = Table(
         N_CELLS,
     ),
     (DONOR_FK, VISIT_FK, COHORT_FK),
+    source="people:samples_frame",
+    disclosure=Disclosure(INDIVIDUAL, ids=("sample_id",)),
 )

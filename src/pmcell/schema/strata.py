@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, OPEN_ONLY, Disclosure
 from pmcell.schema.fields import CELL_TYPE, DONOR_FK, DONOR_ID, N_DONORS, VISIT, VISIT_FK
 from pmcell.schema.model import Field, Table
 
@@ -24,6 +25,8 @@ STRATA = Table(
         ),
         Field("description", "string", "What defines the stratum, in one line."),
     ),
+    source="strata/strata.parquet",
+    disclosure=Disclosure(AGGREGATE, rule="strata", needs_strata=True),
 )
 
 ASSIGNMENTS = Table(
@@ -94,6 +97,20 @@ ASSIGNMENTS = Table(
         ),
     ),
     (DONOR_FK, VISIT_FK),
+    source="strata/assignments.parquet",
+    disclosure=Disclosure(
+        INDIVIDUAL,
+        ids=("donor_id",),
+        rule="assignments",
+        strata=(
+            "stratum",
+            "candidate_stratum",
+            "conformal_set",
+            "probability",
+            "ood_p",
+            "margin",
+        ),
+    ),
 )
 
 ASSOCIATIONS = Table(
@@ -133,6 +150,8 @@ ASSOCIATIONS = Table(
         Field("q_value", "float64", "Benjamini-Hochberg q within the family.", "1"),
         Field("n_donors", "int64", "Donors in the test.", "donors"),
     ),
+    source="strata/associations.parquet",
+    disclosure=Disclosure(AGGREGATE, rule="associations"),
 )
 
 DRIVERS = Table(
@@ -161,6 +180,8 @@ DRIVERS = Table(
         ),
     ),
     (DONOR_FK, VISIT_FK),
+    source="strata/drivers.parquet",
+    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",), needs_strata=True),
 )
 
 COMPOSITION_SHIFTS = Table(
@@ -183,6 +204,8 @@ COMPOSITION_SHIFTS = Table(
         Field("n_donors", "int64", "Donors of the stratum.", "donors"),
         Field("n_donors_others", "int64", "Donors of the other strata.", "donors"),
     ),
+    source="strata/composition_shifts.parquet",
+    disclosure=Disclosure(OPEN_ONLY, needs_strata=True),
 )
 
 MOVEMENT = Table(
@@ -222,6 +245,13 @@ MOVEMENT = Table(
         Field("previous_stratum", "string", "The same at the visit before.", required=False),
     ),
     (DONOR_FK, VISIT_FK),
+    source="strata/movement.parquet",
+    disclosure=Disclosure(
+        INDIVIDUAL,
+        ids=("donor_id",),
+        rule="movement",
+        strata=("stratum", "previous_stratum"),
+    ),
 )
 
 OUTCOMES = Table(
@@ -272,6 +302,8 @@ OUTCOMES = Table(
         Field("note", "string", "What to mind when reading the row; else empty."),
         Field("refused", "string", "Why the comparison was not made; else empty."),
     ),
+    source="strata/outcomes.parquet",
+    disclosure=Disclosure(AGGREGATE, rule="outcomes"),
 )
 
 SURVIVAL = Table(
@@ -287,6 +319,8 @@ SURVIVAL = Table(
         Field("n_at_risk", "int64", "Donors observed until then without the event.", "donors"),
         Field("n_events", "int64", "Donors with the event at this time.", "donors"),
     ),
+    source="strata/survival.parquet",
+    disclosure=Disclosure(OPEN_ONLY, needs_strata=True),
 )
 
 DONOR_DISTANCES = Table(
@@ -308,6 +342,8 @@ DONOR_DISTANCES = Table(
         ),
     ),
     (DONOR_FK, VISIT_FK),
+    source="pairs:iter_distances",
+    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id", "other_donor_id")),
 )
 
 CONSENSUS = Table(
@@ -325,4 +361,6 @@ CONSENSUS = Table(
         ),
     ),
     (DONOR_FK,),
+    source="pairs:consensus_frame",
+    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id", "other_donor_id"), needs_strata=True),
 )

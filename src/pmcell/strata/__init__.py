@@ -27,7 +27,7 @@ from pmcell.strata.profile import composition, profile
 from pmcell.strata.pseudobulk import pseudobulk
 from pmcell.strata.shifts import composition_shifts
 from pmcell.strata.survival import survival
-from pmcell.strata.tables import assignments, strata_table, summary
+from pmcell.strata.tables import assignments, strata_table, summary, verdict
 from pmcell.strata.uncertainty import place
 
 __all__ = [
@@ -55,4 +55,5 @@ __all__ = [
     "strata_table",
     "summary",
     "survival",
+    "verdict",
 ]

@@ -19,10 +19,10 @@ from pmcell.core.association import (
 )
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata.confounding import DESIGN, is_fixed, pairs
 from pmcell.strata.covariates import CLINICAL, MIN_DONORS, TECHNICAL, Variable, category, read
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
 from pmcell.strata.permanova import map_rows
 from pmcell.strata.redrawn import effect_interval

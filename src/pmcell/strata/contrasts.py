@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pmcell.core.resample import stream
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
-from pmcell.strata.existence import STRATA
 from pmcell.strata.groups import Group, group_of
 from pmcell.strata.model import require
 from pmcell.strata.refit import full_labels, refit, to_strata, with_own_offsets

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from pmcell.core.channels import CLUSTER_FREE, COMPOSITION, STATE, distance_parts
 from pmcell.errors import UsageError
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.cluster import distance_to_members
 from pmcell.strata.distances import fitted
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import pool_names, require
 
 if TYPE_CHECKING:

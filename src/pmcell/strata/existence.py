@@ -12,6 +12,7 @@ from pmcell.core.association import chi_square, cramers_v, permutation_p, permut
 from pmcell.core.donor_map import CHANNELS, map_donors, partition
 from pmcell.core.resample import PERMUTE, stream
 from pmcell.errors import UsageError
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.distances import fitted
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-STRATA = "strata"
 CONTINUUM = "continuum"
 NOT_SEPARABLE = "not separable from batch"
 TOO_FEW = "too few donors"

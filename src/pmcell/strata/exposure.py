@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
 
 if TYPE_CHECKING:

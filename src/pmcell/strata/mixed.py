@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.errors import DataError, UsageError
+from pmcell.schema import VISIT_DAY
 from pmcell.strata.covariates import Design, design
 from pmcell.strata.exposure import Exposure, exposure
 from pmcell.strata.outcomes import MIXED, Refused, as_frame, refused_row, row
@@ -22,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 MIN_REPEATED = 5
 """Donors with two values or more, below which a donor's own level cannot be told from noise."""
-DAY = "visit_day"
+DAY = VISIT_DAY.name
 
 
 def mixed_models(

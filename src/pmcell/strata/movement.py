@@ -13,10 +13,10 @@ from pmcell.core.channels import DonorSums
 from pmcell.core.donor_map import fused_distances, place_all
 from pmcell.core.resample import MOVES, resample_cells, stream
 from pmcell.errors import UsageError
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
 from pmcell.strata.distances import fitted
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import DonorMap, require
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.permanova import dummies
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
 from pmcell.strata.moderated import Tested, moderated_tests
 

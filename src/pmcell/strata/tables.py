@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from pmcell.core.channels import CLUSTER_FREE
 from pmcell.core.donor_map import CHANNELS
-from pmcell.schema import UNKNOWN
+from pmcell.schema import UNKNOWN, Verdict
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata.confounding import notes
 from pmcell.strata.drivers import drivers
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import pool_names, require
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def stability(donors: AnnData) -> dict[str, float]:
 
 
 def summary(donors: AnnData) -> dict[str, Any]:
-    """All that strata.json says, as plain values: decision, test, stability, what is withheld.
+    """All that strata.json says, as plain values: `verdict` for JSON.
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
@@ -136,6 +136,33 @@ def summary(donors: AnnData) -> dict[str, Any]:
     (None, None, None)
     >>> summary(donors)["why"]
     '8 donors have enough cells, 20 are needed'
+    """
+    return verdict(donors).to_json()
+
+
+def verdict(donors: AnnData) -> Verdict:
+    """Return the verdict on strata: decision, test, stability, what is not published and why.
+
+    Parameters
+    ----------
+    donors
+        Donors after `existence`, and `place`, `generalise` and `associate` where they were called.
+
+    Returns
+    -------
+    Verdict
+        What `strata.json` says; each field has its sentence in `pmcell.schema.verdict`.
+
+    Examples
+    --------
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), pm.strata.existence(donors)
+    (None, None, None)
+    >>> verdict(donors).decision
+    'too few donors'
     """
     require(donors, "existence", "existence")
     existence, clustering = donors.uns["existence"], donors.uns["clustering"]
@@ -174,7 +201,7 @@ def summary(donors: AnnData) -> dict[str, Any]:
         },
         "seed": int(existence["seed"]),
     }
-    return dict(_plain(value))
+    return Verdict.from_json(_plain(value))
 
 
 def _placed(donors: AnnData) -> dict[str, Any]:

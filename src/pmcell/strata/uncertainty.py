@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pmcell.core.resample import FOLDS, stream
 from pmcell.errors import UsageError
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
 from pmcell.strata._threads import single_thread
-from pmcell.strata.existence import STRATA
 from pmcell.strata.model import require
 from pmcell.strata.refit import full_labels, refit, to_strata
 

@@ -32,8 +32,6 @@ MIN_MAJORITY = 0.5
 MIN_COVERAGE = 0.7
 """Share of the labelled cells that a common ancestor must cover where no term has the majority."""
 
-_SOURCE_TERM = "source_cell_type_ontology_term_id"
-
 
 def annotate(
     adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster"), seed: int = 0
@@ -154,9 +152,9 @@ def _label(cells: pd.DataFrame, found: MarkerLabel) -> dict[str, object]:
 
 def _source_votes(cells: pd.DataFrame) -> dict[str, int]:
     """Cells of each Cell Ontology term that the source gave."""
-    if _SOURCE_TERM not in cells:
+    if "source_cell_type_ontology_term_id" not in cells:
         return {}
-    terms = cells[_SOURCE_TERM].astype(str)
+    terms = cells["source_cell_type_ontology_term_id"].astype(str)
     counts = terms[terms.str.startswith("CL:")].value_counts()
     return {str(term): int(n) for term, n in counts.items()}
 

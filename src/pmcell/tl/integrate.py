@@ -1,7 +1,7 @@
 """Remove batch effects from the embedding with Harmony.
 
-Harmony (Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0) through the
-package harmonypy; cells are moved, counts are not touched.
+Harmony (Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0) by pmcell's own
+kernel, `pmcell.core.harmony`; cells are moved, counts are not touched.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.harmony import HarmonySettings, harmony
+from pmcell.errors import UsageError
 from pmcell.pp._adata import column, slot
 from pmcell.schema import X_INTEGRATED, X_PCA
 
@@ -19,11 +21,17 @@ if TYPE_CHECKING:
 
 
 def integrate(
-    adata: AnnData, *, batch: str = "batch_id", basis: str = X_PCA, seed: int = 0
+    adata: AnnData,
+    *,
+    batch: str = "batch_id",
+    basis: str = X_PCA,
+    theta: float = 2.0,
+    seed: int = 0,
 ) -> None:
     """Write obsm `X_integrated` (same shape as the basis, float32).
 
-    With a single batch there is nothing to remove and the basis is copied.
+    `theta` is Harmony's diversity penalty: higher mixes the batches more. With a single
+    batch there is nothing to remove and the basis is copied.
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
@@ -33,26 +41,21 @@ def integrate(
     True
     """
     labels = column(adata, batch).astype(str).to_numpy()
-    adata.obsm[X_INTEGRATED] = harmonise(slot(adata, "obsm", basis, "pm.tl.pca"), labels, seed)
+    points = slot(adata, "obsm", basis, "pm.tl.pca")
+    adata.obsm[X_INTEGRATED] = harmonise(points, labels, theta=theta, seed=seed)
 
 
 def harmonise(
-    embedding: NDArray[np.float32], batches: NDArray[np.str_], seed: int = 0
+    embedding: NDArray[np.float32],
+    batches: NDArray[np.str_],
+    *,
+    theta: float = 2.0,
+    seed: int = 0,
 ) -> NDArray[np.float32]:
     """Harmony on an embedding (n_cells, n_components), one label of batch for each cell."""
+    if not 0 <= theta < np.inf:
+        raise UsageError(f"theta must be at least 0, got {theta}")
     if np.unique(batches).size < 2:
         return np.array(embedding, np.float32)
-    import harmonypy
-    import pandas as pd
-
-    # One core: the order of sums inside Harmony depends on the number of threads.
-    result = harmonypy.run_harmony(
-        np.asarray(embedding, np.float64),
-        pd.DataFrame({"batch": batches}),
-        ["batch"],
-        random_state=seed,
-        ncores=1,
-        verbose=False,
-    )
-    corrected = np.asarray(result.Z_corr, np.float32)
-    return corrected if corrected.shape == embedding.shape else np.ascontiguousarray(corrected.T)
+    codes = np.unique(batches, return_inverse=True)[1]
+    return harmony(embedding, codes, seed=seed, settings=HarmonySettings(diversity=theta))

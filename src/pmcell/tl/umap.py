@@ -16,19 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.layout import layout
+from pmcell.errors import UsageError
 from pmcell.pp._adata import slot
 from pmcell.schema import CONNECTIVITIES, X_INTEGRATED, X_UMAP
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-MIN_DIST = 0.5
-SPREAD = 1.0
 WIDTH = 10.0
 
 
-def umap(adata: AnnData, *, basis: str = X_INTEGRATED, seed: int = 0) -> None:
+def umap(
+    adata: AnnData,
+    *,
+    basis: str = X_INTEGRATED,
+    min_dist: float = 0.5,
+    spread: float = 1.0,
+    seed: int = 0,
+) -> None:
     """Write obsm `X_umap` (n_cells, 2; float32) from obsp `connectivities`.
+
+    Neighbours may lie as near to each other as `min_dist`; `spread`, which is not below
+    it, is the scale of the map (UMAP's own parameters).
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
@@ -39,13 +48,26 @@ def umap(adata: AnnData, *, basis: str = X_INTEGRATED, seed: int = 0) -> None:
     """
     weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
     points = slot(adata, "obsm", basis, "pm.tl.integrate")
-    adata.obsm[X_UMAP] = map_points(weights, points, seed)
+    adata.obsm[X_UMAP] = map_points(weights, points, min_dist=min_dist, spread=spread, seed=seed)
 
 
-def map_points(weights: Any, points: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
+def map_points(
+    weights: Any,
+    points: NDArray[np.float32],
+    *,
+    min_dist: float = 0.5,
+    spread: float = 1.0,
+    seed: int = 0,
+) -> NDArray[np.float32]:
     """Coordinates (n_cells, 2; float32) of a weighted graph, fixed by the seed."""
+    # Outside these bounds the curve that stands for the two does not fit them.
+    if not 0 <= min_dist <= spread or not 0.5 <= spread <= 5:
+        raise UsageError(
+            "min_dist must be from 0 to spread, and spread from 0.5 to 5; "
+            f"got {min_dist} and {spread}"
+        )
     start = first_plane(points)
-    return layout(weights.tocsr(), start, seed=seed, min_dist=MIN_DIST, spread=SPREAD)
+    return layout(weights.tocsr(), start, seed=seed, min_dist=min_dist, spread=spread)
 
 
 def first_plane(points: NDArray[np.float32]) -> NDArray[np.float32]:

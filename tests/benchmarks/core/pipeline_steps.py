@@ -86,16 +86,16 @@ def commands(threads: int) -> dict[str, list[str]]:
     return {
         "intake": ["intake", "--cohort-dir", "in/bench", "--out-dir", own, "--memory", "8000"],
         "qc": step("qc", *counts, "--intake", f"{own}/intake.json", "--out-dir", own, *config),
-        "moments": step("moments", *counts, *cells, out=f"{own}/moments.npz"),
-        "features": step(
-            "features",
+        "gene_stats": step("gene_stats", *counts, *cells, out=f"{own}/moments.npz"),
+        "hvg": step(
+            "hvg",
             *("--cohort", "bench", own, "--cohorts-out", f"{atlas}/cohorts.json"),
             out=f"{atlas}/features.parquet",
         ),
-        "gram": step("gram", *cohort, *atlas_files, out=f"{own}/gram.npz"),
-        "basis": step("basis", "--gram", f"{own}/gram.npz", *features, out=f"{atlas}/basis.npz"),
-        "project": step(
-            "project",
+        "covariance": step("covariance", *cohort, *atlas_files, out=f"{own}/gram.npz"),
+        "pca": step("pca", "--gram", f"{own}/gram.npz", *features, out=f"{atlas}/basis.npz"),
+        "pca_scores": step(
+            "pca_scores",
             *cohort,
             *atlas_files,
             *("--basis", f"{atlas}/basis.npz"),

@@ -66,7 +66,8 @@ def packed(file: Path, folder: Path) -> Path:
     import h5py
     import numpy as np
 
-    from pmcell.io.canonical import CHUNK_VALUES, COMPRESSION_LEVEL
+    from pmcell.io.canonical import STORAGE
+    from pmcell.io.h5ad import CHUNK_VALUES
 
     path = folder / "packed.h5ad"
     with h5py.File(path, "w") as copy, h5py.File(file) as source:
@@ -84,7 +85,7 @@ def packed(file: Path, folder: Path) -> Path:
                 np.int32,
                 chunks=(CHUNK_VALUES,),
                 compression="gzip",
-                compression_opts=COMPRESSION_LEVEL,
+                compression_opts=STORAGE.level,
                 shuffle=True,
             )
             for low in range(0, given.size, 64 * CHUNK_VALUES):

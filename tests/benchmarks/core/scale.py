@@ -33,8 +33,8 @@ BEGIN, END = "<!-- scale: begin -->", "<!-- scale: end -->"
 PIPELINE = runpy.run_path(str(FOLDER / "pipeline.py"))
 STEPS = runpy.run_path(str(FOLDER / "pipeline_steps.py"))
 
-OF_COHORT = ("intake", "qc", "moments", "gram", "project", "aggregate")
-OF_ATLAS = ("features", "basis", "integrate", "neighbors", "leiden", "umap", "markers")
+OF_COHORT = ("intake", "qc", "gene_stats", "covariance", "pca_scores", "aggregate")
+OF_ATLAS = ("hvg", "pca", "integrate", "neighbors", "leiden", "umap", "markers")
 COHORT_CELLS = 200_000
 """Cells of one cohort where many cells are extrapolated to."""
 TARGETS = (10_000_000, 100_000_000)
@@ -199,9 +199,9 @@ def of_target(
     if step in OF_COHORT:
         seconds, at = found[largest][1] * target / largest, COHORT_CELLS
     else:
-        power = max(exponent(found), 1.0) if step not in ("features", "basis") else 0.0
+        power = max(exponent(found), 1.0) if step not in ("hvg", "pca") else 0.0
         seconds = found[largest][1] * (target / largest) ** power
-        at = target if step not in ("features", "basis") else largest
+        at = target if step not in ("hvg", "pca") else largest
     return f"{seconds / 3600:.1f}", f"{(constant + slope * at / 1e6) / 1000:.1f}"
 
 

@@ -83,7 +83,7 @@ def given(args: argparse.Namespace) -> tuple[Any, np.ndarray]:
 def pmcell(weights: Any, points: np.ndarray, seed: int) -> np.ndarray:
     from pmcell.tl.umap import map_points
 
-    return map_points(weights, points, seed)
+    return map_points(weights, points, seed=seed)
 
 
 def umap_learn(weights: Any, points: np.ndarray, seed: int) -> np.ndarray:

@@ -23,8 +23,9 @@ from anndata import AnnData
 from scipy.stats import beta
 
 import pmcell as pm
+from pmcell.schema.verdict import STRATA
 from pmcell.strata import slots
-from pmcell.strata.existence import STRATA, _write_labels
+from pmcell.strata.existence import _write_labels
 
 
 @dataclass(frozen=True)

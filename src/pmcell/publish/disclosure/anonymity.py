@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import read_table
+from pmcell.schema import DISEASE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SENSITIVE = "disease_ontology_term_id"
+SENSITIVE = DISEASE.name
 OF_DONOR = (
     "region",
     "sex_ontology_term_id",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell import schema
 from pmcell.errors import Fault
 from pmcell.io.tables import read_table
 from pmcell.publish.disclosure.bounds import bounds
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "tables/cohort_counts.parquet"
-CELL_TYPE = "cell_type"
+CELL_TYPE = schema.CELL_TYPE.name
 TIMES = " × "
 N_ALL = ("n_donors", "n_cells")
 
@@ -72,8 +73,8 @@ def attack_counts(tables: Path, rules: Rules) -> Attacked:
     return Attacked(faults, suppressed, summary)
 
 
-def group_faults(tables: Path, rules: Rules) -> Iterator[Fault]:
-    """Shown groups of too few donors, and cohorts counted although they are too small."""
+def small_group_faults(tables: Path, rules: Rules) -> Iterator[Fault]:
+    """Shown groups of too few donors."""
     counts = read_table(tables / "cohort_counts.parquet")
     for row in counts.itertuples():
         least = rules.of(row.cohort_id)
@@ -81,6 +82,10 @@ def group_faults(tables: Path, rules: Rules) -> Iterator[Fault]:
             must = f"a shown group must have at least {least} donors"
             found = f"{row.cohort_id}, {row.grouping}, {row.group}: {row.n_donors}"
             yield Fault(FILE, must, found, FIX, column="n_donors", reason="few_donors")
+
+
+def small_cohort_faults(tables: Path, rules: Rules) -> Iterator[Fault]:
+    """Cohorts without open access that are counted although they are too small."""
     cohorts = read_table(tables / "cohorts.parquet")
     for row in cohorts[cohorts["access"] != "open"].itertuples():
         least = rules.of(row.cohort_id)

@@ -18,7 +18,7 @@ from pmcell.publish.disclosure.attack import CELL_TYPE, TIMES
 from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
 from pmcell.publish.facts import Cohort, Facts
-from pmcell.publish.people import sample_counts
+from pmcell.publish.sample_counts import sample_counts
 from pmcell.schema import COHORT_COUNTS, UNKNOWN
 
 if TYPE_CHECKING:

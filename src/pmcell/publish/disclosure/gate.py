@@ -11,23 +11,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pmcell.errors import Fault, FaultsError
 from pmcell.io.atomic import read_json, write_json
-from pmcell.io.tables import read_table
-from pmcell.publish.disclosure import classes
 from pmcell.publish.disclosure.anonymity import anonymity
-from pmcell.publish.disclosure.attack import attack_counts, group_faults
-from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
+from pmcell.publish.disclosure.attack import attack_counts
+from pmcell.publish.disclosure.audits import (
+    REWRITE,
+    WITHOUT_WITHHELD,
+    Audit,
+    table_faults,
+    verdict_faults,
+)
+from pmcell.publish.disclosure.hidden import hidden_donors
 from pmcell.publish.disclosure.register import add_release, register_faults, register_of
 from pmcell.publish.disclosure.slots import slot_faults
 from pmcell.publish.facts import Facts
-from pmcell.publish.manifest import MANIFEST
+from pmcell.release.manifest import MANIFEST
+from pmcell.schema import RELEASE_FILES, TABLES
+from pmcell.schema.disclosure import MEANING
 
 REPORT = "disclosure.json"
 OF_RELEASE = f"validation/{REPORT}"
-REWRITE = "Report this: a writer of the release let it through."
+
+TABLE_CLASSES = {
+    f"tables/{table.name}.parquet": table.disclosure.kind
+    for table in TABLES
+    if table.disclosure is not None
+}
+"""Class of each table's file, as its Table says."""
 
 
 def check_disclosure(facts: Facts, folder: Path) -> None:
@@ -38,24 +49,24 @@ def check_disclosure(facts: Facts, folder: Path) -> None:
     each fault with table, group, rule and fix.
     """
     hidden = hidden_donors(facts)
+    audit = Audit(facts, folder, hidden)
     attacked = attack_counts(folder / "tables", hidden.rules)
     faults = [
         *_unclassified(folder),
-        *_rows(facts, folder),
-        *group_faults(folder / "tables", hidden.rules),
+        *table_faults(audit),
         *attacked.faults,
-        *_vectors(facts, folder),
+        *_reference_faults(facts, folder),
         *slot_faults(facts, folder),
-        *_verdict(facts, folder, hidden),
+        *verdict_faults(audit),
         *register_faults(register_of(facts.results), hidden.sets(), hidden.least()),
     ]
     report: dict[str, Any] = {
         "passed": not faults,
         "rules": hidden.rules.as_facts(),
         "classes": {
-            "tables": classes.TABLE_CLASSES,
-            "files": classes.FILE_CLASSES,
-            "meaning": classes.MEANING,
+            "tables": {Path(name).stem: kind for name, kind in TABLE_CLASSES.items()},
+            "files": {item.name: item.kind for item in RELEASE_FILES if item.kind},
+            "meaning": MEANING,
         },
         "withheld_cohorts": [cohort.cohort_id for cohort in facts.withheld],
         "suppressed": attacked.suppressed,
@@ -83,92 +94,34 @@ def remember_release(facts: Facts, folder: Path) -> None:
     )
 
 
+def class_of(name: str) -> str | None:
+    """The class of a file of the release by its path, or None where nobody classified it.
+
+    >>> class_of("tables/donors.parquet"), class_of("profiles.csv")
+    ('individual', None)
+    """
+    if name in TABLE_CLASSES:
+        return TABLE_CLASSES[name]
+    # The longest name is the nearest: a file in a folder before the folder.
+    known = sorted(RELEASE_FILES, key=lambda item: -len(item.name))
+    return next((item.kind or None for item in known if item.holds(name)), None)
+
+
 def _unclassified(folder: Path) -> Iterator[Fault]:
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
         name = path.relative_to(folder).as_posix()
-        if classes.class_of(name) is None:
-            must = "must be classified in publish/disclosure/classes.py before it is published"
-            fix = "Add it with its class, and protect it accordingly."
+        if class_of(name) is None:
+            must = "must have a class of disclosure in pmcell.schema before it is published"
+            fix = "Give its Table or ReleaseFile one, and protect it accordingly."
             yield Fault(name, must, "no class", fix, reason="unclassified")
 
 
-def _rows(facts: Facts, folder: Path) -> Iterator[Fault]:
-    """Rows about single donors must be of open cohorts."""
-    import pyarrow.parquet as pq
-
-    prefixes = tuple(cohort.prefix for cohort in facts.cohorts if not cohort.is_open)
-    keys = ("donor_id", "sample_id", "cell_id")
-    for name, found in sorted(classes.TABLE_CLASSES.items()):
-        path = folder / "tables" / f"{name}.parquet"
-        if found != classes.INDIVIDUAL or not path.is_file():
-            continue
-        column = next(key for key in keys if key in pq.read_schema(path).names)
-        ids = pq.read_table(path, columns=[column])[column].unique().to_pylist()
-        n_hidden = sum(str(item).startswith(prefixes) for item in ids) if prefixes else 0
-        if n_hidden:
-            must = "must hold rows of cohorts with open access only"
-            count = f"{n_hidden} others"
-            yield Fault(
-                f"tables/{name}.parquet", must, count, REWRITE, column=column, reason="rows"
-            )
-
-
-def _vectors(facts: Facts, folder: Path) -> Iterator[Fault]:
-    """Vectors over genes, curves and ratios of strata must hold no withheld cell."""
+def _reference_faults(facts: Facts, folder: Path) -> Iterator[Fault]:
+    """The frozen model is a vector over genes that every cell shaped."""
     if not facts.withheld:
         return
-    must = "must be made without withheld donors: no threshold on donors protects it"
     extra = sorted(
         path.name for path in (folder / "reference").iterdir() if path.name != "reference.json"
     )
     if extra:
-        yield Fault("reference/", must, ", ".join(extra), REWRITE, reason="vector")
-    for name in ("expression_contrasts", "differential_expression", "pathways", "gene_drivers"):
-        n_rows = len(read_table(folder / "tables" / f"{name}.parquet"))
-        if n_rows:
-            yield Fault(f"tables/{name}.parquet", must, f"{n_rows} rows", REWRITE, reason="vector")
-    for name in ("survival", "composition_shifts"):
-        n_rows = len(read_table(folder / "tables" / f"{name}.parquet"))
-        if n_rows:
-            found = f"{n_rows} rows over donors of all cohorts"
-            yield Fault(f"tables/{name}.parquet", must, found, REWRITE, reason="rows")
-    genes = read_table(folder / "tables" / "genes.parquet")
-    for column in ("hvg_rank", "is_highly_variable"):
-        if genes[column].notna().any():
-            found = f"{int(genes[column].notna().sum())} values over all cohorts"
-            yield Fault(
-                "tables/genes.parquet", must, found, REWRITE, column=column, reason="vector"
-            )
-    shown = read_table(folder / "tables" / "pseudobulk.parquet", ["gene_id", "n_cells_detected"])
-    own = shown.groupby("gene_id")["n_cells_detected"].sum()
-    told = genes.set_index("gene_id")["n_cells_detected"]
-    n_other = int((told - own.reindex(told.index, fill_value=0) != 0).sum())
-    if n_other:
-        found = f"{n_other} genes with other counts than the published pseudobulk"
-        yield Fault("tables/genes.parquet", must, found, REWRITE, reason="vector")
-
-
-def _verdict(facts: Facts, folder: Path, hidden: Hidden) -> Iterator[Fault]:
-    """Numbers of donors in the verdict on strata and its tests."""
-    if not facts.withheld:
-        return
-    shown = read_json(folder / "strata.json")
-    left_out = [len(hidden.donors) - len(hidden.used), len(hidden.placed) - len(hidden.used)]
-    if any(hidden.is_few(number) for number in left_out):
-        number = shown.get("n_donors", (shown.get("existence") or {}).get("n_donors"))
-        if number is not None:
-            must = f"must not tell of fewer than {hidden.rules.strictest} withheld donors"
-            found = "a number of donors that leaves out a few of them"
-            yield Fault("strata.json", must, found, REWRITE, column="n_donors", reason="few_donors")
-    for name, donors in hidden.strata.items():
-        rows = read_table(folder / "tables" / "strata.parquet").set_index("stratum")
-        told = name in rows.index and str(rows.at[name, "description"]) != "withheld"
-        if hidden.is_few(len(donors)) and told:
-            must = f"must not be described from fewer than {hidden.rules.strictest} withheld donors"
-            found = f"{len(donors)} in stratum {name}"
-            yield Fault("tables/strata.parquet", must, found, REWRITE, reason="few_donors")
-    tests = read_table(folder / "tables" / "associations.parquet")
-    if len(tests) and np.any([hidden.is_few(n) for n in (len(hidden.used), left_out[0])]):
-        must = f"must not rest on fewer than {hidden.rules.strictest} withheld donors"
-        found = f"{len(tests)} tests"
-        yield Fault("tables/associations.parquet", must, found, REWRITE, reason="few_donors")
+        yield Fault("reference/", WITHOUT_WITHHELD, ", ".join(extra), REWRITE, reason="vector")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pmcell.io.atomic import sha256_file
-from pmcell.publish.manifest import MANIFEST
 from pmcell.publish.validators.run import FAIL, PASS, Check, Verdict
 from pmcell.publish.validators.table import OWN
-from pmcell.publish.verify import verify_release
+from pmcell.release.manifest import MANIFEST
+from pmcell.release.verify import verify_release
 from pmcell.version import __version__
 
 

@@ -117,13 +117,13 @@ def light() -> list[str]:
 
 def find(name: str) -> Validator:
     """The validator of that name; `UsageError` with the nearest one if there is none."""
-    import difflib
-
     from pmcell.errors import UsageError
+    from pmcell.spelling import did_you_mean
 
     for validator in VALIDATORS:
         if validator.name == name:
             return validator
-    near = difflib.get_close_matches(name, names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"there is no validator {name!r}; there are {', '.join(names())}.{hint}")
+    hint = did_you_mean(name, names())
+    raise UsageError(
+        f"there is no validator {name!r}; there are {', '.join(names())}. {hint}".strip()
+    )

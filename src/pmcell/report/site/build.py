@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.limitations import LIMITATIONS, RESEARCH_USE
+from pmcell.release import ReleaseFolder
 from pmcell.report import flow, grids, methods
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
@@ -40,9 +42,9 @@ PAGES = (
 )
 
 
-def build(folder: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, str]:
+def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, str]:
     """Text of each file of the site by name; equal releases give equal text."""
-    release = read_release(folder, only=TABLES)
+    folder, release = ReleaseFolder(path), read_release(path, only=TABLES)
     cells = read_cells(folder, release, most=most)
     genes, data = map_files(folder, release, cells, chosen_genes(release))
     found = {
@@ -103,7 +105,8 @@ def _shared(release: Release) -> dict[str, Any]:
         "title": release.manifest.get("title") or cited.get("title") or "A release of cells",
         "release_version": str(release.manifest.get("version") or cited.get("version") or ""),
         "pages": PAGES,
-        "limits": methods.LIMITS,
+        "limits": [item.sentence for item in LIMITATIONS],
+        "use": RESEARCH_USE,
         "absent": release.absent,
         "version": __version__,
         "schema_version": SCHEMA_VERSION,
@@ -111,7 +114,7 @@ def _shared(release: Release) -> dict[str, Any]:
 
 
 def _overview(
-    folder: Path, release: Release, cards: list[cohort_cards.Card], extras: Extras
+    folder: ReleaseFolder, release: Release, cards: list[cohort_cards.Card], extras: Extras
 ) -> dict[str, Any]:
     checks = trust.validators(folder)
     programmes, places = cohort_cards.by_place(cards)
@@ -123,7 +126,7 @@ def _overview(
         "programmes": programmes,
         "places": places,
         "files": contents.files(release.manifest, extras.prose),
-        "has_report": (folder / "report.html").is_file(),
+        "has_report": folder.has("report.html"),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pmcell.report.site.expression import Gene, read_expression
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pmcell.release import ReleaseFolder
     from pmcell.report.read import Release
     from pmcell.report.site.sample import Cells
 
@@ -28,7 +28,7 @@ COLOURINGS = (
 
 
 def map_files(
-    folder: Path, release: Release, cells: Cells, genes: list[Gene]
+    folder: ReleaseFolder, release: Release, cells: Cells, genes: list[Gene]
 ) -> tuple[list[Gene], dict[str, str]]:
     """The genes that can be drawn, and the scripts of the map by name.
 

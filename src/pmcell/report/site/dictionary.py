@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from pmcell.schema import TABLES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pmcell.release import ReleaseFolder
 
 
 @dataclass(frozen=True)
@@ -35,35 +40,28 @@ class TableEntry:
     columns: tuple[ColumnEntry, ...]
 
 
-def read_dictionary(folder: Path) -> list[TableEntry]:
+def read_dictionary(folder: ReleaseFolder) -> list[TableEntry]:
     """Every table below `tables/` in the order of the schema, then those split by cohort."""
     order = {table.name: number for number, table in enumerate(TABLES)}
-    paths = sorted(
-        (folder / "tables").rglob("*.parquet"),
-        key=lambda path: (order.get(path.stem, len(order)), path.as_posix()),
+    names = sorted(
+        folder.names("tables", ".parquet"),
+        key=lambda name: (order.get(PurePosixPath(name).stem, len(order)), name),
     )
-    found = [_entry(path, path.relative_to(folder).as_posix()) for path in paths]
-    parts = sorted((folder / "expression").glob("*.parquet"))
+    found = [_read_entry(folder, name) for name in names]
+    parts = [_read_entry(folder, name) for name in folder.names("expression", ".parquet")]
     if parts:
-        entry = _entry(parts[0], "expression/*.parquet")
-        rows = [entry.n_rows, *(_n_rows(path) for path in parts[1:])]
-        found.append(replace(entry, name="expression", n_rows=sum(rows)))
+        n_rows = sum(part.n_rows for part in parts)
+        whole = replace(parts[0], name="expression", path="expression/*.parquet", n_rows=n_rows)
+        found.append(whole)
     return found
 
 
-def _n_rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    with path.open("rb") as stream:
-        return int(pq.ParquetFile(stream).metadata.num_rows)
+def _read_entry(folder: ReleaseFolder, name: str) -> TableEntry:
+    with folder.parquet(name) as file:
+        return _entry(name, file.schema_arrow, file.metadata.num_rows)
 
 
-def _entry(path: Path, name: str) -> TableEntry:
-    import pyarrow.parquet as pq
-
-    with path.open("rb") as stream:
-        file = pq.ParquetFile(stream)
-        schema, n_rows = file.schema_arrow, file.metadata.num_rows
+def _entry(name: str, schema: pa.Schema, n_rows: int) -> TableEntry:
     said = _text(schema.metadata)
     key = tuple(json.loads(said.get("pmcell:primary_key", "[]")))
     foreign: list[dict[str, Any]] = json.loads(said.get("pmcell:foreign_keys", "[]"))
@@ -85,7 +83,8 @@ def _entry(path: Path, name: str) -> TableEntry:
                 targets.get(field.name, ""),
             )
         )
-    return TableEntry(path.stem, name, said.get("pmcell:prose", ""), n_rows, key, tuple(columns))
+    stem, prose = PurePosixPath(name).stem, said.get("pmcell:prose", "")
+    return TableEntry(stem, name, prose, n_rows, key, tuple(columns))
 
 
 def _kind(arrow: str) -> str:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell.release.expression import stored_values
+
 if TYPE_CHECKING:
+    import h5py
     import pandas as pd
 
+    from pmcell.release import ReleaseFolder
     from pmcell.report.read import Release
 
 MOST_GENES = 64
 """Genes by which the map can be coloured."""
-
-BLOCK_VALUES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -61,44 +62,40 @@ def chosen_genes(release: Release, *, most: int = MOST_GENES) -> list[Gene]:
     return sorted(safe, key=lambda gene: (pd.isna(gene.symbol), gene.symbol.lower(), gene.gene_id))
 
 
-def read_expression(folder: Path, cells: pd.DataFrame, gene_ids: list[str]) -> np.ndarray | None:
+def read_expression(
+    folder: ReleaseFolder, cells: pd.DataFrame, gene_ids: list[str]
+) -> np.ndarray | None:
     """Log-normalised values, genes × cells; NaN where the cell's cohort did not measure the gene.
 
     None where a cohort of `cells` has no file in the release.
     """
     values = np.full((len(gene_ids), len(cells)), np.nan, dtype=np.float32)
     for cohort, own in cells.groupby("cohort_id", observed=True):
-        path = folder / "cells" / f"{cohort}.h5ad"
-        if not path.is_file():
+        name = f"cells/{cohort}.h5ad"
+        if not folder.has(name):
             return None
-        _read_cohort(path, own, gene_ids, values)
+        with folder.hdf5(name) as file:
+            _read_cohort(file, own, gene_ids, values)
     return values
 
 
-def _read_cohort(path: Path, own: pd.DataFrame, gene_ids: list[str], values: np.ndarray) -> None:
-    import h5py
+def _read_cohort(
+    file: h5py.File, own: pd.DataFrame, gene_ids: list[str], values: np.ndarray
+) -> None:
     import pandas as pd
 
-    with h5py.File(path, "r", locking=False) as file:
-        rows = pd.Index(_index(file["obs"])).get_indexer(own["cell_id"])
-        columns = pd.Index(_index(file["var"])).get_indexer(gene_ids)
-        measured = np.flatnonzero(columns >= 0)
-        present = rows >= 0
-        values[np.ix_(measured, own.index.to_numpy()[present])] = 0.0
-        gene_at = np.full(file["X"].attrs["shape"][1], -1)
-        gene_at[columns[measured]] = measured
-        cell_at = np.full(file["X"].attrs["shape"][0], -1)
-        cell_at[rows[present]] = own.index.to_numpy()[present]
-        indptr = file["X/indptr"][:]
-        for start in range(0, int(indptr[-1]), BLOCK_VALUES):
-            block = slice(start, min(start + BLOCK_VALUES, int(indptr[-1])))
-            gene = gene_at[file["X/indices"][block]]
-            wanted = np.flatnonzero(gene >= 0)
-            row = np.searchsorted(indptr, wanted + start, side="right") - 1
-            cell = cell_at[row]
-            hit = cell >= 0
-            data: Any = file["X/data"][block]
-            values[gene[wanted[hit]], cell[hit]] = data[wanted[hit]]
+    names = _index(file["var"])
+    rows = pd.Index(_index(file["obs"])).get_indexer(own["cell_id"])
+    present = rows >= 0
+    cell_at = np.full(file["X"].attrs["shape"][0], -1)
+    cell_at[rows[present]] = own.index.to_numpy()[present]
+    measured = np.flatnonzero(pd.Index(names).get_indexer(gene_ids) >= 0)
+    values[np.ix_(measured, own.index.to_numpy()[present])] = 0.0
+    wanted = {gene: number for number, gene in enumerate(gene_ids)}
+    for genes, stored_rows, stored in stored_values(file["X"], names, wanted):
+        cell = cell_at[stored_rows]
+        hit = cell >= 0
+        values[genes[hit], cell[hit]] = stored[hit]
 
 
 def _index(group: Any) -> np.ndarray:

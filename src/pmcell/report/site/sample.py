@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.io.tables import read_table
-
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pmcell.release import ReleaseFolder
     from pmcell.report.read import Release
 
 MOST_POINTS = 100_000
@@ -45,14 +43,14 @@ def rule() -> str:
     return RULE.format(most=MOST_POINTS, least=LEAST_OF_GROUP)
 
 
-def read_cells(folder: Path, release: Release, *, most: int = MOST_POINTS) -> Cells:
+def read_cells(folder: ReleaseFolder, release: Release, *, most: int = MOST_POINTS) -> Cells:
     """Cells with a place on the map, of open cohorts only; text columns are categories.
 
     A stratum is joined by donor and visit where strata are published. Rows of
     a cohort that is not open would be a fault of the release; they are left
     out here too.
     """
-    cells = read_table(folder / "tables" / "cells.parquet", _COLUMNS)
+    cells = folder.table("cells", _COLUMNS)
     cohorts = release["cohorts"]
     is_open = cohorts.loc[cohorts["access"] == "open", "cohort_id"]
     shown = cells["cohort_id"].isin(is_open) & cells["umap_1"].notna() & cells["umap_2"].notna()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pmcell.release import ReleaseFolder
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,9 @@ class Snippet:
     note: str = ""
 
 
-def snippets(folder: Path, gene_id: str = "") -> list[Snippet]:
+def snippets(folder: ReleaseFolder, gene_id: str = "") -> list[Snippet]:
     """Code for the files that this release has; `gene_id` is the gene of the examples."""
-    cells = sorted(path.name for path in (folder / "cells").glob("*.h5ad"))
+    cells = folder.names("cells", ".h5ad")
     found = []
     if cells:
         found.append(
@@ -29,7 +32,7 @@ def snippets(folder: Path, gene_id: str = "") -> list[Snippet]:
                 "python",
                 f"""import scanpy as sc
 
-cells = sc.read_h5ad("cells/{cells[0]}")
+cells = sc.read_h5ad("{cells[0]}")
 counts = cells.raw.to_adata()  # raw counts; cells.X is log-normalised
 sc.pl.umap(cells, color="atlas_cell_type")""",
                 "One cohort: cells, counts, coordinates, labels.",
@@ -80,7 +83,7 @@ ORDER BY n_cells DESC;""",
             "r",
             'donors <- arrow::read_parquet("tables/donors.parquet")'
             + (
-                f'\ncells <- zellkonverter::readH5AD("cells/{cells[0]}")  # or anndataR::read_h5ad'
+                f'\ncells <- zellkonverter::readH5AD("{cells[0]}")  # or anndataR::read_h5ad'
                 if cells
                 else ""
             ),
@@ -90,9 +93,9 @@ ORDER BY n_cells DESC;""",
     return found
 
 
-def _expression(folder: Path, gene_id: str) -> list[Snippet]:
+def _expression(folder: ReleaseFolder, gene_id: str) -> list[Snippet]:
     """Expression by SQL, where the release has the counts as tables."""
-    if not gene_id or not any((folder / "expression").glob("*.parquet")):
+    if not gene_id or not folder.names("expression", ".parquet"):
         return []
     code = f"""SELECT c.cohort_id, c.cell_type, g.symbol, count(*) AS n_cells_with_a_count,
        avg(ln(1 + 1e4 * e.counts / c.total_counts)) AS mean_log_expression_of_these

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.limitations import RESEARCH_USE, limitation
 from pmcell.report import flow
 from pmcell.report import strata as verdicts
 from pmcell.report.methods import known
 from pmcell.report.parts import Cell, Column, Grid, listed, plural, text_cell
-from pmcell.report.read import json_object
 
 if TYPE_CHECKING:
+    from pmcell.release import ReleaseFolder
     from pmcell.report.read import Release
 
-SUMMARY = Path("validation") / "summary.json"
-DISCLOSURE = Path("validation") / "disclosure.json"
+SUMMARY = "validation/summary.json"
+DISCLOSURE = "validation/disclosure.json"
 TONES = {"pass": "good", "fail": "bad", "not_run": "open"}
 WORDS = {"pass": "PASS", "fail": "FAIL", "advice": "not met", "not_run": "not run"}
 
@@ -33,20 +33,20 @@ class Sign:
     href: str
 
 
-def validators(folder: Path) -> list[dict[str, Any]]:
+def validators(folder: ReleaseFolder) -> list[dict[str, Any]]:
     """What independent validators said, from `validation/summary.json`; [] where none ran."""
-    found = json_object(folder / SUMMARY).get("validators")
+    found = folder.json(SUMMARY).get("validators")
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def signs(folder: Path, release: Release, checks: list[dict[str, Any]]) -> list[Sign]:
+def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]]) -> list[Sign]:
     """What a reader must know before using the release, most important first."""
     n_files = len(release.manifest.get("files") or ())
     return [
         _strata(release),
         _validators(checks),
         _cohorts(release),
-        _privacy(release, json_object(folder / DISCLOSURE)),
+        _privacy(release, folder.json(DISCLOSURE)),
         _licences(release),
         Sign(
             "good" if n_files else "open",
@@ -129,9 +129,9 @@ def _privacy(release: Release, gate: dict[str, Any]) -> Sign:
         more.append(f"Groups of fewer than {least} of their donors are not counted.")
     if gate.get("passed") is True:
         more.append("The disclosure gate passed.")
-    more.append("Single cells stay personal data.")
+    more.append(limitation("personal_data"))
     passed = gate.get("passed") is True or not hidden
-    href = f"../{DISCLOSURE.as_posix()}" if gate else "cohorts.html"
+    href = f"../{DISCLOSURE}" if gate else "cohorts.html"
     return Sign(
         "good" if passed else "open",
         "Whose cells are here?",
@@ -155,7 +155,7 @@ def _licences(release: Release) -> Sign:
             if missing
             else "Each cohort keeps its own licence and terms. "
         )
-        + "Research use only.",
+        + f"{RESEARCH_USE.capitalize()}.",
         "use.html#cite",
     )
 

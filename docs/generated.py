@@ -1,0 +1,177 @@
+"""What the pages of the documentation take from the code, so that no page repeats it.
+
+MkDocs calls `on_page_markdown` for each page; a line `<!-- generated: NAME -->`
+becomes what NAME's function makes of the tables of steps, settings, schema and
+commands, or of the layers that import-linter holds the package to.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 172, 34, 210, 62
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Put what the code says in the place of each mark; an unknown mark is an error."""
+    return MARK.sub(lambda mark: "\n".join(PARTS[mark.group(1)]()), markdown)
+
+
+def flow() -> Iterator[str]:
+    """Draw the steps, and which reads what another wrote (only the edges that none implies)."""
+    from pmcell.steps import STEPS
+
+    parents = {
+        step.name: [
+            other.name
+            for other in STEPS
+            if other is not step and set(other.outputs) & set(step.inputs)
+        ]
+        for step in STEPS
+    }
+    depth: dict[str, int] = {}
+    for step in STEPS:  # In the order of the flow: parents come first.
+        depth[step.name] = 1 + max((depth[name] for name in parents[step.name]), default=-1)
+    taken: dict[tuple[int, int], str] = {}
+    place: dict[str, tuple[int, int]] = {}
+    for step in STEPS:
+        column = 0 if step.per_cohort else 2
+        while (column, depth[step.name]) in taken:
+            column += 1
+        taken[column, depth[step.name]] = step.name
+        place[step.name] = (column * COLUMN + 10, depth[step.name] * ROW + 40)
+    width = max(x for x, _ in place.values()) + BOX_WIDTH + 10
+    height = max(y for _, y in place.values()) + BOX_HEIGHT + 10
+    yield '<figure markdown="0">'
+    yield (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="The steps and the files '
+        'between them" style="max-width:100%" fill="none" stroke="currentColor" '
+        'font-family="inherit" font-size="14">'
+    )
+    for x, text in ((10, "for each cohort"), (2 * COLUMN + 10, "across cohorts")):
+        yield f'<text x="{x}" y="20" fill="currentColor" stroke="none">{text}</text>'
+    for child, names in parents.items():
+        for name in _direct(names, parents):
+            yield _edge(place[name], place[child])
+    for step in STEPS:
+        x, y = place[step.name]
+        dash = ' stroke-dasharray="5 3"' if step.is_product else ""
+        yield (
+            f'<rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"{dash} '
+            'fill="var(--md-default-bg-color)"/>'
+        )
+        yield (
+            f'<text x="{x + BOX_WIDTH / 2}" y="{y + 22}" text-anchor="middle" '
+            f'fill="currentColor" stroke="none">{step.name}</text>'
+        )
+    yield "</svg>"
+    yield (
+        "<figcaption>Drawn from the table of steps. Dashed: what leaves the study.</figcaption>"
+        "</figure>"
+    )
+
+
+def steps() -> Iterator[str]:
+    """List each step with the files that it reads and writes."""
+    from pmcell.steps import STEPS
+
+    yield "| step | scope | what it does | writes |"
+    yield "|---|---|---|---|"
+    for step in STEPS:
+        scope = "cohort" if step.per_cohort else "all"
+        written = ", ".join(f"`{path}`" for path in step.outputs)
+        yield f"| `{step.name}` | {scope} | {step.summary} | {written} |"
+
+
+def layers() -> Iterator[str]:
+    """List the layers, top to bottom, with what each package says of itself."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    contract = next(item for item in contracts if item["type"] == "layers")
+    yield '<div class="layers" markdown="1">'
+    yield ""
+    yield "| layer | what it is |"
+    yield "|---|---|"
+    for row in contract["layers"]:
+        for name in re.split(r"\s*[:|]\s*", row):
+            about = (importlib.import_module(f"pmcell.{name}").__doc__ or "").strip().split("\n")[0]
+            yield f"| `{name}` | {about} |"
+    yield ""
+    yield "</div>"
+
+
+def dictionary() -> Iterator[str]:
+    """The data dictionary, as a release holds it, without its title."""
+    from pmcell.publish.tables import dictionary as text
+
+    yield text().partition("\n")[2].strip()
+
+
+def settings() -> Iterator[str]:
+    """The tables of config/README.md."""
+    from pmcell.settings.documents import step_rows, study_rows
+
+    yield "## The study"
+    yield ""
+    yield from study_rows()
+    yield ""
+    yield "## Steps"
+    yield ""
+    yield from step_rows()
+
+
+def commands() -> Iterator[str]:
+    """The help of each command."""
+    from pmcell.cli import GROUPS, help_of
+
+    for title, group in GROUPS:
+        yield f"## {title}"
+        yield ""
+        for name, summary in group:
+            yield f"### pmcell {name}"
+            yield ""
+            yield f"{summary[:1].upper()}{summary[1:]}."
+            yield ""
+            yield "```text"
+            yield help_of(name).rstrip()
+            yield "```"
+            yield ""
+
+
+PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
+    "flow": flow,
+    "steps": steps,
+    "layers": layers,
+    "dictionary": dictionary,
+    "settings": settings,
+    "commands": commands,
+}
+
+
+def _direct(names: list[str], parents: Mapping[str, list[str]]) -> list[str]:
+    """The parents that no other parent descends from."""
+
+    def above(name: str) -> set[str]:
+        return {name}.union(*(above(parent) for parent in parents[name]))
+
+    return [
+        name
+        for name in names
+        if not any(name in above(other) - {other} for other in names if other != name)
+    ]
+
+
+def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
+    x0, y0 = start[0] + BOX_WIDTH / 2, start[1] + BOX_HEIGHT
+    x1, y1 = end[0] + BOX_WIDTH / 2, end[1]
+    middle = (y0 + y1) / 2
+    path = f"M{x0:g} {y0:g} C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {y1:g}"
+    return f'<path d="{html.escape(path)}" opacity="0.55"/>'

@@ -1,0 +1,55 @@
+"""A study folder: where it lies, how it is configured, where its results go."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pmcell.errors import UsageError
+from pmcell.settings.load import Configuration, load_settings
+from pmcell.settings.table import ALIASES
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder: where it lies, its configuration file, and what the file says."""
+
+    folder: Path
+    config: Path
+    is_own_config: bool
+    settings: Configuration
+
+    @property
+    def results(self) -> Path:
+        """Where the workflow writes."""
+        return self.folder / "results"
+
+    @property
+    def cohorts_dir(self) -> Path:
+        """Where the cohorts are registered."""
+        return self.folder / self.settings.study.cohorts_dir
+
+    @property
+    def resources(self) -> Path | None:
+        """The study's own model of memory and time, where it names one."""
+        named = self.settings.study.resources
+        return self.folder / named if named else None
+
+
+def open_study(folder: Path, config: Path | None) -> Study:
+    """The study in `folder`, configured by `config` or its own `config/config.yaml`.
+
+    Raises `UsageError` for all faults of the configuration, before anything has run.
+    """
+    path = config or folder / "config" / "config.yaml"
+    if not path.is_file():
+        raise UsageError(
+            f"a study folder must hold config/config.yaml; there is no {path}. "
+            f"Make one: pmcell init {shlex.quote(str(folder))}"
+        )
+    settings = load_settings(path, study=folder)
+    for old in settings.old_names:
+        print(f"pmcell: {path}: the section {old!r} is now {ALIASES[old]!r}", file=sys.stderr)
+    return Study(folder, path.resolve(), config is None, settings)

@@ -1,0 +1,234 @@
+"""The folder of a release, read as untrusted input.
+
+Whoever wrote a release decides what its manifest names, what its files declare
+and where its links lead. So every read goes through `ReleaseFolder`: a name
+must lead to a regular file of the folder, with no link on the way; JSON and
+text are bounded; HDF5 and zip files are looked at before a reader opens them;
+a failure is a `DataError` that names the file.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import DataError
+from pmcell.io.limits import Limits
+from pmcell.io.preflight import open_hdf5, preflight
+from pmcell.schema import Verdict
+
+if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+MAX_TEXT = 64 * 2**20
+"""Bytes of a JSON or text file that is read whole."""
+
+MAX_ROWS_PER_BYTE = 1000
+"""Rows that a Parquet file may declare for each of its bytes; rows have unique keys."""
+
+CHECK = "Check the release with: pmcell verify"
+
+
+@dataclass(frozen=True)
+class ReleaseFolder:
+    """Files of the release in the folder `path`, by their name in the manifest."""
+
+    path: Path
+
+    def place(self, name: str) -> Path:
+        """Where a name of a file leads, whether or not the file is there.
+
+        Raises
+        ------
+        DataError
+            The name does not stay in the folder, or a link stands on the way.
+        """
+        if not is_safe_name(name):
+            raise DataError(
+                f"{self.path}: a file of a release must have a relative path within the folder, "
+                f"got {name!r}. Do not use this copy; fetch the release again.",
+                reason="unsafe_path",
+            )
+        place = self.path
+        for part in name.split("/"):
+            place = place / part
+            if place.is_symlink():
+                raise DataError(
+                    f"{place} must be a file or folder of the release; it is a link. "
+                    "Do not use this copy; fetch the release again.",
+                    reason="unsafe_path",
+                )
+        return place
+
+    def has(self, name: str) -> bool:
+        """Whether there is a regular file of this name."""
+        return self.place(name).is_file()
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """Names of the files with this suffix that lie in a folder of the release, sorted."""
+        found = self.place(folder).glob(f"*{suffix}")
+        return sorted(
+            f"{folder}/{path.name}" for path in found if path.is_file() and not path.is_symlink()
+        )
+
+    def text(self, name: str) -> str:
+        """A text of bounded size, empty where there is no such file."""
+        place = self.place(name)
+        if not place.is_file():
+            return ""
+        return read_bounded_text(place)
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The object of a JSON file, empty where there is no such file."""
+        place = self.place(name)
+        if not place.is_file():
+            return {}
+        try:
+            value = json.loads(read_bounded_text(place))
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{place} must be JSON; reading it failed: {error}. {CHECK}",
+                reason="unreadable_json",
+            ) from error
+        return value if isinstance(value, dict) else {}
+
+    def verdict(self) -> Verdict | None:
+        """The verdict on strata, None where the release has none; `DataError` for another form."""
+        name = "strata.json"
+        if not self.has(name):
+            return None
+        return Verdict.from_json(self.json(name), file=str(self.place(name)))
+
+    @contextmanager
+    def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        """A Parquet file that does not declare more rows than it can hold.
+
+        A path given as a file handle keeps '=' in folder names from becoming
+        partition columns.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        place = self.place(name)
+        try:
+            with place.open("rb") as stream:
+                file = pq.ParquetFile(stream)
+                check_rows(place, file.metadata.num_rows)
+                yield file
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{place} must be a Parquet table; reading it failed: {error}. {CHECK}",
+                reason="unreadable_table",
+            ) from error
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A table of `tables/` in memory."""
+        with self.parquet(f"tables/{name}.parquet") as file:
+            return file.read(None if columns is None else list(columns)).to_pandas()
+
+    @contextmanager
+    def hdf5(self, name: str) -> Iterator[h5py.File]:
+        """An HDF5 file that points nowhere else and declares no more than it holds."""
+        place = self.place(name)
+        preflight(place, "h5ad")
+        try:
+            with open_hdf5(place) as file:
+                yield file
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise DataError(
+                f"{place} must be an AnnData file as pmcell writes it; reading it failed "
+                f"({type(error).__name__}: {error}). {CHECK}",
+                reason="unreadable_cells",
+            ) from error
+
+
+def is_safe_name(name: Any) -> bool:
+    """Whether a name is a plain relative path: no way up, no root, no drive, no control sign.
+
+    >>> is_safe_name("cells/alpha.h5ad"), is_safe_name("../x"), is_safe_name("/etc/passwd")
+    (True, False, False)
+    """
+    if not isinstance(name, str) or not name.isprintable() or len(name) > 1024:
+        return False
+    parts = name.split("/")
+    return not set("\\:") & set(name) and all(part not in ("", ".", "..") for part in parts)
+
+
+def read_bounded_text(place: Path) -> str:
+    """UTF-8 text of at most `MAX_TEXT` bytes; `DataError` for more or for other bytes."""
+    with place.open("rb") as stream:
+        content = stream.read(MAX_TEXT + 1)
+    if len(content) > MAX_TEXT:
+        raise DataError(
+            f"{place} may hold {MAX_TEXT >> 20} MiB of text, found more. {CHECK}",
+            reason="too_large",
+        )
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{place} must be UTF-8 text; {error}. {CHECK}", reason="unreadable_text"
+        ) from error
+
+
+def check_rows(place: Path, n_rows: int) -> None:
+    """Raise `DataError` for a table that declares more rows than its bytes can stand for."""
+    most = MAX_ROWS_PER_BYTE * place.stat().st_size
+    if n_rows > most:
+        raise DataError(
+            f"{place} must not declare more than {MAX_ROWS_PER_BYTE} rows for each of its bytes, "
+            f"{most} in all; it declares {n_rows}. {CHECK}",
+            reason="bomb",
+        )
+
+
+def check_contents(place: Path) -> None:
+    """Raise `DataError` for a file that must not be opened: it points elsewhere, or it is a bomb.
+
+    Looks at HDF5, Parquet and zip (`.npz`) files by what they declare; reads no values.
+    """
+    if place.suffix == ".h5ad":
+        preflight(place, "h5ad")
+    elif place.suffix == ".parquet":
+        folder = ReleaseFolder(place.parent)
+        with folder.parquet(place.name):
+            pass
+    elif place.suffix == ".npz":
+        _check_arrays(place)
+
+
+def _check_arrays(place: Path) -> None:
+    """Arrays must have the size that their headers declare, and not come out of nothing."""
+    import numpy as np
+
+    limits = Limits()
+    try:
+        with zipfile.ZipFile(place) as file:
+            for item in file.infolist():
+                is_bomb = item.file_size > max(
+                    limits.ratio_from, limits.max_ratio * item.compress_size
+                )
+                with file.open(item) as stream:
+                    version = np.lib.format.read_magic(stream)
+                    read = {
+                        (1, 0): np.lib.format.read_array_header_1_0,
+                        (2, 0): np.lib.format.read_array_header_2_0,
+                    }[version]
+                    shape, _, dtype = read(stream)
+                declared = dtype.itemsize
+                for side in shape:
+                    declared *= int(side)
+                if is_bomb or dtype.hasobject or declared > item.file_size:
+                    raise ValueError(f"{item.filename} declares {declared} bytes")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+        raise DataError(
+            f"{place} must hold arrays as numpy writes them, without pickle; {error}. {CHECK}",
+            reason="unreadable_arrays",
+        ) from error

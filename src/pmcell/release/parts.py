@@ -1,0 +1,108 @@
+"""Parts of a release by name: tables and cells, each opened when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import DataError
+from pmcell.release.folder import CHECK, check_contents
+from pmcell.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+
+class MissingPart(DataError, KeyError):
+    """The release has no part of this name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class ReleaseTable:
+    """One Parquet table, not in memory: `to_pandas`, `to_arrow`, or the Arrow `dataset`."""
+
+    path: Path
+
+    @property
+    def dataset(self) -> ds.Dataset:
+        """The table as a pyarrow dataset: filters skip row groups."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        check_contents(self.path)
+        try:
+            return ds.dataset(self.path, format="parquet")
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from error
+
+    def to_arrow(self, columns: Sequence[str] | None = None, filter: Any = None) -> pa.Table:
+        """Read it, or some columns and the rows that an Arrow expression keeps."""
+        import pyarrow as pa
+
+        try:
+            return self.dataset.to_table(
+                columns=None if columns is None else list(columns), filter=filter
+            )
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+
+    def to_pandas(self, columns: Sequence[str] | None = None, filter: Any = None) -> pd.DataFrame:
+        """The same as a data frame."""
+        return self.to_arrow(columns, filter).to_pandas()
+
+    def describe(self) -> pd.DataFrame:
+        """Each column with its type, unit, ontology, concept and meaning."""
+        import pandas as pd
+
+        keys = ("unit", "ontology", "term", "prose")
+        rows = []
+        for field in self.dataset.schema:
+            said = field.metadata or {}
+            rows.append(
+                {"column": field.name, "type": str(field.type)}
+                | {key: said.get(f"pmcell:{key}".encode(), b"").decode() for key in keys}
+            )
+        return pd.DataFrame(rows).set_index("column")
+
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(
+            f"{self.path} must be a Parquet table with the columns asked for; reading it failed: "
+            f"{error}. {CHECK}",
+            reason="unreadable_table",
+        )
+
+    def __len__(self) -> int:
+        return int(self.dataset.count_rows())
+
+    def __repr__(self) -> str:
+        return f"{self.path.stem}: {len(self):,} rows, {', '.join(self.dataset.schema.names)}"
+
+
+class Parts(Mapping[str, Any]):
+    """Files of one kind by name, opened when asked for; a misspelt name is answered."""
+
+    def __init__(self, kind: str, paths: Mapping[str, Path], opener: Callable[[Path], Any]) -> None:
+        self._kind, self._paths, self._open = kind, paths, opener
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._paths:
+            there = ", ".join(self._paths) or "none"
+            hint = did_you_mean(name, self._paths)
+            raise MissingPart(f"no {self._kind} {name!r}; there are {there}. {hint}".strip())
+        return self._open(self._paths[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return f"{len(self)} × {self._kind}: {', '.join(self)}"

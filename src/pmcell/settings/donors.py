@@ -1,0 +1,167 @@
+"""Settings of the steps whose unit is the donor: profiles, strata and what they differ in."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, Strict, model_validator, with_config
+from typing_extensions import TypedDict
+
+from pmcell.settings.model import Names, Settings, SomeNames, Text, count, seed, setting, share
+
+Channel = Literal["composition", "state", "cluster_free"]
+
+MAX_VIEWS = 4
+"""Combinations of channels that the `clearest` are chosen from, at most; the test pays for each."""
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Survival(TypedDict):
+    """Columns of a time to an event."""
+
+    time: Annotated[Text, Field(description="column of the time")]
+    event: Annotated[Text, Field(description="column of the event: 1 happened, 0 not yet")]
+
+
+class ProfileSettings(Settings):
+    """What makes the profile of a donor."""
+
+    basis: Literal["X_integrated", "X_pca"] = setting(
+        "X_integrated", "embedding that profiles are made of"
+    )
+    min_cells_type: int = count(
+        10,
+        "a type, or pool of rare types, with fewer cells in a visit is unknown there, not zero; "
+        "with about 100 cells a visit 5, and `strata.min_reliability: 0.3`, found more strata",
+        unit="cells",
+        at_least=2,
+    )
+    min_cells_donor: int = count(
+        100, "a visit with fewer cells is not assigned to a stratum", unit="cells"
+    )
+    min_share_donors: float = share(
+        0.5,
+        "a type enters the state channel on its own when this share of donors has enough of it; "
+        "rarer types are pooled with their nearest until they have",
+    )
+
+
+class StrataSettings(Settings):
+    """How strata are sought, tested and compared."""
+
+    n_null: int = count(199, "draws of the model without strata", unit="draws", at_least=19)
+    n_bootstraps: int = count(200, "bootstraps of donors and cells", unit="draws")
+    donor_share: float = share(0.8, "share of donors in a bootstrap", ge=0.5, lt=1)
+    alpha: float = share(
+        0.05,
+        "strata are published when the model without strata is rejected at this level",
+        gt=0,
+        lt=1,
+    )
+    channels: (
+        Literal["clearest", "all", "composition", "state", "cluster_free"]
+        | Annotated[tuple[Channel, ...], Strict(False), Field(min_length=1)]
+    ) = setting(
+        "clearest",
+        "through which channels strata are sought: the one or several in which groups stand out "
+        "most (the test pays for the choice: `n_null` must be 79 or more at the default `alpha`), "
+        "`all`, or those named",
+    )
+    max_batch_share: float = share(
+        0.9,
+        "a channel is dropped when batch explains more of it, before the batch is removed from it",
+    )
+    coverage: float = share(
+        0.9,
+        "share of the donors of each stratum whose set of possible strata holds their own",
+        ge=0.5,
+        lt=1,
+    )
+    n_folds: int = count(
+        10,
+        "parts of the donors left out in turn to place them on strata found without them",
+        unit="parts",
+        at_least=2,
+    )
+    leave_out: Text | None = setting(
+        None,
+        "column whose values are left out in turn, to find the strata without each and place its "
+        "donors on them: `region`, `batch_id`, `cohort_id` or another column of the donors; by "
+        "default `region` where there are several, else `batch_id`",
+    )
+    min_reliability: float = setting(
+        0.5, "a channel is dropped when its halves agree less", ge=-1, le=1
+    )
+    max_confounding: float = share(
+        0.6, "strata are withheld when they follow the batch more than this (Cramér's V)"
+    )
+    n_permutations: int = count(999, "permutations of association tests", unit="draws", at_least=99)
+    clinical: str | None = setting(
+        None,
+        "the study's table of clinical values (TSV, CSV or Parquet, relative to the study folder): "
+        "`donor_id`, for repeated values `visit`, and any columns; ids as in "
+        "`results/cohorts/*/donors.parquet`; no value of it is published, only comparisons",
+        pattern=r"\.(tsv|csv|txt|parquet)$",
+        examples=["clinical.tsv"],
+    )
+    outcomes: Names = setting(
+        (),
+        "numeric columns of it with repeated visits, compared between strata by mixed models",
+    )
+    survival: Survival | None = setting(
+        None, "`time` and `event`: its columns of a time to an event (1 happened, 0 not yet)"
+    )
+    covariates: Names = setting(
+        ("age", "sex"),
+        "what those comparisons are adjusted for: columns of it or of the cohorts (`age` is also "
+        "`age_group`)",
+    )
+    adjust_for: Names = setting(
+        (),
+        "covariates without which strata are found a second time, compared with the strata, and "
+        "tested for existence again (as long as the first test)",
+    )
+    seed: int = seed("seed of everything that the step draws")
+
+    @model_validator(mode="after")
+    def _the_test_can_reject(self) -> StrataSettings:
+        n_views = MAX_VIEWS if self.channels == "clearest" else 1
+        if n_views > self.alpha * (self.n_null + 1):
+            need = math.ceil(n_views / self.alpha) - 1
+            raise ValueError(
+                f"n_null must be at least {need} with channels {self.channels!r} and alpha "
+                f"{self.alpha:g}, else the test can reject nothing; found {self.n_null}"
+            )
+        return self
+
+
+class DifferentialExpressionSettings(Settings):
+    """What strata, and other groups of donors, are compared in."""
+
+    contrasts: SomeNames = setting(
+        ("stratum", "condition"),
+        "what is compared in each cell type: `stratum` (only published strata are), or columns of "
+        "the donors and visits",
+    )
+    covariates: Names = setting(
+        (),
+        "columns that genes are adjusted for besides the batch; a donor whose value is unknown is "
+        "left out",
+    )
+    gene_sets: Text | None = setting(
+        None,
+        "GMT file of gene sets, or a TSV with `source`, `target` and `weight`; symbols or Ensembl "
+        "ids; none ships, none is downloaded",
+    )
+    alpha: float = share(
+        0.05,
+        "q up to which a gene or set counts as found, in all donors and in held-out ones",
+        gt=0,
+        lt=1,
+    )
+    confirm: bool = setting(True, "whether donors are held out to confirm what the others show")
+    top_drivers: int = count(
+        50, "genes listed for a stratum and cell type in `gene_drivers`", unit="genes", at_least=0
+    )
+    seed: int = seed("seed of the donors that are held out")

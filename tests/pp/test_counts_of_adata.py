@@ -98,7 +98,7 @@ def test_values_that_are_no_counts_are_named_with_the_layer_to_name():
         raw_counts(cells(COUNTS.astype(float) * 0.5))
     broken = COUNTS.toarray().astype(float)
     broken[0, 0] = np.nan
-    with pytest.raises(DataError, match=r"values from 0.0 to .*, and some not finite"):
+    with pytest.raises(DataError, match=r"values from 1.0 to .*, and some not finite"):
         raw_counts(cells(broken))
     holder = type("Cells", (), {"X": COUNTS.toarray() * 1j, "isbacked": False, "layers": {}})()
     with pytest.raises(DataError, match="found type complex128"):

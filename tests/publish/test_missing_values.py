@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pmcell.publish.verify import verify_release
 
 from pmcell.cli.release import _site
 from pmcell.errors import DataError

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmcell.schema.text import as_text
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -85,7 +87,7 @@ def feature_kinds(var: pd.DataFrame) -> FeatureKinds | None:
     columns = {_letters(column): column for column in reversed(list(var.columns))}
     ordered = [columns[name] for name in _COLUMNS if name in columns]
     for column in [*ordered, *(column for column in var.columns if column not in ordered)]:
-        values = var[column].astype(str).to_numpy(dtype=object)
+        values = as_text(var[column], missing="").to_numpy(dtype=object)
         counted = Counter(values.tolist())
         if not 1 < len(counted) <= MAX_KINDS:
             continue

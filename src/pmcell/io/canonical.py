@@ -18,6 +18,7 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.h5ad import CsrWriter, Storage, create_h5ad, write_frame, write_value
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +102,7 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     columns = {
         name: values.to_numpy(np.float64)
         if values.dtype.kind in "iuf"
-        else np.array([str(value) for value in values], dtype=object)
+        else as_text(np.asarray(values, object))
         for name, values in frame.items()
     }
     return pd.DataFrame(columns, index=frame.index)

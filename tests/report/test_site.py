@@ -202,7 +202,7 @@ def test_content_of_a_release_does_not_depend_on_the_validators_that_are_set_up(
     config = {"release": {"date": "2026-01-31"}}
     manifests = []
     for status in ("not_run", "pass"):
-        monkeypatch.setattr(gate, "run_validators", verdicts(status))
+        monkeypatch.setattr(validation, "run_validators", verdicts(status))
         folder = tmp_path / status
         write_release(made_site.parent, folder, config=config, site=_site)
         assert verify_release(folder) == []

@@ -25,7 +25,7 @@ from pmcell.cli.release import _site
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json, write_text
 from pmcell.io.tables import read_table, write_table
-from pmcell.publish import write_release
+from pmcell.publish import validation, write_release
 from pmcell.publish.validators import Check, Verdict
 from pmcell.release import ReleaseFolder
 from pmcell.release.digest import content_sha256

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from pmcell.io.atomic import write_text
-from pmcell.registry.json_schema import data_schemas
+from pmcell.registry.cohorts.json_schema import data_schemas
 from pmcell.settings.documents import with_tables
 from pmcell.settings.json_schema import config_schema
 

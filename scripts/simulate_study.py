@@ -15,7 +15,7 @@ from pathlib import Path
 import pmcell as pm
 from pmcell.cli.init import make_study
 from pmcell.io.atomic import write_text
-from pmcell.registry.simulated import write_cohort_folders
+from pmcell.simulate.cohort_folders import write_cohort_folders
 
 SHORT = "strata: {n_null: 19, n_bootstraps: 20, channels: all}\n"
 

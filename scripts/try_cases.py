@@ -185,10 +185,10 @@ def _outcome(case: Case, generator: Path, folder: Path) -> tuple[str, list[str]]
 def _take_in(case: Case, file: Path, folder: Path, said: list[str]) -> str:
     """Register, fill in, check, take in; the refusal, or empty. `said` gets all messages."""
     from pmcell.errors import DataError
-    from pmcell.io import sandbox
-    from pmcell.registry.check import check_cohort
-    from pmcell.registry.intake import intake_cohort
-    from pmcell.registry.register import register_file
+    from pmcell.io.submitted import sandbox
+    from pmcell.registry.draft.register import register_file
+    from pmcell.registry.intake.check import check_cohort
+    from pmcell.registry.intake.intake import intake_cohort
 
     sandbox.run = _here
     cohorts = folder / "config" / "cohorts"

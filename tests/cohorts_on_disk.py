@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pmcell.registry.gene_table import gene_table
+from pmcell.registry.terms.gene_table import gene_table
 from submissions import barcode
 
 N_CELLS = 60

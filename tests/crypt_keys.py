@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmcell.io.keys import TEST_MARK
+from pmcell.io.crypt.keys import TEST_MARK
 
 
 @dataclass(frozen=True)

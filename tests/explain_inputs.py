@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from pmcell.cli import main
-from pmcell.core.aggregate import Aggregate
-from pmcell.core.grouped import COUNTS, GroupedSums
-from pmcell.io.aggregates import write_aggregate
+from pmcell.core.counts.aggregate import Aggregate
+from pmcell.core.counts.grouped import COUNTS, GroupedSums
+from pmcell.io.counts.aggregates import write_aggregate
 from pmcell.io.h5ad import write_h5ad
 
 if TYPE_CHECKING:

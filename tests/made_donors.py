@@ -87,7 +87,7 @@ def make_associations(rng: np.random.Generator) -> pd.DataFrame:
 
 def make_outcomes(published: bool) -> pd.DataFrame:
     """Comparisons of a score and of a time to an event; one of each is refused without strata."""
-    from pmcell.strata.outcomes import COX, LOG_RANK, MIXED, as_frame, refused_row, row
+    from pmcell.strata.association.outcomes import COX, LOG_RANK, MIXED, as_frame, refused_row, row
 
     whole, term = ("strata", "S2 against S1") if published else ("axes", "axis_1")
     score = {"outcome": "das28", "model": MIXED, "n_donors": 58, "n_visits": 91}
@@ -119,7 +119,7 @@ def make_outcomes(published: bool) -> pd.DataFrame:
 
 
 def make_survival(rng: np.random.Generator, published: bool) -> pd.DataFrame:
-    from pmcell.strata.survival import CURVE, kaplan_meier, no_curves
+    from pmcell.strata.association.survival import CURVE, kaplan_meier, no_curves
 
     if not published:
         return no_curves()

@@ -111,7 +111,7 @@ def _add_up(results: Path) -> None:
     """Write the sums and markers that the steps would have written."""
     import anndata as ad
 
-    from pmcell.io.aggregates import open_aggregates, write_aggregate
+    from pmcell.io.counts.aggregates import open_aggregates, write_aggregate
     from pmcell.io.tables import write_table
     from pmcell.schema import MARKERS
     from pmcell.tl.aggregate import aggregate

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.tables import empty_table, write_table
 from pmcell.schema import (
     ASSIGNMENTS,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import pmcell as pm
-from pmcell.core.blocks import MatrixCounts
-from pmcell.core.gram import basis, gram
-from pmcell.core.moments import moments
-from pmcell.core.project import project
+from pmcell.core.counts.blocks import MatrixCounts
+from pmcell.core.counts.moments import moments
+from pmcell.core.pca.gram import basis, gram
+from pmcell.core.pca.project import project
 from pmcell.pp.accept import select
 
 N_TOP = 150

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from pmcell.errors import UsageError
-from pmcell.registry.simulated import write_cohort_folders
 from pmcell.simulate import SCENARIOS, simulate, simulate_latent
+from pmcell.simulate.cohort_folders import write_cohort_folders
 
 QUIET = {"strata_effect_state": 0.0, "strata_effect_composition": 0.0}
 
@@ -166,7 +166,7 @@ def test_soup_draws_types_together():
 
 
 def test_real_genes_are_in_the_annotation_and_free_of_the_seed():
-    from pmcell.registry.genes import map_genes
+    from pmcell.registry.terms.genes import map_genes
 
     adata = simulate(n_donors=3, cells_per_sample=5, real_genes=True, seed=1)
     again = simulate(n_donors=3, cells_per_sample=5, real_genes=True, seed=2)

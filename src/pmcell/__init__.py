@@ -14,8 +14,8 @@ from pmcell.version import __version__
 
 _PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
 _FUNCTIONS = {
-    "open_controlled": "pmcell.publish.unsealed",
-    "open_counts": "pmcell.io.counts",
+    "open_controlled": "pmcell.publish.sealed.unsealed",
+    "open_counts": "pmcell.io.counts.open",
     "open_release": "pmcell.release",
 }
 

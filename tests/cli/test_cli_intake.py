@@ -12,9 +12,9 @@ import scipy.sparse as sp
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names, obs_columns, write_cohort
 from pmcell.cli import main
-from pmcell.io import sandbox
-from pmcell.registry.intake import OUTPUTS
-from pmcell.registry.intake_read import read_cohort
+from pmcell.io.submitted import sandbox
+from pmcell.registry.intake.intake import OUTPUTS
+from pmcell.registry.intake.read import read_cohort
 from submissions import write_h5ad
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 from pmcell.cli import main
-from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.tables import read_table
 
 MARKERS_OF = {"0": ["CD79A", "MS4A1", "CD19"], "1": ["CD3D", "CD3E", "TRAC"]}

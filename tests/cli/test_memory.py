@@ -14,12 +14,13 @@ from anndata import read_h5ad
 
 import pmcell as pm
 from pmcell.bundle import snakefile
-from pmcell.cli import _memory, main
-from pmcell.cli._resources import Model
-from pmcell.cli._study import open_study
-from pmcell.cli.estimate import study_sizes
+from pmcell.cli import main
 from pmcell.cli.init import make_study
-from pmcell.io.counts import CountsFile, open_counts
+from pmcell.cli.run._resources import Model
+from pmcell.cli.run._study import open_study
+from pmcell.cli.run.estimate import study_sizes
+from pmcell.cli.steps import _memory
+from pmcell.io.counts.open import CountsFile, open_counts
 from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, STEPS
 
@@ -33,7 +34,7 @@ STREAMING = [step.name for step in STEPS if step.streams]
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of a cohort with a small panel beside one with many genes, up to its components."""
-    from pmcell.registry.simulated import write_cohort_folders
+    from pmcell.simulate.cohort_folders import write_cohort_folders
 
     folder = tmp_path_factory.mktemp("panels")
     make_study(folder, cohorts=())

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from pmcell.cli._display import display, now, tell
-from pmcell.cli._progress import Progress
-from pmcell.cli._remaining import Need, seconds_left
+from pmcell.cli.run._display import display, now, tell
+from pmcell.cli.run._progress import Progress
+from pmcell.cli.run._remaining import Need, seconds_left
 
 STARTED = """\
 Job stats:

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.cli import main
-from pmcell.io import sandbox
-from pmcell.registry.cohort import load_registration
+from pmcell.io.submitted import sandbox
+from pmcell.registry.cohorts.cohort import load_registration
 from submissions import write_10x_h5, write_h5ad, write_mtx, write_table
 
 

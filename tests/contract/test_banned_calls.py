@@ -18,8 +18,8 @@ RUNS_CODE = {"eval", "exec", "__import__"}
 PASSING = ("temporary", "buffer", "stream")
 EXCEPTIONS = {
     "io/atomic.py": "the one way in which files are written",
-    "io/sandbox.py": "a scratch folder between a process and its child",
-    "cli/_workflow.py": "a log is read while it grows",
+    "io/submitted/sandbox.py": "a scratch folder between a process and its child",
+    "cli/run/_workflow.py": "a log is read while it grows",
 }
 
 

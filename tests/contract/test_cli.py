@@ -11,13 +11,9 @@ import sys
 import pytest
 
 import pmcell.cli
-from pmcell.cli import GROUPS, main
+from pmcell.cli import GROUPS, main, module_of
 
 COMMANDS = [name for _, commands in GROUPS for name, _ in commands]
-
-
-def module_of(command: str) -> str:
-    return f"pmcell.cli.{command.replace('-', '_')}"
 
 
 def test_help_lists_the_commands_in_the_order_of_the_flow(
@@ -29,9 +25,12 @@ def test_help_lists_the_commands_in_the_order_of_the_flow(
 
 
 def test_every_module_is_a_command_or_private() -> None:
-    names = {module.name for module in pkgutil.iter_modules(pmcell.cli.__path__)}
-    public = {name for name in names if not name.startswith("_")}
-    assert public == {name.replace("-", "_") for name in COMMANDS}
+    names = {
+        module.name
+        for module in pkgutil.walk_packages(pmcell.cli.__path__, "pmcell.cli.")
+        if not module.ispkg and not module.name.rpartition(".")[2].startswith("_")
+    }
+    assert names == {module_of(name) for name in COMMANDS}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -14,10 +14,12 @@ import pytest
 
 import pmcell as pm
 from pmcell.bundle import bundle_folder
-from pmcell.cli._resources import Model
 from pmcell.cli._settings import PREFIX
-from pmcell.core import donor_map, gram, layout, leiden
+from pmcell.cli.run._resources import Model
+from pmcell.core.donors import donor_map
+from pmcell.core.graph import layout, leiden
 from pmcell.core.harmony import HarmonySettings
+from pmcell.core.pca import gram
 from pmcell.pp.accept import select
 from pmcell.pp.qc import QcOptions
 from pmcell.publish.validators.table import names
@@ -27,7 +29,7 @@ from pmcell.settings.json_schema import describe, schema_of
 from pmcell.settings.study import StudySettings
 from pmcell.settings.table import SETTINGS, section_of
 from pmcell.steps import STEPS
-from pmcell.strata import views
+from pmcell.strata.discovery import views
 from pmcell.tl.annotate import annotate_clusters
 from pmcell.tl.integrate import harmonise
 from pmcell.tl.markers import Method, find_markers

@@ -18,9 +18,9 @@ import yaml
 from pmcell import steps
 from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, snakefile
 from pmcell.cli import main
-from pmcell.cli._resources import Model
-from pmcell.cli._workflow import RERUN_TRIGGERS, renamed_rules
 from pmcell.cli.init import make_study
+from pmcell.cli.run._resources import Model
+from pmcell.cli.run._workflow import RERUN_TRIGGERS, renamed_rules
 from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, FOLDER_OPTIONS, OLD_NAMES, OLD_RULES, STEPS, Step, files_of
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmcell.core import harmony_kernels as kernels
-from pmcell.core.donor_stats import sum_groups
+from pmcell.core.donors.donor_stats import sum_groups
 from pmcell.core.harmony import (
     HarmonySettings,
     SoftClusters,

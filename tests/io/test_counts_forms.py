@@ -10,9 +10,9 @@ from scipy import sparse
 import pmcell as pm
 from counts_data import random_counts
 from pmcell.cli import main
-from pmcell.cli._memory import megabytes, within_memory
+from pmcell.cli.steps._memory import megabytes, within_memory
 from pmcell.errors import DataError, UsageError
-from pmcell.io.counts import open_counts
+from pmcell.io.counts.open import open_counts
 from pmcell.pp.qc import QcOptions
 
 FORMS = {

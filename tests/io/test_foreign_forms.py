@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from pmcell.errors import DataError
-from pmcell.io.submitted import inspect, is_compressed, iter_counts, sample_umis
+from pmcell.io.submitted.readers import inspect, is_compressed, iter_counts, sample_umis
 from submissions import GENES, write_10x_h5, write_h5ad, write_mtx, write_table, write_zarr
 
 LABELS = np.array(["P02", "P01", None, "P03"], dtype=object)

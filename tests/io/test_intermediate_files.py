@@ -12,8 +12,8 @@ from counts_data import random_counts
 from pmcell.errors import DataError
 from pmcell.io.arrays import read_arrays, write_arrays
 from pmcell.io.atomic import atomic_path, sha256_file, write_json
-from pmcell.io.canonical import CanonicalWriter
-from pmcell.io.counts import open_counts
+from pmcell.io.counts.canonical import CanonicalWriter
+from pmcell.io.counts.open import open_counts
 from pmcell.io.h5ad import read_h5ad
 
 

@@ -10,8 +10,8 @@ import pytest
 import scipy.sparse as sp
 
 from pmcell.errors import DataError
-from pmcell.io.submitted import inspect, iter_counts
-from pmcell.io.text_dialect import sniff_dialect
+from pmcell.io.submitted.readers import inspect, iter_counts
+from pmcell.io.submitted.text_dialect import sniff_dialect
 from submissions import GENES
 
 

@@ -12,12 +12,12 @@ import pytest
 import scipy.sparse as sp
 
 from pmcell.errors import DataError, FaultsError
-from pmcell.io.counts import open_counts
-from pmcell.io.limits import Limits
-from pmcell.io.preflight import preflight
-from pmcell.io.submitted import detect_format, inspect, iter_counts
+from pmcell.io.counts.open import open_counts
+from pmcell.io.submitted.limits import Limits
+from pmcell.io.submitted.preflight import preflight
+from pmcell.io.submitted.readers import detect_format, inspect, iter_counts
 from pmcell.io.zarr_store import store_digest
-from pmcell.registry.sizes import matrix_bytes
+from pmcell.registry.intake.sizes import matrix_bytes
 from submissions import write_zarr
 
 

@@ -5,8 +5,8 @@ import pytest
 
 import pmcell as pm
 from counts_data import random_counts
-from pmcell.core.blocks import MatrixCounts
-from pmcell.core.moments import moments
+from pmcell.core.counts.blocks import MatrixCounts
+from pmcell.core.counts.moments import moments
 from pmcell.errors import DataError, UsageError
 from pmcell.pp.accept import select
 from pmcell.pp.features import rank_genes, standardised_variances

@@ -13,11 +13,17 @@ import pytest
 
 from crypt_keys import Keys, make_keys
 from pmcell.errors import DataError, FaultsError, UsageError
-from pmcell.io.crypt4gh import CIPHER_SEGMENT, SEGMENT, encrypt_file, open_crypt4gh
-from pmcell.io.keys import SIGNING_KEY, read_recipient, read_signer, read_signing_key
-from pmcell.publish.controlled import write_controlled
-from pmcell.publish.sealed import Sealer, archive_name, extract, package_faults, read_manifest
-from pmcell.publish.unsealed import open_controlled
+from pmcell.io.crypt.crypt4gh import CIPHER_SEGMENT, SEGMENT, encrypt_file, open_crypt4gh
+from pmcell.io.crypt.keys import SIGNING_KEY, read_recipient, read_signer, read_signing_key
+from pmcell.publish.sealed.controlled import write_controlled
+from pmcell.publish.sealed.sealed import (
+    Sealer,
+    archive_name,
+    extract,
+    package_faults,
+    read_manifest,
+)
+from pmcell.publish.sealed.unsealed import open_controlled
 
 HEADER = 16 + 108
 

@@ -15,8 +15,10 @@ import pytest
 
 from mixed_study import N_GENES, N_HIDDEN, Study, leave_out, make_study
 from pmcell.errors import FaultsError
-from pmcell.publish import people, write_release
-from pmcell.publish.atlas import load_atlas
+from pmcell.publish import write_release
+from pmcell.publish.content import people
+from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.content.tables import write_tables
 from pmcell.publish.disclosure import counts, gate
 from pmcell.publish.disclosure.anonymity import anonymity, joined_columns, linked
 from pmcell.publish.disclosure.attack import attack_counts
@@ -27,7 +29,6 @@ from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.disclosure.rules import Rules
 from pmcell.publish.disclosure.suppress import merge_small, suppress_table
 from pmcell.publish.facts import Facts, load_facts
-from pmcell.publish.tables import write_tables
 from pmcell.schema import COHORT_COUNTS, COHORTS
 
 CONFIG = {"release": {"date": "2026-01-31", "validators": "none"}, "markers": {"top": N_GENES}}

@@ -15,7 +15,7 @@ import pytest
 from crypt_keys import Keys, make_keys
 from pmcell.cli import main
 from pmcell.errors import DataError, FaultsError, UsageError
-from pmcell.io.keys import (
+from pmcell.io.crypt.keys import (
     PRIVATE_KEY,
     SIGNER_PUBLIC_KEY,
     SIGNING_KEY,
@@ -24,8 +24,8 @@ from pmcell.io.keys import (
     read_signer,
     read_signing_key,
 )
-from pmcell.publish import sealed
-from pmcell.publish.unsealed import open_controlled
+from pmcell.publish.sealed import sealed
+from pmcell.publish.sealed.unsealed import open_controlled
 
 NAMES = ("cells/x.h5ad", "tables/donors.parquet")
 ESCAPING = (
@@ -316,7 +316,7 @@ def test_a_key_whose_secret_everyone_knows_is_no_recipient(tmp_path, point):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 def test_a_secret_key_that_another_user_owns_is_refused(tmp_path, keys, monkeypatch):
-    from pmcell.registry.pseudonyms import KEY_VARIABLE, load_key
+    from pmcell.registry.intake.pseudonyms import KEY_VARIABLE, load_key
 
     path = tmp_path / "key"
     path.write_bytes(bytes(range(32)))

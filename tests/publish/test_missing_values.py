@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pmcell.cli.release import _site
+from pmcell.cli.steps.release import _site
 from pmcell.errors import DataError
 from pmcell.io.tables import write_table
 from pmcell.publish import write_release

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pmcell.errors import FaultsError, UsageError
-from pmcell.publish.cellxgene import cellxgene_reasons, sources_reasons, write_reasons
-from pmcell.publish.hca import FIELDS, export_hca
+from pmcell.publish.profiles.cellxgene import cellxgene_reasons, sources_reasons, write_reasons
+from pmcell.publish.profiles.hca import FIELDS, export_hca
 from pmcell.publish.validators import run_validators
 from pmcell.publish.validators.environments import is_ready
 from pmcell.publish.validators.table import find

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 from pmcell.io.tables import read_table
-from pmcell.publish import tables
-from pmcell.publish.atlas import load_atlas
+from pmcell.publish.content import tables
+from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.content.tables import write_tables
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.audits import CHECKS, Audit, table_faults
 from pmcell.publish.disclosure.hidden import hidden_donors
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.facts import load_facts
-from pmcell.publish.tables import write_tables
 from pmcell.schema import TABLES, Disclosure, Field, Table, table
 from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, OPEN_ONLY, VECTOR
 from strata_tables import with_strata_tables, with_tables

@@ -16,7 +16,7 @@ from scipy import sparse
 import mixed_study
 import results_folder
 from pmcell.errors import FaultsError
-from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.publish import write_release
 from pmcell.publish.disclosure.people import fingerprints, same_people
 from pmcell.publish.disclosure.register import NAME, add_release, register_faults

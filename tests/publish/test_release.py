@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from pmcell.errors import DataError, FaultsError, UsageError
-from pmcell.io.counts import open_counts
+from pmcell.io.counts.open import open_counts
 from pmcell.io.tables import read_table
 from pmcell.publish import verify_release, write_release
-from pmcell.publish.atlas import load_atlas
-from pmcell.publish.cells import write_cells
+from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.content.cells import write_cells
+from pmcell.publish.content.stratification import _with_shown_consensus
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.verdict import large_groups
 from pmcell.publish.facts import load_facts, publication_date
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.stratification import _with_shown_consensus
 from pmcell.schema import TABLES
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
@@ -458,7 +458,7 @@ def test_a_folder_that_is_no_release_is_not_replaced(results: Path, tmp_path: Pa
 def test_blocks_do_not_change_the_file(
     shared_results: Path, release: Path, monkeypatch, tmp_path
 ) -> None:
-    import pmcell.io.counts as counts
+    import pmcell.io.counts.open as counts
 
     source = shared_results / "cohorts" / "alpha" / "intake.h5ad"
     assert len(list(open_counts(source).iter_blocks())) == 1

@@ -10,12 +10,12 @@ import pytest
 
 from pmcell import schema
 from pmcell.io.tables import conform
-from pmcell.publish.atlas import load_atlas
+from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.content.sources import rows_of
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.disclosure.verdict import redact_facts
 from pmcell.publish.facts import Facts, load_facts
-from pmcell.publish.sources import rows_of
 from pmcell.schema.disclosure import OPEN_ONLY, VECTOR
 from strata_tables import COUNTED, N_USED, with_strata_tables, with_tables
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from pmcell.io import sandbox
+from pmcell.io.submitted import sandbox
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pmcell.errors import FaultsError
-from pmcell.registry.json_schema import data_schemas
-from pmcell.registry.programmes import load_programmes, programme_of
-from pmcell.registry.rules import check_term
+from pmcell.registry.cohorts.json_schema import data_schemas
+from pmcell.registry.cohorts.programmes import load_programmes, programme_of
+from pmcell.registry.terms.rules import check_term
 from pmcell.settings.json_schema import config_schema
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from made_release import make_release
-from pmcell.cli.release import _site
+from pmcell.cli.steps.release import _site
 from pmcell.io.atomic import write_json
 from pmcell.publish import write_release
 from pmcell.report import write_report

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pmcell.release.report_tables import Release
 from pmcell.report import read_release
 from pmcell.report.comparisons import adjusted_text, confounding_grid, outcome_grid
 from pmcell.report.donor_figures import existence_figure
 from pmcell.report.parts import Grid
-from pmcell.report.read import Release
 from pmcell.schema.verdict import Adjusted
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pmcell.cli import main
-from pmcell.cli.release import _site
+from pmcell.cli.steps.release import _site
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json, write_text
 from pmcell.io.tables import read_table, write_table
@@ -29,8 +29,8 @@ from pmcell.publish import validation, write_release
 from pmcell.publish.validators import Check, Verdict
 from pmcell.release import ReleaseFolder
 from pmcell.release.digest import content_sha256
+from pmcell.release.report_tables import read_release
 from pmcell.release.verify import verify_release
-from pmcell.report.read import read_release
 from pmcell.report.site import Extras, build, write_site
 from pmcell.report.site.build import PAGES, TABLES
 from pmcell.report.site.cards import cards

@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
+from pmcell.publish.content.sources import require_source
 from pmcell.publish.disclosure.audits import CHECKS
 from pmcell.publish.disclosure.redact import disclosure_of
 from pmcell.publish.disclosure.redactions import RULES
-from pmcell.publish.sources import require_source
 from pmcell.schema import TABLES, Disclosure, Field, Table
 from pmcell.schema.disclosure import INDIVIDUAL, OPEN_ONLY
 from pmcell.schema.steps import QC_CELLS

@@ -13,7 +13,7 @@ import pmcell as pm
 from made_release import make_frames, make_strata
 from pmcell.errors import DataError, FaultsError
 from pmcell.io.verdict import read_verdict, write_verdict
-from pmcell.registry.json_schema import strata_schema
+from pmcell.registry.cohorts.json_schema import strata_schema
 from pmcell.schema.documents import facts_of
 from pmcell.schema.verdict import MEANING, Existence, Verdict, keys_that_tell
 

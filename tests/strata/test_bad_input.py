@@ -16,7 +16,7 @@ from pmcell.io.atomic import read_json
 from pmcell.io.h5ad import read_h5ad
 from pmcell.io.tables import read_table
 from pmcell.simulate import simulate_latent
-from pmcell.strata import slots
+from pmcell.strata.profiles import slots
 from strata_inputs import configure, profile, strata, write_atlas
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pmcell.errors import FaultsError, UsageError
 from pmcell.io.atomic import sha256_file
 from pmcell.io.gmt import read_gene_sets
 from pmcell.io.tables import conform, read_table
-from pmcell.strata.gene_drivers import donor_parts
-from pmcell.strata.pathways import activity, set_matrix
+from pmcell.strata.explanation.gene_drivers import donor_parts
+from pmcell.strata.explanation.pathways import activity, set_matrix
 
 if TYPE_CHECKING:
     from anndata import AnnData

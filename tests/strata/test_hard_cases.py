@@ -13,7 +13,7 @@ from pmcell import schema
 from pmcell.io.tables import conform
 from pmcell.schema import X_INTEGRATED
 from pmcell.simulate import simulate_latent
-from pmcell.strata import slots
+from pmcell.strata.profiles import slots
 
 if TYPE_CHECKING:
     from anndata import AnnData

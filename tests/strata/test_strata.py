@@ -15,14 +15,14 @@ from pmcell import schema
 from pmcell.errors import UsageError
 from pmcell.io.tables import conform
 from pmcell.simulate import simulate_latent
-from pmcell.strata import slots
-from pmcell.strata.cluster import (
+from pmcell.strata.discovery.cluster import (
     distance_to_groups,
     distance_to_members,
     k_range,
     min_stratum_size,
 )
-from pmcell.strata.distances import batch_share
+from pmcell.strata.discovery.distances import batch_share
+from pmcell.strata.profiles import slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from pmcell.errors import DataError, UsageError
-from pmcell.registry.cell_types import consensus, too_general
-from pmcell.registry.gene_table import gene_table
-from pmcell.registry.marker_panel import marker_panel, types_of_tissues
-from pmcell.registry.ontology import resolve, terms
+from pmcell.registry.terms.cell_types import consensus, too_general
+from pmcell.registry.terms.gene_table import gene_table
+from pmcell.registry.terms.marker_panel import marker_panel, types_of_tissues
+from pmcell.registry.terms.ontology import resolve, terms
 from pmcell.schema import CLUSTERS
 from pmcell.tl import aggregate, annotate
 from pmcell.tl.annotate import annotate_clusters

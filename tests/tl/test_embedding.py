@@ -52,7 +52,7 @@ def test_components_span_the_space_that_arpack_finds(adata):
 
 def mixing(adata, basis):
     """Share of each cell's 15 nearest neighbours that come from the other batch."""
-    from pmcell.core.knn import nearest_neighbors
+    from pmcell.core.graph.knn import nearest_neighbors
 
     positions, _ = nearest_neighbors(adata.obsm[basis], 15)
     batch = adata.obs["batch_id"].to_numpy(str)

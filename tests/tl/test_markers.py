@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from pmcell.core.aggregate import Aggregate, ClusteredCounts, pool_clusters
-from pmcell.core.lognorm import SCALE, quantise
+from pmcell.core.counts.aggregate import Aggregate, ClusteredCounts, pool_clusters
+from pmcell.core.counts.lognorm import SCALE, quantise
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import MARKERS
 from pmcell.tl import aggregate, markers

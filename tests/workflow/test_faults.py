@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import pmcell as pm
-from pmcell.cli import _lock, main
+from pmcell.cli import main
+from pmcell.cli.run import _lock
 from pmcell.errors import PmcellError
 from pmcell.io.stamps import read_stamp
 
@@ -27,7 +28,7 @@ STEP = [sys.executable, "-m", "pmcell.cli"]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A study with two cohorts, taken in and through QC."""
-    from pmcell.registry.simulated import write_cohort_folders
+    from pmcell.simulate.cohort_folders import write_cohort_folders
 
     root = tmp_path_factory.mktemp("study")
     cells = pm.simulate.simulate(
@@ -196,7 +197,7 @@ def test_steps_work_without_a_home_a_cache_or_a_temporary_folder(study):
 def test_threads_reach_blas_and_openmp(monkeypatch):
     from types import SimpleNamespace
 
-    from pmcell.cli._step import run_step
+    from pmcell.cli.steps._step import run_step
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     seen = {}
@@ -224,7 +225,7 @@ def test_a_second_run_is_told_whose_the_first_is(tmp_path):
 
 def test_the_lock_of_a_killed_run_is_taken_over_with_that_of_snakemake(tmp_path, capsys):
     code = (
-        f"import os; from pathlib import Path; from pmcell.cli._lock import only_run\n"
+        f"import os; from pathlib import Path; from pmcell.cli.run._lock import only_run\n"
         f"with only_run(Path({str(tmp_path)!r})): os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -9

@@ -16,10 +16,10 @@ import pytest
 import pmcell as pm
 from pmcell import bundle
 from pmcell.cli import main
-from pmcell.registry.cohort import list_cohorts
-from pmcell.registry.registered import COHORT_FILE, matrix_files
-from pmcell.registry.simulated import write_cohort_folders
+from pmcell.registry.cohorts.cohort import list_cohorts
+from pmcell.registry.cohorts.registered import COHORT_FILE, matrix_files
 from pmcell.schema.ids import ID_PATTERN
+from pmcell.simulate.cohort_folders import write_cohort_folders
 
 SHARED = bundle.load_script("registered")
 SECONDS = 600

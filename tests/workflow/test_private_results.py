@@ -15,8 +15,8 @@ import pmcell as pm
 from pmcell import bundle
 from pmcell.cli import main
 from pmcell.io.modes import OPERATORS_UMASK, operators_umask, private_umask
-from pmcell.registry.pseudonyms import KEY_VARIABLE
-from pmcell.registry.simulated import write_cohort_folders
+from pmcell.registry.intake.pseudonyms import KEY_VARIABLE
+from pmcell.simulate.cohort_folders import write_cohort_folders
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ import pytest
 import yaml
 
 import pmcell as pm
-from pmcell.cli._slurm import cancel_left_over, job_prefix, queued_jobs
 from pmcell.cli.init import make_study
+from pmcell.cli.run._slurm import cancel_left_over, job_prefix, queued_jobs
 from pmcell.errors import PmcellError
 from pmcell.steps import BY_NAME
 
@@ -66,7 +66,7 @@ def slurm() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two small cohorts, and a profile that asks for too little memory at first."""
-    from pmcell.registry.simulated import write_cohort_folders
+    from pmcell.simulate.cohort_folders import write_cohort_folders
 
     folder = tmp_path_factory.mktemp("slurm") / "a study"
     make_study(folder, cohorts=())

@@ -83,7 +83,7 @@ def simulated():
 @pytest.fixture(scope="module")
 def study(simulated, tmp_path_factory) -> Path:
     """A study with two good cohorts and a truncated one, run once."""
-    from pmcell.registry.simulated import write_cohort_folders
+    from pmcell.simulate.cohort_folders import write_cohort_folders
 
     root = tmp_path_factory.mktemp("a study")
     pool = root / "pool"

@@ -60,8 +60,11 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 HELP = "See: pmcell --help"
 
-SUBCOMMANDS = {("release", "diff"): "_release_diff"}
+SUBCOMMANDS = {("release", "diff"): "pmcell.cli._release_diff"}
 """Commands of two words and their module."""
+
+RUNNERS = ("run", "demo", "estimate")
+"""Commands that plan or start the workflow."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,14 +86,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in _names():
         print(_unknown_command(name), file=sys.stderr)
         return 2
-    from pmcell.cli._step import run_step
-    from pmcell.cli._step_log import start_log
+    from pmcell.cli.steps._step import run_step
+    from pmcell.cli.steps._step_log import start_log
     from pmcell.io.system import catch_lost_errors, explain, leave
 
-    module = name.replace("-", "_")
+    module = module_of(name)
     if (name, *rest[:1]) in SUBCOMMANDS:
         module, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
-    command = importlib.import_module(f"pmcell.cli.{module}")
+    command = importlib.import_module(module)
     parser = _parser(name, command)
     args = parser.parse_args(rest)
     end_log = start_log(name, rest) if is_program else lambda code: None
@@ -120,11 +123,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def module_of(name: str) -> str:
+    """Return the module of a command: steps and what runs them have folders of their own."""
+    module = name.replace("-", "_")
+    folder = "steps." if module in BY_NAME else "run." if name in RUNNERS else ""
+    return f"pmcell.cli.{folder}{module}"
+
+
 def help_of(name: str) -> str:
     """Return what `pmcell NAME --help` prints."""
-    return _parser(
-        name, importlib.import_module(f"pmcell.cli.{name.replace('-', '_')}")
-    ).format_help()
+    return _parser(name, importlib.import_module(module_of(name))).format_help()
 
 
 def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:

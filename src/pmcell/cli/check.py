@@ -22,7 +22,7 @@ from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
     from pmcell.errors import Fault
-    from pmcell.registry.check import CohortCheck
+    from pmcell.registry.intake.check import CohortCheck
     from pmcell.settings.study import StudySettings
 
 DEFAULT_CONFIG = Path("config/config.yaml")
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the cohorts; 0 when none has a fault, else 1."""
-    from pmcell.registry.check import CohortCheck, check_cohorts
+    from pmcell.registry.intake.check import CohortCheck, check_cohorts
 
     config = args.config
     if config is None and args.cohorts_dir is None and DEFAULT_CONFIG.is_file():
@@ -84,8 +84,8 @@ def _configuration(path: Path | None) -> tuple[StudySettings, tuple[Fault, ...]]
 
 
 def _folders(named: Sequence[str], study: StudySettings, cohorts_dir: Path | None) -> list[Path]:
-    from pmcell.registry.cohort import list_cohorts
-    from pmcell.registry.registered import not_cohorts
+    from pmcell.registry.cohorts.cohort import list_cohorts
+    from pmcell.registry.cohorts.registered import not_cohorts
     from pmcell.spelling import did_you_mean
 
     parent = cohorts_dir or Path(study.cohorts_dir)

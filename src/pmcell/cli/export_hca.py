@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file and have it judged."""
-    from pmcell.publish.hca import export_hca
+    from pmcell.publish.profiles.hca import export_hca
 
     if wrong := [item for item in args.set if "=" not in item]:
         raise UsageError(f"--set must look like FIELD=VALUE; got {', '.join(wrong)}")

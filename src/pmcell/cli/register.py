@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pmcell.registry.register import Registered
+    from pmcell.registry.draft.register import Registered
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the draft and say what to do next."""
-    from pmcell.registry.register import register_file
+    from pmcell.registry.draft.register import register_file
 
     registered = register_file(
         args.file, args.id, args.out, fmt=args.format, orientation=args.orientation

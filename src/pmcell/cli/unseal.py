@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, then decrypt."""
     from pmcell.errors import FaultsError, UsageError
-    from pmcell.io import keys
-    from pmcell.publish.sealed import extract_all, package_faults, read_manifest
+    from pmcell.io.crypt import keys
+    from pmcell.publish.sealed.sealed import extract_all, package_faults, read_manifest
 
     if not args.package.is_dir():
         raise UsageError(f"PACKAGE must be a folder; {args.package} is not one")

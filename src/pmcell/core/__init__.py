@@ -1,0 +1,1 @@
+"""Kernels on arrays: numpy, scipy and numba only, no files, no AnnData."""

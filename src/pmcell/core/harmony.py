@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pmcell.core import harmony_kernels as kernels
 from pmcell.core.compiler import Array, thread_count
-from pmcell.core.donor_stats import order_by_group, sum_groups
+from pmcell.core.donors.donor_stats import order_by_group, sum_groups
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,23 +8,23 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from pmcell.core.blocks import MatrixCounts
-from pmcell.core.cell_metrics import cell_metrics
-from pmcell.core.decode import copy_counts, first_bad_row, unshuffled
-from pmcell.core.donor_stats import sum_groups
-from pmcell.core.doublets import doublet_scores
-from pmcell.core.gram import basis, gram
-from pmcell.core.graph import fuzzy_weights, shared_weights
-from pmcell.core.grouped import N_DETECTED, add_sums, grouped_sums
+from pmcell.core.counts.blocks import MatrixCounts
+from pmcell.core.counts.cell_metrics import cell_metrics
+from pmcell.core.counts.decode import copy_counts, first_bad_row, unshuffled
+from pmcell.core.counts.grouped import N_DETECTED, add_sums, grouped_sums
+from pmcell.core.counts.lognorm import cell_totals, quantise
+from pmcell.core.counts.moments import moments
+from pmcell.core.counts.ranks import LabelledCounts, rank_sums
+from pmcell.core.donors.donor_stats import sum_groups
+from pmcell.core.graph.ivf import approximate_neighbors
+from pmcell.core.graph.knn import nearest_neighbors
+from pmcell.core.graph.layout import layout
+from pmcell.core.graph.leiden import as_graph, leiden, thinned
+from pmcell.core.graph.weights import fuzzy_weights, shared_weights
 from pmcell.core.harmony import harmony
-from pmcell.core.ivf import approximate_neighbors
-from pmcell.core.knn import nearest_neighbors
-from pmcell.core.layout import layout
-from pmcell.core.leiden import as_graph, leiden, thinned
-from pmcell.core.lognorm import cell_totals, quantise
-from pmcell.core.moments import moments
-from pmcell.core.project import project
-from pmcell.core.ranks import LabelledCounts, rank_sums
+from pmcell.core.pca.doublets import doublet_scores
+from pmcell.core.pca.gram import basis, gram
+from pmcell.core.pca.project import project
 
 
 def warm_kernels() -> None:

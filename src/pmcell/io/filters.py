@@ -1,8 +1,8 @@
 """HDF5 filters beyond those that HDF5 brings: zstd, blosc and lz4, from `hdf5plugin`.
 
 A filter is native code that a file asks for. Foreign files get these three only, and load
-none where they need none; they are opened inside `pmcell.io.sandbox`, after
-`pmcell.io.preflight` has refused those that ask for others.
+none where they need none; they are opened inside `pmcell.io.submitted.sandbox`, after
+`pmcell.io.submitted.preflight` has refused those that ask for others.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A store is a tree of small files. They are listed here without following a link and
 without the library: what a store may hold is judged before it opens anything
-(`pmcell.io.preflight_zarr`).
+(`pmcell.io.submitted.preflight_zarr`).
 """
 
 from __future__ import annotations

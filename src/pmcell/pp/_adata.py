@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.blocks import MatrixCounts, StoredCounts
-from pmcell.core.decode import copy_counts
+from pmcell.core.counts.blocks import MatrixCounts, StoredCounts
+from pmcell.core.counts.decode import copy_counts
 from pmcell.errors import DataError, UsageError
 from pmcell.spelling import did_you_mean
 

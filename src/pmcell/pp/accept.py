@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.moments import Moments
+from pmcell.core.counts.moments import Moments
 from pmcell.pp.features import choose, rank_genes, standardised_variances
 from pmcell.pp.join import join_moments
 
@@ -49,7 +49,7 @@ def select(
     with the fewest first, and the selection made anew without it. Below
     `warn_shared_genes` it is placed with a warning.
     """
-    from pmcell.core.moments import DETECTED
+    from pmcell.core.counts.moments import DETECTED
 
     kept = list(cohorts)
     refused: dict[str, str] = {}

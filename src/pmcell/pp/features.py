@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.blocks import StoredCounts
-from pmcell.core.moments import COUNT, COUNT2, DETECTED, Moments, clipped_sums, moments
+from pmcell.core.counts.blocks import StoredCounts
+from pmcell.core.counts.moments import COUNT, COUNT2, DETECTED, Moments, clipped_sums, moments
 from pmcell.errors import DataError, UsageError
 from pmcell.pp._adata import column, counts_and_rows
 from pmcell.schema.text import as_text

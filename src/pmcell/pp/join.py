@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.moments import Moments
+from pmcell.core.counts.moments import Moments
 
 
 def join_moments(

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.core.blocks import MatrixCounts, StoredCounts
-from pmcell.core.cell_metrics import cell_metrics
-from pmcell.core.doublets import doublet_scores as doublets_of_sample
+from pmcell.core.counts.blocks import MatrixCounts, StoredCounts
+from pmcell.core.counts.cell_metrics import cell_metrics
+from pmcell.core.pca.doublets import doublet_scores as doublets_of_sample
 from pmcell.errors import UsageError
 from pmcell.pp._adata import column, counts_and_rows
-from pmcell.registry.mitochondria import mitochondrial_features
+from pmcell.registry.terms.mitochondria import mitochondrial_features
 from pmcell.schema import QC
 from pmcell.schema.text import as_text
 

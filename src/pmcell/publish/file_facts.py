@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pmcell.publish.attribution import address, common_licence, licence_url
 from pmcell.publish.facts import Facts
-from pmcell.registry.ontology import CELLXGENE_SCHEMA
+from pmcell.publish.metadata.attribution import address, common_licence, licence_url
+from pmcell.registry.terms.ontology import CELLXGENE_SCHEMA
 from pmcell.schema import SCHEMA_VERSION
 from pmcell.version import __version__
 

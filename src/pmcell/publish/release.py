@@ -8,27 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import FaultsError
-from pmcell.publish.atlas import load_atlas
-from pmcell.publish.attribution import require_attribution
-from pmcell.publish.cells import write_cells
-from pmcell.publish.cellxgene import write_reasons
-from pmcell.publish.citation import write_citation
-from pmcell.publish.crate_workflow import write_workflow
-from pmcell.publish.croissant import write_croissant
-from pmcell.publish.datacite import write_datacite
-from pmcell.publish.datapackage import write_datapackage
-from pmcell.publish.dcat import write_dcat
+from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.content.cells import write_cells
+from pmcell.publish.content.expression import NONE, write_expression
+from pmcell.publish.content.reference import write_reference
+from pmcell.publish.content.stratification import write_donors, write_strata_json
+from pmcell.publish.content.tables import write_tables
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.gate import check_disclosure, remember_release
-from pmcell.publish.expression import NONE, write_expression
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.manifest import file_entries, write_manifest
-from pmcell.publish.readme import write_readme
-from pmcell.publish.reference import write_reference
-from pmcell.publish.rocrate import write_crate
-from pmcell.publish.stratification import write_donors, write_strata_json
-from pmcell.publish.tables import write_tables
+from pmcell.publish.metadata.attribution import require_attribution
+from pmcell.publish.metadata.citation import write_citation
+from pmcell.publish.metadata.crate.rocrate import write_crate
+from pmcell.publish.metadata.crate.workflow import write_workflow
+from pmcell.publish.metadata.croissant import write_croissant
+from pmcell.publish.metadata.datacite import write_datacite
+from pmcell.publish.metadata.datapackage import write_datapackage
+from pmcell.publish.metadata.dcat.catalogue import write_dcat
+from pmcell.publish.metadata.readme import write_readme
+from pmcell.publish.profiles.cellxgene import write_reasons
 from pmcell.publish.validation import gather_evidence
 from pmcell.release.manifest import Entries
 from pmcell.release.verify import verify_release

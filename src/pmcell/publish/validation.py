@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pmcell.errors import Fault, FaultsError
-from pmcell.publish.cellxgene import sources_reasons
 from pmcell.publish.facts import Facts
+from pmcell.publish.profiles.cellxgene import sources_reasons
 from pmcell.publish.validators.environments import how_to_set_up
 from pmcell.publish.validators.evidence import failures_as_faults, write_evidence
 from pmcell.publish.validators.run import NOT_RUN, Verdict, not_run, run_validators

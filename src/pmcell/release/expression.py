@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core.lognorm import log_normalised
+from pmcell.core.counts.lognorm import log_normalised
 from pmcell.errors import UsageError
 from pmcell.release.parts import ReleaseTable
 from pmcell.spelling import did_you_mean

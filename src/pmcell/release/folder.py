@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError
-from pmcell.io.limits import Limits
-from pmcell.io.preflight import open_hdf5, preflight
+from pmcell.io.submitted.limits import Limits
+from pmcell.io.submitted.preflight import open_hdf5, preflight
 from pmcell.schema import Verdict
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pmcell.io.atomic import write_text
+from pmcell.release.report_tables import read_release
 from pmcell.report.page import render
-from pmcell.report.read import read_release
 
 __all__ = ["read_release", "render", "write_report"]
 

@@ -11,7 +11,7 @@ from pmcell.report.parts import Figure, picture, plural
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 MOST_CELLS = 200_000
 """More cells than this are thinned (seeded) before they are drawn."""

@@ -9,7 +9,7 @@ from pmcell.pl.style import in_order
 from pmcell.report.flow import accepted_cohorts
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 
 def colours_of(release: Release) -> dict[str, dict[str, str]]:

@@ -22,7 +22,7 @@ from pmcell.schema.text import as_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
     from pmcell.schema.verdict import Adjusted
 
 FACTORS = {

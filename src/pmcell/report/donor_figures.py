@@ -14,7 +14,7 @@ from pmcell.schema.text import as_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 MAX_SHIFTS = 6
 """Cell types drawn for a stratum."""

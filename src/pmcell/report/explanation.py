@@ -23,7 +23,7 @@ from pmcell.report.parts import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 CONTRASTS, GENES = "expression_contrasts", "differential_expression"
 MAX_TYPES, MAX_GENES, MAX_PICTURES = 6, 5, 6

@@ -27,7 +27,7 @@ from pmcell.report.parts import Figure, picture, plain_name
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 
 def all_figures(release: Release) -> dict[str, Figure]:

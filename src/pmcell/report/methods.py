@@ -13,7 +13,7 @@ from pmcell.schema.text import as_text
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 _PACKAGES = (
     "anndata", "matplotlib", "numba", "numpy", "pandas", "pyarrow",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pmcell.report.parts import Column, Grid, decimal, number_cell, p_text, plural, text_cell
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 TABLE = "movement"
 MAX_Q = 0.05

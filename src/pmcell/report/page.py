@@ -25,7 +25,7 @@ from pmcell.schema import SCHEMA_VERSION
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 SECTIONS = (
     ("summary", "Summary"),

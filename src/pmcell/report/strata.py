@@ -27,7 +27,7 @@ from pmcell.schema.verdict import Channel, Clustering, Existence
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 
 _DECISIONS = {

@@ -103,7 +103,7 @@ CELLS = Table(
     # tests/benchmarks/release/layout.py.
     order=("cohort_id", "cell_type", "donor_id", "cell_id"),
     row_group_size=20_000,
-    source="molecules:iter_cells",
+    source="content.molecules:iter_cells",
     disclosure=Disclosure(INDIVIDUAL, ids=("cell_id",)),
 )
 
@@ -170,7 +170,7 @@ GENE_LEDGER = Table(
         ),
     ),
     (COHORT_FK,),
-    source="molecules:gene_ledger_frame",
+    source="content.molecules:gene_ledger_frame",
     disclosure=Disclosure(DESCRIPTION, private=("umis",)),
 )
 
@@ -194,7 +194,7 @@ CLUSTERS = Table(
             "1",
         ),
     ),
-    source="molecules:clusters_frame",
+    source="content.molecules:clusters_frame",
     disclosure=Disclosure(OPEN_ONLY, rule="clusters"),
 )
 
@@ -308,6 +308,6 @@ PSEUDOBULK = Table(
         Field("n_cells", "int64", "Cells of the sample and type.", "cells"),
     ),
     (SAMPLE_FK, GENE_FK),
-    source="molecules:iter_pseudobulk",
+    source="content.molecules:iter_pseudobulk",
     disclosure=Disclosure(INDIVIDUAL, ids=("sample_id",)),
 )

@@ -19,7 +19,7 @@ GAPS = Table(
         Field("why_it_matters", "string", "What cannot be done without the value."),
     ),
     (COHORT_FK,),
-    source="gaps:gaps_frame",
+    source="content.gaps:gaps_frame",
     disclosure=Disclosure(OPEN_ONLY, rule="gaps"),
 )
 
@@ -133,6 +133,6 @@ RUNTIME = Table(
         ),
     ),
     (COHORT_FK,),
-    source="runtime:runtime_frame",
+    source="content.runtime:runtime_frame",
     disclosure=Disclosure(DESCRIPTION, rule="runtime"),
 )

@@ -95,7 +95,7 @@ COHORTS = Table(
             required=False,
         ),
     ),
-    source="people:cohorts_frame",
+    source="content.people:cohorts_frame",
     disclosure=Disclosure(AGGREGATE, rule="cohorts"),
 )
 
@@ -154,7 +154,7 @@ DONORS = Table(
         N_CELLS,
     ),
     (COHORT_FK,),
-    source="people:donors_frame",
+    source="content.people:donors_frame",
     disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",)),
 )
 
@@ -164,7 +164,7 @@ VISITS = Table(
     ("donor_id", "visit"),
     (DONOR_ID, VISIT, COHORT_ID, VISIT_DAY, CONDITION, N_SAMPLES, N_CELLS),
     (DONOR_FK, COHORT_FK),
-    source="people:visits_frame",
+    source="content.people:visits_frame",
     disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",)),
 )
 
@@ -192,6 +192,6 @@ SAMPLES = Table(
         N_CELLS,
     ),
     (DONOR_FK, VISIT_FK, COHORT_FK),
-    source="people:samples_frame",
+    source="content.people:samples_frame",
     disclosure=Disclosure(INDIVIDUAL, ids=("sample_id",)),
 )

@@ -342,7 +342,7 @@ DONOR_DISTANCES = Table(
         ),
     ),
     (DONOR_FK, VISIT_FK),
-    source="pairs:iter_distances",
+    source="content.pairs:iter_distances",
     disclosure=Disclosure(INDIVIDUAL, ids=("donor_id", "other_donor_id")),
 )
 
@@ -361,6 +361,6 @@ CONSENSUS = Table(
         ),
     ),
     (DONOR_FK,),
-    source="pairs:consensus_frame",
+    source="content.pairs:consensus_frame",
     disclosure=Disclosure(INDIVIDUAL, ids=("donor_id", "other_donor_id"), needs_strata=True),
 )

@@ -250,7 +250,7 @@ def _genes(n_genes: int, real_genes: bool) -> pd.DataFrame:
 
 
 def _annotated_genes(n_genes: int, n_mitochondrial: int) -> tuple[list[str], list[str]]:
-    from pmcell.registry.gene_table import gene_table
+    from pmcell.registry.terms.gene_table import gene_table
 
     table = gene_table()
     by_symbol = {symbol: gene_id for gene_id, symbol in table.symbols.items()}

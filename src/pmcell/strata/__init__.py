@@ -9,26 +9,26 @@ visits are placed on the result. All functions work on the AnnData that
 
 from __future__ import annotations
 
-from pmcell.strata.adjusted import adjusted_strata
-from pmcell.strata.associate import associate
-from pmcell.strata.cluster import cluster
-from pmcell.strata.distances import distances
-from pmcell.strata.drivers import drivers
-from pmcell.strata.existence import existence
-from pmcell.strata.expression import differential_expression
-from pmcell.strata.gene_drivers import donor_gene_drivers, gene_drivers
-from pmcell.strata.generalise import generalise
-from pmcell.strata.knn_kl import knn_kl
-from pmcell.strata.mixed import mixed_models
-from pmcell.strata.movement import movement
-from pmcell.strata.pathways import pathways
-from pmcell.strata.permanova import permanova
-from pmcell.strata.profile import composition, profile
-from pmcell.strata.pseudobulk import pseudobulk
-from pmcell.strata.shifts import composition_shifts
-from pmcell.strata.survival import survival
+from pmcell.strata.association.associate import associate
+from pmcell.strata.association.mixed import mixed_models
+from pmcell.strata.association.movement import movement
+from pmcell.strata.association.permanova import permanova
+from pmcell.strata.association.shifts import composition_shifts
+from pmcell.strata.association.survival import survival
+from pmcell.strata.discovery.adjusted import adjusted_strata
+from pmcell.strata.discovery.cluster import cluster
+from pmcell.strata.discovery.distances import distances
+from pmcell.strata.discovery.existence import existence
+from pmcell.strata.discovery.generalise import generalise
+from pmcell.strata.discovery.knn_kl import knn_kl
+from pmcell.strata.discovery.uncertainty import place
+from pmcell.strata.explanation.drivers import drivers
+from pmcell.strata.explanation.expression import differential_expression
+from pmcell.strata.explanation.gene_drivers import donor_gene_drivers, gene_drivers
+from pmcell.strata.explanation.pathways import pathways
+from pmcell.strata.profiles.profile import composition, profile
+from pmcell.strata.profiles.pseudobulk import pseudobulk
 from pmcell.strata.tables import assignments, strata_table, summary, verdict
-from pmcell.strata.uncertainty import place
 
 __all__ = [
     "adjusted_strata",

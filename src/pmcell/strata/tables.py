@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.channels import CLUSTER_FREE
-from pmcell.core.donor_map import CHANNELS
+from pmcell.core.donors.channels import CLUSTER_FREE
+from pmcell.core.donors.donor_map import CHANNELS
 from pmcell.schema import UNKNOWN, Verdict
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
-from pmcell.strata import slots
-from pmcell.strata.confounding import notes
-from pmcell.strata.drivers import drivers
-from pmcell.strata.model import pool_names, require
+from pmcell.strata.association.confounding import notes
+from pmcell.strata.explanation.drivers import drivers
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.model import pool_names, require
 
 if TYPE_CHECKING:
     import pandas as pd

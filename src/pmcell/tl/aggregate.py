@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core.aggregate import Aggregate, Labels, natural_order, positions
-from pmcell.core.blocks import Counts, MatrixCounts, StoredCounts
-from pmcell.core.grouped import grouped_sums
+from pmcell.core.counts.aggregate import Aggregate, Labels, natural_order, positions
+from pmcell.core.counts.blocks import Counts, MatrixCounts, StoredCounts
+from pmcell.core.counts.grouped import grouped_sums
 from pmcell.errors import DataError
 from pmcell.pp._adata import column, counts_and_rows, raw_counts
 from pmcell.schema import UNKNOWN

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core.aggregate import Aggregate, natural_order, pool_clusters
+from pmcell.core.counts.aggregate import Aggregate, natural_order, pool_clusters
 from pmcell.errors import DataError, UsageError
-from pmcell.registry.cell_types import Consensus, consensus
-from pmcell.registry.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
-from pmcell.registry.ontology import is_under
+from pmcell.registry.terms.cell_types import Consensus, consensus
+from pmcell.registry.terms.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
+from pmcell.registry.terms.ontology import is_under
 from pmcell.schema import CLUSTERS, UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.tl.aggregate import aggregate, symbols_of

@@ -1,6 +1,6 @@
 """Leiden clusters of the neighbour graph, and how well they withstand a thinner graph.
 
-The kernels are our own (`pmcell.core.leiden`): igraph's converged quality in less than
+The kernels are our own (`pmcell.core.graph.leiden`): igraph's converged quality in less than
 a tenth of its CPU time at 200,000 cells, by `tests/benchmarks/core/leiden.py`.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.communities import order_by_size
+from pmcell.core.graph.communities import order_by_size
 from pmcell.errors import UsageError
 from pmcell.pp._adata import column, slot
 from pmcell.schema import CLUSTER, CLUSTER_STABILITY, CONNECTIVITIES
@@ -43,7 +43,7 @@ def cluster(
     """
     import pandas as pd
 
-    from pmcell.core.leiden import as_graph, quality
+    from pmcell.core.graph.leiden import as_graph, quality
 
     weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
     try:
@@ -81,7 +81,7 @@ def cluster_stability(
     >>> bool(adata.uns["cluster_stability"]["mean_jaccard"][0] > 0.6)
     True
     """
-    from pmcell.core import leiden as core
+    from pmcell.core.graph import leiden as core
 
     if n < 1:
         raise UsageError(f"n must be at least 1, got {n}")
@@ -121,9 +121,9 @@ def leiden(
 ) -> NDArray[np.int64]:
     """Cluster of each node of a symmetric weighted graph (n, int64), 0 the largest.
 
-    `pmcell.core.leiden.leiden` with `UsageError` for what it refuses.
+    `pmcell.core.graph.leiden.leiden` with `UsageError` for what it refuses.
     """
-    from pmcell.core import leiden as core
+    from pmcell.core.graph import leiden as core
 
     try:
         return core.leiden(weights, resolution, objective=objective, seed=seed)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.aggregate import ClusterSums
-from pmcell.registry.cell_types import UMBRELLA, Consensus, consensus
-from pmcell.registry.marker_panel import CellTypeMarkers
-from pmcell.registry.ontology import is_under, terms
+from pmcell.core.counts.aggregate import ClusterSums
+from pmcell.registry.terms.cell_types import UMBRELLA, Consensus, consensus
+from pmcell.registry.terms.marker_panel import CellTypeMarkers
+from pmcell.registry.terms.ontology import is_under, terms
 
 MIN_MARKERS = 3
 """A type is considered with at least this many positive markers measured."""

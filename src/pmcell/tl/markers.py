@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.aggregate import (
+from pmcell.core.counts.aggregate import (
     Aggregate,
     ClusteredCounts,
     ClusterSums,
     membership,
     pool_clusters,
 )
-from pmcell.core.grouped import SUM_Q
-from pmcell.core.lognorm import SCALE
-from pmcell.core.ranks import MAX_VALUES
+from pmcell.core.counts.grouped import SUM_Q
+from pmcell.core.counts.lognorm import SCALE
+from pmcell.core.counts.ranks import MAX_VALUES
 from pmcell.errors import UsageError
 from pmcell.schema import MARKERS
 from pmcell.tl.aggregate import aggregate, counts_of, symbols_of

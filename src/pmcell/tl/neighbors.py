@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pmcell.core.graph import distance_matrix, fuzzy_weights, shared_weights
-from pmcell.core.ivf import Neighbors, approximate_neighbors, check_finite
-from pmcell.core.knn import nearest_neighbors
+from pmcell.core.graph.ivf import Neighbors, approximate_neighbors, check_finite
+from pmcell.core.graph.knn import nearest_neighbors
+from pmcell.core.graph.weights import distance_matrix, fuzzy_weights, shared_weights
 from pmcell.errors import DataError, UsageError
 from pmcell.pp._adata import slot
 from pmcell.schema import CONNECTIVITIES, DISTANCES, X_INTEGRATED
@@ -32,10 +32,10 @@ def neighbors(
     """Nearest neighbours in the basis and the weights of their graph.
 
     The search is exact below `exact_below` cells. From there on it looks in inverted
-    lists (`pmcell.core.ivf`), in as many as find the share `recall` of the true
+    lists (`pmcell.core.graph.ivf`), in as many as find the share `recall` of the true
     neighbours; `seed` chooses the lists and the cells on which that is measured.
     `weights` are `umap` (fuzzy, by distance) or `snn` (Jaccard index of the
-    neighbours of two neighbours; `pmcell.core.graph`).
+    neighbours of two neighbours; `pmcell.core.graph.weights`).
 
     Writes obsp `distances` and `connectivities` (n_cells × n_cells, CSR
     float32) and uns `neighbors`, the layout of scanpy; its `params` name the

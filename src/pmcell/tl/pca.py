@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core import gram as _gram
-from pmcell.core.blocks import StoredCounts
-from pmcell.core.project import project
+from pmcell.core.counts.blocks import StoredCounts
+from pmcell.core.pca import gram as _gram
+from pmcell.core.pca.project import project
 from pmcell.errors import UsageError
 from pmcell.pp._adata import counts_and_rows
 from pmcell.schema import X_PCA

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.aggregate import ClusteredCounts, ClusterSums, Labels, positions
-from pmcell.core.ranks import LabelledCounts, rank_sums, rank_tests
+from pmcell.core.counts.aggregate import ClusteredCounts, ClusterSums, Labels, positions
+from pmcell.core.counts.ranks import LabelledCounts, rank_sums, rank_tests
 from pmcell.errors import DataError
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.layout import layout
+from pmcell.core.graph.layout import layout
 from pmcell.errors import UsageError
 from pmcell.pp._adata import slot
 from pmcell.schema import CONNECTIVITIES, X_INTEGRATED, X_UMAP

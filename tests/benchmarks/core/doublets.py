@@ -31,7 +31,7 @@ def main() -> None:
     import anndata
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    from pmcell.core.doublets import doublet_scores
+    from pmcell.core.pca.doublets import doublet_scores
 
     warnings.simplefilter("ignore")
     cells = anndata.read_h5ad(args.cells)

@@ -22,8 +22,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from pmcell.core.ivf import approximate_neighbors
-from pmcell.core.knn import nearest_among, nearest_neighbors
+from pmcell.core.graph.ivf import approximate_neighbors
+from pmcell.core.graph.knn import nearest_among, nearest_neighbors
 
 K = 15
 N_ASKED = 2000

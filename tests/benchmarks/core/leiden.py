@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from pmcell.core.communities import connected
-from pmcell.core.graph import fuzzy_weights, shared_weights
-from pmcell.core.ivf import approximate_neighbors
-from pmcell.core.leiden import as_graph, leiden, quality
+from pmcell.core.graph.communities import connected
+from pmcell.core.graph.ivf import approximate_neighbors
+from pmcell.core.graph.leiden import as_graph, leiden, quality
+from pmcell.core.graph.weights import fuzzy_weights, shared_weights
 
 Run = Callable[[int], Any]
 BASES = ("igraph, converged", "networkit, 3 iterations")

@@ -147,7 +147,7 @@ def log_normalised(counts: Any, labels: np.ndarray) -> Any:
     import pandas as pd
     from scipy import sparse
 
-    from pmcell.core.lognorm import SCALE, quantise
+    from pmcell.core.counts.lognorm import SCALE, quantise
 
     q = quantise(np.asarray(counts.indptr, np.int64), np.asarray(counts.data, np.int32))
     values = sparse.csr_matrix(

@@ -146,7 +146,7 @@ def write_cohort(folder: Path, file: Path) -> None:
     import pandas as pd
     from anndata.io import write_elem
 
-    from pmcell.registry.gene_table import gene_table
+    from pmcell.registry.terms.gene_table import gene_table
 
     folder.mkdir(parents=True)
     shutil.copy(file, folder / "counts.h5ad")
@@ -167,6 +167,6 @@ def write_cohort(folder: Path, file: Path) -> None:
 
 def true_types(intake: Path) -> Any:
     """The type of each cell as intake carried it on."""
-    from pmcell.io.counts import open_counts
+    from pmcell.io.counts.open import open_counts
 
     return open_counts(intake).read_obs()["source_cell_type"]

@@ -66,7 +66,7 @@ def packed(file: Path, folder: Path) -> Path:
     import h5py
     import numpy as np
 
-    from pmcell.io.canonical import STORAGE
+    from pmcell.io.counts.canonical import STORAGE
     from pmcell.io.h5ad import CHUNK_VALUES
 
     path = folder / "packed.h5ad"

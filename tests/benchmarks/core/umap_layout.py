@@ -69,8 +69,8 @@ def given(args: argparse.Namespace) -> tuple[Any, np.ndarray]:
 
         weights = anndata.read_h5ad(args.graph).obsp["connectivities"].tocsr()
         return weights, np.asarray(anndata.read_h5ad(args.embedding).obsm["X_integrated"], "f4")
-    from pmcell.core.graph import fuzzy_weights
-    from pmcell.core.ivf import approximate_neighbors
+    from pmcell.core.graph.ivf import approximate_neighbors
+    from pmcell.core.graph.weights import fuzzy_weights
 
     points = np.load(args.points)["pca"].astype(np.float32)
     if args.cells:
@@ -117,7 +117,7 @@ def quality(points: np.ndarray, found: np.ndarray) -> tuple[float, float, float]
     """Trustworthiness on a part of the cells; shares of 15 and of 100 neighbours kept, on all."""
     from sklearn.manifold import trustworthiness
 
-    from pmcell.core.knn import nearest_among
+    from pmcell.core.graph.knn import nearest_among
 
     rng = np.random.default_rng(0)
     some = np.sort(rng.choice(len(points), min(3000, len(points)), replace=False))

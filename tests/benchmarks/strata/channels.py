@@ -19,9 +19,9 @@ import numpy as np
 from anndata import AnnData
 
 import pmcell as pm
-from pmcell.core.donor_map import partition
+from pmcell.core.donors.donor_map import partition
 from pmcell.simulate import simulate_latent
-from pmcell.strata import slots
+from pmcell.strata.profiles import slots
 
 CASES = {
     "both": ("both", 500, "as they are"),

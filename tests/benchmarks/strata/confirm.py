@@ -24,8 +24,8 @@ from scipy.stats import beta
 
 import pmcell as pm
 from pmcell.schema.verdict import STRATA
-from pmcell.strata import slots
-from pmcell.strata.existence import _write_labels
+from pmcell.strata.discovery.existence import _write_labels
+from pmcell.strata.profiles import slots
 
 
 @dataclass(frozen=True)

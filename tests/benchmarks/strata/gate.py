@@ -18,9 +18,9 @@ import argparse
 import numpy as np
 
 import pmcell as pm
-from pmcell.core.donor_map import CHANNELS, partition
+from pmcell.core.donors.donor_map import CHANNELS, partition
 from pmcell.simulate import simulate_latent
-from pmcell.strata.model import open_map
+from pmcell.strata.profiles.model import open_map
 
 LIMITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 2.0)
 CONFOUNDING = (0.0, 0.3, 0.6, 0.9)

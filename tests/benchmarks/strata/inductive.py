@@ -21,14 +21,14 @@ import pandas as pd
 from anndata import AnnData
 
 import pmcell as pm
-from pmcell.core import gram
-from pmcell.core.knn import nearest_among
-from pmcell.core.project import project
+from pmcell.core.graph.knn import nearest_among
+from pmcell.core.pca import gram
+from pmcell.core.pca.project import project
 from pmcell.errors import PmcellError
 from pmcell.pp._adata import counts_and_rows
-from pmcell.strata import slots
-from pmcell.strata.generalise import balanced_accuracy
-from pmcell.strata.refit import fit_without, with_own_offsets
+from pmcell.strata.discovery.generalise import balanced_accuracy
+from pmcell.strata.discovery.refit import fit_without, with_own_offsets
+from pmcell.strata.profiles import slots
 
 N_NEIGHBOURS = 15
 

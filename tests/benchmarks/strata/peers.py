@@ -41,16 +41,16 @@ from sklearn.metrics import adjusted_rand_score, f1_score
 from study import mean_interval
 
 import pmcell as pm
-from pmcell.core.spectral import (
+from pmcell.core.donors.spectral import (
     ordered_labels,
     pairwise_squared,
     principal_coordinates,
     spectral_partitions,
 )
-from pmcell.core.spectral import silhouette as width_of
+from pmcell.core.donors.spectral import silhouette as width_of
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.h5ad import write_h5ad
-from pmcell.strata import slots
+from pmcell.strata.profiles import slots
 
 HERE = Path(__file__).parent
 LIU = {"Liu, PCA": "X_pca", "Liu, integrated": "X_integrated"}

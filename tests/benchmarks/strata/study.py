@@ -25,7 +25,7 @@ from simulator import CONFOUNDED, DEPTH, SCENARIOS, WITHOUT_STRATA, WORLDS, Worl
 from sklearn.metrics import adjusted_rand_score
 
 import pmcell as pm
-from pmcell.strata import slots
+from pmcell.strata.profiles import slots
 
 FIRST_SEED = 70_000
 """No seed from here on was looked at while the method was made."""

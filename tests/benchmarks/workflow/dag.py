@@ -177,7 +177,7 @@ def simulate(study: Path, cohorts: int, *, donors: int, cells: int, genes: int) 
 
 def environment() -> dict[str, str]:
     """The environment of this Python, so that rules find its `pmcell`."""
-    from pmcell.cli._workflow import environment as of_rules
+    from pmcell.cli.run._workflow import environment as of_rules
 
     return of_rules()
 

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pmcell.cli._slurm import job_prefix
+from pmcell.cli.run._slurm import job_prefix
 
 ROOT = Path(__file__).resolve().parents[3]
 POLL = ("--slurm-init-seconds-before-status-checks", "10", "--latency-wait", "10")

@@ -38,7 +38,7 @@ Prints = Mapping[str, frozenset[str]]
 
 def fingerprints(facts: Facts, key: bytes) -> dict[str, frozenset[str]]:
     """The hashes of each donor of the cohorts without open access, from their counts."""
-    from pmcell.io.counts import open_counts
+    from pmcell.io.counts.open import open_counts
 
     found: dict[str, frozenset[str]] = {}
     for cohort in facts.withheld:

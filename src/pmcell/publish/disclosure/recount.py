@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core.grouped import N_DETECTED
-from pmcell.io.aggregates import open_aggregates, read_aggregate
-from pmcell.io.clustered import open_clustered
+from pmcell.core.counts.grouped import N_DETECTED
+from pmcell.io.counts.aggregates import open_aggregates, read_aggregate
+from pmcell.io.counts.clustered import open_clustered
 from pmcell.io.tables import read_table
-from pmcell.publish.atlas import Atlas
+from pmcell.publish.content.atlas import Atlas
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.settings.atlas import MarkersSettings
 from pmcell.settings.load import checked_section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from pmcell.core.association import benjamini_hochberg
+from pmcell.core.donors.association import benjamini_hochberg
 from pmcell.io.tables import read_table
 from pmcell.publish.disclosure import recount
 from pmcell.publish.disclosure.hidden import TOO_FEW_CELLS

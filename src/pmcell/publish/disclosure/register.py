@@ -26,7 +26,7 @@ import numpy as np
 
 from pmcell.errors import DataError, Fault, UsageError
 from pmcell.io.atomic import write_text
-from pmcell.io.keys import key_file
+from pmcell.io.crypt.keys import key_file
 from pmcell.io.modes import umask_of
 from pmcell.publish.disclosure.people import Prints, same_people
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.core.lognorm import log_normalised
+from pmcell.core.counts.lognorm import log_normalised
 from pmcell.errors import DataError, Fault
 from pmcell.release.folder import ReleaseFolder
 from pmcell.schema import TARGET_SUM

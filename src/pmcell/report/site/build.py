@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.release import ReleaseFolder
+from pmcell.release.report_tables import read_release
 from pmcell.report import flow, grids, methods
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
-from pmcell.report.read import read_release
 from pmcell.report.site import cards as cohort_cards
 from pmcell.report.site import contents, search, trust
 from pmcell.report.site.cell_map import map_files
@@ -24,7 +24,7 @@ from pmcell.schema.text import as_text
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
     from pmcell.report.site.sample import Cells
 
 TABLES = (

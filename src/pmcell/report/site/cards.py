@@ -13,7 +13,7 @@ from pmcell.schema import UNKNOWN
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 WITHHELD = "withheld"
 
@@ -135,7 +135,7 @@ def _of(frame: pd.DataFrame, cohort_id: Any) -> pd.DataFrame:
 
 
 def _data_use(codes: Any) -> str:
-    from pmcell.registry.vocabulary import DUO_MODIFIERS, DUO_PERMISSIONS
+    from pmcell.registry.terms.vocabulary import DUO_MODIFIERS, DUO_PERMISSIONS
 
     labels = {**DUO_PERMISSIONS, **DUO_MODIFIERS}
     found = [known(code) for code in (codes if codes is not None else [])]
@@ -152,7 +152,7 @@ def _terms(values: Iterable[Any]) -> str:
 
 
 def _label(term: str) -> str:
-    from pmcell.registry.ontology import resolve
+    from pmcell.registry.terms.ontology import resolve
 
     label = resolve(term)
     return f"{label} ({term})" if isinstance(label, str) else term

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pmcell.release import ReleaseFolder
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
     from pmcell.report.site.sample import Cells
 
 MAP = "data/map.js"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pmcell.release import ReleaseFolder
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 MOST_GENES = 64
 """Genes by which the map can be coloured."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pmcell.release import ReleaseFolder
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 MOST_POINTS = 100_000
 """More cells than this are thinned before they are drawn."""

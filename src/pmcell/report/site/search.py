@@ -8,7 +8,7 @@ from pmcell.report.parts import plural
 from pmcell.report.site.pack import script
 
 if TYPE_CHECKING:
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
     from pmcell.report.site.cards import Card
     from pmcell.report.site.dictionary import TableEntry
     from pmcell.report.site.expression import Gene

@@ -14,7 +14,7 @@ from pmcell.report.parts import Cell, Column, Grid, listed, plural, text_cell
 
 if TYPE_CHECKING:
     from pmcell.release import ReleaseFolder
-    from pmcell.report.read import Release
+    from pmcell.release.report_tables import Release
 
 SUMMARY = "validation/summary.json"
 DISCLOSURE = "validation/disclosure.json"

@@ -1,0 +1,110 @@
+"""Run the workflow on a study folder and say what became of each cohort.
+
+This is a thin wrapper: it prints the snakemake command that it runs, shows
+the steps as they finish, keeps Snakemake's own words in results/logs/run.log,
+and passes its exit code on. Steps whose inputs and parameters are unchanged
+are not repeated, so a run that was interrupted goes on where it stopped. A
+cohort that fails its checks is quarantined and named at the end; the others
+finish.
+
+Example:
+    pmcell run --directory my-study --cores 8
+    pmcell run --profile slurm -- --jobs 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pmcell.cli.run._study import Study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `pmcell run`."""
+    parser.add_argument(
+        "--directory", type=Path, default=Path(), help="study folder (default: this folder)"
+    )
+    parser.add_argument(
+        "--config", type=Path, help="configuration file (default: config/config.yaml of the study)"
+    )
+    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
+    parser.add_argument(
+        "--profile", default="default", help="name of a profile, or its folder (default: default)"
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="show what would be run, and why"
+    )
+    parser.add_argument(
+        "--unlock", action="store_true", help="remove the lock that a killed run left behind"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(
+        "snakemake", nargs="*", metavar="-- ARGUMENT", help="passed on to snakemake as it is"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run Snakemake and print the summary; Snakemake's exit code."""
+    from pmcell import bundle
+    from pmcell.cli.run import _lock, _study, _workflow
+    from pmcell.errors import UsageError
+
+    if args.cores is not None and args.cores < 1:
+        raise UsageError(f"--cores must be at least 1, got {args.cores}")
+    study = _study.open_study(args.directory, args.config)
+    profile = bundle.profile_folder(args.profile, study.folder)
+    flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
+    command = _workflow.snakemake_command(
+        study, cores=args.cores, profile=profile, extra=[*flags, *args.snakemake]
+    )
+    print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
+    if renamed := _workflow.renamed_rules(profile):
+        print(f"pmcell run: {renamed}", file=sys.stderr, flush=True)
+    if args.unlock:
+        _lock.release_lock(study.folder)
+    if flags:
+        plain = [sys.executable, "-m", *command]
+        return subprocess.run(plain, env=_workflow.environment(), check=False).returncode
+    return run_and_summarise(
+        study, command, executor=_workflow.executor_of(profile), as_json=args.json
+    )
+
+
+def run_and_summarise(
+    study: Study, command: list[str], *, executor: str = "local", as_json: bool
+) -> int:
+    """Run the command, then tell what became of each cohort and where the release lies."""
+    from pmcell.cli.run import _lock, _slurm, _summary, _workflow
+    from pmcell.cli.run._progress import Progress
+    from pmcell.cli.run.estimate import study_sizes
+
+    progress = Progress()
+    stop_jobs = partial(_slurm.stop_jobs, study.folder) if executor == "slurm" else None
+    with _lock.only_run(study.folder, stop_jobs) as held:
+        if stop_jobs:
+            # A lock that was removed by hand says nothing of the jobs it stood for.
+            stop_jobs()
+        if executor != "local":
+            # The sizes of the cohorts, by which jobs ask for memory.
+            study_sizes(study)
+        _workflow.warm_up()
+        code = _workflow.run_snakemake(study, command, progress)
+        if code < 0:
+            held.keep_for_next()
+            print(
+                f"pmcell run: Snakemake was killed ({signal.Signals(-code).name}), which is often "
+                "for want of memory; the same command goes on from what is finished",
+                file=sys.stderr,
+            )
+    summary = _summary.summarise(study, code, progress)
+    print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
+    return code

@@ -1,0 +1,54 @@
+"""Sum counts and log-normalised values of one cohort per sample, cluster and gene.
+
+Only cells that pass QC count; a cohort that is not part of the atlas gets an
+empty file. The matrix is read in blocks and every sum is an exact integer, so
+cohorts can be added later.
+
+Example:
+  pmcell aggregate --counts results/cohorts/a/intake.h5ad --qc results/cohorts/a/qc.parquet \\
+    --clusters results/atlas/clusters.parquet --out results/cohorts/a/aggregate.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pmcell.cli._common import add_step_options, require_files, use_threads
+from pmcell.cli.steps._memory import add_memory_options, within_memory
+from pmcell.settings.cohort import AggregateSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
+    parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
+    parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
+    parser.add_argument("--out", type=Path, required=True, help="aggregate.npz to write")
+    add_step_options(parser, AggregateSettings)
+    add_memory_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write aggregate.npz."""
+    from pmcell.io.counts.aggregates import write_aggregate
+    from pmcell.io.counts.clustered import read_clusters
+    from pmcell.io.counts.open import open_counts
+    from pmcell.tl.aggregate import aggregate_cells
+
+    use_threads(args.threads)
+    require_files(args.counts, args.qc, args.clusters)
+    counts = open_counts(args.counts)
+    cells = counts.read_obs()
+    cells["cluster"] = read_clusters(counts, args.qc, args.clusters)
+    groups = len(cells[["sample_id", "cluster"]].dropna().drop_duplicates())
+    counts = within_memory(
+        counts, "aggregate", args.memory, is_soft=args.soft_memory, n_groups=groups
+    )
+    result = aggregate_cells(counts, counts.gene_ids, cells)
+    write_aggregate(args.out, result)
+    print(
+        f"{int(result.group_n_cells.sum())} cells in {result.group_n_cells.size} groups of "
+        f"{result.sample_ids.size} samples and {result.clusters.size} clusters -> {args.out}"
+    )
+    return 0

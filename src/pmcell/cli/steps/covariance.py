@@ -1,0 +1,47 @@
+"""Sum products of the highly variable genes over the cells of one cohort, exactly.
+
+Example:
+  pmcell covariance --cohort liu_b1 --counts results/cohorts/liu_b1/intake.h5ad \\
+    --qc results/cohorts/liu_b1/qc.parquet --features results/atlas/features.parquet \\
+    --cohorts results/atlas/cohorts.json --out results/cohorts/liu_b1/gram.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli.steps._atlas import add_cohort_options, read_cohort_cells
+from pmcell.cli.steps._memory import add_memory_options, within_memory
+from pmcell.settings.cohort import CovarianceSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    add_cohort_options(parser)
+    parser.add_argument("--out", type=Path, required=True, help="gram.npz to write")
+    add_step_options(parser, CovarianceSettings)
+    add_memory_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write gram.npz."""
+    from pmcell.core.pca.gram import gram
+    from pmcell.io.counts.sums import write_gram
+
+    use_threads(args.threads)
+    cells = read_cohort_cells(args)
+    counts = within_memory(
+        cells.counts,
+        "covariance",
+        args.memory,
+        is_soft=args.soft_memory,
+        n_features=cells.feature_ids.size,
+    )
+    found = gram(counts, cells.feature_of_gene, cells.feature_ids.size, cells.used)
+    write_gram(args.out, found)
+    print(
+        f"{args.cohort}: {found.n_cells} cells, {int(found.measured.sum())} features -> {args.out}"
+    )
+    return 0

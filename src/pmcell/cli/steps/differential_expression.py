@@ -1,0 +1,138 @@
+"""Say what strata, and groups of donors such as conditions, differ in: genes and gene sets.
+
+Each cell type's counts are added up per donor and compared, adjusted for batch. A
+result is `descriptive` until donors who had no part in finding it confirm it.
+Without published strata only the other contrasts are tested.
+
+Example:
+  pmcell differential_expression --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
+    --cohort b results/cohorts/b --annotation results/atlas/annotation.parquet \\
+    --features results/atlas/features.parquet --out-dir results/strata
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pmcell.cli._common import (
+    add_cohorts_option,
+    add_step_options,
+    require_files,
+    use_threads,
+)
+from pmcell.cli._settings import step_settings
+from pmcell.schema.text import as_text
+from pmcell.settings.donors import DifferentialExpressionSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--donors", type=Path, required=True, help="donors.h5ad of the strata step")
+    add_cohorts_option(parser)
+    parser.add_argument("--annotation", type=Path, required=True, help="annotation.parquet")
+    parser.add_argument("--features", type=Path, required=True, help="features.parquet")
+    parser.add_argument(
+        "--gene-sets",
+        type=Path,
+        dest="gene_sets_file",
+        help="GMT file, or TSV with source, target and weight",
+    )
+    parser.add_argument("--out-dir", type=Path, required=True, help="folder for four tables")
+    add_step_options(parser, DifferentialExpressionSettings, leave_out=["gene_sets"])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write expression_contrasts, differential_expression, pathways and gene_drivers."""
+    import pandas as pd
+
+    from pmcell import schema, strata
+    from pmcell.io.h5ad import read_h5ad
+    from pmcell.io.tables import read_table, write_table
+
+    use_threads(args.threads)
+    settings = step_settings(args, DifferentialExpressionSettings)
+    options = settings.model_dump(include={"covariates", "alpha", "confirm", "seed"})
+    sets = _gene_sets(args.gene_sets_file or settings.gene_sets)
+    require_files(args.donors, args.annotation, args.features)
+    donors = read_h5ad(args.donors)
+    counts = _pseudobulk(args, donors)
+    symbols = dict(read_table(args.features, ["gene_id", "symbol"]).itertuples(index=False))
+    genes, compared, activities = [], [], []
+    for contrast in settings.contrasts:
+        of_genes, facts = strata.differential_expression(
+            donors, pseudobulk=counts, symbols=symbols, contrast=contrast, **options
+        )
+        genes.append(of_genes)
+        compared.append(facts)
+        if sets:
+            activities.append(
+                strata.pathways(
+                    donors,
+                    pseudobulk=counts,
+                    gene_sets=sets,
+                    symbols=symbols,
+                    contrast=contrast,
+                    **options,
+                )
+            )
+    drivers = strata.gene_drivers(
+        donors, pseudobulk=counts, symbols=symbols, top=settings.top_drivers, seed=settings.seed
+    )
+    for table, frames in (
+        (schema.EXPRESSION_CONTRASTS, compared),
+        (schema.DIFFERENTIAL_EXPRESSION, genes),
+        (schema.PATHWAYS, activities),
+        (schema.GENE_DRIVERS, [drivers]),
+    ):
+        filled = [frame for frame in frames if len(frame)]
+        columns = [field.name for field in table.fields]
+        whole = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
+        write_table(args.out_dir / f"{table.name}.parquet", whole, table)
+    for line in _sentences(pd.concat(compared), len(sets)):
+        print(line)
+    return 0
+
+
+def _gene_sets(path: Path | str | None) -> dict[str, dict[str, float]]:
+    from pmcell.io.gmt import read_gene_sets
+
+    return read_gene_sets(Path(path)).weights if path else {}
+
+
+def _pseudobulk(args: argparse.Namespace, donors: Any) -> Any:
+    from pmcell import strata
+    from pmcell.io.counts.aggregates import open_aggregates
+    from pmcell.io.tables import read_table
+
+    folders = [Path(folder) for _, folder in sorted(args.cohort)]
+    annotation = read_table(args.annotation, ["cluster", "cell_type"])
+    visits: dict[str, str] = {}
+    for folder in folders:
+        require_files(folder / "aggregate.npz", folder / "samples.parquet")
+        samples = read_table(folder / "samples.parquet", ["sample_id", "visit"])
+        visits |= dict(zip(samples["sample_id"], as_text(samples["visit"]), strict=True))
+    return strata.pseudobulk(
+        donors,
+        aggregates=open_aggregates([folder / "aggregate.npz" for folder in folders]),
+        visits=visits,
+        cell_types=dict(zip(as_text(annotation["cluster"]), annotation["cell_type"], strict=True)),
+    )
+
+
+def _sentences(facts: Any, n_sets: int) -> list[str]:
+    out = []
+    for name, own in facts.groupby("contrast", sort=False):
+        tested = own[own["why_not"] == ""]
+        if tested.empty:
+            out.append(f"{name}: not tested: {own['why_not'].iloc[0]}")
+            continue
+        out.append(
+            f"{name}: {tested['cell_type'].nunique()} of {own['cell_type'].nunique()} cell types "
+            f"tested; {int(tested['n_significant'].sum())} of {int(tested['n_genes'].sum())} genes "
+            f"differ, {int(tested['n_confirmed'].sum())} confirmed in held-out donors"
+        )
+    if n_sets:
+        out.append(f"{n_sets} gene sets")
+    return out

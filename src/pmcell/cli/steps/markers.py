@@ -1,0 +1,60 @@
+"""Marker genes of each cluster: Welch's t test and the rank-sum test against all other cells.
+
+Genes are ranked by Welch's t, from exact sums; the rank-sum test and its AUC
+follow for those listed, in one pass over the counts. `--method wilcoxon` makes
+it for all genes and ranks by it. A gene is tested only in cells of cohorts that
+measured it. Cells are not replicates: use the p values for ranking, and
+`share_donors` to see whether the donors agree.
+
+Example:
+  pmcell markers --cohort a results/cohorts/a --cohort b results/cohorts/b \\
+    --clusters results/atlas/clusters.parquet --features results/atlas/features.parquet \\
+    --out results/atlas/markers.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pmcell.cli._common import (
+    add_cohorts_option,
+    add_step_options,
+    require_files,
+    use_threads,
+)
+from pmcell.cli._settings import step_settings
+from pmcell.settings.atlas import MarkersSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    add_cohorts_option(parser)
+    parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
+    parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
+    parser.add_argument("--out", type=Path, required=True, help="markers.parquet to write")
+    add_step_options(parser, MarkersSettings)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write markers.parquet."""
+    from pmcell.io.counts.aggregates import open_aggregates
+    from pmcell.io.counts.clustered import open_clustered
+    from pmcell.io.tables import read_table, write_table
+    from pmcell.schema import MARKERS
+    from pmcell.tl.markers import find_markers
+
+    use_threads(args.threads)
+    settings = step_settings(args, MarkersSettings)
+    require_files(args.clusters, args.features)
+    features = read_table(args.features, ["gene_id", "symbol"])
+    symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
+    folders = sorted(Path(folder) for _, folder in args.cohort)
+    sums = open_aggregates([folder / "aggregate.npz" for folder in folders])
+    counts = [open_clustered(folder, args.clusters) for folder in folders]
+    found = find_markers(
+        sums, counts=counts, symbols=symbols, method=settings.method, n_top=settings.top
+    )
+    write_table(args.out, found, MARKERS)
+    print(f"{len(found)} markers of {found['cluster'].nunique()} clusters -> {args.out}")
+    return 0

@@ -1,0 +1,56 @@
+"""Project the cells of one cohort onto the principal components.
+
+Genes that the cohort did not measure are masked.
+
+Example:
+  pmcell pca_scores --cohort liu_b1 --counts results/cohorts/liu_b1/intake.h5ad \\
+    --qc results/cohorts/liu_b1/qc.parquet --features results/atlas/features.parquet \\
+    --cohorts results/atlas/cohorts.json --basis results/atlas/basis.npz \\
+    --out results/cohorts/liu_b1/embedding.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli.steps._atlas import add_cohort_options, read_cohort_cells
+from pmcell.cli.steps._memory import add_memory_options, within_memory
+from pmcell.schema.text import text_array
+from pmcell.settings.cohort import PcaScoresSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    add_cohort_options(parser)
+    parser.add_argument("--basis", type=Path, required=True, help="basis.npz of the atlas")
+    parser.add_argument("--out", type=Path, required=True, help="embedding.npz to write")
+    add_step_options(parser, PcaScoresSettings)
+    add_memory_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write embedding.npz."""
+    import numpy as np
+
+    from pmcell.core.pca.project import project
+    from pmcell.io.arrays import write_arrays
+    from pmcell.io.counts.sums import read_basis
+
+    use_threads(args.threads)
+    cells = read_cohort_cells(args)
+    _, found = read_basis(args.basis)
+    measured = np.zeros(cells.feature_ids.size, bool)
+    measured[cells.feature_of_gene[cells.feature_of_gene >= 0]] = True
+    counts = within_memory(
+        cells.counts,
+        "pca_scores",
+        args.memory,
+        is_soft=args.soft_memory,
+        n_components=found.components.shape[1],
+    )
+    scores = project(counts, cells.feature_of_gene, cells.used, found, measured)
+    write_arrays(args.out, cell_ids=text_array(cells.counts.cell_ids[cells.used]), X_pca=scores)
+    print(f"{args.cohort}: {scores.shape[0]} cells × {scores.shape[1]} components -> {args.out}")
+    return 0

@@ -1,0 +1,1 @@
+"""Passes over counts: decoding, normalisation, exact sums, ranks."""

@@ -1,0 +1,1 @@
+"""Statistics of donors: feature sets, null draws, permutations, spectra."""

@@ -1,0 +1,116 @@
+"""The donor map: channels fitted on some rows, fused into one squared distance, cut into clusters.
+
+One pipeline, used for the data, for every bootstrap and for every draw of the
+null model, so that what is tested is what is reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.channels import (
+    CLUSTER_FREE,
+    COMPOSITION,
+    STATE,
+    Channel,
+    DonorSums,
+    Features,
+    place,
+    squared_distances,
+)
+from pmcell.core.donors.fit import fit_cluster_free, fit_composition, fit_state
+from pmcell.core.donors.spectral import (
+    pairwise_squared,
+    principal_coordinates,
+    silhouette,
+    spectral_partitions,
+)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+CHANNELS = (COMPOSITION, STATE, CLUSTER_FREE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the map is made: pool of each type (-1: none), cells a pool needs, batches, weights."""
+
+    pool: Ints
+    min_cells: int
+    n_batches: int
+    weights: dict[str, float]
+    residual: bool = True
+
+    def only(self, name: str) -> Settings:
+        """The same with one channel."""
+        return replace(self, weights={name: 1.0})
+
+
+def fit_channels(sums: DonorSums, batch: Ints, settings: Settings) -> list[Channel]:
+    """Fit the channels that have a weight on these rows."""
+    n_batches, residual = settings.n_batches, settings.residual
+    out = []
+    if COMPOSITION in settings.weights:
+        out.append(fit_composition(sums, batch, n_batches, residual=residual))
+    if STATE in settings.weights:
+        pool, least = settings.pool, settings.min_cells
+        out.append(fit_state(sums, batch, n_batches, pool=pool, min_cells=least, residual=residual))
+    if CLUSTER_FREE in settings.weights:
+        out.append(fit_cluster_free(sums, batch, n_batches, residual=residual))
+    return out
+
+
+def place_all(
+    channels: list[Channel], sums: DonorSums, batch: Ints, settings: Settings
+) -> list[Features]:
+    """Rows placed in each channel."""
+    return [place(channel, sums, batch, settings.min_cells) for channel in channels]
+
+
+def fused_distances(
+    channels: list[Channel],
+    settings: Settings,
+    left: list[Features],
+    right: list[Features] | None = None,
+) -> Floats:
+    """Weighted mean of the channels' scaled squared distances."""
+    weight = np.array([settings.weights[channel.name] for channel in channels])
+    fused = np.zeros(())
+    for index, share in enumerate(weight / weight.sum()):
+        other = None if right is None else right[index]
+        fused = fused + share * squared_distances(channels[index], left[index], other)
+    return fused
+
+
+def map_donors(sums: DonorSums, batch: Ints, settings: Settings) -> Floats:
+    """Fit and measure the same rows: fused squared distances (rows × rows)."""
+    channels = fit_channels(sums, batch, settings)
+    return fused_distances(channels, settings, place_all(channels, sums, batch, settings))
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small)."""
+
+    ks: range
+    labels: Ints
+    silhouette: Floats
+
+
+def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
+    """Cluster the principal coordinates of a squared-distance matrix for each k."""
+    axes, _ = principal_coordinates(squared)
+    flat = pairwise_squared(axes)
+    labels = spectral_partitions(flat, ks)
+    widths = np.full(len(ks), np.nan)
+    if axes.shape[1]:
+        distance = np.sqrt(flat)
+        for index, k in enumerate(ks):
+            sizes = np.bincount(labels[index], minlength=k)
+            if int(np.min(sizes)) >= min_size:
+                widths[index] = silhouette(distance, labels[index])
+    return Partitions(ks, labels, widths)

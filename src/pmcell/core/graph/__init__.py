@@ -1,0 +1,1 @@
+"""Neighbours of cells, the graph of them, its communities and its layout."""

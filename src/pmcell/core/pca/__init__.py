@@ -1,0 +1,1 @@
+"""Products of genes, principal components and scores; doublets seen in them."""

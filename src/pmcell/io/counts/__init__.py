@@ -1,0 +1,1 @@
+"""Counts as pmcell stores them: written canonically, read in blocks."""

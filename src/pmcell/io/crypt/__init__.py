@@ -1,0 +1,1 @@
+"""Encryption for named recipients (Crypt4GH) and the keys for it."""

@@ -1,0 +1,1 @@
+"""What a release holds: cells, expression, tables, donors, the frozen model."""

@@ -1,0 +1,123 @@
+"""Tables about cohorts, donors, visits and samples, with the cells that passed QC counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pmcell.io.tables import join_tables, read_table
+from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.facts import Cohort, Facts
+from pmcell.publish.sample_counts import sample_counts
+from pmcell.schema import COHORTS, DONORS, SAMPLES, UNKNOWN, VISITS, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def cohorts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """All registered cohorts."""
+    import pandas as pd
+
+    rows = [_cohort_row(cohort) for cohort in facts.cohorts]
+    return pd.DataFrame(rows, columns=[item.name for item in COHORTS.fields])
+
+
+def donors_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """Donors of published cohorts."""
+    return join_tables((_donors(cohort) for cohort in facts.published), DONORS)
+
+
+def visits_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """Visits of published cohorts."""
+    return join_tables((_visits(cohort) for cohort in facts.published), VISITS)
+
+
+def samples_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """Samples of published cohorts."""
+    return join_tables((_samples(cohort) for cohort in facts.published), SAMPLES)
+
+
+def _donors(cohort: Cohort) -> pd.DataFrame:
+    used = sample_counts(cohort).query("n_cells > 0")
+    counted = used.groupby("donor_id", observed=True).agg(
+        n_visits=("visit", "nunique"), n_samples=("n_cells", "size"), n_cells=("n_cells", "sum")
+    )
+    return _merge(cohort, DONORS, counted.reset_index())
+
+
+def _visits(cohort: Cohort) -> pd.DataFrame:
+    used = sample_counts(cohort).query("n_cells > 0")
+    counted = used.groupby(["donor_id", "visit"], observed=True).agg(
+        n_samples=("n_cells", "size"), n_cells=("n_cells", "sum")
+    )
+    return _merge(cohort, VISITS, counted.reset_index())
+
+
+def _samples(cohort: Cohort) -> pd.DataFrame:
+    counted = sample_counts(cohort)[["n_cells_submitted", "n_cells"]].reset_index()
+    return _merge(cohort, SAMPLES, counted)
+
+
+def _cohort_row(cohort: Cohort) -> dict[str, Any]:
+    metrics = cohort.metrics
+    n_cells = n_donors = n_samples = 0
+    if cohort.accepted:
+        used = sample_counts(cohort).query("n_cells > 0")
+        n_cells, n_samples = int(used["n_cells"].sum()), len(used)
+        n_donors = int(used["donor_id"].nunique())
+    return {
+        "cohort_id": cohort.cohort_id,
+        "title": cohort.text("title"),
+        "region": cohort.text("region"),
+        "programme": cohort.text("programme"),
+        "organism_ontology_term_id": cohort.text("organism_ontology_term_id"),
+        "access": cohort.access,
+        "license": cohort.text("license"),
+        "data_use": [str(term) for term in cohort.registration.get("data_use") or ()],
+        "source_doi": cohort.text("source", "doi"),
+        "source_accession": cohort.text("source", "accession"),
+        "status": cohort.status,
+        "reason": cohort.reason,
+        "message": "" if cohort.status == "ok" else cohort.message,
+        "n_cells_submitted": metrics.get("n_cells_submitted"),
+        "n_cells_left_out": metrics.get("n_cells_left_out", 0),
+        "left_out": _reasons(metrics),
+        "n_cells": n_cells,
+        "n_donors": n_donors,
+        "n_samples": n_samples,
+        "n_genes_submitted": metrics.get("n_genes_submitted"),
+        "n_genes": metrics.get("n_genes"),
+        "share_umis_lost": metrics.get("share_umis_lost"),
+    }
+
+
+def _reasons(metrics: Mapping[str, Any]) -> str:
+    """Why cells were left out at registration, with their numbers."""
+    return "; ".join(
+        f"{item['reason']} ({item['n_cells']})" for item in metrics.get("left_out", ())
+    )
+
+
+def _merge(cohort: Cohort, table: Table, counted: pd.DataFrame) -> pd.DataFrame:
+    """The registered table with the counts joined; registered rows without cells get 0."""
+    frame, key = read_table(cohort.folder / f"{table.name}.parquet"), list(table.key)
+    frame["cohort_id"] = cohort.cohort_id
+    counts = [column for column in counted.columns if column not in key]
+    frame = frame.drop(columns=[column for column in counts if column in frame.columns])
+    frame = frame.merge(counted, on=key, how="left", validate="one_to_one")
+    frame[counts] = frame[counts].fillna(0).astype("int64")
+    return _fill(frame, table, cohort)
+
+
+def _fill(frame: pd.DataFrame, table: Table, cohort: Cohort) -> pd.DataFrame:
+    for item in table.fields:
+        if item.name not in frame.columns:
+            if item.name in ("region", "programme"):
+                frame[item.name] = cohort.text(item.name)
+            else:
+                frame[item.name] = UNKNOWN if item.kind == "string" else None
+        elif item.kind == "string" and item.required:
+            values = frame[item.name].astype(object)
+            frame[item.name] = values.where(values.notna() & (values != ""), UNKNOWN)
+    return frame[[item.name for item in table.fields]]

@@ -1,0 +1,1 @@
+"""The catalogue record of a release (DCAT-AP, HealthDCAT-AP)."""

@@ -1,0 +1,189 @@
+"""`README.md` of the release: what it is, how to open it, how to cite it, what it cannot say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pmcell.io.atomic import write_text
+from pmcell.io.tables import read_table
+from pmcell.limitations import LIMITATIONS, RESEARCH_USE
+from pmcell.publish.content.expression import NONE
+from pmcell.publish.facts import Facts
+from pmcell.publish.metadata.attribution import doi_address
+from pmcell.publish.metadata.opening import how_to_open
+from pmcell.release.expression import ALL
+from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
+from pmcell.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
+    """Write README.md from the facts and the tables already in `folder`."""
+    tables = folder / "tables"
+    parts = [
+        _head(facts, read_table(tables / "cohorts.parquet")),
+        _contents(facts, tables, has_report),
+        _strata(facts),
+        _withheld(facts),
+        how_to_open(facts, folder, has_report=has_report),
+        _citing(facts),
+        ["## What it cannot say", "", *(f"- {item.sentence}" for item in LIMITATIONS)],
+        _checking(),
+    ]
+    write_text(folder / "README.md", "\n\n".join("\n".join(part) for part in parts if part) + "\n")
+
+
+def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
+    shown = cohorts[cohorts["cohort_id"].isin([cohort.cohort_id for cohort in facts.published])]
+    lines = [
+        f"# {facts.title}",
+        "",
+        facts.options.description
+        or (
+            f"{int(shown['n_cells'].sum()):,} cells of {int(shown['n_donors'].sum()):,} donors in "
+            f"{len(shown)} cohorts, processed in one way: same genes, same quality control, one "
+            "map of the cells, labels and profiles of the donors."
+        ),
+        "",
+        f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "
+        f"{RESEARCH_USE.capitalize()}.",
+        "",
+        "## Cohorts",
+        "",
+        "| cohort | title | region | status | access | licence | donors | samples | cells |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in cohorts.to_dict("records"):
+        numbers = " | ".join(_number(row[name]) for name in ("n_donors", "n_samples", "n_cells"))
+        lines.append(
+            f"| {row['cohort_id']} | {row['title']} | {row['region']} | {_status(row)} "
+            f"| {row['access']} | {row['license']} | {numbers} |"
+        )
+    return lines
+
+
+def _coordinates(facts: Facts) -> str:
+    if not facts.withheld:
+        return "`X_pca`, `X_integrated`, `X_umap`"
+    return "`X_umap` (other coordinates are withheld: they would tell who else took part)"
+
+
+def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
+    import pyarrow.parquet as pq
+
+    lines = [
+        "## What is in it",
+        "",
+        "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised "
+        f"counts in `X`; {_coordinates(facts)}; cluster, labels and donor in `obs`.",
+        *_expression(facts),
+        "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
+        "[tables/README.md](tables/README.md) and in the file's own metadata.",
+        "- `donors.h5ad`: profile of each donor and visit, and the distances between them.",
+        "- `strata.json`: whether there are strata, how stable they are, and why.",
+        "- `reference/`: the frozen model for mapping new samples."
+        if not facts.withheld
+        else "- `reference/`: withheld, because cohorts without open access took part in it.",
+    ]
+    if has_report:
+        lines.append("- `report.html`: figures and methods; opens in any browser, offline.")
+    lines += [
+        "- `manifest.json`: size and SHA-256 of every file. `ro-crate-metadata.json`: the same for "
+        "catalogues (RO-Crate 1.1). `datapackage.json`: tables and keys (Data Package 2.0). "
+        "`CITATION.cff`: how to cite.",
+        "",
+        "In `cells/`, `cell_type_ontology_term_id` is the source's term where it gave one, else "
+        "the atlas's; `atlas_cell_type` (in the tables `cell_type`) is always the atlas's label.",
+        "",
+        "| table | rows | |",
+        "|---|---|---|",
+    ]
+    for table in TABLES:
+        rows = pq.read_metadata(tables / f"{table.name}.parquet").num_rows
+        lines.append(f"| {table.name} | {rows:,} | {table.prose} |")
+    return lines
+
+
+def _strata(facts: Facts) -> list[str]:
+    decision = facts.strata.decision
+    if facts.has_strata:
+        text = "Strata of donors are published: see `strata`, `assignments` and `strata.json`."
+    else:
+        text = (
+            f"No strata of donors are published; the decision was `{decision}`. The axes of "
+            "variation are in `assignments`, the reasons in `strata.json`."
+        )
+    return ["## Strata", "", text]
+
+
+def _withheld(facts: Facts) -> list[str]:
+    if not facts.withheld:
+        return []
+    return [
+        "## Withheld",
+        "",
+        "These cohorts took part in the analysis, but their access is not open. Their cells, "
+        "donors, visits, samples, QC, profiles and assignments are not in this release:",
+        "",
+        *(f"- `{cohort.cohort_id}` ({cohort.access})" for cohort in facts.withheld),
+        "",
+        "Cells and donors in `genes`, `clusters` and `strata` are counted without them, and "
+        "`markers` are found without them. Left out are the model in `reference/` and the ranks of "
+        "genes: from values for many genes membership can be tested however many donors there "
+        "are. Their donors are counted in `cohorts` and `cohort_counts`, in groups of at least "
+        f"{facts.options.min_donors}; `validation/disclosure.json` says what was withheld and how "
+        "it was attacked.",
+        "",
+        "Their cells and rows are encrypted to the recipients "
+        f"{', '.join(map(str, sorted(recipients)))} only, outside this release."
+        if (recipients := (facts.parameters.get("seal") or {}).get("recipients"))
+        else "Their cells and rows were handed to nobody: no recipient is configured.",
+    ]
+
+
+def _expression(facts: Facts) -> list[str]:
+    if facts.options.expression == NONE:
+        return []
+    which = "" if facts.options.expression == ALL else " of the highly variable genes"
+    return [f"- `expression/<cohort>.parquet`: the same raw counts{which} as a table, for SQL."]
+
+
+def _citing(facts: Facts) -> list[str]:
+    lines = [
+        "## How to cite, and licences",
+        "",
+        "Cite this release (`CITATION.cff`) and the sources:",
+        "",
+    ]
+    for cohort in facts.published:
+        doi = cohort.text("source", "doi")
+        source = doi_address(doi) if doi != UNKNOWN else "no DOI known"
+        accession = cohort.text("source", "accession")
+        known = f", {accession}" if accession != UNKNOWN else ""
+        lines.append(f"- `{cohort.cohort_id}`: {source}{known}; licence {cohort.text('license')}")
+    if any(cohort.text("license") == UNKNOWN for cohort in facts.published):
+        lines += [
+            "",
+            "Where the licence is unknown, ask the source before you share the data further.",
+        ]
+    return lines
+
+
+def _checking() -> list[str]:
+    return [
+        "## Is it intact?",
+        "",
+        "`pmcell verify .` in this folder compares every file with the manifest, every table with "
+        "the schema, and cells with tables.",
+    ]
+
+
+def _number(value: object) -> str:
+    return "withheld" if value is None or value != value else f"{int(value):,}"  # type: ignore[call-overload]
+
+
+def _status(row: dict[str, object]) -> str:
+    return str(row["status"]) + (f": {row['reason']}" if row["reason"] else "")

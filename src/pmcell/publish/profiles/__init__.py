@@ -1,0 +1,1 @@
+"""Profiles of others that a published cohort can be brought into."""

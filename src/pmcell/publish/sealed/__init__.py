@@ -1,0 +1,1 @@
+"""Packages for named recipients: made, signed, opened."""

@@ -1,0 +1,283 @@
+"""Load a registered cohort: cohort.yaml, donors.tsv and samples.tsv of one folder.
+
+Everything that is wrong is collected; `load_registration` raises it once,
+`find_faults` returns it. Warnings (severity `warning`) do not stop a cohort.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.registry.cohorts import registered
+from pmcell.registry.cohorts.catalogue import catalogue_facts, lookup
+from pmcell.registry.cohorts.cohort_file import check_cohort_file
+from pmcell.registry.cohorts.gathered import gather
+from pmcell.registry.cohorts.identities import check_ids, check_references, is_open
+from pmcell.registry.cohorts.keys import (
+    COHORT_FILE,
+    DONOR_COLUMNS,
+    DONORS_FILE,
+    FORMATS,
+    GROUPS,
+    SAMPLE_COLUMNS,
+    SAMPLES_FILE,
+)
+from pmcell.registry.cohorts.registration import Donor, Exclusion, Matrix, Registration, Sample
+from pmcell.registry.cohorts.sheets import Row, check_unique, read_sheet
+from pmcell.registry.cohorts.yaml_text import read_yaml
+from pmcell.registry.terms.vocabulary import region_problem
+from pmcell.schema import UNKNOWN
+
+
+def load_registration(
+    folder: Path | str, *, programmes_dir: Path | str | None = None
+) -> Registration:
+    """The registration in `folder`; `FaultsError` with everything that is wrong.
+
+    `programmes_dir` is where programmes are; by default `programmes` beside
+    the folder of cohorts, and when that does not exist the name is not checked.
+    """
+    registration, faults = read_registration(folder, programmes_dir=programmes_dir)
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if errors or registration is None:
+        raise FaultsError(errors)
+    return registration
+
+
+def find_faults(folder: Path | str, *, programmes_dir: Path | str | None = None) -> list[Fault]:
+    """Everything that is wrong with the registration in `folder`, warnings too; never raises."""
+    return read_registration(folder, programmes_dir=programmes_dir)[1]
+
+
+def read_registration(
+    folder: Path | str, *, programmes_dir: Path | str | None = None
+) -> tuple[Registration | None, list[Fault]]:
+    """The registration in `folder` (None where it has errors) and all its faults, read once."""
+    faults: list[Fault] = []
+    parts = _read(Path(folder), programmes_dir, faults)
+    faults = gather(faults)
+    if parts is None or any(fault.severity == "error" for fault in faults):
+        return None, faults
+    return _build(Path(folder), *parts, faults), faults
+
+
+def read_matrix(folder: Path | str) -> Matrix | None:
+    """What cohort.yaml says of the submitted file, other faults aside; None if nothing."""
+    folder = Path(folder)
+    tree = read_yaml(folder / COHORT_FILE, []).tree
+    given = lookup(tree, "matrix")
+    if not isinstance(given, dict) or given.get("format") not in FORMATS:
+        return None
+    if not isinstance(given.get("path"), str) or not registered.is_usable(given["path"]):
+        return None
+    return _matrix(folder, tree)
+
+
+def list_cohorts(cohorts_dir: Path | str) -> list[str]:
+    """Ids of the cohorts in `cohorts_dir`, as the workflow lists them, sorted."""
+    cohorts_dir = Path(cohorts_dir)
+    if not cohorts_dir.is_dir():
+        raise UsageError(
+            f"cohorts_dir must be a folder; found {str(cohorts_dir)!r}. "
+            "Give --cohorts-dir, or register a cohort with `pmcell register`."
+        )
+    return registered.list_cohorts(cohorts_dir)
+
+
+def list_programmes(programmes_dir: Path | str) -> list[str] | None:
+    """Names of the programmes in a folder, sorted; None when there is no such folder."""
+    programmes_dir = Path(programmes_dir)
+    if not programmes_dir.is_dir():
+        return None
+    return sorted(path.stem for path in programmes_dir.glob("*.yaml"))
+
+
+def _read(
+    folder: Path, programmes_dir: Path | str | None, faults: list[Fault]
+) -> tuple[dict[str, Any], list[Row], list[Row]] | None:
+    """What cohort.yaml and both tables say; None where there is no folder."""
+    if not folder.is_dir():
+        found = "no such folder"
+        fix = "Draft it with `pmcell register FILE --id ID`."
+        must = "the cohort's folder must exist"
+        faults.append(Fault(folder.name, must, found, fix, reason="file_missing"))
+        return None
+    text = read_yaml(folder / COHORT_FILE, faults)
+    if not faults:
+        programmes = list_programmes(
+            programmes_dir or folder.resolve().parent.parent / "programmes"
+        )
+        faults += check_cohort_file(text, folder, programmes)
+    donor_rows = read_sheet(folder / DONORS_FILE, DONOR_COLUMNS, faults)
+    sample_rows = read_sheet(folder / SAMPLES_FILE, SAMPLE_COLUMNS, faults)
+    _check_donors(donor_rows, faults)
+    _check_samples(sample_rows, donor_rows, faults)
+    check_ids(DONORS_FILE, "donor_id", donor_rows, faults, is_open=is_open(text.tree))
+    check_ids(SAMPLES_FILE, "sample_id", sample_rows, faults, is_open=is_open(text.tree))
+    return text.tree, donor_rows, sample_rows
+
+
+def _check_donors(rows: list[Row], faults: list[Fault]) -> None:
+    check_unique(DONORS_FILE, rows, "donor_id", faults)
+    sexes: dict[str, tuple[str, int]] = {}
+    for row in rows:
+        donor_id, sex = row.get("donor_id", ""), row.get("sex_ontology_term_id")
+        before = sexes.setdefault(donor_id, (sex, row.line))
+        if donor_id and before[0] != sex:
+            must = "a donor must have one sex"
+            found = f"{sex!r}, and {before[0]!r} in row {before[1]}"
+            fix = "Correct one of the rows, or give two people two ids."
+            column = "sex_ontology_term_id"
+            faults.append(Fault(DONORS_FILE, must, found, fix, row=row.line, column=column))
+        region = row.get("region")
+        problem = "" if region == UNKNOWN else region_problem(region)
+        if problem:
+            must = "must be a region code, or unknown"
+            fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
+            faults.append(
+                Fault(
+                    DONORS_FILE, must, f"{region!r}: {problem}", fix, row=row.line, column="region"
+                )
+            )
+
+
+def _check_samples(rows: list[Row], donor_rows: list[Row], faults: list[Fault]) -> None:
+    check_unique(SAMPLES_FILE, rows, "sample_id", faults)
+    used = check_references(rows, donor_rows, faults)
+    visits: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        donor_id = row.get("donor_id", "")
+        same = visits.setdefault((donor_id, row.get("visit")), row)
+        for column in ("visit_day", "condition"):
+            if same is not row and same.get(column) != row.get(column):
+                must = f"samples of one donor and visit must have one {column}"
+                found = f"{row.get(column)!r}, and {same.get(column)!r} in row {same.line}"
+                fix = "Give the samples different visits, or the same value."
+                faults.append(Fault(SAMPLES_FILE, must, found, fix, row=row.line, column=column))
+    for row in donor_rows:
+        if rows and row.get("donor_id", "") not in used:
+            must = "a donor should have a sample in samples.tsv"
+            fix = "Add the sample, or remove the donor."
+            found = repr(row.get("donor_id"))
+            faults.append(
+                Fault(
+                    DONORS_FILE,
+                    must,
+                    found,
+                    fix,
+                    row=row.line,
+                    column="donor_id",
+                    severity="warning",
+                )
+            )
+
+
+def _build(
+    folder: Path,
+    tree: dict[str, Any],
+    donor_rows: list[Row],
+    sample_rows: list[Row],
+    faults: list[Fault],
+) -> Registration:
+    def get(path: str, default: str = UNKNOWN) -> str:
+        return str(lookup(tree, path) or default)
+
+    def group(name: str) -> dict[str, str]:
+        return {key: get(f"{name}.{key}") for key in GROUPS[name]}
+
+    cohort_id = get("id")
+    region = get("region")
+    declared = {column.name for column in DONOR_COLUMNS}
+    donors = tuple(
+        Donor(
+            **{
+                name: row.get(name, region if name == "region" else UNKNOWN)
+                for name in sorted(declared)
+            },
+            extra={name: value for name, value in row.cells.items() if name not in declared},
+        )
+        for row in donor_rows
+    )
+    terms = lookup(tree, "values.cell_type") or {}
+    names = lookup(tree, "values.sample_id") or {}
+    uses = _texts(lookup(tree, "data_use"))
+    return Registration(
+        cohort_id=cohort_id,
+        folder=folder,
+        title=get("title"),
+        description=get("description"),
+        source=group("source"),
+        steward=group("steward"),
+        publisher=group("publisher"),
+        license=get("license"),
+        region=region,
+        programme=get("programme"),
+        organism_ontology_term_id=get("organism_ontology_term_id"),
+        access=get("access"),
+        data_use=tuple(use for use in uses if use not in ("", UNKNOWN)),
+        legal_basis=get("legal_basis"),
+        purpose=get("purpose"),
+        retention=get("retention"),
+        withdrawal_policy=get("withdrawal_policy"),
+        catalogue=catalogue_facts(tree),
+        min_donors=get("disclosure.min_donors"),
+        matrix=_matrix(folder, tree),
+        columns={
+            "barcode": "index",
+            **{k: v for k, v in (lookup(tree, "columns") or {}).items() if v},
+        },
+        cell_types={label: term or UNKNOWN for label, term in terms.items()},
+        sample_names={name: given for name, given in names.items() if given},
+        donors=donors,
+        samples=tuple(_sample(row, tree, cohort_id) for row in sample_rows),
+        warnings=tuple(faults),
+        exclude=tuple(
+            Exclusion(item["column"], _texts(item["values"]), item["reason"])
+            for item in lookup(tree, "exclude") or ()
+        ),
+    )
+
+
+def _texts(value: str | list[str]) -> tuple[str, ...]:
+    """One text or a list of them."""
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _matrix(folder: Path, tree: dict[str, Any]) -> Matrix:
+    def get(name: str, default: str = "") -> str:
+        return str(lookup(tree, f"matrix.{name}") or default)
+
+    features = (get("keep_features.column"), get("keep_features.value"))
+    return Matrix(
+        path=folder / get("path"),
+        format=get("format"),
+        counts=get("counts"),
+        gene_column=get("gene_column", "index"),
+        gene_namespace=get("gene_namespace", "auto"),
+        orientation=get("orientation", "auto"),
+        keep_features=features if all(features) else None,
+        sha256=get("sha256").replace(UNKNOWN, ""),
+    )
+
+
+def _sample(row: Row, tree: dict[str, Any], cohort_id: str) -> Sample:
+    def with_default(column: str) -> str:
+        return row.get(column, str(lookup(tree, f"defaults.{column}") or UNKNOWN))
+
+    declared = {column.name for column in SAMPLE_COLUMNS}
+    day = row.get("visit_day")
+    return Sample(
+        sample_id=row.get("sample_id"),
+        donor_id=row.get("donor_id"),
+        visit=row.get("visit"),
+        visit_day=None if day == UNKNOWN else float(day),
+        batch_id=cohort_id if row.get("batch_id") == UNKNOWN else row.get("batch_id"),
+        condition=row.get("condition"),
+        assay_ontology_term_id=with_default("assay_ontology_term_id"),
+        tissue_ontology_term_id=with_default("tissue_ontology_term_id"),
+        tissue_type=with_default("tissue_type"),
+        suspension_type=with_default("suspension_type"),
+        extra={name: value for name, value in row.cells.items() if name not in declared},
+    )

@@ -1,0 +1,257 @@
+"""Everything that can be wrong with a cohort.yaml, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import Fault
+from pmcell.registry.cohorts.catalogue import contradictions, explain, lookup
+from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS
+from pmcell.registry.cohorts.data_use import check_data_use
+from pmcell.registry.cohorts.json_schema import cohort_schema
+from pmcell.registry.cohorts.key import Key
+from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO, key
+from pmcell.registry.cohorts.registered import is_usable
+from pmcell.registry.cohorts.yaml_text import YamlText
+from pmcell.registry.intake.cells import BARCODE_RULE
+from pmcell.registry.terms.rules import check_term
+from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
+from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean, nearest
+
+MAX_HINTS = 20
+"""Wrong values for which the nearest right one is looked for: it takes long among many."""
+WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
+
+
+def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None) -> list[Fault]:
+    """Faults of the cohort.yaml in `folder`; `programmes` are those there are, if known."""
+    faults = [*_todos(text), *_schema_faults(text)]
+    broken = {fault.column for fault in faults}
+
+    def value(path: str) -> Any:
+        return None if path in broken else lookup(text.tree, path)
+
+    def fault(path: str, must: str, found: str, fix: str, **more: str) -> None:
+        faults.append(
+            Fault(COHORT_FILE, must, found, fix, row=text.lines.get(path), column=path, **more)
+        )
+
+    if value("id") and value("id") != folder.resolve().name:
+        fix = f"Rename the folder to {value('id')!r}, or the id."
+        fault(
+            "id",
+            "must be the name of the cohort's folder",
+            f"{value('id')!r} in folder {folder.name!r}",
+            fix,
+        )
+    if value("id") and ".." in value("id"):
+        fault("id", "must not hold '..'", repr(value("id")), "Use single dots.")
+    path = value("matrix.path")
+    if path and not is_usable(path):
+        must = "must be a path that a disk takes: at most 3000 bytes, 255 a name, none of them zero"
+        shown = f"{len(path)} letters, {path[:40]!r} …"
+        fault("matrix.path", must, shown, "Give the file a shorter name.", reason="file_missing")
+    region = value("region")
+    if region and region != UNKNOWN:
+        problem = region_problem(region)
+        if problem:
+            fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
+            fault("region", "must be a region code", f"{region!r}: {problem}", fix, reason="region")
+        elif region in COUNTRIES:
+            fix = "Give the region (NUTS 2, such as NL32) where it is known."
+            fault("region", "should be a region", f"the country {region}", fix, severity="warning")
+    programme = value("programme")
+    if programme and programmes is not None and programme not in programmes:
+        known = f"There are {', '.join(programmes) or 'none'}."
+        fix = f"{did_you_mean(programme, programmes)} {known}".strip()
+        must = "must be a file in config/programmes"
+        fault("programme", must, repr(programme), fix, reason="programme")
+    spdx = value("license")
+    if spdx and spdx != UNKNOWN and spdx not in LICENSES and not spdx.startswith("LicenseRef-"):
+        fix = (
+            did_you_mean(spdx, LICENSES)
+            or "Check it on spdx.org/licenses, or write LicenseRef-<name>."
+        )
+        fault("license", "should be a known SPDX identifier", repr(spdx), fix, severity="warning")
+    faults += check_data_use(value("data_use"), row=text.lines.get("data_use"))
+    for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
+        path = f"defaults.{column}"
+        term = value(path)
+        found = (
+            check_term(term, column, file=COHORT_FILE, row=text.lines.get(path), where=path)
+            if term
+            else None
+        )
+        if found:
+            faults.append(found)
+    n_hints = 0
+    for label, term in (value("values.cell_type") or {}).items():
+        path = f"values.cell_type.{label}"
+        if path in broken or not term:
+            continue
+        found = check_term(
+            term,
+            "cell_type",
+            file=COHORT_FILE,
+            row=text.lines.get(path),
+            where=path,
+            hint=n_hints < MAX_HINTS,
+        )
+        if found:
+            n_hints += 1
+            faults.append(found)
+    if bool(value("matrix.keep_features.column")) != bool(value("matrix.keep_features.value")):
+        must = "must have both column and value"
+        fault("matrix.keep_features", must, "one of them", "Add the other, or remove both.")
+    rule = value("columns.sample_id")
+    if rule and rule.startswith("constant:") and not re.match(key("id").pattern, rule[9:]):
+        must = "constant: must be followed by a sample id"
+        fault("columns.sample_id", must, repr(rule), "Write for example constant:sample1.")
+    kind = rule.split(":")[0] if rule else ""
+    if kind in ("barcode_prefix", "barcode_suffix") and not BARCODE_RULE.fullmatch(rule):
+        must = "must name the separator"
+        fix = "Write for example barcode_suffix:-, or barcode_prefix:_:last for the last '_'."
+        fault("columns.sample_id", must, repr(rule), fix)
+    for where, must, found_there, fix in contradictions(value):
+        fault(where, must, found_there, fix, reason="contradiction")
+    return sorted(faults, key=lambda item: (item.row or 0, item.column or ""))
+
+
+def _todos(text: YamlText) -> Iterator[Fault]:
+    for path, found in _scalars(text.tree, ""):
+        if found.startswith(TODO):
+            yield Fault(
+                COHORT_FILE,
+                "must be decided",
+                repr(found),
+                f"Replace it. It is: {meaning(path)}",
+                row=text.lines.get(path),
+                column=path,
+                reason="todo",
+            )
+
+
+def _scalars(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for name, below in node.items():
+            yield from _scalars(below, f"{path}.{name}" if path else name)
+    elif isinstance(node, list):
+        for position, below in enumerate(node):
+            yield from _scalars(below, f"{path}[{position}]")
+    else:
+        yield path, node
+
+
+def meaning(path: str) -> str:
+    """What the value at a dotted path is: the sentence on its key, its choices, an example."""
+    if path.startswith("values.cell_type."):
+        label = path.removeprefix("values.cell_type.")
+        return f"the Cell Ontology term of the cell type {label!r}, or unknown."
+    declared = _declared(path)
+    if declared is None:
+        return "a value of your choice."
+    if declared in CATALOGUE_KEYS:
+        return explain(declared)
+    example = f" Example: {declared.example}." if declared.example else ""
+    choices = f" One of {', '.join(declared.choices)}." if len(declared.choices) > 1 else ""
+    return f"{declared.prose}{choices}{example}"
+
+
+def _declared(path: str) -> Key | None:
+    plain = re.sub(r"\[\d+\]", "", path)
+    for item in COHORT_KEYS:
+        if plain == item.path:
+            return item
+        for part in item.parts:
+            if plain == f"{item.path}.{part.path}":
+                return part
+    return None
+
+
+def _schema_faults(text: YamlText) -> Iterator[Fault]:
+    from jsonschema import Draft202012Validator
+
+    for error in Draft202012Validator(cohort_schema()).iter_errors(text.tree):
+        path = _dotted(error.absolute_path)
+        value = error.instance
+        if isinstance(value, str) and value.startswith(TODO):
+            continue
+        yield from _in_words(error, path, value, text)
+
+
+def _dotted(parts: Iterable[str | int]) -> str:
+    """keywords[0] for the first entry of a list, a.b for keys within keys."""
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fault]:
+    def fault(where: str, must: str, found: str, fix: str, reason: str = "invalid") -> Fault:
+        return Fault(
+            COHORT_FILE, must, found, fix, row=text.lines.get(where), column=where, reason=reason
+        )
+
+    prefix = f"{path}." if path else ""
+    if error.validator == "required":
+        missing = re.match(r"'(.+)' is a required", error.message)
+        name = missing.group(1) if missing else ""
+        where = prefix + name
+        if nearest(name, set(error.instance) - set(error.schema["properties"])):
+            # It is there, misspelt, and named as an unknown key.
+            return
+        yield fault(
+            where, "must be given", "no such key", f"Add it. It is: {_about(where)}", "missing"
+        )
+    elif error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        unknown = sorted(set(error.instance) - {*known, "__use_yte__"})
+        free = [item for item in known if item not in error.instance]
+        for name in unknown[:MAX_HINTS]:
+            fix = did_you_mean(name, free) or f"Known keys here: {', '.join(known)}."
+            yield fault(prefix + name, "must be a known key", repr(name), fix, "unknown_key")
+        if len(unknown) > MAX_HINTS:
+            rest = unknown[MAX_HINTS:]
+            found = f"{len(rest):,} more, such as {rest[0]!r}"
+            fix = "Keep data out of this file."
+            yield fault(prefix + rest[0], "must be a known key", found, fix, "unknown_key")
+    elif error.validator == "type":
+        wanted = WANTED.get(str(error.validator_value), "a list")
+        kind = repr(value) if isinstance(value, str) else WANTED.get(_json_type(value), "nothing")
+        yield fault(path, f"must be {wanted}", kind, f"It is: {_about(path)}")
+    else:
+        declared = _declared(path)
+        choices = declared.choices if declared else ()
+        if choices:
+            must = (
+                f"must be one of {', '.join(choices)}"
+                if len(choices) > 1
+                else f"must be {choices[0]}"
+            )
+            if declared and not declared.required:
+                must += ", or unknown"
+            hint = did_you_mean(str(value), choices)
+            if declared in CATALOGUE_KEYS:
+                hint = f"{hint} It is: {meaning(path)}".strip()
+            yield fault(path, must, repr(value), hint or "Choose one.")
+            return
+        fix = f"It is: {_about(path)}"
+        yield fault(path, "must have the form that its key says", repr(value), fix)
+
+
+def _json_type(value: Any) -> str:
+    return "object" if isinstance(value, dict) else "array" if isinstance(value, list) else ""
+
+
+def _about(path: str) -> str:
+    if _declared(path):
+        return meaning(path)
+    below = [item for item in COHORT_KEYS if item.path.startswith(f"{path}.")]
+    if not below:
+        return "a value of your choice."
+    return f"keys {', '.join(item.path.removeprefix(path + '.') for item in below)}."

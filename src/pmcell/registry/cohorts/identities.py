@@ -1,0 +1,102 @@
+"""Check ids of donors and samples: one person or sample each, no date, and spelt alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pmcell.errors import Fault
+from pmcell.registry.cohorts.dates import TEXT, find_date
+from pmcell.registry.cohorts.keys import DONORS_FILE, SAMPLES_FILE
+from pmcell.registry.cohorts.not_people import is_missing, not_people
+from pmcell.registry.cohorts.same_number import SameNumbers, as_written
+from pmcell.registry.cohorts.sheets import Row
+from pmcell.spelling import did_you_mean
+
+MAX_HINTS = 20
+"""Unknown ids for which the nearest known one is looked for: it takes long among many."""
+
+
+def is_open(tree: Mapping[str, Any]) -> bool:
+    """Whether ids are published as they are, not as pseudonyms."""
+    return tree.get("access") not in ("registered", "controlled")
+
+
+def check_ids(
+    file: str, column: str, rows: Sequence[Row], faults: list[Fault], *, is_open: bool
+) -> None:
+    """Append a fault for each id that is no person or sample, or (if open) holds a date."""
+    labels = not_people(row.get(column, "") for row in rows if row.get(column, ""))
+    if column != "donor_id":
+        # A library may be called NA; a person of whom nothing is known is no person.
+        labels = {name: why for name, why in labels.items() if not is_missing(name)}
+    what = "person" if column == "donor_id" else "sample of one person"
+    for row in rows:
+        name = row.get(column, "")
+        if name in labels:
+            fix = (
+                "Remove the row (or give the person another id), and leave its cells out in "
+                "cohort.yaml: "
+                "exclude: [{column: <column of the file>, values: ["
+                f"'{name}'], reason: {labels[name]}}}]."
+            )
+            found = f"{name!r}: {labels[name]}"
+            faults.append(
+                Fault(file, f"must be one {what}", found, fix, row.line, column, reason="no_person")
+            )
+        elif is_open and find_date(name, TEXT):
+            must = (
+                "must not hold a date, which identifies people: ids of open cohorts are published"
+            )
+            fix = (
+                "Give another id here and in samples.tsv, and remove columns.donor_id."
+                if column == "donor_id"
+                else "Give another id here, and name it in cohort.yaml: "
+                f"values: {{sample_id: {{'{name}': <the new id>}}}}."
+            )
+            faults.append(Fault(file, must, repr(name), fix, row.line, column, reason="date"))
+
+
+def check_references(
+    rows: Sequence[Row], donor_rows: Sequence[Row], faults: list[Fault]
+) -> set[str]:
+    """Append a fault for each donor of samples.tsv that donors.tsv lacks; return those it has."""
+    lines = {row.get("donor_id", ""): row.line for row in donor_rows}
+    same = SameNumbers(name for name in lines if name)
+    used: set[str] = set()
+    n_hints = 0
+    for row in rows:
+        name = row.get("donor_id", "")
+        if name in lines:
+            used.add(name)
+        elif donor_rows and name:
+            twin = same.find(name)
+            if twin is not None:
+                used.add(twin)
+                faults.append(_changed(row, name, lines[twin], twin))
+                continue
+            n_hints += 1
+            near = did_you_mean(name, lines) if n_hints <= MAX_HINTS else ""
+            must, fix = "must be a donor of donors.tsv", near or "Add the donor to donors.tsv."
+            faults.append(
+                Fault(SAMPLES_FILE, must, repr(name), fix, row.line, "donor_id", reason="reference")
+            )
+    return used
+
+
+def _changed(row: Row, name: str, twin_line: int, twin: str) -> Fault:
+    """The fault of an id that a spreadsheet changed, in the table where it is changed."""
+    first, changed = as_written(name, twin)
+    here = changed == name
+    file, line = (SAMPLES_FILE, row.line) if here else (DONORS_FILE, twin_line)
+    other = DONORS_FILE if here else SAMPLES_FILE
+    lost = "its zeros are lost" if changed.isdigit() else "it was changed to a number"
+    return Fault(
+        file,
+        f"must be written as in {other}",
+        f"{changed!r}, which is {first!r} in {other}: {lost}",
+        f"Write {first} here; a spreadsheet keeps it in a column of the format text.",
+        line,
+        "donor_id",
+        reason="lost_zeros",
+    )

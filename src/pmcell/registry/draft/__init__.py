@@ -1,0 +1,1 @@
+"""Draft a registration from a submitted file."""

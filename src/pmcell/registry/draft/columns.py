@@ -1,0 +1,206 @@
+"""Guess what the columns of a submitted obs mean, by their names and contents."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pmcell.registry.cohorts.not_people import MISSING
+from pmcell.registry.intake.cells import cut_barcode, texts_of
+from pmcell.schema.text import as_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAMES = {
+    "sample_id": (
+        "sampleid sample samplename library libraryid librarysample specimen specimenid "
+        "origident sampleuuid libraryuuid channel gsm sampletag "
+        "sampleassignment hashid htomaxid hto"
+    ),
+    "donor_id": (
+        "donorid donor donorname patient patientid subject subjectid individual "
+        "individualid participant participantid person personid indcov ind assignment "
+        "donorassignment souporcellassignment bestsinglet sngbestguess snglbestguess vireodonor"
+    ),
+    "visit": "visit visitid visitlabel timepoint time tp",
+    "visit_day": "visitday studyday daysincefirstvisit",
+    "batch_id": "batchid batch processingbatch seqbatch pool poolid seqrun run lane",
+    "cell_type": (
+        "authorcelltype celltype celltypes celltypeoriginal mergedcelltype cellannotation "
+        "celllabel celltypelabel celltypename annotation celltypefine celltypemajor "
+        "celltypecoarse celltypel2 celltypel1 predictedcelltype celltypist labels"
+    ),
+    "sex": "sex gender donorsex",
+    "age": "age ageyears ageyear donorage ageatsampling ageatcollection",
+    "age_group": "agegroup ageinterval ageband agerange agebin agecategory",
+    "disease": "disease diagnosis diseasestate diseasestatus diseasename",
+    "condition": (
+        "condition condgroup group status treatment stim stimulation severity outcome diseasegroup"
+    ),
+    "ethnicity": "selfreportedethnicity ethnicity race ancestry",
+    "tissue": "tissue organ tissuename",
+    "assay": "assay technology platform chemistry protocol method library10xversion",
+}
+ROLES: Mapping[str, tuple[str, ...]] = {
+    role: tuple(names.split()) for role, names in _NAMES.items()
+}
+"""Names that columns of each meaning have, letters and digits only, likelier ones first."""
+
+TERM_COLUMNS = (
+    "assay_ontology_term_id",
+    "cell_type_ontology_term_id",
+    "development_stage_ontology_term_id",
+    "disease_ontology_term_id",
+    "self_reported_ethnicity_ontology_term_id",
+    "sex_ontology_term_id",
+    "tissue_ontology_term_id",
+)
+"""Columns that files in the CELLxGENE schema have."""
+
+EMPTY = MISSING
+"""What says nothing, in small letters."""
+
+_YEARS = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s*[- ]?(?:y|yr|yrs|year|years|yo|y/o|jahre?|ans?|anni|anos|jaar|lat|let)?"
+    r"\.?(?:\s*[- ]?old)?",
+    re.IGNORECASE,
+)
+_MONTHS = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s*[- ]?(?:m|mo|mos|months?|monate?|mois|maanden)\.?(?:\s*[- ]?old)?",
+    re.IGNORECASE,
+)
+_WITH_BARCODE = re.compile(r"[ACGT]{10,}")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The column of obs for each meaning found, and the rule for samples."""
+
+    roles: Mapping[str, str]
+    terms: tuple[str, ...]
+    sample_rule: str
+    sample_of_cell: np.ndarray
+
+
+def guess_columns(obs: pd.DataFrame, cohort_id: str) -> Columns:
+    """What the columns of `obs` mean; samples by column, else by barcode, else one for all."""
+    roles: dict[str, str] = {}
+    by_name: dict[str, str] = {}
+    for column in obs.columns:
+        by_name.setdefault(re.sub(r"[^a-z0-9]", "", str(column).lower()), str(column))
+    for role, names in ROLES.items():
+        for name in names:
+            column = by_name.get(name)
+            if column and column not in roles.values() and _fits(obs, column, role):
+                roles[role] = column
+                break
+    if not {"age", "age_group"} & set(roles):
+        # Bands and words say less than years, and are kept as they are.
+        for name in ROLES["age"]:
+            column = by_name.get(name)
+            if column and column not in roles.values() and obs[column].notna().any():
+                roles["age_group"] = column
+                break
+    terms = tuple(column for column in TERM_COLUMNS if column in obs.columns)
+    rule, samples = _sample_rule(obs, roles, cohort_id)
+    return Columns(roles, terms, rule, samples)
+
+
+def text(obs: pd.DataFrame, column: str) -> np.ndarray:
+    """A column as text as intake reads it, '' where there is no value."""
+    return texts_of(obs, column, key=column, file="obs")
+
+
+def per_group(values: np.ndarray, groups: np.ndarray) -> dict[str, list[str]]:
+    """The different values of each group, most frequent first, without those that say nothing."""
+    counted: dict[str, Counter[str]] = {}
+    for (group, value), n in Counter(zip(groups.tolist(), values.tolist(), strict=True)).items():
+        found = counted.setdefault(group, Counter())
+        if not is_empty(value):
+            found[value] += n
+    return {group: [value for value, _ in found.most_common()] for group, found in counted.items()}
+
+
+def _fits(obs: pd.DataFrame, column: str, role: str) -> bool:
+    values = obs[column]
+    n_different = int(values.nunique())
+    if n_different == 0:
+        return False
+    if role == "age":
+        given = {value for value in text(obs, column).tolist() if not is_empty(value)}
+        return sum(years_of(value) is not None for value in given) > 0.5 * len(given)
+    if role == "cell_type":
+        # Numbered clusters are not cell types.
+        return n_different <= 300 and _share_numbers(text(obs, column)) < 0.5
+    if role == "visit_day":
+        return _share_numbers(text(obs, column)) > 0.9
+    return n_different <= max(20, len(obs) // 5)
+
+
+def is_empty(value: str) -> bool:
+    """Whether a value says nothing."""
+    return value.strip().lower() in EMPTY
+
+
+def years_of(value: str) -> float | None:
+    """An age in years, with or without its unit; None for bands and words.
+
+    >>> years_of("63"), years_of("18 months"), years_of("60-69")
+    (63.0, 1.5, None)
+    """
+    for form, in_a_year in ((_YEARS, 1), (_MONTHS, 12)):
+        found = form.fullmatch(value.strip())
+        if found:
+            return float(found[1].replace(",", ".")) / in_a_year
+    return None
+
+
+def _share_numbers(values: np.ndarray) -> float:
+    given = [value for value in set(values.tolist()) if not is_empty(value)]
+    numbers = sum(bool(re.fullmatch(r"-?\d+(\.\d+)?", value)) for value in given)
+    return numbers / len(given) if given else 0.0
+
+
+def _sample_rule(
+    obs: pd.DataFrame, roles: Mapping[str, str], cohort_id: str
+) -> tuple[str, np.ndarray]:
+    if "sample_id" in roles:
+        return roles["sample_id"], text(obs, roles["sample_id"])
+    if "donor_id" in roles:
+        return roles["donor_id"], text(obs, roles["donor_id"])
+    rule, samples, _ = barcode_rules(as_text(obs.index).tolist())[0]
+    if rule:
+        return rule, samples
+    return f"constant:{cohort_id}", np.repeat(np.array([cohort_id], dtype=object), len(obs))
+
+
+def barcode_rules(barcodes: Sequence[str]) -> list[tuple[str, np.ndarray, int]]:
+    """Rules that cut samples from the barcodes, with the sample of each cell and their number.
+
+    The finest cut of the first separator that tells samples comes first, then the
+    others of that separator; a rule '' where the barcodes tell nothing.
+    """
+    for kind, separators in (("barcode_prefix", "_:#|"), ("barcode_suffix", "_:#|-")):
+        usual = "first" if kind == "barcode_prefix" else "last"
+        for separator in separators:
+            found: dict[int, tuple[str, np.ndarray, int]] = {}
+            for which in ("first", "last"):
+                rule = f"{kind}:{separator}" + ("" if which == usual else f":{which}")
+                parts = [cut_barcode(barcode, rule) for barcode in barcodes]
+                names = set(parts)
+                if (
+                    all(parts)
+                    and 1 < len(names) <= max(2, len(barcodes) // 10)
+                    and not any(_WITH_BARCODE.search(name) for name in names)
+                    and (len(names) not in found or which == usual)
+                ):
+                    found[len(names)] = (rule, np.array(parts, dtype=object), len(names))
+            if found:
+                return [found[n] for n in sorted(found, reverse=True)]
+    return [("", np.zeros(0, dtype=object), 0)]

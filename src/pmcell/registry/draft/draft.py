@@ -1,0 +1,325 @@
+"""Draft the registration of a submitted file: what it says, and TODO where a person must decide."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pmcell.errors import DataError
+from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.dates import VISIT, find_date
+from pmcell.registry.cohorts.keys import TODO
+from pmcell.registry.cohorts.registration import Exclusion
+from pmcell.registry.draft.columns import (
+    Columns,
+    barcode_rules,
+    guess_columns,
+    is_empty,
+    per_group,
+    text,
+)
+from pmcell.registry.draft.left_out import propose_exclusions, status_columns
+from pmcell.registry.draft.matrix import draft_matrix
+from pmcell.registry.draft.values import age_groups, near, one_per_sample, one_term, safe_ids
+from pmcell.registry.terms.rules import check_term, term_of
+from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
+
+FILE = "draft"
+DONOR_TERMS = {
+    "sex_ontology_term_id": "sex",
+    "self_reported_ethnicity_ontology_term_id": "ethnicity",
+    "development_stage_ontology_term_id": "age",
+    "disease_ontology_term_id": "disease",
+}
+SAMPLE_TERMS = {"assay_ontology_term_id": "assay", "tissue_ontology_term_id": "tissue"}
+MAX_NOTES = 20
+"""Texts of a column that are noted with the nearest terms: looking for them takes long."""
+
+
+@dataclass
+class Draft:
+    """What will be written: settings of cohort.yaml, rows of the tables, and notes for the person.
+
+    `comments` holds, for a dotted path, what stands behind the value; `exclude`
+    what is left out, with its number of cells.
+    """
+
+    cohort_id: str
+    settings: dict[str, str] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    cell_types: dict[str, str] = field(default_factory=dict)
+    sample_names: dict[str, str] = field(default_factory=dict)
+    donors: list[dict[str, str]] = field(default_factory=list)
+    samples: list[dict[str, str]] = field(default_factory=list)
+    exclude: list[tuple[Exclusion, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def draft_registration(submission: Submission, cohort_id: str) -> Draft:
+    """The draft for a submitted file; every guess is one a person can see and change."""
+    draft = Draft(cohort_id)
+    if not submission.n_cells:
+        raise DataError(
+            f"{submission.path.name}: a cohort must have cells; it has none", reason="empty"
+        )
+    draft_matrix(submission, draft.settings, draft.comments, draft.notes)
+    status = status_columns(submission.obs)
+    columns = guess_columns(submission.obs.drop(columns=status), cohort_id)
+    proposed, keep = propose_exclusions(submission, columns, status)
+    draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
+    draft.notes += proposed.notes
+    submission = replace(submission, obs=submission.obs[keep])
+    columns = replace(columns, sample_of_cell=columns.sample_of_cell[keep])
+    _barcodes(submission, draft)
+    samples = _sample_ids(submission, columns, draft)
+    donors = _donor_ids(submission, columns, samples, draft)
+    conditions = one_per_sample(submission, columns, samples, "condition")
+    visits = _visits(submission, columns, samples, donors, conditions, draft)
+    _sample_rows(submission, columns, samples, donors, visits, conditions, draft)
+    _donor_rows(submission, columns, samples, donors, conditions, draft)
+    _cell_types(submission, columns, draft)
+    return draft
+
+
+def _barcodes(submission: Submission, draft: Draft) -> None:
+    draft.settings["columns.barcode"] = "index"
+    if submission.obs.index.is_unique:
+        return
+    for column in submission.obs.columns:
+        if "barcode" in str(column).lower() and submission.obs[column].is_unique:
+            draft.settings["columns.barcode"] = str(column)
+            return
+    draft.notes.append("barcodes repeat in the file: make them unique at its source")
+
+
+def _sample_ids(submission: Submission, columns: Columns, draft: Draft) -> np.ndarray:
+    """The sample id of each cell; names that are not ids get one, written into the draft."""
+    draft.settings["columns.sample_id"] = columns.sample_rule
+    ids, renamed = safe_ids(columns.sample_of_cell)
+    draft.sample_names = renamed
+    if columns.sample_rule.startswith("constant:"):
+        draft.notes.append(
+            "nothing in the file tells samples apart: all cells are taken as one sample; "
+            "else set columns.sample_id"
+        )
+    elif columns.sample_rule.startswith("barcode_"):
+        cuts = barcode_rules(as_text(submission.obs.index).tolist())
+        said = "; or ".join(
+            f"{rule} gives {n} ({', '.join(list(dict.fromkeys(names.tolist()))[:3])}, …)"
+            for rule, names, n in cuts
+        )
+        draft.notes.append(f"samples are told apart by the barcodes, check it: {said}")
+    return ids
+
+
+def _donor_ids(
+    submission: Submission, columns: Columns, samples: np.ndarray, draft: Draft
+) -> dict[str, str]:
+    """The donor of each sample, TODO where the file does not say."""
+    names = list(dict.fromkeys(samples.tolist()))
+    if "donor_id" not in columns.roles:
+        draft.notes.append(
+            "no column names the donors: give the donor of each sample in samples.tsv"
+        )
+        return dict.fromkeys(names, TODO)
+    column = columns.roles["donor_id"]
+    labels = text(submission.obs, column)
+    given = np.array([not is_empty(label) for label in labels.tolist()], dtype=bool)
+    donors = np.full(len(labels), "", dtype=object)
+    donors[given], renamed = safe_ids(labels[given])
+    found = per_group(donors, samples)
+    many = [name for name in names if len(found[name]) > 1]
+    if many:
+        draft.notes.append(
+            f"sample {many[0]!r} has cells of several donors in column {column!r}: "
+            "name a column with one donor a sample"
+        )
+    elif not renamed:
+        draft.settings["columns.donor_id"] = column
+    return {name: found[name][0] if len(found[name]) == 1 else TODO for name in names}
+
+
+def _visits(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    conditions: Mapping[str, str],
+    draft: Draft,
+) -> dict[str, str]:
+    given = one_per_sample(submission, columns, samples, "visit")
+    if any(given.values()):
+        dates = [visit for visit in given.values() if find_date(visit, VISIT)]
+        if dates:
+            draft.notes.append(
+                f"visits in column {columns.roles['visit']!r} are dates ({dates[0]}, …), which "
+                "identify people: write days since the donor's first visit in visit_day of "
+                "samples.tsv, and labels such as T0 in visit"
+            )
+        return given
+    of_donor = Counter(donors.values())
+    if TODO in of_donor or max(of_donor.values()) == 1:
+        return dict.fromkeys(donors, "")
+    guessed = {
+        name: re.split(r"[_.-]+", name.replace(donor, "").strip("_.-"))[-1] if donor in name else ""
+        for name, donor in donors.items()
+    }
+    for source, visits in (("the end of the sample ids", guessed), ("the condition", conditions)):
+        pairs = {(donors[name], visits[name]) for name in donors}
+        several = {name for name, donor in donors.items() if of_donor[donor] > 1}
+        if all(visits[name] for name in several) and len(pairs) == len(donors):
+            draft.notes.append(f"visits are taken from {source}: check them in samples.tsv")
+            return {name: visits[name] for name in donors}
+    draft.notes.append(
+        "donors have several samples and no column names visits: fill visit in samples.tsv"
+    )
+    return dict.fromkeys(donors, "")
+
+
+def _sample_rows(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    visits: Mapping[str, str],
+    conditions: Mapping[str, str],
+    draft: Draft,
+) -> None:
+    batches = one_per_sample(submission, columns, samples, "batch_id")
+    days = one_per_sample(submission, columns, samples, "visit_day")
+    terms = {
+        column: _terms(submission, columns, samples, column, role, draft, "samples.tsv")
+        for column, role in SAMPLE_TERMS.items()
+    }
+    defaults = {}
+    for column, by_sample in terms.items():
+        different = set(by_sample.values())
+        if len(different) == 1:
+            defaults[column] = different.pop()
+    for column in SAMPLE_TERMS:
+        draft.settings[f"defaults.{column}"] = defaults.get(column, UNKNOWN) or TODO
+    draft.settings["defaults.tissue_type"] = "tissue"
+    draft.settings["defaults.suspension_type"] = TODO
+    for name, donor in donors.items():
+        row = {
+            "sample_id": name,
+            "donor_id": donor,
+            "visit": visits[name],
+            "visit_day": days[name],
+            # Batches are labels of the whole study: the prefix keeps B1 of two cohorts apart.
+            "batch_id": f"{draft.cohort_id}.{batches[name]}" if batches[name] else "",
+            "condition": conditions[name],
+        }
+        row |= {column: by[name] for column, by in terms.items() if column not in defaults}
+        draft.samples.append(row)
+
+
+def _donor_rows(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    conditions: Mapping[str, str],
+    draft: Draft,
+) -> None:
+    of_cell = np.array([donors[name] for name in samples.tolist()], dtype=object)
+    terms = {
+        column: _terms(submission, columns, of_cell, column, role, draft, "donors.tsv")
+        for column, role in DONOR_TERMS.items()
+    }
+    ages, notes = age_groups(submission, columns, of_cell)
+    draft.notes += notes
+    diseases = terms["disease_ontology_term_id"]
+    if not any(diseases.values()):
+        by_donor: dict[str, set[str]] = {}
+        for name, donor in donors.items():
+            by_donor.setdefault(donor, set()).add(conditions[name])
+        known = {
+            donor: [term_of(name, "disease_ontology_term_id") for name in found if name]
+            for donor, found in by_donor.items()
+        }
+        if all(found and len(set(found)) == 1 and found[0] for found in known.values()):
+            terms["disease_ontology_term_id"] = {d: str(found[0]) for d, found in known.items()}
+            draft.notes.append(
+                f"diseases are read from column {columns.roles['condition']!r}: check them"
+            )
+        else:
+            draft.notes.append("no column gives the diseases: fill them in donors.tsv where known")
+    for donor in dict.fromkeys(donors.values()):
+        row = {"donor_id": donor}
+        row |= {column: by_donor_term[donor] or UNKNOWN for column, by_donor_term in terms.items()}
+        row["age_group"] = ages[donor]
+        draft.donors.append(row)
+
+
+def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
+    column = columns.roles.get("cell_type")
+    if column is None:
+        draft.notes.append(
+            "no column names cell types: clusters will be labelled by marker genes alone"
+        )
+        return
+    draft.settings["columns.cell_type"] = column
+    labels = text(submission.obs, column)
+    given: dict[str, list[str]] = {}
+    if "cell_type_ontology_term_id" in columns.terms:
+        given = per_group(text(submission.obs, "cell_type_ontology_term_id"), labels)
+    for label in sorted({str(label).strip() for label in labels.tolist()} - {""}):
+        if is_empty(label):
+            continue
+        own = given.get(label, [])
+        term = own[0] if len(own) == 1 else term_of(label, "cell_type")
+        if term and check_term(term, "cell_type", file=FILE) is None:
+            draft.cell_types[label] = term
+        else:
+            draft.cell_types[label] = TODO
+            draft.comments[f"values.cell_type.{label}"] = near(label, "cell_type")
+
+
+def _terms(
+    submission: Submission,
+    columns: Columns,
+    groups: np.ndarray,
+    column: str,
+    role: str,
+    draft: Draft,
+    table: str,
+) -> dict[str, str]:
+    """The term of each group: given, or told by a text, or 'TODO (source: …)', or ''."""
+    names = list(dict.fromkeys(groups.tolist()))
+    if column in columns.terms:
+        given = per_group(text(submission.obs, column), groups)
+        if all(
+            len(given[name]) <= 1
+            and all(check_term(term, column, file=FILE) is None for term in given[name])
+            for name in names
+        ):
+            return {name: (given[name] or [""])[0] for name in names}
+    if role not in columns.roles:
+        return dict.fromkeys(names, "")
+    found = per_group(text(submission.obs, columns.roles[role]), groups)
+    answer, open_texts = {}, {}
+    for name in names:
+        terms = {value: one_term(value, column) for value in found[name]}
+        if not terms:
+            answer[name] = ""
+        elif len(set(terms.values())) == 1 and next(iter(terms.values())) is not None:
+            answer[name] = str(next(iter(terms.values())))
+        else:
+            said = " | ".join(value.replace("\t", " ")[:40] for value in found[name][:4])
+            answer[name] = f"{TODO} (source: {said})"
+            open_texts[said] = found[name][0]
+    n_rows = Counter(answer.values())
+    for number, (said, example) in enumerate(open_texts.items()):
+        if number == MAX_NOTES:
+            draft.notes.append(f"{table}, {column}: {len(open_texts) - MAX_NOTES} more texts")
+            break
+        n = n_rows[f"{TODO} (source: {said})"]
+        rows = "1 row" if n == 1 else f"{n} rows"
+        draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {near(example, column)}")
+    return answer

@@ -1,0 +1,165 @@
+"""Register a submitted file: draft its cohort folder. Copies nothing, overwrites nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import DataError, FaultsError, UsageError
+from pmcell.io.atomic import write_text
+from pmcell.io.submitted import sandbox
+from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
+from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
+from pmcell.registry.cohorts.programmes import load_programmes, programme_of
+from pmcell.registry.draft.draft import draft_registration
+from pmcell.registry.draft.text import cohort_yaml, sheet
+from pmcell.registry.terms.genes import share_known
+from pmcell.registry.terms.ontology import resolve
+from pmcell.schema.ids import ID_PATTERN
+
+_OPTIONS = {"matrix.format": "--format", "matrix.orientation": "--orientation"}
+"""What stands for a key of cohort.yaml before there is one."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The folder that was written, what was seen in the file, and what is left to a person."""
+
+    folder: Path
+    seen: dict[str, Any]
+    notes: tuple[str, ...]
+    n_todo: int
+
+
+def register_file(
+    file: Path | str,
+    cohort_id: str,
+    cohorts_dir: Path | str,
+    *,
+    fmt: str | None = None,
+    orientation: str = "auto",
+    programmes_dir: Path | str | None = None,
+) -> Registered:
+    """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
+
+    `fmt` and `orientation` are those of cohort.yaml, told from the file by default.
+    Raises `UsageError` for a bad id, a missing file or a folder that is
+    registered already, and `DataError` when the file cannot be read.
+    """
+    file, folder = Path(file), Path(cohorts_dir) / cohort_id
+    if not re.fullmatch(ID_PATTERN, cohort_id) or ".." in cohort_id:
+        raise UsageError(
+            "--id must be 1 to 64 letters, digits, '_', '.' or '-', "
+            "starting with a letter or digit; "
+            f"got {cohort_id!r}"
+        )
+    if not file.exists():
+        raise UsageError(f"FILE must exist; there is no {str(file)!r}")
+    if fmt is not None and fmt not in FORMATS:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {fmt!r}")
+    for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
+        if (folder / name).exists():
+            raise UsageError(
+                f"{folder / name} exists already: choose another --id, or move the folder away"
+            )
+    programmes = Path(programmes_dir or Path(cohorts_dir).resolve().parent / "programmes")
+    try:
+        answer = sandbox.run(
+            "pmcell.registry.draft.register:draft_files",
+            {
+                "file": str(file.absolute()),
+                "fmt": fmt or detect_format(file),
+                "cohort_id": cohort_id,
+                "matrix_path": _matrix_path(file, folder),
+                "programmes_dir": str(programmes) if programmes.is_dir() else None,
+                "orientation": orientation,
+            },
+        )
+    except DataError as error:
+        raise _with_options(error) from error
+    for name, content in answer["files"].items():
+        write_text(folder / name, content)
+    n_todo = sum(
+        line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
+        for name, content in answer["files"].items()
+        for line in content.split("\n")
+    )
+    return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo)
+
+
+def draft_files(
+    file: str,
+    fmt: str,
+    cohort_id: str,
+    matrix_path: str,
+    programmes_dir: str | None,
+    orientation: str = "auto",
+) -> dict[str, Any]:
+    """Inspect the file and draft its texts; what runs inside the sandbox."""
+    submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
+    draft = draft_registration(submission, cohort_id)
+    draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
+    diseases = {row["disease_ontology_term_id"] for row in draft.donors}
+    terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
+    if programmes_dir is not None:
+        programmes = load_programmes(programmes_dir)
+        found = programme_of({term for term in terms if TODO not in term}, programmes)
+        if found:
+            draft.settings["programme"] = found
+            theme = next(item.health_theme for item in programmes if item.programme_id == found)
+            if theme:
+                draft.settings["health_themes"] = theme
+                draft.comments["health_themes"] = "from the programme"
+        names = ", ".join(programme.programme_id for programme in programmes)
+        draft.comments["programme"] = "from the diseases" if found else f"there are {names}"
+    for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
+        value = draft.settings[f"defaults.{column}"]
+        if ":" in value and TODO not in value:
+            draft.comments[f"defaults.{column}"] = str(resolve(value))
+    return {
+        "files": {
+            COHORT_FILE: cohort_yaml(draft),
+            DONORS_FILE: sheet(draft.donors),
+            SAMPLES_FILE: sheet(draft.samples),
+        },
+        "notes": draft.notes,
+        "seen": {
+            "n_cells": submission.n_cells,
+            "n_features": submission.n_genes,
+            "donors": [row["donor_id"] for row in draft.donors],
+            "n_samples": len(draft.samples),
+            "counts": draft.settings["matrix.counts"],
+            "counts_are": draft.comments["matrix.counts"],
+            "genes": draft.settings["matrix.gene_column"],
+            "columns": {
+                path.removeprefix("columns."): value
+                for path, value in draft.settings.items()
+                if path.startswith("columns.")
+            },
+        },
+    }
+
+
+def _with_options(error: DataError) -> DataError:
+    """The error with options of `pmcell register` in place of keys of a file not yet written."""
+
+    def reworded(text: str) -> str:
+        for key, option in _OPTIONS.items():
+            text = re.sub(rf"Set {re.escape(key)} in cohort\.yaml to", f"Give {option}", text)
+        return text
+
+    if isinstance(error, FaultsError):
+        return FaultsError([replace(fault, fix=reworded(fault.fix)) for fault in error.faults])
+    return DataError(reworded(str(error)), reason=error.reason)
+
+
+def _matrix_path(file: Path, folder: Path) -> str:
+    """Relative where file and folder lie in one study (the working folder), else absolute."""
+    here = Path.cwd()
+    target = file.absolute()
+    if target.is_relative_to(here) and folder.absolute().is_relative_to(here):
+        return os.path.relpath(target, folder.absolute())
+    return str(target)

@@ -1,0 +1,104 @@
+"""Turn the values of a submitted obs into ids, terms and cells of the registration tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from pmcell.io.submitted.submission import Submission
+from pmcell.registry.draft.columns import Columns, per_group, text, years_of
+from pmcell.registry.terms.ontology import exact
+from pmcell.registry.terms.rules import term_of, terms_near
+from pmcell.schema import UNKNOWN
+
+
+def one_per_sample(
+    submission: Submission, columns: Columns, samples: np.ndarray, role: str
+) -> dict[str, str]:
+    """The sample's one value of a role; '' where there is none or several."""
+    names = list(dict.fromkeys(samples.tolist()))
+    if role not in columns.roles:
+        return dict.fromkeys(names, "")
+    found = per_group(text(submission.obs, columns.roles[role]), samples)
+    return {name: _cell(found[name][0]) if len(found[name]) == 1 else "" for name in names}
+
+
+def age_groups(
+    submission: Submission, columns: Columns, of_cell: np.ndarray
+) -> tuple[dict[str, str], list[str]]:
+    """The age band of each donor, and notes on those that a person should look at.
+
+    It is the file's own band or word, else the decade of the age, '' where there
+    is none; of several ages of a donor, as at several visits, the youngest.
+    """
+    names = list(dict.fromkeys(of_cell.tolist()))
+    role = next((role for role in ("age_group", "age") if role in columns.roles), None)
+    if role is None:
+        return dict.fromkeys(names, ""), []
+    column = columns.roles[role]
+    found = per_group(text(submission.obs, column), of_cell)
+    bands = {name: _bands(found[name], role) for name in names}
+    several = [name for name in names if len(bands[name]) > 1]
+    notes = []
+    if several:
+        said = " | ".join(bands[several[0]][:4])
+        notes.append(
+            f"donors.tsv, age_group: {len(several)} donors have several ages in column {column!r} "
+            f"({several[0]}: {said}); the first is taken, check them"
+        )
+    if role == "age_group" and "agegroup" not in re.sub(r"[^a-z]", "", column.lower()):
+        notes.append(f"donors.tsv, age_group: bands and words of column {column!r} as they are")
+    return {name: (bands[name] or [""])[0] for name in names}, notes
+
+
+def one_term(value: str, column: str) -> str | None:
+    """The term that a value stands for; an age in years is a stage; None where a person decides."""
+    if column != "development_stage_ontology_term_id":
+        return term_of(value, column)
+    age = years_of(value)
+    if age is None:
+        # Bands and words are kept as the age group; they are no stage of the ontology.
+        return UNKNOWN
+    years = int(age)
+    label = f"{years}-year-old stage" if years else "under-1-year-old stage"
+    found = exact(label, "HsapDv")
+    return found.term_id if found else UNKNOWN
+
+
+def near(value: str, column: str) -> str:
+    """The nearest terms, as a phrase."""
+    found = terms_near(value, column)
+    return f"nearest: {' | '.join(found)}" if found else "no term is near"
+
+
+def safe_ids(names: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Ids for names: the names themselves, or where they are no ids, the nearest that are."""
+    renamed: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names.tolist()):
+        plain = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "_", name)).lstrip("_.-")[:60]
+        unique, n = plain or "unnamed", 2
+        while unique in taken:
+            unique, n = f"{plain}_{n}", n + 1
+        ids[name] = unique
+        taken.add(unique)
+        if unique != name:
+            renamed[name] = unique
+    return np.array([ids[name] for name in names.tolist()], dtype=object), renamed
+
+
+def _bands(values: Sequence[str], role: str) -> list[str]:
+    """The bands of a donor's ages: decades, youngest first, and what is no number as it is."""
+    ages = [years_of(value) for value in values] if role == "age" else [None] * len(values)
+    decades = sorted({int(age) // 10 * 10 for age in ages if age is not None})
+    words = [_cell(value) for value, age in zip(values, ages, strict=True) if age is None]
+    return list(dict.fromkeys([*(f"{start}-{start + 9}" for start in decades), *words]))
+
+
+def _cell(value: str) -> str:
+    """A value as a cell of a table: one line, and never a formula."""
+    plain = " ".join(value.split())
+    return plain.lstrip("=+@") if plain[:1] in ("=", "+", "@") else plain

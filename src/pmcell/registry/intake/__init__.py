@@ -1,0 +1,1 @@
+"""Check a submitted file against its registration, and take it in."""

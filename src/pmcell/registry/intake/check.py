@@ -1,0 +1,190 @@
+"""Check registered cohorts: the tables first, then the header of the submitted file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import DataError, Fault
+from pmcell.io.submitted import sandbox
+from pmcell.registry.cohorts.catalogue import missing_metadata
+from pmcell.registry.cohorts.cohort import read_matrix, read_registration
+from pmcell.registry.cohorts.cohort_file import meaning
+from pmcell.registry.cohorts.gathered import gather
+from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
+from pmcell.registry.cohorts.registration import Registration
+from pmcell.registry.cohorts.yaml_text import read_yaml
+from pmcell.registry.intake.copies import shared_cells
+from pmcell.registry.intake.matrix_check import faults_of
+from pmcell.registry.terms.rules import TERM_RULES
+from pmcell.schema import UNKNOWN
+
+TIME_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class CohortCheck:
+    """What is wrong with a cohort; `metrics` holds what its file was seen to be.
+
+    `sketch` stands for its cells when they are compared with other cohorts'.
+    """
+
+    cohort_id: str
+    faults: tuple[Fault, ...]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    sketch: tuple[int, ...] = ()
+
+    @property
+    def errors(self) -> list[Fault]:
+        """The faults that keep the cohort out."""
+        return [fault for fault in self.faults if fault.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Fault]:
+        """The faults that do not."""
+        return [fault for fault in self.faults if fault.severity != "error"]
+
+
+def check_cohort(
+    folder: Path | str, *, programmes_dir: Path | str | None = None, with_matrix: bool = True
+) -> CohortCheck:
+    """Everything that is wrong with a cohort folder, found from tables and headers; never raises.
+
+    The submitted file is opened in a sandbox. Its cells are compared with the
+    tables only when these have no error.
+    """
+    folder = Path(folder)
+    registration, faults = read_registration(folder, programmes_dir=programmes_dir)
+    if registration is not None:
+        faults += _unknowns(registration)
+    # Read from the text, so that these faults are named with all others, not after them.
+    text = read_yaml(folder / COHORT_FILE, [])
+    faults += missing_metadata(text.tree, meaning, text.lines)
+    matrix = read_matrix(folder) if with_matrix else None
+    if matrix is None:
+        return CohortCheck(folder.name, tuple(faults))
+    if not _is_there(matrix.path):
+        must = "must name the submitted file"
+        fix = "Correct matrix.path: it is relative to the cohort's folder."
+        found = f"no file {matrix.path.name!r} there"
+        where = "matrix.path"
+        faults.append(Fault(COHORT_FILE, must, found, fix, column=where, reason="file_missing"))
+        return CohortCheck(folder.name, tuple(faults))
+    arguments = {
+        "folder": str(folder.absolute()),
+        "programmes_dir": None if programmes_dir is None else str(Path(programmes_dir).absolute()),
+    }
+    try:
+        report = sandbox.run(
+            "pmcell.registry.intake.matrix_check:matrix_report",
+            arguments,
+            time_seconds=TIME_SECONDS,
+        )
+    except DataError as error:
+        must = "must be readable"
+        fix = "Write the file again, or get it again from its source."
+        faults.append(Fault(matrix.path.name, must, str(error), fix, reason=error.reason))
+        return CohortCheck(folder.name, tuple(faults))
+    metrics = report["metrics"]
+    sketch = tuple(metrics.pop("sketch", ()))
+    return CohortCheck(folder.name, tuple(gather([*faults, *faults_of(report)])), metrics, sketch)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something at a path that may be looked at."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def check_cohorts(
+    folders: Sequence[Path], *, with_matrix: bool = True, workers: int = 4
+) -> list[CohortCheck]:
+    """Check several cohorts, some at the same time; results in the order of `folders`."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        checks = list(
+            pool.map(lambda folder: check_cohort(folder, with_matrix=with_matrix), folders)
+        )
+    shared = _shared_batches(folders)
+    for name, faults in _shared_cells(checks).items():
+        shared.setdefault(name, []).extend(faults)
+    return [
+        replace(check, faults=(*check.faults, *shared.get(check.cohort_id, ()))) for check in checks
+    ]
+
+
+def _shared_cells(checks: Sequence[CohortCheck]) -> dict[str, list[Fault]]:
+    """A warning for each cohort some of whose cells are another cohort's, too."""
+    found: dict[str, list[Fault]] = {}
+    for pair in shared_cells({check.cohort_id: check.sketch for check in checks}):
+        about = "" if pair.is_exact else "about "
+        for name, other in ((pair.one, pair.other), (pair.other, pair.one)):
+            found.setdefault(name, []).append(
+                Fault(
+                    COHORT_FILE,
+                    "a cell should be in one cohort only",
+                    f"{about}{pair.share:.0%} of the smaller cohort's cells are in {other}, too, "
+                    "count by count",
+                    "Remove one of the cohorts, or leave the copies out of one with exclude.",
+                    column="matrix.path",
+                    severity="warning",
+                    reason="copies",
+                )
+            )
+    return found
+
+
+def _shared_batches(folders: Sequence[Path]) -> dict[str, list[Fault]]:
+    """A warning for each batch label that several cohorts use: it counts as one batch."""
+    cohorts_of: dict[str, set[str]] = {}
+    for folder in folders:
+        registration, _ = read_registration(folder)
+        for sample in registration.samples if registration else ():
+            cohorts_of.setdefault(sample.batch_id, set()).add(folder.name)
+    found: dict[str, list[Fault]] = {}
+    for batch, names in sorted(cohorts_of.items()):
+        for name in sorted(names) if len(names) > 1 else ():
+            found.setdefault(name, []).append(
+                Fault(
+                    SAMPLES_FILE,
+                    "should name a batch that no other cohort has, unless it is the same batch",
+                    f"{batch!r}, also in {', '.join(sorted(names - {name}))}",
+                    f"Write {name}.{batch} where the batches were processed apart.",
+                    column="batch_id",
+                    severity="warning",
+                    reason="shared_batch",
+                )
+            )
+    return found
+
+
+def _unknowns(registration: Registration) -> list[Fault]:
+    """One warning for each column where `unknown` keeps cells out of the CELLxGENE schema."""
+    faults = []
+    rows: tuple[tuple[str, tuple[Any, ...], Callable[[Any], str]], ...] = (
+        (SAMPLES_FILE, registration.samples, lambda row: str(row.sample_id)),
+        (DONORS_FILE, registration.donors, lambda row: str(row.donor_id)),
+    )
+    for file, entries, name in rows:
+        for column, rule in TERM_RULES.items():
+            if not rule.strict or not entries or not hasattr(entries[0], column):
+                continue
+            unknown = [name(entry) for entry in entries if getattr(entry, column) == UNKNOWN]
+            if unknown:
+                shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+                faults.append(
+                    Fault(
+                        file,
+                        "should be known: the CELLxGENE schema does not accept unknown here",
+                        f"unknown in {len(unknown)} of {len(entries)} rows ({shown})",
+                        f"Give the term where it is known, such as {rule.example}.",
+                        column=column,
+                        severity="warning",
+                        reason="unknown",
+                    )
+                )
+    return faults

@@ -1,0 +1,128 @@
+"""Check that every value is a raw count, and rewrite counts in canonical gene space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from pmcell.errors import DataError
+from pmcell.io.submitted.submission import Submission
+from pmcell.registry.intake.count_layers import choose_counts
+
+MAX_COUNT = 2**31 - 1
+EXACT_FLOATS = {"float16": 2**11, "float32": 2**24}
+"""From this value on, floats of a type do not hold every whole number."""
+
+
+def check_counts(block: sp.csr_matrix, start: int, submission: Submission, layer: str) -> None:
+    """`DataError` unless all values are whole, finite, not negative, and sums of cells fit int32.
+
+    `start` is the position of the block's first cell. Nothing is rounded: 3.0
+    is a count, 3.0000001 is not.
+    """
+    values = block.data
+    if values.size == 0:
+        return
+    real = values.astype(np.float64, copy=False)
+    for reason, must, broken in (
+        ("not_finite", "be finite numbers", ~np.isfinite(real)),
+        ("negative_counts", "not be negative", real < 0),
+        ("not_counts", "be whole numbers", real != np.floor(real)),
+    ):
+        if broken.any():
+            raise _not_counts(block, start, submission, layer, reason, must, broken)
+    totals = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
+    if totals.max() > MAX_COUNT:
+        cell = start + int(np.argmax(totals))
+        raise DataError(
+            f"{submission.path.name}: a cell may hold {MAX_COUNT} counts in all; cell {cell + 1} "
+            "holds "
+            f"{totals.max():.0f}. Check that {layer} holds counts.",
+            reason="count_too_large",
+        )
+
+
+@dataclass
+class Projection:
+    """From submitted to canonical genes: adds the counts of merged genes, sums what each gene held.
+
+    `gene_ids` are the canonical ids in sorted order; `umis` the counts of every
+    submitted gene, `umis_lost` those of genes without a canonical id.
+    """
+
+    targets: Sequence[str | None]
+    gene_ids: list[str] = field(init=False)
+    umis: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gene_ids = sorted({gene_id for gene_id in self.targets if gene_id is not None})
+        place = {gene_id: column for column, gene_id in enumerate(self.gene_ids)}
+        self._columns = np.array(
+            [-1 if gene_id is None else place[gene_id] for gene_id in self.targets], dtype=np.int32
+        )
+        self.umis = np.zeros(len(self.targets), dtype=np.int64)
+
+    def apply(self, block: sp.csr_matrix) -> sp.csr_matrix:
+        """The block's cells over canonical genes (int64 counts), positions sorted."""
+        columns = self._columns[block.indices]
+        # Sums of whole numbers below 2**53 are exact in float64, whatever their order.
+        sums = np.bincount(block.indices, weights=block.data, minlength=self.umis.size)
+        self.umis += sums.astype(np.int64)
+        kept = columns >= 0
+        n_before = np.concatenate([[0], np.cumsum(kept)])
+        result = sp.csr_matrix(
+            (block.data[kept].astype(np.int64), columns[kept], n_before[block.indptr]),
+            shape=(block.shape[0], len(self.gene_ids)),
+        )
+        result.sum_duplicates()
+        return result
+
+    @property
+    def umis_lost(self) -> int:
+        """Counts on genes without a canonical id."""
+        return int(self.umis[self._columns < 0].sum())
+
+
+def _not_counts(
+    block: sp.csr_matrix,
+    start: int,
+    submission: Submission,
+    layer: str,
+    reason: str,
+    must: str,
+    broken: np.ndarray,
+) -> DataError:
+    place = int(np.flatnonzero(broken)[0])
+    row = int(np.searchsorted(block.indptr, place, "right")) - 1
+    gene = submission.var_of(layer).index[int(block.indices[place])]
+    summary = submission.summary_of(layer)
+    seen = (
+        f"{np.mean(broken):.0%} of the values break this"
+        if broken.mean() >= 0.01
+        else "a few do not"
+    )
+    looks = f"; they look like {summary.looks_like}" if reason != "not_finite" else ""
+    if summary.looks_like in ("counts", "unknown", "empty", "no_numbers"):
+        looks = ""
+    return DataError(
+        f"{submission.path.name}: raw counts in {layer} must {must}; {seen} (first: cell "
+        f"{start + row + 1}, gene {gene!r}: {block.data[place]:g}; largest "
+        f"{np.nanmax(block.data):.4g}){looks}. {_where_counts_are(submission, layer)}",
+        reason=reason,
+    )
+
+
+def _where_counts_are(submission: Submission, layer: str) -> str:
+    choice = choose_counts(submission)
+    if choice.name and choice.name != layer:
+        return (
+            f"{choice.name} of the file looks like counts: "
+            f"set matrix.counts: {choice.name} in cohort.yaml."
+        )
+    listed = ", ".join(f"{name} ({one.looks_like})" for name, one in submission.layers.items())
+    held = f" The file holds {listed}." if len(submission.layers) > 1 else ""
+    helps = choice.fix or "Ask the source for raw counts."
+    return f"Nothing is rounded or un-logged here. {helps}{held}"

@@ -1,0 +1,175 @@
+"""Identify the cells that stay of a submission: barcode, sample, donor; and all that is wrong.
+
+What `pmcell check` names and what intake refuses is found here, once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pmcell.errors import DataError, Fault, FaultsError
+from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.dates import TEXT, find_date
+from pmcell.registry.cohorts.gathered import gather
+from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
+from pmcell.registry.cohorts.not_people import is_missing, not_people
+from pmcell.registry.cohorts.registration import Registration
+from pmcell.registry.cohorts.same_number import SameNumbers
+from pmcell.registry.intake.cells import exclude_line, label_cells, source_cell_types, texts_of
+from pmcell.registry.intake.left_out import LeftOut, leave_out
+from pmcell.schema import UNKNOWN
+
+PRIMARY = "is_primary_data"
+"""Column of files in the CELLxGENE schema: False for cells that are copies of another data set."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells that stay, in submitted order, and the faults that do not stop the cohort."""
+
+    barcodes: np.ndarray
+    samples: np.ndarray
+    cell_types: np.ndarray
+    left_out: LeftOut
+    warnings: tuple[Fault, ...]
+
+
+def identify_cells(submission: Submission, registration: Registration) -> Cells:
+    """The identity of all cells that stay; `FaultsError` with everything that is wrong."""
+    left_out = leave_out(submission, registration.exclude)
+    faults = list(left_out.faults)
+    nobody = np.zeros(0, dtype=object)
+    barcodes = samples = cell_types = nobody
+    keep = left_out.keep
+    try:
+        barcodes, samples = label_cells(
+            submission,
+            registration.columns,
+            [sample.sample_id for sample in registration.samples],
+            renames=registration.sample_names,
+            keep=keep,
+        )
+        faults += _donors(registration, submission, keep, samples)
+    except FaultsError as error:
+        faults += error.faults
+    except DataError as error:
+        faults.append(_of_error(error, submission.path.name))
+    try:
+        cell_types = source_cell_types(submission, registration.columns.get("cell_type"))[keep]
+    except DataError as error:
+        faults.append(_of_error(error, submission.path.name))
+    faults += _dates(registration, submission.path.name, barcodes, cell_types)
+    faults += _copies(submission, keep)
+    faults = gather(faults)
+    if any(fault.severity == "error" for fault in faults):
+        raise FaultsError([fault for fault in faults if fault.severity == "error"])
+    return Cells(barcodes, samples, cell_types, left_out, tuple(faults))
+
+
+def _donors(
+    registration: Registration, submission: Submission, keep: np.ndarray, samples: np.ndarray
+) -> Iterator[Fault]:
+    """Cells whose donor, as the file says, is not the one registered for their sample."""
+    column = registration.columns.get("donor_id")
+    if not column:
+        return
+    file = submission.path.name
+    donors = texts_of(submission.obs, column, key="columns.donor_id", file=file)[keep]
+    registered = {sample.sample_id: sample.donor_id for sample in registration.samples}
+    labels = not_people(donors.tolist())
+    same = SameNumbers(registered.values())
+    n_missing: Counter[str] = Counter()
+    for (sample_id, label), n in Counter(
+        zip(samples.tolist(), donors.tolist(), strict=True)
+    ).items():
+        name = label.strip()
+        if registered.get(sample_id) in (name, None):
+            continue
+        if is_missing(name):
+            n_missing[name] += n
+            continue
+        must = "each sample must be of the donor that the file says"
+        found = f"sample {sample_id!r} is of {registered[sample_id]!r}, but {label!r} for {n} cells"
+        fix = "Correct samples.tsv, or columns.donor_id in cohort.yaml."
+        if label in labels:
+            found += f" ({labels[label]})"
+            fix = f"Leave them out: {exclude_line(column, [label], labels[label])}."
+        elif same.find(name) == registered[sample_id]:
+            must = "each donor must be written as in the file"
+            fix = f"Write {name} in {DONORS_FILE} and {SAMPLES_FILE}: the same number, changed."
+        yield Fault(SAMPLES_FILE, must, found, fix, column="donor_id", reason="donor_mismatch")
+    if n_missing:
+        n = sum(n_missing.values())
+        line = exclude_line(column, sorted(n_missing), "no donor")
+        must = "each cell should have a donor"
+        found = (
+            f"{n} of {len(samples)} cells have none in column {column!r}; they are taken as their "
+            "sample's donor's"
+        )
+        fix = f"Where that is not known, leave them out: {line}."
+        yield Fault(
+            file, must, found, fix, column="donor_id", severity="warning", reason="no_donor"
+        )
+
+
+def _dates(
+    registration: Registration, file: str, barcodes: np.ndarray, cell_types: np.ndarray
+) -> Iterator[Fault]:
+    """Dates in what is published beside the tables: cell types, and barcodes of open cohorts."""
+    for label in dict.fromkeys(cell_types.tolist()):
+        if label != UNKNOWN and find_date(label, TEXT):
+            must = "a cell type must not hold a date, which identifies people"
+            fix = "Name another column in columns.cell_type, or rename the type in the file."
+            yield Fault(
+                file, must, repr(label[:60]), fix, column="columns.cell_type", reason="date"
+            )
+    if registration.access != "open":
+        return
+    n, example = 0, ""
+    for barcode in barcodes.tolist():
+        # Few barcodes have a year at all: look closer only at those.
+        if ("19" in barcode or "20" in barcode) and find_date(barcode, TEXT):
+            n, example = n + 1, example or barcode
+    if n:
+        must = "a barcode must not hold a date, which identifies people: open cohorts publish it"
+        fix = (
+            "Name another column in columns.barcode, or rename the cells where the file came from."
+        )
+        found = f"{n} do, such as {example!r}"
+        yield Fault(file, must, found, fix, column="columns.barcode", reason="date")
+
+
+def _copies(submission: Submission, keep: np.ndarray) -> Iterator[Fault]:
+    """Cells that the file itself marks as copies of another data set's."""
+    if PRIMARY not in submission.obs.columns:
+        return
+    texts = texts_of(submission.obs, PRIMARY, key=PRIMARY, file=submission.path.name)[keep]
+    n = sum(text.strip().lower() in ("false", "0") for text in texts.tolist())
+    if n:
+        marks = sorted({t for t in texts.tolist() if t.strip().lower() in ("false", "0")})
+        line = exclude_line(PRIMARY, marks, "copies of another data set")
+        must = "cells should be the first of their kind, not copies of another data set's"
+        found = f"{n} of {len(texts)} cells are marked as copies ({PRIMARY} False)"
+        fix = f"Leave them out, unless the other data set is not in the study: {line}."
+        yield Fault(
+            submission.path.name,
+            must,
+            found,
+            fix,
+            column=PRIMARY,
+            severity="warning",
+            reason="copies",
+        )
+
+
+def _of_error(error: DataError, file: str) -> Fault:
+    """A reader's sentence as a fault; its first clause already names the file."""
+    text = str(error).removeprefix(f"{file}: ")
+    must, _, rest = text.partition("; ")
+    found, _, fix = rest.partition(". ")
+    where = COHORT_FILE if "cohort.yaml" in fix else file
+    return Fault(where, must, found or must, fix, reason=error.reason)

@@ -1,0 +1,207 @@
+"""Compare a registration with the header of its submitted file; runs inside the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pmcell.errors import DataError, Fault, FaultsError
+from pmcell.io.submitted.readers import inspect, sample_umis
+from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.cohort import load_registration, read_matrix
+from pmcell.registry.cohorts.keys import COHORT_FILE, TODO
+from pmcell.registry.cohorts.registration import Matrix, Registration
+from pmcell.registry.intake.cells_check import check_cells
+from pmcell.registry.intake.checksum import checksum_faults, unprotected
+from pmcell.registry.intake.count_layers import choose_counts, describe_layer, is_part
+from pmcell.registry.intake.gene_findings import (
+    heavy_duplicates,
+    lost_counts,
+    mixed_features,
+    old_names,
+    other_features,
+    spreadsheet_names,
+)
+from pmcell.registry.intake.genes import choose_genes, how_to_name
+from pmcell.registry.terms.genes import GeneMapping, share_known
+from pmcell.schema.text import as_text
+from pmcell.settings.cohort import IntakeSettings
+
+WARN_SHARE_MAPPED = 0.8
+SAMPLED_NAMES = 2000
+
+
+def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, Any]:
+    """Faults and numbers of the submitted file of a cohort, as JSON values.
+
+    Where the registration has faults of its own (they are not repeated here),
+    only what `matrix` of cohort.yaml says is checked: counts and genes.
+    """
+    faults: list[Fault] = []
+    metrics: dict[str, Any] = {}
+    registration: Registration | None = None
+    matrix: Matrix | None = None
+    try:
+        registration = load_registration(folder, programmes_dir=programmes_dir)
+        matrix = registration.matrix
+    except FaultsError:
+        matrix = read_matrix(folder)
+    if matrix is not None and matrix.path.exists():
+        faults += checksum_faults(matrix)
+        try:
+            submission = inspect(
+                matrix.path,
+                matrix.format,
+                orientation=matrix.orientation,
+                looks_like_genes=share_known,
+            )
+            faults += check_matrix(matrix, submission, metrics, registration)
+        except FaultsError as error:
+            faults += error.faults
+        except DataError as error:
+            faults.append(_of_error(error, matrix.path.name))
+    return {"faults": [asdict(fault) for fault in faults], "metrics": metrics}
+
+
+def check_matrix(
+    matrix: Matrix,
+    submission: Submission,
+    metrics: dict[str, Any],
+    registration: Registration | None = None,
+) -> list[Fault]:
+    """Faults of counts and genes, and of cells where there is a `registration` to compare with.
+
+    Numbers go into `metrics`.
+    """
+    metrics.update(n_cells=submission.n_cells, n_genes=submission.n_genes)
+    parts: list[Callable[[], Iterator[Fault]]] = [
+        lambda: _counts(matrix, submission, metrics),
+        lambda: _genes(matrix, submission, metrics),
+        lambda: _storage(matrix, submission),
+    ]
+    if registration is not None:
+        whole = registration
+        parts.append(lambda: check_cells(whole, submission, metrics))
+    faults: list[Fault] = []
+    for part in parts:
+        try:
+            faults += part()
+        except FaultsError as error:
+            faults += error.faults
+        except DataError as error:
+            faults.append(_of_error(error, submission.path.name))
+    # Two parts that read the same cells name the same fault.
+    return list(dict.fromkeys(faults))
+
+
+def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
+    layer = matrix.counts
+    seen = f"no matrix {layer!r}"
+    severity = "error"
+    if layer in submission.layers:
+        summary = submission.summary_of(layer)
+        seen = metrics["counts"] = describe_layer(summary)
+        if summary.looks_like == "counts":
+            if not is_part(layer):
+                return
+            seen, severity = "a part of the counts, by its name", "warning"
+    choice = choose_counts(submission)
+    if choice.name:
+        fix = f"Set matrix.counts: {choice.name}, which looks like raw counts."
+    elif choice.candidates:
+        fix = f"{choice.why[0].upper()}{choice.why[1:]}. {choice.fix}"
+    else:
+        rest = [
+            f"{name} is {describe_layer(other)}"
+            for name, other in submission.layers.items()
+            if name != layer
+        ]
+        shown = f" ({'; '.join(rest)})" if rest else ""
+        fix = f"No matrix of this file looks like raw counts{shown}. {choice.fix}"
+    found = f"{layer} of {submission.path.name}: {seen}"
+    if layer.startswith(TODO):
+        found = "none is chosen yet"
+    must = "must name a matrix of raw counts, all of them"
+    yield Fault(
+        COHORT_FILE,
+        must,
+        found,
+        fix,
+        column="matrix.counts",
+        severity=severity,
+        reason="not_counts",
+    )
+
+
+def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
+    if matrix.counts not in submission.layers:
+        return
+    limits = IntakeSettings()
+    genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
+    mapping = genes.mapping
+    metrics.update(genes=mapping.counts(), share_genes_mapped=mapping.share_mapped)
+    if mapping.share_mapped < WARN_SHARE_MAPPED:
+        yield _lost_genes(mapping, matrix, submission)
+    umis = None
+    if submission.summary_of(matrix.counts).looks_like == "counts":
+        umis = sample_umis(submission, matrix.counts)
+    seen = "" if umis is None else " in a sample of cells"
+    mixed = mixed_features(submission, matrix, genes)
+    if mixed is not None:
+        yield mixed
+    yield from other_features(submission, matrix, genes, umis)
+    yield from old_names(submission, genes, umis, seen)
+    yield from spreadsheet_names(submission, genes, umis)
+    yield from lost_counts(
+        submission,
+        matrix,
+        genes,
+        umis,
+        warn_share=limits.warn_share_umis_lost,
+        max_share=limits.max_share_umis_lost,
+    )
+    if umis is not None and mixed is None:
+        yield from heavy_duplicates(submission, genes, umis, seen)
+
+
+def _storage(matrix: Matrix, submission: Submission) -> Iterator[Fault]:
+    if matrix.counts in submission.layers:
+        yield from unprotected(matrix, submission)
+
+
+def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) -> Fault:
+    lost = [
+        f"{name!r} ({why})"
+        for name, gene_id, why in zip(mapping.source, mapping.gene_id, mapping.why, strict=True)
+        if gene_id is None
+    ]
+    var = submission.var_of(matrix.counts)
+    better = [
+        str(column)
+        for column in var.columns
+        if column != matrix.gene_column
+        and share_known(as_text(var[column]).tolist()[:SAMPLED_NAMES]) > WARN_SHARE_MAPPED
+    ]
+    return Fault(
+        submission.path.name,
+        f"at least {WARN_SHARE_MAPPED:.0%} of gene names should lead to one current human gene",
+        f"{mapping.share_mapped:.1%} of {len(mapping.source)}; not {'; '.join(lost[:3])}",
+        f"Set matrix.gene_column: {better[0]}." if better else how_to_name(list(mapping.source)),
+        column="var",
+        severity="warning",
+        reason="genes_unknown",
+    )
+
+
+def _of_error(error: DataError, file: str) -> Fault:
+    """A reader's sentence as a fault; its first clause already names the file."""
+    text = str(error).removeprefix(f"{file}: ")
+    must, _, rest = text.partition("; ")
+    found, _, fix = rest.partition(". ")
+    return Fault(file, must, found or must, fix, reason=error.reason)
+
+
+def faults_of(report: Mapping[str, Any]) -> list[Fault]:
+    """The faults of a report that came back from the sandbox as JSON."""
+    return [Fault(**fault) for fault in report["faults"]]

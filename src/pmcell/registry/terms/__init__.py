@@ -1,0 +1,1 @@
+"""Terms of ontologies, names of genes, and what is near to what."""

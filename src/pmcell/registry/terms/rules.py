@@ -1,0 +1,174 @@
+"""What each ontology column may hold: the CELLxGENE schema's rules, and `unknown`.
+
+Source: CELLxGENE schema 7.1.0 (`schema_definition.yaml` of the wheel
+cellxgene-schema 7.1.2). pmcell accepts `unknown` in every column; where
+CELLxGENE does not, the release says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pmcell.errors import Fault
+from pmcell.registry.terms.ontology import LOOK_UP, exact, is_under, normalise, resolve, suggest
+from pmcell.registry.terms.shorthand import SHORTHAND, SPELT
+from pmcell.registry.terms.vocabulary import NORMAL, SEXES
+from pmcell.schema import UNKNOWN
+
+SEPARATOR = " || "
+
+
+@dataclass(frozen=True)
+class TermRule:
+    """Terms must be of `ontology` and under one of `under` (or among `terms`), not `forbidden`.
+
+    `several` allows more than one term, sorted and joined by ' || '. `strict`
+    is where the CELLxGENE schema does not accept `unknown`.
+    """
+
+    ontology: str
+    under: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    several: bool = False
+    strict: bool = False
+    example: str = ""
+
+
+TERM_RULES: Mapping[str, TermRule] = {
+    "assay_ontology_term_id": TermRule(
+        "EFO", under=("EFO:0002772", "EFO:0010183"), strict=True, example="EFO:0009922 10x 3' v3"
+    ),
+    "cell_type": TermRule(
+        "CL",
+        under=("CL:0000000",),
+        forbidden=("CL:0000255", "CL:0000257", "CL:0000548"),
+        example="CL:0000236 B cell",
+    ),
+    "development_stage_ontology_term_id": TermRule(
+        "HsapDv", under=("HsapDv:0000001",), example="HsapDv:0000159 65-year-old stage"
+    ),
+    "disease_ontology_term_id": TermRule(
+        "MONDO",
+        under=("MONDO:0000001", "MONDO:0021178"),
+        terms=(NORMAL,),
+        several=True,
+        strict=True,
+        example="MONDO:0005148 type 2 diabetes mellitus, or PATO:0000461 for healthy",
+    ),
+    "self_reported_ethnicity_ontology_term_id": TermRule(
+        "HANCESTRO",
+        under=("HANCESTRO:0601", "HANCESTRO:0602"),
+        several=True,
+        example="HANCESTRO:0590 European American",
+    ),
+    "sex_ontology_term_id": TermRule(
+        "PATO", terms=tuple(SEXES), example="PATO:0000383 female, PATO:0000384 male"
+    ),
+    "tissue_ontology_term_id": TermRule(
+        "UBERON", under=("UBERON:0001062",), strict=True, example="UBERON:0000178 blood"
+    ),
+}
+
+
+def check_term(
+    value: str,
+    column: str,
+    *,
+    file: str,
+    row: int | None = None,
+    where: str | None = None,
+    hint: bool = True,
+) -> Fault | None:
+    """The fault of a value of an ontology column, or None; `unknown` is no fault.
+
+    Looking for the nearest terms takes long: without `hint` an example stands for them.
+    """
+    nearest = _nearest if hint else _example
+    rule = TERM_RULES[column]
+    if value == UNKNOWN:
+        return None
+    place = where or column
+
+    def fault(must: str, found: str, fix: str) -> Fault:
+        return Fault(file, must, found, fix, row=row, column=place, reason="term")
+
+    parts = value.split(SEPARATOR) if rule.several else [value]
+    for part in parts:
+        if part in rule.terms:
+            if len(parts) > 1 and part == NORMAL:
+                return fault(
+                    "healthy must stand alone", repr(value), f"Use {NORMAL} or the diseases."
+                )
+            continue
+        if not rule.under:
+            return fault(
+                f"must be one of {', '.join(rule.terms)} or unknown",
+                repr(part),
+                nearest(part, column),
+            )
+        label = resolve(part, rule.ontology)
+        if isinstance(label, Fault):
+            near = label.fix
+            if ":" not in part or near == LOOK_UP:
+                near = nearest(part, column)
+            must = label.must
+            if ":" not in part:
+                must = f"must be a term id such as {rule.example.split(' ')[0]}"
+            return fault(f"{must}, or unknown", label.found, near)
+        if part in rule.forbidden or not is_under(part, rule.under):
+            said = " or ".join(f"{item} {resolve(item)}" for item in rule.under)
+            near = nearest(label, column, but=part)
+            return fault(f"must be a term under {said}", f"{part} ({label})", near)
+    if parts != sorted(set(parts)):
+        return fault(
+            "terms must be sorted and different", repr(value), SEPARATOR.join(sorted(set(parts)))
+        )
+    return None
+
+
+def term_of(text: str, column: str) -> str | None:
+    """The one term that `text` is the label, a synonym or a known shorthand of, or None.
+
+    >>> term_of("NK cells", "cell_type"), term_of("2", "sex_ontology_term_id")
+    ('CL:0000623', None)
+    """
+    rule = TERM_RULES[column]
+    known = SHORTHAND.get(column, {}).get(normalise(text))
+    if known or not rule.under:
+        return known
+    found = exact(text, rule.ontology)
+    return found.term_id if found and _allowed(found.term_id, rule) else None
+
+
+def terms_near(text: str, column: str, n: int = 3) -> list[str]:
+    """The terms that the column may hold, nearest to `text` first, as 'id label'."""
+    rule = TERM_RULES[column]
+    if not rule.under:
+        return [f"{term} {SEXES[term]}" for term in rule.terms[:2]]
+    words = normalise(text)
+    if column == "cell_type":
+        words = " ".join(SPELT.get(word, word) for word in words.split())
+    known = [term_of(text, column), term_of(f"{words} cell", column)]
+    found = [item.term_id for item in suggest(words or text, rule.ontology, n=n * 5)]
+    near = [term for term in dict.fromkeys([*known, *found]) if term and _allowed(term, rule)]
+    return [f"{term} {resolve(term)}" for term in near[:n]]
+
+
+def _allowed(term_id: str, rule: TermRule) -> bool:
+    if term_id in rule.terms:
+        return True
+    return term_id not in rule.forbidden and is_under(term_id, rule.under)
+
+
+def _nearest(text: str, column: str, but: str = "") -> str:
+    if ":" not in text:
+        near = [term for term in terms_near(text, column) if not but or not term.startswith(but)]
+        if near:
+            return f"Nearest: {'; '.join(near)}."
+    return _example(text, column)
+
+
+def _example(text: str, column: str, but: str = "") -> str:
+    return f"For example {TERM_RULES[column].example}."

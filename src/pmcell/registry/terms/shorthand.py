@@ -1,0 +1,93 @@
+"""Words that single-cell files use for terms of the ontologies, beside labels and synonyms.
+
+Each entry is the term that the community means by the word (CL, UBERON, MONDO,
+PATO, HANCESTRO); words that mean different things in different files are left
+out, so that a person decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pmcell.registry.terms.ontology import normalise
+from pmcell.registry.terms.vocabulary import NORMAL
+
+_CELLS = {
+    "CL:0000236": "b, b cell, bcell, b lymphocyte",
+    "CL:0000787": "b mem, b memory, memory b",
+    "CL:0000788": "b naive, naive b",
+    "CL:0000980": "plasmablast, pb",
+    "CL:0000786": "plasma, pc",
+    "CL:0000084": "t, tcell",
+    "CL:0000624": "cd4, cd4 t, cd4 t cell, cd4 positive t cell, t cd4",
+    "CL:0000625": "cd8, cd8 t, cd8 t cell, cd8 positive t cell, t cd8",
+    "CL:0000897": "cd4 mem, cd4 memory, cd4 memory t cell",
+    "CL:0000895": "cd4 naive, naive cd4, cd4 naive t cell",
+    "CL:0000909": "cd8 mem, cd8 memory, cd8 memory t cell",
+    "CL:0000900": "cd8 naive, naive cd8, cd8 naive t cell",
+    "CL:0000815": "treg, t reg, regulatory t",
+    "CL:0000798": "gdt, gd t, t gd, gamma delta t, tgd",
+    "CL:0000940": "mait",
+    "CL:0000623": "nk, nk cell",
+    "CL:0000938": "nk cd56bright, cd56bright nk, nk bright",
+    "CL:0000939": "nk cd56dim, cd56dim nk, nk dim",
+    "CL:0000576": "mono, monocyte",
+    "CL:0000860": "mono classical, classical mono, cmono",
+    "CL:0000875": "mono nonclassical, mono non classical, nonclassical monocyte, ncmono",
+    "CL:0001054": "cd14 mono, cd14 monocyte, mono cd14",
+    "CL:0002397": "cd16 mono, cd16 monocyte, mono cd16, fcgr3a positive monocyte, fcgr3a mono",
+    "CL:0000451": "dc",
+    "CL:0000990": "cdc, mdc",
+    "CL:0000784": "pdc",
+    "CL:0000556": "mega, megakaryocyte, mk",
+    "CL:0000233": "plt, platelet",
+    "CL:0000232": "rbc, erythrocyte, ery",
+    "CL:0000037": "hsc",
+    "CL:0008001": "hspc",
+    "CL:0000171": "alpha cell",
+    "CL:0000169": "beta cell",
+    "CL:0000173": "delta cell",
+    "CL:0002275": "gamma cell, pp cell",
+    "CL:0005019": "epsilon cell",
+    "CL:0002064": "acinar",
+    "CL:0002079": "ductal",
+}
+_TISSUES = {"UBERON:0000178": "pbmc, pbmcs, peripheral blood, whole blood"}
+_DISEASES = {
+    NORMAL: "healthy, normal, healthy control, healthy donor, hc",
+    "MONDO:0100096": "covid, covid19, covid 19, sars cov 2 infection",
+    "MONDO:0005148": "t2d, t2dm, type 2 diabetes, type ii diabetes",
+    "MONDO:0005147": "t1d, t1dm, type 1 diabetes",
+    "MONDO:0007915": "sle, csle, lupus, childhood sle",
+    "MONDO:0005300": "ckd",
+    "MONDO:0005178": "oa, arthrosis",
+}
+_SEXES = {"PATO:0000383": "f, female, woman, w", "PATO:0000384": "m, male, man"}
+_ASSAYS = {
+    "EFO:0009922": "10x v3, 10xv3, 10x 3 v3, chromium v3",
+    "EFO:0009899": "10x v2, 10xv2, 10x 3 v2, chromium v2",
+    "EFO:0008931": "smartseq2, smart seq 2, ss2",
+    "EFO:0008722": "dropseq",
+}
+
+
+def _table(entries: Mapping[str, str]) -> dict[str, str]:
+    return {normalise(word): term for term, words in entries.items() for word in words.split(",")}
+
+
+SHORTHAND: Mapping[str, Mapping[str, str]] = {
+    "cell_type": _table(_CELLS),
+    "tissue_ontology_term_id": _table(_TISSUES),
+    "disease_ontology_term_id": _table(_DISEASES),
+    "sex_ontology_term_id": _table(_SEXES),
+    "assay_ontology_term_id": _table(_ASSAYS),
+}
+"""By column: a text as `normalise` gives it → the term it stands for."""
+
+SPELT: Mapping[str, str] = {
+    "mono": "monocyte",
+    "mem": "memory",
+    "nk": "natural killer cell",
+    "prog": "progenitor",
+}
+"""Words of cell-type labels, spelt out before the nearest terms are looked for."""

@@ -1,0 +1,1 @@
+"""What goes with strata: covariates, outcomes, batches, change between visits."""

@@ -1,0 +1,1 @@
+"""Distances of donors, strata, and whether there are any."""

@@ -1,0 +1,207 @@
+"""Distances between donors: three channels, each judged before it may take part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.channels import CLUSTER_FREE, STATE
+from pmcell.core.donors.donor_map import (
+    CHANNELS,
+    fit_channels,
+    fused_distances,
+    map_donors,
+    place_all,
+)
+from pmcell.errors import UsageError
+from pmcell.strata._threads import single_thread
+from pmcell.strata.discovery.views import Choice, choose_view
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.model import DonorMap, half_sums, open_map
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Floats = NDArray[np.float64]
+
+MIN_ROWS = 4
+"""With fewer discovery rows neither reliability nor batch share means anything."""
+
+
+@single_thread
+def distances(
+    donors: AnnData,
+    *,
+    max_batch_share: float = 0.9,
+    min_reliability: float = 0.5,
+    channels: Sequence[str] | Literal["all", "clearest"] = "clearest",
+) -> None:
+    """Measure squared distances between donors per channel and fused.
+
+    *composition*: arcsine shares; *state*: per-type means, weighted by
+    reliability; *cluster_free*: random waves of all cells, whatever their type.
+    All subtract sampling noise and have batch offsets removed as a shrunken
+    random effect. The third channel keeps strata visible where cell types are
+    wrong, merged or missing (tests/benchmarks/strata/channels.py). Each channel
+    is judged on the discovery rows: r, the Spearman-Brown split-half correlation
+    of its distances, and q, the share of its distances *before* batch removal that
+    lies between batches (PERMANOVA R² minus what chance gives). A channel with
+    q ≥ `max_batch_share` or r < `min_reliability` is dropped; the others weigh r.
+    Of these the `clearest` are used, the one or several in which groups stand out
+    most (`pmcell.strata.discovery.views`), for which the existence test then pays by the
+    number of combinations looked at; or all, or those that `channels` names.
+
+    Writes obsp distance_composition, distance_state, distance_cluster_free and
+    distance, and uns['channels']: r, q, weight, dropped, used, why; view_scores. Where
+    every channel is dropped, the one with the least q fills `distance`, for the axes
+    only, and uns['channels']['usable'] is False. Raises UsageError for a channel
+    that does not exist.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=9, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> distances(donors)
+    >>> donors.uns["channels"]["state"]["dropped"]
+    False
+    """
+    if isinstance(channels, str):
+        names = CHANNELS if channels in ("all", "clearest") else (channels,)
+    else:
+        names = tuple(channels)
+    unknown = sorted({*names} - {*CHANNELS})
+    if unknown:
+        raise UsageError(
+            "channels must be 'all', 'clearest' or some of "
+            f"{', '.join(CHANNELS)}; got {', '.join(unknown)}"
+        )
+    opened = open_map(donors)
+    report: dict[str, Any] = {}
+    weights: dict[str, float] = {}
+    for name in CHANNELS:
+        verdict = _judge(donors, opened, name, max_batch_share, min_reliability)
+        report[name] = verdict
+        if verdict["measured"]:
+            donors.obsp[f"distance_{name}"] = opened.with_weights({name: 1.0}).distances()
+        else:
+            donors.obsp[f"distance_{name}"] = np.full((donors.n_obs, donors.n_obs), np.nan)
+        if not verdict["dropped"]:
+            weights[name] = verdict["weight"]
+    usable = bool(weights)
+    if channels == "clearest":
+        choice = choose_view(opened, weights)
+    else:
+        named = {name: weight for name, weight in weights.items() if name in names}
+        choice = Choice(named or weights, {})
+    weights = choice.weights
+    if not usable:
+        measured = [name for name in CHANNELS if report[name]["measured"]]
+        weights = {min(measured, key=lambda name: report[name]["q"]): 1.0} if measured else {}
+    if weights:
+        donors.obsp[slots.DISTANCE] = opened.with_weights(weights).distances()
+    else:
+        donors.obsp[slots.DISTANCE] = np.full((donors.n_obs, donors.n_obs), np.nan)
+    through = " + ".join(sorted(weights))
+    reason = "groups show more clearly through" if channels == "clearest" else "asked for is"
+    for name, verdict in report.items():
+        verdict["used"] = name in weights
+        if not verdict["dropped"] and not verdict["used"]:
+            verdict["why"] = f"set aside: {reason} {through}"
+    donors.uns["channels"] = {
+        **report,
+        "usable": usable,
+        "used": sorted(weights),
+        **choice.report(),
+        "max_batch_share": float(max_batch_share),
+        "min_reliability": float(min_reliability),
+    }
+
+
+def fitted(donors: AnnData) -> DonorMap:
+    """The map with the weights that `distances` decided."""
+    channels = donors.uns["channels"]
+    weights = {
+        name: float(channels[name]["weight"]) or 1.0
+        for name in CHANNELS
+        if name in [str(used) for used in channels["used"]]
+    }
+    return open_map(donors, weights)
+
+
+def batch_share(squared: Floats, batch: NDArray[np.int64]) -> float:
+    """Share of squared distances between batches: PERMANOVA R², minus its mean under permutation.
+
+    Permuting rows gives R² = (b - 1)/(n - 1) on average, exactly, so
+    1 - (1 - R²)(n - 1)/(n - b) is 0 by chance and 1 when batch is everything.
+    Anderson 2001, doi:10.1111/j.1442-9993.2001.01070.pp.x. With one batch, 0;
+    with as many batches as rows, NaN: nothing can be told.
+    """
+    n = batch.size
+    names = np.unique(batch)
+    if names.size < 2:
+        return 0.0
+    if names.size >= n:
+        return float("nan")
+    total = squared.sum() / (2 * n)
+    within = sum(
+        squared[np.ix_(batch == name, batch == name)].sum() / (2 * (batch == name).sum())
+        for name in names
+    )
+    if total <= 0:
+        return 0.0
+    return float(1.0 - (within / total) * (n - 1) / (n - names.size))
+
+
+def _judge(
+    donors: AnnData, opened: DonorMap, name: str, max_share: float, min_reliability: float
+) -> dict[str, Any]:
+    out: dict[str, Any] = {"measured": False, "dropped": True, "r": 0.0, "q": 0.0, "weight": 0.0}
+    if opened.rows.size < MIN_ROWS:
+        return {
+            **out,
+            "why": f"only {opened.rows.size} donors have enough cells, {MIN_ROWS} are needed",
+        }
+    if name == STATE and (opened.settings.pool < 0).all():
+        return {**out, "why": "no cell type has enough cells in enough donors"}
+    if name == CLUSTER_FREE and opened.sums.cloud is None:
+        return {**out, "why": "the profile holds no sums of waves"}
+    alone = opened.with_weights({name: 1.0})
+    batch = opened.batch[opened.rows]
+    raw = opened.with_weights({name: 1.0}, residual=False)
+    q = batch_share(map_donors(raw.discovery, batch, raw.settings), batch)
+    r = _reliability(donors, alone)
+    out = {**out, "measured": True, "r": round(r, 6), "q": round(q, 6) if np.isfinite(q) else 1.0}
+    if not np.isfinite(q):
+        return {
+            **out,
+            "why": "every donor has a batch of its own: batch and donor cannot be told apart",
+        }
+    if q >= max_share:
+        why = f"batch explains {q:.2f} of it before correction, {max_share:g} or more is too much"
+        return {**out, "why": why}
+    if r < min_reliability:
+        why = f"split-half reliability is {r:.2f}, below {min_reliability:g}"
+        return {**out, "why": why}
+    return {**out, "dropped": False, "weight": round(r, 6), "why": ""}
+
+
+def _reliability(donors: AnnData, alone: DonorMap) -> float:
+    """Spearman-Brown corrected correlation of the distances in two halves of each row's cells."""
+    rows, batch, settings = alone.rows, alone.batch[alone.rows], alone.settings
+    upper = np.triu_indices(rows.size, 1)
+    channels = fit_channels(alone.discovery, batch, settings)
+    # A half has half the cells: a type present in the whole must not vanish from both halves.
+    relaxed = replace(settings, min_cells=max(settings.min_cells // 2, 1))
+    halves = [
+        fused_distances(channels, relaxed, place_all(channels, half.take(rows), batch, relaxed))[
+            upper
+        ]
+        for half in half_sums(donors)
+    ]
+    if min(half.std() for half in halves) == 0:
+        return 0.0
+    correlation = float(np.corrcoef(halves[0], halves[1])[0, 1])
+    return max(2 * correlation / (1 + correlation), 0.0) if correlation > -1 else 0.0

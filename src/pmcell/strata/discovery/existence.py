@@ -1,0 +1,249 @@
+"""Do strata exist? The question comes before any label is published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.association import chi_square, cramers_v, permutation_p, permutations
+from pmcell.core.donors.donor_map import CHANNELS, map_donors, partition
+from pmcell.core.donors.resample import PERMUTE, stream
+from pmcell.errors import UsageError
+from pmcell.schema.text import as_text
+from pmcell.schema.verdict import STRATA
+from pmcell.strata._threads import single_thread
+from pmcell.strata.discovery.distances import fitted
+from pmcell.strata.discovery.null import NullTest, choose_k, compare_with_null
+from pmcell.strata.discovery.sizes import DONORS_PER_K, min_stratum_size
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.model import DonorMap, require
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Floats = NDArray[np.float64]
+
+CONTINUUM = "continuum"
+NOT_SEPARABLE = "not separable from batch"
+TOO_FEW = "too few donors"
+
+N_PERMUTATIONS = 999
+
+TECHNICAL_FACTORS = {"cohort": "cohort_id", "assay": "assay_ontology_term_id"}
+"""What strata must not follow besides the batch: its name in a sentence, its obs column."""
+
+
+@single_thread
+def existence(
+    donors: AnnData,
+    *,
+    n_null: int = 199,
+    alpha: float = 0.05,
+    max_confounding: float = 0.6,
+    seed: int = 0,
+) -> None:
+    """Test whether the donors fall into strata, and publish labels only if they do.
+
+    The no-strata model keeps everything but the strata: means, the
+    between-donor spectrum (calibrated so that draws, noise and all, have that
+    of the data), each donor's cells and noise, batches and channel weights.
+    Scores are Gaussian (with the data's tails, if those are heavier) or uniform
+    along the bow that the data lie on, `n_null` draws of each, and the larger p
+    counts. Draws go through the same distances and
+    clustering as the data. With z_k the silhouette at k standardised over data and
+    draws, T = max_k z_k and p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel
+    combinations that `distances` chose from, if it chose (Bonferroni). k is the largest z_k
+    among the k that are above the draws' 1 - alpha quantile of T and whose PAC is at most
+    0.15, or within 0.05 of the least: a split that resampling does not confirm is not
+    taken for finer strata.
+
+    Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
+    `not separable from batch` (bias-corrected Cramér's V of candidates and
+    batch, cohort or assay above `max_confounding` with permutation p ≤ 0.05; or structure that
+    is there only before batch removal and follows the batch; or every channel
+    dropped because of batch); `too few donors` (below 20).
+
+    Writes uns['existence'], and obs candidate_stratum, stratum (only for
+    `strata`), status and probability. Source: after SigClust (Liu et al. 2008,
+    doi:10.1198/016214508000000454) and M3C (doi:10.1038/s41598-020-58766-1),
+    with the whole donor model in place of features.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> pm.strata.distances(donors), pm.strata.cluster(donors), existence(donors)
+    (None, None, None)
+    >>> donors.uns["existence"]["decision"]
+    'too few donors'
+    """
+    require(donors, "clustering", "cluster")
+    if n_null < 19 or not 0 < alpha < 1:
+        raise UsageError(f"n_null must be at least 19 and alpha in (0, 1), got {n_null}, {alpha}")
+    opened = fitted(donors)
+    report: dict[str, Any] = {
+        "n_null": int(n_null),
+        "alpha": float(alpha),
+        "seed": int(seed),
+        "n_donors": int(opened.rows.size),
+        "k": 0,
+    }
+    ks = [int(k) for k in donors.uns["clustering"]["ks"]]
+    if not ks:
+        need = 2 * DONORS_PER_K
+        report |= _verdict(
+            TOO_FEW, f"{opened.rows.size} donors have enough cells, {need} are needed"
+        )
+    elif not donors.uns["channels"]["usable"]:
+        report |= _no_channel(donors)
+    else:
+        n_views = int(donors.uns["channels"]["n_views"])
+        if n_views > alpha * (n_null + 1):
+            need = int(np.ceil(n_views / alpha)) - 1
+            raise UsageError(
+                f"n_null must be at least {need} with channels='clearest', which looked at "
+                f"{n_views} combinations; got {n_null}. Give more, or channels='all' to distances."
+            )
+        result = compare_with_null(opened, range(ks[0], ks[-1] + 1), n_null, seed)
+        result = replace(
+            result,
+            k=choose_k(result, donors.uns["clustering"]["pac"], alpha / n_views, ks),
+            p=min(n_views * result.p, 1.0),
+        )
+        report |= result.report() | {
+            "n_views": n_views,
+            "view_scores": dict(donors.uns["channels"]["view_scores"]),
+        }
+        report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
+    donors.uns["existence"] = report
+    for stale in ("placement", "generalisation"):
+        donors.uns.pop(stale, None)
+    _write_labels(donors, ks)
+
+
+def _decide(
+    donors: AnnData,
+    opened: DonorMap,
+    result: NullTest,
+    n_null: int,
+    alpha: float,
+    max_confounding: float,
+    seed: int,
+) -> dict[str, Any]:
+    ks = range(2, 2 + result.observed.size)
+    if result.p <= alpha and result.k:
+        column = ks.index(result.k)
+        labels = np.asarray(donors.obsm[slots.LABELS])[opened.rows, column]
+        confounding = _strongest_confounding(donors, opened, labels, seed)
+        if confounding["v"] > max_confounding and confounding["p"] <= 0.05:
+            why = (
+                f"candidate strata follow the {confounding['factor']} "
+                f"(Cramér's V {confounding['v']:.2f})"
+            )
+            return {"confounding": confounding} | _verdict(NOT_SEPARABLE, why)
+        return {"confounding": confounding} | _verdict(STRATA, "")
+    raw = opened.with_weights(dict.fromkeys(opened.settings.weights, 1.0), residual=False)
+    if len(opened.batches) > 1:
+        before = _before_removal(raw, ks, n_null, alpha, max_confounding, seed)
+        if before is not None:
+            why = (
+                "groups are there before batch removal and gone after it, and they follow the "
+                f"batch (Cramér's V {before['v']:.2f}): they may be batch or biology"
+            )
+            return {"confounding": before} | _verdict(NOT_SEPARABLE, why)
+    why = f"donors without strata give as clear a clustering (p = {result.p:.3g})"
+    return _verdict(CONTINUUM, why)
+
+
+def _before_removal(
+    raw: DonorMap, ks: range, n_null: int, alpha: float, max_confounding: float, seed: int
+) -> dict[str, float] | None:
+    """Confounding of the groups seen without batch removal, if they exist and follow the batch."""
+    batch = raw.batch[raw.rows]
+    squared = map_donors(raw.discovery, batch, raw.settings)
+    found = partition(squared, ks, min_stratum_size(raw.rows.size))
+    measured = [_confounding(labels, batch, seed) for labels in found.labels]
+    suspects = [
+        index
+        for index, item in enumerate(measured)
+        if item["v"] > max_confounding
+        and item["p"] <= 0.05
+        and np.isfinite(found.silhouette[index])
+    ]
+    if not suspects:
+        return None
+    result = compare_with_null(raw, ks, n_null, seed)
+    if result.p > alpha or not result.k or ks.index(result.k) not in suspects:
+        return None
+    return measured[ks.index(result.k)]
+
+
+def _strongest_confounding(
+    donors: AnnData, opened: DonorMap, labels: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    """Confounding by the technical factor that the labels follow most.
+
+    Many small batches hide what they share, hence the cohort and the assay as well.
+    """
+    factors = {"batch": opened.batch[opened.rows]}
+    for name, column in TECHNICAL_FACTORS.items():
+        if column in donors.obs:
+            values = as_text(donors.obs[column]).to_numpy()[opened.rows]
+            factors[name] = np.unique(values, return_inverse=True)[1]
+    measured = [
+        _confounding(labels, codes, seed) | {"factor": name} for name, codes in factors.items()
+    ]
+    return max(measured, key=lambda item: item["v"])
+
+
+def _confounding(
+    labels: NDArray[np.int64], batch: NDArray[np.int64], seed: int
+) -> dict[str, float]:
+    """Bias-corrected Cramér's V of labels and batch over donors, with its permutation p."""
+    if np.unique(batch).size < 2 or np.unique(labels).size < 2:
+        return {"v": 0.0, "p": 1.0}
+    _, code = np.unique(batch, return_inverse=True)
+    _, label = np.unique(labels, return_inverse=True)
+    orders = permutations(label.size, N_PERMUTATIONS, stream(seed, PERMUTE, 0))
+    p = permutation_p(chi_square(code, label[orders]))
+    return {"v": round(cramers_v(code, label), 6), "p": p}
+
+
+def _no_channel(donors: AnnData) -> dict[str, Any]:
+    channels = donors.uns["channels"]
+    limit = channels["max_batch_share"]
+    why = "; ".join(f"{name}: {channels[name]['why']}" for name in CHANNELS)
+    by_batch = any(
+        channels[name]["measured"]
+        and channels[name]["q"] >= limit
+        and channels[name]["r"] >= channels["min_reliability"]
+        for name in CHANNELS
+    )
+    return _verdict(NOT_SEPARABLE if by_batch else CONTINUUM, f"no channel can be used: {why}")
+
+
+def _verdict(decision: str, why: str) -> dict[str, Any]:
+    return {"decision": decision, "why": why}
+
+
+def _write_labels(donors: AnnData, ks: list[int]) -> None:
+    """Candidate, published stratum, status and probability of every row."""
+    report = donors.uns["existence"]
+    n = donors.n_obs
+    code, support = np.full(n, -1), np.full(n, np.nan)
+    if report["k"]:
+        column = ks.index(report["k"])
+        code = np.asarray(donors.obsm[slots.LABELS])[:, column]
+        support = np.asarray(donors.obsm[slots.SUPPORT])[:, column]
+    candidate = np.array(["" if value < 0 else f"S{value + 1}" for value in code], object)
+    published = report["decision"] == STRATA
+    enough = donors.obs[slots.ENOUGH].to_numpy()
+    sure = support >= 0.5
+    status = np.where(published, np.where(sure, "assigned", "ambiguous"), "withheld")
+    donors.obs[slots.CANDIDATE] = candidate
+    donors.obs[slots.STATUS] = np.where(enough, status, "too_few_cells").astype(object)
+    assigned = donors.obs[slots.STATUS].to_numpy() == "assigned"
+    donors.obs[slots.STRATUM] = np.where(assigned, candidate, "").astype(object)
+    donors.obs[slots.PROBABILITY] = support

@@ -1,0 +1,188 @@
+"""The no-strata model against the data: silhouettes of both, per number of strata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.donor_map import map_donors, partition
+from pmcell.core.donors.resample import (
+    CALIBRATE,
+    NULL,
+    DonorModel,
+    draw_donors,
+    fit_donor_model,
+    stream,
+    stretch,
+)
+from pmcell.core.donors.spectral import centred_products, eigenvalues
+from pmcell.strata._threads import in_order
+from pmcell.strata.discovery.sizes import min_stratum_size
+from pmcell.strata.profiles.model import DonorMap
+
+Floats = NDArray[np.float64]
+
+GAUSS, FLAT = "gauss_lowrank", "flat_lowrank"
+NULLS = (GAUSS, FLAT)
+"""Shapes of a continuum: thick in the middle, or even from end to end; strata must beat both."""
+
+PAC_TOLERANCE = 0.05
+STABLE_PAC = 0.15
+"""Share of donor pairs that resampling may leave ambiguous in strata that it confirms."""
+
+N_CALIBRATIONS = 4
+N_CALIBRATION_DRAWS = 10
+
+MOST_TAILS = 2.0
+"""Beyond, one donor is all of a draw."""
+
+
+@dataclass(frozen=True)
+class NullTest:
+    """Silhouettes per k of data and draws, standardised; T of data and draws; p; the best k."""
+
+    name: str
+    observed: Floats
+    draws: Floats
+    z: Floats
+    statistic: float
+    null: Floats
+    p: float
+    k: int
+
+    def report(self) -> dict[str, Any]:
+        """What is kept for the report."""
+        return {
+            "null": self.name,
+            "statistic": self.statistic,
+            "null_statistics": self.null,
+            "p": self.p,
+            "k": self.k,
+            "z": self.z,
+            "silhouette": self.observed,
+            "null_silhouette_mean": _nan_mean(self.draws),
+        }
+
+
+def _as_it_is(squared: Floats) -> Floats:
+    return squared
+
+
+def compare_with_null(
+    opened: DonorMap,
+    ks: range,
+    n_null: int,
+    seed: int,
+    finish: Callable[[Floats], Floats] = _as_it_is,
+    purpose: int = NULL,
+) -> NullTest:
+    """Silhouettes of the data and of `n_null` draws of each null; the larger p counts.
+
+    Draws come from the streams of `purpose`. `finish` changes the squared distances of data
+    and draws alike before they are clustered.
+    """
+    rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
+    min_size = min_stratum_size(rows.size)
+    squared = finish(map_donors(opened.discovery, batch, settings))
+    observed = partition(squared, ks, min_size).silhouette
+    total = sum(settings.weights.values())
+    placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
+    parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
+    model = _calibrate(
+        fit_donor_model(parts, squared, opened.discovery), squared, opened, seed, finish
+    )
+    results = []
+    for null in NULLS:
+
+        def drawn_silhouette(number: int, flat: bool = null == FLAT) -> Floats:
+            drawn = draw_donors(model, stream(seed, purpose, number), flat=flat)
+            return partition(finish(map_donors(drawn, batch, settings)), ks, min_size).silhouette
+
+        draws = np.array(in_order(drawn_silhouette, range(n_null)))
+        results.append(_compare(null, observed, draws, ks))
+    return max(results, key=lambda result: result.p)
+
+
+def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> NullTest:
+    """Standardise data and draws together, so that they are exchangeable under the model."""
+    both = np.vstack([observed, draws])
+    centre = _nan_mean(both)
+    spread = np.sqrt(_nan_mean((both - centre) ** 2))
+    z = (both - centre) / np.maximum(spread, 1e-12)
+    z = np.where(np.isnan(z), -np.inf, z)
+    best = z.max(axis=1)
+    reached = int((best[1:] >= best[0]).sum()) if np.isfinite(best[0]) else draws.shape[0]
+    k = ks[int(z[0].argmax())] if np.isfinite(best[0]) else 0
+    p = (1 + reached) / (draws.shape[0] + 1)
+    return NullTest(null, observed, draws, z[0], float(best[0]), best[1:], p, k)
+
+
+def _calibrate(
+    model: DonorModel,
+    squared: Floats,
+    opened: DonorMap,
+    seed: int,
+    finish: Callable[[Floats], Floats],
+) -> DonorModel:
+    """Stretch the model until its draws have, on average, the spectrum and tails of the data.
+
+    Part of the data's spectrum is sampling noise that subtraction cannot take
+    out of single eigenvalues; a draw adds noise of its own. Uncorrected, draws
+    are noisier than the data and reject far too often (0.25 in place of 0.05
+    with a few dozen cells a type). Where more of the variance is in a few donors
+    far out than in Gaussian draws, the Gaussian scores get heavier tails; strata
+    have lighter ones.
+    """
+    batch = opened.batch[opened.rows]
+    target = np.maximum(eigenvalues(squared)[: model.rank], 0.0)
+    for step in range(N_CALIBRATIONS):
+
+        def drawn_spectrum(number: int, model: DonorModel = model) -> tuple[Floats, float]:
+            drawn = draw_donors(model, stream(seed, CALIBRATE, number))
+            drawn_squared = finish(map_donors(drawn, batch, opened.settings))
+            return eigenvalues(drawn_squared)[: model.rank], _tails(drawn_squared)
+
+        numbers = range(step * N_CALIBRATION_DRAWS, (step + 1) * N_CALIBRATION_DRAWS)
+        draws = in_order(drawn_spectrum, numbers)
+        found = np.maximum(np.array([values for values, _ in draws]), 0.0).mean(axis=0)
+        heavier = _tails(squared) - float(np.mean([tails for _, tails in draws]))
+        tails = float(np.sqrt(np.clip(model.tails**2 + heavier, 0.0, MOST_TAILS**2)))
+        factor = target / np.maximum(found, 1e-12 + 1e-6 * float(target.max(initial=0.0)))
+        # Only the first may grow: what noise hides behind would be blown up in the others.
+        factor[1:] = np.minimum(factor[1:], 1.0)
+        model = replace(stretch(model, np.clip(factor, 0.25, 2.0)), tails=tails)
+    return model
+
+
+def _tails(squared: Floats) -> float:
+    """Log of the mean squared over the squared mean of a row's squared distance to the centroid."""
+    radius = np.maximum(np.diag(centred_products(squared)), 0.0)
+    return float(np.log(np.mean(radius**2) / max(float(np.mean(radius)) ** 2, 1e-300)))
+
+
+def choose_k(result: NullTest, pac: Floats, alpha: float, ks: list[int]) -> int:
+    """The k of largest z among those that the test supports and resampling confirms; 0 for none.
+
+    Confirmed is a PAC of at most `STABLE_PAC`, or near the least where none is
+    so stable: the least alone would always prefer the fewest strata.
+    """
+    pac = np.asarray(pac)
+    possible = np.isfinite(result.z)
+    supported = possible & (result.z >= np.quantile(result.null, 1 - alpha))
+    if not possible.any():
+        return 0
+    if not supported.any():
+        return result.k
+    limit = max(STABLE_PAC, float(pac[supported].min()) + PAC_TOLERANCE)
+    return ks[int(np.where(supported & (pac <= limit), result.z, -np.inf).argmax())]
+
+
+def _nan_mean(values: Floats) -> Floats:
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,88 @@
+"""Which channels to look through: one alone, or several fused, where strata show most clearly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.channels import CLUSTER_FREE
+from pmcell.core.donors.resample import VIEWS, stream
+from pmcell.strata.discovery.null import compare_with_null
+from pmcell.strata.discovery.sizes import k_range
+from pmcell.strata.profiles.model import DonorMap
+
+Floats = NDArray[np.float64]
+
+N_DRAWS = 39
+LEAD = 1.25
+"""A view that needs no cell types says less of what makes the strata: it must lead by so much."""
+
+MOST_DONORS = 200
+"""A view is chosen on so many donors, drawn at random, at most."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Weights of the chosen channels; the score of each view, how far it is above its null."""
+
+    weights: dict[str, float]
+    scores: dict[str, float]
+
+    def report(self) -> dict[str, Any]:
+        """What is kept for the report."""
+        return {"n_views": max(len(self.scores), 1), "view_scores": self.scores}
+
+
+def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> Choice:
+    """The channels among `weights`, alone or fused, in which clusters stand out most from chance.
+
+    A channel that knows nothing of the strata blurs those that another shows
+    clearly, and reliability cannot tell: donors differ reliably in things that
+    are no strata. So each channel that uses cell types, both, and all
+    together are compared with a few draws of their own model without strata,
+    that of the existence test; the largest excess of its statistic, in the draws'
+    sd, wins. Points with the same spectrum, but without a donor model, took batches
+    in shares for groups. This ranks views and tests nothing: the existence test
+    draws anew and must multiply its p by the number of views looked at.
+    """
+    views = _views(list(weights))
+    ks = k_range(opened.rows.size)
+    if len(views) < 2 or not len(ks):
+        return Choice(weights, {})
+    rows = opened.rows
+    if rows.size > MOST_DONORS:
+        rows = np.sort(stream(seed, VIEWS, 0).choice(rows, MOST_DONORS, replace=False))
+    some = replace(opened, rows=rows)
+    scores = {}
+    for view in views:
+        own = some.with_weights({name: weights[name] for name in view})
+        scores["+".join(view)] = round(_excess(own, ks, seed), 6)
+    if max(scores.values()) <= 0:
+        # Nothing stands out anywhere: there is no reason to leave anything out.
+        return Choice(weights, scores)
+    lead = {view: LEAD if CLUSTER_FREE in view else 1.0 for view in views}
+    best = max(views, key=lambda view: scores["+".join(view)] / lead[view])
+    return Choice({name: weights[name] for name in best}, scores)
+
+
+def _views(names: list[str]) -> list[tuple[str, ...]]:
+    """Each channel that uses cell types alone, those two, all.
+
+    Not the cluster-free channel alone where there is another: it tells nothing of what
+    makes the strata, and the model without strata knows least of its waves.
+    """
+    views: list[tuple[str, ...]] = [(name,) for name in names if name != CLUSTER_FREE]
+    views += [tuple(names[:size]) for size in sorted({2, len(names)}) if 1 < size <= len(names)]
+    return views
+
+
+def _excess(opened: DonorMap, ks: range, seed: int) -> float:
+    """How far T of the data lies above its draws without strata, in their sd; -inf without a T."""
+    result = compare_with_null(opened, ks, N_DRAWS, seed, purpose=VIEWS)
+    draws = result.null[np.isfinite(result.null)]
+    if not np.isfinite(result.statistic) or draws.size < 2:
+        return float("-inf")
+    return float((result.statistic - draws.mean()) / max(float(draws.std()), 1e-12))

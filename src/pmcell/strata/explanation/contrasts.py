@@ -1,0 +1,194 @@
+"""Who is compared with whom: groups of donors, a design that can tell, donors held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.resample import stream
+from pmcell.errors import UsageError
+from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
+from pmcell.schema.verdict import STRATA
+from pmcell.strata.discovery.refit import full_labels, refit, to_strata, with_own_offsets
+from pmcell.strata.discovery.sizes import DONORS_PER_K
+from pmcell.strata.explanation.groups import Group, group_of
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.model import require
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Ints = NDArray[np.int64]
+
+STRATUM = "stratum"
+MIN_DONORS = 3
+"""Donors that each side of a contrast needs in a cell type."""
+MIN_SPLIT = 4
+"""Donors of each level that each part of a split needs."""
+MAX_LEVELS = 8
+HALVES = 12
+"""Purpose of the random stream that splits donors."""
+HEALTHY = "PATO:0000461"
+SITES = ("region", "batch_id")
+"""Columns along which donors are split first: another place is the harder test."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Levels of a contrast, all donors, and the two parts into which they are split.
+
+    `discovery` and `held_out` are None where there are too few donors, and
+    `split` says how donors were split or why not. `why` says why there is nothing to test.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    everyone: Group | None
+    discovery: Group | None
+    held_out: Group | None
+    split: str
+    why: str
+
+
+def compare(
+    donors: AnnData,
+    contrast: str,
+    *,
+    covariates: Sequence[str] = (),
+    confirm: bool = True,
+    seed: int = 0,
+) -> Comparison:
+    """What `contrast` compares: `stratum`, or a column of the donors such as `condition`.
+
+    Each donor counts once, with its discovery visit. Strata are compared only
+    where they are published. Donors are split along regions, else along
+    batches, else in random halves within batch; held-out donors get their
+    strata from a map that was fitted without them.
+    """
+    require(donors, "existence", "existence")
+    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
+    if contrast == STRATUM:
+        return _strata(donors, rows, covariates, confirm, seed)
+    if contrast not in donors.obs:
+        raise UsageError(
+            f"a contrast must be 'stratum' or a column of the donors; got {contrast!r}, there are "
+            f"{sorted(map(str, donors.obs.columns))}"
+        )
+    values = as_text(donors.obs[contrast]).to_numpy(object)[rows]
+    known = ~np.isin(values, [UNKNOWN, ""])
+    levels = _ordered(donors, rows[known], values[known])
+    if not 2 <= len(levels) <= MAX_LEVELS:
+        shown = f" ({', '.join(levels[:3])}{', …' if len(levels) > 3 else ''})" if levels else ""
+        why = f"known values among the donors: {len(levels)}{shown}; 2 to {MAX_LEVELS} are compared"
+        return Comparison(contrast, tuple(levels), None, None, None, "", why)
+    code = np.array([levels.index(value) for value in values[known]], np.int64)
+    group = group_of(donors.obs.iloc[rows[known]], code, covariates)
+    everyone = group.of(np.ones(code.size, bool))
+    if not confirm:
+        return Comparison(contrast, tuple(levels), everyone, None, None, "not asked for", "")
+    for column in SITES:
+        held = _sites(donors, rows[known], column)
+        if held is not None and _is_enough(group, held, len(levels)):
+            return _two_parts(contrast, levels, group, held, f"by {column}")
+    held = np.zeros(code.size, bool)
+    draw = stream(seed, HALVES, 0).random(code.size)
+    held[np.lexsort((draw, code, group.batch, group.complete))[1::2]] = True
+    if _is_enough(group, held, len(levels)):
+        return _two_parts(contrast, levels, group, held, "random halves within batch")
+    why = f"a level has fewer than {2 * MIN_SPLIT} donors"
+    return Comparison(contrast, tuple(levels), everyone, None, None, f"none: {why}", "")
+
+
+def _strata(
+    donors: AnnData, rows: Ints, covariates: Sequence[str], confirm: bool, seed: int
+) -> Comparison:
+    decision = donors.uns["existence"]["decision"]
+    if decision != STRATA:
+        return Comparison(
+            STRATUM, (), None, None, None, "", f"no strata are published ({decision})"
+        )
+    k = int(donors.uns["existence"]["k"])
+    levels = [f"S{index + 1}" for index in range(k)]
+    table = donors.obs.iloc[rows]
+    group = group_of(table, full_labels(donors)[rows], covariates)
+    everyone = group.of(np.ones(rows.size, bool))
+    if not confirm:
+        return Comparison(STRATUM, tuple(levels), everyone, None, None, "not asked for", "")
+    for held, how in _splits_of_strata(donors, rows, k, seed):
+        name = as_text(donors.obs["donor_id"]).to_numpy(object)
+        model = refit(donors, ~np.isin(name, name[rows[held]]))
+        found = to_strata(model.squared, model.rows, model.labels, k)
+        if how.startswith("by"):
+            found = with_own_offsets(model, rows[held])
+        code = np.asarray(found[rows].argmin(axis=1), np.int64)
+        of_training = dict(zip(model.rows.tolist(), model.labels.tolist(), strict=True))
+        code = np.array([of_training.get(int(row), code[i]) for i, row in enumerate(rows)])
+        found_again = replace(group, level=code)
+        if _is_enough(found_again, held, k):
+            parts = _two_parts(STRATUM, levels, found_again, held, how)
+            return replace(parts, everyone=everyone)
+    why = f"{k} strata cannot be found in a part of {rows.size} donors and seen in the rest"
+    return Comparison(STRATUM, tuple(levels), everyone, None, None, f"none: {why}", "")
+
+
+def _splits_of_strata(
+    donors: AnnData, rows: Ints, k: int, seed: int
+) -> list[tuple[NDArray[np.bool_], str]]:
+    """Parts of the donors to hold out that leave enough to find k strata, the hardest first."""
+    found = []
+    for column in SITES:
+        held = _sites(donors, rows, column)
+        if held is not None:
+            found.append((held, f"by {column}"))
+    held = np.zeros(rows.size, bool)
+    batch = as_text(donors.obs["batch_id"]).to_numpy()[rows]
+    held[np.lexsort((stream(seed, HALVES, 0).random(rows.size), batch))[1::2]] = True
+    found.append((held, "random halves within batch"))
+    return [(held, how) for held, how in found if (~held).sum() >= k * DONORS_PER_K]
+
+
+def _sites(donors: AnnData, rows: Ints, column: str) -> NDArray[np.bool_] | None:
+    """Donors of the sites to hold out: sites are dealt to two parts, largest first."""
+    if column not in donors.obs:
+        return None
+    site = as_text(donors.obs[column]).to_numpy(object)[rows]
+    names, size = np.unique(site, return_counts=True)
+    if names.size < 2 or (names == UNKNOWN).any():
+        return None
+    parts: list[list[str]] = [[], []]
+    filled = [0, 0]
+    for index in np.lexsort((names, -size)):
+        smaller = int(filled[1] < filled[0])
+        parts[smaller].append(str(names[index]))
+        filled[smaller] += int(size[index])
+    # The larger part discovers.
+    held = parts[1] if filled[1] <= filled[0] else parts[0]
+    return np.asarray(np.isin(site, held), bool)
+
+
+def _is_enough(group: Group, held: NDArray[np.bool_], n_levels: int) -> bool:
+    return all(
+        int(np.bincount(group.level[part & group.complete], minlength=n_levels).min()) >= MIN_SPLIT
+        for part in (held, ~held)
+    )
+
+
+def _two_parts(
+    name: str, levels: list[str], group: Group, held: NDArray[np.bool_], how: str
+) -> Comparison:
+    parts = (group.of(np.ones(held.size, bool)), group.of(~held), group.of(held))
+    return Comparison(name, tuple(levels), *parts, how, "")
+
+
+def _ordered(donors: AnnData, rows: Ints, values: NDArray[np.object_]) -> list[str]:
+    """Values in order; the one whose donors are all healthy comes first, as the reference."""
+    levels = sorted(set(values))
+    if "disease_ontology_term_id" in donors.obs:
+        disease = as_text(donors.obs["disease_ontology_term_id"]).to_numpy()[rows]
+        levels.sort(key=lambda level: not (disease[values == level] == HEALTHY).all())
+    return levels

@@ -1,0 +1,1 @@
+"""Profiles of donors from their cells."""

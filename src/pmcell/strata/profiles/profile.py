@@ -1,0 +1,359 @@
+"""Profiles of donors: what every later step of the stratification knows of the cells."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.cloud import error_root, local_distance, random_waves, sum_waves
+from pmcell.core.donors.donor_stats import GroupSums, sum_groups, within_variance
+from pmcell.errors import DataError, UsageError
+from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
+from pmcell.schema.text import as_text, text_array
+from pmcell.strata._threads import single_thread
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.model import open_map, pool_names, pool_types
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+N_CELLS_NEAR = 2000
+"""Cells, spread over the rows, whose neighbours tell the local distance."""
+N_CELLS_ERROR = 10_000
+"""Cells, spread over the rows, that tell how the errors of waves go together."""
+
+
+def profile(
+    adata: AnnData,
+    *,
+    by: str = "cell_type",
+    donor: str = "donor_id",
+    visit: str | None = "visit",
+    batch: str | None = "batch_id",
+    basis: str = X_INTEGRATED,
+    min_cells_type: int = 10,
+    min_cells_donor: int = 100,
+    min_share_donors: float = 0.5,
+    like: AnnData | None = None,
+) -> AnnData:
+    """Donors × cell types with sums of an embedding: one row a donor and visit.
+
+    `adata.obsm[basis]` is read once; nothing after this step needs the cells.
+    Cells labelled 'unknown' count in the composition and not in the state.
+    `visit` and `batch` may be None: one visit each, one batch. With `like`, the
+    profile of other cells in the same embedding, the waves of the cluster-free
+    channel are that profile's, and these cells have no part in choosing them.
+
+    Returns an AnnData with X the cells of each type (rows × types); obs
+    donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
+    `discovery` (the first visit with enough cells, one row a donor) and every
+    cell column that is constant within the rows (as source_<name> where the name
+    is one of `slots.OWN_COLUMNS`), n_samples and
+    median_total_counts where sample_id and total_counts are known; var `state_pool`: the type
+    itself where it has `min_cells_type` cells in `min_share_donors` of the discovery rows, else
+    the pool of rare types that it is looked at with, or '' (`pmcell.core.donors.pools`); the sums
+    of `pmcell.strata.profiles.slots`; obsm X_composition (arcsine shares) and X_state
+    (pool after pool, weighted by reliability, batch offsets removed, so that
+    Euclid on it is the state distance; NaN, never zero, where a row has too few
+    cells of a type). uns['profile'] says which column of X_state is which type
+    and dimension.
+
+    Raises UsageError for a column or embedding that is not there, DataError for
+    cells without a donor or an embedding that is not finite.
+
+    >>> from pmcell.simulate import simulate_latent
+    >>> donors = profile(simulate_latent(n_donors=6, cells_per_donor=150, n_types=3))
+    >>> donors.n_obs, list(donors.var_names)
+    (6, ['type_01', 'type_02', 'type_03'])
+    """
+    import anndata as ad
+    import pandas as pd
+
+    columns = {"by": by, "donor": donor, "visit": visit, "batch": batch}
+    _check(adata, columns, basis, min_cells_type, min_cells_donor)
+    obs = _keys(adata.obs, columns)
+    types = sorted(set(obs["cell_type"]) - {UNKNOWN}) + [UNKNOWN] * bool(
+        (obs["cell_type"] == UNKNOWN).any()
+    )
+    rows = obs[["donor_id", "visit"]].drop_duplicates()
+    rows = rows.sort_values(["donor_id", "visit"], key=_natural, kind="stable").reset_index(
+        drop=True
+    )
+    row_of = pd.MultiIndex.from_frame(rows).get_indexer(
+        pd.MultiIndex.from_frame(obs[["donor_id", "visit"]])
+    )
+    type_of = pd.Index(types).get_indexer(obs["cell_type"])
+    group = row_of.astype(np.int64) * len(types) + type_of
+    n_groups = len(rows) * len(types)
+    x = _embedding(adata, basis)
+    hashed = _hash(adata.obs_names)
+    half = np.asarray(hashed & np.uint64(1), bool)
+    try:
+        first = sum_groups(x, np.where(half, group, -1), n_groups)
+        second = sum_groups(x, np.where(half, -1, group), n_groups)
+    except ValueError as error:
+        raise DataError(f"obsm[{basis!r}] cannot be summed: {error}", reason="embedding") from error
+    sums = GroupSums(first.n + second.n, first.total + second.total, first.squares + second.squares)
+
+    table = _row_columns(adata.obs, rows, row_of, columns)
+    n = sums.n.reshape(len(rows), len(types))
+    table["n_cells"] = n.sum(axis=1)
+    table[slots.ENOUGH] = table["n_cells"] >= min_cells_donor
+    table[slots.DISCOVERY] = _discovery_rows(table)
+    table.index = pd.Index(table["donor_id"] + "|" + table["visit"], dtype=object)
+    donors = ad.AnnData(
+        X=n, obs=table, var=pd.DataFrame(index=pd.Index(types, name="cell_type", dtype=object))
+    )
+    flat = (len(rows), len(types) * x.shape[1])
+    donors.obsm[slots.SUM] = sums.total.reshape(flat)
+    donors.obsm[slots.SUM_SQUARES] = sums.squares.reshape(flat)
+    donors.obsm[slots.HALF_N] = first.n.reshape(n.shape)
+    donors.obsm[slots.HALF_SUM] = first.total.reshape(flat)
+    pool = np.tile(np.arange(len(types)), len(rows))
+    donors.varm[slots.WITHIN] = within_variance(sums, pool, len(types))
+    donors.var["n_cells"] = n.sum(axis=0)
+    if like is None:
+        donors.uns[slots.CLOUD] = _waves(x, row_of.astype(np.int64), len(rows), hashed)
+    else:
+        donors.uns[slots.CLOUD] = _waves_of(like, x.shape[1])
+    waves = np.asarray(donors.uns[slots.CLOUD]["frequencies"])
+    first_waves = sum_waves(x, np.where(half, row_of, -1), len(rows), waves)
+    donors.obsm[slots.HALF_WAVES] = first_waves.reshape(len(rows), -1)
+    second_waves = sum_waves(x, np.where(half, -1, row_of), len(rows), waves)
+    donors.obsm[slots.WAVES] = (first_waves + second_waves).reshape(len(rows), -1)
+    donors.uns["profile"] = {
+        "basis": basis,
+        "by": by,
+        "n_dims": int(x.shape[1]),
+        "min_cells_type": int(min_cells_type),
+        "min_cells_donor": int(min_cells_donor),
+        "min_share_donors": float(min_share_donors),
+    }
+    donors.var[slots.POOL] = pool_types(donors)
+    _place(donors)
+    return donors
+
+
+def composition(donors: AnnData) -> pd.DataFrame:
+    """Cells and share of every type for each donor and visit (columns of schema.COMPOSITION).
+
+    >>> from pmcell.simulate import simulate_latent
+    >>> donors = profile(simulate_latent(n_donors=6, cells_per_donor=150, n_types=3))
+    >>> composition(donors).shape  # a row for each donor and type
+    (18, 5)
+    """
+    import pandas as pd
+
+    counts = np.asarray(donors.X)
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    n_types = donors.n_vars
+    return pd.DataFrame(
+        {
+            "donor_id": np.repeat(as_text(donors.obs["donor_id"]).to_numpy(), n_types),
+            "visit": np.repeat(as_text(donors.obs["visit"]).to_numpy(), n_types),
+            "cell_type": np.tile(donors.var_names.to_numpy(), donors.n_obs),
+            "n_cells": counts.reshape(-1),
+            "share": (counts / total).reshape(-1),
+        }
+    )
+
+
+def _check(
+    adata: AnnData, columns: dict[str, str | None], basis: str, min_type: int, min_donor: int
+) -> None:
+    if basis not in adata.obsm:
+        raise UsageError(
+            f"profile needs the embedding obsm[{basis!r}]; there are {sorted(adata.obsm)}. "
+            "Give one of them as basis."
+        )
+    for argument, column in columns.items():
+        if column is not None and column not in adata.obs:
+            none = f", or {argument}=None" if argument in ("visit", "batch") else ""
+            raise UsageError(
+                f"profile needs the obs column {column!r} ({argument}); there are "
+                f"{list(adata.obs.columns)}. Name the column that holds it{none}."
+            )
+    if adata.n_obs == 0:
+        raise DataError("profile needs at least one cell, got none", reason="no_cells")
+    if min_type < 2 or min_donor < 1:
+        raise UsageError(
+            "min_cells_type must be at least 2 and min_cells_donor at least 1, "
+            f"got {min_type} and {min_donor}"
+        )
+
+
+def _embedding(adata: AnnData, basis: str) -> NDArray[np.floating]:
+    """The embedding as numbers; DataError naming the first cell that has none."""
+    x = np.asarray(adata.obsm[basis])
+    if x.ndim != 2 or not x.shape[1] or not np.issubdtype(x.dtype, np.number):
+        raise DataError(
+            f"obsm[{basis!r}] must hold numbers, cells × dimensions; it is {x.dtype} of shape "
+            f"{x.shape}. Run the step that makes it again, or give another basis.",
+            reason="embedding",
+        )
+    bad = np.flatnonzero(~np.isfinite(x.sum(axis=1, dtype=np.float64)))
+    if bad.size:
+        place = int(np.flatnonzero(~np.isfinite(x[bad[0]]))[0])
+        raise DataError(
+            f"obsm[{basis!r}] must be finite in every cell; {bad.size} of {len(x)} are not, the "
+            f"first is {adata.obs_names[bad[0]]!r} with {x[bad[0], place]} in dimension "
+            f"{place + 1}. Leave these cells out or run the step that embeds them again.",
+            reason="embedding",
+        )
+    return x
+
+
+def _keys(obs: pd.DataFrame, columns: dict[str, str | None]) -> pd.DataFrame:
+    import pandas as pd
+
+    donor, visit, by = columns["donor"], columns["visit"], columns["by"]
+    missing = obs[donor].isna() | as_text(obs[donor]).isin(["", UNKNOWN])
+    if missing.any():
+        raise DataError(
+            f"every cell must have a donor; {int(missing.sum())} of {len(obs)} have none in "
+            f"{donor!r}, the first is {obs.index[missing.to_numpy()][0]!r}. "
+            "Leave them out or fill the column.",
+            reason="no_donor",
+        )
+    unknown = pd.Series(UNKNOWN, index=obs.index)
+    return pd.DataFrame(
+        {
+            "donor_id": as_text(obs[donor]),
+            "visit": unknown if visit is None else _text(obs[visit]),
+            "cell_type": _text(obs[by]),
+        }
+    )
+
+
+def _text(column: pd.Series[Any]) -> pd.Series[Any]:
+    return as_text(column).replace("", UNKNOWN)
+
+
+def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Sort key that puts T2 before T10."""
+    return column.map(lambda text: re.sub(r"\d+", lambda number: number[0].zfill(12), str(text)))
+
+
+def _hash(cell_ids: pd.Index[Any]) -> NDArray[np.uint64]:
+    """A hash of each cell's id: what it picks is the same in every order and every split."""
+    import pandas as pd
+
+    names = np.asarray(as_text(cell_ids), object)
+    return np.asarray(pd.util.hash_array(names, categorize=False), np.uint64)
+
+
+@single_thread
+def _waves(
+    x: NDArray[np.floating], row: NDArray[np.int64], n_rows: int, hashed: NDArray[np.uint64]
+) -> dict[str, Any]:
+    """Random waves as wide as neighbourhoods here, and how their errors go together."""
+    local = local_distance(x[_sample(row, hashed, N_CELLS_NEAR)])
+    waves = random_waves(x.shape[1], local)
+    some = _sample(row, hashed, N_CELLS_ERROR)
+    error = error_root(x[some], row[some], n_rows, waves)
+    return {"local_distance": local, "frequencies": waves, "error": error}
+
+
+def _waves_of(like: AnnData, n_dims: int) -> dict[str, Any]:
+    """The waves of another profile."""
+    known = like.uns.get(slots.CLOUD)
+    if known is None or np.asarray(known["frequencies"]).shape[0] != n_dims:
+        raise UsageError(
+            f"like must be a profile of cells in the same embedding of {n_dims} dimensions; "
+            "make it with pmcell.strata.profile."
+        )
+    return {name: known[name] for name in ("local_distance", "frequencies", "error")}
+
+
+def _sample(row: NDArray[np.int64], hashed: NDArray[np.uint64], n_cells: int) -> NDArray[np.int64]:
+    """Cells picked by hash, as many of each row where there are enough, about `n_cells` in all."""
+    order = np.lexsort((hashed, row))
+    start = np.concatenate([[0], np.flatnonzero(np.diff(row[order])) + 1])
+    size = np.diff(np.append(start, row.size))
+    place = np.arange(row.size) - np.repeat(start, size)
+    each = max(-(-n_cells // start.size), 2)
+    return np.asarray(order[place < each], np.int64)
+
+
+def _row_columns(
+    obs: pd.DataFrame,
+    rows: pd.DataFrame,
+    row_of: NDArray[np.intp],
+    columns: dict[str, str | None],
+) -> pd.DataFrame:
+    """Keys, batch and every other cell column that has one value in each row."""
+    import pandas as pd
+
+    table = rows.copy()
+    batch = columns["batch"]
+    if batch is None:
+        table["batch_id"] = UNKNOWN
+    else:
+        pairs = pd.DataFrame(
+            {"row": row_of, "batch": _text(obs[batch]).to_numpy()}
+        ).drop_duplicates()
+        # Cells of one visit may lie in several batches: that mixture is a batch of its own.
+        table["batch_id"] = (
+            pairs.groupby("row")["batch"].agg(lambda values: "+".join(sorted(values))).to_numpy()
+        )
+    if "sample_id" in obs:
+        samples = pd.DataFrame({"row": row_of, "sample": as_text(obs["sample_id"]).to_numpy()})
+        table["n_samples"] = samples.drop_duplicates().groupby("row").size().to_numpy()
+    if "total_counts" in obs:
+        depth = pd.Series(obs["total_counts"].to_numpy(float)).groupby(row_of).median()
+        table["median_total_counts"] = depth.to_numpy()
+    used = {name for name in columns.values() if name} | {"sample_id", "total_counts"}
+    for name in obs.columns:
+        if name in used:
+            continue
+        values = pd.DataFrame({"row": row_of, "value": obs[name].astype(object).to_numpy()})
+        values = values.drop_duplicates()
+        if len(values) == len(rows):
+            kept = _plain(values.sort_values("row")["value"].to_numpy(), obs[name])
+            table[_free_name(str(name), {*table.columns, *obs.columns})] = kept
+    return table
+
+
+def _free_name(name: str, taken: set[Any]) -> str:
+    """The name of a column of the cells among those of donors: its own, unless it is ours."""
+    if name not in slots.OWN_COLUMNS:
+        return name
+    free = f"source_{name}"
+    while free in taken:
+        free = f"source_{free}"
+    return free
+
+
+def _plain(values: NDArray[Any], source: pd.Series[Any]) -> NDArray[Any]:
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(source.dtype):
+        return values.astype(float)
+    return np.array([UNKNOWN if pd.isna(value) else str(value) for value in values], object)
+
+
+def _discovery_rows(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """The first visit with enough cells of each donor: by visit_day where known, else by label."""
+    enough = table[table[slots.ENOUGH]]
+    if "visit_day" in enough and enough["visit_day"].notna().any():
+        enough = enough.sort_values("visit_day", kind="stable", na_position="last")
+    first = enough.groupby("donor_id", sort=False).head(1).index
+    return np.asarray(table.index.isin(first))
+
+
+def _place(donors: AnnData) -> None:
+    """Write X_composition and X_state."""
+    from pmcell.core.donors.arcsine import arcsine
+
+    donors.obsm[X_COMPOSITION] = arcsine(np.asarray(donors.X, np.float64))
+    opened = open_map(donors)
+    state = opened.state_features()
+    donors.obsm[X_STATE] = state
+    dims = int(donors.uns["profile"]["n_dims"])
+    pools = pool_names(donors)
+    donors.uns["profile"]["state_cell_type"] = np.repeat(text_array(pools), dims)
+    donors.uns["profile"]["state_dimension"] = np.tile(np.arange(1, dims + 1), len(pools))

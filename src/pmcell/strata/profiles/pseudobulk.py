@@ -1,0 +1,109 @@
+"""Counts per donor, cell type and gene, from the sums of each cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from pmcell.core.counts.aggregate import Aggregate, positions
+from pmcell.core.counts.grouped import COUNTS
+from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.model import require_profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+class Pseudobulk(Mapping[str, "pd.DataFrame"]):
+    """Cell type → raw counts (donors × genes), NaN where a donor's cohort did not measure a gene.
+
+    Kept sparse; a frame is made when it is asked for, so one is in memory at a time.
+    """
+
+    def __init__(self, donors: Sequence[str], genes: Sequence[str]) -> None:
+        self._donors = np.asarray(donors, object)
+        self._genes = np.asarray(genes, object)
+        self._at = {str(name): place for place, name in enumerate(self._donors)}
+        self._blocks: dict[str, list[tuple[np.ndarray, np.ndarray, sparse.csr_matrix]]] = {}
+
+    def __getitem__(self, cell_type: str) -> pd.DataFrame:
+        import pandas as pd
+
+        frames = []
+        for rows, columns, counts in self._blocks[cell_type]:
+            values = np.full((rows.size, self._genes.size), np.nan)
+            values[:, columns] = counts.toarray()
+            frames.append(pd.DataFrame(values, self._donors[rows], self._genes))
+        return pd.concat(frames)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._blocks))
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def add(
+        self, cell_type: str, donors: Sequence[str], genes: Sequence[str], counts: sparse.csr_matrix
+    ) -> None:
+        """Add a cohort's donors of one cell type."""
+        rows = np.array([self._at[str(name)] for name in donors], np.int64)
+        block = (rows, positions(self._genes, np.asarray(genes, object)), counts)
+        self._blocks.setdefault(cell_type, []).append(block)
+
+
+def pseudobulk(
+    donors: AnnData,
+    *,
+    aggregates: Sequence[Aggregate],
+    visits: Mapping[str, str],
+    cell_types: Mapping[str, str],
+) -> Pseudobulk:
+    """Counts of each donor's discovery visit by cell type; samples of the visit are added.
+
+    `visits` maps samples to visits, `cell_types` clusters to types; the type 'unknown' is left
+    out, and so is a donor from a type of which it has fewer than the profile's `min_cells_type`
+    cells.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> len(pseudobulk(pm.strata.profile(cells), aggregates=[], visits={}, cell_types={}))
+    0
+    """
+    require_profile(donors)
+    own = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]
+    key = zip(as_text(own["donor_id"]), as_text(own["visit"]), strict=True)
+    at = {pair: place for place, pair in enumerate(key)}
+    names = as_text(own["donor_id"]).to_numpy(object)
+    least = int(donors.uns["profile"]["min_cells_type"])
+    genes = sorted({str(gene) for part in aggregates for gene in part.gene_ids})
+    out = Pseudobulk(names, genes)
+    for part in aggregates:
+        row_of_sample = np.array(
+            [
+                at.get((str(donor), str(visits.get(str(sample)))), -1)
+                for sample, donor in zip(part.sample_ids, part.sample_donors, strict=True)
+            ],
+            np.int64,
+        )
+        row = row_of_sample[part.group_sample] if part.group_sample.size else part.group_sample
+        label = np.array([cell_types[str(name)] for name in part.clusters], object)
+        kind = label[part.group_cluster] if part.group_cluster.size else np.array([], object)
+        counts = part.sums.matrix(COUNTS)
+        for name in sorted(set(kind[row >= 0]) - {UNKNOWN}):
+            chosen = np.flatnonzero((row >= 0) & (kind == name))
+            rows, code = np.unique(row[chosen], return_inverse=True)
+            adder = sparse.csr_matrix(
+                (np.ones(chosen.size, np.int64), (code, np.arange(chosen.size))),
+                shape=(rows.size, chosen.size),
+            )
+            enough = adder @ part.group_n_cells[chosen] >= least
+            if enough.any():
+                summed = (adder @ counts[chosen])[enough]
+                out.add(str(name), names[rows[enough]], part.gene_ids, summed.astype(np.int32))
+    return out

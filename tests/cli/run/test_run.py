@@ -1,0 +1,245 @@
+"""`pmcell run` on a workflow of three small jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pmcell import bundle
+from pmcell.cli import main
+from pmcell.cli.run import _workflow
+
+SNAKEFILE = """
+rule all:
+    input:
+        "results/release/manifest.json",
+
+
+rule qc:
+    output:
+        "results/cohorts/{cohort}/status.json",
+    log:
+        "results/logs/qc/{cohort}.log",
+    shell:
+        "cp verdicts/{wildcards.cohort}.json {output} 2> {log}"
+
+
+rule release:
+    input:
+        expand("results/cohorts/{cohort}/status.json", cohort=config["cohorts"]),
+    output:
+        "results/release/manifest.json",
+    shell:
+        "sleep {config[cluster][seed]} && which python > {output}"
+"""
+
+VERDICTS = {
+    "good": {"status": "ok", "reason": "", "message": ""},
+    "bad": {"status": "quarantined", "reason": "not_counts", "message": "X must be counts."},
+}
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study in a folder with a space, and a bundle whose workflow takes no time."""
+    shipped = tmp_path / "the bundle"
+    (shipped / "workflow" / "profiles" / "default").mkdir(parents=True)
+    (shipped / "workflow" / "Snakefile").write_text(
+        'configfile: "config/config.yaml"\n' + SNAKEFILE, encoding="utf-8"
+    )
+    profile = shipped / "workflow" / "profiles" / "default" / "config.yaml"
+    profile.write_text("keep-going: true\n", encoding="utf-8")
+    monkeypatch.setattr(bundle, "bundle_folder", lambda: shipped)
+    monkeypatch.setattr(_workflow, "warm_up", lambda: None)
+    folder = tmp_path / "my study"
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "config.yaml").write_text("cohorts: [good, bad]\ncluster: {seed: 0}\n")
+    (folder / "verdicts").mkdir()
+    for name in VERDICTS:
+        (folder / "config" / "cohorts" / name).mkdir(parents=True)
+    for name, verdict in VERDICTS.items():
+        (folder / "verdicts" / f"{name}.json").write_text(json.dumps(verdict), encoding="utf-8")
+    return folder
+
+
+def run(study: Path, *arguments: str) -> int:
+    return main(["run", "--directory", str(study), "--cores", "1", *arguments])
+
+
+def test_run_shows_its_command_each_step_and_the_release(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("$ snakemake --snakefile ")
+    assert "[1/4]" in err
+    assert re.search(r"qc +cohort=", err)
+    assert "Cohorts: 1 ok, 1 quarantined" in out
+    assert "bad: quarantined (not_counts): X must be counts." in out
+    assert f"The release: {study / 'results' / 'release'}" in out
+    assert "4 of 4 steps (100%) done" in _text(study / "results" / "logs" / "run.log")
+    # Rules find the programs that lie beside the running Python, activated or not.
+    found = Path(_text(study / "results" / "release" / "manifest.json").strip())
+    assert found.parent == Path(sys.executable).parent
+
+
+def test_summary_can_be_read_by_machines(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(study, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["exit_code"] == 0
+    folder = study / "config" / "cohorts" / "bad"
+    command = {"good": "", "bad": f"pmcell check '{folder}'"}
+    assert summary["cohorts"] == {
+        name: {**item, "fix": "", "command": command[name]} for name, item in VERDICTS.items()
+    }
+    assert summary["n_jobs"] == 3
+    assert len(summary["slowest"]) == 3
+    assert summary["retried"] == summary["failed"] == []
+
+
+def test_failed_step_is_named_with_the_end_of_its_log(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "verdicts" / "bad.json").unlink()
+    assert run(study) == 1
+    out, err = capsys.readouterr()
+    assert "step qc cohort=bad failed" in err
+    assert "verdicts/bad.json" in err
+    assert "Traceback" not in err
+    assert "The release" not in out
+
+
+def test_a_job_that_is_tried_again_is_told_at_once_and_named_once_at_the_end(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study / "verdicts" / "bad.json").unlink()
+    assert run(study, "--json", "--", "--retries", "1") == 1
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert summary["failed"] == ["qc cohort=bad"]
+    assert summary["retried"] == []
+    for said in ("failed at attempt 1", "attempt 2", "failed at attempt 2"):
+        assert said in err
+    assert err.count("step qc cohort=bad failed") == 1
+
+
+def test_arguments_after_two_dashes_go_to_snakemake(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study, "--", "--config", "cohorts=[good]") == 0
+    assert not (study / "results" / "cohorts" / "bad").exists()
+
+
+def test_other_configuration_file_is_used(study: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other config.yaml"
+    other.write_text("cohorts: [good]\ncluster: {seed: 0}\n", encoding="utf-8")
+    assert run(study, "--config", str(other)) == 0
+    assert not (study / "results" / "cohorts" / "bad").exists()
+
+
+def test_dry_run_makes_nothing(study: Path) -> None:
+    assert run(study, "--dry-run") == 0
+    assert not (study / "results").exists()
+
+
+def test_profile_of_the_study_comes_before_the_one_that_ships(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = study / "profiles" / "default"
+    own.mkdir(parents=True)
+    (own / "config.yaml").write_text("keep-going: true\n", encoding="utf-8")
+    assert run(study, "--dry-run") == 0
+    assert "profiles/default' --cores" in capsys.readouterr().err
+
+
+def test_unknown_profile_is_answered_with_the_known_ones(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study, "--profile", "slrum") == 2
+    assert "found no 'slrum'. Profiles here: default" in capsys.readouterr().err
+
+
+def test_folder_that_is_no_study_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--directory", str(tmp_path / "none")]) == 2
+    assert "pmcell init" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cores", ["0", "-3"])
+def test_fewer_than_one_core_is_refused(
+    study: Path, cores: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study, f"--cores={cores}") == 2
+    assert f"--cores must be at least 1, got {cores}" in capsys.readouterr().err
+
+
+def test_lock_of_a_killed_run_is_explained_and_can_be_removed(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study) == 0
+    (study / "results" / "release" / "manifest.json").unlink()
+    locks = study / ".snakemake" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    (locks / "0.output.lock").write_text("results/release/manifest.json\n", encoding="utf-8")
+    assert run(study) == 1
+    assert "pmcell run --unlock" in capsys.readouterr().err
+    assert run(study, "--unlock") == 0
+    assert run(study) == 0
+
+
+def test_second_run_says_that_nothing_is_left_to_do(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study) == 0
+    assert "4 steps to do" in capsys.readouterr().err
+    assert run(study) == 0
+    out, err = capsys.readouterr()
+    assert "nothing to do: everything is up to date" in err
+    assert "The release" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: int) -> None:
+    config = study / "config" / "config.yaml"
+    config.write_text("cohorts: [good, bad]\ncluster: {seed: 900}\n", encoding="utf-8")
+    shipped = bundle.bundle_folder()
+    code = (
+        "import sys; from pathlib import Path; from pmcell import bundle; "
+        "from pmcell.cli import _workflow, main; "
+        f"bundle.bundle_folder = lambda: Path({str(shipped)!r}); "
+        "_workflow.warm_up = lambda: None; "
+        f"sys.exit(main(['run', '--directory', {str(study)!r}, '--cores', '1']))"
+    )
+    # As a job in the background of a script: SIGINT is ignored until pmcell handles it.
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    log = study / "results" / "logs" / "run.log"
+    deadline = time.monotonic() + 300
+    while "rule release" not in _text(log):
+        assert process.poll() is None, _text(log)
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert "interrupted; the finished steps are kept" in err
+    config.write_text("cohorts: [good, bad]\ncluster: {seed: 0}\n", encoding="utf-8")
+    assert run(study) == 0
+    assert "rule qc" not in _text(log)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""

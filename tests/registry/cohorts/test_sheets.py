@@ -1,0 +1,232 @@
+"""Registration tables are read as spreadsheets and R write them, or the way out is said."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from cohorts_on_disk import write_cohort
+from pmcell.registry.cohorts.cohort import find_faults, load_registration
+
+HEADER = "sample_id\tdonor_id\tvisit\tvisit_day\tbatch_id\tcondition\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_cohort(tmp_path / "cohorts" / "c1")
+
+
+def errors(folder):
+    return [fault for fault in find_faults(folder) if fault.severity == "error"]
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def samples(folder, *rows, end="\n"):
+    """Write samples.tsv with a row for each sample s1, s2, … of donor d1, and one of d2."""
+    text = HEADER + "".join(f"{row}\n" for row in rows)
+    (folder / "samples.tsv").write_text(text.replace("\n", end), newline="")
+    return errors(folder)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ('"severe, ICU"', "severe, ICU"),
+        ('"said ""no"""', 'said "no"'),
+        ('"two\nlines"', "two lines"),
+        (' "padded" ', "padded"),
+        ('5" tube', '5" tube'),
+        ('""', "unknown"),
+        ('"a\tb"', "a\tb"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_quotes_are_taken_off_as_readers_of_csv_do(folder, cell, value, end):
+    assert not samples(folder, f"s1\td1\tT0\t0\tb1\t{cell}", "s2\td2\tT0\t0\tb1\tx", end=end)
+    assert [sample.condition for sample in load_registration(folder).samples] == [value, "x"]
+
+
+def test_a_table_with_every_cell_in_quotes_is_read(folder):
+    text = (folder / "donors.tsv").read_text()
+    quoted = "\n".join(
+        "\t".join(f'"{cell}"' for cell in line.split("\t")) for line in text.splitlines()
+    )
+    (folder / "donors.tsv").write_text(quoted)
+    assert [donor.donor_id for donor in load_registration(folder).donors] == ["d1", "d2"]
+
+
+def test_a_quote_without_an_end_is_named_with_its_row(folder):
+    (fault,) = samples(folder, 's1\td1\tT0\t0\tb1\t"severe', "s2\td2\tT0\t0\tb1\tx")
+    assert (fault.row, fault.reason) == (2, "quotes")
+
+
+def test_quotes_within_quotes_are_named(folder):
+    (fault,) = samples(folder, 's1\td1\tT0\t0\tb1\t"""severe"""', "s2\td2\tT0\t0\tb1\tx")
+    assert "must not stand in quotes" in fault.must
+
+
+def test_a_row_behind_a_cell_of_two_lines_keeps_its_line(folder):
+    (fault,) = samples(folder, 's1\td1\tT0\t0\tb1\t"two\nlines"', "s2\td2\tT0\tx\tb1\ty")
+    assert fault.row == 4
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"]
+)
+def test_rows_end_at_line_feeds_only(folder, sign):
+    edit(folder / "donors.tsv", "disease_ontology_term_id\n", "disease_ontology_term_id\tnote\n")
+    edit(folder / "donors.tsv", "MONDO:0005148\n", f"MONDO:0005148\tfirst{sign}PHANTOM\n")
+    (fault,) = errors(folder)
+    assert (fault.reason, fault.row) == ("unseen", 2)
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "43930", "20200402", "-40000", "2020-04-02"])
+def test_a_visit_day_is_a_number_of_days(folder, number):
+    edit(folder / "samples.tsv", "\t30\t", f"\t{number}\t")
+    (fault,) = errors(folder)
+    assert (fault.column, fault.reason) == ("visit_day", "date")
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "2020", "10000", "0.5", "1e3".replace("e3", "000")])
+def test_days_and_years_of_follow_up_are_days(folder, number):
+    edit(folder / "samples.tsv", "\t30\t", f"\t{number}\t")
+    assert load_registration(folder).samples[1].visit_day == float(number)
+
+
+def test_a_decimal_comma_is_named_with_the_number_to_write(folder):
+    edit(folder / "samples.tsv", "\t30\t", "\t0,5\t")
+    (fault,) = errors(folder)
+    assert fault.fix == "Write 0.5."
+
+
+@pytest.mark.parametrize(
+    ("column", "old", "new"),
+    [
+        ("visit", "\tT1\t", "\t43930\t"),
+        ("visit", "\tT1\t", "\tApr 2020\t"),
+        ("batch_id", "\tb2\t", "\tc1.2020-04-02\t"),
+        ("batch_id", "\tb2\t", "\t2020-W14\t"),
+        ("condition", "\thealthy", "\thealthy since 2 April 2020"),
+    ],
+)
+def test_a_date_in_any_label_that_is_published_is_named(folder, column, old, new):
+    edit(folder / "samples.tsv", old, new)
+    (fault,) = errors(folder)
+    assert (fault.column, fault.reason) == (column, "date")
+
+
+def test_an_age_group_that_a_spreadsheet_made_a_date_is_named(folder):
+    edit(
+        folder / "donors.tsv", "disease_ontology_term_id\n", "disease_ontology_term_id\tage_group\n"
+    )
+    edit(folder / "donors.tsv", "MONDO:0005148\n", "MONDO:0005148\tOct-19\n")
+    (fault,) = errors(folder)
+    assert "spreadsheets turn 10-19 into Oct-19" in fault.fix
+
+
+def test_dates_in_ids_are_faults_where_ids_are_published(folder):
+    edit(folder / "samples.tsv", "s3\t", "S_20200402\t")
+    (fault,) = errors(folder)
+    assert (fault.column, fault.reason) == ("sample_id", "date")
+    edit(folder / "cohort.yaml", "access: open", "access: registered")
+    assert not [fault for fault in errors(folder) if fault.reason == "date"]
+
+
+@pytest.mark.parametrize(
+    ("in_donors", "in_samples", "file", "first"),
+    [
+        ("1", "001", "donors.tsv", "001"),
+        ("001", "1", "samples.tsv", "001"),
+        ("7", "7.0", "samples.tsv", "7"),
+        ("1.2E+04", "12000", "donors.tsv", "12000"),
+    ],
+)
+def test_lost_zeros_are_named_where_they_were_lost(folder, in_donors, in_samples, file, first):
+    edit(folder / "donors.tsv", "d2\t", f"{in_donors}\t")
+    edit(folder / "samples.tsv", "\td2\t", f"\t{in_samples}\t")
+    faults = [fault for fault in errors(folder) if fault.reason == "lost_zeros"]
+    assert [fault.file for fault in faults] == [file]
+    assert f"Write {first} here" in faults[0].fix
+    assert not [fault for fault in errors(folder) if fault.reason == "reference"]
+
+
+def test_ids_that_differ_in_zeros_stay_different_people(folder):
+    edit(folder / "donors.tsv", "d1\t", "1\t")
+    edit(folder / "donors.tsv", "d2\t", "01\t")
+    edit(folder / "samples.tsv", "\td1\t", "\t1\t")
+    edit(folder / "samples.tsv", "\td2\t", "\t01\t")
+    assert not errors(folder)
+
+
+@pytest.mark.parametrize(
+    "label", ["doublet", "Unassigned", "Negative", "multiplet", "d1_d3", "nan"]
+)
+def test_a_label_that_is_no_person_is_no_donor(folder, label):
+    edit(folder / "donors.tsv", "d2\t", f"{label}\t")
+    edit(folder / "samples.tsv", "\td2\t", f"\t{label}\t")
+    with (folder / "donors.tsv").open("a") as file:
+        file.write("d3\tunknown\tunknown\n")
+    faults = [fault for fault in errors(folder) if fault.column == "donor_id"]
+    assert [fault.reason for fault in faults] == ["no_person"]
+    assert "exclude" in faults[0].fix
+
+
+@pytest.mark.parametrize(
+    ("write", "seen"),
+    [
+        (lambda path, text: path.write_bytes(text.encode("utf-16")), "UTF-16"),
+        (lambda path, text: path.write_bytes(text.encode("utf-16-be")), "UTF-16BE"),
+        (lambda path, text: path.write_bytes(text.replace("d2", "é2").encode("cp1252")), "0xe9"),
+        (lambda path, text: path.write_text(text.replace("\t", ";")), "semicolons"),
+        (lambda path, text: path.write_text(text.replace("\t", ",")), "commas"),
+        (lambda path, text: path.write_bytes(text.replace("\n", "\r").encode()), "CR alone"),
+    ],
+)
+def test_the_command_that_mends_a_table_mends_it(folder, write, seen):
+    path = folder / "donors.tsv"
+    text = path.read_text()
+    write(path, text)
+    (fault,) = [fault for fault in errors(folder) if fault.file == "donors.tsv"]
+    assert seen in fault.found
+    command = fault.fix.partition("folder: ")[2]
+    bash = shutil.which("bash")
+    subprocess.run([bash, "-c", command], cwd=folder, check=True)
+    assert path.read_text() in (text, text.replace("d2", "é2"))
+
+
+def test_a_spreadsheet_file_under_the_name_of_a_table_is_named(folder):
+    (folder / "donors.tsv").write_bytes(b"PK\x03\x04 and more")
+    (fault,) = [fault for fault in errors(folder) if fault.file == "donors.tsv"]
+    assert "spreadsheet" in fault.found
+
+
+def test_a_table_of_too_many_columns_is_one_fault(folder):
+    edit(
+        folder / "donors.tsv",
+        "disease_ontology_term_id\n",
+        "disease_ontology_term_id\t" + "\t".join(f"x{k}" for k in range(20_000)) + "\n",
+    )
+    faults = [fault for fault in errors(folder) if fault.file == "donors.tsv"]
+    assert [fault.reason for fault in faults] == ["too_big"]
+
+
+def test_equal_faults_of_many_rows_are_one_with_their_number(folder):
+    rows = [f"x{k}\td1\tv{k}\t0\t2020-04-02\ta" for k in range(400)]
+    faults = samples(folder, *rows, "s3\td2\tT0\t0\tb1\tx")
+    assert [fault.found for fault in faults] == [
+        "'2020-04-02': a date in 400 rows (2, 3, 4, 5, 6, …)"
+    ]
+
+
+def test_different_faults_of_a_kind_are_cut_and_counted(folder):
+    rows = [f"x{k}\td1\t2020-04-{k % 28 + 1:02}\t\tb1\ta" for k in range(28)]
+    faults = samples(folder, *rows, "s3\td2\tT0\t0\tb1\tx")
+    assert len(faults) == 21
+    assert faults[-1].found.startswith("8 more like these")

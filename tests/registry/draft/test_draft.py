@@ -1,0 +1,316 @@
+"""A draft holds what the file says; what only a person can decide is TODO."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from cohorts_on_disk import barcodes, cell_counts, gene_names
+from pmcell.errors import DataError
+from pmcell.io.submitted.submission import Submission, summarise
+from pmcell.registry.draft.draft import draft_registration
+from pmcell.registry.draft.text import cohort_yaml, sheet
+
+N = 60
+
+
+def submission(obs=None, *, genes=None, var=None, layers=None, index=None, fmt="h5ad", detail=None):
+    index = list(index) if index is not None else barcodes()
+    genes = genes or gene_names()
+    layers = layers or {"X": cell_counts()}
+    summaries = {
+        name: summarise(name, x.dtype, x.shape, x.size, [row[row != 0] for row in x])
+        for name, x in layers.items()
+    }
+    return Submission(
+        path=__import__("pathlib").Path("in.h5ad"),
+        format=fmt,
+        obs=pd.DataFrame(obs or {}, index=pd.Index(index, dtype=object)),
+        var=pd.DataFrame(var or {}, index=pd.Index(genes, dtype=object)),
+        layers=summaries,
+        detail=detail or {},
+    )
+
+
+def every(*values):
+    return [values[k % len(values)] for k in range(N)]
+
+
+def texts(draft):
+    tree = yaml.safe_load(cohort_yaml(draft))
+    return (
+        tree,
+        list(csv.DictReader(io.StringIO(sheet(draft.donors)), delimiter="\t")),
+        list(csv.DictReader(io.StringIO(sheet(draft.samples)), delimiter="\t")),
+    )
+
+
+def test_columns_are_told_by_their_names_and_terms_by_their_labels():
+    draft = draft_registration(
+        submission(
+            {
+                "orig.ident": every("s1", "s2"),
+                "Patient": every("p1", "p2"),
+                "Sex": every("F", "male"),
+                "age": every(65, 30),
+                "disease": every("type 2 diabetes mellitus", "healthy"),
+                "cell type": every("B cells", "strange thing"),
+                "tissue": every("PBMC"),
+                "assay": every("10x 3' v3"),
+                "batch": every("b1", "b2"),
+            }
+        ),
+        "c1",
+    )
+    tree, donors, samples = texts(draft)
+    assert tree["columns"] == {
+        "barcode": "index",
+        "sample_id": "orig.ident",
+        "donor_id": "Patient",
+        "cell_type": "cell type",
+    }
+    assert tree["defaults"]["assay_ontology_term_id"] == "EFO:0009922"
+    assert tree["defaults"]["tissue_ontology_term_id"] == "UBERON:0000178"
+    assert tree["values"]["cell_type"] == {"B cells": "CL:0000236", "strange thing": "TODO"}
+    assert donors[0]["sex_ontology_term_id"] == "PATO:0000383"
+    assert donors[0]["development_stage_ontology_term_id"] == "HsapDv:0000159"
+    assert donors[0]["disease_ontology_term_id"] == "MONDO:0005148"
+    assert donors[1]["disease_ontology_term_id"] == "PATO:0000461"
+    assert [row["age_group"] for row in donors] == ["60-69", "30-39"]
+    assert [row["batch_id"] for row in samples] == [
+        f"{draft.cohort_id}.b1",
+        f"{draft.cohort_id}.b2",
+    ]
+
+
+def test_codes_are_left_to_a_person_with_what_the_file_says():
+    draft = draft_registration(
+        submission({"donor_id": every("d1", "d2"), "sex": every(1, 2)}), "c1"
+    )
+    _, donors, _ = texts(draft)
+    assert [row["sex_ontology_term_id"] for row in donors] == [
+        "TODO (source: 1)",
+        "TODO (source: 2)",
+    ]
+    assert any("PATO:0000383 female" in note for note in draft.notes)
+
+
+def test_what_a_person_must_decide_is_todo_and_explained():
+    text = cohort_yaml(draft_registration(submission({"donor_id": every("d1")}), "c1"))
+    tree = yaml.safe_load(text)
+    for key in ("title", "license", "region", "programme", "access"):
+        assert tree[key] == "TODO"
+    assert tree["data_use"] == ["TODO"]
+    assert tree["steward"]["name"] == "TODO"
+    assert tree["legal_basis"] == "unknown"
+    line = next(line for line in text.splitlines() if line.startswith("access"))
+    assert "open, registered, controlled" in line
+
+
+def test_the_layer_with_counts_is_chosen():
+    layers = {"X": np.log1p(cell_counts() * 7.3), "layers/counts": cell_counts()}
+    draft = draft_registration(submission({"donor_id": every("d1")}, layers=layers), "c1")
+    assert draft.settings["matrix.counts"] == "layers/counts"
+
+
+def test_without_counts_the_draft_says_what_there_is():
+    layers = {"X": np.log1p(cell_counts() * 7.3)}
+    draft = draft_registration(submission({"donor_id": every("d1")}, layers=layers), "c1")
+    assert draft.settings["matrix.counts"] == "TODO"
+    assert any("holds no raw counts" in note for note in draft.notes)
+
+
+def test_ensembl_ids_in_a_column_are_preferred():
+    ids = [f"ENSG{k:011d}" for k in range(len(gene_names()))]
+    draft = draft_registration(submission({"donor_id": every("d1")}, var={"gene_ids": ids}), "c1")
+    assert draft.settings["matrix.gene_column"] == "gene_ids"
+    assert draft.settings["matrix.gene_namespace"] == "ensembl"
+
+
+def test_features_that_are_not_genes_are_left_out():
+    kinds = ["Gene Expression"] * 150 + ["Antibody Capture"] * 4
+    draft = draft_registration(
+        submission({"donor_id": every("d1")}, var={"feature_types": kinds}), "c1"
+    )
+    tree, _, _ = texts(draft)
+    assert tree["matrix"]["keep_features"] == {
+        "column": "feature_types",
+        "value": "Gene Expression",
+    }
+
+
+def test_mouse_genes_leave_the_organism_open():
+    genes = [f"Abc{k}d" for k in range(len(gene_names()))]
+    draft = draft_registration(submission({"donor_id": every("d1")}, genes=genes), "c1")
+    assert draft.settings["organism_ontology_term_id"] == "TODO"
+
+
+def test_visits_are_read_from_the_ends_of_sample_ids():
+    samples = every("B1_d1_T0", "B1_d1_T1", "B1_d2_T0")
+    donors = every("d1", "d1", "d2")
+    draft = draft_registration(submission({"sample_id": samples, "donor_id": donors}), "c1")
+    assert [row["visit"] for row in draft.samples] == ["T0", "T1", "T0"]
+
+
+def test_visits_are_else_the_conditions_within_a_donor():
+    obs = {
+        "sample_id": every("a", "b", "c"),
+        "donor_id": every("d1", "d1", "d2"),
+        "condition": every("ctrl", "stim", "ctrl"),
+    }
+    draft = draft_registration(submission(obs), "c1")
+    assert [row["visit"] for row in draft.samples] == ["ctrl", "stim", "ctrl"]
+
+
+def test_samples_are_told_apart_by_barcodes_where_no_column_does():
+    index = [f"{name}_{code}" for name, code in zip(every("P1", "P2"), barcodes(), strict=True)]
+    draft = draft_registration(submission(index=index), "c1")
+    assert draft.settings["columns.sample_id"] == "barcode_prefix:_"
+    assert [row["sample_id"] for row in draft.samples] == ["P1", "P2"]
+    assert [row["donor_id"] for row in draft.samples] == ["TODO", "TODO"]
+
+
+def test_a_file_that_tells_nothing_apart_is_one_sample():
+    draft = draft_registration(submission(), "c1")
+    assert draft.settings["columns.sample_id"] == "constant:c1"
+
+
+def test_names_that_are_no_ids_get_one():
+    obs = {"sample": every("Sample 1", "Sample 2"), "donor": every("Ann/é", "Bob")}
+    draft = draft_registration(submission(obs), "c1")
+    tree, donors, samples = texts(draft)
+    assert tree["values"]["sample_id"] == {"Sample 1": "Sample_1", "Sample 2": "Sample_2"}
+    assert [row["sample_id"] for row in samples] == ["Sample_1", "Sample_2"]
+    assert donors[0]["donor_id"] == "Ann_"
+    assert "donor_id" not in tree["columns"]
+
+
+def test_numbered_clusters_are_no_cell_types():
+    obs = {"donor_id": every("d1"), "annotation": every("0", "1", "2")}
+    draft = draft_registration(submission(obs), "c1")
+    assert "columns.cell_type" not in draft.settings
+
+
+def test_cellxgene_columns_are_taken_as_they_are():
+    obs = {
+        "donor_id": every("d1", "d2"),
+        "sex_ontology_term_id": every("PATO:0000384", "unknown"),
+        "disease_ontology_term_id": every("MONDO:0005148", "PATO:0000461"),
+        "cell_type": every("odd name", "other"),
+        "cell_type_ontology_term_id": every("CL:0000236", "CL:0000084"),
+    }
+    draft = draft_registration(submission(obs), "c1")
+    _, donors, _ = texts(draft)
+    assert [row["sex_ontology_term_id"] for row in donors] == ["PATO:0000384", "unknown"]
+    assert draft.cell_types == {"odd name": "CL:0000236", "other": "CL:0000084"}
+
+
+def test_a_formula_in_the_file_does_not_reach_the_tables():
+    obs = {"donor_id": every("d1"), "condition": every("=cmd()")}
+    assert draft_registration(submission(obs), "c1").samples[0]["condition"] == "cmd()"
+
+
+@pytest.mark.parametrize("name", ["NO", "007", "a: b", "x # y", "- z", "'", "1e5", "é", "[a]", "*"])
+def test_every_label_survives_as_text(name):
+    obs = {"donor_id": every("d1"), "cell_type": every(name, "B cell")}
+    tree, _, _ = texts(draft_registration(submission(obs), "c1"))
+    assert set(tree.get("values", {}).get("cell_type", {name: ""})) >= {name}
+
+
+def test_no_cells_are_an_error():
+    with pytest.raises(DataError, match="must have cells"):
+        draft_registration(submission(index=[], layers={"X": cell_counts()[:0]}), "c1")
+
+
+def test_labels_that_are_no_people_are_left_out_and_named():
+    labels = ["P1", "P2", "doublet", "unassigned", "P1,P2", "Negative"]
+    draft = draft_registration(submission({"donor": every(*labels)}), "c1")
+    tree, donors, samples = texts(draft)
+    assert [row["donor_id"] for row in donors] == ["P1", "P2"]
+    assert [row["sample_id"] for row in samples] == ["P1", "P2"]
+    left_out = {value: item["reason"] for item in tree["exclude"] for value in item["values"]}
+    assert left_out == {
+        "doublet": "several donors",
+        "P1,P2": "several donors",
+        "unassigned": "donor not told",
+        "Negative": "no tag of a donor",
+    }
+    assert any("20 of 60 cells are left out (several donors)" in note for note in draft.notes)
+
+
+def test_a_column_of_singlets_and_doublets_leaves_out_the_doublets():
+    obs = {"donor": every("P1", "P2"), "status": every("singlet", "singlet", "doublet")}
+    draft = draft_registration(submission(obs), "c1")
+    assert [item.values for item, _ in draft.exclude] == [("doublet",)]
+    assert {row["condition"] for row in draft.samples} == {""}
+
+
+def test_doublets_that_a_caller_scored_are_left_to_qc():
+    obs = {"donor": every("P1"), "scDblFinder.class": every("singlet", "doublet")}
+    assert not draft_registration(submission(obs), "c1").exclude
+
+
+def test_copies_are_left_out_unless_all_cells_are():
+    draft = draft_registration(
+        submission({"donor_id": every("d1"), "is_primary_data": every(True, False)}), "c1"
+    )
+    assert draft.exclude[0][1] == 30
+    obs = {"donor_id": every("d1"), "is_primary_data": every(False)}
+    all_copies = draft_registration(submission(obs), "c1")
+    assert not all_copies.exclude
+    assert any("all 60 cells" in note for note in all_copies.notes)
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), "unknown", "NA"])
+def test_a_missing_donor_is_no_donor(nothing):
+    donors = [nothing if k % 9 == 0 else f"P{k % 4}" for k in range(N)]
+    obs = {"donor_id": donors, "sample": [f"S{k % 4}" for k in range(N)]}
+    draft = draft_registration(submission(obs), "c1")
+    assert {row["donor_id"] for row in draft.donors} == {"P0", "P1", "P2", "P3"}
+    assert draft.settings["columns.donor_id"] == "donor_id"
+    assert any("7 of 60 cells have no donor" in note for note in draft.notes)
+
+
+def test_whole_numbers_with_missing_ones_are_ids_without_a_point():
+    donors = [np.nan if k % 10 == 0 else float(k % 3 + 1) for k in range(N)]
+    draft = draft_registration(submission({"donor_id": donors}), "c1")
+    assert {row["donor_id"] for row in draft.donors} == {"1", "2", "3"}
+    assert draft.exclude[0][0].values == ("",)
+
+
+@pytest.mark.parametrize(
+    ("ages", "bands"),
+    [
+        (("60-69", "80+", "unknown"), ["60-69", "80+", ""]),
+        (("adult", "child", "adult"), ["adult", "child", "adult"]),
+        (("63 years", "45y", "7"), ["60-69", "40-49", "0-9"]),
+        ((63, 81, np.nan), ["60-69", "80-89", ""]),
+        (("63", "90+", "45"), ["60-69", "90+", "40-49"]),
+    ],
+)
+def test_ages_never_vanish(ages, bands):
+    obs = {"donor_id": every("a", "b", "c"), "age": every(*ages)}
+    draft = draft_registration(submission(obs), "c1")
+    assert [row["age_group"] for row in draft.donors] == bands
+
+
+def test_several_ages_of_a_donor_are_said():
+    obs = {"donor_id": every("a"), "age": every(69, 70)}
+    draft = draft_registration(submission(obs), "c1")
+    assert draft.donors[0]["age_group"] == "60-69"
+    assert any("several ages" in note for note in draft.notes)
+
+
+def test_every_cut_of_the_barcodes_is_shown_with_its_number():
+    index = [f"PT0{k % 3}_T{k % 2}_{code}" for k, code in enumerate(barcodes())]
+    draft = draft_registration(submission(index=index), "c1")
+    assert draft.settings["columns.sample_id"] == "barcode_prefix:_:last"
+    assert len(draft.samples) == 6
+    note = next(note for note in draft.notes if "barcodes" in note)
+    assert "barcode_prefix:_:last gives 6 (PT00_T0, " in note
+    assert "barcode_prefix:_ gives 3 (PT00, " in note

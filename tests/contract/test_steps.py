@@ -17,7 +17,7 @@ import yaml
 
 from pmcell import steps
 from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, snakefile
-from pmcell.cli import main
+from pmcell.cli import main, module_of
 from pmcell.cli.init import make_study
 from pmcell.cli.run._resources import Model
 from pmcell.cli.run._workflow import RERUN_TRIGGERS, renamed_rules
@@ -131,7 +131,7 @@ def test_no_name_of_today_is_an_old_one_of_another_step() -> None:
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_a_command_has_the_options_that_name_its_files(step: Step) -> None:
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"pmcell.cli.{step.name}").add_arguments(parser)
+    importlib.import_module(module_of(step.name)).add_arguments(parser)
     known = {action.dest for action in parser._actions}
     assert {*step.reads, *step.writes, *step.asks} <= known
     assert ("soft_memory" in known) or not step.streams

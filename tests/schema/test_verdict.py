@@ -70,8 +70,8 @@ def test_null_is_a_number_that_does_not_exist_and_absent_is_not_told() -> None:
     assert told.existence is not None
     assert math.isnan(told.existence.p or 0.0)
     assert told.existence.statistic is None
-    assert told.to_json()["existence"] == {"p": None}
-    assert Verdict("strata", "", existence=Existence()).to_json()["existence"] == {}
+    assert told.as_json()["existence"] == {"p": None}
+    assert Verdict("strata", "", existence=Existence()).as_json()["existence"] == {}
 
 
 @pytest.mark.parametrize(

@@ -32,4 +32,4 @@ def read_verdict(path: Path) -> Verdict:
 
 def write_verdict(path: Path, verdict: Verdict) -> None:
     """Write a verdict; equal verdicts give equal bytes."""
-    write_json(path, verdict.to_json())
+    write_json(path, verdict.as_json())

@@ -195,7 +195,7 @@ def _verdict(release: Release) -> dict[str, Any]:
     verdict = Verdict(told.decision, told.why, existence=told.existence)
     return {
         key: value
-        for key, value in _flat(verdict.to_json()).items()
+        for key, value in _flat(verdict.as_json()).items()
         if isinstance(value, str | int | float) and not key.startswith("existence.null_")
     }
 

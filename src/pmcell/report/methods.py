@@ -129,7 +129,7 @@ def software_grid(release: Release) -> Grid:
 def parameter_grid(release: Release) -> Grid | None:
     """Parameters of the steps, from the manifest and `strata.json`."""
     rows: list[tuple[Cell, ...]] = []
-    verdict = release.verdict.to_json() if release.verdict else {}
+    verdict = release.verdict.as_json() if release.verdict else {}
     for origin, facts in (("manifest.json", release.manifest), ("strata.json", verdict)):
         value = facts.get("parameters") or facts.get("options")
         if isinstance(value, dict):

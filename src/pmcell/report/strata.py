@@ -279,7 +279,7 @@ def withheld(release: Release) -> list[str]:
 
 def facts_grid(release: Release) -> Grid | None:
     """The plain numbers of `strata.json`, as they stand, so that nothing is hidden."""
-    facts = release.verdict.to_json() if release.verdict else {}
+    facts = release.verdict.as_json() if release.verdict else {}
     rows = tuple((text_cell(key.replace("_", " ")), text_cell(text)) for key, text in _flat(facts))
     if not rows:
         return None

@@ -258,10 +258,10 @@ class Verdict:
         """
         return parse(cls, value, file=file)
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the value for `strata.json`.
 
-        >>> Verdict("strata", "", existence=Existence(p=0.01)).to_json()
+        >>> Verdict("strata", "", existence=Existence(p=0.01)).as_json()
         {'decision': 'strata', 'why': '', 'existence': {'p': 0.01}}
         """
         value: dict[str, Any] = plain(self)

@@ -138,7 +138,7 @@ def summary(donors: AnnData) -> dict[str, Any]:
     >>> summary(donors)["why"]
     '8 donors have enough cells, 20 are needed'
     """
-    return verdict(donors).to_json()
+    return verdict(donors).as_json()
 
 
 def verdict(donors: AnnData) -> Verdict:

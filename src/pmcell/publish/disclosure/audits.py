@@ -89,7 +89,7 @@ def verdict_faults(audit: Audit) -> Iterator[Fault]:
             must = f"must not tell of fewer than {hidden.rules.strictest} withheld donors"
             found = "a number of donors that leaves out a few of them"
             yield Fault("strata.json", must, found, REWRITE, column="n_donors", reason="few_donors")
-    told = sorted({path for path in _keys(shown.to_json()) if path in COUNTED})
+    told = sorted({path for path in _keys(shown.as_json()) if path in COUNTED})
     if told:
         must = "must not count visits, pairs or single strata once a cohort is withheld"
         yield Fault("strata.json", must, ", ".join(told), REWRITE, reason="few_donors")

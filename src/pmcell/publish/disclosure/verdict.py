@@ -21,7 +21,7 @@ def redact_verdict(verdict: Verdict, policy: Policy) -> Verdict:
     Where too few withheld donors took part only the words of the verdict remain: a number of
     donors would tell how many they are.
     """
-    shown = redact_facts(verdict.to_json(), policy)
+    shown = redact_facts(verdict.as_json(), policy)
     if policy.few_took_part:
         shown = {key: value for key, value in shown.items() if isinstance(value, str)}
     withheld = [cohort.cohort_id for cohort in policy.facts.withheld]

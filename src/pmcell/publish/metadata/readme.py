@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pmcell.io.atomic import write_text
 from pmcell.io.tables import read_table
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
-from pmcell.publish.content.expression import NONE
 from pmcell.publish.facts import Facts
 from pmcell.publish.metadata.attribution import doi_address
 from pmcell.publish.metadata.opening import how_to_open
@@ -145,7 +144,7 @@ def _withheld(facts: Facts) -> list[str]:
 
 
 def _expression(facts: Facts) -> list[str]:
-    if facts.options.expression == NONE:
+    if facts.options.expression == "none":
         return []
     which = "" if facts.options.expression == ALL else " of the highly variable genes"
     return [f"- `expression/<cohort>.parquet`: the same raw counts{which} as a table, for SQL."]

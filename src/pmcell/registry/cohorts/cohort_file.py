@@ -16,7 +16,7 @@ from pmcell.registry.cohorts.key import Key
 from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO, key
 from pmcell.registry.cohorts.registered import is_usable
 from pmcell.registry.cohorts.yaml_text import YamlText
-from pmcell.registry.intake.cells import BARCODE_RULE
+from pmcell.registry.cohorts.barcode_rule import BARCODE_RULE
 from pmcell.registry.terms.rules import check_term
 from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
 from pmcell.schema import UNKNOWN

@@ -15,10 +15,10 @@ from pmcell.io.atomic import atomic_path, sha256_file, write_text
 from pmcell.publish.metadata.contents import media_type
 from pmcell.publish.metadata.crate.document import crate_text, descriptor, profiles
 from pmcell.publish.metadata.crate.provenance import describe_run
-from pmcell.publish.metadata.crate.provenance_paths import PathRules
 from pmcell.publish.metadata.crate.provenance_records import NO_DEPLOYMENT, Job
 from pmcell.publish.metadata.crate.run import Setting, iso_time, refer, run_entities
 from pmcell.publish.metadata.crate.software import language, python, snakemake_engine
+from pmcell.publish.provenance_paths import PathRules
 from pmcell.release.digest import CRATE
 
 Entity = dict[str, Any]

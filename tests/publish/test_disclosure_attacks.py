@@ -16,8 +16,8 @@ import pytest
 from mixed_study import N_GENES, N_HIDDEN, Study, leave_out, make_study
 from pmcell.errors import FaultsError
 from pmcell.publish import write_release
+from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content import people
-from pmcell.publish.content.atlas import load_atlas
 from pmcell.publish.content.tables import write_tables
 from pmcell.publish.disclosure import counts, gate
 from pmcell.publish.disclosure.anonymity import anonymity, joined_columns, linked

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pmcell.publish.metadata.crate.provenance_paths import without_places
+from pmcell.publish.provenance_paths import without_places
 
 CANARY = "CANARYUSER"
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from pmcell.io.tables import read_table
+from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content import tables
-from pmcell.publish.content.atlas import load_atlas
 from pmcell.publish.content.tables import write_tables
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.audits import CHECKS, Audit, table_faults

@@ -16,7 +16,7 @@ from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.counts.open import open_counts
 from pmcell.io.tables import read_table
 from pmcell.publish import verify_release, write_release
-from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.cells import write_cells
 from pmcell.publish.content.stratification import _with_shown_consensus
 from pmcell.publish.disclosure.atlas import shown_atlas

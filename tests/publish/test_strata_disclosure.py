@@ -10,7 +10,7 @@ import pytest
 
 from pmcell import schema
 from pmcell.io.tables import conform
-from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.sources import rows_of
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact

@@ -16,7 +16,7 @@ from typing import Any
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.io.verdict import read_verdict
-from pmcell.publish.metadata.crate.provenance_paths import without_places
+from pmcell.publish.provenance_paths import without_places
 from pmcell.schema import UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings

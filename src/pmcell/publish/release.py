@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import FaultsError
-from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.cells import write_cells
 from pmcell.publish.content.expression import NONE, write_expression
 from pmcell.publish.content.reference import write_reference

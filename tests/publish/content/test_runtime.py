@@ -9,7 +9,7 @@ import pytest
 
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
-from pmcell.publish.content.atlas import load_atlas
+from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.runtime import runtime_frame
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact

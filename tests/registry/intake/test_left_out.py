@@ -13,11 +13,11 @@ import scipy.sparse as sp
 from cohorts_on_disk import N_CELLS, barcodes, cell_counts, gene_names, obs_columns, write_cohort
 from pmcell.errors import FaultsError
 from pmcell.io.submitted.readers import inspect
+from pmcell.registry.cohorts.barcode_rule import cut_barcode
 from pmcell.registry.cohorts.cohort import find_faults, load_registration
 from pmcell.registry.cohorts.not_people import not_people
 from pmcell.registry.cohorts.registration import Exclusion
 from pmcell.registry.cohorts.same_number import SameNumbers
-from pmcell.registry.cohorts.barcode_rule import cut_barcode
 from pmcell.registry.intake.check import check_cohorts
 from pmcell.registry.intake.copies import Fingerprints, shared_cells
 from pmcell.registry.intake.identified import identify_cells

@@ -20,7 +20,7 @@ from pmcell.io import h5ad
 from pmcell.io.counts.open import CountsFile, open_counts
 from pmcell.io.tables import read_table
 from pmcell.limitations import RESEARCH_USE
-from pmcell.publish.content.atlas import LABELS, Atlas, best_term
+from pmcell.publish.atlas import LABELS, Atlas, best_term
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN
 from pmcell.schema.text import as_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pmcell.io.counts.open import open_counts
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.content import people
-from pmcell.publish.content.atlas import Atlas
 from pmcell.publish.facts import Facts
 from pmcell.schema import GAPS, UNKNOWN
 

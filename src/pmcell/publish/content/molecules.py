@@ -11,7 +11,7 @@ from pmcell.core.counts.grouped import COUNTS, N_DETECTED
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.open import open_counts
 from pmcell.io.tables import join_tables, read_table
-from pmcell.publish.content.atlas import LABELS, Atlas
+from pmcell.publish.atlas import LABELS, Atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import GENE_LEDGER, UNKNOWN, X_UMAP
 

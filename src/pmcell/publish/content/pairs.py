@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.facts import Facts
 from pmcell.schema.text import as_text

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import join_tables, read_table
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.sample_counts import sample_counts
 from pmcell.schema import COHORTS, DONORS, SAMPLES, UNKNOWN, VISITS, Table

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pmcell.io.atomic import atomic_path, write_json
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, X_INTEGRATED, X_PCA
 from pmcell.schema.text import text_array

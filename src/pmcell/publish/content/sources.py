@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pmcell.io.tables import empty_table, join_tables, read_table
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
 from pmcell.schema import Table
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pmcell.io.atomic import write_text
 from pmcell.io.tables import resolved_foreign_keys, write_chunks, write_table
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.content.sources import require_source, rows_of
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import disclosure_of, redact

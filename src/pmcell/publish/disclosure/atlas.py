@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure import slots
 from pmcell.publish.facts import Facts
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.io.tables import read_table
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.attack import CELL_TYPE, TIMES
 from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table

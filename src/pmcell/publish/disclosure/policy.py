@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.rules import Rules, rules_of
 from pmcell.publish.facts import Facts

@@ -14,7 +14,7 @@ from pmcell.core.counts.grouped import N_DETECTED
 from pmcell.io.counts.aggregates import open_aggregates, read_aggregate
 from pmcell.io.counts.clustered import open_clustered
 from pmcell.io.tables import read_table
-from pmcell.publish.content.atlas import Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.settings.atlas import MarkersSettings
 from pmcell.settings.load import checked_section

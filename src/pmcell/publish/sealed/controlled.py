@@ -18,7 +18,7 @@ from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.crypt.keys import read_recipient, read_signing_key
 from pmcell.io.modes import close_folder, private_files
 from pmcell.io.scratch import scratch_folder
-from pmcell.publish.content.atlas import Atlas, load_atlas
+from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.content.cells import write_cells
 from pmcell.publish.content.tables import write_rows
 from pmcell.publish.disclosure.policy import Policy

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.registry.cohorts.barcode_rule import BARCODE_RULE
 from pmcell.registry.cohorts.catalogue import contradictions, explain, lookup
 from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS
 from pmcell.registry.cohorts.data_use import check_data_use
@@ -16,7 +17,6 @@ from pmcell.registry.cohorts.key import Key
 from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO, key
 from pmcell.registry.cohorts.registered import is_usable
 from pmcell.registry.cohorts.yaml_text import YamlText
-from pmcell.registry.cohorts.barcode_rule import BARCODE_RULE
 from pmcell.registry.terms.rules import check_term
 from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
 from pmcell.schema import UNKNOWN

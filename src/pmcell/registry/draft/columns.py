@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.registry.cohorts.not_people import MISSING
 from pmcell.registry.cohorts.barcode_rule import cut_barcode
+from pmcell.registry.cohorts.not_people import MISSING
 from pmcell.registry.intake.cells import texts_of
 from pmcell.schema.text import as_text
 

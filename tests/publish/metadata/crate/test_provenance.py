@@ -10,12 +10,12 @@ from pmcell.io.atomic import sha256_file
 from pmcell.io.stamps import write_stamps
 from pmcell.publish.facts import load_facts
 from pmcell.publish.metadata.crate.provenance import RELEASE, Run, describe_run, release_run
-from pmcell.publish.metadata.crate.provenance_paths import PathRules, as_pattern
 from pmcell.publish.metadata.crate.provenance_records import (
     find_working_directory,
     read_jobs,
     running_since,
 )
+from pmcell.publish.provenance_paths import PathRules, as_pattern
 from results_folder import COHORTS
 from snakemake_records import START, mark_running, record_job, record_study
 

@@ -265,9 +265,9 @@ def test_ten_thousand_jobs_are_written_in_seconds(tmp_path: Path) -> None:
     from pmcell.publish.metadata.contents import media_type
     from pmcell.publish.metadata.crate.document import crate_text
     from pmcell.publish.metadata.crate.provenance import describe_run
-    from pmcell.publish.metadata.crate.provenance_paths import PathRules
     from pmcell.publish.metadata.crate.provenance_records import Job
     from pmcell.publish.metadata.crate.run import Setting, run_entities
+    from pmcell.publish.provenance_paths import PathRules
 
     jobs = [
         Job(
@@ -361,8 +361,8 @@ def test_the_report_plugin_writes_the_crate_of_any_workflow(tmp_path: Path) -> N
 
 def test_files_that_are_gone_are_told_as_gone(tmp_path: Path) -> None:
     from pmcell.publish.metadata.crate.provenance import describe_run
-    from pmcell.publish.metadata.crate.provenance_paths import PathRules
     from pmcell.publish.metadata.crate.provenance_records import read_jobs
+    from pmcell.publish.provenance_paths import PathRules
 
     record_job(
         tmp_path, "make", ["raw.txt"], ["gone.txt"], input_checksums={"raw.txt": "sha256:ab"}

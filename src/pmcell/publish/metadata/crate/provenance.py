@@ -19,13 +19,13 @@ from pmcell.errors import DataError
 from pmcell.io.atomic import sha256_file
 from pmcell.io.stamps import read_stamp
 from pmcell.publish.facts import Facts
-from pmcell.publish.metadata.crate.provenance_paths import PathRules, as_pattern
 from pmcell.publish.metadata.crate.provenance_records import (
     Job,
     find_working_directory,
     read_jobs,
     running_since,
 )
+from pmcell.publish.provenance_paths import PathRules, as_pattern
 from pmcell.steps import BY_NAME, OLD_RULES, files_of
 
 RELEASE = BY_NAME["release"]

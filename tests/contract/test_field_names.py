@@ -11,7 +11,7 @@ from pmcell.schema.steps import CELL_CLUSTERS, CELL_UMAP, QC_CELLS
 from repository import ROOT
 
 SOURCE = ROOT / "src" / "pmcell"
-SLOTS = SOURCE / "strata" / "slots.py"
+SLOTS = SOURCE / "strata" / "profiles" / "slots.py"
 """Names of slots of the donors' AnnData; some become columns."""
 ALL = (*TABLES, EXPRESSION, QC_CELLS, CELL_CLUSTERS, CELL_UMAP)
 # A name of one word, such as `status` or `design`, is a word of the language too.

@@ -27,8 +27,8 @@ def symbols(n: int) -> list[str]:
 
 
 def gene_names() -> list[str]:
-    """150 current symbols, then an old symbol, two names of one gene, and one of no gene."""
-    return [*symbols(150), "MARCH1", "JCHAIN", "IGJ", "NOSUCHGENE1"]
+    """150 current symbols, then an old symbol, a gene and its duplicate, and one of no gene."""
+    return [*symbols(150), "MARCH1", "JCHAIN", "JCHAIN-1", "NOSUCHGENE1"]
 
 
 def cell_counts(seed: int = 0) -> np.ndarray:

@@ -16,7 +16,7 @@ import pmcell as pm
 from pmcell.bundle import snakefile
 from pmcell.cli import _memory, main
 from pmcell.cli._resources import Model
-from pmcell.cli._workflow import open_study
+from pmcell.cli._study import open_study
 from pmcell.cli.estimate import study_sizes
 from pmcell.cli.init import make_study
 from pmcell.io.counts import CountsFile, open_counts

@@ -280,9 +280,24 @@ def test_a_reader_that_never_ends_is_stopped():
     assert error.value.reason == "time_limit"
 
 
-def test_a_bug_of_our_own_is_not_called_a_fault_of_the_data():
-    with pytest.raises(sandbox.SandboxBug, match="ZeroDivisionError"):
+def test_an_exception_that_nobody_foresaw_is_a_fault_of_the_data_with_its_places():
+    with pytest.raises(sandbox.ReaderFailedError, match="ZeroDivisionError: division") as error:
         sandbox.run("timeit:timeit", {"stmt": "1/0", "number": 1})
+    assert error.value.reason == "reader_failed"
+    lines = error.value.log_lines(with_text=False)
+    assert any("timeit.py" in line for line in lines)
+    assert "division" not in "".join(lines)
+    assert "division" in "".join(error.value.log_lines(with_text=True))
+
+
+def test_a_result_that_json_cannot_hold_is_a_failure_of_the_reader():
+    with pytest.raises(sandbox.ReaderFailedError, match="not JSON serializable"):
+        sandbox.run("numpy:ones", {"shape": 2})
+
+
+def test_a_module_that_is_missing_here_is_no_fault_of_the_data():
+    with pytest.raises(sandbox.SandboxBug, match="no_such_module"):
+        sandbox.run("no_such_module:f", {})
 
 
 def test_the_child_loads_no_filter_plugins():

@@ -94,7 +94,7 @@ def test_an_ambiguous_table_asks_for_the_orientation(tmp_path, counts):
     rows, columns = [f"r{k}" for k in range(40)], [f"c{k}" for k in range(len(GENES))]
     path = write_table(tmp_path / "a.csv", counts, rows, columns)
     with pytest.raises(
-        DataError, match=r"matrix\.orientation: genes_by_cells or cells_by_genes"
+        DataError, match=r"Set matrix\.orientation in cohort.yaml to genes_by_cells or cells_by"
     ) as error:
         inspect(path)
     assert error.value.reason == "ambiguous_orientation"
@@ -222,7 +222,9 @@ def test_broken_matrix_market_files_are_named(tmp_path, counts, barcodes, text, 
 def test_a_folder_without_barcodes_says_so(tmp_path, counts, barcodes):
     folder = write_mtx(tmp_path / "m", counts, barcodes, packed=False)
     (folder / "barcodes.tsv").unlink()
-    with pytest.raises(DataError, match=r"one file \*barcodes.tsv"):
+    with pytest.raises(
+        DataError, match=r"found features.tsv, matrix.mtx, so barcodes.tsv is missing"
+    ):
         inspect(folder)
 
 
@@ -275,9 +277,10 @@ def test_formats_are_told_from_names(tmp_path):
     write_text(tmp_path / "a.tsv.gz", "x\n")
     assert detect_format(tmp_path / "a.tsv.gz") == "tsv"
     assert detect_format(tmp_path) == "10x_mtx"
+    write_text(tmp_path / "a.dat", "x\n")
+    with pytest.raises(DataError, match="the name must tell the format"):
+        detect_format(tmp_path / "a.dat")
     write_text(tmp_path / "a.loom", "x\n")
-    with pytest.raises(DataError, match="the name does not tell"):
-        detect_format(tmp_path / "a.loom")
     with pytest.raises(UsageError, match="format must be one of"):
         inspect(tmp_path / "a.loom", "loom")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import anndata as ad
@@ -16,18 +15,6 @@ from pmcell.errors import DataError
 from pmcell.io import sandbox
 from pmcell.registry.check import check_cohort, check_cohorts
 from submissions import write_10x_h5, write_h5ad
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    """Run the reader here: the same code, without the seconds that a child takes to start."""
-
-    def run(target, arguments, **limits):
-        module, _, function = target.partition(":")
-        answer = getattr(importlib.import_module(module), function)(**arguments)
-        return json.loads(json.dumps(answer))
-
-    monkeypatch.setattr(sandbox, "run", run)
 
 
 @pytest.fixture
@@ -153,8 +140,7 @@ def test_features_that_are_not_genes_are_pointed_at(folder, in_process):
     )
     obs = pd.DataFrame(obs_columns(), index=barcodes())
     ad.AnnData(x, obs=obs, var=var).write_h5ad(folder / "counts.h5ad")
-    fixes = [fault.fix for fault in check_cohort(folder).warnings]
-    assert any("column: feature_types" in fix for fix in fixes)
+    assert "column: feature_types" in found(check_cohort(folder), "mixed_features").fix
     edit(
         folder / "cohort.yaml",
         "gene_namespace: auto}",
@@ -227,3 +213,69 @@ def test_a_batch_label_of_two_cohorts_is_a_warning_that_names_the_other(folder, 
     assert not first.errors
     assert "'B1', also in a1" in found(first, "shared_batch").found
     assert "Write a1.B1" in found(second, "shared_batch").fix
+
+
+def test_a_fault_that_two_parts_find_is_named_once(folder, in_process):
+    names = [barcodes()[at // 3] for at in range(60)]
+    obs = obs_columns() | {
+        "who": [{"s1": "d1", "s2": "d1", "s3": "d2"}[one] for one in sample_ids()]
+    }
+    with pytest.warns(UserWarning, match="not unique"):
+        matrix(folder, barcodes=names, obs=obs)
+    edit(folder / "cohort.yaml", "cell_type: kind", "cell_type: kind, donor_id: who")
+    faults = [one for one in check_cohort(folder).faults if one.reason == "duplicate_barcodes"]
+    assert len(faults) == 1
+    assert "adata.obs['sample_id'].astype(str) + '_' + adata.obs_names" in faults[0].fix
+
+
+def sample_ids():
+    return obs_columns()["sample_id"]
+
+
+def test_an_exception_that_nobody_foresaw_is_a_fault_of_that_cohort_alone(folder, monkeypatch):
+    other = write_cohort(folder.parent / "a1")
+    matrix(other)
+
+    def run(target, arguments, **limits):
+        if arguments["folder"].endswith("c1"):
+            raise sandbox.ReaderFailedError("TypeError", "no such type", ["x.py:1 in f"])
+        return {"faults": [], "metrics": {}}
+
+    monkeypatch.setattr(sandbox, "run", run)
+    checks = check_cohorts([folder, other])
+    assert "TypeError: no such type" in found(checks[0], "reader_failed").found
+    assert not checks[1].errors
+
+
+def test_sizes_of_other_cohorts_are_read_where_one_ends_the_reader(folder, tmp_path, monkeypatch):
+    from pmcell.registry import sizes
+
+    other = write_cohort(folder.parent / "a1")
+    matrix(other)
+
+    def run(target, arguments, **limits):
+        if "c1" in arguments["folders"]:
+            raise DataError("its reader crashed", reason="reader_crashed")
+        return json.loads(json.dumps(sizes.read_sizes(**arguments)))
+
+    monkeypatch.setattr(sandbox, "run", run)
+    assert list(sizes.cohort_sizes([folder, other], tmp_path)) == ["a1"]
+
+
+def test_sizes_of_other_cohorts_are_read_where_one_raises_what_nobody_foresaw(
+    folder, tmp_path, in_process, monkeypatch
+):
+    from pmcell.io import submitted
+    from pmcell.registry import sizes
+
+    other = write_cohort(folder.parent / "a1")
+    matrix(other)
+    real = submitted.inspect
+
+    def inspect(path, *args, **more):
+        if "c1" in str(path):
+            raise AttributeError("members")
+        return real(path, *args, **more)
+
+    monkeypatch.setattr(submitted, "inspect", inspect)
+    assert list(sizes.cohort_sizes([folder, other], tmp_path)) == ["a1"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pmcell.errors import UsageError
 from pmcell.registry.gene_table import gene_table
-from pmcell.registry.genes import FATES, map_genes, share_known
+from pmcell.registry.genes import CAUSES, FATES, map_genes, share_known
 
 
 def one(name, **options):
@@ -45,12 +45,30 @@ def test_a_name_leads_to_its_current_gene(name, gene_id, symbol, fate):
 
 
 @pytest.mark.parametrize(
-    "name", ["1-Mar", "2-Sep", "Sep-02", "44621", "2021-03-01", "2.31E+13", "1-MAR-2021"]
+    "name",
+    [
+        *["1-Mar", "2-Sep", "Sep-02", "44621", "2021-03-01", "2.31E+13", "1-MAR-2021"],
+        *[
+            "02. Sep",
+            "1. Mrz",
+            "2/9/2021",
+            "01-mars",
+            "2021-09-02 00:00:00",
+            "1-Dez",
+            "1-déc.",
+            "2.9.21",
+        ],
+        *["1-mrt", "02-sept", "1-okt", "Mrz 01", "44621.0"],
+    ],
 )
 def test_spreadsheet_dates_are_refused_with_a_hint(name):
     mapping = map_genes([name])
     assert mapping.fate[0] == "lost"
     assert "spreadsheet" in mapping.why[0]
+
+
+def test_a_date_that_was_made_unique_is_still_a_date():
+    assert list(map_genes(["1-Mar", "1-Mar.1"]).cause) == ["spreadsheet", "spreadsheet"]
 
 
 def test_a_symbol_of_several_genes_is_the_gene_that_hgnc_names():
@@ -64,11 +82,127 @@ def test_an_ambiguous_name_says_which_genes_it_may_be():
 
 
 def test_names_of_one_gene_are_merged_and_name_each_other():
-    mapping = map_genes(["JCHAIN", "CD3E", "IGJ"])
+    mapping = map_genes(["JCHAIN", "CD3E", "ENSG00000132465.4"])
     assert list(mapping.fate) == ["merged", "kept", "merged"]
     assert mapping.gene_id[0] == mapping.gene_id[2]
-    assert "IGJ" in mapping.why[0]
+    assert "ENSG00000132465.4" in mapping.why[0]
     assert "JCHAIN" in mapping.why[2]
+
+
+@pytest.mark.parametrize(
+    ("current", "old"),
+    [
+        ("JCHAIN", "IGJ"),
+        ("PTPRC", "CD45"),
+        ("IL7R", "CD127"),
+        ("PDCD1", "PD-1"),
+        ("ENSG00000132465", "IGJ"),
+        ("GRCh38_PTPRC", "CD45"),
+        ("GRCh38_PTPRC", "GRCh38_CD45"),
+        ("CCL3L3", "CCL3L1"),
+    ],
+)
+def test_an_old_name_takes_no_counts_where_the_file_holds_the_current_one(current, old):
+    assert map_genes([old]).gene_id[0] is not None
+    for names in ([current, old], [old, current]):
+        fates = dict(zip(names, map_genes(names).fate, strict=True))
+        assert fates[current] in ("kept", "renamed")
+        assert fates[old] == "ambiguous"
+    mapping = map_genes([current, old])
+    assert f"the file also holds {current}" in mapping.why[1]
+    assert mapping.cause[1] == "old_name"
+
+
+def test_an_alias_takes_no_counts_beside_a_previous_symbol_of_the_same_gene():
+    table = gene_table()
+    of_gene = {}
+    for name, (kind, gene_id) in table.names.items():
+        if "|" not in gene_id and one(name)[2] == "renamed":
+            of_gene.setdefault(gene_id, {}).setdefault(kind, name)
+        if {"previous", "alias"} <= set(of_gene.get(gene_id, ())):
+            break
+    names = of_gene[gene_id]
+    mapping = map_genes([names["alias"], names["previous"]])
+    assert list(mapping.fate) == ["ambiguous", "renamed"]
+
+
+@pytest.mark.parametrize(
+    "name", ["NP", "PA", "PB1", "M1", "NS1", "T", "INF", "TAG", "GP", "NSP1", "NSP3", "LMP2", "TAX"]
+)
+def test_names_of_viral_genes_are_no_human_genes_though_these_once_had_them(name):
+    mapping = map_genes([name])
+    assert mapping.fate[0] == "ambiguous"
+    assert mapping.cause[0] == "foreign_name"
+    assert "virus" in mapping.why[0] or "herpes" in mapping.why[0]
+
+
+def test_a_current_symbol_is_kept_though_a_virus_has_a_gene_of_that_name():
+    assert one("TAT")[2] == "kept"
+    assert one("HBZ")[2] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("GRCh38---CD3E", "CD3E"),
+        ("GRCh38-CD3E", "CD3E"),
+        ("GRCh38___CD3E", "CD3E"),
+        ("GRCh38.CD3E", "CD3E"),
+        ("GRCh38-premrna---CD3E", "CD3E"),
+        ("hg19-HLA-A", "HLA-A"),
+        ("hg38_MT-ND1", "MT-ND1"),
+        ("hg19-MT.ND1", "MT-ND1"),
+        ("human_CD3E", "CD3E"),
+        ("CD3E-ENSG00000198851.12", "CD3E"),
+        ("ENSG00000198851.12-CD3E", "CD3E"),
+        ("CD3E.ENSG00000198851", "CD3E"),
+        ("GRCh38-ENSG00000198851", "CD3E"),
+        ('"CD3E"', "CD3E"),
+        (" CD3E ", "CD3E"),
+    ],
+)
+def test_the_gene_within_a_compound_name_is_found(name, symbol):
+    assert one(name)[1] == symbol
+
+
+@pytest.mark.parametrize("name", ["mm10-Cd3e", "mm10___Cd3e", "GRCm38_Cd3e", "rn6_Cd3e"])
+def test_a_gene_of_another_genome_is_lost_and_named_as_such(name):
+    mapping = map_genes([name])
+    assert (mapping.fate[0], mapping.cause[0]) == ("lost", "other_species")
+
+
+def test_every_dot_of_make_names_is_tried_as_a_dash():
+    table = gene_table()
+    mixed = [
+        name
+        for name, (_, gene_id) in table.names.items()
+        if "-" in name and "." in name and "|" not in gene_id
+    ]
+    assert len(mixed) > 100
+    for name in mixed[::20]:
+        dotted = name.replace("-", ".")
+        if dotted not in table.names:
+            assert map_genes([dotted]).gene_id[0] in (map_genes([name]).gene_id[0], None)
+    assert one("CTA.109P11.1")[0] == one("CTA-109P11.1")[0] is not None
+    assert one("MT.ND1")[1] == "MT-ND1"
+
+
+def test_a_dotted_name_beside_its_stem_is_its_own_gene_and_no_duplicate():
+    mapping = map_genes(["HBB", "HBB.1", "TRBV6.1", "TRBV6"])
+    assert list(mapping.symbol[:3]) == ["HBB", "HBB", "TRBV6-1"]
+
+
+def test_each_cause_has_words():
+    names = ["PTPRC", "CD45", "NP", "CD16", "IGJ", "HBB", "HBB.1", "2-Sep", "ERCC-00002"]
+    mapping = map_genes([*names, "100.0", "cd3e", "mm10_Cd3e", "NOSUCHGENE"])
+    assert set(mapping.cause) - {""} == set(CAUSES) - {"spelling"}
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"), [("100.0", "number"), ("100", "number"), ("cd3e", "capitals")]
+)
+def test_numbers_and_small_letters_are_named_as_such(name, cause):
+    assert map_genes([name]).cause[0] == cause
 
 
 def test_two_versions_of_one_id_are_merged():

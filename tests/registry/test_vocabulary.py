@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pmcell.registry.vocabulary import did_you_mean, nearest, region_problem
+from pmcell.registry.vocabulary import region_problem
+from pmcell.spelling import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ from pmcell.cli.release import _site
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json, write_text
 from pmcell.io.tables import read_table, write_table
-from pmcell.publish import validation as gate
-from pmcell.publish import write_release
+from pmcell.publish import validation, write_release
 from pmcell.publish.validators import Check, Verdict
 from pmcell.release import ReleaseFolder
 from pmcell.release.digest import content_sha256
@@ -203,7 +202,7 @@ def test_content_of_a_release_does_not_depend_on_the_validators_that_are_set_up(
     config = {"release": {"date": "2026-01-31"}}
     manifests = []
     for status in ("not_run", "pass"):
-        monkeypatch.setattr(gate, "run_validators", verdicts(status))
+        monkeypatch.setattr(validation, "run_validators", verdicts(status))
         folder = tmp_path / status
         write_release(made_site.parent, folder, config=config, site=_site)
         assert verify_release(folder) == []

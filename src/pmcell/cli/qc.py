@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.counts import open_counts
     from pmcell.io.tables import write_table
     from pmcell.pp.qc import QcOptions, doublet_scores, mark_cells
+    from pmcell.registry.mitochondria import mitochondrial_features
     from pmcell.schema import QC, QC_CELLS
 
     use_threads(args.threads)
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     samples = text_array(obs["sample_id"]) if counts.n_cells else _no_text()
     largest = counts.largest_group(samples) if options.score_doublets else 0
     counts = within_memory(counts, "qc", args.memory, is_soft=args.soft_memory, largest=largest)
-    is_mitochondrial = _mitochondrial(counts.read_var(), counts.n_genes)
+    is_mitochondrial = mitochondrial_features(counts.read_var())
     metrics = cell_metrics(counts, is_mitochondrial)
     scores = doublet_scores(counts.iter_groups(samples), samples, options)
     cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
@@ -72,14 +73,6 @@ def run(args: argparse.Namespace) -> int:
         f"{len(cells)} cells pass QC in {len(thresholds)} samples"
     )
     return 0
-
-
-def _mitochondrial(var: Any, n_genes: int) -> np.ndarray:
-    import numpy as np
-
-    if not n_genes:
-        return np.zeros(0, bool)
-    return np.array([str(symbol).upper().startswith("MT-") for symbol in var["symbol"]], bool)
 
 
 def _no_text() -> np.ndarray:

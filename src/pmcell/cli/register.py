@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of all cohorts (default config/cohorts)",
     )
     parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
+    parser.add_argument(
+        "--orientation",
+        choices=("auto", "genes_by_cells", "cells_by_genes"),
+        default="auto",
+        help="how a text table lies (default: told from its names)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
@@ -36,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     """Write the draft and say what to do next."""
     from pmcell.registry.register import register_file
 
-    registered = register_file(args.file, args.id, args.out, fmt=args.format)
+    registered = register_file(
+        args.file, args.id, args.out, fmt=args.format, orientation=args.orientation
+    )
     if args.json:
         _print_json(registered)
     else:

@@ -64,9 +64,13 @@ def csr_block(
     *,
     file: str,
     start: int = 0,
+    axes: tuple[str, str] = ("cell", "gene"),
 ) -> sp.csr_matrix:
-    """A CSR block with sorted positions; `DataError` where one is outside or repeated."""
-    check_range(indices, n_genes, file=file, axis="gene")
+    """A CSR block with sorted positions; `DataError` where one is outside or repeated.
+
+    `axes` says what rows and columns are.
+    """
+    check_range(indices, n_genes, file=file, axis=axes[1])
     block = sp.csr_matrix((indptr.size - 1, n_genes), dtype=data.dtype)
     block.data, block.indptr = data, indptr.astype(np.int32)
     block.indices = indices.astype(np.int32, copy=False)
@@ -76,10 +80,9 @@ def csr_block(
         cells = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
         place = int(np.flatnonzero((np.diff(cells) == 0) & (np.diff(block.indices) == 0))[0])
         raise DataError(
-            f"{file}: each cell must store a gene once; cell {start + int(cells[place])} stores "
-            "gene "
-            f"{int(block.indices[place])} twice (counted from 0). Call sum_duplicates() and write "
-            "it again.",
+            f"{file}: each {axes[0]} must store a {axes[1]} once; {axes[0]} "
+            f"{start + int(cells[place])} stores {axes[1]} {int(block.indices[place])} twice "
+            "(counted from 0). Call sum_duplicates() of the matrix and write it again.",
             reason="duplicate_entries",
         )
     return block

@@ -113,10 +113,7 @@ def _must_be(path: Path, holds: bool, reason: str, must: str) -> None:
                     file=path.name,
                     must=must,
                     found=found,
-                    fix=(
-                        "Correct matrix.path or matrix.format in cohort.yaml, or copy the file "
-                        "again."
-                    ),
+                    fix=("Set matrix.format in cohort.yaml to what it is, or copy it again."),
                     reason=reason,
                 )
             ]
@@ -137,7 +134,7 @@ def _unopenable(path: Path, message: str) -> Fault:
             file=path.name,
             must="the file must be HDF5",
             found="another kind of file",
-            fix="Correct matrix.format in cohort.yaml, or copy the file again.",
+            fix="Set matrix.format in cohort.yaml to what it is, or copy the file again.",
             reason="not_hdf5",
         )
     return Fault(

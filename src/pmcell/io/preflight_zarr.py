@@ -97,7 +97,10 @@ def _scan(path: Path, limits: Limits) -> Iterator[Fault]:
             _take(nodes.setdefault(folder, _Node()), name, json.loads(read_entry(path, entry.key)))
     if not any(node.n_metadata for name, node in nodes.items() if name == top):
         must = "the store must hold a zarr group at its root"
-        yield fault("not_zarr", "", must, "none", "Correct matrix.path or matrix.format.")
+        fix = "Unpack it, and give the file or folder inside."
+        if path.is_dir():
+            fix = "Set matrix.format in cohort.yaml to what it is."
+        yield fault("not_zarr", "", must, "none", fix)
         return
     _count_chunks(nodes, chunks)
     yield from _judge(nodes, limits, fault)

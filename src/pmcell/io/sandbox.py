@@ -4,8 +4,10 @@ The child is a new interpreter (never a fork: the parent may hold threads), it
 sets its own limits before anything is imported, and it answers with JSON. A
 child that crashes, or that meets a limit, is a fault of the data: `DataError`
 with the reason `reader_crashed`, `memory_limit` or `time_limit`. Errors made
-for users come back as themselves; a bug in our own code comes back as
-`SandboxBug` with the child's traceback.
+for users come back as themselves. Any other exception of the child is a fault of
+the data too, `ReaderFailedError`: foreign bytes can break a reader in ways that
+nobody foresaw, and one file must not end the work on others. A child that cannot
+start, or whose own modules are missing, is a fault of this installation: `SandboxBug`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,29 @@ _STOPPED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class SandboxBug(RuntimeError):
-    """The function failed in a way that is our own bug; the text is the child's traceback."""
+    """The child could not do its work here, whatever the file: the text says what it met."""
+
+
+class ReaderFailedError(DataError):
+    """An exception of the reader that nobody foresaw.
+
+    `kind` is the exception's type, `text` what it says, which may quote the file; `frames` the
+    places in the code that it went through, outermost first.
+    """
+
+    def __init__(self, kind: str, text: str, frames: Sequence[str]) -> None:
+        self.kind, self.text, self.frames = kind, text, tuple(frames)
+        super().__init__(
+            f"the file must be one that its reader knows; reading it failed in a way that nobody "
+            f"foresaw ({kind}: {text[:200]}). Read it with anndata where it came from and write it "
+            "again; if it is sound, report this with the lines of the log.",
+            reason="reader_failed",
+        )
+
+    def log_lines(self, *, with_text: bool) -> list[str]:
+        """Where the reader was, for a log; what the exception says only `with_text`."""
+        said = f"{self.kind}: {self.text}" if with_text else self.kind
+        return ["the reader failed at:", *(f"  {frame}" for frame in self.frames), f"  {said}"]
 
 
 def run(
@@ -99,6 +123,8 @@ def _result(answer: dict[str, Any]) -> Any:
         raise UsageError(answer["message"])
     if kind == "machine":
         raise OSError(answer["number"], answer["message"])
+    if kind == "failed":
+        raise ReaderFailedError(answer["type"], answer["message"], answer["frames"])
     raise SandboxBug(answer["message"])
 
 
@@ -136,12 +162,35 @@ def _main(request_path: str, answer_path: str) -> int:
     _limit(request)
     answer = _answer(request)
     temporary = Path(answer_path + ".part")
-    temporary.write_text(json.dumps(answer), encoding="utf-8")
+    temporary.write_text(answer, encoding="utf-8")
     temporary.rename(answer_path)
     return 0
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
+def _answer(request: dict[str, Any]) -> str:
+    """The answer as JSON: a result that JSON cannot hold is a failure as any other."""
+    try:
+        return json.dumps(_call(request))
+    except (TypeError, ValueError) as error:
+        return json.dumps(_failed(error))
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    import traceback
+
+    frames = [
+        f"{frame.filename.rpartition('site-packages/')[2]}:{frame.lineno} in {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return {
+        "kind": "failed",
+        "type": type(error).__name__,
+        "message": str(error).encode("utf-8", "replace").decode(),
+        "frames": frames,
+    }
+
+
+def _call(request: dict[str, Any]) -> dict[str, Any]:
     import importlib
     import traceback
     from dataclasses import asdict
@@ -166,7 +215,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         if number is not None:
             # A full disk is no fault of the cohort: nothing is known of the data.
             return {"kind": "machine", "number": number, "message": str(error)}
-        return {"kind": "bug", "message": traceback.format_exc()}
+        if isinstance(error, ImportError):
+            return {"kind": "bug", "message": traceback.format_exc()}
+        return _failed(error)
     return {"kind": "result", "value": value}
 
 

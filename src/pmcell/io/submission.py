@@ -18,6 +18,8 @@ FORMATS = ("h5ad", "zarr", "10x_h5", "10x_mtx", "csv", "tsv")
 
 MAX_LN_CPM = 13.9
 """ln(1e6 + 1): no natural logarithm of counts per million is larger."""
+MIN_WHOLE_OF_FRACTIONS = 0.03
+"""Share of whole values from which the others are corrected counts: hardly a logarithm is whole."""
 MAX_LOG = 25.0
 """No logarithm of counts (per million) comes near; larger fractions are normalised values."""
 
@@ -26,7 +28,8 @@ MAX_LOG = 25.0
 class LayerSummary:
     """One matrix of a submission; minimum, maximum and kind come from a sample of its values.
 
-    `looks_like` is counts, log1p, log2, scaled, normalised, empty or unknown.
+    `looks_like` is counts, fractions (counts of which some are not whole), log1p, log2, scaled,
+    normalised, empty, no_numbers or unknown.
     """
 
     name: str
@@ -112,6 +115,12 @@ def summarise(
     )
 
 
+def no_numbers(name: str, dtype: np.dtype[Any], shape: tuple[int, int]) -> LayerSummary:
+    """The summary of a matrix whose values are no real numbers: no counts, whatever they are."""
+    sides = (int(shape[0]), int(shape[1]))
+    return LayerSummary(name, str(dtype), sides, 0, 0.0, 0.0, False, 0.0, "no_numbers")
+
+
 def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     if values.size == 0 or not np.any(values):
         return "empty"
@@ -131,9 +140,21 @@ def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
             continue
         if _cells_are_scaled_counts(cells, inverse):
             return kind
+    broken = values[values != np.floor(values)]
+    for kind, inverse in (("log1p", np.expm1), ("log2", lambda x: np.exp2(x) - 1.0)):
+        if values.max() <= MAX_LOG and _are_whole(inverse(broken)):
+            return kind
+    if broken.size <= (1 - MIN_WHOLE_OF_FRACTIONS) * values.size:
+        return "fractions"
     if values.max() > MAX_LOG:
         return "normalised"
     return "log1p" if values.max() <= MAX_LN_CPM else "log2"
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    """Whether nearly all values small enough to tell are whole numbers."""
+    told = values[values < 100]
+    return told.size > 0 and bool(np.mean(np.abs(told - np.rint(told)) < 0.005) > 0.99)
 
 
 def _cells_are_scaled_counts(cells: Sequence[np.ndarray], inverse: Any) -> bool:

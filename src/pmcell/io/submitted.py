@@ -13,14 +13,25 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pmcell.errors import DataError, UsageError
+from pmcell.io.containers import refuse_other
 from pmcell.io.preflight import preflight
 from pmcell.io.submission import FORMATS, LayerSummary, Submission
 from pmcell.io.zarr_store import is_store
 
 if TYPE_CHECKING:
+    import numpy as np
     import scipy.sparse as sp
 
-__all__ = ["FORMATS", "LayerSummary", "Submission", "detect_format", "inspect", "iter_counts"]
+__all__ = [
+    "FORMATS",
+    "LayerSummary",
+    "Submission",
+    "detect_format",
+    "inspect",
+    "is_compressed",
+    "iter_counts",
+    "sample_umis",
+]
 
 MAX_VALUES = 16_000_000
 """Stored values of one block: about 200 MB of values and positions."""
@@ -76,6 +87,27 @@ def iter_counts(
     yield from _reader(submission.format).iter_counts(submission, layer, max_values)
 
 
+def sample_umis(submission: Submission, layer: str) -> np.ndarray | None:
+    """Counts of each feature of `layer` in a sample of cells (float64), or None where none is had.
+
+    The sample is spread over the file where its form allows, else it is of the first cells; a
+    Matrix Market file in the order of genes gives none. Only for a matrix that looks like counts.
+    Raises `DataError` for positions that are outside or repeated.
+    """
+    submission.summary_of(layer)
+    umis: np.ndarray | None = _reader(submission.format).sample_umis(submission, layer)
+    return umis
+
+
+def is_compressed(submission: Submission, layer: str) -> bool:
+    """Whether the values of `layer` are stored compressed, so that damage is likely to show.
+
+    A matrix folder counts by its Matrix Market file, a text table by being gzipped.
+    """
+    compressed: bool = _reader(submission.format).is_compressed(submission, layer)
+    return compressed
+
+
 def detect_format(path: Path | str) -> str:
     """The format that name and first bytes say; `DataError` when they say none."""
     path = Path(path)
@@ -85,6 +117,9 @@ def detect_format(path: Path | str) -> str:
         raise DataError(
             f"{path.name}: the matrix must exist; there is no such file", reason="file_missing"
         )
+    # What a zip file holds is foreign: the preflight looks, in the sandbox.
+    if path.suffix.lower() != ".zip":
+        refuse_other(path)
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""
     known = {
@@ -99,8 +134,8 @@ def detect_format(path: Path | str) -> str:
     if suffix in known:
         return known[suffix]
     raise DataError(
-        f"{path.name}: the format must be one of {', '.join(FORMATS)}; the name does not tell. "
-        "Say it: matrix.format in cohort.yaml, or --format.",
+        f"{path.name}: the name must tell the format, one of {', '.join(FORMATS)}; it does not. "
+        "Set matrix.format in cohort.yaml.",
         reason="format_unknown",
     )
 

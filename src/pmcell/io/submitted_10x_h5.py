@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import DataError
+from pmcell.io.containers import other_hdf5
+from pmcell.io.filters import filter_numbers
 from pmcell.io.submission import Submission, summarise
-from pmcell.io.submitted_anndata import checked_indptr, csr_blocks, sampled_runs
+from pmcell.io.submitted_anndata import checked_indptr, csr_blocks, sampled_runs, sampled_umis
 from pmcell.io.submitted_h5ad import opened
+from pmcell.io.submitted_parts import decode, is_array, vector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,18 +62,45 @@ def iter_counts(
         yield from csr_blocks(group, indptr, submission.n_genes, path, max_values)
 
 
+def sample_umis(submission: Submission, layer: str) -> np.ndarray:
+    """Counts of each feature in some cells; see `pmcell.io.submitted.sample_umis`."""
+    path = submission.path
+    with opened(path) as file:
+        group = file[submission.detail["group"]]
+        indptr = checked_indptr(group, submission.n_cells, path)
+        return sampled_umis(group, indptr, submission.n_genes, path)
+
+
+def is_compressed(submission: Submission, layer: str) -> bool:
+    """Whether the counts are stored compressed; see `pmcell.io.submitted.is_compressed`."""
+    with opened(submission.path) as file:
+        return bool(filter_numbers(file[submission.detail["group"]]["data"]))
+
+
 def _matrix_name(file: Any, path: Path) -> str:
-    if "matrix" in file:
+    if "matrix" in file and "barcodes" in _members(file["matrix"]):
         return "matrix"
-    genomes = [name for name in file if "barcodes" in file[name]]
+    other = other_hdf5(path, file, is_10x=False, wanted="10x_h5")
+    if other is not None:
+        raise other
+    genomes = [name for name in file if "barcodes" in _members(file[name])]
     if len(genomes) == 1:
         return str(genomes[0])
     found = f"genomes {genomes}" if genomes else f"groups {list(file)[:8]}"
+    fix = (
+        "Give one genome a file."
+        if genomes
+        else "Set matrix.format in cohort.yaml to what the file is, or write it as h5ad."
+    )
     raise DataError(
-        f"{path.name}: a 10x file must hold one matrix; found {found}. "
-        "Give one genome a file, or correct matrix.format in cohort.yaml.",
+        f"{path.name}: a 10x file must hold one matrix; found {found}. {fix}",
         reason="not_10x",
     )
+
+
+def _members(item: Any) -> Any:
+    """The names below a group; none below a dataset."""
+    return () if is_array(item) else item
 
 
 def _features(group: Any, path: Path) -> pd.DataFrame:
@@ -94,15 +124,12 @@ def _part(group: Any, name: str, path: Path) -> Any:
     if not isinstance(item, h5py.Dataset):
         raise DataError(
             f"{path.name}: a 10x matrix must hold {group.name}/{name}; it is missing. "
-            "Correct matrix.format in cohort.yaml, or write the file again.",
+            "Set matrix.format in cohort.yaml to what it is, or write the file again.",
             reason="not_10x",
         )
-    return item
+    return vector(item, path)
 
 
 def _texts(group: Any, name: str, path: Path) -> list[str]:
     values = np.asarray(_part(group, name, path)[:]).tolist()
-    return [
-        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        for value in values
-    ]
+    return [decode(value) for value in values]

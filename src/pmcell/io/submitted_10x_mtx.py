@@ -1,20 +1,19 @@
 """Reader of 10x matrix folders: barcodes.tsv, features.tsv (or genes.tsv), matrix.mtx; gzip or not.
 
-File names may share a prefix, as in GEO (`GSM123_barcodes.tsv.gz`).
+How the three files are found and the two lists are read: `pmcell.io.matrix_folder`.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pmcell.errors import DataError
-from pmcell.io.entries import Entries, blocks_from_entries
-from pmcell.io.preflight import preflight
+from pmcell.io.entries import Entries, blocks_from_entries, check_range
+from pmcell.io.matrix_folder import find_parts, read_list
 from pmcell.io.submission import Submission, summarise
 from pmcell.io.textfile import open_text
 
@@ -32,19 +31,19 @@ def inspect(path: Path) -> Submission:
     """Barcodes, features (index: feature id) and a summary; see `pmcell.io.submitted.inspect`."""
     import pandas as pd
 
-    barcodes_file = _find(path, "barcodes.tsv")
-    features_file = _find(path, "features.tsv", "genes.tsv")
-    matrix = _find(path, "matrix.mtx")
-    barcodes = [row[0] for row in _rows(barcodes_file)]
-    var = _features(features_file)
+    parts = find_parts(path)
+    matrix = parts["matrix"]
     n_rows, n_columns, n_stored, field = _header(matrix)
+    barcodes = [row[0] for row in read_list(parts["barcodes"], (n_rows, n_columns))]
+    var = _features(read_list(parts["features"], (n_rows, n_columns)))
     genes_by_cells = (n_rows, n_columns) == (len(var), len(barcodes))
     if not genes_by_cells and (n_rows, n_columns) != (len(barcodes), len(var)):
         raise DataError(
-            f"{matrix.name}: the matrix must have {len(var)} rows (features) × {len(barcodes)} "
-            "columns "
-            f"(barcodes); it declares {n_rows} × {n_columns}. The files do not belong together: "
-            "copy them again.",
+            f"{matrix.name}: the matrix must have {len(var)} rows (lines of "
+            f"{parts['features'].name}) × {len(barcodes)} columns (lines of "
+            f"{parts['barcodes'].name}); it declares {n_rows} × {n_columns}."
+            f"{_first_lines(parts, barcodes, var, (n_rows, n_columns))} "
+            "Else the files do not belong together: copy them again.",
             reason="shape_mismatch",
         )
     _check_declared(matrix, n_rows, n_columns, n_stored)
@@ -75,35 +74,44 @@ def iter_counts(
     )
 
 
-def _find(folder: Path, *names: str) -> Path:
-    wanted = tuple(name + end for name in names for end in ("", ".gz"))
-    found = sorted(item for item in folder.iterdir() if item.name.endswith(wanted))
-    if len(found) != 1:
-        listed = ", ".join(item.name for item in found) or "none"
-        raise DataError(
-            f"{folder.name}: the folder must hold one file *{' or *'.join(names)} (.gz or not); "
-            f"found {listed}. "
-            "Put each matrix in a folder of its own.",
-            reason="file_missing" if not found else "ambiguous_files",
-        )
-    preflight(found[0], "text")
-    return found[0]
+def sample_umis(submission: Submission, layer: str) -> np.ndarray | None:
+    """Counts of each feature in the first cells; see `pmcell.io.submitted.sample_umis`."""
+    detail = submission.detail
+    submission.summary_of(layer)
+    for cells, genes, values in _entries(detail["matrix"], detail, SAMPLED_LINES):
+        if np.any(np.diff(cells) < 0):
+            return None
+        check_range(genes, submission.n_genes, file=detail["matrix"].name, axis="gene")
+        return np.bincount(genes, weights=values, minlength=submission.n_genes)
+    return np.zeros(submission.n_genes)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    with open_text(path) as stream:
-        return [row for row in csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
+def is_compressed(submission: Submission, layer: str) -> bool:
+    """Whether the matrix is gzipped; see `pmcell.io.submitted.is_compressed`."""
+    matrix: Path = submission.detail["matrix"]
+    return matrix.name.endswith(".gz")
 
 
-def _features(path: Path) -> pd.DataFrame:
+def _features(rows: list[list[str]]) -> pd.DataFrame:
     import pandas as pd
 
-    rows = _rows(path)
     columns: dict[str, list[str]] = {}
     for position, column in ((1, "symbol"), (2, "feature_types")):
         if rows and all(len(row) > position for row in rows):
             columns[column] = [row[position] for row in rows]
     return pd.DataFrame(columns, index=pd.Index([row[0] for row in rows], dtype=object))
+
+
+def _first_lines(
+    parts: Mapping[str, Path], barcodes: list[str], var: pd.DataFrame, declared: tuple[int, int]
+) -> str:
+    """The first line of each list that has one line too many: it may be a header."""
+    lists = (("features", list(var.index)), ("barcodes", barcodes))
+    return "".join(
+        f" Is the first line of {parts[kind].name}, {names[0]!r}, a header? Remove it."
+        for kind, names in lists
+        if len(names) - 1 in declared and len(names) not in declared
+    )
 
 
 def _header(path: Path) -> tuple[int, int, int, str]:

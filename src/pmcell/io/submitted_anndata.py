@@ -9,18 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from pmcell.errors import DataError
+from pmcell.io.containers import other_hdf5
 from pmcell.io.entries import Entries, blocks_from_entries, csr_block, row_bounds
-from pmcell.io.preflight import unreadable
-from pmcell.io.submission import LayerSummary, Submission, summarise
-
-if TYPE_CHECKING:
-    import pandas as pd
+from pmcell.io.submission import LayerSummary, Submission, no_numbers, summarise
+from pmcell.io.submitted_frame import read_frame
+from pmcell.io.submitted_parts import (
+    is_array,
+    numeric,
+    positions,
+    shape_attribute,
+    text_attribute,
+    vector,
+)
 
 _WRITERS = {"h5ad": "adata.write_h5ad()", "zarr": "adata.write_zarr()"}
 
@@ -32,6 +38,11 @@ SAMPLED_VALUES = 50_000
 
 def inspect_tree(root: Any, path: Path, fmt: str) -> Submission:
     """Tables of cells and genes, a summary of each matrix below `root`, the open file's group."""
+    matrix = root.get("matrix") if fmt == "h5ad" else None
+    is_10x = matrix is not None and not is_array(matrix) and "barcodes" in matrix
+    other = other_hdf5(path, root, is_10x=is_10x, wanted=fmt) if fmt == "h5ad" else None
+    if other is not None:
+        raise other
     for name in ("obs", "var"):
         if name not in root:
             raise DataError(
@@ -39,11 +50,11 @@ def inspect_tree(root: Any, path: Path, fmt: str) -> Submission:
                 f"Write it with {_WRITERS[fmt]}.",
                 reason=f"not_{fmt}",
             )
-    obs = _frame(root["obs"], path, "obs")
-    var = _frame(root["var"], path, "var")
-    raw_var = _frame(root["raw/var"], path, "raw/var") if "raw/var" in root else None
+    obs = read_frame(root["obs"], path, "obs")
+    var = read_frame(root["var"], path, "var")
+    raw_var = read_frame(root["raw/var"], path, "raw/var") if "raw/var" in root else None
     layers = {}
-    for name, item in _matrices(root):
+    for name, item in _matrices(root, path):
         n_genes = len(raw_var if name == "raw.X" and raw_var is not None else var)
         layers[name] = _summary(name, item, (len(obs), n_genes), path)
     return Submission(path, fmt, obs, var, layers, raw_var)
@@ -53,7 +64,7 @@ def tree_blocks(
     root: Any, submission: Submission, layer: str, max_values: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     """CSR blocks of all cells of `layer`; see `pmcell.io.submitted.iter_counts`."""
-    item = dict(_matrices(root))[layer]
+    item = dict(_matrices(root, submission.path))[layer]
     yield from matrix_blocks(item, submission.summary_of(layer).shape, submission.path, max_values)
 
 
@@ -61,7 +72,7 @@ def matrix_blocks(
     item: Any, shape: tuple[int, int], path: Path, max_values: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     """CSR blocks of one stored matrix: a dense dataset, or a group in CSR or CSC layout."""
-    kind = _layout(item)
+    kind = _layout(item, path)
     if kind == "dense":
         yield from _dense_blocks(item, shape, path, max_values)
         return
@@ -70,7 +81,7 @@ def matrix_blocks(
         yield from csr_blocks(item, indptr, shape[1], path, max_values)
     else:
         yield from blocks_from_entries(
-            lambda: _csc_entries(item, indptr), shape, max_values=max_values, file=path.name
+            lambda: _csc_entries(item, indptr, path), shape, max_values=max_values, file=path.name
         )
 
 
@@ -81,7 +92,7 @@ def csr_blocks(
     for start, stop in pairwise(row_bounds(indptr, min(max_values, READ_VALUES))):
         low, high = int(indptr[start]), int(indptr[stop])
         data = numeric(item["data"][low:high], path)
-        indices = _checked_integers(item["indices"][low:high], path)
+        indices = positions(item["indices"][low:high], path)
         yield (
             start,
             csr_block(
@@ -92,7 +103,7 @@ def csr_blocks(
 
 def checked_indptr(item: Any, n_major: int, path: Path) -> np.ndarray:
     """The row (or column) pointers as int64; `DataError` unless they fit the stored values."""
-    indptr = _checked_integers(item["indptr"][:], path).astype(np.int64)
+    indptr = positions(item["indptr"][:], path).astype(np.int64)
     n_stored = int(item["data"].shape[0])
     if (
         indptr.size != n_major + 1
@@ -110,103 +121,52 @@ def checked_indptr(item: Any, n_major: int, path: Path) -> np.ndarray:
     return indptr
 
 
-def numeric(values: np.ndarray, path: Path) -> np.ndarray:
-    """The values if they are real numbers; `DataError` otherwise."""
-    if values.dtype.kind not in "iufb":
+def _matrices(root: Any, path: Path) -> list[tuple[str, Any]]:
+    found = [("X", root["X"])] if "X" in root else []
+    if "raw/X" in root:
+        found.append(("raw.X", root["raw/X"]))
+    if "layers" in root:
+        found += _layers(root["layers"], "layers", path)
+    return [(name, item) for name, item in found if _layout(item, path)]
+
+
+def _layers(group: Any, place: str, path: Path) -> list[tuple[str, Any]]:
+    """The matrices below a group of layers; a name with a slash makes groups within groups."""
+    if is_array(group):
         raise DataError(
-            f"{path.name}: counts must be numbers; found type {values.dtype}. Write integer "
-            "counts.",
-            reason="not_counts",
-        )
-    return values
-
-
-def _matrices(file: Any) -> list[tuple[str, Any]]:
-    found = [("X", file["X"])] if "X" in file else []
-    if "raw/X" in file:
-        found.append(("raw.X", file["raw/X"]))
-    if "layers" in file:
-        found += [(f"layers/{name}", item) for name, item in _children(file["layers"])]
-    return [(name, item) for name, item in found if _layout(item)]
-
-
-def _children(group: Any) -> list[tuple[str, Any]]:
-    return sorted(group.items() if hasattr(group, "items") else group.members())
-
-
-def _is_array(item: Any) -> bool:
-    return hasattr(item, "dtype")
-
-
-def _layout(item: Any) -> str:
-    """csr, csc, dense, or nothing when the item is no matrix (AnnData writes X=None as such)."""
-    if _is_array(item):
-        return "dense" if len(item.shape or ()) == 2 else ""
-    if not all(_is_array(item.get(part)) for part in ("data", "indices", "indptr")):
-        return ""
-    encoding = str(item.attrs.get("encoding-type", item.attrs.get("h5sparse_format", "")))
-    return {"csr_matrix": "csr", "csc_matrix": "csc", "csr": "csr", "csc": "csc"}.get(encoding, "")
-
-
-def _frame(group: Any, path: Path, name: str) -> pd.DataFrame:
-    import pandas as pd
-
-    if _is_array(group) or "_index" not in group.attrs:
-        raise DataError(
-            f"{path.name}: {name} must be stored as AnnData 0.7 and later store it; found an "
-            "older form. "
-            "Read it with anndata and write it again with adata.write_h5ad().",
-            reason="old_format",
-        )
-    index = _column(group, str(group.attrs["_index"]), path, name)
-    columns = {}
-    for column in np.asarray(group.attrs.get("column-order", ())).tolist():
-        column = column.decode() if isinstance(column, bytes) else str(column)
-        columns[column] = _column(group, column, path, name)
-        if len(columns[column]) != len(index):
-            raise DataError(
-                f"{path.name}: every column of {name} must have {len(index)} values; "
-                f"{column!r} has {len(columns[column])}. Write the file again.",
-                reason="shape_mismatch",
-            )
-    names = [value.decode() if isinstance(value, bytes) else str(value) for value in index]
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(names)))
-    frame.index = pd.Index(names, dtype=object, name=None)
-    return frame
-
-
-def _column(group: Any, column: str, path: Path, name: str) -> Any:
-    import pandas as pd
-    from anndata.io import read_elem
-
-    if ".." in column.split("/") or column.startswith("/"):
-        raise DataError(
-            f"{path.name}: columns of {name} must lie within it; found the name {column!r}. "
-            "Rename the column and write the file again.",
-            reason="bad_name",
-        )
-    try:
-        values = read_elem(group[column])
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # AnnData's readers raise many kinds on damaged elements
-        raise unreadable(path, f"column {column!r} of {name}", error) from error
-    values = values.to_numpy() if isinstance(values, pd.Series) else values
-    if getattr(values, "ndim", 1) != 1:
-        raise DataError(
-            f"{path.name}: columns of {name} must be one-dimensional; {column!r} is not. Remove "
-            "it.",
+            f"{path.name}: {place} must be a group of matrices; found a single array. "
+            "Write the file again with adata.write_h5ad().",
             reason="unreadable",
         )
-    return values
+    found: list[tuple[str, Any]] = []
+    children = group.items() if hasattr(group, "items") else group.members()
+    for name, item in sorted(children, key=lambda child: child[0]):
+        inner = f"{place}/{name}"
+        if is_array(item) or _layout(item, path):
+            found.append((inner, item))
+        else:
+            found += _layers(item, inner, path)
+    return found
+
+
+def _layout(item: Any, path: Path) -> str:
+    """csr, csc, dense, or nothing when the item is no matrix (AnnData writes X=None as such)."""
+    if is_array(item):
+        return "dense" if len(item.shape or ()) == 2 else ""
+    if not all(part in item for part in ("data", "indices", "indptr")):
+        return ""
+    encoding = text_attribute(item, "encoding-type", path) or text_attribute(
+        item, "h5sparse_format", path
+    )
+    kind = {"csr_matrix": "csr", "csc_matrix": "csc", "csr": "csr", "csc": "csc"}.get(encoding, "")
+    for part in ("data", "indices", "indptr") if kind else ():
+        vector(item[part], path)
+    return kind
 
 
 def _summary(name: str, item: Any, shape: tuple[int, int], path: Path) -> LayerSummary:
-    kind = _layout(item)
-    stated = (
-        item.shape if kind == "dense" else item.attrs.get("shape", item.attrs.get("h5sparse_shape"))
-    )
-    stated = tuple(int(side) for side in stated) if stated is not None else shape
+    kind = _layout(item, path)
+    stated = tuple(item.shape) if kind == "dense" else shape_attribute(item, path) or shape
     if stated != shape:
         raise DataError(
             f"{path.name}: {name} must have {shape[0]} cells × {shape[1]} genes as obs and var "
@@ -214,33 +174,93 @@ def _summary(name: str, item: Any, shape: tuple[int, int], path: Path) -> LayerS
             f"found {stated[0]} × {stated[1]}. Write the file again.",
             reason="shape_mismatch",
         )
+    stored = item if kind == "dense" else item["data"]
+    if stored.dtype.kind not in "iufb":
+        # Refused by name where it is read as counts; beside them it harms nothing.
+        return no_numbers(name, stored.dtype, shape)
     if kind == "dense":
-        cells = [item[row] for row in _spread(shape[0], SAMPLED_RUNS)] if shape[1] else []
-        n_stored = shape[0] * shape[1]
-        return summarise(name, item.dtype, shape, n_stored, [cell[cell != 0] for cell in cells])
+        rows = [item[row] for row in _spread(shape[0], SAMPLED_RUNS)] if shape[1] else []
+        cells = [numeric(row[row != 0], path) for row in rows]
+        return summarise(name, item.dtype, shape, shape[0] * shape[1], cells)
     indptr = checked_indptr(item, shape[0] if kind == "csr" else shape[1], path)
-    runs = sampled_runs(item["data"], indptr, path)
-    return summarise(name, item["data"].dtype, shape, indptr[-1], runs, by_cell=kind == "csr")
+    runs = sampled_runs(stored, indptr, path)
+    return summarise(name, stored.dtype, shape, indptr[-1], runs, by_cell=kind == "csr")
 
 
 def sampled_runs(data: Any, indptr: np.ndarray, path: Path) -> list[np.ndarray]:
     """Stored values of some rows spread over the matrix, one array a row."""
     rows = []
-    for first in _spread(indptr.size - 1, SAMPLED_RUNS):
-        last = min(first + SAMPLED_CELLS, indptr.size - 1)
-        last = (
-            max(
-                int(np.searchsorted(indptr, indptr[first] + SAMPLED_VALUES, "right")) - 1, first + 1
-            )
-            if indptr[last] - indptr[first] > SAMPLED_VALUES
-            else last
-        )
+    for first, last in _sampled_bounds(indptr):
         low = int(indptr[first])
         high = min(int(indptr[last]), low + 4 * SAMPLED_VALUES)
         values = numeric(data[low:high], path)
         cuts = np.clip(indptr[first + 1 : last] - low, 0, values.size)
         rows += np.split(values, cuts)
     return rows
+
+
+def stored_values(root: Any, submission: Submission, layer: str) -> Any:
+    """The stored array of a matrix's values."""
+    item = dict(_matrices(root, submission.path))[layer]
+    return item if is_array(item) else item["data"]
+
+
+def tree_sample(root: Any, submission: Submission, layer: str) -> np.ndarray:
+    """Counts of each gene in a sample of cells; see `pmcell.io.submitted.sample_umis`."""
+    path = submission.path
+    item = dict(_matrices(root, path))[layer]
+    shape = submission.summary_of(layer).shape
+    kind = _layout(item, path)
+    if kind == "csr":
+        return sampled_umis(item, checked_indptr(item, shape[0], path), shape[1], path)
+    umis = np.zeros(shape[1])
+    if kind == "dense":
+        for row in _spread(shape[0], SAMPLED_RUNS * SAMPLED_CELLS):
+            umis += numeric(item[row], path)
+        return umis
+    # A gene's values stand together and say nothing of which cells: all are added up.
+    indptr = checked_indptr(item, shape[1], path)
+    for first, last in pairwise(row_bounds(indptr, READ_VALUES)):
+        values = numeric(item["data"][int(indptr[first]) : int(indptr[last])], path)
+        genes = np.repeat(np.arange(first, last), np.diff(indptr[first : last + 1]))
+        umis += np.bincount(genes, weights=values, minlength=umis.size)
+    for first, last in _sampled_bounds(indptr):
+        low, high = int(indptr[first]), int(indptr[last])
+        cells = positions(item["indices"][low:high], path)
+        csr_block(
+            np.ones(cells.size), cells, indptr[first : last + 1] - low, shape[0], file=path.name,
+            start=first, axes=("gene", "cell"),
+        )  # fmt: skip
+    return umis
+
+
+def sampled_umis(item: Any, indptr: np.ndarray, n_genes: int, path: Path) -> np.ndarray:
+    """Counts of each gene in some cells spread over a CSR matrix; repeated genes are refused."""
+    umis = np.zeros(n_genes)
+    for first, last in _sampled_bounds(indptr):
+        low, high = int(indptr[first]), int(indptr[last])
+        data = numeric(item["data"][low:high], path)
+        indices = positions(item["indices"][low:high], path)
+        rows = indptr[first : last + 1] - low
+        block = csr_block(data, indices, rows, n_genes, file=path.name, start=first)
+        umis += np.bincount(block.indices, weights=block.data, minlength=n_genes)
+    return umis
+
+
+def _sampled_bounds(indptr: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of rows spread over the matrix, each of some cells and some thousand values."""
+    n_rows = indptr.size - 1
+    bounds: list[tuple[int, int]] = []
+    for start in _spread(n_rows, SAMPLED_RUNS):
+        first = max(start, bounds[-1][1]) if bounds else start
+        if first >= n_rows:
+            break
+        last = min(first + SAMPLED_CELLS, n_rows)
+        if indptr[last] - indptr[first] > SAMPLED_VALUES:
+            fitting = int(np.searchsorted(indptr, indptr[first] + SAMPLED_VALUES, "right")) - 1
+            last = max(fitting, first + 1)
+        bounds.append((first, last))
+    return bounds
 
 
 def _spread(n: int, count: int) -> list[int]:
@@ -255,19 +275,10 @@ def _dense_blocks(
         yield start, sp.csr_matrix(numeric(item[start : start + n_rows], path))
 
 
-def _csc_entries(item: Any, indptr: np.ndarray) -> Iterator[Entries]:
+def _csc_entries(item: Any, indptr: np.ndarray, path: Path) -> Iterator[Entries]:
     bounds = row_bounds(indptr, READ_VALUES)
     for first, last in pairwise(bounds):
         low, high = int(indptr[first]), int(indptr[last])
         genes = np.repeat(np.arange(first, last), np.diff(indptr[first : last + 1]))
-        yield item["indices"][low:high].astype(np.int64), genes, item["data"][low:high]
-
-
-def _checked_integers(values: np.ndarray, path: Path) -> np.ndarray:
-    if values.dtype.kind not in "iu":
-        raise DataError(
-            f"{path.name}: positions of a sparse matrix must be integers; found type "
-            f"{values.dtype}. Write the file again.",
-            reason="index_out_of_range",
-        )
-    return values
+        cells = positions(item["indices"][low:high], path).astype(np.int64)
+        yield cells, genes, numeric(item["data"][low:high], path)

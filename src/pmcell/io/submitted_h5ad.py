@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.io.filters import register_filters
+from pmcell.io.filters import filter_numbers, register_filters
 from pmcell.io.preflight import unreadable
 from pmcell.io.submission import Submission
-from pmcell.io.submitted_anndata import inspect_tree, tree_blocks
+from pmcell.io.submitted_anndata import inspect_tree, stored_values, tree_blocks, tree_sample
 
 if TYPE_CHECKING:
+    import numpy as np
     import scipy.sparse as sp
 
 
@@ -28,6 +29,18 @@ def iter_counts(
     """CSR blocks of all cells; see `pmcell.io.submitted.iter_counts`."""
     with opened(submission.path) as file:
         yield from tree_blocks(file, submission, layer, max_values)
+
+
+def sample_umis(submission: Submission, layer: str) -> np.ndarray:
+    """Counts of each gene in some cells; see `pmcell.io.submitted.sample_umis`."""
+    with opened(submission.path) as file:
+        return tree_sample(file, submission, layer)
+
+
+def is_compressed(submission: Submission, layer: str) -> bool:
+    """Whether the counts are stored compressed; see `pmcell.io.submitted.is_compressed`."""
+    with opened(submission.path) as file:
+        return bool(filter_numbers(stored_values(file, submission, layer)))
 
 
 @contextmanager

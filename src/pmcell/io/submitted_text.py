@@ -13,6 +13,7 @@ import numpy as np
 from pmcell.errors import DataError, UsageError
 from pmcell.io.entries import Entries, blocks_from_entries
 from pmcell.io.submission import Submission, summarise
+from pmcell.io.text_dialect import Dialect, sniff_dialect
 from pmcell.io.textfile import open_text
 
 ORIENTATIONS = ("auto", "genes_by_cells", "cells_by_genes")
@@ -24,6 +25,13 @@ _SYMBOL = re.compile(
     r"(?:[A-Z][A-Z0-9]{1,9}|[A-Z][a-z][a-z0-9]{1,8}|C\d+orf\d+)(?:-[A-Z0-9]{1,6})?$"
 )
 _BARCODE = re.compile(r"[ACGTN]{8,}|.*[_:.-][ACGTN]{8,}")
+_MEASURE = re.compile(
+    "n(?:count|feature|gene|umi)s?(?:rna|bycounts)?|total(?:counts|umis?)|(?:percent|pct|frac).*"
+    "|(?:umap|tsne|pca?|pc)_?\\d+|doubletscores?|leiden|louvain|(?:seurat)?clusters?|sizefactors?"
+    "|age|length|start|end|strand"
+)
+"""Names of numeric columns that stand beside counts in exported tables."""
+_NUMBER_LIKE = re.compile(r"[-+.,\d]+(?:[eE][-+]?\d+)?|nan|na|", re.IGNORECASE)
 
 
 def inspect_text(
@@ -40,14 +48,20 @@ def inspect_text(
         raise UsageError(
             f"orientation must be one of {', '.join(ORIENTATIONS)}, got {orientation!r}"
         )
-    header, row_names, values, n_stored = _survey(path, fmt)
+    dialect = sniff_dialect(path, fmt)
+    header, row_names, first, sums = _survey(path, dialect)
+    known = looks_like_genes or gene_share
     if orientation == "auto":
-        orientation = _orientation(path, header, row_names, looks_like_genes or gene_share)
+        orientation = _orientation(path, header, row_names, known)
+    _refuse_other_columns(path, dialect, header, first)
     genes_first = orientation == "genes_by_cells"
     cells, genes = (header, row_names) if genes_first else (row_names, header)
     shape = (len(cells), len(genes))
+    rows = [_numbers(path, number, fields, header, dialect) for number, fields in first]
+    values = np.stack(rows) if rows else np.zeros((0, len(header)))
     sampled = values.T if genes_first else values
     runs = [run[run != 0] for run in sampled[:SAMPLED_ROWS]]
+    n_stored = len(row_names) * len(header)
     summary = summarise("X", np.dtype("float64"), shape, n_stored, runs, by_cell=not genes_first)
     return Submission(
         path,
@@ -55,20 +69,36 @@ def inspect_text(
         pd.DataFrame(index=pd.Index(cells, dtype=object)),
         pd.DataFrame(index=pd.Index(genes, dtype=object)),
         {"X": summary},
-        detail={"orientation": orientation},
+        detail={
+            "orientation": orientation,
+            "dialect": dialect,
+            "umis": np.array(sums) if genes_first else values.sum(axis=0),
+        },
     )
 
 
 def iter_counts(submission: Submission, layer: str, max_values: int) -> Iterator[tuple[int, Any]]:
     """CSR blocks of all cells; see `pmcell.io.submitted.iter_counts`."""
-    path, fmt = submission.path, submission.format
+    path, dialect = submission.path, submission.detail["dialect"]
     genes_first = submission.detail["orientation"] == "genes_by_cells"
     yield from blocks_from_entries(
-        lambda: _entries(path, fmt, genes_first),
+        lambda: _entries(path, dialect, genes_first),
         submission.summary_of(layer).shape,
         max_values=max_values,
         file=path.name,
     )
+
+
+def sample_umis(submission: Submission, layer: str) -> np.ndarray:
+    """Counts of each gene in the first cells; see `pmcell.io.submitted.sample_umis`."""
+    submission.summary_of(layer)
+    umis: np.ndarray = submission.detail["umis"]
+    return umis
+
+
+def is_compressed(submission: Submission, layer: str) -> bool:
+    """Whether the table is gzipped; see `pmcell.io.submitted.is_compressed`."""
+    return submission.path.name.endswith(".gz")
 
 
 def gene_share(names: Sequence[str]) -> float:
@@ -95,35 +125,75 @@ def _orientation(
             "of the "
             f"column names (first {header[:3]}) and {by_row:.0%} of the row names (first "
             f"{row_names[:3]}) "
-            "look like genes. Say it: matrix.orientation: genes_by_cells or cells_by_genes in "
-            "cohort.yaml.",
+            "look like genes. Set matrix.orientation in cohort.yaml to genes_by_cells or "
+            "cells_by_genes.",
             reason="ambiguous_orientation",
         )
     return "genes_by_cells" if by_row > by_column else "cells_by_genes"
 
 
-def _survey(path: Path, fmt: str) -> tuple[list[str], list[str], np.ndarray, int]:
-    """Column names, row names, the values of the first rows, and the number of values."""
-    rows = _table_rows(path, fmt)
+def _refuse_other_columns(
+    path: Path,
+    dialect: Dialect,
+    header: list[str],
+    rows: list[tuple[int, list[str]]],
+) -> None:
+    """`DataError` that names the columns of words, and those of numbers that are no counts."""
+    found = []
+    for column, name in enumerate(header):
+        values = [fields[column + 1] for _, fields in rows]
+        words = sum(not _NUMBER_LIKE.fullmatch(value.strip()) for value in values)
+        is_measure = _MEASURE.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower()))
+        # Genes that are called like a measure have capitals only.
+        if 2 * words > len(values) or (is_measure and (name != name.upper() or "_" in name)):
+            found.append(name)
+    if not found:
+        return
+    shown = ", ".join(map(repr, found[:8])) + (", …" if len(found) > 8 else "")
+    dropped = f"[{', '.join(map(repr, found))}]" if len(found) <= 20 else "[…]"
+    sep = "" if dialect.delimiter == "," else f", sep={dialect.delimiter!r}"
+    raise DataError(
+        f"{path.name}: a count table must hold counts alone; found {len(found)} other "
+        f"{'column' if len(found) == 1 else 'columns'} ({shown}). Remove what is no count: "
+        f"pandas.read_csv({path.name!r}, index_col=0{sep}).drop(columns={dropped})"
+        f".to_csv('counts.csv').",
+        reason="other_columns",
+    )
+
+
+def _survey(
+    path: Path, dialect: Dialect
+) -> tuple[list[str], list[str], list[tuple[int, list[str]]], list[float]]:
+    """Column names, row names, the first rows, and the sum of each row's first values."""
+    rows = _table_rows(path, dialect)
     header = next(rows)[1]
     names: list[str] = []
-    first: list[np.ndarray] = []
+    first: list[tuple[int, list[str]]] = []
+    sums: list[float] = []
     for number, fields in rows:
         names.append(fields[0])
         if len(first) < SAMPLED_ROWS:
-            first.append(_numbers(path, number, fields, header))
-    values = np.stack(first) if first else np.zeros((0, len(header)))
-    return header, names, values, len(names) * len(header)
+            first.append((number, fields))
+        sums.append(_sum(dialect, fields[1 : SAMPLED_ROWS + 1]))
+    return header, names, first, sums
 
 
-def _entries(path: Path, fmt: str, genes_first: bool) -> Iterator[Entries]:
-    rows = _table_rows(path, fmt)
+def _sum(dialect: Dialect, fields: list[str]) -> float:
+    try:
+        return float(np.array(dialect.plain_numbers(fields), dtype=np.float64).sum())
+    except ValueError:
+        # Named with row and column where the values are read.
+        return 0.0
+
+
+def _entries(path: Path, dialect: Dialect, genes_first: bool) -> Iterator[Entries]:
+    rows = _table_rows(path, dialect)
     header = next(rows)[1]
     n_rows = max(1, READ_VALUES // max(len(header), 1))
     held: list[np.ndarray] = []
     start = 0
     for number, fields in rows:
-        held.append(_numbers(path, number, fields, header))
+        held.append(_numbers(path, number, fields, header, dialect))
         if len(held) == n_rows:
             yield _nonzero(np.stack(held), start, genes_first)
             start, held = start + n_rows, []
@@ -138,22 +208,13 @@ def _nonzero(values: np.ndarray, start: int, genes_first: bool) -> Entries:
     return (columns, rows, stored) if genes_first else (rows, columns, stored)
 
 
-def _table_rows(path: Path, fmt: str) -> Iterator[tuple[int, list[str]]]:
+def _table_rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """The header without its corner, then (line number, fields) of each row, all of one width."""
     with open_text(path) as stream:
-        reader = csv.reader(stream, delimiter="," if fmt == "csv" else "\t")
+        reader = dialect.reader(stream)
         try:
-            header = next(reader, [])
-            second = next(reader, [])
-            if len(header) < 2 or len(second) not in (len(header), len(header) + 1):
-                raise DataError(
-                    f"{path.name}: the first line must name the columns, and the second hold a "
-                    "name and "
-                    f"their values; found {len(header)} and {len(second)} fields. Is it "
-                    f"{fmt.upper()}? "
-                    "Correct matrix.format in cohort.yaml.",
-                    reason="unreadable" if header else "empty_file",
-                )
+            header: list[str] = next(reader, [])
+            second: list[str] = next(reader, [])
             # R writes no field above the row names.
             header = header[1:] if len(second) == len(header) else header
             yield 1, header
@@ -171,29 +232,36 @@ def _table_rows(path: Path, fmt: str) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, fields
         except csv.Error as error:
             raise DataError(
-                f"{path.name}, row {reader.line_num}: the line must be readable as {fmt.upper()}; "
-                f"{error}. "
-                "Write it again from the source.",
+                f"{path.name}, row {reader.line_num}: the line must be a row of a table "
+                f"{dialect}; {error}. Write it again from the source.",
                 reason="unreadable",
             ) from error
 
 
-def _numbers(path: Path, number: int, fields: list[str], header: list[str]) -> np.ndarray:
+def _numbers(
+    path: Path, number: int, fields: list[str], header: list[str], dialect: Dialect
+) -> np.ndarray:
     try:
-        return np.array(fields[1:], dtype=np.float64)
+        return np.array(dialect.plain_numbers(fields[1:]), dtype=np.float64)
     except ValueError:
-        bad = next(k for k, value in enumerate(fields[1:]) if not _is_number(value))
+        bad = next(k for k, value in enumerate(fields[1:]) if not _is_number(dialect, value))
+        value = fields[bad + 1]
+        unclear = dialect.decimal == "," and re.fullmatch(r"[\d,.]+", value)
+        fix = (
+            "Write it without a comma: it may be a decimal or a thousand."
+            if unclear
+            else "Correct the value."
+        )
         raise DataError(
             f"{path.name}, row {number}, column {header[bad]!r}: each count must be a number; "
-            "found "
-            f"{fields[bad + 1]!r}. Correct the value.",
+            f"found {value!r}. {fix}",
             reason="not_counts",
         ) from None
 
 
-def _is_number(text: str) -> bool:
+def _is_number(dialect: Dialect, text: str) -> bool:
     try:
-        float(text)
+        float(dialect.plain_numbers([text])[0])
     except ValueError:
         return False
     return True

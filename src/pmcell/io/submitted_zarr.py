@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import PmcellError
 from pmcell.io.preflight import unreadable
 from pmcell.io.submission import Submission
-from pmcell.io.submitted_anndata import inspect_tree, tree_blocks
+from pmcell.io.submitted_anndata import inspect_tree, stored_values, tree_blocks, tree_sample
 from pmcell.io.zarr_store import opened_store
 
 if TYPE_CHECKING:
+    import numpy as np
     import scipy.sparse as sp
 
 
@@ -30,6 +31,18 @@ def iter_counts(
     """CSR blocks of all cells; see `pmcell.io.submitted.iter_counts`."""
     with opened(submission.path) as root:
         yield from tree_blocks(root, submission, layer, max_values)
+
+
+def sample_umis(submission: Submission, layer: str) -> np.ndarray:
+    """Counts of each gene in some cells; see `pmcell.io.submitted.sample_umis`."""
+    with opened(submission.path) as root:
+        return tree_sample(root, submission, layer)
+
+
+def is_compressed(submission: Submission, layer: str) -> bool:
+    """Whether the counts are stored compressed; see `pmcell.io.submitted.is_compressed`."""
+    with opened(submission.path) as root:
+        return bool(stored_values(root, submission, layer).compressors)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
                 )
         if head.startswith(b"\x89HDF"):
             raise DataError(
-                f"{path.name}: the file must be text; found HDF5. Correct matrix.format in "
-                "cohort.yaml.",
+                f"{path.name}: the file must be text; found HDF5. Set matrix.format in cohort.yaml "
+                "to h5ad or 10x_h5.",
                 reason="format_unknown",
             )
         limit = max(RATIO_FROM, MAX_RATIO * path.stat().st_size)
@@ -55,12 +55,20 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
                 reason="truncated",
             ) from error
         except UnicodeDecodeError as error:
+            seen, encoding = _encoding(head, error)
             raise DataError(
-                f"{path.name}: the file must be UTF-8 text; found byte "
-                f"{error.object[error.start]:#04x}. "
-                "Save it as UTF-8.",
+                f"{path.name}: the file must be UTF-8 text; found {seen}. Save it as UTF-8: "
+                f"iconv -f {encoding} -t UTF-8 {path.name} > utf8_{path.name}.",
                 reason="not_text",
             ) from error
+
+
+def _encoding(head: bytes, error: UnicodeDecodeError) -> tuple[str, str]:
+    """What was seen instead of UTF-8, and the likely encoding by iconv's name."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16", "UTF-16"
+    # Bytes from 0x80 to 0x9f are control characters in ISO 8859, letters and signs in Windows.
+    return f"byte {error.object[error.start]:#04x}", "WINDOWS-1252"
 
 
 class _Bounded(io.RawIOBase):

@@ -45,8 +45,9 @@ def highly_variable_genes(
     batch: str = "batch_id",
     n_top: int = 2000,
     counts: StoredCounts | None = None,
+    layer: str | None = None,
 ) -> None:
-    """Mark the `n_top` most variable genes of raw counts in X, or in the file `counts`.
+    """Mark the `n_top` most variable genes of raw counts in X, `layer`, or the file `counts`.
 
     Writes var `is_highly_variable` and `hvg_rank` (median rank over batches,
     NaN where a gene is in no batch's top).
@@ -60,7 +61,7 @@ def highly_variable_genes(
     labels = as_text(column(adata, batch))
     batches = sorted(labels.unique())
     codes = labels.map({name: at for at, name in enumerate(batches)}).to_numpy(np.int64)
-    source, rows = counts_and_rows(adata, counts)
+    source, rows = counts_and_rows(adata, counts, layer)
     batch_of_cell = np.full(source.n_cells, -1, np.int64)
     batch_of_cell[rows] = codes
     found = moments(source, batch_of_cell, batches)

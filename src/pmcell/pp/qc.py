@@ -9,6 +9,7 @@ al. 2019, doi:10.1016/j.cels.2018.11.005) within the sample.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from pmcell.core.cell_metrics import cell_metrics
 from pmcell.core.doublets import doublet_scores as doublets_of_sample
 from pmcell.errors import UsageError
 from pmcell.pp._adata import column, counts_and_rows
+from pmcell.registry.mitochondria import mitochondrial_features
 from pmcell.schema import QC
 from pmcell.schema.text import as_text
 
@@ -54,13 +56,15 @@ def qc(
     sample: str = "sample_id",
     options: QcOptions | None = None,
     counts: StoredCounts | None = None,
+    layer: str | None = None,
 ) -> None:
-    """Mark the cells of `adata` (raw counts in X, or in the file `counts`).
+    """Mark the cells of `adata` (raw counts in X, in `layer`, or in the file `counts`).
 
     Writes obs `total_counts`, `n_genes_detected`, `share_mitochondrial`,
     `doublet_score`, `passes_qc` and `exclusion`, and uns `qc` with the
-    thresholds of each sample. Mitochondrial genes are those whose symbol (var
-    `symbol`, else the names) starts with 'MT-'.
+    thresholds of each sample. Mitochondrial genes are found by the names in the index of var
+    and in its usual columns of symbols and ids, in any spelling that intake knows; where there
+    are none, a warning says so and the share is NaN.
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate(n_donors=3, cells_per_sample=60, seed=1)
@@ -69,9 +73,14 @@ def qc(
     True
     """
     options = options or QcOptions()
-    source, rows = counts_and_rows(adata, counts)
-    symbols = np.asarray(adata.var.get("symbol", adata.var_names), object)
-    is_mitochondrial = np.array([str(name).upper().startswith("MT-") for name in symbols], bool)
+    source, rows = counts_and_rows(adata, counts, layer)
+    is_mitochondrial = mitochondrial_features(adata.var)
+    if not is_mitochondrial.any():
+        warnings.warn(
+            "no gene of var is mitochondrial: share_mitochondrial is NaN and excludes no cell. "
+            "Where the data have such genes, put their symbols into var['symbol'].",
+            stacklevel=2,
+        )
     samples = as_text(column(adata, sample)).to_numpy()
     if isinstance(source, MatrixCounts):
         matrix = source.matrix

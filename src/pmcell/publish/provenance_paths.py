@@ -65,7 +65,7 @@ class PathRules:
 def without_places(value: Any) -> Any:
     """A value of the configuration without the places that it names outside the study.
 
-    >>> without_places({"clinical": "/home/ada/visits.tsv", "own": "data/x.tsv"})
+    >>> without_places({"clinical": "/srv/ada/visits.tsv", "own": "data/x.tsv"})
     {'clinical': 'visits.tsv', 'own': 'data/x.tsv'}
     """
     if isinstance(value, Mapping):

@@ -258,6 +258,7 @@ def _matrix(folder: Path, tree: dict[str, Any]) -> Matrix:
         gene_namespace=get("gene_namespace", "auto"),
         orientation=get("orientation", "auto"),
         keep_features=features if all(features) else None,
+        sha256=get("sha256").replace(UNKNOWN, ""),
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -22,13 +21,11 @@ from pmcell.registry.draft_columns import (
     text,
 )
 from pmcell.registry.draft_left_out import propose_exclusions, status_columns
+from pmcell.registry.draft_matrix import draft_matrix
 from pmcell.registry.draft_values import age_groups, near, one_per_sample, one_term, safe_ids
-from pmcell.registry.genes import share_known
 from pmcell.registry.keys import TODO
-from pmcell.registry.matrix_check import describe_layer
 from pmcell.registry.registration import Exclusion
 from pmcell.registry.rules import check_term, term_of
-from pmcell.registry.species import HUMAN, detect_species
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
 
@@ -40,8 +37,6 @@ DONOR_TERMS = {
     "disease_ontology_term_id": "disease",
 }
 SAMPLE_TERMS = {"assay_ontology_term_id": "assay", "tissue_ontology_term_id": "tissue"}
-ENSEMBL_COLUMN_SHARE = 0.9
-SAMPLED_NAMES = 2000
 MAX_NOTES = 20
 """Texts of a column that are noted with the nearest terms: looking for them takes long."""
 
@@ -72,7 +67,7 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
         raise DataError(
             f"{submission.path.name}: a cohort must have cells; it has none", reason="empty"
         )
-    _matrix(submission, draft)
+    draft_matrix(submission, draft.settings, draft.comments, draft.notes)
     status = status_columns(submission.obs)
     columns = guess_columns(submission.obs.drop(columns=status), cohort_id)
     proposed, keep = propose_exclusions(submission, columns, status)
@@ -89,54 +84,6 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
     _donor_rows(submission, columns, samples, donors, conditions, draft)
     _cell_types(submission, columns, draft)
     return draft
-
-
-def _matrix(submission: Submission, draft: Draft) -> None:
-    counts = [name for name, layer in submission.layers.items() if layer.looks_like == "counts"]
-    first = [name for name in ("X", "raw.X", "layers/counts", "layers/raw") if name in counts]
-    chosen = (first or counts or [TODO])[0]
-    draft.settings["matrix.counts"] = chosen
-    seen = {name: describe_layer(layer) for name, layer in submission.layers.items()}
-    if chosen == TODO:
-        draft.comments["matrix.counts"] = "no raw counts found: " + "; ".join(
-            f"{name} is {words}" for name, words in seen.items()
-        )
-        draft.notes.append(
-            f"{submission.path.name} holds no raw counts ({draft.comments['matrix.counts'][21:]}). "
-            "Get the file with the counts; pmcell does not undo logarithms."
-        )
-    else:
-        draft.comments["matrix.counts"] = seen[chosen]
-    var = submission.var if chosen == TODO else submission.var_of(chosen)
-    draft.settings["matrix.gene_column"] = "index"
-    names = as_text(var.index).tolist()
-    if not _is_ensembl(names):
-        for column in var.columns:
-            if _is_ensembl(as_text(var[column]).tolist()):
-                draft.settings["matrix.gene_column"] = str(column)
-                names = as_text(var[column]).tolist()
-                break
-        else:
-            shares = {str(column): _share(var[column]) for column in var.columns}
-            best = max(shares, key=lambda name: shares[name], default="")
-            if best and shares[best] > _share(var.index) + 0.2:
-                draft.settings["matrix.gene_column"] = best
-                names = as_text(var[best]).tolist()
-    draft.settings["matrix.gene_namespace"] = "ensembl" if _is_ensembl(names) else "auto"
-    for column in var.columns:
-        kinds = Counter(as_text(var[column]))
-        if "Gene Expression" in kinds and len(kinds) > 1:
-            draft.settings["matrix.keep_features.column"] = str(column)
-            draft.settings["matrix.keep_features.value"] = "Gene Expression"
-    if "orientation" in submission.detail:
-        draft.settings["matrix.orientation"] = str(submission.detail["orientation"])
-    species = detect_species(names)
-    draft.settings["organism_ontology_term_id"] = HUMAN if species.taxon == HUMAN else TODO
-    draft.comments["organism_ontology_term_id"] = species.evidence
-    if species.taxon != HUMAN:
-        draft.notes.append(
-            f"the genes do not look human ({species.evidence}); pmcell takes human cohorts"
-        )
 
 
 def _barcodes(submission: Submission, draft: Draft) -> None:
@@ -376,14 +323,3 @@ def _terms(
         rows = "1 row" if n == 1 else f"{n} rows"
         draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {near(example, column)}")
     return answer
-
-
-def _is_ensembl(names: Sequence[str]) -> bool:
-    some = list(names[:SAMPLED_NAMES])
-    return bool(some) and sum(
-        name.startswith("ENS") for name in some
-    ) >= ENSEMBL_COLUMN_SHARE * len(some)
-
-
-def _share(values: Any) -> float:
-    return share_known(as_text(values).tolist()[:SAMPLED_NAMES])

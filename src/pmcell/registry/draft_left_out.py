@@ -16,7 +16,7 @@ from pmcell.registry.identified import PRIMARY
 from pmcell.registry.intake_cells import exclude_line
 from pmcell.registry.not_people import is_missing, not_people
 from pmcell.registry.registration import Exclusion
-from pmcell.schema.text import text_array
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def propose_exclusions(
             reasons = {**reasons, **dict.fromkeys(_missing(values, keep), missing)}
         for reason in dict.fromkeys(reasons.values()):
             labels = [label for label, why in reasons.items() if why == reason]
-            taken = np.isin(text_array(values), labels) & keep
+            taken = np.isin(as_text(values, missing=""), labels) & keep
             n = int(taken.sum())
             if not n:
                 continue

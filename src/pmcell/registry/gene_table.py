@@ -18,6 +18,18 @@ from importlib import resources
 ANNOTATION = "GENCODE v48"
 TAXON = "NCBITaxon:9606"
 
+_FOREIGN = {
+    "influenza virus": "PB1 PB2 PA HA NP NA M1 M2 NS NS1 NS2 NEP",
+    "a coronavirus": "S E M N HE PLP NSP1 NSP2 NSP3 NSP4 NSP5 NSP6 NSP7 NSP8 NSP9 NSP10",
+    "a herpesvirus": "GB GD GH GL US3 K8 RTA ZTA MCP LMP1 LMP2 LMP2A LMP2B IE1 IE2",
+    "a tumour virus": "T LT ST TAG INF E1 E2 E4 E5 E6 E7 E1A E1B L1 L2 TAX HBX",
+    "HIV": "GAG POL ENV REV NEF VIF VPR VPU VPX",
+    "another virus": "C F G GP H HN L P SH V X Z VP24 VP30 VP35 VP40",
+    "a reporter or transgene": "GFP EGFP RFP YFP CRE CAS9 NEO PURO",
+}
+FOREIGN_NAMES = {name: whose for whose, names in _FOREIGN.items() for name in names.split()}
+"""Names of foreign genes; where they are old names of a human gene they are ambiguous."""
+
 
 @dataclass(frozen=True)
 class GeneTable:

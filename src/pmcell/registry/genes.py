@@ -1,38 +1,65 @@
 """Map submitted gene names to one canonical space: Ensembl ids of the pinned annotation.
 
 Nothing is guessed: a name that leads to several genes is `ambiguous`, a name
-that leads nowhere is `lost`, and both say why.
+that leads nowhere is `lost`, and both say why. An old name (alias, previous
+symbol, retired id) whose gene the file also holds under a newer name is
+`ambiguous` too: it stands for something else there, such as an antibody or a
+virus, and its counts are never added. How a name is spelt is the matter of
+`pmcell.registry.gene_spelling`.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.errors import UsageError
-from pmcell.registry.gene_table import ANNOTATION, GeneTable, gene_table
+from pmcell.registry.gene_spelling import (
+    OTHER_GENOME,
+    as_number,
+    dashed_spellings,
+    ensembl_id_inside,
+    ensembl_id_of,
+    is_spreadsheet_date,
+    original_of_duplicate,
+    other_species_of_id,
+    unquoted,
+    without_genome,
+)
+from pmcell.registry.gene_table import ANNOTATION, FOREIGN_NAMES, GeneTable, gene_table
 
 FATES = ("kept", "renamed", "merged", "ambiguous", "lost")
 NAMESPACES = ("auto", "symbol", "ensembl")
+CAUSES = {
+    "old_name": "old names of genes that the file also holds under a newer name",
+    "foreign_name": "names of viruses or transgenes that are also old names of human genes",
+    "several_genes": "names of several genes",
+    "older": "old names of a gene, read as the current one",
+    "spelling": "another spelling of a current name",
+    "duplicate": "duplicates made unique by a suffix",
+    "spreadsheet": "names that a spreadsheet turned into dates or numbers",
+    "spike_in": "spike-ins",
+    "number": "numbers, such as Entrez ids",
+    "capitals": "symbols without their capitals",
+    "other_species": "genes of another species",
+    "unknown": "names that are not known",
+}
 
-_ENSEMBL = re.compile(r"(ENSG\d{11})(?:\.\d+)?(_PAR_Y)?")
-_ENSEMBL_INSIDE = re.compile(r"(?:^|[_|:; ])(ENSG\d{11})(?:\.\d+)?(?=$|[_|:; ])")
-_OTHER_ENSEMBL = re.compile(r"ENS([A-Z]{3,4})G\d{11}(\.\d+)?")
-_GENOME_PREFIX = re.compile(
-    r"(?:GRCh3[78]|hg19|hg38)(?:[-_](?:premrna|2020-A|2024-A|3\.0\.0))?_+(.+)"
+CURRENT, APPROVED, PREVIOUS, ALIAS = range(4)
+"""Ranks of a name, newest first; of several names of one gene only the newest are counted."""
+_RANKS = {"symbol": CURRENT, "approved": APPROVED, "previous": PREVIOUS, "alias": ALIAS}
+_WORDS = ("symbol", "HGNC symbol", "previous symbol", "alias")
+
+SPREADSHEET = (
+    "a spreadsheet turned the name into a date or number (2-Sep was SEPT2); "
+    "export the matrix again without a spreadsheet, or use Ensembl ids"
 )
-_MADE_UNIQUE = re.compile(r"(.+)[-.](\d{1,3})")
-_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)"
-_SPREADSHEET = re.compile(
-    rf"\d{{1,2}}[-/ ]{_MONTH}(?:[-/ ]\d{{2,4}})?|{_MONTH}[-/ ]\d{{1,4}}"
-    r"|\d{4}-\d{2}-\d{2}(?: 00:00:00)?|[34]\d{4}|\d\.\d+E\+\d{2}",
-    re.IGNORECASE,
-)
+ENTREZ = "a number (an Entrez id?); give symbols or Ensembl ids"
 
 Text = NDArray[np.object_]
 
@@ -44,6 +71,7 @@ class GeneMapping:
     `gene_id` and `symbol` are None where the gene is ambiguous or lost;
     `fate` is one of `FATES`; `why` is empty where the gene is simply kept.
     All source genes that share one id are `merged`: their counts are to be added.
+    `cause` is a word for `why` where the name was not simply kept: one of `CAUSES`.
     """
 
     source: Text
@@ -51,6 +79,7 @@ class GeneMapping:
     symbol: Text
     fate: Text
     why: Text
+    cause: Text
 
     def counts(self) -> dict[str, int]:
         """Count the source genes of each fate."""
@@ -91,9 +120,10 @@ def map_genes(
         _resolve(name, None if symbols is None else str(symbols[row]), namespace, table, present)
         for row, name in enumerate(source)
     ]
-    gene_ids = [gene_id for gene_id, _, _ in found]
-    fates = [fate for _, fate, _ in found]
-    whys = [why for _, _, why in found]
+    found = _newest_names(source, found)
+    gene_ids = [item.gene_id for item in found]
+    fates = [item.fate for item in found]
+    whys = [item.why for item in found]
     _merge(source, gene_ids, fates, whys)
     return GeneMapping(
         source=_text(source),
@@ -101,6 +131,7 @@ def map_genes(
         symbol=_text([None if gene_id is None else table.symbols[gene_id] for gene_id in gene_ids]),
         fate=_text(fates),
         why=_text(whys),
+        cause=_text([item.cause for item in found]),
     )
 
 
@@ -110,13 +141,27 @@ def share_known(names: Sequence[str]) -> float:
         return 0.0
     table = gene_table()
     known = sum(
-        _resolve(str(name), None, "auto", table, frozenset())[1] in ("kept", "renamed", "ambiguous")
-        for name in names
+        _resolve(str(name), None, "auto", table, frozenset()).fate != "lost" for name in names
     )
     return known / len(names)
 
 
-Found = tuple[str | None, str, str]
+class _Found(NamedTuple):
+    """Where one name leads; `rank` says how old the name is."""
+
+    gene_id: str | None
+    fate: str
+    why: str
+    cause: str = ""
+    rank: int = CURRENT
+
+
+def _lost(why: str, cause: str = "unknown") -> _Found:
+    return _Found(None, "lost", why, cause)
+
+
+def _ambiguous(why: str, cause: str = "several_genes") -> _Found:
+    return _Found(None, "ambiguous", why, cause)
 
 
 def _resolve(
@@ -125,100 +170,118 @@ def _resolve(
     namespace: str,
     table: GeneTable,
     present: set[str] | frozenset[str],
-) -> Found:
-    match = _ENSEMBL.fullmatch(name) if name.startswith("ENSG") else None
-    if match:
-        return _by_id(match.group(1), symbol, table)
+) -> _Found:
+    gene_id = ensembl_id_of(name)
+    if gene_id:
+        return _by_id(gene_id, symbol, table)
     if namespace != "ensembl" and name in table.names:
         return _by_name(name, table)
     if namespace == "ensembl" or name.startswith("ENS"):
-        other = _OTHER_ENSEMBL.fullmatch(name)
-        if other:
-            species = {"MUS": "a mouse", "RNO": "a rat"}.get(other.group(1), "another species'")
-            return None, "lost", f"{species} gene id"
-    inside = _ENSEMBL_INSIDE.search(name)
+        species = other_species_of_id(name)
+        if species:
+            return _lost(f"{species} gene id", "other_species")
+    inside = ensembl_id_inside(name)
     if inside:
-        gene_id, fate, why = _by_id(inside.group(1), symbol, table)
-        return gene_id, fate, why
+        return _by_id(inside, symbol, table)
     if namespace == "ensembl":
-        return None, "lost", "not an Ensembl gene id; set matrix.gene_namespace to auto or symbol"
+        return _lost("not an Ensembl gene id; set matrix.gene_namespace to auto or symbol")
     return _by_spelling(name, table, present)
 
 
-def _by_name(name: str, table: GeneTable) -> Found:
+def _by_name(name: str, table: GeneTable) -> _Found:
     kind, joined = table.names[name]
-    said = {"symbol": "symbol", "approved": "HGNC symbol", "previous": "previous symbol"}.get(
-        kind, "alias"
-    )
+    rank = _RANKS[kind]
+    if rank != CURRENT and name in FOREIGN_NAMES:
+        why = f"{_WORDS[rank]} of a human gene, and the name of {FOREIGN_NAMES[name]}"
+        return _ambiguous(f"{why}; write the current symbol or the Ensembl id", "foreign_name")
     if "|" in joined:
         gene_ids = sorted(joined.split("|"))
         shown = ", ".join(gene_ids[:4]) + (", …" if len(gene_ids) > 4 else "")
-        return None, "ambiguous", f"{said} of {len(gene_ids)} genes: {shown}"
-    if kind == "symbol":
-        return joined, "kept", ""
-    return joined, "renamed", f"{said} of {table.symbols[joined]}"
+        return _ambiguous(f"{_WORDS[rank]} of {len(gene_ids)} genes: {shown}")
+    if rank == CURRENT:
+        return _Found(joined, "kept", "")
+    return _Found(joined, "renamed", f"{_WORDS[rank]} of {table.symbols[joined]}", "older", rank)
 
 
-def _by_id(gene_id: str, symbol: str | None, table: GeneTable) -> Found:
+def _by_id(gene_id: str, symbol: str | None, table: GeneTable) -> _Found:
     if gene_id in table.symbols:
-        return gene_id, "kept", ""
+        return _Found(gene_id, "kept", "")
     if gene_id in table.old_ids:
         current = table.old_ids[gene_id]
-        return (
-            current,
-            "renamed",
-            f"retired id; its symbol {table.symbols[current]} now has {current}",
-        )
+        why = f"retired id; its symbol {table.symbols[current]} now has {current}"
+        return _Found(current, "renamed", why, "older", PREVIOUS)
     if symbol and symbol in table.names:
-        current_id, fate, _ = _by_name(symbol, table)
-        if fate in ("kept", "renamed"):
-            return current_id, "renamed", f"id not in {ANNOTATION}; found by its symbol {symbol}"
-    return None, "lost", f"id not in {ANNOTATION} (retired, or of another annotation)"
+        by_symbol = _by_name(symbol, table)
+        if by_symbol.gene_id is not None:
+            why = f"id not in {ANNOTATION}; found by its symbol {symbol}"
+            rank = max(by_symbol.rank, PREVIOUS)
+            return _Found(by_symbol.gene_id, "renamed", why, "older", rank)
+    return _lost(f"id not in {ANNOTATION} (retired, or of another annotation)")
 
 
-def _by_spelling(name: str, table: GeneTable, present: set[str] | frozenset[str]) -> Found:
+def _by_spelling(name: str, table: GeneTable, present: set[str] | frozenset[str]) -> _Found:
+    """Where a name that no table holds as it is written leads when its spelling is undone."""
     if name in table.shouted:
         current = table.shouted[name]
-        gene_id, fate, why = _by_name(current, table)
-        return (
-            gene_id,
-            "renamed" if fate == "kept" else fate,
-            why or f"upper-case spelling of {current}",
-        )
-    if _SPREADSHEET.fullmatch(name):
-        return (
-            None,
-            "lost",
-            (
-                "a spreadsheet turned the name into a date or number (2-Sep was SEPT2); "
-                "export the matrix again without a spreadsheet, or use Ensembl ids"
-            ),
-        )
+        return _respelt(_by_name(current, table), f"upper-case spelling of {current}")
+    bare = unquoted(name)
+    if bare:
+        return _respelt(_resolve(bare, None, "auto", table, present), "quotes or spaces removed")
     if name.upper().startswith("ERCC-"):
-        return None, "lost", "ERCC spike-in, not a gene"
-    prefixed = _GENOME_PREFIX.fullmatch(name)
+        return _lost("ERCC spike-in, not a gene", "spike_in")
+    prefixed = without_genome(name)
     if prefixed:
-        gene_id, fate, why = _resolve(prefixed.group(1), None, "auto", table, present)
-        return gene_id, "renamed" if fate == "kept" else fate, why or "genome prefix removed"
-    suffixed = _MADE_UNIQUE.fullmatch(name)
-    if suffixed and suffixed.group(1) in table.names and suffixed.group(1) in present:
-        gene_id, fate, why = _by_name(suffixed.group(1), table)
-        return (
-            gene_id,
-            "renamed" if fate == "kept" else fate,
-            why or (f"duplicate of {suffixed.group(1)} that was made unique with a suffix"),
-        )
-    dashed = name.replace(".", "-")
-    if dashed != name and dashed in table.names:
-        gene_id, fate, why = _by_name(dashed, table)
-        return (
-            gene_id,
-            "renamed" if fate == "kept" else fate,
-            why or f"R wrote '.' for '-' in {dashed}",
-        )
-    if name.isdigit():
-        return None, "lost", "a number (an Entrez id?); give symbols or Ensembl ids"
-    return None, "lost", f"not a gene name known to {ANNOTATION} or HGNC"
+        return _respelt(_resolve(prefixed, None, "auto", table, present), "genome prefix removed")
+    if OTHER_GENOME.match(name):
+        return _lost("a gene of another genome than the human one", "other_species")
+    # TRBV6.1 is TRBV6-1, also beside TRBV6; HBB.1 beside HBB is a duplicate.
+    spellings = [item for item in dashed_spellings(name) if item in table.names]
+    newest = [item for item in spellings if table.names[item][0] == "symbol"]
+    original = "" if newest else original_of_duplicate(name, present)
+    if original:
+        found = _resolve(original, None, "auto", table, present)
+        if found.fate != "lost":
+            why = f"duplicate of {original} that was made unique with a suffix"
+            return _respelt(found, why, "duplicate")
+    if spellings:
+        return _by_dashes(newest or spellings, table)
+    if is_spreadsheet_date(original or name):
+        return _lost(SPREADSHEET, "spreadsheet")
+    if as_number(name):
+        return _lost(ENTREZ, "number")
+    if name.upper() in table.names:
+        return _lost(f"human symbols have capitals: {name.upper()}", "capitals")
+    return _lost(f"not a gene name known to {ANNOTATION} or HGNC")
+
+
+def _by_dashes(spellings: list[str], table: GeneTable) -> _Found:
+    if len({table.names[item][1] for item in spellings}) > 1:
+        return _ambiguous(f"R wrote '.' in one of {', '.join(spellings)}")
+    return _respelt(_by_name(spellings[0], table), f"R wrote '.' for '-' in {spellings[0]}")
+
+
+def _respelt(found: _Found, why: str, cause: str = "spelling") -> _Found:
+    """What a name leads to once its spelling is undone: no longer simply kept."""
+    fate = "renamed" if found.fate == "kept" else found.fate
+    return found._replace(fate=fate, why=found.why or why, cause=found.cause or cause)
+
+
+def _newest_names(source: list[str], found: list[_Found]) -> list[_Found]:
+    """Make ambiguous each name of a gene that has a newer name in the same file."""
+    newest: dict[str, tuple[int, str]] = {}
+    for name, item in zip(source, found, strict=True):
+        if item.gene_id is not None:
+            best = newest.get(item.gene_id)
+            if best is None or item.rank < best[0]:
+                newest[item.gene_id] = (item.rank, name)
+    kept = []
+    for item in found:
+        if item.gene_id is not None and item.rank > newest[item.gene_id][0]:
+            beside = newest[item.gene_id][1]
+            why = f"{item.why}; the file also holds {beside}, so this is something else there"
+            item = _ambiguous(f"{why}: not added", "old_name")
+        kept.append(item)
+    return kept
 
 
 def _merge(

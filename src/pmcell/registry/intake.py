@@ -7,6 +7,7 @@ is first written beside its place and moved there when it is whole.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -71,6 +72,9 @@ def intake_cohort(
 ) -> dict[str, Any]:
     """Write all `OUTPUTS` of a cohort folder into `out_dir`; return the report (`intake.json`).
 
+    Where the reader failed in a way that nobody foresaw, the places in its code go
+    to the log (stderr, unless logging says otherwise).
+
     The report has cohort_id, status (ok, warned, quarantined), reason,
     message, faults, metrics, registration and inputs (sha256 of what was
     read). `UsageError` when the folder or the pseudonym key is missing: that
@@ -117,6 +121,10 @@ def _read(folder: Path, staging: Path, config: IntakeSettings, memory_mb: int) -
         )
     except DataError as error:
         report = _quarantine(folder, staging, error)
+        if isinstance(error, sandbox.ReaderFailedError):
+            # The text of an exception may quote the file.
+            is_open = report["registration"]["access"] == "open"
+            logging.getLogger(__name__).error("\n".join(error.log_lines(with_text=is_open)))
     if report["registration"]["access"] != "open":
         withhold(report)
     return report

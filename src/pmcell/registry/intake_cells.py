@@ -106,7 +106,7 @@ def label_cells(
         samples = np.array([renames.get(name, name) for name in names], dtype=object)
     column = rule if rule in submission.obs.columns else ""
     faults = [
-        *_barcode_faults(submission.path.name, barcodes, samples, rows),
+        *_barcode_faults(submission.path.name, barcodes, samples, rows, column),
         *_sample_faults(submission.path.name, samples, set(known_samples), rows, column),
     ]
     if faults:
@@ -233,7 +233,7 @@ def _samples(submission: Submission, rule: str, barcodes: np.ndarray) -> np.ndar
 
 
 def _barcode_faults(
-    file: str, barcodes: np.ndarray, samples: np.ndarray, rows: np.ndarray
+    file: str, barcodes: np.ndarray, samples: np.ndarray, rows: np.ndarray, column: str
 ) -> list[Fault]:
     faults = []
     for row, barcode in enumerate(barcodes):
@@ -272,7 +272,8 @@ def _barcode_faults(
             "Remove the copies where the file came from."
             if same
             else "Make them unique where the file came from: "
-            "adata.obs_names = adata.obs['sample'] + '_' + adata.obs_names."
+            f"adata.obs_names = adata.obs[{column or 'the column of samples'!r}]"
+            ".astype(str) + '_' + adata.obs_names."
         )
         faults.append(
             Fault(

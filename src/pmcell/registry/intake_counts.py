@@ -9,10 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from pmcell.errors import DataError
-from pmcell.io.submission import LayerSummary, Submission
+from pmcell.io.submission import Submission
+from pmcell.registry.count_layers import choose_counts
 
 MAX_COUNT = 2**31 - 1
-EXACT_IN_FLOAT32 = 2**24
+EXACT_FLOATS = {"float16": 2**11, "float32": 2**24}
+"""From this value on, floats of a type do not hold every whole number."""
 
 
 def check_counts(block: sp.csr_matrix, start: int, submission: Submission, layer: str) -> None:
@@ -103,32 +105,24 @@ def _not_counts(
         else "a few do not"
     )
     looks = f"; they look like {summary.looks_like}" if reason != "not_finite" else ""
-    if summary.looks_like in ("counts", "unknown", "empty"):
+    if summary.looks_like in ("counts", "unknown", "empty", "no_numbers"):
         looks = ""
     return DataError(
         f"{submission.path.name}: raw counts in {layer} must {must}; {seen} (first: cell "
         f"{start + row + 1}, gene {gene!r}: {block.data[place]:g}; largest "
-        f"{np.nanmax(block.data):.4g}){looks}. {_where_counts_are(submission, layer, summary)}",
+        f"{np.nanmax(block.data):.4g}){looks}. {_where_counts_are(submission, layer)}",
         reason=reason,
     )
 
 
-def _where_counts_are(submission: Submission, layer: str, summary: LayerSummary) -> str:
-    others = [
-        name
-        for name, other in submission.layers.items()
-        if name != layer and other.looks_like == "counts"
-    ]
-    if others:
+def _where_counts_are(submission: Submission, layer: str) -> str:
+    choice = choose_counts(submission)
+    if choice.name and choice.name != layer:
         return (
-            f"{' and '.join(others)} of the file looks like counts: "
-            f"set matrix.counts: {others[0]} in cohort.yaml."
+            f"{choice.name} of the file looks like counts: "
+            f"set matrix.counts: {choice.name} in cohort.yaml."
         )
-    if submission.format == "h5ad":
-        listed = ", ".join(
-            f"{name} ({other.looks_like})" for name, other in submission.layers.items()
-        )
-        held = f" The file holds {listed}."
-    else:
-        held = ""
-    return f"Nothing is rounded or un-logged here: ask the source for raw counts.{held}"
+    listed = ", ".join(f"{name} ({one.looks_like})" for name, one in submission.layers.items())
+    held = f" The file holds {listed}." if len(submission.layers) > 1 else ""
+    helps = choice.fix or "Ask the source for raw counts."
+    return f"Nothing is rounded or un-logged here. {helps}{held}"

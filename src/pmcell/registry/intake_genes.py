@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.submission import Submission
-from pmcell.registry.genes import GeneMapping, map_genes, share_known
+from pmcell.registry.gene_columns import SYMBOL_COLUMNS
+from pmcell.registry.genes import SPREADSHEET, GeneMapping, map_genes, share_known
 from pmcell.registry.intake_cells import texts_of
 from pmcell.registry.registration import Matrix
 from pmcell.registry.species import HUMAN, MOUSE, RAT, detect_species
 
-SYMBOL_COLUMNS = (
-    "symbol",
-    "gene_symbols",
-    "gene_symbol",
-    "gene_name",
-    "gene_names",
-    "feature_name",
-)
 SAMPLED_NAMES = 2000
 SPECIES = {HUMAN: "human", MOUSE: "mouse", RAT: "rat"}
 
@@ -84,12 +79,35 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
         ][:3]
         raise DataError(
             f"{file}: at least {min_genes} genes must have a canonical id (intake.min_genes); "
-            f"{n_genes} of {len(names)} have. {_examples(examples)}"
-            "Set matrix.gene_column and matrix.gene_namespace in cohort.yaml to what the file "
-            "holds.",
+            f"{n_genes} of {len(names)} have. {_examples(examples)}{how_to_name(list(names))}",
             reason="too_few_genes",
         )
     return Genes(rows, mapping, len(var))
+
+
+def how_to_name(names: Sequence[str]) -> str:
+    """What a steward can do about names that lead to no human gene, by what most of them are."""
+    mapping = map_genes(list(names[:SAMPLED_NAMES]))
+    causes = Counter(
+        cause for cause, fate in zip(mapping.cause, mapping.fate, strict=True) if fate == "lost"
+    )
+    most = causes.most_common(1)[0][0] if causes else ""
+    if most == "capitals":
+        return (
+            "The symbols lack their capitals: adata.var_names = adata.var_names.str.upper() where "
+            "the file came from, and write it again."
+        )
+    if most == "number":
+        return (
+            "The names are numbers (Entrez ids?): write symbols or Ensembl ids into a column of "
+            "var where the file came from, and name it in matrix.gene_column."
+        )
+    if most == "spreadsheet":
+        return f"{SPREADSHEET[0].upper()}{SPREADSHEET[1:]}."
+    return (
+        "Set matrix.gene_column and matrix.gene_namespace in cohort.yaml to where the gene names "
+        "are and what they are."
+    )
 
 
 def _judge_names(submission: Submission, names: np.ndarray) -> None:

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.errors import DataError, Fault
+from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.canonical import CanonicalWriter
+from pmcell.io.matrix_folder import folder_files
 from pmcell.io.submitted import Submission, inspect, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
+from pmcell.registry.checksum import checksum_faults
 from pmcell.registry.cohort import load_registration
 from pmcell.registry.copies import Fingerprints
+from pmcell.registry.gene_findings import heavy_duplicates, mixed_features
 from pmcell.registry.genes import share_known
 from pmcell.registry.identified import identify_cells
 from pmcell.registry.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
 from pmcell.registry.intake_cells import Scope, cell_table
-from pmcell.registry.intake_counts import EXACT_IN_FLOAT32, Projection, check_counts
+from pmcell.registry.intake_counts import EXACT_FLOATS, Projection, check_counts
 from pmcell.registry.intake_facts import facts_at_least
 from pmcell.registry.intake_genes import Genes, choose_genes
 from pmcell.registry.intake_tables import write_gene_ledger, write_registration_tables
@@ -67,6 +70,9 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     write_json(state, known)
     scope = _scope(registration)
     matrix = registration.matrix
+    damaged = checksum_faults(matrix)
+    if damaged:
+        raise FaultsError(damaged)
     submission = inspect(
         matrix.path, matrix.format, orientation=matrix.orientation, looks_like_genes=share_known
     )
@@ -79,6 +85,9 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     limits = IntakeSettings(**config)
     _check_size(submission, submission.n_cells, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
+    mixed = mixed_features(submission, matrix, genes)
+    if mixed is not None:
+        raise FaultsError([mixed])
     known["metrics"]["n_genes_submitted"] = len(genes.rows)
     write_json(state, known)
 
@@ -130,6 +139,7 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
         *registration.warnings,
         *cells.warnings,
         *_warnings(registration, samples, sample_ids, submission, totals, limits, keep),
+        *heavy_duplicates(submission, genes, totals.projection.umis),
     ]
     return {
         "cohort_id": registration.cohort_id,
@@ -156,7 +166,7 @@ def _digests(registration: Registration) -> dict[str, str]:
     if matrix.is_dir() and is_store(matrix):
         found = {label: store_digest(matrix)}
     elif matrix.is_dir():
-        parts = [file for file in sorted(matrix.iterdir()) if file.is_file()]
+        parts = folder_files(matrix)
         found = {
             f"{label}/{file.name if is_open else number}": sha256_file(file)
             for number, file in enumerate(parts)
@@ -310,9 +320,10 @@ def _warnings(
         )
         fix = "See gene_ledger.parquet for every gene and why."
         warnings.append(warning("umis_lost", must, f"{totals.share_lost:.1%}", fix))
-    dtype = submission.summary_of(registration.matrix.counts).dtype
-    if dtype == "float32" and totals.largest >= EXACT_IN_FLOAT32:
-        must = f"counts above {EXACT_IN_FLOAT32} should not be stored as float32, which rounds them"
+    dtype = np.dtype(submission.summary_of(registration.matrix.counts).dtype).name
+    exact = EXACT_FLOATS.get(dtype)
+    if exact is not None and totals.largest >= exact:
+        must = f"counts from {exact} on should not be stored as {dtype}, which rounds them"
         found = f"{totals.largest:.0f}"
         warnings.append(warning("inexact_counts", must, found, "Store them as integers."))
     return warnings

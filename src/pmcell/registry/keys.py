@@ -111,6 +111,11 @@ COHORT_KEYS: tuple[Key, ...] = (
         choices=FORMATS,
     ),
     Key(
+        "matrix.sha256",
+        "SHA-256 of the submitted file as its sender states it; a copy with another is refused.",
+        pattern=r"^[0-9a-f]{64}$",
+    ),
+    Key(
         "matrix.counts",
         "Which matrix holds the raw counts: X, raw.X or layers/<name>.",
         required=True,

@@ -12,7 +12,7 @@ from pmcell.io.submission import Submission
 from pmcell.registry.intake_cells import texts_of
 from pmcell.registry.keys import COHORT_FILE
 from pmcell.registry.registration import Exclusion
-from pmcell.schema.text import text_array
+from pmcell.schema.text import as_text
 from pmcell.spelling import did_you_mean
 
 
@@ -59,7 +59,7 @@ def leave_out(submission: Submission, exclusions: Sequence[Exclusion]) -> LeftOu
             counts.append(0)
             continue
         given = {_plain(value) for value in item.values}
-        names, codes = np.unique(text_array(values), return_inverse=True)
+        names, codes = np.unique(as_text(values, missing=""), return_inverse=True)
         taken = np.array([name in given for name in names], dtype=bool)[codes]
         absent = sorted(given - set(names.tolist()))
         for value in absent:

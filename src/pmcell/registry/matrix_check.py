@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError
-from pmcell.io.submission import LayerSummary, Submission
-from pmcell.io.submitted import inspect
+from pmcell.io.submission import Submission
+from pmcell.io.submitted import inspect, sample_umis
 from pmcell.registry.cells_check import check_cells
+from pmcell.registry.checksum import checksum_faults, unprotected
 from pmcell.registry.cohort import load_registration, read_matrix
+from pmcell.registry.count_layers import choose_counts, describe_layer, is_part
+from pmcell.registry.gene_findings import (
+    heavy_duplicates,
+    lost_counts,
+    mixed_features,
+    old_names,
+    other_features,
+    spreadsheet_names,
+)
 from pmcell.registry.genes import GeneMapping, share_known
-from pmcell.registry.intake_genes import choose_genes
+from pmcell.registry.intake_genes import choose_genes, how_to_name
 from pmcell.registry.keys import COHORT_FILE, TODO
 from pmcell.registry.registration import Matrix, Registration
 from pmcell.schema.text import as_text
@@ -39,6 +48,7 @@ def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, A
     except FaultsError:
         matrix = read_matrix(folder)
     if matrix is not None and matrix.path.exists():
+        faults += checksum_faults(matrix)
         try:
             submission = inspect(
                 matrix.path,
@@ -68,6 +78,7 @@ def check_matrix(
     parts: list[Callable[[], Iterator[Fault]]] = [
         lambda: _counts(matrix, submission, metrics),
         lambda: _genes(matrix, submission, metrics),
+        lambda: _storage(matrix, submission),
     ]
     if registration is not None:
         whole = registration
@@ -80,36 +91,26 @@ def check_matrix(
             faults += error.faults
         except DataError as error:
             faults.append(_of_error(error, submission.path.name))
-    return faults
-
-
-def describe_layer(summary: LayerSummary) -> str:
-    """What a matrix looks like, in words: kind, whole or not, largest sampled value."""
-    kinds = {
-        "counts": "raw counts",
-        "log1p": "ln(CPM+1)-like",
-        "log2": "log2(CPM+1)-like",
-        "scaled": "scaled (centred) values",
-        "normalised": "normalised values",
-        "empty": "all zero",
-        "unknown": "not counts",
-    }
-    whole = "whole numbers" if summary.is_integer else f"{1 - summary.share_integer:.0%} not whole"
-    span = f"from {summary.sampled_min:.4g} to {summary.sampled_max:.4g} in the sample"
-    return f"{kinds[summary.looks_like]}: {whole}, {span}"
+    # Two parts that read the same cells name the same fault.
+    return list(dict.fromkeys(faults))
 
 
 def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
     layer = matrix.counts
     seen = f"no matrix {layer!r}"
+    severity = "error"
     if layer in submission.layers:
         summary = submission.summary_of(layer)
         seen = metrics["counts"] = describe_layer(summary)
         if summary.looks_like == "counts":
-            return
-    others = [name for name, other in submission.layers.items() if other.looks_like == "counts"]
-    if others:
-        fix = f"Set matrix.counts: {others[0]}, which looks like raw counts."
+            if not is_part(layer):
+                return
+            seen, severity = "a part of the counts, by its name", "warning"
+    choice = choose_counts(submission)
+    if choice.name:
+        fix = f"Set matrix.counts: {choice.name}, which looks like raw counts."
+    elif choice.candidates:
+        fix = f"{choice.why[0].upper()}{choice.why[1:]}. {choice.fix}"
     else:
         rest = [
             f"{name} is {describe_layer(other)}"
@@ -117,32 +118,56 @@ def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> 
             if name != layer
         ]
         shown = f" ({'; '.join(rest)})" if rest else ""
-        fix = (
-            f"No matrix of this file looks like raw counts{shown}. "
-            "Get the file with the counts from the source; pmcell does not undo logarithms."
-        )
+        fix = f"No matrix of this file looks like raw counts{shown}. {choice.fix}"
     found = f"{layer} of {submission.path.name}: {seen}"
     if layer.startswith(TODO):
         found = "none is chosen yet"
-    must = "must name a matrix of raw counts"
-    yield Fault(COHORT_FILE, must, found, fix, column="matrix.counts", reason="not_counts")
+    must = "must name a matrix of raw counts, all of them"
+    yield Fault(
+        COHORT_FILE,
+        must,
+        found,
+        fix,
+        column="matrix.counts",
+        severity=severity,
+        reason="not_counts",
+    )
 
 
 def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
     if matrix.counts not in submission.layers:
         return
-    genes = choose_genes(submission, matrix, min_genes=IntakeSettings().min_genes)
+    limits = IntakeSettings()
+    genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
     mapping = genes.mapping
     metrics.update(genes=mapping.counts(), share_genes_mapped=mapping.share_mapped)
     if mapping.share_mapped < WARN_SHARE_MAPPED:
         yield _lost_genes(mapping, matrix, submission)
-    others = _other_features(submission, matrix)
-    if others:
-        column, seen = others
-        must = "features that are not genes should be left out"
-        fix = "Set matrix.keep_features: {column: " + column + ", value: Gene Expression}."
-        where = "matrix.keep_features"
-        yield Fault(COHORT_FILE, must, seen, fix, column=where, severity="warning")
+    umis = None
+    if submission.summary_of(matrix.counts).looks_like == "counts":
+        umis = sample_umis(submission, matrix.counts)
+    seen = "" if umis is None else " in a sample of cells"
+    mixed = mixed_features(submission, matrix, genes)
+    if mixed is not None:
+        yield mixed
+    yield from other_features(submission, matrix, genes, umis)
+    yield from old_names(submission, genes, umis, seen)
+    yield from spreadsheet_names(submission, genes, umis)
+    yield from lost_counts(
+        submission,
+        matrix,
+        genes,
+        umis,
+        warn_share=limits.warn_share_umis_lost,
+        max_share=limits.max_share_umis_lost,
+    )
+    if umis is not None and mixed is None:
+        yield from heavy_duplicates(submission, genes, umis, seen)
+
+
+def _storage(matrix: Matrix, submission: Submission) -> Iterator[Fault]:
+    if matrix.counts in submission.layers:
+        yield from unprotected(matrix, submission)
 
 
 def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) -> Fault:
@@ -162,24 +187,11 @@ def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) ->
         submission.path.name,
         f"at least {WARN_SHARE_MAPPED:.0%} of gene names should lead to one current human gene",
         f"{mapping.share_mapped:.1%} of {len(mapping.source)}; not {'; '.join(lost[:3])}",
-        f"Set matrix.gene_column: {better[0]}." if better else "Check matrix.gene_column.",
+        f"Set matrix.gene_column: {better[0]}." if better else how_to_name(list(mapping.source)),
         column="var",
         severity="warning",
         reason="genes_unknown",
     )
-
-
-def _other_features(submission: Submission, matrix: Matrix) -> tuple[str, str] | None:
-    """A column of var that tells genes from other features, when it is not used."""
-    if matrix.keep_features is not None:
-        return None
-    var = submission.var_of(matrix.counts)
-    for column in var.columns:
-        values = Counter(as_text(var[column]))
-        if "Gene Expression" in values and len(values) > 1:
-            seen = ", ".join(f"{n} {value}" for value, n in values.most_common(4))
-            return str(column), seen
-    return None
 
 
 def _of_error(error: DataError, file: str) -> Fault:

@@ -76,6 +76,8 @@ def not_people(labels: Iterable[str]) -> dict[str, str]:
 
 def _pair(label: str, others: Collection[str]) -> bool:
     """Whether a label is two or more different labels, joined by a sign."""
+    if label.isalnum():
+        return False
     for sign in _APART:
         parts = [part for part in re.split(sign, label) if part]
         if not 2 <= len(parts) <= MAX_PARTS:

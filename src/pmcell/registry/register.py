@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pmcell.errors import UsageError
+from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io import sandbox
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import FORMATS, detect_format, inspect
@@ -19,6 +19,9 @@ from pmcell.registry.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.ontology import resolve
 from pmcell.registry.programmes import load_programmes, programme_of
 from pmcell.schema.ids import ID_PATTERN
+
+_OPTIONS = {"matrix.format": "--format", "matrix.orientation": "--orientation"}
+"""What stands for a key of cohort.yaml before there is one."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,12 @@ def register_file(
     cohorts_dir: Path | str,
     *,
     fmt: str | None = None,
+    orientation: str = "auto",
     programmes_dir: Path | str | None = None,
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
+    `fmt` and `orientation` are those of cohort.yaml, told from the file by default.
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
@@ -61,16 +66,20 @@ def register_file(
                 f"{folder / name} exists already: choose another --id, or move the folder away"
             )
     programmes = Path(programmes_dir or Path(cohorts_dir).resolve().parent / "programmes")
-    answer = sandbox.run(
-        "pmcell.registry.register:draft_files",
-        {
-            "file": str(file.absolute()),
-            "fmt": fmt or detect_format(file),
-            "cohort_id": cohort_id,
-            "matrix_path": _matrix_path(file, folder),
-            "programmes_dir": str(programmes) if programmes.is_dir() else None,
-        },
-    )
+    try:
+        answer = sandbox.run(
+            "pmcell.registry.register:draft_files",
+            {
+                "file": str(file.absolute()),
+                "fmt": fmt or detect_format(file),
+                "cohort_id": cohort_id,
+                "matrix_path": _matrix_path(file, folder),
+                "programmes_dir": str(programmes) if programmes.is_dir() else None,
+                "orientation": orientation,
+            },
+        )
+    except DataError as error:
+        raise _with_options(error) from error
     for name, content in answer["files"].items():
         write_text(folder / name, content)
     n_todo = sum(
@@ -82,10 +91,15 @@ def register_file(
 
 
 def draft_files(
-    file: str, fmt: str, cohort_id: str, matrix_path: str, programmes_dir: str | None
+    file: str,
+    fmt: str,
+    cohort_id: str,
+    matrix_path: str,
+    programmes_dir: str | None,
+    orientation: str = "auto",
 ) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
-    submission = inspect(file, fmt, looks_like_genes=share_known)
+    submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
     draft = draft_registration(submission, cohort_id)
     draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
@@ -127,6 +141,19 @@ def draft_files(
             },
         },
     }
+
+
+def _with_options(error: DataError) -> DataError:
+    """The error with options of `pmcell register` in place of keys of a file not yet written."""
+
+    def reworded(text: str) -> str:
+        for key, option in _OPTIONS.items():
+            text = re.sub(rf"Set {re.escape(key)} in cohort\.yaml to", f"Give {option}", text)
+        return text
+
+    if isinstance(error, FaultsError):
+        return FaultsError([replace(fault, fix=reworded(fault.fix)) for fault in error.faults])
+    return DataError(reworded(str(error)), reason=error.reason)
 
 
 def _matrix_path(file: Path, folder: Path) -> str:

@@ -54,7 +54,10 @@ class Visit:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The submitted file: where it is, its form, and which of its matrices holds raw counts."""
+    """The submitted file: where it is, its form, and which of its matrices holds raw counts.
+
+    `sha256` is the sender's digest of the file, empty where none was stated.
+    """
 
     path: Path
     format: str
@@ -63,6 +66,7 @@ class Matrix:
     gene_namespace: str
     orientation: str
     keep_features: tuple[str, str] | None
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

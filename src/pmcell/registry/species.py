@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pmcell.registry.gene_spelling import OTHER_GENOME, ensembl_id_inside, without_genome
 from pmcell.registry.gene_table import gene_table
 
 HUMAN = "NCBITaxon:9606"
@@ -43,6 +44,10 @@ def detect_species(names: Sequence[str]) -> SpeciesCall:
     by_id = 0
     for name in names:
         text = str(name)
+        if OTHER_GENOME.match(text):
+            votes["unknown"] += 1
+            continue
+        text = ensembl_id_inside(text) or without_genome(text) or text
         match = _ENSEMBL.match(text)
         if match:
             votes[_PREFIXES.get(match.group(1), "unknown")] += 1

@@ -24,10 +24,11 @@ def aggregate(
     *,
     by: tuple[str, str] = ("sample_id", "cluster"),
     counts: StoredCounts | None = None,
+    layer: str | None = None,
 ) -> Aggregate:
     """Sum raw counts and log-normalised values over the cells of each sample and cluster.
 
-    `adata.X`, or the file `counts`, holds raw counts; `by` names the sample and the
+    `adata.X`, `layer`, or the file `counts`, holds raw counts; `by` names the sample and the
     cluster column of `adata.obs`. Columns `donor_id` and `tissue_ontology_term_id` are used where
     present, else each sample is its own donor and the tissue unknown. Every sum
     is an exact integer. Raises `DataError` when X is not raw counts.
@@ -42,14 +43,14 @@ def aggregate(
     cells = adata.obs.assign(sample_id=column(adata, sample), cluster=column(adata, cluster))
     genes = np.asarray(adata.var_names, object)
     if counts is None:
-        return aggregate_cells(counts_of(adata), genes, cells)
+        return aggregate_cells(counts_of(adata, layer), genes, cells)
     counts_and_rows(adata, counts)
     return aggregate_cells(counts, genes, cells.reindex(counts.cell_ids))
 
 
-def counts_of(adata: AnnData) -> MatrixCounts:
-    """The raw counts in `adata.X`; `DataError` when they are not counts."""
-    counts = raw_counts(adata)
+def counts_of(adata: AnnData, layer: str | None = None) -> MatrixCounts:
+    """The raw counts in `adata.X` or a layer; `DataError` when they are not counts."""
+    counts = raw_counts(adata, layer)
     if not counts.has_canonical_format:
         # A count stored in two pieces would be detected twice.
         counts = counts.copy()

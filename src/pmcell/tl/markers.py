@@ -58,10 +58,11 @@ def markers(
     by: tuple[str, str] = ("sample_id", "cluster"),
     method: Method = "t-test",
     n_top: int = 100,
+    layer: str | None = None,
 ) -> pd.DataFrame:
     """Marker genes of each cluster of cells, best first (table `schema.MARKERS`).
 
-    `adata.X` holds raw counts, `by` names the sample and the cluster column of
+    `adata.X` or `layer` holds raw counts, `by` names the sample and the cluster column of
     `adata.obs`, and `adata.var["symbol"]` the gene symbols where they are not
     the index. What the columns mean: `find_markers`.
 
@@ -71,9 +72,9 @@ def markers(
     >>> markers(anndata.AnnData(counts, obs=obs))[["cluster", "gene_id", "auc"]].values.tolist()
     [['0', '0', 1.0], ['1', '1', 1.0]]
     """
-    sums = aggregate(adata, by=by)
+    sums = aggregate(adata, by=by, layer=layer)
     clusters = adata.obs[by[1]].where(adata.obs[by[0]].notna()).to_numpy(object)
-    counts = ClusteredCounts(counts_of(adata), sums.gene_ids, clusters)
+    counts = ClusteredCounts(counts_of(adata, layer), sums.gene_ids, clusters)
     return find_markers(
         sums, counts=[counts], symbols=symbols_of(adata), method=method, n_top=n_top
     )

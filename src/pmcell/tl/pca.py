@@ -23,10 +23,11 @@ def pca(
     n_components: int = 50,
     scaling: str = "pareto",
     counts: StoredCounts | None = None,
+    layer: str | None = None,
 ) -> None:
     """Principal components of the log-normalised highly variable genes.
 
-    Raw counts are in X, or in the file `counts`, which is read in two passes. Each
+    Raw counts are in X, in `layer`, or in the file `counts`, which is read in two passes. Each
     gene is centred and, by `scaling`, divided by nothing (`none`), by the square root of
     its standard deviation (`pareto`) or by that itself (`unit`).
 
@@ -49,7 +50,7 @@ def pca(
         raise UsageError(f"scaling must be one of {', '.join(_gram.SCALINGS)}, got {scaling!r}")
     chosen = adata.var["is_highly_variable"].to_numpy(bool)
     feature_of_gene = np.where(chosen, np.cumsum(chosen) - 1, -1).astype(np.int64)
-    source, rows = counts_and_rows(adata, counts)
+    source, rows = counts_and_rows(adata, counts, layer)
     used = np.zeros(source.n_cells, bool)
     used[rows] = True
     sums = _gram.gram(source, feature_of_gene, int(chosen.sum()), used)

@@ -1,0 +1,199 @@
+"""Which matrix of a submission holds all raw counts, and what to do where none does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from pmcell.io.submission import LayerSummary, Submission
+from pmcell.io.submitted import iter_counts
+
+_WHOLE = [
+    "counts",
+    "rawcounts",
+    "raw",
+    "count",
+    "rawcount",
+    "countsraw",
+    "umi",
+    "umis",
+    "umicounts",
+    "umicount",
+    "matrix",
+    "total",
+    "totalcounts",
+    "originalcounts",
+    "rawdata",
+    "cellranger",
+]
+"""Names of layers that hold all counts, letters only, likelier ones first."""
+_PARTS = frozenset(
+    [
+        "ambiguous",
+        "spliced",
+        "unspliced",
+        "nascent",
+        "mature",
+        "spanning",
+        "exonic",
+        "intronic",
+        "exon",
+        "intron",
+        "exons",
+        "introns",
+        "premrna",
+        "mrna",
+        "new",
+        "old",
+        "labeled",
+        "unlabeled",
+        "labelled",
+        "unlabelled",
+        "sn",
+        "un",
+        "sl",
+        "ul",
+        "uu",
+        "su",
+        "us",
+        "forward",
+        "reverse",
+        "sense",
+        "antisense",
+        "splicedcounts",
+        "unsplicedcounts",
+    ]
+)
+"""Names of layers that velocity and labelling tools split the counts into."""
+COMPARED_VALUES = 200_000
+
+FRACTIONS_HELP = (
+    "Take the uncorrected counts, or whole ones from the tool: SoupX adjustCounts(…, roundToInt = "
+    "TRUE), STARsolo without --soloMultiMappers EM, alevin-fry with -r cr-like, decontX rounded at "
+    "its source."
+)
+LOGARITHM_HELP = "Get the file with the counts from the source; pmcell does not undo logarithms."
+
+
+@dataclass(frozen=True)
+class CountsChoice:
+    """The matrix with all raw counts, or '' where a person must decide, and `why`."""
+
+    name: str
+    why: str = ""
+    candidates: tuple[str, ...] = ()
+    fix: str = field(default="")
+
+
+def choose_counts(submission: Submission) -> CountsChoice:
+    """The matrix that holds all raw counts.
+
+    X is taken unless it is one part of them (as velocity tools leave it) or differs from a
+    matrix that is named as the counts. A part alone is never taken.
+    """
+    counts = [name for name, layer in submission.layers.items() if layer.looks_like == "counts"]
+    parts = [name for name in counts if is_part(name)]
+    whole = [name for name in counts if not is_part(name)]
+    totals: dict[str, np.ndarray] = {}
+    if len(counts) > 1:
+        totals = {name: _first_totals(submission, name) for name in counts}
+    copies = [name for name in whole if _is_copy_of_part(name, parts, totals)]
+    whole = [name for name in whole if name not in copies]
+    named = sorted((name for name in whole if _rank(name) < len(_WHOLE)), key=_rank)
+    if "raw.X" in whole:
+        named.insert(0, "raw.X")
+    if "X" in whole and all(_same(totals["X"], totals[name]) for name in named):
+        return CountsChoice("X", candidates=tuple(counts))
+    if named:
+        return CountsChoice(named[0], candidates=tuple(counts))
+    if len(whole) == 1:
+        return CountsChoice(whole[0], candidates=tuple(counts))
+    if whole:
+        listed = ", ".join(whole)
+        why = f"several matrices hold whole numbers: {listed}"
+        return CountsChoice("", why, tuple(whole), f"Choose the one with all counts of {listed}.")
+    if counts:
+        pieces = [*copies, *parts]
+        why = f"the counts are split: {', '.join(pieces)} each hold a part of them"
+        return CountsChoice("", why, tuple(pieces), _how_to_add(submission, parts))
+    seen = "; ".join(f"{name} is {describe_layer(one)}" for name, one in submission.layers.items())
+    return CountsChoice("", f"no raw counts found: {seen}", (), without_counts_help(submission))
+
+
+def is_part(name: str) -> bool:
+    """Whether the name of a layer says that it holds a part of the counts.
+
+    >>> is_part("layers/spliced"), is_part("layers/matrix")
+    (True, False)
+    """
+    return _letters(name) in _PARTS
+
+
+def without_counts_help(submission: Submission) -> str:
+    """What a steward can do when no matrix of the file looks like raw counts."""
+    kinds = {layer.looks_like for layer in submission.layers.values()}
+    return FRACTIONS_HELP if "fractions" in kinds else LOGARITHM_HELP
+
+
+def describe_layer(summary: LayerSummary) -> str:
+    """What a matrix looks like, in words: kind, whole or not, largest sampled value."""
+    kinds = {
+        "counts": "raw counts",
+        "log1p": "ln(CPM+1)-like",
+        "log2": "log2(CPM+1)-like",
+        "scaled": "scaled (centred) values",
+        "normalised": "normalised values",
+        "fractions": "counts with fractions, as after the removal of ambient RNA or from EM",
+        "empty": "all zero",
+        "unknown": "not counts",
+    }
+    if summary.looks_like == "no_numbers":
+        return f"not counts: values of type {summary.dtype}"
+    whole = "whole numbers" if summary.is_integer else f"{1 - summary.share_integer:.0%} not whole"
+    span = f"from {summary.sampled_min:.4g} to {summary.sampled_max:.4g} in the sample"
+    return f"{kinds[summary.looks_like]}: {whole}, {span}"
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.rpartition("/")[2].lower())
+
+
+def _rank(name: str) -> int:
+    letters = _letters(name)
+    known = name.startswith("layers/") and letters in _WHOLE
+    return _WHOLE.index(letters) if known else len(_WHOLE)
+
+
+def _first_totals(submission: Submission, name: str) -> np.ndarray:
+    """Counts of the first cells, so that two matrices of the same cells can be compared."""
+    blocks = islice(iter_counts(submission, name, max_values=COMPARED_VALUES), 1)
+    return np.concatenate([np.asarray(block.sum(axis=1), float).ravel() for _, block in blocks])
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    n_cells = min(one.size, other.size)
+    return np.array_equal(one[:n_cells], other[:n_cells])
+
+
+def _is_copy_of_part(name: str, parts: list[str], totals: Mapping[str, np.ndarray]) -> bool:
+    """Whether a matrix equals one part while another part holds counts too."""
+    return any(
+        _same(totals[name], totals[part])
+        and any(totals[other].any() for other in parts if other != part)
+        for part in parts
+    )
+
+
+def _how_to_add(submission: Submission, parts: list[str]) -> str:
+    split = [name for name in parts if _letters(name) in ("spliced", "unspliced", "ambiguous")]
+    added = " + ".join(
+        f"adata.layers[{name.removeprefix('layers/')!r}]" for name in (split or parts)
+    )
+    return (
+        f"Add them up where the file came from: adata.layers['counts'] = {added}; "
+        "then write it again."
+    )

@@ -1,0 +1,140 @@
+"""Tables of any separator are read as they were meant, or what was seen is named with a fix."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from pmcell.errors import DataError
+from pmcell.io.submitted import inspect, iter_counts
+from pmcell.io.text_dialect import sniff_dialect
+from submissions import GENES
+
+
+def dense(submission):
+    return sp.vstack([block for _, block in iter_counts(submission)]).toarray()
+
+
+def table(path, values, rows, columns, *, sep, corner=True, quote="", number=str, encoding="utf-8"):
+    def quoted(name):
+        return f"{quote}{name}{quote}"
+
+    header = [*([quoted("")] if corner else []), *map(quoted, columns)]
+    lines = [sep.join(header)]
+    lines += [
+        sep.join([quoted(name), *map(number, row)])
+        for name, row in zip(rows, values.tolist(), strict=True)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize("genes_first", [True, False])
+@pytest.mark.parametrize(
+    ("name", "more", "said"),
+    [
+        ("a.csv", {"sep": ";"}, "separated by semicolons"),
+        ("a.csv", {"sep": "|"}, "separated by bars"),
+        ("a.csv", {"sep": ";", "quote": '"'}, "separated by semicolons"),
+        ("a.csv", {"sep": ";", "number": lambda v: f"{v},0"}, "semicolons and decimal commas"),
+        ("a.tsv", {"sep": "\t", "number": lambda v: f"{v},00"}, "tabs and decimal commas"),
+        ("a.txt", {"sep": " ", "quote": '"', "corner": False}, "separated by spaces"),
+        ("a.txt", {"sep": " "}, "separated by spaces"),
+        ("a.csv", {"sep": ",", "encoding": "utf-8-sig"}, "separated by commas"),
+    ],
+)
+def test_every_separator_gives_the_same_counts(
+    tmp_path, counts, barcodes, name, more, said, genes_first
+):
+    values, rows, columns = (
+        (counts.T, GENES, barcodes) if genes_first else (counts, barcodes, GENES)
+    )
+    path = table(tmp_path / name, values, rows, columns, **more)
+    submission = inspect(path)
+    assert said in str(submission.detail["dialect"])
+    np.testing.assert_array_equal(dense(submission), counts)
+
+
+@pytest.mark.parametrize(
+    ("name", "sep", "seen", "fmt"),
+    [
+        ("a.csv", "\t", "tabs", "tsv"),
+        ("a.csv", " ", "spaces", "tsv"),
+        ("a.tsv", ",", "commas", "csv"),
+        ("a.tsv", ";", "semicolons", "csv"),
+    ],
+)
+def test_a_separator_of_the_other_format_is_named_and_that_format_reads_it(
+    tmp_path, counts, barcodes, name, sep, seen, fmt
+):
+    path = table(tmp_path / name, counts.T, GENES, barcodes, sep=sep)
+    message = rf"found {seen}. Set matrix.format in cohort.yaml to {fmt}\."
+    with pytest.raises(DataError, match=message):
+        inspect(path)
+    np.testing.assert_array_equal(dense(inspect(path, fmt)), counts)
+
+
+def test_a_comma_that_may_be_a_decimal_or_a_thousand_is_refused(tmp_path, counts, barcodes):
+    path = table(
+        tmp_path / "a.csv", counts.T, GENES, barcodes, sep=";", number=lambda v: f"{v + 1},000"
+    )
+    with pytest.raises(DataError, match=r"found '\d,000'. Write it without a comma"):
+        inspect(path)
+
+
+def test_columns_that_are_no_genes_are_all_named_with_the_line_that_removes_them(
+    tmp_path, counts, barcodes, monkeypatch
+):
+    path = table(tmp_path / "a.csv", counts, barcodes, GENES, sep=",")
+    frame = pd.read_csv(path, index_col=0)
+    frame.insert(0, "sample", "s1")
+    frame["percent.mt"] = 0.05
+    frame["nCount_RNA"] = counts.sum(1)
+    frame.to_csv(path)
+    named = r"found 3 other columns \('sample', 'percent.mt', 'nCount_RNA'\)"
+    with pytest.raises(DataError, match=named) as error:
+        inspect(path)
+    assert error.value.reason == "other_columns"
+    command = re.search(r"pandas\..*\.to_csv\('counts.csv'\)", str(error.value)).group()
+    monkeypatch.chdir(tmp_path)
+    exec(command, {"pandas": pd})
+    np.testing.assert_array_equal(dense(inspect(tmp_path / "counts.csv")), counts)
+
+
+def test_columns_beside_cells_are_named_too(tmp_path, counts, barcodes):
+    path = table(tmp_path / "a.tsv", counts.T, GENES, barcodes, sep="\t")
+    frame = pd.read_csv(path, sep="\t", index_col=0)
+    frame.insert(0, "Chr", "chr1")
+    frame.insert(1, "Length", 1000)
+    frame.to_csv(path, sep="\t")
+    with pytest.raises(DataError, match=r"\('Chr', 'Length'\).*sep='\\t'"):
+        inspect(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "seen", "encoding"),
+    [
+        ("id\tCD3E\tLYZ\nzellé\t1\t2\n".encode("utf-16"), "UTF-16", "UTF-16"),
+        ("id\tCD3E\tLYZ\nzellé\t1\t2\n".encode("latin-1"), "byte 0xe9", "WINDOWS-1252"),
+    ],
+)
+def test_other_encodings_are_named_with_the_command_that_converts(tmp_path, data, seen, encoding):
+    path = tmp_path / "a.tsv"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"found {seen}. .*iconv -f {encoding} -t UTF-8 a.tsv"):
+        inspect(path)
+
+
+def test_a_file_that_is_no_table_says_what_was_found(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("some words\nmore\n")
+    with pytest.raises(DataError, match="found 1 and 1 fields"):
+        sniff_dialect(path, "csv")
+    path.write_text("\n")
+    with pytest.raises(DataError, match="found nothing") as error:
+        sniff_dialect(path, "csv")
+    assert error.value.reason == "empty_file"

@@ -90,7 +90,9 @@ def write_h5ad(target: Path | str, adata: AnnData) -> None:
         if adata.X is not None:
             write_value(file, "X", adata.X)
         for name in ("layers", "obsm", "obsp", "varm", "varp", "uns"):
-            write_value(file, name, getattr(adata, name))
+            # Of anndata 0.13 on, the layers also hold X, under the name None.
+            items = {key: value for key, value in getattr(adata, name).items() if key is not None}
+            write_value(file, name, items)
 
 
 def read_h5ad(path: Path | str) -> AnnData:

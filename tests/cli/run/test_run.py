@@ -157,7 +157,8 @@ def test_profile_of_the_study_comes_before_the_one_that_ships(
     own.mkdir(parents=True)
     (own / "config.yaml").write_text("keep-going: true\n", encoding="utf-8")
     assert run(study, "--dry-run") == 0
-    assert "profiles/default' --cores" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert f"--workflow-profile '{own}'" in shown or "--workflow-profile profiles/default" in shown
 
 
 def test_unknown_profile_is_answered_with_the_known_ones(

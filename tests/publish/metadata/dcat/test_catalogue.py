@@ -255,7 +255,8 @@ def test_the_record_has_the_same_bytes_each_time_and_no_blank_nodes(
 
 def test_configured_addresses_make_every_name_absolute(shared_results, release):
     facts = facts_of(shared_results)
-    options = replace(facts.options, doi="10.5281/zenodo.1", files_url="https://example.org/r-1")
+    addresses = {"doi": "10.5281/zenodo.1", "files_url": "https://example.org/r-1"}
+    options = facts.options.model_copy(update=addresses)
     graph = graph_of(replace(facts, options=options), release)
     assert (URIRef("https://doi.org/10.5281/zenodo.1"), RDF.type, DCAT.Dataset) in graph
     assert all(":" in str(node) for node in graph.all_nodes() if isinstance(node, URIRef)), (

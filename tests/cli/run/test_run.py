@@ -215,7 +215,7 @@ def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: i
     shipped = bundle.bundle_folder()
     code = (
         "import sys; from pathlib import Path; from pmcell import bundle; "
-        "from pmcell.cli import _workflow, main; "
+        "from pmcell.cli import main; from pmcell.cli.run import _workflow; "
         f"bundle.bundle_folder = lambda: Path({str(shipped)!r}); "
         "_workflow.warm_up = lambda: None; "
         f"sys.exit(main(['run', '--directory', {str(study)!r}, '--cores', '1']))"

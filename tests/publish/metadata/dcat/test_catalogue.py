@@ -18,8 +18,9 @@ from pmcell.publish.metadata.dcat.catalogue import dcat_graph, write_dcat
 from pmcell.publish.metadata.dcat.sources import missing_from_record
 from pmcell.publish.metadata.dcat.terms import CSVW, CV, DCATAP, DPV, HEALTH, VCARD
 from pmcell.schema import TABLES
+from repository import ROOT
 
-SHAPES = Path(__file__).parents[2] / "src" / "pmcell" / "publish" / "shapes"
+SHAPES = ROOT / "src" / "pmcell" / "publish" / "shapes"
 ALL = "healthdcat-ap-r8-all.ttl"
 RIGHTS = Namespace("http://publications.europa.eu/resource/authority/access-right/")
 DUO = "http://purl.obolibrary.org/obo/DUO_"

@@ -32,7 +32,8 @@ OTHERS = {
     )
 }
 COMMANDS = {name for _, commands in GROUPS for name, _ in commands}
-CALL = re.compile(r"(?<!import )(?<![\w./-])pmcell ([a-z][a-z_-]*)((?: [^`\n#|]*)?)")
+CALL = re.compile(r"^(?:scripts/)?pmcell ([a-z][a-z_-]*)((?: [^`\n#|]*)?)", re.MULTILINE)
+"""A call stands at the start of a line or of a piece of code."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -52,7 +53,7 @@ def calls(text: str) -> list[tuple[str, str]]:
     """Command and the rest of the line, of each call in code."""
     fence = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     code = [block for language, block in fence.findall(text) if language in ("", "sh", "text")]
-    code += re.findall(r"`+([^`]+)`+", fence.sub("", text))
+    code += re.findall(r"`([^`\n]+)`", fence.sub("", text))
     return [found for part in code for found in CALL.findall(part)]
 
 
@@ -81,6 +82,8 @@ def test_pages_hold_the_code_that_is_run_here() -> None:
     assert {"tour.md", "analyst.md"} <= set(pages_with("python"))
     assert "analyst.md" in pages_with("sql")
     assert "tour.md" in pages_with("yaml")
+    assert ("run", " --profile slurm") in calls(PAGES["cluster.md"])
+    assert ("unseal", "") in calls(PAGES["steward.md"])
 
 
 def test_the_tour_shows_the_example_of_the_readme() -> None:

@@ -2,7 +2,8 @@
 
 MkDocs calls `on_page_markdown` for each page; a line `<!-- generated: NAME -->`
 becomes what NAME's function makes of the tables of steps, settings, schema and
-commands, or of the layers that import-linter holds the package to.
+commands, or of the layers that import-linter holds the package to. A line
+`<!-- recipe: NAME -->` becomes the change in `recipes/NAME.diff`.
 """
 
 from __future__ import annotations
@@ -16,13 +17,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+RECIPE = re.compile(r"^<!-- recipe: (\w+) -->$", re.MULTILINE)
+RECIPES = ROOT / "docs" / "recipes"
 
 BOX_WIDTH, BOX_HEIGHT, COLUMN, ROW = 172, 34, 210, 62
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Put what the code says in the place of each mark; an unknown mark is an error."""
+    markdown = RECIPE.sub(lambda mark: "\n".join(recipe(mark.group(1))), markdown)
     return MARK.sub(lambda mark: "\n".join(PARTS[mark.group(1)]()), markdown)
+
+
+def recipe(name: str) -> Iterator[str]:
+    """Show a change: how many files it touches, and what it does to each."""
+    text = (RECIPES / f"{name}.diff").read_text(encoding="utf-8")
+    files = re.findall(r"^diff --git a/(\S+)", text, re.MULTILINE)
+    yield f"Files written by hand: {len(files)}."
+    for path, part in zip(files, re.split(r"^diff --git .*\n", text, flags=re.M)[1:], strict=True):
+        yield ""
+        yield f"`{path}`"
+        yield ""
+        yield "```diff"
+        yield re.sub(r"\A(?:new file .*\n)?--- .*\n\+\+\+ .*\n", "", part).rstrip()
+        yield "```"
 
 
 def flow() -> Iterator[str]:

@@ -413,14 +413,19 @@ def benchmark_path(results: Path, step: Step, cohort: str = "") -> Path:
 
 def as_yaml() -> str:
     """What the Snakefile must know of each step, as `workflow/steps.yaml` holds it."""
+    read = {path for step in STEPS for path in step.inputs}
     lines = [
-        "# Version of each step's results, and the names it had before. Written from",
+        "# Version of each step's results, the names it had before, and which of its files no step",
+        "# reads, so that the study itself asks for them. Written from",
         "# src/pmcell/steps.py, which says when to raise a number:",
         "#   python -m pmcell.steps > workflow/steps.yaml",
     ]
     for step in STEPS:
         facts = {"version": step.version, "old_name": step.old_name, "old_rule": step.old_rule}
         told = ", ".join(f"{key}: {value}" for key, value in facts.items() if value)
+        unread = [f'"{path}"' for path in step.outputs if path not in read]
+        if unread and not step.is_product:
+            told += f", unread: [{', '.join(unread)}]"
         lines.append(f"{step.name}: {{{told}}}")
     return "\n".join(lines) + "\n"
 

@@ -292,6 +292,16 @@ def per_cohort(name):
     return expand(f"results/cohorts/{{cohort}}/{name}", cohort=COHORTS)
 
 
+def unread_files():
+    """Files of steps that no other step reads: nothing else would ask for them."""
+    return [
+        f"results/{path}".replace("{cohort}", cohort)
+        for step in STEPS.values()
+        for path in step.get("unread", [])
+        for cohort in (COHORTS if "{cohort}" in path else [""])
+    ]
+
+
 def clinical_table(wildcards):
     """The study's table of clinical values, where it names one."""
     return SETTINGS.get("strata", {}).get("clinical") or []

@@ -1,36 +1,38 @@
-"""The sections of the configuration, in the order of the flow, each with its model."""
+"""The sections of the configuration, in the order of the flow, each with its model.
+
+A section has the name of its step, and its model that name in camel case: `pca_scores` is
+described by `PcaScoresSettings`. So a step and its model are found, and not listed again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-from pmcell.settings import atlas, cohort, donors
+from pmcell.settings import atlas, cohort, donors, release, study
 from pmcell.settings.model import Settings
-from pmcell.settings.release import ReleaseSettings
-from pmcell.settings.study import SealSettings
-from pmcell.steps import OLD_NAMES
+from pmcell.steps import OLD_NAMES, STEPS
 
-SETTINGS: Mapping[str, type[Settings]] = {
-    "intake": cohort.IntakeSettings,
-    "qc": cohort.QcSettings,
-    "gene_stats": cohort.GeneStatsSettings,
-    "hvg": atlas.HvgSettings,
-    "covariance": cohort.CovarianceSettings,
-    "pca": atlas.PcaSettings,
-    "pca_scores": cohort.PcaScoresSettings,
-    "integrate": atlas.IntegrateSettings,
-    "neighbors": atlas.NeighborsSettings,
-    "cluster": atlas.ClusterSettings,
-    "umap": atlas.UmapSettings,
-    "aggregate": cohort.AggregateSettings,
-    "markers": atlas.MarkersSettings,
-    "annotate": atlas.AnnotateSettings,
-    "profile": donors.ProfileSettings,
-    "strata": donors.StrataSettings,
-    "differential_expression": donors.DifferentialExpressionSettings,
-    "release": ReleaseSettings,
-    "seal": SealSettings,
+_MODELS = {
+    name: item
+    for module in (cohort, atlas, donors, release, study)
+    for name, item in vars(module).items()
+    if isinstance(item, type) and issubclass(item, Settings)
 }
+
+
+def _model_of(step: str) -> type[Settings]:
+    name = f"{step.title().replace('_', '')}Settings"
+    if name not in _MODELS:
+        raise AssertionError(
+            f"step {step} must have a model {name} in a module of pmcell.settings; there is none"
+        )
+    return _MODELS[name]
+
+
+SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
+    {step.name: _model_of(step.name) for step in STEPS}
+)
 """The model of each section; a step's section has the step's name."""
 
 ALIASES: Mapping[str, str] = OLD_NAMES

@@ -29,18 +29,16 @@ def run(args: argparse.Namespace) -> int:
 
     from pmcell import tl
     from pmcell.io.h5ad import read_h5ad, write_h5ad
-    from pmcell.schema import X_INTEGRATED
 
     use_threads(args.threads)
     settings = step_settings(args, NeighborsSettings)
     atlas = read_h5ad(args.embedding)
-    graph = AnnData(
-        obs=pd.DataFrame(index=atlas.obs_names), obsm={X_INTEGRATED: atlas.obsm[X_INTEGRATED]}
-    )
+    graph = AnnData(obs=pd.DataFrame(index=atlas.obs_names), obsm=dict(atlas.obsm))
     tl.neighbors(graph, **settings.model_dump())
     found = graph.uns["neighbors"]["params"]
-    # The embedding stays where it is: a value lives in one file only.
-    del graph.obsm[X_INTEGRATED]
+    # The embeddings stay where they are: a value lives in one file only.
+    for name in list(graph.obsm):
+        del graph.obsm[name]
     write_h5ad(args.out, graph)
     print(
         f"{graph.n_obs} cells, {graph.obsp['connectivities'].nnz // 2} edges, "

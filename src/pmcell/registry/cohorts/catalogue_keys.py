@@ -62,7 +62,11 @@ CATALOGUE_KEYS: tuple[Key, ...] = (
         choices=tuple(LABELS["dataset_type"]),
     ),
     Key("provenance", "How the data came to be: who took which samples, where, and how."),
-    Key("population_coverage", "Which people the cohort stands for, in a sentence."),
+    Key(
+        "population_coverage",
+        "Which people the cohort stands for, in a sentence.",
+        slot="http://healthdataportal.eu/ns/health#populationCoverage",
+    ),
     Key("minimum_typical_age", "Age in years of the youngest donors, about.", pattern=AGE),
     Key("maximum_typical_age", "Age in years of the oldest donors, about.", pattern=AGE),
     Key("temporal_coverage.start", "When sampling began: year, month or day.", pattern=DAY),

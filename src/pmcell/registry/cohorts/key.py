@@ -12,7 +12,8 @@ class Key:
     `kind` is text, list (of text), mapping (of text to text) or records (a list
     of mappings with the keys `parts`); `pattern` is a regular expression; where
     not `required`, a missing value is `unknown`. `choices` and `pattern` of a
-    list hold for each of its entries.
+    list hold for each of its entries. `slot` is the IRI of a property: the text then
+    stands under it in the catalogue's record of the cohort.
     """
 
     path: str
@@ -22,4 +23,5 @@ class Key:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     example: str = ""
+    slot: str = ""
     parts: tuple[Key, ...] = ()

@@ -28,6 +28,7 @@ from pmcell.publish.metadata.dcat.terms import (
     add_location,
 )
 from pmcell.registry.cohorts.catalogue import FORMS
+from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS
 from pmcell.registry.terms.health_terms import (
     DATASET_TYPES,
     HEALTH_CATEGORIES,
@@ -105,8 +106,9 @@ def add_cohort_facts(
     graph: Graph, names: Names, node: URIRef, cohort: Cohort, given: Mapping[str, Any]
 ) -> None:
     """What the registration alone knows: people, time, place, law, purpose and origin."""
-    if given.get("population_coverage"):
-        graph.add((node, HEALTH.populationCoverage, Literal(given["population_coverage"])))
+    for item in CATALOGUE_KEYS:
+        if item.slot and given.get(item.path):
+            graph.add((node, URIRef(item.slot), Literal(given[item.path])))
     for key, slot in (
         ("minimum_typical_age", HEALTH.minTypicalAge),
         ("maximum_typical_age", HEALTH.maxTypicalAge),

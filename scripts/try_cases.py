@@ -199,11 +199,11 @@ def _take_in(case: Case, file: Path, folder: Path, said: list[str]) -> str:
         return str(error)
     said += [f"register: {note}" for note in registered.notes]
     _fill_in(registered.folder)
-    check = check_cohort(registered.folder)
+    check = check_cohort(registered.folder, allowed=[file])
     said += [
         f"check {fault.severity}: {fault}" for fault in check.faults if fault.reason != "unknown"
     ]
-    report = intake_cohort(registered.folder, folder / "out")
+    report = intake_cohort(registered.folder, folder / "out", allowed=[file])
     said.append(f"intake: {report['status']} {report['reason']} {report['message']}")
     if report["status"] != "quarantined":
         return ""

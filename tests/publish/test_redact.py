@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pmcell.io.tables import read_table
+from pmcell.io.tables import read_table, write_table
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content import tables
 from pmcell.publish.content.tables import write_tables
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.audits import CHECKS, Audit, table_faults
-from pmcell.publish.disclosure.hidden import hidden_donors
+from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
-from pmcell.publish.facts import load_facts
+from pmcell.publish.disclosure.rules import rules_of
+from pmcell.publish.facts import Facts, load_facts
 from pmcell.schema import TABLES, Disclosure, Field, Table, table
 from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, OPEN_ONLY, VECTOR
 from strata_tables import with_strata_tables, with_tables
@@ -26,8 +27,8 @@ from strata_tables import with_strata_tables, with_tables
 CLOSED = "closed"
 OF_COHORT = ("donors", "visits", "samples", "qc_samples", "qc", "gene_ledger")
 NAMES = [item.name for item in TABLES]
-KEPT = {"passes_qc", "row", "n_donors", "time", "stability"}
-"""Columns on which the study itself hangs together, and what is only rounded."""
+KEPT = {"passes_qc", "row", "n_donors", "time"}
+"""Columns on which the study itself hangs together."""
 
 
 def changed(results: Path, target: Path) -> Path:
@@ -156,6 +157,37 @@ def test_the_audit_finds_nothing_in_what_was_redacted(study: Path, tmp_path: Pat
     write(study, tmp_path / "tables")
     facts = load_facts(study)
     assert list(table_faults(Audit(facts, tmp_path, hidden_donors(facts)))) == []
+
+
+def _hidden(facts: Facts, n_donors: dict[str, int]) -> Hidden:
+    """Withheld donors, so many in each stratum."""
+    members = {name: frozenset(f"{name}-{k}" for k in range(n)) for name, n in n_donors.items()}
+    everyone = frozenset().union(*members.values())
+    return Hidden({}, everyone, everyone, members, rules_of(facts))
+
+
+@pytest.mark.parametrize(("n_withheld", "is_told"), [(0, True), (1, False), (9, False), (10, True)])
+def test_the_stability_of_a_stratum_with_a_few_withheld_donors_is_not_told(
+    n_withheld: int, is_told: bool, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = load_facts(study)
+    hidden = _hidden(facts, {"S1": n_withheld, "S2": 10})
+    policy = Policy(facts)
+    monkeypatch.setattr(Policy, "hidden", hidden)
+    frame = read_table(study / "strata" / "strata.parquet")
+    shown = redact(table("strata"), frame, policy).set_index("stratum")
+    assert bool(np.isfinite(shown.at["S1", "stability"])) is is_told
+    assert (shown.at["S1", "description"] != "withheld") is is_told
+
+    columns = {f.column for f in CHECKS["strata"](_audit_of(facts, frame, tmp_path, hidden))}
+    assert columns == (set() if is_told else {"description", "stability"})
+
+
+def _audit_of(facts: Facts, frame: pd.DataFrame, folder: Path, hidden: Hidden) -> Audit:
+    """The audit of a release with one table, as it was before redaction."""
+    (folder / "tables").mkdir()
+    write_table(folder / "tables" / "strata.parquet", frame, table("strata"))
+    return Audit(facts, folder, hidden)
 
 
 def new(kind: str, **facts: object) -> Table:

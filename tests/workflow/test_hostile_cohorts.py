@@ -81,6 +81,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "zero_byte": path('"a\\0b"'),
     "system_folder": path("/proc"),
     "device": path("/dev/zero"),
+    "other_cohort": path("../sound/counts.h5ad"),
     "endless": endless,
     "loop": loop,
     "yaml_pipe": pipe,

@@ -163,7 +163,8 @@ def matrix_files(wildcards):
 
 @functools.cache
 def matrix_paths(cohort):
-    return REGISTERED.matrix_files(COHORTS_DIR / cohort)
+    allowed = SETTINGS.get("matrix_paths", {}).get(cohort, [])
+    return REGISTERED.matrix_files(COHORTS_DIR / cohort, allowed)
 
 
 def files_below(path):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -43,6 +44,9 @@ MAX_NODES = 20_000
 MAX_DEPTH = 20
 MAX_PARTS = 100_000
 MAX_PATH_BYTES, MAX_PART_BYTES = 3000, 255
+MUST_LIE_THERE = "must lie in the cohort's own folder"
+A_LINK = "a link that leads out of it"
+PUT_IT_THERE = "Put the file itself in the place of the link."
 
 # The one in C is ten times as quick, and there where PyYAML was built with libyaml.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -92,12 +96,44 @@ def not_cohorts(folder: Path) -> list[str]:
 
 
 def registration_files(folder: Path) -> list[Path]:
-    """The registration files of a cohort's folder that are regular files."""
-    return [path for path in (folder / name for name in REGISTRATION_FILES) if path.is_file()]
+    """The registration files of a cohort's folder that are regular files, and lie there."""
+    paths = (folder / name for name in REGISTRATION_FILES)
+    return [path for path in paths if path.is_file() and leads_to(path, [folder]) is None]
 
 
-def read_small(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file; `UnsafeYamlError` for a larger one, a pipe or a device."""
+def leads_to(path: Path, homes: Sequence[Path]) -> Path | None:
+    """The real place of a path, links followed, where it is in none of the `homes`; else None."""
+    place = Path(os.path.realpath(path))
+    if any(place.is_relative_to(os.path.realpath(home)) for home in homes):
+        return None
+    return place
+
+
+def matrix_outside(matrix: Path, homes: Sequence[Path]) -> tuple[Path, Path] | None:
+    """What of a matrix leads out of the `homes`, itself or a link in its folder, and whereto.
+
+    The homes are the cohort's folder and what the operator allows it (`matrix_paths`).
+    """
+    place = leads_to(matrix, homes)
+    if place is not None:
+        return matrix, place
+    if not matrix.is_dir():
+        return None
+    links = sorted(entry.name for entry in os.scandir(matrix) if entry.is_symlink())
+    for link in links:
+        place = leads_to(matrix / link, homes)
+        if place is not None:
+            return matrix / link, place
+    return None
+
+
+def read_small(path: Path, max_bytes: int = MAX_BYTES, *, may_lead_out: bool = False) -> bytes:
+    """The bytes of a regular file; `UnsafeYamlError` for a larger one, a pipe or a device.
+
+    So it is for a link out of the file's folder, unless it `may_lead_out`.
+    """
+    if not may_lead_out and leads_to(path, [path.parent]) is not None:
+        raise UnsafeYamlError(MUST_LIE_THERE, A_LINK, PUT_IT_THERE, reason="outside")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -190,16 +226,19 @@ def is_usable(path: str) -> bool:
     )
 
 
-def matrix_files(folder: Path) -> list[Path]:
+def matrix_files(folder: Path, allowed: Sequence[Path] = ()) -> list[Path]:
     """The submitted file, the files of a 10x folder, or the folder of a zarr store.
 
-    Empty where there is none, or where it cannot be read without harm.
+    Empty where there is none, or where it cannot be read without harm: also where
+    it lies neither in the cohort's folder nor in an `allowed` place.
     """
     text = matrix_path(folder)
     if not is_usable(text):
         return []
     matrix = folder / text
     try:
+        if matrix_outside(matrix, [folder, *allowed]):
+            return []
         if is_store(matrix):
             return [matrix]
         if matrix.is_dir():
@@ -217,11 +256,11 @@ def is_store(path: Path) -> bool:
 
 
 def files_below(path: Path) -> list[Path]:
-    """The file itself, or all files of a zarr store's folder; no link to a folder is followed."""
+    """The file itself, or all files of a zarr store's folder; no link in it is followed."""
     if not path.is_dir():
         return [path]
     found = (Path(place, name) for place, _, names in os.walk(path) for name in names)
-    return sorted(item for item in found if item.is_file())
+    return sorted(item for item in found if item.is_file() and not item.is_symlink())
 
 
 def can_be_input(path: Path) -> bool:

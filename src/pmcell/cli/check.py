@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pmcell.registry.intake.check import CohortCheck
     from pmcell.settings.study import StudySettings
 
-DEFAULT_CONFIG = Path("config/config.yaml")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `pmcell check`."""
@@ -46,11 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the cohorts; 0 when none has a fault, else 1."""
+    from pmcell.registry.cohorts.matrix_paths import CONFIG_FILE
     from pmcell.registry.intake.check import CohortCheck, check_cohorts
 
     config = args.config
-    if config is None and args.cohorts_dir is None and DEFAULT_CONFIG.is_file():
-        config = DEFAULT_CONFIG
+    if config is None and args.cohorts_dir is None and CONFIG_FILE.is_file():
+        config = CONFIG_FILE
     study, faults = _configuration(config)
     # The configuration's own faults are told first, and beside them those of every cohort.
     checks = [CohortCheck(str(config), faults, {})] if faults else []
@@ -60,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
         if not faults:
             raise
         folders = []
-    checks += check_cohorts(folders, with_matrix=not args.tables_only)
+    checks += check_cohorts(
+        folders, with_matrix=not args.tables_only, allowed=_allowed(folders, args.config)
+    )
     if args.json:
         _print_json(checks)
     else:
@@ -81,6 +82,18 @@ def _configuration(path: Path | None) -> tuple[StudySettings, tuple[Fault, ...]]
         return load_settings(path, study=Path()).study, ()
     except SettingsError as error:
         return StudySettings(), error.faults
+
+
+def _allowed(folders: Sequence[Path], config: Path | None) -> dict[str, list[Path]]:
+    """Return, by cohort, what its matrix may be read from besides its own folder."""
+    from pmcell.registry.cohorts.matrix_paths import allowed_paths
+    from pmcell.settings.load import SettingsError
+
+    try:
+        return {folder.name: allowed_paths(folder, config) for folder in folders}
+    except SettingsError:
+        # Its faults are named; until they are mended nothing is allowed.
+        return {}
 
 
 def _folders(named: Sequence[str], study: StudySettings, cohorts_dir: Path | None) -> list[Path]:

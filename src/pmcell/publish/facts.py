@@ -20,6 +20,7 @@ from pmcell.publish.provenance_paths import without_places
 from pmcell.schema import UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
+from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, files_of
 
 ACCEPTED = ("ok", "warned")
@@ -136,7 +137,7 @@ def load_facts(
         parameters={
             key: without_places(value)
             for key, value in sorted(config.items())
-            if isinstance(value, Mapping) and key != "release"
+            if key in SETTINGS and isinstance(value, Mapping) and key != "release"
         },
         strata=_verdict(results / "strata" / "strata.json"),
     )

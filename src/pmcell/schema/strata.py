@@ -16,7 +16,12 @@ STRATA = Table(
         Field("stratum", "string", "Stratum label, 'S1' is the largest."),
         N_DONORS,
         Field(
-            "stability", "float64", "Mean consensus of the stratum's donors over bootstraps.", "1"
+            "stability",
+            "float64",
+            "Mean consensus of the stratum's donors over bootstraps; "
+            "null where a few withheld donors are in it.",
+            "1",
+            required=False,
         ),
         Field(
             "medoid_donor_id",

@@ -87,6 +87,30 @@ def load_settings(path: Path, *, study: Path | None = None) -> Configuration:
     return Configuration(found, given, tuple(old for old in ALIASES if old in document.values))
 
 
+def load_study(path: Path | None) -> StudySettings:
+    """Read the keys outside any section; faults of the sections are those of their steps.
+
+    Parameters
+    ----------
+    path
+        The YAML file; None for the defaults.
+
+    Raises
+    ------
+    SettingsError
+        For all faults of these keys.
+    """
+    if path is None:
+        return StudySettings()
+    document = _open(path)
+    own = StudySettings.model_fields
+    keys = {key: value for key, value in document.values.items() if key in own}
+    found = None if document.faults else checked(StudySettings, keys, document)
+    if found is None or document.faults:
+        raise SettingsError(document.faults)
+    return found
+
+
 def checked_section(model: type[AnySettings], values: Any) -> AnySettings:
     """Return the settings of a section that comes from no file, None for the defaults.
 

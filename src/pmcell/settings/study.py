@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, Strict, model_validator
@@ -25,11 +26,20 @@ class StudySettings(Settings):
         Strict(False),
         Field(json_schema_extra={"uniqueItems": True}),
     ] = setting((), "use only these cohorts; by default every folder in `cohorts_dir`")
+    matrix_paths: dict[Text, Names] = setting(
+        {},
+        "files and folders outside a cohort's own from which its matrix may be read, relative to "
+        "the study folder: a cohort's id and a list of them; `pmcell register` adds its file",
+    )
     resources: Text | None = setting(
         None,
         "file with a model of memory and time, as `pmcell estimate --refit STUDY… --out FILE` "
         "writes it; by default the one that ships",
     )
+
+    def allowed(self, cohort_id: str, study: Path = Path()) -> list[Path]:
+        """Return what a cohort's matrix may be read from besides its own folder."""
+        return [study / path for path in self.matrix_paths.get(cohort_id, ())]
 
 
 class SealSettings(Settings):

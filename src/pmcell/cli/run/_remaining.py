@@ -39,7 +39,9 @@ def needs_of(study: Study) -> dict[str, Need]:
         model, folder = Model(study.resources), study.cohorts_dir
         known = study.results / "sizes.json"
         read = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
-        sizes = model.sizes([folder / name for name in list_cohorts(folder)], read)
+        names = list_cohorts(folder)
+        allowed = {name: study.settings.study.allowed(name, study.folder) for name in names}
+        sizes = model.sizes([folder / name for name in names], read, allowed)
         model.for_study(study.settings.given, sizes)
         jobs = [
             (step, model.formula.predict(model.values, step, "seconds", size))

@@ -67,11 +67,18 @@ class Model:
         except (OSError, TypeError, KeyError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"{self.path} must be a model of resources: {error}") from error
 
-    def sizes(self, folders: Iterable[Path], sizes: Sizes) -> dict[str, Size]:
-        """The size of each cohort, from its header or else from the bytes of its file."""
+    def sizes(
+        self, folders: Iterable[Path], sizes: Sizes, allowed: Mapping[str, Sequence[Path]]
+    ) -> dict[str, Size]:
+        """The size of each cohort, from its header or else from the bytes of its file.
+
+        `allowed` holds, by cohort, what its file may be read from besides its own folder.
+        """
         return {
             folder.name: self.formula.size_of(
-                sizes.get(folder.name), matrix_bytes(folder), self.values["unsized"]
+                sizes.get(folder.name),
+                matrix_bytes(folder, allowed.get(folder.name, ())),
+                self.values["unsized"],
             )
             for folder in folders
         }

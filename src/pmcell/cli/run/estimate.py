@@ -132,9 +132,10 @@ def study_sizes(study: Study) -> tuple[Model, dict[str, Size], list[str]]:
             f"at least one cohort must be registered below {cohorts_dir}; there is none. "
             "Register one: pmcell register FILE.h5ad --id ID"
         )
-    read = cohort_sizes(folders, study.results)
+    allowed = {path.name: study.settings.study.allowed(path.name, study.folder) for path in folders}
+    read = cohort_sizes(folders, study.results, allowed)
     unread = sorted(path.name for path in folders if path.name not in read)
-    sizes = model.sizes(folders, read)
+    sizes = model.sizes(folders, read, allowed)
     model.for_study(study.settings.given, sizes)
     return model, sizes, unread
 

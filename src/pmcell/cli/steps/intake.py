@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from pmcell.cli._settings import add_settings, step_settings
+from pmcell.registry.cohorts.matrix_paths import allowed_paths
 from pmcell.settings.cohort import IntakeSettings
 
 
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out-dir", type=Path, required=True, metavar="DIR", help="folder of the outputs"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML with a section 'intake'")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="YAML with a section 'intake', and matrix_paths"
+    )
     parser.add_argument(
         "--memory",
         type=int,
@@ -45,8 +48,13 @@ def run(args: argparse.Namespace) -> int:
     """Take one cohort in; 0 also when it is quarantined."""
     from pmcell.registry.intake.intake import intake_cohort
 
-    config = step_settings(args, IntakeSettings)
-    report = intake_cohort(args.cohort_dir, args.out_dir, config=config, memory_mb=args.memory)
+    report = intake_cohort(
+        args.cohort_dir,
+        args.out_dir,
+        config=step_settings(args, IntakeSettings),
+        memory_mb=args.memory,
+        allowed=allowed_paths(args.cohort_dir, args.config),
+    )
     if args.json:
         print(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False))
     else:

@@ -208,15 +208,22 @@ def _cells_that_measured(audit: Audit) -> int | None:
 
 
 def _strata(audit: Audit) -> Iterator[Fault]:
-    """No stratum described from a few withheld donors."""
+    """No stratum described, nor its stability given, from a few withheld donors."""
     hidden = audit.hidden
     rows = audit.read("strata").set_index("stratum")
     for name, donors in hidden.strata.items():
-        told = name in rows.index and str(rows.at[name, "description"]) != "withheld"
-        if hidden.is_few(len(donors)) and told:
+        if name not in rows.index or not hidden.is_few(len(donors)):
+            continue
+        is_told = {
+            "description": str(rows.at[name, "description"]) != "withheld",
+            "stability": bool(np.isfinite(rows.at[name, "stability"])),
+        }
+        for column in (column for column, told in is_told.items() if told):
             must = f"must not be described from fewer than {hidden.rules.strictest} withheld donors"
             found = f"{len(donors)} in stratum {name}"
-            yield Fault("tables/strata.parquet", must, found, REWRITE, reason="few_donors")
+            yield Fault(
+                "tables/strata.parquet", must, found, REWRITE, column=column, reason="few_donors"
+            )
 
 
 def _associations(audit: Audit) -> Iterator[Fault]:

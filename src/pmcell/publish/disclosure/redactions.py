@@ -68,7 +68,7 @@ def runtime(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
 
 
 def strata(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
-    """Donors counted over published cohorts; no withheld medoid, nor a few donors described."""
+    """Donors counted over published cohorts; no withheld medoid, nor what a few donors are like."""
     if not policy.is_mixed or frame.empty:
         return frame
     placed = _assignments(policy, ["donor_id", "stratum"]).dropna(subset=["stratum"])
@@ -81,7 +81,7 @@ def strata(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         n_donors=donors.reindex(frame["stratum"], fill_value=0).to_numpy("int64"),
         medoid_donor_id=frame["medoid_donor_id"].where(shown, WITHHELD),
         description=frame["description"].mask(few, WITHHELD),
-        stability=frame["stability"].round(2),
+        stability=frame["stability"].round(2).mask(few),
     )
     return frame[frame["n_donors"] > 0]
 

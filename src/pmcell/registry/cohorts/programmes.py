@@ -29,7 +29,7 @@ def load_programmes(folder: Path | str) -> list[Programme]:
     faults: list[Fault] = []
     programmes = []
     for path in sorted(Path(folder).glob("*.yaml")):
-        tree = read_yaml(path, faults).tree
+        tree = read_yaml(path, faults, may_lead_out=True).tree
         terms = tree.get("disease_ontology_term_ids")
         if tree.get("id") != path.stem or not isinstance(terms, list):
             must = "must have its file's name as id, and a list disease_ontology_term_ids"

@@ -8,10 +8,11 @@ other signs that break lines stay in their cell, where they are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pmcell.errors import Fault
+from pmcell.spelling import nearest
 
 MAX_BYTES = 50_000_000
 MAX_LINES_A_CELL = 50
@@ -21,6 +22,12 @@ MAX_UNENDED = 20
 
 _QUOTED = re.compile(r' *"((?:[^"]|"")*)" *(?=\t|$)')
 _QUOTE = re.compile(r' *"')
+_SEPARATORS = re.compile(r"[\t;,|]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+"""Signs that no line of text has."""
+MAX_CELLS = 1000
+"""Cells of a first line that are looked at to tell whether it is a table of ours."""
+
 _PACKED = {
     b"PK\x03\x04": "a spreadsheet or zip file",
     b"\xd0\xcf\x11\xe0": "a spreadsheet of Excel 97",
@@ -53,6 +60,8 @@ def read_lines(path: Path, faults: list[Fault]) -> list[str]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if b"\0" in data:
+            return refuse("must be UTF-8 text", "a file that is no text", "Put the table there.")
         line = data.count(b"\n", 0, error.start) + 1
         found = f"byte {error.start} ({data[error.start]:#04x}, line {line}) is not UTF-8"
         return refuse("must be UTF-8 text", found, _recode(name, "WINDOWS-1252"))
@@ -66,6 +75,14 @@ def read_lines(path: Path, faults: list[Fault]) -> list[str]:
     if not lines:
         return refuse("must have a header and rows", "an empty file", "Write the table.", "empty")
     return lines
+
+
+def is_header_of(columns: Sequence[str], line: str) -> bool:
+    """Whether a line names one of the columns or nearly so, whatever sign separates its cells."""
+    if _CONTROL.search(line):
+        return False
+    cells = [cell.strip().strip('"').lower() for cell in _SEPARATORS.split(line)]
+    return any(nearest(cell, columns, 0.7) for cell in cells[:MAX_CELLS] if cell)
 
 
 def separator_fault(name: str, header: str) -> Fault | None:

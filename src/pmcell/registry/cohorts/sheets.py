@@ -12,7 +12,13 @@ from pathlib import Path
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.dates import find_date
 from pmcell.registry.cohorts.keys import TODO, Column
-from pmcell.registry.cohorts.sheet_text import iter_rows, read_lines, separator_fault
+from pmcell.registry.cohorts.registered import A_LINK, MUST_LIE_THERE, PUT_IT_THERE, leads_to
+from pmcell.registry.cohorts.sheet_text import (
+    is_header_of,
+    iter_rows,
+    read_lines,
+    separator_fault,
+)
 from pmcell.registry.terms.rules import TERM_RULES, check_term
 from pmcell.schema import UNKNOWN
 from pmcell.spelling import did_you_mean, nearest
@@ -57,6 +63,9 @@ def read_sheet(
     appended to `faults`; rows that have them are returned all the same.
     """
     name = path.name
+    if leads_to(path, [path.parent]) is not None:
+        faults.append(Fault(name, MUST_LIE_THERE, A_LINK, PUT_IT_THERE, reason="outside"))
+        return []
     if not path.is_file():
         if required:
             must = "must exist"
@@ -65,6 +74,9 @@ def read_sheet(
         return []
     lines = read_lines(path, faults)
     if not lines:
+        return []
+    if not is_header_of([column.name for column in columns], lines[0]):
+        faults.append(_no_table(name, columns))
         return []
     n_before = len(faults)
     rows_of_text = iter_rows(name, lines, faults)
@@ -95,6 +107,14 @@ def read_sheet(
     if not rows:
         faults.append(Fault(name, "must have at least one row", "only a header", "Add the rows."))
     return rows
+
+
+def _no_table(name: str, columns: Sequence[Column]) -> Fault:
+    """The fault of a file that is another one altogether: nothing of it is quoted."""
+    wanted = ", ".join(column.name for column in columns if column.required)
+    must = f"must be a table whose first line names the columns {wanted}"
+    fix = "Put the table in its place: `pmcell register` drafts one."
+    return Fault(name, must, "a first line that names none of ours", fix, row=1, reason="no_table")
 
 
 class _Checks(dict[str, list[Fault]]):

@@ -23,8 +23,11 @@ class YamlText:
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_yaml(path: Path, faults: list[Fault]) -> YamlText:
-    """Read `path`; what is wrong with it as YAML is appended to `faults`."""
+def read_yaml(path: Path, faults: list[Fault], *, may_lead_out: bool = False) -> YamlText:
+    """Read `path`; what is wrong with it as YAML is appended to `faults`.
+
+    A link out of the file's folder is wrong, unless it `may_lead_out`: the operator's own may.
+    """
     import yaml
 
     name = path.name
@@ -40,7 +43,7 @@ def read_yaml(path: Path, faults: list[Fault]) -> YamlText:
         )
         return YamlText({})
     try:
-        text = read_small(path).decode("utf-8-sig")
+        text = read_small(path, may_lead_out=may_lead_out).decode("utf-8-sig")
         for _ in yaml_events(text):
             pass
         # The parser written in C, where there is one: the other takes a minute for a megabyte.

@@ -14,6 +14,7 @@ from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
+from pmcell.registry.cohorts.registered import matrix_outside
 from pmcell.registry.draft.draft import draft_registration
 from pmcell.registry.draft.text import cohort_yaml, sheet
 from pmcell.registry.terms.genes import share_known
@@ -26,12 +27,17 @@ _OPTIONS = {"matrix.format": "--format", "matrix.orientation": "--orientation"}
 
 @dataclass(frozen=True)
 class Registered:
-    """The folder that was written, what was seen in the file, and what is left to a person."""
+    """The folder that was written, what was seen in the file, and what is left to a person.
+
+    `outside` are the file, and what links in it lead to, where they are not in the folder: the
+    operator's configuration must allow them (`matrix_paths`). Relative within the working folder.
+    """
 
     folder: Path
     seen: dict[str, Any]
     notes: tuple[str, ...]
     n_todo: int
+    outside: tuple[str, ...] = ()
 
 
 def register_file(
@@ -87,7 +93,9 @@ def register_file(
         for name, content in answer["files"].items()
         for line in content.split("\n")
     )
-    return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo)
+    return Registered(
+        folder, answer["seen"], tuple(answer["notes"]), n_todo, tuple(_outside(file, folder))
+    )
 
 
 def draft_files(
@@ -154,6 +162,19 @@ def _with_options(error: DataError) -> DataError:
     if isinstance(error, FaultsError):
         return FaultsError([replace(fault, fix=reworded(fault.fix)) for fault in error.faults])
     return DataError(reworded(str(error)), reason=error.reason)
+
+
+def _outside(file: Path, folder: Path) -> list[str]:
+    """The file, and where links in it lead to, as far as they are not in the cohort's folder."""
+    here, homes, paths = Path.cwd(), [folder], []
+    while (found := matrix_outside(file.absolute(), homes)) is not None:
+        item, place = found
+        # Of the file itself the operator's own name is kept: it may be a link that moves on.
+        path = place if len(homes) > 1 else item
+        homes.append(path)
+        is_here = path.is_relative_to(here)
+        paths.append(os.path.relpath(path, here) if is_here else str(path))
+    return paths
 
 
 def _matrix_path(file: Path, folder: Path) -> str:

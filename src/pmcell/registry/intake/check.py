@@ -19,6 +19,7 @@ from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.intake.copies import shared_cells
 from pmcell.registry.intake.matrix_check import faults_of
+from pmcell.registry.intake.place import place_faults
 from pmcell.registry.terms.rules import TERM_RULES
 from pmcell.schema import UNKNOWN
 
@@ -49,12 +50,16 @@ class CohortCheck:
 
 
 def check_cohort(
-    folder: Path | str, *, programmes_dir: Path | str | None = None, with_matrix: bool = True
+    folder: Path | str,
+    *,
+    programmes_dir: Path | str | None = None,
+    with_matrix: bool = True,
+    allowed: Sequence[Path] = (),
 ) -> CohortCheck:
     """Everything that is wrong with a cohort folder, found from tables and headers; never raises.
 
-    The submitted file is opened in a sandbox. Its cells are compared with the
-    tables only when these have no error.
+    The submitted file is opened in a sandbox, where it lies in the folder or in one of the
+    `allowed` places. Its cells are compared with the tables only when these have no error.
     """
     folder = Path(folder)
     registration, faults = read_registration(folder, programmes_dir=programmes_dir)
@@ -66,6 +71,9 @@ def check_cohort(
     matrix = read_matrix(folder) if with_matrix else None
     if matrix is None:
         return CohortCheck(folder.name, tuple(faults))
+    outside = place_faults(folder, matrix, allowed, row=text.lines.get("matrix.path"))
+    if outside:
+        return CohortCheck(folder.name, (*faults, *outside))
     if not _is_there(matrix.path):
         must = "must name the submitted file"
         fix = "Correct matrix.path: it is relative to the cohort's folder."
@@ -102,13 +110,24 @@ def _is_there(path: Path) -> bool:
 
 
 def check_cohorts(
-    folders: Sequence[Path], *, with_matrix: bool = True, workers: int = 4
+    folders: Sequence[Path],
+    *,
+    with_matrix: bool = True,
+    workers: int = 4,
+    allowed: Mapping[str, Sequence[Path]] | None = None,
 ) -> list[CohortCheck]:
-    """Check several cohorts, some at the same time; results in the order of `folders`."""
+    """Check several cohorts, some at the same time; results in the order of `folders`.
+
+    `allowed` holds, by cohort, what its matrix may be read from besides its own folder.
+    """
+    places = allowed or {}
+
+    def check_one(folder: Path) -> CohortCheck:
+        own = places.get(folder.name, ())
+        return check_cohort(folder, with_matrix=with_matrix, allowed=own)
+
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        checks = list(
-            pool.map(lambda folder: check_cohort(folder, with_matrix=with_matrix), folders)
-        )
+        checks = list(pool.map(check_one, folders))
     shared = _shared_batches(folders)
     for name, faults in _shared_cells(checks).items():
         shared.setdefault(name, []).extend(faults)

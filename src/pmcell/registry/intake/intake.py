@@ -69,6 +69,7 @@ def intake_cohort(
     *,
     config: IntakeSettings | None = None,
     memory_mb: int = sandbox.MEMORY_MB,
+    allowed: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Write all `OUTPUTS` of a cohort folder into `out_dir`; return the report (`intake.json`).
 
@@ -78,7 +79,8 @@ def intake_cohort(
     The report has cohort_id, status (ok, warned, quarantined), reason,
     message, faults, metrics, registration and inputs (sha256 of what was
     read). `UsageError` when the folder or the pseudonym key is missing: that
-    is the operator's mistake, not the cohort's. `memory_mb` bounds the reader.
+    is the operator's mistake, not the cohort's. `memory_mb` bounds the reader. The
+    matrix must lie in the folder, or in one of the `allowed` places.
     Outputs of a cohort that is not open are their owner's alone, and so is `out_dir`.
     """
     folder, out_dir = Path(folder), Path(out_dir)
@@ -93,7 +95,7 @@ def intake_cohort(
     try:
         # Nobody else's until it is known whose they are.
         with private_files():
-            report = _read(folder, staging, config or IntakeSettings(), memory_mb)
+            report = _read(folder, staging, config or IntakeSettings(), memory_mb, allowed)
             write_json(staging / OUTPUTS["report"], report)
             is_open = report["registration"]["access"] == "open"
             if not is_open:
@@ -109,11 +111,18 @@ def intake_cohort(
     return report
 
 
-def _read(folder: Path, staging: Path, config: IntakeSettings, memory_mb: int) -> dict[str, Any]:
+def _read(
+    folder: Path,
+    staging: Path,
+    config: IntakeSettings,
+    memory_mb: int,
+    allowed: Sequence[Path],
+) -> dict[str, Any]:
     arguments = {
         "folder": str(folder.absolute()),
         "out_dir": str(staging.absolute()),
         "config": config.model_dump(),
+        "allowed": [str(path.absolute()) for path in allowed],
     }
     try:
         report: dict[str, Any] = sandbox.run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from pmcell.registry.intake.gene_findings import heavy_duplicates, mixed_feature
 from pmcell.registry.intake.genes import Genes, choose_genes
 from pmcell.registry.intake.identified import identify_cells
 from pmcell.registry.intake.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
+from pmcell.registry.intake.place import intake_place_faults
 from pmcell.registry.intake.pseudonyms import load_key
 from pmcell.registry.intake.tables import write_gene_ledger, write_registration_tables
 from pmcell.registry.intake.time_limit import TABLE_SECONDS, cpu_limit
@@ -54,7 +55,9 @@ class Totals:
         return self.projection.umis_lost / in_all if in_all else 0.0
 
 
-def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def read_cohort(
+    folder: str, out_dir: str, config: Mapping[str, Any], allowed: Sequence[str] = ()
+) -> dict[str, Any]:
     """Write all outputs but the report into `out_dir`, return the report.
 
     What is known so far is left in `STATE`, for the report of a cohort that is
@@ -70,9 +73,10 @@ def read_cohort(folder: str, out_dir: str, config: Mapping[str, Any]) -> dict[st
     write_json(state, known)
     scope = _scope(registration)
     matrix = registration.matrix
-    damaged = checksum_faults(matrix)
-    if damaged:
-        raise FaultsError(damaged)
+    places = [Path(place) for place in allowed]
+    refused = intake_place_faults(Path(folder), matrix, places) or checksum_faults(matrix)
+    if refused:
+        raise FaultsError(refused)
     submission = inspect(
         matrix.path, matrix.format, orientation=matrix.orientation, looks_like_genes=share_known
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from pmcell.io.atomic import read_json, write_json
 from pmcell.io.submitted import sandbox
 from pmcell.io.zarr_store import is_store, list_entries
 from pmcell.registry.cohorts.cohort import load_registration, read_matrix
+from pmcell.registry.cohorts.registered import matrix_outside
 from pmcell.registry.intake.cells import label_cells
 
 if TYPE_CHECKING:
@@ -25,20 +26,24 @@ TIME_SECONDS = 3600
 Sizes = dict[str, dict[str, int]]
 
 
-def cohort_sizes(folders: Sequence[Path], results: Path) -> Sizes:
+def cohort_sizes(
+    folders: Sequence[Path], results: Path, allowed: Mapping[str, Sequence[Path]] | None = None
+) -> Sizes:
     """`n_cells`, `n_genes`, `n_stored`, `n_bytes` of each cohort whose header can be read.
 
     `n_samples` counts its samples, `n_largest` the cells of the largest one.
     All headers are read in one sandbox. Sizes of files whose bytes count has
     not changed come from `results/sizes.json`, which is rewritten if anything
     is new. A cohort that cannot be read is left out: intake says what is wrong.
+    `allowed` holds, by cohort, what its matrix may be read from besides its own folder.
     """
     path = results / SIZES
     known = _read(path)
     wanted: dict[str, str] = {}
     sizes: Sizes = {}
+    places = allowed or {}
     for folder in folders:
-        n_bytes = matrix_bytes(folder)
+        n_bytes = matrix_bytes(folder, places.get(folder.name, ()))
         entry = known.get(folder.name)
         if n_bytes and entry and entry["n_bytes"] == n_bytes:
             sizes[folder.name] = entry
@@ -46,7 +51,8 @@ def cohort_sizes(folders: Sequence[Path], results: Path) -> Sizes:
             wanted[folder.name] = str(folder.absolute())
     if wanted:
         for name, entry in _read_apart(wanted).items():
-            sizes[name] = entry | {"n_bytes": matrix_bytes(Path(wanted[name]))}
+            n_bytes = matrix_bytes(Path(wanted[name]), places.get(name, ()))
+            sizes[name] = entry | {"n_bytes": n_bytes}
     sizes = dict(sorted(sizes.items()))
     if sizes != known:
         write_json(path, sizes)
@@ -67,11 +73,16 @@ def _read_apart(wanted: dict[str, str]) -> Sizes:
     return sizes
 
 
-def matrix_bytes(folder: Path) -> int:
-    """Bytes of a cohort's submitted matrix, of all files where it is a folder; 0 without one."""
+def matrix_bytes(folder: Path, allowed: Sequence[Path] = ()) -> int:
+    """Bytes of a cohort's submitted matrix, of all files where it is a folder; 0 without one.
+
+    There is none where it lies neither in the folder nor in one of the `allowed` places.
+    """
     matrix = read_matrix(folder)
     try:
-        return _bytes_of(matrix.path) if matrix is not None and matrix.path.exists() else 0
+        if matrix is None or matrix_outside(matrix.path, [folder, *allowed]):
+            return 0
+        return _bytes_of(matrix.path) if matrix.path.exists() else 0
     except OSError:  # No permission, for example: check and intake say so.
         return 0
 

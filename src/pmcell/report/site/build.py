@@ -48,20 +48,20 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
     folder, release = ReleaseFolder(path), read_release(path, only=TABLES)
     cells = read_cells(folder, release, most=most)
     genes, data = map_files(folder, release, cells, chosen_genes(release))
-    found = {
-        "cards": cohort_cards.cards(release, extras.people),
-        "dictionary": read_dictionary(folder),
-    }
+    cards = cohort_cards.cards(release, extras.people)
+    tables = read_dictionary(folder)
     data["data/search.js"] = search.index_script(
         release,
         pages=[("page", name, prose, f"{key}.html") for key, name, prose in PAGES],
         genes=genes,
-        **found,
+        cards=cards,
+        dictionary=tables,
     )
     context = {
         **_shared(release),
-        **_overview(folder, release, found["cards"], extras),
-        **found,
+        **_overview(folder, release, cards, extras),
+        "cards": cards,
+        "dictionary": tables,
         **_strata(release),
         "n_cells_all": len(cells.all),
         "n_cells_drawn": len(cells.drawn),

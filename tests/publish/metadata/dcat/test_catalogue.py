@@ -18,8 +18,9 @@ from pmcell.publish.metadata.dcat.catalogue import dcat_graph, write_dcat
 from pmcell.publish.metadata.dcat.sources import missing_from_record
 from pmcell.publish.metadata.dcat.terms import CSVW, CV, DCATAP, DPV, HEALTH, VCARD
 from pmcell.schema import TABLES
+from repository import SOURCE
 
-SHAPES = Path(__file__).parents[2] / "src" / "pmcell" / "publish" / "shapes"
+SHAPES = SOURCE / "publish" / "shapes"
 ALL = "healthdcat-ap-r8-all.ttl"
 RIGHTS = Namespace("http://publications.europa.eu/resource/authority/access-right/")
 DUO = "http://purl.obolibrary.org/obo/DUO_"
@@ -75,6 +76,7 @@ def violations(graph: Graph, *names: str) -> list[tuple[str, str]]:
     shapes = Graph()
     for name in names or tuple(path.name for path in SHAPES.glob("*.ttl")):
         shapes.parse(SHAPES / name)
+    assert len(shapes), f"{SHAPES} holds no shapes: everything would pass"
     _, report, _ = pyshacl.validate(graph, shacl_graph=shapes, do_owl_imports=False)
     return sorted(
         (str(report.value(item, SH.focusNode)), str(report.value(item, SH.resultPath)))
@@ -255,7 +257,8 @@ def test_the_record_has_the_same_bytes_each_time_and_no_blank_nodes(
 
 def test_configured_addresses_make_every_name_absolute(shared_results, release):
     facts = facts_of(shared_results)
-    options = replace(facts.options, doi="10.5281/zenodo.1", files_url="https://example.org/r-1")
+    given = {"doi": "10.5281/zenodo.1", "files_url": "https://example.org/r-1"}
+    options = facts.options.model_copy(update=given)
     graph = graph_of(replace(facts, options=options), release)
     assert (URIRef("https://doi.org/10.5281/zenodo.1"), RDF.type, DCAT.Dataset) in graph
     assert all(":" in str(node) for node in graph.all_nodes() if isinstance(node, URIRef)), (

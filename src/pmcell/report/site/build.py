@@ -36,7 +36,11 @@ PAGES = (
     ("index", "Overview", "What is here and whether it can be trusted"),
     ("cohorts", "Cohorts", "What each cohort is, who answers for it, and how it may be used"),
     ("cells", "Cells", "Map of the cells by type, cluster, stratum and gene"),
-    ("strata", "Strata", "Groups of donors: existence, stability, confounding, what was withheld"),
+    (
+        "strata",
+        "Strata",
+        "Groups of donors: existence, stability, confounding, what was suppressed",
+    ),
     ("gaps", "Gaps", "What the cohorts did not supply, and what that prevents"),
     ("dictionary", "Dictionary", "Every table and column: meaning, type, unit, ontology"),
     ("use", "Use and cite", "Open it in scanpy, pandas, DuckDB, R or a browser; cite it; check it"),

@@ -110,7 +110,7 @@ def layers() -> Iterator[str]:
 
 def dictionary() -> Iterator[str]:
     """The data dictionary, as a release holds it, without its title."""
-    from pmcell.publish.tables import dictionary as text
+    from pmcell.publish.content.tables import dictionary as text
 
     yield text().partition("\n")[2].strip()
 

@@ -103,10 +103,10 @@ def test_a_cell_without_a_cluster_is_named_and_nothing_written(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--top", "0"), "top must be a whole number of at least 1, got 0"),
+        (("--top", "0"), "--top: must be a whole number from 1; found 0"),
         (("--features", "none.parquet"), "none.parquet must be a file of an earlier step"),
         (("--cohort", "c", "none"), "there is no such file"),
-        (("--method", "anova"), "method must be one of ('t-test', 'wilcoxon'), got 'anova'"),
+        (("--method", "anova"), "--method: must be t-test or wilcoxon; found the text 'anova'"),
     ],
 )
 def test_wrong_options_exit_with_2(

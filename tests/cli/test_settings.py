@@ -16,7 +16,7 @@ from pmcell.bundle import EMBEDDED_COHORTS
 from pmcell.cli import main
 from pmcell.cli._settings import add_settings, given_configuration, given_settings, step_settings
 from pmcell.cli.init import make_study
-from pmcell.cli.run._workflow import open_study
+from pmcell.cli.run._study import open_study
 from pmcell.io.h5ad import write_h5ad
 from pmcell.io.stamps import read_stamp
 from pmcell.io.tables import read_table

@@ -8,7 +8,7 @@ import sys
 
 JOB = """
 import numpy as np
-from pmcell.core.decode import first_bad_row
+from pmcell.core.counts.decode import first_bad_row
 print(first_bad_row(np.array([0, 2, 4]), np.array([0, 3, 3, 1], np.int32), 4))
 """
 

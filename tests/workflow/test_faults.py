@@ -206,7 +206,7 @@ def test_threads_reach_blas_and_openmp(monkeypatch):
         seen.update(os.environ)
         return 3
 
-    args = SimpleNamespace(threads=5, graph=Path("none"), out=Path("none"))
+    args = SimpleNamespace(threads=5, graph=Path("none"), out=Path("none"), config=None)
     assert run_step("cluster", SimpleNamespace(run=run), args) == 3
     assert seen["OMP_NUM_THREADS"] == seen["OPENBLAS_NUM_THREADS"] == "5"
     assert "OMP_NUM_THREADS" not in os.environ

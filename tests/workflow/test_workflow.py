@@ -235,6 +235,7 @@ def test_a_new_version_of_a_step_reruns_it_and_what_follows(study, tmp_path, mon
     shipped = tmp_path / "shipped"
     shutil.copytree(snakefile().parent.parent / "workflow", shipped / "workflow")
     shutil.copytree(snakefile().parent.parent / "envs", shipped / "envs")
+    shutil.copytree(snakefile().parent.parent / "config/schemas", shipped / "config/schemas")
     monkeypatch.setitem(globals(), "snakefile", lambda: shipped / "workflow/Snakefile")
     assert jobs_to_run(study) == {}
     versions = shipped / "workflow" / "steps.yaml"

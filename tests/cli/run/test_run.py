@@ -157,7 +157,8 @@ def test_profile_of_the_study_comes_before_the_one_that_ships(
     own.mkdir(parents=True)
     (own / "config.yaml").write_text("keep-going: true\n", encoding="utf-8")
     assert run(study, "--dry-run") == 0
-    assert "profiles/default' --cores" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert f"--workflow-profile '{own}'" in shown or "--workflow-profile profiles/default" in shown
 
 
 def test_unknown_profile_is_answered_with_the_known_ones(
@@ -214,7 +215,7 @@ def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: i
     shipped = bundle.bundle_folder()
     code = (
         "import sys; from pathlib import Path; from pmcell import bundle; "
-        "from pmcell.cli import _workflow, main; "
+        "from pmcell.cli import main; from pmcell.cli.run import _workflow; "
         f"bundle.bundle_folder = lambda: Path({str(shipped)!r}); "
         "_workflow.warm_up = lambda: None; "
         f"sys.exit(main(['run', '--directory', {str(study)!r}, '--cores', '1']))"

@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pmcell.steps import BY_NAME
 from pmcell.version import __version__
@@ -44,6 +45,16 @@ def _write(line: str) -> None:
 
 def peak_mb() -> float:
     """Highest resident memory of this process, or of a child that has ended, in MB."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
-    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / unit
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+    return max(_own_peak_mb(), children)
+
+
+def _own_peak_mb() -> float:
+    # Linux lets `ru_maxrss` begin with the peak of whoever started the program; VmHWM does not.
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -18,9 +18,9 @@ from pmcell.publish.metadata.dcat.catalogue import dcat_graph, write_dcat
 from pmcell.publish.metadata.dcat.sources import missing_from_record
 from pmcell.publish.metadata.dcat.terms import CSVW, CV, DCATAP, DPV, HEALTH, VCARD
 from pmcell.schema import TABLES
-from repository import SOURCE
+from repository import ROOT
 
-SHAPES = SOURCE / "publish" / "shapes"
+SHAPES = ROOT / "src" / "pmcell" / "publish" / "shapes"
 ALL = "healthdcat-ap-r8-all.ttl"
 RIGHTS = Namespace("http://publications.europa.eu/resource/authority/access-right/")
 DUO = "http://purl.obolibrary.org/obo/DUO_"
@@ -257,8 +257,8 @@ def test_the_record_has_the_same_bytes_each_time_and_no_blank_nodes(
 
 def test_configured_addresses_make_every_name_absolute(shared_results, release):
     facts = facts_of(shared_results)
-    given = {"doi": "10.5281/zenodo.1", "files_url": "https://example.org/r-1"}
-    options = facts.options.model_copy(update=given)
+    addresses = {"doi": "10.5281/zenodo.1", "files_url": "https://example.org/r-1"}
+    options = facts.options.model_copy(update=addresses)
     graph = graph_of(replace(facts, options=options), release)
     assert (URIRef("https://doi.org/10.5281/zenodo.1"), RDF.type, DCAT.Dataset) in graph
     assert all(":" in str(node) for node in graph.all_nodes() if isinstance(node, URIRef)), (

@@ -32,6 +32,8 @@ LOCKS = {
     "run": [ROOT / "envs" / "requirements.txt"],
     "test": [ROOT / "envs" / "requirements.txt", ROOT / "envs" / "requirements-test.txt"],
 }
+METADATA = [ROOT / "pyproject.toml", ROOT / "src" / "pmcell" / "version.py"]
+"""What the metadata of the installed pmcell are made of."""
 
 
 def from_package(name: str) -> ModuleType:
@@ -94,7 +96,7 @@ def command_environment(folder: Path) -> dict[str, str]:
 
 def wanted_stamp(folder: Path, level: str) -> dict[str, str]:
     """What a finished set-up of this level looks like; equal stamps mean equal environments."""
-    sources = [*LOCKS[level], ROOT / "pyproject.toml", Path(__file__)]
+    sources = [*LOCKS[level], *METADATA, Path(__file__)]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
     return {
         "level": level,

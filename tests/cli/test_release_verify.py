@@ -37,7 +37,7 @@ def test_release_then_verify_and_the_fault_is_named(
     assert release(results, *names) == 0
     out = capsys.readouterr().out
     assert "2 cohorts, verified" in out
-    assert "Withheld, because access is not open: closed." in out
+    assert "Not published, because access is not open: closed." in out
     manifest = json.loads((results / "release" / "manifest.json").read_text())
     assert sorted(manifest["cohorts"]) == ["alpha", "alpha-2", "closed"]
     assert main(["verify", str(results / "release")]) == 0

@@ -64,6 +64,16 @@ def test_moved_environment_is_noticed(bootstrap: ModuleType, finished: Path) -> 
     assert not bootstrap.is_ready(moved, "run")
 
 
+def test_environment_of_another_version_is_noticed(
+    bootstrap: ModuleType, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = tmp_path / "version.py"
+    another.write_text('__version__ = "99"\n', encoding="utf-8")
+    pyproject, _ = bootstrap.METADATA
+    monkeypatch.setattr(bootstrap, "METADATA", [pyproject, another])
+    assert not bootstrap.is_ready(finished, "run")
+
+
 def test_foreign_folder_is_never_removed(bootstrap: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(bootstrap.SetUpError, match="name another folder in PMCELL_ENV_DIR"):

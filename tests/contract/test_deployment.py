@@ -93,6 +93,8 @@ def test_what_a_container_recipe_copies_is_enough_to_build_pmcell(copied, tmp_pa
     for path in (ROOT / "workflow").rglob("*.smk"):
         assert f"pmcell/_bundle/{path.relative_to(ROOT).as_posix()}" in names
     assert "pmcell/_bundle/workflow/resources.yaml" in names
+    # Type checkers read the annotations of an installed package only where this file is (PEP 561).
+    assert {"pmcell/py.typed", "snakemake_report_plugin_wrroc/py.typed"} <= names
 
 
 @pytest.mark.parametrize("recipe", ["Containerfile", "pmcell.def"])

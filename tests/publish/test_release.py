@@ -210,7 +210,7 @@ def test_an_open_release_has_the_reference_model(open_release: Path) -> None:
     centroids = np.load(reference / "centroids.npz")
     assert centroids["n_cells"].sum() == len(read_table(results / "atlas" / "clusters.parquet"))
     assert (reference / "basis.npz").read_bytes() == (results / "atlas" / "basis.npz").read_bytes()
-    assert "was withheld" not in (open_release / "README.md").read_text()
+    assert "was suppressed" not in (open_release / "README.md").read_text()
     assert len(read_table(open_release / "tables" / "donors.parquet")) == 9
 
 

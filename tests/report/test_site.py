@@ -152,7 +152,7 @@ def test_the_landing_page_says_what_is_here_and_whether_it_can_be_trusted(doms):
     assert "research use only" in text
     assert "3 of 4 cohorts accepted" in text
     assert "Quarantined: wrong" in text
-    assert "Used, but withheld: closed" in text
+    assert "Used, but not published: closed" in text
     assert "The disclosure gate passed" in text
     assert "files with SHA-256" in text
 
@@ -248,7 +248,7 @@ def test_cards_hold_reason_and_fix_and_no_number_that_the_release_withholds(doms
     assert by_id["wrong"].state == "quarantined"
     assert by_id["wrong"].reason
     assert by_id["closed"].state == "withheld"
-    assert {line.text for line in by_id["closed"].numbers} == {"withheld"}
+    assert {line.text for line in by_id["closed"].numbers} == {"suppressed"}
     names = [line.name for line in by_id["closed"].lines]
     assert "Steward" in names
     assert not {"Disease", "Tissue", "Assay", "Cells kept by QC"} & set(names)

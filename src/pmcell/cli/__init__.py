@@ -30,7 +30,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Start",
         (
             ("demo", "run the main job on the embedded cohorts"),
-            ("fetch", "take what needs the network, once, on a login node"),
+            ("fetch", "download what needs the network, once, on a login node"),
             ("init", "make a study folder with config and profiles"),
             ("estimate", "core-hours, memory, disk and time of a run, before it"),
             ("run", "run the workflow on a study folder"),

@@ -1,4 +1,4 @@
-"""Check a release: digests of all files, tables, keys, cells, and what must be withheld.
+"""Check a release: digests of all files, tables, keys, cells, and what must be suppressed.
 
 Exit code 0 when the release is intact, 3 when it is not.
 
@@ -40,5 +40,7 @@ def run(args: argparse.Namespace) -> int:
         for fault in faults:
             print(f"  - {fault}", file=sys.stderr)
     else:
-        print(f"{args.release} is intact: digests, tables, keys, cells and what must be withheld.")
+        print(
+            f"{args.release} is intact: digests, tables, keys, cells and what must be suppressed."
+        )
     return 3 if faults else 0

@@ -126,7 +126,7 @@ def existence(
     width: float = 420,
     height: float = 230,
 ) -> Figure:
-    """The observed statistic against its distribution under the no-strata model."""
+    """The observed statistic against its distribution under the null model."""
     import numpy as np
 
     values = np.asarray(null, dtype=np.float64)

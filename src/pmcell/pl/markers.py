@@ -20,9 +20,11 @@ from pmcell.pl.style import (
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 _SIZES = (0.25, 0.5, 1.0)
 
@@ -111,8 +113,8 @@ def _row_name(cluster: str, labels: dict[str, str]) -> str:
     return f"{cluster}  {shorten(labels[cluster], 40)}" if labels.get(cluster) else cluster
 
 
-def _area(share: object, cell: float) -> object:
-    return share * (cell * 0.86) ** 2  # type: ignore[operator]
+def _area(share: NDArray[np.float64], cell: float) -> NDArray[np.float64]:
+    return share * (cell * 0.86) ** 2
 
 
 def _keys(figure: Figure, dots: object, left: float, top: float, cell: float, high: float) -> None:

@@ -80,7 +80,7 @@ def standardised_variances(found: Moments, measured: NDArray[np.bool_]) -> list[
     """
     large = [at for at, n in enumerate(found.n_cells) if n >= MIN_CELLS_OF_BATCH]
     if not large and found.n_cells.sum() > 1:
-        found, measured, large = _pooled(found), measured.any(axis=0)[None], [0]
+        found, measured, large = _pooled(found), np.asarray(measured.any(axis=0))[None], [0]
     return [
         BatchVariances(
             found.batches[at], int(found.n_cells[at]), _standardised(found, at, measured[at])
@@ -166,7 +166,7 @@ def _trend(log_mean: NDArray[np.float64], log_variance: NDArray[np.float64]) -> 
             # Local fits are singular where many genes share one mean.
             pass
     degree = min(2, np.unique(log_mean).size - 1)
-    return np.polyval(np.polyfit(log_mean, log_variance, degree), log_mean)
+    return np.asarray(np.polyval(np.polyfit(log_mean, log_variance, degree), log_mean), np.float64)
 
 
 def _pooled(found: Moments) -> Moments:

@@ -82,6 +82,7 @@ def qc(
             stacklevel=2,
         )
     samples = as_text(column(adata, sample)).to_numpy()
+    groups: Iterable[tuple[str, Any]]
     if isinstance(source, MatrixCounts):
         matrix = source.matrix
         groups = ((str(name), matrix[samples == name]) for name in np.unique(samples))
@@ -238,4 +239,4 @@ def _join_reasons(reasons: np.ndarray) -> list[str]:
         ";".join(name for at, name in enumerate(EXCLUSIONS) if kind >> at & 1)
         for kind in range(1 << len(EXCLUSIONS))
     ]
-    return np.array(texts, object)[kind_of_row].tolist()
+    return [texts[kind] for kind in kind_of_row]

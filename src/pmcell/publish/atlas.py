@@ -35,7 +35,7 @@ class Atlas:
 
     def rows_of(self, cell_ids: np.ndarray, *, cohort_id: str) -> np.ndarray:
         """Where a cohort's cells that passed QC stand; `DataError` if the atlas has others."""
-        rows = self.cells.index.get_indexer(cell_ids)
+        rows = np.asarray(self.cells.index.get_indexer(cell_ids))
         n_atlas = int((self.cells["cohort_id"] == cohort_id).sum())
         n_missing = int((rows < 0).sum())
         if n_missing or n_atlas != len(cell_ids):

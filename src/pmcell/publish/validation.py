@@ -38,7 +38,7 @@ def gather_evidence(
     )
     verdicts += [_left_out(item, folder) for item in VALIDATORS if item.name not in chosen]
     verdicts.sort(key=lambda verdict: names().index(verdict.name))
-    tolerated = options.tolerate_validators
+    tolerated: dict[str, str] = dict(options.tolerate_validators.items())
     known_reasons = sources_reasons(folder)
     write_evidence(folder, verdicts, tolerated=tolerated, known_reasons=known_reasons)
     faults = _missing(options, verdicts)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def _h5ad(path: Path) -> str:
 def _add_dataset(total: Any, item: Any) -> None:
     is_text = item.dtype.kind == "O"
     total.update(json.dumps(["text" if is_text else item.dtype.str, list(item.shape)]).encode())
+    blocks: Iterable[Any]
     if item.shape == ():
         blocks = [item[()]]
     else:

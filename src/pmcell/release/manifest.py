@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raw = stream.read(MAX_TEXT + 1)
         if len(raw) > MAX_TEXT:
             raise ValueError(f"more than {MAX_TEXT >> 20} MiB")
-        value = json.loads(raw)
+        value: dict[str, Any] = json.loads(raw)
         version = str(value["schema_version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(

@@ -114,7 +114,7 @@ def _untested(text: str, subject: str, why: str) -> tuple[Cell, ...]:
 
 def _subject(name: str) -> str:
     return {
-        "candidate_stratum": "candidate strata (withheld)",
+        "candidate_stratum": "candidate strata (not published)",
         "stratum": "strata",
     }.get(name, plain_name(name))
 

@@ -74,14 +74,14 @@ def existence_figure(release: Release) -> Figure | None:
     drawn = pl.existence(null, value, statistic=verdicts.STATISTIC)
     pictures = [picture(drawn, name="existence", title="Existence test", least=320)]
     text = (
-        f"The observed statistic (line) against {len(null):,} draws of the model without strata "
+        f"The observed statistic (line) against {len(null):,} draws of the null model "
         f"(bars; unit: draws); p = {p_text(p)}."
     )
     n_views = verdicts.existence(release).n_views or 1
     if n_views > 1:
         text += (
-            f" It is {n_views} times the share of draws that come as far: so many combinations "
-            "of channels were looked at for the clearest."
+            f" It is {n_views} times the share of draws that are as extreme, since the clearest of "
+            f"{n_views} combinations of feature sets was chosen."
         )
     measures = verdicts.candidates(release)
     if measures.shape[1] > 1 and len(measures):
@@ -205,11 +205,15 @@ def shift_figure(release: Release) -> Figure | None:
         "shifts",
         "Cell types that a stratum has more or less of",
         f"Share of a type in a stratum over its share in the other strata, the median type taken "
-        f"as not moved; 1 is twice as much, -1 half (unit: donors, compared {how}). The up to "
+        f"as unchanged; 1 is twice as much, -1 half (unit: donors, compared {how}). The up to "
         f"{MAX_SHIFTS} surest of {rows['cell_type'].nunique()} types of each stratum. The strata "
         "were sought in the same donors, so the intervals describe and do not test.",
         ("composition_shifts",),
-        (picture(drawn, name="shifts", title="Shifts of cell types", least=320),),
+        (
+            picture(
+                drawn, name="shifts", title="Differences of cell types between strata", least=320
+            ),
+        ),
     )
 
 
@@ -225,7 +229,7 @@ def _pools(release: Release, means: pd.DataFrame) -> str:
     if not named:
         return ""
     made_of = "; ".join(f"{name}: {', '.join(pools[name])}" for name in named)
-    return f" Types too rare to be looked at alone are pooled: {made_of}."
+    return f" Types too rare to be compared alone are grouped: {made_of}."
 
 
 def driver_figure(release: Release) -> Figure | None:

@@ -224,7 +224,7 @@ def _assignment_exits(placed: pd.DataFrame) -> tuple[Exits, ...]:
 def _status_text(status: str) -> str:
     return {
         "too_few_cells": "too few cells",
-        "withheld": "strata withheld",
+        "withheld": "strata not published",
         "ambiguous": "ambiguous between strata",
         "assigned": "assigned",
     }.get(status, status.replace("_", " "))

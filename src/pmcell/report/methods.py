@@ -97,11 +97,11 @@ def _labels(release: Release) -> str:
 def _strata(release: Release) -> str:
     text = (
         "Each donor and visit is described by its composition (shares of cell types), its state "
-        "(mean of the integrated components per cell type) and the cloud of all its cells, "
-        "whatever their type; distances between donors subtract the sampling noise "
-        "that few cells cause. Visits of one donor were never treated as different people. Strata "
-        "are "
-        "published only where an existence test rejects the model without strata."
+        "(mean of the integrated components per cell type) and the distribution of all its cells, "
+        "whatever their type (a kernel mean embedding by random Fourier features); "
+        "distances between donors subtract the sampling noise that few cells cause. "
+        "Visits of one donor were never treated as different people. Strata are published only "
+        "where an existence test rejects the null model."
     )
     return f"{text} {verdicts.verdict(release)}"
 

@@ -1,4 +1,4 @@
-"""Who moved between visits, and from which stratum to which."""
+"""Who changed between visits, and from which stratum to which."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def movement_text(release: Release) -> str:
     text = (
         f"{plural(rows['donor_id'].nunique(), 'donor')} with more than one visit: "
         f"{n_moved} of {plural(len(tested), 'step')} from a visit to the next are longer than "
-        f"drawing the cells again explains (q ≤ {MAX_Q:g}). What handling of the tubes adds is "
+        f"resampling of the cells explains (q ≤ {MAX_Q:g}). What handling of the tubes adds is "
         "not known."
     )
     if len(tested) < len(rows):
@@ -66,9 +66,9 @@ def movement_grid(release: Release) -> Grid | None:
         Column("Donor"),
         Column("Visits"),
         Column("Strata"),
-        Column("Moved", True, "Distance between the visits, cell sampling subtracted"),
-        Column("By chance", True, "Median when both are drawn from their pooled cells"),
-        Column("p", True, "Share of draws that come as far"),
+        Column("Change", True, "Distance between the visits, cell sampling subtracted"),
+        Column("By chance", True, "Median when both are resampled from their pooled cells"),
+        Column("p", True, "Share of resamples with at least this distance"),
         Column("q", True, "Benjamini-Hochberg over all steps"),
     )
     return Grid("Steps between visits", columns, cells, (TABLE,), fold=8)

@@ -127,7 +127,7 @@ def explained(release: Release) -> list[float | None]:
 
 
 def channel_grid(release: Release) -> Grid | None:
-    """The gate of the distance channels."""
+    """The gate of the feature sets of the distance."""
     channels = (release.verdict.channels if release.verdict else None) or {}
     if not channels:
         return None
@@ -143,7 +143,7 @@ def channel_grid(release: Release) -> Grid | None:
         for name, item in channels.items()
     )
     columns = (
-        Column("Channel"),
+        Column("Feature set"),
         Column("Reliability", True, "Split-half correlation of the donor distances"),
         Column(
             "Batch share",
@@ -154,7 +154,9 @@ def channel_grid(release: Release) -> Grid | None:
         Column("Gate"),
         Column("Why"),
     )
-    return Grid("Channels of the donor distance and their gate", columns, rows, ("strata.json",))
+    return Grid(
+        "Feature sets of the donor distance and their gate", columns, rows, ("strata.json",)
+    )
 
 
 def _gate(channel: Channel) -> Cell:
@@ -255,7 +257,7 @@ def warnings(release: Release) -> list[str]:
 
 
 def withheld(release: Release) -> list[str]:
-    """What was withheld, and why, a sentence each."""
+    """What was suppressed, and why, a sentence each."""
     told = release.verdict
     found = [f"{item.what}: {item.why}." for item in (told.withheld if told else None) or ()]
     if told is not None and told.withheld_by_access:

@@ -125,7 +125,7 @@ GENES = Table(
         Field(
             "is_highly_variable",
             "bool",
-            "Whether the gene enters the principal components; null where withheld cells had a part in the choice.",
+            "Whether the gene enters the principal components; null where cells that are not published had a part in the choice.",
             required=False,
         ),
         Field(

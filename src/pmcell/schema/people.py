@@ -102,7 +102,7 @@ COHORTS = Table(
 COHORT_COUNTS = Table(
     "cohort_counts",
     "Donors and cells of cohorts without open access, by one or two properties; small groups are "
-    "merged or withheld.",
+    "merged or suppressed.",
     ("cohort_id", "grouping", "group"),
     (
         COHORT_ID,
@@ -119,14 +119,14 @@ COHORT_COUNTS = Table(
         Field(
             "n_donors",
             "int64",
-            "Donors of the group who have a cell that passed QC; null where withheld.",
+            "Donors of the group who have a cell that passed QC; null where suppressed.",
             "donors",
             required=False,
         ),
         Field(
             "n_cells",
             "int64",
-            "Cells that passed QC; only for groups by cell type, null where withheld.",
+            "Cells that passed QC; only for groups by cell type, null where suppressed.",
             "cells",
             required=False,
         ),

@@ -55,7 +55,7 @@ RELEASE_FILES = (
     ),
     ReleaseFile(
         "strata.json",
-        "Whether there are strata, how stable they are, and what was withheld.",
+        "Whether there are strata, how stable they are, and what was suppressed.",
         AGGREGATE,
     ),
     ReleaseFile(

@@ -44,7 +44,7 @@ ASSIGNMENTS = Table(
         Field(
             "stratum",
             "string",
-            "Published stratum, or null when withheld or not assigned.",
+            "Published stratum, or null when none is published or assigned.",
             required=False,
         ),
         Field(
@@ -64,7 +64,7 @@ ASSIGNMENTS = Table(
         Field(
             "conformal_set",
             "string",
-            "Strata that the row may belong to at the coverage of strata.json, joined by ';'; none for an empty set; null where strata are withheld or the row's stratum has too few donors for a set.",
+            "Strata that the row may belong to at the coverage of strata.json, joined by ';'; none for an empty set; null where no strata are published or the row's stratum has too few donors for a set.",
             required=False,
         ),
         Field(
@@ -126,7 +126,7 @@ ASSOCIATIONS = Table(
         Field(
             "outcome",
             "string",
-            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; stratum, or candidate_stratum where the labels are withheld; condition or disease for the design.",
+            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; stratum, or candidate_stratum where labels are not published; condition or disease for the design.",
         ),
         Field("covariate", "string", "Column of donors, visits or samples."),
         Field(
@@ -166,11 +166,15 @@ DRIVERS = Table(
     (
         DONOR_ID,
         VISIT,
-        Field("channel", "string", "composition, state or cluster_free (all cells together)."),
+        Field(
+            "channel",
+            "string",
+            "Feature set: composition, state or cluster_free (all cells together).",
+        ),
         replace(
             CELL_TYPE,
-            prose="Cell type; of the state channel perhaps a pool of rare types, named after the "
-            "most common one (strata.json lists them); `all cells` of the cluster-free channel.",
+            prose="Cell type; of the state feature set perhaps a group of rare types, named after the "
+            "most common one (strata.json lists them); `all cells` of the cluster-free one.",
         ),
         Field(
             "contribution",
@@ -181,7 +185,7 @@ DRIVERS = Table(
         Field(
             "flips_without",
             "bool",
-            "Whether the donor would be nearest to another stratum if the cell type were left out of every channel; the same in all channels.",
+            "Whether the donor would be nearest to another stratum if the cell type were left out of every feature set; the same in all of them.",
         ),
     ),
     (DONOR_FK, VISIT_FK),
@@ -191,7 +195,7 @@ DRIVERS = Table(
 
 COMPOSITION_SHIFTS = Table(
     "composition_shifts",
-    "Which cell types each stratum has more or less of: ratios of shares, the median type taken as not moved; no rows when no strata are published.",
+    "Which cell types each stratum has more or less of: ratios of shares, the median type taken as unchanged; no rows when no strata are published.",
     ("stratum", "cell_type"),
     (
         Field("stratum", "string", "Stratum label."),
@@ -215,7 +219,7 @@ COMPOSITION_SHIFTS = Table(
 
 MOVEMENT = Table(
     "movement",
-    "How far a donor moved between a visit and the one before, beside what drawing the cells again would do; and from which stratum to which.",
+    "Change of a donor's profile between a visit and the one before, compared with resampling of the cells; and from which stratum to which.",
     ("donor_id", "visit"),
     (
         DONOR_ID,
@@ -227,14 +231,14 @@ MOVEMENT = Table(
         Field(
             "moved_by_chance",
             "float64",
-            "Median distance when both visits are drawn from their pooled cells; null in other batches.",
+            "Median distance when both visits are resampled from their pooled cells; null between batches.",
             "1",
             required=False,
         ),
         Field(
             "p_value",
             "float64",
-            "Share of such draws that come as far; null where the visits are in different batches. Differences in handling are not in it.",
+            "Share of such resamples with at least this distance; null where the visits are in different batches. Differences in handling are not in it.",
             "1",
             required=False,
         ),
@@ -261,7 +265,7 @@ MOVEMENT = Table(
 
 OUTCOMES = Table(
     "outcomes",
-    "Clinical outcomes against strata, or axes where labels are withheld: mixed models of repeated visits, survival; refused comparisons with the reason.",
+    "Clinical outcomes against strata, or axes where labels are not published: mixed models of repeated visits, survival; refused comparisons with the reason.",
     ("outcome", "model", "term"),
     (
         Field("outcome", "string", "Column of the study's clinical table."),
@@ -330,7 +334,7 @@ SURVIVAL = Table(
 
 DONOR_DISTANCES = Table(
     "donor_distances",
-    "Squared distance of each pair of donor visits: fused, and in each channel; sampling noise is subtracted, so a few are slightly negative. Of more than 2,000 visits, pairs of which one is among the 50 nearest (fused) of the other.",
+    "Squared distance of each pair of donor visits: fused, and in each feature set; sampling noise is subtracted, so a few are slightly negative. Of more than 2,000 visits, pairs of which one is among the 50 nearest (fused) of the other.",
     ("donor_id", "visit", "other_donor_id", "other_visit", "channel"),
     (
         DONOR_ID,
@@ -340,7 +344,7 @@ DONOR_DISTANCES = Table(
         Field(
             "channel",
             "string",
-            "fused: the weighted mean of the channels that were not dropped, each over its median; else the channel, dropped ones too.",
+            "fused: the weighted mean of the feature sets that were not dropped, each over its median; else the feature set, dropped ones too.",
         ),
         Field(
             "squared_distance", "float64", "Squared distance; pairs without one have no row.", "1"

@@ -27,9 +27,9 @@ BY_GROUP = "by_group"
 """Results of single groups of donors, or why there are none: a rule of its own protects it."""
 
 MEANING = {
-    RESULT: "Words, settings, and statistics over all donors: shown.",
-    DONORS: "A number of donors: not shown where a few withheld donors are left out of it.",
-    COUNTS: "Visits, pairs of donors, single strata: not shown once a cohort is withheld.",
+    RESULT: "Words, settings, and statistics over all donors: released.",
+    DONORS: "A number of donors: suppressed where it would reveal a few donors who are not published.",
+    COUNTS: "Visits, pairs of donors, single strata: suppressed once a cohort is not published.",
     BY_GROUP: "Results of groups of donors, and reasons that count them: by a rule of its own.",
 }
 
@@ -47,16 +47,16 @@ class Confounding:
 class Existence:
     """The test whether the donors fall into strata at all."""
 
-    n_null: int | None = fact("Draws of each model without strata.", tells=RESULT)
+    n_null: int | None = fact("Draws of each null model.", tells=RESULT)
     alpha: float | None = fact("Level of the test.", tells=RESULT)
     seed: int | None = fact("Seed of the draws.", tells=RESULT)
     n_donors: int | None = fact("Donors in the test.", tells=DONORS)
     k: int | None = fact("Candidate number of strata; 0 where there is none.", tells=RESULT)
-    null: str | None = fact("The model without strata whose p is larger.", tells=RESULT)
+    null: str | None = fact("The null model whose p is larger.", tells=RESULT)
     statistic: float | None = fact("T: the largest standardised silhouette over k.", tells=RESULT)
     null_statistics: tuple[float, ...] | None = fact("T of each draw.", tells=RESULT)
     p: float | None = fact(
-        "Share of draws that come as far, times the combinations of channels looked at.",
+        "Share of draws whose T is at least as large, times the combinations of feature sets tried.",
         tells=RESULT,
     )
     z: tuple[float, ...] | None = fact(
@@ -66,19 +66,19 @@ class Existence:
     null_silhouette_mean: tuple[float, ...] | None = fact(
         "Mean silhouette of the draws for each k.", tells=RESULT
     )
-    n_views: int | None = fact("Combinations of channels looked at.", tells=RESULT)
+    n_views: int | None = fact("Combinations of feature sets tried.", tells=RESULT)
     view_scores: Mapping[str, float] | None = fact(
-        "Excess of T over its draws, in their standard deviation, by combination of channels.",
+        "Excess of T over its draws, in their standard deviation, by combination of feature sets.",
         tells=RESULT,
     )
     confounding: Confounding | None = fact(
-        "Confounding of the candidates, or of groups that batch removal took away.", tells=RESULT
+        "Confounding of the candidates, or of groups that vanish with the batch.", tells=RESULT
     )
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of the donor distance and how it was judged."""
+    """One feature set of the donor distance and how it was judged."""
 
     measured: bool | None = fact("Whether there was anything to measure.", tells=RESULT)
     dropped: bool | None = fact("Whether it failed the gate.", tells=RESULT)
@@ -160,10 +160,11 @@ class CellTypes:
     """How cell types enter the distance."""
 
     in_state_channel: tuple[str, ...] | None = fact(
-        "Types and pools whose state is compared.", tells=RESULT
+        "Types and groups of rare types whose state is compared.", tells=RESULT
     )
     pools_of_rare_types: Mapping[str, tuple[str, ...]] | None = fact(
-        "Types of each pool, by the pool's name, that of its most common type.", tells=RESULT
+        "Types of each group of rare types, by its name, that of its most common type.",
+        tells=RESULT,
     )
     in_composition_only: tuple[str, ...] | None = fact(
         "Types of which only the share is compared.", tells=RESULT
@@ -200,8 +201,8 @@ class Parameters:
     """Options that shaped the verdict."""
 
     profile: Mapping[str, Any] | None = fact("Options of the profile step.", tells=RESULT)
-    max_batch_share: float | None = fact("Gate: most q of a channel.", tells=RESULT)
-    min_reliability: float | None = fact("Gate: least r of a channel.", tells=RESULT)
+    max_batch_share: float | None = fact("Gate: largest q of a feature set.", tells=RESULT)
+    min_reliability: float | None = fact("Gate: smallest r of a feature set.", tells=RESULT)
     strata: Mapping[str, Any] | None = fact("Options of the strata step.", tells=RESULT)
 
 
@@ -220,7 +221,7 @@ class Verdict:
     n_donors_used: int | None = fact("Donors with enough cells.", tells=COUNTS)
     n_visits: int | None = fact("Donors' visits with cells.", tells=COUNTS)
     existence: Existence | None = fact("The existence test.", tells=RESULT)
-    channels: Mapping[str, Channel] | None = fact("Channels of the distance.", tells=RESULT)
+    channels: Mapping[str, Channel] | None = fact("Feature sets of the distance.", tells=RESULT)
     clustering: Clustering | None = fact("Candidate numbers of strata.", tells=RESULT)
     stability: Mapping[str, float] | None = fact(
         "Mean consensus of each candidate stratum's pairs of donors.", tells=COUNTS

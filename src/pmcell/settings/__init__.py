@@ -1,4 +1,4 @@
-"""Every option of the configuration, told once: its type, range, default, unit and meaning.
+"""Every option of the configuration, defined once: its type, range, default, unit and meaning.
 
 `table.SETTINGS` maps each section to its model. From the models come the check of a
 configuration (`load`), the options and help of the step commands, the JSON schema that

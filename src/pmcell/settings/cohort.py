@@ -21,8 +21,8 @@ class QcSettings(Settings):
 
     n_mads: float = setting(
         5.0,
-        "limits of log counts, log genes and doublet score: the sample's median plus or minus so "
-        "many MADs (median absolute deviations)",
+        "how far log counts, log genes and doublet score may lie from the sample's median, in "
+        "MADs (median absolute deviations)",
         unit="MADs",
         gt=0,
     )

@@ -32,7 +32,7 @@ class ProfileSettings(Settings):
     )
     min_cells_type: int = count(
         10,
-        "a type, or pool of rare types, with fewer cells in a visit is unknown there, not zero; "
+        "a type, or group of rare types, with fewer cells in a visit is unknown there, not zero; "
         "with about 100 cells a visit 5, and `strata.min_reliability: 0.3`, found more strata",
         unit="cells",
         at_least=2,
@@ -42,20 +42,22 @@ class ProfileSettings(Settings):
     )
     min_share_donors: float = share(
         0.5,
-        "a type enters the state channel on its own when this share of donors has enough of it; "
-        "rarer types are pooled with their nearest until they have",
+        "a type enters the state feature set on its own when this share of donors has enough of "
+        "it; rarer types are grouped with their nearest until they have",
     )
 
 
 class StrataSettings(Settings):
     """How strata are sought, tested and compared."""
 
-    n_null: int = count(199, "draws of the model without strata", unit="draws", at_least=19)
+    n_null: int = count(
+        199, "draws of the null model, which has no strata", unit="draws", at_least=19
+    )
     n_bootstraps: int = count(200, "bootstraps of donors and cells", unit="draws")
     donor_share: float = share(0.8, "share of donors in a bootstrap", ge=0.5, lt=1)
     alpha: float = share(
         0.05,
-        "strata are published when the model without strata is rejected at this level",
+        "strata are published when the null model is rejected at this level",
         gt=0,
         lt=1,
     )
@@ -64,13 +66,13 @@ class StrataSettings(Settings):
         | Annotated[tuple[Channel, ...], Strict(False), Field(min_length=1)]
     ) = setting(
         "clearest",
-        "through which channels strata are sought: the one or several in which groups stand out "
-        "most (the test pays for the choice: `n_null` must be 79 or more at the default `alpha`), "
-        "`all`, or those named",
+        "feature sets of the donor distance in which strata are sought: `clearest`, the one or "
+        "several in which groups stand out most (the test corrects for the choice: `n_null` must "
+        "be 79 or more at the default `alpha`), `all`, or those named",
     )
     max_batch_share: float = share(
         0.9,
-        "a channel is dropped when batch explains more of it, before the batch is removed from it",
+        "a feature set is dropped when batch explains more of it, before batch removal",
     )
     coverage: float = share(
         0.9,
@@ -91,10 +93,10 @@ class StrataSettings(Settings):
         "default `region` where there are several, else `batch_id`",
     )
     min_reliability: float = setting(
-        0.5, "a channel is dropped when its halves agree less", ge=-1, le=1
+        0.5, "a feature set is dropped when its split-half reliability is lower", ge=-1, le=1
     )
     max_confounding: float = share(
-        0.6, "strata are withheld when they follow the batch more than this (Cramér's V)"
+        0.6, "strata are not published when they follow the batch more than this (Cramér's V)"
     )
     n_permutations: int = count(999, "permutations of association tests", unit="draws", at_least=99)
     clinical: str | None = setting(

@@ -266,7 +266,7 @@ class ReleaseSettings(Settings):
     )
     doi: Annotated[str, AfterValidator(_plain_doi)] = setting(
         "",
-        "DOI of the release, once it was assigned",
+        "DOI of the release; leave it out until one is assigned",
         pattern=rf"^$|{_DOI}",
         examples=["10.5281/zenodo.1234"],
     )
@@ -339,7 +339,7 @@ class ReleaseSettings(Settings):
     )
     min_donors: int = setting(
         10,
-        "smaller groups of donors of non-open cohorts are not shown",
+        "smaller groups of donors of non-open cohorts are suppressed",
         unit="donors",
         ge=3,
         le=MAX_COUNT,

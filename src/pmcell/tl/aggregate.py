@@ -113,4 +113,4 @@ def _of_sample(cells: pd.DataFrame, sample_ids: Labels, name: str, *, default: L
             f"{mixed.index[0]!r}. Give every library its own sample_id.",
             reason="ambiguous_sample",
         )
-    return as_text(values.first()).reindex(sample_ids).to_numpy(object)
+    return np.asarray(as_text(values.first()).reindex(sample_ids), object)

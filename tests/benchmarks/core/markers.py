@@ -35,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=Path, help="h5ad with raw counts in X")
     parser.add_argument("--clusters", default="cluster", help="its obs column with clusters")
-    parser.add_argument("--made", type=int, default=20_000, help="made cells when none are given")
+    parser.add_argument(
+        "--made", type=int, default=20_000, help="simulated cells when none are given"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS))

@@ -328,7 +328,7 @@ def table(figures: dict[str, list[dict[str, Any]]], args: argparse.Namespace) ->
             + " | ".join(f"{share:.2f}" for share in shares)
             + " |"
         )
-    size = args.file.name if args.file else f"{args.cells:,} made cells × 20,000 genes"
+    size = args.file.name if args.file else f"{args.cells:,} simulated cells × 20,000 genes"
     lines += ["", f"{size}; {args.threads} threads; medians of {args.runs} interleaved runs."]
     return "\n".join(lines)
 

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"Release written to {args.out}: {len(facts.published)} cohorts, verified.")
     if facts.withheld:
         names = ", ".join(cohort.cohort_id for cohort in facts.withheld)
-        print(f"Withheld, because access is not open: {names}.")
+        print(f"Not published, because access is not open: {names}.")
     described = {cohort.cohort_id for cohort in described_cohorts(facts)}
     if absent := [item.cohort_id for item in facts.withheld if item.cohort_id not in described]:
         print(

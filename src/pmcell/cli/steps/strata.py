@@ -1,6 +1,6 @@
 """Find strata of donors, test whether they exist, and say what they go with.
 
-Labels are published only if a model without strata is rejected and the labels
+Labels are published only if the null model, without strata, is rejected and the labels
 do not follow the batch; otherwise the axes are, with the reason. Research use only.
 
 Clinical outcomes come from a table of the study (`strata.clinical` in the configuration, or

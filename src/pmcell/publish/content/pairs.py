@@ -48,7 +48,7 @@ def iter_distances(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
     start = 0
     while start < first.size:
         # All pairs of a visit are in one chunk, so that the channels stay in the table's order.
-        stop = int(ends[min(np.searchsorted(ends, start + step), ends.size - 1)])
+        stop = int(ends[min(int(np.searchsorted(ends, start + step)), ends.size - 1)])
         one, other = first[start:stop], second[start:stop]
         parts = [
             pd.DataFrame(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pmcell.io.arrays import write_arrays
 from pmcell.io.atomic import atomic_path, write_json
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
@@ -38,8 +39,7 @@ def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
         source = facts.results / "atlas" / name
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source, temporary)
-    with atomic_path(folder / "centroids.npz") as temporary:
-        np.savez_compressed(temporary, **centroids(atlas))
+    write_arrays(folder / "centroids.npz", **centroids(atlas))
 
 
 def centroids(atlas: Atlas) -> dict[str, np.ndarray]:

@@ -13,10 +13,11 @@ from pmcell.schema import Table
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import TypeAlias
 
     import pandas as pd
 
-    Rows = pd.DataFrame | Iterator[pd.DataFrame]
+    Rows: TypeAlias = pd.DataFrame | Iterator[pd.DataFrame]
 
 PER_COHORT = "cohorts/*/"
 FOLDERS = (PER_COHORT, "atlas/", "strata/")

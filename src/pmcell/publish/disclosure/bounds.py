@@ -1,7 +1,7 @@
-"""The attacker: what published sums tell about numbers that were withheld.
+"""The audit of sums: the intervals that published sums leave for suppressed numbers.
 
-Each published sum over withheld numbers is an equation; the least and the
-greatest value that a withheld number can have under all of them are two linear
+Each published sum over suppressed numbers is an equation; the least and the
+greatest value that a suppressed number can have under all of them are two linear
 programs. An exact answer, or one that is too narrow, is a disclosure.
 """
 

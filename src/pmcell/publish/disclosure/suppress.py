@@ -2,7 +2,7 @@
 
 Primary: groups with fewer donors than the threshold, zeros too (that nobody in
 a group has a property is a statement on all of it). Complementary: further
-groups until the attacker of `bounds` cannot place a withheld number within an
+groups until the audit of `bounds` cannot place a suppressed number within an
 interval narrower than the threshold. Sources: Hundepool et al., Handbook on
 Statistical Disclosure Control, 2010, section 4; thresholds: publish/README.
 """
@@ -72,7 +72,7 @@ def suppress_list(
 
     `unsafe` marks those that must; the smallest others join them until their
     union, which the total gives away, is safe (`is_safe_union(withheld)`) and
-    at least `min_width`, the interval in which the attacker finds each.
+    at least `min_width`, the interval in which the audit finds each.
     """
     withheld = unsafe.copy()
     while withheld.any() and not withheld.all():

@@ -48,7 +48,7 @@ class Person:
 Agent = Person | Organisation
 
 
-def read_agent(entry: Mapping[str, str]) -> Agent:
+def read_agent(entry: Mapping[str, object]) -> Agent:
     """Return the person or organisation that an entry of a configuration file describes.
 
     Parameters
@@ -88,6 +88,7 @@ def read_agent(entry: Mapping[str, str]) -> Agent:
     )
 
 
-def read_organisation(entry: Mapping[str, str]) -> Organisation:
+def read_organisation(entry: Mapping[str, object]) -> Organisation:
     """Return the organisation, or the desk, that an entry with `name`, `url`, `email` describes."""
-    return Organisation(**{key: entry.get(key) or "" for key in ("name", "url", "ror", "email")})
+    known = {key: str(entry.get(key) or "") for key in ("name", "url", "ror", "email")}
+    return Organisation(**known)

@@ -8,6 +8,7 @@ the files of `expression/`: a loader would read each of them whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
 
 
 def _responsible_use(facts: Facts) -> dict[str, Any]:
-    statements = {**facts.options.rai}
+    statements: dict[str, Sequence[str]] = dict(facts.options.rai.items())
     own = [item.sentence for item in LIMITATIONS]
     statements["dataLimitations"] = [*own, *statements.get("dataLimitations", ())]
     return {f"rai:{name}": _one(texts) for name, texts in sorted(statements.items())}

@@ -6,7 +6,6 @@ that assigns one, and set `release.doi` in the next release's configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from pmcell.publish.metadata.contents import media_type
 from pmcell.publish.metadata.subjects import Subjects, read_subjects
 from pmcell.release.manifest import Entries
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
+from pmcell.settings.release import Grant
 from pmcell.version import __version__
 
 DATACITE = "datacite.json"
@@ -204,9 +204,13 @@ def _place(code: str) -> str:
     return f"{code} (NUTS, {site})" if site else f"{code} (ISO 3166-2)"
 
 
-def _grant(item: Mapping[str, str]) -> dict[str, str]:
+def _grant(item: Grant) -> dict[str, str]:
     known = {"funderName": item["funder"]}
     if item.get("ror"):
         known |= {"funderIdentifier": item["ror"], "funderIdentifierType": "ROR"}
-    names = {"award": "awardNumber", "title": "awardTitle", "url": "awardUri"}
-    return known | {names[key]: item[key] for key in names if item.get(key)}
+    award = {
+        "awardNumber": item.get("award"),
+        "awardTitle": item.get("title"),
+        "awardUri": item.get("url"),
+    }
+    return known | {key: text for key, text in award.items() if text}

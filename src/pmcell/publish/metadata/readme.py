@@ -85,7 +85,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "- `strata.json`: whether there are strata, how stable they are, and why.",
         "- `reference/`: the frozen model for mapping new samples."
         if not facts.withheld
-        else "- `reference/`: withheld, because cohorts without open access took part in it.",
+        else "- `reference/`: suppressed, because cohorts without open access took part in it.",
     ]
     if has_report:
         lines.append("- `report.html`: figures and methods; opens in any browser, offline.")
@@ -133,8 +133,8 @@ def _withheld(facts: Facts) -> list[str]:
         "`markers` are found without them. Left out are the model in `reference/` and the ranks of "
         "genes: from values for many genes membership can be tested however many donors there "
         "are. Their donors are counted in `cohorts` and `cohort_counts`, in groups of at least "
-        f"{facts.options.min_donors}; `validation/disclosure.json` says what was withheld and how "
-        "it was attacked.",
+        f"{facts.options.min_donors}; `validation/disclosure.json` says what was suppressed "
+        "and how that was audited.",
         "",
         "Their cells and rows are encrypted to the recipients "
         f"{', '.join(map(str, sorted(recipients)))} only, outside this release."

@@ -35,6 +35,7 @@ from pmcell.publish.metadata.subjects import Term, read_subjects
 from pmcell.release.digest import combined_sha256
 from pmcell.release.manifest import Entries
 from pmcell.schema import TABLES, UNKNOWN
+from pmcell.settings.release import Grant
 
 CONTEXT = {"@vocab": "http://schema.org/"}
 PROFILE = "https://bioschemas.org/profiles/Dataset/1.0-RELEASE"
@@ -216,7 +217,7 @@ def _licence(facts: Facts) -> Any:
     return _plain({"@type": "CreativeWork", "name": name, "description": " ".join(notes)})
 
 
-def _grant(item: Mapping[str, str]) -> dict[str, Any]:
+def _grant(item: Grant) -> dict[str, Any]:
     grant = {
         "@type": "Grant",
         "identifier": item.get("award", ""),

@@ -25,7 +25,7 @@ from pmcell.io.atomic import atomic_path, remove_leftovers, write_json
 from pmcell.io.crypt.crypt4gh import Crypt4ghReader, encrypt_file, open_crypt4gh
 from pmcell.io.crypt.keys import fingerprint
 from pmcell.io.modes import private_files
-from pmcell.registry.cohorts.keys import ID
+from pmcell.schema.ids import ID_PATTERN as ID
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (

@@ -16,7 +16,8 @@ from pmcell.io.crypt.keys import (
     read_private_key,
     read_signer,
 )
-from pmcell.io.submitted.preflight import Limits, scan_open_hdf5
+from pmcell.io.submitted.limits import Limits
+from pmcell.io.submitted.preflight import scan_open_hdf5
 from pmcell.publish.sealed.sealed import open_member, package_faults, read_manifest
 
 if TYPE_CHECKING:

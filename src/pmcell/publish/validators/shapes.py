@@ -29,7 +29,7 @@ def prepare(release: Path, place: Path, *, extra: Path | None = None) -> dict[st
     """Write record and shapes as N-Triples into `place`; the engines' options."""
     data = place / "record.nt"
     _with_resources(_read(release / RECORD)).serialize(data, format="nt", encoding="utf-8")
-    shapes = {}
+    shapes: dict[str, str] = {}
     for name, file in shape_files(extra).items():
         shapes[name] = str(place / f"shapes-{len(shapes)}.nt")
         _read(file).serialize(shapes[name], format="nt", encoding="utf-8")

@@ -36,7 +36,11 @@ PAGES = (
     ("index", "Overview", "What is here and whether it can be trusted"),
     ("cohorts", "Cohorts", "What each cohort is, who answers for it, and how it may be used"),
     ("cells", "Cells", "Map of the cells by type, cluster, stratum and gene"),
-    ("strata", "Strata", "Groups of donors: existence, stability, confounding, what was withheld"),
+    (
+        "strata",
+        "Strata",
+        "Groups of donors: existence, stability, confounding, what was suppressed",
+    ),
     ("gaps", "Gaps", "What the cohorts did not supply, and what that prevents"),
     ("dictionary", "Dictionary", "Every table and column: meaning, type, unit, ontology"),
     ("use", "Use and cite", "Open it in scanpy, pandas, DuckDB, R or a browser; cite it; check it"),
@@ -48,20 +52,20 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
     folder, release = ReleaseFolder(path), read_release(path, only=TABLES)
     cells = read_cells(folder, release, most=most)
     genes, data = map_files(folder, release, cells, chosen_genes(release))
-    found = {
-        "cards": cohort_cards.cards(release, extras.people),
-        "dictionary": read_dictionary(folder),
-    }
+    cards = cohort_cards.cards(release, extras.people)
+    tables = read_dictionary(folder)
     data["data/search.js"] = search.index_script(
         release,
         pages=[("page", name, prose, f"{key}.html") for key, name, prose in PAGES],
         genes=genes,
-        **found,
+        cards=cards,
+        dictionary=tables,
     )
     context = {
         **_shared(release),
-        **_overview(folder, release, found["cards"], extras),
-        **found,
+        **_overview(folder, release, cards, extras),
+        "cards": cards,
+        "dictionary": tables,
         **_strata(release),
         "n_cells_all": len(cells.all),
         "n_cells_drawn": len(cells.drawn),

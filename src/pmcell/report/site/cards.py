@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pmcell.release.report_tables import Release
 
 WITHHELD = "withheld"
+"""State of a cohort that took part and of which no row is published."""
+SUPPRESSED = "suppressed"
+"""What stands for a number that would count too few people."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def cards(release: Release, people: Mapping[str, Mapping[str, str]]) -> list[Car
 def _card(release: Release, row: Mapping[str, Any], people: Mapping[str, str]) -> Card:
     out = row["status"] == "quarantined"
     state = "quarantined" if out else "open" if row["access"] == "open" else WITHHELD
-    missing = "not published" if out else WITHHELD
+    missing = "not published" if out else SUPPRESSED
     numbers = tuple(
         Line(name, missing if as_number(row[column]) is None else count(row[column]))
         for name, column in (("cells", "n_cells"), ("donors", "n_donors"), ("samples", "n_samples"))

@@ -130,7 +130,7 @@ def _cohorts(release: Release) -> Sign:
 def _privacy(release: Release, gate: dict[str, Any]) -> Sign:
     hidden = [str(name) for name in flow.hidden_cohorts(release)["cohort_id"]]
     more = [
-        f"Used, but withheld: {listed(hidden)}."
+        f"Used, but not published: {listed(hidden)}."
         if hidden
         else "No cohort of restricted access took part."
     ]

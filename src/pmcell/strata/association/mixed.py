@@ -111,7 +111,7 @@ def number(table: pd.DataFrame, name: str, known: set[str] | None = None) -> Flo
         raise UsageError(
             f"{name!r} must hold numbers; row {where + 1} has {table[name].iloc[where]!r}"
         )
-    return values.to_numpy(float)
+    return np.asarray(values, np.float64)
 
 
 def _adjustment(visits: pd.DataFrame, covariates: tuple[str, ...]) -> Design:

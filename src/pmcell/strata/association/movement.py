@@ -117,7 +117,9 @@ def _stratum(donors: AnnData) -> NDArray[np.object_]:
     if donors.uns["existence"]["decision"] != STRATA:
         return np.full(donors.n_obs, None, object)
     label = as_text(donors.obs[slots.STRATUM], missing="").to_numpy(object)
-    return np.where(label == "", None, label)
+    stratum = np.array(label, object)
+    stratum[label == ""] = None
+    return stratum
 
 
 def _null(

@@ -68,6 +68,7 @@ def distances(
     >>> donors.uns["channels"]["state"]["dropped"]
     False
     """
+    names: tuple[str, ...]
     if isinstance(channels, str):
         names = CHANNELS if channels in ("all", "clearest") else (channels,)
     else:

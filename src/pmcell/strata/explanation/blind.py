@@ -159,7 +159,7 @@ def _block(
 
 def _without_batch(x: Floats, batch: NDArray[np.str_]) -> Floats:
     """Columns about their mean without batch offsets, which are shrunken as random effects."""
-    centred = x - x.mean(axis=0)
+    centred: Floats = x - x.mean(axis=0)
     names, code, size = np.unique(batch, return_inverse=True, return_counts=True)
     if names.size < 2 or len(x) <= names.size:
         return centred

@@ -67,7 +67,7 @@ def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[
     size = np.bincount(own.level, minlength=n_levels)
     small = np.flatnonzero(size < MIN_DONORS)
     if n_levels - small.size < 2:
-        few = ", ".join(f"{levels[level]} {size[level]}" for level in small)
+        few = ", ".join(f"{levels[level]} {size[level]}" for level in small.tolist())
         what = "cells of the type" + (" and every covariate" if group.names else "")
         return f"too few donors have {what} ({few}); {MIN_DONORS} a side are needed"
     own = own.of(~np.isin(own.level, small))

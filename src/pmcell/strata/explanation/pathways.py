@@ -123,9 +123,9 @@ def set_matrix(
     n_found = np.zeros(len(gene_sets), np.int64)
     for column, weights in enumerate(gene_sets.values()):
         for gene, weight in weights.items():
-            place = by_id.get(gene, by_symbol.get(gene))
-            if place is not None:
-                matrix[place, column] = weight
+            at = by_id.get(gene, by_symbol.get(gene))
+            if at is not None:
+                matrix[at, column] = weight
         n_found[column] = np.count_nonzero(matrix[:, column])
     return matrix, n_found
 

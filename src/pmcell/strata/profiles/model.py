@@ -78,7 +78,7 @@ class DonorMap:
         alone = self.with_weights({STATE: 1.0})
         channel, placed = alone.channels[0], alone.features[0]
         x = np.where(placed.present[:, :, None], placed.x, np.nan) / np.sqrt(channel.scale)
-        return x.reshape(n_rows, -1)
+        return np.asarray(x, np.float64).reshape(n_rows, -1)
 
 
 def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorMap:

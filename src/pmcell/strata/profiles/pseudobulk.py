@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +49,11 @@ class Pseudobulk(Mapping[str, "pd.DataFrame"]):
         return len(self._blocks)
 
     def add(
-        self, cell_type: str, donors: Sequence[str], genes: Sequence[str], counts: sparse.csr_matrix
+        self, cell_type: str, donors: Iterable[str], genes: Iterable[str], counts: sparse.csr_matrix
     ) -> None:
         """Add a cohort's donors of one cell type."""
         rows = np.array([self._at[str(name)] for name in donors], np.int64)
-        block = (rows, positions(self._genes, np.asarray(genes, object)), counts)
+        block = (rows, positions(self._genes, np.array([*genes], object)), counts)
         self._blocks.setdefault(cell_type, []).append(block)
 
 

@@ -125,7 +125,7 @@ def variance_prior(variance: Floats, df: int) -> tuple[float, float]:
 def _trigamma_inverse(value: float) -> float:
     """x with trigamma(x) = value, by Newton's steps on 1/trigamma, which is convex."""
     if value > 1e7:
-        return 1 / np.sqrt(value)
+        return float(1 / np.sqrt(value))
     if value < 1e-6:
         return 1 / value
     x = 0.5 + 1 / value

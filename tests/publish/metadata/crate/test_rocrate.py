@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import pmcell as pm
 from pmcell.io.atomic import sha256_file
 from pmcell.publish.facts import load_facts
 from pmcell.publish.manifest import file_entries
@@ -213,7 +214,8 @@ def test_software_has_the_installed_versions(crate: dict[str, Entity]) -> None:
     versions = {
         item["name"]: item["softwareVersion"] for item in of_type(crate, "SoftwareApplication")
     }
-    for name in ("numpy", "anndata", "scanpy", "pmcell"):
+    assert versions["pmcell"] == pm.__version__
+    for name in ("numpy", "anndata", "scanpy"):
         assert versions[name] == metadata.version(name)
 
 

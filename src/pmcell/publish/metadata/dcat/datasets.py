@@ -106,9 +106,9 @@ def add_cohort_facts(
     graph: Graph, names: Names, node: URIRef, cohort: Cohort, given: Mapping[str, Any]
 ) -> None:
     """What the registration alone knows: people, time, place, law, purpose and origin."""
-    for item in CATALOGUE_KEYS:
-        if item.slot and given.get(item.path):
-            graph.add((node, URIRef(item.slot), Literal(given[item.path])))
+    for declared in CATALOGUE_KEYS:
+        if declared.slot and given.get(declared.path):
+            graph.add((node, URIRef(declared.slot), Literal(given[declared.path])))
     for key, slot in (
         ("minimum_typical_age", HEALTH.minTypicalAge),
         ("maximum_typical_age", HEALTH.maxTypicalAge),

@@ -123,8 +123,8 @@ def add_cohort_facts(
             _add_period(graph, node, slot, _part(names, node, key), given[key])
     if cohort.text("region") != UNKNOWN:
         place = _part(names, node, "region")
-        for item in add_location(graph, place, cohort.text("region")):
-            graph.add((node, DCTERMS.spatial, item))
+        for location in add_location(graph, place, cohort.text("region")):
+            graph.add((node, DCTERMS.spatial, location))
     if given.get("provenance"):
         statement = _part(names, node, "provenance")
         graph.add((node, DCTERMS.provenance, statement))

@@ -83,17 +83,20 @@ BROKEN = {
 def verdicts(
     open_release: Path, validators_folder: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Verdict, Verdict]]:
-    """What each validator that is set up says of a release, and of its broken twin."""
-    twin = tmp_path_factory.mktemp("twin") / "release"
-    shutil.copytree(open_release, twin)
+    """What each validator that is set up says of a release, and of its broken twin.
+
+    Both lie in a folder whose name people write and programs stumble over.
+    """
+    study = tmp_path_factory.mktemp("studies") / "my study (it's) é 100%"
+    good, twin = (shutil.copytree(open_release, study / name) for name in ("release", "twin"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PMCELL_VALIDATORS_DIR", validators_folder)
         chosen = [item for item in VALIDATORS if item.name in BROKEN and is_ready(item)]
         for change in dict.fromkeys(BROKEN[item.name] for item in chosen):
             change(twin)
-        good = run_validators(open_release, chosen)
-        bad = run_validators(twin, chosen)
-    return {item.name: pair for item, *pair in zip(chosen, good, bad, strict=True)}
+        accepted = run_validators(good, chosen)
+        rejected = run_validators(twin, chosen)
+    return {item.name: pair for item, *pair in zip(chosen, accepted, rejected, strict=True)}
 
 
 @pytest.mark.parametrize("name", BROKEN)

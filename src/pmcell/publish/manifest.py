@@ -7,6 +7,7 @@ anywhere is found.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,18 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
     }
     # Of other cohorts not even a digest leaves: it would confirm a guess of the content.
     if cohort.is_open and (cohort.folder / "intake.h5ad").is_file():
-        entry["intake_sha256"] = content_sha256(cohort.folder / "intake.h5ad")
+        entry["intake_sha256"] = _digest_once(cohort.folder / "intake.h5ad")
     if cohort.is_open and (cohort.folder / "qc.parquet").is_file():
-        entry["qc_sha256"] = content_sha256(cohort.folder / "qc.parquet")
+        entry["qc_sha256"] = _digest_once(cohort.folder / "qc.parquet")
     return entry
+
+
+def _digest_once(path: Path) -> str:
+    """Content digest of a result: the manifest is written several times while a release grows."""
+    found = path.stat()
+    return _digest_of(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest_of(path: Path, inode: int, size: int, changed: int) -> str:
+    return content_sha256(path)

@@ -57,7 +57,7 @@ def test_any_column_can_be_left_out_and_unknown_donors_are_set_aside(
     donors.obs["site"] = np.where(number < 12, "north", np.where(number < 36, "south", "unknown"))
     seen = []
     monkeypatch.setattr(
-        import_module("pmcell.strata.generalise"),
+        import_module("pmcell.strata.discovery.generalise"),
         "refit",
         lambda donors, training: seen.append(training) or refit(donors, training),
     )

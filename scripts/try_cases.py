@@ -14,6 +14,7 @@ Example: scripts/with-env --test python scripts/try_cases.py FOLDER
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -246,8 +247,12 @@ def _compare(truth_file: Path, out: Path) -> str:
     wanted = pd.DataFrame(truth["X"], index=truth["barcodes"], columns=truth["gene_ids"])
     wanted = wanted.T.groupby(level=0).sum().T
     found = pd.DataFrame(cells.X.toarray(), index=barcodes, columns=cells.var_names)
-    if set(wanted.index) != set(found.index):
+    told = json.loads((out / "intake.json").read_text(encoding="utf-8"))["metrics"]
+    gone = set(wanted.index) - set(found.index)
+    if set(found.index) - set(wanted.index) or len(gone) != told.get("n_cells_left_out", 0):
         return f"fault: {len(found)} of {len(wanted)} cells"
+    left_out = f", {len(gone)} cells left out with the reason" if gone else ""
+    wanted = wanted.loc[found.index]
     missing = [gene for gene in wanted.columns if gene not in found.columns]
     extra = [gene for gene in found.columns if gene not in wanted.columns]
     shared = [gene for gene in wanted.columns if gene in found.columns]
@@ -256,11 +261,12 @@ def _compare(truth_file: Path, out: Path) -> str:
         more = f"{len(extra)} too many, {differ} with other counts"
         return f"fault: {len(missing)} genes missing, {more}"
     if "donor" not in truth:
-        return TAKEN
+        return f"{TAKEN}{left_out}"
     donors = pd.Series(truth["donor"], index=truth["barcodes"])
     taken = [name.split(":", 1)[-1] for name in cells.obs["donor_id"].astype(str)]
     same = bool((donors.loc[barcodes] == taken).all())
-    return TAKEN if same else f"{TAKEN}: counts; donors left open or other"
+    rest = "" if same else ": counts; donors left open or other"
+    return f"{TAKEN}{left_out}{rest}"
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def _overview(
 def _sentence(release: Release) -> str:
     return (
         f"{count(release['clusters']['n_cells'].sum())} single cells of "
-        f"{plural(len(release['donors']), 'donor')}, measured by different teams and processed in "
+        f"{plural(len(release['donors']), 'donor')}, processed in "
         "one way: the same genes, the same quality control, one map of the cells, one set of "
         "labels, and a comparable profile of each donor and visit."
     )

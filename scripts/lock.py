@@ -9,6 +9,7 @@ any mirror serves. `requirements.txt` is what pmcell runs with, on one machine o
 Slurm, and what builds it; `requirements-test.txt` holds only what the tests
 and linters need beside it. Pins that still satisfy pyproject.toml are kept,
 unless `--upgrade` is given; `pmcell.yaml` is then to be brought in line by hand.
+`requirements-docs.txt` is what builds the documentation, beside the environment of the tests.
 `validators/<name>.txt` is the environment of one validator of releases: each has its own,
 because their requirements exclude each other.
 """
@@ -26,11 +27,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = ROOT / "envs" / "requirements.txt"
+DOCS = ROOT / "envs" / "requirements-docs.txt"
 TEST = ROOT / "envs" / "requirements-test.txt"
 OLDEST_PYTHON = "3.11"
 INDEX = "https://pypi.org/simple"
 """Every archive of a version has its hash there; `UV_DEFAULT_INDEX` names a full mirror."""
 BOOTSTRAP = ["uv"]
+DOCS_WANTED = ["mkdocs-material==9.8.2", "mkdocstrings[python]==1.0.8"]
 VALIDATORS = {
     "cellxgene-schema": ["cellxgene-schema==7.1.2"],
     "cffconvert": ["cffconvert==2.0.0"],
@@ -63,6 +66,10 @@ def main() -> int:
     print(
         f"{RUNTIME.name}: {len(runtime)} pins; {TEST.name}: {len(everything) - len(runtime)} more"
     )
+    known = "" if upgrade or not DOCS.is_file() else DOCS.read_text(encoding="utf-8")
+    pins = resolve("\n".join(DOCS_WANTED), preferred=known)
+    DOCS.write_text(HEADER + "".join(pins.values()), encoding="utf-8")
+    print(f"{DOCS.name}: {len(pins)} pins")
     for name, requirements in VALIDATORS.items():
         lock = ROOT / "envs" / "validators" / f"{name}.txt"
         known = "" if upgrade or not lock.is_file() else lock.read_text(encoding="utf-8")

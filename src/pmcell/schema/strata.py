@@ -169,7 +169,7 @@ DRIVERS = Table(
         Field(
             "channel",
             "string",
-            "Feature set: composition, state or cluster_free (all cells together).",
+            "Feature set: composition, state, genes or cluster_free (all cells together).",
         ),
         replace(
             CELL_TYPE,

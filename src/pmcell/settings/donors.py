@@ -10,9 +10,9 @@ from typing_extensions import TypedDict
 
 from pmcell.settings.model import Names, Settings, SomeNames, Text, count, seed, setting, share
 
-Channel = Literal["composition", "state", "cluster_free"]
+Channel = Literal["composition", "state", "genes", "cluster_free"]
 
-MAX_VIEWS = 4
+MAX_VIEWS = 6
 """Combinations of channels that the `clearest` are chosen from, at most; the test pays for each."""
 
 
@@ -45,6 +45,12 @@ class ProfileSettings(Settings):
         "a type enters the state feature set on its own when this share of donors has enough of "
         "it; rarer types are grouped with their nearest until they have",
     )
+    n_genes: int = count(
+        300,
+        "genes of a type in the gene feature set, those whose variance between donors repeats best "
+        "in halves of their cells",
+        unit="genes",
+    )
 
 
 class StrataSettings(Settings):
@@ -62,13 +68,13 @@ class StrataSettings(Settings):
         lt=1,
     )
     channels: (
-        Literal["clearest", "all", "composition", "state", "cluster_free"]
+        Literal["clearest", "all", "composition", "state", "genes", "cluster_free"]
         | Annotated[tuple[Channel, ...], Strict(False), Field(min_length=1)]
     ) = setting(
         "clearest",
         "feature sets of the donor distance in which strata are sought: `clearest`, the one or "
         "several in which groups stand out most (the test corrects for the choice: `n_null` must "
-        "be 79 or more at the default `alpha`), `all`, or those named",
+        "be 119 or more at the default `alpha`), `all`, or those named",
     )
     max_batch_share: float = share(
         0.9,

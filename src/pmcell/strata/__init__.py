@@ -2,7 +2,7 @@
 
 The donor is the unit: everything is fitted on one row a donor, and the other
 visits are placed on the result. All functions work on the AnnData that
-`profile` returns, in this order: `profile`, `distances`, `cluster`,
+`profile` returns, in this order: `profile`, `add_genes`, `distances`, `cluster`,
 `existence`, `place`, `generalise`, `associate`, `drivers`, `composition_shifts`,
 `movement`. Research use only.
 """
@@ -26,11 +26,13 @@ from pmcell.strata.explanation.drivers import drivers
 from pmcell.strata.explanation.expression import differential_expression
 from pmcell.strata.explanation.gene_drivers import donor_gene_drivers, gene_drivers
 from pmcell.strata.explanation.pathways import pathways
+from pmcell.strata.profiles.genes import add_genes
 from pmcell.strata.profiles.profile import composition, profile
 from pmcell.strata.profiles.pseudobulk import pseudobulk
 from pmcell.strata.tables import assignments, strata_table, summary, verdict
 
 __all__ = [
+    "add_genes",
     "adjusted_strata",
     "assignments",
     "associate",

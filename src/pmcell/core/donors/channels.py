@@ -1,8 +1,9 @@
 """Squared distances between donors, one channel at a time, from sufficient statistics.
 
-Three channels: *composition* (which share of cells has each type), *state*
-(the mean of each type in the embedding) and *cluster_free* (the cloud of all
-cells, without types). All subtract what sampling noise alone would add, so a
+Four channels: *composition* (which share of cells has each type), *state*
+(the mean of each type in the embedding), *genes* (the axes that donors share in
+the expression of each type, `pmcell.core.donors.genes`) and *cluster_free* (the cloud of
+all cells, without types). All subtract what sampling noise alone would add, so a
 donor with few cells does not look far from everybody; all are sums over
 blocks (cell types; the cluster-free channel is one block), so every distance
 can be taken apart exactly. A channel is fitted on some rows (one a donor) and
@@ -13,19 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.arcsine import arcsine, arcsine_noise
 from pmcell.core.donors.cloud import Clouds, squared_error
+from pmcell.core.donors.gene_sums import GeneSums
 from pmcell.core.donors.offsets import new_offset
 from pmcell.core.donors.pools import Pools
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-COMPOSITION, STATE, CLUSTER_FREE = "composition", "state", "cluster_free"
+COMPOSITION, STATE, GENES, CLUSTER_FREE = "composition", "state", "genes", "cluster_free"
 
 FLOOR = 0.02
 """Least scale of a channel, as a share of its mean sampling noise."""
@@ -41,8 +44,8 @@ class DonorSums:
     `n` (rows, types) cells; `mean` (rows, types, dims), NaN where n is 0;
     `within` (types, dims) variance of cells of a type within a row;
     `noise` multiplies every sampling variance (2 after resampling: the sample's
-    own noise and the resample's); `cloud` holds the waves of all cells, if they
-    were summed.
+    own noise and the resample's); `cloud` holds the waves of all cells and `genes` the
+    expression of each type, if they were summed.
     """
 
     n: Floats
@@ -50,11 +53,29 @@ class DonorSums:
     within: Floats
     noise: float = 1.0
     cloud: Clouds | None = None
+    genes: GeneSums | None = None
 
     def take(self, rows: Ints) -> DonorSums:
         """The same for some rows."""
         cloud = None if self.cloud is None else self.cloud.take(rows)
-        return replace(self, n=self.n[rows], mean=self.mean[rows], cloud=cloud)
+        genes = None if self.genes is None else self.genes.take(rows)
+        return replace(self, n=self.n[rows], mean=self.mean[rows], cloud=cloud, genes=genes)
+
+
+class Scaled(Protocol):
+    """What distances of placed rows need of a channel: `fill` (blocks,) and `scale`."""
+
+    @property
+    def name(self) -> str:
+        """Which channel it is."""
+
+    @property
+    def fill(self) -> Floats:
+        """Mean squared distance of each block's pairs."""
+
+    @property
+    def scale(self) -> float:
+        """What the sum over blocks is divided by."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +125,13 @@ def raw_features(name: str, pools: Pools, sums: DonorSums, min_cells: int) -> Fl
     return np.where(enough[:, :, None], pools.means(sums.n, sums.mean), np.nan)
 
 
+def require_genes(sums: DonorSums) -> GeneSums:
+    """The expression of each type; ValueError where it was not summed."""
+    if sums.genes is None:
+        raise ValueError("the gene channel needs sums of counts, these rows have none")
+    return sums.genes
+
+
 def require_cloud(sums: DonorSums) -> Clouds:
     """The waves of all cells; ValueError where they were not summed."""
     if sums.cloud is None:
@@ -143,7 +171,7 @@ def place(channel: Channel, sums: DonorSums, batch: Ints, min_cells: int = 1) ->
     return Features(np.where(present[:, :, None], value, 0.0), noise, present)
 
 
-def squared_distances(channel: Channel, left: Features, right: Features | None = None) -> Floats:
+def squared_distances(channel: Scaled, left: Features, right: Features | None = None) -> Floats:
     """Noise-corrected squared distances; without `right`, all pairs of `left` with diagonal 0."""
     other = left if right is None else right
     out = _over_blocks(left, other)
@@ -173,8 +201,8 @@ def distance_parts(channel: Channel, rows: Features) -> Iterator[Floats]:
         yield part
 
 
-def scaled(channel: Channel, features: Features) -> Channel:
-    """Set `fill` to each block's mean squared distance and `scale` to their sum, the mean distance.
+def scales(features: Features) -> tuple[Floats, float]:
+    """`fill`, each block's mean squared distance, and `scale`, their sum, the mean distance.
 
     `features` are the rows fitted on. Means, not medians: strata make distances
     bimodal and would move a median, and with it the mix of channels. Where no
@@ -188,7 +216,7 @@ def scaled(channel: Channel, features: Features) -> Channel:
     total = 2.0 * ((count - 1.0) * corrected - cross)
     fill = np.maximum(total / np.maximum(count * (count - 1.0), 1.0), 0.0)
     noise = 2.0 * float(features.noise.mean(axis=0).sum())
-    return replace(channel, fill=fill, scale=max(float(fill.sum()), FLOOR * noise, 1e-12))
+    return fill, max(float(fill.sum()), FLOOR * noise, 1e-12)
 
 
 def _over_blocks(left: Features, right: Features) -> Floats:
@@ -217,14 +245,14 @@ def _corrected_norms(features: Features) -> Floats:
     return np.where(features.present, own, 0.0)
 
 
-def _expected(channel: Channel, left: Features, right: Features) -> Floats:
+def _expected(channel: Scaled, left: Features, right: Features) -> Floats:
     """What the blocks that both rows have add on average."""
     root = np.sqrt(channel.fill)
     a = left.present * root
     return np.asarray(a @ (a if left is right else right.present * root).T)
 
 
-def _missing(channel: Channel, known: Floats, expected: Floats) -> Floats:
+def _missing(channel: Scaled, known: Floats, expected: Floats) -> Floats:
     """What the types that a pair lacks add: their mean times the pair's ratio of known to expected.
 
     The ratio is drawn towards 1 with the weight of `PRIOR` of all types, so a

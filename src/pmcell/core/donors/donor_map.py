@@ -6,6 +6,7 @@ null model, so that what is tested is what is reported.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,14 +15,18 @@ from numpy.typing import NDArray
 from pmcell.core.donors.channels import (
     CLUSTER_FREE,
     COMPOSITION,
+    GENES,
     STATE,
     Channel,
     DonorSums,
     Features,
+    adapt,
     place,
+    require_genes,
     squared_distances,
 )
 from pmcell.core.donors.fit import fit_cluster_free, fit_composition, fit_state
+from pmcell.core.donors.genes import GeneChannel, adapt_genes, fit_genes, place_genes
 from pmcell.core.donors.spectral import (
     pairwise_squared,
     principal_coordinates,
@@ -32,7 +37,9 @@ from pmcell.core.donors.spectral import (
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CHANNELS = (COMPOSITION, STATE, CLUSTER_FREE)
+CHANNELS = (COMPOSITION, STATE, GENES, CLUSTER_FREE)
+
+Fitted = Channel | GeneChannel
 
 
 @dataclass(frozen=True)
@@ -50,29 +57,52 @@ class Settings:
         return replace(self, weights={name: 1.0})
 
 
-def fit_channels(sums: DonorSums, batch: Ints, settings: Settings) -> list[Channel]:
+def fit_channels(sums: DonorSums, batch: Ints, settings: Settings) -> list[Fitted]:
     """Fit the channels that have a weight on these rows."""
     n_batches, residual = settings.n_batches, settings.residual
-    out = []
+    out: list[Fitted] = []
     if COMPOSITION in settings.weights:
         out.append(fit_composition(sums, batch, n_batches, residual=residual))
     if STATE in settings.weights:
         pool, least = settings.pool, settings.min_cells
         out.append(fit_state(sums, batch, n_batches, pool=pool, min_cells=least, residual=residual))
+    if GENES in settings.weights:
+        out.append(fit_genes(require_genes(sums), batch, n_batches, residual=residual))
     if CLUSTER_FREE in settings.weights:
         out.append(fit_cluster_free(sums, batch, n_batches, residual=residual))
     return out
 
 
 def place_all(
-    channels: list[Channel], sums: DonorSums, batch: Ints, settings: Settings
+    channels: Sequence[Fitted], sums: DonorSums, batch: Ints, settings: Settings
 ) -> list[Features]:
     """Rows placed in each channel."""
-    return [place(channel, sums, batch, settings.min_cells) for channel in channels]
+    return [
+        place_genes(channel, require_genes(sums), batch)
+        if isinstance(channel, GeneChannel)
+        else place(channel, sums, batch, settings.min_cells)
+        for channel in channels
+    ]
+
+
+def adapt_all(
+    channels: Sequence[Fitted],
+    training: tuple[DonorSums, Ints],
+    new: DonorSums,
+    settings: Settings,
+) -> list[Fitted]:
+    """The channels with one more batch, that of the rows `new`, which none was fitted on."""
+    sums, batch = training
+    return [
+        adapt_genes(channel, (require_genes(sums), batch), require_genes(new))
+        if isinstance(channel, GeneChannel)
+        else adapt(channel, training, new, settings.min_cells)
+        for channel in channels
+    ]
 
 
 def fused_distances(
-    channels: list[Channel],
+    channels: Sequence[Fitted],
     settings: Settings,
     left: list[Features],
     right: list[Features] | None = None,

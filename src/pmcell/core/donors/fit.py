@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from pmcell.core.donors.channels import (
     place,
     raw_features,
     require_cloud,
-    scaled,
+    scales,
 )
 from pmcell.core.donors.cloud import squared_error
 from pmcell.core.donors.offsets import batch_offsets
@@ -126,4 +128,5 @@ def _finished(
 ) -> Channel:
     fill = np.zeros(weight.shape[0])
     channel = Channel(name, pools, offset, weight, fill, 1.0, mean_composition(sums.n))
-    return scaled(channel, place(channel, sums, batch, min_cells))
+    fill, scale = scales(place(channel, sums, batch, min_cells))
+    return replace(channel, fill=fill, scale=scale)

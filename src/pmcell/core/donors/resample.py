@@ -20,10 +20,14 @@ from pmcell.core.donors.channels import (
     Features,
 )
 from pmcell.core.donors.cloud import Clouds
+from pmcell.core.donors.donor_map import Fitted
+from pmcell.core.donors.gene_model import GeneModel, draw_expression, fit_gene_model
+from pmcell.core.donors.genes import GeneChannel
 from pmcell.core.donors.pools import Pools
 from pmcell.core.donors.spectral import spectrum
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS, MOVES = 1, 2, 3, 4, 5, 6, 7
 """Purposes of a random stream."""
@@ -46,7 +50,8 @@ def resample_cells(sums: DonorSums, rng: np.random.Generator) -> DonorSums:
     n = rng.multinomial(total.astype(np.int64), share).astype(np.float64)
     mean = _with_error(sums.mean, n, sums.within, rng)
     cloud = None if sums.cloud is None else sums.cloud.with_error(rng)
-    return DonorSums(n, mean, sums.within, sums.noise + 1.0, cloud)
+    genes = None if sums.genes is None else sums.genes.with_error(rng)
+    return DonorSums(n, mean, sums.within, sums.noise + 1.0, cloud, genes)
 
 
 def subset(n: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -59,7 +64,8 @@ class DonorModel:
     """A population of donors without strata: Gaussian scores on the directions seen in the data.
 
     `centre` and `loadings` (rank first) per channel: logits of shares (types,
-    1), state means (pools, dims) and waves of all cells (1, 2·waves).
+    1), state means (pools, dims) and waves of all cells (1, 2·waves); `genes` is that of
+    expression.
     `bend` (rank,) is the correlation of each coordinate with the bow, the square
     of the first: a gradient that is a line in logits, or in the places of cells,
     is a bow in distances, and the donors lie along it. `tails` is the standard
@@ -76,10 +82,14 @@ class DonorModel:
     within: Floats
     cloud: Clouds | None = None
     tails: float = 0.0
+    genes: GeneModel | None = None
 
 
 def fit_donor_model(
-    parts: list[tuple[Channel, Features, float]], squared: Floats, sums: DonorSums
+    parts: list[tuple[Fitted, Features, float]],
+    squared: Floats,
+    sums: DonorSums,
+    batch: Ints,
 ) -> DonorModel:
     """Fit the no-strata model: mean and between-donor covariance with the sampling noise removed.
 
@@ -88,7 +98,8 @@ def fit_donor_model(
     that of the principal coordinates of `squared`, from which sampling noise is
     subtracted already: the largest eigenvalues, as they are, until they add up
     to the trace, the variance between donors; what follows is noise around 0.
-    The direction of a coordinate is the regression of the features on it.
+    The direction of a coordinate is the regression of the features on it; `batch` (rows,) is
+    that of the offsets to take out of expression.
     """
     n_rows = squared.shape[0]
     values, vectors = spectrum(squared)
@@ -107,23 +118,42 @@ def fit_donor_model(
         slope /= np.maximum(weight, 1e-12)[:, :, None]
         length += factor * (slope**2).sum(axis=(1, 2))
         centres[channel.name], slopes[channel.name] = middle, slope
-    rescale = np.sqrt(kept / max(n_rows - 1, 1) / np.maximum(length, 1e-300))[:, None, None]
-    centre = {c.name: _unweighted(centres[c.name], c) for c, _, _ in parts}
-    loadings = {c.name: _unweighted(slopes[c.name] * rescale, c) for c, _, _ in parts}
+    rescale = np.sqrt(kept / max(n_rows - 1, 1) / np.maximum(length, 1e-300))
+    genes = None
+    flat: list[Channel] = []
+    for channel, _, _ in parts:
+        if not isinstance(channel, GeneChannel):
+            flat.append(channel)
+        elif sums.genes is not None:
+            genes = fit_gene_model(channel, sums.genes, batch, axes, rescale)
+    centre = {c.name: _unweighted(centres[c.name], c) for c in flat}
+    loadings = {c.name: _unweighted(slopes[c.name] * rescale[:, None, None], c) for c in flat}
     if COMPOSITION in centre:
         # Gaussian logits keep shares shares; arcsine's slope makes both agree at the centre.
         share = np.sin(np.clip(centre[COMPOSITION], 1e-3, np.pi / 2 - 1e-3)) ** 2
         loadings[COMPOSITION] /= 0.5 * np.sqrt(share * (1 - share))
         centre[COMPOSITION] = np.log(share / (1 - share))
-    pools = {channel.name: channel.pools for channel, _, _ in parts}
-    bend = _bend(axes)
-    return DonorModel(centre, loadings, kept.size, bend, pools, sums.n, sums.within, sums.cloud)
+    return DonorModel(
+        centre,
+        loadings,
+        kept.size,
+        _bend(axes),
+        {channel.name: channel.pools for channel in flat},
+        sums.n,
+        sums.within,
+        sums.cloud,
+        genes=genes,
+    )
 
 
 def stretch(model: DonorModel, factor: Floats) -> DonorModel:
     """The model with the variance of each direction multiplied (rank,)."""
     root = np.sqrt(factor)[:, None, None]
-    return replace(model, loadings={name: root * value for name, value in model.loadings.items()})
+    genes = model.genes
+    if genes is not None:
+        genes = replace(genes, loadings=root * genes.loadings)
+    loadings = {name: root * value for name, value in model.loadings.items()}
+    return replace(model, loadings=loadings, genes=genes)
 
 
 def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = False) -> DonorSums:
@@ -155,7 +185,8 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     cloud = model.cloud
     if CLUSTER_FREE in drawn and cloud is not None:
         cloud = replace(cloud, mean=drawn[CLUSTER_FREE][:, 0]).with_error(rng)
-    return DonorSums(n, mean, model.within, cloud=cloud)
+    genes = None if model.genes is None else draw_expression(model.genes, scores, rng)
+    return DonorSums(n, mean, model.within, cloud=cloud, genes=genes)
 
 
 def continuum(

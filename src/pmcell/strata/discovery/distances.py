@@ -1,4 +1,4 @@
-"""Distances between donors: three channels, each judged before it may take part."""
+"""Distances between donors: four channels, each judged before it may take part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.channels import CLUSTER_FREE, STATE
+from pmcell.core.donors.channels import CLUSTER_FREE, GENES, STATE
 from pmcell.core.donors.donor_map import (
     CHANNELS,
     fit_channels,
@@ -17,6 +17,7 @@ from pmcell.core.donors.donor_map import (
     map_donors,
     place_all,
 )
+from pmcell.core.donors.genes import GeneChannel
 from pmcell.errors import UsageError
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.views import Choice, choose_view
@@ -43,9 +44,10 @@ def distances(
     """Measure squared distances between donors per channel and fused.
 
     *composition*: arcsine shares; *state*: per-type means, weighted by
-    reliability; *cluster_free*: random waves of all cells, whatever their type.
-    All subtract sampling noise and have batch offsets removed as a shrunken
-    random effect. The third channel keeps strata visible where cell types are
+    reliability; *genes*: the axes that donors share in the expression of each type, where
+    the profile holds counts (`pmcell.core.donors.genes`); *cluster_free*: random waves of
+    all cells, whatever their type. All subtract sampling noise and have batch offsets
+    removed as a shrunken random effect. The last channel keeps strata visible where cell types are
     wrong, merged or missing (tests/benchmarks/strata/channels.py). Each channel
     is judged on the discovery rows: r, the Spearman-Brown split-half correlation
     of its distances, and q, the share of its distances *before* batch removal that
@@ -55,8 +57,9 @@ def distances(
     most (`pmcell.strata.discovery.views`), for which the existence test then pays by the
     number of combinations looked at; or all, or those that `channels` names.
 
-    Writes obsp distance_composition, distance_state, distance_cluster_free and
-    distance, and uns['channels']: r, q, weight, dropped, used, why; view_scores. Where
+    Writes obsp distance_composition, distance_state, distance_genes, distance_cluster_free
+    (NaN where a channel is not measured) and distance, and uns['channels']: r, q, weight,
+    dropped, used, why; view_scores. Where
     every channel is dropped, the one with the least q fills `distance`, for the axes
     only, and uns['channels']['usable'] is False. Raises UsageError for a channel
     that does not exist.
@@ -169,6 +172,8 @@ def _judge(
         return {**out, "why": "no cell type has enough cells in enough donors"}
     if name == CLUSTER_FREE and opened.sums.cloud is None:
         return {**out, "why": "the profile holds no sums of waves"}
+    if name == GENES and opened.sums.genes is None:
+        return {**out, "why": _why_no_genes(donors)}
     alone = opened.with_weights({name: 1.0})
     batch = opened.batch[opened.rows]
     raw = opened.with_weights({name: 1.0}, residual=False)
@@ -183,10 +188,19 @@ def _judge(
     if q >= max_share:
         why = f"batch explains {q:.2f} of it before correction, {max_share:g} or more is too much"
         return {**out, "why": why}
+    shared = [channel.n_shared for channel in alone.channels if isinstance(channel, GeneChannel)]
+    if shared == [0]:
+        return {**out, "why": "donors share no axis in their genes beyond what chance gives"}
     if r < min_reliability:
         why = f"split-half reliability is {r:.2f}, below {min_reliability:g}"
         return {**out, "why": why}
     return {**out, "dropped": False, "weight": round(r, 6), "why": ""}
+
+
+def _why_no_genes(donors: AnnData) -> str:
+    """Why a profile holds no counts of genes."""
+    told = donors.uns.get(slots.GENES)
+    return str(told["why"]) if told else "the profile holds no counts of genes"
 
 
 def _reliability(donors: AnnData, alone: DonorMap) -> float:

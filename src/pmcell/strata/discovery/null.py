@@ -93,7 +93,7 @@ def compare_with_null(
     placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
     parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
     model = _calibrate(
-        fit_donor_model(parts, squared, opened.discovery), squared, opened, seed, finish
+        fit_donor_model(parts, squared, opened.discovery, batch), squared, opened, seed, finish
     )
     results = []
     for null in NULLS:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.channels import adapt
-from pmcell.core.donors.donor_map import CHANNELS, fused_distances, partition, place_all
+from pmcell.core.donors.donor_map import CHANNELS, adapt_all, fused_distances, partition, place_all
 from pmcell.core.donors.donor_stats import GroupSums, within_variance
 from pmcell.core.donors.spectral import align
 from pmcell.schema.text import as_text
@@ -107,15 +106,8 @@ def with_own_offsets(model: Refit, held: Ints) -> Floats:
     channels = list(opened.channels)
     for code, name in enumerate(sorted(set(label[held][batch[held] < 0])), len(opened.batches)):
         own = held[label[held] == name]
-        channels = [
-            adapt(
-                channel,
-                (opened.discovery, opened.batch[opened.rows]),
-                opened.sums.take(own),
-                opened.settings.min_cells,
-            )
-            for channel in channels
-        ]
+        training = (opened.discovery, opened.batch[opened.rows])
+        channels = adapt_all(channels, training, opened.sums.take(own), opened.settings)
         batch[label == name] = code
     features = place_all(channels, opened.sums, batch, opened.settings)
     squared = fused_distances(channels, opened.settings, features)
@@ -133,8 +125,9 @@ def _without(donors: AnnData, training: Bools) -> AnnData:
         if name in donors.obsm:
             again.obsm[name] = donors.obsm[name]
     again.uns["profile"] = donors.uns["profile"]
-    if slots.CLOUD in donors.uns:
-        again.uns[slots.CLOUD] = donors.uns[slots.CLOUD]
+    for name in (slots.CLOUD, slots.GENES):
+        if name in donors.uns:
+            again.uns[name] = donors.uns[name]
     n = np.asarray(donors.X, np.int64)[training]
     shape = (n.size, -1)
     sums = GroupSums(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.channels import CLUSTER_FREE
+from pmcell.core.donors.channels import CLUSTER_FREE, COMPOSITION
 from pmcell.core.donors.resample import VIEWS, stream
 from pmcell.strata.discovery.null import compare_with_null
 from pmcell.strata.discovery.sizes import k_range
@@ -41,8 +41,8 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
 
     A channel that knows nothing of the strata blurs those that another shows
     clearly, and reliability cannot tell: donors differ reliably in things that
-    are no strata. So each channel that uses cell types, both, and all
-    together are compared with a few draws of their own model without strata,
+    are no strata. So each channel that uses cell types, composition with each of the others, and
+    all together are compared with a few draws of their own model without strata,
     that of the existence test; the largest excess of its statistic, in the draws'
     sd, wins. Points with the same spectrum, but without a donor model, took batches
     in shares for groups. This ranks views and tests nothing: the existence test
@@ -69,13 +69,17 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
 
 
 def _views(names: list[str]) -> list[tuple[str, ...]]:
-    """Each channel that uses cell types alone, those two, all.
+    """Each channel that uses cell types alone, composition with each other of these, all.
 
     Not the cluster-free channel alone where there is another: it tells nothing of what
-    makes the strata, and the model without strata knows least of its waves.
+    makes the strata, and the model without strata knows least of its waves. Not state and
+    genes without composition: genes tell what state tells, and more.
     """
-    views: list[tuple[str, ...]] = [(name,) for name in names if name != CLUSTER_FREE]
-    views += [tuple(names[:size]) for size in sorted({2, len(names)}) if 1 < size <= len(names)]
+    typed = [name for name in names if name != CLUSTER_FREE]
+    views: list[tuple[str, ...]] = [(name,) for name in typed]
+    views += [(COMPOSITION, name) for name in typed if COMPOSITION in typed and name != COMPOSITION]
+    if tuple(names) not in views:
+        views.append(tuple(names))
     return views
 
 

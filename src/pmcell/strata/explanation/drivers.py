@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.channels import CLUSTER_FREE, COMPOSITION, STATE, distance_parts
+from pmcell.core.donors.channels import (
+    CLUSTER_FREE,
+    COMPOSITION,
+    GENES,
+    STATE,
+    distance_parts,
+    require_genes,
+)
+from pmcell.core.donors.genes import GeneChannel, gene_distance_parts
 from pmcell.errors import UsageError
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
@@ -109,13 +117,19 @@ def _parts(
     blocks_of = {
         COMPOSITION: [str(name) for name in donors.var_names],
         STATE: pool_names(donors),
+        GENES: [str(name) for name in donors.var_names],
         CLUSTER_FREE: [slots.ALL_CELLS],
     }
     parts, keys = [], []
     for channel, placed in zip(opened.channels, opened.features, strict=True):
         factor = opened.settings.weights[channel.name] / total_weight
         blocks = blocks_of[channel.name]
-        for block, part in zip(blocks, distance_parts(channel, placed), strict=True):
+        if isinstance(channel, GeneChannel):
+            genes = require_genes(opened.sums)
+            each = gene_distance_parts(channel, genes, opened.batch)
+        else:
+            each = distance_parts(channel, placed)
+        for block, part in zip(blocks, each, strict=True):
             parts.append([distance_to_members(factor * part, own) for own in members])
             keys.append((channel.name, block))
     return np.array(parts), keys

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.channels import CLUSTER_FREE, STATE, Channel, DonorSums, Features
+from pmcell.core.donors.channels import CLUSTER_FREE, GENES, STATE, Channel, DonorSums, Features
 from pmcell.core.donors.cloud import Clouds, clouds
 from pmcell.core.donors.donor_map import (
     CHANNELS,
+    Fitted,
     Settings,
     fit_channels,
     fused_distances,
     place_all,
 )
 from pmcell.core.donors.donor_stats import SCALE, means
+from pmcell.core.donors.gene_sums import GeneSums, HalfCounts, gene_sums, half_gene_sums
 from pmcell.core.donors.pools import pool_rare
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
@@ -52,7 +54,7 @@ class DonorMap:
         return self.sums.take(self.rows)
 
     @cached_property
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[Fitted]:
         """The channels in use, fitted on the discovery rows."""
         return fit_channels(self.discovery, self.batch[self.rows], self.settings)
 
@@ -77,6 +79,7 @@ class DonorMap:
             return np.full((n_rows, n_pools * self.sums.within.shape[1]), np.nan)
         alone = self.with_weights({STATE: 1.0})
         channel, placed = alone.channels[0], alone.features[0]
+        assert isinstance(channel, Channel)
         x = np.where(placed.present[:, :, None], placed.x, np.nan) / np.sqrt(channel.scale)
         return np.asarray(x, np.float64).reshape(n_rows, -1)
 
@@ -93,6 +96,7 @@ def open_map(donors: AnnData, weights: dict[str, float] | None = None) -> DonorM
     if weights is None:
         without = {STATE} if (pool < 0).all() else set()
         without |= {CLUSTER_FREE} if slots.WAVES not in donors.obsm else set()
+        without |= {GENES} if slots.GENE_COUNTS not in donors.obsm else set()
         weights = {name: 1.0 for name in CHANNELS if name not in without}
     settings = Settings(
         pool, int(donors.uns["profile"]["min_cells_type"]), max(len(batches), 1), weights
@@ -106,7 +110,7 @@ def donor_sums(donors: AnnData) -> DonorSums:
     n = np.asarray(donors.X, np.float64)
     total = np.asarray(donors.obsm[slots.SUM]).reshape(*n.shape, -1)
     mean, cloud = means(n.astype(np.int64), total), _cloud(donors, n.sum(axis=1), slots.WAVES)
-    return DonorSums(n, mean, _within(donors), cloud=cloud)
+    return DonorSums(n, mean, _within(donors), cloud=cloud, genes=_genes(donors))
 
 
 def _within(donors: AnnData) -> Floats:
@@ -124,11 +128,51 @@ def half_sums(donors: AnnData) -> tuple[DonorSums, DonorSums]:
     n_first = np.asarray(donors.obsm[slots.HALF_N], np.int64)
     first = np.asarray(donors.obsm[slots.HALF_SUM]).reshape(total.shape)
     within = _within(donors)
+    expressed = _half_genes(donors)
     halves = []
-    for cells, sums, rest in ((n_first, first, False), (n - n_first, total - first, True)):
+    parts = ((n_first, first, False), (n - n_first, total - first, True))
+    for (cells, sums, rest), genes in zip(parts, expressed, strict=True):
         cloud = _cloud(donors, cells.sum(axis=1), slots.HALF_WAVES, rest=rest)
-        halves.append(DonorSums(cells.astype(np.float64), means(cells, sums), within, cloud=cloud))
+        mean = means(cells, sums)
+        halves.append(DonorSums(cells.astype(np.float64), mean, within, cloud=cloud, genes=genes))
     return halves[0], halves[1]
+
+
+def _genes(donors: AnnData) -> GeneSums | None:
+    """Expression of each type, its noise told from the discovery rows; None without counts."""
+    found = half_counts(donors)
+    if found is None:
+        return None
+    halves, gene = found
+    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
+    _, donor = np.unique(as_text(donors.obs["donor_id"]).to_numpy(), return_inverse=True)
+    return gene_sums(halves, rows, gene, np.asarray(donor, np.int64))
+
+
+def _half_genes(donors: AnnData) -> tuple[GeneSums | None, GeneSums | None]:
+    """The same for the two halves of each row's cells."""
+    found, whole = half_counts(donors), _genes(donors)
+    if found is None or whole is None:
+        return None, None
+    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
+    return half_gene_sums(found[0], whole, rows)
+
+
+def half_counts(donors: AnnData) -> tuple[HalfCounts, Ints] | None:
+    """Counts in halves and each type's genes, as `add_genes` left them; None without them."""
+    if slots.GENE_COUNTS not in donors.obsm:
+        return None
+    gene = np.asarray(donors.uns[slots.GENES]["gene"], np.int64)
+    n_rows, n_types = donors.shape
+    counts = np.asarray(donors.obsm[slots.GENE_COUNTS], np.float64)
+    total = np.asarray(donors.obsm[slots.GENE_TOTALS], np.float64)
+    n = np.asarray(donors.X, np.float64) * (gene >= 0).any(axis=1)
+    halves = HalfCounts(
+        counts.reshape(n_rows, 2, n_types, -1).swapaxes(0, 1),
+        total.reshape(n_rows, 2, n_types).swapaxes(0, 1),
+        n,
+    )
+    return halves, gene
 
 
 def _cloud(

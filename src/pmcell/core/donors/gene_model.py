@@ -1,0 +1,81 @@
+"""Expression of donors without strata: what axes add, what is a donor's own, what sampling adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from pmcell.core.donors.gene_sums import GeneSums
+from pmcell.core.donors.genes import GeneChannel, clean_expression
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class GeneModel:
+    """A population of donors in gene space.
+
+    `loadings` (rank, types, genes) is what a unit of each score adds, `own` (types, genes) the
+    standard deviation of what is a donor's alone, gene by gene, and `alike` how much of its
+    variance a gene has alike in all types of a donor. `sums` are the rows whose cells the
+    draws have.
+    """
+
+    loadings: Floats
+    own: Floats
+    alike: float
+    sums: GeneSums
+
+
+def fit_gene_model(
+    channel: GeneChannel, sums: GeneSums, batch: Ints, axes: Floats, rescale: Floats
+) -> GeneModel:
+    """Fit the population on rows with orthonormal coordinates `axes` (rows, rank).
+
+    `rescale` (rank,) turns slopes on the coordinates into loadings.
+    """
+    known = (sums.size > 0).astype(np.float64)
+    x = clean_expression(channel, sums, batch)
+    weight = (axes**2).T @ known
+    slope = np.tensordot(axes.T, x, 1) / np.maximum(weight, 1e-12)[:, :, None]
+    rest = np.where(known[:, :, None] > 0, x - np.tensordot(axes, slope, 1), 0.0)
+    free = np.maximum(known.sum(axis=0) - 1 - axes.shape[1], 1.0)
+    noise = sums.within * (sums.variance().sum(axis=0) / np.maximum(known.sum(axis=0), 1))[:, None]
+    own = np.sqrt(np.maximum((rest**2).sum(axis=0) / free[:, None] - noise, 0.0))
+    alike = _alike(rest, own, known, sums.gene)
+    return GeneModel(slope * rescale[:, None, None], own, alike, sums)
+
+
+def draw_expression(model: GeneModel, scores: Floats, rng: np.random.Generator) -> GeneSums:
+    """Donors with these scores (rows, rank), each with the cells and the noise of a real row."""
+    sums = model.sums
+    n_rows = scores.shape[0]
+    shared = rng.standard_normal((n_rows, int(sums.gene.max(initial=-1)) + 1))
+    alone = rng.standard_normal(sums.mean.shape)
+    own = np.sqrt(model.alike) * shared[:, np.maximum(sums.gene, 0)]
+    own += np.sqrt(1.0 - model.alike) * alone
+    mean = np.tensordot(scores, model.loadings, 1) + model.own * own
+    mean = np.where((sums.size > 0)[:, :, None], mean, np.nan)
+    return replace(replace(sums, mean=mean).with_error(rng), noise=1.0)
+
+
+def _alike(rest: Floats, own: Floats, known: Floats, gene: Ints) -> float:
+    """Correlation over types of what is a donor's own in a gene, 0 to 1."""
+    real = (gene >= 0) & (own > 0)
+    if not real.any():
+        return 0.0
+    code = gene[real]
+    place = sparse.csr_matrix(
+        (np.ones(code.size), (np.arange(code.size), code)), shape=(code.size, int(code.max()) + 1)
+    )
+
+    def over_pairs(values: Floats) -> float:
+        flat = values[:, real]
+        return float(((flat @ place) ** 2).sum() - (flat**2).sum())
+
+    expected = over_pairs(known[:, :, None] * own)
+    return float(np.clip(over_pairs(rest) / expected, 0.0, 1.0)) if expected > 0 else 0.0

@@ -1,0 +1,267 @@
+"""The gene feature set: the axes that donors share in the expression of their cell types.
+
+A donor differs from others in thousands of genes by itself; what makes strata, or a
+continuum, is shared. So the inner products of donors over genes and types are taken apart
+into axes, and only those are kept that genes varying one by one could not give. Genes weigh by
+the squared correlation that halves of the cells would have over donors, so what repeats in
+a donor counts and noise does not. A donor takes no part in its own place: its coordinates
+come from the other donors' inner products, as those of a donor who was never seen do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.donors.channels import GENES, Features, scales, squared_distances
+from pmcell.core.donors.gene_sums import GeneSums
+from pmcell.core.donors.offsets import batch_offsets, new_offset
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MAX_AXES = 10
+CLIP = 2.5
+"""Standard deviations at which a gene of a donor is cut off: one donor must not make an axis."""
+
+LEAST_SHARED = 0.2
+"""A pair of rows that shares less than this share of all variance is not scaled up further."""
+
+
+@dataclass(frozen=True)
+class GeneChannel:
+    """The fitted gene feature set.
+
+    `centre` (types, genes) and `offset` (batches, types, genes) are taken out of log
+    expression, `bound` (types, genes) cuts it off, `weight` (types, genes) multiplies squared
+    differences, `energy` (types,) is each type's share of the variance between donors.
+    `rows` (donors fitted on × types × genes) are those donors, weighted, 0 where a type is
+    missing, `present` their types, `donor` their codes; `axes` (donors, axes) turn inner
+    products with them into coordinates. `n_shared` is how many axes are above the edge of
+    independent genes: 0 means that the one axis kept is none.
+    """
+
+    name: str
+    centre: Floats
+    offset: Floats
+    bound: Floats
+    weight: Floats
+    energy: Floats
+    rows: Floats
+    present: NDArray[np.bool_]
+    donor: Ints
+    axes: Floats
+    n_shared: int
+    fill: Floats
+    scale: float
+
+
+@dataclass(frozen=True)
+class GeneWeights:
+    """What is taken out of expression, and what is left of each gene (types, genes).
+
+    `centre`, `offset` (batches, types, genes); `between` donors and `noise` of sampling are
+    variances; `weight` is the squared correlation that two halves of the cells would have.
+    """
+
+    centre: Floats
+    offset: Floats
+    between: Floats
+    noise: Floats
+    weight: Floats
+
+
+def weigh_genes(
+    sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = True
+) -> GeneWeights:
+    """How far each gene repeats in a donor beyond its batch."""
+    known = sums.size > 0
+    count = np.maximum(known.sum(axis=0), 1)
+    centre = np.where(known[:, :, None], sums.mean, 0.0).sum(axis=0) / count[:, None]
+    offset = np.zeros((n_batches, *centre.shape))
+    if residual:
+        flat = (sums.mean - centre).reshape(known.shape[0], -1)
+        offset = batch_offsets(flat, batch, n_batches).reshape(offset.shape)
+    x = _clean(sums, centre, offset, batch)
+    variance = (x**2).sum(axis=0) / np.maximum(count - 1, 1)[:, None]
+    noise = sums.within * (sums.variance().sum(axis=0) / count)[:, None]
+    between = np.maximum(variance - noise, 0.0)
+    repeats = between / np.maximum(between + 2.0 * noise, 1e-300)
+    return GeneWeights(centre, offset, between, noise, repeats**2)
+
+
+def fit_genes(sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = True) -> GeneChannel:
+    """Fit the gene feature set on these rows, one a donor."""
+    n_rows = sums.donor.size
+    known = sums.size > 0
+    found = weigh_genes(sums, batch, n_batches, residual=residual)
+    weight = found.weight
+    x = _clean(sums, found.centre, found.offset, batch)
+    bound = CLIP * np.sqrt(found.between + found.noise)
+    rows = np.clip(x, -bound, bound) * np.sqrt(weight)
+    energy = (weight * found.between).sum(axis=1)
+    products = rows.reshape(n_rows, -1) @ rows.reshape(n_rows, -1).T
+    products[np.diag_indices(n_rows)] -= sums.variance() @ (weight * sums.within).sum(axis=1)
+    products = _shared(products, known, known, energy)
+    values, vectors = _leading(products)
+    edge = _edge(weight * found.between, sums.gene, n_rows)
+    n_shared = int((values > edge).sum())
+    kept = slice(0, max(min(n_shared, MAX_AXES), 1))
+    axes = vectors[:, kept] / np.sqrt(np.maximum(values[kept], 1e-300))
+    axes = np.where(values[kept] > 0, axes, 0.0)
+    channel = GeneChannel(
+        GENES,
+        found.centre,
+        found.offset,
+        bound,
+        weight,
+        energy,
+        rows,
+        known,
+        sums.donor,
+        axes,
+        n_shared,
+        np.zeros(1),
+        1.0,
+    )
+    fill, scale = scales(place_genes(channel, sums, batch))
+    return replace(channel, fill=fill, scale=scale)
+
+
+def place_genes(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Features:
+    """Rows on the axes (one block), each from its inner products with the other donors."""
+    known = sums.size > 0
+    x = weighted(channel, sums, batch)
+    products = x.reshape(x.shape[0], -1) @ channel.rows.reshape(channel.rows.shape[0], -1).T
+    products = _shared(products, known, channel.present, channel.energy)
+    products[_same_donor(channel, sums)] = 0.0
+    present = known.any(axis=1)
+    value = np.where(present[:, None], products @ channel.axes, 0.0)
+    noise = (sums.variance() @ _loading_noise(channel, sums.within)) * _scale_up(
+        channel, known
+    ) ** 2
+    return Features(value[:, None, :], noise[:, None], present[:, None])
+
+
+def clean_expression(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Floats:
+    """Expression less centre and offset, cut off (rows, types, genes); 0 where missing."""
+    x = _clean(sums, channel.centre, channel.offset, batch)
+    return np.asarray(np.clip(x, -channel.bound, channel.bound))
+
+
+def weighted(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Floats:
+    """The same, weighted."""
+    return np.asarray(clean_expression(channel, sums, batch) * np.sqrt(channel.weight))
+
+
+def loadings(channel: GeneChannel) -> Floats:
+    """What a unit of weighted expression adds to each axis (types, genes, axes)."""
+    return np.tensordot(channel.rows, channel.axes, axes=(0, 0))
+
+
+def adapt_genes(
+    channel: GeneChannel, training: tuple[GeneSums, Ints], new: GeneSums
+) -> GeneChannel:
+    """The feature set with one more batch: the offset of the rows `new` against training rows."""
+    sums, batch = training
+    known = sums.mean - channel.centre - channel.offset[batch]
+    fresh = new_offset(known, new.mean - channel.centre)
+    return replace(channel, offset=np.concatenate([channel.offset, fresh[None]]))
+
+
+def gene_distance_parts(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Iterator[Floats]:
+    """Each type's part of the squared distances between all rows; the parts sum to the whole.
+
+    A row's coordinates are sums over types, so a squared difference is one of products of a
+    type's difference with the whole difference. A pair in which one row is not known has of
+    each type the share that it has of all variance between donors.
+    """
+    placed = place_genes(channel, sums, batch)
+    whole = squared_distances(channel, placed)
+    known = placed.present & placed.present.T
+    noise = sums.variance() * _loading_noise(channel, sums.within)
+    noise *= _scale_up(channel, sums.size > 0)[:, None] ** 2
+    z = placed.x[:, 0]
+    total = max(float(channel.energy.sum()), 1e-300)
+    for kind, part in enumerate(_coordinates(channel, sums, batch)):
+        own = (z * part).sum(axis=1) - noise[:, kind]
+        cross = z @ part.T
+        squared = own[:, None] + own - cross - cross.T
+        out = np.where(known, squared / channel.scale, whole * channel.energy[kind] / total)
+        np.fill_diagonal(out, 0.0)
+        yield out
+
+
+def _coordinates(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Iterator[Floats]:
+    """Each type's part of the rows' coordinates (rows, axes)."""
+    known = sums.size > 0
+    x = weighted(channel, sums, batch)
+    ratio = _shared(
+        np.ones((x.shape[0], channel.donor.size)), known, channel.present, channel.energy
+    )
+    ratio[_same_donor(channel, sums)] = 0.0
+    for kind in range(x.shape[1]):
+        yield (x[:, kind] @ channel.rows[:, kind].T * ratio) @ channel.axes
+
+
+def _same_donor(channel: GeneChannel, sums: GeneSums) -> NDArray[np.bool_]:
+    return np.asarray(sums.donor[:, None] == channel.donor[None, :], np.bool_)
+
+
+def _clean(sums: GeneSums, centre: Floats, offset: Floats, batch: Ints) -> Floats:
+    """Expression less what is common and what the batch adds; 0 where missing."""
+    added = np.where((batch >= 0)[:, None, None], offset[np.maximum(batch, 0)], 0.0)
+    return np.where((sums.size > 0)[:, :, None], sums.mean - centre - added, 0.0)
+
+
+def _shared(
+    products: Floats,
+    left: NDArray[np.bool_],
+    right: NDArray[np.bool_],
+    energy: Floats,
+) -> Floats:
+    """Inner products over the types that a pair has, scaled to all types."""
+    whole = max(float(energy.sum()), 1e-300)
+    both = (left * energy) @ right.T
+    return np.asarray(products * (whole / np.maximum(both, LEAST_SHARED * whole)))
+
+
+def _scale_up(channel: GeneChannel, known: NDArray[np.bool_]) -> Floats:
+    """By how much a row that lacks types is scaled up (rows,)."""
+    whole = max(float(channel.energy.sum()), 1e-300)
+    return np.asarray(whole / np.maximum(known @ channel.energy, LEAST_SHARED * whole))
+
+
+def _loading_noise(channel: GeneChannel, within: Floats) -> Floats:
+    """Variance that a unit of a type's sampling variance adds over all axes (types,)."""
+    squared = (loadings(channel) ** 2).sum(axis=2)
+    return np.asarray((channel.weight * within * squared).sum(axis=1))
+
+
+def _leading(products: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues and vectors about the centroid, largest first; the largest entry positive."""
+    centred = products - products.mean(axis=0)
+    centred -= centred.mean(axis=1)[:, None]
+    values, vectors = np.linalg.eigh(0.5 * (centred + centred.T))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    peak = np.abs(vectors).argmax(axis=0)
+    return values, vectors * np.where(vectors[peak, np.arange(peak.size)] < 0, -1.0, 1.0)
+
+
+def _edge(energy: Floats, gene: Ints, n_rows: int) -> float:
+    """Largest eigenvalue to expect where genes vary independently of one another.
+
+    Marchenko & Pastur 1967, doi:10.1070/SM1967v001n04ABEH001, with genes of unequal variance
+    counted as (Σe)²/Σe² equal ones. A gene varies alike in all types, at most, so its
+    variances in them are added.
+    """
+    real = gene >= 0
+    of_gene = np.bincount(gene[real], weights=energy[real])
+    total = float(of_gene.sum())
+    if total <= 0:
+        return np.inf
+    n_equal = total**2 / float((of_gene**2).sum())
+    return float(total * (1.0 + np.sqrt(n_rows / n_equal)) ** 2)

@@ -1,0 +1,228 @@
+"""The counts behind the gene feature set, beside the profiles of donors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from pmcell.core.counts.aggregate import Aggregate, positions
+from pmcell.core.counts.grouped import COUNTS
+from pmcell.core.donors.gene_sums import HalfCounts, gene_sums
+from pmcell.core.donors.genes import weigh_genes
+from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
+from pmcell.strata._threads import single_thread
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.model import require_profile
+from pmcell.strata.profiles.sex_linked import SEX_LINKED
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Ints = NDArray[np.int64]
+
+MIN_GENES = 50
+"""Fewer genes that all cohorts measured say nothing of what donors share."""
+
+MIN_MEAN_COUNT = 2.0
+"""Counts of a gene in a row, on average, from which it is looked at."""
+
+MAX_VALUES = 2_000_000
+"""Rows × types × genes that are kept, at most: every draw of the null model has as many."""
+
+
+@dataclass(frozen=True)
+class _Halves:
+    """Sums of one cell type over all cohorts: counts (2, rows × genes), all counts (2, rows)."""
+
+    counts: list[sparse.csr_matrix]
+    total: NDArray[np.int64]
+
+
+@single_thread
+def add_genes(
+    donors: AnnData,
+    *,
+    aggregates: Sequence[Aggregate],
+    visits: Mapping[str, str],
+    cell_types: Mapping[str, str],
+    n_genes: int = 300,
+) -> None:
+    """Add the counts of each type's genes, in two halves of the cells, to a profile of donors.
+
+    `aggregates` are the sums of every cohort, `visits` maps their samples to visits,
+    `cell_types` their clusters to cell types. Genes that a cohort did not measure, and genes
+    of the Y chromosome or of X inactivation, which would tell sex from sex, are left out. Of a
+    type that `min_share_donors` of the donors have, those `n_genes` are kept whose variance
+    between donors, batches taken out, repeats best in halves of the cells; of many donors
+    fewer (`MAX_VALUES`).
+
+    Writes obsm gene_counts and gene_totals and uns['genes']: gene_ids, gene (types × genes: a
+    place in gene_ids, -1 for none), why ('' or why there is no gene feature set).
+
+    Raises UsageError for what is no profile, DataError for a cluster without a type.
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> add_genes(donors, aggregates=[], visits={}, cell_types={})
+    >>> donors.uns["genes"]["why"]
+    'there are no sums of counts'
+    """
+    require_profile(donors)
+    shared = _shared_genes(aggregates)
+    own = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
+    if shared.size < MIN_GENES or own.size < 2:
+        _write_none(donors, _why_none(aggregates, shared.size, own.size))
+        return
+    at = {
+        pair: row
+        for row, pair in enumerate(
+            zip(as_text(donors.obs["donor_id"]), as_text(donors.obs["visit"]), strict=True)
+        )
+    }
+    groups = [_Groups.of(part, shared, at, visits, cell_types) for part in aggregates]
+    keep = max(min(n_genes, MAX_VALUES // max(donors.n_obs * donors.n_vars, 1)), 1)
+    chosen: list[Ints] = []
+    counts = np.zeros((2, donors.n_obs, donors.n_vars, keep), np.int32)
+    total = np.zeros((2, donors.n_obs, donors.n_vars), np.int64)
+    for place, name in enumerate(donors.var_names):
+        halves = _sum_type(groups, str(name), donors.n_obs, shared.size)
+        total[:, :, place] = halves.total
+        genes = _choose(donors, halves, place, keep) if str(name) != UNKNOWN else np.zeros(0, int)
+        chosen.append(np.sort(genes))
+        for half in (0, 1):
+            values = halves.counts[half][:, chosen[-1]].toarray()
+            counts[half, :, place, : genes.size] = values
+    _write(donors, shared, chosen, counts, total)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Counts of a cohort's groups over the shared genes, and each group's row, type and half."""
+
+    counts: sparse.csr_matrix
+    row: Ints
+    kind: NDArray[np.object_]
+    half: Ints
+
+    @classmethod
+    def of(
+        cls,
+        part: Aggregate,
+        shared: NDArray[np.object_],
+        at: Mapping[tuple[str, str], int],
+        visits: Mapping[str, str],
+        cell_types: Mapping[str, str],
+    ) -> _Groups:
+        of_sample = np.array(
+            [
+                at.get((str(donor), str(visits.get(str(sample)))), -1)
+                for sample, donor in zip(part.sample_ids, part.sample_donors, strict=True)
+            ],
+            np.int64,
+        )
+        label = np.array([cell_types[str(name)] for name in part.clusters], object)
+        if not part.group_sample.size:
+            empty = np.zeros(0, np.int64)
+            none = sparse.csr_matrix((0, shared.size), dtype=np.int64)
+            return cls(none, empty, np.zeros(0, object), empty)
+        columns = positions(part.gene_ids, shared)
+        return cls(
+            part.sums.matrix(COUNTS)[:, columns],
+            of_sample[part.group_sample],
+            label[part.group_cluster],
+            part.group_half,
+        )
+
+
+def _sum_type(groups: Sequence[_Groups], name: str, n_rows: int, n_genes: int) -> _Halves:
+    """Sums of one type per row and half over all cohorts."""
+    counts = [sparse.csr_matrix((n_rows, n_genes), dtype=np.int64) for _ in range(2)]
+    for part in groups:
+        for half in (0, 1):
+            chosen = np.flatnonzero((part.kind == name) & (part.half == half) & (part.row >= 0))
+            add = sparse.csr_matrix(
+                (np.ones(chosen.size, np.int64), (part.row[chosen], np.arange(chosen.size))),
+                shape=(n_rows, chosen.size),
+            )
+            counts[half] = counts[half] + add @ part.counts[chosen]
+    total = np.stack([np.asarray(matrix.sum(axis=1), np.int64).ravel() for matrix in counts])
+    return _Halves(counts, total)
+
+
+def _choose(donors: AnnData, halves: _Halves, place: int, n_genes: int) -> Ints:
+    """The genes of a type whose variance between donors repeats best; none of a rare type."""
+    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
+    mean = np.asarray((halves.counts[0] + halves.counts[1])[rows].mean(axis=0)).ravel()
+    looked_at = np.flatnonzero(mean >= MIN_MEAN_COUNT)
+    if looked_at.size == 0:
+        return looked_at.astype(np.int64)
+    dense = np.stack([matrix[rows][:, looked_at].toarray() for matrix in halves.counts])
+    own = HalfCounts(
+        dense[:, :, None, :].astype(np.float64),
+        halves.total[:, rows, None].astype(np.float64),
+        np.asarray(donors.X, np.float64)[rows][:, [place]],
+    )
+    gene = np.arange(looked_at.size)[None]
+    sums = gene_sums(own, np.arange(rows.size), gene, np.arange(rows.size))
+    if (sums.size > 0).mean() < donors.uns["profile"]["min_share_donors"]:
+        return np.zeros(0, np.int64)
+    _, batch = np.unique(as_text(donors.obs["batch_id"]).to_numpy()[rows], return_inverse=True)
+    found = weigh_genes(sums, batch, int(batch.max()) + 1)
+    energy = (found.weight * found.between)[0]
+    order = np.argsort(-energy, kind="stable")[:n_genes]
+    return np.asarray(looked_at[order[energy[order] > 0]], np.int64)
+
+
+def _shared_genes(aggregates: Sequence[Aggregate]) -> NDArray[np.object_]:
+    """Genes that every cohort with cells measured, sorted; none that tells the sex."""
+    shared: set[str] | None = None
+    for part in aggregates:
+        if part.group_sample.size:
+            genes = {str(gene) for gene in part.gene_ids}
+            shared = genes if shared is None else shared & genes
+    return np.array(sorted((shared or set()) - SEX_LINKED), object)
+
+
+def _why_none(aggregates: Sequence[Aggregate], n_shared: int, n_donors: int) -> str:
+    if not any(part.group_sample.size for part in aggregates):
+        return "there are no sums of counts"
+    if n_donors < 2:
+        return f"{n_donors} donors have enough cells"
+    return f"{n_shared} genes are measured in every cohort, {MIN_GENES} are needed"
+
+
+def _write_none(donors: AnnData, why: str) -> None:
+    for slot in (slots.GENE_COUNTS, slots.GENE_TOTALS):
+        if slot in donors.obsm:
+            del donors.obsm[slot]
+    donors.uns[slots.GENES] = {"why": why}
+
+
+def _write(
+    donors: AnnData,
+    shared: NDArray[np.object_],
+    chosen: Sequence[Ints],
+    counts: NDArray[np.int32],
+    total: NDArray[np.int64],
+) -> None:
+    """Keep what was chosen; genes are numbered over all types."""
+    used = np.unique(np.concatenate(chosen))
+    most = max(genes.size for genes in chosen)
+    if most == 0:
+        _write_none(donors, "no gene of a type that most donors have repeats in a donor")
+        return
+    gene = np.full((donors.n_vars, most), -1, np.int64)
+    for place, genes in enumerate(chosen):
+        gene[place, : genes.size] = np.searchsorted(used, genes)
+    n_rows = donors.n_obs
+    donors.obsm[slots.GENE_COUNTS] = counts[..., :most].swapaxes(0, 1).reshape(n_rows, -1)
+    donors.obsm[slots.GENE_TOTALS] = total.swapaxes(0, 1).reshape(n_rows, -1)
+    facts: dict[str, Any] = {"gene_ids": shared[used], "gene": gene, "why": ""}
+    donors.uns[slots.GENES] = facts

@@ -78,7 +78,7 @@ def test_donors_without_strata_have_the_spectrum_of_the_data() -> None:
     channels = fit_channels(sums, batch, SETTINGS)
     placed = place_all(channels, sums, batch, SETTINGS)
     parts = [(c, f, 0.5 / c.scale) for c, f in zip(channels, placed, strict=True)]
-    model = fit_donor_model(parts, squared, sums)
+    model = fit_donor_model(parts, squared, sums, np.zeros(len(squared), np.int64))
     for flat in (False, True):
         drawn = [
             spectrum(
@@ -97,7 +97,10 @@ def test_composition_keeps_the_donors_own_cells_when_it_is_not_in_use() -> None:
     channels = fit_channels(sums, batch, settings)
     placed = place_all(channels, sums, batch, settings)
     model = fit_donor_model(
-        [(channels[0], placed[0], 1 / channels[0].scale)], map_donors(sums, batch, settings), sums
+        [(channels[0], placed[0], 1 / channels[0].scale)],
+        map_donors(sums, batch, settings),
+        sums,
+        batch,
     )
     assert np.array_equal(draw_donors(model, stream(0, NULL, 0)).n, sums.n)
 
@@ -154,7 +157,9 @@ def test_donors_drawn_from_a_bow_lie_along_it() -> None:
         np.ones(1),
     )
     squared = pairwise_squared(x)
-    model = fit_donor_model([(channel, features, 1.0)], squared, sums)
+    model = fit_donor_model(
+        [(channel, features, 1.0)], squared, sums, np.zeros(len(squared), np.int64)
+    )
     assert model.rank > 20
     values = spectrum(squared)[0][: model.rank]
     for number in range(5):

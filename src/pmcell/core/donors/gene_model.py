@@ -53,14 +53,17 @@ def fit_gene_model(
 def draw_expression(model: GeneModel, scores: Floats, rng: np.random.Generator) -> GeneSums:
     """Donors with these scores (rows, rank), each with the cells and the noise of a real row."""
     sums = model.sums
-    n_rows = scores.shape[0]
-    shared = rng.standard_normal((n_rows, int(sums.gene.max(initial=-1)) + 1))
-    alone = rng.standard_normal(sums.mean.shape)
-    own = np.sqrt(model.alike) * shared[:, np.maximum(sums.gene, 0)]
-    own += np.sqrt(1.0 - model.alike) * alone
-    mean = np.tensordot(scores, model.loadings, 1) + model.own * own
-    mean = np.where((sums.size > 0)[:, :, None], mean, np.nan)
-    return replace(replace(sums, mean=mean).with_error(rng), noise=1.0)
+    shared = rng.standard_normal((scores.shape[0], int(sums.gene.max(initial=-1)) + 1))
+    common = np.sqrt(model.alike) * model.own
+    # What is a donor's in one type alone, and what sampling adds, are drawn as one.
+    variance = (1.0 - model.alike) * model.own**2
+    spread = np.where(sums.size > 0, 1.0 / np.maximum(sums.size, 1e-300), 0.0)[:, :, None]
+    mean = rng.standard_normal(sums.mean.shape)
+    mean *= np.sqrt(variance + spread * sums.within)
+    mean += common * shared[:, np.maximum(sums.gene, 0)]
+    mean += np.tensordot(scores, model.loadings, 1)
+    mean[sums.size <= 0] = np.nan
+    return replace(sums, mean=mean, noise=1.0)
 
 
 def _alike(rest: Floats, own: Floats, known: Floats, gene: Ints) -> float:

@@ -133,19 +133,29 @@ def _rank_one(
 ) -> tuple[Floats, Floats]:
     """Sizes of rows (rows, types) and variances of genes (types, genes) behind squared differences.
 
-    E squared = within / size. Both are fitted in turn, from 1/depth.
+    E squared = within / size. Both are fitted in turn, from 1/depth. A row is judged by many
+    genes, a gene by few rows: so rows are taken out one by one before genes are averaged,
+    and no gene that seems exact by chance weighs more than twice the typical one.
     """
+    here = known[fitted_on][:, :, None]
+    n_rows = np.maximum(here.sum(axis=0), 1)
     spread = np.where(known, 1.0 / np.maximum(depth, 1.0), 0.0)
     within = np.zeros(squared.shape[1:])
-    n_genes = np.maximum(real.sum(axis=1), 1)
     for _ in range(N_SWEEPS):
-        own = spread[fitted_on]
-        within = squared[fitted_on].sum(axis=0) / np.maximum(own.sum(axis=0), 1e-300)[:, None]
-        usable = real & (within > 0)
-        ratio = np.where(usable, squared / np.where(usable, within, 1.0), 0.0)
-        spread = np.where(known, ratio.sum(axis=2) / n_genes, 0.0)
+        own = spread[fitted_on][:, :, None]
+        each = np.where(here & (own > 0), squared[fitted_on] / np.where(own > 0, own, 1.0), 0.0)
+        within = np.where(real, each.sum(axis=0) / n_rows, 0.0)
+        typical = np.array(
+            [
+                np.median(row[use]) if use.any() else 1.0
+                for row, use in zip(within, real, strict=True)
+            ]
+        )
+        weight = np.where(real, 1.0 / (within + np.maximum(typical, 1e-300)[:, None]), 0.0)
+        expected = np.maximum((weight * within).sum(axis=1), 1e-300)
+        spread = np.where(known, np.einsum("rtg,tg->rt", squared, weight) / expected, 0.0)
     known = known & (spread > 0)
-    return np.where(known, 1.0 / np.where(known, spread, 1.0), 0.0), np.where(real, within, 0.0)
+    return np.where(known, 1.0 / np.where(known, spread, 1.0), 0.0), within
 
 
 def _mean_size(n: Floats, size: Floats, known: NDArray[np.bool_], fitted_on: Ints) -> Floats:

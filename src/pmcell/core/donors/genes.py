@@ -138,12 +138,10 @@ def place_genes(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Features:
     products = x.reshape(x.shape[0], -1) @ channel.rows.reshape(channel.rows.shape[0], -1).T
     products = _shared(products, known, channel.present, channel.energy)
     products[_same_donor(channel, sums)] = 0.0
-    present = known.any(axis=1)
-    value = np.where(present[:, None], products @ channel.axes, 0.0)
-    noise = (sums.variance() @ _loading_noise(channel, sums.within)) * _scale_up(
-        channel, known
-    ) ** 2
-    return Features(value[:, None, :], noise[:, None], present[:, None])
+    present = np.asarray(known.any(axis=1))[:, None]
+    value = np.where(present, products @ channel.axes, 0.0)
+    noise = sums.variance() @ _loading_noise(channel, sums.within) * _scale_up(channel, known) ** 2
+    return Features(value[:, None, :], noise[:, None], present)
 
 
 def clean_expression(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Floats:

@@ -1,0 +1,160 @@
+"""The counts of genes beside a profile: which are kept, in which halves, and why there are none."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import pmcell as pm
+from pmcell.core.counts.aggregate import Aggregate
+from pmcell.strata.discovery.cluster import distance_to_members
+from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.genes import MIN_GENES, add_genes
+from pmcell.strata.profiles.model import half_counts
+from pmcell.strata.profiles.sex_linked import SEX_LINKED
+
+TYPES = ("a", "b", "rare")
+GENES = [f"ENSG{number:011d}" for number in range(118)] + sorted(SEX_LINKED)[:2]
+
+
+def made_cells(seed: int = 0, *, n_donors: int = 16) -> ad.AnnData:
+    """Cells of donors in two states, two types and a rare one, with counts and an embedding."""
+    rng = np.random.default_rng(seed)
+    donor = np.repeat(np.arange(n_donors), 120)
+    kind = rng.choice(3, donor.size, p=[0.55, 0.44, 0.01])
+    moved = np.zeros((2, 120))
+    moved[1, :20] = 1.0
+    moved[1, -2:] = 3.0
+    rate = np.exp(rng.normal(0, 0.5, (3, 120)))[kind] * np.exp(moved)[donor % 2]
+    counts = rng.poisson(5 * rate).astype(np.float32)
+    obs = pd.DataFrame(
+        {
+            "donor_id": [f"d{number}" for number in donor],
+            "sample_id": [f"s{number}" for number in donor],
+            "visit": "v0",
+            "batch_id": "b",
+            "cell_type": np.array(TYPES)[kind],
+        },
+        index=[f"c{number}" for number in range(donor.size)],
+    )
+    cells = ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=GENES))
+    cells.obsm["X_integrated"] = rng.normal(0, 1, (donor.size, 5)) + 4.0 * kind[:, None]
+    return cells
+
+
+def with_genes(cells: ad.AnnData, *parts: Aggregate, n_genes: int = 300) -> ad.AnnData:
+    donors = pm.strata.profile(cells)
+    sums = parts or (pm.tl.aggregate(cells, by=("sample_id", "cell_type")),)
+    visits = dict.fromkeys(cells.obs["sample_id"], "v0")
+    types = {name: name for name in TYPES}
+    add_genes(donors, aggregates=sums, visits=visits, cell_types=types, n_genes=n_genes)
+    return donors
+
+
+def test_genes_that_differ_between_donors_are_kept_and_those_of_sex_are_not() -> None:
+    donors = with_genes(made_cells(), n_genes=25)
+    told = donors.uns[slots.GENES]
+    kept = [{told["gene_ids"][code] for code in row if code >= 0} for row in told["gene"]]
+    for name, genes in zip(donors.var_names, kept, strict=True):
+        if name != "rare":
+            assert len(genes & {*GENES[:20]}) >= 18
+            assert not genes & SEX_LINKED
+    assert kept[list(donors.var_names).index("rare")] == set()
+
+
+def test_counts_and_halves_are_those_of_the_cells() -> None:
+    cells = made_cells()
+    donors = with_genes(cells)
+    found = half_counts(donors)
+    assert found is not None
+    halves, gene = found
+    row, kind, place = 3, 0, 0
+    own = cells[(cells.obs["donor_id"] == donors.obs["donor_id"].iloc[row])]
+    own = own[own.obs["cell_type"] == donors.var_names[kind]]
+    name = donors.uns[slots.GENES]["gene_ids"][gene[kind, place]]
+    both = halves.counts[:, row, kind, place]
+    assert both.sum() == np.asarray(own[:, name].X).sum()
+    without_sex = [gene for gene in GENES if gene not in SEX_LINKED]
+    assert halves.total[:, row, kind].sum() == np.asarray(own[:, without_sex].X).sum()
+    assert 0.3 < both[0] / both.sum() < 0.7
+
+
+def test_order_of_cells_and_split_over_cohorts_change_nothing() -> None:
+    cells = made_cells()
+    order = np.random.default_rng(1).permutation(cells.n_obs)
+    by = ("sample_id", "cell_type")
+    first = cells.obs["donor_id"].isin([f"d{number}" for number in range(7)]).to_numpy()
+    split = [pm.tl.aggregate(cells[part].copy(), by=by) for part in (first, ~first)]
+    whole = with_genes(cells)
+    for other in (with_genes(cells[order].copy()), with_genes(cells, *split)):
+        for slot in (slots.GENE_COUNTS, slots.GENE_TOTALS):
+            np.testing.assert_array_equal(whole.obsm[slot], other.obsm[slot])
+
+
+def test_a_gene_that_a_cohort_did_not_measure_is_left_out_for_all() -> None:
+    cells = made_cells()
+    by = ("sample_id", "cell_type")
+    first = cells.obs["donor_id"].isin([f"d{number}" for number in range(7)]).to_numpy()
+    parts = [
+        pm.tl.aggregate(cells[first].copy(), by=by),
+        pm.tl.aggregate(cells[~first][:, GENES[5:]].copy(), by=by),
+    ]
+    told = with_genes(cells, *parts).uns[slots.GENES]
+    assert not {*told["gene_ids"]} & {*GENES[:5]}
+
+
+def test_too_few_shared_genes_are_no_feature_set_and_it_says_why() -> None:
+    cells = made_cells()
+    by = ("sample_id", "cell_type")
+    first = cells.obs["donor_id"].isin([f"d{number}" for number in range(7)]).to_numpy()
+    parts = [
+        pm.tl.aggregate(cells[first][:, GENES[:70]].copy(), by=by),
+        pm.tl.aggregate(cells[~first][:, GENES[40:]].copy(), by=by),
+    ]
+    donors = with_genes(cells, *parts)
+    why = f"30 genes are measured in every cohort, {MIN_GENES} are needed"
+    assert donors.uns[slots.GENES]["why"] == why
+    pm.strata.distances(donors)
+    assert donors.uns["channels"]["genes"]["why"] == why
+    assert donors.uns["channels"]["genes"]["dropped"]
+
+
+def test_a_profile_without_counts_says_so() -> None:
+    donors = pm.strata.profile(made_cells())
+    pm.strata.distances(donors)
+    assert donors.uns["channels"]["genes"]["why"] == "the profile holds no counts of genes"
+
+
+def test_what_cells_do_not_show_genes_do() -> None:
+    """Two states of donors in 20 genes, of which the embedding of cells knows nothing."""
+    donors = with_genes(made_cells())
+    pm.strata.distances(donors, channels="genes")
+    assert not donors.uns["channels"]["genes"]["dropped"]
+    squared = np.asarray(donors.obsp["distance_genes"])
+    state = np.array([int(name[1:]) % 2 for name in donors.obs["donor_id"]])
+    same = state[:, None] == state
+    np.fill_diagonal(same, False)
+    apart = state[:, None] != state
+    assert squared[apart].min() > squared[same].max()
+
+
+@pytest.mark.parametrize("channels", ["genes", "all"])
+def test_drivers_sum_to_the_difference_of_distances(channels: str) -> None:
+    donors = with_genes(made_cells(n_donors=24))
+    pm.strata.distances(donors, channels=channels)
+    pm.strata.cluster(donors, n_bootstraps=5)
+    pm.strata.existence(donors, n_null=19)
+    table = pm.strata.drivers(donors, candidates=True)
+    assert "genes" in set(table["channel"])
+    label = donors.obs["candidate_stratum"].to_numpy()
+    squared = np.asarray(donors.obsp["distance"])
+    to = np.column_stack(
+        [distance_to_members(squared, np.flatnonzero(label == name)) for name in sorted(set(label))]
+    )
+    own = np.array([sorted(set(label)).index(name) for name in label])
+    mine = to[np.arange(24), own].copy()
+    to[np.arange(24), own] = np.inf
+    sums = table.groupby("donor_id", sort=False)["contribution"].sum()
+    np.testing.assert_allclose(sums.loc[donors.obs["donor_id"]], to.min(axis=1) - mine, atol=1e-9)

@@ -75,7 +75,8 @@ def test_the_three_commands_name_markers_and_types(atlas: Path) -> None:
     inputs = ["--clusters", "clusters.parquet", "--embedding", "embedding.h5ad"]
     inputs += ["--features", "features.parquet", "--aggregate", "a/aggregate.npz"]
     inputs = [f"{atlas}/{word}" if "." in word else word for word in [*inputs, "b/aggregate.npz"]]
-    assert main(["annotate", *inputs, "--out", f"{atlas}/annotation.parquet"]) == 0
+    out = ["--out", f"{atlas}/annotation.parquet", "--cell-types-out", f"{atlas}/types.parquet"]
+    assert main(["annotate", *inputs, *out]) == 0
     annotation = read_table(atlas / "annotation.parquet")
     assert list(annotation["cell_type"]) == ["B cell", "T cell"]
     assert list(annotation["n_cells"]) == [36, 34]

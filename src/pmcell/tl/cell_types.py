@@ -219,7 +219,7 @@ def _synonyms(cells: pd.DataFrame) -> dict[str, str]:
     for pair in _pairs_in_the_same_clusters(cells):
         near = [group for group in groups if group & pair]
         groups = [group for group in groups if group not in near] + [pair.union(*near)]
-    found = {}
+    found: dict[str, str] = {}
     for group in groups:
         shared = consensus(dict.fromkeys(sorted(group), 1), majority=1.1, coverage=1.0)
         found |= dict.fromkeys(group, shared.term_id) if shared else {}
@@ -231,14 +231,16 @@ def _pairs_in_the_same_clusters(cells: pd.DataFrame) -> Iterator[set[str]]:
     rows = ["cohort_id", "term"]
     places = cells.pivot_table("n_cells", rows, "cluster", aggfunc="sum", fill_value=0)
     n_cells = places.sum(axis=1)
-    shares = places.div(n_cells, axis=0)[n_cells >= MIN_CELLS]
+    frame = places.div(n_cells, axis=0)[n_cells >= MIN_CELLS]
+    shares = dict(zip(frame.index, frame.to_numpy(), strict=True))
     known = {str(name): set(own) for name, own in cells.groupby("cohort_id")["term"]}
     for one, other in combinations(sorted(known), 2):
         for left, right in product(known[one] - known[other], known[other] - known[one]):
-            if (one, left) in shares.index and (other, right) in shares.index:
-                overlap = np.minimum(shares.loc[(one, left)], shares.loc[(other, right)]).sum()
-                if overlap >= MIN_OVERLAP:
-                    yield {str(left), str(right)}
+            here, there = shares.get((one, left)), shares.get((other, right))
+            if here is None or there is None:
+                continue
+            if np.minimum(here, there).sum() >= MIN_OVERLAP:
+                yield {str(left), str(right)}
 
 
 def _depth(term: str) -> int:

@@ -111,8 +111,7 @@ class _Family:
         return [
             (at, term)
             for at in self.roots
-            if at != root
-            and (term := joint_term(self.term_ids[root], self.term_ids[at]))
+            if at != root and (term := joint_term(self.term_ids[root], self.term_ids[at]))
         ]
 
 

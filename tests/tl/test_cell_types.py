@@ -118,6 +118,13 @@ def test_two_words_for_cells_of_different_clusters_stay_apart() -> None:
     assert len(set(found.values())) == 2
 
 
+def test_unlike_cells_in_one_cluster_are_never_one_type() -> None:
+    rows = [("a", "0", "CL:0000169", 60), ("b", "0", CD8_MEMORY, 60), ("c", "0", CD8_EFFECTOR, 60)]
+    found = profiled(rows)
+    assert found["0", "CL:0000169"] == "type B pancreatic cell"
+    assert found["0", CD8_MEMORY] == found["0", CD8_EFFECTOR] == CD8_NAME
+
+
 def test_where_a_cohort_has_no_labels_all_cells_count_by_cluster() -> None:
     rows = [("a", "0", CD8, 40), ("a", "0", NK, 60), ("a", "1", B, 50)]
     rows += [("b", "0", NONE, 100), ("b", "1", NONE, 50)]

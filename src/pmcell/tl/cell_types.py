@@ -217,13 +217,21 @@ def _synonyms(cells: pd.DataFrame) -> dict[str, str]:
     """Term → closest common ancestor, for terms by which different cohorts call the same cells."""
     groups: list[set[str]] = []
     for pair in _pairs_in_the_same_clusters(cells):
+        if not _shared(pair):
+            continue
         near = [group for group in groups if group & pair]
         groups = [group for group in groups if group not in near] + [pair.union(*near)]
     found: dict[str, str] = {}
     for group in groups:
-        shared = consensus(dict.fromkeys(sorted(group), 1), majority=1.1, coverage=1.0)
-        found |= dict.fromkeys(group, shared.term_id) if shared else {}
+        if shared := _shared(group):
+            found |= dict.fromkeys(group, shared)
     return found
+
+
+def _shared(group: set[str]) -> str:
+    """The closest term above all of the group that names a type; '' where there is none."""
+    found = consensus(dict.fromkeys(sorted(group), 1), majority=1.1, coverage=1.0)
+    return found.term_id if found else ""
 
 
 def _pairs_in_the_same_clusters(cells: pd.DataFrame) -> Iterator[set[str]]:

@@ -153,18 +153,15 @@ def _label(
 
 
 def _vote(scores: NDArray[np.float64], positive: NDArray[np.float64], family: _Family) -> str:
-    """Term of the winner, or its joint name with a type that is there as well; '' for none.
-
-    Two types that fill a cluster together are both too weak alone. Evidence is a square
-    root, so that of both together is the root of the sum of squares.
-    """
+    """Term of the winner, or its joint name with a type that is there as well; '' for none."""
     winner = _winner(scores, family.parents)
-    root = family.root_of(winner) if winner >= 0 else max(family.roots, key=positive.__getitem__)
+    if winner < 0:
+        return ""
+    root = family.root_of(winner)
     for rival, joint in family.rivals_of(root):
-        both = np.hypot(positive[root], positive[rival])
-        if both >= MIN_SCORE and positive[rival] >= MIN_RIVAL * positive[root]:
+        if positive[rival] >= MIN_RIVAL * positive[root]:
             return joint
-    return family.term_ids[winner] if winner >= 0 else ""
+    return family.term_ids[winner]
 
 
 def _winner(scores: NDArray[np.float64], parents: Sequence[int]) -> int:

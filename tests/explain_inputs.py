@@ -13,6 +13,7 @@ from pmcell.core.counts.aggregate import Aggregate
 from pmcell.core.counts.grouped import COUNTS, GroupedSums
 from pmcell.io.counts.aggregates import write_aggregate
 from pmcell.io.h5ad import write_h5ad
+from pmcell.tl.aggregate import SOURCE_TERM
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,9 +53,11 @@ def write_inputs(folder: Path, donors: AnnData, counts: pd.DataFrame | None = No
         sample_donors=counts.index.to_numpy(object),
         sample_tissues=np.full(n, "blood", object),
         clusters=np.array(["0"], object),
+        labels=np.array(["unknown"], object),
         gene_ids=np.array(GENES, object),
         group_sample=np.arange(n),
         group_cluster=np.zeros(n, np.int64),
+        group_label=np.zeros(n, np.int64),
         group_half=np.zeros(n, np.int64),
         group_n_cells=np.full(n, 50),
         sums=sums,
@@ -63,9 +66,8 @@ def write_inputs(folder: Path, donors: AnnData, counts: pd.DataFrame | None = No
     pd.DataFrame({"sample_id": samples, "visit": own["visit"].to_numpy()}).to_parquet(
         folder / "samples.parquet"
     )
-    pd.DataFrame({"cluster": ["0"], "cell_type": ["T cell"]}).to_parquet(
-        folder / "annotation.parquet"
-    )
+    one = {"cluster": "0", SOURCE_TERM: "unknown", "profile_cell_type": "T cell"}
+    pd.DataFrame([one]).to_parquet(folder / "cell-types.parquet")
     pd.DataFrame({"gene_id": GENES, "symbol": list(SYMBOLS.values())}).to_parquet(
         folder / "features.parquet"
     )
@@ -75,7 +77,7 @@ def write_inputs(folder: Path, donors: AnnData, counts: pd.DataFrame | None = No
 
 
 def explain(folder: Path, *options: str) -> int:
-    names = ("donors.h5ad", "annotation.parquet", "features.parquet")
+    names = ("donors.h5ad", "cell-types.parquet", "features.parquet")
     inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
     return main(
         [

@@ -99,6 +99,8 @@ def make_cells(rng: np.random.Generator, visits: pd.DataFrame, n: int) -> pd.Dat
             "cell_type": np.where(passes, labels, None),
             "cell_type_ontology_term_id": np.where(passes, terms, None),
             "cell_type_confidence": np.where(passes, 0.9, np.nan),
+            "label_method": np.where(passes, "source", None),
+            "profile_cell_type": np.where(passes, labels, None),
             "source_cell_type": labels,
             "source_cell_type_ontology_term_id": terms,
             "umap_1": np.where(passes, place[:, 0], np.nan),

@@ -17,6 +17,7 @@ from pmcell.io.tables import empty_table, write_table
 from pmcell.schema import (
     ASSIGNMENTS,
     ASSOCIATIONS,
+    CELL_TYPES,
     CLUSTERS,
     COMPOSITION,
     DONORS,
@@ -31,6 +32,7 @@ from pmcell.schema import (
 )
 from pmcell.schema import table as table_of
 from pmcell.steps import BY_NAME, files_of
+from pmcell.tl.cell_types import label_cells
 
 GENE_IDS = [
     "ENSG00000000003",
@@ -256,13 +258,15 @@ def _cohort(results: Path, name: str, spec: dict, access: dict[str, str], rng) -
 
 def _aggregate(path: Path, counts, passes, obs, cluster, sample, genes) -> None:
     groups, sums, detected = [], [], []
-    for code, sample_id in enumerate(sample["sample_id"]):
-        for number, name in enumerate(CLUSTERS_OF):
-            inside = passes & (obs["sample_id"] == sample_id).to_numpy() & (cluster == name)
-            if inside.any():
-                groups.append((code, number, int(inside.sum())))
-                sums.append(counts[inside].sum(axis=0))
-                detected.append((counts[inside] > 0).sum(axis=0))
+    term = obs["source_cell_type_ontology_term_id"].to_numpy(str)
+    labels = sorted(set(term))
+    for code, number, at in np.ndindex(len(sample), len(CLUSTERS_OF), len(labels)):
+        of_sample = (obs["sample_id"] == sample["sample_id"].iloc[code]).to_numpy()
+        inside = passes & of_sample & (cluster == list(CLUSTERS_OF)[number]) & (term == labels[at])
+        if inside.any():
+            groups.append((code, number, at, int(inside.sum())))
+            sums.append(counts[inside].sum(axis=0))
+            detected.append((counts[inside] > 0).sum(axis=0))
     total, seen = sparse.csr_matrix(np.array(sums)), np.array(detected)
     values = seen[total.nonzero()].astype(np.int64)
     group = np.array(groups, dtype=np.int64)
@@ -272,11 +276,13 @@ def _aggregate(path: Path, counts, passes, obs, cluster, sample, genes) -> None:
         sample_donors=sample["donor_id"].to_numpy(str),
         sample_tissues=np.full(len(sample), "UBERON:0000178"),
         clusters=np.array(list(CLUSTERS_OF)),
+        labels=np.array(labels),
         gene_ids=np.array(genes),
         group_sample=group[:, 0],
         group_cluster=group[:, 1],
+        group_label=group[:, 2],
         group_half=np.zeros(len(group), np.int64),
-        group_n_cells=group[:, 2],
+        group_n_cells=group[:, 3],
         indptr=total.indptr.astype(np.int64),
         indices=total.indices.astype(np.int32),
         counts=total.data.astype(np.int64),
@@ -325,6 +331,7 @@ def _atlas(results: Path, parts: dict, rng) -> None:
     obs = pd.concat([part["obs"] for part in parts.values()]).assign(condition="healthy")
     cluster = np.concatenate([part["cluster"] for part in parts.values()])
     keep = ["cohort_id", "donor_id", "sample_id", "visit", "batch_id", "region", "condition"]
+    keep.append("source_cell_type_ontology_term_id")
     embedding = ad.AnnData(obs=obs[keep])
     for name in ("X_pca", "X_integrated"):
         embedding.obsm[name] = rng.normal(size=(len(obs), 4)).astype(np.float32)
@@ -360,6 +367,8 @@ def _atlas(results: Path, parts: dict, rng) -> None:
         batch_entropy=0.8,
     )
     _table(folder / "annotation.parquet", CLUSTERS, labels)
+    types = label_cells(obs.assign(cluster=cluster), labels)
+    _table(folder / "cell_types.parquet", CELL_TYPES, types)
     markers = pd.DataFrame({"cluster": ["0", "1", "2"], "gene_id": GENE_IDS[5:8], "symbol": "GENE"})
     _table(folder / "markers.parquet", MARKERS, _filled(markers, MARKERS))
 

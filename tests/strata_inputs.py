@@ -9,6 +9,7 @@ import pandas as pd
 
 from pmcell.cli import main
 from pmcell.io.h5ad import write_h5ad
+from pmcell.tl.cell_types import label_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -17,7 +18,7 @@ FEW_DRAWS = "n_bootstraps: 3, n_null: 19, n_permutations: 99, n_folds: 3, channe
 
 
 def write_atlas(folder: Path, cells: AnnData, last_type: str = "", more: str = "") -> Path:
-    """Embedding, clusters, annotation and a configuration with few draws and `more` keys."""
+    """Embedding, clusters, cell types and a configuration with few draws and `more` keys."""
     embedding = cells.copy()
     cell_type = embedding.obs["cell_type"].astype("category")
     code = cell_type.cat.codes.astype(str).to_numpy()
@@ -29,9 +30,9 @@ def write_atlas(folder: Path, cells: AnnData, last_type: str = "", more: str = "
         folder / "clusters.parquet"
     )
     labels = [*types[:-1], last_type or types[-1]]
-    pd.DataFrame({"cluster": [str(i) for i in range(len(types))], "cell_type": labels}).to_parquet(
-        folder / "annotation.parquet"
-    )
+    clusters = pd.DataFrame({"cluster": [str(i) for i in range(len(types))], "cell_type": labels})
+    clusters = clusters.assign(cell_type_ontology_term_id="unknown", cell_type_confidence=0.9)
+    label_cells(pd.DataFrame({"cluster": code}), clusters).to_parquet(folder / "cell-types.parquet")
     configure(folder, more)
     return folder
 
@@ -44,7 +45,7 @@ def configure(folder: Path, more: str = "") -> None:
 
 def profile(folder: Path) -> int:
     """Run `pmcell profile`."""
-    names = ("embedding.h5ad", "clusters.parquet", "annotation.parquet")
+    names = ("embedding.h5ad", "clusters.parquet", "cell-types.parquet")
     inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
     out = ["--out", str(folder / "profiles.h5ad")]
     return main(

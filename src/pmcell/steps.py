@@ -107,6 +107,7 @@ def _of_strata(*names: str) -> tuple[str, ...]:
 _COUNTS, _QC = f"{COHORT}/intake.h5ad", f"{COHORT}/qc.parquet"
 _FEATURES, _VERDICTS = "atlas/features.parquet", "atlas/cohorts.json"
 _EMBEDDING, _CLUSTERS = "atlas/embedding.h5ad", "atlas/clusters.parquet"
+_CELL_TYPES = "atlas/cell_types.parquet"
 _REGISTERED = _of_cohort(
     "intake.h5ad",
     "gene_ledger.parquet",
@@ -252,10 +253,10 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "aggregate",
-        "sums per sample, cluster, half of the cells and gene",
+        "sums per sample, cluster, label, half of the cells and gene",
         reads=_files(counts=_COUNTS, qc=_QC, clusters=_CLUSTERS),
         writes=_files(out=f"{COHORT}/aggregate.npz"),
-        version=2,
+        version=3,
         per_cohort=True,
         old_rule="aggregate_cells",
     ),
@@ -273,25 +274,23 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "annotate",
-        "cell-type label of each cluster, or none",
+        "cell type of each cluster and of each cell",
         reads=_files(
             clusters=_CLUSTERS,
             embedding=_EMBEDDING,
             aggregate=f"{COHORT}/aggregate.npz",
             features=_FEATURES,
         ),
-        writes=_files(out="atlas/annotation.parquet"),
-        version=1,
+        writes=_files(out="atlas/annotation.parquet", cell_types_out=_CELL_TYPES),
+        version=2,
         old_rule="annotate_clusters",
     ),
     Step(
         "profile",
         "profiles of donors from their cells",
-        reads=_files(
-            embedding=_EMBEDDING, clusters=_CLUSTERS, annotation="atlas/annotation.parquet"
-        ),
+        reads=_files(embedding=_EMBEDDING, clusters=_CLUSTERS, cell_types=_CELL_TYPES),
         writes=_files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
-        version=3,
+        version=4,
         old_rule="profile_donors",
     ),
     Step(
@@ -309,11 +308,11 @@ STEPS: tuple[Step, ...] = (
         reads=_files(
             donors="strata/donors.h5ad",
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
-            annotation="atlas/annotation.parquet",
+            cell_types=_CELL_TYPES,
             features=_FEATURES,
         ),
         writes=_files(out_dir=_EXPLAINED),
-        version=2,
+        version=3,
         asks=("gene_sets_file",),
         old_name="explain",
         old_rule="explain_strata",
@@ -334,13 +333,14 @@ STEPS: tuple[Step, ...] = (
                 "atlas/umap.parquet",
                 "atlas/markers.parquet",
                 "atlas/annotation.parquet",
+                _CELL_TYPES,
                 "strata/composition.parquet",
                 *_STRATIFIED,
                 *_EXPLAINED,
             )
         ),
         writes=_files(out="release/manifest.json"),
-        version=2,
+        version=3,
         is_product=True,
         old_rule="write_release",
     ),

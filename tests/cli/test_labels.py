@@ -75,10 +75,15 @@ def test_the_three_commands_name_markers_and_types(atlas: Path) -> None:
     inputs = ["--clusters", "clusters.parquet", "--embedding", "embedding.h5ad"]
     inputs += ["--features", "features.parquet", "--aggregate", "a/aggregate.npz"]
     inputs = [f"{atlas}/{word}" if "." in word else word for word in [*inputs, "b/aggregate.npz"]]
-    assert main(["annotate", *inputs, "--out", f"{atlas}/annotation.parquet"]) == 0
+    out = ["--out", f"{atlas}/annotation.parquet", "--cell-types-out", f"{atlas}/types.parquet"]
+    assert main(["annotate", *inputs, *out]) == 0
     annotation = read_table(atlas / "annotation.parquet")
     assert list(annotation["cell_type"]) == ["B cell", "T cell"]
     assert list(annotation["n_cells"]) == [36, 34]
+    types = read_table(atlas / "types.parquet").set_index("cluster")
+    assert list(types["profile_cell_type"]) == ["B cell", "T cell"]
+    assert set(types["label_method"]) == {"cluster"}
+    assert list(types["n_cells"]) == [36, 34]
 
 
 def test_a_cohort_outside_the_atlas_gets_an_empty_file(

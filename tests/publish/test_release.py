@@ -128,7 +128,7 @@ def test_pseudobulk_is_the_sum_over_the_cells_of_a_type(release: Path) -> None:
         counts = pd.DataFrame(cells.raw.X.toarray(), columns=cells.raw.var_names)
         keys = [
             cells.obs["sample_id"].astype(str).to_numpy(),
-            cells.obs["atlas_cell_type"].to_numpy(str),
+            cells.obs["atlas_profile_cell_type"].to_numpy(str),
         ]
         sums = counts.groupby(keys).sum().stack()
         sums = sums[sums > 0].astype("int64")

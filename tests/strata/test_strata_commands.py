@@ -41,7 +41,7 @@ def profiled(tmp_path: Path, finished: Path) -> Path:
 @pytest.fixture
 def atlas(tmp_path: Path, finished: Path) -> Path:
     """A folder of one's own with what the steps before leave."""
-    for name in ("embedding.h5ad", "clusters.parquet", "annotation.parquet", "config.yaml"):
+    for name in ("embedding.h5ad", "clusters.parquet", "cell-types.parquet", "config.yaml"):
         shutil.copy(finished / name, tmp_path / name)
     return tmp_path
 
@@ -137,13 +137,13 @@ def test_cells_without_a_cluster_stop_the_profile(
     assert not (atlas / "profiles.h5ad").exists()
 
 
-def test_a_cluster_without_a_label_stops_the_profile(
+def test_a_cluster_without_a_type_stops_the_profile(
     atlas: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    annotation = pd.read_parquet(atlas / "annotation.parquet")
-    annotation.iloc[1:].to_parquet(atlas / "annotation.parquet")
+    types = pd.read_parquet(atlas / "cell-types.parquet")
+    types.iloc[1:].to_parquet(atlas / "cell-types.parquet")
     assert profile(atlas) == 3
-    assert "['0'] have none" in capsys.readouterr().err
+    assert "the first of cluster '0' with label 'unknown'" in capsys.readouterr().err
 
 
 def test_an_unknown_key_of_the_configuration_is_named(

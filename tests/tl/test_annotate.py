@@ -19,11 +19,18 @@ from pmcell.tl.marker_labels import MIN_MARKERS
 
 CD4_MEMORY, CD4_NAIVE, CD4 = "CL:0000897", "CL:0000895", "CL:0000624"
 CD8_MEMORY, B_CELL = "CL:0000909", "CL:0000236"
+NK, NK_NAME = "CL:0000623", "natural killer cell"
 BLOOD, PANCREAS = "UBERON:0000178", "UBERON:0001264"
 
 
 def make_cells(
-    types: list[str], *, tissue: str = BLOOD, n_markers: int = 8, n_cells: int = 40, seed: int = 0
+    types: list[str],
+    *,
+    tissue: str = BLOOD,
+    n_markers: int = 8,
+    n_cells: int = 40,
+    housekeeping: float = 2.0,
+    seed: int = 0,
 ) -> anndata.AnnData:
     """One cluster a type of the panel, which expresses its own markers and little of all others."""
     rows = {row.cell_type: row for row in marker_panel()}
@@ -31,7 +38,7 @@ def make_cells(
     genes += [f"HOUSEKEEPING{at}" for at in range(50)]
     random = np.random.default_rng(seed)
     rate = np.full((len(types) * n_cells, len(genes)), 0.02)
-    rate[:, -50:] = 2.0
+    rate[:, -50:] = housekeeping
     cluster = np.repeat(np.arange(len(types)), n_cells)
     for at, name in enumerate(types):
         own = np.isin(genes, rows[name].positive if name in rows else ())
@@ -97,9 +104,9 @@ def test_batch_entropy_is_zero_for_a_cluster_of_one_batch() -> None:
     assert list(table_of(adata)["batch_entropy"]) == [1.0, 1.0]
 
 
-def test_a_cluster_without_any_known_marker_is_not_labelled() -> None:
+def test_a_cluster_without_any_known_marker_is_a_type_of_its_own() -> None:
     found = table_of(make_cells(["B cell", "nothing known", "platelet"])).loc["1"]
-    assert (found["cell_type"], found["cell_type_ontology_term_id"]) == ("unknown", "unknown")
+    assert (found["cell_type"], found["cell_type_ontology_term_id"]) == ("cluster 1", "unknown")
     assert (found["label_method"], found["cell_type_confidence"]) == ("abstained", 0.0)
     assert found["label_evidence"].startswith("too weak or too close to call")
 
@@ -117,7 +124,39 @@ def test_a_mixture_of_two_lineages_is_not_labelled() -> None:
     cells = np.flatnonzero(adata.obs["cluster"] == "3")
     other = np.flatnonzero(adata.obs["cluster"] == "2")
     adata.X[cells[::2]] = adata.X[other[::2]]
-    assert table_of(adata).loc["3", "cell_type"] == "unknown"
+    assert table_of(adata).loc["3", "cell_type"] == "cluster 3"
+
+
+def test_cells_with_the_markers_of_t_and_natural_killer_cells_are_called_by_both() -> None:
+    adata = make_cells(["B cell", "T cell", "natural killer cell", "T cell"])
+    own = adata.var_names.isin(["NKG7", "GNLY", "PRF1", "KLRD1", "SPON2", "FCER1G"])
+    adata.X[np.ix_(adata.obs["cluster"] == "3", own)] += 2
+    found = table_of(adata).loc["3"]
+    assert (found["cell_type"], found["label_method"]) == ("T or NK cell", "markers")
+    assert found["cell_type_ontology_term_id"] == "CL:0000542"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clusters_that_differ_at_random_get_no_label(seed: int) -> None:
+    adata = make_cells(["nothing known"] * 12, n_cells=20)
+    random = np.random.default_rng(seed)
+    rate = np.exp(random.normal(0, 1.3, (12, adata.n_vars)))
+    adata.X = random.poisson(rate[adata.obs["cluster"].astype(int)])
+    assert (table_of(adata)["label_method"] == "abstained").mean() >= 0.9
+
+
+@pytest.mark.parametrize("n_natural_killers", [60, 90, 110, 140])
+def test_a_mixture_of_t_and_natural_killer_cells_is_never_called_by_one_of_them(
+    n_natural_killers: int,
+) -> None:
+    types = ["B cell", "T cell", "natural killer cell", "T cell"]
+    adata = make_cells(types, n_cells=200, housekeeping=60.0)
+    cells = np.flatnonzero(adata.obs["cluster"] == "3")[:n_natural_killers]
+    adata.X[cells] = adata.X[np.flatnonzero(adata.obs["cluster"] == "2")[:n_natural_killers]]
+    found = table_of(adata)
+    assert list(found["cell_type"][:3]) == types[:3]
+    assert found.loc["3", "cell_type"] in {"T or NK cell", "cluster 3"}
+    assert found.loc["3", "cell_type_ontology_term_id"] in {"CL:0000542", "unknown"}
 
 
 def test_a_marker_that_every_cluster_carries_does_not_decide() -> None:
@@ -135,12 +174,47 @@ def test_labels_are_the_same_each_time() -> None:
 
 def test_the_majority_of_the_source_is_the_label() -> None:
     adata = make_cells(["platelet"])
-    give_source(adata, "0", [CD4_MEMORY] * 15 + [B_CELL] * 10)
+    give_source(adata, "0", [CD4_MEMORY] * 20 + [B_CELL] * 5)
     found = table_of(adata).loc["0"]
     assert found["cell_type"] == "CD4-positive, alpha-beta memory T cell"
     assert found["label_method"] == "source_majority"
-    assert found["cell_type_confidence"] == pytest.approx(0.6)
-    assert found["label_evidence"].startswith("15 of 25 cells with a source label are ")
+    assert found["cell_type_confidence"] == pytest.approx(0.8)
+    assert found["label_evidence"].startswith("20 of 25 cells with a source label are ")
+
+
+def test_source_labels_that_share_no_type_leave_the_cluster_without_a_label() -> None:
+    adata = make_cells(["platelet"])
+    give_source(adata, "0", [CD4_MEMORY] * 15 + [B_CELL] * 10)
+    found = table_of(adata).loc["0"]
+    assert (found["cell_type"], found["label_method"]) == ("cluster 0", "abstained")
+    text = "of 25 cells 15 CD4-positive, alpha-beta memory T cell, 10 B cell"
+    assert found["label_evidence"] == f"source labels share no type: {text}"
+
+
+def test_a_cluster_of_labelled_t_and_natural_killer_cells_is_called_by_both() -> None:
+    adata = make_cells(["platelet"])
+    give_source(adata, "0", [NK] * 15 + [CD8_MEMORY] * 15)
+    assert table_of(adata).loc["0", "cell_type"] == "T or NK cell"
+
+
+def test_each_cell_keeps_the_label_of_its_source() -> None:
+    adata = make_cells(["natural killer cell", "platelet"])
+    give_source(adata, "0", [NK] * 30 + [CD8_MEMORY] * 5 + ["CL:0000542"])
+    annotate(adata)
+    own = adata.obs[adata.obs["cluster"] == "0"]
+    memory = terms("CL")[CD8_MEMORY]["label"]
+    assert list(own["cell_type"]) == [NK_NAME] * 30 + [memory] * 5 + [NK_NAME] * 5
+    assert list(own["label_method"]) == ["source"] * 35 + ["cluster"] * 5
+    assert set(own["cell_type_confidence"][:35]) == {1.0}
+    np.testing.assert_allclose(own["cell_type_confidence"][35:].to_numpy(float), 30 / 35)
+
+
+def test_cells_without_a_cluster_get_no_type() -> None:
+    adata = make_cells(["B cell", "platelet"])
+    adata.obs.iloc[3, adata.obs.columns.get_loc("cluster")] = None
+    annotate(adata)
+    assert adata.obs["cell_type"].isna().sum() == 1
+    assert adata.obs["cell_type"].isna().iloc[3]
 
 
 def test_without_a_majority_the_closest_common_ancestor_is_the_label() -> None:
@@ -152,7 +226,7 @@ def test_without_a_majority_the_closest_common_ancestor_is_the_label() -> None:
 
 
 def test_an_ancestor_that_is_too_general_is_not_taken() -> None:
-    votes = {CD4_MEMORY: 4, B_CELL: 4, "CL:0000623": 4}
+    votes = {CD4_MEMORY: 4, B_CELL: 4, NK: 4}
     assert consensus(votes) is None
     assert consensus({CD4_MEMORY: 4, CD4_NAIVE: 4, CD8_MEMORY: 4}).label.endswith("T cell")
     labels = {terms("CL")[term]["label"] for term in too_general()}

@@ -1,6 +1,6 @@
 # INPUTS:  moments of every cohort; then, cohort by cohort, what the atlas asks of its counts
 # OUTPUTS: results/atlas/*: accepted cohorts, features, basis, embedding, graph, clusters, map,
-#          markers, annotation; results/cohorts/{cohort}/gram.npz, embedding.npz, aggregate.npz
+#          markers, annotation, cell_types; results/cohorts/{cohort}/gram.npz, embedding.npz, aggregate.npz
 
 
 rule hvg:
@@ -277,7 +277,8 @@ rule annotate:
         embedding="results/atlas/embedding.h5ad",
         features="results/atlas/features.parquet",
     output:
-        "results/atlas/annotation.parquet",
+        annotation="results/atlas/annotation.parquet",
+        cell_types="results/atlas/cell_types.parquet",
     log:
         "results/logs/annotate.log",
     benchmark:
@@ -293,5 +294,6 @@ rule annotate:
         options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
-        "--aggregate {input.sums:q} --features {input.features:q} --out {output:q} "
+        "--aggregate {input.sums:q} --features {input.features:q} --out {output.annotation:q} "
+        "--cell-types-out {output.cell_types:q} "
         "{params.config} --threads {threads} > {log:q} 2>&1"

@@ -23,6 +23,7 @@ rule release:
         "results/atlas/umap.parquet",
         "results/atlas/markers.parquet",
         "results/atlas/annotation.parquet",
+        "results/atlas/cell_types.parquet",
         "results/strata/donors.h5ad",
         "results/strata/composition.parquet",
         "results/strata/strata.json",

@@ -1,4 +1,4 @@
-# INPUTS:  results/atlas/embedding.h5ad, clusters, annotation, features; sums of each cohort
+# INPUTS:  results/atlas/embedding.h5ad, clusters, cell_types, features; sums of each cohort
 # OUTPUTS: results/strata/*: donor profiles, composition, strata, assignments, associations, drivers;
 #          what strata and conditions differ in: genes, gene sets, gene drivers
 
@@ -7,7 +7,7 @@ rule profile:
     input:
         embedding="results/atlas/embedding.h5ad",
         clusters="results/atlas/clusters.parquet",
-        annotation="results/atlas/annotation.parquet",
+        cell_types="results/atlas/cell_types.parquet",
     output:
         profiles="results/strata/profiles.h5ad",
         composition="results/strata/composition.parquet",
@@ -26,7 +26,7 @@ rule profile:
         options=step_options("profile"),
     shell:
         "pmcell profile --embedding {input.embedding:q} --clusters {input.clusters:q} "
-        "--annotation {input.annotation:q} --out {output.profiles:q} "
+        "--cell-types {input.cell_types:q} --out {output.profiles:q} "
         "--composition-out {output.composition:q} {params.config} "
         "--threads {threads} > {log:q} 2>&1"
 
@@ -74,7 +74,7 @@ rule differential_expression:
         donors="results/strata/donors.h5ad",
         sums=per_cohort("aggregate.npz"),
         samples=per_cohort("samples.parquet"),
-        annotation="results/atlas/annotation.parquet",
+        cell_types="results/atlas/cell_types.parquet",
         features="results/atlas/features.parquet",
         gene_sets=gene_sets,
     output:
@@ -99,6 +99,6 @@ rule differential_expression:
         config=config_option,
         options=step_options("differential_expression"),
     shell:
-        "pmcell differential_expression --donors {input.donors:q} {params.cohorts} --annotation {input.annotation:q} "
-        "--features {input.features:q} --out-dir {params.out:q} {params.gene_sets} {params.config} "
+        "pmcell differential_expression --donors {input.donors:q} {params.cohorts} "
+        "--cell-types {input.cell_types:q} --features {input.features:q} --out-dir {params.out:q} {params.gene_sets} {params.config} "
         "--threads {threads} > {log:q} 2>&1"

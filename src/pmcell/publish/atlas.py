@@ -11,27 +11,28 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.tables import read_table
-from pmcell.schema import UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
+from pmcell.schema import SOURCE_CELL_TYPE_TERM, UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
 from pmcell.schema.text import as_text
+from pmcell.tl.cell_types import PER_CELL, types_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LABELS = ("cell_type", "cell_type_ontology_term_id", "cell_type_confidence")
 
 
 @dataclass(frozen=True)
 class Atlas:
     """What the across-cohort steps said of each cell; O(cells) in memory, no counts.
 
-    `cells` (index cell_id) has cohort_id, donor_id, batch_id, cluster and the
-    labels of the cluster; `coordinates` has `X_pca`, `X_integrated` and
-    `X_umap` in the same order.
+    `cells` (index cell_id) has cohort_id, donor_id, batch_id, cluster and `PER_CELL`;
+    `coordinates` has `X_pca`, `X_integrated` and `X_umap` in the same order.
+    `annotation` has a row for each cluster, `cell_types` one for each cluster and label
+    of the source.
     """
 
     cells: pd.DataFrame
     coordinates: Mapping[str, np.ndarray]
     annotation: pd.DataFrame
+    cell_types: pd.DataFrame
 
     def rows_of(self, cell_ids: np.ndarray, *, cohort_id: str) -> np.ndarray:
         """Where a cohort's cells that passed QC stand; `DataError` if the atlas has others."""
@@ -49,7 +50,7 @@ class Atlas:
 
 
 def load_atlas(results: Path) -> Atlas:
-    """Read embedding, clusters, map and annotation below `results`."""
+    """Read embedding, clusters, map, annotation and cell types below `results`."""
     import pandas as pd
 
     folder = results / "atlas"
@@ -58,9 +59,9 @@ def load_atlas(results: Path) -> Atlas:
     umap = _by_cell(read_table(folder / "umap.parquet"), observed.index, "umap.parquet")
     annotation = read_table(folder / "annotation.parquet")
     annotation["cluster"] = as_text(annotation["cluster"])
-    labels = annotation.set_index("cluster")
+    cell_types = read_table(folder / "cell_types.parquet")
     cluster = as_text(clusters["cluster"])
-    unlabelled = sorted(set(cluster) - set(labels.index))
+    unlabelled = sorted(set(cluster) - set(annotation["cluster"]))
     if unlabelled:
         raise DataError(
             f"annotation.parquet must have a row for each cluster; {', '.join(unlabelled)} "
@@ -76,10 +77,11 @@ def load_atlas(results: Path) -> Atlas:
         },
         index=observed.index,
     )
-    for name in LABELS:
-        cells[name] = labels[name].reindex(cluster.to_numpy()).to_numpy()
+    source = {SOURCE_CELL_TYPE_TERM.name: observed.get(SOURCE_CELL_TYPE_TERM.name, UNKNOWN)}
+    types = types_of(cell_types, cells.assign(**source))
+    cells[list(PER_CELL)] = types
     coordinates[X_UMAP] = umap[["umap_1", "umap_2"]].to_numpy(np.float32)
-    return Atlas(cells, coordinates, annotation)
+    return Atlas(cells, coordinates, annotation, cell_types)
 
 
 def best_term(source_term: pd.Series[str], atlas_term: np.ndarray) -> np.ndarray:

@@ -104,10 +104,10 @@ def _find_cells(
     if cohorts is not None:
         keep &= pc.field("cohort_id").isin(list(cohorts))
     if cell_type is not None:
-        labels = set(tables["clusters"].to_pandas(["cell_type"])["cell_type"])
+        labels = set(tables["cells"].to_pandas(["cell_type"], keep)["cell_type"])
         if cell_type not in labels:
             raise UsageError(
-                f"cell_type must be a label of tables/clusters.parquet, got {cell_type!r}. "
+                f"cell_type must be a cell_type of tables/cells.parquet, got {cell_type!r}. "
                 f"{did_you_mean(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
             )
         keep &= pc.field("cell_type") == cell_type

@@ -88,9 +88,18 @@ def _labels(release: Release) -> str:
         counts.index, key=lambda method: (method == "abstained", -counts[method], method)
     )
     parts = [f"{counts[method]} {names.get(method, f'labelled by {method}')}" for method in order]
+    return f"Of {plural(len(clusters), 'cluster')}, {listed(parts)}. {_of_cells(release)}"
+
+
+def _of_cells(release: Release) -> str:
+    """How many cells keep the label of their source."""
+    method = as_text(release["cells"]["label_method"].dropna())
+    n_source = int((method == "source").sum())
+    if not n_source:
+        return "Each cell has the label of its cluster."
     return (
-        f"Of {plural(len(clusters), 'cluster')}, {listed(parts)}. "
-        "A label belongs to a cluster, not to a single cell."
+        f"{n_source:,} of {len(method):,} cells keep the label that their source gave, the others "
+        "have that of their cluster."
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, OPEN_ONLY, VECTOR, Disclosure
 from pmcell.schema.fields import (
     BATCH_ID,
     CELL_ID,
+    CELL_LABEL_METHOD,
     CELL_ROW,
     CELL_TYPE,
+    CELL_TYPE_CONFIDENCE,
     CELL_TYPE_TERM,
     CLUSTER_FK,
     CLUSTER_ID,
@@ -19,13 +23,22 @@ from pmcell.schema.fields import (
     GENE_ID,
     N_CELLS,
     N_DONORS,
+    PROFILE_CELL_TYPE,
+    PROFILED_TYPE,
     SAMPLE_FK,
     SAMPLE_ID,
+    SOURCE_CELL_TYPE_TERM,
     SYMBOL,
     VISIT,
     VISIT_FK,
 )
 from pmcell.schema.model import Field, Table
+
+
+def _of_kept(field: Field) -> Field:
+    """The field as it stands beside excluded cells, which have none."""
+    return replace(field, prose=f"{field.prose} Null for excluded cells.", required=False)
+
 
 CELLS = Table(
     "cells",
@@ -67,30 +80,13 @@ CELLS = Table(
             "exclusion", "string", "Reasons of exclusion joined by ';', empty when the cell passes."
         ),
         Field("cluster", "string", "Leiden cluster; null for excluded cells.", required=False),
-        Field("cell_type", "string", CELL_TYPE.prose + " Null for excluded cells.", required=False),
-        Field(
-            "cell_type_ontology_term_id",
-            "string",
-            CELL_TYPE_TERM.prose + " Null for excluded cells.",
-            ontology="CL",
-            term="CL:0000000",
-            required=False,
-        ),
-        Field(
-            "cell_type_confidence",
-            "float64",
-            "Confidence of the cluster's label, from 0 to 1; null for excluded cells.",
-            "1",
-            required=False,
-        ),
+        _of_kept(CELL_TYPE),
+        _of_kept(CELL_TYPE_TERM),
+        _of_kept(CELL_TYPE_CONFIDENCE),
+        _of_kept(CELL_LABEL_METHOD),
+        _of_kept(PROFILE_CELL_TYPE),
         Field("source_cell_type", "string", "Cell type that the source gave, or 'unknown'."),
-        Field(
-            "source_cell_type_ontology_term_id",
-            "string",
-            "Cell Ontology term of the source's cell type, or 'unknown'.",
-            ontology="CL",
-            term="CL:0000000",
-        ),
+        SOURCE_CELL_TYPE_TERM,
         Field(
             "umap_1", "float64", "First UMAP coordinate; null for excluded cells.", required=False
         ),
@@ -180,8 +176,18 @@ CLUSTERS = Table(
     ("cluster",),
     (
         CLUSTER_ID,
-        CELL_TYPE,
-        CELL_TYPE_TERM,
+        Field(
+            "cell_type",
+            "string",
+            "Label of the cluster; 'cluster' and its number where the evidence is too weak.",
+        ),
+        Field(
+            "cell_type_ontology_term_id",
+            "string",
+            "Cell Ontology term of the label, or 'unknown'.",
+            ontology="CL",
+            term="CL:0000000",
+        ),
         Field("cell_type_confidence", "float64", "Confidence of the label, from 0 to 1.", "1"),
         Field("label_method", "string", "source_majority, markers or abstained."),
         Field("label_evidence", "string", "The evidence behind the label in one line."),
@@ -284,7 +290,7 @@ COMPOSITION = Table(
     (
         DONOR_ID,
         VISIT,
-        CELL_TYPE,
+        PROFILED_TYPE,
         N_CELLS,
         Field(
             "share", "float64", "Share of the donor's cells at the visit that have the type.", "1"
@@ -301,7 +307,7 @@ PSEUDOBULK = Table(
     ("sample_id", "cell_type", "gene_id"),
     (
         SAMPLE_ID,
-        CELL_TYPE,
+        PROFILED_TYPE,
         GENE_ID,
         Field("counts", "int64", "Sum of raw counts over the cells.", "UMI"),
         Field("n_cells_detected", "int64", "Cells with at least one count.", "cells"),

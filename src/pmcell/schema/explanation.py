@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pmcell.schema.disclosure import VECTOR, Disclosure
-from pmcell.schema.fields import CELL_TYPE, GENE_FK, GENE_ID, SYMBOL
+from pmcell.schema.fields import GENE_FK, GENE_ID, PROFILED_TYPE, SYMBOL
 from pmcell.schema.model import Field, Table
 
 CONTRAST = Field(
@@ -39,7 +39,7 @@ EXPRESSION_CONTRASTS = Table(
         CONTRAST,
         LEVEL,
         REFERENCE,
-        CELL_TYPE,
+        PROFILED_TYPE,
         Field(
             "design",
             "string",
@@ -77,7 +77,7 @@ DIFFERENTIAL_EXPRESSION = Table(
         CONTRAST,
         LEVEL,
         REFERENCE,
-        CELL_TYPE,
+        PROFILED_TYPE,
         GENE_ID,
         SYMBOL,
         Field("log2_fold_change", "float64", "log2 of level over reference.", "log2 ratio"),
@@ -116,7 +116,7 @@ PATHWAYS = Table(
         CONTRAST,
         LEVEL,
         REFERENCE,
-        CELL_TYPE,
+        PROFILED_TYPE,
         Field("gene_set", "string", "Name of the set in the study's file of gene sets."),
         Field(
             "activity_difference",
@@ -168,7 +168,7 @@ GENE_DRIVERS = Table(
     (
         Field("stratum", "string", "The stratum."),
         Field("other", "string", "The stratum nearest to it."),
-        CELL_TYPE,
+        PROFILED_TYPE,
         GENE_ID,
         SYMBOL,
         Field(

@@ -35,12 +35,40 @@ CLUSTER_ID = Field("cluster", "string", "Leiden cluster; '0' is the largest.")
 CELL_TYPE = Field(
     "cell_type",
     "string",
-    "Cell-type label of the cell's cluster, or 'unknown' where the evidence is too weak.",
+    "Cell type that the source gave the cell, else the label of its cluster, which is 'cluster' "
+    "and its number where the evidence is too weak.",
 )
 CELL_TYPE_TERM = Field(
     "cell_type_ontology_term_id",
     "string",
-    "Cell Ontology term of the label, or 'unknown'.",
+    "Cell Ontology term of cell_type, or 'unknown'.",
+    ontology="CL",
+    term="CL:0000000",
+)
+CELL_TYPE_CONFIDENCE = Field(
+    "cell_type_confidence",
+    "float64",
+    "Confidence of cell_type, from 0 to 1: 1 where the source gave it, else that of the cluster's "
+    "label.",
+    "1",
+)
+CELL_LABEL_METHOD = Field("label_method", "string", "What cell_type follows: source or cluster.")
+PROFILE_CELL_TYPE = Field(
+    "profile_cell_type",
+    "string",
+    "Type under which the cell counts in the profiles of donors and in every table of types: "
+    "cell_type, or the type above it that the labels of all cohorts reach; where a cohort has no "
+    "labels, the label of the cluster.",
+)
+PROFILED_TYPE = Field(
+    "cell_type",
+    "string",
+    "Cell type under which cells count in the profiles of donors: profile_cell_type of cells.",
+)
+SOURCE_CELL_TYPE_TERM = Field(
+    "source_cell_type_ontology_term_id",
+    "string",
+    "Cell Ontology term of the source's cell type, or 'unknown'.",
     ontology="CL",
     term="CL:0000000",
 )

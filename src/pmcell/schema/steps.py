@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from pmcell.schema.cells import CELLS
-from pmcell.schema.fields import CELL_ID, CLUSTER_ID, SAMPLE_ID
+from pmcell.schema.fields import (
+    CELL_ID,
+    CELL_LABEL_METHOD,
+    CELL_TYPE,
+    CELL_TYPE_CONFIDENCE,
+    CELL_TYPE_TERM,
+    CLUSTER_ID,
+    N_CELLS,
+    PROFILE_CELL_TYPE,
+    SAMPLE_ID,
+    SOURCE_CELL_TYPE_TERM,
+)
 from pmcell.schema.model import Table
 
 QC_CELLS = Table(
@@ -32,6 +43,22 @@ CELL_CLUSTERS = Table(
     "Cluster of each cell of the atlas, in the order of the embedding.",
     ("cell_id",),
     (CELL_ID, CLUSTER_ID),
+)
+
+CELL_TYPES = Table(
+    "cell_types",
+    "Type of the cells of each cluster and label of the source.",
+    (CLUSTER_ID.name, SOURCE_CELL_TYPE_TERM.name),
+    (
+        CLUSTER_ID,
+        SOURCE_CELL_TYPE_TERM,
+        CELL_TYPE,
+        CELL_TYPE_TERM,
+        CELL_TYPE_CONFIDENCE,
+        CELL_LABEL_METHOD,
+        PROFILE_CELL_TYPE,
+        N_CELLS,
+    ),
 )
 
 CELL_UMAP = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, OPEN_ONLY, Disclosure
-from pmcell.schema.fields import CELL_TYPE, DONOR_FK, DONOR_ID, N_DONORS, VISIT, VISIT_FK
+from pmcell.schema.fields import DONOR_FK, DONOR_ID, N_DONORS, PROFILED_TYPE, VISIT, VISIT_FK
 from pmcell.schema.model import Field, Table
 
 STRATA = Table(
@@ -172,7 +172,7 @@ DRIVERS = Table(
             "Feature set: composition, state, genes or cluster_free (all cells together).",
         ),
         replace(
-            CELL_TYPE,
+            PROFILED_TYPE,
             prose="Cell type; of the state feature set perhaps a group of rare types, named after the "
             "most common one (strata.json lists them); `all cells` of the cluster-free one.",
         ),
@@ -199,7 +199,7 @@ COMPOSITION_SHIFTS = Table(
     ("stratum", "cell_type"),
     (
         Field("stratum", "string", "Stratum label."),
-        CELL_TYPE,
+        PROFILED_TYPE,
         Field("mean_share", "float64", "Mean share of the type among the donors' cells.", "1"),
         Field("mean_share_others", "float64", "The same in donors of the other strata.", "1"),
         Field(

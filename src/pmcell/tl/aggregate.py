@@ -1,4 +1,4 @@
-"""Sums per sample and cluster: what markers, annotation and donor profiles are made from."""
+"""Sums per sample, cluster and source label, from which markers and profiles are made."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from pmcell.core.counts.blocks import Counts, MatrixCounts, StoredCounts
 from pmcell.core.counts.grouped import grouped_sums
 from pmcell.errors import DataError
 from pmcell.pp._adata import column, counts_and_rows, raw_counts
-from pmcell.schema import UNKNOWN
+from pmcell.schema import SOURCE_CELL_TYPE_TERM, UNKNOWN
 from pmcell.schema.halves import second_half
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+SOURCE_TERM = SOURCE_CELL_TYPE_TERM.name
+"""Column of the cells with the source's label."""
 
 
 def aggregate(
@@ -27,12 +30,14 @@ def aggregate(
     counts: StoredCounts | None = None,
     layer: str | None = None,
 ) -> Aggregate:
-    """Sum raw counts and log-normalised values over half the cells of each sample and cluster.
+    """Sum raw counts and log-normalised values over half the cells of a sample, cluster and label.
 
     `adata.X`, `layer`, or the file `counts`, holds raw counts; `by` names the sample and the
-    cluster column of `adata.obs`. Columns `donor_id` and `tissue_ontology_term_id` are used where
-    present, else each sample is its own donor and the tissue unknown. A cell is in the half
-    that its name says, whatever cells are beside it. Every sum is an exact integer. Raises `DataError` when X is not raw counts.
+    cluster column of `adata.obs`. Columns `donor_id`, `tissue_ontology_term_id` and
+    `source_cell_type_ontology_term_id` (the label) are used where present, else each sample is
+    its own donor and tissue and label are unknown. A cell is in the half that its name says,
+    whatever cells are beside it. Every sum is an exact integer. Raises `DataError` when X is
+    not raw counts.
 
     >>> import anndata, numpy as np, pandas as pd
     >>> obs = pd.DataFrame({"sample_id": list("sst"), "cluster": list("010")}, list("abc"))
@@ -69,8 +74,8 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
     """The same sums for counts that are read in blocks.
 
     `cells` has one row a cell of `counts` with columns `sample_id` and `cluster`
-    (null: the cell is left out) and, where known, `donor_id` and
-    `tissue_ontology_term_id`.
+    (null: the cell is left out) and, where known, `donor_id`,
+    `tissue_ontology_term_id` and `source_cell_type_ontology_term_id`.
     """
     used = (cells["cluster"].notna() & cells["sample_id"].notna()).to_numpy()
     kept = cells[used]
@@ -78,10 +83,18 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
     cluster_of_cell = as_text(kept["cluster"]).to_numpy(object)
     sample_ids = np.array(sorted(set(sample_of_cell)), dtype=object)
     clusters = natural_order(set(cluster_of_cell))
-    code = positions(sample_ids, sample_of_cell) * max(clusters.size, 1)
-    code += positions(clusters, cluster_of_cell)
-    code = 2 * code + second_half(kept.index)
+    label_of_cell = source_labels(kept)
+    labels = np.array(sorted(set(label_of_cell)), dtype=object)
+    shape = (sample_ids.size, clusters.size, labels.size, 2)
+    keys = (
+        positions(sample_ids, sample_of_cell),
+        positions(clusters, cluster_of_cell),
+        positions(labels, label_of_cell),
+        second_half(kept.index).astype(np.int64),
+    )
+    code = np.ravel_multi_index(keys, shape) if len(kept) else np.zeros(0, np.int64)
     groups, group_of_kept, n_cells = np.unique(code, return_inverse=True, return_counts=True)
+    sample, cluster, label, half = np.unravel_index(groups, shape) if len(kept) else [groups] * 4
     group_of_cell = np.full(len(cells), -1, np.int64)
     group_of_cell[used] = group_of_kept
     return Aggregate(
@@ -94,13 +107,22 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
             default=np.full(sample_ids.size, UNKNOWN, object),
         ),
         clusters=clusters,
+        labels=labels,
         gene_ids=np.asarray(gene_ids, object),
-        group_sample=groups // (2 * max(clusters.size, 1)),
-        group_cluster=groups // 2 % max(clusters.size, 1),
-        group_half=groups % 2,
+        group_sample=sample.astype(np.int64),
+        group_cluster=cluster.astype(np.int64),
+        group_label=label.astype(np.int64),
+        group_half=half.astype(np.int64),
         group_n_cells=n_cells.astype(np.int64),
         sums=grouped_sums(counts, group_of_cell, groups.size),
     )
+
+
+def source_labels(cells: pd.DataFrame) -> Labels:
+    """The Cell Ontology term that the source gave each cell, 'unknown' where it gave none."""
+    if SOURCE_TERM not in cells:
+        return np.full(len(cells), UNKNOWN, object)
+    return np.asarray(as_text(cells[SOURCE_TERM]).replace("", UNKNOWN), object)
 
 
 def _of_sample(cells: pd.DataFrame, sample_ids: Labels, name: str, *, default: Labels) -> Labels:

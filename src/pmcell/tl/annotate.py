@@ -1,4 +1,4 @@
-"""A cell type for each cluster: the source's own labels where given, else markers, else none."""
+"""A type for each cell: its source's label, else that of its cluster by labels or markers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from pmcell.core.counts.aggregate import Aggregate, natural_order, pool_clusters
 from pmcell.errors import DataError, UsageError
-from pmcell.registry.terms.cell_types import Consensus, consensus
+from pmcell.registry.terms.cell_types import Consensus, consensus, is_label, name_of
 from pmcell.registry.terms.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
 from pmcell.registry.terms.ontology import is_under
 from pmcell.schema import CLUSTERS, UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.tl.aggregate import aggregate, symbols_of
+from pmcell.tl.cell_types import PER_CELL, label_cells, types_of
 from pmcell.tl.marker_labels import MarkerLabel, marker_labels
 
 if TYPE_CHECKING:
@@ -27,25 +28,27 @@ MIN_LABELLED_SHARE = 0.2
 MIN_LABELLED_CELLS = 20
 """… and at least this many."""
 
-MIN_MAJORITY = 0.5
-"""Share of the labelled cells that one term needs to be the label."""
-
-MIN_COVERAGE = 0.7
-"""Share of the labelled cells that a common ancestor must cover where no term has the majority."""
+MIN_COVERAGE = 0.8
+"""Share of the labelled cells that one term, else a common ancestor, must cover to be the label."""
 
 
 def annotate(
     adata: AnnData, *, by: tuple[str, str] = ("sample_id", "cluster"), seed: int = 0
 ) -> None:
-    """Give every cell the cell-type label of its cluster, or 'unknown'.
+    """Give every cell the type that its source gave it, else that of its cluster.
 
     `adata.X` holds raw counts, `by` names the sample and the cluster column of
     `adata.obs`, and `adata.var["symbol"]` the gene symbols where they are not
     the index. Columns of `adata.obs` that are used where present: `donor_id`,
-    `batch_id`, `tissue_ontology_term_id` and the source's own labels in
-    `source_cell_type_ontology_term_id`. Writes `adata.obs` columns `cell_type`,
-    `cell_type_ontology_term_id`, `cell_type_confidence` and the table
-    `schema.CLUSTERS` to `adata.uns["clusters"]`. How: `annotate_clusters`.
+    `batch_id`, `cohort_id`, `tissue_ontology_term_id` and the source's own labels in
+    `source_cell_type_ontology_term_id`.
+
+    Writes `adata.obs` columns `cell_type`, `cell_type_ontology_term_id`,
+    `cell_type_confidence`, `label_method` ('source' or 'cluster') and
+    `profile_cell_type`, the type that `pm.strata.profile(adata, by="profile_cell_type")`
+    needs where cohorts have labels of different depth or none. A cluster without enough
+    evidence is a type of its own, 'cluster 7'. `adata.uns["clusters"]` holds the table
+    `schema.CLUSTERS`. How: `annotate_clusters` and `pmcell.tl.cell_types`.
 
     >>> import anndata, numpy as np, pandas as pd
     >>> obs = pd.DataFrame({"sample_id": "s", "cluster": list("0011")}, list("abcd"))
@@ -60,11 +63,11 @@ def annotate(
     for column, default in (("donor_id", cells["sample_id"]), ("batch_id", UNKNOWN)):
         if column not in cells:
             cells[column] = default
+    cells = cells[cells["cluster"].notna() & cells["sample_id"].notna()]
     table = annotate_clusters(cells, sums, symbols=symbols_of(adata), seed=seed)
-    of_cluster = table.set_index("cluster")
-    names = as_text(adata.obs[cluster])
-    for column in ("cell_type", "cell_type_ontology_term_id", "cell_type_confidence"):
-        adata.obs[column] = of_cluster[column].reindex(names).to_numpy()
+    types = types_of(label_cells(cells, table), cells)
+    for name in PER_CELL:
+        adata.obs[name] = types[name].reindex(adata.obs_names)
     adata.uns["clusters"] = table
 
 
@@ -81,11 +84,12 @@ def annotate_clusters(
     `cells` has one row a cell: `cluster`, `donor_id`, `batch_id` and, where the
     source gave cell types, their Cell Ontology terms in
     `source_cell_type_ontology_term_id`. A cluster with enough labelled cells
-    takes their majority term, else their closest common ancestor that is not too
-    general (`label_method` source_majority, confidence: share of labelled
-    cells). Any other cluster is scored against the marker panel of its tissues
-    (markers, confidence: share of marker resamples that agree), and stays
-    'unknown' where the evidence is weak (abstained, confidence 0). `symbols`
+    takes the term of at least `MIN_COVERAGE` of them, else the closest common ancestor
+    of as many that is not too general (`label_method` source_majority, confidence:
+    share of labelled cells); where they share none, it has no label. Any other cluster
+    is scored against the marker panel of its tissues (markers, confidence: share of
+    marker resamples that agree). Where the evidence is weak (abstained, confidence 0)
+    the cluster is a type of its own, 'cluster 7', with the term 'unknown'. `symbols`
     maps gene ids of `aggregates` to gene symbols; `panel` replaces the
     package's own. `batch_entropy` is 1 where there is only one batch.
     """
@@ -115,7 +119,7 @@ def annotate_clusters(
         rows.append(
             {
                 "cluster": str(name),
-                **_label(inside, by_marker[str(name)]),
+                **_label(str(name), inside, by_marker[str(name)]),
                 "n_cells": len(inside),
                 "n_donors": inside["donor_id"].nunique(),
                 "batch_entropy": _relative_entropy(
@@ -126,38 +130,45 @@ def annotate_clusters(
     return pd.DataFrame(rows, columns=[field.name for field in CLUSTERS.fields])
 
 
-def _label(cells: pd.DataFrame, found: MarkerLabel) -> dict[str, object]:
-    """Label columns of one cluster: by source where it decides, else by markers, else unknown.
+def _label(cluster: str, cells: pd.DataFrame, found: MarkerLabel) -> dict[str, object]:
+    """Label columns of one cluster: by source where it decides, else by markers, else none.
 
     Where the two know different things, the evidence says so.
     """
     votes = _source_votes(cells)
     labelled = sum(votes.values())
     decides = labelled >= max(MIN_LABELLED_CELLS, MIN_LABELLED_SHARE * len(cells))
-    source = consensus(votes, majority=MIN_MAJORITY, coverage=MIN_COVERAGE) if decides else None
-    if source:
+    if decides:
+        source = consensus(votes, majority=MIN_COVERAGE, coverage=MIN_COVERAGE)
+        if source is None:
+            return _columns(cluster, None, "abstained", _disagreement(votes))
         how = "are" if source.is_majority else "fall under"
         n_agree = round(source.share * labelled)
         text = f"{n_agree} of {labelled} cells with a source label {how} {source.label}"
         if found.label and not _related(found.label.term_id, source.term_id):
             text += f"; markers point to {found.label.label}"
-        return _columns(source, "source_majority", text)
+        return _columns(cluster, source, "source_majority", text)
     if found.label is None:
-        return _columns(None, "abstained", found.evidence)
+        return _columns(cluster, None, "abstained", found.evidence)
     text = found.evidence
     if labelled:
         n_agree = sum(n for term, n in votes.items() if _related(term, found.label.term_id))
         text += f"; {n_agree} of {labelled} cells with a source label agree"
-    return _columns(found.label, "markers", text)
+    return _columns(cluster, found.label, "markers", text)
+
+
+def _disagreement(votes: Mapping[str, int]) -> str:
+    first = sorted(votes, key=lambda term: (-votes[term], term))[:3]
+    named = ", ".join(f"{votes[term]} {name_of(term)}" for term in first)
+    return f"source labels share no type: of {sum(votes.values())} cells {named}"
 
 
 def _source_votes(cells: pd.DataFrame) -> dict[str, int]:
     """Cells of each Cell Ontology term that the source gave."""
     if "source_cell_type_ontology_term_id" not in cells:
         return {}
-    terms = as_text(cells["source_cell_type_ontology_term_id"])
-    counts = terms[terms.str.startswith("CL:")].value_counts()
-    return {str(term): int(n) for term, n in counts.items()}
+    counts = as_text(cells["source_cell_type_ontology_term_id"]).value_counts()
+    return {str(term): int(n) for term, n in counts.items() if is_label(str(term))}
 
 
 def _related(one: str, other: str) -> bool:
@@ -178,9 +189,11 @@ def _by_markers(
     return {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
 
 
-def _columns(label: Consensus | None, method: str, evidence: str) -> dict[str, object]:
+def _columns(
+    cluster: str, label: Consensus | None, method: str, evidence: str
+) -> dict[str, object]:
     return {
-        "cell_type": label.label if label else UNKNOWN,
+        "cell_type": label.label if label else f"cluster {cluster}",
         "cell_type_ontology_term_id": label.term_id if label else UNKNOWN,
         "cell_type_confidence": label.share if label else 0.0,
         "label_method": method,

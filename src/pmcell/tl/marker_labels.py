@@ -5,10 +5,12 @@ highest mean of all clusters, so a marker that every cluster carries (ambient
 insulin in islets) or none expresses says little. A type's score is the mean
 over its positive minus the mean over its negative markers. Types that the Cell
 Ontology places under another type of the panel (CD4 under T cell) compete only
-where that one has won. Markers are resampled (bootstrap); the share of
-resamples that agree on a type or on types below it is the confidence. Few
-measured markers, weak or contradictory ones end in 'unknown'. The limits below
-were chosen on five public cohorts of blood and islets, with source labels hidden.
+where that one has won. T and natural killer cells often share a cluster, which then
+carries the positive markers of both: it is called 'T or NK cell'. Markers are resampled
+(bootstrap); the share of resamples that agree on a type or on types below it is the
+confidence. Few measured markers, weak or contradictory ones end without a label. The
+limits below were chosen on five public cohorts of blood and islets, with source labels
+hidden; `MIN_RIVAL` on one of them (GSE96583).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.counts.aggregate import ClusterSums
-from pmcell.registry.terms.cell_types import UMBRELLA, Consensus, consensus
+from pmcell.registry.terms.cell_types import UMBRELLA, Consensus, consensus, joint_term
 from pmcell.registry.terms.marker_panel import CellTypeMarkers
 from pmcell.registry.terms.ontology import is_under, terms
 
@@ -33,6 +35,9 @@ MIN_SCORE = 0.42
 
 MIN_WINS = 0.7
 """Lowest share of resamples that must agree on the label or types below it."""
+
+MIN_RIVAL = 0.5
+"""Share of the winner's positive evidence from which a type with a joint name is there too."""
 
 FLOOR = 1.0
 """Mean expression (per 10,000 counts) that the highest cluster must have for full evidence."""
@@ -64,11 +69,13 @@ def marker_labels(
         why = f"no type of the panel has {MIN_MARKERS} measured markers"
         return [MarkerLabel(None, why) for _ in sums.clusters]
     evidence = relative_expression(sums)
-    scores = np.stack([_type_scores(row, evidence, column_of, seed) for row in types])
-    parents = _parents(types)
+    positive = np.stack([_evidence(row.positive, evidence, column_of, seed) for row in types])
+    negative = np.stack([_evidence(row.negative, evidence, column_of, seed) for row in types])
+    scores = positive - negative
+    family = _Family(types)
     labels = []
     for cluster in range(sums.clusters.size):
-        label = _label(scores[:, cluster, 1:], types, parents)
+        label = _label(scores[:, cluster, 1:], positive[:, cluster, 0], family)
         text = _sentence(label, scores[:, cluster, 0], types, evidence[cluster], column_of)
         labels.append(MarkerLabel(label, text))
     return labels
@@ -85,18 +92,34 @@ def relative_expression(sums: ClusterSums) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(expression / highest), np.float64)
 
 
-def _type_scores(
-    row: CellTypeMarkers, evidence: NDArray[np.float64], column_of: Mapping[str, int], seed: int
+class _Family:
+    """The types of a panel with the closest type above each, and pairs that have a joint name."""
+
+    def __init__(self, types: Sequence[CellTypeMarkers]) -> None:
+        self.term_ids = [row.term_id for row in types]
+        self.parents = _parents(types)
+        self.roots = [at for at, parent in enumerate(self.parents) if parent < 0]
+
+    def root_of(self, at: int) -> int:
+        """The type at the top of the branch of a type."""
+        while self.parents[at] >= 0:
+            at = self.parents[at]
+        return at
+
+    def rivals_of(self, root: int) -> list[tuple[int, str]]:
+        """Types at the top that have a joint name with this one, and its term."""
+        return [
+            (at, term)
+            for at in self.roots
+            if at != root and (term := joint_term(self.term_ids[root], self.term_ids[at]))
+        ]
+
+
+def _evidence(
+    markers: Sequence[str], evidence: NDArray[np.float64], column_of: Mapping[str, int], seed: int
 ) -> NDArray[np.float64]:
-    """Scores of one type (n_clusters, 1 + N_RESAMPLES); the first takes each marker once."""
-    positive, negative = (
-        evidence[:, [column_of[name] for name in names if name in column_of]]
-        for names in (row.positive, row.negative)
-    )
-    return _resampled_mean(positive, seed) - _resampled_mean(negative, seed)
-
-
-def _resampled_mean(evidence: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Mean of markers (n_clusters, 1 + N_RESAMPLES); the first takes each measured one once."""
+    evidence = evidence[:, [column_of[name] for name in markers if name in column_of]]
     n_clusters, n_markers = evidence.shape
     if not n_markers:
         return np.zeros((n_clusters, 1 + N_RESAMPLES))
@@ -121,18 +144,28 @@ def _parents(types: Sequence[CellTypeMarkers]) -> list[int]:
 
 
 def _label(
-    scores: NDArray[np.float64], types: Sequence[CellTypeMarkers], parents: Sequence[int]
+    scores: NDArray[np.float64], positive: NDArray[np.float64], family: _Family
 ) -> Consensus | None:
-    """Consensus of the winners of one cluster's resamples; `scores` is (n_types, n_resamples)."""
-    votes = Counter(_winner(column, types, parents) for column in scores.T)
-    allowed = {row.term_id for row in types} | set(UMBRELLA)
+    """Consensus of the winners of one cluster's resamples, `scores` (n_types, n_resamples)."""
+    votes = Counter(_vote(of_type, positive, family) for of_type in scores.T)
+    allowed = {*family.term_ids, *UMBRELLA}
     return consensus(votes, majority=MIN_WINS, coverage=MIN_WINS, allowed=allowed)
 
 
-def _winner(
-    scores: NDArray[np.float64], types: Sequence[CellTypeMarkers], parents: Sequence[int]
-) -> str:
-    """Term of the best type, searched downwards from the top; '' when no top type is strong enough.
+def _vote(scores: NDArray[np.float64], positive: NDArray[np.float64], family: _Family) -> str:
+    """Term of the winner, or its joint name with a type that is there as well; '' for none."""
+    winner = _winner(scores, family.parents)
+    if winner < 0:
+        return ""
+    root = family.root_of(winner)
+    for rival, joint in family.rivals_of(root):
+        if positive[rival] >= MIN_RIVAL * positive[root]:
+            return joint
+    return family.term_ids[winner]
+
+
+def _winner(scores: NDArray[np.float64], parents: Sequence[int]) -> int:
+    """Position of the best type, searched downwards from the top; -1 when no top type is strong.
 
     A type is as strong as itself or the strongest type below it.
     """
@@ -146,7 +179,7 @@ def _winner(
         below = [at for at, parent in enumerate(parents) if parent == winner]
         below = [at for at in below if strength[at] >= MIN_SCORE]
         if not below:
-            return types[winner].term_id if winner >= 0 else ""
+            return winner
         winner = max(below, key=lambda at: strength[at])
 
 

@@ -1,4 +1,4 @@
-"""Sum counts and log-normalised values of one cohort per sample, cluster, half and gene.
+"""Sum counts and log-normalised values per sample, cluster, source label, half and gene.
 
 Each cell is in one of two halves by its name, so that what repeats can be told from noise.
 
@@ -36,14 +36,15 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.counts.aggregates import write_aggregate
     from pmcell.io.counts.clustered import read_clusters
     from pmcell.io.counts.open import open_counts
-    from pmcell.tl.aggregate import aggregate_cells
+    from pmcell.tl.aggregate import aggregate_cells, source_labels
 
     use_threads(args.threads)
     require_files(args.counts, args.qc, args.clusters)
     counts = open_counts(args.counts)
     cells = counts.read_obs()
     cells["cluster"] = read_clusters(counts, args.qc, args.clusters)
-    groups = 2 * len(cells[["sample_id", "cluster"]].dropna().drop_duplicates())
+    cells["label"] = source_labels(cells)
+    groups = 2 * len(cells[["sample_id", "cluster", "label"]].dropna().drop_duplicates())
     counts = within_memory(
         counts, "aggregate", args.memory, is_soft=args.soft_memory, n_groups=groups
     )

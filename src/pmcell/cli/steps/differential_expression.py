@@ -6,7 +6,7 @@ Without published strata only the other contrasts are tested.
 
 Example:
   pmcell differential_expression --donors results/strata/donors.h5ad --cohort a results/cohorts/a \\
-    --cohort b results/cohorts/b --annotation results/atlas/annotation.parquet \\
+    --cohort b results/cohorts/b --cell-types results/atlas/cell_types.parquet \\
     --features results/atlas/features.parquet --out-dir results/strata
 """
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--donors", type=Path, required=True, help="donors.h5ad of the strata step")
     add_cohorts_option(parser)
-    parser.add_argument("--annotation", type=Path, required=True, help="annotation.parquet")
+    parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
     parser.add_argument("--features", type=Path, required=True, help="features.parquet")
     parser.add_argument(
         "--gene-sets",
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     settings = step_settings(args, DifferentialExpressionSettings)
     options = settings.model_dump(include={"covariates", "alpha", "confirm", "seed"})
     sets = _gene_sets(args.gene_sets_file or settings.gene_sets)
-    require_files(args.donors, args.annotation, args.features)
+    require_files(args.donors, args.cell_types, args.features)
     donors = read_h5ad(args.donors)
     counts = _pseudobulk(args, donors)
     symbols = dict(read_table(args.features, ["gene_id", "symbol"]).itertuples(index=False))
@@ -105,9 +105,9 @@ def _pseudobulk(args: argparse.Namespace, donors: Any) -> Any:
     from pmcell import strata
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.tables import read_table
+    from pmcell.tl.cell_types import type_of_cells
 
     folders = [Path(folder) for _, folder in sorted(args.cohort)]
-    annotation = read_table(args.annotation, ["cluster", "cell_type"])
     visits: dict[str, str] = {}
     for folder in folders:
         require_files(folder / "aggregate.npz", folder / "samples.parquet")
@@ -117,7 +117,7 @@ def _pseudobulk(args: argparse.Namespace, donors: Any) -> Any:
         donors,
         aggregates=open_aggregates([folder / "aggregate.npz" for folder in folders]),
         visits=visits,
-        cell_types=dict(zip(as_text(annotation["cluster"]), annotation["cell_type"], strict=True)),
+        cell_types=type_of_cells(read_table(args.cell_types)),
     )
 
 

@@ -3,7 +3,7 @@
 Example:
   pmcell profile --embedding results/atlas/embedding.h5ad \\
     --clusters results/atlas/clusters.parquet \\
-    --annotation results/atlas/annotation.parquet --out results/strata/profiles.h5ad \\
+    --cell-types results/atlas/cell_types.parquet --out results/strata/profiles.h5ad \\
     --composition-out results/strata/composition.parquet
 """
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
-    parser.add_argument("--annotation", type=Path, required=True, help="annotation.parquet")
+    parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
     parser.add_argument("--out", type=Path, required=True, help="profiles.h5ad to write")
     parser.add_argument(
         "--composition-out", type=Path, required=True, help="composition.parquet to write"
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Write profiles.h5ad and composition.parquet."""
     from pmcell import strata
     from pmcell.io.h5ad import read_h5ad, write_h5ad
-    from pmcell.io.tables import read_table, write_table
+    from pmcell.io.tables import write_table
     from pmcell.schema import COMPOSITION
     from pmcell.strata.profiles import slots
     from pmcell.strata.profiles.model import pool_names
@@ -46,9 +46,7 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args.threads)
     settings = step_settings(args, ProfileSettings)
     atlas = read_h5ad(args.embedding)
-    atlas.obs["cell_type"] = _cell_types(
-        atlas.obs_names, read_table(args.clusters), read_table(args.annotation), args
-    )
+    atlas.obs["cell_type"] = _cell_types(atlas.obs, args)
     donors = strata.profile(atlas, **settings.model_dump())
     write_h5ad(args.out, donors)
     write_table(args.composition_out, strata.composition(donors), COMPOSITION)
@@ -61,29 +59,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _cell_types(
-    cells: pd.Index, clusters: pd.DataFrame, annotation: pd.DataFrame, args: argparse.Namespace
-) -> list[str]:
-    """The label of each cell's cluster."""
+def _cell_types(cells: pd.DataFrame, args: argparse.Namespace) -> pd.Series[str]:
+    """The type under which each cell counts."""
     from pmcell.errors import DataError
+    from pmcell.io.tables import read_table
+    from pmcell.tl.cell_types import types_of
 
-    cluster = clusters.set_index("cell_id")["cluster"].reindex(as_text(cells))
+    clusters = read_table(args.clusters, ["cell_id", "cluster"]).set_index("cell_id")["cluster"]
+    cluster = clusters.reindex(as_text(cells.index)).set_axis(cells.index)
     if cluster.isna().any():
         raise DataError(
             f"every cell of {args.embedding} must have a cluster in {args.clusters}; "
             f"{int(cluster.isna().sum())} have none, the first is "
-            f"{cells[cluster.isna().to_numpy()][0]!r}. "
+            f"{cells.index[cluster.isna().to_numpy()][0]!r}. "
             "Run the cluster step again.",
             reason="stale_input",
         )
-    label = as_text(cluster).map(
-        annotation.astype({"cluster": str}).set_index("cluster")["cell_type"]
-    )
-    if label.isna().any():
-        missing = sorted(set(as_text(cluster[label.isna()])))
-        raise DataError(
-            f"every cluster must have a row in {args.annotation}; {missing} have none. "
-            "Run the annotate step again.",
-            reason="stale_input",
-        )
-    return [str(value) for value in label]
+    return types_of(read_table(args.cell_types), cells.assign(cluster=cluster))["profile_cell_type"]

@@ -1,4 +1,4 @@
-"""Sums per sample, cluster and gene with their labels, and their reduction over cohorts.
+"""Sums per sample, cluster, source label and gene, and their reduction over cohorts.
 
 An aggregate belongs to one cohort and knows only the genes that the cohort
 measured. Aggregates are pooled by adding; for each gene only the cells of
@@ -7,7 +7,7 @@ cohorts that measured it count, so "not measured" is never taken for zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,29 +18,36 @@ from scipy import sparse
 from pmcell.core.counts.blocks import Counts
 from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, GroupedSums
 from pmcell.core.counts.lognorm import SCALE
+from pmcell.errors import DataError
 
 Labels = NDArray[Any]
 """A one-dimensional array of str."""
 
+TypeOfCells = Mapping[str | tuple[str, str], str]
+"""Type of the cells of a cluster, or of those of a cluster that have one label of the source."""
+
 
 @dataclass(frozen=True)
 class Aggregate:
-    """Exact sums of one cohort: a group is a sample × cluster × half with at least one cell.
+    """Exact sums of one cohort: a group is a sample × cluster × label × half with a cell.
 
     `sample_ids`, `sample_donors` and `sample_tissues` have one entry a sample,
-    `clusters` one a cluster, `gene_ids` one a measured gene. `group_sample` and
-    `group_cluster` give each group's positions in them, `group_half` 0 or 1, `group_n_cells`
-    its cells. The halves are sampled independently (`pmcell.schema.halves`): what repeats in
-    both is the donor's, what does not is the noise of its cells.
+    `clusters` one a cluster, `labels` one a Cell Ontology term that the source gave
+    ('unknown' where it gave none), `gene_ids` one a measured gene. `group_sample`,
+    `group_cluster` and `group_label` give each group's positions in them, `group_half` 0 or 1,
+    `group_n_cells` its cells. The halves are sampled independently (`pmcell.schema.halves`):
+    what repeats in both is the donor's, what does not is the noise of its cells.
     """
 
     sample_ids: Labels
     sample_donors: Labels
     sample_tissues: Labels
     clusters: Labels
+    labels: Labels
     gene_ids: Labels
     group_sample: NDArray[np.int64]
     group_cluster: NDArray[np.int64]
+    group_label: NDArray[np.int64]
     group_half: NDArray[np.int64]
     group_n_cells: NDArray[np.int64]
     sums: GroupedSums
@@ -111,6 +118,27 @@ def membership(part: Aggregate, clusters: Labels) -> sparse.csr_matrix:
     n_groups = part.group_cluster.size
     ones = np.ones(n_groups, np.int64)
     return sparse.csr_matrix((ones, (row, np.arange(n_groups))), shape=(clusters.size, n_groups))
+
+
+def type_of_groups(part: Aggregate, cell_types: TypeOfCells) -> Labels:
+    """The type of the cells of each group: that of cluster and label, else that of the cluster.
+
+    Raises
+    ------
+    DataError
+        Where a group's cells have no type.
+    """
+    groups = zip(part.clusters[part.group_cluster], part.labels[part.group_label], strict=True)
+    pairs = [(str(cluster), str(label)) for cluster, label in groups]
+    lost = sorted({pair for pair in pairs if pair not in cell_types and pair[0] not in cell_types})
+    if lost:
+        raise DataError(
+            f"every cluster and source label must have a type; {len(lost)} have none, the first is "
+            f"cluster {lost[0][0]!r} with label {lost[0][1]!r}. Run annotate again.",
+            reason="stale_intermediate",
+        )
+    found = [cell_types[pair] if pair in cell_types else cell_types[pair[0]] for pair in pairs]
+    return np.array(found, object)
 
 
 def positions(known: Labels, wanted: Labels) -> NDArray[np.int64]:

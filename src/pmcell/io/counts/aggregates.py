@@ -1,4 +1,4 @@
-"""Read and write `aggregate.npz`: the sums per sample, cluster and gene of one cohort."""
+"""Read and write `aggregate.npz`: sums per sample, cluster, label and gene of one cohort."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.arrays import read_arrays, write_arrays
 from pmcell.schema.text import text_array
 
-_LABELS = ("sample_ids", "sample_donors", "sample_tissues", "clusters", "gene_ids")
-_GROUPS = ("group_sample", "group_cluster", "group_half", "group_n_cells")
+_LABELS = ("sample_ids", "sample_donors", "sample_tissues", "clusters", "labels", "gene_ids")
+_GROUPS = ("group_sample", "group_cluster", "group_label", "group_half", "group_n_cells")
 _SUMS = {"counts": COUNTS, "n_detected": N_DETECTED, "sum_q": SUM_Q, "sum_q2": SUM_Q2}
 
 

@@ -2,8 +2,8 @@
 
 Follows the CELLxGENE schema 7.1.0 as far as the metadata allow: raw counts in
 raw.X, Ensembl ids as var index, ontology terms without labels in obs, no
-reserved column. `cell_type` is reserved there for the label of the term, so
-the atlas's own label is `atlas_cell_type`.
+reserved column. `cell_type` is reserved there for the label of the term, so what the
+tables call `cell_type` is `atlas_cell_type` here.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from pmcell.io import h5ad
 from pmcell.io.counts.open import CountsFile, open_counts
 from pmcell.io.tables import read_table
 from pmcell.limitations import RESEARCH_USE
-from pmcell.publish.atlas import LABELS, Atlas, best_term
+from pmcell.publish.atlas import Atlas, best_term
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.tl.cell_types import PER_CELL
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _obs(observed: pd.DataFrame, qc: pd.DataFrame, atlas: Atlas, rows: np.ndarra
         source_term, labels["cell_type_ontology_term_id"].to_numpy()
     )
     obs["cluster"] = labels["cluster"].to_numpy()
-    for name in LABELS:
+    for name in PER_CELL:
         obs[f"atlas_{name}"] = labels[name].to_numpy()
     for name in OWN_OBS[6:]:
         obs[name] = _text(observed, name)

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmcell.core.counts.aggregate import type_of_groups
 from pmcell.core.counts.grouped import COUNTS, N_DETECTED
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.open import open_counts
 from pmcell.io.tables import join_tables, read_table
-from pmcell.publish.atlas import LABELS, Atlas
+from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import GENE_LEDGER, UNKNOWN, X_UMAP
+from pmcell.tl.cell_types import PER_CELL, type_of_cells
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pmcell.core.counts.aggregate import Aggregate
+    from pmcell.core.counts.aggregate import Aggregate, TypeOfCells
 
 CHUNK_ROWS = 500_000
 
@@ -41,7 +43,7 @@ def iter_cells(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
         frame["cell_row"] = pd.array(np.cumsum(passes) - 1, "Int64")
         frame.loc[~passes, "cell_row"] = pd.NA
         rows = atlas.rows_of(counts.cell_ids[passes], cohort_id=cohort.cohort_id)
-        for name in ("cluster", *LABELS):
+        for name in ("cluster", *PER_CELL):
             values = np.full(len(frame), None, object)
             values[passes] = atlas.cells[name].to_numpy(object)[rows]
             frame[name] = values
@@ -53,11 +55,11 @@ def iter_cells(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
 
 
 def iter_pseudobulk(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
-    """Sums per sample, cell type and gene; clusters of one type are added."""
-    label = dict(zip(atlas.annotation["cluster"], atlas.annotation["cell_type"], strict=True))
+    """Sums per sample, cell type and gene; clusters and labels of one type are added."""
+    cell_types = type_of_cells(atlas.cell_types)
     for cohort in _in_key_order(facts):
         aggregate = read_aggregate(cohort.folder / "aggregate.npz")
-        yield from _by_cell_type(aggregate, label)
+        yield from _by_cell_type(aggregate, cell_types)
 
 
 def gene_ledger_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
@@ -76,12 +78,11 @@ def _in_key_order(facts: Facts) -> list[Cohort]:
     return sorted(facts.published, key=lambda cohort: cohort.prefix)
 
 
-def _by_cell_type(aggregate: Aggregate, label: dict[str, str]) -> Iterator[pd.DataFrame]:
+def _by_cell_type(aggregate: Aggregate, cell_types: TypeOfCells) -> Iterator[pd.DataFrame]:
     import pandas as pd
     import scipy.sparse as sp
 
-    types = np.array([label[str(cluster)] for cluster in aggregate.clusters], dtype=object)
-    group_type = types[aggregate.group_cluster]
+    group_type = type_of_groups(aggregate, cell_types)
     group_sample = aggregate.sample_ids[aggregate.group_sample]
     keys = pd.MultiIndex.from_arrays([group_sample, group_type])
     codes, merged = keys.factorize(sort=True)

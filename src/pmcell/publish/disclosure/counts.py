@@ -19,7 +19,7 @@ from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.sample_counts import sample_counts
-from pmcell.schema import COHORT_COUNTS
+from pmcell.schema import COHORT_COUNTS, PROFILE_CELL_TYPE
 from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def cells_by_type(atlas: Atlas, cohort_id: str) -> pd.DataFrame:
     import pandas as pd
 
     cells = atlas.cells[atlas.cells["cohort_id"] == cohort_id]
-    return pd.crosstab(cells["donor_id"], as_text(cells[CELL_TYPE]))
+    return pd.crosstab(cells["donor_id"], as_text(cells[PROFILE_CELL_TYPE.name]))
 
 
 def _rows(facts: Facts, atlas: Atlas, cohort: Cohort, rules: Rules) -> Iterator[Row]:

@@ -144,10 +144,19 @@ def _example(facts: Facts, folder: Path) -> _Example:
     """The most frequent cell type with a name, of the stratum where it is most frequent."""
     tables = folder / "tables"
     cells = read_table(
-        tables / "cells.parquet", ["cohort_id", "donor_id", "visit", "cell_type", "passes_qc"]
+        tables / "cells.parquet",
+        [
+            "cohort_id",
+            "donor_id",
+            "visit",
+            "cluster",
+            "cell_type",
+            "cell_type_ontology_term_id",
+            "passes_qc",
+        ],
     )
     cells = cells[cells["passes_qc"]]
-    named = cells[cells["cell_type"] != UNKNOWN]
+    named = cells[cells["cell_type_ontology_term_id"] != UNKNOWN]
     named = cells if named.empty else named
     stratum = None
     if facts.has_strata:
@@ -157,7 +166,8 @@ def _example(facts: Facts, folder: Path) -> _Example:
             named, stratum = placed, str(placed["stratum"].mode()[0])
             named = named[named["stratum"] == stratum]
     cell_type = str(named["cell_type"].mode()[0])
-    genes = _two_genes(tables, cell_type)
+    cluster = str(cells.loc[cells["cell_type"] == cell_type, "cluster"].mode()[0])
+    genes = _two_genes(tables, cluster)
     return _Example(
         cohort_id=str(named["cohort_id"].mode()[0]),
         cell_type=cell_type,
@@ -168,15 +178,13 @@ def _example(facts: Facts, folder: Path) -> _Example:
     )
 
 
-def _two_genes(tables: Path, cell_type: str) -> pd.DataFrame:
-    """The first markers of the type, else the genes that most cells have; symbols are unique."""
+def _two_genes(tables: Path, cluster: str) -> pd.DataFrame:
+    """The first markers of the cluster, else the genes that most cells have; symbols are unique."""
     genes = read_table(tables / "genes.parquet", ["gene_id", "symbol", "n_cells_detected"])
     genes = genes[~genes["symbol"].duplicated(keep=False)]
-    clusters = read_table(tables / "clusters.parquet", ["cluster", "cell_type"])
     markers = read_table(tables / "markers.parquet", ["cluster", "gene_id", "rank"])
-    own = clusters.loc[clusters["cell_type"] == cell_type, "cluster"]
-    markers = markers[markers["cluster"].isin(own) & markers["gene_id"].isin(genes["gene_id"])]
-    first = markers.sort_values(["rank", "cluster"])["gene_id"].drop_duplicates()[:2]
+    markers = markers[(markers["cluster"] == cluster) & markers["gene_id"].isin(genes["gene_id"])]
+    first = markers.sort_values("rank")["gene_id"][:2]
     if len(first) == 2:
         return genes.set_index("gene_id").loc[first].reset_index()
     return genes.nlargest(2, "n_cells_detected")

@@ -95,7 +95,9 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "`CITATION.cff`: how to cite.",
         "",
         "In `cells/`, `cell_type_ontology_term_id` is the source's term where it gave one, else "
-        "the atlas's; `atlas_cell_type` (in the tables `cell_type`) is always the atlas's label.",
+        "that of the cell's cluster; `atlas_cell_type` is `cell_type` of the tables. Composition, "
+        "pseudobulk and all tests of donors count cells by `profile_cell_type`, which has the same "
+        "meaning in every cohort.",
         "",
         "| table | rows | |",
         "|---|---|---|",

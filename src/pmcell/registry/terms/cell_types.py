@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pmcell.registry.terms.ontology import terms
+from pmcell.registry.terms.ontology import is_under, terms
 
 UMBRELLA = (
     "CL:0000084",  # T cell
@@ -40,6 +40,13 @@ UMBRELLA = (
 )
 """The broadest terms that still name a cell type; what is above them is too general for a label."""
 
+JOINT = {"CL:0000542": ("T or NK cell", ("CL:0000084", "CL:0000623"))}
+"""Terms that are too general alone, with what they are called where all cells are of some types.
+
+T and natural killer cells share their cytotoxic programme and often a cluster; the
+closest term of the Cell Ontology above both is lymphocyte.
+"""
+
 
 @dataclass(frozen=True)
 class Consensus:
@@ -62,7 +69,8 @@ def consensus(
 
     The ancestor must cover at least `coverage` of the votes, not be too general
     and, where given, be in `allowed`; the most specific one is taken. None when
-    there is no such term. Votes for what is not a Cell Ontology term count in the
+    there is no such term, nor a joint name of types (`JOINT`) that covers as many.
+    Votes for what is not a Cell Ontology term count in the
     total only.
 
     >>> consensus({"CL:0000897": 4, "CL:0000895": 4, "CL:0000236": 1}).label
@@ -74,8 +82,8 @@ def consensus(
     if not cast:
         return None
     best = min(cast, key=lambda term: (-cast[term], term))
-    if cast[best] >= majority * total and best not in too_general():
-        return Consensus(best, str(known[best]["label"]), cast[best] / total, True)
+    if cast[best] >= majority * total and (best not in too_general() or best in JOINT):
+        return Consensus(best, name_of(best), cast[best] / total, True)
     covered: dict[str, int] = {}
     for term, n in cast.items():
         for above in {term, *known[term].get("ancestors", {})}:
@@ -89,9 +97,49 @@ def consensus(
         and (allowed is None or term in allowed)
     ]
     if not enough:
-        return None
+        return _joint(cast, coverage * total, total)
     chosen = min(enough, key=lambda term: (-_depth(term), -covered[term], term))
     return Consensus(chosen, str(known[chosen]["label"]), covered[chosen] / total, False)
+
+
+def is_label(term: str) -> bool:
+    """Whether a term is a current one of the Cell Ontology and names a type.
+
+    >>> is_label("CL:0000236"), is_label("CL:0000542"), is_label("unknown")
+    (True, False, False)
+    """
+    known = terms("CL").get(term)
+    return known is not None and not known.get("deprecated") and term not in too_general()
+
+
+def name_of(term: str) -> str:
+    """What cells of a Cell Ontology term are called: its label, or the joint name of types.
+
+    >>> name_of("CL:0000236"), name_of("CL:0000542")
+    ('B cell', 'T or NK cell')
+    """
+    return JOINT[term][0] if term in JOINT else str(terms("CL")[term]["label"])
+
+
+def joint_term(one: str, other: str) -> str:
+    """The term whose joint name covers both terms; '' where they have none or are one type's.
+
+    >>> joint_term("CL:0000084", "CL:0000623"), joint_term("CL:0000084", "CL:0000236")
+    ('CL:0000542', '')
+    """
+    for term, (_, members) in JOINT.items():
+        places = [[is_under(name, (member,)) for member in members] for name in (one, other)]
+        if any(places[0]) and any(places[1]) and places[0] != places[1]:
+            return term
+    return ""
+
+
+def _joint(votes: Mapping[str, int], least: float, total: int) -> Consensus | None:
+    for term, (name, members) in JOINT.items():
+        n = sum(n for vote, n in votes.items() if vote == term or is_under(vote, members))
+        if n >= least:
+            return Consensus(term, name, n / total, False)
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -153,7 +153,7 @@ def _tiles(release: Release, n_regions: int, n_programmes: int) -> list[tuple[st
         (len(release["donors"]), "donor"),
         (len(release["visits"]), "visit"),
         (cells, "cell"),
-        (release["clusters"]["cell_type"].nunique(), "cell type"),
+        (release["composition"]["cell_type"].nunique(), "cell type"),
     )
     return [(count(n), name if n == 1 else f"{name}s") for n, name in numbers]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from pmcell.core.counts.aggregate import Aggregate, positions
+from pmcell.core.counts.aggregate import Aggregate, TypeOfCells, positions, type_of_groups
 from pmcell.core.counts.grouped import COUNTS
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
@@ -62,13 +62,13 @@ def pseudobulk(
     *,
     aggregates: Sequence[Aggregate],
     visits: Mapping[str, str],
-    cell_types: Mapping[str, str],
+    cell_types: TypeOfCells,
 ) -> Pseudobulk:
     """Counts of each donor's discovery visit by cell type; samples of the visit are added.
 
-    `visits` maps samples to visits, `cell_types` clusters to types; the type 'unknown' is left
-    out, and so is a donor from a type of which it has fewer than the profile's `min_cells_type`
-    cells.
+    `visits` maps samples to visits, `cell_types` clusters, or pairs of a cluster and a source's
+    label, to types. The type 'unknown' is left out, and so is a donor from a type of which it
+    has fewer than the profile's `min_cells_type` cells.
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
@@ -92,8 +92,7 @@ def pseudobulk(
             np.int64,
         )
         row = row_of_sample[part.group_sample] if part.group_sample.size else part.group_sample
-        label = np.array([cell_types[str(name)] for name in part.clusters], object)
-        kind = label[part.group_cluster] if part.group_cluster.size else np.array([], object)
+        kind = type_of_groups(part, cell_types)
         counts = part.sums.matrix(COUNTS)
         for name in sorted(set(kind[row >= 0]) - {UNKNOWN}):
             chosen = np.flatnonzero((row >= 0) & (kind == name))

@@ -1,0 +1,255 @@
+"""The type of each cell: the label that its source gave, else that of its cluster.
+
+A cell keeps its source's label. Donors are another matter: cohorts may label at
+different depths (one 'T cell', another 'CD8-positive, alpha-beta T cell'), with
+different words, or not at all, and a donor's share of a type must mean the same in
+all of them. So each cell has a second type, under which it counts in profiles:
+
+- Where a cohort labels fewer than `MIN_COHORT_LABELLED` of its cells, that of the
+  cluster, for every cell: clusters are all that the cohorts then have in common.
+- Else its label. Where one cohort mostly stops at a term below which another goes on
+  (`MIN_STOPS`), all labels below become that term.
+- Two terms of which each cohort knows only one, and which lie in the same clusters
+  (`MIN_OVERLAP`), become their closest common ancestor, if it still names a type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pmcell.errors import DataError
+from pmcell.registry.terms.cell_types import consensus, is_label, name_of
+from pmcell.registry.terms.ontology import is_under, terms
+from pmcell.schema import CELL_TYPES, UNKNOWN
+from pmcell.schema.text import as_text
+from pmcell.tl.aggregate import SOURCE_TERM, source_labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pmcell.core.counts.aggregate import TypeOfCells
+
+MIN_COHORT_LABELLED = 0.8
+"""A cohort is labelled where at least this share of its cells has a label."""
+
+MIN_STOPS = 0.5
+"""A cohort stops at a term where this share of its cells at or below the term has the term."""
+
+MIN_OVERLAP = 0.5
+"""Two terms name the same cells where their shares over the clusters overlap this much."""
+
+MIN_CELLS = 20
+"""Fewer cells of a cohort with a term say nothing of how the cohort labels."""
+
+PER_CELL = (
+    "cell_type",
+    "cell_type_ontology_term_id",
+    "cell_type_confidence",
+    "label_method",
+    "profile_cell_type",
+)
+"""Columns of `schema.CELL_TYPES` that each cell takes."""
+
+
+def label_cells(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
+    """Give the cells of each cluster and source label their type.
+
+    Parameters
+    ----------
+    cells
+        One row a cell with `cluster` and, where known, `cohort_id` (else all are of one
+        cohort) and `source_cell_type_ontology_term_id`. A term that is obsolete or does
+        not name a type ('leukocyte') is no label.
+    clusters
+        Table `schema.CLUSTERS`, with every cluster of the cells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Table `schema.CELL_TYPES`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> source = ["CL:0000625", "unknown"]
+    >>> cells = pd.DataFrame({"cluster": "0", "source_cell_type_ontology_term_id": source})
+    >>> named = {"cell_type": "natural killer cell", "cell_type_ontology_term_id": "CL:0000623"}
+    >>> clusters = pd.DataFrame({"cluster": ["0"], "cell_type_confidence": 0.9, **named})
+    >>> label_cells(cells, clusters)[["cell_type", "label_method"]].values.tolist()
+    [['CD8-positive, alpha-beta T cell', 'source'], ['natural killer cell', 'cluster']]
+    """
+    import pandas as pd
+
+    keys = pd.DataFrame(
+        {
+            "cohort_id": as_text(cells["cohort_id"]).to_numpy() if "cohort_id" in cells else "",
+            "cluster": as_text(cells["cluster"]).to_numpy(),
+            SOURCE_TERM: source_labels(cells),
+        }
+    )
+    sizes = keys.value_counts().rename("n_cells").reset_index()
+    sizes["term"] = [term if is_label(term) else UNKNOWN for term in sizes[SOURCE_TERM]]
+    table = sizes.groupby(["cluster", SOURCE_TERM, "term"], as_index=False)["n_cells"].sum()
+    named = clusters.assign(cluster=as_text(clusters["cluster"])).set_index("cluster")
+    named = named.reindex(table["cluster"])
+    has_label = table["term"] != UNKNOWN
+    own = {
+        "cell_type": [name_of(term) if term != UNKNOWN else UNKNOWN for term in table["term"]],
+        "cell_type_ontology_term_id": table["term"].to_numpy(),
+        "cell_type_confidence": 1.0,
+    }
+    for column, values in own.items():
+        table[column] = np.where(has_label, values, named[column].to_numpy(object))
+    table["cell_type_confidence"] = table["cell_type_confidence"].astype(float)
+    table["label_method"] = np.where(has_label, "source", "cluster")
+    table["profile_cell_type"] = _profile_types(table, sizes, named["cell_type"].to_numpy(object))
+    return table[[field.name for field in CELL_TYPES.fields]]
+
+
+def type_of_cells(table: pd.DataFrame) -> TypeOfCells:
+    """The type in profiles by cluster and source label, as `strata.pseudobulk` takes it.
+
+    Parameters
+    ----------
+    table
+        Table `schema.CELL_TYPES`.
+    """
+    keys = zip(as_text(table["cluster"]), as_text(table[SOURCE_TERM]), strict=True)
+    return dict(zip(keys, as_text(table["profile_cell_type"]), strict=True))
+
+
+def types_of(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns `PER_CELL` of each cell, by its cluster and source label.
+
+    Parameters
+    ----------
+    table
+        Table `schema.CELL_TYPES`.
+    cells
+        One row a cell with `cluster` and, where known, `source_cell_type_ontology_term_id`.
+
+    Raises
+    ------
+    DataError
+        Where a cell's cluster and label are not in the table.
+    """
+    import pandas as pd
+
+    known = pd.MultiIndex.from_arrays([as_text(table["cluster"]), as_text(table[SOURCE_TERM])])
+    labels = source_labels(cells)
+    wanted = pd.MultiIndex.from_arrays([as_text(cells["cluster"]).to_numpy(), labels])
+    rows = known.get_indexer(wanted)
+    if (rows < 0).any():
+        cluster, label = wanted[int(np.argmin(rows))]
+        raise DataError(
+            f"the cells of every cluster and source label must have a type; "
+            f"{int((rows < 0).sum())} cells have none, the first of cluster {cluster!r} with "
+            f"label {label!r}. Run annotate again.",
+            reason="stale_intermediate",
+        )
+    return table[list(PER_CELL)].iloc[rows].set_axis(cells.index)
+
+
+def comparable_terms(cells: pd.DataFrame) -> dict[str, str]:
+    """The term that stands for each term where cohorts are compared.
+
+    Parameters
+    ----------
+    cells
+        Numbers of cells, `n_cells`, by `cohort_id`, `cluster` and `term`, all of them
+        Cell Ontology terms.
+    """
+    counts = cells.groupby(["cohort_id", "term"])["n_cells"].sum()
+    votes = {str(name): own.droplevel(0) for name, own in counts.groupby(level=0)}
+    levels = _levels(votes)
+    lifted = {str(term): _lift(str(term), levels) for term in cells["term"].unique()}
+    same = _synonyms(cells.assign(term=cells["term"].map(lifted)))
+    return {term: same.get(level, level) for term, level in lifted.items()}
+
+
+def _profile_types(
+    table: pd.DataFrame, sizes: pd.DataFrame, of_cluster: np.ndarray
+) -> list[str] | np.ndarray:
+    """The type in profiles of each row of the table; `of_cluster` is that of its cluster."""
+    labelled = sizes[sizes["term"] != UNKNOWN]
+    n_labelled = labelled.groupby("cohort_id")["n_cells"].sum()
+    n_cells = sizes.groupby("cohort_id")["n_cells"].sum()
+    if (n_labelled.reindex(n_cells.index, fill_value=0) < MIN_COHORT_LABELLED * n_cells).any():
+        return of_cluster
+    levels = comparable_terms(labelled)
+    used = set(levels.values())
+    found = []
+    for term, name in zip(table["cell_type_ontology_term_id"], table["cell_type"], strict=True):
+        level = levels.get(term) or _closest(term, used)
+        found.append(name if level == term else name_of(level))
+    return found
+
+
+def _levels(votes: Mapping[str, pd.Series]) -> set[str]:
+    """Terms at which one cohort mostly stops while another goes on below them."""
+    stops: dict[str, dict[str, bool]] = {}
+    for term in {str(term) for own in votes.values() for term in own.index}:
+        for cohort, own in votes.items():
+            inside = own[[is_under(str(name), (term,)) for name in own.index]]
+            if inside.sum() >= MIN_CELLS:
+                share = float(own.get(term, 0)) / float(inside.sum())
+                stops.setdefault(term, {})[cohort] = share >= MIN_STOPS
+    return {term for term, own in stops.items() if len(set(own.values())) > 1}
+
+
+def _lift(term: str, levels: set[str]) -> str:
+    """The most general of `levels` at or above the term; the term itself where there is none."""
+    above = [level for level in levels if is_under(term, (level,))]
+    return min(above, key=lambda level: (_depth(level), level), default=term)
+
+
+def _closest(term: str, levels: set[str]) -> str:
+    """The most specific of `levels` at or above a cluster's term; the term itself without one."""
+    above = [level for level in levels if term != UNKNOWN and is_under(term, (level,))]
+    return max(above, key=lambda level: (_depth(level), level), default=term)
+
+
+def _synonyms(cells: pd.DataFrame) -> dict[str, str]:
+    """Term → closest common ancestor, for terms by which different cohorts call the same cells."""
+    groups: list[set[str]] = []
+    for pair in _pairs_in_the_same_clusters(cells):
+        if not _shared(pair):
+            continue
+        near = [group for group in groups if group & pair]
+        groups = [group for group in groups if group not in near] + [pair.union(*near)]
+    found: dict[str, str] = {}
+    for group in groups:
+        if shared := _shared(group):
+            found |= dict.fromkeys(group, shared)
+    return found
+
+
+def _shared(group: set[str]) -> str:
+    """The closest term above all of the group that names a type; '' where there is none."""
+    found = consensus(dict.fromkeys(sorted(group), 1), majority=1.1, coverage=1.0)
+    return found.term_id if found else ""
+
+
+def _pairs_in_the_same_clusters(cells: pd.DataFrame) -> Iterator[set[str]]:
+    """Pairs of terms, each used by one of two cohorts only, that lie in the same clusters."""
+    rows = ["cohort_id", "term"]
+    places = cells.pivot_table("n_cells", rows, "cluster", aggfunc="sum", fill_value=0)
+    n_cells = places.sum(axis=1)
+    frame = places.div(n_cells, axis=0)[n_cells >= MIN_CELLS]
+    shares = dict(zip(frame.index, frame.to_numpy(), strict=True))
+    known = {str(name): set(own) for name, own in cells.groupby("cohort_id")["term"]}
+    for one, other in combinations(sorted(known), 2):
+        for left, right in product(known[one] - known[other], known[other] - known[one]):
+            here, there = shares.get((one, left)), shares.get((other, right))
+            if here is None or there is None:
+                continue
+            if np.minimum(here, there).sum() >= MIN_OVERLAP:
+                yield {str(left), str(right)}
+
+
+def _depth(term: str) -> int:
+    return len(terms("CL")[term].get("ancestors", {}))

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anndata
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pmcell.cli import main
+from pmcell.io.counts.aggregates import write_aggregate
 from pmcell.io.h5ad import write_h5ad
+from pmcell.tl.aggregate import aggregate
 from pmcell.tl.cell_types import label_cells
 
 if TYPE_CHECKING:
@@ -33,8 +38,24 @@ def write_atlas(folder: Path, cells: AnnData, last_type: str = "", more: str = "
     clusters = pd.DataFrame({"cluster": [str(i) for i in range(len(types))], "cell_type": labels})
     clusters = clusters.assign(cell_type_ontology_term_id="unknown", cell_type_confidence=0.9)
     label_cells(pd.DataFrame({"cluster": code}), clusters).to_parquet(folder / "cell-types.parquet")
+    _write_sums(folder, cells, code)
     configure(folder, more)
     return folder
+
+
+def _write_sums(folder: Path, cells: AnnData, cluster: NDArray[np.object_]) -> None:
+    """Sums of one gene, and the samples: one of each visit."""
+    obs = pd.DataFrame(
+        {
+            "donor_id": cells.obs["donor_id"].astype(str),
+            "visit": cells.obs["visit"].astype(str),
+            "cluster": cluster,
+        }
+    )
+    obs["sample_id"] = obs["donor_id"] + "-" + obs["visit"]
+    counted = anndata.AnnData(np.ones((len(obs), 1), np.float32), obs=obs)
+    write_aggregate(folder / "aggregate.npz", aggregate(counted))
+    obs[["sample_id", "visit"]].drop_duplicates().to_parquet(folder / "samples.parquet")
 
 
 def configure(folder: Path, more: str = "") -> None:
@@ -47,6 +68,7 @@ def profile(folder: Path) -> int:
     """Run `pmcell profile`."""
     names = ("embedding.h5ad", "clusters.parquet", "cell-types.parquet")
     inputs = [f"--{name.split('.')[0]}={folder / name}" for name in names]
+    inputs += ["--cohort", "c", str(folder)]
     out = ["--out", str(folder / "profiles.h5ad")]
     return main(
         ["profile", *inputs, *out, "--composition-out", str(folder / "composition.parquet")]

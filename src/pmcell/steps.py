@@ -288,7 +288,12 @@ STEPS: tuple[Step, ...] = (
     Step(
         "profile",
         "profiles of donors from their cells",
-        reads=_files(embedding=_EMBEDDING, clusters=_CLUSTERS, cell_types=_CELL_TYPES),
+        reads=_files(
+            embedding=_EMBEDDING,
+            clusters=_CLUSTERS,
+            cell_types=_CELL_TYPES,
+            cohort=_of_cohort("aggregate.npz", "samples.parquet"),
+        ),
         writes=_files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
         version=4,
         old_rule="profile_donors",
@@ -298,7 +303,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=5,
+        version=6,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

@@ -8,6 +8,8 @@ rule profile:
         embedding="results/atlas/embedding.h5ad",
         clusters="results/atlas/clusters.parquet",
         cell_types="results/atlas/cell_types.parquet",
+        sums=per_cohort("aggregate.npz"),
+        samples=per_cohort("samples.parquet"),
     output:
         profiles="results/strata/profiles.h5ad",
         composition="results/strata/composition.parquet",
@@ -22,11 +24,12 @@ rule profile:
         runtime=minutes("profile"),
         disk_mb=disk_mb("profile"),
     params:
+        cohorts=cohort_arguments,
         config=config_option,
         options=step_options("profile"),
     shell:
         "pmcell profile --embedding {input.embedding:q} --clusters {input.clusters:q} "
-        "--cell-types {input.cell_types:q} --out {output.profiles:q} "
+        "--cell-types {input.cell_types:q} {params.cohorts} --out {output.profiles:q} "
         "--composition-out {output.composition:q} {params.config} "
         "--threads {threads} > {log:q} 2>&1"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
+    from pmcell.io.counts.aggregates import AggregateFiles
     from pmcell.settings.model import Settings
 
 
@@ -59,6 +60,21 @@ def use_threads(n_threads: int) -> None:
 
     allowed = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(n_threads, allowed))
+
+
+def cohort_sums(cohorts: Sequence[list[str]]) -> tuple[AggregateFiles, dict[str, str]]:
+    """The sums of every cohort, and the visit of each sample."""
+    from pmcell.io.counts.aggregates import open_aggregates
+    from pmcell.io.tables import read_table
+    from pmcell.schema.text import as_text
+
+    folders = [Path(folder) for _, folder in sorted(cohorts)]
+    visits: dict[str, str] = {}
+    for folder in folders:
+        require_files(folder / "aggregate.npz", folder / "samples.parquet")
+        samples = read_table(folder / "samples.parquet", ["sample_id", "visit"])
+        visits |= dict(zip(samples["sample_id"], as_text(samples["visit"]), strict=True))
+    return open_aggregates([folder / "aggregate.npz" for folder in folders]), visits
 
 
 def require_files(*paths: Path) -> None:

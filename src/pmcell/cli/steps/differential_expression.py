@@ -19,11 +19,11 @@ from typing import Any
 from pmcell.cli._common import (
     add_cohorts_option,
     add_step_options,
+    cohort_sums,
     require_files,
     use_threads,
 )
 from pmcell.cli._settings import step_settings
-from pmcell.schema.text import as_text
 from pmcell.settings.donors import DifferentialExpressionSettings
 
 
@@ -103,19 +103,13 @@ def _gene_sets(path: Path | str | None) -> dict[str, dict[str, float]]:
 
 def _pseudobulk(args: argparse.Namespace, donors: Any) -> Any:
     from pmcell import strata
-    from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.tables import read_table
     from pmcell.tl.cell_types import type_of_cells
 
-    folders = [Path(folder) for _, folder in sorted(args.cohort)]
-    visits: dict[str, str] = {}
-    for folder in folders:
-        require_files(folder / "aggregate.npz", folder / "samples.parquet")
-        samples = read_table(folder / "samples.parquet", ["sample_id", "visit"])
-        visits |= dict(zip(samples["sample_id"], as_text(samples["visit"]), strict=True))
+    aggregates, visits = cohort_sums(args.cohort)
     return strata.pseudobulk(
         donors,
-        aggregates=open_aggregates([folder / "aggregate.npz" for folder in folders]),
+        aggregates=aggregates,
         visits=visits,
         cell_types=type_of_cells(read_table(args.cell_types)),
     )

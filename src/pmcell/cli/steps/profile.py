@@ -1,9 +1,10 @@
-"""Profile donors: one row a donor and visit, from the integrated embedding and the cell types.
+"""Profile donors: one row a donor and visit, from the embedding, the cell types and gene sums.
 
 Example:
   pmcell profile --embedding results/atlas/embedding.h5ad \\
     --clusters results/atlas/clusters.parquet \\
-    --cell-types results/atlas/cell_types.parquet --out results/strata/profiles.h5ad \\
+    --cell-types results/atlas/cell_types.parquet --cohort a results/cohorts/a \\
+    --cohort b results/cohorts/b --out results/strata/profiles.h5ad \\
     --composition-out results/strata/composition.parquet
 """
 
@@ -13,7 +14,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmcell.cli._common import add_step_options, use_threads
+from pmcell.cli._common import (
+    add_cohorts_option,
+    add_step_options,
+    cohort_sums,
+    require_files,
+    use_threads,
+)
 from pmcell.cli._settings import step_settings
 from pmcell.schema.text import as_text
 from pmcell.settings.donors import ProfileSettings
@@ -27,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
     parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
+    add_cohorts_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="profiles.h5ad to write")
     parser.add_argument(
         "--composition-out", type=Path, required=True, help="composition.parquet to write"
@@ -38,23 +46,35 @@ def run(args: argparse.Namespace) -> int:
     """Write profiles.h5ad and composition.parquet."""
     from pmcell import strata
     from pmcell.io.h5ad import read_h5ad, write_h5ad
-    from pmcell.io.tables import write_table
+    from pmcell.io.tables import read_table, write_table
     from pmcell.schema import COMPOSITION
     from pmcell.strata.profiles import slots
     from pmcell.strata.profiles.model import pool_names
+    from pmcell.tl.cell_types import type_of_cells
 
     use_threads(args.threads)
     settings = step_settings(args, ProfileSettings)
+    require_files(args.embedding, args.clusters, args.cell_types)
     atlas = read_h5ad(args.embedding)
     atlas.obs["cell_type"] = _cell_types(atlas.obs, args)
-    donors = strata.profile(atlas, **settings.model_dump())
+    donors = strata.profile(atlas, **settings.model_dump(exclude={"n_genes"}))
+    aggregates, visits = cohort_sums(args.cohort)
+    strata.add_genes(
+        donors,
+        aggregates=aggregates,
+        visits=visits,
+        cell_types=type_of_cells(read_table(args.cell_types)),
+        n_genes=settings.n_genes,
+    )
     write_h5ad(args.out, donors)
     write_table(args.composition_out, strata.composition(donors), COMPOSITION)
     enough = int(donors.obs[slots.ENOUGH].sum())
+    told = donors.uns[slots.GENES]
+    genes = f"{len(told['gene_ids'])} genes" if not told["why"] else f"no genes: {told['why']}"
     print(
         f"{donors.obs['donor_id'].nunique()} donors, {donors.n_obs} visits ({enough} with enough "
         f"cells), {donors.n_vars} cell types ({len(pool_names(donors))} for state, rare ones "
-        f"pooled) -> {args.out}"
+        f"pooled), {genes} -> {args.out}"
     )
     return 0
 

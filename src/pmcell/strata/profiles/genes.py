@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pmcell.core.counts.aggregate import Aggregate, positions
+from pmcell.core.counts.aggregate import Aggregate, TypeOfCells, positions, type_of_groups
 from pmcell.core.counts.grouped import COUNTS
 from pmcell.core.donors.gene_sums import HalfCounts, gene_sums
 from pmcell.core.donors.genes import weigh_genes
@@ -50,13 +50,14 @@ def add_genes(
     *,
     aggregates: Sequence[Aggregate],
     visits: Mapping[str, str],
-    cell_types: Mapping[str, str],
+    cell_types: TypeOfCells,
     n_genes: int = 300,
 ) -> None:
     """Add the counts of each type's genes, in two halves of the cells, to a profile of donors.
 
     `aggregates` are the sums of every cohort, `visits` maps their samples to visits,
-    `cell_types` their clusters to cell types. Genes that a cohort did not measure, and genes
+    `cell_types` their clusters, or pairs of a cluster and a source's label, to cell types. Genes
+    that a cohort did not measure, and genes
     of the Y chromosome or of X inactivation, which would tell sex from sex, are left out. Of a
     type that `min_share_donors` of the donors have, those `n_genes` are kept whose variance
     between donors, batches taken out, repeats best in halves of the cells; of many donors
@@ -118,7 +119,7 @@ class _Groups:
         shared: NDArray[np.object_],
         at: Mapping[tuple[str, str], int],
         visits: Mapping[str, str],
-        cell_types: Mapping[str, str],
+        cell_types: TypeOfCells,
     ) -> _Groups:
         of_sample = np.array(
             [
@@ -127,7 +128,6 @@ class _Groups:
             ],
             np.int64,
         )
-        label = np.array([cell_types[str(name)] for name in part.clusters], object)
         if not part.group_sample.size:
             empty = np.zeros(0, np.int64)
             none = sparse.csr_matrix((0, shared.size), dtype=np.int64)
@@ -136,7 +136,7 @@ class _Groups:
         return cls(
             part.sums.matrix(COUNTS)[:, columns],
             of_sample[part.group_sample],
-            label[part.group_cluster],
+            type_of_groups(part, cell_types),
             part.group_half,
         )
 

@@ -70,7 +70,8 @@ class DonorModel:
     of the first: a gradient that is a line in logits, or in the places of cells,
     is a bow in distances, and the donors lie along it. `tails` is the standard
     deviation of the log scale of Gaussian scores: 0 leaves them Gaussian, more has
-    donors far out. `n` (rows, types) are the real rows' cells.
+    donors far out, in each coordinate by itself, or in all at once where `whole_donor`.
+    `n` (rows, types) are the real rows' cells.
     """
 
     centre: dict[str, Floats]
@@ -82,6 +83,7 @@ class DonorModel:
     within: Floats
     cloud: Clouds | None = None
     tails: float = 0.0
+    whole_donor: bool = False
     genes: GeneModel | None = None
 
 
@@ -165,7 +167,9 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     """
     n_rows, n_types = model.n.shape
     tails = 0.0 if flat else model.tails
-    scores = continuum(model.bend, n_rows, rng, flat=flat, tails=tails)
+    scores = continuum(
+        model.bend, n_rows, rng, flat=flat, tails=tails, whole_donor=model.whole_donor
+    )
     scores = scores * np.sqrt(max(n_rows - 1, 1))
     drawn = {
         name: centre + np.tensordot(scores, model.loadings[name], 1)
@@ -196,13 +200,15 @@ def continuum(
     *,
     flat: bool = False,
     tails: float = 0.0,
+    whole_donor: bool = False,
 ) -> Floats:
     """Orthonormal scores (rows × rank) without a mean, drawn at random along a bow.
 
     The first is Gaussian, or uniform where `flat`; its square, made orthogonal to
     it, is the bow, with which the others correlate as `bend` says, exactly. What
     is left of the others is Gaussian or uniform too. Before, each is multiplied
-    by exp(tails · z), z standard normal. Coordinates are made
+    by exp(tails · z), z standard normal, one for all coordinates of a row where `whole_donor`.
+    Coordinates are made
     orthogonal one after the other: at once (by the nearest orthonormal matrix),
     many of them in few rows would wash out the bow and the shape of the first.
     Needs a rank of at most n_rows - 2.
@@ -213,7 +219,7 @@ def continuum(
     shape = (n_rows, rank)
     drawn = rng.uniform(-1.0, 1.0, shape) if flat else rng.standard_normal(shape)
     if tails > 0:
-        drawn *= np.exp(tails * rng.standard_normal((n_rows, rank)))
+        drawn *= np.exp(tails * rng.standard_normal((n_rows, 1 if whole_donor else rank)))
     first = drawn[:, :1] - drawn[:, 0].mean()
     basis = np.hstack([np.ones((n_rows, 1)), first, first**2, drawn[:, 1:]])
     columns, triangle = np.linalg.qr(basis)

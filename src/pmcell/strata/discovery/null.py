@@ -26,9 +26,9 @@ from pmcell.strata.profiles.model import DonorMap
 
 Floats = NDArray[np.float64]
 
-GAUSS, FLAT = "gauss_lowrank", "flat_lowrank"
-NULLS = (GAUSS, FLAT)
-"""Shapes of a continuum: thick in the middle, or even from end to end; strata must beat both."""
+GAUSS, SCALED, FLAT = "gauss_lowrank", "scaled_lowrank", "flat_lowrank"
+"""Shapes of a continuum: thick in the middle; the same with donors who are far out in every
+direction at once; even from end to end. Strata must beat all."""
 
 PAC_TOLERANCE = 0.05
 STABLE_PAC = 0.15
@@ -92,14 +92,17 @@ def compare_with_null(
     total = sum(settings.weights.values())
     placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
     parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
-    model = _calibrate(
-        fit_donor_model(parts, squared, opened.discovery, batch), squared, opened, seed, finish
-    )
+    fitted = fit_donor_model(parts, squared, opened.discovery, batch)
+    model = _calibrate(fitted, squared, opened, seed, finish)
+    shapes = {GAUSS: model, FLAT: model}
+    if model.tails > 0:
+        scaled = replace(fitted, whole_donor=True)
+        shapes[SCALED] = _calibrate(scaled, squared, opened, seed, finish)
     results = []
-    for null in NULLS:
+    for null, shape in shapes.items():
 
-        def drawn_silhouette(number: int, flat: bool = null == FLAT) -> Floats:
-            drawn = draw_donors(model, stream(seed, purpose, number), flat=flat)
+        def drawn_silhouette(number: int, model: DonorModel = shape, null: str = null) -> Floats:
+            drawn = draw_donors(model, stream(seed, purpose, number), flat=null == FLAT)
             return partition(finish(map_donors(drawn, batch, settings)), ks, min_size).silhouette
 
         draws = np.array(in_order(drawn_silhouette, range(n_null)))

@@ -241,6 +241,15 @@ def test_few_source_labels_leave_the_word_to_the_markers(n_labelled: int) -> Non
     assert table_of(adata).loc["0", ["cell_type", "label_method"]].tolist() == ["B cell", "markers"]
 
 
+def test_a_small_cluster_is_named_by_its_cells_where_all_have_a_label() -> None:
+    adata = make_cells(["B cell", "platelet"], n_cells=12)
+    give_source(adata, "0", ["CL:0000233"] * 12)
+    assert table_of(adata).loc["0", ["cell_type", "label_method"]].tolist() == [
+        "platelet",
+        "source_majority",
+    ]
+
+
 def test_source_labels_below_a_fifth_of_the_cluster_do_not_decide() -> None:
     adata = make_cells(["B cell", "platelet"], n_cells=120)
     give_source(adata, "0", ["CL:0000233"] * 23)

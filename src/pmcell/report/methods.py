@@ -93,7 +93,8 @@ def _labels(release: Release) -> str:
 
 def _of_cells(release: Release) -> str:
     """How many cells keep the label of their source."""
-    method = as_text(release["cells"]["label_method"].dropna())
+    cells = release["cells"]
+    method = as_text(cells["label_method"].dropna()) if "label_method" in cells else cells.index
     n_source = int((method == "source").sum())
     if not n_source:
         return "Each cell has the label of its cluster."

@@ -26,7 +26,7 @@ MIN_LABELLED_SHARE = 0.2
 """The source's labels decide where at least this share of the cluster's cells carry one …"""
 
 MIN_LABELLED_CELLS = 20
-"""… and at least this many."""
+"""… and at least this many, or all."""
 
 MIN_COVERAGE = 0.8
 """Share of the labelled cells that one term, else a common ancestor, must cover to be the label."""
@@ -137,7 +137,8 @@ def _label(cluster: str, cells: pd.DataFrame, found: MarkerLabel) -> dict[str, o
     """
     votes = _source_votes(cells)
     labelled = sum(votes.values())
-    decides = labelled >= max(MIN_LABELLED_CELLS, MIN_LABELLED_SHARE * len(cells))
+    least = min(MIN_LABELLED_CELLS, len(cells))
+    decides = labelled >= max(least, MIN_LABELLED_SHARE * len(cells))
     if decides:
         source = consensus(votes, majority=MIN_COVERAGE, coverage=MIN_COVERAGE)
         if source is None:

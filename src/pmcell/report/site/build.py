@@ -63,7 +63,7 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
     )
     context = {
         **_shared(release),
-        **_overview(folder, release, cards, extras),
+        **_overview(folder, release, cards, extras, cells),
         "cards": cards,
         "dictionary": tables,
         **_strata(release),
@@ -119,13 +119,17 @@ def _shared(release: Release) -> dict[str, Any]:
 
 
 def _overview(
-    folder: ReleaseFolder, release: Release, cards: list[cohort_cards.Card], extras: Extras
+    folder: ReleaseFolder,
+    release: Release,
+    cards: list[cohort_cards.Card],
+    extras: Extras,
+    cells: Cells,
 ) -> dict[str, Any]:
     checks = trust.validators(folder)
     programmes, places = cohort_cards.by_place(cards)
     return {
         "description": extras.description or _sentence(release),
-        "tiles": _tiles(release, len(places), len(programmes)),
+        "tiles": _tiles(release, cells, len(places), len(programmes)),
         "signs": trust.signs(folder, release, checks),
         "validators": trust.validator_grid(checks),
         "programmes": programmes,
@@ -144,16 +148,17 @@ def _sentence(release: Release) -> str:
     )
 
 
-def _tiles(release: Release, n_regions: int, n_programmes: int) -> list[tuple[str, str]]:
-    cells = int(release["samples"]["n_cells"].sum())
+def _tiles(
+    release: Release, cells: Cells, n_regions: int, n_programmes: int
+) -> list[tuple[str, str]]:
     numbers = (
         (n_regions, "region"),
         (n_programmes, "programme"),
         (len(flow.accepted_cohorts(release)), "open cohort"),
         (len(release["donors"]), "donor"),
         (len(release["visits"]), "visit"),
-        (cells, "cell"),
-        (release["composition"]["cell_type"].nunique(), "cell type"),
+        (int(release["samples"]["n_cells"].sum()), "cell"),
+        (cells.all["cell_type"].nunique(), "cell type"),
     )
     return [(count(n), name if n == 1 else f"{name}s") for n, name in numbers]
 

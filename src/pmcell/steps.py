@@ -161,7 +161,7 @@ STEPS: tuple[Step, ...] = (
         "exact sums of counts and log-normalised values of each gene",
         reads=_files(counts=_COUNTS, qc=_QC),
         writes=_files(out=f"{COHORT}/moments.npz"),
-        version=1,
+        version=2,
         per_cohort=True,
         streams=True,
         old_name="moments",
@@ -172,7 +172,7 @@ STEPS: tuple[Step, ...] = (
         "accept cohorts and select highly variable genes",
         reads=_files(cohort=_of_cohort("moments.npz", "status.json")),
         writes=_files(out=_FEATURES, cohorts_out=_VERDICTS),
-        version=1,
+        version=2,
         old_name="features",
         old_rule="select_features",
     ),
@@ -181,7 +181,7 @@ STEPS: tuple[Step, ...] = (
         "exact sums of products of the highly variable genes",
         reads=_files(counts=_COUNTS, qc=_QC, features=_FEATURES, cohorts=_VERDICTS),
         writes=_files(out=f"{COHORT}/gram.npz"),
-        version=1,
+        version=2,
         per_cohort=True,
         streams=True,
         old_name="gram",
@@ -192,7 +192,7 @@ STEPS: tuple[Step, ...] = (
         "principal components of the covariance over all cohorts",
         reads=_files(gram=f"{COHORT}/gram.npz", features=_FEATURES),
         writes=_files(out="atlas/basis.npz"),
-        version=3,
+        version=4,
         old_name="basis",
         old_rule="find_basis",
     ),
@@ -203,7 +203,7 @@ STEPS: tuple[Step, ...] = (
             counts=_COUNTS, qc=_QC, features=_FEATURES, cohorts=_VERDICTS, basis="atlas/basis.npz"
         ),
         writes=_files(out=f"{COHORT}/embedding.npz"),
-        version=1,
+        version=2,
         per_cohort=True,
         streams=True,
         old_name="project",
@@ -223,7 +223,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=_files(out=_EMBEDDING),
-        version=2,
+        version=3,
         old_rule="integrate_cohorts",
     ),
     Step(
@@ -231,7 +231,7 @@ STEPS: tuple[Step, ...] = (
         "k-nearest-neighbour graph of the cells",
         reads=_files(embedding=_EMBEDDING),
         writes=_files(out="atlas/graph.h5ad"),
-        version=2,
+        version=3,
         old_rule="find_neighbors",
     ),
     Step(
@@ -239,7 +239,7 @@ STEPS: tuple[Step, ...] = (
         "Leiden clusters of the graph",
         reads=_files(graph="atlas/graph.h5ad"),
         writes=_files(out=_CLUSTERS),
-        version=3,
+        version=4,
         old_rule="cluster_cells",
     ),
     Step(
@@ -247,7 +247,7 @@ STEPS: tuple[Step, ...] = (
         "two-dimensional map of the graph",
         reads=_files(graph="atlas/graph.h5ad", embedding=_EMBEDDING),
         writes=_files(out="atlas/umap.parquet"),
-        version=2,
+        version=3,
         old_rule="map_cells",
     ),
     Step(
@@ -268,7 +268,7 @@ STEPS: tuple[Step, ...] = (
             features=_FEATURES,
         ),
         writes=_files(out="atlas/markers.parquet"),
-        version=3,
+        version=4,
         old_rule="find_markers",
     ),
     Step(
@@ -281,7 +281,7 @@ STEPS: tuple[Step, ...] = (
             features=_FEATURES,
         ),
         writes=_files(out="atlas/annotation.parquet"),
-        version=1,
+        version=2,
         old_rule="annotate_clusters",
     ),
     Step(

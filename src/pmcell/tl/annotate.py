@@ -16,6 +16,7 @@ from pmcell.schema import CLUSTERS, UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.tl.aggregate import aggregate, symbols_of
 from pmcell.tl.marker_labels import MarkerLabel, marker_labels
+from pmcell.tl.tissues import sums_by_tissue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,8 +84,8 @@ def annotate_clusters(
     `source_cell_type_ontology_term_id`. A cluster with enough labelled cells
     takes their majority term, else their closest common ancestor that is not too
     general (`label_method` source_majority, confidence: share of labelled
-    cells). Any other cluster is scored against the marker panel of its tissues
-    (markers, confidence: share of marker resamples that agree), and stays
+    cells). Any other cluster is scored against the marker panel of its own tissue, beside
+    the other clusters of it (markers, confidence: share of marker resamples that agree), and stays
     'unknown' where the evidence is weak (abstained, confidence 0). `symbols`
     maps gene ids of `aggregates` to gene symbols; `panel` replaces the
     package's own. `batch_entropy` is 1 where there is only one batch.
@@ -170,12 +171,13 @@ def _by_markers(
     panel: Sequence[CellTypeMarkers] | None,
     seed: int,
 ) -> dict[str, MarkerLabel]:
-    sums = pool_clusters(parts)
-    if panel is None:
-        tissues = {str(tissue) for part in parts for tissue in part.sample_tissues}
-        panel = types_of_tissues(marker_panel(), tissues)
-    labels = marker_labels(sums, symbols, panel, seed=seed)
-    return {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
+    found: dict[str, MarkerLabel] = {}
+    for item in sums_by_tissue(parts):
+        sums = pool_clusters(item.aggregates)
+        own = types_of_tissues(marker_panel(), item.tissues) if panel is None else panel
+        labels = marker_labels(sums, symbols, own, seed=seed)
+        found |= {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
+    return found
 
 
 def _columns(label: Consensus | None, method: str, evidence: str) -> dict[str, object]:

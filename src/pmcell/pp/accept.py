@@ -141,11 +141,11 @@ def select(
     """Select highly variable genes of one tissue; refuse cohorts that share too few of them.
 
     A gene is a candidate when at least `min_cohort_share` of the cohorts measured it,
-    and never fewer than two of several, unless that share is 0. Every pair of cohorts
-    must share `min_shared_genes` of the selected genes (or as many as a smaller panel
-    has): the cohort that fails with most others is refused and the selection made anew.
-    Where none fails more than those it fails with, nobody can tell which is the odd one:
-    that raises DataError. A cohort that measured fewer than `warn_shared_genes` of the
+    and never fewer than two of several, unless that share is 0. Cohorts must share
+    `min_shared_genes` of the selected genes (or as many as two small panels have), each
+    with another, so that all are linked: those not linked to most others are refused
+    and the selection made anew. Where no part is the largest, nobody can tell which to
+    refuse: that raises DataError. A cohort that measured fewer than `warn_shared_genes` of the
     selected genes is placed with a warning, and all are where their panels leave out
     half of the most variable genes.
     """
@@ -157,23 +157,25 @@ def select(
         variances = standardised_variances(joined, in_batch)
         if not variances:
             return _nothing_to_select(names, genes, measured, joined, refused, tissue)
-        candidate = measured.sum(axis=0) >= _cohorts_needed(len(kept), min_cohort_share)
+        candidate = measured.sum(axis=0) >= cohorts_needed(len(kept), min_cohort_share)
         ranks = rank_genes(variances, n_top, candidate)
         chosen = choose(ranks, candidate, n_top)
-        shared = _shared_genes(measured & chosen)
         varies = np.any([~np.isnan(item.values) for item in variances], axis=0)
-        odd, rival = _odd_one(shared, _genes_needed(measured & varies, min_shared_genes))
-        if rival is not None:
-            raise _no_shared_genes(names, measured, shared, (odd, rival), tissue)
-        if odd is None:
+        shared = _shared_genes(measured & chosen)
+        part = _linked(shared >= _genes_needed(measured & varies, min_shared_genes))
+        sizes = np.sort(np.bincount(part))[::-1]
+        if sizes.size == 1:
             break
-        refused[names[odd]] = Verdict(
-            "too_few_shared_genes",
-            f"a cohort must share at least {min_shared_genes} of the selected genes with every "
-            f"other cohort of {tissue}; this one measured {shared[odd, odd]} of {chosen.sum()}. "
-            "Run it in a study of its own, or lower hvg.min_shared_genes",
-        )
-        del kept[odd]
+        if sizes[0] == sizes[1]:
+            raise _no_shared_genes(names, measured, shared, part, tissue)
+        for at in np.flatnonzero(part != np.bincount(part).argmax())[::-1]:
+            refused[names[at]] = Verdict(
+                "too_few_shared_genes",
+                f"a cohort must share at least {min_shared_genes} of the selected genes with the "
+                f"others of {tissue}; this one measured {shared[at, at]} of {chosen.sum()}. "
+                "Run it in a study of its own, or lower hvg.min_shared_genes",
+            )
+            del kept[at]
     if not chosen.any():
         return _nothing_to_select(names, genes, measured, joined, refused, tissue)
     best = choose(rank_genes(variances, n_top), varies, n_top)
@@ -201,7 +203,7 @@ def lost_genes(selection: Selection, tissue: str) -> str:
     )
 
 
-def _cohorts_needed(n_cohorts: int, min_share: float) -> int:
+def cohorts_needed(n_cohorts: int, min_share: float) -> int:
     """How many cohorts must measure a gene that is to be selected."""
     if min_share == 0 or n_cohorts == 1:
         return 1
@@ -216,39 +218,37 @@ def _shared_genes(of_cohort: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _genes_needed(varying: NDArray[np.bool_], min_shared: int) -> NDArray[np.int64]:
-    """Genes that each pair must share: `min_shared`, or all that vary of a smaller panel."""
+    """Genes that each pair must share: `min_shared`, or all that vary where both have fewer."""
     panel = varying.sum(axis=1)
-    needed = np.clip(np.minimum.outer(panel, panel), min(min_shared, 1), min_shared)
+    needed = np.clip(np.maximum.outer(panel, panel), min(min_shared, 1), min_shared)
     return np.asarray(needed, np.int64)
 
 
-def _odd_one(shared: NDArray[np.int64], needed: NDArray[np.int64]) -> tuple[int | None, int | None]:
-    """The cohort that shares too few genes with most others, and one as much at odds with it."""
-    fails = shared < needed
-    np.fill_diagonal(fails, False)
-    n_failed = fails.sum(axis=1)
-    if not n_failed.any():
-        return None, None
-    odd = int(np.lexsort((shared.diagonal(), -n_failed))[0])
-    rivals = np.flatnonzero(fails[odd] & (n_failed == n_failed[odd]))
-    return odd, int(rivals[0]) if rivals.size else None
+def _linked(shares_enough: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Part of each cohort: those that share enough genes, directly or through others, are one."""
+    from scipy.sparse.csgraph import connected_components
+
+    return np.asarray(connected_components(shares_enough, directed=False)[1], np.int64)
 
 
 def _no_shared_genes(
     names: Sequence[str],
     measured: NDArray[np.bool_],
     shared: NDArray[np.int64],
-    pair: Sequence[int | None],
+    part: NDArray[np.int64],
     tissue: str,
 ) -> DataError:
-    one, other = sorted(int(at) for at in pair if at is not None)
+    """The error for parts of equal size, of which nobody can tell which is the odd one."""
+    sizes = np.bincount(part)
+    first, second = np.flatnonzero(sizes == sizes.max())[:2]
+    one, other = int(np.argmax(part == first)), int(np.argmax(part == second))
     n_genes = measured.sum(axis=1)
     return DataError(
         f"the cohorts of {tissue} must share enough selected genes (hvg.min_shared_genes); "
         f"{names[one]} ({n_genes[one]} genes) and {names[other]} ({n_genes[other]}) share "
         f"{_shared_genes(measured)[one, other]} genes, {shared[one, other]} of them selected. Name "
-        "the cohorts of one gene panel in `cohorts` of the config and run the others as another "
-        "study, or lower hvg.min_shared_genes",
+        f"the cohorts that share genes in `cohorts` of the config "
+        f"({', '.join(np.array(names)[part == first])}), and run the others as another study",
         reason="too_few_shared_genes",
     )
 

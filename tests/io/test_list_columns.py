@@ -36,5 +36,5 @@ def test_a_list_may_be_missing_where_it_is_not_required(tmp_path, missing):
 def test_a_missing_list_is_refused_where_it_is_required(tmp_path):
     name, terms = LISTS.fields
     required = replace(LISTS, fields=(name, replace(terms, required=True)))
-    with pytest.raises(DataError, match="column 'terms' .* must not be empty; 1 of 2 rows are"):
+    with pytest.raises(DataError, match=r"column 'terms' .* must not be empty; 1 of 2 rows are"):
         write_table(tmp_path / "lists.parquet", frame(["x"], None), required)

@@ -135,6 +135,7 @@ def test_sums_of_a_tissue_are_those_of_its_samples():
         (part,) = item.aggregates
         np.testing.assert_array_equal(part.clusters, alone.clusters)
         np.testing.assert_array_equal(part.group_cluster, alone.group_cluster)
+        np.testing.assert_array_equal(part.group_half, alone.group_half)
         np.testing.assert_array_equal(part.group_n_cells, alone.group_n_cells)
         np.testing.assert_array_equal(part.sums.indices, alone.sums.indices)
         np.testing.assert_array_equal(part.sums.values, alone.sums.values)

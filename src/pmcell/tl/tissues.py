@@ -117,6 +117,7 @@ def _only(part: Aggregate, clusters: set[str]) -> Aggregate:
         clusters=names,
         group_sample=part.group_sample[groups],
         group_cluster=positions(names, part.clusters[part.group_cluster[groups]]),
+        group_half=part.group_half[groups],
         group_n_cells=part.group_n_cells[groups],
         sums=take_groups(part.sums, groups),
     )

@@ -36,15 +36,15 @@ class TissueCells:
 
 @dataclass(frozen=True)
 class CohortCells:
-    """One cohort as a later step sees it: counts, and the cells in use of each tissue."""
+    """One cohort as a later step sees it: counts, and the cells in use of each tissue.
+
+    `n_features` are those of the tissue of the atlas that has most: jobs ask for memory
+    before it is known which cohorts are accepted.
+    """
 
     counts: CountsFile
     tissues: dict[str, TissueCells]
-
-    @property
-    def n_features(self) -> int:
-        """Features of the tissue that has most."""
-        return max((cells.n_features for cells in self.tissues.values()), default=0)
+    n_features: int
 
 
 def add_cohort_options(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +68,10 @@ def read_cohort_cells(args: argparse.Namespace) -> CohortCells:
 
     counts = open_counts(args.counts)
     verdict = read_json(args.cohorts)[args.cohort]
+    chosen = read_table(args.features, ["highly_variable_in"])["highly_variable_in"]
+    n_features = int(chosen.explode().value_counts().max())
     if verdict["status"] == "quarantined":
-        return CohortCells(counts, {})
+        return CohortCells(counts, {}, n_features)
     passes = read_table(args.qc, ["passes_qc"])["passes_qc"].to_numpy(bool)
     tissue_of_cell = as_text(counts.read_obs()["tissue_ontology_term_id"])
     group_of_cell = tissue_of_cell.map(verdict["tissues"]).to_numpy(object)
@@ -80,7 +82,7 @@ def read_cohort_cells(args: argparse.Namespace) -> CohortCells:
         of_gene = np.array([position.get(str(gene), -1) for gene in counts.gene_ids], np.int64)
         used = passes & (group_of_cell == group)
         tissues[group] = TissueCells(used, features.size, of_gene)
-    return CohortCells(counts, tissues)
+    return CohortCells(counts, tissues, n_features)
 
 
 def read_features(path: Path, tissue: str) -> NDArray[np.str_]:

@@ -228,6 +228,7 @@ def make_genes_markers(
         }
     )
     genes["measured_in"] = [["liu_b1", "liu_b2", "lombardy_pbmc"]] * len(genes)
+    genes["highly_variable_in"] = [["UBERON:0000178"]] * len(genes)
     rows = []
     for cluster in range(len(clusters)):
         change = rng.normal(0, 0.5, len(GENES))

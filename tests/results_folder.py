@@ -352,6 +352,9 @@ def _atlas(results: Path, parts: dict, rng) -> None:
     genes["n_cells_detected"] = detected.to_numpy()
     genes["is_highly_variable"] = [gene in GENE_IDS[5:] for gene in GENE_IDS]
     genes["hvg_rank"] = np.where(genes["is_highly_variable"], 1.0, np.nan)
+    genes["highly_variable_in"] = [
+        ["UBERON:0000178"] if is_chosen else [] for is_chosen in genes["is_highly_variable"]
+    ]
     _table(folder / "features.parquet", GENES, genes)
     labels = pd.DataFrame(
         [(name, *label) for name, label in CLUSTERS_OF.items()],

@@ -39,7 +39,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("panels")
     make_study(folder, cohorts=())
     config = folder / "config" / "config.yaml"
-    config.write_text(f"pca: {{n_components: {COMPONENTS}}}\n")
+    # All genes are features, as the model of the resources takes it.
+    config.write_text(f"hvg: {{min_cohort_share: 0}}\npca: {{n_components: {COMPONENTS}}}\n")
     simulated = pm.simulate.simulate(
         n_cohorts=2, n_donors=8, cells_per_sample=60, n_genes=1500, real_genes=True, seed=2
     )
@@ -93,7 +94,7 @@ def test_no_step_refuses_the_memory_that_its_job_asks_for(study: Path, capsys) -
     atlas.mkdir()
     cohorts = [word for name in PANELS for word in ("--cohort", name, str(folders[name]))]
     outputs = ["--out", str(atlas / "features.parquet"), "--cohorts-out"]
-    assert main(["hvg", *cohorts, *outputs, str(atlas / "cohorts.json")]) == 0
+    assert main(["hvg", *cohorts, *outputs, str(atlas / "cohorts.json"), *config]) == 0
     run("covariance")
     grams = [word for path in folders.values() for word in ("--gram", str(path / "gram.npz"))]
     files = ["--features", str(atlas / "features.parquet"), "--out", str(atlas / "basis.npz")]

@@ -209,6 +209,17 @@ def test_a_release_with_one_cohort_and_no_cells_passing_is_still_a_page(release,
     assert "<h2>Methods</h2>" in render(read_release(folder))
 
 
+def test_the_methods_name_the_tissues_that_were_kept_apart(release, tmp_path):
+    samples = read_table(release / "tables" / "samples.parquet")
+    samples["tissue_ontology_term_id"] = np.resize(
+        ["UBERON:0013756", "UBERON:0000006"], len(samples)
+    )
+    folder = shutil.copytree(release, tmp_path / "r")
+    write_table(folder / "tables" / "samples.parquet", samples, table("samples"))
+    assert "one tissue (organ) at a time: blood and pancreas." in render(read_release(folder))
+    assert "one tissue (organ) at a time.<" in render(read_release(release)).replace(" <", "<")
+
+
 def test_a_folder_that_is_no_release_is_refused(tmp_path, capsys):
     with pytest.raises(UsageError, match="has no folder tables"):
         read_release(tmp_path)

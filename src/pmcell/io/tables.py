@@ -209,7 +209,7 @@ def conform(frame: pd.DataFrame, table: Table, *, sort: bool = True) -> pd.DataF
 def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
     import pandas as pd
 
-    if item.required and item.kind != "list<string>" and column.isna().any():
+    if item.required and column.isna().any():
         raise DataError(
             f"column {item.name!r} of table {table.name!r} must not be empty; "
             f"{int(column.isna().sum())} of {len(column)} rows are"
@@ -224,10 +224,14 @@ def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
             dtype=object,
         )
     if item.kind == "list<string>":
-        return column.map(lambda values: [str(value) for value in values])
+        return column.map(_strings, na_action="ignore").astype(object).where(column.notna(), None)
     if item.kind in NULLABLE and not item.required:
         return column.astype(NULLABLE[item.kind])
     return column.astype({"int64": "int64", "float64": "float64", "bool": "bool"}[item.kind])
+
+
+def _strings(values: Iterable[Any]) -> list[str]:
+    return [str(value) for value in values]
 
 
 def _arrow_field(item: Field) -> pa.Field:

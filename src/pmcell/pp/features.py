@@ -89,8 +89,12 @@ def standardised_variances(found: Moments, measured: NDArray[np.bool_]) -> list[
     ]
 
 
-def rank_genes(variances: Sequence[BatchVariances], n_top: int) -> NDArray[np.float64]:
+def rank_genes(
+    variances: Sequence[BatchVariances], n_top: int, allowed: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Median rank of each gene over the batches where it is among the `n_top`; lower is better.
+
+    Only the genes that are `allowed` (n_genes; default all) are ranked.
 
     Genes that are in the top of more batches come first among equals; the
     result (n_genes) is a strict order, NaN for genes in no batch's top.
@@ -104,7 +108,8 @@ def rank_genes(variances: Sequence[BatchVariances], n_top: int) -> NDArray[np.fl
     n_genes = variances[0].values.size
     tops = np.full((len(variances), n_genes), np.nan)
     for at, item in enumerate(variances):
-        known = np.where(np.isnan(item.values), -np.inf, item.values)
+        is_ranked = ~np.isnan(item.values) if allowed is None else allowed & ~np.isnan(item.values)
+        known = np.where(is_ranked, item.values, -np.inf)
         order = np.argsort(-known, kind="stable")[:n_top]
         order = order[np.isfinite(known[order])]
         tops[at, order] = np.arange(order.size)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pmcell.registry.terms.tissues import tissue_groups, tissue_label
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, plural, text_cell
 from pmcell.schema import COUNT_SCALE, TARGET_SUM, UNKNOWN
@@ -66,12 +67,27 @@ def methods(release: Release) -> list[tuple[str, str]]:
             "their standard deviation; principal components come from the exact Gram matrix; "
             "Harmony removed the batch; clusters are Leiden communities of the k-nearest-neighbour "
             "graph; UMAP serves display only. Markers are ranked by Welch's t of each cluster "
-            "against the rest.",
+            f"against the rest. {_tissues(release)}",
         ),
         ("Cell-type labels", _labels(release)),
         ("Donors and strata", _strata(release)),
     ]
     return paragraphs
+
+
+def _tissues(release: Release) -> str:
+    """Which tissues were kept apart."""
+    text = (
+        "A gene was a candidate where enough cohorts of a tissue measured it. Genes, components, "
+        "integration, neighbours, clusters and markers are those of one tissue (organ) at a time"
+    )
+    groups = set(tissue_groups(as_text(release["samples"]["tissue_ontology_term_id"])).values())
+    if len(groups) < 2:
+        return f"{text}."
+    return (
+        f"{text}: {listed(sorted(map(tissue_label, groups)))}. Each has a map of its own: "
+        "distances between tissues on it mean nothing."
+    )
 
 
 def _labels(release: Release) -> str:

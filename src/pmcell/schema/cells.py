@@ -127,8 +127,16 @@ GENES = Table(
         Field(
             "hvg_rank",
             "float64",
-            "Median over batches of the gene's rank by standardised variance; null where it is not ranked.",
+            "Rank of the gene by the median over batches of its rank by standardised variance, the "
+            "best of all tissues; null where it is not ranked.",
             "rank",
+            required=False,
+        ),
+        Field(
+            "highly_variable_in",
+            "list<string>",
+            "Tissues (organs, UBERON) into whose principal components the gene enters; null where "
+            "cells that are not published had a part in the choice.",
             required=False,
         ),
     ),

@@ -12,13 +12,16 @@ from pmcell.settings.model import Settings, count, seed, setting, share
 class HvgSettings(Settings):
     """Which genes and cohorts make the atlas."""
 
-    n_top: int = count(2000, "highly variable genes that are selected", unit="genes")
+    n_top: int = count(2000, "highly variable genes that are selected in each tissue", unit="genes")
     min_cohort_share: float = share(
-        0.5, "a gene is a candidate when this share of cohorts measured it"
+        0.5,
+        "a gene is a candidate in a tissue when this share of the tissue's cohorts measured it, "
+        "and at least two where it has several; 0 admits genes that one cohort measured",
     )
     min_shared_genes: int = count(
         50,
-        "a cohort that measured fewer of the selected genes is quarantined",
+        "a cohort that shares fewer of the selected genes with the others of its tissue is "
+        "quarantined; where no cohort stands out the run fails",
         unit="genes",
         at_least=0,
     )

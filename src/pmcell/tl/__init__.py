@@ -7,6 +7,7 @@ from pmcell.tl.integrate import integrate
 from pmcell.tl.markers import markers
 from pmcell.tl.neighbors import neighbors
 from pmcell.tl.pca import pca
+from pmcell.tl.tissues import tissue_groups
 from pmcell.tl.umap import umap
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "markers",
     "neighbors",
     "pca",
+    "tissue_groups",
     "umap",
 ]

@@ -17,6 +17,7 @@ from pmcell.schema.text import as_text
 from pmcell.tl.aggregate import aggregate, symbols_of
 from pmcell.tl.cell_types import PER_CELL, label_cells, types_of
 from pmcell.tl.marker_labels import MarkerLabel, marker_labels
+from pmcell.tl.tissues import sums_by_tissue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +88,8 @@ def annotate_clusters(
     takes the term of at least `MIN_COVERAGE` of them, else the closest common ancestor
     of as many that is not too general (`label_method` source_majority, confidence:
     share of labelled cells); where they share none, it has no label. Any other cluster
-    is scored against the marker panel of its tissues (markers, confidence: share of
+    is scored against the marker panel of its own tissue, beside the other clusters of
+    it (markers, confidence: share of
     marker resamples that agree). Where the evidence is weak (abstained, confidence 0)
     the cluster is a type of its own, 'cluster 7', with the term 'unknown'. `symbols`
     maps gene ids of `aggregates` to gene symbols; `panel` replaces the
@@ -182,12 +184,13 @@ def _by_markers(
     panel: Sequence[CellTypeMarkers] | None,
     seed: int,
 ) -> dict[str, MarkerLabel]:
-    sums = pool_clusters(parts)
-    if panel is None:
-        tissues = {str(tissue) for part in parts for tissue in part.sample_tissues}
-        panel = types_of_tissues(marker_panel(), tissues)
-    labels = marker_labels(sums, symbols, panel, seed=seed)
-    return {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
+    found: dict[str, MarkerLabel] = {}
+    for item in sums_by_tissue(parts):
+        sums = pool_clusters(item.aggregates)
+        own = types_of_tissues(marker_panel(), item.tissues) if panel is None else panel
+        labels = marker_labels(sums, symbols, own, seed=seed)
+        found |= {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
+    return found
 
 
 def _columns(

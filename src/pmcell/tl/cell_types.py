@@ -24,9 +24,10 @@ import numpy as np
 from pmcell.errors import DataError
 from pmcell.registry.terms.cell_types import consensus, is_label, name_of
 from pmcell.registry.terms.ontology import is_under, terms
-from pmcell.schema import CELL_TYPES, UNKNOWN
+from pmcell.schema import CELL_TYPES, TISSUE_GROUP, UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.tl.aggregate import SOURCE_TERM, source_labels
+from pmcell.tl.tissues import cells_by_tissue, in_tissue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,8 @@ def label_cells(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
     ----------
     cells
         One row a cell with `cluster` and, where known, `cohort_id` (else all are of one
-        cohort) and `source_cell_type_ontology_term_id`. A term that is obsolete or does
+        cohort), `tissue_group` (each looked at by itself, and named in the type under which
+        cells count where there are several) and `source_cell_type_ontology_term_id`. A term that is obsolete or does
         not name a type ('leukocyte') is no label.
     clusters
         Table `schema.CLUSTERS`, with every cluster of the cells.
@@ -82,6 +84,22 @@ def label_cells(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
     >>> label_cells(cells, clusters)[["cell_type", "label_method"]].values.tolist()
     [['CD8-positive, alpha-beta T cell', 'source'], ['natural killer cell', 'cluster']]
     """
+    import pandas as pd
+
+    parts = []
+    for own in cells_by_tissue(cells):
+        inside = cells.iloc[own]
+        table = _label_tissue(inside, clusters)
+        if len(own) < len(cells):
+            group = pd.Series(inside[TISSUE_GROUP].iloc[0], index=table.index)
+            table["profile_cell_type"] = in_tissue(table["profile_cell_type"], group)
+        parts.append(table)
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.sort_values(["cluster", SOURCE_TERM], kind="stable", ignore_index=True)
+
+
+def _label_tissue(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
+    """The same for the cells of one tissue."""
     import pandas as pd
 
     keys = pd.DataFrame(

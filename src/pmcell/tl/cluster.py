@@ -16,9 +16,12 @@ from pmcell.errors import UsageError
 from pmcell.pp._adata import column, slot
 from pmcell.schema import CLUSTER, CLUSTER_STABILITY, CONNECTIVITIES
 from pmcell.schema.text import text_array
+from pmcell.tl.tissues import cells_by_tissue
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+    from pmcell.core.graph.leiden import Graph
 
 __all__ = ["cluster", "cluster_stability", "leiden", "order_by_size"]
 
@@ -31,8 +34,9 @@ def cluster(
     """Write obs `cluster` (categories '0', '1', … by falling size) from obsp `connectivities`.
 
     `objective` is `modularity` or `cpm`. Every cluster is a connected part of
-    the graph. uns `cluster` holds the parameters and the quality reached, as a
-    share of the graph's total weight.
+    the graph. Each tissue (obs `tissue_group`, where present) is clustered by itself, so
+    that its clusters do not depend on how many cells of others there are. uns `cluster`
+    holds the parameters and the quality reached, as a share of the graph's total weight.
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
@@ -43,21 +47,24 @@ def cluster(
     """
     import pandas as pd
 
-    from pmcell.core.graph.leiden import as_graph, quality
+    from pmcell.core.graph.leiden import quality
 
-    weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
-    try:
-        graph = as_graph(weights)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    labels = leiden(graph, resolution, seed, objective=objective)
+    tissues = cells_by_tissue(adata.obs)
+    graphs = _graphs(adata, tissues)
+    found = [leiden(graph, resolution, seed, objective=objective) for graph in graphs]
+    reached = [
+        quality(graph, own, resolution, objective=objective)
+        for graph, own in zip(graphs, found, strict=True)
+    ]
+    totals = [float(graph.degrees.sum()) for graph in graphs]
+    labels = order_by_size(_together(found, tissues, adata.n_obs))
     categories = [str(at) for at in range(int(labels.max(initial=-1)) + 1)]
     adata.obs[CLUSTER] = pd.Categorical.from_codes(labels, categories)
     adata.uns[CLUSTER] = {
         "objective": objective,
         "resolution": float(resolution),
         "seed": int(seed),
-        "quality": quality(graph, labels, resolution, objective=objective),
+        "quality": _mean_quality(reached, totals),
     }
 
 
@@ -87,25 +94,25 @@ def cluster_stability(
         raise UsageError(f"n must be at least 1, got {n}")
     if not 0 < share < 1:
         raise UsageError(f"share must be above 0 and below 1, got {share}")
-    weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
     options = slot(adata, "uns", CLUSTER, "pm.tl.cluster")
     clusters = column(adata, CLUSTER).astype("category").cat.remove_unused_categories()
     reference = clusters.cat.codes.to_numpy().astype(np.int64)
-    graph = core.as_graph(weights)
-    similarity = np.stack(
-        [
-            best_jaccard(
-                reference,
-                core.leiden(
-                    core.thinned(graph, share, seed + at),
-                    options["resolution"],
-                    objective=options["objective"],
-                    seed=seed + at,
-                ),
+    tissues = cells_by_tissue(adata.obs)
+    graphs = _graphs(adata, tissues)
+
+    def clustered_anew(seed: int) -> NDArray[np.int64]:
+        found = [
+            core.leiden(
+                core.thinned(graph, share, seed),
+                options["resolution"],
+                objective=options["objective"],
+                seed=seed,
             )
-            for at in range(n)
+            for graph in graphs
         ]
-    )
+        return _together(found, tissues, adata.n_obs)
+
+    similarity = np.stack([best_jaccard(reference, clustered_anew(seed + at)) for at in range(n)])
     adata.uns[CLUSTER_STABILITY] = {
         "cluster": text_array(clusters.cat.categories),
         "mean_jaccard": similarity.mean(axis=0),
@@ -129,6 +136,37 @@ def leiden(
         return core.leiden(weights, resolution, objective=objective, seed=seed)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _graphs(adata: AnnData, tissues: list[NDArray[np.int64]]) -> list[Graph]:
+    """The neighbour graph of each tissue."""
+    from pmcell.core.graph.leiden import as_graph
+
+    weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
+    try:
+        if len(tissues) == 1:
+            return [as_graph(weights)]
+        rows = weights.tocsr()
+        return [as_graph(rows[cells][:, cells]) for cells in tissues]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _together(
+    found: list[NDArray[np.int64]], tissues: list[NDArray[np.int64]], n_cells: int
+) -> NDArray[np.int64]:
+    """Clusters of all tissues, no number used in two."""
+    labels = np.zeros(n_cells, np.int64)
+    n_clusters = 0
+    for own, cells in zip(found, tissues, strict=True):
+        labels[cells] = own + n_clusters
+        n_clusters += int(own.max(initial=-1)) + 1
+    return labels
+
+
+def _mean_quality(reached: list[float], totals: list[float]) -> float:
+    """Quality of several graphs as one: the mean, weighted by the graphs' weight."""
+    return float(np.average(reached, weights=totals)) if sum(totals) else 0.0
 
 
 def best_jaccard(reference: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.float64]:

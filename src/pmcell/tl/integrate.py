@@ -16,6 +16,7 @@ from pmcell.errors import UsageError
 from pmcell.pp._adata import column, slot
 from pmcell.schema import X_INTEGRATED, X_PCA
 from pmcell.schema.text import as_text
+from pmcell.tl.tissues import cells_by_tissue
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,6 +32,9 @@ def integrate(
 ) -> None:
     """Write obsm `X_integrated` (same shape as the basis, float32).
 
+    Cells of each tissue (obs `tissue_group`, where present) are moved by themselves: what
+    a batch shifts in one tissue says nothing of another.
+
     `theta` is Harmony's diversity penalty: higher mixes the batches more. With a single
     batch there is nothing to remove and the basis is copied.
 
@@ -43,7 +47,10 @@ def integrate(
     """
     labels = as_text(column(adata, batch)).to_numpy()
     points = slot(adata, "obsm", basis, "pm.tl.pca")
-    adata.obsm[X_INTEGRATED] = harmonise(points, labels, theta=theta, seed=seed)
+    moved = np.empty(points.shape, np.float32)
+    for cells in cells_by_tissue(adata.obs):
+        moved[cells] = harmonise(points[cells], labels[cells], theta=theta, seed=seed)
+    adata.obsm[X_INTEGRATED] = moved
 
 
 def harmonise(

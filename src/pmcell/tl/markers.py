@@ -8,7 +8,7 @@ its AUC need the counts; where cells decide, not the mean, they say more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -18,6 +18,7 @@ from pmcell.core.counts.aggregate import (
     Aggregate,
     ClusteredCounts,
     ClusterSums,
+    Labels,
     membership,
     pool_clusters,
 )
@@ -28,6 +29,7 @@ from pmcell.errors import UsageError
 from pmcell.schema import MARKERS
 from pmcell.tl.aggregate import aggregate, counts_of, symbols_of
 from pmcell.tl.rank_markers import RankColumns, adjusted, rank_columns
+from pmcell.tl.tissues import sums_by_tissue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,10 +94,11 @@ def find_markers(
     """The `n_top` genes with the highest positive statistic of each cluster, for any cohorts.
 
     Aggregates are added; a gene is tested only in the cells of cohorts that
-    measured it. `log2_fold_change` is log2 of the ratio of expm1(mean
-    log-normalised expression), each plus 1e-9, as in scanpy. `q_value` is
-    Benjamini-Hochberg over all genes tested in the cluster. `symbols` maps gene
-    ids to symbols; a gene without one keeps its id.
+    measured it, and against the other cells of the cluster's tissue.
+    `log2_fold_change` is log2 of the ratio of expm1(mean log-normalised
+    expression), each plus 1e-9, as in scanpy. `q_value` is Benjamini-Hochberg over
+    all genes tested in the cluster. `symbols` maps gene ids to symbols; a gene without
+    one keeps its id.
 
     `counts` are those of the same cohorts; without them the columns of the
     rank-sum test are empty. With `method="t-test"` it is made for the genes that
@@ -112,6 +115,44 @@ def find_markers(
     if method == "wilcoxon" and counts is None:
         raise UsageError("method 'wilcoxon' needs the counts of the cells: give counts=[…]")
     parts = [aggregates] if isinstance(aggregates, Aggregate) else aggregates
+    frames = [
+        _markers_of_tissue(
+            item.aggregates,
+            _counts_of(counts, item.clusters),
+            symbols or {},
+            method=method,
+            n_top=n_top,
+            max_values=max_values,
+        )
+        for item in sums_by_tissue(parts)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _counts_of(
+    counts: Sequence[ClusteredCounts] | None, clusters: frozenset[str]
+) -> list[ClusteredCounts] | None:
+    """The counts with a cluster for the cells of these clusters only."""
+    if counts is None:
+        return None
+    return [replace(part, clusters=_only(part.clusters, clusters)) for part in counts]
+
+
+def _only(labels: Labels, clusters: frozenset[str]) -> Labels:
+    return np.array([name if name in clusters else None for name in labels], object)
+
+
+def _markers_of_tissue(
+    parts: Sequence[Aggregate],
+    counts: Sequence[ClusteredCounts] | None,
+    symbols: Mapping[str, str],
+    *,
+    method: Method,
+    n_top: int,
+    max_values: int,
+) -> pd.DataFrame:
+    import pandas as pd
+
     sums = pool_clusters(parts)
     tests = welch_tests(sums)
     if method == "wilcoxon" and counts is not None:
@@ -120,13 +161,12 @@ def find_markers(
     else:
         cluster, gene, rank = _top_positive(tests.score, n_top)
         ranks = _rank_listed(sums, counts, gene, max_values)
-    named = symbols or {}
     gene_ids = sums.gene_ids[gene]
     frame = pd.DataFrame(
         {
             "cluster": sums.clusters[cluster],
             "gene_id": gene_ids,
-            "symbol": [named.get(str(name), str(name)) for name in gene_ids],
+            "symbol": [symbols.get(str(name), str(name)) for name in gene_ids],
             "rank": rank,
             "score": tests.score[cluster, gene],
             "log2_fold_change": tests.log2_fold_change[cluster, gene],

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pmcell.core.graph.ivf import Neighbors, approximate_neighbors, check_finite
 from pmcell.core.graph.knn import nearest_neighbors
-from pmcell.core.graph.weights import distance_matrix, fuzzy_weights, shared_weights
+from pmcell.core.graph.weights import (
+    block_diagonal,
+    distance_matrix,
+    fuzzy_weights,
+    shared_weights,
+)
 from pmcell.errors import DataError, UsageError
 from pmcell.pp._adata import slot
 from pmcell.schema import CONNECTIVITIES, DISTANCES, X_INTEGRATED
+from pmcell.tl.tissues import cells_by_tissue
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,10 +40,11 @@ def neighbors(
 ) -> None:
     """Nearest neighbours in the basis and the weights of their graph.
 
-    The search is exact below `exact_below` cells. From there on it looks in inverted
-    lists (`pmcell.core.graph.ivf`), in as many as find the share `recall` of the true
-    neighbours; `seed` chooses the lists and the cells on which that is measured.
-    `weights` are `umap` (fuzzy, by distance) or `snn` (Jaccard index of the
+    Cells of each tissue (obs `tissue_group`, where present) have neighbours among
+    themselves only. The search is exact below `exact_below` of them. From there on it
+    looks in inverted lists (`pmcell.core.graph.ivf`), in as many as find the share
+    `recall` of the true neighbours; `seed` chooses the lists and the cells on which that
+    is measured. `weights` are `umap` (fuzzy, by distance) or `snn` (Jaccard index of the
     neighbours of two neighbours; `pmcell.core.graph.weights`).
 
     Writes obsp `distances` and `connectivities` (n_cells × n_cells, CSR
@@ -61,28 +71,45 @@ def neighbors(
         check_finite(points)
     except ValueError as error:
         raise DataError(f"obsm[{basis!r}]: {error}", reason="not_finite") from error
-    k = min(n_neighbors, points.shape[0] - 1)
-    is_exact = points.shape[0] < exact_below
-    if is_exact:
-        found = Neighbors(*nearest_neighbors(points, k), recall=1.0, n_probe=0)
-    else:
-        found = approximate_neighbors(points, k, recall=recall, seed=seed)
-    adata.obsp[DISTANCES] = distance_matrix(found.positions, found.distances)
-    adata.obsp[CONNECTIVITIES] = (
-        fuzzy_weights(found.positions, found.distances)
-        if weights == "umap"
-        else shared_weights(found.positions)
+    # A cell alone in its tissue has no neighbour.
+    tissues = [cells for cells in cells_by_tissue(adata.obs) if cells.size > 1]
+    found = [
+        _find(points[cells], n_neighbors, exact_below=exact_below, recall=recall, seed=seed)
+        for cells in tissues
+    ]
+    adata.obsp[DISTANCES] = block_diagonal(
+        [distance_matrix(item.positions, item.distances) for item in found], tissues, adata.n_obs
     )
-    search = {"search": "exact"} if is_exact else {"search": "ivf", "n_probe": found.n_probe}
+    adata.obsp[CONNECTIVITIES] = block_diagonal(
+        [
+            fuzzy_weights(item.positions, item.distances)
+            if weights == "umap"
+            else shared_weights(item.positions)
+            for item in found
+        ],
+        tissues,
+        adata.n_obs,
+    )
+    n_probe = max((item.n_probe for item in found), default=0)
+    search = {"search": "ivf", "n_probe": n_probe} if n_probe else {"search": "exact"}
     adata.uns["neighbors"] = {
         "connectivities_key": CONNECTIVITIES,
         "distances_key": DISTANCES,
         "params": {
-            "n_neighbors": k,
+            "n_neighbors": max((item.positions.shape[1] for item in found), default=0),
             "method": weights,
             "metric": "euclidean",
             "use_rep": basis,
-            "recall": found.recall,
+            "recall": min((item.recall for item in found), default=1.0),
             **search,
         },
     }
+
+
+def _find(
+    points: NDArray[np.float32], n_neighbors: int, *, exact_below: int, recall: float, seed: int
+) -> Neighbors:
+    k = min(n_neighbors, points.shape[0] - 1)
+    if points.shape[0] < exact_below:
+        return Neighbors(*nearest_neighbors(points, k), recall=1.0, n_probe=0)
+    return approximate_neighbors(points, k, recall=recall, seed=seed)

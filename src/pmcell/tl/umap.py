@@ -19,11 +19,14 @@ from pmcell.core.graph.layout import layout
 from pmcell.errors import UsageError
 from pmcell.pp._adata import slot
 from pmcell.schema import CONNECTIVITIES, X_INTEGRATED, X_UMAP
+from pmcell.tl.tissues import cells_by_tissue
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 WIDTH = 10.0
+GAP = 5.0
+"""Room between the maps of two tissues, in units of the map."""
 
 
 def umap(
@@ -37,7 +40,8 @@ def umap(
     """Write obsm `X_umap` (n_cells, 2; float32) from obsp `connectivities`.
 
     Neighbours may lie as near to each other as `min_dist`; `spread`, which is not below
-    it, is the scale of the map (UMAP's own parameters).
+    it, is the scale of the map (UMAP's own parameters). Each tissue (obs
+    `tissue_group`, where present) has a map of its own; they stand side by side.
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
@@ -48,7 +52,27 @@ def umap(
     """
     weights = slot(adata, "obsp", CONNECTIVITIES, "pm.tl.neighbors")
     points = slot(adata, "obsm", basis, "pm.tl.integrate")
-    adata.obsm[X_UMAP] = map_points(weights, points, min_dist=min_dist, spread=spread, seed=seed)
+    tissues = cells_by_tissue(adata.obs)
+    rows = weights.tocsr()
+    graphs = [rows] if len(tissues) == 1 else [rows[cells][:, cells] for cells in tissues]
+    maps = [
+        map_points(graph, points[cells], min_dist=min_dist, spread=spread, seed=seed)
+        for graph, cells in zip(graphs, tissues, strict=True)
+    ]
+    adata.obsm[X_UMAP] = maps[0] if len(maps) == 1 else side_by_side(maps, tissues)
+
+
+def side_by_side(
+    maps: list[NDArray[np.float32]], cells: list[NDArray[np.int64]]
+) -> NDArray[np.float32]:
+    """Maps of the given cells each as one (n_cells, 2), the largest first from left to right."""
+    found = np.zeros((sum(own.size for own in cells), 2), np.float32)
+    left = 0.0
+    for at in sorted(range(len(maps)), key=lambda at: (-cells[at].size, at)):
+        placed = maps[at] - maps[at].min(axis=0) + np.array([left, 0.0], np.float32)
+        found[cells[at]] = placed
+        left = float(placed[:, 0].max()) + GAP
+    return found
 
 
 def map_points(

@@ -1,4 +1,4 @@
-"""What the per-cohort steps after feature selection share: the cohort's cells and features."""
+"""What the per-cohort steps after feature selection share: cells and features by tissue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmcell.schema.text import text_array
+from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,13 +17,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class TissueCells:
+    """Cells of one tissue of a cohort: which they are, and the feature of each gene (-1: none)."""
+
+    used: NDArray[np.bool_]
+    n_features: int
+    feature_of_gene: NDArray[np.int64]
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Which features the cohort measured (n_features)."""
+        import numpy as np
+
+        measured = np.zeros(self.n_features, bool)
+        measured[self.feature_of_gene[self.feature_of_gene >= 0]] = True
+        return measured
+
+
+@dataclass(frozen=True)
 class CohortCells:
-    """One cohort as a later step sees it: counts, cells in use, position of each gene's feature."""
+    """One cohort as a later step sees it: counts, and the cells in use of each tissue.
+
+    `n_features` are those of the tissue of the atlas that has most: jobs ask for memory
+    before it is known which cohorts are accepted.
+    """
 
     counts: CountsFile
-    used: NDArray[np.bool_]
-    feature_ids: NDArray[np.str_]
-    feature_of_gene: NDArray[np.int64]
+    tissues: dict[str, TissueCells]
+    n_features: int
 
 
 def add_cohort_options(parser: argparse.ArgumentParser) -> None:
@@ -46,11 +67,28 @@ def read_cohort_cells(args: argparse.Namespace) -> CohortCells:
     from pmcell.io.tables import read_table
 
     counts = open_counts(args.counts)
-    used = read_table(args.qc, ["passes_qc"])["passes_qc"].to_numpy(bool)
-    if read_json(args.cohorts)[args.cohort]["status"] == "quarantined":
-        used = np.zeros_like(used)
-    genes = read_table(args.features, ["gene_id", "is_highly_variable"])
-    features = text_array(genes.loc[genes["is_highly_variable"], "gene_id"])
-    position = {gene: at for at, gene in enumerate(features.tolist())}
-    of_gene = np.array([position.get(str(gene), -1) for gene in counts.gene_ids], np.int64)
-    return CohortCells(counts, used, features, of_gene)
+    verdict = read_json(args.cohorts)[args.cohort]
+    chosen = read_table(args.features, ["highly_variable_in"])["highly_variable_in"]
+    n_features = int(chosen.explode().value_counts().max())
+    if verdict["status"] == "quarantined":
+        return CohortCells(counts, {}, n_features)
+    passes = read_table(args.qc, ["passes_qc"])["passes_qc"].to_numpy(bool)
+    tissue_of_cell = as_text(counts.read_obs()["tissue_ontology_term_id"])
+    group_of_cell = tissue_of_cell.map(verdict["tissues"]).to_numpy(object)
+    tissues = {}
+    for group in sorted(set(verdict["tissues"].values())):
+        features = read_features(args.features, group)
+        position = {gene: at for at, gene in enumerate(features.tolist())}
+        of_gene = np.array([position.get(str(gene), -1) for gene in counts.gene_ids], np.int64)
+        used = passes & (group_of_cell == group)
+        tissues[group] = TissueCells(used, features.size, of_gene)
+    return CohortCells(counts, tissues, n_features)
+
+
+def read_features(path: Path, tissue: str) -> NDArray[np.str_]:
+    """Ids of the highly variable genes of a tissue."""
+    from pmcell.io.tables import read_table
+
+    genes = read_table(path, ["gene_id", "highly_variable_in"])
+    is_chosen = [tissue in tissues for tissues in genes["highly_variable_in"]]
+    return text_array(genes.loc[is_chosen, "gene_id"])

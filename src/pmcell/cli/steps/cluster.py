@@ -1,4 +1,4 @@
-"""Cluster the cells: Leiden communities of the neighbour graph.
+"""Cluster the cells: Leiden communities of the neighbour graph, each tissue by itself.
 
 Example:
   pmcell cluster --graph results/atlas/graph.h5ad --out results/atlas/clusters.parquet

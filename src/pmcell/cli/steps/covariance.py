@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write gram.npz."""
     from pmcell.core.pca.gram import gram
-    from pmcell.io.counts.sums import write_gram
+    from pmcell.io.counts.sums import write_grams
 
     use_threads(args.threads)
     cells = read_cohort_cells(args)
@@ -37,11 +37,13 @@ def run(args: argparse.Namespace) -> int:
         "covariance",
         args.memory,
         is_soft=args.soft_memory,
-        n_features=cells.feature_ids.size,
+        n_features=cells.n_features,
     )
-    found = gram(counts, cells.feature_of_gene, cells.feature_ids.size, cells.used)
-    write_gram(args.out, found)
-    print(
-        f"{args.cohort}: {found.n_cells} cells, {int(found.measured.sum())} features -> {args.out}"
-    )
+    grams = {
+        tissue: gram(counts, own.feature_of_gene, own.n_features, own.used)
+        for tissue, own in cells.tissues.items()
+    }
+    write_grams(args.out, grams)
+    told = (f"{item.n_cells} cells, {int(item.measured.sum())} features" for item in grams.values())
+    print(f"{args.cohort}: {'; '.join(told) or 'no cells'} -> {args.out}")
     return 0

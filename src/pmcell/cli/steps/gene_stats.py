@@ -1,4 +1,4 @@
-"""Sum counts and log-normalised values of one cohort exactly, per batch and gene.
+"""Sum counts and log-normalised values of one cohort exactly, per tissue, batch and gene.
 
 Example:
   pmcell gene_stats --counts results/cohorts/liu_b1/intake.h5ad \\
@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli.steps._memory import add_memory_options, within_memory
-from pmcell.schema.text import text_array
+from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import GeneStatsSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +43,27 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args.threads)
     counts = open_counts(args.counts)
     passes = read_table(args.qc, ["passes_qc"])["passes_qc"].to_numpy(bool)
-    labels = text_array(counts.read_obs()["batch_id"]) if counts.n_cells else np.zeros(0, "U1")
-    batches = np.unique(labels[passes])
-    codes = np.where(passes, np.searchsorted(batches, labels), -1).astype(np.int64)
+    tissues, batches, codes = _batches_of_tissues(counts.read_obs(), passes)
     counts = within_memory(
-        counts, "gene_stats", args.memory, is_soft=args.soft_memory, n_batches=batches.size
+        counts, "gene_stats", args.memory, is_soft=args.soft_memory, n_batches=len(batches)
     )
-    found = moments(counts, codes, batches.tolist())
+    found = moments(counts, codes, batches)
     symbols = text_array(counts.read_var()["symbol"]) if counts.n_genes else np.zeros(0, "U1")
-    write_moments(args.out, counts.gene_ids, symbols, found)
+    write_moments(args.out, counts.gene_ids, symbols, text_array(tissues), found)
     print(f"{int(found.n_cells.sum())} cells in {len(found.batches)} batches -> {args.out}")
     return 0
+
+
+def _batches_of_tissues(
+    cells: pd.DataFrame, passes: NDArray[np.bool_]
+) -> tuple[list[str], list[str], NDArray[np.int64]]:
+    """Tissue and batch of each set of cells that are summed, and each cell's set (-1: none)."""
+    import numpy as np
+
+    names = ["tissue_ontology_term_id", "batch_id"]
+    pairs = list(zip(*(as_text(cells[name]) for name in names), strict=True))
+    known = sorted({pair for pair, is_used in zip(pairs, passes, strict=True) if is_used})
+    position = {pair: at for at, pair in enumerate(known)}
+    codes = np.array([position.get(pair, -1) for pair in pairs], np.int64)
+    codes[~passes] = -1
+    return [tissue for tissue, _ in known], [batch for _, batch in known], codes

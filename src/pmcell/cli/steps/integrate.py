@@ -1,4 +1,4 @@
-"""Join the cohorts' embeddings and remove batch effects with Harmony.
+"""Join the cohorts' embeddings and remove batch effects with Harmony, in each tissue by itself.
 
 Example:
   pmcell integrate --cohort liu_b1 results/cohorts/liu_b1 --cohort liu_b2 results/cohorts/liu_b2 \\
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell import tl
     from pmcell.io.arrays import read_arrays
     from pmcell.io.h5ad import write_h5ad
-    from pmcell.schema import X_PCA
+    from pmcell.schema import TISSUE_GROUP, X_PCA
 
     use_threads(args.threads)
     settings = step_settings(args, IntegrateSettings)
@@ -57,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
     for _, folder in sorted(args.cohort):
         arrays = read_arrays(Path(folder) / "embedding.npz")
         if arrays["cell_ids"].size:
-            tables.append(_cells(Path(folder), arrays["cell_ids"]))
+            cells = _cells(Path(folder), arrays["cell_ids"])
+            cells[TISSUE_GROUP] = arrays["tissues"].astype(object)
+            tables.append(cells)
             points.append(arrays["X_pca"])
     obs = pd.concat(tables)
     for name in obs.columns:

@@ -1,4 +1,4 @@
-"""Marker genes of each cluster: Welch's t test and the rank-sum test against all other cells.
+"""Marker genes of each cluster: Welch's t and the rank-sum test against its tissue's other cells.
 
 Genes are ranked by Welch's t, from exact sums; the rank-sum test and its AUC
 follow for those listed, in one pass over the counts. `--method wilcoxon` makes

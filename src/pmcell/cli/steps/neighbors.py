@@ -1,4 +1,4 @@
-"""Find the nearest neighbours of every cell in the integrated embedding.
+"""Find the nearest neighbours of every cell among those of its tissue.
 
 Example:
   pmcell neighbors --embedding results/atlas/embedding.h5ad \\
@@ -29,11 +29,13 @@ def run(args: argparse.Namespace) -> int:
 
     from pmcell import tl
     from pmcell.io.h5ad import read_h5ad, write_h5ad
+    from pmcell.schema import TISSUE_GROUP
 
     use_threads(args.threads)
     settings = step_settings(args, NeighborsSettings)
     atlas = read_h5ad(args.embedding)
-    graph = AnnData(obs=pd.DataFrame(index=atlas.obs_names), obsm=dict(atlas.obsm))
+    obs = pd.DataFrame({TISSUE_GROUP: atlas.obs[TISSUE_GROUP]}, index=atlas.obs_names)
+    graph = AnnData(obs=obs, obsm=dict(atlas.obsm))
     tl.neighbors(graph, **settings.model_dump())
     found = graph.uns["neighbors"]["params"]
     # The embeddings stay where they are: a value lives in one file only.

@@ -1,4 +1,4 @@
-"""Add the Gram matrices of all cohorts and find their principal components.
+"""Add the Gram matrices of all cohorts and find the principal components of each tissue.
 
 Example:
   pmcell pca --gram results/cohorts/liu_b1/gram.npz --gram results/cohorts/liu_b2/gram.npz \\
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
-from pmcell.schema.text import text_array
 from pmcell.settings.atlas import PcaSettings
 
 
@@ -30,20 +29,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write basis.npz."""
-    from pmcell.core.pca.gram import basis
-    from pmcell.io.counts.sums import read_gram, write_basis
-    from pmcell.io.tables import read_table
+    from pmcell.cli.steps._atlas import read_features
+    from pmcell.core.pca.gram import Gram, basis
+    from pmcell.io.counts.sums import read_grams, write_bases
+    from pmcell.registry.terms.tissues import tissue_label
 
     use_threads(args.threads)
     settings = step_settings(args, PcaSettings)
-    genes = read_table(args.features, ["gene_id", "is_highly_variable"])
-    features = text_array(genes.loc[genes["is_highly_variable"], "gene_id"])
-    grams = [read_gram(path) for path in args.gram]
-    found = basis([item for item in grams if item.n_cells], **settings.model_dump())
-    write_basis(args.out, features, found)
-    share = found.variances.sum() / found.total_variance
-    print(
-        f"{found.components.shape[1]} components of {features.size} genes, "
-        f"{share:.0%} of their variance -> {args.out}"
-    )
+    grams: dict[str, list[Gram]] = {}
+    for path in args.gram:
+        for tissue, found in read_grams(path).items():
+            grams.setdefault(tissue, []).append(found)
+    features = {tissue: read_features(args.features, tissue) for tissue in sorted(grams)}
+    bases = {tissue: basis(grams.pop(tissue), **settings.model_dump()) for tissue in features}
+    write_bases(args.out, features, bases)
+    for tissue, own in bases.items():
+        share = own.variances.sum() / own.total_variance
+        print(
+            f"{tissue_label(tissue)}: {own.components.shape[1]} components of "
+            f"{features[tissue].size} genes, {share:.0%} of their variance -> {args.out}"
+        )
     return 0

@@ -1,4 +1,4 @@
-"""Project the cells of one cohort onto the principal components.
+"""Project the cells of one cohort onto the principal components of their tissue.
 
 Genes that the cohort did not measure are masked.
 
@@ -36,21 +36,36 @@ def run(args: argparse.Namespace) -> int:
 
     from pmcell.core.pca.project import project
     from pmcell.io.arrays import write_arrays
-    from pmcell.io.counts.sums import read_basis
+    from pmcell.io.counts.sums import read_bases
 
     use_threads(args.threads)
     cells = read_cohort_cells(args)
-    _, found = read_basis(args.basis)
-    measured = np.zeros(cells.feature_ids.size, bool)
-    measured[cells.feature_of_gene[cells.feature_of_gene >= 0]] = True
+    bases = read_bases(args.basis)
+    width = max(item.components.shape[1] for item in bases.values())
     counts = within_memory(
         cells.counts,
         "pca_scores",
         args.memory,
         is_soft=args.soft_memory,
-        n_components=found.components.shape[1],
+        n_components=width,
     )
-    scores = project(counts, cells.feature_of_gene, cells.used, found, measured)
-    write_arrays(args.out, cell_ids=text_array(cells.counts.cell_ids[cells.used]), X_pca=scores)
-    print(f"{args.cohort}: {scores.shape[0]} cells × {scores.shape[1]} components -> {args.out}")
+    used = np.zeros(counts.n_cells, bool)
+    for own in cells.tissues.values():
+        used |= own.used
+    row_of_cell = np.cumsum(used) - 1
+    # A tissue with fewer components than another has zeros for the rest.
+    scores = np.zeros((int(used.sum()), width), np.float32)
+    tissues = np.full(scores.shape[0], "", object)
+    for tissue, own in cells.tissues.items():
+        found = project(counts, own.feature_of_gene, own.used, bases[tissue], own.measured)
+        rows = row_of_cell[own.used]
+        scores[rows, : found.shape[1]] = found
+        tissues[rows] = tissue
+    write_arrays(
+        args.out,
+        cell_ids=text_array(counts.cell_ids[used]),
+        tissues=text_array(tissues),
+        X_pca=scores,
+    )
+    print(f"{args.cohort}: {scores.shape[0]} cells × {width} components -> {args.out}")
     return 0

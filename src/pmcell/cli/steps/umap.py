@@ -28,16 +28,17 @@ def run(args: argparse.Namespace) -> int:
     """Write umap.parquet."""
     import pandas as pd
 
+    from pmcell import tl
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import write_table
-    from pmcell.schema import CELL_UMAP, CONNECTIVITIES, X_INTEGRATED
-    from pmcell.tl.umap import map_points
+    from pmcell.schema import CELL_UMAP, X_INTEGRATED, X_UMAP
 
     use_threads(args.threads)
     settings = step_settings(args, UmapSettings)
     graph = read_h5ad(args.graph)
-    points = read_h5ad(args.embedding).obsm[X_INTEGRATED]
-    coordinates = map_points(graph.obsp[CONNECTIVITIES], points, **settings.model_dump())
+    graph.obsm[X_INTEGRATED] = read_h5ad(args.embedding).obsm[X_INTEGRATED]
+    tl.umap(graph, **settings.model_dump())
+    coordinates = graph.obsm[X_UMAP]
     frame = pd.DataFrame(
         {
             "cell_id": as_text(graph.obs_names),

@@ -85,6 +85,14 @@ def grouped_sums(
     return total
 
 
+def take_groups(sums: GroupedSums, groups: NDArray[np.int64]) -> GroupedSums:
+    """Return the sums of some groups, given by their positions."""
+    sizes = np.diff(sums.indptr)[groups]
+    indptr = np.append(0, np.cumsum(sizes)).astype(np.int64)
+    entries = np.repeat(sums.indptr[:-1][groups] - indptr[:-1], sizes) + np.arange(indptr[-1])
+    return GroupedSums(sums.n_genes, indptr, sums.indices[entries], sums.values[entries])
+
+
 def add_sums(left: GroupedSums, right: GroupedSums) -> GroupedSums:
     """Entry by entry sum of two results with the same groups and genes."""
     if (left.n_groups, left.n_genes) != (right.n_groups, right.n_genes):

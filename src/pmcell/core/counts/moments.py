@@ -67,6 +67,22 @@ def moments(counts: Counts, batch_of_cell: NDArray[np.int64], batches: Sequence[
     return Moments(tuple(batches), n_cells.astype(np.int64), sums, histogram, histogram_cells)
 
 
+def take_batches(found: Moments, batches: NDArray[np.int64]) -> Moments:
+    """Return the moments of some batches, given by ascending positions."""
+    position = np.full(len(found.batches), -1, np.int64)
+    position[batches] = np.arange(batches.size)
+    own = position[found.histogram[:, 0]] >= 0
+    histogram = found.histogram[own]
+    histogram[:, 0] = position[histogram[:, 0]]
+    return Moments(
+        tuple(found.batches[at] for at in batches),
+        found.n_cells[batches],
+        found.sums[batches],
+        histogram,
+        found.histogram_cells[own],
+    )
+
+
 def clipped_sums(
     histogram: NDArray[np.int64],
     histogram_cells: NDArray[np.int64],

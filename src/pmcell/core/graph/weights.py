@@ -87,6 +87,23 @@ def distance_matrix(positions: NDArray[np.int32], distances: NDArray[np.float32]
     return matrix
 
 
+def block_diagonal(blocks: list[Any], nodes: list[NDArray[np.int64]], n_nodes: int) -> Any:
+    """One graph (n × n CSR, float32) of graphs of some of its nodes each, nodes ascending."""
+    if len(blocks) == 1 and nodes[0].size == n_nodes:
+        return blocks[0]
+    sizes = np.zeros(n_nodes, np.int64)
+    for block, own in zip(blocks, nodes, strict=True):
+        sizes[own] = np.diff(block.indptr)
+    indptr = np.append(0, np.cumsum(sizes))
+    indices = np.empty(indptr[-1], np.int32)
+    data = np.empty(indptr[-1], np.float32)
+    for block, own in zip(blocks, nodes, strict=True):
+        shift = np.repeat(indptr[own] - block.indptr[:-1], np.diff(block.indptr))
+        entries = shift + np.arange(block.nnz)
+        indices[entries], data[entries] = own[block.indices], block.data
+    return sparse.csr_matrix((data, indices, indptr), shape=(n_nodes, n_nodes))
+
+
 @parallel_kernel
 def _directed_weights(distances: Array, target: float, mean_distance: float) -> Array:
     n_points, k = distances.shape

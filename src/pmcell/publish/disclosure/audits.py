@@ -154,7 +154,7 @@ def _genes(audit: Audit) -> Iterator[Fault]:
     if not audit.facts.withheld:
         return
     genes = audit.read("genes")
-    for column in ("hvg_rank", "is_highly_variable"):
+    for column in ("hvg_rank", "is_highly_variable", "highly_variable_in"):
         if genes[column].notna().any():
             found = f"{int(genes[column].notna().sum())} values over all cohorts"
             yield _vector("genes", found, column)

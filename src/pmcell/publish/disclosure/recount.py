@@ -39,6 +39,7 @@ def genes(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         n_cells_detected=total.reindex(frame["gene_id"], fill_value=0).astype("int64").to_numpy(),
         hvg_rank=np.nan,
         is_highly_variable=pd.array([pd.NA] * len(frame), "boolean"),
+        highly_variable_in=None,
     )
 
 

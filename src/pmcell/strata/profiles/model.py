@@ -200,6 +200,9 @@ def pool_types(donors: AnnData) -> NDArray[np.object_]:
     total = np.asarray(donors.obsm[slots.SUM])[rows].sum(axis=0).reshape(n.shape[1], -1)
     centre = total / (SCALE * np.maximum(n.sum(axis=0), 1.0)[:, None])
     least, share = parameters["min_cells_type"], parameters["min_share_donors"]
+    if parameters["n_tissues"] > 1:
+        # Kin is told by the embedding, and embeddings of tissues are not comparable.
+        n[:, (n >= least).mean(axis=0) < share] = 0.0
     of_type = pool_rare(n, centre, least, share)
     names = np.full(of_type.size, "", object)
     for pool in range(int(of_type.max(initial=-1)) + 1):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pmcell.core.donors.cloud import error_root, local_distance, random_waves, sum_waves
 from pmcell.core.donors.donor_stats import GroupSums, sum_groups, within_variance
 from pmcell.errors import DataError, UsageError
-from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
+from pmcell.schema import TISSUE_GROUP, UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
 from pmcell.schema.halves import hash_cells
 from pmcell.schema.text import as_text, text_array
 from pmcell.strata._threads import single_thread
@@ -47,7 +47,9 @@ def profile(
     Cells labelled 'unknown' count in the composition and not in the state.
     `visit` and `batch` may be None: one visit each, one batch. With `like`, the
     profile of other cells in the same embedding, the waves of the cluster-free
-    channel are that profile's, and these cells have no part in choosing them.
+    channel are that profile's, and these cells have no part in choosing them. Where
+    `tissue_group` tells several tissues, whose embeddings are not comparable, there are no
+    waves and no pools of rare types.
 
     Returns an AnnData with X the cells of each type (rows × types); obs
     donor_id, visit, batch_id, n_cells, `enough_cells` (≥ `min_cells_donor`),
@@ -117,15 +119,9 @@ def profile(
     pool = np.tile(np.arange(len(types)), len(rows))
     donors.varm[slots.WITHIN] = within_variance(sums, pool, len(types))
     donors.var["n_cells"] = n.sum(axis=0)
-    if like is None:
-        donors.uns[slots.CLOUD] = _waves(x, row_of.astype(np.int64), len(rows), hashed)
-    else:
-        donors.uns[slots.CLOUD] = _waves_of(like, x.shape[1])
-    waves = np.asarray(donors.uns[slots.CLOUD]["frequencies"])
-    first_waves = sum_waves(x, np.where(half, row_of, -1), len(rows), waves)
-    donors.obsm[slots.HALF_WAVES] = first_waves.reshape(len(rows), -1)
-    second_waves = sum_waves(x, np.where(half, -1, row_of), len(rows), waves)
-    donors.obsm[slots.WAVES] = (first_waves + second_waves).reshape(len(rows), -1)
+    n_tissues = adata.obs[TISSUE_GROUP].nunique() if TISSUE_GROUP in adata.obs else 1
+    if n_tissues == 1:
+        _add_waves(donors, x, row_of.astype(np.int64), half, hashed, like)
     donors.uns["profile"] = {
         "basis": basis,
         "by": by,
@@ -133,6 +129,7 @@ def profile(
         "min_cells_type": int(min_cells_type),
         "min_cells_donor": int(min_cells_donor),
         "min_share_donors": float(min_share_donors),
+        "n_tissues": int(n_tissues),
     }
     donors.var[slots.POOL] = pool_types(donors)
     _place(donors)
@@ -237,6 +234,27 @@ def _text(column: pd.Series[Any]) -> pd.Series[Any]:
 def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
     """Sort key that puts T2 before T10."""
     return column.map(lambda text: re.sub(r"\d+", lambda number: number[0].zfill(12), str(text)))
+
+
+def _add_waves(
+    donors: AnnData,
+    x: NDArray[np.floating],
+    row: NDArray[np.int64],
+    half: NDArray[np.bool_],
+    hashed: NDArray[np.uint64],
+    like: AnnData | None,
+) -> None:
+    """Sums of random waves over the cells of each row, and over those of the first half."""
+    n_rows = donors.n_obs
+    if like is None:
+        donors.uns[slots.CLOUD] = _waves(x, row, n_rows, hashed)
+    else:
+        donors.uns[slots.CLOUD] = _waves_of(like, x.shape[1])
+    waves = np.asarray(donors.uns[slots.CLOUD]["frequencies"])
+    first = sum_waves(x, np.where(half, row, -1), n_rows, waves)
+    second = sum_waves(x, np.where(half, -1, row), n_rows, waves)
+    donors.obsm[slots.HALF_WAVES] = first.reshape(n_rows, -1)
+    donors.obsm[slots.WAVES] = (first + second).reshape(n_rows, -1)
 
 
 @single_thread

@@ -291,7 +291,7 @@ STEPS: tuple[Step, ...] = (
             embedding=_EMBEDDING, clusters=_CLUSTERS, annotation="atlas/annotation.parquet"
         ),
         writes=_files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
-        version=3,
+        version=4,
         old_rule="profile_donors",
     ),
     Step(
@@ -299,7 +299,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=5,
+        version=6,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

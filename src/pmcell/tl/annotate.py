@@ -9,6 +9,7 @@ import numpy as np
 
 from pmcell.core.counts.aggregate import Aggregate, natural_order, pool_clusters
 from pmcell.errors import DataError, UsageError
+from pmcell.pp._adata import write_columns
 from pmcell.registry.terms.cell_types import Consensus, consensus
 from pmcell.registry.terms.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
 from pmcell.registry.terms.ontology import is_under
@@ -45,7 +46,8 @@ def annotate(
     `batch_id`, `tissue_ontology_term_id` and the source's own labels in
     `source_cell_type_ontology_term_id`. Writes `adata.obs` columns `cell_type`,
     `cell_type_ontology_term_id`, `cell_type_confidence` and the table
-    `schema.CLUSTERS` to `adata.uns["clusters"]`. How: `annotate_clusters`.
+    `schema.CLUSTERS` to `adata.uns["clusters"]`; columns of these names that came with the cells
+    are kept as source_<name>. How: `annotate_clusters`.
 
     >>> import anndata, numpy as np, pandas as pd
     >>> obs = pd.DataFrame({"sample_id": "s", "cluster": list("0011")}, list("abcd"))
@@ -63,8 +65,8 @@ def annotate(
     table = annotate_clusters(cells, sums, symbols=symbols_of(adata), seed=seed)
     of_cluster = table.set_index("cluster")
     names = as_text(adata.obs[cluster])
-    for column in ("cell_type", "cell_type_ontology_term_id", "cell_type_confidence"):
-        adata.obs[column] = of_cluster[column].reindex(names).to_numpy()
+    columns = ("cell_type", "cell_type_ontology_term_id", "cell_type_confidence")
+    write_columns(adata, {name: of_cluster[name].reindex(names).to_numpy() for name in columns})
     adata.uns["clusters"] = table
 
 

@@ -300,3 +300,16 @@ def test_group_distances_are_those_to_the_members() -> None:
     for label in (0, 1, 3):
         assert np.allclose(got[:, label], distance_to_members(squared, rows[labels == label]))
     assert np.isinf(got[:, 2]).all()
+
+
+def test_a_measured_column_named_like_our_own_is_the_one_that_is_tested(
+    analysed: AnnData,
+) -> None:
+    donors = analysed.copy()
+    number = np.arange(donors.n_obs)
+    measured = pd.DataFrame({"status": number % 7 + 0.5}, index=donors.obs_names)
+    rows = pm.strata.associate(donors, measured=measured, n_permutations=99)
+    own = rows[(rows["covariate"] == "status") & (rows["outcome"] == "axis_1")]
+    assert own["test"].str.contains("Spearman").all()
+    assert len(own) == 1
+    assert donors.obs["status"].isin(["assigned", "ambiguous"]).all()

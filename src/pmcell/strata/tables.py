@@ -208,7 +208,7 @@ def verdict(donors: AnnData) -> Verdict:
         "decision": existence["decision"],
         "why": existence["why"],
         "limitations": _limitations(donors),
-        "power": existence.get("power"),
+        **{name: existence[name] for name in ("power",) if name in existence},
         "n_donors": int(donors.obs["donor_id"].nunique()),
         "n_donors_used": int(donors.obs[slots.DISCOVERY].sum()),
         "n_visits": int(donors.n_obs),
@@ -376,8 +376,8 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool | np.bool_):
-        return None if value is None else bool(value)
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
     if isinstance(value, int | np.integer):
         return int(value)
     if isinstance(value, float | np.floating):

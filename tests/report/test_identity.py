@@ -46,8 +46,11 @@ def study(
         columns=["outcome", "covariate", "effect", "p_value", "q_value", "n_donors"],
     )
     shifts = pd.DataFrame(
-        [("S1", "monocyte", 1.5, 0.9, 2.1), ("S1", "B cell", -0.8, -1.5, -0.2)]
-        + [("S1", "T cell", 0.3, -0.4, 1.0)],
+        [
+            ("S1", "monocyte", 1.5, 0.9, 2.1),
+            ("S1", "B cell", -0.8, -1.5, -0.2),
+            ("S1", "T cell", 0.3, -0.4, 1.0),
+        ],
         columns=["stratum", "cell_type", "log2_ratio", "ratio_low", "ratio_high"],
     )
     tables = EMPTY | {

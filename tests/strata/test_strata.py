@@ -127,7 +127,7 @@ def test_one_type_is_enough_for_the_state_channel(analyse: Analyse) -> None:
 def test_donors_with_too_few_cells_are_not_assigned(cells: AnnData, analyse: Analyse) -> None:
     thin = cells.obs["donor_id"].astype(str).eq(str(cells.obs["donor_id"].iloc[0]))
     keep = ~thin.to_numpy() | (np.arange(cells.n_obs) % 10 == 0)
-    donors = analyse(pm.strata.profile(cells[keep].copy()), n_bootstraps=5)
+    donors = analyse(pm.strata.profile(cells[keep].copy(), min_cells_donor=100), n_bootstraps=5)
     few = donors.obs[~donors.obs[slots.ENOUGH]]
     assert len(few) == 2
     assert (few[slots.STATUS] == "too_few_cells").all()

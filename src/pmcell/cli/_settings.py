@@ -92,9 +92,10 @@ def _ways(node: Schema) -> list[Schema]:
 
 
 def _number_kind(node: Schema) -> str:
-    """Return which kind of number a value may be, '' for none."""
-    kinds = [str(way.get("type")) for way in _ways(node)]
-    return next((kind for kind in kinds if kind in ("integer", "number")), "")
+    """Return which kind of number a value may be, beside single words; '' for none."""
+    ways = [way for way in _ways(node) if "type" in way and not {"enum", "const"} & way.keys()]
+    kinds = {str(way["type"]) for way in ways}
+    return kinds.pop() if len(kinds) == 1 and kinds <= {"integer", "number"} else ""
 
 
 def _is_list_of_words(node: Schema) -> bool:

@@ -194,7 +194,9 @@ def test_columns_of_a_cohort_named_like_our_own_are_kept_under_another_name() ->
 
 def test_every_name_that_the_stratification_writes_is_free_for_it() -> None:
     names = [name for name in slots.OWN_COLUMNS if name not in ("donor_id", "visit", "batch_id")]
-    adata = tiny(**{name: np.repeat(["a", "b"], 200) for name in names})
+    adata = tiny()
+    for name in names:
+        adata.obs[name] = np.repeat(["a", "b"], 200)
     donors = pm.strata.profile(adata, min_cells_donor=10)
     pm.strata.distances(donors)
     pm.strata.cluster(donors, n_bootstraps=2)

@@ -33,7 +33,10 @@ def make_assignments(
             "axis_3": rng.normal(0, 0.4, len(visits)),
         }
     )
+    again = visits["donor_id"].duplicated().to_numpy()
+    frame["left_out"] = np.where(again, "another visit of the donor is used", "").astype(object)
     few = frame.index[:2]
+    frame.loc[few, "left_out"] = "7 cells, 100 are needed"
     frame.loc[few, ["candidate_stratum", "stratum", "conformal_set"]] = None
     frame.loc[few, "status"] = "too_few_cells"
     frame.loc[few, ["probability", "ood_p", "margin", "axis_1", "axis_2", "axis_3"]] = np.nan

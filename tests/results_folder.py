@@ -410,6 +410,7 @@ def _strata(results: Path, parts: dict, decision: str, rng) -> None:
         candidate_stratum=obs["stratum"].to_numpy(),
         status="assigned" if decision == "strata" else "withheld",
         probability=0.9,
+        left_out=np.where(obs["discovery"], "", "another visit of the donor is used"),
         conformal_set=label,
         ood_p=0.5,
         margin=0.5,

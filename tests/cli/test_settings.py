@@ -22,7 +22,7 @@ from pmcell.io.stamps import read_stamp
 from pmcell.io.tables import read_table
 from pmcell.settings.atlas import MarkersSettings
 from pmcell.settings.cohort import QcSettings
-from pmcell.settings.donors import StrataSettings
+from pmcell.settings.donors import ProfileSettings, StrataSettings
 from pmcell.settings.release import ReleaseSettings
 from pmcell.steps import OLD_NAMES
 
@@ -129,6 +129,9 @@ def test_options_of_each_kind_are_read():
     strata = step_settings(arguments(StrataSettings, *words), StrataSettings)
     assert strata.channels == ("state", "composition")
     assert strata.covariates == ()
+    words = ("--min-cells-donor", "50", "--min-cells-type", "auto")
+    profile = step_settings(arguments(ProfileSettings, *words), ProfileSettings)
+    assert (profile.min_cells_donor, profile.min_cells_type) == (50, "auto")
     words = ("--version", "1.10", "--authors", "[{name: A B}, C D]", "--min-donors", "20")
     release = step_settings(arguments(ReleaseSettings, *words), ReleaseSettings)
     assert release.version == "1.10"

@@ -127,7 +127,7 @@ def test_one_type_is_enough_for_the_state_channel(analyse: Analyse) -> None:
 def test_donors_with_too_few_cells_are_not_assigned(cells: AnnData, analyse: Analyse) -> None:
     thin = cells.obs["donor_id"].astype(str).eq(str(cells.obs["donor_id"].iloc[0]))
     keep = ~thin.to_numpy() | (np.arange(cells.n_obs) % 10 == 0)
-    donors = analyse(pm.strata.profile(cells[keep].copy()), n_bootstraps=5)
+    donors = analyse(pm.strata.profile(cells[keep].copy(), min_cells_donor=100), n_bootstraps=5)
     few = donors.obs[~donors.obs[slots.ENOUGH]]
     assert len(few) == 2
     assert (few[slots.STATUS] == "too_few_cells").all()
@@ -300,3 +300,16 @@ def test_group_distances_are_those_to_the_members() -> None:
     for label in (0, 1, 3):
         assert np.allclose(got[:, label], distance_to_members(squared, rows[labels == label]))
     assert np.isinf(got[:, 2]).all()
+
+
+def test_a_measured_column_named_like_our_own_is_the_one_that_is_tested(
+    analysed: AnnData,
+) -> None:
+    donors = analysed.copy()
+    number = np.arange(donors.n_obs)
+    measured = pd.DataFrame({"status": number % 7 + 0.5}, index=donors.obs_names)
+    rows = pm.strata.associate(donors, measured=measured, n_permutations=99)
+    own = rows[(rows["covariate"] == "status") & (rows["outcome"] == "axis_1")]
+    assert own["test"].str.contains("Spearman").all()
+    assert len(own) == 1
+    assert donors.obs["status"].isin(["assigned", "ambiguous"]).all()

@@ -71,8 +71,7 @@ def _value(node: Schema, found: Any) -> Any:
     if isinstance(found, list):
         alone = [word for way in node.get("anyOf", ()) for word in way.get("enum", ())]
         return found[0] if len(found) == 1 and found[0] in alone else found
-    kind = node.get("type")
-    if kind in ("integer", "number"):
+    if _number_kind(node):
         for number in (int, float):
             try:
                 return number(found)
@@ -92,6 +91,13 @@ def _ways(node: Schema) -> list[Schema]:
     return [node, *node.get("anyOf", ())]
 
 
+def _number_kind(node: Schema) -> str:
+    """Return which kind of number a value may be, beside single words; '' for none."""
+    ways = [way for way in _ways(node) if "type" in way and not {"enum", "const"} & way.keys()]
+    kinds = {str(way["type"]) for way in ways}
+    return kinds.pop() if len(kinds) == 1 and kinds <= {"integer", "number"} else ""
+
+
 def _is_list_of_words(node: Schema) -> bool:
     return not _is_nested(node) and any(way.get("type") == "array" for way in _ways(node))
 
@@ -108,7 +114,7 @@ def _metavar(node: Schema) -> str:
     if _is_nested(node):
         return "YAML"
     names = {"integer": "N", "number": "X"}
-    return names.get(str(node.get("type")), "NAME" if _is_list_of_words(node) else "TEXT")
+    return names.get(_number_kind(node), "NAME" if _is_list_of_words(node) else "TEXT")
 
 
 def _help(node: Schema) -> str:

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from pmcell.core.counts.blocks import MatrixCounts, StoredCounts
 from pmcell.core.counts.decode import copy_counts
 from pmcell.errors import DataError, UsageError
+from pmcell.schema.slots import OWN_COLUMNS_WRITTEN
+from pmcell.schema.text import source_name
 from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from anndata import AnnData
 
@@ -143,6 +147,19 @@ def column(adata: AnnData, name: str) -> pd.Series[Any]:
     raise UsageError(
         f"adata.obs must have a column {name!r}; it has {list(adata.obs.columns)}. {hint}".strip()
     )
+
+
+def write_columns(adata: AnnData, columns: Mapping[str, Any]) -> None:
+    """Write columns of obs; one of the same name that came with the cells is kept.
+
+    It is then called source_<name>. What pmcell wrote before is replaced.
+    """
+    ours = {str(name) for name in adata.uns.get(OWN_COLUMNS_WRITTEN, ())}
+    for name, values in columns.items():
+        if name in adata.obs and name not in ours:
+            adata.obs[source_name(name, adata.obs.columns)] = adata.obs[name]
+        adata.obs[name] = values
+    adata.uns[OWN_COLUMNS_WRITTEN] = np.array(sorted(ours | set(columns)), object)
 
 
 def slot(adata: AnnData, where: str, name: str, made_by: str) -> Any:

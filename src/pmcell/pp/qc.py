@@ -20,7 +20,7 @@ from pmcell.core.counts.blocks import MatrixCounts, StoredCounts
 from pmcell.core.counts.cell_metrics import cell_metrics
 from pmcell.core.pca.doublets import doublet_scores as doublets_of_sample
 from pmcell.errors import UsageError
-from pmcell.pp._adata import column, counts_and_rows
+from pmcell.pp._adata import column, counts_and_rows, write_columns
 from pmcell.registry.terms.mitochondria import mitochondrial_features
 from pmcell.schema import QC
 from pmcell.schema.text import as_text
@@ -64,7 +64,8 @@ def qc(
     `doublet_score`, `passes_qc` and `exclusion`, and uns `qc` with the
     thresholds of each sample. Mitochondrial genes are found by the names in the index of var
     and in its usual columns of symbols and ids, in any spelling that intake knows; where there
-    are none, a warning says so and the share is NaN.
+    are none, a warning says so and the share is NaN. Columns of these names that came with the
+    cells are kept as source_<name>.
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate(n_donors=3, cells_per_sample=60, seed=1)
@@ -96,8 +97,7 @@ def qc(
     scores = doublet_scores(groups, samples, options)
     metrics = cell_metrics(source, is_mitochondrial)
     cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
-    for name in cells.columns:
-        adata.obs[name] = cells[name].to_numpy()
+    write_columns(adata, {name: cells[name].to_numpy() for name in cells.columns})
     adata.uns["qc"] = thresholds
 
 

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
 def colours_of(release: Release) -> dict[str, dict[str, str]]:
     """One colour a name throughout the report."""
-    cells, visits = release["cells"], release["visits"]
-    types = [str(name) for name in cells["cell_type"].dropna().unique()]
-    conditions = [*visits["condition"].dropna(), *release["samples"]["condition"].dropna()]
+    types = [str(name) for name in release["cells"]["cell_type"].dropna().unique()]
     types += [str(name) for name in release["composition"]["cell_type"].unique()]
+    return {"cell_type": pl.palette(in_order(types)), **donor_colours(release)}
+
+
+def donor_colours(release: Release) -> dict[str, dict[str, str]]:
+    """The colours of what is told of donors."""
+    conditions = [
+        *release["visits"]["condition"].dropna(),
+        *release["samples"]["condition"].dropna(),
+    ]
     return {
-        "cell_type": pl.palette(in_order(types)),
         "cohort_id": pl.palette(in_order(accepted_cohorts(release))),
         "condition": pl.palette(in_order(["unknown", *conditions])),
         "stratum": pl.palette(in_order(release["strata"]["stratum"])),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pmcell import pl
 from pmcell.pl.style import in_order, natural_key
 from pmcell.report import strata as verdicts
-from pmcell.report.colours import colours_of
+from pmcell.report.colours import donor_colours
 from pmcell.report.parts import Figure, Picture, p_text, picture, plain_name
 from pmcell.schema.text import as_text
 
@@ -27,7 +27,7 @@ def donor_figure(release: Release) -> Figure | None:
     rows = rows[rows["axis_1"].notna()].merge(visits, on=["donor_id", "visit"], how="left")
     if rows.empty:
         return None
-    colours = colours_of(release)
+    colours = donor_colours(release)
     shares = verdicts.explained(release)
     pictures: list[Picture] = []
     panels = [("condition", "By condition"), ("cohort_id", "By cohort")]
@@ -106,7 +106,9 @@ def stability_figure(release: Release) -> Figure | None:
     found = release["assignments"].set_index(["donor_id", "visit"])["stratum"]
     names = [found.get(key) for key in zip(rows["donor_id"], rows["visit"], strict=True)]
     groups = [name if isinstance(name, str) else "not assigned" for name in names]
-    drawn = pl.consensus(release.consensus.values, groups, colours=colours_of(release)["stratum"])
+    drawn = pl.consensus(
+        release.consensus.values, groups, colours=donor_colours(release)["stratum"]
+    )
     return Figure(
         "stability",
         "Stability of the strata",
@@ -163,7 +165,7 @@ def survival_figure(release: Release) -> Figure | None:
     parameters = release.verdict.parameters if release.verdict else None
     options = ((parameters.strata if parameters else None) or {}).get("survival") or {}
     time, event = str(options.get("time", "time")), str(options.get("event", "the event"))
-    drawn = pl.survival(curves, colours=colours_of(release).get("stratum"), time=time)
+    drawn = pl.survival(curves, colours=donor_colours(release).get("stratum"), time=time)
     n = int(curves.groupby("stratum")["n_at_risk"].max().sum())
     return Figure(
         "survival",

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 def all_figures(release: Release) -> dict[str, Figure]:
     """Every figure that the release has data for, by key."""
     made = (
+        donor_figure(release),
         flow_figure(release),
         qc_figure(release),
         umap_figure(release),
         marker_figure(release),
         composition_figure(release),
-        donor_figure(release),
         existence_figure(release),
         stability_figure(release),
         survival_figure(release),

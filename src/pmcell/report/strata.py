@@ -6,6 +6,7 @@ stratification did not report.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.report.parts import (
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from pmcell.release.report_tables import Release
 
 
+CONTINUUM = "continuum"
 _DECISIONS = {
-    "continuum": "the donors form a continuum",
+    CONTINUUM: "the donors form a continuum",
     "not separable from batch": "groups of donors are not separable from the batch",
     "too few donors": "there are too few donors",
 }
@@ -246,8 +248,13 @@ def confounding(release: Release) -> str:
 
 def not_tested(release: Release) -> list[tuple[str, str]]:
     """Covariates that were not tested, and why."""
-    told = (release.verdict.not_tested if release.verdict else None) or {}
+    told = not_tested_by_column(release)
     return [(plain_name(name), why) for name, why in sorted(told.items())]
+
+
+def not_tested_by_column(release: Release) -> Mapping[str, str]:
+    """The same by column."""
+    return (release.verdict.not_tested if release.verdict else None) or {}
 
 
 def warnings(release: Release) -> list[str]:

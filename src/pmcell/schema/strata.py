@@ -83,6 +83,11 @@ ASSIGNMENTS = Table(
         ),
         Field("n_cells", "int64", "Cells of the donor at the visit that passed QC.", "cells"),
         Field(
+            "left_out",
+            "string",
+            "Why the visit had no part in finding strata, with its number of cells and the limit; empty where it had one.",
+        ),
+        Field(
             "axis_1",
             "float64",
             "First principal coordinate of the donor distances.",

@@ -7,6 +7,7 @@ lets no other module of the package make text of columns and arrays.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, cast
 
 import numpy as np
@@ -65,6 +66,18 @@ def text_array(values: Any, missing: str = UNKNOWN) -> NDArray[np.str_]:
     known = isinstance(values, pd.Series | pd.Index)
     text = _strings(values.array if known else _as_array(values), missing)
     return text.astype(np.str_)
+
+
+def source_name(name: str, taken: Container[Any]) -> str:
+    """Return the name under which a column of the source is kept where pmcell needs its own.
+
+    >>> source_name("status", {"status"})
+    'source_status'
+    >>> source_name("status", {"status", "source_status"})
+    'source_source_status'
+    """
+    free = f"source_{name}"
+    return source_name(free, taken) if free in taken else free
 
 
 def _as_array(values: Any) -> NDArray[Any]:

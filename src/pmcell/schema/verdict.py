@@ -216,9 +216,19 @@ class Verdict:
         required=True,
     )
     why: str = fact("Why labels are not published; empty for strata.", tells=RESULT, required=True)
+    limitations: tuple[str, ...] | None = fact(
+        "What limits the whole analysis, a sentence each; to be read before the decision.",
+        tells=RESULT,
+    )
+    power: str | None = fact(
+        "The smallest number of donors in which the test finds a stated effect, in a sentence.",
+        tells=RESULT,
+    )
     intended_use: str | None = fact("What the result may be used for.", tells=RESULT)
     n_donors: int | None = fact("Donors with cells.", tells=DONORS)
-    n_donors_used: int | None = fact("Donors with enough cells.", tells=COUNTS)
+    n_donors_used: int | None = fact(
+        "Donors with enough cells, in whom strata were sought.", tells=COUNTS
+    )
     n_visits: int | None = fact("Donors' visits with cells.", tells=COUNTS)
     existence: Existence | None = fact("The existence test.", tells=RESULT)
     channels: Mapping[str, Channel] | None = fact("Feature sets of the distance.", tells=RESULT)

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, Strict, model_validator, with_config
 from typing_extensions import TypedDict
 
-from pmcell.settings.model import Names, Settings, SomeNames, Text, count, seed, setting, share
+from pmcell.settings.model import (
+    MAX_COUNT,
+    Names,
+    Settings,
+    SomeNames,
+    Text,
+    count,
+    seed,
+    setting,
+    share,
+)
 
 Channel = Literal["composition", "state", "genes", "cluster_free"]
 
@@ -30,15 +40,17 @@ class ProfileSettings(Settings):
     basis: Literal["X_integrated", "X_pca"] = setting(
         "X_integrated", "embedding that profiles are made of"
     )
-    min_cells_type: int = count(
-        10,
+    min_cells_type: Literal["auto"] | Annotated[int, Field(ge=2, le=MAX_COUNT)] = setting(
+        "auto",
         "a type, or group of rare types, with fewer cells in a visit is unknown there, not zero; "
-        "with about 100 cells a visit 5, and `strata.min_reliability: 0.3`, found more strata",
+        "`auto`: 10 where visits have 200 cells or more, fewer in proportion, at least 3",
         unit="cells",
-        at_least=2,
     )
-    min_cells_donor: int = count(
-        100, "a visit with fewer cells is not assigned to a stratum", unit="cells"
+    min_cells_donor: Literal["auto"] | Annotated[int, Field(ge=1, le=MAX_COUNT)] = setting(
+        "auto",
+        "a visit with fewer cells is listed, not assigned to a stratum; `auto`: as many as make a "
+        "profile reliable in this study, from 10 to 100",
+        unit="cells",
     )
     min_share_donors: float = share(
         0.5,

@@ -16,7 +16,7 @@ from pmcell.schema.verdict import STRATA
 from pmcell.strata.association.confounding import notes
 from pmcell.strata.explanation.drivers import drivers
 from pmcell.strata.profiles import slots
-from pmcell.strata.profiles.model import pool_names, require
+from pmcell.strata.profiles.model import pool_names, require, require_profile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,7 @@ def assignments(donors: AnnData) -> pd.DataFrame:
             "probability": obs[slots.PROBABILITY].to_numpy(float),
             **_placement(donors),
             "n_cells": obs["n_cells"].to_numpy(np.int64),
+            "left_out": left_out(donors),
         }
     )
     placed = obs[slots.ENOUGH].to_numpy()
@@ -64,6 +65,40 @@ def assignments(donors: AnnData) -> pd.DataFrame:
         column = axes[:, index] if index < axes.shape[1] else np.full(donors.n_obs, np.nan)
         frame[f"axis_{index + 1}"] = np.where(placed, column, np.nan)
     return frame
+
+
+def left_out(donors: AnnData) -> list[str]:
+    """Return why each visit had no part in finding strata; '' for those that had.
+
+    Parameters
+    ----------
+    donors
+        Donors after `profile`.
+
+    Returns
+    -------
+    list of str
+        A reason a row, with the cells of the visit and the cells that it needs.
+
+    Examples
+    --------
+
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=2, cells_per_donor=30, n_visits=2)
+    >>> left_out(pm.strata.profile(cells))
+    ['', 'another visit of the donor is used', '', 'another visit of the donor is used']
+    """
+    require_profile(donors)
+    limit = int(donors.uns["profile"]["min_cells_donor"])
+    rows = donors.obs[["n_cells", slots.ENOUGH, slots.DISCOVERY]]
+    reasons = []
+    for n_cells, has_enough, is_used in rows.itertuples(index=False, name=None):
+        if not has_enough:
+            noun = "cell" if n_cells == 1 else "cells"
+            reasons.append(f"{int(n_cells):,} {noun}, {limit:,} are needed")
+        else:
+            reasons.append("" if is_used else "another visit of the donor is used")
+    return reasons
 
 
 def _placement(donors: AnnData) -> dict[str, Any]:
@@ -172,11 +207,15 @@ def verdict(donors: AnnData) -> Verdict:
         "intended_use": "research use only",
         "decision": existence["decision"],
         "why": existence["why"],
+        "limitations": _limitations(donors),
+        **{name: existence[name] for name in ("power",) if name in existence},
         "n_donors": int(donors.obs["donor_id"].nunique()),
         "n_donors_used": int(donors.obs[slots.DISCOVERY].sum()),
         "n_visits": int(donors.n_obs),
         "existence": {
-            name: item for name, item in existence.items() if name not in ("decision", "why")
+            name: item
+            for name, item in existence.items()
+            if name not in ("decision", "why", "power")
         },
         "channels": {name: donors.uns["channels"][name] for name in CHANNELS},
         "clustering": {
@@ -203,6 +242,18 @@ def verdict(donors: AnnData) -> Verdict:
         "seed": int(existence["seed"]),
     }
     return Verdict.from_json(_plain(value))
+
+
+def _limitations(donors: AnnData) -> list[str]:
+    """What to know before the decision; in words alone, since withheld donors may be counted."""
+    n_donors = donors.obs["donor_id"].nunique()
+    if 2 * int(donors.obs[slots.DISCOVERY].sum()) >= n_donors:
+        return []
+    limit = int(donors.uns["profile"]["min_cells_donor"])
+    return [
+        "Strata were sought in fewer than half of the donors: the others have fewer than "
+        f"{limit:,} cells at every visit."
+    ]
 
 
 def _placed(donors: AnnData) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pmcell.core.counts.aggregate import Aggregate, natural_order, pool_clusters
 from pmcell.errors import DataError, UsageError
+from pmcell.pp._adata import write_columns
 from pmcell.registry.terms.cell_types import Consensus, consensus, is_label, name_of
 from pmcell.registry.terms.marker_panel import CellTypeMarkers, marker_panel, types_of_tissues
 from pmcell.registry.terms.ontology import is_under
@@ -50,6 +51,7 @@ def annotate(
     needs where cohorts have labels of different depth or none. A cluster without enough
     evidence is a type of its own, 'cluster 7'. `adata.uns["clusters"]` holds the table
     `schema.CLUSTERS`. How: `annotate_clusters` and `pmcell.tl.cell_types`.
+    Columns of these names that came with the cells are kept as source_<name>.
 
     >>> import anndata, numpy as np, pandas as pd
     >>> obs = pd.DataFrame({"sample_id": "s", "cluster": list("0011")}, list("abcd"))
@@ -67,8 +69,7 @@ def annotate(
     cells = cells[cells["cluster"].notna() & cells["sample_id"].notna()]
     table = annotate_clusters(cells, sums, symbols=symbols_of(adata), seed=seed)
     types = types_of(label_cells(cells, table), cells)
-    for name in PER_CELL:
-        adata.obs[name] = types[name].reindex(adata.obs_names)
+    write_columns(adata, {name: types[name].reindex(adata.obs_names) for name in PER_CELL})
     adata.uns["clusters"] = table
 
 

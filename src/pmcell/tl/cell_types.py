@@ -64,8 +64,8 @@ def label_cells(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
     cells
         One row a cell with `cluster` and, where known, `cohort_id` (else all are of one
         cohort), `tissue_group` (each looked at by itself, and named in the type under which
-        cells count where there are several) and `source_cell_type_ontology_term_id`. A term that is obsolete or does
-        not name a type ('leukocyte') is no label.
+        cells count where there are several) and `source_cell_type_ontology_term_id`. A term
+        that is obsolete or does not name a type ('leukocyte') is no label.
     clusters
         Table `schema.CLUSTERS`, with every cluster of the cells.
 

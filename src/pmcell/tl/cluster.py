@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.graph.communities import order_by_size
 from pmcell.errors import UsageError
-from pmcell.pp._adata import column, slot
+from pmcell.pp._adata import column, slot, write_columns
 from pmcell.schema import CLUSTER, CLUSTER_STABILITY, CONNECTIVITIES
 from pmcell.schema.text import text_array
 from pmcell.tl.tissues import cells_by_tissue
@@ -36,7 +36,8 @@ def cluster(
     `objective` is `modularity` or `cpm`. Every cluster is a connected part of
     the graph. Each tissue (obs `tissue_group`, where present) is clustered by itself, so
     that its clusters do not depend on how many cells of others there are. uns `cluster`
-    holds the parameters and the quality reached, as a share of the graph's total weight.
+    holds the parameters and the quality reached, as a share of the graph's total weight. A
+    column `cluster` that came with the cells is kept as `source_cluster`.
 
     >>> import pmcell as pm
     >>> adata = pm.simulate.simulate_latent(n_donors=4, cells_per_donor=30, seed=1)
@@ -59,7 +60,7 @@ def cluster(
     totals = [float(graph.degrees.sum()) for graph in graphs]
     labels = order_by_size(_together(found, tissues, adata.n_obs))
     categories = [str(at) for at in range(int(labels.max(initial=-1)) + 1)]
-    adata.obs[CLUSTER] = pd.Categorical.from_codes(labels, categories)
+    write_columns(adata, {CLUSTER: pd.Categorical.from_codes(labels, categories)})
     adata.uns[CLUSTER] = {
         "objective": objective,
         "resolution": float(resolution),

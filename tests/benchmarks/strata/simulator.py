@@ -86,6 +86,11 @@ CONFOUNDED = {
 DEPTH = {
     "nothing, 120 to 2000 cells": replace(NULL, n_cells=120, most_cells=2000),
     "both, 120 to 2000 cells": replace(STANDARD, n_cells=120, most_cells=2000),
+    "nothing, 30 cells": replace(NULL, n_cells=30),
+    "nothing, 10 to 300 cells": replace(NULL, n_cells=10, most_cells=300),
+    "factors, 30 cells": replace(FACTOR_NULL, n_cells=30),
+    "factors, 10 to 300 cells": replace(FACTOR_NULL, n_cells=10, most_cells=300),
+    "both, 10 to 300 cells": replace(STANDARD, n_cells=10, most_cells=300),
 }
 WORLDS = SCENARIOS | WITHOUT_STRATA | CONFOUNDED | DEPTH
 

@@ -190,3 +190,22 @@ def test_columns_of_a_cohort_named_like_our_own_are_kept_under_another_name() ->
         assert donors.obs[f"source_{name}"].tolist() == ["a", "a", "b", "b"]
     assert donors.obs["n_cells"].sum() == 400
     assert "status" not in donors.obs
+
+
+def test_every_name_that_the_stratification_writes_is_free_for_it() -> None:
+    names = [name for name in slots.OWN_COLUMNS if name not in ("donor_id", "visit", "batch_id")]
+    adata = tiny()
+    for name in names:
+        adata.obs[name] = np.repeat(["a", "b"], 200)
+    donors = pm.strata.profile(adata, min_cells_donor=10)
+    pm.strata.distances(donors)
+    pm.strata.cluster(donors, n_bootstraps=2)
+    pm.strata.existence(donors, n_null=79)
+    pm.strata.place(donors)
+    for name in names:
+        assert donors.obs[f"source_{name}"].tolist() == ["a", "a", "b", "b"], name
+    assert set(donors.obs) <= {
+        *slots.OWN_COLUMNS,
+        "condition",
+        *(f"source_{name}" for name in names),
+    }

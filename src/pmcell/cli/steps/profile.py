@@ -27,6 +27,7 @@ from pmcell.settings.donors import ProfileSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +77,28 @@ def run(args: argparse.Namespace) -> int:
         f"cells), {donors.n_vars} cell types ({len(pool_names(donors))} for state, rare ones "
         f"pooled), {genes} -> {args.out}"
     )
+    print(_limits_sentence(donors))
     return 0
+
+
+def _limits_sentence(donors: AnnData) -> str:
+    """The limits in use, and every visit below them with its cells."""
+    from pmcell.strata.profiles import slots
+
+    used = donors.uns["profile"]
+    few = donors.obs[~donors.obs[slots.ENOUGH].to_numpy(bool)]
+    limits = (
+        f"{used['min_cells_donor']} cells are needed of a visit, {used['min_cells_type']} of a "
+        "type in it"
+    )
+    if few.empty:
+        return f"{limits}: no donor is left out"
+    n_without = donors.obs["donor_id"].nunique() - int(donors.obs[slots.DISCOVERY].sum())
+    names = ", ".join(f"{row.donor_id} at {row.visit} ({row.n_cells})" for row in few.itertuples())
+    return (
+        f"{limits}: {n_without} of {donors.obs['donor_id'].nunique()} donors are left out; visits "
+        f"with fewer cells: {names}"
+    )
 
 
 def _cell_types(cells: pd.DataFrame, args: argparse.Namespace) -> pd.Series[str]:

@@ -140,7 +140,10 @@ def _with_options(verdict: Verdict, options: dict[str, Any]) -> Verdict:
 def _sentence(verdict: Verdict) -> str:
     p = verdict.existence.p if verdict.existence else None
     test = "" if p is None else f", p = {p:.3g}"
+    first = "".join(f"{sentence} " for sentence in verdict.limitations or ())
+    used = f"{verdict.n_donors} donors"
+    if verdict.n_donors_used != verdict.n_donors:
+        used = f"{verdict.n_donors_used} of {used}"
     if verdict.has_strata:
-        n_strata = len(verdict.stability or ())
-        return f"{n_strata} strata of {verdict.n_donors_used} donors{test}"
-    return f"No strata published ({verdict.decision}{test}): {verdict.why}"
+        return f"{first}{len(verdict.stability or ())} strata of {used}{test}"
+    return f"{first}No strata published ({verdict.decision}{test}) of {used}: {verdict.why}"

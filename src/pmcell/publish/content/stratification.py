@@ -23,6 +23,9 @@ from pmcell.publish.facts import Facts
 if TYPE_CHECKING:
     import pandas as pd
 
+_PLACE = ("stratum", "candidate_stratum", "probability", "conformal_set", "ood_p", "margin")
+"""Columns of the donors that tell where among the strata they are."""
+
 
 def write_strata_json(facts: Facts, target: Path) -> None:
     """Write the strata step's verdict, as far as it may be shown."""
@@ -38,7 +41,7 @@ def write_donors(facts: Facts, target: Path) -> None:
     shown = policy.shown(donors.obs["donor_id"])
     obs = donors.obs.loc[shown]
     if not policy.has_strata:
-        obs = obs.drop(columns=[name for name in obs.columns if _places(name)])
+        obs = obs.drop(columns=[name for name in _PLACE if name in obs])
     with h5ad.create_h5ad(target) as file:
         h5ad.write_frame(file, "obs", obs, index="donor_visit")
         h5ad.write_frame(file, "var", _var(policy, donors.var), index="cell_type")
@@ -54,11 +57,6 @@ def write_donors(facts: Facts, target: Path) -> None:
         if not policy.few_took_part:
             uns = _with_shown_consensus(policy, donors.uns, _discovered(donors.obs, shown))
             h5ad.write_value(file, "uns", _known(redact_facts(uns, policy)))
-
-
-def _places(column: str) -> bool:
-    """Whether a column of the donors tells where among the strata they are."""
-    return "stratum" in column or column in ("probability", "conformal_set", "ood_p", "margin")
 
 
 def _discovered(obs: pd.DataFrame, shown: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.release import ReleaseFolder
 from pmcell.release.report_tables import read_release
-from pmcell.report import flow, grids, methods
+from pmcell.report import flow, grids, identity, methods
 from pmcell.report import strata as verdicts
+from pmcell.report.donor_figures import donor_figure
 from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
 from pmcell.report.site import cards as cohort_cards
 from pmcell.report.site import contents, search, trust
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 TABLES = (
     "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
-    "strata", "assignments", "associations", "gaps",
+    "strata", "assignments", "associations", "composition_shifts", "drivers", "gaps",
 )  # fmt: skip
 
 PAGES = (
@@ -96,6 +97,8 @@ def _render(context: dict[str, Any]) -> dict[str, str]:
     )
     # JSON in a data block: '<' is escaped, so it cannot end the block.
     environment.filters["data_block"] = Markup
+    # Only pmcell's own figures are exempt from escaping.
+    environment.filters["drawn"] = Markup
     return {
         f"{key}.html": environment.get_template(f"{key}.html.j2").render(
             **context, page=key, page_name=name, page_prose=prose
@@ -189,7 +192,12 @@ def _types(cells: Cells) -> Grid | None:
 
 def _strata(release: Release) -> dict[str, Any]:
     return {
+        "limitations": identity.limitations(release),
         "verdict": verdicts.verdict(release),
+        "identity": identity.identity(release),
+        "donor_map": donor_figure(release),
+        "cross": identity.cross_grid(release),
+        "left_out": identity.left_out_grid(release),
         "has_strata": verdicts.is_published(release),
         "warnings": verdicts.warnings(release),
         "strata": verdicts.strata_grid(release),

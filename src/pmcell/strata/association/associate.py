@@ -96,12 +96,15 @@ def associate(
     _, batch = np.unique(as_text(obs["batch_id"]).to_numpy(), return_inverse=True)
     rows: list[dict[str, Any]] = []
     not_tested: dict[str, str] = {}
+    people = obs
     if measured is not None:
-        obs = obs.join(measured[[name for name in measured if name not in obs]])
-        clinical = (*clinical, *(name for name in measured if name not in clinical))
-    for family, names in (("technical", technical), ("clinical", clinical)):
+        # A measured column may have the name of one that the stratification writes.
+        of_study = [name for name in measured if name not in technical]
+        people = obs.drop(columns=of_study, errors="ignore").join(measured[of_study])
+        clinical = (*clinical, *(name for name in of_study if name not in clinical))
+    for family, names, values in (("technical", technical, obs), ("clinical", clinical, people)):
         for name in names:
-            covariate = read(obs[name], name) if name in obs else "not supplied"
+            covariate = read(values[name], name) if name in values else "not supplied"
             block = batch if family == "clinical" else None
             if not isinstance(covariate, str) and block is not None and is_fixed(covariate, block):
                 covariate = "the same within every batch: it cannot be told apart from the batch"
@@ -113,7 +116,7 @@ def associate(
             if np.isfinite(squared).all():
                 rows += map_rows(squared, covariate, family, block, n_permutations, seed)
     draw = _Draw(n_permutations, seed, None)
-    rows += [_row(first.name, first, second, DESIGN, draw) for first, second in pairs(obs)]
+    rows += [_row(first.name, first, second, DESIGN, draw) for first, second in pairs(people)]
     donors.uns["not_tested"] = not_tested
     columns = ["outcome", "covariate", "family", "test", "effect", "effect_name"]
     more = ["effect_low", "effect_high", "p_value", "n_donors"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,10 @@ from pmcell.core.donors.donor_stats import GroupSums, sum_groups, within_varianc
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import TISSUE_GROUP, UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
 from pmcell.schema.halves import hash_cells
-from pmcell.schema.text import as_text, text_array
+from pmcell.schema.text import as_text, source_name, text_array
 from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.limits import AUTO, Limits, limits_of
 from pmcell.strata.profiles.model import open_map, pool_names, pool_types
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def profile(
     visit: str | None = "visit",
     batch: str | None = "batch_id",
     basis: str = X_INTEGRATED,
-    min_cells_type: int = 10,
-    min_cells_donor: int = 100,
+    min_cells_type: int | Literal["auto"] = AUTO,
+    min_cells_donor: int | Literal["auto"] = AUTO,
     min_share_donors: float = 0.5,
     like: AnnData | None = None,
 ) -> AnnData:
@@ -47,7 +48,8 @@ def profile(
     Cells labelled 'unknown' count in the composition and not in the state.
     `visit` and `batch` may be None: one visit each, one batch. With `like`, the
     profile of other cells in the same embedding, the waves of the cluster-free
-    channel are that profile's, and these cells have no part in choosing them. Where
+    channel and limits that are `auto` are that profile's, and these cells have no part in
+    choosing them. How the study sets its own limits: `pmcell.strata.profiles.limits`. Where
     `tissue_group` tells several tissues, whose embeddings are not comparable, there are no
     waves and no pools of rare types.
 
@@ -105,8 +107,6 @@ def profile(
     table = _row_columns(adata.obs, rows, row_of, columns)
     n = sums.n.reshape(len(rows), len(types))
     table["n_cells"] = n.sum(axis=1)
-    table[slots.ENOUGH] = table["n_cells"] >= min_cells_donor
-    table[slots.DISCOVERY] = _discovery_rows(table)
     table.index = pd.Index(table["donor_id"] + "|" + table["visit"], dtype=object)
     donors = ad.AnnData(
         X=n, obs=table, var=pd.DataFrame(index=pd.Index(types, name="cell_type", dtype=object))
@@ -122,12 +122,16 @@ def profile(
     n_tissues = adata.obs[TISSUE_GROUP].nunique() if TISSUE_GROUP in adata.obs else 1
     if n_tissues == 1:
         _add_waves(donors, x, row_of.astype(np.int64), half, hashed, like)
+    limits = _limits(donors, min_cells_donor, min_cells_type, like)
+    donors.obs[slots.ENOUGH] = donors.obs["n_cells"] >= limits.donor
+    donors.obs[slots.DISCOVERY] = _discovery_rows(donors.obs)
     donors.uns["profile"] = {
         "basis": basis,
         "by": by,
         "n_dims": int(x.shape[1]),
-        "min_cells_type": int(min_cells_type),
-        "min_cells_donor": int(min_cells_donor),
+        "min_cells_type": limits.type,
+        "min_cells_donor": limits.donor,
+        "cells_for_reliability": limits.reliable,
         "min_share_donors": float(min_share_donors),
         "n_tissues": int(n_tissues),
     }
@@ -160,8 +164,21 @@ def composition(donors: AnnData) -> pd.DataFrame:
     )
 
 
+def _limits(donors: AnnData, donor: int | str, of_type: int | str, like: AnnData | None) -> Limits:
+    """The limits as given, as the profile `like` has them, or as these donors set them."""
+    if like is not None:
+        known = like.uns["profile"]
+        donor = int(known["min_cells_donor"]) if isinstance(donor, str) else donor
+        of_type = int(known["min_cells_type"]) if isinstance(of_type, str) else of_type
+    return limits_of(donors, donor, of_type)
+
+
 def _check(
-    adata: AnnData, columns: dict[str, str | None], basis: str, min_type: int, min_donor: int
+    adata: AnnData,
+    columns: dict[str, str | None],
+    basis: str,
+    min_type: int | str,
+    min_donor: int | str,
 ) -> None:
     if basis not in adata.obsm:
         raise UsageError(
@@ -177,11 +194,12 @@ def _check(
             )
     if adata.n_obs == 0:
         raise DataError("profile needs at least one cell, got none", reason="no_cells")
-    if min_type < 2 or min_donor < 1:
-        raise UsageError(
-            "min_cells_type must be at least 2 and min_cells_donor at least 1, "
-            f"got {min_type} and {min_donor}"
-        )
+    for limit, least in ((min_type, 2), (min_donor, 1)):
+        if limit != AUTO and (isinstance(limit, str) or limit < least):
+            raise UsageError(
+                "min_cells_type must be at least 2, min_cells_donor at least 1, or either 'auto'; "
+                f"got {min_type!r} and {min_donor!r}"
+            )
 
 
 def _embedding(adata: AnnData, basis: str) -> NDArray[np.floating]:
@@ -325,18 +343,10 @@ def _row_columns(
         values = values.drop_duplicates()
         if len(values) == len(rows):
             kept = _plain(values.sort_values("row")["value"].to_numpy(), obs[name])
-            table[_free_name(str(name), {*table.columns, *obs.columns})] = kept
+            taken = {*table.columns, *obs.columns}
+            is_ours = name in slots.OWN_COLUMNS
+            table[source_name(str(name), taken) if is_ours else name] = kept
     return table
-
-
-def _free_name(name: str, taken: set[Any]) -> str:
-    """The name of a column of the cells among those of donors: its own, unless it is ours."""
-    if name not in slots.OWN_COLUMNS:
-        return name
-    free = f"source_{name}"
-    while free in taken:
-        free = f"source_{free}"
-    return free
 
 
 def _plain(values: NDArray[Any], source: pd.Series[Any]) -> NDArray[Any]:

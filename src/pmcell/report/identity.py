@@ -1,0 +1,317 @@
+"""What the strata are: who is in them and what their cells have more of, in words and a table.
+
+Everything is counted in the published rows of the release; effects and p values are those of
+`associations`. Donors are those in whom strata were sought, each at that visit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pmcell.report import strata as verdicts
+from pmcell.report.parts import (
+    Cell,
+    Column,
+    Grid,
+    decimal,
+    listed,
+    number_cell,
+    p_text,
+    percent,
+    plural,
+    text_cell,
+)
+from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pmcell.release.report_tables import Release
+
+PROPERTIES = {
+    "condition": "condition",
+    "disease_ontology_term_id": "disease",
+    "sex_ontology_term_id": "sex",
+    "age_group": "age group",
+    "region": "region",
+}
+"""Columns of donors and visits that strata are laid against, and their names."""
+
+NO_DISEASE = "normal"
+"""Label of the term for a donor without a disease."""
+NOT_ASSIGNED = "not assigned"
+MAX_LEVELS = 12
+MAX_NAMED = 2
+"""Properties, and cell types in each direction, that a sentence names of a stratum."""
+ALPHA = 0.05
+
+
+def limitations(release: Release) -> list[str]:
+    """What limits the whole analysis, to be read first, with the numbers where they are told."""
+    told = release.verdict
+    if told is None or not told.limitations:
+        return []
+    used = ""
+    if told.n_donors is not None and told.n_donors_used is not None:
+        used = f"{told.n_donors_used:,} of {plural(told.n_donors, 'donor')} were used. "
+    return [used + sentence for sentence in told.limitations]
+
+
+def identity(release: Release) -> str:
+    """What each stratum is, in a sentence; without strata what the donors are instead."""
+    if not verdicts.is_published(release):
+        return _without_strata(release)
+    people = donors_used(release)
+    parts = [
+        f"{name} is {_described(release, people, str(name))}"
+        for name in release["strata"]["stratum"]
+    ]
+    return "; ".join(parts) + "." + _unknown(people)
+
+
+def _without_strata(release: Release) -> str:
+    told = release.verdict
+    if told is None:
+        return ""
+    needed = f" {told.power}" if told.power else ""
+    if told.decision != verdicts.CONTINUUM:
+        return needed.strip()
+    return f"The donors differ by degrees, along axes, not as groups.{needed}"
+
+
+def donors_used(release: Release) -> pd.DataFrame:
+    """The donors in whom strata were sought: their stratum and the properties, in words."""
+    rows = release["assignments"]
+    used = as_text(rows["left_out"], missing="") == ""
+    rows = rows.loc[used, ["donor_id", "visit", "candidate_stratum"]]
+    of_donor = [name for name in PROPERTIES if name in release["donors"]]
+    of_visit = [name for name in PROPERTIES if name in release["visits"]]
+    rows = rows.merge(release["donors"][["donor_id", *of_donor]], on="donor_id", how="left")
+    visits = release["visits"][["donor_id", "visit", *of_visit]]
+    rows = rows.merge(visits, on=["donor_id", "visit"], how="left")
+    rows["stratum"] = as_text(rows["candidate_stratum"], missing=NOT_ASSIGNED)
+    for name in PROPERTIES:
+        rows[name] = as_text(rows[name]).map(in_words)
+    return rows
+
+
+def in_words(value: str) -> str:
+    """A value of a property with the labels of its ontology terms.
+
+    >>> in_words("PATO:0000384"), in_words("severe")
+    ('male', 'severe')
+    """
+    from pmcell.registry.terms.ontology import resolve
+
+    labels = []
+    for term in value.split(" || "):
+        label = resolve(term) if ":" in term else term
+        labels.append(label if isinstance(label, str) else term)
+    return " and ".join(labels)
+
+
+def _described(release: Release, people: pd.DataFrame, stratum: str) -> str:
+    inside = people["stratum"] == stratum
+    told = _outstanding_values(people, inside, _properties_by_effect(release))
+    told += _shifts(release, stratum)
+    driver = _driver(release, stratum)
+    if driver:
+        told.append(f"set apart most by {driver}")
+    return ", ".join([plural(int(inside.sum()), "donor"), *told])
+
+
+def _properties_by_effect(release: Release) -> list[str]:
+    """The properties that go with the strata (q ≤ 0.05), the closest first."""
+    tests = _tests(release)
+    found = [name for name in PROPERTIES if name in tests and tests[name].q_value <= ALPHA]
+    return sorted(found, key=lambda name: -tests[name].effect)
+
+
+def _tests(release: Release) -> dict[str, Any]:
+    """The test of each covariate against the published strata."""
+    rows = release["associations"]
+    rows = rows[as_text(rows["outcome"]) == "stratum"]
+    return {str(row.covariate): row for row in rows.itertuples()}
+
+
+def _outstanding_values(people: pd.DataFrame, inside: pd.Series, names: list[str]) -> list[str]:
+    """What a stratum has most in excess of the others, by property, with its numbers.
+
+    Of properties that say the same of every donor, such as condition and disease, the first.
+    """
+    told: list[str] = []
+    said: list[pd.Series] = []
+    for name in names:
+        known = people[name] != UNKNOWN
+        level = _outstanding(people.loc[inside & known, name], people.loc[~inside & known, name])
+        has_it = people[name] == level
+        if not level or any(has_it.equals(other) for other in said):
+            continue
+        said.append(has_it)
+        n_known = int((inside & known).sum())
+        told.append(f"{int((inside & has_it).sum()):,} of {n_known:,} {_with_value(name, level)}")
+    return told[:MAX_NAMED]
+
+
+def _outstanding(own: pd.Series, others: pd.Series) -> str:
+    """The value whose share among the stratum's donors exceeds that in others most; '' for none."""
+    excess = own.value_counts(normalize=True).sub(others.value_counts(normalize=True), fill_value=0)
+    if excess.empty or excess.max() <= 0:
+        return ""
+    return str(excess.sort_index().idxmax())
+
+
+def _with_value(name: str, level: str) -> str:
+    if name == "disease_ontology_term_id":
+        return "without a disease" if level == NO_DISEASE else f"with {level}"
+    return f"{'with' if name == 'condition' else 'of'} {PROPERTIES[name]} {level}"
+
+
+def _shifts(release: Release, stratum: str) -> list[str]:
+    """Cell types of which a stratum has surely more or less, the largest ratios first."""
+    rows = release["composition_shifts"]
+    rows = rows[rows["stratum"] == stratum].sort_values("log2_ratio", kind="stable")
+    higher = rows.loc[rows["ratio_low"] > 0, "cell_type"].iloc[::-1]
+    lower = rows.loc[rows["ratio_high"] < 0, "cell_type"]
+    return [
+        f"{how} share of {listed([str(name) for name in types[:MAX_NAMED]])}"
+        for how, types in (("higher", higher), ("lower", lower))
+        if len(types)
+    ]
+
+
+def _driver(release: Release, stratum: str) -> str:
+    """The cell type whose state sets a stratum apart most; '' where only shares do."""
+    placed = release["assignments"]
+    placed = placed.loc[placed["stratum"] == stratum, ["donor_id", "visit"]]
+    rows = release["drivers"].merge(placed, on=["donor_id", "visit"])
+    rows = rows[as_text(rows["channel"]) != "composition"]
+    mean = rows.groupby(["channel", "cell_type"], observed=True)["contribution"].mean()
+    if mean.empty or mean.max() <= 0:
+        return ""
+    channel, cell_type = mean.idxmax()
+    return f"the state of {cell_type}" if channel == "state" else "all cells together"
+
+
+def _unknown(people: pd.DataFrame) -> str:
+    """Which properties no donor has a value of."""
+    gone = [label for name, label in PROPERTIES.items() if (people[name] == UNKNOWN).all()]
+    return f" Unknown for every donor: {listed(gone)}." if gone else ""
+
+
+def cross_grid(release: Release) -> Grid | None:
+    """Strata against the properties of their donors, with the effect and p of `associations`."""
+    people = donors_used(release)
+    if not verdicts.is_published(release) or people.empty:
+        return None
+    strata = [str(name) for name in release["strata"]["stratum"]]
+    strata += [NOT_ASSIGNED] * bool((people["stratum"] == NOT_ASSIGNED).any())
+    tests, why = _tests(release), verdicts.not_tested_by_column(release)
+    rows = [
+        row
+        for name in PROPERTIES
+        for row in _property_rows(people, name, strata, tests.get(name), why.get(name, ""))
+    ]
+    columns = (
+        Column("Property"),
+        Column("Value"),
+        *[
+            Column(name, True, plural(int((people["stratum"] == name).sum()), "donor"))
+            for name in strata
+        ],
+        Column("Effect", True, "Bias-corrected Cramér's V: 0 none, 1 identical"),
+        Column("p", True, "Permutation of donors, within batch for clinical properties"),
+        Column("Test"),
+    )
+    tables = ("assignments", "donors", "visits", "associations")
+    return Grid("Strata against the donors' properties", columns, tuple(rows), tables, fold=40)
+
+
+def _property_rows(
+    people: pd.DataFrame, name: str, strata: list[str], test: Any, why: str
+) -> list[tuple[Cell, ...]]:
+    """The rows of one property, one a value; its test stands in the first."""
+    import pandas as pd
+
+    table = pd.crosstab(people[name], people["stratum"]).reindex(columns=strata, fill_value=0)
+    label, tested = text_cell(PROPERTIES[name]), _test_cells(test, why)
+    if len(table) > MAX_LEVELS:
+        shares = [Cell("")] * len(strata)
+        return [(label, text_cell(plural(len(table), "different value")), *shares, *tested)]
+    levels = sorted(table.index, key=lambda level: (level == UNKNOWN, level))
+    return [
+        (
+            label,
+            text_cell(level),
+            *_shares(table, level, strata),
+            *(tested if level == levels[0] else [Cell("")] * len(tested)),
+        )
+        for level in levels
+    ]
+
+
+def _shares(table: pd.DataFrame, level: str, strata: list[str]) -> list[Cell]:
+    """Donors of each stratum with this value, and their share of those in whom it is known."""
+    known = table.drop(index=UNKNOWN, errors="ignore").sum()
+    cells = []
+    for name in strata:
+        n = int(table.at[level, name])
+        share = n / known[name] if level != UNKNOWN and known[name] else None
+        text = f"{n:,}" if share is None else f"{n:,} ({percent(share, 0)})"
+        cells.append(number_cell(n, text, tone="strong" if share and share > 0.5 else ""))
+    return cells
+
+
+def _test_cells(test: Any, why: str) -> list[Cell]:
+    if test is None:
+        return [Cell(""), Cell(""), text_cell(f"not made: {why}" if why else "not made")]
+    return [
+        number_cell(test.effect, decimal(test.effect), bar=True),
+        number_cell(test.p_value, p_text(test.p_value)),
+        text_cell(f"q {p_text(test.q_value)} in {plural(int(test.n_donors), 'donor')}"),
+    ]
+
+
+def left_out_grid(release: Release) -> Grid | None:
+    """Every donor and visit that had no part in finding strata, with the reason."""
+    rows = release["assignments"]
+    reasons = as_text(rows["left_out"], missing="")
+    used = set(rows.loc[reasons == "", "donor_id"])
+    out = [
+        (row.donor_id, row.visit, row.n_cells, reason, row.donor_id in used)
+        for row, reason in zip(rows.itertuples(), reasons, strict=True)
+        if reason
+    ]
+    seen = set(rows["donor_id"])
+    if len(rows):
+        out += [
+            (row.donor_id, "", row.n_cells, "no cell passed QC", False)
+            for row in release["donors"].itertuples()
+            if row.donor_id not in seen
+        ]
+    if not out:
+        return None
+    cells = tuple(
+        (
+            text_cell(donor),
+            text_cell(visit),
+            number_cell(n_cells),
+            text_cell(reason),
+            text_cell("yes" if is_used else "no", tone="" if is_used else "warn"),
+        )
+        for donor, visit, n_cells, reason, is_used in sorted(out, key=lambda row: (row[4], row[:2]))
+    )
+    columns = (
+        Column("Donor"),
+        Column("Visit"),
+        Column("Cells", True),
+        Column("Why it had no part"),
+        Column("Donor used", help="Whether strata were sought in the donor, at another visit"),
+    )
+    return Grid(
+        "Donors and visits that had no part in finding strata",
+        columns,
+        cells,
+        ("assignments", "donors"),
+    )

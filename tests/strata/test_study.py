@@ -55,7 +55,8 @@ def test_a_continuum_that_waves_bend_is_not_called_strata(study) -> None:
 
 
 def test_planted_strata_and_types_are_found(study) -> None:
-    world = replace(small(study.WORLDS["both"]), state=0.8, donor_sd=0.15, n_strata=2)
+    strong = {"state": 0.8, "donor_sd": 0.15, "n_strata": 2, "n_cells": 300}
+    world = replace(small(study.WORLDS["both"]), **strong)
     row, donors = study.judge(world, 5, n_null=19, n_bootstraps=5, gate=ALL)
     assert row["decision"] == "strata"
     assert row["ari_known_k"] > 0.9

@@ -215,7 +215,7 @@ def _one_type(
             for name, value in zip(columns, values, strict=True):
                 columns[name][at] = value
             inference[at] = verdict
-        side = side_of(compared, whole.group, pair)
+        side = side_of(compared, whole, pair)
         few = n_found < MIN_FOUND
         frames.append(
             pd.DataFrame(

@@ -15,6 +15,8 @@ Bools = NDArray[np.bool_]
 BETWEEN, PAIRED, CORRELATED = "between donors", "paired", "correlated"
 MIN_DONORS = 3
 """Donors that each side needs in a cell type, and donors with several levels that are paired."""
+MAX_NAMED = 10
+"""Donors of broken pairs that a note names."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,27 @@ def pairing_of(donors: NDArray[np.object_], *, is_added_up: bool = False) -> Pai
     Examples
     --------
     >>> pairing_of(np.array(["a", "a", "b", "b", "c", "c", "d"], object)).notes
-    ('1 donors with one level left out',)
+    ('1 donors with one level left out (d)',)
     """
-    _, place, size = np.unique(donors.astype(str), return_inverse=True, return_counts=True)
+    name, place, size = np.unique(donors.astype(str), return_inverse=True, return_counts=True)
     several = size > 1
     n_paired, n_single = int(several.sum()), int((~several).sum())
     notes = ["visits of a donor and level added up"] if is_added_up else []
     if n_paired >= MIN_DONORS and n_paired >= n_single:
         if n_single:
-            notes.insert(0, f"{n_single} donors with one level left out")
+            notes.insert(0, f"{n_single} donors with one level left out ({_named(name[~several])})")
         return Pairing(PAIRED, several[place], tuple(notes))
     if n_paired >= MIN_DONORS:
         return Pairing(CORRELATED, np.ones(donors.size, bool), tuple(notes))
     first = np.zeros(donors.size, bool)
     first[np.unique(donors.astype(str), return_index=True)[1]] = True
     if n_paired:
-        notes.insert(0, f"{n_paired} donors with several levels count with their first")
+        who = _named(name[several])
+        notes.insert(0, f"{n_paired} donors with several levels count with their first ({who})")
     return Pairing(BETWEEN, first, tuple(notes))
+
+
+def _named(donors: NDArray[np.str_]) -> str:
+    """The names of a few donors."""
+    more = ", …" if donors.size > MAX_NAMED else ""
+    return ", ".join(donors[:MAX_NAMED]) + more

@@ -11,7 +11,7 @@ the interpreter that `--peer` names; its design is ~ donor + condition, or ~ con
 
   python tests/benchmarks/strata/expression.py kang.h5ad --sets 100 --peer peers/bin/python
 
-Seeds from 0 were looked at while the method was made; the results are of seed 5000 on.
+Seeds below 6000 were looked at while the method was made; results are of seed 6000 on.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def main() -> None:
     parser.add_argument("--condition", default="condition")
     parser.add_argument("--cell-type", default="cell_type")
     parser.add_argument("--sets", type=int, default=20, help="sets of each null world")
-    parser.add_argument("--seed", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=6000)
     parser.add_argument("--peer", help="Python that has pydeseq2")
+    parser.add_argument("--worlds", nargs="*", help="null worlds; all by default")
     args = parser.parse_args()
     cells = ad.read_h5ad(args.cells)
     names = {"donor": args.donor, "condition": args.condition, "cell_type": args.cell_type}
@@ -75,6 +76,8 @@ def main() -> None:
     worlds = {"donors": of_donors}
     if is_paired:
         worlds = {"swaps": swapped, "cells": of_cells, **worlds}
+    if args.worlds is not None:
+        worlds = {name: world for name, world in worlds.items() if name in args.worlds}
     print("\nnull\tsets\tp < 0.05\tp < 0.001\tsets with a find (FDR)\tfinds a set")
     for name, world in worlds.items():
         rng = np.random.default_rng(args.seed)

@@ -124,11 +124,11 @@ def test_the_filter_asks_for_counts_in_as_many_rows_as_the_smallest_group() -> N
     counts = np.zeros((6, 4))
     counts[:3, 0] = 4  # enough, in three rows
     counts[:2, 1] = 40  # in two only
-    counts[:, 2] = 2  # too few everywhere
+    counts[:, 2] = 1  # too few everywhere
     counts[:3, 3] = 3  # enough in three, too few in all
     assert has_enough_counts(counts, total, 3).tolist() == [True, False, False, False]
     # A library of twice the size needs twice the counts.
-    total[0] = 20_000
+    counts[0, 0], total[0] = 3, 20_000
     assert not has_enough_counts(counts, total, 3)[0]
     many = np.zeros((40, 1))
     many[:17] = 5

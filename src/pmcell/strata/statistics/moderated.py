@@ -16,7 +16,7 @@ SPAN = 0.5
 MIN_TREND = 10
 """Genes that a trend of variance on mean needs; with fewer all weights are 1."""
 GENES_AT_ONCE = 256
-MIN_COUNT = 3.0
+MIN_COUNT = 2.0
 """Counts that a gene needs, in a library of median size, in each row of the smallest group."""
 MIN_TOTAL = 10
 """Counts that a gene needs in all rows together."""
@@ -69,7 +69,7 @@ def has_enough_counts(counts: Floats, total: Floats, n_smallest: int) -> Bools:
     Counts per million are compared, with a limit that is `MIN_COUNT` counts in the library of
     median size, and a gene needs `MIN_TOTAL` counts in all: the rule of filterByExpr (Chen et al.
     2016, doi:10.12688/f1000research.8987.2), whose 10 counts are meant for bulk libraries of
-    millions. With 3 in pseudobulk of some 10,000 counts null data stay calibrated and most genes
+    millions. With 2 in pseudobulk of some 10,000 counts null data stay calibrated and most genes
     that count models find are tested (tests/benchmarks/strata/expression.py).
     """
     beyond = max(n_smallest - LARGE_GROUP, 0)

@@ -12,7 +12,7 @@ from pmcell.core.donors.permanova import dummies, gower, permdisp, residualise
 from pmcell.core.donors.permanova import permanova as permute_map
 from pmcell.core.donors.resample import PERMUTE, stream
 from pmcell.errors import UsageError
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
 from pmcell.strata.statistics.covariates import CLINICAL, MIN_DONORS, Variable, read
@@ -142,7 +142,7 @@ def within_donor_rows(
     if n_donors < MIN_DONORS or not np.isfinite(squared).all():
         return []
     used = Variable(name, covariate.values[chosen], covariate.numeric, covariate.known[chosen])
-    block = np.unique(donor[chosen].astype(str), return_inverse=True)[1].astype(np.int64)
+    block = np.unique(text_array(donor[chosen]), return_inverse=True)[1].astype(np.int64)
     found = map_rows(squared, used, family, block, n_permutations, seed)
     return [
         row

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pmcell.core.donors.resample import stream
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 from pmcell.schema.verdict import STRATA
 from pmcell.strata.discovery.refit import full_labels, refit, to_strata, with_own_offsets
 from pmcell.strata.discovery.sizes import DONORS_PER_K
@@ -127,7 +127,7 @@ def _why_none(levels: list[str]) -> str:
 def _random_halves(group: Group, seed: int) -> NDArray[np.bool_]:
     """Rows of every second donor, in random order, among those of like levels and batches."""
     names, first, place = np.unique(
-        group.donors.astype(str), return_index=True, return_inverse=True
+        text_array(group.donors), return_index=True, return_inverse=True
     )
     own = [np.flatnonzero(place == number) for number in range(names.size)]
     levels = np.array([",".join(map(str, sorted(set(group.level[rows])))) for rows in own])

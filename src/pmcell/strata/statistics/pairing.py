@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.schema.text import text_array
 from pmcell.strata.statistics.moderated import Blocks
 
 Ints = NDArray[np.int64]
@@ -34,7 +35,7 @@ class Pairing:
         """Donors as blocks of the units used; of unknown correlation (0) where not paired."""
         if self.kind == BETWEEN:
             return None
-        code = np.unique(donors.astype(str), return_inverse=True)[1].astype(np.int64)
+        code = np.unique(text_array(donors), return_inverse=True)[1].astype(np.int64)
         return Blocks(code, None if self.kind == PAIRED else 0.0)
 
 
@@ -61,7 +62,7 @@ def pairing_of(donors: NDArray[np.object_], *, is_added_up: bool = False) -> Pai
     >>> pairing_of(np.array(["a", "a", "b", "b", "c", "c", "d"], object)).notes
     ('1 donors with one level left out (d)',)
     """
-    name, place, size = np.unique(donors.astype(str), return_inverse=True, return_counts=True)
+    name, place, size = np.unique(text_array(donors), return_inverse=True, return_counts=True)
     several = size > 1
     n_paired, n_single = int(several.sum()), int((~several).sum())
     notes = ["visits of a donor and level added up"] if is_added_up else []
@@ -72,7 +73,7 @@ def pairing_of(donors: NDArray[np.object_], *, is_added_up: bool = False) -> Pai
     if n_paired >= MIN_DONORS:
         return Pairing(CORRELATED, np.ones(donors.size, bool), tuple(notes))
     first = np.zeros(donors.size, bool)
-    first[np.unique(donors.astype(str), return_index=True)[1]] = True
+    first[np.unique(text_array(donors), return_index=True)[1]] = True
     if n_paired:
         who = _named(name[several])
         notes.insert(0, f"{n_paired} donors with several levels count with their first ({who})")

@@ -102,7 +102,7 @@ DIFFERENTIAL_EXPRESSION = Table(
         Field(
             "q_value",
             "float64",
-            "Benjamini-Hochberg q over the genes of the cell type and contrast.",
+            "Benjamini-Hochberg q over the genes of the cell type and contrast with the counts at which most are found; 1 for genes with fewer.",
             "1",
         ),
         Field(

@@ -59,7 +59,8 @@ def differential_expression(
     on log counts per million, with precision weights as voom's and limma's moderated t; two levels
     are compared with each other, more each with the mean of the others. A level needs 3 donors
     in the type; a gene the counts of `has_enough_counts`. q is
-    Benjamini-Hochberg over the genes of a type and contrast. Strata are of one visit of
+    Benjamini-Hochberg over the genes of a type and contrast, those with few counts left out
+    where more are found so (`filtered_q`). Strata are of one visit of
     each donor, the discovery visit, and are compared in that.
 
     Strata are learned from the same cells, so a row is `descriptive` unless held-out donors
@@ -122,7 +123,7 @@ def _one_type(
     whole, (first, second) = parts_of(compared, counts)
     if isinstance(whole, str):
         return [], [_untested(compared, name, level, whole) for level in _sides(compared)]
-    found = [by_pair(part) for part in (whole, first, second)]
+    found = [by_pair(part, alpha) for part in (whole, first, second)]
     if blind is not None and second is not None:
         found[2] = blind_tests(compared, counts, blind)
     tables, facts = [], []

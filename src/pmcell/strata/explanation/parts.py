@@ -20,8 +20,8 @@ from pmcell.strata.explanation.groups import (
     units_of,
     with_correlation,
 )
+from pmcell.strata.statistics.filtering import filtered_q, limit_reached
 from pmcell.strata.statistics.moderated import (
-    has_enough_counts,
     library_sizes,
     log_cpm,
     moderated_tests,
@@ -43,9 +43,9 @@ class Part:
     """One cell type of a group of donors, ready to be tested.
 
     `group` has a row for each donor and level, `everyone` those left out as well. `counts` (rows ×
-    genes) with each row's `total` over all measured genes; `y` their log2 counts per million with
-    `weights`; `genes` their ids; `n_low` and `n_absent` genes are left out for few counts or
-    because a donor's cohort did not measure them.
+    genes) with each row's `total` over all measured genes; `reached` the limit of counts that each
+    gene reaches; `y` their log2 counts per million with `weights`; `genes` their ids; `n_low` and
+    `n_absent` genes are left out for few counts or because a donor's cohort did not measure them.
     """
 
     group: Group
@@ -53,6 +53,7 @@ class Part:
     genes: NDArray[np.object_]
     counts: Floats
     total: Floats
+    reached: Floats
     y: Floats
     weights: Floats
     design: Design
@@ -91,8 +92,9 @@ def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[
     total = np.nansum(values, axis=1)
     size = np.bincount(own.level, minlength=n_levels)
     least = int(size[size > 0].min())
-    enough = np.zeros(measured.size, bool)
-    enough[measured] = has_enough_counts(values[:, measured], total, least)
+    reached = np.zeros(measured.size)
+    reached[measured] = limit_reached(values[:, measured], total, least)
+    enough = reached > 0
     if enough.sum() < MIN_GENES:
         return (
             f"{int(enough.sum())} genes have enough counts in {least} donors; "
@@ -110,6 +112,7 @@ def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[
         counts.columns.to_numpy(object)[enough],
         kept,
         total,
+        reached[enough],
         y,
         weights,
         design,
@@ -118,8 +121,11 @@ def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[
     )
 
 
-def by_pair(part: Part | None, y: Floats | None = None) -> dict[Pair, Any]:
-    """Tests of every pair of a part: names, effect, p and q."""
+def by_pair(part: Part | None, alpha: float = 0.05, y: Floats | None = None) -> dict[Pair, Any]:
+    """Tests of every pair of a part: names, effect, p and q.
+
+    Of the genes, or of other values `y` of the rows, all of which count in q then.
+    """
     if part is None:
         return {}
     weights = part.weights if y is None else None
@@ -131,7 +137,9 @@ def by_pair(part: Part | None, y: Floats | None = None) -> dict[Pair, Any]:
             "names": part.genes,
             "effect": test.effect,
             "p": test.p,
-            "q": benjamini_hochberg(test.p),
+            "q": filtered_q(test.p, part.reached, alpha)
+            if y is None
+            else benjamini_hochberg(test.p),
             "test": test,
         }
         for pair, test in zip(part.design.pairs, tests, strict=True)

@@ -151,7 +151,7 @@ class _Sets:
         if not enough.any():
             return {}
         scores = activity(part.y - part.y.mean(axis=0), matrix[:, enough])
-        found = by_pair(part, scores)
+        found = by_pair(part, self.alpha, scores)
         return {pair: {**result, "names": self.names[enough]} for pair, result in found.items()}
 
 

@@ -63,10 +63,12 @@ class Blocks:
         return 0 if self.correlation is not None else int(self.code.max()) + 1
 
 
-def has_enough_counts(counts: Floats, total: Floats, n_smallest: int) -> Bools:
+def has_enough_counts(
+    counts: Floats, total: Floats, n_smallest: int, limit: float = MIN_COUNT
+) -> Bools:
     """Genes (columns) with enough counts in as many rows as the smallest group has.
 
-    Counts per million are compared, with a limit that is `MIN_COUNT` counts in the library of
+    Counts per million are compared, with a limit that is `limit` counts in the library of
     median size, and a gene needs `MIN_TOTAL` counts in all: the rule of filterByExpr (Chen et al.
     2016, doi:10.12688/f1000research.8987.2), whose 10 counts are meant for bulk libraries of
     millions. With 2 in pseudobulk of some 10,000 counts null data stay calibrated and most genes
@@ -75,7 +77,7 @@ def has_enough_counts(counts: Floats, total: Floats, n_smallest: int) -> Bools:
     beyond = max(n_smallest - LARGE_GROUP, 0)
     least = min(n_smallest, LARGE_GROUP) + SHARE_OF_LARGE * beyond
     rate = counts / np.maximum(total, 1.0)[:, None]
-    reached = rate >= MIN_COUNT / max(float(np.median(total)), 1.0)
+    reached = rate >= limit / max(float(np.median(total)), 1.0)
     return np.asarray((reached.sum(axis=0) >= least) & (counts.sum(axis=0) >= MIN_TOTAL), np.bool_)
 
 

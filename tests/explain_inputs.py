@@ -29,14 +29,14 @@ def counts_of(donors: AnnData) -> pd.DataFrame:
     mean = np.tile(rng.gamma(2.0, 60.0, len(GENES)) + 20, (len(own), 1))
     mean[(own["candidate_stratum"] == "S1").to_numpy(), :10] *= 3
     values = rng.negative_binomial(10, 10 / (10 + mean))
-    return pd.DataFrame(values, own["donor_id"].astype(str).to_numpy(object), GENES)
+    return pd.DataFrame(values, own.index.astype(str), GENES)
 
 
 def write_inputs(folder: Path, donors: AnnData, counts: pd.DataFrame | None = None) -> Path:
     """Write the inputs of the command; `counts` are those of `counts_of` unless given."""
     write_h5ad(folder / "donors.h5ad", donors)
     counts = counts_of(donors) if counts is None else counts
-    own = donors.obs[donors.obs["discovery"].to_numpy()].set_index("donor_id").loc[counts.index]
+    own = donors.obs.loc[counts.index]
     n, n_genes = counts.shape
     filled = counts.to_numpy() > 0
     values = np.zeros((int(filled.sum()), 4), np.int64)
@@ -50,7 +50,7 @@ def write_inputs(folder: Path, donors: AnnData, counts: pd.DataFrame | None = No
     samples = np.array([f"c:s{number}" for number in range(n)], object)
     aggregate = Aggregate(
         sample_ids=samples,
-        sample_donors=counts.index.to_numpy(object),
+        sample_donors=own["donor_id"].to_numpy(object),
         sample_tissues=np.full(n, "blood", object),
         clusters=np.array(["0"], object),
         labels=np.array(["unknown"], object),

@@ -23,6 +23,8 @@ def make_explanation(genes: pd.DataFrame, *, published: bool) -> dict[str, pd.Da
             "cell_type": "classical monocyte",
             "design": "~ batch_id + level",
             **sides,
+            "n_donors_paired": 0,
+            "n_donors_left_out": 1,
             "n_genes": len(own),
             "n_genes_few_counts": 3,
             "n_genes_not_measured": 1,

@@ -48,9 +48,11 @@ def with_strata_tables(results: Path) -> None:
         previous_stratum=None,
     )
     write_table(results / "strata" / "movement.parquet", steps, schema.MOVEMENT)
-    shifts = pd.DataFrame({"stratum": ["S1"], "cell_type": ["T cell"], "within_batch": [True]})
+    shifts = pd.DataFrame({"contrast": ["stratum"], "level": ["S1"], "reference": ["S2"]})
+    shifts = shifts.assign(cell_type="T cell", within_batch=True, p_value=np.nan, q_value=np.nan)
     shares = ("mean_share", "mean_share_others", "log2_ratio", "ratio_low", "ratio_high")
     shifts = shifts.assign(**dict.fromkeys(shares, 0.1), n_donors=4, n_donors_others=5)
+    shifts = shifts.assign(n_donors_paired=0)
     write_table(
         results / "strata" / "composition_shifts.parquet", shifts, schema.COMPOSITION_SHIFTS
     )

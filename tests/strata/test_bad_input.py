@@ -87,7 +87,7 @@ def test_one_donor_gets_no_number_from_any_function(few: AnnData) -> None:
         assert (table["refused"] != "").all()
         assert table["p_value"].isna().all()
     assert len(curves) == 0
-    counts = {"T cell": pd.DataFrame(5, donors.obs["donor_id"].astype(str), GENES)}
+    counts = {"T cell": pd.DataFrame(5, donors.obs_names, GENES)}
     genes, facts = pm.strata.differential_expression(donors, pseudobulk=counts)
     assert len(genes) == 0
     assert facts["why_not"].item() == "no strata are published (too few donors)"
@@ -156,7 +156,7 @@ def test_the_commands_say_what_a_poor_study_cannot_tell(few: AnnData, tmp_path: 
     donors = read_h5ad(tmp_path / "donors.h5ad")
     assert np.isnan(donors.obsm["X_state"][2]).any()
     assert donors.obs[slots.CANDIDATE].iloc[2] != ""
-    counts = counts_of(donors).drop(index=donors.obs["donor_id"].iloc[2])
+    counts = counts_of(donors).drop(index=donors.obs_names[2])
     (tmp_path / "again").mkdir()
     folder = write_inputs(tmp_path / "again", donors, counts)
     text = "differential_expression: {contrasts: [condition, stratum], covariates: [sex]}\n"

@@ -179,18 +179,19 @@ def survival_figure(release: Release) -> Figure | None:
 
 
 def shift_figure(release: Release) -> Figure | None:
-    """The cell types that each stratum has more or less of, with intervals."""
+    """The cell types that each stratum or condition has more or less of, with intervals."""
     rows = release["composition_shifts"]
     if rows.empty:
         return None
     # The longer the way from 0 in widths of the interval, the surer.
     sure = (rows["log2_ratio"] / (rows["ratio_high"] - rows["ratio_low"])).abs()
     shown = rows.assign(sure=sure.fillna(0.0)).sort_values(
-        ["stratum", "sure"], ascending=[True, False], key=_natural, kind="stable"
+        ["contrast", "level", "sure"], ascending=[False, True, False], key=_natural, kind="stable"
     )
-    shown = shown.groupby("stratum", observed=True).head(MAX_SHIFTS)
-    strata = [
-        f"{row.stratum} ({row.n_donors} donors against {row.n_donors_others})"
+    shown = shown.groupby(["contrast", "level"], observed=True).head(MAX_SHIFTS)
+    groups = [
+        f"{row.level} ({row.n_donors} donors against {row.n_donors_others}"
+        f"{f', {row.n_donors_paired} paired' if row.n_donors_paired else ''})"
         for row in shown.itertuples()
     ]
     table = shown.rename(
@@ -200,27 +201,29 @@ def shift_figure(release: Release) -> Figure | None:
             "ratio_low": "low",
             "ratio_high": "high",
         }
-    ).assign(group=strata, inference="descriptive")
-    drawn = pl.effects(table, label="log2 ratio to the other strata, 95 % interval")
+    ).assign(group=groups, inference="descriptive")
+    drawn = pl.effects(table, label="log2 ratio to the other donors, 95 % interval")
     how = "within batches" if rows["within_batch"].all() else "not all within batches"
+    strata = "The strata were sought in the same donors, so their intervals describe, not test. "
     return Figure(
         "shifts",
-        "Cell types that a stratum has more or less of",
-        f"Share of a type in a stratum over its share in the other strata, the median type taken "
-        f"as unchanged; 1 is twice as much, -1 half (unit: donors, compared {how}). The up to "
-        f"{MAX_SHIFTS} surest of {rows['cell_type'].nunique()} types of each stratum. The strata "
-        "were sought in the same donors, so the intervals describe and do not test.",
+        "Cell types that a group has more or less of",
+        f"Share of a type in the donors of a group over its share in the others, the median type "
+        f"taken as unchanged; 1 is twice as much, -1 half (unit: donors, compared {how}, those in "
+        f"both groups with themselves). The up to {MAX_SHIFTS} surest of "
+        f"{rows['cell_type'].nunique()} types of each group. "
+        f"{strata if (rows['contrast'] == 'stratum').any() else ''}",
         ("composition_shifts",),
         (
             picture(
-                drawn, name="shifts", title="Differences of cell types between strata", least=320
+                drawn, name="shifts", title="Differences of cell types between groups", least=320
             ),
         ),
     )
 
 
 def _natural(column: pd.Series) -> pd.Series:
-    return column.map(natural_key) if column.name == "stratum" else column
+    return column.map(natural_key) if column.name in ("stratum", "level") else column
 
 
 def _pools(release: Release, means: pd.DataFrame) -> str:

@@ -31,9 +31,12 @@ MAX_ROWS = 60
 TONES = {"confirmed": "ok", "not confirmed": "warn"}
 
 MEANING = (
-    "Each cell type's counts are added up per donor, one visit each, and the donors are compared, "
-    "adjusted for batch. Confirmed: found in a part of the donors and found again, in the same "
-    "direction, in donors who had no part in it; strata are found anew in the first part, and "
+    "Each cell type's counts are added up per donor and group, and the donors are compared, "
+    "adjusted for batch: strata at the one visit of each donor that made them, other groups over "
+    "all visits. Donors who are in several groups are compared with themselves where most donors "
+    "are, so that what makes people differ drops out; among many donors in one group each, their "
+    "samples count as correlated. Confirmed: found in a part of the donors and found again, in the "
+    "same direction, in donors who had no part in it; strata are found anew in the first part, and "
     "the others are placed on them, for each gene by other genes and the composition alone. It "
     "does not exclude that strata are slices of a continuum along which the gene changes, nor a "
     "technical cause that many genes share. Not confirmed: found in the first part only. "
@@ -68,9 +71,20 @@ def explanation_text(release: Release) -> str:
             f"{int(tested['n_significant'].sum()):,} of {int(tested['n_genes'].sum()):,} tests of "
             f"genes with q ≤ 0.05, {int(tested['n_confirmed'].sum()):,} confirmed and "
             f"{int(tested['n_not_confirmed'].sum()):,} not confirmed in held-out donors."
-            f"{split}"
+            f"{_design(tested)}{split}"
         )
     return " ".join(parts)
+
+
+def _design(tested: pd.DataFrame) -> str:
+    """How donors were compared, where some are in several groups or left out."""
+    n_paired, n_lost = (
+        int(tested[name].max()) for name in ("n_donors_paired", "n_donors_left_out")
+    )
+    paired = tested[tested["n_donors_paired"] > 0]
+    how = " and ".join(sorted(set(paired["design"].str.split("; ").str[0])))
+    said = f" Up to {n_paired} donors are in several groups (model {how})." if n_paired else ""
+    return said + (f" Up to {plural(n_lost, 'donor')} could not be compared." if n_lost else "")
 
 
 def effect_figure(release: Release) -> Figure | None:
@@ -117,6 +131,7 @@ def contrast_grid(release: Release) -> Grid | None:
             text_cell(
                 f"{row.n_donors_level} / {row.n_donors_reference}" if not row.why_not else ""
             ),
+            number_cell(row.n_donors_paired if not row.why_not else None),
             number_cell(row.n_genes if not row.why_not else None),
             number_cell(row.n_significant if not row.why_not else None),
             number_cell(row.n_confirmed if not row.why_not else None),
@@ -130,6 +145,7 @@ def contrast_grid(release: Release) -> Grid | None:
         Column("Groups"),
         Column("Cell type"),
         Column("Donors", help="Donors of the group / of the reference"),
+        Column("Paired", True, "Donors in both, compared with themselves"),
         Column("Genes tested", True),
         Column("q ≤ 0.05", True, "Over all donors"),
         Column("Confirmed", True, "Found again in held-out donors"),

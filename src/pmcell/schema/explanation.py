@@ -15,7 +15,9 @@ REFERENCE = Field(
     "string",
     "The other groups, joined by '; ': of more than one, the mean of their means.",
 )
-N_LEVEL = Field("n_donors_level", "int64", "Donors of the level, one visit each.", "donors")
+N_LEVEL = Field(
+    "n_donors_level", "int64", "Donors of the level; their visits with it are added up.", "donors"
+)
 N_REFERENCE = Field("n_donors_reference", "int64", "Donors of the reference.", "donors")
 INFERENCE = Field(
     "inference",
@@ -43,10 +45,22 @@ EXPRESSION_CONTRASTS = Table(
         Field(
             "design",
             "string",
-            "Terms of the linear model, then what it is not adjusted for and donors left out for unknown covariates; empty where nothing was tested.",
+            "Terms of the linear model: donor_id where each donor is compared with itself, (1 | donor_id) where the samples of a donor are correlated; then what was added up, whom it leaves out and what it is not adjusted for; empty where nothing was tested.",
         ),
         N_LEVEL,
         N_REFERENCE,
+        Field(
+            "n_donors_paired",
+            "int64",
+            "Donors on both sides, compared with themselves: with donor_id in the design wholly.",
+            "donors",
+        ),
+        Field(
+            "n_donors_left_out",
+            "int64",
+            "Donors with cells of the type who are not compared: of broken pairs, or of a group with too few donors.",
+            "donors",
+        ),
         Field("n_genes", "int64", "Genes tested.", "genes"),
         Field("n_genes_few_counts", "int64", "Genes left out for too few counts.", "genes"),
         Field(
@@ -88,7 +102,7 @@ DIFFERENTIAL_EXPRESSION = Table(
         Field(
             "q_value",
             "float64",
-            "Benjamini-Hochberg q over the genes of the cell type and contrast.",
+            "Benjamini-Hochberg q over the genes of the cell type and contrast with the counts at which most are found; 1 for genes with fewer.",
             "1",
         ),
         Field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, OPEN_ONLY, Disclosure
+from pmcell.schema.explanation import CONTRAST, LEVEL, REFERENCE
 from pmcell.schema.fields import DONOR_FK, DONOR_ID, N_DONORS, PROFILED_TYPE, VISIT, VISIT_FK
 from pmcell.schema.model import Field, Table
 
@@ -131,7 +132,7 @@ ASSOCIATIONS = Table(
         Field(
             "outcome",
             "string",
-            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; stratum, or candidate_stratum where labels are not published; condition or disease for the design.",
+            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; map_within_donors: place, over the visits of donors at which the covariate differs; stratum, or candidate_stratum where labels are not published; condition or disease for the design.",
         ),
         Field("covariate", "string", "Column of donors, visits or samples."),
         Field(
@@ -200,26 +201,43 @@ DRIVERS = Table(
 
 COMPOSITION_SHIFTS = Table(
     "composition_shifts",
-    "Which cell types each stratum has more or less of: ratios of shares, the median type taken as unchanged; no rows when no strata are published.",
-    ("stratum", "cell_type"),
+    "Which cell types strata and conditions have more or less of: ratios of shares, the median type taken as unchanged.",
+    ("contrast", "level", "cell_type"),
     (
-        Field("stratum", "string", "Stratum label."),
+        CONTRAST,
+        replace(LEVEL, prose="The group that is compared with the reference."),
+        REFERENCE,
         PROFILED_TYPE,
         Field("mean_share", "float64", "Mean share of the type among the donors' cells.", "1"),
-        Field("mean_share_others", "float64", "The same in donors of the other strata.", "1"),
+        Field("mean_share_others", "float64", "The same in the donors of the reference.", "1"),
         Field(
             "log2_ratio",
             "float64",
-            "log2 of the type's ratio to the other strata over that of the median type; 1: twice as much.",
+            "log2 of the type's ratio to the reference over that of the median type; 1: twice as much.",
         ),
-        Field("ratio_low", "float64", "Lower end of its 95 % interval, given the strata."),
-        Field("ratio_high", "float64", "Upper end of its 95 % interval, given the strata."),
+        Field("ratio_low", "float64", "Lower end of its 95 % interval, given the groups."),
+        Field("ratio_high", "float64", "Upper end of its 95 % interval, given the groups."),
+        Field(
+            "p_value",
+            "float64",
+            "Two-sided p of the moderated t; null for strata, which were made of the same cells.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "q_value",
+            "float64",
+            "Benjamini-Hochberg q over the cell types of the level; null for strata.",
+            "1",
+            required=False,
+        ),
         Field("within_batch", "bool", "Whether donors are compared within batches."),
-        Field("n_donors", "int64", "Donors of the stratum.", "donors"),
-        Field("n_donors_others", "int64", "Donors of the other strata.", "donors"),
+        Field("n_donors", "int64", "Donors of the level.", "donors"),
+        Field("n_donors_others", "int64", "Donors of the reference.", "donors"),
+        Field("n_donors_paired", "int64", "Donors on both sides.", "donors"),
     ),
     source="strata/composition_shifts.parquet",
-    disclosure=Disclosure(OPEN_ONLY, needs_strata=True),
+    disclosure=Disclosure(OPEN_ONLY, rule="contrasts"),
 )
 
 MOVEMENT = Table(

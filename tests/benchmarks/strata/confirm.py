@@ -158,7 +158,10 @@ def simulate(world: World, seed: int) -> tuple[AnnData, dict[str, pd.DataFrame],
         index=[f"c{number}" for number in range(len(x))],
     )
     cells = AnnData(obs=obs, obsm={"X_integrated": (left * values)[:, :15]})
-    counts = {name: pd.DataFrame(totals[number], names, genes) for number, name in enumerate(types)}
+    visits = names + "|T0"
+    counts = {
+        name: pd.DataFrame(totals[number], visits, genes) for number, name in enumerate(types)
+    }
     return cells, counts, list(genes[follows])
 
 

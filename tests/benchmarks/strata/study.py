@@ -159,7 +159,7 @@ def recall(mean: pd.Series, channel: str, planted: tuple[str, ...]) -> float:
 
 def squared_shifts(donors: object) -> pd.Series:
     """Σ over strata of each type's squared log ratio, as if of the composition channel."""
-    table = pm.strata.composition_shifts(donors, candidates=True)
+    table = pm.strata.composition_shifts(donors, contrasts=("stratum",), candidates=True)
     squared = (table["log2_ratio"].astype(float) ** 2).groupby(table["cell_type"]).sum()
     return pd.concat({"composition": squared})
 

@@ -39,17 +39,21 @@ def counts_with_one_grown_type(fold: float = 4.0, n_donors: int = 40) -> tuple[A
     return donors, grown
 
 
+def of_strata(donors: AnnData, **options: bool) -> pd.DataFrame:
+    return pm.strata.composition_shifts(donors, contrasts=("stratum",), **options)
+
+
 def test_a_type_that_grows_does_not_make_the_others_shrink() -> None:
     donors, grown = counts_with_one_grown_type(fold=4.0)
-    table = conform(pm.strata.composition_shifts(donors), schema.COMPOSITION_SHIFTS)
-    first = table[table["stratum"] == "S1"].set_index("cell_type")
+    table = conform(of_strata(donors), schema.COMPOSITION_SHIFTS)
+    first = table[table["level"] == "S1"].set_index("cell_type")
     types = donors.var_names
     assert abs(first.loc[types[0], "log2_ratio"] - 2.0) < 0.25
     assert first.loc[types[1:], "log2_ratio"].abs().max() < 0.35
     # Shares alone say that all others fell to 8/11 of what they were.
     fell = first.loc[types[1:], "mean_share"] / first.loc[types[1:], "mean_share_others"]
     assert fell.max() < 0.85
-    mirrored = table[table["stratum"] == "S2"].set_index("cell_type")
+    mirrored = table[table["level"] == "S2"].set_index("cell_type")
     assert np.allclose(mirrored["log2_ratio"], -first["log2_ratio"])
     assert table["within_batch"].all()
     assert set(first["n_donors"]) == {int(grown.sum())}
@@ -58,11 +62,11 @@ def test_a_type_that_grows_does_not_make_the_others_shrink() -> None:
 def test_without_batches_the_effects_are_differences_of_means() -> None:
     donors, grown = counts_with_one_grown_type()
     donors.obs["batch_id"] = "one"
-    table = pm.strata.composition_shifts(donors)
+    table = of_strata(donors)
     logs = np.log2(np.asarray(donors.X) + 0.5)
     logs -= logs.mean(axis=1, keepdims=True)
     difference = logs[grown].mean(axis=0) - logs[~grown].mean(axis=0)
-    own = table[table["stratum"] == "S1"]
+    own = table[table["level"] == "S1"]
     assert np.allclose(own["log2_ratio"], difference - np.median(difference))
     # Variances are drawn together, so widths lie around those of Student's interval.
     pooled = np.sqrt((logs[grown].var(axis=0, ddof=1) + logs[~grown].var(axis=0, ddof=1)) / 20)
@@ -81,10 +85,10 @@ def test_a_shift_between_batches_is_not_one_between_strata() -> None:
     label = np.where(in_a, "S1", "S2").astype(object)
     label[::5] = np.where(in_a[::5], "S2", "S1")
     donors.obs[slots.CANDIDATE] = label
-    table = pm.strata.composition_shifts(donors).set_index(["stratum", "cell_type"])
+    table = of_strata(donors).set_index(["level", "cell_type"])
     assert abs(table.loc[("S1", donors.var_names[1]), "log2_ratio"]) < 0.4
     donors.obs[slots.CANDIDATE] = np.where(in_a, "S1", "S2")
-    nested = pm.strata.composition_shifts(donors).set_index(["stratum", "cell_type"])
+    nested = of_strata(donors).set_index(["level", "cell_type"])
     assert not nested["within_batch"].any()
     assert nested.loc[("S1", donors.var_names[1]), "log2_ratio"] > 2
 
@@ -92,9 +96,9 @@ def test_a_shift_between_batches_is_not_one_between_strata() -> None:
 def test_withheld_strata_have_no_shifts_unless_asked(analysed: AnnData) -> None:
     withheld = analysed.copy()
     withheld.uns["existence"] = {**withheld.uns["existence"], "decision": "continuum"}
-    assert len(pm.strata.composition_shifts(withheld)) == 0
-    asked = pm.strata.composition_shifts(withheld, candidates=True)
-    pd.testing.assert_frame_equal(asked, pm.strata.composition_shifts(analysed))
+    assert len(of_strata(withheld)) == 0
+    asked = of_strata(withheld, candidates=True)
+    pd.testing.assert_frame_equal(asked, of_strata(analysed))
 
 
 def test_shifts_of_simulated_strata_are_those_of_their_true_proportions(
@@ -108,6 +112,6 @@ def test_shifts_of_simulated_strata_are_those_of_their_true_proportions(
     label = label.set_axis(analysed.obs["donor_id"].astype(str)[chosen])
     inside = label.loc[np.asarray(truth["donor_id"], str)].to_numpy() == "S1"
     difference = logs[inside].mean(axis=0) - logs[~inside].mean(axis=0)
-    table = pm.strata.composition_shifts(analysed)
-    found = table[table["stratum"] == "S1"]["log2_ratio"].to_numpy()
+    table = of_strata(analysed)
+    found = table[table["level"] == "S1"]["log2_ratio"].to_numpy()
     assert np.corrcoef(found, difference - np.median(difference))[0, 1] > 0.95

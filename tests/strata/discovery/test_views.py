@@ -77,5 +77,7 @@ def test_channels_that_are_named_are_used(chosen) -> None:
 
 def test_a_channel_that_does_not_exist_is_refused(chosen) -> None:
     for channels in ("clerest", ("state", "clerest")):
-        with pytest.raises(UsageError, match=r"composition, state, genes, cluster_free; got clerest"):
+        with pytest.raises(
+            UsageError, match=r"composition, state, genes, cluster_free; got clerest"
+        ):
             pm.strata.distances(chosen.copy(), channels=channels)

@@ -39,7 +39,7 @@ def made(donors: AnnData, level: np.ndarray, n_moved: int) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     log = rng.normal(4, 0.5, N_GENES) + rng.normal(0, 0.3, (N, N_GENES))
     log[:, :n_moved] += 0.8 * level[:, None] * rng.choice([-1, 1], n_moved)
-    return pd.DataFrame(rng.poisson(np.exp(log)), donors.obs["donor_id"].astype(str), GENES)
+    return pd.DataFrame(rng.poisson(np.exp(log)), donors.obs_names.astype(str), GENES)
 
 
 def halves(donors: AnnData, level: np.ndarray) -> tuple[Group, Group]:

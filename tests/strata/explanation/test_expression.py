@@ -29,7 +29,7 @@ def counts_of(donors: AnnData, column: str = "candidate_stratum", high: str = "S
     mean[(own[column] == high).to_numpy(), :N_PLANTED] *= factor
     values = rng.negative_binomial(10, 10 / (10 + mean))
     genes = [f"ENSG{number:011d}" for number in range(N_GENES)]
-    return pd.DataFrame(values, own["donor_id"].astype(str).to_numpy(object), genes)
+    return pd.DataFrame(values, own.index.astype(str), genes)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,7 @@ def aged(with_condition: AnnData) -> tuple[AnnData, pd.DataFrame, list[str]]:
     draw = np.random.default_rng(6).normal(0, 6, number.max() + 1)
     donors.obs["age"] = 50 + 10 * ill + draw[number]
     counts = counts_of(donors, "condition", "ill").astype(float)
-    own = donors.obs[donors.obs["discovery"].to_numpy()].set_index("donor_id")
-    age = own.loc[counts.index, "age"].to_numpy()
+    age = donors.obs.loc[counts.index, "age"].to_numpy()
     of_age = list(counts.columns[20:28])
     up = np.where(np.arange(8) % 2, 1.0, -1.0)
     mean = 150 * np.exp(0.06 * np.outer(age - age.mean(), up))
@@ -172,7 +171,7 @@ def test_too_few_donors_and_genes_that_a_cohort_did_not_measure_are_told(
     with_condition: AnnData,
 ) -> None:
     counts = counts_of(with_condition, "condition", "ill").astype(float)
-    condition = with_condition.obs.drop_duplicates("donor_id").set_index("donor_id")["condition"]
+    condition = with_condition.obs["condition"]
     ill = [name for name in counts.index if condition[name] == "ill"]
     few = counts.drop(index=ill[2:])
     counts.iloc[0, 10:15] = np.nan

@@ -1,6 +1,7 @@
 """Say what strata, and groups of donors such as conditions, differ in: genes and gene sets.
 
-Each cell type's counts are added up per donor and compared, adjusted for batch. A
+Each cell type's counts are added up per donor and compared, adjusted for batch. Donors who have
+several of the conditions are compared with themselves. A
 result is `descriptive` until donors who had no part in finding it confirm it.
 Without published strata only the other contrasts are tested.
 
@@ -127,6 +128,20 @@ def _sentences(facts: Any, n_sets: int) -> list[str]:
             f"tested; {int(tested['n_significant'].sum())} of {int(tested['n_genes'].sum())} genes "
             f"differ, {int(tested['n_confirmed'].sum())} confirmed in held-out donors"
         )
+        out += [f"{name}: {line}" for line in _designs(tested)]
     if n_sets:
         out.append(f"{n_sets} gene sets")
+    return out
+
+
+def _designs(tested: Any) -> list[str]:
+    """Each design that was recognised, and in how many cell types."""
+    formula = tested["design"].str.split("; ").str[0]
+    out = []
+    for design, own in tested.groupby(formula, sort=True):
+        pairs, lost = int(own["n_donors_paired"].max()), int(own["n_donors_left_out"].max())
+        said = f"{design} in {own['cell_type'].nunique()} cell types"
+        said += f", up to {pairs} donors compared with themselves" if pairs else ""
+        said += f", up to {lost} left out" if lost else ""
+        out.append(said)
     return out

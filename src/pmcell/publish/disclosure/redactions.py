@@ -113,8 +113,11 @@ def associations(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     hidden = policy.hidden
     n_used, n_all = len(hidden.used), frame["n_donors"].max()
     shown = []
-    for covariate, n_donors in zip(frame["covariate"], frame["n_donors"], strict=True):
-        n_known = hidden.n_known(str(covariate))
+    columns = (frame["outcome"], frame["covariate"], frame["n_donors"])
+    for outcome, covariate, n_donors in zip(*columns, strict=True):
+        # How many withheld donors have several visits that differ is not known to be large.
+        is_within = outcome == "map_within_donors"
+        n_known = None if is_within else hidden.n_known(str(covariate))
         if n_known is None:
             shown.append(n_donors == n_all)
         else:

@@ -22,7 +22,7 @@ from pmcell.errors import UsageError
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata.association.confounding import DESIGN, is_fixed, pairs
-from pmcell.strata.association.permanova import map_rows
+from pmcell.strata.association.permanova import map_rows, within_donor_rows
 from pmcell.strata.association.redrawn import effect_interval
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
@@ -69,7 +69,8 @@ def associate(
     itself keeps them apart from batch, region and assay. Intervals (95 %) are
     of the bias-corrected bootstrap over donors. The outcomes `map` and
     `dispersion` are PERMANOVA and PERMDISP of the whole distance matrix, see
-    `permanova`.
+    `permanova`. A clinical covariate that differs between the visits of 5 donors or more is tested
+    within them as well (`map_within_donors`), over all their visits.
 
     Returns the columns of schema.ASSOCIATIONS (outcome 'stratum' when strata
     are published, 'candidate_stratum' when they are withheld) and writes
@@ -104,12 +105,17 @@ def associate(
         clinical = (*clinical, *(name for name in of_study if name not in clinical))
     for family, names, values in (("technical", technical, obs), ("clinical", clinical, people)):
         for name in names:
+            within: list[dict[str, Any]] = []
+            if family == "clinical":
+                within = within_donor_rows(donors, name, family, n_permutations, seed)
+            rows += within
             covariate = read(values[name], name) if name in values else "not supplied"
             block = batch if family == "clinical" else None
             if not isinstance(covariate, str) and block is not None and is_fixed(covariate, block):
                 covariate = "the same within every batch: it cannot be told apart from the batch"
             if isinstance(covariate, str):
-                not_tested[name] = covariate
+                if not within:
+                    not_tested[name] = covariate
                 continue
             draw = _Draw(n_permutations, seed, block)
             rows += [_row(key, outcome, covariate, family, draw) for key, outcome in outcomes]

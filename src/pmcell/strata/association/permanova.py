@@ -12,16 +12,16 @@ from pmcell.core.donors.permanova import dummies, gower, permdisp, residualise
 from pmcell.core.donors.permanova import permanova as permute_map
 from pmcell.core.donors.resample import PERMUTE, stream
 from pmcell.errors import UsageError
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
-from pmcell.strata.statistics.covariates import CLINICAL, Variable, read
+from pmcell.strata.statistics.covariates import CLINICAL, MIN_DONORS, Variable, read
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-MAP, DISPERSION = "map", "dispersion"
+MAP, DISPERSION, MAP_WITHIN = "map", "dispersion", "map_within_donors"
 MIN_GROUP = 3
 """Donors a group needs before its spread means anything."""
 
@@ -112,6 +112,48 @@ def map_rows(
         name = f"permutation of PERMDISP{' (within batch)' if several else ''}"
         out.append(_row(DISPERSION, name, effect, "eta squared", f) | common)
     return out
+
+
+def within_donor_rows(
+    donors: AnnData, name: str, family: str, n_permutations: int, seed: int
+) -> list[dict[str, Any]]:
+    """PERMANOVA of the visits of donors at which a column differs; none for fewer than 5 donors.
+
+    Each donor's own place is taken out, and what is left is permuted within donors, so that
+    every donor is compared with itself. Visits count that have enough cells, and donors whose
+    visits share a batch: else what differs may be the batch.
+    """
+    obs = donors.obs
+    rows = np.flatnonzero(obs[slots.ENOUGH].to_numpy(bool))
+    if name not in obs or not rows.size:
+        return []
+    covariate = read(obs[name].iloc[rows], name)
+    if isinstance(covariate, str):
+        return []
+    donor = as_text(obs["donor_id"]).to_numpy(object)[rows]
+    batch = as_text(obs["batch_id"]).to_numpy(object)[rows]
+    chosen = np.zeros(rows.size, bool)
+    for who in set(donor):
+        own = np.flatnonzero((donor == who) & covariate.known)
+        if own.size and np.ptp(covariate.values[own]) > 0 and len(set(batch[own])) == 1:
+            chosen[own] = True
+    squared = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(rows[chosen], rows[chosen])]
+    n_donors = len(set(donor[chosen]))
+    if n_donors < MIN_DONORS or not np.isfinite(squared).all():
+        return []
+    used = Variable(name, covariate.values[chosen], covariate.numeric, covariate.known[chosen])
+    block = np.unique(text_array(donor[chosen]), return_inverse=True)[1].astype(np.int64)
+    found = map_rows(squared, used, family, block, n_permutations, seed)
+    return [
+        row
+        | {
+            "outcome": MAP_WITHIN,
+            "test": "permutation of PERMANOVA (Freedman-Lane, within donor)",
+            "n_donors": n_donors,
+        }
+        for row in found
+        if row["outcome"] == MAP
+    ]
 
 
 def _row(

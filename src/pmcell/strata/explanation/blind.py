@@ -82,7 +82,7 @@ class Blind:
         held_out: Group,
         pseudobulk: Mapping[str, pd.DataFrame],
     ) -> None:
-        names = np.concatenate([discovery.donors, held_out.donors])
+        names = np.concatenate([discovery.rows, held_out.rows])
         batch = text_array(np.concatenate([discovery.batch, held_out.batch]))
         self._level = discovery.level
         weights = _weights(donors)
@@ -121,11 +121,7 @@ def _weights(donors: AnnData) -> dict[str, float]:
 
 def _composition(donors: AnnData, names: NDArray[np.object_], batch: NDArray[np.str_]) -> Floats:
     """Inner products of arcsine shares, with a mean diagonal of 1."""
-    from pmcell.strata.profiles import slots
-
-    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    place = {str(donors.obs["donor_id"].iloc[row]): row for row in rows}
-    chosen = np.array([place[str(name)] for name in names], np.int64)
+    chosen = donors.obs_names.get_indexer(names)
     x = _without_batch(arcsine(np.asarray(donors.X, np.float64)[chosen]), batch)
     inner = x @ x.T
     return np.asarray(inner / max(float(np.trace(inner)) / len(x), 1e-12))

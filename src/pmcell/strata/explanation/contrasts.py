@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pmcell.core.donors.resample import stream
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 from pmcell.schema.verdict import STRATA
 from pmcell.strata.discovery.refit import full_labels, refit, to_strata, with_own_offsets
 from pmcell.strata.discovery.sizes import DONORS_PER_K
 from pmcell.strata.explanation.groups import Group, group_of
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
+from pmcell.strata.statistics.pairing import MIN_DONORS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 STRATUM = "stratum"
-MIN_DONORS = 3
-"""Donors that each side of a contrast needs in a cell type."""
 MIN_SPLIT = 4
 """Donors of each level that each part of a split needs."""
 MAX_LEVELS = 8
@@ -42,8 +41,9 @@ SITES = ("region", "batch_id")
 class Comparison:
     """Levels of a contrast, all donors, and the two parts into which they are split.
 
-    `discovery` and `held_out` are None where there are too few donors, and
-    `split` says how donors were split or why not. `why` says why there is nothing to test.
+    `everyone` has a row for each visit. `discovery` and `held_out` are None where there are
+    too few donors, and `split` says how donors were split or why not. `why` says why there is
+    nothing to test.
     """
 
     name: str
@@ -65,43 +65,79 @@ def compare(
 ) -> Comparison:
     """What `contrast` compares: `stratum`, or a column of the donors such as `condition`.
 
-    Each donor counts once, with its discovery visit. Strata are compared only
-    where they are published. Donors are split along regions, else along
-    batches, else in random halves within batch; held-out donors get their
+    Strata are of the discovery visit of each donor and are compared in these, where they are
+    published; other columns are compared over all visits at which they are known, so
+    that a donor may have several levels. Donors, with all their visits, are split along regions,
+    else along batches, else in random halves within batch; held-out donors get their
     strata from a map that was fitted without them.
     """
     require(donors, "existence", "existence")
-    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
     if contrast == STRATUM:
+        rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
         return _strata(donors, rows, covariates, confirm, seed)
     if contrast not in donors.obs:
         raise UsageError(
             f"a contrast must be 'stratum' or a column of the donors; got {contrast!r}, there are "
             f"{sorted(map(str, donors.obs.columns))}"
         )
-    values = as_text(donors.obs[contrast]).to_numpy(object)[rows]
-    known = ~np.isin(values, [UNKNOWN, ""])
-    levels = _ordered(donors, rows[known], values[known])
-    if not 2 <= len(levels) <= MAX_LEVELS:
-        shown = f" ({', '.join(levels[:3])}{', …' if len(levels) > 3 else ''})" if levels else ""
-        why = f"known values among the donors: {len(levels)}{shown}; 2 to {MAX_LEVELS} are compared"
-        return Comparison(contrast, tuple(levels), None, None, None, "", why)
-    code = np.array([levels.index(value) for value in values[known]], np.int64)
-    group = group_of(donors.obs.iloc[rows[known]], code, covariates)
+    rows, code, levels = levels_of(donors, contrast)
+    if not is_comparable(levels):
+        return Comparison(contrast, tuple(levels), None, None, None, "", _why_none(levels))
+    group = group_of(donors.obs.iloc[rows], code, covariates)
     everyone = group.of(np.ones(code.size, bool))
     if not confirm:
         return Comparison(contrast, tuple(levels), everyone, None, None, "not asked for", "")
     for column in SITES:
-        held = _sites(donors, rows[known], column)
+        held = _sites(donors, rows, column)
         if held is not None and _is_enough(group, held, len(levels)):
             return _two_parts(contrast, levels, group, held, f"by {column}")
-    held = np.zeros(code.size, bool)
-    draw = stream(seed, HALVES, 0).random(code.size)
-    held[np.lexsort((draw, code, group.batch, group.complete))[1::2]] = True
+    held = _random_halves(group, seed)
     if _is_enough(group, held, len(levels)):
         return _two_parts(contrast, levels, group, held, "random halves within batch")
     why = f"a level has fewer than {2 * MIN_SPLIT} donors"
     return Comparison(contrast, tuple(levels), everyone, None, None, f"none: {why}", "")
+
+
+def levels_of(
+    donors: AnnData, contrast: str, among: Ints | None = None
+) -> tuple[Ints, Ints, list[str]]:
+    """Rows (of `among`) at which a column is known, the code of each one's value, the values."""
+    values = as_text(donors.obs[contrast]).to_numpy(object)
+    rows = np.flatnonzero(~np.isin(values, [UNKNOWN, ""]))
+    if among is not None:
+        rows = rows[np.isin(rows, among)]
+    levels = _ordered(donors, rows, values[rows])
+    place = {level: code for code, level in enumerate(levels)}
+    return rows, np.array([place[value] for value in values[rows]], np.int64), levels
+
+
+def is_comparable(levels: Sequence[str]) -> bool:
+    """Whether there are neither too few nor too many values to compare."""
+    return 2 <= len(levels) <= MAX_LEVELS
+
+
+def _why_none(levels: list[str]) -> str:
+    shown = f" ({', '.join(levels[:3])}{', …' if len(levels) > 3 else ''})" if levels else ""
+    found = f"known values among the donors: {len(levels)}{shown}; 2 to {MAX_LEVELS} are compared"
+    if len(levels) > MAX_LEVELS:
+        return found
+    return f"{found}, each known in {MIN_DONORS} donors or more"
+
+
+def _random_halves(group: Group, seed: int) -> NDArray[np.bool_]:
+    """Rows of every second donor, in random order, among those of like levels and batches."""
+    names, first, place = np.unique(
+        text_array(group.donors), return_index=True, return_inverse=True
+    )
+    own = [np.flatnonzero(place == number) for number in range(names.size)]
+    levels = np.array([",".join(map(str, sorted(set(group.level[rows])))) for rows in own])
+    batch = np.array(["+".join(sorted(set(group.batch[rows]))) for rows in own])
+    complete = np.array([group.complete[rows].all() for rows in own])
+    draw = np.empty(names.size)
+    draw[np.argsort(first)] = stream(seed, HALVES, 0).random(names.size)
+    held = np.zeros(names.size, bool)
+    held[np.lexsort((draw, levels, batch, complete))[1::2]] = True
+    return np.asarray(held[place], bool)
 
 
 def _strata(
@@ -153,12 +189,17 @@ def _splits_of_strata(
 
 
 def _sites(donors: AnnData, rows: Ints, column: str) -> NDArray[np.bool_] | None:
-    """Donors of the sites to hold out: sites are dealt to two parts, largest first."""
+    """Rows of the sites to hold out: sites are dealt to two parts, most donors first.
+
+    None where sites do not part the donors: fewer than two, or a donor in several.
+    """
     if column not in donors.obs:
         return None
     site = as_text(donors.obs[column]).to_numpy(object)[rows]
-    names, size = np.unique(site, return_counts=True)
-    if names.size < 2 or (names == UNKNOWN).any():
+    donor = as_text(donors.obs["donor_id"]).to_numpy(object)[rows]
+    places = sorted(set(zip(donor, site, strict=True)))
+    names, size = np.unique([at for _, at in places], return_counts=True)
+    if names.size < 2 or (names == UNKNOWN).any() or len(places) > len(set(donor)):
         return None
     parts: list[list[str]] = [[], []]
     filled = [0, 0]
@@ -172,10 +213,14 @@ def _sites(donors: AnnData, rows: Ints, column: str) -> NDArray[np.bool_] | None
 
 
 def _is_enough(group: Group, held: NDArray[np.bool_], n_levels: int) -> bool:
-    return all(
-        int(np.bincount(group.level[part & group.complete], minlength=n_levels).min()) >= MIN_SPLIT
-        for part in (held, ~held)
-    )
+    """Whether both parts hold enough donors of each level."""
+
+    def least(part: NDArray[np.bool_]) -> int:
+        own = part & group.complete
+        found = {*zip(group.donors[own], group.level[own].tolist(), strict=True)}
+        return int(np.bincount([code for _, code in found], minlength=n_levels).min())
+
+    return all(least(part) >= MIN_SPLIT for part in (held, ~held))
 
 
 def _two_parts(

@@ -11,8 +11,7 @@ from pmcell.errors import UsageError
 from pmcell.schema.text import text_array
 from pmcell.strata._threads import single_thread
 from pmcell.strata.explanation.blind import Blind
-from pmcell.strata.explanation.contrasts import MIN_DONORS, Comparison, compare
-from pmcell.strata.explanation.groups import Group
+from pmcell.strata.explanation.contrasts import Comparison, compare
 from pmcell.strata.explanation.held_out import (
     CONFIRMED,
     NOT_CONFIRMED,
@@ -20,8 +19,10 @@ from pmcell.strata.explanation.held_out import (
     blind_tests,
     verdicts,
 )
-from pmcell.strata.explanation.parts import by_pair, parts_of
+from pmcell.strata.explanation.parts import Part, by_pair, parts_of
+from pmcell.strata.profiles.pseudobulk import check_rows
 from pmcell.strata.statistics.moderated import Tested
+from pmcell.strata.statistics.pairing import MIN_DONORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,14 +45,23 @@ def differential_expression(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Genes of each cell type that differ between strata, or between values of another column.
 
-    `pseudobulk` maps a cell type to raw counts, donor × gene, of each donor's
-    discovery visit; NaN where the donor's cohort did not measure the gene; `symbols` maps
-    gene ids to symbols. The model is
-    ~ batch + covariates + level on log counts per million, with voom's precision
-    weights and limma's moderated t; two levels are compared with each other,
-    more each with the mean of the others. A level needs 3 donors in the type, a
-    gene 10 counts in as many donors as the smallest level has. q is
-    Benjamini-Hochberg over the genes of a type and contrast.
+    `pseudobulk` maps a cell type to raw counts, visit × gene, with the visits' names in `donors`
+    (`donor|visit`) as index; NaN where the donor's cohort did not measure the gene; `symbols` maps
+    gene ids to symbols. Visits of a donor with the same level are added up, so that a donor counts
+    once on each side. The model is told from who has which levels:
+
+    - each donor has one: ~ batch + covariates + level;
+    - at least 3 have several, and as many as have one: ~ donor + batch + covariates + level, each
+      donor compared with itself; those with one level are left out;
+    - 3 have several and more have one: ~ batch + covariates + level over all, the rows of a donor
+      correlated (Smyth 2005, doi:10.1093/bioinformatics/bti270);
+
+    on log counts per million, with precision weights as voom's and limma's moderated t; two levels
+    are compared with each other, more each with the mean of the others. A level needs 3 donors
+    in the type; a gene the counts of `has_enough_counts`. q is
+    Benjamini-Hochberg over the genes of a type and contrast, those with few counts left out
+    where more are found so (`filtered_q`). Strata are of one visit of
+    each donor, the discovery visit, and are compared in that.
 
     Strata are learned from the same cells, so a row is `descriptive` unless held-out donors
     were asked: donors are split (see `compare`), strata found in the first part only, the
@@ -92,6 +102,7 @@ def differential_expression(
         why = "no known cell type has enough cells in any donor"
         facts.append(_untested(compared, "", "all", why))
     else:
+        check_rows(pseudobulk, donors)
         blind = blind_of(donors, compared, pseudobulk)
         for name in sorted(pseudobulk):
             tables, rows = _one_type(compared, name, pseudobulk[name], alpha, blind)
@@ -112,7 +123,7 @@ def _one_type(
     whole, (first, second) = parts_of(compared, counts)
     if isinstance(whole, str):
         return [], [_untested(compared, name, level, whole) for level in _sides(compared)]
-    found = [by_pair(part) for part in (whole, first, second)]
+    found = [by_pair(part, alpha) for part in (whole, first, second)]
     if blind is not None and second is not None:
         found[2] = blind_tests(compared, counts, blind)
     tables, facts = [], []
@@ -122,7 +133,7 @@ def _one_type(
             whole.genes, found[1].get(pair), found[2].get(pair), alpha
         )
         low, high = test.interval()
-        side = side_of(compared, whole.group, pair)
+        side = side_of(compared, whole, pair)
         tables.append(
             pd.DataFrame(
                 {
@@ -175,16 +186,19 @@ def _sides(compared: Comparison) -> Iterator[str]:
     yield from compared.levels[1:] if len(compared.levels) == 2 else compared.levels
 
 
-def side_of(
-    compared: Comparison, group: Group, pair: tuple[int, tuple[int, ...]]
-) -> dict[str, Any]:
+def side_of(compared: Comparison, part: Part, pair: tuple[int, tuple[int, ...]]) -> dict[str, Any]:
     """Names and donors of both sides of a pair."""
     level, others = pair
+    group = part.group
+    on_one = set(group.donors[group.level == level])
+    on_other = set(group.donors[np.isin(group.level, others)])
     return {
         "level": compared.levels[level],
         "reference": "; ".join(compared.levels[other] for other in others),
-        "n_donors_level": int((group.level == level).sum()),
-        "n_donors_reference": int(np.isin(group.level, others).sum()),
+        "n_donors_level": len(on_one),
+        "n_donors_reference": len(on_other),
+        "n_donors_paired": len(on_one & on_other),
+        "n_donors_left_out": len(set(part.everyone.donors) - set(group.donors)),
     }
 
 
@@ -199,6 +213,8 @@ def _untested(compared: Comparison, name: str, level: str, why: str) -> dict[str
         "design": "",
         "n_donors_level": 0,
         "n_donors_reference": 0,
+        "n_donors_paired": 0,
+        "n_donors_left_out": 0,
         "n_genes": 0,
         "n_genes_few_counts": 0,
         "n_genes_not_measured": 0,

@@ -223,10 +223,7 @@ def _spaces(compared: Comparison, pseudobulk: Mapping[str, pd.DataFrame]) -> Ite
         part = prepare(compared.everyone, counts, len(compared.levels), compared.levels)
         if isinstance(part, str):
             continue
-        values = counts.loc[part.group.donors].to_numpy(float)
-        total = np.nansum(values, axis=1)
-        kept = values[:, counts.columns.isin(part.genes)]
-        y = log_cpm(kept, library_sizes(kept, total), PRIOR)
+        y = log_cpm(part.counts, library_sizes(part.counts, part.total), PRIOR)
         # Offsets of batches as the model with strata sees them, so that strata stay.
         coefficients, *_ = np.linalg.lstsq(part.design.matrix, y, rcond=None)
         n_levels = np.unique(part.group.level).size - 1

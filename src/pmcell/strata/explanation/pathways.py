@@ -151,7 +151,7 @@ class _Sets:
         if not enough.any():
             return {}
         scores = activity(part.y - part.y.mean(axis=0), matrix[:, enough])
-        found = by_pair(part, scores)
+        found = by_pair(part, self.alpha, scores)
         return {pair: {**result, "names": self.names[enough]} for pair, result in found.items()}
 
 
@@ -215,7 +215,7 @@ def _one_type(
             for name, value in zip(columns, values, strict=True):
                 columns[name][at] = value
             inference[at] = verdict
-        side = side_of(compared, whole.group, pair)
+        side = side_of(compared, whole, pair)
         few = n_found < MIN_FOUND
         frames.append(
             pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Counts per donor, cell type and gene, from the sums of each cohort."""
+"""Counts per visit, cell type and gene, from the sums of each cohort."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from scipy import sparse
 
 from pmcell.core.counts.aggregate import Aggregate, TypeOfCells, positions, type_of_groups
 from pmcell.core.counts.grouped import COUNTS
+from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
-from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require_profile
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Pseudobulk(Mapping[str, "pd.DataFrame"]):
-    """Cell type → raw counts (donors × genes), NaN where a donor's cohort did not measure a gene.
+    """Cell type → raw counts (visits × genes), NaN where a donor's cohort did not measure a gene.
 
     Kept sparse; a frame is made when it is asked for, so one is in memory at a time.
     """
 
-    def __init__(self, donors: Sequence[str], genes: Sequence[str]) -> None:
-        self._donors = np.asarray(donors, object)
+    def __init__(self, visits: Sequence[str], genes: Sequence[str]) -> None:
+        self._visits = np.asarray(visits, object)
         self._genes = np.asarray(genes, object)
-        self._at = {str(name): place for place, name in enumerate(self._donors)}
+        self._at = {str(name): place for place, name in enumerate(self._visits)}
         self._blocks: dict[str, list[tuple[np.ndarray, np.ndarray, sparse.csr_matrix]]] = {}
 
     def __getitem__(self, cell_type: str) -> pd.DataFrame:
@@ -39,7 +39,7 @@ class Pseudobulk(Mapping[str, "pd.DataFrame"]):
         for rows, columns, counts in self._blocks[cell_type]:
             values = np.full((rows.size, self._genes.size), np.nan)
             values[:, columns] = counts.toarray()
-            frames.append(pd.DataFrame(values, self._donors[rows], self._genes))
+            frames.append(pd.DataFrame(values, self._visits[rows], self._genes))
         return pd.concat(frames)
 
     def __iter__(self) -> Iterator[str]:
@@ -49,10 +49,10 @@ class Pseudobulk(Mapping[str, "pd.DataFrame"]):
         return len(self._blocks)
 
     def add(
-        self, cell_type: str, donors: Iterable[str], genes: Iterable[str], counts: sparse.csr_matrix
+        self, cell_type: str, visits: Iterable[str], genes: Iterable[str], counts: sparse.csr_matrix
     ) -> None:
-        """Add a cohort's donors of one cell type."""
-        rows = np.array([self._at[str(name)] for name in donors], np.int64)
+        """Add a cohort's visits of one cell type."""
+        rows = np.array([self._at[str(name)] for name in visits], np.int64)
         block = (rows, positions(self._genes, np.array([*genes], object)), counts)
         self._blocks.setdefault(cell_type, []).append(block)
 
@@ -64,11 +64,13 @@ def pseudobulk(
     visits: Mapping[str, str],
     cell_types: TypeOfCells,
 ) -> Pseudobulk:
-    """Counts of each donor's discovery visit by cell type; samples of the visit are added.
+    """Counts of each donor's visits by cell type; samples of a visit are added.
 
     `visits` maps samples to visits, `cell_types` clusters, or pairs of a cluster and a source's
-    label, to types. The type 'unknown' is left out, and so is a donor from a type of which it
-    has fewer than the profile's `min_cells_type` cells.
+    label, to types. The type 'unknown' is left out, and so is a visit from a type of which it
+    has fewer than the profile's `min_cells_type` cells. Visits too small for a place among the
+    donors count in the types of which they have enough. The rows have the names of `donors`
+    (`donor|visit`).
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
@@ -76,10 +78,9 @@ def pseudobulk(
     0
     """
     require_profile(donors)
-    own = donors.obs[donors.obs[slots.DISCOVERY].to_numpy()]
-    key = zip(as_text(own["donor_id"]), as_text(own["visit"]), strict=True)
+    key = zip(as_text(donors.obs["donor_id"]), as_text(donors.obs["visit"]), strict=True)
     at = {pair: place for place, pair in enumerate(key)}
-    names = as_text(own["donor_id"]).to_numpy(object)
+    names = as_text(donors.obs_names.to_series()).to_numpy(object)
     least = int(donors.uns["profile"]["min_cells_type"])
     genes = sorted({str(gene) for part in aggregates for gene in part.gene_ids})
     out = Pseudobulk(names, genes)
@@ -106,3 +107,15 @@ def pseudobulk(
                 summed = (adder @ counts[chosen])[enough]
                 out.add(str(name), names[rows[enough]], part.gene_ids, summed.astype(np.int32))
     return out
+
+
+def check_rows(pseudobulk: Mapping[str, pd.DataFrame], donors: AnnData) -> None:
+    """Raise UsageError where the rows of the first type are no visits of `donors`."""
+    for name in sorted(pseudobulk)[:1]:
+        index = pseudobulk[name].index
+        if len(index) and not index.isin(donors.obs_names).any():
+            raise UsageError(
+                "rows of pseudobulk must be visits, named as in donors.obs_names (such as "
+                f"{donors.obs_names[0]!r}); of {name!r} the first of {len(index)} is {index[0]!r}. "
+                "Make it with pmcell.strata.pseudobulk, or name its rows so."
+            )

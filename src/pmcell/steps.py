@@ -299,7 +299,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=5,
+        version=6,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import kstest
 
@@ -102,6 +103,19 @@ def test_a_true_stratum_without_a_found_one_counts_against_the_sets(sets) -> Non
     matched, parts = sets.found_strata(split, truth)
     assert matched == {0: 0, 1: 1, 2: 2}
     assert parts == {0: {0, 3}, 1: {1}, 2: {2}}
+
+
+def test_figures_over_data_sets_are_those_of_all_donors(sets, study) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"world": "both", "seed": rng.integers(0, 9, 300)})
+    frame["probability"] = rng.random(300)
+    frame["right"] = rng.random(300) < frame["probability"] ** 2
+    error = study.calibration_error(frame["probability"].to_numpy(), frame["right"].to_numpy(float))
+    assert sets.error_over_sets(frame).startswith(f"{error:.3f} (")
+    assert sets.share_over_sets(frame, "right").startswith(f"{frame['right'].mean():.3f} (")
+    low, high = sets.share_over_sets(frame, "right").split("(")[1].rstrip(")").split(" to ")
+    assert float(low) < frame["right"].mean() < float(high)
+    assert sets.share_over_sets(frame[:0], "right") == ""
 
 
 def test_training_knows_neither_the_absent_stratum_nor_the_new_batch(sets) -> None:

@@ -53,7 +53,9 @@ ASSIGNMENTS = Table(
             "Stratum of the best partition before the decision to publish; null when not assigned.",
             required=False,
         ),
-        Field("status", "string", "assigned, ambiguous, novel, new_batch, withheld or too_few_cells."),
+        Field(
+            "status", "string", "assigned, ambiguous, novel, new_batch, withheld or too_few_cells."
+        ),
         Field(
             "probability",
             "float64",

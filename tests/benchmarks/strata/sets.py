@@ -26,7 +26,6 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from simulator import SCENARIOS, STANDARD, World, simulate
-from study import calibration_error
 
 import pmcell as pm
 from pmcell.strata.discovery.refit import without_donors
@@ -168,28 +167,30 @@ def found_strata(
     return matched, parts
 
 
-def over_sets(
-    frame: pd.DataFrame, measure: Callable[[pd.DataFrame], float], n_draws: int = 500
-) -> str:
-    """A figure of all donors with its 95 % interval from drawing data sets anew, as text."""
-    if len(frame) == 0:
+def share_over_sets(frame: pd.DataFrame, column: str) -> str:
+    """Share of all donors with its 95 % interval from drawing data sets anew, as text."""
+    values = frame[column].astype(float)
+    sums = values.groupby([frame["world"], frame["seed"]]).agg(["sum", "count"]).to_numpy()
+    return interval(sums, lambda total: total[..., 0] / total[..., 1])
+
+
+def error_over_sets(frame: pd.DataFrame, bins: int = 10) -> str:
+    """Expected calibration error (`study.calibration_error`) with the same interval."""
+    place = np.minimum((frame["probability"] * bins).astype(int), bins - 1)
+    excess = frame["probability"] - frame["right"].astype(float)
+    of_set = [frame["world"], frame["seed"]]
+    by_bin = excess.groupby([*of_set, place]).sum().unstack(fill_value=0.0)
+    sums = np.column_stack([by_bin.to_numpy(), excess.groupby(of_set).size()])
+    return interval(sums, lambda total: np.abs(total[..., :-1]).sum(axis=-1) / total[..., -1])
+
+
+def interval(sums: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> str:
+    """A figure of the sums over data sets (sets, sums), and of sets drawn with replacement."""
+    if len(sums) == 0:
         return ""
-    parts = [own for _, own in frame.groupby(["world", "seed"])]
-    rng = np.random.default_rng(0)
-    drawn = [
-        measure(pd.concat([parts[i] for i in rng.integers(0, len(parts), len(parts))]))
-        for _ in range(n_draws)
-    ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return f"{measure(frame):.3f} ({low:.3f} to {high:.3f})"
-
-
-def share(column: str) -> Callable[[pd.DataFrame], float]:
-    return lambda frame: float(frame[column].mean())
-
-
-def ece(frame: pd.DataFrame) -> float:
-    return calibration_error(frame["probability"].to_numpy(), frame["right"].to_numpy(float))
+    drawn = np.random.default_rng(0).integers(0, len(sums), (2000, len(sums)))
+    low, high = np.quantile(figure(sums[drawn].sum(axis=1)), [0.025, 0.975])
+    return f"{float(figure(sums.sum(axis=0))):.3f} ({low:.3f} to {high:.3f})"
 
 
 def table(rows: pd.DataFrame) -> str:
@@ -222,8 +223,8 @@ def coverage(rows: pd.DataFrame) -> list[str]:
             with_set = own[own["has_set"] == 1]
             lines.append(
                 f"| {KINDS[kind]} | {name} | {own.groupby(['world', 'seed']).ngroups} "
-                f"| {len(with_set)} | {over_sets(with_set, share('in_set'))} "
-                f"| {over_sets(with_set, share('part_in_set'))} "
+                f"| {len(with_set)} | {share_over_sets(with_set, 'in_set')} "
+                f"| {share_over_sets(with_set, 'part_in_set')} "
                 f"| {with_set['size'].mean():.2f} | {1 - own['has_set'].mean():.3f} |"
             )
     return lines
@@ -236,7 +237,7 @@ def verdicts(rows: pd.DataFrame) -> list[str]:
     ]
     for kind, text in ({"training": "training"} | KINDS).items():
         for name, own in _by_k(rows[rows["kind"] == kind]):
-            cells = [over_sets(own, share(status)) for status in ("assigned", "ambiguous", "novel")]
+            cells = [share_over_sets(own, status) for status in ("assigned", "ambiguous", "novel")]
             lines.append(
                 f"| {text} | {name} | {len(own)} | {' | '.join(cells)} "
                 f"| {own['new_batch'].mean():.3f} |"
@@ -253,7 +254,7 @@ def calibration(rows: pd.DataFrame) -> list[str]:
         known = rows[(rows["kind"] == kind) & rows["probability"].notna()]
         for name, own in _by_k(known):
             lines.append(
-                f"| {KINDS.get(kind, kind)} | {name} | {len(own)} | {over_sets(own, ece)} "
+                f"| {KINDS.get(kind, kind)} | {name} | {len(own)} | {error_over_sets(own)} "
                 f"| {own['probability'].mean():.3f} | {own['right'].astype(float).mean():.3f} |"
             )
     return lines

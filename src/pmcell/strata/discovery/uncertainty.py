@@ -278,7 +278,7 @@ def _folds(label: Ints, n_folds: int, seed: int) -> Ints:
 
 def _batch_folds(study: _Study, n_folds: int) -> Ints | None:
     """A fold for each discovery donor, batches together; None where that leaves too few donors."""
-    names, code = np.unique(study.batch[study.rows].astype(str), return_inverse=True)
+    names, code = np.unique(study.batch[study.rows], return_inverse=True)
     if names.size < MIN_BATCHES:
         return None
     fold = np.asarray(code % n_folds, np.int64)

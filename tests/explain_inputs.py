@@ -55,6 +55,7 @@ def write_inputs(folder: Path, donors: AnnData, counts: pd.DataFrame | None = No
         gene_ids=np.array(GENES, object),
         group_sample=np.arange(n),
         group_cluster=np.zeros(n, np.int64),
+        group_half=np.zeros(n, np.int64),
         group_n_cells=np.full(n, 50),
         sums=sums,
     )

@@ -275,6 +275,7 @@ def _aggregate(path: Path, counts, passes, obs, cluster, sample, genes) -> None:
         gene_ids=np.array(genes),
         group_sample=group[:, 0],
         group_cluster=group[:, 1],
+        group_half=np.zeros(len(group), np.int64),
         group_n_cells=group[:, 2],
         indptr=total.indptr.astype(np.int64),
         indices=total.indices.astype(np.int32),

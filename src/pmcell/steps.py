@@ -252,10 +252,10 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "aggregate",
-        "sums per sample, cluster and gene",
+        "sums per sample, cluster, half of the cells and gene",
         reads=_files(counts=_COUNTS, qc=_QC, clusters=_CLUSTERS),
         writes=_files(out=f"{COHORT}/aggregate.npz"),
-        version=1,
+        version=2,
         per_cohort=True,
         old_rule="aggregate_cells",
     ),

@@ -12,6 +12,7 @@ from pmcell.core.counts.grouped import grouped_sums
 from pmcell.errors import DataError
 from pmcell.pp._adata import column, counts_and_rows, raw_counts
 from pmcell.schema import UNKNOWN
+from pmcell.schema.halves import second_half
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ def aggregate(
     counts: StoredCounts | None = None,
     layer: str | None = None,
 ) -> Aggregate:
-    """Sum raw counts and log-normalised values over the cells of each sample and cluster.
+    """Sum raw counts and log-normalised values over half the cells of each sample and cluster.
 
     `adata.X`, `layer`, or the file `counts`, holds raw counts; `by` names the sample and the
     cluster column of `adata.obs`. Columns `donor_id` and `tissue_ontology_term_id` are used where
-    present, else each sample is its own donor and the tissue unknown. Every sum
-    is an exact integer. Raises `DataError` when X is not raw counts.
+    present, else each sample is its own donor and the tissue unknown. A cell is in the half
+    that its name says, whatever cells are beside it. Every sum is an exact integer. Raises `DataError` when X is not raw counts.
 
     >>> import anndata, numpy as np, pandas as pd
     >>> obs = pd.DataFrame({"sample_id": list("sst"), "cluster": list("010")}, list("abc"))
@@ -79,6 +80,7 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
     clusters = natural_order(set(cluster_of_cell))
     code = positions(sample_ids, sample_of_cell) * max(clusters.size, 1)
     code += positions(clusters, cluster_of_cell)
+    code = 2 * code + second_half(kept.index)
     groups, group_of_kept, n_cells = np.unique(code, return_inverse=True, return_counts=True)
     group_of_cell = np.full(len(cells), -1, np.int64)
     group_of_cell[used] = group_of_kept
@@ -93,8 +95,9 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
         ),
         clusters=clusters,
         gene_ids=np.asarray(gene_ids, object),
-        group_sample=groups // max(clusters.size, 1),
-        group_cluster=groups % max(clusters.size, 1),
+        group_sample=groups // (2 * max(clusters.size, 1)),
+        group_cluster=groups // 2 % max(clusters.size, 1),
+        group_half=groups % 2,
         group_n_cells=n_cells.astype(np.int64),
         sums=grouped_sums(counts, group_of_cell, groups.size),
     )

@@ -26,7 +26,7 @@ def test_an_aggregate_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = read_aggregate(tmp_path / "a.npz")
     for name in ("sample_ids", "sample_donors", "sample_tissues", "clusters", "gene_ids"):
         assert list(getattr(found, name)) == list(getattr(written, name))
-    for name in ("group_sample", "group_cluster", "group_n_cells"):
+    for name in ("group_sample", "group_cluster", "group_half", "group_n_cells"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
     for column in range(4):
         assert (found.sums.matrix(column) != written.sums.matrix(column)).nnz == 0

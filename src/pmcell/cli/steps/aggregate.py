@@ -1,4 +1,6 @@
-"""Sum counts and log-normalised values of one cohort per sample, cluster and gene.
+"""Sum counts and log-normalised values of one cohort per sample, cluster, half and gene.
+
+Each cell is in one of two halves by its name, so that what repeats can be told from noise.
 
 Only cells that pass QC count; a cohort that is not part of the atlas gets an
 empty file. The matrix is read in blocks and every sum is an exact integer, so
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     counts = open_counts(args.counts)
     cells = counts.read_obs()
     cells["cluster"] = read_clusters(counts, args.qc, args.clusters)
-    groups = len(cells[["sample_id", "cluster"]].dropna().drop_duplicates())
+    groups = 2 * len(cells[["sample_id", "cluster"]].dropna().drop_duplicates())
     counts = within_memory(
         counts, "aggregate", args.memory, is_soft=args.soft_memory, n_groups=groups
     )

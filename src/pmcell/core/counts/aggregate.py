@@ -25,11 +25,13 @@ Labels = NDArray[Any]
 
 @dataclass(frozen=True)
 class Aggregate:
-    """Exact sums of one cohort: a group is a sample × cluster with at least one cell.
+    """Exact sums of one cohort: a group is a sample × cluster × half with at least one cell.
 
     `sample_ids`, `sample_donors` and `sample_tissues` have one entry a sample,
     `clusters` one a cluster, `gene_ids` one a measured gene. `group_sample` and
-    `group_cluster` give each group's positions in them, `group_n_cells` its cells.
+    `group_cluster` give each group's positions in them, `group_half` 0 or 1, `group_n_cells`
+    its cells. The halves are sampled independently (`pmcell.schema.halves`): what repeats in
+    both is the donor's, what does not is the noise of its cells.
     """
 
     sample_ids: Labels
@@ -39,6 +41,7 @@ class Aggregate:
     gene_ids: Labels
     group_sample: NDArray[np.int64]
     group_cluster: NDArray[np.int64]
+    group_half: NDArray[np.int64]
     group_n_cells: NDArray[np.int64]
     sums: GroupedSums
 

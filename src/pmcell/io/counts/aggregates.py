@@ -16,7 +16,7 @@ from pmcell.io.arrays import read_arrays, write_arrays
 from pmcell.schema.text import text_array
 
 _LABELS = ("sample_ids", "sample_donors", "sample_tissues", "clusters", "gene_ids")
-_GROUPS = ("group_sample", "group_cluster", "group_n_cells")
+_GROUPS = ("group_sample", "group_cluster", "group_half", "group_n_cells")
 _SUMS = {"counts": COUNTS, "n_detected": N_DETECTED, "sum_q": SUM_Q, "sum_q2": SUM_Q2}
 
 

@@ -12,6 +12,7 @@ from pmcell.core.donors.cloud import error_root, local_distance, random_waves, s
 from pmcell.core.donors.donor_stats import GroupSums, sum_groups, within_variance
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
+from pmcell.schema.halves import hash_cells
 from pmcell.schema.text import as_text, text_array
 from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
@@ -90,7 +91,7 @@ def profile(
     group = row_of.astype(np.int64) * len(types) + type_of
     n_groups = len(rows) * len(types)
     x = _embedding(adata, basis)
-    hashed = _hash(adata.obs_names)
+    hashed = hash_cells(adata.obs_names)
     half = np.asarray(hashed & np.uint64(1), bool)
     try:
         first = sum_groups(x, np.where(half, group, -1), n_groups)
@@ -236,14 +237,6 @@ def _text(column: pd.Series[Any]) -> pd.Series[Any]:
 def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
     """Sort key that puts T2 before T10."""
     return column.map(lambda text: re.sub(r"\d+", lambda number: number[0].zfill(12), str(text)))
-
-
-def _hash(cell_ids: pd.Index[Any]) -> NDArray[np.uint64]:
-    """A hash of each cell's id: what it picks is the same in every order and every split."""
-    import pandas as pd
-
-    names = np.asarray(as_text(cell_ids), object)
-    return np.asarray(pd.util.hash_array(names, categorize=False), np.uint64)
 
 
 @single_thread

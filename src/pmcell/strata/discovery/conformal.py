@@ -83,7 +83,13 @@ class Placed:
         )
 
 
-def place_on(calibration: Calibration, towards: Floats, donor: Ints | None = None) -> Placed:
+def place_on(
+    calibration: Calibration,
+    towards: Floats,
+    donor: Ints | None = None,
+    *,
+    batch_unseen: bool = False,
+) -> Placed:
     """Place rows on strata by their distances.
 
     Parameters
@@ -96,6 +102,10 @@ def place_on(calibration: Calibration, towards: Floats, donor: Ints | None = Non
     donor
         The training donor that each row is of, or `NEW`; by default all are new. A donor is not
         compared with itself.
+    batch_unseen
+        Whether each row, and each training donor in the calibration, is of a batch that its model
+        does not know. What a batch adds to a donor's distances to all strata is then not held
+        against any one of them: `stratum_p` ranks the position alone.
 
     Returns
     -------
@@ -122,18 +132,21 @@ def place_on(calibration: Calibration, towards: Floats, donor: Ints | None = Non
     known = misfit(calibration, calibration.towards, training)
     value = misfit(calibration, towards, new)
     counted = new[:, None] != training[None, :]
+    fit_p = _rank(value.min(axis=1), known.min(axis=1), counted)
+    if batch_unseen:
+        known = _position(calibration, calibration.towards[0], training)
+        value = _position(calibration, towards[0], new)
     stratum_p = np.empty(value.shape)
     for index in range(calibration.k):
         members = calibration.stratum == index
         stratum_p[:, index] = _rank(value[:, index], known[members, index], counted[:, members])
-    return Placed(stratum_p, _rank(value.min(axis=1), known.min(axis=1), counted))
+    return Placed(stratum_p, fit_p)
 
 
 def misfit(calibration: Calibration, towards: Floats, donor: Ints) -> Floats:
     """How badly each row fits each stratum (rows, k); arguments as those of `place_on`."""
-    fused = _finite(towards[0], calibration.towards[0])
-    out = _excess(_position(calibration, fused, donor))
-    out += _excess(_typicality(calibration, 0, fused, donor))
+    out = _excess(_position(calibration, towards[0], donor))
+    out += _excess(_typicality(calibration, 0, towards[0], donor))
     for index in range(1, towards.shape[0]):
         alone = _typicality(calibration, index, towards[index], donor)
         out += FEATURE_SET_WEIGHT * _excess(alone)
@@ -142,6 +155,7 @@ def misfit(calibration: Calibration, towards: Floats, donor: Ints) -> Floats:
 
 def _position(calibration: Calibration, towards: Floats, donor: Ints) -> Floats:
     """Way to the nearest other stratum: 0 for the stratum's median donor, in their spread."""
+    towards = _finite(towards, calibration.towards[0])
     way = np.full(towards.shape, -np.inf)
     known = np.full((calibration.stratum.size, calibration.k), -np.inf)
     fused = _finite(calibration.towards[0], calibration.towards[0])

@@ -69,8 +69,9 @@ def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: in
     donors. It sees the fused distance and each feature set that is reliable, used or not.
 
     A row of a batch in which no donor of the strata was measured is compared with donors of
-    batches left out in turn instead, so that its set is as wide as batches make it. That needs
-    three batches or more and 20 donors besides each; else it is refused: verdict `new_batch`.
+    batches left out in turn instead, so that its set is as wide as batches make it; what the
+    batch adds to the distances to all strata alike does not count in the set. That needs three
+    batches or more and 20 donors besides each; else it is refused: verdict `new_batch`.
 
     `probability` becomes the share of bootstraps that agree, averaged over the finer partitions
     that the existence test supports as well (`pmcell.strata.discovery.probability`).
@@ -122,7 +123,7 @@ def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: in
     if fresh.any():
         batches = _batch_folds(study, n_folds)
     if batches is not None:
-        again = held_out.place(study, _held_out(donors, study, batches))
+        again = held_out.place(study, _held_out(donors, study, batches), batch_unseen=True)
         placed = [one.replaced(fresh, other) for one, other in zip(placed, again, strict=True)]
     refused = fresh & (batches is None)
     probability = stratum_probability(donors, held_out.same)
@@ -218,10 +219,17 @@ class _HeldOut:
     margin: Floats
     same: Floats
 
-    def place(self, study: _Study, reference: _HeldOut) -> list[Placed]:
+    def place(
+        self, study: _Study, reference: _HeldOut, *, batch_unseen: bool = False
+    ) -> list[Placed]:
         """These rows among the discovery donors as `reference` sees them, for each partition."""
         return [
-            place_on(Calibration(known[:, study.rows], labels[study.rows]), towards, study.trained)
+            place_on(
+                Calibration(known[:, study.rows], labels[study.rows]),
+                towards,
+                study.trained,
+                batch_unseen=batch_unseen,
+            )
             for towards, known, labels in zip(
                 self.towards, reference.towards, study.labels, strict=True
             )

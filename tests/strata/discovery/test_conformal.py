@@ -129,3 +129,18 @@ def test_a_stratum_without_donors_in_a_run_is_far_from_all(calibration: Calibrat
     placed = place_on(Calibration(towards[:1], calibration.stratum), new)
     assert placed.stratum_p[0, 1] == 1 / 12
     assert np.isfinite(placed.fit_p).all()
+
+
+def test_what_an_unseen_batch_adds_to_all_distances_does_not_change_a_set(
+    calibration: Calibration,
+) -> None:
+    new = calibration.towards[:, ::3] * 1.05
+    moved = new.copy()
+    moved[0] += 50.0
+    before = place_on(calibration, new, batch_unseen=True)
+    after = place_on(calibration, moved, batch_unseen=True)
+    assert np.array_equal(before.stratum_p, after.stratum_p)
+    assert after.stratum_p.max(axis=1).mean() > 0.3
+    assert (place_on(calibration, moved).stratum_p <= 0.1).all()
+    assert (after.fit_p <= before.fit_p).all()
+    assert after.fit_p.max() <= 0.05

@@ -158,6 +158,7 @@ def make_strata(frames: dict[str, pd.DataFrame], *, published: bool) -> dict[str
             "coverage": 0.9,
             "n_folds": 10,
             "donors_needed_for_a_set": 10,
+            "novel_at": 0.04,
             "strata_without_set": [],
         }
         if published

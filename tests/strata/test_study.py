@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import kstest
 
@@ -27,6 +28,14 @@ def monkeypatch_module():
         yield patch
     for name in ("study", "simulator"):
         sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def sets(study):
+    import sets
+
+    yield sets
+    sys.modules.pop("sets", None)
 
 
 ALL = {"channels": "all"}
@@ -83,3 +92,65 @@ def test_t_scores_have_heavier_tails_than_normal_ones(study) -> None:
     x = mean.ravel() / mean.std()
     assert (x**4).mean() > 6
     assert kstest(x, "norm").pvalue < 1e-6
+
+
+def test_a_true_stratum_without_a_found_one_counts_against_the_sets(sets) -> None:
+    truth = np.array([0] * 5 + [1] * 4 + [2] * 6)
+    merged = np.array([1] * 9 + [0] * 6)
+    matched, parts = sets.found_strata(merged, truth)
+    assert matched == {0: 1, 2: 0}
+    assert parts == {0: {1}, 1: {1}, 2: {0}}
+    split = np.array([0] * 3 + [3] * 2 + [1] * 4 + [2] * 6)
+    matched, parts = sets.found_strata(split, truth)
+    assert matched == {0: 0, 1: 1, 2: 2}
+    assert parts == {0: {0, 3}, 1: {1}, 2: {2}}
+
+
+def test_figures_over_data_sets_are_those_of_all_donors(sets, study) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"world": "both", "seed": rng.integers(0, 9, 300)})
+    frame["probability"] = rng.random(300)
+    frame["right"] = rng.random(300) < frame["probability"] ** 2
+    error = study.calibration_error(frame["probability"].to_numpy(), frame["right"].to_numpy(float))
+    assert sets.error_over_sets(frame).startswith(f"{error:.3f} (")
+    assert sets.share_over_sets(frame, "right").startswith(f"{frame['right'].mean():.3f} (")
+    low, high = sets.share_over_sets(frame, "right").split("(")[1].rstrip(")").split(" to ")
+    assert float(low) < frame["right"].mean() < float(high)
+    assert sets.share_over_sets(frame[:0], "right") == ""
+
+
+def test_training_knows_neither_the_absent_stratum_nor_the_new_batch(sets) -> None:
+    rng = np.random.default_rng(0)
+    stratum, batch = rng.integers(0, 4, 128), np.arange(128) % 4
+    training = sets.training_donors(stratum, batch, seed=1)
+    assert training.sum() == 40
+    assert set(stratum[training]) == set(batch[training]) == {0, 1, 2}
+    kinds = [sets.kind_of(*row) for row in zip(training, stratum, batch, strict=True)]
+    assert set(kinds) == {"training", *sets.KINDS}
+    assert [sets.kind_of(False, s, b) for s, b in ((0, 0), (0, 3), (3, 0), (3, 3))] == [
+        "same",
+        "new",
+        "absent",
+        "absent, new",
+    ]
+
+
+def test_every_donor_of_a_judged_data_set_has_a_verdict(sets) -> None:
+    world = replace(sets.SETS_WORLDS["both"], n_cells=200)
+    rows = sets.judge(world, 60_000, n_null=99, n_bootstraps=3)
+    assert len(rows) == 128
+    assert rows[0]["decision"] == "strata"
+    known = [row for row in rows if row["kind"] == "same"]
+    assert np.mean([row["part_in_set"] for row in known]) > 0.7
+    absent = [row["status"] for row in rows if row["kind"].startswith("absent")]
+    assert absent.count("assigned") <= 0.1 * len(absent)
+    assert all(row["in_set"] == "" for row in rows if row["kind"].startswith("absent"))
+
+
+def test_sizes_of_strata_are_as_asked_and_equal_by_default(study) -> None:
+    from simulator import _strata_in_turn
+
+    world = replace(study.WORLDS["both"], n_donors=40)
+    assert sorted(np.bincount(_strata_in_turn(world))) == [13, 13, 14]
+    uneven = replace(world, sizes=(2.0, 1.0, 1.0))
+    assert list(np.bincount(_strata_in_turn(uneven))) == [20, 10, 10]

@@ -171,7 +171,8 @@ def _with_value(name: str, level: str) -> str:
 def _shifts(release: Release, stratum: str) -> list[str]:
     """Cell types of which a stratum has surely more or less, the largest ratios first."""
     rows = release["composition_shifts"]
-    rows = rows[rows["stratum"] == stratum].sort_values("log2_ratio", kind="stable")
+    own = (as_text(rows["contrast"]) == "stratum") & (as_text(rows["level"]) == stratum)
+    rows = rows[own].sort_values("log2_ratio", kind="stable")
     higher = rows.loc[rows["ratio_low"] > 0, "cell_type"].iloc[::-1]
     lower = rows.loc[rows["ratio_high"] < 0, "cell_type"]
     return [

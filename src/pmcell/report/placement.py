@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 VERDICTS = {
     "assigned": "assigned",
     "ambiguous": "ambiguous: could belong to another stratum",
-    "novel": "novel: fits no stratum and is unlike the other donors",
+    "novel": "novel: fits no stratum",
+    "new_batch": "new batch: no set, since no donor of the strata was measured there",
     "too_few_cells": "too few cells for a profile",
 }
 MAX_NAMED = 12
@@ -60,15 +61,17 @@ def placement_grid(release: Release) -> Grid | None:
 def placement_text(release: Release) -> str:
     """What the sets promise, in a sentence or two; '' without sets."""
     rows, told = release["assignments"], release.verdict.placement if release.verdict else None
-    if not _has_sets(rows) or told is None or told.coverage is None or told.n_folds is None:
+    if not _has_sets(rows) or told is None:
+        return ""
+    if told.coverage is None or told.n_folds is None or told.novel_at is None:
         return ""
     text = (
         f"Each donor was placed by {told.n_folds} runs of the whole analysis that left some "
-        f"donors out; the set of a donor's possible strata holds its own for "
-        f"{percent(told.coverage, 0)} of the donors of each stratum. This holds for donors like "
-        "these, not for a new site. An empty set means that the donor is at the rim of its "
-        "stratum; with "
-        "an out-of-distribution p of at most 0.05 it is called novel."
+        "donors out. The set of a donor's possible strata is made to hold the right one for "
+        f"{percent(told.coverage, 0)} of the donors of each stratum, if the strata are as many as "
+        "were found: the second of two strata found as one has no name. An empty set means "
+        "that the donor is at the rim of its stratum; with an out-of-distribution p of at most "
+        f"{told.novel_at:g} it is called novel."
     )
     if told.strata_without_set:
         text += (

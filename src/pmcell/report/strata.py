@@ -276,7 +276,8 @@ def withheld(release: Release) -> list[str]:
     for name, text in (
         ("too_few_cells", "too few cells for a profile"),
         ("ambiguous", "another stratum is possible too"),
-        ("novel", "it fits no stratum and is unlike the other donors"),
+        ("novel", "it fits no stratum"),
+        ("new_batch", "no donor of the strata was measured in its batch"),
     ):
         n = int((status == name).sum())
         if n:

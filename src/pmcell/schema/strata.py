@@ -54,24 +54,26 @@ ASSIGNMENTS = Table(
             "Stratum of the best partition before the decision to publish; null when not assigned.",
             required=False,
         ),
-        Field("status", "string", "assigned, ambiguous, novel, withheld or too_few_cells."),
+        Field(
+            "status", "string", "assigned, ambiguous, novel, new_batch, withheld or too_few_cells."
+        ),
         Field(
             "probability",
             "float64",
-            "Share of bootstraps that agree with the stratum.",
+            "Share of bootstraps that agree with the stratum, averaged over the finer partitions that the existence test supports as well.",
             "1",
             required=False,
         ),
         Field(
             "conformal_set",
             "string",
-            "Strata that the row may belong to at the coverage of strata.json, joined by ';'; none for an empty set; null where no strata are published or the row's stratum has too few donors for a set.",
+            "Strata that the row may belong to at the coverage of strata.json, joined by ';'; none for an empty set; null where no strata are published, the row's stratum has too few donors for a set, or its batch is new and too few batches are known.",
             required=False,
         ),
         Field(
             "ood_p",
             "float64",
-            "Out-of-distribution p: rank of the distance to the nearest donors among that of the donors who made the strata, each held out; small means unlike any of them; null where strata are withheld.",
+            "Out-of-distribution p: rank of the misfit to the stratum that fits best among those of the donors who made the strata, each held out; small means like the donors of no stratum; null where strata are withheld or the batch has no set.",
             "1",
             required=False,
         ),

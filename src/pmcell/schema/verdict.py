@@ -118,12 +118,22 @@ class Placement:
 
     coverage: float | None = fact("Promised share of sets that hold the stratum.", tells=RESULT)
     n_folds: int | None = fact("Runs that each left some donors out.", tells=RESULT)
-    n_neighbours: int | None = fact("Nearest donors of the out-of-distribution p.", tells=RESULT)
     donors_needed_for_a_set: int | None = fact(
         "Least donors of a stratum that a set can rule out.", tells=RESULT
     )
     strata_without_set: tuple[str, ...] | None = fact(
         "Strata with fewer donors than that.", tells=RESULT
+    )
+    novel_at: float | None = fact(
+        "Out-of-distribution p up to which a donor is called novel.", tells=RESULT
+    )
+    new_batches: tuple[str, ...] | None = fact(
+        "Batches without a donor of the strata, whose donors are compared with those of batches left out in turn.",
+        tells=COUNTS,
+    )
+    batches_without_set: tuple[str, ...] | None = fact(
+        "Such batches where too few batches or donors could be left out: no set is given there.",
+        tells=COUNTS,
     )
     fold_agreement: float | None = fact(
         "Share of donors whom the runs without them place in their own stratum.", tells=RESULT

@@ -94,7 +94,7 @@ class StrataSettings(Settings):
     )
     coverage: float = share(
         0.9,
-        "share of the donors of each stratum whose set of possible strata holds their own",
+        "share of the donors of each stratum whose set of possible strata shall hold it",
         ge=0.5,
         lt=1,
     )

@@ -14,6 +14,8 @@ from pmcell.schema import UNKNOWN, Verdict
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata.association.confounding import notes
+from pmcell.strata.discovery.sizes import DONORS_PER_K
+from pmcell.strata.discovery.uncertainty import MIN_BATCHES
 from pmcell.strata.explanation.drivers import drivers
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import pool_names, require, require_profile
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 MIN_BATCH = 4
 """Donors that a batch needs before its offset means much."""
 SMALL_STRATUM = 10
-VERDICTS = ("assigned", "ambiguous", "novel", "too_few_cells")
+VERDICTS = ("assigned", "ambiguous", "novel", "new_batch", "too_few_cells")
 N_AXES = 3
 N_BINS = 20
 DIGITS = 6
@@ -342,13 +344,23 @@ def _warnings(donors: AnnData) -> list[str]:
 
 def _no_sets(donors: AnnData) -> list[str]:
     placement = donors.uns.get("placement")
-    if not placement or not len(placement["strata_without_set"]):
+    if not placement:
         return []
-    names = ", ".join(str(name) for name in placement["strata_without_set"])
-    return [
-        f"No {float(placement['coverage']):.0%} set can be given for {names}: fewer than "
-        f"{int(placement['donors_needed_for_a_set'])} donors cannot rule a stratum out."
-    ]
+    out = []
+    if len(placement["strata_without_set"]):
+        names = ", ".join(str(name) for name in placement["strata_without_set"])
+        out.append(
+            f"No {float(placement['coverage']):.0%} set can be given for {names}: fewer than "
+            f"{int(placement['donors_needed_for_a_set'])} donors cannot rule a stratum out."
+        )
+    if len(placement["batches_without_set"]):
+        names = ", ".join(str(name) for name in placement["batches_without_set"])
+        out.append(
+            f"New batch: no set ({names}). No donor of the strata was measured there, and what a "
+            f"batch does to a donor's place takes {MIN_BATCHES} batches to see, with "
+            f"{2 * DONORS_PER_K} donors besides each."
+        )
+    return out
 
 
 def _withheld(donors: AnnData) -> list[dict[str, str]]:

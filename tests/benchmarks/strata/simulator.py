@@ -32,6 +32,8 @@ class World:
     `outliers`: share of donors of no kind: every type shifted by `outlier_sd`.
     `n_cells` a donor, or from it to `most_cells`, evenly on the log scale.
     `confounding`: share of donors whose stratum follows from their batch (1: nested).
+    `sizes`: relative sizes of the strata, equal by default. `donor_df`: with it, what is a donor's
+    own in all types and shares is multiplied by one scale a donor, so that it is t distributed.
     """
 
     between: str = "strata"
@@ -54,6 +56,8 @@ class World:
     df: float = float("inf")
     outliers: float = 0.0
     outlier_sd: float = 1.0
+    sizes: tuple[float, ...] = ()
+    donor_df: float = float("inf")
 
 
 STANDARD = World()
@@ -110,15 +114,20 @@ def simulate(world: World, seed: int) -> tuple[ad.AnnData, Truth]:
     rng = np.random.default_rng(seed)
     n_donors, n_types, n_dims = world.n_donors, world.n_types, world.n_dims
     batch = np.arange(n_donors) % world.n_batches
-    stratum = rng.permutation(np.arange(n_donors) % world.n_strata)
+    stratum = rng.permutation(_strata_in_turn(world))
     bound = rng.permutation(n_donors) < round(world.confounding * n_donors)
     stratum = np.where(bound, batch % world.n_strata, stratum)
     planted_state = rng.permutation(n_types)[: world.n_state]
     planted_share = rng.permutation(n_types)[: world.n_composition]
 
     mean, logit = _between_donors(world, stratum, planted_state, planted_share, rng)
-    mean += world.donor_sd * rng.standard_normal((n_donors, n_types, n_dims))
-    logit += world.donor_composition * rng.standard_normal((n_donors, n_types))
+    far = np.ones(n_donors)
+    if np.isfinite(world.donor_df):
+        far = np.sqrt(world.donor_df / rng.chisquare(world.donor_df, n_donors))
+    own = far[:, None, None] * rng.standard_normal((n_donors, n_types, n_dims))
+    mean += world.donor_sd * own
+    own_logit = far[:, None] * rng.standard_normal((n_donors, n_types))
+    logit += world.donor_composition * own_logit
     logit += np.linspace(1.0, -1.0, n_types)
     odd = rng.permutation(n_donors)[: round(world.outliers * n_donors)]
     mean[odd] += world.outlier_sd * rng.standard_normal((odd.size, n_types, n_dims))
@@ -158,6 +167,14 @@ def simulate(world: World, seed: int) -> tuple[ad.AnnData, Truth]:
         tuple(types[planted_share]) if has_strata and world.composition else (),
     )
     return ad.AnnData(obs=obs, obsm={"X_integrated": x}), truth
+
+
+def _strata_in_turn(world: World) -> np.ndarray:
+    """The stratum of each donor before they are mixed: evenly in turn, or by `sizes`."""
+    if not world.sizes:
+        return np.arange(world.n_donors) % world.n_strata
+    ends = np.cumsum(world.sizes) / sum(world.sizes)
+    return np.searchsorted(ends, (np.arange(world.n_donors) + 0.5) / world.n_donors)
 
 
 def _between_donors(

@@ -165,7 +165,7 @@ def squared_shifts(donors: object) -> pd.Series:
 
 
 def per_donor(donors: object, truth: np.ndarray) -> list[dict[str, object]]:
-    """Probability, whether the stratum is the true one, and whether the set holds it."""
+    """Probability, and whether the stratum is the true one."""
     obs = donors.obs
     label = np.array([int(name[1:]) - 1 for name in obs[slots.CANDIDATE]])
     size = max(label.max(), truth.max()) + 1
@@ -178,10 +178,6 @@ def per_donor(donors: object, truth: np.ndarray) -> list[dict[str, object]]:
             "stratum": obs[slots.CANDIDATE].iloc[row],
             "probability": round(float(obs[slots.PROBABILITY].iloc[row]), 4),
             "right": int(true_of[label[row]] == truth[row]),
-            "has_set": int(obs[slots.CONFORMAL].iloc[row] != ""),
-            "in_set": int(
-                obs[slots.CANDIDATE].iloc[row] in obs[slots.CONFORMAL].iloc[row].split(";")
-            ),
             "status": obs[slots.STATUS].iloc[row],
             "k_right": int(np.unique(label).size == np.unique(truth).size),
         }
@@ -287,9 +283,8 @@ def table(sets: pd.DataFrame, donors: pd.DataFrame) -> str:
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "| scenario | donors | ECE | ECE, k right | right | mean probability | "
-        "90 % sets hold the stratum, per stratum |",
-        "|---|---|---|---|---|---|---|",
+        "| scenario | donors | ECE | ECE, k right | right | mean probability |",
+        "|---|---|---|---|---|---|",
     ]
     known_donors = donors[donors["world"].isin(SCENARIOS)]
     for name in [*SCENARIOS, "all"]:
@@ -297,12 +292,9 @@ def table(sets: pd.DataFrame, donors: pd.DataFrame) -> str:
         if len(own) == 0:
             continue
         of_right_k = own[own["k_right"] == 1]
-        with_set = own[own["has_set"] == 1]
-        per_stratum = with_set.groupby(["world", "seed", "stratum"])["in_set"].mean()
         lines.append(
             f"| {name} | {len(own)} | {_error(own):.3f} | {_error(of_right_k):.3f} "
-            f"| {own['right'].mean():.3f} | {own['probability'].mean():.3f} "
-            "| {:.3f} ({:.3f} to {:.3f}) |".format(*mean_interval(per_stratum.to_numpy(float)))
+            f"| {own['right'].mean():.3f} | {own['probability'].mean():.3f} |"
         )
     deep = sets[sets["world"].isin(DEPTH)]
     if len(deep):

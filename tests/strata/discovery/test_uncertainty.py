@@ -1,4 +1,4 @@
-"""Sets that cover, donors that are like nobody, and what is said of small strata."""
+"""Sets of donors seen and unseen, donors that are like nobody, new batches, small strata."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pmcell import schema
 from pmcell.errors import UsageError
 from pmcell.io.tables import conform
 from pmcell.simulate import simulate_latent
-from pmcell.strata.discovery.refit import full_labels, refit
-from pmcell.strata.discovery.uncertainty import _conformal_p, _folds, _rank_among
+from pmcell.strata.discovery.refit import refit, without_donors
+from pmcell.strata.discovery.uncertainty import _folds
 from pmcell.strata.profiles import slots
 
 if TYPE_CHECKING:
@@ -33,19 +33,131 @@ def placed(analysed: AnnData) -> AnnData:
     return donors
 
 
-def own_in_set(donors: AnnData) -> pd.Series:
-    """Whether the set of each discovery row holds its stratum."""
-    obs = donors.obs[donors.obs[slots.DISCOVERY]]
-    pairs = zip(obs[slots.CANDIDATE], obs[slots.CONFORMAL], strict=True)
-    return pd.Series([name in text.split(";") for name, text in pairs], obs[slots.CANDIDATE])
+def true_strata(cells: AnnData, donors: AnnData) -> tuple[np.ndarray, np.ndarray]:
+    """The true stratum of each row, and the candidate that most discovery donors of it have."""
+    truth = cells.uns["truth"]
+    of = dict(zip(truth["donor_id"], truth["stratum"], strict=True))
+    true = donors.obs["donor_id"].astype(str).map(of).to_numpy()
+    chosen = donors.obs[slots.DISCOVERY].to_numpy()
+    candidate = donors.obs[slots.CANDIDATE].astype(str)
+    name = {t: candidate[chosen & (true == t)].mode()[0] for t in np.unique(true[chosen])}
+    return true, np.array([name.get(t, "") for t in true], object)
 
 
-def test_sets_hold_the_own_stratum_of_nine_in_ten_donors(placed: AnnData) -> None:
-    coverage = own_in_set(placed).groupby(level=0).agg(["mean", "size"])
-    # A stratum of n donors can leave out the 1/10 worst, rounded down.
-    least = 1 - np.floor(coverage["size"] / 10) / coverage["size"]
-    assert (coverage["mean"] >= least - 1e-9).all()
-    assert coverage["mean"].between(0.87, 1.0).all()
+def holds(donors: AnnData, name: np.ndarray) -> np.ndarray:
+    """Whether each row's set holds the stratum named."""
+    pairs = zip(name, donors.obs[slots.CONFORMAL], strict=True)
+    return np.array([one in text.split(";") for one, text in pairs])
+
+
+@pytest.fixture(scope="module")
+def unseen(analyse: Analyse) -> tuple[AnnData, AnnData, np.ndarray, np.ndarray]:
+    """Cells, donors analysed on some of them, which ones, and the batch of each donor.
+
+    Two of three strata and three of four batches are known to training.
+    """
+    cells = simulate_latent(
+        scenario="both",
+        n_donors=120,
+        n_strata=3,
+        n_batches=4,
+        cells_per_donor=120,
+        n_dims=8,
+        effect=1.0,
+        seed=8,
+    )
+    everyone = pm.strata.profile(cells)
+    truth = cells.uns["truth"]
+    of = dict(zip(truth["donor_id"], truth["stratum"], strict=True))
+    true = everyone.obs["donor_id"].astype(str).map(of).to_numpy()
+    batch = everyone.obs["batch_id"].astype(str).to_numpy()
+    known = np.flatnonzero((true != 2) & (batch != "batch_4"))
+    training = np.isin(np.arange(true.size), known[:40])
+    donors = analyse(without_donors(everyone, training), n_bootstraps=5, n_null=39)
+    assert donors.uns["existence"]["k"] == 2
+    pm.strata.place(donors)
+    return cells, donors, training, batch
+
+
+def test_sets_hold_the_true_stratum_of_unseen_donors_in_known_and_new_batches(
+    unseen: tuple[AnnData, AnnData, np.ndarray, np.ndarray],
+) -> None:
+    cells, donors, training, batch = unseen
+    true, name = true_strata(cells, donors)
+    inside = holds(donors, name)
+    known = ~training & (true != 2)
+    fresh = batch == "batch_4"
+    assert (known & ~fresh).sum() >= 15
+    assert inside[known & ~fresh].mean() >= 0.8
+    assert inside[known & fresh].mean() >= 0.7
+    assert list(donors.uns["placement"]["new_batches"]) == ["batch_4"]
+    # Sets that held everything would hold the truth too.
+    assert donors.obs.loc[known, slots.CONFORMAL].str.count(";").mean() < 0.2
+
+
+def test_donors_of_an_absent_stratum_are_not_assigned(
+    unseen: tuple[AnnData, AnnData, np.ndarray, np.ndarray],
+) -> None:
+    cells, donors, training, batch = unseen
+    true, _ = true_strata(cells, donors)
+    status = donors.obs[slots.STATUS].to_numpy()
+    absent = (true == 2) & (batch != "batch_4")
+    assert (status[absent] == "assigned").mean() <= 0.05
+    assert (status[absent] == "novel").mean() > 0.6
+    known = ~training & (true != 2) & (batch != "batch_4")
+    assert (status[known] == "novel").mean() <= 0.1
+    assert (status[known] == "assigned").mean() > 0.7
+
+
+def test_donors_of_an_unknown_kind_are_probable_nowhere_by_their_refits(
+    unseen: tuple[AnnData, AnnData, np.ndarray, np.ndarray],
+) -> None:
+    _, donors, _, _ = unseen
+    assert np.isnan(donors.obsm[slots.SUPPORT]).any()
+    assert donors.obs[slots.PROBABILITY].between(0, 1).all()
+
+
+def test_a_new_batch_without_batches_to_compare_with_is_refused(
+    unseen: tuple[AnnData, AnnData, np.ndarray, np.ndarray], analyse: Analyse
+) -> None:
+    _, before, training, batch = unseen
+    donors = without_donors(before, training)
+    merged = np.where(batch == "batch_4", "batch_4", "batch_1")
+    donors.obs["batch_id"] = pd.Categorical(merged)
+    analyse(donors, n_bootstraps=2)
+    pm.strata.place(donors)
+    fresh = donors.obs["batch_id"].eq("batch_4").to_numpy()
+    assert (donors.obs.loc[fresh, slots.STATUS] == "new_batch").all()
+    assert (donors.obs.loc[fresh, slots.CONFORMAL] == "").all()
+    assert donors.obs.loc[fresh, slots.OOD].isna().all()
+    assert (donors.obs.loc[fresh, slots.STRATUM] == "").all()
+    assert not (donors.obs.loc[~fresh, slots.STATUS] == "new_batch").any()
+    assert list(donors.uns["placement"]["batches_without_set"]) == ["batch_4"]
+
+
+def test_a_feature_set_that_is_not_used_can_make_a_donor_novel(analyse: Analyse) -> None:
+    cells = simulate_latent(
+        scenario="state", n_donors=44, n_batches=1, cells_per_donor=600, n_dims=8, seed=11
+    )
+    names = cells.obs["donor_id"].astype(str)
+    foreign = names.isin(sorted(set(names))[:4]).to_numpy()
+    # Only shares differ: of these donors' cells, most of the first types are gone.
+    rng = np.random.default_rng(0)
+    gone = foreign & (cells.obs["cell_type"].cat.codes < 6).to_numpy()
+    gone &= rng.random(cells.n_obs) < 0.95
+    left = cells[~gone].copy()
+    everyone = pm.strata.profile(left)
+    of_foreign = everyone.obs["donor_id"].isin(set(names[foreign])).to_numpy()
+    donors = without_donors(everyone, ~of_foreign)
+    pm.strata.distances(donors, channels=("state",))
+    pm.strata.cluster(donors, n_bootstraps=3)
+    pm.strata.existence(donors, n_null=39)
+    assert list(donors.uns["channels"]["used"]) == ["state"]
+    assert donors.uns["existence"]["decision"] == "strata"
+    pm.strata.place(donors)
+    status = donors.obs[slots.STATUS].to_numpy()
+    assert (status[of_foreign] == "novel").all()
+    assert (status[~of_foreign] == "novel").mean() < 0.1
 
 
 def test_clear_strata_are_assigned_with_one_stratum_in_the_set(placed: AnnData) -> None:
@@ -57,33 +169,6 @@ def test_clear_strata_are_assigned_with_one_stratum_in_the_set(placed: AnnData) 
     assert (single | (assigned["conformal_set"] == "none")).all()
     assert (table["margin"] > 0).mean() > 0.95
     assert table["ood_p"].between(0, 1).all()
-
-
-def test_conformal_p_is_the_rank_among_other_donors_of_the_stratum(placed: AnnData) -> None:
-    rng = np.random.default_rng(0)
-    own = full_labels(placed)
-    scores = rng.random((placed.n_obs, 3)).round(1)
-    got = _conformal_p(placed, scores, own, 3)
-    donor = placed.obs["donor_id"].astype(str).to_numpy()
-    discovery = placed.obs[slots.DISCOVERY].to_numpy()
-    for row in range(0, placed.n_obs, 7):
-        for stratum in range(3):
-            others = [
-                other
-                for other in range(placed.n_obs)
-                if discovery[other] and own[other] == stratum and donor[other] != donor[row]
-            ]
-            larger = sum(scores[other, stratum] >= scores[row, stratum] for other in others)
-            assert got[row, stratum] == (1 + larger) / (1 + len(others))
-
-
-def test_the_farthest_donor_has_the_smallest_p(placed: AnnData) -> None:
-    far = np.arange(placed.n_obs, dtype=float)
-    p = _rank_among(placed, far)
-    discovery = placed.obs[slots.DISCOVERY].to_numpy()
-    n = int(discovery.sum())
-    assert p[np.flatnonzero(discovery)[-1]] == 1 / n
-    assert p[np.flatnonzero(discovery)[0]] == 1.0
 
 
 def test_folds_hold_every_stratum_evenly() -> None:

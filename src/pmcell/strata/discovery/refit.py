@@ -79,14 +79,18 @@ def fit_without(
     `limits` are those of `distances`; `names` gives the labels of all rows after
     which the strata are called, else the largest is 0.
     """
-    again = _without(donors, training)
+    again = without_donors(donors, training)
     distances(again, **(limits or {}))
     rows = np.flatnonzero(again.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
     squared = np.asarray(again.obsp[slots.DISTANCE])
-    labels = partition(squared[np.ix_(rows, rows)], range(k, k + 1), 1).labels[0]
-    if names is not None:
-        labels = align(labels, names(donors)[rows], k)
+    labels = cut(squared, rows, k, None if names is None else names(donors))
     return Refit(again, squared, rows, labels, to_strata(squared, rows, labels, k))
+
+
+def cut(squared: Floats, rows: Ints, k: int, names: Ints | None = None) -> Ints:
+    """k strata of `rows`, called as most of their donors are in `names` (all rows) if given."""
+    labels = partition(squared[np.ix_(rows, rows)], range(k, k + 1), 1).labels[0]
+    return labels if names is None else align(labels, names[rows], k)
 
 
 def to_strata(squared: Floats, rows: Ints, labels: Ints, k: int) -> Floats:
@@ -114,8 +118,29 @@ def with_own_offsets(model: Refit, held: Ints) -> Floats:
     return to_strata(squared, model.rows, model.labels, model.to_strata.shape[1])
 
 
-def _without(donors: AnnData, training: Bools) -> AnnData:
-    """The same rows, where only the training donors may be learned from."""
+def without_donors(donors: AnnData, training: Bools) -> AnnData:
+    """Return the same rows, where only the training donors may be learned from.
+
+    Parameters
+    ----------
+    donors
+        Donors after `profile`.
+    training
+        Rows to learn from (rows,): all rows of a donor or none.
+
+    Returns
+    -------
+    AnnData
+        A profile on which nothing is fitted but types and noise of the training donors.
+
+    Examples
+    --------
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=6, cells_per_donor=150, n_types=3)
+    >>> donors = pm.strata.profile(cells)
+    >>> int(without_donors(donors, np.arange(6) < 4).obs["discovery"].sum())
+    4
+    """
     import anndata as ad
 
     columns = ["donor_id", "visit", "batch_id", slots.ENOUGH, slots.DISCOVERY]

@@ -1,4 +1,4 @@
-"""How sure each donor's place is: conformal sets, out-of-distribution p, verdict."""
+"""How sure each donor's place is: conformal sets, fit to any stratum, verdict."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.donors.donor_map import CHANNELS
 from pmcell.core.donors.resample import FOLDS, stream
 from pmcell.errors import UsageError
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata._threads import single_thread
-from pmcell.strata.discovery.refit import full_labels, refit, to_strata
+from pmcell.strata.discovery.conformal import NEW, Calibration, Placed, place_on
+from pmcell.strata.discovery.probability import partition_weights, stratum_probability
+from pmcell.strata.discovery.refit import cut, refit, to_strata
+from pmcell.strata.discovery.sizes import DONORS_PER_K
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
 
@@ -25,47 +29,72 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-N_NEIGHBOURS = 10
-NOVEL = 0.05
-"""A row that fits no stratum is novel if its out-of-distribution p is at most this."""
+NOVEL = 0.04
+"""A row fits no stratum if its p over all strata is at most this."""
 BORDER = 0.1
 """A row with less margin lies between strata, even if the sets of both are too narrow for it."""
+RIVAL = 0.25
+"""A finer partition that weighs this much is looked at too before a new donor is assigned."""
+MIN_BATCHES = 3
+"""Batches that must be left out in turn to say what a new one does to a donor's place."""
 EMPTY_SET = "none"
+NEW_BATCH = "new_batch"
 
 
 @single_thread
 def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: int = 0) -> None:
-    """Say for each row which strata it may belong to, and whether it is like any known donor.
+    """Say for each row which strata it may belong to, and whether it fits any of them.
 
-    Donors are dealt into folds, all visits together and each stratum evenly.
-    For each fold everything is fitted again without its donors (types, noise,
-    gate, batch offsets, strata; names matched to the full analysis), and they
-    are placed on the result. The score of a row for a stratum is its distance to
-    the stratum's mean over that to the nearest other. A stratum is in a row's
-    set unless the score is among the 1 - `coverage` largest that the stratum's
-    own donors have in their folds (class-wise cross-conformal; the row's donor
-    is not counted): among donors like these, `coverage` of each stratum have it
-    in their set. A stratum with fewer than 1/(1 - `coverage`) donors can never be
-    ruled out so; it takes no part in the sets and its donors have none.
+    Parameters
+    ----------
+    donors
+        Donors after `existence`. Donors who took no part in discovery are placed too.
+    coverage
+        Share of each stratum's donors whose set shall hold it.
+    n_folds
+        Runs that each leave some donors out.
+    seed
+        Seed of the folds.
 
-    `ood_p` is the rank of a row's mean squared distance to its nearest
-    training donors among those of the discovery donors, each from its own fold.
+    Notes
+    -----
+    Donors are dealt into folds, all visits together and each stratum evenly. For each fold
+    everything is fitted again without its donors (types, noise, gate, batch offsets, strata;
+    names matched to the full analysis), and they are placed on the result. Their misfits to
+    their own stratum are what others are ranked against (`pmcell.strata.discovery.conformal`;
+    the row's donor is not counted): a stratum is in a row's set unless fewer than
+    1 - `coverage` of the stratum's donors fit it as badly. A stratum with fewer than
+    1/(1 - `coverage`) donors can never be ruled out so; it takes no part in the sets and its
+    donors have none. `ood_p` ranks the misfit to the stratum that fits best among those of all
+    donors. It sees the fused distance and each feature set that is reliable, used or not.
 
-    Verdicts: `novel` (the set is empty and `ood_p` ≤ 0.05); `ambiguous` (two
-    strata or more in the set, or another than the row's own, or fewer than half
-    of the bootstraps agree, or a margin below 0.1: as far from its own stratum as
-    from another); else `assigned`. An empty set alone is no reason
-    for doubt: where strata lie far apart, 1 - `coverage` of their donors have one.
+    A row of a batch in which no donor of the strata was measured is compared with donors of
+    batches left out in turn instead, so that its set is as wide as batches make it; what the
+    batch adds to the distances to all strata alike does not count in the set. That needs three
+    batches or more and 20 donors besides each; else it is refused: verdict `new_batch`.
 
-    The sets speak of the stratum that the full analysis gives, not of a truth
-    behind it, and of donors exchangeable with these, so not of a new site.
-    Nothing is written unless the decision is `strata`.
+    `probability` becomes the share of bootstraps that agree, averaged over the finer partitions
+    that the existence test supports as well (`pmcell.strata.discovery.probability`).
 
-    Writes obs conformal_set (strata joined by ';', 'none' for an empty set, ''
-    where there is no set), ood_p, margin (1 at the own stratum's mean, 0 on the
-    border, negative nearer another), status, stratum; uns['placement'].
-    Source: Vovk 2015, doi:10.1007/s10472-013-9368-4.
+    Verdicts: `new_batch`; `novel` (`ood_p` ≤ 0.04); `ambiguous` (two strata or more in the set,
+    or another than the row's own; a probability below one half; a margin below 0.1: as far from
+    its own stratum as from another); else `assigned`. A donor who took no part in finding the
+    strata may be of a kind that was never seen: it is `ambiguous` as well where its set is
+    empty or its p over all strata is at most 1 - `coverage`, in the chosen partition or in a
+    finer one that is nearly as likely. Among donors who made the strata an empty set alone
+    is no reason for doubt: where strata lie far apart, 1 - `coverage` of them have one.
 
+    What the sets hold is measured in simulated donors never seen in training
+    (tests/benchmarks/strata/RESULTS.md). They cannot be right where the number of strata is
+    wrong: the second of two strata found as one has no name.
+
+    Nothing is written unless the decision is `strata`. Writes obs conformal_set (strata joined by
+    ';', 'none' for an empty set, '' where there is no set), ood_p, margin (1 at the own stratum's
+    mean, 0 on the border, negative nearer another), probability, status, stratum;
+    uns['placement'].
+
+    Examples
+    --------
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=36, cells_per_donor=150, n_types=4, seed=2)
     >>> donors = pm.strata.profile(cells)
@@ -83,28 +112,33 @@ def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: in
     reset(donors)
     if donors.uns["existence"]["decision"] != STRATA:
         return
-    discovery = donors.obs[slots.DISCOVERY].to_numpy()
-    own = full_labels(donors)
-    k = int(donors.uns["existence"]["k"])
-    size = np.bincount(own[discovery], minlength=k)
+    study = _Study.of(donors)
+    own = study.labels[0]
     need = math.ceil(1.0 / (1.0 - coverage) - 1e-9)
-    calibrated = size >= need
-    held_out = _held_out(donors, own, k, n_folds, seed)
-    p = _conformal_p(donors, held_out.scores, own, k)
-    inside = (p > 1.0 - coverage + 1e-9) & calibrated
-    has_set = donors.obs[slots.ENOUGH].to_numpy() & calibrated[np.maximum(own, 0)]
-    ood = _rank_among(donors, held_out.far)
-    _write(donors, own, inside, has_set, ood, held_out.margin)
-    names = [f"S{index + 1}" for index in range(k)]
+    calibrated = np.bincount(own[study.rows], minlength=study.ks[0]) >= need
+    folds = _folds(own[study.rows], n_folds, seed)
+    held_out = _held_out(donors, study, folds)
+    placed = held_out.place(study, held_out)
+    fresh, batches = study.in_new_batch, None
+    if fresh.any():
+        batches = _batch_folds(study, n_folds)
+    if batches is not None:
+        again = held_out.place(study, _held_out(donors, study, batches), batch_unseen=True)
+        placed = [one.replaced(fresh, other) for one, other in zip(placed, again, strict=True)]
+    refused = fresh & (batches is None)
+    probability = stratum_probability(donors, held_out.same)
+    _write(donors, study, placed, calibrated, refused, held_out.margin, probability, coverage)
     donors.uns["placement"] = {
         "coverage": float(coverage),
-        "n_folds": int(held_out.n_folds),
-        "n_neighbours": int(held_out.n_neighbours),
+        "n_folds": int(folds.max()) + 1,
         "donors_needed_for_a_set": need,
+        "novel_at": NOVEL,
         "strata_without_set": np.array(
-            [name for name, enough in zip(names, calibrated, strict=True) if not enough], object
+            [f"S{index + 1}" for index in np.flatnonzero(~calibrated)], object
         ),
-        "fold_agreement": held_out.agreement,
+        "new_batches": np.array(sorted(set(study.batch[fresh & ~refused])), object),
+        "batches_without_set": np.array(sorted(set(study.batch[refused])), object),
+        "fold_agreement": float(held_out.same[study.rows].mean()),
         "seed": int(seed),
     }
 
@@ -118,48 +152,127 @@ def reset(donors: AnnData) -> None:
 
 
 @dataclass(frozen=True)
+class _Study:
+    """The full analysis: discovery rows, each row's strata, donor, batch and training donor.
+
+    `labels` (rows,) for each number of strata in `ks`: the chosen one first, then the finer ones
+    that weigh `RIVAL` or more. `sets` are the distances that donors are placed by (obsp), the
+    fused one first; `trained` is the number of the row's donor among the discovery rows, or `NEW`.
+    """
+
+    rows: Ints
+    ks: tuple[int, ...]
+    labels: tuple[Ints, ...]
+    donor: NDArray[np.object_]
+    batch: NDArray[np.object_]
+    trained: Ints
+    in_new_batch: Bools
+    sets: tuple[str, ...]
+
+    @classmethod
+    def of(cls, donors: AnnData) -> _Study:
+        """Read it from the donors' AnnData."""
+        rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy()).astype(np.int64)
+        donor = as_text(donors.obs["donor_id"]).to_numpy(object)
+        batch = as_text(donors.obs["batch_id"]).to_numpy(object)
+        number = {name: index for index, name in enumerate(donor[rows])}
+        ks = [int(k) for k in donors.uns["clustering"]["ks"]]
+        chosen = ks.index(int(donors.uns["existence"]["k"]))
+        weight = partition_weights(donors)
+        used = [chosen, *(index for index in range(chosen + 1, len(ks)) if weight[index] >= RIVAL)]
+        labels = np.asarray(donors.obsm[slots.LABELS], np.int64)
+        return cls(
+            rows,
+            tuple(ks[index] for index in used),
+            tuple(labels[:, index] for index in used),
+            donor,
+            batch,
+            np.array([number.get(name, NEW) for name in donor], np.int64),
+            donors.obs[slots.ENOUGH].to_numpy() & ~np.isin(batch, batch[rows]),
+            _feature_sets(donors),
+        )
+
+
+def _feature_sets(donors: AnnData) -> tuple[str, ...]:
+    """The fused distance, and each reliable feature set that is not all of it."""
+    report = donors.uns["channels"]
+    used = [str(name) for name in report["used"]]
+    least = float(report["min_reliability"])
+    alone = [
+        f"{slots.DISTANCE}_{name}"
+        for name in CHANNELS
+        if report[name]["measured"] and float(report[name]["r"]) >= least and used != [name]
+    ]
+    return (slots.DISTANCE, *alone)
+
+
+@dataclass(frozen=True)
 class _HeldOut:
     """Every row as a model sees it that did not know the row's donor.
 
-    `scores` (rows, k), `far` (rows,) distance to the nearest training donors,
-    `agreement` the share of held-out donors nearest to their own stratum.
+    `towards` (feature sets, rows, k) squared distance to each stratum's mean, for each number of
+    strata; `margin` (rows,); `same` (rows,) the share of these models that place the row in its
+    stratum.
     """
 
-    scores: Floats
-    far: Floats
+    towards: list[Floats]
     margin: Floats
-    agreement: float
-    n_folds: int
-    n_neighbours: int
+    same: Floats
+
+    def place(
+        self, study: _Study, reference: _HeldOut, *, batch_unseen: bool = False
+    ) -> list[Placed]:
+        """These rows among the discovery donors as `reference` sees them, for each partition."""
+        return [
+            place_on(
+                Calibration(known[:, study.rows], labels[study.rows]),
+                towards,
+                study.trained,
+                batch_unseen=batch_unseen,
+            )
+            for towards, known, labels in zip(
+                self.towards, reference.towards, study.labels, strict=True
+            )
+        ]
 
 
-def _held_out(donors: AnnData, own: Ints, k: int, n_folds: int, seed: int) -> _HeldOut:
-    discovery = donors.obs[slots.DISCOVERY].to_numpy()
-    rows = np.flatnonzero(discovery).astype(np.int64)
-    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
-    fold = _folds(own[rows], n_folds, seed)
-    # A donor of the smallest stratum must be able to find neighbours in it.
-    smallest = int(np.bincount(own[rows], minlength=k).min())
-    n_near = min(N_NEIGHBOURS, max(smallest // 2, 1))
-    squared = np.asarray(donors.obsp[slots.DISTANCE])
-    # Rows of donors who took no part in discovery are held out of the full analysis already.
-    towards = to_strata(squared, rows, own[rows], k)
-    far = _nearest(squared, rows, n_near)
+def _held_out(donors: AnnData, study: _Study, fold: Ints) -> _HeldOut:
+    """Leave out each fold (of the discovery donors) in turn.
+
+    Donors who took no part in discovery are placed by the full analysis, which does not know them;
+    `same` counts where each run places them.
+    """
+    own = study.labels[0]
+    towards = [
+        _towards(donors, study.sets, study.rows, labels[study.rows], k)
+        for k, labels in zip(study.ks, study.labels, strict=True)
+    ]
+    seen, same = np.zeros(own.size), np.zeros(own.size)
     for number in range(int(fold.max()) + 1):
-        held = np.isin(donor, donor[rows[fold == number]])
+        held = np.isin(study.donor, study.donor[study.rows[fold == number]])
         model = refit(donors, ~held)
-        towards[held] = model.to_strata[held]
-        far[held] = _nearest(model.squared, model.rows, n_near)[held]
-    distance = np.sqrt(np.maximum(towards, 0.0))
-    scores, margin = np.empty_like(distance), np.full(own.size, np.nan)
-    for index in range(k):
-        other = np.delete(distance, index, axis=1).min(axis=1)
-        scores[:, index] = distance[:, index] / np.maximum(other, 1e-12)
-        mine = own == index
-        widest = np.maximum(np.maximum(other, distance[:, index]), 1e-12)
-        margin[mine] = ((other - distance[:, index]) / widest)[mine]
-    agreement = float((towards[rows].argmin(axis=1) == own[rows]).mean())
-    return _HeldOut(scores, far, margin, agreement, int(fold.max()) + 1, n_near)
+        judged = held | (study.trained == NEW)
+        seen[judged] += 1
+        same[judged] += (model.to_strata.argmin(axis=1) == own)[judged]
+        for k, labels, of_all in zip(study.ks, study.labels, towards, strict=True):
+            found = cut(model.squared, model.rows, k, labels)
+            of_all[:, held] = _towards(model.donors, study.sets, model.rows, found, k)[:, held]
+    return _HeldOut(towards, _margin(towards[0][0], own), same / np.maximum(seen, 1))
+
+
+def _towards(donors: AnnData, sets: tuple[str, ...], rows: Ints, labels: Ints, k: int) -> Floats:
+    return np.stack([to_strata(np.asarray(donors.obsp[name]), rows, labels, k) for name in sets])
+
+
+def _margin(squared: Floats, own: Ints) -> Floats:
+    """Distance to the nearest other stratum minus that to the own, over the larger; NaN without."""
+    distance = np.sqrt(np.maximum(squared, 0.0))
+    row = np.arange(own.size)
+    to_own = distance[row, own]
+    distance[row, own] = np.inf
+    other = distance.min(axis=1)
+    margin = (other - to_own) / np.maximum(np.maximum(other, to_own), 1e-12)
+    return np.where(own >= 0, margin, np.nan)
 
 
 def _folds(label: Ints, n_folds: int, seed: int) -> Ints:
@@ -171,53 +284,56 @@ def _folds(label: Ints, n_folds: int, seed: int) -> Ints:
     return fold
 
 
-def _nearest(squared: Floats, rows: Ints, n_near: int) -> Floats:
-    """Mean squared distance of each row to its `n_near` nearest among `rows`."""
-    return np.asarray(np.sort(squared[:, rows], axis=1)[:, :n_near].mean(axis=1))
-
-
-def _conformal_p(donors: AnnData, scores: Floats, own: Ints, k: int) -> Floats:
-    """(1 + donors of the stratum with a score as large)/(1 + donors), without the row's donor."""
-    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
-    out = np.zeros(scores.shape)
-    for index in range(k):
-        members = rows[own[rows] == index]
-        counted = donor[:, None] != donor[members][None, :]
-        larger = scores[members, index][None, :] >= scores[:, index][:, None]
-        out[:, index] = (1 + (larger & counted).sum(axis=1)) / (1 + counted.sum(axis=1))
-    return out
-
-
-def _rank_among(donors: AnnData, far: Floats) -> Floats:
-    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    donor = as_text(donors.obs["donor_id"]).to_numpy(object)
-    counted = donor[:, None] != donor[rows][None, :]
-    farther = (far[rows][None, :] >= far[:, None]) & counted
-    return np.asarray((1 + farther.sum(axis=1)) / (1 + counted.sum(axis=1)), np.float64)
+def _batch_folds(study: _Study, n_folds: int) -> Ints | None:
+    """A fold for each discovery donor, batches together; None where that leaves too few donors."""
+    names, code = np.unique(study.batch[study.rows], return_inverse=True)
+    if names.size < MIN_BATCHES:
+        return None
+    fold = np.asarray(code % n_folds, np.int64)
+    left = study.rows.size - np.bincount(fold)
+    return fold if int(left.min()) >= 2 * DONORS_PER_K else None
 
 
 def _write(
-    donors: AnnData, own: Ints, inside: Bools, has_set: Bools, ood: Floats, margin: Floats
+    donors: AnnData,
+    study: _Study,
+    placed: list[Placed],
+    calibrated: Bools,
+    refused: Bools,
+    margin: Floats,
+    probability: Floats,
+    coverage: float,
 ) -> None:
     enough = donors.obs[slots.ENOUGH].to_numpy()
+    rare = 1.0 - coverage + 1e-9
+    chosen = placed[0]
+    inside = (chosen.stratum_p > rare) & calibrated
+    own = np.maximum(study.labels[0], 0)
+    has_set = enough & calibrated[own] & ~refused
     n_inside = inside.sum(axis=1)
-    is_own = inside[np.arange(own.size), np.maximum(own, 0)]
-    support = donors.obs[slots.PROBABILITY].to_numpy(float)
-    between = np.nan_to_num(margin, nan=1.0) < BORDER
-    ambiguous = between | (support < 0.5) | (has_set & (n_inside > 0) & ((n_inside > 1) | ~is_own))
-    novel = has_set & (n_inside == 0) & (ood <= NOVEL)
-    status = np.where(novel, "novel", np.where(ambiguous, "ambiguous", "assigned"))
+    settled = (n_inside == 1) & inside[np.arange(own.size), own]
+    worst_fit = np.min([one.fit_p for one in placed], axis=0)
+    unlike = (study.trained == NEW) & ((has_set & (n_inside == 0)) | (worst_fit <= rare))
+    doubtful = (
+        (np.nan_to_num(margin, nan=1.0) < BORDER)
+        | (np.nan_to_num(probability, nan=1.0) < 0.5)
+        | (has_set & (n_inside > 0) & ~settled)
+        | unlike
+    )
+    status = np.where(doubtful, "ambiguous", "assigned")
+    status = np.where(chosen.fit_p <= NOVEL, "novel", status)
+    status = np.where(refused, NEW_BATCH, status)
     status = np.where(enough, status, "too_few_cells").astype(object)
     candidate = as_text(donors.obs[slots.CANDIDATE], missing="").to_numpy(object)
     values: dict[str, Any] = {
         slots.STATUS: status,
         slots.STRATUM: np.where(status == "assigned", candidate, "").astype(object),
+        slots.PROBABILITY: probability,
         slots.CONFORMAL: np.array(
             [_joined(row) if known else "" for row, known in zip(inside, has_set, strict=True)],
             object,
         ),
-        slots.OOD: np.where(enough, ood, np.nan),
+        slots.OOD: np.where(enough & ~refused, chosen.fit_p, np.nan),
         slots.MARGIN: np.where(enough, margin, np.nan),
     }
     for name, value in values.items():

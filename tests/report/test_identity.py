@@ -51,8 +51,8 @@ def study(
             ("S1", "B cell", -0.8, -1.5, -0.2),
             ("S1", "T cell", 0.3, -0.4, 1.0),
         ],
-        columns=["stratum", "cell_type", "log2_ratio", "ratio_low", "ratio_high"],
-    )
+        columns=["level", "cell_type", "log2_ratio", "ratio_low", "ratio_high"],
+    ).assign(contrast="stratum")
     tables = EMPTY | {
         "donors": people,
         "visits": visits,

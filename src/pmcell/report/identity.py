@@ -192,7 +192,8 @@ def _driver(release: Release, stratum: str) -> str:
     if mean.empty or mean.max() <= 0:
         return ""
     channel, cell_type = mean.idxmax()
-    return f"the state of {cell_type}" if channel == "state" else "all cells together"
+    what = {"state": "the state", "genes": "the genes"}
+    return f"{what[channel]} of {cell_type}" if channel in what else "all cells together"
 
 
 def _unknown(people: pd.DataFrame) -> str:

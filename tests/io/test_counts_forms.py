@@ -148,6 +148,7 @@ def test_a_step_gives_the_same_bytes_under_any_memory_that_it_does_not_refuse(tm
     rng = np.random.default_rng(2)
     counts = sparse.csr_matrix(rng.poisson(1.0, (3000, 200)).astype(np.int32))
     obs = pd.DataFrame({"batch_id": ["x", "y"] * 1500}, index=[f"c{at}" for at in range(3000)])
+    obs["tissue_ontology_term_id"] = "UBERON:0013756"
     var = pd.DataFrame({"symbol": "s"}, index=[f"g{at}" for at in range(200)])
     AnnData(counts, obs, var).write_h5ad(tmp_path / "a.h5ad")
     pd.DataFrame({"passes_qc": rng.random(3000) < 0.9}).to_parquet(tmp_path / "qc.parquet")

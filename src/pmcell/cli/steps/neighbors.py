@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write graph.h5ad."""
-    import pandas as pd
     from anndata import AnnData
 
     from pmcell import tl
@@ -34,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     use_threads(args.threads)
     settings = step_settings(args, NeighborsSettings)
     atlas = read_h5ad(args.embedding)
-    obs = pd.DataFrame({TISSUE_GROUP: atlas.obs[TISSUE_GROUP]}, index=atlas.obs_names)
-    graph = AnnData(obs=obs, obsm=dict(atlas.obsm))
+    kept = [name for name in (TISSUE_GROUP,) if name in atlas.obs]
+    graph = AnnData(obs=atlas.obs[kept].copy(), obsm=dict(atlas.obsm))
     tl.neighbors(graph, **settings.model_dump())
     found = graph.uns["neighbors"]["params"]
     # The embeddings stay where they are: a value lives in one file only.

@@ -29,7 +29,7 @@ from pmcell.core.donors.spectral import spectrum
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS, MOVES = 1, 2, 3, 4, 5, 6, 7
+CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS, MOVES, POWER = 1, 2, 3, 4, 5, 6, 7, 8
 """Purposes of a random stream."""
 
 
@@ -158,6 +158,17 @@ def stretch(model: DonorModel, factor: Floats) -> DonorModel:
     return replace(model, loadings=loadings, genes=genes)
 
 
+def with_rows(model: DonorModel, rows: Ints) -> DonorModel:
+    """The model of as many donors, each with the cells of one of its rows; a row may repeat."""
+    cloud = None if model.cloud is None else model.cloud.take(rows)
+    genes = model.genes
+    if genes is not None:
+        # A row that repeats stands for another donor.
+        sums = replace(genes.sums.take(rows), donor=np.arange(rows.size))
+        genes = replace(genes, sums=sums)
+    return replace(model, n=model.n[rows], cloud=cloud, genes=genes)
+
+
 def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = False) -> DonorSums:
     """Donors of the no-strata model, each with the cells and the sampling noise of a real row.
 
@@ -165,12 +176,22 @@ def draw_donors(model: DonorModel, rng: np.random.Generator, *, flat: bool = Fal
     and only the arrangement of the donors is random. Where composition is not in
     use, the rows keep their own cells.
     """
-    n_rows, n_types = model.n.shape
+    return donors_at(model, draw_scores(model, rng, flat=flat), rng)
+
+
+def draw_scores(model: DonorModel, rng: np.random.Generator, *, flat: bool = False) -> Floats:
+    """Places of donors without strata (rows, rank), of variance 1."""
+    n_rows = model.n.shape[0]
     tails = 0.0 if flat else model.tails
     scores = continuum(
         model.bend, n_rows, rng, flat=flat, tails=tails, whole_donor=model.whole_donor
     )
-    scores = scores * np.sqrt(max(n_rows - 1, 1))
+    return np.asarray(scores * np.sqrt(max(n_rows - 1, 1)))
+
+
+def donors_at(model: DonorModel, scores: Floats, rng: np.random.Generator) -> DonorSums:
+    """Donors at these places (rows, rank), each with the cells and the noise of a real row."""
+    n_rows, n_types = model.n.shape
     drawn = {
         name: centre + np.tensordot(scores, model.loadings[name], 1)
         for name, centre in model.centre.items()

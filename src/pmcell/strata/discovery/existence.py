@@ -17,6 +17,7 @@ from pmcell.schema.verdict import STRATA
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.distances import fitted
 from pmcell.strata.discovery.null import NullTest, choose_k, compare_with_null
+from pmcell.strata.discovery.power import donors_needed
 from pmcell.strata.discovery.sizes import DONORS_PER_K, min_stratum_size
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import DonorMap, require
@@ -65,6 +66,8 @@ def existence(
     batch, cohort or assay above `max_confounding` with permutation p ≤ 0.05; or structure that
     is there only before batch removal and follows the batch; or every channel
     dropped because of batch); `too few donors` (below 20).
+
+    Beside `continuum`, `power` says how many donors would find strata of a stated distance.
 
     Writes uns['existence'], and obs candidate_stratum, stratum (only for
     `strata`), status and probability. Source: after SigClust (Liu et al. 2008,
@@ -117,6 +120,8 @@ def existence(
             "view_scores": dict(donors.uns["channels"]["view_scores"]),
         }
         report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
+        if report["decision"] == CONTINUUM:
+            report["power"] = donors_needed(opened, alpha / n_views, seed)
     donors.uns["existence"] = report
     for stale in ("placement", "generalisation"):
         donors.uns.pop(stale, None)

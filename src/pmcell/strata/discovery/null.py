@@ -64,7 +64,7 @@ class NullTest:
             "k": self.k,
             "z": self.z,
             "silhouette": self.observed,
-            "null_silhouette_mean": _nan_mean(self.draws),
+            "null_silhouette_mean": nan_mean(self.draws),
         }
 
 
@@ -89,10 +89,7 @@ def compare_with_null(
     min_size = min_stratum_size(rows.size)
     squared = finish(map_donors(opened.discovery, batch, settings))
     observed = partition(squared, ks, min_size).silhouette
-    total = sum(settings.weights.values())
-    placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
-    parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
-    fitted = fit_donor_model(parts, squared, opened.discovery, batch)
+    fitted = fit_null_model(opened, squared)
     model = _calibrate(fitted, squared, opened, seed, finish)
     shapes = {GAUSS: model, FLAT: model}
     if model.tails > 0:
@@ -110,11 +107,26 @@ def compare_with_null(
     return max(results, key=lambda result: result.p)
 
 
+def fit_null_model(opened: DonorMap, squared: Floats) -> DonorModel:
+    """The model without strata of the discovery rows, whose fused distances are `squared`."""
+    rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
+    total = sum(settings.weights.values())
+    placed = [(c, f.take(rows)) for c, f in zip(opened.channels, opened.features, strict=True)]
+    parts = [(c, f, settings.weights[c.name] / total / c.scale) for c, f in placed]
+    return fit_donor_model(parts, squared, opened.discovery, batch)
+
+
+def null_model(opened: DonorMap, seed: int) -> DonorModel:
+    """The same, calibrated: what the draws of `compare_with_null` come from."""
+    squared = map_donors(opened.discovery, opened.batch[opened.rows], opened.settings)
+    return _calibrate(fit_null_model(opened, squared), squared, opened, seed, _as_it_is)
+
+
 def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> NullTest:
     """Standardise data and draws together, so that they are exchangeable under the model."""
     both = np.vstack([observed, draws])
-    centre = _nan_mean(both)
-    spread = np.sqrt(_nan_mean((both - centre) ** 2))
+    centre = nan_mean(both)
+    spread = np.sqrt(nan_mean((both - centre) ** 2))
     z = (both - centre) / np.maximum(spread, 1e-12)
     z = np.where(np.isnan(z), -np.inf, z)
     best = z.max(axis=1)
@@ -184,7 +196,8 @@ def choose_k(result: NullTest, pac: Floats, alpha: float, ks: list[int]) -> int:
     return ks[int(np.where(supported & (pac <= limit), result.z, -np.inf).argmax())]
 
 
-def _nan_mean(values: Floats) -> Floats:
+def nan_mean(values: Floats) -> Floats:
+    """Mean over the rows that are known, NaN where none is."""
     known = ~np.isnan(values)
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0)

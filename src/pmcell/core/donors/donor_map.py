@@ -33,6 +33,7 @@ from pmcell.core.donors.spectral import (
     silhouette,
     spectral_partitions,
 )
+from pmcell.core.donors.ward import ward_partitions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -124,7 +125,10 @@ def map_donors(sums: DonorSums, batch: Ints, settings: Settings) -> Floats:
 
 @dataclass(frozen=True)
 class Partitions:
-    """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small)."""
+    """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small).
+
+    The silhouette is that of the spectral clusters, see `partition`.
+    """
 
     ks: range
     labels: Ints
@@ -132,15 +136,29 @@ class Partitions:
 
 
 def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
-    """Cluster the principal coordinates of a squared-distance matrix for each k."""
+    """Cluster the principal coordinates of a squared-distance matrix for each k.
+
+    Silhouettes, on which the test rests, are those of spectral clusters. Where the compact
+    clusters of a k have a larger one, and none is too small, they are the labels: spectral
+    clusters cut a large stratum and join small ones.
+    """
     axes, _ = principal_coordinates(squared)
     flat = pairwise_squared(axes)
     labels = spectral_partitions(flat, ks)
     widths = np.full(len(ks), np.nan)
     if axes.shape[1]:
         distance = np.sqrt(flat)
+        compact = ward_partitions(axes, ks)
         for index, k in enumerate(ks):
-            sizes = np.bincount(labels[index], minlength=k)
-            if int(np.min(sizes)) >= min_size:
-                widths[index] = silhouette(distance, labels[index])
+            width = silhouette(distance, labels[index])
+            if _least(labels[index], k) >= min_size:
+                widths[index] = width
+            fits = _least(compact[index], k) >= min_size
+            if fits and silhouette(distance, compact[index]) > width:
+                labels[index] = compact[index]
     return Partitions(ks, labels, widths)
+
+
+def _least(labels: Ints, k: int) -> int:
+    """Rows of the smallest of k clusters."""
+    return int(np.min(np.bincount(labels, minlength=k)))

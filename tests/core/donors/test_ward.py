@@ -1,0 +1,64 @@
+"""Compact clusters: a naive oracle, unequal sizes, order of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pmcell.core.donors.association import adjusted_rand
+from pmcell.core.donors.donor_map import partition
+from pmcell.core.donors.spectral import pairwise_squared, silhouette, spectral_partitions
+from pmcell.core.donors.ward import ward_partitions
+
+
+def points(sizes: tuple[int, ...], seed: int = 0, apart: float = 6.0) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    label = np.repeat(np.arange(len(sizes)), sizes)
+    corner = apart * np.eye(len(sizes))[:, :2] if len(sizes) == 3 else None
+    centre = corner if corner is not None else apart * np.arange(len(sizes))[:, None] * [1.0, 0.5]
+    order = rng.permutation(label.size)
+    return (centre[label] + rng.normal(0, 1, (label.size, 2)))[order], label[order]
+
+
+def test_no_single_row_can_move_and_lessen_the_squares() -> None:
+    """The naive oracle of a local optimum: every row is nearest to the mean of its own cluster."""
+    x, _ = points((20, 12, 8), seed=1, apart=2.0)
+    for k, labels in zip(range(2, 6), ward_partitions(x, range(2, 6)), strict=True):
+        means = np.array([x[labels == code].mean(axis=0) for code in range(k)])
+        near = ((x[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+        assert (near == labels).all()
+
+
+def test_small_strata_beside_a_large_one_are_kept_whole() -> None:
+    found = []
+    for seed in range(5):
+        x, label = points((26, 8, 8), seed=seed, apart=8.0)
+        squared = pairwise_squared(x)
+        found.append(adjusted_rand(partition(squared, range(3, 4), 5).labels[0], label))
+        assert adjusted_rand(ward_partitions(x, range(3, 4))[0], label) > 0.9
+    assert min(found) > 0.9
+
+
+def test_labels_are_never_wider_than_the_spectral_ones_and_the_test_keeps_theirs() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        squared = pairwise_squared(rng.normal(0, 1, (40, 2)))
+        distance = np.sqrt(squared)
+        for k in (2, 3, 4):
+            found = partition(squared, range(k, k + 1), 1)
+            spectral = silhouette(distance, spectral_partitions(squared, range(k, k + 1))[0])
+            assert silhouette(distance, found.labels[0]) >= spectral - 1e-9
+            assert abs(found.silhouette[0] - spectral) < 1e-9
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    x, _ = points((15, 10, 7), seed=4, apart=3.0)
+    order = np.random.default_rng(0).permutation(len(x))
+    one, two = ward_partitions(x, range(2, 5)), ward_partitions(x[order], range(2, 5))
+    for first, second in zip(one, two, strict=True):
+        assert adjusted_rand(first[order], second) == 1.0
+
+
+def test_fewer_rows_than_clusters_and_no_axis_give_one_cluster() -> None:
+    assert ward_partitions(np.zeros((1, 2)), range(2, 4)).tolist() == [[0], [0]]
+    assert ward_partitions(np.zeros((3, 0)), range(2, 3)).tolist() == [[0, 0, 0]]
+    assert ward_partitions(np.array([[0.0], [1.0]]), range(3, 4)).tolist() == [[0, 0]]

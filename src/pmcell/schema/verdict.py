@@ -62,7 +62,9 @@ class Existence:
     z: tuple[float, ...] | None = fact(
         "Silhouette of each k, standardised over data and draws.", tells=RESULT
     )
-    silhouette: tuple[float, ...] | None = fact("Silhouette of the spectral clusters of each k, from 2.", tells=RESULT)
+    silhouette: tuple[float, ...] | None = fact(
+        "Silhouette of the spectral clusters of each k, from 2.", tells=RESULT
+    )
     null_silhouette_mean: tuple[float, ...] | None = fact(
         "Mean silhouette of the draws for each k.", tells=RESULT
     )

@@ -9,6 +9,7 @@ import pytest
 
 import pmcell as pm
 from pmcell.core.counts.aggregate import Aggregate
+from pmcell.errors import UsageError
 from pmcell.strata.discovery.cluster import distance_to_members
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.genes import MIN_GENES, add_genes
@@ -119,6 +120,26 @@ def test_too_few_shared_genes_are_no_feature_set_and_it_says_why() -> None:
     pm.strata.distances(donors)
     assert donors.uns["channels"]["genes"]["why"] == why
     assert donors.uns["channels"]["genes"]["dropped"]
+
+
+def test_the_cells_themselves_give_the_same_as_their_sums() -> None:
+    cells = made_cells()
+    donors = pm.strata.profile(cells)
+    add_genes(donors, cells)
+    by_sums = with_genes(cells)
+    for slot in (slots.GENE_COUNTS, slots.GENE_TOTALS):
+        np.testing.assert_array_equal(donors.obsm[slot], by_sums.obsm[slot])
+
+
+def test_cells_that_are_not_those_of_the_profile_are_refused() -> None:
+    cells = made_cells()
+    donors = pm.strata.profile(cells)
+    with pytest.raises(UsageError, match=r"the cells of the profile.*got 100 cells for 1920"):
+        add_genes(donors, cells[:100].copy())
+    without = cells.copy()
+    del without.obs["cell_type"]
+    with pytest.raises(UsageError, match="without cell_type"):
+        add_genes(donors, without)
 
 
 def test_a_profile_without_counts_says_so() -> None:

@@ -14,12 +14,14 @@ from pmcell.core.counts.aggregate import Aggregate, TypeOfCells, positions, type
 from pmcell.core.counts.grouped import COUNTS
 from pmcell.core.donors.gene_sums import HalfCounts, gene_sums
 from pmcell.core.donors.genes import weigh_genes
+from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require_profile
 from pmcell.strata.profiles.sex_linked import SEX_LINKED
+from pmcell.tl.aggregate import aggregate_cells, counts_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -47,17 +49,19 @@ class _Halves:
 @single_thread
 def add_genes(
     donors: AnnData,
+    cells: AnnData | None = None,
     *,
-    aggregates: Sequence[Aggregate],
-    visits: Mapping[str, str],
-    cell_types: TypeOfCells,
+    aggregates: Sequence[Aggregate] = (),
+    visits: Mapping[str, str] | None = None,
+    cell_types: TypeOfCells | None = None,
     n_genes: int = 300,
 ) -> None:
     """Add the counts of each type's genes, in two halves of the cells, to a profile of donors.
 
-    `aggregates` are the sums of every cohort, `visits` maps their samples to visits,
-    `cell_types` their clusters, or pairs of a cluster and a source's label, to cell types. Genes
-    that a cohort did not measure, and genes
+    Either `cells`, those that the profile was made of, with raw counts in X and obs donor_id
+    and, where there are several, visit; or `aggregates`, the sums of every cohort, with
+    `visits`, the visit of each sample, and `cell_types`, the type of each cluster, or pair of a
+    cluster and a source's label. Genes that a cohort did not measure, and genes
     of the Y chromosome or of X inactivation, which would tell sex from sex, are left out. Of a
     type that `min_share_donors` of the donors have, those `n_genes` are kept whose variance
     between donors, batches taken out, repeats best in halves of the cells; of many donors
@@ -66,16 +70,20 @@ def add_genes(
     Writes obsm gene_counts and gene_totals and uns['genes']: gene_ids, gene (types × genes: a
     place in gene_ids, -1 for none), why ('' or why there is no gene feature set).
 
-    Raises UsageError for what is no profile, DataError for a cluster without a type.
+    Raises UsageError for what is no profile and for cells that are not its own, DataError for
+    X that is not counts and for a cluster without a type.
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_types=3)
     >>> donors = pm.strata.profile(cells)
-    >>> add_genes(donors, aggregates=[], visits={}, cell_types={})
+    >>> add_genes(donors)
     >>> donors.uns["genes"]["why"]
     'there are no sums of counts'
     """
     require_profile(donors)
+    known, types = visits or {}, cell_types or {}
+    if cells is not None:
+        aggregates, known, types = _of_cells(donors, cells)
     shared = _shared_genes(aggregates)
     own = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
     if shared.size < MIN_GENES or own.size < 2:
@@ -87,7 +95,7 @@ def add_genes(
             zip(as_text(donors.obs["donor_id"]), as_text(donors.obs["visit"]), strict=True)
         )
     }
-    groups = [_Groups.of(part, shared, at, visits, cell_types) for part in aggregates]
+    groups = [_Groups.of(part, shared, at, known, types) for part in aggregates]
     keep = max(min(n_genes, MAX_VALUES // max(donors.n_obs * donors.n_vars, 1)), 1)
     chosen: list[Ints] = []
     counts = np.zeros((2, donors.n_obs, donors.n_vars, keep), np.int32)
@@ -101,6 +109,30 @@ def add_genes(
             values = halves.counts[half][:, chosen[-1]].toarray()
             counts[half, :, place, : genes.size] = values
     _write(donors, shared, chosen, counts, total)
+
+
+def _of_cells(
+    donors: AnnData, cells: AnnData
+) -> tuple[list[Aggregate], dict[str, str], TypeOfCells]:
+    """The sums of a profile's own cells, the visit of each of its rows, and its types."""
+    by = str(donors.uns["profile"]["by"])
+    missing = [name for name in ("donor_id", by) if name not in cells.obs]
+    if missing or cells.n_obs != int(donors.obs["n_cells"].sum()):
+        raise UsageError(
+            "add_genes needs the cells of the profile, with obs donor_id and "
+            f"{by!r}; got {cells.n_obs} cells for {int(donors.obs['n_cells'].sum())}"
+            + (f", without {', '.join(missing)}" if missing else "")
+        )
+    donor = as_text(cells.obs["donor_id"])
+    visit = as_text(cells.obs["visit"]) if "visit" in cells.obs else UNKNOWN
+    row = donor + "|" + visit
+    obs = cells.obs[[name for name in ("donor_id",) if name in cells.obs]].assign(
+        sample_id=row, cluster=as_text(cells.obs[by])
+    )
+    sums = aggregate_cells(counts_of(cells), np.asarray(cells.var_names, object), obs)
+    names = zip(donors.obs_names, as_text(donors.obs["visit"]), strict=True)
+    types: TypeOfCells = {str(name): str(name) for name in donors.var_names}
+    return [sums], {str(name): str(value) for name, value in names}, types
 
 
 @dataclass(frozen=True)

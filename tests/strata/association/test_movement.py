@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 
 import pmcell as pm
 from pmcell import schema
@@ -14,9 +13,6 @@ from pmcell.errors import UsageError
 from pmcell.io.tables import conform
 from pmcell.simulate import simulate_latent
 from pmcell.strata.profiles import slots
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 N_DONORS = 30
 MOVED = 6
@@ -116,3 +112,44 @@ def test_visits_without_a_known_distance_make_no_step(followed) -> None:
     unknown.obsp[slots.DISTANCE] = np.full((unknown.n_obs, unknown.n_obs), np.nan)
     table = conform(pm.strata.movement(unknown, n_draws=19), schema.MOVEMENT)
     assert len(table) == 0
+
+
+def visits_in_gene_space(moving: int) -> AnnData:
+    """24 donors in two states of 20 genes, twice; the first `moving` change their state."""
+    rng = np.random.default_rng(4)
+    n_donors, n_cells = 24, 150
+    donor = np.repeat(np.arange(n_donors), 2 * n_cells)
+    visit = np.tile(np.repeat([0, 1], n_cells), n_donors)
+    state = np.where((donor < moving) & (visit == 1), 1 - donor % 2, donor % 2)
+    kind = rng.integers(0, 2, donor.size)
+    moved = np.zeros((2, 120))
+    moved[1, :20] = 0.6
+    counts = rng.poisson(3 * np.exp(rng.normal(0, 0.5, (2, 120)))[kind] * np.exp(moved)[state])
+    obs = pd.DataFrame(
+        {
+            "donor_id": [f"d{number:02d}" for number in donor],
+            "visit": [f"T{number}" for number in visit],
+            "batch_id": "b",
+            "cell_type": np.array(["a", "b"])[kind],
+        },
+        index=[f"c{number}" for number in range(donor.size)],
+    )
+    cells = AnnData(counts.astype(np.float32), obs=obs)
+    cells.var_names = [f"G{number:03d}" for number in range(120)]
+    cells.obsm["X_integrated"] = rng.normal(0, 1, (donor.size, 4)) + 5.0 * kind[:, None]
+    donors = pm.strata.profile(cells)
+    pm.strata.add_genes(donors, cells)
+    pm.strata.distances(donors, channels="genes")
+    pm.strata.cluster(donors, n_bootstraps=2)
+    pm.strata.existence(donors, n_null=19)
+    return donors
+
+
+def test_donors_who_change_in_their_genes_are_told_from_those_who_do_not() -> None:
+    donors = visits_in_gene_space(moving=4)
+    assert list(donors.uns["channels"]["used"]) == ["genes"]
+    table = pm.strata.movement(donors, n_draws=99).set_index("donor_id")
+    changed = table.index.isin([f"d{number:02d}" for number in range(4)])
+    assert table.loc[changed, "p_value"].max() <= 0.02
+    assert table.loc[~changed, "p_value"].median() > 0.2
+    assert (table.loc[~changed, "p_value"] <= 0.05).sum() <= 3

@@ -179,3 +179,30 @@ def test_drivers_sum_to_the_difference_of_distances(channels: str) -> None:
     to[np.arange(24), own] = np.inf
     sums = table.groupby("donor_id", sort=False)["contribution"].sum()
     np.testing.assert_allclose(sums.loc[donors.obs["donor_id"]], to.min(axis=1) - mine, atol=1e-9)
+
+
+def test_every_later_step_takes_strata_in_gene_space() -> None:
+    cells = made_cells(n_donors=44)
+    number = cells.obs["donor_id"].str[1:].astype(int)
+    cells.obs["batch_id"] = "b" + (number // 11).astype(str)
+    cells.obs["age"] = (number * 7 % 50 + 20).astype(float)
+    later = cells[(number < 12).to_numpy()].copy()
+    later.obs["visit"] = "v1"
+    later.obs_names = later.obs_names + "-later"
+    cells = ad.concat([cells, later])
+    donors = pm.strata.profile(cells)
+    add_genes(donors, cells)
+    pm.strata.distances(donors, channels=("genes", "composition"))
+    pm.strata.cluster(donors, n_bootstraps=10)
+    pm.strata.existence(donors, n_null=19)
+    assert donors.uns["existence"]["decision"] == "strata"
+    pm.strata.place(donors)
+    placed = donors.obs["status"].value_counts()
+    assert placed["assigned"] > 0.8 * donors.n_obs
+    assert pm.strata.generalise(donors)["mean"] > 0.9
+    assert pm.strata.adjusted_strata(donors, adjust_for=("age",))["ari"] > 0.9
+    assert len(pm.strata.associate(donors, n_permutations=99))
+    assert "genes" in set(pm.strata.drivers(donors)["channel"])
+    assert len(pm.strata.movement(donors, n_draws=19)) == 12
+    assert len(pm.strata.composition_shifts(donors))
+    assert pm.strata.verdict(donors).channels["genes"].used

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pmcell.core.donors.association import benjamini_hochberg
 from pmcell.core.donors.channels import DonorSums
 from pmcell.core.donors.donor_map import fused_distances, place_all
+from pmcell.core.donors.gene_sums import GeneSums
 from pmcell.core.donors.resample import MOVES, resample_cells, stream
 from pmcell.errors import UsageError
 from pmcell.schema.text import as_text
@@ -156,4 +157,14 @@ def _pooled(sums: DonorSums, before: Ints, after: Ints) -> DonorSums:
         waves = (parts[before] + parts[after]) / np.maximum(cells, 1.0)[:, None]
         cloud = replace(sums.cloud.take(both), mean=np.tile(waves, (2, 1)))
     n = np.tile(share, (2, 1)) * total
-    return DonorSums(n, np.tile(mean, (2, 1, 1)), sums.within, 0.0, cloud)
+    genes = None if sums.genes is None else _pooled_genes(sums.genes, before, after)
+    return DonorSums(n, np.tile(mean, (2, 1, 1)), sums.within, 0.0, cloud, genes)
+
+
+def _pooled_genes(sums: GeneSums, before: Ints, after: Ints) -> GeneSums:
+    """Expression of both visits together, known as exactly as in the one and in the other."""
+    size = (sums.size[before] + sums.size[after])[:, :, None]
+    parts = np.nan_to_num(sums.mean) * sums.size[:, :, None]
+    mean = np.tile((parts[before] + parts[after]) / np.maximum(size, 1e-300), (2, 1, 1))
+    own = sums.take(np.concatenate([before, after]))
+    return replace(own, mean=np.where((own.size > 0)[:, :, None], mean, np.nan), noise=0.0)

@@ -209,3 +209,21 @@ def test_every_name_that_the_stratification_writes_is_free_for_it() -> None:
         "condition",
         *(f"source_{name}" for name in names),
     }
+
+
+def test_tissues_are_profiled_without_what_compares_their_embeddings() -> None:
+    """Two tissues, whose components mean different things: no waves, no pools of rare types."""
+    cells = pm.simulate.simulate_latent(n_donors=24, cells_per_donor=150, n_types=6)
+    in_blood = cells.obs["donor_id"].isin(sorted(set(cells.obs["donor_id"]))[:12])
+    cells.obs["tissue_group"] = np.where(in_blood, "UBERON:0000178", "UBERON:0001264")
+    place = np.where(in_blood, " (blood)", " (pancreas)")
+    cells.obs["cell_type"] = cells.obs["cell_type"].astype(str) + place
+    donors = pm.strata.profile(cells, min_share_donors=0.4)
+    assert "waves_q" not in donors.obsm
+    pools = donors.var["state_pool"].astype(str)
+    assert set(pools) <= {"", *donors.var_names}
+    pm.strata.distances(donors)
+    assert donors.uns["channels"]["cluster_free"]["why"] == "the profile holds no sums of waves"
+    pm.strata.cluster(donors, n_bootstraps=3)
+    pm.strata.existence(donors, n_null=119)
+    assert donors.uns["existence"]["decision"]

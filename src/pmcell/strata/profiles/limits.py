@@ -109,7 +109,7 @@ def _weighted_means(values: Floats, weight: Floats, batch: Ints) -> Floats:
 
 
 def _sums(donors: AnnData) -> Iterator[tuple[Floats, Floats]]:
-    """Sums over each half of the cells: of types, of differences from the type's mean, of waves."""
+    """Sums over each half of the cells: of types, of differences from types' means, of waves."""
     counts, half = np.asarray(donors.X, np.float64), np.asarray(donors.obsm[slots.HALF_N])
     yield half.astype(np.float64), counts - half
     total = np.asarray(donors.obsm[slots.SUM], np.float64).reshape(*counts.shape, -1)
@@ -120,5 +120,7 @@ def _sums(donors: AnnData) -> Iterator[tuple[Floats, Floats]]:
         (first - half[:, :, None] * centre).sum(axis=1),
         (total - first - rest[:, :, None] * centre).sum(axis=1),
     )
+    if slots.HALF_WAVES not in donors.obsm:
+        return
     waves = np.asarray(donors.obsm[slots.HALF_WAVES], np.float64)
     yield waves, np.asarray(donors.obsm[slots.WAVES], np.float64) - waves

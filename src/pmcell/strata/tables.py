@@ -311,7 +311,7 @@ def _warnings(donors: AnnData) -> list[str]:
             "their offset is a guess."
         )
     out += [
-        f"The {name.replace('_', '-')} channel was left out: {donors.uns['channels'][name]['why']}."
+        f"The feature set {name} was left out: {donors.uns['channels'][name]['why']}."
         for name in CHANNELS
         if donors.uns["channels"][name]["dropped"] or not donors.uns["channels"][name]["used"]
     ]

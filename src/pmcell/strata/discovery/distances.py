@@ -109,7 +109,7 @@ def distances(
     else:
         donors.obsp[slots.DISTANCE] = np.full((donors.n_obs, donors.n_obs), np.nan)
     through = " + ".join(sorted(weights))
-    reason = "groups show more clearly through" if channels == "clearest" else "asked for is"
+    reason = "groups show more clearly through" if channels == "clearest" else "settings name only"
     for name, verdict in report.items():
         verdict["used"] = name in weights
         if not verdict["dropped"] and not verdict["used"]:

@@ -138,7 +138,7 @@ def visits_in_gene_space(moving: int) -> AnnData:
     cells.var_names = [f"G{number:03d}" for number in range(120)]
     cells.obsm["X_integrated"] = rng.normal(0, 1, (donor.size, 4)) + 5.0 * kind[:, None]
     donors = pm.strata.profile(cells)
-    pm.strata.add_genes(donors, cells)
+    pm.strata.add_genes(donors, cells=cells)
     pm.strata.distances(donors, channels="genes")
     pm.strata.cluster(donors, n_bootstraps=2)
     pm.strata.existence(donors, n_null=19)

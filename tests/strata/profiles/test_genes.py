@@ -125,7 +125,7 @@ def test_too_few_shared_genes_are_no_feature_set_and_it_says_why() -> None:
 def test_the_cells_themselves_give_the_same_as_their_sums() -> None:
     cells = made_cells()
     donors = pm.strata.profile(cells)
-    add_genes(donors, cells)
+    add_genes(donors, cells=cells)
     by_sums = with_genes(cells)
     for slot in (slots.GENE_COUNTS, slots.GENE_TOTALS):
         np.testing.assert_array_equal(donors.obsm[slot], by_sums.obsm[slot])
@@ -135,11 +135,11 @@ def test_cells_that_are_not_those_of_the_profile_are_refused() -> None:
     cells = made_cells()
     donors = pm.strata.profile(cells)
     with pytest.raises(UsageError, match=r"the cells of the profile.*got 100 cells for 1920"):
-        add_genes(donors, cells[:100].copy())
+        add_genes(donors, cells=cells[:100].copy())
     without = cells.copy()
     del without.obs["cell_type"]
     with pytest.raises(UsageError, match="without cell_type"):
-        add_genes(donors, without)
+        add_genes(donors, cells=without)
 
 
 def test_a_profile_without_counts_says_so() -> None:
@@ -191,7 +191,7 @@ def test_every_later_step_takes_strata_in_gene_space() -> None:
     later.obs_names = later.obs_names + "-later"
     cells = ad.concat([cells, later])
     donors = pm.strata.profile(cells)
-    add_genes(donors, cells)
+    add_genes(donors, cells=cells)
     pm.strata.distances(donors, channels=("genes", "composition"))
     pm.strata.cluster(donors, n_bootstraps=10)
     pm.strata.existence(donors, n_null=19)

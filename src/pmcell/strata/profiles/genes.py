@@ -49,8 +49,8 @@ class _Halves:
 @single_thread
 def add_genes(
     donors: AnnData,
-    cells: AnnData | None = None,
     *,
+    cells: AnnData | None = None,
     aggregates: Sequence[Aggregate] = (),
     visits: Mapping[str, str] | None = None,
     cell_types: TypeOfCells | None = None,

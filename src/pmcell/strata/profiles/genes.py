@@ -126,9 +126,7 @@ def _of_cells(
     donor = as_text(cells.obs["donor_id"])
     visit = as_text(cells.obs["visit"]) if "visit" in cells.obs else UNKNOWN
     row = donor + "|" + visit
-    obs = cells.obs[[name for name in ("donor_id",) if name in cells.obs]].assign(
-        sample_id=row, cluster=as_text(cells.obs[by])
-    )
+    obs = cells.obs[["donor_id"]].assign(sample_id=row, cluster=as_text(cells.obs[by]))
     sums = aggregate_cells(counts_of(cells), np.asarray(cells.var_names, object), obs)
     names = zip(donors.obs_names, as_text(donors.obs["visit"]), strict=True)
     types: TypeOfCells = {str(name): str(name) for name in donors.var_names}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.cluster.hierarchy import cut_tree, ward
 
 from pmcell.core.donors.association import adjusted_rand
-from pmcell.core.donors.donor_map import partition
+from pmcell.core.donors.donor_map import partition, silhouettes
 from pmcell.core.donors.spectral import pairwise_squared, silhouette, spectral_partitions
-from pmcell.core.donors.ward import ward_partitions
+from pmcell.core.donors.ward import _cut, ward_partitions
 
 
 def points(sizes: tuple[int, ...], seed: int = 0, apart: float = 6.0) -> tuple[np.ndarray, ...]:
@@ -62,3 +63,18 @@ def test_fewer_rows_than_clusters_and_no_axis_give_one_cluster() -> None:
     assert ward_partitions(np.zeros((1, 2)), range(2, 4)).tolist() == [[0], [0]]
     assert ward_partitions(np.zeros((3, 0)), range(2, 3)).tolist() == [[0, 0, 0]]
     assert ward_partitions(np.array([[0.0], [1.0]]), range(3, 4)).tolist() == [[0, 0]]
+
+
+def test_a_cut_of_the_tree_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(5)
+    for n in (2, 3, 17, 40):
+        tree = ward(rng.normal(0, 1, (n, 2)))
+        for k in range(1, n + 1):
+            assert _cut(tree, k).tolist() == cut_tree(tree, n_clusters=k)[:, 0].tolist()
+
+
+def test_draws_are_judged_as_the_data_are() -> None:
+    rng = np.random.default_rng(6)
+    for squared in (pairwise_squared(rng.normal(0, 1, (30, 3))), np.zeros((6, 6))):
+        found = partition(squared, range(2, 6), 4).silhouette
+        assert np.array_equal(silhouettes(squared, range(2, 6), 4), found, equal_nan=True)

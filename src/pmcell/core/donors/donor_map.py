@@ -142,21 +142,35 @@ def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
     clusters of a k have a larger one, and none is too small, they are the labels: spectral
     clusters cut a large stratum and join small ones.
     """
+    axes, distance, labels, widths = _spectral(squared, ks)
+    known = _known(widths, labels, ks, min_size)
+    for index, compact in enumerate(ward_partitions(axes, ks)):
+        fits = _least(compact, ks[index]) >= min_size
+        if fits and silhouette(distance, compact) > widths[index]:
+            labels[index] = compact
+    return Partitions(ks, labels, known)
+
+
+def silhouettes(squared: Floats, ks: range, min_size: int) -> Floats:
+    """Those of `partition` alone, for the many draws of a null: no compact clusters are made."""
+    _, _, labels, widths = _spectral(squared, ks)
+    return _known(widths, labels, ks, min_size)
+
+
+def _spectral(squared: Floats, ks: range) -> tuple[Floats, Floats, Ints, Floats]:
+    """Principal coordinates, distances between them, spectral clusters and silhouette of each k."""
     axes, _ = principal_coordinates(squared)
     flat = pairwise_squared(axes)
-    labels = spectral_partitions(flat, ks)
-    widths = np.full(len(ks), np.nan)
-    if axes.shape[1]:
-        distance = np.sqrt(flat)
-        compact = ward_partitions(axes, ks)
-        for index, k in enumerate(ks):
-            width = silhouette(distance, labels[index])
-            if _least(labels[index], k) >= min_size:
-                widths[index] = width
-            fits = _least(compact[index], k) >= min_size
-            if fits and silhouette(distance, compact[index]) > width:
-                labels[index] = compact[index]
-    return Partitions(ks, labels, widths)
+    distance, labels = np.sqrt(flat), spectral_partitions(flat, ks)
+    has_axes = axes.shape[1] > 0
+    widths = [silhouette(distance, found) if has_axes else np.nan for found in labels]
+    return axes, distance, labels, np.array(widths)
+
+
+def _known(widths: Floats, labels: Ints, ks: range, min_size: int) -> Floats:
+    """Silhouettes, NaN where a cluster is too small."""
+    enough = [_least(found, k) >= min_size for found, k in zip(labels, ks, strict=True)]
+    return np.where(enough, widths, np.nan)
 
 
 def _least(labels: Ints, k: int) -> int:

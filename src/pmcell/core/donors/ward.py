@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import cut_tree, ward
+from scipy.cluster.hierarchy import ward
 
 from pmcell.core.donors.spectral import ordered_labels
 
@@ -30,9 +30,23 @@ def ward_partitions(axes: Floats, ks: range) -> Ints:
     tree = ward(axes)
     for index, k in enumerate(ks):
         if k <= axes.shape[0]:
-            found = cut_tree(tree, n_clusters=k)[:, 0].astype(np.int64)
-            labels[index] = ordered_labels(_moved(axes, found, k))
+            labels[index] = ordered_labels(_moved(axes, _cut(tree, k), k))
     return labels
+
+
+def _cut(tree: Floats, k: int) -> Ints:
+    """The k clusters below the last k - 1 merges of a linkage, numbered by their first row.
+
+    The same as `scipy.cluster.hierarchy.cut_tree`, which for every cut walks the whole tree in
+    Python: that was half the time of a stratification.
+    """
+    n = tree.shape[0] + 1
+    cluster = np.arange(2 * n - k)
+    for merge in range(n - k - 1, -1, -1):
+        children = tree[merge, :2].astype(np.int64)
+        cluster[children] = cluster[n + merge]
+    _, first, inverse = np.unique(cluster[:n], return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
 def _moved(axes: Floats, labels: Ints, k: int) -> Ints:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.donor_map import map_donors, partition
+from pmcell.core.donors.donor_map import map_donors, silhouettes
 from pmcell.core.donors.resample import (
     CALIBRATE,
     NULL,
@@ -88,7 +88,7 @@ def compare_with_null(
     rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
     min_size = min_stratum_size(rows.size)
     squared = finish(map_donors(opened.discovery, batch, settings))
-    observed = partition(squared, ks, min_size).silhouette
+    observed = silhouettes(squared, ks, min_size)
     fitted = fit_null_model(opened, squared)
     model = _calibrate(fitted, squared, opened, seed, finish)
     shapes = {GAUSS: model, FLAT: model}
@@ -100,7 +100,7 @@ def compare_with_null(
 
         def drawn_silhouette(number: int, model: DonorModel = shape, null: str = null) -> Floats:
             drawn = draw_donors(model, stream(seed, purpose, number), flat=null == FLAT)
-            return partition(finish(map_donors(drawn, batch, settings)), ks, min_size).silhouette
+            return silhouettes(finish(map_donors(drawn, batch, settings)), ks, min_size)
 
         draws = np.array(in_order(drawn_silhouette, range(n_null)))
         results.append(_compare(null, observed, draws, ks))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.donor_map import map_donors, partition
+from pmcell.core.donors.donor_map import map_donors, silhouettes
 from pmcell.core.donors.resample import (
     POWER,
     DonorModel,
@@ -81,7 +81,7 @@ def _power(
         sums = donors_at(own, _padded(scores, model.rank), rng)
         batch = opened.batch[opened.rows][rows]
         squared = map_donors(sums, batch, opened.settings)
-        return partition(squared, ks, min_size).silhouette
+        return silhouettes(squared, ks, min_size)
 
     draws = np.array(in_order(drawn, range(N_NULL + N_PLANTED)))
     null, planted = draws[:N_NULL], draws[N_NULL:]

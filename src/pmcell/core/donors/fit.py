@@ -104,7 +104,7 @@ def _offsets(x: Floats, batch: Ints, n_batches: int, residual: bool) -> Floats:
 def _mean_error(pools: Pools, sums: DonorSums, cells: Floats) -> Floats:
     """Σ over rows of the squared error of a row's mean (pools, dims); no row has infinite cells."""
     out = np.zeros((pools.n_pools, sums.within.shape[1]))
-    for pool, own in enumerate(pools.members()):
+    for pool, own in enumerate(pools.members):
         share = (sums.n[:, own] / cells[:, [pool]] ** 2).sum(axis=0)
         out[pool] = (share[:, None] * sums.within[own]).sum(axis=0)
     return out

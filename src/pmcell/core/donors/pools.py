@@ -8,6 +8,7 @@ the composition's part. Types that are common enough stay alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +33,23 @@ class Pools:
     @property
     def n_pools(self) -> int:
         """How many pools there are."""
-        return int(self.of_type.max(initial=-1)) + 1
+        return len(self.members)
 
+    @cached_property
     def members(self) -> list[Ints]:
         """The types of each pool."""
-        return [np.flatnonzero(self.of_type == pool) for pool in range(self.n_pools)]
+        n_pools = int(self.of_type.max(initial=-1)) + 1
+        return [np.flatnonzero(self.of_type == pool) for pool in range(n_pools)]
+
+    @cached_property
+    def _alone(self) -> tuple[Ints, Ints]:
+        """The pools of one type, and their types."""
+        pools = [pool for pool, own in enumerate(self.members) if own.size == 1]
+        return np.array(pools, np.int64), np.array([self.members[p][0] for p in pools], np.int64)
 
     def summed(self, x: Floats) -> Floats:
         """Sums over the types of each pool (rows × types to rows × pools)."""
-        return np.stack([x[:, own].sum(axis=1) for own in self.members()], axis=1)
+        return np.stack([x[:, own].sum(axis=1) for own in self.members], axis=1)
 
     def means(self, n: Floats, mean: Floats) -> Floats:
         """Mean difference of a row's cells from their types' means (rows, pools, dims).
@@ -49,9 +58,10 @@ class Pools:
         (rows, types, dims) the types' means, NaN where n is 0.
         """
         out = np.empty((n.shape[0], self.n_pools, mean.shape[2]))
-        for pool, own in enumerate(self.members()):
+        alone, types = self._alone
+        out[:, alone] = mean[:, types]
+        for pool, own in enumerate(self.members):
             if own.size == 1:
-                out[:, pool] = mean[:, own[0]]
                 continue
             cells = n[:, own]
             moved = np.where((cells > 0)[:, :, None], mean[:, own] - self.centre[own], 0.0)

@@ -1,0 +1,211 @@
+"""Find the person: in a release, in a sealed package that its reader may open, or as mapped.
+
+The rows of the person are all that leaves this module of individuals, besides the open
+donors of the release, whom the person is compared with. An id that is not there is refused
+without a word on which ids are: each is of a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import DataError, UsageError
+from pmcell.io.tables import empty_table
+from pmcell.release import Release, open_release
+from pmcell.schema import TABLES, UNKNOWN, Verdict, table
+from pmcell.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OPEN = "open"
+OWN_TABLES = ("donors", "visits", "samples", "qc", "composition", "assignments", "drivers", "movement")
+"""Tables about individuals of which the person's rows are read."""
+ASK_FOR_ROWS = (
+    "Rows of such a cohort leave only encrypted to named people. If you are one of them: "
+    "--package FOLDER names the sealed package (pmcell unseal --help), and the variables there "
+    "your key."
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The person's rows by table, the open people of the release, and what it says of itself."""
+
+    release: Release
+    own: dict[str, pd.DataFrame]
+    donors: pd.DataFrame
+    visits: pd.DataFrame
+    samples: pd.DataFrame
+    composition: pd.DataFrame
+    strata: pd.DataFrame
+    verdict: Verdict | None
+    cohort: dict[str, Any]
+    access: str
+    how: str
+
+    @property
+    def donor_id(self) -> str:
+        """The person's id."""
+        return str(self.own["donors"]["donor_id"].iloc[0])
+
+
+def find_person(release: Path, donor_id: str, *, package: Path | None = None) -> Found:
+    """The rows of one person.
+
+    Parameters
+    ----------
+    release
+        Folder of a release.
+    donor_id
+        The person, '<cohort>:<donor>'.
+    package
+        A sealed package of the person's cohort, which the reader's key opens.
+
+    Raises
+    ------
+    UsageError
+        There is no such person, or the cohort's access is not open and there is no package.
+    DataError
+        The release is broken, or of another version than the package.
+    """
+    opened = open_release(release)
+    cohort_id = donor_id.partition(":")[0]
+    known = opened.manifest["cohorts"].get(cohort_id)
+    if known is None:
+        raise UsageError(_no_cohort(opened, donor_id))
+    if package is None:
+        if known["access"] != OPEN or not known["published"]:
+            raise UsageError(_not_shown(cohort_id, known))
+        own = {name: _rows_of(opened, name, donor_id) for name in OWN_TABLES}
+        how = "rows of the release"
+    else:
+        own = _rows_of_package(opened, package, cohort_id, donor_id)
+        how = "a sealed package, opened with its recipient's key"
+    if own["donors"].empty:
+        raise UsageError(
+            f"DONOR must be the id of a donor of cohort {cohort_id} in "
+            f"{'the package' if package else 'this release'}; there is none with the id that you "
+            "gave. Ids of others are not proposed: each is of a person. Check yours against what "
+            "the cohort's steward gave you."
+        )
+    cohorts = _frame(opened, "cohorts")
+    row = cohorts[cohorts["cohort_id"] == cohort_id].iloc[0].to_dict()
+    return Found(opened, own, *reference_tables(opened), row, str(known["access"]), how)
+
+
+def reference_tables(
+    release: Release,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Verdict | None]:
+    """Donors, visits, samples and composition of the open cohorts, strata and their verdict."""
+    shown = {
+        name
+        for name, item in release.manifest["cohorts"].items()
+        if item["access"] == OPEN and item["published"]
+    }
+    donors = _frame(release, "donors")
+    donors = donors[donors["cohort_id"].isin(shown)]
+    people = set(donors["donor_id"])
+    visits, samples, composition = (
+        frame[frame["donor_id"].isin(people)]
+        for frame in (_frame(release, name) for name in ("visits", "samples", "composition"))
+    )
+    strata = _frame(release, "strata")
+    return donors, visits, samples, composition, strata, release.folder.verdict()
+
+
+def read_tables(release: Release) -> tuple[str, ...]:
+    """Names of the tables of this version that the release has."""
+    return tuple(item.name for item in TABLES if item.name in release.tables)
+
+
+def _frame(release: Release, name: str) -> pd.DataFrame:
+    if name not in release.tables:
+        return empty_table(table(name))
+    frame = release.tables[name].to_pandas()
+    return _checked(frame, name)
+
+
+def _rows_of(release: Release, name: str, donor_id: str) -> pd.DataFrame:
+    import pyarrow.dataset as ds
+
+    if name not in release.tables:
+        return empty_table(table(name))
+    if name == "qc":
+        samples = _rows_of(release, "samples", donor_id)["sample_id"]
+        chosen = ds.field("sample_id").isin(samples.tolist())
+    else:
+        chosen = ds.field("donor_id") == donor_id
+    return _checked(release.tables[name].to_pandas(filter=chosen), name)
+
+
+def _checked(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    missing = [item.name for item in table(name).fields if item.name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"table {name!r} must have the columns of this version of pmcell; {missing} are "
+            "missing. Write the release again, or use the pmcell that wrote it.",
+            reason="missing_column",
+        )
+    return frame
+
+
+def _rows_of_package(
+    release: Release, package: Path, cohort_id: str, donor_id: str
+) -> dict[str, pd.DataFrame]:
+    from pmcell.publish.sealed.unsealed import open_controlled
+
+    opened = open_controlled(package)
+    if opened.cohort_id != cohort_id:
+        raise UsageError(
+            f"--package must be of the donor's cohort, {cohort_id}; it is of {opened.cohort_id}"
+        )
+    version = str(opened.manifest.get("release_version", UNKNOWN))
+    if version != str(release.manifest["version"]):
+        raise DataError(
+            f"--package must be of the same run as the release, version "
+            f"{release.manifest['version']}; it is of version {version}. Ask for the package of "
+            "this release.",
+            reason="release_version",
+        )
+    own = {}
+    for name in OWN_TABLES:
+        if f"tables/{name}.parquet" not in opened.files:
+            own[name] = empty_table(table(name))
+            continue
+        frame = _checked(opened.table(name), name)
+        if name == "qc":
+            frame = frame[frame["sample_id"].isin(own["samples"]["sample_id"])]
+        else:
+            frame = frame[frame["donor_id"] == donor_id]
+        own[name] = frame.reset_index(drop=True)
+    return own
+
+
+def _no_cohort(release: Release, donor_id: str) -> str:
+    cohort_id, colon, _ = donor_id.partition(":")
+    there = ", ".join(sorted(release.manifest["cohorts"]))
+    if not colon:
+        return (
+            "DONOR must be the id of a donor, '<cohort>:<donor>'; what you gave names no cohort. "
+            f"Cohorts of this release: {there}"
+        )
+    hint = did_you_mean(cohort_id, release.manifest["cohorts"])
+    return (
+        f"DONOR must be of a cohort of this release; there is no cohort {cohort_id!r}. {hint} "
+        f"Cohorts: {there}"
+    )
+
+
+def _not_shown(cohort_id: str, known: dict[str, Any]) -> str:
+    if known["status"] == "quarantined":
+        return (
+            f"cohort {cohort_id} was quarantined, so nothing was computed of its donors. The table "
+            "cohorts says why; mend it and run again."
+        )
+    return (
+        f"access to cohort {cohort_id} is {known['access']}, so this release has no row of a donor "
+        f"of it. {ASK_FOR_ROWS}"
+    )

@@ -15,8 +15,8 @@ from pmcell.dossier.model import (
     BELOW,
     DEVICE,
     MODES,
-    REFERENCE_INTERVAL,
     RESEARCH,
+    WITHIN,
     Dossier,
     Measurement,
     Person,
@@ -28,7 +28,7 @@ from pmcell.dossier.model import (
 )
 from pmcell.dossier.people import Found, find_person
 from pmcell.dossier.placed import place_of, reference_facts
-from pmcell.dossier.ranges import LEAST_PEOPLE, position
+from pmcell.dossier.ranges import LEAST_PEOPLE
 from pmcell.dossier.standing import shares, states
 from pmcell.dossier.unsaid import notes, unsaid
 from pmcell.errors import UsageError
@@ -40,8 +40,8 @@ from pmcell.schema.text import as_text
 if TYPE_CHECKING:
     import pandas as pd
 
-FLAGS = {BELOW: "L", ABOVE: "H"}
-"""HL7's codes of an interpretation; N is within."""
+FLAGS = {BELOW: "L", WITHIN: "N", ABOVE: "H"}
+"""HL7's codes of an interpretation."""
 
 
 def build_dossier(
@@ -249,11 +249,7 @@ def _likeness(found: Found, visit: str) -> Likeness:
 
 
 def _flagged(item: Share) -> Share:
-    if item.share is None or item.group.kind != REFERENCE_INTERVAL:
-        return item
-    return dataclasses.replace(
-        item, flag=FLAGS.get(position(item.share, item.group.reference), "N")
-    )
+    return dataclasses.replace(item, flag=FLAGS.get(item.against_reference, ""))
 
 
 def _visits(rows: pd.DataFrame) -> list[Visit]:

@@ -138,9 +138,9 @@ def choose_group(
 def _in_words(steps: list[Step]) -> str:
     """The group as a noun phrase."""
     used = {step.what: step.value for step in steps if step.used}
-    words = ["people"]
+    words = []
     if "sex" in used:
-        words.insert(0, used["sex"])
+        words.append(f"of {used['sex']} sex")
     if "age" in used:
         words.append(f"of age {used['age']}")
-    return " ".join([*words, "without a known disease"])
+    return " ".join(["people", *words, "without a known disease"])

@@ -73,8 +73,10 @@ class Share:
         not told.
     is_sure
         Whether counting other cells of the same person could hardly change the position.
+    against_reference
+        The same against the reference interval.
     flag
-        L, N or H against the reference interval; device mode only, else ''.
+        L, N or H, as `against_reference` is; device mode only, else ''.
     """
 
     cell_type: str
@@ -86,6 +88,7 @@ class Share:
     group: GroupRange
     position: str = ""
     is_sure: bool = False
+    against_reference: str = ""
     flag: str = ""
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Nothing is loaded from anywhere and no script runs."""
-PRINTED_ROWS = 18
+PRINTED_ROWS = 16
 """Rows of a table that fit on the second printed page; the others are on the screen only."""
 DASH = "–"
 
@@ -62,29 +62,29 @@ def counted(interval: Interval) -> str:
     """An interval of a share of the person.
 
     >>> counted(Interval(0.0, 0.3))
-    '0–30.0 %'
+    '0–30.0'
     """
-    return f"{_fixed(percent_value(interval.low))}–{_fixed(percent_value(interval.high))} %"
+    return f"{_fixed(percent_value(interval.low))}–{_fixed(percent_value(interval.high))}"
 
 
 def two_digits(share: float) -> str:
-    """A share of the group, which has two digits.
+    """A share of the group in percent; it has two digits.
 
     >>> two_digits(0.17), two_digits(0.0044)
-    ('17 %', '0.44 %')
+    ('17', '0.44')
     """
-    return f"{percent_value(share):g} %"
+    return f"{percent_value(share):g}"
 
 
 def percents(interval: Interval | None) -> str:
-    """A range of shares of the group, or a dash.
+    """A range of shares of the group in percent, or a dash.
 
     >>> percents(Interval(0.012, 0.3))
-    '1.2–30 %'
+    '1.2–30'
     """
     if interval is None:
         return DASH
-    return f"{percent_value(interval.low):g}–{percent_value(interval.high):g} %"
+    return f"{percent_value(interval.low):g}–{percent_value(interval.high):g}"
 
 
 def points(difference: float) -> str:
@@ -121,6 +121,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Any] = {
         "percent": percent,
+        "bare": lambda share: percent(share).removesuffix(" %"),
         "percents": percents,
         "counted": counted,
         "two_digits": two_digits,

@@ -15,6 +15,7 @@ person.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,6 +41,39 @@ LIMIT_CONFIDENCE = 0.90
 """Confidence of the interval of a reference limit."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What 9 of 10 have and the reference interval, not rounded: for positions, never shown."""
+
+    nine_of_ten: Interval | None = None
+    reference: Interval | None = None
+
+
+def limits_of(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> Limits:
+    """The limits of a group against which a person's value is held.
+
+    Parameters
+    ----------
+    values, least
+        As `describe` takes them.
+
+    Returns
+    -------
+    Limits
+        A person who has the very value of a limit is within, which rounding would break.
+
+    Examples
+    --------
+    >>> limits_of([0.0004950495] * 120).reference
+    Interval(low=0.0004950495, high=0.0004950495)
+    """
+    known = _known(values)
+    return Limits(
+        _between(known, 0.05, 0.95) if known.size >= max(MIN_NINE_OF_TEN, least) else None,
+        _between(known, 0.025, 0.975) if known.size >= max(MIN_REFERENCE, least) else None,
+    )
+
+
 def describe(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> GroupRange:
     """The distribution of a value in a group, as far as its size lets it be told.
 
@@ -62,14 +96,14 @@ def describe(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> GroupRange:
     >>> describe(range(9)).median is None
     True
     """
-    known = np.asarray(values, float)
-    known = np.sort(known[np.isfinite(known)])
+    known = _known(values)
     n = known.size
     if n < max(least, LEAST_PEOPLE):
         return GroupRange(TOO_FEW, n)
     low, middle, high = (two_digits(quantile(known, p)) for p in (0.25, 0.5, 0.75))
-    nine = _between(known, 0.05, 0.95) if n >= max(MIN_NINE_OF_TEN, least) else None
-    if n < max(MIN_REFERENCE, least):
+    limits = limits_of(known, least=least)
+    nine, reference = _rounded(limits.nine_of_ten), _rounded(limits.reference)
+    if reference is None:
         return GroupRange(COMPARISON_GROUP, n, middle, Interval(low, high), nine)
     return GroupRange(
         REFERENCE_INTERVAL,
@@ -77,7 +111,7 @@ def describe(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> GroupRange:
         middle,
         Interval(low, high),
         nine,
-        _between(known, 0.025, 0.975),
+        reference,
         limit_interval(known, 0.025),
         limit_interval(known, 0.975),
     )
@@ -152,4 +186,17 @@ def is_sure(counting: Interval | None, limits: Interval | None) -> bool:
 
 
 def _between(known: NDArray[np.float64], low: float, high: float) -> Interval:
-    return Interval(two_digits(quantile(known, low)), two_digits(quantile(known, high)))
+    return Interval(quantile(known, low), quantile(known, high))
+
+
+def _rounded(interval: Interval | None) -> Interval | None:
+    if interval is None:
+        return None
+    return Interval(two_digits(interval.low), two_digits(interval.high))
+
+
+def _known(values: ArrayLike) -> NDArray[np.float64]:
+    """The finite values, ascending."""
+    known = np.asarray(values, float)
+    ordered: NDArray[np.float64] = np.sort(known[np.isfinite(known)])
+    return ordered

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.dossier.model import Interval, Share, State
-from pmcell.dossier.ranges import describe, is_sure, position
+from pmcell.dossier.ranges import describe, is_sure, limits_of, position
 from pmcell.errors import DataError
 from pmcell.schema import UNKNOWN, X_STATE
 from pmcell.schema.text import as_text
@@ -54,19 +54,22 @@ def shares(
     from statsmodels.stats.proportion import proportion_confint
 
     theirs = composition.merge(group[["donor_id", "visit"]], on=["donor_id", "visit"])
+    # From the counts, as the person's own share is: what is equal must compare as equal.
+    sums = theirs.groupby(["donor_id", "visit"])["n_cells"].transform("sum")
+    theirs = theirs.assign(share=theirs["n_cells"] / sums.where(sums > 0))
     by_type = {str(name): part["share"].to_numpy() for name, part in theirs.groupby("cell_type")}
     counts = dict(zip(as_text(own["cell_type"]), own["n_cells"].astype(int), strict=True))
     total = sum(counts.values())
     found = []
     for name in sorted({*counts, *by_type}):
-        range_ = describe(by_type.get(name, []), least=least)
+        values = by_type.get(name, [])
+        limits = limits_of(values, least=least)
         n = counts.get(name)
         share, counting = None, None
         if n is not None and total:
             share = n / total
             low, high = proportion_confint(n, total, 1 - CONFIDENCE, method="wilson")
             counting = Interval(float(low), float(high))
-        limits = range_.nine_of_ten
         found.append(
             Share(
                 name,
@@ -75,9 +78,10 @@ def shares(
                 total,
                 share,
                 counting,
-                range_,
-                position(share, limits),
-                is_sure(counting, limits),
+                describe(values, least=least),
+                position(share, limits.nine_of_ten),
+                is_sure(counting, limits.nine_of_ten),
+                position(share, limits.reference),
             )
         )
     return tuple(sorted(found, key=lambda item: (-(item.n_cells or 0), item.cell_type)))
@@ -117,7 +121,8 @@ def states(
             found.append(State(str(name), None, range_))
             continue
         distance = float(np.linalg.norm(place - others.mean(axis=0))) / scale
-        found.append(State(str(name), distance, range_, position(distance, range_.nine_of_ten)))
+        limits = limits_of(distances / scale, least=least)
+        found.append(State(str(name), distance, range_, position(distance, limits.nine_of_ten)))
     return tuple(found)
 
 

@@ -30,6 +30,10 @@ GLOSSES = (
 """What kinds of cells do, by the Cell Ontology term above them, the narrower first."""
 
 
+MOST_KINDS = 8
+"""Kinds of cells that a sentence names."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """A sentence and the kinds of cells that it is about."""
@@ -171,7 +175,7 @@ def _place(dossier: Dossier) -> str:
     if place.conformal_set is not None and place.coverage is not None:
         named = " or ".join(place.conformal_set) or "none of the groups"
         often = natural(place.coverage)
-        said += f" Your answer is: {named}. Such an answer is right for {often} people."
+        said += f" Your answer is: {named}. Such an answer is right for {often} people like these."
     return f"{said} A group is a description, not a diagnosis."
 
 
@@ -211,9 +215,12 @@ def _glosses(dossier: Dossier) -> Iterator[str]:
 
 
 def plural_kinds(kinds: Sequence[str]) -> str:
-    """Names of kinds of cells as a list in a sentence.
+    """Names of kinds of cells as a list in a sentence, the most common; how many others.
 
     >>> plural_kinds(["naive B cell", "platelet"])
     'naive B cells, platelets'
     """
-    return ", ".join(name if name.endswith("s") else f"{name}s" for name in kinds)
+    shown = [name if name.endswith("s") else f"{name}s" for name in kinds[:MOST_KINDS]]
+    if len(kinds) > MOST_KINDS:
+        shown.append(f"and {len(kinds) - MOST_KINDS} rarer kinds (page 2)")
+    return ", ".join(shown)

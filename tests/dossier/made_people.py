@@ -199,9 +199,7 @@ def _cohort(name: str) -> dict[str, Any]:
     return known | numbers
 
 
-def _composition(
-    counts: Mapping[tuple[str, str], np.ndarray], kinds: list[str]
-) -> pd.DataFrame:
+def _composition(counts: Mapping[tuple[str, str], np.ndarray], kinds: list[str]) -> pd.DataFrame:
     rows = [
         (name, visit, kind, int(n), n / values.sum())
         for (name, visit), values in counts.items()

@@ -134,10 +134,11 @@ def build_dossier(
 
 
 def finish(dossier: Dossier) -> Dossier:
-    """The dossier with its flags (device mode) and with what could not be said."""
+    """The dossier with its flags (device mode) and with what to mind and could not be said."""
     if dossier.mode == DEVICE:
         dossier = dataclasses.replace(dossier, shares=tuple(map(_flagged, dossier.shares)))
-    return dataclasses.replace(dossier, notes=notes(dossier), unsaid=unsaid(dossier))
+    said = (*notes(dossier), *dossier.notes)
+    return dataclasses.replace(dossier, notes=said, unsaid=unsaid(dossier))
 
 
 def check_mode(mode: str, validation: Validation | None) -> None:
@@ -151,7 +152,9 @@ def check_mode(mode: str, validation: Validation | None) -> None:
             "that answers for it. Without one use --mode research."
         )
     if mode == RESEARCH and validation is not None:
-        raise UsageError("--validation belongs to --mode device; --mode research interprets nothing")
+        raise UsageError(
+            "--validation belongs to --mode device; --mode research interprets nothing"
+        )
 
 
 def least_people(manifest: Mapping[str, Any]) -> int:

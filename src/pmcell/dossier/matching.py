@@ -1,7 +1,7 @@
 """Who a person is compared with: people of the same tissue without a disease, alike in age and sex.
 
-The rule is fixed before anyone looks. Tissue, kind of suspension and the reference
-condition always hold. Age band, then sex, are asked for as well where they are known of the
+The rule is fixed before anyone looks. Tissue and the reference condition always hold, the
+kind of suspension where it is known. Age band, then sex, are asked for as well where they are known of the
 person and leave enough people; what is given up is said, with the numbers. Every person
 counts once, at the first visit, and the person of the dossier is not in the group.
 """
@@ -50,9 +50,7 @@ def age_band(stage: str, age_group: str) -> str:
     return age_group
 
 
-def first_visits(
-    donors: pd.DataFrame, visits: pd.DataFrame, samples: pd.DataFrame
-) -> pd.DataFrame:
+def first_visits(donors: pd.DataFrame, visits: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """One row a donor: first visit, organ, kind of suspension, age band, sex and disease."""
     ordered = visits.assign(row=range(len(visits))).sort_values(
         ["donor_id", "visit_day", "row"], kind="stable", na_position="last"
@@ -76,9 +74,7 @@ def first_visits(
     first = first.merge(about, on="donor_id", how="left")
     text = as_text(first)
     organs = {name: organ_of(name) for name in text["tissue_ontology_term_id"].unique()}
-    pairs = list(
-        zip(text["development_stage_ontology_term_id"], text["age_group"], strict=True)
-    )
+    pairs = list(zip(text["development_stage_ontology_term_id"], text["age_group"], strict=True))
     bands = {pair: age_band(*pair) for pair in set(pairs)}
     return text.assign(
         organ=[organs[name] for name in text["tissue_ontology_term_id"]],
@@ -113,9 +109,14 @@ def choose_group(
         ("suspension", "suspension_type", person.suspension, person.suspension),
         ("condition", "disease_ontology_term_id", NORMAL, "without a disease"),
     ):
-        rows = rows[rows[column] == value] if value != UNKNOWN else rows[:0]
-        why = "" if value != UNKNOWN else "not known of this person: nobody can be matched"
-        steps.append(Step(what, shown, value != UNKNOWN, why, len(rows)))
+        if value != UNKNOWN:
+            rows = rows[rows[column] == value]
+            steps.append(Step(what, shown, True, "", len(rows)))
+            continue
+        why = "not known of this person"
+        if what == "tissue":
+            rows, why = rows[:0], f"{why}, so nobody can be compared with"
+        steps.append(Step(what, shown, False, why, len(rows)))
     for what, column, value, shown in (
         ("age", "age", person.age, person.age),
         ("sex", "sex_ontology_term_id", person.sex, SEXES.get(person.sex, person.sex)),

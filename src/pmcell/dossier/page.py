@@ -37,7 +37,9 @@ def render(dossier: Dossier) -> str:
             Markup(strip(item.share, item.counting, item.group, tone(item)))
             for item in dossier.shares
         ],
-        style=Markup(_asset("pmcell.report", "report.css") + _asset("pmcell.dossier", "dossier.css")),
+        style=Markup(
+            _asset("pmcell.report", "report.css") + _asset("pmcell.dossier", "dossier.css")
+        ),
         policy=POLICY,
         use=RESEARCH_USE,
         is_device=dossier.mode == DEVICE,

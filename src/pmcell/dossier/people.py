@@ -14,14 +14,23 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import DataError, UsageError
 from pmcell.io.tables import empty_table
 from pmcell.release import Release, open_release
-from pmcell.schema import TABLES, UNKNOWN, Verdict, table
+from pmcell.schema import UNKNOWN, Verdict, table
 from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OPEN = "open"
-OWN_TABLES = ("donors", "visits", "samples", "qc", "composition", "assignments", "drivers", "movement")
+OWN_TABLES = (
+    "donors",
+    "visits",
+    "samples",
+    "qc",
+    "composition",
+    "assignments",
+    "drivers",
+    "movement",
+)
 """Tables about individuals of which the person's rows are read."""
 ASK_FOR_ROWS = (
     "Rows of such a cohort leave only encrypted to named people. If you are one of them: "
@@ -79,18 +88,15 @@ def find_person(release: Path, donor_id: str, *, package: Path | None = None) ->
     if package is None:
         if known["access"] != OPEN or not known["published"]:
             raise UsageError(_not_shown(cohort_id, known))
-        own = {name: _rows_of(opened, name, donor_id) for name in OWN_TABLES}
+        donors = _rows_of(opened, "donors", donor_id)
+        if donors.empty:
+            raise UsageError(_no_donor(cohort_id, "this release"))
+        own = {"donors": donors}
+        own |= {name: _rows_of(opened, name, donor_id) for name in OWN_TABLES if name not in own}
         how = "rows of the release"
     else:
         own = _rows_of_package(opened, package, cohort_id, donor_id)
         how = "a sealed package, opened with its recipient's key"
-    if own["donors"].empty:
-        raise UsageError(
-            f"DONOR must be the id of a donor of cohort {cohort_id} in "
-            f"{'the package' if package else 'this release'}; there is none with the id that you "
-            "gave. Ids of others are not proposed: each is of a person. Check yours against what "
-            "the cohort's steward gave you."
-        )
     cohorts = _frame(opened, "cohorts")
     row = cohorts[cohorts["cohort_id"] == cohort_id].iloc[0].to_dict()
     return Found(opened, own, *reference_tables(opened), row, str(known["access"]), how)
@@ -114,11 +120,6 @@ def reference_tables(
     )
     strata = _frame(release, "strata")
     return donors, visits, samples, composition, strata, release.folder.verdict()
-
-
-def read_tables(release: Release) -> tuple[str, ...]:
-    """Names of the tables of this version that the release has."""
-    return tuple(item.name for item in TABLES if item.name in release.tables)
 
 
 def _frame(release: Release, name: str) -> pd.DataFrame:
@@ -170,7 +171,7 @@ def _rows_of_package(
             "this release.",
             reason="release_version",
         )
-    own = {}
+    own: dict[str, pd.DataFrame] = {}
     for name in OWN_TABLES:
         if f"tables/{name}.parquet" not in opened.files:
             own[name] = empty_table(table(name))
@@ -181,7 +182,17 @@ def _rows_of_package(
         else:
             frame = frame[frame["donor_id"] == donor_id]
         own[name] = frame.reset_index(drop=True)
+        if name == "donors" and own[name].empty:
+            raise UsageError(_no_donor(cohort_id, "the package"))
     return own
+
+
+def _no_donor(cohort_id: str, where: str) -> str:
+    return (
+        f"DONOR must be the id of a donor of cohort {cohort_id} in {where}; there is none with the "
+        "id that you gave. Ids of others are not proposed: each is of a person. Check yours "
+        "against what the cohort's steward gave you."
+    )
 
 
 def _no_cohort(release: Release, donor_id: str) -> str:

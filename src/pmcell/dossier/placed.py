@@ -52,9 +52,7 @@ def place_of(
         None if told is None else told.coverage,
         _number(row["ood_p"]),
         _number(row["margin"]),
-        parts_of(
-            zip(chosen["channel"], chosen["cell_type"], chosen["contribution"], strict=True)
-        ),
+        parts_of(zip(chosen["channel"], chosen["cell_type"], chosen["contribution"], strict=True)),
         "" if stratum else WHY.get(status, status),
     )
 

@@ -264,7 +264,7 @@ class _Bundle:
         return found
 
     def state(self, item: State) -> Node:
-        text = f"{item.cell_type}: distance of its state from the group's mean, in medians of the group"
+        text = f"{item.cell_type}: distance of its state from the group's, in the group's medians"
         node = self.observation({"text": text})
         if item.distance is None:
             return node | {"dataAbsentReason": _not_performed()}

@@ -161,8 +161,8 @@ def read_mapped(folder: Path, release: Release) -> tuple[Mapped, pd.DataFrame]:
     version = str(release.manifest["version"])
     if document.reference.release_version != version:
         raise UsageError(
-            f"--mapped must be of the release that --release names, version {version}; it is of "
-            f"version {document.reference.release_version}. Map onto this release, or name that one."
+            f"--mapped must be of the release that --release names, version {version}; it is "
+            f"of version {document.reference.release_version}. Map onto this release, or name that."
         )
     return document, composition
 

@@ -1,9 +1,10 @@
 """Who a person is compared with: people of the same tissue without a disease, alike in age and sex.
 
 The rule is fixed before anyone looks. Tissue and the reference condition always hold, the
-kind of suspension where it is known. Age band, then sex, are asked for as well where they are known of the
-person and leave enough people; what is given up is said, with the numbers. Every person
-counts once, at the first visit, and the person of the dossier is not in the group.
+kind of suspension where it is known. Age band, then sex, are asked for as well where they
+are known of the person and leave enough people; what is given up is said, with the numbers.
+Every person counts once, at the first visit, and the person of the dossier is not in the
+group.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def shares(
 def states(
     folder: ReleaseFolder, donor_id: str, visit: str, group: pd.DataFrame, *, least: int
 ) -> tuple[State, ...]:
-    """How far the state of each cell type is from the group's, where `donors.h5ad` holds the person.
+    """How far the state of each cell type is from the group's, of a person in `donors.h5ad`.
 
     The state is the mean place of the type's cells in the integrated space. A distance is
     divided by the group's median, each of the group being held against the mean of the others.

@@ -114,6 +114,7 @@ _REGISTERED = _of_cohort(
     "donors.parquet",
     "visits.parquet",
     "samples.parquet",
+    "measurements.parquet",
     "intake.json",
 )
 _JUDGED = _of_cohort("qc.parquet", "qc_samples.parquet", "status.json")
@@ -142,7 +143,7 @@ STEPS: tuple[Step, ...] = (
         "check a submitted file and rewrite it canonically",
         reads=_files(),
         writes=_files(out_dir=_REGISTERED),
-        version=2,
+        version=3,
         per_cohort=True,
         asks=("cohort_dir",),
         old_rule="intake_cohort",

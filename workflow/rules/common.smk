@@ -133,7 +133,9 @@ def registration_files(wildcards):
 
 
 def registration_paths(cohort):
-    return REGISTERED.registration_files(COHORTS_DIR / cohort)
+    """The cohort's own files, and that of its programme."""
+    folder = COHORTS_DIR / cohort
+    return REGISTERED.registration_files(folder) + REGISTERED.programme_files(folder)
 
 
 def registration_digest(wildcards):

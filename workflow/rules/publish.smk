@@ -10,6 +10,7 @@ rule release:
         per_cohort("donors.parquet"),
         per_cohort("visits.parquet"),
         per_cohort("samples.parquet"),
+        per_cohort("measurements.parquet"),
         per_cohort("intake.json"),
         per_cohort("qc.parquet"),
         per_cohort("qc_samples.parquet"),

@@ -40,6 +40,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Register cohorts",
         (
             ("register", "draft a cohort folder from a submitted file"),
+            ("measurements", "add clinical values of FHIR or phone files to a cohort"),
             ("check", "name every fault of registered cohorts, with its fix"),
         ),
     ),

@@ -60,7 +60,7 @@ from pmcell.schema.fields import (
     VISIT_DAY,
 )
 from pmcell.schema.model import Field, ForeignKey, Table
-from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, SAMPLES, VISITS
+from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, MEASUREMENTS, SAMPLES, VISITS
 from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
 from pmcell.schema.slots import (
     CLUSTER,
@@ -140,6 +140,7 @@ __all__ = [
     "GENE_ID",
     "GENE_LEDGER",
     "MARKERS",
+    "MEASUREMENTS",
     "MOVEMENT",
     "N_CELLS",
     "N_DONORS",

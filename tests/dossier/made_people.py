@@ -81,6 +81,17 @@ def make_people(
                 }
             ]
         ),
+        "measurements": pd.DataFrame(
+            [
+                {
+                    "donor_id": PERSON, "loinc": "4548-4", "number": n, "cohort_id": HERE,
+                    "variable": "hba1c", "visit": f"T{n - 1}", "day": 28.0 * (n - 1),
+                    "value": value, "unit": "%", "source": "clinic", "comparator": "",
+                    "submitted_value": value, "submitted_unit": "%",
+                }
+                for n, value in ((1, 6.5), (2, 7.25))
+            ]
+        ),
         "strata": pd.DataFrame(
             {
                 "stratum": ["S1", "S2"], "n_donors": [100, 52], "stability": [0.9, 0.9],
@@ -170,7 +181,7 @@ def _sample(name: str, visit: str) -> dict[str, Any]:
         "cohort_id": name.split(":")[0], "batch_id": "b1",
         "assay_ontology_term_id": "EFO:0009899", "tissue_ontology_term_id": "UBERON:0000178",
         "tissue_type": "tissue", "suspension_type": "cell", "condition": "x",
-        "n_cells_submitted": N_CELLS + 100, "n_cells": N_CELLS,
+        "n_cells_submitted": N_CELLS + 100, "n_cells": N_CELLS, "hours_to_processing": np.nan,
     }  # fmt: skip
 
 

@@ -53,7 +53,6 @@ def build_dossier(
     mode: str = RESEARCH,
     validation: Validation | None = None,
     date: str = "",
-    measurements: tuple[Measurement, ...] = (),
 ) -> Dossier:
     """The dossier of a donor of a release.
 
@@ -73,8 +72,6 @@ def build_dossier(
         As `read_validation` returns it, checked against the release.
     date
         Day of the report (YYYY-MM-DD); '' where it is not to be told.
-    measurements
-        Measured values of the person.
 
     Returns
     -------
@@ -124,7 +121,7 @@ def build_dossier(
             previous_visit=before,
             changes=changes(of_before, of_visit["composition"]) if before else (),
             movement=movement_of(own["movement"], now),
-            measurements=measurements,
+            measurements=_measurements(own["measurements"]),
             notes=(),
             unsaid=(),
             validation=validation,
@@ -289,6 +286,24 @@ def _samples(rows: pd.DataFrame, qc: pd.DataFrame) -> tuple[Sample, ...]:
                 _number(own.get("median_share_mitochondrial")),
             )
         )
+    return tuple(found)
+
+
+def _measurements(rows: pd.DataFrame) -> tuple[Measurement, ...]:
+    """The person's values, by what was measured and when."""
+    found = [
+        Measurement(
+            str(as_text([row.visit], missing="")[0]),
+            _number(row.day),
+            str(row.loinc),
+            str(row.variable).replace("_", " "),
+            float(row.value),
+            str(row.unit),
+            str(row.source),
+            str(row.comparator),
+        )
+        for row in rows.sort_values(["variable", "loinc", "number"], kind="stable").itertuples()
+    ]
     return tuple(found)
 
 

@@ -300,10 +300,11 @@ class _Bundle:
         for key in ("device", "specimen", "method"):
             node.pop(key, None)
         day = "" if item.day is None else f", day {item.day:g}"
-        return node | {
-            "valueQuantity": _quantity(item.value, item.unit, item.unit),
-            "note": [{"text": f"Visit {item.visit}{day}; source: {item.source}"}],
-        }
+        value = _quantity(item.value, item.unit, item.unit)
+        if item.comparator:
+            value["comparator"] = item.comparator
+        when = f"Visit {item.visit or UNKNOWN}{day}; source: {item.source}"
+        return node | {"valueQuantity": value, "note": [{"text": when}]}
 
     def report(self, results: list[Node]) -> Node:
         return {

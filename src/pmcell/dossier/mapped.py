@@ -12,7 +12,6 @@ from pmcell.dossier.matching import Likeness, choose_group, first_visits
 from pmcell.dossier.model import (
     RESEARCH,
     Dossier,
-    Measurement,
     Person,
     Place,
     Sample,
@@ -55,7 +54,6 @@ def build_mapped_dossier(
     mode: str = RESEARCH,
     validation: Validation | None = None,
     date: str = "",
-    measurements: tuple[Measurement, ...] = (),
 ) -> Dossier:
     """The dossier of a mapped person.
 
@@ -69,7 +67,7 @@ def build_mapped_dossier(
         The person, as submitted to it.
     sex, age_group
         What the mapping does not know: `female` or `male`, and a band as the release has it.
-    visit, mode, validation, date, measurements
+    visit, mode, validation, date
         As for `build_dossier`.
 
     Raises
@@ -128,7 +126,7 @@ def build_mapped_dossier(
             previous_visit=before,
             changes=tuple(item for item in moved if item.cell_type != NO_LABEL),
             movement=None,
-            measurements=measurements,
+            measurements=(),
             notes=tuple(_notes(document, about)),
             unsaid=(),
             validation=validation,

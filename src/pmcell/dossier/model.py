@@ -182,7 +182,10 @@ class Movement:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured value, such as a blood test: LOINC code, value, UCUM unit."""
+    """One measured value, such as a blood test: LOINC code, value, UCUM unit.
+
+    `comparator` is <, <=, >= or > where the value is only a limit of the method.
+    """
 
     visit: str
     day: float | None
@@ -191,6 +194,7 @@ class Measurement:
     value: float
     unit: str
     source: str
+    comparator: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ without a word on which ids are: each is of a person.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import DataError, UsageError
 from pmcell.io.tables import empty_table
 from pmcell.release import Release, open_release
+from pmcell.release.parts import ReleaseTable
 from pmcell.schema import UNKNOWN, Verdict, table
 from pmcell.spelling import did_you_mean
 
@@ -21,16 +23,73 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OPEN = "open"
-OWN_TABLES = (
-    "donors",
-    "visits",
-    "samples",
-    "qc",
-    "composition",
-    "assignments",
-    "drivers",
-    "movement",
-)
+READ: dict[str, tuple[str, ...]] = {
+    "donors": (
+        "donor_id",
+        "cohort_id",
+        "sex_ontology_term_id",
+        "development_stage_ontology_term_id",
+        "disease_ontology_term_id",
+        "age_group",
+    ),
+    "visits": ("donor_id", "visit", "cohort_id", "visit_day", "condition", "n_cells"),
+    "samples": (
+        "sample_id",
+        "donor_id",
+        "visit",
+        "batch_id",
+        "assay_ontology_term_id",
+        "tissue_ontology_term_id",
+        "suspension_type",
+        "n_cells_submitted",
+        "n_cells",
+    ),
+    "qc": (
+        "sample_id",
+        "median_total_counts",
+        "median_genes_detected",
+        "median_share_mitochondrial",
+    ),
+    "composition": ("donor_id", "visit", "cell_type", "n_cells"),
+    "assignments": (
+        "donor_id",
+        "visit",
+        "stratum",
+        "status",
+        "probability",
+        "conformal_set",
+        "ood_p",
+        "margin",
+    ),
+    "drivers": ("donor_id", "visit", "channel", "cell_type", "contribution"),
+    "movement": (
+        "donor_id",
+        "visit",
+        "previous_visit",
+        "moved",
+        "moved_by_chance",
+        "p_value",
+        "same_batch",
+        "stratum",
+        "previous_stratum",
+    ),
+    "measurements": (
+        "donor_id",
+        "loinc",
+        "number",
+        "variable",
+        "visit",
+        "day",
+        "value",
+        "unit",
+        "source",
+        "comparator",
+    ),
+    "cohorts": ("cohort_id", "license"),
+    "strata": ("stratum", "n_donors", "description"),
+}
+"""What is read of each table, and no more: the releases of other versions have it too."""
+OWN_TABLES = tuple(name for name in READ if name not in ("cohorts", "strata"))
 """Tables about individuals of which the person's rows are read."""
 ASK_FOR_ROWS = (
     "Rows of such a cohort leave only encrypted to named people. If you are one of them: "
@@ -125,8 +184,8 @@ def reference_tables(
 def _frame(release: Release, name: str) -> pd.DataFrame:
     if name not in release.tables:
         return empty_table(table(name))
-    frame = release.tables[name].to_pandas()
-    return _checked(frame, name)
+    frame: pd.DataFrame = _named(release, name).to_pandas([*READ[name]])
+    return frame
 
 
 def _rows_of(release: Release, name: str, donor_id: str) -> pd.DataFrame:
@@ -139,18 +198,25 @@ def _rows_of(release: Release, name: str, donor_id: str) -> pd.DataFrame:
         chosen = ds.field("sample_id").isin(samples.tolist())
     else:
         chosen = ds.field("donor_id") == donor_id
-    return _checked(release.tables[name].to_pandas(filter=chosen), name)
+    frame: pd.DataFrame = _named(release, name).to_pandas([*READ[name]], filter=chosen)
+    return frame
 
 
-def _checked(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    missing = [item.name for item in table(name).fields if item.name not in frame.columns]
+def _named(release: Release, name: str) -> ReleaseTable:
+    """A table of the release that has what is read of it."""
+    found: ReleaseTable = release.tables[name]
+    _check_columns(found.dataset.schema.names, name)
+    return found
+
+
+def _check_columns(names: Iterable[str], name: str) -> None:
+    missing = [column for column in READ[name] if column not in {*names}]
     if missing:
         raise DataError(
-            f"table {name!r} must have the columns of this version of pmcell; {missing} are "
+            f"table {name!r} must have the columns {', '.join(READ[name])}; {', '.join(missing)} "
             "missing. Write the release again, or use the pmcell that wrote it.",
             reason="missing_column",
         )
-    return frame
 
 
 def _rows_of_package(
@@ -176,7 +242,8 @@ def _rows_of_package(
         if f"tables/{name}.parquet" not in opened.files:
             own[name] = empty_table(table(name))
             continue
-        frame = _checked(opened.table(name), name)
+        frame = opened.table(name)
+        _check_columns(frame.columns, name)
         if name == "qc":
             frame = frame[frame["sample_id"].isin(own["samples"]["sample_id"])]
         else:

@@ -163,7 +163,10 @@ def two_digits(value: float, towards: str = "nearest") -> float:
     places = 1 - math.floor(math.log10(abs(value)))
     # What stands on the grid already stays there: 0.12·100 is 12.000000000000002 in places.
     scaled = round(value * 10.0**places, 9)
-    whole = {"down": math.floor, "up": math.ceil, "nearest": round}[towards](scaled)
+    if towards == "nearest":
+        whole = round(scaled)
+    else:
+        whole = math.floor(scaled) if towards == "down" else math.ceil(scaled)
     return round(whole / 10.0**places, max(places, 0))
 
 

@@ -91,13 +91,22 @@ def read_validation(
     claims = tuple(
         Claim(
             str(item["what"]),
-            *(float(item[name]) for name in ("value", "low", "high")),
+            float(item["value"]),
+            float(item["low"]),
+            float(item["high"]),
             int(item["n"]),
         )
         for item in value["performance"]
     )
-    texts = [str(value[name]) for name in (*TEXTS, *DAYS)]
-    return Validation(*texts, fingerprint(signer.public_bytes_raw()), claims)
+    return Validation(
+        device=str(value["device"]),
+        institution=str(value["institution"]),
+        intended_use=str(value["intended_use"]),
+        valid_from=str(value["valid_from"]),
+        valid_until=str(value["valid_until"]),
+        signer=fingerprint(signer.public_bytes_raw()),
+        claims=claims,
+    )
 
 
 def sign_validation(document: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:

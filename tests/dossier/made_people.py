@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from pmcell.io.atomic import write_json
-from pmcell.io.tables import empty_table, write_table
-from pmcell.schema import SCHEMA_VERSION, TABLES, table
+from pmcell.io.tables import write_table
+from pmcell.schema import SCHEMA_VERSION, table
 
 TYPES = {
     "naive B cell": 0.10,
@@ -109,9 +109,8 @@ def write_release_folder(
     folder: Path, frames: Mapping[str, pd.DataFrame], *, min_donors: int
 ) -> None:
     """Write tables, verdict, citation and a manifest that names them."""
-    for item in TABLES:
-        frame = frames.get(item.name, empty_table(item))
-        write_table(folder / "tables" / f"{item.name}.parquet", frame, table(item.name))
+    for name, frame in frames.items():
+        write_table(folder / "tables" / f"{name}.parquet", frame, table(name))
     write_json(
         folder / "strata.json",
         {
@@ -130,7 +129,7 @@ def write_release_folder(
         for name in (HERE, ELSEWHERE, CLOSED)
     }
     entry = {"size": 1, "sha256": "0" * 64, "content_sha256": "0" * 64}
-    files = {f"tables/{item.name}.parquet": entry for item in TABLES}
+    files = {f"tables/{name}.parquet": entry for name in frames}
     write_json(
         folder / "manifest.json",
         {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.permanova import dummies
-from pmcell.schema.text import as_text
+from pmcell.schema.text import text_array
 from pmcell.settings.programme import Contrast
 from pmcell.strata.followup.effects import CHANGE, GROUPS, effect_row
 from pmcell.strata.followup.reference import has_value
@@ -149,7 +149,7 @@ def _within_batch(
 
     used = inside | outside
     y, member = x[used], inside[used].astype(float)
-    batch = np.unique(as_text(frame["batch_id"]).to_numpy(str)[used], return_inverse=True)[1]
+    batch = np.unique(text_array(frame["batch_id"])[used], return_inverse=True)[1]
     design, note = np.column_stack([dummies(batch), member]), ""
     n_batches = design.shape[1] - 1
     if np.linalg.matrix_rank(design) < design.shape[1] or y.size - design.shape[1] < MIN_ARM:
@@ -204,17 +204,15 @@ def power_of(sd: float, n: int, n_reference: int, minimal: float | None) -> dict
 
 def n_needed(effect: float) -> int | None:
     """Donors a side that find an effect (in standard deviations) at power 0.8; None beyond all."""
+    from scipy.stats import norm
     from statsmodels.stats.power import TTestIndPower
 
     solver = TTestIndPower()
-    low, high = 2, MAX_NEEDED
-
-    def enough(n: int) -> bool:
-        return float(np.squeeze(solver.power(effect, n, ALPHA))) >= POWER
-
-    if not enough(high):
+    # That of the normal distribution is a donor or two too few, and the search starts below it.
+    normal = 2 * float(norm.ppf(1 - ALPHA / 2) + norm.ppf(POWER)) ** 2 / effect**2
+    if normal > MAX_NEEDED:
         return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
+    n = max(int(normal) - 2, 2)
+    while float(np.squeeze(solver.power(effect, n, ALPHA))) < POWER:
+        n += 1
+    return n

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.schema.text import text_array
 from pmcell.settings.programme import Variable
 
 Floats = NDArray[np.float64]
@@ -55,7 +56,7 @@ def repeats_noise(
     source
         What the repeats are.
     """
-    names, code = np.unique(group.astype(str), return_inverse=True)
+    names, code = np.unique(text_array(group), return_inverse=True)
     count = np.bincount(code)
     mean = np.bincount(code, values) / count
     used = count[code] > 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.schema.text import text_array
 from pmcell.strata.association.mixed import MIN_REPEATED, random_intercept
 from pmcell.strata.association.outcomes import Refused
 from pmcell.strata.followup.effects import BETWEEN, WITHIN, effect_row
@@ -89,7 +90,7 @@ def _fit(
 
     y = visits["x"].to_numpy(float)
     x = visits["x_state"].to_numpy(float)
-    names, donor = np.unique(visits["donor_id"].to_numpy(str), return_inverse=True)
+    names, donor = np.unique(text_array(visits["donor_id"]), return_inverse=True)
     if np.ptp(y) == 0 or np.ptp(x) < TOO_ALIKE:
         raise Refused("value or state is the same at every visit")
     extra, used, notes = _extra(visits, covariates)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.resample import stream
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata.association.movement import published_strata, visit_steps
 from pmcell.strata.profiles.model import require
 
@@ -68,9 +68,9 @@ def stratum_steps(donors: AnnData, *, n_bootstraps: int = 1000, seed: int = 0) -
     if not kept.any():
         return pd.DataFrame(columns=columns)
     person = as_text(donors.obs["donor_id"]).to_numpy(object)[before][kept]
-    start = first[kept].astype(str)
+    start = text_array(first[kept])
     end = np.array(["none" if name is None else str(name) for name in second[kept]])
-    names, code = np.unique(person.astype(str), return_inverse=True)
+    names, code = np.unique(text_array(person), return_inverse=True)
     rng = stream(seed, STEPS, 0)
     draws = rng.integers(0, names.size, (n_bootstraps, names.size))
     weight = np.stack([np.bincount(row, minlength=names.size) for row in draws])

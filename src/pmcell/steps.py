@@ -130,6 +130,7 @@ _STRATIFIED = _of_strata(
     "outcomes.parquet",
     "survival.parquet",
 )
+_FOLLOWED = _of_strata("followup.parquet", "stratum_steps.parquet", "followup_effects.parquet")
 _EXPLAINED = _of_strata(
     "expression_contrasts.parquet",
     "differential_expression.parquet",
@@ -304,9 +305,23 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=6,
+        version=7,
         asks=("clinical_table",),
         old_rule="find_strata",
+    ),
+    Step(
+        "followup",
+        "change of donors over visits, and what programmes ask",
+        reads=_files(
+            donors="strata/donors.h5ad",
+            cohort=_of_cohort(
+                "aggregate.npz", "samples.parquet", "measurements.parquet", "intake.json"
+            ),
+            cell_types=_CELL_TYPES,
+        ),
+        writes=_files(out_dir=_FOLLOWED),
+        version=1,
+        asks=("clinical_table", "programmes"),
     ),
     Step(
         "differential_expression",
@@ -342,6 +357,7 @@ STEPS: tuple[Step, ...] = (
                 _CELL_TYPES,
                 "strata/composition.parquet",
                 *_STRATIFIED,
+                *_FOLLOWED,
                 *_EXPLAINED,
             )
         ),

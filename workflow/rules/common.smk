@@ -319,6 +319,25 @@ def clinical_option(wildcards, input):
     )
 
 
+def programme_files(wildcards):
+    """The programmes that the cohorts name, by which follow-up is analysed."""
+    found = {
+        path
+        for cohort in COHORTS
+        for path in REGISTERED.programme_files(COHORTS_DIR / cohort)
+    }
+    return sorted(str(path) for path in found)
+
+
+def programmes_option(wildcards, input):
+    """`--programmes FILE …`, where cohorts name any."""
+    files = input.get("programmes") or []
+    files = [files] if isinstance(files, str) else list(files)
+    return " ".join(
+        ["--programmes", *(shlex.quote(str(item)) for item in files)] if files else []
+    )
+
+
 def gene_sets(wildcards):
     """The study's file of gene sets, where it names one."""
     return SETTINGS.get("differential_expression", {}).get("gene_sets") or []

@@ -59,6 +59,7 @@ from pmcell.schema.fields import (
     VISIT,
     VISIT_DAY,
 )
+from pmcell.schema.followup import FOLLOWUP, FOLLOWUP_EFFECTS, STRATUM_STEPS
 from pmcell.schema.model import Field, ForeignKey, Table
 from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, MEASUREMENTS, SAMPLES, VISITS
 from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
@@ -134,6 +135,8 @@ __all__ = [
     "ETHNICITY",
     "EXPRESSION",
     "EXPRESSION_CONTRASTS",
+    "FOLLOWUP",
+    "FOLLOWUP_EFFECTS",
     "GAPS",
     "GENES",
     "GENE_DRIVERS",
@@ -161,6 +164,7 @@ __all__ = [
     "SEX",
     "SOURCE_CELL_TYPE_TERM",
     "STRATA",
+    "STRATUM_STEPS",
     "SURVIVAL",
     "SUSPENSION",
     "SYMBOL",

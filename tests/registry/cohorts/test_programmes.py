@@ -1,4 +1,4 @@
-"""Programmes: those that ship are sound in every term, code, unit and gene; faults are told whole."""
+"""Programmes: those that ship are sound in every term, code and gene; faults are told whole."""
 
 from __future__ import annotations
 

@@ -23,7 +23,6 @@ from pmcell.registry.cohorts.keys import (
     DONORS_FILE,
     FORMATS,
     GROUPS,
-    HOURS,
     MAX_HOURS,
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
@@ -211,12 +210,13 @@ def _check_samples(rows: list[Row], donor_rows: list[Row], faults: list[Fault]) 
 
 
 def _check_hours(row: Row, faults: list[Fault]) -> None:
-    text = row.get(HOURS)
+    column = "hours_to_processing"
+    text = row.get(column)
     if text == UNKNOWN or (_DECIMAL.fullmatch(text) and float(text) <= MAX_HOURS):
         return
     must = f"must be hours from 0 to {MAX_HOURS}, or empty where they are not known"
     fix = "Write for example 2.5: hours from taking the sample to its processing or freezing."
-    faults.append(Fault(SAMPLES_FILE, must, repr(text), fix, row=row.line, column=HOURS))
+    faults.append(Fault(SAMPLES_FILE, must, repr(text), fix, row=row.line, column=column))
 
 
 def _build(
@@ -312,7 +312,7 @@ def _sample(row: Row, tree: dict[str, Any], cohort_id: str) -> Sample:
         return row.get(column, str(lookup(tree, f"defaults.{column}") or UNKNOWN))
 
     declared = {column.name for column in SAMPLE_COLUMNS}
-    day, hours = row.get("visit_day"), row.get(HOURS)
+    day, hours = row.get("visit_day"), row.get("hours_to_processing")
     return Sample(
         sample_id=row.get("sample_id"),
         donor_id=row.get("donor_id"),

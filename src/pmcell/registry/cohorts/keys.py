@@ -23,7 +23,6 @@ COHORT_FILE = registered.COHORT_FILE
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
 MEASUREMENTS_FILE = "measurements.tsv"
-HOURS = "hours_to_processing"
 MAX_HOURS = 24 * 14
 """Hours that a living sample may wait; more are another unit, or a date."""
 TODO = "TODO"
@@ -243,7 +242,7 @@ SAMPLE_COLUMNS: tuple[Column, ...] = (
         "suspension_type", "cell, nucleus or na; empty takes the default.", choices=SUSPENSION_TYPES
     ),
     Column(
-        HOURS,
+        "hours_to_processing",
         "Hours from taking the sample to its processing or freezing; empty where not known.",
     ),
 )

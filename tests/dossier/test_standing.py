@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -11,11 +12,12 @@ import pytest
 
 from dossier.made_people import ALONE, FEMALE, N_CELLS, PERSON, TYPES, edit, make_people
 from pmcell.dossier import Dossier, build_dossier
-from pmcell.dossier.change import changes
+from pmcell.dossier.change import changes, repeats_of
 from pmcell.dossier.model import COMPARISON_GROUP, REFERENCE_INTERVAL, Interval
 from pmcell.dossier.placed import place_of, split_set
 from pmcell.dossier.ranges import two_digits
 from pmcell.dossier.standing import shares
+from pmcell.dossier.unsaid import notes, unsaid
 from pmcell.schema import Verdict
 
 
@@ -214,3 +216,36 @@ def test_samples_of_two_tissues_at_one_visit_are_compared_with_nobody(tmp_path: 
     assert told.group.n == 0
     assert len(told.samples) == 2
     assert Interval(0, 1) not in [item.group.reference for item in told.shares]
+
+
+def followup_rows(**other: object) -> pd.DataFrame:
+    row = {
+        "donor_id": PERSON, "visit": "T1", "kind": "cell type", "quantity": "naive B cell",
+        "previous_visit": "T0", "change": 0.4, "change_unit": "log2 odds ratio",
+        "change_limit": 1.5, "noise_donors": 12, "noise_source": "visits of reference donors",
+        "verdict": "within noise",
+    }  # fmt: skip
+    return pd.DataFrame([row | other])
+
+
+def test_change_is_held_against_repeats_where_they_are_known(dossier: Dossier) -> None:
+    before = pd.DataFrame({"cell_type": ["naive B cell", "platelet"], "n_cells": [100, 900]})
+    now = pd.DataFrame({"cell_type": ["naive B cell", "platelet"], "n_cells": [200, 800]})
+    for rows, clear, judged in (
+        (followup_rows(), False, True),
+        (followup_rows(verdict="changed"), True, True),
+        (followup_rows(verdict="cannot be judged", change_limit=np.nan), True, False),
+        (followup_rows(previous_visit="T7"), True, None),
+        (followup_rows(kind="measurement"), True, None),
+    ):
+        found = changes(before, now, repeats=repeats_of(rows, "T1", "T0"))
+        (item,) = [item for item in found if item.cell_type == "naive B cell"]
+        assert item.is_more_than_counting
+        assert item.is_clear is clear
+        assert (item.repeats.is_judged if item.repeats else None) is judged
+    told = replace(dossier, changes=found, notes=(), unsaid=())
+    assert any("Change is held against counting cells only" in text for text in unsaid(told))
+    judged = changes(before, now, repeats=repeats_of(followup_rows(), "T1", "T0"))
+    told = replace(told, changes=judged)
+    assert not any("counting cells only" in text for text in unsaid(told))
+    assert any("visits of reference donors, 12 people" in text for text in notes(told))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.dossier.change import changes, in_order, movement_of
+from pmcell.dossier.change import changes, in_order, movement_of, repeats_of
 from pmcell.dossier.matching import Likeness, age_band, choose_group, first_visits
 from pmcell.dossier.model import (
     ABOVE,
@@ -119,7 +119,13 @@ def build_dossier(
             states=states(found.release.folder, donor_id, now, rows, least=least),
             place=place_of(own["assignments"], own["drivers"], found.strata, found.verdict, now),
             previous_visit=before,
-            changes=changes(of_before, of_visit["composition"]) if before else (),
+            changes=changes(
+                of_before,
+                of_visit["composition"],
+                repeats=repeats_of(own["followup"], now, before),
+            )
+            if before
+            else (),
             movement=movement_of(own["movement"], now),
             measurements=_measurements(own["measurements"]),
             notes=(),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pmcell.dossier.model import Change, Interval, Movement
+from pmcell.dossier.model import Change, Interval, Movement, Repeats
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CONFIDENCE = 0.95
+CELL_TYPE = "cell type"
+"""Kind of the rows of `followup` that are about a share."""
 
 
 def in_order(visits: pd.DataFrame) -> list[str]:
@@ -20,13 +23,17 @@ def in_order(visits: pd.DataFrame) -> list[str]:
     return [str(name) for name in visits["visit"]]
 
 
-def changes(before: pd.DataFrame, now: pd.DataFrame) -> tuple[Change, ...]:
+def changes(
+    before: pd.DataFrame, now: pd.DataFrame, *, repeats: Mapping[str, Repeats] | None = None
+) -> tuple[Change, ...]:
     """Difference of each share between two visits, the largest first.
 
     Parameters
     ----------
     before, now
         Rows of `composition` of the two visits.
+    repeats
+        The change of each type against the noise of repeats, where that is known.
 
     Returns
     -------
@@ -55,8 +62,26 @@ def changes(before: pd.DataFrame, now: pd.DataFrame) -> tuple[Change, ...]:
         was, is_ = first[name] / n_first, second[name] / n_second
         interval = Interval(float(low), float(high))
         is_more = interval.low > 0 or interval.high < 0
-        found.append(Change(name, was, is_, is_ - was, interval, is_more))
+        against = (repeats or {}).get(name)
+        found.append(Change(name, was, is_, is_ - was, interval, is_more, against))
     return tuple(sorted(found, key=lambda item: (-abs(item.difference), item.cell_type)))
+
+
+def repeats_of(rows: pd.DataFrame, visit: str, previous_visit: str) -> dict[str, Repeats]:
+    """The change of each cell type against the noise of repeats, from the table `followup`."""
+    is_step = (rows["visit"] == visit) & (rows["previous_visit"] == previous_visit)
+    chosen = rows[is_step & (rows["kind"] == CELL_TYPE)]
+    return {
+        str(row.quantity): Repeats(
+            str(row.verdict),
+            float(row.change),
+            _number(row.change_limit),
+            str(row.change_unit),
+            str(row.noise_source),
+            None if (n := _number(row.noise_donors)) is None else int(n),
+        )
+        for row in chosen.itertuples()
+    }
 
 
 def movement_of(rows: pd.DataFrame, visit: str) -> Movement | None:

@@ -15,6 +15,9 @@ REFERENCE_INTERVAL = "reference interval"
 COMPARISON_GROUP = "comparison group"
 TOO_FEW = "too few to compare"
 
+CHANGED = "changed"
+"""Verdict of the table `followup`: more than repeats vary."""
+
 BELOW, WITHIN, ABOVE = "below", "within", "above"
 
 
@@ -156,6 +159,27 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """A change held against the noise of repeats, as the table `followup` has it.
+
+    `change` and `limit` (the reference change value) are in `unit`; `n_donors` are those whom
+    the noise comes from, None where there are no repeats.
+    """
+
+    verdict: str
+    change: float
+    limit: float | None
+    unit: str
+    source: str
+    n_donors: int | None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there were repeats to hold the change against."""
+        return self.limit is not None
+
+
+@dataclass(frozen=True)
 class Change:
     """Change of one share since the visit before; `counting` is the 95 % interval of counting."""
 
@@ -165,6 +189,14 @@ class Change:
     difference: float
     counting: Interval
     is_more_than_counting: bool
+    repeats: Repeats | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is more than repeats vary; where they are not known, than counting does."""
+        if self.repeats is not None and self.repeats.is_judged:
+            return self.repeats.verdict == CHANGED
+        return self.is_more_than_counting
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def render(dossier: Dossier) -> str:
         version=__version__,
         has_nine=any(item.group.nine_of_ten for item in dossier.shares),
         has_reference=any(item.group.reference for item in dossier.shares),
+        has_repeats=any(item.repeats for item in dossier.changes),
         states_have_nine=any(item.group.nine_of_ten for item in dossier.states),
     )
 

@@ -42,6 +42,9 @@ def _notes(dossier: Dossier) -> Iterator[str]:
             f"{total:,} cells are few: a type with a true share of 1 % shows anything from "
             f"{_counted(total, 0.025)} to {_counted(total, 0.975)} cells by chance."
         )
+    judged = [item.repeats for item in dossier.changes if item.repeats and item.repeats.is_judged]
+    for source, n in sorted({(item.source, item.n_donors or 0) for item in judged}):
+        yield f"The noise of repeats that changes are held against: {source}, {n:,} people."
     cohorts = dossier.group.cohorts
     if cohorts and dossier.person.cohort_id not in cohorts:
         yield (
@@ -87,11 +90,10 @@ def _unsaid(dossier: Dossier) -> Iterator[str]:
         yield f"No stratum is given: {dossier.place.why_not}."
     if not dossier.previous_visit:
         yield "Nothing is said of change: this is the first visit in the release."
-    else:
+    elif not any(item.repeats and item.repeats.is_judged for item in dossier.changes):
         yield (
             "Change is held against counting cells only. How much the same person varies from day "
-            "to day is not known here: no repeats of one person without a cause of change were "
-            "registered as such."
+            "to day is not known here: there are no repeats of people without a cause of change."
         )
     if not dossier.measurements:
         yield "There are no other measurements of this person in the release."

@@ -144,7 +144,7 @@ def _change(dossier: Dossier) -> Iterator[Finding]:
         tuple(
             item.cell_type
             for item in dossier.changes
-            if item.is_more_than_counting and (item.difference > 0) == is_up
+            if item.is_clear and (item.difference > 0) == is_up
         )
         for is_up in (True, False)
     )
@@ -152,9 +152,13 @@ def _change(dossier: Dossier) -> Iterator[Finding]:
         yield Finding("change", "More than at your visit before:", more)
     if less:
         yield Finding("change", "Less than at your visit before:", less)
+    judged = any(item.repeats and item.repeats.is_judged for item in dossier.changes)
     if not more and not less:
-        sentence = "No kind of cells changed by more than counting a few hundred cells can make."
-        yield Finding("within", sentence, ())
+        chance = "people vary from visit to visit" if judged else "counting other cells can make"
+        yield Finding("within", f"No kind of cells changed by more than {chance}.", ())
+    elif judged:
+        sentence = "This is more than people vary from visit to visit without a cause."
+        yield Finding("aside", sentence, ())
     else:
         sentence = (
             "The same person also differs from day to day. How much is not known here, so a "

@@ -72,7 +72,7 @@ def test_a_mapped_person_is_compared_with_the_people_of_the_release(
     mapped: Path, people: Path
 ) -> None:
     told = build_mapped_dossier(
-        people, mapped, "new1", sex="female", age_group="30–39 years", date="2026-11-30"
+        people, mapped, "new1", sex="female", age_group="30-39 years", date="2026-11-30"
     )
     assert told.group.n == 130
     by_type = {item.cell_type: item for item in told.shares}

@@ -10,14 +10,14 @@ import pytest
 from dossier.made_people import FEMALE, MALE, NORMAL
 from pmcell.dossier.matching import Likeness, age_band, choose_group, first_visits
 
-PERSON = Likeness("a:me", "UBERON:0000178", "cell", "30–39 years", FEMALE)
+PERSON = Likeness("a:me", "UBERON:0000178", "cell", "30-39 years", FEMALE)
 
 
 def people(n_women: int, n_men: int, **other: str) -> pd.DataFrame:
     rows = [
         {
             "donor_id": f"a:{n}", "visit": "T0", "cohort_id": "a", "organ": "UBERON:0000178",
-            "suspension_type": "cell", "age": "30–39 years", "disease_ontology_term_id": NORMAL,
+            "suspension_type": "cell", "age": "30-39 years", "disease_ontology_term_id": NORMAL,
             "sex_ontology_term_id": FEMALE if n < n_women else MALE,
         } | other
         for n in range(n_women + n_men)
@@ -33,7 +33,7 @@ def test_age_and_sex_are_matched_where_enough_people_are_left() -> None:
     rows, group = choose_group(people(12, 5), PERSON, least=10)
     assert len(rows) == group.n == 12
     assert all(used(group).values())
-    assert group.in_words == "people of female sex of age 30–39 years without a known disease"
+    assert group.in_words == "people of female sex of age 30-39 years without a known disease"
 
 
 def test_sex_is_given_up_and_said_when_too_few_would_be_left() -> None:
@@ -117,8 +117,8 @@ def test_everyone_counts_once_at_the_first_day() -> None:
 @pytest.mark.parametrize(
     ("stage", "group", "band"),
     [
-        ("HsapDv:0000107", "unknown", "10–19 years"),
-        ("HsapDv:0000230", ">60", "100–109 years"),
+        ("HsapDv:0000107", "unknown", "10-19 years"),
+        ("HsapDv:0000230", ">60", "100-109 years"),
         ("HsapDv:0000258", "<60", "<60"),
         ("unknown", "unknown", "unknown"),
     ],

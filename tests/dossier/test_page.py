@@ -48,7 +48,7 @@ def test_the_plain_half_speaks_in_words_and_natural_frequencies(dossier: Dossier
     assert "You have more than what 9 of 10 people like you have: plasmablasts." in text
     assert "You have less than what 9 of 10 people like you have: natural killer cells" in text
     assert "You have about what 9 of 10 people like you have:" in text
-    assert "130 people of female sex of age 30–39 years without a known disease" in text
+    assert "130 people of female sex of age 30-39 years without a known disease" in text
     assert "nothing here is a diagnosis or advice" in text
     assert not [word for word in FORBIDDEN if word in text.lower()]
     assert "%" not in text

@@ -41,13 +41,13 @@ def age_band(stage: str, age_group: str) -> str:
     """The decade of a stage with years (HsapDv), else the band in the cohort's own words.
 
     >>> age_band("HsapDv:0000127", "unknown"), age_band("HsapDv:0000258", ">=60")
-    ('30–39 years', '>=60')
+    ('30-39 years', '>=60')
     """
     label = resolve(stage) if ":" in stage else stage
     years = _YEARS.search(label) if isinstance(label, str) else None
     if years:
         decade = int(years.group(1)) // 10 * 10
-        return f"{decade}–{decade + 9} years"
+        return f"{decade}-{decade + 9} years"
     return age_group
 
 

@@ -83,6 +83,7 @@ def test_a_mapped_person_is_compared_with_the_people_of_the_release(
     assert told.place.probability == 0.8
     assert [part.cell_type for part in told.place.parts] == ["platelet", "plasmablast"]
     assert told.previous_visit == "T0"
+    assert "Of 100 of them the kind is not sure." in render(told)
     said = " ".join((*told.notes, *told.reference_facts, *told.unsaid))
     for text in (
         "900 of the 1,000 genes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,6 +132,7 @@ def build_mapped_dossier(
             unsaid=(),
             validation=validation,
             reference_facts=tuple(_facts(document)),
+            n_cells_unsure=about.labels.n_ancestor + about.labels.n_unknown,
         )
     )
 
@@ -207,7 +209,7 @@ def _samples(visit: MappedVisit, tissue: str) -> tuple[Sample, ...]:
             UNKNOWN,
             visit.batch_id,
             quality.n_cells_submitted if one else None,
-            quality.n_cells if one else 0,
+            quality.n_cells if one else None,
             quality.median_total_counts if one else None,
             None,
             None,
@@ -219,7 +221,7 @@ def _samples(visit: MappedVisit, tissue: str) -> tuple[Sample, ...]:
 def _place(visit: MappedVisit, strata: pd.DataFrame) -> Place:
     told = visit.stratum
     if told.status != ASSIGNED or told.stratum is None:
-        return no_place(told.why or told.status, told.status)
+        return dataclasses.replace(no_place(told.why or told.status, told.status), ood_p=told.ood_p)
     about = strata[strata["stratum"] == told.stratum]
     drivers = told.drivers or ()
     return Place(
@@ -254,7 +256,8 @@ def _notes(document: Mapped, visit: MappedVisit) -> Iterator[str]:
         yield f"No donor of the reference had such a share of {item.cell_type}."
     if visit.residual is not None:
         yield f"Expression outside the model: p {visit.residual.p:.2g} among left-out donors."
-    yield from visit.warnings
+    for text in visit.warnings:
+        yield f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _facts(document: Mapped) -> Iterator[str]:
@@ -264,7 +267,7 @@ def _facts(document: Mapped) -> Iterator[str]:
     if site.answered_accuracy and site.confident_wrong:
         right, wrong = site.answered_accuracy, site.confident_wrong
         yield (
-            f"With each {site.unit} left out in turn, {min(right):.2f} to {max(right):.2f} of the "
+            f"With each {site.unit.removesuffix('_id')} left out in turn, {min(right):.2f} to {max(right):.2f} of the "
             f"labels that were given were right; {min(wrong):.2f} to {max(wrong):.2f} of all cells "
             "got a wrong one."
         )

@@ -231,7 +231,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample of the visit and its quality."""
+    """One sample of the visit and its quality; None where that is not known of the sample."""
 
     sample_id: str
     tissue: str
@@ -241,7 +241,7 @@ class Sample:
     suspension: str
     batch_id: str
     n_cells_submitted: int | None
-    n_cells: int
+    n_cells: int | None
     median_total_counts: float | None
     median_genes_detected: float | None
     median_share_mitochondrial: float | None
@@ -314,7 +314,10 @@ class Validation:
 
 @dataclass(frozen=True)
 class Dossier:
-    """All that is said of one person at one visit."""
+    """All that is said of one person at one visit.
+
+    `n_cells_unsure` are the cells of the visit whose kind could not be told for sure.
+    """
 
     mode: str
     date: str
@@ -335,6 +338,7 @@ class Dossier:
     unsaid: tuple[str, ...]
     validation: Validation | None = None
     reference_facts: tuple[str, ...] = field(default=())
+    n_cells_unsure: int = 0
 
 
 def percent_value(share: float) -> float:

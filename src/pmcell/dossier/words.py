@@ -80,6 +80,8 @@ def _lead(dossier: Dossier) -> str:
     looked = (
         f"We looked at {total:,} single cells from your sample{where} and sorted them into kinds."
     )
+    if dossier.n_cells_unsure:
+        looked += f" Of {dossier.n_cells_unsure:,} of them the kind is not sure."
     group = dossier.group
     if group.n < group.least:
         return (

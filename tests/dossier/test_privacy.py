@@ -235,6 +235,16 @@ def test_files_are_their_owners_alone(people: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_without_out_the_folder_lies_where_the_command_runs(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["patient", PERSON, "--release", str(people), "--page-only"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["dossier_near_P1"]
+    monkeypatch.chdir(people)
+    assert main(["patient", PERSON, "--release", ".", "--page-only"]) == 2
+
+
 @pytest.mark.parametrize("place", [".", "tables", "new/folder", "tables/../dossier"])
 def test_a_dossier_is_not_written_into_a_release(
     place: str, people: Path, capsys: pytest.CaptureFixture[str]

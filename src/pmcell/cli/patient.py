@@ -17,6 +17,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mapped", type=Path, help="folder that `pmcell map` wrote")
     parser.add_argument("--package", type=Path, help="sealed package of the person's cohort")
     parser.add_argument("--visit", help="label of the visit (default: the last)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write, not in a release")
+    parser.add_argument(
+        "--out", type=Path, help="folder to write, not in a release (default: dossier_DONOR)"
+    )
     parser.add_argument(
         "--mode", default="research", help="research (default), or device with --validation"
     )
@@ -59,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.errors import UsageError
 
     outside = tuple(path for path in (args.release, args.package) if path is not None)
-    check_place(Path(args.out).absolute(), outside)
+    out = args.out or Path(f"dossier_{re.sub('[^A-Za-z0-9._-]', '_', args.donor)[:100]}")
+    check_place(out.absolute(), outside)
     day = _day(args.date)
     validation = _validation(args, day)
     common: dict[str, Any] = {
@@ -86,13 +90,13 @@ def run(args: argparse.Namespace) -> int:
         dossier = build_mapped_dossier(args.release, args.mapped, args.donor, **common)
     paths = write_dossier(
         dossier,
-        args.out,
+        out,
         outside=outside,
         mononuclear=args.mononuclear,
         page_only=args.page_only,
     )
     names = ", ".join(path.name for path in paths)
-    print(f"Written to {args.out}: {names}. They are personal data: keep them as such.")
+    print(f"Written to {out}: {names}. They are personal data: keep them as such.")
     return 0
 
 

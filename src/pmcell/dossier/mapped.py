@@ -266,8 +266,9 @@ def _facts(document: Mapped) -> Iterator[str]:
         yield f"At a site that the reference does not know: {site.why}."
     if site.answered_accuracy and site.confident_wrong:
         right, wrong = site.answered_accuracy, site.confident_wrong
+        unit = site.unit.removesuffix("_id")
         yield (
-            f"With each {site.unit.removesuffix('_id')} left out in turn, {min(right):.2f} to {max(right):.2f} of the "
-            f"labels that were given were right; {min(wrong):.2f} to {max(wrong):.2f} of all cells "
-            "got a wrong one."
+            f"With each {unit} left out in turn, {min(right):.2f} to {max(right):.2f} of the labels "
+            f"that were given were right; {min(wrong):.2f} to {max(wrong):.2f} of all cells got a "
+            "wrong one."
         )

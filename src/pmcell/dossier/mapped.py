@@ -268,7 +268,7 @@ def _facts(document: Mapped) -> Iterator[str]:
         right, wrong = site.answered_accuracy, site.confident_wrong
         unit = site.unit.removesuffix("_id")
         yield (
-            f"With each {unit} left out in turn, {min(right):.2f} to {max(right):.2f} of the labels "
-            f"that were given were right; {min(wrong):.2f} to {max(wrong):.2f} of all cells got a "
-            "wrong one."
+            f"With each {unit} left out in turn, {min(right):.2f} to {max(right):.2f} of the "
+            f"labels that were given were right; {min(wrong):.2f} to {max(wrong):.2f} of all cells "
+            "got a wrong one."
         )

@@ -85,11 +85,11 @@ def make_people(
             [
                 {
                     "donor_id": PERSON, "loinc": "4548-4", "number": n, "cohort_id": HERE,
-                    "variable": "hba1c", "visit": f"T{n - 1}", "day": 28.0 * (n - 1),
+                    "variable": "hba1c", "visit": f"T{min(n, 2) - 1}", "day": 28.0 * (n - 1),
                     "value": value, "unit": "%", "source": "clinic", "comparator": "",
                     "submitted_value": value, "submitted_unit": "%",
                 }
-                for n, value in ((1, 6.5), (2, 7.25))
+                for n, value in ((1, 6.5), (2, 7.25), *((n + 3, n / 2) for n in range(n_rare)))
             ]
         ),
         "strata": pd.DataFrame(
@@ -101,7 +101,7 @@ def make_people(
         ),
     }  # fmt: skip
     write_release_folder(folder, frames, min_donors=min_donors)
-    _write_profiles(folder / "donors.h5ad", visits, rng)
+    _write_profiles(folder / "donors.h5ad", visits, kinds[len(TYPES) :], rng)
     return folder
 
 
@@ -202,7 +202,7 @@ def _cohort(name: str) -> dict[str, Any]:
         "cohort_id": name, "title": f"Cohort {name}", "region": "NL2", "programme": "none",
         "organism_ontology_term_id": "NCBITaxon:9606", "license": "CC-BY-4.0",
         "access": "controlled" if name == CLOSED else "open", "status": "ok",
-        "data_use": ["DUO:0000042"], "reason": "", "message": "", "left_out": "",
+        "data_use": ["DUO:0000042", "DUO:0000043"], "reason": "", "message": "", "left_out": "",
         "source_doi": "unknown", "source_accession": "unknown",
     }  # fmt: skip
     numbers = {item.name: None for item in table("cohorts").fields if item.name not in known}
@@ -244,11 +244,11 @@ def _drivers() -> pd.DataFrame:
 
 
 def _write_profiles(
-    path: Path, visits: list[tuple[str, str, float]], rng: np.random.Generator
+    path: Path, visits: list[tuple[str, str, float]], rare: list[str], rng: np.random.Generator
 ) -> None:
     import anndata
 
-    types = np.repeat(["classical monocyte", "platelet"], 3)
+    types = np.repeat(["classical monocyte", "platelet", *rare], 3)
     values = rng.normal(0, 1, (len(visits), types.size))
     rows = {(name, visit): row for row, (name, visit, _) in enumerate(visits)}
     values[rows[PERSON, "T1"], :3] = 9.0

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from crypt_keys import Keys, make_keys
-from dossier.made_people import PERSON
+from dossier.made_people import PERSON, edit, make_people
 from pmcell.cli import main
 from pmcell.cli import patient as command
 from pmcell.dossier import build_dossier, read_validation, sign_validation
@@ -119,6 +119,16 @@ def test_device_mode_without_validation_is_refused_and_so_is_the_contrary(
         build_dossier(people, PERSON, validation=read(written(tmp_path)))
     with pytest.raises(UsageError, match="--mode must be one of research, device; got 'clinic'"):
         build_dossier(people, PERSON, mode="clinic")
+
+
+def test_device_mode_needs_terms_of_the_cohort_that_name_care(tmp_path: Path) -> None:
+    release = make_people(tmp_path / "release", n_women=12, n_men=0)
+    terms = {"data_use": [["DUO:0000042"]] * 3}
+    edit(release, "cohorts", lambda frame: frame.assign(**terms))
+    validation = read(written(tmp_path))
+    with pytest.raises(UsageError, match=r"cohort near \(DUO:0000042\) do not name DUO:0000043"):
+        build_dossier(release, PERSON, mode="device", validation=validation)
+    assert build_dossier(release, PERSON).source.data_use == ("general research use",)
 
 
 def test_only_device_mode_flags_and_only_against_reference_intervals(

@@ -33,7 +33,7 @@ from pmcell.dossier.standing import shares, states
 from pmcell.dossier.unsaid import notes, unsaid
 from pmcell.errors import UsageError
 from pmcell.registry.terms.ontology import resolve, terms
-from pmcell.registry.terms.vocabulary import SEXES
+from pmcell.registry.terms.vocabulary import DUO, DUO_CODES, SEXES
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FLAGS = {BELOW: "L", WITHIN: "N", ABOVE: "H"}
 """HL7's codes of an interpretation."""
+CLINICAL_CARE = DUO_CODES["CC"]
 
 
 def build_dossier(
@@ -87,6 +88,7 @@ def build_dossier(
     """
     check_mode(mode, validation)
     found = find_person(Path(release), donor_id, package=Path(package) if package else None)
+    check_terms(found, mode)
     own, least = found.own, least_people(found.release.manifest)
     labels = in_order(own["visits"])
     now = labels[-1] if visit is None else visit
@@ -206,12 +208,31 @@ def source_of(found: Found) -> Source:
         str(manifest["pmcell"]),
         str(manifest["schema_version"]),
         str(as_text([found.cohort.get("license")])[0]),
+        tuple(DUO.get(term, term) for term in terms_of(found)),
         found.access,
         publisher_of(found.release.folder.text("CITATION.cff")),
         len(found.donors),
         int(found.donors["cohort_id"].nunique()),
         found.how,
     )
+
+
+def terms_of(found: Found) -> tuple[str, ...]:
+    """DUO terms that the person's cohort is given out under."""
+    listed = found.cohort.get("data_use")
+    return () if listed is None else tuple(str(term) for term in listed)
+
+
+def check_terms(found: Found, mode: str) -> None:
+    """Raise `UsageError` for care of a person whose cohort is not given out for care."""
+    if mode == DEVICE and CLINICAL_CARE not in terms_of(found):
+        cohort_id = found.cohort["cohort_id"]
+        raise UsageError(
+            f"--mode device is clinical care, and the terms of cohort {cohort_id} "
+            f"({', '.join(terms_of(found)) or 'none'}) do not name {CLINICAL_CARE} "
+            f"({DUO[CLINICAL_CARE]}). Ask the steward, who adds it to data_use in cohort.yaml "
+            "where the consents allow it; or use --mode research."
+        )
 
 
 def publisher_of(citation: str) -> str:

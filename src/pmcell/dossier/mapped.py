@@ -185,6 +185,7 @@ def _source(release: Release, donors: pd.DataFrame) -> Source:
         str(manifest["pmcell"]),
         str(manifest["schema_version"]),
         UNKNOWN,
+        (),
         "the person's own",
         publisher_of(release.folder.text("CITATION.cff")),
         len(donors),

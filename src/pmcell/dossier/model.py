@@ -273,7 +273,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Source:
-    """The release that the person is compared with, and how the person's data were reached."""
+    """The release that the person is compared with, and how the person's data were reached.
+
+    `licence` and `data_use` (DUO terms in words) are those of the person's cohort.
+    """
 
     title: str
     version: str
@@ -281,6 +284,7 @@ class Source:
     pmcell: str
     schema_version: str
     licence: str
+    data_use: tuple[str, ...]
     access: str
     publisher: str
     n_donors: int

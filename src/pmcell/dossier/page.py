@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Nothing is loaded from anywhere and no script runs."""
-PRINTED_ROWS = 16
-"""Rows of a table that fit on the second printed page; the others are on the screen only."""
+PRINTED = {"shares": 14, "states": 8, "changes": 6, "measurements": 6}
+"""Rows of each table that fit on the second printed page; the others are on the screen only."""
 DASH = "–"
 
 
@@ -43,7 +43,7 @@ def render(dossier: Dossier) -> str:
         policy=POLICY,
         use=RESEARCH_USE,
         is_device=dossier.mode == DEVICE,
-        printed_rows=PRINTED_ROWS,
+        printed=PRINTED,
         version=__version__,
         has_nine=any(item.group.nine_of_ten for item in dossier.shares),
         has_reference=any(item.group.reference for item in dossier.shares),

@@ -98,7 +98,7 @@ READ: dict[str, tuple[str, ...]] = {
         "source",
         "comparator",
     ),
-    "cohorts": ("cohort_id", "license"),
+    "cohorts": ("cohort_id", "license", "data_use"),
     "strata": ("stratum", "n_donors", "description"),
 }
 """What is read of each table, and no more: the releases of other versions have it too."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pmcell.dossier.model import REFERENCE_INTERVAL, Dossier
 from pmcell.dossier.ranges import MIN_NINE_OF_TEN, MIN_REFERENCE
+from pmcell.report.parts import listed
 from pmcell.schema import UNKNOWN
 
 FEW_CELLS = 1_000
@@ -81,11 +82,11 @@ def _unsaid(dossier: Dossier) -> Iterator[str]:
         )
     unlooked = [item.cell_type for item in dossier.shares if item.n_cells is None]
     if unlooked:
-        yield f"Not looked for in this person: {', '.join(unlooked)}."
+        yield f"Not looked for in this person: {listed(unlooked)}."
     if not dossier.states:
         yield "The state of the cells is not compared: the release holds no profile of this person."
     elif missing := [item.cell_type for item in dossier.states if item.distance is None]:
-        yield f"Too few cells, or too few people, to compare the state of: {', '.join(missing)}."
+        yield f"Too few cells, or too few people, to compare the state of: {listed(missing)}."
     if dossier.place.why_not:
         yield f"No stratum is given: {dossier.place.why_not}."
     if not dossier.previous_visit:

@@ -1,7 +1,7 @@
 """What a dossier says of one person, as values: page, FHIR bundle and Phenopacket are made of it.
 
-No field holds a value of another person: a group is told by its size and by
-quantiles of at least `Group.least` people.
+No field names another person: a group is told by its size and by rounded quantiles of at
+least `Group.least` people.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ between two order statistics whose ranks follow from the binomial distribution
 tests/benchmarks/person).
 
 A quantile is given only where at least two people are expected beyond it. Values are
-rounded to two digits, ends of confidence intervals outwards, so that none is that of a
-person.
+rounded to two digits, ends of confidence intervals outwards; such an end may be the rounded
+extreme of the group.
 """
 
 from __future__ import annotations

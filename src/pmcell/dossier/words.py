@@ -225,8 +225,10 @@ def plural_kinds(kinds: Sequence[str]) -> str:
 
     >>> plural_kinds(["naive B cell", "platelet"])
     'naive B cells, platelets'
+    >>> plural_kinds(["platelet"] * 9).endswith("platelets, and 1 rarer kind (page 2)")
+    True
     """
     shown = [name if name.endswith("s") else f"{name}s" for name in kinds[:MOST_KINDS]]
-    if len(kinds) > MOST_KINDS:
-        shown.append(f"and {len(kinds) - MOST_KINDS} rarer kinds (page 2)")
+    if n_more := len(kinds) - len(shown):
+        shown.append(f"and {n_more} rarer kind{'' if n_more == 1 else 's'} (page 2)")
     return ", ".join(shown)

@@ -114,6 +114,7 @@ _REGISTERED = _of_cohort(
     "donors.parquet",
     "visits.parquet",
     "samples.parquet",
+    "measurements.parquet",
     "intake.json",
 )
 _JUDGED = _of_cohort("qc.parquet", "qc_samples.parquet", "status.json")
@@ -129,6 +130,7 @@ _STRATIFIED = _of_strata(
     "outcomes.parquet",
     "survival.parquet",
 )
+_FOLLOWED = _of_strata("followup.parquet", "stratum_steps.parquet", "followup_effects.parquet")
 _EXPLAINED = _of_strata(
     "expression_contrasts.parquet",
     "differential_expression.parquet",
@@ -142,7 +144,7 @@ STEPS: tuple[Step, ...] = (
         "check a submitted file and rewrite it canonically",
         reads=_files(),
         writes=_files(out_dir=_REGISTERED),
-        version=2,
+        version=3,
         per_cohort=True,
         asks=("cohort_dir",),
         old_rule="intake_cohort",
@@ -303,9 +305,23 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=6,
+        version=7,
         asks=("clinical_table",),
         old_rule="find_strata",
+    ),
+    Step(
+        "followup",
+        "change of donors over visits, and what programmes ask",
+        reads=_files(
+            donors="strata/donors.h5ad",
+            cohort=_of_cohort(
+                "aggregate.npz", "samples.parquet", "measurements.parquet", "intake.json"
+            ),
+            cell_types=_CELL_TYPES,
+        ),
+        writes=_files(out_dir=_FOLLOWED),
+        version=1,
+        asks=("clinical_table", "programmes"),
     ),
     Step(
         "differential_expression",
@@ -341,6 +357,7 @@ STEPS: tuple[Step, ...] = (
                 _CELL_TYPES,
                 "strata/composition.parquet",
                 *_STRATIFIED,
+                *_FOLLOWED,
                 *_EXPLAINED,
             )
         ),

@@ -54,5 +54,5 @@ def test_diseases_tell_the_programme(diseases, programme):
 
 def test_a_programme_without_terms_is_named(tmp_path):
     (tmp_path / "x.yaml").write_text("id: y\n")
-    with pytest.raises(FaultsError, match=r"x\.yaml: must have its file's name as id"):
+    with pytest.raises(FaultsError, match=r"x\.yaml, line 1: must have disease_ontology_term_ids"):
         load_programmes(tmp_path)

@@ -133,7 +133,9 @@ def registration_files(wildcards):
 
 
 def registration_paths(cohort):
-    return REGISTERED.registration_files(COHORTS_DIR / cohort)
+    """The cohort's own files, and that of its programme."""
+    folder = COHORTS_DIR / cohort
+    return REGISTERED.registration_files(folder) + REGISTERED.programme_files(folder)
 
 
 def registration_digest(wildcards):
@@ -314,6 +316,25 @@ def clinical_option(wildcards, input):
         f"--clinical {shlex.quote(str(input.clinical))}"
         if input.get("clinical")
         else ""
+    )
+
+
+def programme_files(wildcards):
+    """The programmes that the cohorts name, by which follow-up is analysed."""
+    found = {
+        path
+        for cohort in COHORTS
+        for path in REGISTERED.programme_files(COHORTS_DIR / cohort)
+    }
+    return sorted(str(path) for path in found)
+
+
+def programmes_option(wildcards, input):
+    """`--programmes FILE …`, where cohorts name any."""
+    files = input.get("programmes") or []
+    files = [files] if isinstance(files, str) else list(files)
+    return " ".join(
+        ["--programmes", *(shlex.quote(str(item)) for item in files)] if files else []
     )
 
 

@@ -1,5 +1,6 @@
-# INPUTS:  config/cohorts/{cohort}/*, the submitted matrix
-# OUTPUTS: results/cohorts/{cohort}/intake.h5ad, gene_ledger, donors, visits, samples, intake.json
+# INPUTS:  config/cohorts/{cohort}/*, the programme that it names, the submitted matrix
+# OUTPUTS: results/cohorts/{cohort}/intake.h5ad, gene_ledger, donors, visits, samples, measurements,
+#          intake.json
 
 
 rule intake:
@@ -12,6 +13,7 @@ rule intake:
         donors="results/cohorts/{cohort}/donors.parquet",
         visits="results/cohorts/{cohort}/visits.parquet",
         samples="results/cohorts/{cohort}/samples.parquet",
+        measurements="results/cohorts/{cohort}/measurements.parquet",
         facts="results/cohorts/{cohort}/intake.json",
     log:
         "results/logs/intake/{cohort}.log",

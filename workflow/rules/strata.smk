@@ -1,5 +1,6 @@
 # INPUTS:  results/atlas/embedding.h5ad, clusters, cell_types, features; sums of each cohort
 # OUTPUTS: results/strata/*: donor profiles, composition, strata, assignments, associations, drivers;
+#          change over visits, steps between strata, what programmes ask;
 #          what strata and conditions differ in: genes, gene sets, gene drivers
 
 
@@ -68,6 +69,44 @@ rule strata:
     shell:
         "pmcell strata --profiles {input.profiles:q} --out-dir {params.out:q} {params.clinical} "
         "{params.config} "
+        "--threads {threads} > {log:q} 2>&1"
+
+
+rule followup:
+    input:
+        donors="results/strata/donors.h5ad",
+        sums=per_cohort("aggregate.npz"),
+        samples=per_cohort("samples.parquet"),
+        measurements=per_cohort("measurements.parquet"),
+        facts=per_cohort("intake.json"),
+        cell_types="results/atlas/cell_types.parquet",
+        clinical=clinical_table,
+        programmes=programme_files,
+    output:
+        changes="results/strata/followup.parquet",
+        steps="results/strata/stratum_steps.parquet",
+        effects="results/strata/followup_effects.parquet",
+    log:
+        "results/logs/followup.log",
+    benchmark:
+        "results/benchmarks/followup.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    resources:
+        mem_mb=mem_mb("followup"),
+        runtime=minutes("followup"),
+        disk_mb=disk_mb("followup"),
+    params:
+        cohorts=cohort_arguments,
+        out=subpath(output.changes, parent=True),
+        clinical=clinical_option,
+        programmes=programmes_option,
+        config=config_option,
+        options=step_options("followup"),
+    shell:
+        "pmcell followup --donors {input.donors:q} {params.cohorts} "
+        "--cell-types {input.cell_types:q} --out-dir {params.out:q} {params.clinical} "
+        "{params.programmes} {params.config} "
         "--threads {threads} > {log:q} 2>&1"
 
 

@@ -191,6 +191,17 @@ def is_open(folder: Path) -> bool:
         return False
 
 
+def programme_files(folder: Path) -> list[Path]:
+    """The file of the programme that a cohort names, by which its clinical values are read."""
+    try:
+        text = read_small(folder / COHORT_FILE).decode("utf-8-sig")
+        name = _text_at(yaml_events(text), ["programme"])
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    path = Path(os.path.realpath(folder)).parent.parent / "programmes" / f"{name}.yaml"
+    return [path] if is_cohort_id(name) and path.is_file() else []
+
+
 def _text_at(events, path: list[str]) -> str:
     """The text at a path of keys; the last one where a key is there twice."""
     keys: list[str | None] = []  # The key in hand of each open mapping; None in a list.

@@ -40,6 +40,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Register cohorts",
         (
             ("register", "draft a cohort folder from a submitted file"),
+            ("measurements", "add clinical values of FHIR or phone files to a cohort"),
             ("check", "name every fault of registered cohorts, with its fix"),
         ),
     ),
@@ -51,6 +52,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),
+            ("patient", "one person's dossier: page, FHIR bundle, Phenopacket"),
             ("export-hca", "a published cohort in the Human Cell Atlas profile"),
             ("seal", BY_NAME["seal"].summary),
             ("unseal", "check and decrypt a sealed package"),

@@ -59,8 +59,9 @@ from pmcell.schema.fields import (
     VISIT,
     VISIT_DAY,
 )
+from pmcell.schema.followup import FOLLOWUP, FOLLOWUP_EFFECTS, STRATUM_STEPS
 from pmcell.schema.model import Field, ForeignKey, Table
-from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, SAMPLES, VISITS
+from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, MEASUREMENTS, SAMPLES, VISITS
 from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
 from pmcell.schema.slots import (
     CLUSTER,
@@ -134,12 +135,15 @@ __all__ = [
     "ETHNICITY",
     "EXPRESSION",
     "EXPRESSION_CONTRASTS",
+    "FOLLOWUP",
+    "FOLLOWUP_EFFECTS",
     "GAPS",
     "GENES",
     "GENE_DRIVERS",
     "GENE_ID",
     "GENE_LEDGER",
     "MARKERS",
+    "MEASUREMENTS",
     "MOVEMENT",
     "N_CELLS",
     "N_DONORS",
@@ -160,6 +164,7 @@ __all__ = [
     "SEX",
     "SOURCE_CELL_TYPE_TERM",
     "STRATA",
+    "STRATUM_STEPS",
     "SURVIVAL",
     "SUSPENSION",
     "SYMBOL",

@@ -45,6 +45,7 @@ _ONTOLOGIES = {
     "HANCESTRO": f"{_OBO}/hancestro.owl",
     "HGNC": "https://identifiers.org/hgnc.symbol",
     "HsapDv": f"{_OBO}/hsapdv.owl",
+    "LOINC": "http://loinc.org",
     "MONDO": f"{_OBO}/mondo.owl",
     "NCBITaxon": f"{_OBO}/ncbitaxon.owl",
     "PATO": f"{_OBO}/pato.owl",

@@ -156,6 +156,34 @@ class StrataSettings(Settings):
         return self
 
 
+class FollowupSettings(Settings):
+    """How donors are followed over their visits."""
+
+    reference_column: Text = setting(
+        "disease_ontology_term_id", "column of the donors that tells who the reference group is"
+    )
+    reference: Text = setting(
+        "PATO:0000461", "its value in the reference group, or a term above it; by default healthy"
+    )
+    window: float = setting(
+        14.0,
+        "a clinical value without a visit belongs to the nearest visit at most so many days away",
+        unit="days",
+        ge=0,
+        le=3650,
+    )
+    n_draws: int = count(
+        199,
+        "draws of cells and reference donors for the direction of a change",
+        unit="draws",
+        at_least=19,
+    )
+    n_bootstraps: int = count(
+        1000, "bootstraps of donors for the steps between strata", unit="draws", at_least=99
+    )
+    seed: int = seed("seed of everything that the step draws")
+
+
 class DifferentialExpressionSettings(Settings):
     """What strata, and other groups of donors, are compared in."""
 

@@ -88,6 +88,9 @@ def _below(node: Schema, part: str | int) -> Iterator[Schema]:
             yield way["properties"][part]
         elif isinstance(way.get("additionalProperties"), dict):
             yield way["additionalProperties"]
+        else:
+            # Keys of one form: whatever the key, its value must be the same.
+            yield from way.get("patternProperties", {}).values()
 
 
 def keys_of(node: Schema) -> list[str]:

@@ -4,7 +4,7 @@ The donor is the unit: everything is fitted on one row a donor, and the other
 visits are placed on the result. All functions work on the AnnData that
 `profile` returns, in this order: `profile`, `add_genes`, `distances`, `cluster`,
 `existence`, `place`, `generalise`, `associate`, `drivers`, `composition_shifts`,
-`movement`. Research use only.
+`movement`, `followup`, `stratum_steps`. Research use only.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ from pmcell.strata.explanation.drivers import drivers
 from pmcell.strata.explanation.expression import differential_expression
 from pmcell.strata.explanation.gene_drivers import donor_gene_drivers, gene_drivers
 from pmcell.strata.explanation.pathways import pathways
+from pmcell.strata.followup.changes import Followed, followup
+from pmcell.strata.followup.stratum_steps import stratum_steps
 from pmcell.strata.profiles.genes import add_genes
 from pmcell.strata.profiles.profile import composition, profile
 from pmcell.strata.profiles.pseudobulk import pseudobulk
 from pmcell.strata.tables import assignments, strata_table, summary, verdict
 
 __all__ = [
+    "Followed",
     "add_genes",
     "adjusted_strata",
     "assignments",
@@ -44,6 +47,7 @@ __all__ = [
     "donor_gene_drivers",
     "drivers",
     "existence",
+    "followup",
     "gene_drivers",
     "generalise",
     "knn_kl",
@@ -55,6 +59,7 @@ __all__ = [
     "profile",
     "pseudobulk",
     "strata_table",
+    "stratum_steps",
     "summary",
     "survival",
     "verdict",

@@ -6,6 +6,8 @@ Everything that is wrong is collected; `load_registration` raises it once,
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,21 @@ from pmcell.registry.cohorts.keys import (
     DONORS_FILE,
     FORMATS,
     GROUPS,
+    MAX_HOURS,
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
 )
+from pmcell.registry.cohorts.measurements import read_measurements
+from pmcell.registry.cohorts.programme_check import programme_faults
+from pmcell.registry.cohorts.programmes import read_programme
 from pmcell.registry.cohorts.registration import Donor, Exclusion, Matrix, Registration, Sample
 from pmcell.registry.cohorts.sheets import Row, check_unique, read_sheet
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.terms.vocabulary import region_problem
 from pmcell.schema import UNKNOWN
+from pmcell.settings.programme import Programme
+
+_DECIMAL = re.compile(r"\d{1,4}(\.\d+)?")
 
 
 def load_registration(
@@ -57,10 +66,19 @@ def read_registration(
     """The registration in `folder` (None where it has errors) and all its faults, read once."""
     faults: list[Fault] = []
     parts = _read(Path(folder), programmes_dir, faults)
+    programme, measurements = None, ()
+    if parts is not None:
+        programme = _programme(Path(folder), parts[0], programmes_dir, faults)
+        measurements = read_measurements(Path(folder), parts[1], programme, faults)
     faults = gather(faults)
     if parts is None or any(fault.severity == "error" for fault in faults):
         return None, faults
-    return _build(Path(folder), *parts, faults), faults
+    found = replace(_build(Path(folder), *parts, faults), measurements=measurements)
+    if programme is not None:
+        own = programme_faults(programme, found.donors, found.samples, measurements)
+        faults = gather([*faults, *own])
+        found = replace(found, warnings=tuple(faults))
+    return found, faults
 
 
 def read_matrix(folder: Path | str) -> Matrix | None:
@@ -94,6 +112,24 @@ def list_programmes(programmes_dir: Path | str) -> list[str] | None:
     return sorted(path.stem for path in programmes_dir.glob("*.yaml"))
 
 
+def programmes_folder(folder: Path, given: Path | str | None = None) -> Path:
+    """Where the programmes of a cohort's study are: as given, or beside the folder of cohorts."""
+    return Path(given) if given is not None else folder.resolve().parent.parent / "programmes"
+
+
+def _programme(
+    folder: Path, tree: dict[str, Any], given: Path | str | None, faults: list[Fault]
+) -> Programme | None:
+    """The programme that a cohort names; what is wrong with its file is the cohort's fault, too."""
+    name = lookup(tree, "programme")
+    path = programmes_folder(folder, given) / f"{name}.yaml"
+    if not isinstance(name, str) or not registered.is_cohort_id(name) or not path.is_file():
+        return None
+    programme, own = read_programme(path)
+    faults += own
+    return None if own else programme
+
+
 def _read(
     folder: Path, programmes_dir: Path | str | None, faults: list[Fault]
 ) -> tuple[dict[str, Any], list[Row], list[Row]] | None:
@@ -106,9 +142,7 @@ def _read(
         return None
     text = read_yaml(folder / COHORT_FILE, faults)
     if not faults:
-        programmes = list_programmes(
-            programmes_dir or folder.resolve().parent.parent / "programmes"
-        )
+        programmes = list_programmes(programmes_folder(folder, programmes_dir))
         faults += check_cohort_file(text, folder, programmes)
     donor_rows = read_sheet(folder / DONORS_FILE, DONOR_COLUMNS, faults)
     sample_rows = read_sheet(folder / SAMPLES_FILE, SAMPLE_COLUMNS, faults)
@@ -148,6 +182,7 @@ def _check_samples(rows: list[Row], donor_rows: list[Row], faults: list[Fault]) 
     used = check_references(rows, donor_rows, faults)
     visits: dict[tuple[str, str], Row] = {}
     for row in rows:
+        _check_hours(row, faults)
         donor_id = row.get("donor_id", "")
         same = visits.setdefault((donor_id, row.get("visit")), row)
         for column in ("visit_day", "condition"):
@@ -172,6 +207,16 @@ def _check_samples(rows: list[Row], donor_rows: list[Row], faults: list[Fault]) 
                     severity="warning",
                 )
             )
+
+
+def _check_hours(row: Row, faults: list[Fault]) -> None:
+    column = "hours_to_processing"
+    text = row.get(column)
+    if text == UNKNOWN or (_DECIMAL.fullmatch(text) and float(text) <= MAX_HOURS):
+        return
+    must = f"must be hours from 0 to {MAX_HOURS}, or empty where they are not known"
+    fix = "Write for example 2.5: hours from taking the sample to its processing or freezing."
+    faults.append(Fault(SAMPLES_FILE, must, repr(text), fix, row=row.line, column=column))
 
 
 def _build(
@@ -267,7 +312,7 @@ def _sample(row: Row, tree: dict[str, Any], cohort_id: str) -> Sample:
         return row.get(column, str(lookup(tree, f"defaults.{column}") or UNKNOWN))
 
     declared = {column.name for column in SAMPLE_COLUMNS}
-    day = row.get("visit_day")
+    day, hours = row.get("visit_day"), row.get("hours_to_processing")
     return Sample(
         sample_id=row.get("sample_id"),
         donor_id=row.get("donor_id"),
@@ -279,5 +324,6 @@ def _sample(row: Row, tree: dict[str, Any], cohort_id: str) -> Sample:
         tissue_ontology_term_id=with_default("tissue_ontology_term_id"),
         tissue_type=with_default("tissue_type"),
         suspension_type=with_default("suspension_type"),
+        hours_to_processing=None if hours == UNKNOWN else float(hours),
         extra={name: value for name, value in row.cells.items() if name not in declared},
     )

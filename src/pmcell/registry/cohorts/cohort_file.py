@@ -20,6 +20,7 @@ from pmcell.registry.cohorts.yaml_text import YamlText
 from pmcell.registry.terms.rules import check_term
 from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
 from pmcell.schema import UNKNOWN
+from pmcell.settings.programme import NO_PROGRAMME
 from pmcell.spelling import did_you_mean, nearest
 
 MAX_HINTS = 20
@@ -65,10 +66,10 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
             fix = "Give the region (NUTS 2, such as NL32) where it is known."
             fault("region", "should be a region", f"the country {region}", fix, severity="warning")
     programme = value("programme")
-    if programme and programmes is not None and programme not in programmes:
-        known = f"There are {', '.join(programmes) or 'none'}."
+    if programme and programmes is not None and programme not in (*programmes, NO_PROGRAMME):
+        known = f"There are {', '.join([*programmes, NO_PROGRAMME])}."
         fix = f"{did_you_mean(programme, programmes)} {known}".strip()
-        must = "must be a file in config/programmes"
+        must = "must be a file in config/programmes, or none"
         fault("programme", must, repr(programme), fix, reason="programme")
     spdx = value("license")
     if spdx and spdx != UNKNOWN and spdx not in LICENSES and not spdx.startswith("LicenseRef-"):

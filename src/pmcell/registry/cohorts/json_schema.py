@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from pmcell.registry.cohorts.key import Key
-from pmcell.registry.cohorts.keys import COHORT_KEYS, DONOR_COLUMNS, SAMPLE_COLUMNS, Column
+from pmcell.registry.cohorts.keys import (
+    COHORT_KEYS,
+    DONOR_COLUMNS,
+    MEASUREMENTS_FILE,
+    SAMPLE_COLUMNS,
+    Column,
+)
+from pmcell.registry.cohorts.measurements import MEASUREMENT_COLUMNS
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
 from pmcell.schema.verdict import verdict_schema
+from pmcell.settings.json_schema import schema_of
+from pmcell.settings.programme import Programme
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -19,6 +28,10 @@ def data_schemas() -> dict[str, dict[str, Any]]:
         "cohort": cohort_schema(),
         "donors": sheet_schema("donors.tsv", "The donors of a cohort.", DONOR_COLUMNS),
         "samples": sheet_schema("samples.tsv", "The samples of a cohort.", SAMPLE_COLUMNS),
+        "measurements": sheet_schema(
+            MEASUREMENTS_FILE, "Clinical values of a cohort's donors.", MEASUREMENT_COLUMNS
+        ),
+        "programme": programme_schema(),
         "strata": strata_schema(),
     }
 
@@ -32,6 +45,12 @@ def strata_schema() -> dict[str, Any]:
         **verdict_schema(),
         "x-pmcell-schema-version": SCHEMA_VERSION,
     }
+
+
+def programme_schema() -> dict[str, Any]:
+    """The schema of a programme, one file in config/programmes."""
+    prose = (Programme.__doc__ or "").strip()
+    return {"$schema": DIALECT, **schema_of(Programme), "title": "programme", "description": prose}
 
 
 def cohort_schema() -> dict[str, Any]:

@@ -22,6 +22,9 @@ PAGE = rf"^https?://{_NO_QUOTES}$"
 COHORT_FILE = registered.COHORT_FILE
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
+MEASUREMENTS_FILE = "measurements.tsv"
+MAX_HOURS = 24 * 14
+"""Hours that a living sample may wait; more are another unit, or a date."""
 TODO = "TODO"
 """Begins every value that a person must still decide."""
 FORMATS = ("h5ad", "zarr", "10x_h5", "10x_mtx", "csv", "tsv")
@@ -62,7 +65,11 @@ COHORT_KEYS: tuple[Key, ...] = (
         required=True,
         example="NL2",
     ),
-    Key("programme", "Disease programme: a file name in config/programmes.", required=True),
+    Key(
+        "programme",
+        "Disease programme: a file name in config/programmes, or none.",
+        required=True,
+    ),
     Key(
         "organism_ontology_term_id",
         "Organism of the donors.",
@@ -233,6 +240,10 @@ SAMPLE_COLUMNS: tuple[Column, ...] = (
     Column("tissue_type", "Kind of tissue; empty takes the default.", choices=TISSUE_TYPES),
     Column(
         "suspension_type", "cell, nucleus or na; empty takes the default.", choices=SUSPENSION_TYPES
+    ),
+    Column(
+        "hours_to_processing",
+        "Hours from taking the sample to its processing or freezing; empty where not known.",
     ),
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.registry.cohorts.measurements import Measurement
 from pmcell.schema import UNKNOWN
 
 
@@ -39,6 +40,7 @@ class Sample:
     tissue_ontology_term_id: str
     tissue_type: str
     suspension_type: str
+    hours_to_processing: float | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -85,7 +87,7 @@ class Registration:
     `cell_types` maps the source's cell types to Cell Ontology terms,
     `sample_names` those of its sample names that are not ids to sample ids;
     `catalogue` holds what was given for a record in a data catalogue;
-    `warnings` are the faults that do not stop the cohort.
+    `measurements` are clinical values; `warnings` are the faults that do not stop the cohort.
     """
 
     cohort_id: str
@@ -112,6 +114,7 @@ class Registration:
     sample_names: Mapping[str, str]
     donors: tuple[Donor, ...]
     samples: tuple[Sample, ...]
+    measurements: tuple[Measurement, ...] = ()
     warnings: tuple[Fault, ...] = ()
     min_donors: str = UNKNOWN
     exclude: tuple[Exclusion, ...] = ()

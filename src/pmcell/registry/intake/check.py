@@ -11,10 +11,11 @@ from typing import Any
 from pmcell.errors import DataError, Fault
 from pmcell.io.submitted import sandbox
 from pmcell.registry.cohorts.catalogue import missing_metadata
-from pmcell.registry.cohorts.cohort import read_matrix, read_registration
+from pmcell.registry.cohorts.cohort import programmes_folder, read_matrix, read_registration
 from pmcell.registry.cohorts.cohort_file import meaning
 from pmcell.registry.cohorts.gathered import gather
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
+from pmcell.registry.cohorts.programmes import read_programme
 from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.intake.copies import shared_cells
@@ -65,6 +66,8 @@ def check_cohort(
     registration, faults = read_registration(folder, programmes_dir=programmes_dir)
     if registration is not None:
         faults += _unknowns(registration)
+        path = programmes_folder(folder, programmes_dir) / f"{registration.programme}.yaml"
+        faults += read_programme(path, look_up=True)[1] if path.is_file() else []
     # Read from the text, so that these faults are named with all others, not after them.
     text = read_yaml(folder / COHORT_FILE, [])
     faults += missing_metadata(text.tree, meaning, text.lines)

@@ -26,9 +26,11 @@ from pmcell.registry.cohorts.keys import (
     COHORT_KEYS,
     DONOR_COLUMNS,
     DONORS_FILE,
+    MEASUREMENTS_FILE,
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
 )
+from pmcell.registry.cohorts.measurements import MEASUREMENT_COLUMNS
 from pmcell.registry.intake.tables import write_empty_tables
 from pmcell.schema import UNKNOWN
 from pmcell.settings.cohort import IntakeSettings
@@ -39,6 +41,7 @@ OUTPUTS = {
     "donors": "donors.parquet",
     "visits": "visits.parquet",
     "samples": "samples.parquet",
+    "measurements": "measurements.parquet",
     "report": "intake.json",
 }
 STATE = "state.json"
@@ -55,9 +58,9 @@ EMPTY_METRICS: Mapping[str, Any] = {
 WITHHELD = "withheld, as the cohort is not open; run `pmcell check` where the file is"
 MATRIX = "matrix"
 """What the submitted file is called where its name is withheld."""
-REGISTRATION = (COHORT_FILE, DONORS_FILE, SAMPLES_FILE)
+REGISTRATION = (COHORT_FILE, DONORS_FILE, SAMPLES_FILE, MEASUREMENTS_FILE)
 DECLARED = frozenset(
-    [column.name for column in (*DONOR_COLUMNS, *SAMPLE_COLUMNS)]
+    [column.name for column in (*DONOR_COLUMNS, *SAMPLE_COLUMNS, *MEASUREMENT_COLUMNS)]
     + [declared.path for declared in COHORT_KEYS]
 )
 """Columns and keys that are ours: any other is a name that the submission chose."""

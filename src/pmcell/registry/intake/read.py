@@ -15,7 +15,7 @@ from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.submitted.matrix_folder import folder_files
 from pmcell.io.submitted.readers import Submission, inspect, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
-from pmcell.registry.cohorts.cohort import load_registration
+from pmcell.registry.cohorts.cohort import load_registration, programmes_folder
 from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.intake.cells import Scope, cell_table
 from pmcell.registry.intake.checksum import checksum_faults
@@ -28,7 +28,11 @@ from pmcell.registry.intake.identified import identify_cells
 from pmcell.registry.intake.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
 from pmcell.registry.intake.place import intake_place_faults
 from pmcell.registry.intake.pseudonyms import load_key
-from pmcell.registry.intake.tables import write_gene_ledger, write_registration_tables
+from pmcell.registry.intake.tables import (
+    write_gene_ledger,
+    write_measurements,
+    write_registration_tables,
+)
 from pmcell.registry.intake.time_limit import TABLE_SECONDS, cpu_limit
 from pmcell.registry.terms.genes import share_known
 from pmcell.schema.text import text_array
@@ -132,6 +136,7 @@ def read_cohort(
     _check_totals(totals, submission, matrix.counts, genes, limits)
     n_cells = dict(zip(*np.unique(text_array(sample_ids), return_counts=True), strict=True))
     write_registration_tables(paths, samples, donors, n_cells, scope)
+    write_measurements(paths["measurements"], registration.measurements, scope)
     write_gene_ledger(
         paths["gene_ledger"],
         registration.cohort_id,
@@ -177,7 +182,8 @@ def _digests(registration: Registration) -> dict[str, str]:
         }
     else:
         found = {label: sha256_file(matrix)} if matrix.is_file() else {}
-    tables = [registration.folder / name for name in REGISTRATION]
+    programme = programmes_folder(registration.folder) / f"{registration.programme}.yaml"
+    tables = [*(registration.folder / name for name in REGISTRATION), programme]
     return found | {file.name: sha256_file(file) for file in tables if file.is_file()}
 
 
@@ -191,7 +197,8 @@ def _frames(registration: Registration) -> tuple[pd.DataFrame, pd.DataFrame]:
         return pd.DataFrame.from_records(records).astype(object).set_index(key)
 
     samples = frame(registration.samples, "sample_id")
-    samples["visit_day"] = samples["visit_day"].astype("float64")
+    for name in ("visit_day", "hours_to_processing"):
+        samples[name] = samples[name].astype("float64")
     return samples, frame(registration.donors, "donor_id")
 
 

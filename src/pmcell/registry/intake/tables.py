@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from pmcell import schema
 from pmcell.io.tables import write_table
+from pmcell.registry.cohorts.measurements import Measurement
 from pmcell.registry.intake.cells import Scope
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def write_empty_tables(paths: Mapping[str, Path]) -> None:
         ("donors", DONORS),
         ("visits", VISITS),
         ("samples", SAMPLES),
+        ("measurements", schema.MEASUREMENTS),
         ("gene_ledger", schema.GENE_LEDGER),
     ):
         columns = [item.name for item in table.fields]
@@ -66,6 +68,27 @@ def write_registration_tables(
     write_table(paths["samples"], samples[_names(SAMPLES)], SAMPLES)
     visits = samples.drop_duplicates(["donor_id", "visit"])
     write_table(paths["visits"], visits[_names(VISITS)], VISITS)
+
+
+def write_measurements(path: Path, measurements: Sequence[Measurement], scope: Scope) -> None:
+    """Write the clinical values, with donors by their global ids."""
+    import pandas as pd
+
+    table = schema.MEASUREMENTS
+    columns = [item.name for item in table.fields]
+    frame = pd.DataFrame([asdict(item) for item in measurements])
+    if frame.empty:
+        write_table(path, pd.DataFrame(columns=columns, dtype=object), table)
+        return
+    frame["donor_id"] = [scope("donor", name) for name in frame["donor_id"]]
+    frame["cohort_id"] = scope.cohort_id
+    frame["visit"] = frame["visit"].replace({schema.UNKNOWN: None})
+    frame["day"] = frame["day"].astype("float64")
+    frame = frame.sort_values(
+        ["donor_id", "loinc", "day", "visit", "source", "value"], kind="stable", na_position="last"
+    )
+    frame["number"] = frame.groupby(["donor_id", "loinc"]).cumcount() + 1
+    write_table(path, frame[columns].reset_index(drop=True), table)
 
 
 def write_gene_ledger(

@@ -145,7 +145,7 @@ def _fit(
     freedom = n_donors - between
     if freedom < MIN_REPEATED:
         raise Refused(f"{n_donors} donors are too few for {between} parameters between donors")
-    effects, covariance = _reml(values, x, donor)
+    effects, covariance = random_intercept(values, x, donor)
     common: dict[str, Any] = {
         "outcome": name,
         "model": MIXED,
@@ -162,8 +162,11 @@ def _is_between(column: Floats, donor: NDArray[np.int64]) -> bool:
     return all(np.ptp(column[donor == code]) == 0 for code in np.unique(donor))
 
 
-def _reml(values: Floats, x: Floats, donor: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Fixed effects and their covariance."""
+def random_intercept(values: Floats, x: Floats, donor: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Fixed effects and their covariance, with a random intercept for each donor (REML).
+
+    Raises Refused where the fit is singular or does not converge.
+    """
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     scale = float(values.std())

@@ -64,7 +64,7 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
 
     from pmcell.schema import MOVEMENT
 
-    before, after = _steps(donors.obs)
+    before, after = visit_steps(donors.obs)
     far = np.asarray(donors.obsp[slots.DISTANCE])[before, after]
     # Of a few donors no channel may be reliable: then there is no distance to speak of.
     known = np.isfinite(far)
@@ -92,14 +92,14 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
             "p_value": p,
             "q_value": q,
             "same_batch": same,
-            "stratum": _stratum(donors)[after],
-            "previous_stratum": _stratum(donors)[before],
+            "stratum": published_strata(donors)[after],
+            "previous_stratum": published_strata(donors)[before],
         }
     )
     return table[[field.name for field in MOVEMENT.fields]]
 
 
-def _steps(obs: pd.DataFrame) -> tuple[Ints, Ints]:
+def visit_steps(obs: pd.DataFrame) -> tuple[Ints, Ints]:
     """Rows of each visit with enough cells and of the donor's visit before it."""
     before, after = [], []
     usable = np.flatnonzero(obs[slots.ENOUGH].to_numpy(bool))
@@ -114,7 +114,8 @@ def _steps(obs: pd.DataFrame) -> tuple[Ints, Ints]:
     return np.array(before, np.int64), np.array(after, np.int64)
 
 
-def _stratum(donors: AnnData) -> NDArray[np.object_]:
+def published_strata(donors: AnnData) -> NDArray[np.object_]:
+    """The published stratum of each visit, None where there is none."""
     if donors.uns["existence"]["decision"] != STRATA:
         return np.full(donors.n_obs, None, object)
     label = as_text(donors.obs[slots.STRATUM], missing="").to_numpy(object)

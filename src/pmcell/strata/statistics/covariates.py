@@ -28,6 +28,7 @@ TECHNICAL = (
     "n_samples",
     "median_total_counts",
     "median_share_mitochondrial",
+    "hours_to_processing",
 )
 CLINICAL = (
     "condition",

@@ -1,0 +1,1 @@
+"""Donors over their visits: change against the noise of repeats, direction, treatment."""

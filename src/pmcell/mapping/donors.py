@@ -32,10 +32,16 @@ Ints = NDArray[np.int64]
 
 OBS = ("donor_id", "visit", "batch_id", "n_cells")
 KEPT = {
-    "profile": (
-        "basis by n_dims min_cells_type min_cells_donor cells_for_reliability min_share_donors "
-        "n_tissues"
-    ).split(),
+    "profile": [
+        "basis",
+        "by",
+        "n_dims",
+        "min_cells_type",
+        "min_cells_donor",
+        "cells_for_reliability",
+        "min_share_donors",
+        "n_tissues",
+    ],
     "existence": ["decision", "k"],
     "placement": ["coverage"],
 }

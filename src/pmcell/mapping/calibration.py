@@ -28,6 +28,10 @@ N_LEVELS = 200
 """Quantiles of a type's left-out cells that are kept."""
 MIN_UNITS = 9
 """Donors from which a type is calibrated by its own cells; with fewer, by those of all types."""
+COVERAGE = 0.9
+"""Share of the cells of each batch left out whose set shall hold their type."""
+MIN_MASS, MAX_MASS = 0.5, 0.999
+"""Bounds of the probability that the types of a set have together."""
 BY_BATCH, BY_DONOR, BY_ALL = "batch", "donor", "all types"
 
 
@@ -60,34 +64,34 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class TypeCalibration:
-    """Scores of each type's left-out cells: ascending quantiles (types, levels).
+    """What left-out cells say of the scores of a head.
 
-    `probability` of the own type and `distance` to it; every donor weighs alike. `by` says what
-    was left out (types,), `n_donors` how many donors the type's cells are of.
+    Attributes
+    ----------
+    distance
+        Ascending quantiles of the distance of each type's left-out cells to it (types, levels);
+        every donor weighs alike.
+    by
+        What was left out for each type: batch, donor, or cells of all types.
+    n_donors
+        Donors whose cells these are (types,).
+    mass
+        Probability that the types of a cell's set must have together, so that the set holds the
+        cell's type in `COVERAGE` of the cells of each batch left out.
     """
 
-    probability: Floats
     distance: Floats
     by: NDArray[np.str_]
     n_donors: Ints
+    mass: Floats
 
-    def ranks(self, probability: Floats, distance: Floats) -> tuple[Floats, Floats]:
-        """Share of each type's left-out cells that are as improbable, and as far (cells, types).
-
-        Between quantiles the share is interpolated; none is below 1 / (1 + donors).
-        """
-        shape = probability.shape
-        as_rare, as_far = np.empty(shape), np.empty(shape)
+    def as_far(self, distance: Floats) -> Floats:
+        """Share of each type's left-out cells that are as far from it (cells, types)."""
         level = (np.arange(N_LEVELS) + 0.5) / N_LEVELS
-        least = 1.0 / (1.0 + np.maximum(self.n_donors, 1))
-        for kind in range(shape[1]):
-            as_rare[:, kind] = np.interp(
-                probability[:, kind], self.probability[kind], level, left=0.0, right=1.0
-            )
-            as_far[:, kind] = 1.0 - np.interp(
-                distance[:, kind], self.distance[kind], level, left=0.0, right=1.0
-            )
-        return np.maximum(as_rare, least * 0.5), np.maximum(as_far, 0.0)
+        out = np.empty(distance.shape)
+        for kind, known in enumerate(self.distance):
+            out[:, kind] = 1.0 - np.interp(distance[:, kind], known, level, left=0.0, right=1.0)
+        return out
 
 
 def batch_folds(batch: NDArray[np.str_]) -> Ints | None:
@@ -150,22 +154,36 @@ def _fit(cells: LabelledCells, basis: Basis) -> LabelHead:
 def calibrate(
     cells: LabelledCells, types: NDArray[np.str_], by_batch: LeftOut, by_donor: LeftOut
 ) -> TypeCalibration:
-    """Scores of each type from the cells that were left out."""
+    """What the cells say that were left out."""
     own_batch, own_donor = _own(cells, types, by_batch), _own(cells, types, by_donor)
     pooled = own_batch if own_batch.donors().size >= MIN_UNITS else own_donor
-    shape = (types.size, N_LEVELS)
-    probability, distance = np.empty(shape), np.empty(shape)
+    distance = np.empty((types.size, N_LEVELS))
     by, n_donors = [], []
     for kind in range(types.size):
-        chosen, how = own_batch.of(kind), BY_BATCH
+        chosen, how = own_batch.of(own_batch.kind == kind), BY_BATCH
         if chosen.donors().size < MIN_UNITS:
-            chosen, how = own_donor.of(kind), BY_DONOR
+            chosen, how = own_donor.of(own_donor.kind == kind), BY_DONOR
         if chosen.donors().size < MIN_UNITS:
             chosen, how = pooled, BY_ALL
-        probability[kind], distance[kind] = chosen.quantiles()
+        distance[kind] = chosen.quantiles()
         by.append(how)
         n_donors.append(chosen.donors().size)
-    return TypeCalibration(probability, distance, np.array(by), np.array(n_donors, np.int64))
+    masses = [own_donor.mass()]
+    masses += [own_batch.of(own_batch.batch == one).mass() for one in np.unique(own_batch.batch)]
+    return TypeCalibration(
+        distance, np.array(by), np.array(n_donors, np.int64), np.array(max(masses))
+    )
+
+
+def mass_before(probability: Floats) -> Floats:
+    """Probability of the types that are more probable than each type (cells, types)."""
+    order = np.argsort(-probability, axis=1, kind="stable")
+    ordered = np.take_along_axis(probability, order, axis=1)
+    before = np.zeros_like(ordered)
+    before[:, 1:] = np.cumsum(ordered[:, :-1], axis=1)
+    out = np.empty_like(before)
+    np.put_along_axis(out, order, before, axis=1)
+    return out
 
 
 @dataclass(frozen=True)
@@ -173,33 +191,52 @@ class _Own:
     """Scores of left-out cells for their own type."""
 
     kind: Ints
+    batch: NDArray[np.str_]
     donor: NDArray[np.str_]
-    probability: Floats
+    before: Floats
     distance: Floats
 
-    def of(self, kind: int) -> _Own:
-        rows = self.kind == kind
-        return _Own(self.kind[rows], self.donor[rows], self.probability[rows], self.distance[rows])
+    def of(self, rows: Bools) -> _Own:
+        return _Own(
+            self.kind[rows],
+            self.batch[rows],
+            self.donor[rows],
+            self.before[rows],
+            self.distance[rows],
+        )
 
     def donors(self) -> NDArray[np.str_]:
         return np.unique(self.donor)
 
-    def quantiles(self) -> tuple[Floats, Floats]:
-        """Quantiles with every donor alike; where there is no cell, nothing is ruled out."""
+    def quantiles(self) -> Floats:
+        """Quantiles of the distance; where there is no cell, nothing is too far."""
         if not self.kind.size:
-            return np.zeros(N_LEVELS), np.full(N_LEVELS, np.inf)
+            return np.full(N_LEVELS, np.inf)
+        return self._weighed(self.distance, (np.arange(N_LEVELS) + 0.5) / N_LEVELS)
+
+    def mass(self) -> float:
+        """Mass below which the own type comes in `COVERAGE` of the cells."""
+        if not self.kind.size:
+            return MIN_MASS
+        found = float(self._weighed(self.before, np.array([COVERAGE]))[0])
+        return float(np.clip(found, MIN_MASS, MAX_MASS))
+
+    def _weighed(self, values: Floats, levels: Floats) -> Floats:
+        """Quantiles with every donor alike."""
         _, code, n = np.unique(self.donor, return_inverse=True, return_counts=True)
         weight = 1.0 / n[code]
-        return _quantiles(self.probability, weight), _quantiles(self.distance, weight)
+        order = np.argsort(values, kind="stable")
+        share = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
+        return np.asarray(np.interp(levels, share, values[order]))
 
 
 def _own(cells: LabelledCells, types: NDArray[np.str_], left: LeftOut) -> _Own:
     kind = np.searchsorted(types, cells.types[left.rows]).astype(np.int64)
     row = np.arange(kind.size)
-    return _Own(kind, cells.donor[left.rows], left.probability[row, kind], left.distance[row, kind])
-
-
-def _quantiles(values: Floats, weight: Floats) -> Floats:
-    order = np.argsort(values, kind="stable")
-    share = (np.cumsum(weight[order]) - 0.5 * weight[order]) / weight.sum()
-    return np.interp((np.arange(N_LEVELS) + 0.5) / N_LEVELS, share, values[order])
+    return _Own(
+        kind,
+        cells.batch[left.rows],
+        cells.donor[left.rows],
+        mass_before(left.probability)[row, kind],
+        left.distance[row, kind],
+    )

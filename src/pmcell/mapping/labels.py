@@ -1,16 +1,18 @@
-"""From sets of types that cannot be ruled out to labels: a type, a common ancestor, or none."""
+"""From probabilities of types to labels: a type, a common ancestor, or none."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.mapping.calibration import TypeCalibration
-from pmcell.registry.terms.cell_types import consensus
+from pmcell.mapping.calibration import TypeCalibration, mass_before
+from pmcell.registry.terms.cell_types import JOINT, is_label, name_of
 from pmcell.registry.terms.marker_panel import marker_panel
 from pmcell.registry.terms.ontology import is_under
+from pmcell.registry.terms.ontology import terms as terms_of
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import ANCESTOR, LEAF, NO_LABEL
 
@@ -19,9 +21,11 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Text = NDArray[np.str_]
 
-MISS_TYPE, MISS_FAR = 0.05, 0.05
-"""Shares of a type's cells that may be missed for being improbable, and for being far: 10 % in
-all. A cell that is far from every type is unlike all of them."""
+MISS_FAR = 0.05
+"""Share of a type's left-out cells that may be as far from it before a cell is unlike it."""
+LEAF_MASS, ANCESTOR_MASS = 0.95, 0.8
+"""Probability that a type, and a common ancestor of types, must have to be the label. Chosen on
+development donors of two batches left out (tests/benchmarks/person)."""
 MAX_FALSE_VETO = 0.02
 """A veto holds for a type where at most this share of its own cells would be struck."""
 MIN_MARKERS = 3
@@ -118,22 +122,31 @@ def label_cells(
 ) -> CellLabels:
     """Label cells by what a head says of them.
 
-    A type stays in a cell's set unless fewer than `MISS_TYPE` of the type's left-out cells had so
-    low a probability, or fewer than `MISS_FAR` lay so far. A vetoed cell has no label. One type in
-    the set is the label; of several it is the closest common ancestor that still names a type.
+    Notes
+    -----
+    The *label* is the most specific term that is probable enough: a type with `LEAF_MASS`, else a
+    term above several that have `ANCESTOR_MASS` together and still names a type. Under it must be
+    a type that the cell is not unlike; a vetoed cell has no label.
+
+    The *set* holds the most probable types until they have the calibration's mass together
+    (adaptive prediction sets, Romano et al. 2020, arXiv:2006.02544), without those that the cell
+    is unlike.
     """
-    as_rare, as_far = calibration.ranks(probability, distance)
+    as_far = calibration.as_far(distance)
     near = as_far > MISS_FAR
-    sets = (as_rare > MISS_TYPE) & near
+    sets = (mass_before(probability) < float(calibration.mass)) & near
     best = np.asarray(probability.argmax(axis=1), np.int64)
     row = np.arange(best.size)
     veto = np.full(best.size, "", object) if veto is None else veto
     label, term, level = (np.full(best.size, NO_LABEL, object) for _ in range(3))
-    patterns, code = np.unique(sets, axis=0, return_inverse=True)
-    for index, pattern in enumerate(patterns):
-        found = name_set(np.flatnonzero(pattern), names, terms)
-        rows = np.flatnonzero((code.ravel() == index) & (veto == ""))
-        label[rows], term[rows], level[rows] = found
+    for node in nodes_above(tuple(map(str, names)), tuple(map(str, terms))):
+        members = list(node.members)
+        mass = probability[:, members].sum(axis=1)
+        least = LEAF_MASS if node.is_leaf else ANCESTOR_MASS
+        rows = (level == NO_LABEL) & (mass >= least) & (veto == "")
+        rows &= near[:, members].any(axis=1)
+        label[rows], term[rows] = node.name, node.term
+        level[rows] = LEAF if node.is_leaf else ANCESTOR
     return CellLabels(
         sets,
         label,
@@ -147,28 +160,54 @@ def label_cells(
     )
 
 
-def name_set(kinds: Ints, names: Text, terms: Text) -> tuple[str, str, str]:
-    """Name, term and level of the label for a set of types.
+@dataclass(frozen=True)
+class Node:
+    """A possible label: its name and term, and the types at or below it."""
 
-    >>> names = np.array(["CD4 T", "CD8 T", "B cell"])
-    >>> terms = np.array(["CL:0000624", "CL:0000625", "CL:0000236"])
-    >>> name_set(np.array([0, 1]), names, terms)
-    ('mature alpha-beta T cell', 'CL:0000791', 'ancestor')
-    >>> name_set(np.array([0, 2]), names, terms)
-    ('unknown', 'unknown', 'unknown')
+    name: str
+    term: str
+    members: tuple[int, ...]
+    is_leaf: bool
+
+
+@lru_cache(maxsize=64)
+def nodes_above(names: tuple[str, ...], of_type: tuple[str, ...]) -> tuple[Node, ...]:
+    """Every type, then every term above two or more that still names a type, most specific first.
+
+    >>> found = nodes_above(("CD4 T", "CD8 T"), ("CL:0000624", "CL:0000625"))
+    >>> [node.name for node in found][:3]
+    ['CD4 T', 'CD8 T', 'mature alpha-beta T cell']
     """
-    nothing = (UNKNOWN, UNKNOWN, NO_LABEL)
-    if not kinds.size:
-        return nothing
-    if kinds.size == 1:
-        return str(names[kinds[0]]), str(terms[kinds[0]]), LEAF
-    chosen = {str(terms[kind]): 1 for kind in kinds}
-    if any(not term.startswith("CL:") for term in chosen):
-        return nothing
-    found = consensus(chosen, majority=1.1, coverage=1.0)
-    return nothing if found is None else (found.label, found.term_id, ANCESTOR)
+    leaves = [
+        Node(name, term, (at,), True)
+        for at, (name, term) in enumerate(zip(names, of_type, strict=True))
+    ]
+    known = terms_of("CL")
+    ancestors = {
+        above
+        for term in of_type
+        if term in known
+        for above in {term, *known[term].get("ancestors", {})}
+        if is_label(above)
+    }
+    nodes = {}
+    for above in sorted(ancestors):
+        nodes[above] = [at for at, term in enumerate(of_type) if is_under(term, (above,))]
+    for above, (_, parts) in JOINT.items():
+        nodes[above] = [at for at, term in enumerate(of_type) if is_under(term, parts)]
+    found = [
+        Node(name_of(above), above, tuple(members), False)
+        for above, members in nodes.items()
+        if len(members) > 1
+    ]
+    found.sort(key=lambda node: (len(node.members), -len(known[node.term].get("ancestors", {}))))
+    return (*leaves, *found)
 
 
 def covers(term: str, truth: str) -> bool:
-    """Whether a label's term is the true one or above it; 'T or NK cell' covers either."""
+    """Whether a label's term is the true one or above it; 'T or NK cell' covers either.
+
+    >>> covers("CL:0000084", "CL:0000624"), covers("CL:0000624", "CL:0000084")
+    (True, False)
+    """
     return term != UNKNOWN and (term == truth or is_under(truth, (term,)))

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Write mapped.json and two tables."""
     from pmcell.io.modes import private_files
     from pmcell.io.submitted import sandbox
-    from pmcell.registry.intake.person import read_people
+    from pmcell.registry.draft.person import read_people
     from pmcell.release.reference import map as map_onto
     from pmcell.release.reference import open_reference
 

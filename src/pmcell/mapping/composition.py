@@ -11,6 +11,7 @@ from pmcell.mapping.labels import CellLabels
 from pmcell.mapping.reference import Reference
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import Surprise
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def composition_rows(
 
     labels = reference.labels
     profiled = labels.profile_types
-    known = reference.donors.donors.var_names.to_numpy(str)
+    known = text_array(reference.donors.donors.var_names)
     types = [name for name in sorted({*known, *profiled}) if name != UNKNOWN]
     of_type = np.array([types.index(str(name)) for name in profiled], np.int64)
     best = np.where(told.unlike[own], -1, of_type[told.best[own]])

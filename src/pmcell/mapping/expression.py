@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.counts.lognorm import TARGET
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -55,7 +56,7 @@ class GeneSpace:
 
     def measured(self, gene_ids: Sequence[str] | NDArray[np.str_]) -> Bools:
         """Which features are among the genes of a sample (features,)."""
-        return np.isin(self.features, np.asarray(gene_ids, str))
+        return np.isin(self.features, text_array(gene_ids))
 
 
 def log_expression(
@@ -80,7 +81,7 @@ def log_expression(
     """
     from scipy import sparse
 
-    own = np.asarray(gene_ids, str)
+    own = text_array(gene_ids)
     place = {name: at for at, name in enumerate(space.gene_ids.tolist())}
     target = np.array([place.get(name, -1) for name in own.tolist()], np.int64)
     shared = target >= 0

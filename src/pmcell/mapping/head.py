@@ -17,6 +17,7 @@ from pmcell.core.discriminant import find_discriminants
 from pmcell.core.pca.gram import Basis
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError
+from pmcell.schema.text import text_array
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -148,7 +149,7 @@ def fit_head(
         coefficients = np.concatenate([-coefficients, coefficients]) / 2.0
         intercepts = np.concatenate([-intercepts, intercepts]) / 2.0
     return LabelHead(
-        names.astype(np.str_),
+        text_array(names),
         found.centre,
         found.directions,
         np.asarray(coefficients, np.float64),

@@ -15,6 +15,7 @@ from pmcell.registry.terms.ontology import is_under
 from pmcell.registry.terms.ontology import terms as terms_of
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import ANCESTOR, LEAF, NO_LABEL
+from pmcell.schema.text import text_array
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,7 +87,7 @@ def find_vetoes(
     shape = (len(needs), symbols.size)
     return Vetoes(
         np.array(of_type, np.int64),
-        np.array(kinds, np.str_),
+        text_array(kinds),
         np.array(needs, bool).reshape(shape),
     )
 

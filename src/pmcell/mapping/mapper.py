@@ -36,7 +36,7 @@ from pmcell.schema.mapped import (
     Quality,
     Residual,
 )
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def map_cells(adata: AnnData, reference: Reference) -> Mapping:
     ordered = _ordered(adata)
     _same_tissue(ordered, reference)
     counts = raw_counts(ordered)
-    genes = np.asarray(as_text(ordered.var_names), str)
+    genes = text_array(ordered.var_names)
     overlap, measured = _overlap(reference, genes)
     notes = _mark(ordered, reference)
     passes = ordered.obs["passes_qc"].to_numpy(bool)
@@ -165,8 +165,8 @@ def _ordered(adata: AnnData) -> AnnData:
         obs["tissue_ontology_term_id"] = as_text(adata.obs["tissue_ontology_term_id"]).to_numpy()
     order = np.lexsort(
         (
-            obs.index.to_numpy(str),
-            *(obs[name].to_numpy(str) for name in ("sample_id", "visit", "donor_id")),
+            text_array(obs.index),
+            *(text_array(obs[name]) for name in ("sample_id", "visit", "donor_id")),
         )
     )
     var = pd.DataFrame(index=pd.Index(as_text(adata.var_names), dtype=object))

@@ -28,6 +28,7 @@ from pmcell.mapping.labels import Vetoes, covers, find_vetoes, label_cells
 from pmcell.mapping.residual import ResidualModel, fit_residual
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import UnseenSite
+from pmcell.schema.text import text_array
 
 Text = NDArray[np.str_]
 
@@ -105,7 +106,7 @@ def fit_labels(
         Symbols of the features.
     """
     names = np.unique(cells.types)
-    of_type = np.array([terms[str(name)] for name in names], np.str_)
+    of_type = text_array([terms[str(name)] for name in names])
     code = np.unique(cells.batch, return_inverse=True)[1].astype(np.int64)
     head = fit_head(cells.x, cells.types, code, basis)
     by_batch = leave_out(cells, batch_folds(cells.batch), basis, names)
@@ -116,7 +117,7 @@ def fit_labels(
         calibrate(cells, names, by_batch, by_donor),
         vetoes,
         of_type,
-        np.array([profile_types[str(name)] for name in names], np.str_),
+        text_array([profile_types[str(name)] for name in names]),
         _unseen_site(cells, names, of_type, by_batch, by_donor, vetoes),
     )
 

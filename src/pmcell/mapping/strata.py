@@ -27,7 +27,7 @@ from pmcell.schema.mapped import (
     Driver,
     StratumAnswer,
 )
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 from pmcell.strata.explanation.drivers import drivers
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.profile import profile
@@ -58,11 +58,11 @@ class Profiled:
 
     def types(self, reference: Reference) -> NDArray[np.str_]:
         """Type under which each cell counts."""
-        return np.asarray(reference.labels.profile_types[self.labels.best], str)
+        return text_array(reference.labels.profile_types[self.labels.best])
 
     def donor_p(self, reference: Reference, own: NDArray[np.bool_]) -> float | None:
         """How unusual the composition of some cells is among the donors."""
-        known = reference.donors.donors.var_names.to_numpy(str)
+        known = text_array(reference.donors.donors.var_names)
         types = self.types(reference)[own & self.used()]
         n = np.array([(types == name).sum() for name in known], np.float64)
         return composition_p(reference.donors, n) if n.sum() else None
@@ -77,7 +77,7 @@ def stratum_answers(reference: Reference, cells: Profiled) -> dict[Key, StratumA
         return _Every(StratumAnswer(NO_STRATA, why))
     new = _profile(reference, cells)
     names = list(zip(as_text(new.obs["donor_id"]), as_text(new.obs["visit"]), strict=True))
-    known = np.isin(as_text(new.obs["batch_id"]).to_numpy(str), list(model.batches))
+    known = np.isin(text_array(new.obs["batch_id"]), list(model.batches))
     both = join(model, new, known)
     sets = measurable_sets(model, both)
     few = f"fewer than {int(model.donors.uns['profile']['min_cells_donor'])} cells can be used"
@@ -193,7 +193,7 @@ def _add_genes(reference: Reference, cells: Profiled, new: AnnData) -> None:
     old = reference.donors.donors
     if slots.GENE_COUNTS not in old.obsm:
         return
-    genes = np.asarray(old.uns[slots.GENES]["gene_ids"], str)
+    genes = text_array(old.uns[slots.GENES]["gene_ids"])
     place = {name: at for at, name in enumerate(cells.gene_ids.tolist())}
     totals = [name for name in reference.space.gene_ids.tolist() if name not in SEX_LINKED]
     if any(name not in place for name in (*genes.tolist(), *totals)):

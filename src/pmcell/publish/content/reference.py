@@ -22,9 +22,12 @@ from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN, X_INTEGRATED, X_P
 from pmcell.schema.halves import hash_cells
 from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
+from pmcell.strata.profiles import slots
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from pmcell.mapping.expression import GeneSpace
     from pmcell.mapping.reference import Reference
 
@@ -64,16 +67,17 @@ def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source, temporary)
     write_arrays(folder / "centroids.npz", **centroids(atlas))
-    note["cannot_map"] = why = _why_not(facts, atlas)
+    donors = read_h5ad(facts.results / "strata" / "donors.h5ad")
+    note["cannot_map"] = why = _why_not(facts, atlas, donors)
     if not why:
         from pmcell.mapping.donors import donor_arrays
         from pmcell.mapping.reference import label_arrays
 
-        reference = freeze_reference(facts, atlas)
+        reference = freeze_reference(facts, atlas, donors)
         arrays, told = label_arrays(reference)
-        donors, of_donors = donor_arrays(reference.donors)
         write_arrays(folder / LABELS, **arrays)
-        write_arrays(folder / DONORS, **donors)
+        arrays, of_donors = donor_arrays(reference.donors)
+        write_arrays(folder / DONORS, **arrays)
         note |= {**reference.facts, **told, "donors": of_donors}
         note["files"] |= {
             LABELS: "Genes, label head, calibration, vetoes, mixture of the embedding, residual.",
@@ -82,8 +86,11 @@ def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
     write_json(folder / "reference.json", note)
 
 
-def freeze_reference(facts: Facts, atlas: Atlas) -> Reference:
-    """The reference of a study all of whose cohorts are open and of one tissue."""
+def freeze_reference(facts: Facts, atlas: Atlas, donors: AnnData) -> Reference:
+    """The reference of a study all of whose cohorts are open and of one tissue.
+
+    `donors` are those of the strata step.
+    """
     from pmcell.mapping.calibration import LabelledCells
     from pmcell.mapping.coordinates import fit_mixture
     from pmcell.mapping.donors import has_strata, reduce_donors
@@ -118,7 +125,6 @@ def freeze_reference(facts: Facts, atlas: Atlas) -> Reference:
         atlas.coordinates[X_UMAP][chosen],
         np.sort(order[anchors]).astype(np.int64),
     )
-    donors = read_h5ad(facts.results / "strata" / "donors.h5ad")
     frozen = freeze(donors) if has_strata(donors) else None
     qc = QcSettings(**dict(facts.parameters.get("qc", {})))
     told = {
@@ -150,8 +156,10 @@ def _accuracy(donors: Any) -> list[float]:
     return [float(value) for value in np.asarray(found.get("balanced_accuracy", []), float)]
 
 
-def _why_not(facts: Facts, atlas: Atlas) -> str:
-    """Why there is no label head; '' where there is one."""
+def _why_not(facts: Facts, atlas: Atlas, donors: AnnData) -> str:
+    """Why there is nothing to map onto; '' where there is."""
+    if slots.SUM not in donors.obsm or not donors.n_vars:
+        return "the strata step left no sums of donors' cells"
     tissues = read_bases(facts.results / "atlas" / "basis.npz")
     if len(tissues) > 1:
         return "the release has several tissues; a reference is of one"
@@ -213,14 +221,14 @@ def _gene_space(facts: Facts, cohorts: list[Cohort]) -> GeneSpace:
     for genes, _ in _counted(cohorts):
         shared = set(genes) if shared is None else shared & set(genes)
     # The components' genes belong to the space wherever they were measured.
-    names = np.array(sorted((shared or set()) | chosen), np.str_)
+    names = text_array(sorted((shared or set()) | chosen))
     total, place = np.zeros(names.size), {name: at for at, name in enumerate(names.tolist())}
     for genes, sums in _counted(cohorts):
         for gene, value in zip(genes, sums, strict=True):
             if gene in place:
                 total[place[gene]] += value
     model = np.array([place[name] for name in _features(facts)], np.int64)
-    symbols = np.array([symbol.get(name, name) for name in names.tolist()], np.str_)
+    symbols = text_array([symbol.get(name, name) for name in names.tolist()])
     return GeneSpace(names, symbols, total / max(float(total.sum()), 1.0), model)
 
 

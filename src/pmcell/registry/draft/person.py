@@ -85,7 +85,7 @@ def read_people(
                 "columns": dict(columns or {}),
             }
             told = sandbox.run(
-                "pmcell.registry.intake.person:rewrite", arguments, memory_mb=memory_mb
+                "pmcell.registry.draft.person:rewrite", arguments, memory_mb=memory_mb
             )
             counts = open_counts(target)
             rows = np.arange(counts.n_cells)

@@ -29,6 +29,8 @@ LEAF_MASS, ANCESTOR_MASS = 0.95, 0.8
 development donors of two batches left out (tests/benchmarks/person)."""
 MAX_FALSE_VETO = 0.02
 """A veto holds for a type where at most this share of its own cells would be struck."""
+MAX_NEGATIVE = 2
+"""Markers of other types that strike a label together; one may be of the soup."""
 MIN_MARKERS = 3
 """Markers of a type that must be measured before their absence says anything."""
 
@@ -37,23 +39,33 @@ MIN_MARKERS = 3
 class Vetoes:
     """Markers that a cell of a type must have, or must not.
 
-    `needs` (vetoes, features): a cell of type `of_type` has one of these; `kind` (vetoes,) names
-    the row of the marker panel that says so.
+    Attributes
+    ----------
+    of_type
+        The type that each veto is about (vetoes,).
+    kind
+        The row of the marker panel that says so: the type's own, or one above it.
+    markers
+        Its markers among the features (vetoes, features).
+    is_negative
+        Whether a cell must not have `MAX_NEGATIVE` of them; else it must have one (vetoes,).
     """
 
     of_type: Ints
     kind: Text
-    needs: Bools
+    markers: Bools
+    is_negative: Bools
 
     def struck(self, x: NDArray[np.floating], best: Ints, measured: Bools) -> NDArray[np.object_]:
         """Which row of the panel speaks against each cell's most probable type; '' for none."""
         out = np.full(best.size, "", object)
-        for of_type, kind, needs in zip(self.of_type, self.kind, self.needs, strict=True):
-            usable = needs & measured
-            if usable.sum() < MIN_MARKERS:
-                continue
-            rows = np.flatnonzero((best == of_type) & (out == ""))
-            out[rows[~(x[rows][:, usable] > 0).any(axis=1)]] = str(kind)
+        for at, kind in enumerate(self.kind):
+            usable = self.markers[at] & measured
+            rows = np.flatnonzero((best == self.of_type[at]) & (out == ""))
+            if self.is_negative[at]:
+                out[rows[_has_negative(x[rows], usable)]] = f"not {kind}"
+            elif usable.sum() >= MIN_MARKERS:
+                out[rows[_lacks_all(x[rows], usable)]] = str(kind)
         return out
 
 
@@ -61,6 +73,9 @@ def find_vetoes(
     x: NDArray[np.floating], types: Text, names: Text, terms: Text, symbols: Text
 ) -> Vetoes:
     """Vetoes of the marker panel that a reference's own cells respect.
+
+    A row of the panel is held against all types at or below its term, where at most
+    `MAX_FALSE_VETO` of their cells would be struck.
 
     Parameters
     ----------
@@ -71,25 +86,33 @@ def find_vetoes(
     symbols
         Symbols of the features.
     """
-    of_type, kinds, needs = [], [], []
-    for index, (name, term) in enumerate(zip(names, terms, strict=True)):
-        own = x[types == name] > 0
-        for row in marker_panel():
-            if not str(term).startswith("CL:") or not is_under(str(term), (row.term_id,)):
+    found: list[tuple[int, str, Bools, bool]] = []
+    for row in marker_panel():
+        below = [at for at, term in enumerate(terms) if is_under(str(term), (row.term_id,))]
+        own = x[np.isin(types, names[below])]
+        if not own.shape[0]:
+            continue
+        for genes, is_negative in ((row.positive, False), (row.negative, True)):
+            markers = np.isin(symbols, genes)
+            if markers.sum() < (MAX_NEGATIVE if is_negative else MIN_MARKERS):
                 continue
-            positive = np.isin(symbols, row.positive)
-            if positive.sum() < MIN_MARKERS or not own.shape[0]:
-                continue
-            if (~own[:, positive].any(axis=1)).mean() <= MAX_FALSE_VETO:
-                of_type.append(index)
-                kinds.append(row.cell_type)
-                needs.append(positive)
-    shape = (len(needs), symbols.size)
+            struck = (_has_negative if is_negative else _lacks_all)(own, markers)
+            if struck.mean() <= MAX_FALSE_VETO:
+                found += [(at, row.cell_type, markers, is_negative) for at in below]
     return Vetoes(
-        np.array(of_type, np.int64),
-        text_array(kinds),
-        np.array(needs, bool).reshape(shape),
+        np.array([item[0] for item in found], np.int64),
+        text_array([item[1] for item in found]),
+        np.array([item[2] for item in found], bool).reshape(len(found), symbols.size),
+        np.array([item[3] for item in found], bool),
     )
+
+
+def _lacks_all(x: NDArray[np.floating], markers: Bools) -> Bools:
+    return np.asarray(~(x[:, markers] > 0).any(axis=1), bool)
+
+
+def _has_negative(x: NDArray[np.floating], markers: Bools) -> Bools:
+    return np.asarray((x[:, markers] > 0).sum(axis=1) >= MAX_NEGATIVE, bool)
 
 
 @dataclass(frozen=True)

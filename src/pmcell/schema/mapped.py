@@ -333,7 +333,12 @@ MAPPED_CELLS = Table(
             "1",
             required=False,
         ),
-        Field("veto", "string", "Markers that the cell lacks for its label; else empty."),
+        Field(
+            "veto",
+            "string",
+            "Row of the marker panel that speaks against nearest_cell_type: its markers are lacking, "
+            "or, after 'not', two markers of other types are there; else empty.",
+        ),
         Field(
             "umap_1",
             "float64",

@@ -100,7 +100,7 @@ def _sums(x: NDArray[np.floating], code: Ints, n_codes: int) -> tuple[Ints, Floa
 
 def _seen(count: Ints) -> NDArray[np.bool_]:
     """Batches that say where a group lies; for a group that none has enough cells of, all."""
-    seen = count >= MIN_CELLS
+    seen = np.asarray(count >= MIN_CELLS, bool)
     return np.where(seen.any(axis=1)[:, None], seen, count > 0)
 
 

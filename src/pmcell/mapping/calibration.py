@@ -122,7 +122,7 @@ def leave_out(
     everywhere = np.ones(basis.means.size, bool)
     rows, probabilities, distances = [], [], []
     for number in range(0 if fold is None else int(fold.max()) + 1):
-        held = fold == number
+        held = np.asarray(fold == number, bool)
         training = cells.take(~held)
         known = np.unique(training.types)
         wanted = np.flatnonzero(held & np.isin(cells.types, known))

@@ -179,7 +179,7 @@ def label_cells(
         best,
         probability[row, best],
         as_far[row, best],
-        ~near.any(axis=1),
+        np.asarray(~near.any(axis=1), bool),
         veto,
     )
 

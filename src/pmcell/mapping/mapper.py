@@ -7,7 +7,6 @@ batch, by which the batch's shift is told. The reference does not change.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -268,7 +267,7 @@ def _residual(
     if reference.residual is None or x.shape[0] < MIN_CELLS:
         return None
     value, p, top = reference.residual.judge(left_over(x, reference.basis, measured), measured)
-    symbols: Sequence[str] = reference.space.feature_symbols
+    symbols = reference.space.feature_symbols
     return Residual(round(value, 6), round(p, 6), tuple(str(symbols[at]) for at in top))
 
 

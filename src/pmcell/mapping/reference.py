@@ -232,7 +232,7 @@ def reference_from(
             key.removeprefix(head): value for key, value in arrays.items() if key.startswith(head)
         }
 
-    unseen = {
+    unseen: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in facts["unseen_site"].items()
     }

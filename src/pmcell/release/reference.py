@@ -93,9 +93,10 @@ def _require_model(note: dict[str, Any], place: Path) -> None:
     from pmcell.mapping.reference import FORM
 
     if withheld := note.get("withheld_because_of"):
+        names = ", ".join(str(name) for name in withheld)
         raise UsageError(
             f"{place}: the reference is not in this release, because cohorts without open access "
-            f"took part in it ({', '.join(str(name) for name in withheld)}): a model over thousands of genes "
+            f"took part in it ({names}): a model over thousands of genes "
             "tells whether a person took part. Map where the cohorts are, onto a release of "
             "open cohorts."
         )

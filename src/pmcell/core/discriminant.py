@@ -101,7 +101,8 @@ def _sums(x: NDArray[np.floating], code: Ints, n_codes: int) -> tuple[Ints, Floa
 def _seen(count: Ints) -> NDArray[np.bool_]:
     """Batches that say where a group lies; for a group that none has enough cells of, all."""
     seen = np.asarray(count >= MIN_CELLS, bool)
-    return np.where(seen.any(axis=1)[:, None], seen, count > 0)
+    known = np.asarray(seen.any(axis=1), bool)
+    return np.where(known[:, None], seen, count > 0)
 
 
 def _offsets(mean: Floats, count: Ints) -> Floats:

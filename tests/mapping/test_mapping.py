@@ -141,7 +141,7 @@ def test_half_of_the_genes_still_label_most_cells(mapped):
 
 def test_too_few_genes_are_refused():
     own = people(new_donors()[:1])
-    with pytest.raises(DataError, match=r"at least 30% of the reference's label model; 1\d* of"):
+    with pytest.raises(DataError, match=r"at least 20% of the reference's label model; 1\d* of"):
         pm.map(own[:, :20].copy(), reference())
 
 

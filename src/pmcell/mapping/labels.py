@@ -234,4 +234,5 @@ def covers(term: str, truth: str) -> bool:
     >>> covers("CL:0000084", "CL:0000624"), covers("CL:0000624", "CL:0000084")
     (True, False)
     """
-    return term != UNKNOWN and (term == truth or is_under(truth, (term,)))
+    known = UNKNOWN not in (term, truth)
+    return known and (term == truth or is_under(truth, (term,)))

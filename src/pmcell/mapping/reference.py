@@ -34,7 +34,7 @@ Text = NDArray[np.str_]
 
 FORM = 1
 """Raised when a reference is written in another form: an older pmcell then refuses it."""
-MIN_SHARE_OF_MODEL = 0.3
+MIN_SHARE_OF_MODEL = 0.2
 """Least share of the label model on measured genes (tests/benchmarks/person/RESULTS.md)."""
 
 

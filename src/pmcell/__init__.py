@@ -14,8 +14,10 @@ from pmcell.version import __version__
 
 _PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
 _FUNCTIONS = {
+    "map": "pmcell.release.reference",
     "open_controlled": "pmcell.publish.sealed.unsealed",
     "open_counts": "pmcell.io.counts.open",
+    "open_reference": "pmcell.release.reference",
     "open_release": "pmcell.release",
 }
 

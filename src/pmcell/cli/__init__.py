@@ -49,6 +49,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Publish and use",
         (
             ("release", BY_NAME["release"].summary),
+            ("map", "map new samples onto the reference of a release"),
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),

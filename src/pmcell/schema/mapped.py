@@ -319,14 +319,26 @@ MAPPED_CELLS = Table(
             "string",
             "Most probable type of the reference, whether or not it became the label.",
         ),
-        Field("probability", "float64", "Its probability, given that it is one of them.", "1"),
+        Field(
+            "probability",
+            "float64",
+            "Its probability, given that it is one of them; null where QC failed.",
+            "1",
+            required=False,
+        ),
         Field(
             "typical_p",
             "float64",
-            "Share of left-out cells of the reference that are as unlike its types.",
+            "Share of that type's left-out cells that are as far from it; null where QC failed.",
             "1",
+            required=False,
         ),
-        Field("veto", "string", "Markers that the cell lacks for its label; else empty."),
+        Field(
+            "veto",
+            "string",
+            "Row of the marker panel that speaks against nearest_cell_type: its markers are lacking, "
+            "or, after 'not', two markers of other types are there; else empty.",
+        ),
         Field(
             "umap_1",
             "float64",

@@ -3,43 +3,250 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pmcell.io.arrays import write_arrays
 from pmcell.io.atomic import atomic_path, write_json
+from pmcell.io.counts.open import open_counts
+from pmcell.io.counts.sums import read_bases
+from pmcell.io.h5ad import read_h5ad
+from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
-from pmcell.publish.facts import Facts
-from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, X_INTEGRATED, X_PCA
-from pmcell.schema.text import text_array
+from pmcell.publish.facts import Cohort, Facts
+from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
+from pmcell.schema.halves import hash_cells
+from pmcell.schema.text import as_text, text_array
+from pmcell.settings.cohort import QcSettings
+from pmcell.strata.profiles import slots
 from pmcell.version import __version__
 
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from pmcell.mapping.expression import GeneSpace
+    from pmcell.mapping.reference import Reference
+
 COPIED = ("basis.npz", "features.parquet", "annotation.parquet")
+LABELS, DONORS = "labels.npz", "donors.npz"
+
+MAX_CELLS = 30_000
+"""Cells that the labels are learned from, at most; every batch and type alike as far as it goes."""
+MAX_CELLS_OF_TYPE = 1_000
+"""Cells of a type and batch, at most."""
+MIN_CELLS_OF_TYPE = 10
+"""A type with fewer cells is not learned."""
+MAX_ANCHORS = 5_000
+"""Cells whose place on the map is kept."""
 
 
 def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
-    """Copy basis, genes and labels and add the centroids of the clusters.
+    """Freeze basis, genes, labels, embedding and donors, and add the centroids of the clusters.
 
     The basis holds means over thousands of genes, from which membership of a
     person can be tested however many donors there are. So when cohorts without
-    open access took part only the note is written.
+    open access took part only the note is written. Where there is nothing to learn
+    labels from the note says why, and new samples cannot be mapped.
     """
-    note = {
+    note: dict[str, Any] = {
         "pmcell": __version__,
         "schema_version": SCHEMA_VERSION,
         "normalisation": f"log1p({TARGET_SUM} * count / total counts of the cell)",
         "withheld_because_of": [cohort.cohort_id for cohort in facts.withheld],
         "files": {} if facts.withheld else _describe(),
     }
-    write_json(folder / "reference.json", note)
     if facts.withheld:
+        write_json(folder / "reference.json", note)
         return
     for name in COPIED:
         source = facts.results / "atlas" / name
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source, temporary)
     write_arrays(folder / "centroids.npz", **centroids(atlas))
+    donors = read_h5ad(facts.results / "strata" / "donors.h5ad")
+    note["cannot_map"] = why = _why_not(facts, atlas, donors)
+    if not why:
+        from pmcell.mapping.donors import donor_arrays
+        from pmcell.mapping.reference import label_arrays
+
+        reference = freeze_reference(facts, atlas, donors)
+        arrays, told = label_arrays(reference)
+        write_arrays(folder / LABELS, **arrays)
+        arrays, of_donors = donor_arrays(reference.donors)
+        write_arrays(folder / DONORS, **arrays)
+        note |= {**reference.facts, **told, "donors": of_donors}
+        note["files"] |= {
+            LABELS: "Genes, label head, calibration, vetoes, mixture of the embedding, residual.",
+            DONORS: "Sums of the donors' cells, and their distances to the strata when left out.",
+        }
+    write_json(folder / "reference.json", note)
+
+
+def freeze_reference(facts: Facts, atlas: Atlas, donors: AnnData) -> Reference:
+    """The reference of a study all of whose cohorts are open and of one tissue.
+
+    `donors` are those of the strata step.
+    """
+    from pmcell.mapping.calibration import LabelledCells
+    from pmcell.mapping.coordinates import fit_mixture
+    from pmcell.mapping.donors import has_strata, reduce_donors
+    from pmcell.mapping.reference import FORM, Reference, fit_labels, fit_rest
+    from pmcell.strata.discovery.uncertainty import freeze
+
+    ((tissue, basis),) = read_bases(facts.results / "atlas" / "basis.npz").items()
+    chosen = _training_cells(atlas)
+    x, space = _expression(facts, atlas, chosen)
+    cells = atlas.cells.iloc[chosen]
+    training = LabelledCells(
+        x,
+        text_array(cells["cell_type"]),
+        text_array(cells["batch_id"]),
+        text_array(cells["donor_id"]),
+    )
+    named = cells.drop_duplicates("cell_type").set_index("cell_type")
+    profiled = cells.groupby("cell_type", observed=True)["profile_cell_type"].agg(
+        lambda names: as_text(names).value_counts(sort=True).sort_index(kind="stable").idxmax()
+    )
+    labels = fit_labels(
+        training,
+        basis,
+        {str(k): str(v) for k, v in named["cell_type_ontology_term_id"].items()},
+        {str(k): str(v) for k, v in profiled.items()},
+        text_array(space.feature_symbols),
+    )
+    anchors = np.arange(chosen.size)[: min(chosen.size, MAX_ANCHORS)]
+    order = np.argsort(hash_cells(text_array(cells.index)), kind="stable")
+    mixture = fit_mixture(
+        atlas.coordinates[X_INTEGRATED][chosen],
+        atlas.coordinates[X_UMAP][chosen],
+        np.sort(order[anchors]).astype(np.int64),
+    )
+    frozen = freeze(donors) if has_strata(donors) else None
+    qc = QcSettings(**dict(facts.parameters.get("qc", {})))
+    told = {
+        "form": FORM,
+        "release_version": facts.options.version,
+        "tissue_ontology_term_id": tissue,
+        "n_cells": len(atlas.cells),
+        "n_cells_learned_from": int(chosen.size),
+        "n_donors": int(atlas.cells["donor_id"].nunique()),
+        "batches": sorted(set(map(str, atlas.cells["batch_id"]))),
+        "qc": qc.model_dump(mode="json", exclude={"min_cells_passing"}),
+        "decision": str(donors.uns.get("existence", {}).get("decision", "")),
+        "stratum_accuracy": _accuracy(donors),
+    }
+    return Reference(
+        told,
+        space,
+        basis,
+        labels,
+        mixture,
+        fit_rest(training, basis),
+        reduce_donors(donors, frozen),
+    )
+
+
+def _accuracy(donors: Any) -> list[float]:
+    """Balanced accuracy of strata found without each group, where that was tried."""
+    found = donors.uns.get("generalisation", {})
+    return [float(value) for value in np.asarray(found.get("balanced_accuracy", []), float)]
+
+
+def _why_not(facts: Facts, atlas: Atlas, donors: AnnData) -> str:
+    """Why there is nothing to map onto; '' where there is."""
+    if slots.SUM not in donors.obsm or not donors.n_vars:
+        return "the strata step left no sums of donors' cells"
+    tissues = read_bases(facts.results / "atlas" / "basis.npz")
+    if len(tissues) > 1:
+        return "the release has several tissues; a reference is of one"
+    chosen = _training_cells(atlas)
+    n_types = atlas.cells["cell_type"].iloc[chosen].nunique()
+    if n_types < 2:
+        return f"{n_types} cell types have a label and {MIN_CELLS_OF_TYPE} cells; two are needed"
+    if atlas.cells["donor_id"].iloc[chosen].nunique() < 2:
+        return "all labelled cells are of one donor; two are needed"
+    return ""
+
+
+def _training_cells(atlas: Atlas) -> NDArray[np.int64]:
+    """Labelled cells to learn from, chosen by hash: rising positions in the atlas."""
+    cells = atlas.cells
+    known = np.flatnonzero(as_text(cells["cell_type_ontology_term_id"]) != UNKNOWN)
+    keys = text_array(as_text(cells["cell_type"]).iloc[known])
+    _, kind, size = np.unique(keys, return_inverse=True, return_counts=True)
+    known, kind = known[size[kind] >= MIN_CELLS_OF_TYPE], kind[size[kind] >= MIN_CELLS_OF_TYPE]
+    if not known.size:
+        return np.zeros(0, np.int64)
+    batch = np.unique(text_array(as_text(cells["batch_id"]).iloc[known]), return_inverse=True)[1]
+    group = kind * (int(batch.max()) + 1) + batch
+    order = np.lexsort((hash_cells(text_array(cells.index[known])), group))
+    start = np.concatenate([[0], np.flatnonzero(np.diff(group[order])) + 1])
+    place = np.arange(order.size) - np.repeat(start, np.diff(np.append(start, order.size)))
+    most = min(MAX_CELLS_OF_TYPE, max(MAX_CELLS // start.size, MIN_CELLS_OF_TYPE))
+    return np.sort(known[order[place < most]]).astype(np.int64)
+
+
+def _expression(
+    facts: Facts, atlas: Atlas, chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], GeneSpace]:
+    """Expression of the chosen cells, and the genes that every cohort measured."""
+    from pmcell.mapping.expression import log_expression
+
+    cohorts = [cohort for cohort in facts.cohorts if cohort.accepted]
+    space = _gene_space(facts, cohorts)
+    x = np.zeros((chosen.size, space.model.size), np.float32)
+    row_of = {str(name): row for row, name in enumerate(atlas.cells.index[chosen])}
+    for cohort in cohorts:
+        counts = open_counts(cohort.folder / "intake.h5ad")
+        rows = np.array([row_of.get(str(name), -1) for name in counts.cell_ids], np.int64)
+        wanted = np.flatnonzero(rows >= 0)
+        for start in range(0, wanted.size, MAX_ANCHORS):
+            part = wanted[start : start + MAX_ANCHORS]
+            matrix = counts.read_rows(part)
+            x[rows[part]] = log_expression(matrix, text_array(counts.gene_ids), space)
+    return x, space
+
+
+def _gene_space(facts: Facts, cohorts: list[Cohort]) -> GeneSpace:
+    from pmcell.mapping.expression import GeneSpace
+
+    features = read_table(facts.results / "atlas" / "features.parquet")
+    chosen = set(as_text(features.loc[features["is_highly_variable"].to_numpy(bool), "gene_id"]))
+    symbol = dict(zip(as_text(features["gene_id"]), as_text(features["symbol"]), strict=True))
+    shared: set[str] | None = None
+    for genes, _ in _counted(cohorts):
+        shared = set(genes) if shared is None else shared & set(genes)
+    # The components' genes belong to the space wherever they were measured.
+    names = text_array(sorted((shared or set()) | chosen))
+    total, place = np.zeros(names.size), {name: at for at, name in enumerate(names.tolist())}
+    for genes, sums in _counted(cohorts):
+        for gene, value in zip(genes, sums, strict=True):
+            if gene in place:
+                total[place[gene]] += value
+    model = np.array([place[name] for name in _features(facts)], np.int64)
+    symbols = text_array([symbol.get(name, name) for name in names.tolist()])
+    return GeneSpace(names, symbols, total / max(float(total.sum()), 1.0), model)
+
+
+def _features(facts: Facts) -> list[str]:
+    from pmcell.io.arrays import read_arrays
+
+    return [str(name) for name in read_arrays(facts.results / "atlas" / "basis.npz")["gene_ids"]]
+
+
+def _counted(cohorts: list[Cohort]) -> Iterator[tuple[list[str], NDArray[np.float64]]]:
+    """Genes of each cohort, and the counts of each in cells that passed QC."""
+    from pmcell.core.counts.grouped import COUNTS
+    from pmcell.io.counts.aggregates import read_aggregate
+
+    for cohort in cohorts:
+        part = read_aggregate(cohort.folder / "aggregate.npz")
+        sums = np.asarray(part.sums.matrix(COUNTS).sum(axis=0), np.float64).ravel()
+        yield [str(gene) for gene in part.gene_ids], sums
 
 
 def centroids(atlas: Atlas) -> dict[str, np.ndarray]:

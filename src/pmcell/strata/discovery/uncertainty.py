@@ -207,6 +207,55 @@ def _feature_sets(donors: AnnData) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """What placing a new donor needs: how the donors of the strata look to models without them.
+
+    Attributes
+    ----------
+    ks, labels
+        Numbers of strata looked at, the chosen one first, and the stratum of each discovery
+        row for each.
+    sets
+        Distances that donors are placed by (obsp), the fused one first.
+    by_donor, by_batch
+        For each number of strata, squared distance of each discovery row to each stratum's
+        mean (sets, donors, k), by models without the donor and without its batch; None where
+        too few batches or donors are left.
+    """
+
+    ks: tuple[int, ...]
+    labels: tuple[Ints, ...]
+    sets: tuple[str, ...]
+    by_donor: tuple[Floats, ...]
+    by_batch: tuple[Floats, ...] | None
+
+
+@single_thread
+def freeze(donors: AnnData, *, n_folds: int = 10, seed: int = 0) -> Frozen:
+    """Leave donors, and batches, out in turn as `place` does, for donors who come later.
+
+    Raises UsageError for donors without published strata.
+    """
+    require(donors, "existence", "existence")
+    if donors.uns["existence"]["decision"] != STRATA:
+        raise UsageError("there are no published strata on which a donor could be placed")
+    study = _Study.of(donors)
+    rows = study.rows
+
+    def without(fold: Ints) -> tuple[Floats, ...]:
+        return tuple(known[:, rows] for known in _held_out(donors, study, fold).towards)
+
+    batches = _batch_folds(study, n_folds)
+    return Frozen(
+        study.ks,
+        tuple(labels[rows] for labels in study.labels),
+        study.sets,
+        without(_folds(study.labels[0][rows], n_folds, seed)),
+        None if batches is None else without(batches),
+    )
+
+
+@dataclass(frozen=True)
 class _HeldOut:
     """Every row as a model sees it that did not know the row's donor.
 

@@ -1,0 +1,158 @@
+"""Map samples of new people onto the frozen reference of a release.
+
+Each file is checked as a cohort's is, but not registered; nothing is published. A file may hold
+several people, samples and visits: columns donor_id, sample_id, visit and batch_id are used where
+they are, else the options name others, else the file is one person's sample.
+
+Writes mapped.json (labels, strata, what could not be said), cells.parquet and
+composition.parquet. They are individual data: keep them where that person's data may be.
+Research use only.
+
+Example:
+  pmcell map patient.h5ad --release results/release --out mapped/patient
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pmcell.mapping.mapper import Mapping
+    from pmcell.mapping.reference import Reference
+    from pmcell.schema.mapped import Mapped
+
+NAMED = {
+    "donor": ("donor_id", "people"),
+    "sample": ("sample_id", "samples"),
+    "visit": ("visit", "visits"),
+    "batch": ("batch_id", "processing batches"),
+    "tissue": ("tissue_ontology_term_id", "UBERON terms of the tissue"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("file", type=Path, nargs="+", metavar="FILE", help="file of samples")
+    parser.add_argument("--release", type=Path, required=True, help="folder of the release")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    for option, (ours, what) in NAMED.items():
+        parser.add_argument(
+            f"--{option}", metavar="COLUMN", help=f"column of the {what} (default: {ours})"
+        )
+    parser.add_argument("--memory", type=int, help="MB that reading a file may take")
+    parser.add_argument("--json", action="store_true", help="print mapped.json")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write mapped.json and two tables."""
+    from pmcell.io.modes import private_files
+    from pmcell.io.submitted import sandbox
+    from pmcell.registry.draft.person import read_people
+    from pmcell.release.reference import map as map_onto
+    from pmcell.release.reference import open_reference
+
+    reference = open_reference(args.release)
+    columns = {ours: getattr(args, option) for option, (ours, _) in NAMED.items()}
+    adata, files = read_people(
+        args.file,
+        columns={ours: theirs for ours, theirs in columns.items() if theirs},
+        memory_mb=args.memory or sandbox.MEMORY_MB,
+    )
+    mapping = map_onto(adata, reference)
+    document = _document(mapping, reference, files)
+    with private_files():
+        _write(args.out, mapping, document)
+    if args.json:
+        print(json.dumps(document.as_json(), indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        _show(document, args.out)
+    return 0
+
+
+def _document(mapping: Mapping, reference: Reference, files: list[Any]) -> Mapped:
+    from dataclasses import asdict, replace
+
+    from pmcell.limitations import RESEARCH_USE
+    from pmcell.schema import SCHEMA_VERSION
+    from pmcell.schema.mapped import Mapped, MappedFile, ReferenceUsed
+    from pmcell.version import __version__
+
+    facts = reference.facts
+    used = ReferenceUsed(
+        reference.digest,
+        str(facts["release_version"]),
+        str(facts["tissue_ontology_term_id"]),
+        int(facts["n_cells"]),
+        int(facts["n_donors"]),
+        len(facts["batches"]),
+    )
+    unseen = reference.labels.unseen
+    if facts.get("stratum_accuracy"):
+        unseen = replace(unseen, stratum_accuracy=tuple(facts["stratum_accuracy"]))
+    return Mapped(
+        SCHEMA_VERSION,
+        __version__,
+        RESEARCH_USE,
+        used,
+        tuple(MappedFile(**asdict(item)) for item in files),
+        mapping.genes,
+        mapping.visits,
+        unseen,
+        LIMITATIONS,
+    )
+
+
+LIMITATIONS = (
+    "A cell type that the reference lacks is called its nearest kin where the two are alike.",
+    "Sets of labels hold a cell's type as often as in batches left out of the reference; another "
+    "site may differ more than these do.",
+    "The principal components and the embedding were found with all batches: what a batch left "
+    "out would lose by that is not in the figures for an unseen site.",
+    "A stratum is what the release describes, not a diagnosis.",
+)
+
+
+def _write(folder: Path, mapping: Mapping, document: Mapped) -> None:
+    from pmcell.io.atomic import write_json
+    from pmcell.io.tables import write_table
+    from pmcell.schema import mapped
+
+    write_table(folder / mapped.CELLS_FILE, mapping.cells, mapped.MAPPED_CELLS)
+    write_table(folder / mapped.COMPOSITION_FILE, mapping.composition, mapped.MAPPED_COMPOSITION)
+    # The document goes last: where it stands, the tables stand too.
+    write_json(folder / mapped.FILE, document.as_json())
+
+
+def _show(document: Mapped, folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("person", "visit", "cells", "labelled", "stratum", "set", "fit p"):
+        table.add_column(name)
+    for visit in document.visits:
+        answer = visit.stratum
+        n = visit.quality.n_cells
+        labelled = visit.labels.n_leaf + visit.labels.n_ancestor
+        table.add_row(
+            visit.donor_id,
+            visit.visit,
+            str(n),
+            f"{labelled / n:.0%}" if n else "-",
+            answer.stratum or answer.status,
+            ", ".join(answer.conformal_set or ()) or "-",
+            "-" if answer.ood_p is None else f"{answer.ood_p:.2f}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    for why in sorted({visit.stratum.why for visit in document.visits} - {""}):
+        console.print(f"Note: {why}.")
+    genes = document.genes
+    console.print(
+        f"{genes.n_shared} of {genes.n_reference} genes of the reference measured "
+        f"({genes.share_of_model:.0%} of the label model). {document.intended_use}."
+    )
+    console.print(f"Written to {folder}", soft_wrap=True)

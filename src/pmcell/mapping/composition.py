@@ -1,0 +1,112 @@
+"""Composition of a mapped visit beside that of the reference's donors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.mapping.labels import CellLabels
+from pmcell.mapping.reference import Reference
+from pmcell.schema import UNKNOWN
+from pmcell.schema.mapped import Surprise
+from pmcell.schema.text import text_array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOW, HIGH = 0.05, 0.95
+"""Percentiles of the donors' shares that stand beside a share."""
+MIN_DONORS = 20
+"""Donors below which no share is called a surprise."""
+
+
+def composition_rows(
+    reference: Reference, told: CellLabels, own: NDArray[np.bool_], key: tuple[str, str]
+) -> pd.DataFrame:
+    """Rows of `MAPPED_COMPOSITION` of one visit: types of the profiles, and 'unknown'.
+
+    `own` are the visit's cells among those that passed QC.
+    """
+    import pandas as pd
+
+    labels = reference.labels
+    profiled = labels.profile_types
+    known = text_array(reference.donors.donors.var_names)
+    types = [name for name in sorted({*known, *profiled}) if name != UNKNOWN]
+    of_type = np.array([types.index(str(name)) for name in profiled], np.int64)
+    best = np.where(told.unlike[own], -1, of_type[told.best[own]])
+    member = np.zeros((len(of_type), len(types)), bool)
+    member[np.arange(len(of_type)), of_type] = True
+    in_set = (told.sets[own].astype(np.int64) @ member.astype(np.int64)) > 0
+    certain = in_set & (in_set.sum(axis=1) == 1)[:, None]
+    n = np.array([(best == at).sum() for at in range(len(types))], np.int64)
+    total = int(own.sum())
+    shares = reference.donors.shares()
+    rows = []
+    for at, name in enumerate(types):
+        terms = {str(term) for term, one in zip(labels.terms, profiled, strict=True) if one == name}
+        row = {
+            "cell_type": name,
+            "cell_type_ontology_term_id": terms.pop() if len(terms) == 1 else UNKNOWN,
+            "n_cells": int(n[at]),
+            "n_certain": int(certain[:, at].sum()),
+            "n_possible": int(in_set[:, at].sum()),
+            "share": float(n[at] / total) if total else 0.0,
+        }
+        place = np.flatnonzero(known == name)
+        rows.append(row | _beside(row["share"], shares[:, place[0]] if place.size else None))
+    n_unlike = int((best < 0).sum())
+    nothing = {"n_certain": n_unlike, "n_possible": n_unlike} | _beside(0.0, None)
+    share = float(n_unlike / total) if total else 0.0
+    rows.append(
+        {"cell_type": UNKNOWN, "cell_type_ontology_term_id": UNKNOWN, "n_cells": n_unlike}
+        | {"share": share, **nothing}
+    )
+    table = pd.DataFrame(rows)
+    table.insert(0, "visit", key[1])
+    table.insert(0, "donor_id", key[0])
+    return table
+
+
+def _beside(share: float, known: NDArray[np.float64] | None) -> dict[str, float | int]:
+    """The donors' shares and the rank of one among them."""
+    if known is None or not known.size:
+        unknown = float("nan")
+        return {
+            "n_donors": 0,
+            "reference_low": unknown,
+            "reference_median": unknown,
+            "reference_high": unknown,
+            "p": unknown,
+        }
+    low, median, high = (float(value) for value in np.quantile(known, [LOW, 0.5, HIGH]))
+    tails = [int((known <= share).sum()), int((known >= share).sum())]
+    p = min(1.0, 2.0 * (1 + min(tails)) / (1 + known.size))
+    return {
+        "n_donors": int(known.size),
+        "reference_low": low,
+        "reference_median": median,
+        "reference_high": high,
+        "p": p,
+    }
+
+
+def surprises(reference: Reference, table: pd.DataFrame) -> tuple[Surprise, ...]:
+    """Shares of a visit that no donor of the reference had, sampling of its cells allowed for."""
+    shares = reference.donors.shares()
+    if shares.shape[0] < MIN_DONORS:
+        return ()
+    place = {str(name): at for at, name in enumerate(reference.donors.donors.var_names)}
+    n_cells = max(int(table["n_cells"].sum()), 1)
+    found = []
+    for row in table.itertuples():
+        if row.cell_type not in place or row.cell_type == UNKNOWN:
+            continue
+        known = shares[:, place[row.cell_type]]
+        least, most = float(known.min()), float(known.max())
+        reach = 2.0 * float(np.sqrt(max(row.share * (1.0 - row.share), 1.0 / n_cells) / n_cells))
+        if row.share - reach > most or row.share + reach < least:
+            found.append(Surprise(row.cell_type, float(row.share), least, most, int(known.size)))
+    return tuple(found)

@@ -1,0 +1,307 @@
+"""Map samples onto a frozen reference: QC, labels, composition, stratum, and what cannot be said.
+
+What is asked of one person never depends on other people's cells, but for those of the same
+batch, by which the batch's shift is told. The reference does not change.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.pca.project import projection_weights
+from pmcell.errors import DataError, UsageError
+from pmcell.mapping.composition import composition_rows, surprises
+from pmcell.mapping.expression import log_expression
+from pmcell.mapping.labels import CellLabels, label_cells
+from pmcell.mapping.reference import MIN_SHARE_OF_MODEL, Reference
+from pmcell.mapping.residual import left_over
+from pmcell.mapping.strata import Profiled, stratum_answers
+from pmcell.pp._adata import raw_counts
+from pmcell.pp.qc import EXCLUSIONS, QcOptions, qc
+from pmcell.registry.terms.marker_panel import marker_panel
+from pmcell.registry.terms.tissues import organ_of, tissue_label
+from pmcell.schema import UNKNOWN
+from pmcell.schema.mapped import (
+    MAPPED_CELLS,
+    MAPPED_COMPOSITION,
+    GeneOverlap,
+    Labels,
+    MappedVisit,
+    Quality,
+    Residual,
+)
+from pmcell.schema.text import as_text, text_array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+MIN_CELLS = 20
+"""Cells that must pass QC, in all samples together."""
+MAX_UNLIKE = 0.5
+"""Share of cells unlike every type from which the samples are of another tissue."""
+COLUMNS = ("donor_id", "sample_id", "visit", "batch_id")
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """What was found: tables `MAPPED_CELLS` and `MAPPED_COMPOSITION`, visits, and gene overlap."""
+
+    cells: pd.DataFrame
+    composition: pd.DataFrame
+    visits: tuple[MappedVisit, ...]
+    genes: GeneOverlap
+
+
+def map_cells(adata: AnnData, reference: Reference) -> Mapping:
+    """Map cells onto a reference.
+
+    Parameters
+    ----------
+    adata
+        Raw counts in X, genes by Ensembl id. obs: `donor_id`, `sample_id`, `visit` and `batch_id`,
+        each where it is there, else all cells are of one; `tissue_ontology_term_id` is compared
+        with the reference's where it is there.
+    reference
+        The frozen reference (`pmcell.release.reference.open_reference`).
+
+    Returns
+    -------
+    Mapping
+        The same for any order of the cells.
+
+    Raises
+    ------
+    DataError
+        X is not raw counts; too few genes of the reference; too few cells; another tissue.
+    """
+    ordered = _ordered(adata)
+    _same_tissue(ordered, reference)
+    counts = raw_counts(ordered)
+    genes = text_array(ordered.var_names)
+    overlap, measured = _overlap(reference, genes)
+    notes = _mark(ordered, reference)
+    passes = ordered.obs["passes_qc"].to_numpy(bool)
+    if int(passes.sum()) < MIN_CELLS:
+        raise DataError(
+            f"at least {MIN_CELLS} cells must pass QC to be mapped; {int(passes.sum())} of "
+            f"{passes.size} do. Map whole samples, unfiltered but for empty droplets.",
+            reason="too_few_cells",
+        )
+    x = log_expression(counts[passes], genes, reference.space)
+    model = reference.labels
+    probability, distance = model.head.judge(x, reference.basis, measured)
+    veto = model.vetoes.struck(x, np.asarray(probability.argmax(axis=1), np.int64), measured)
+    told = label_cells(
+        probability, distance, model.calibration, model.head.types, model.terms, veto
+    )
+    _like_reference(told, reference)
+    obs = ordered.obs.loc[passes, list(COLUMNS)]
+    weights = projection_weights(reference.basis, measured)
+    scores = np.where(measured, x - reference.basis.means, 0.0) @ weights
+    integrated = np.zeros(scores.shape, np.float32)
+    for batch in np.unique(as_text(obs["batch_id"])):
+        own = (as_text(obs["batch_id"]) == batch).to_numpy()
+        integrated[own] = reference.mixture.integrate(scores[own])
+    profiled = Profiled(obs, integrated, told, counts[passes], genes)
+    answers = stratum_answers(reference, profiled)
+    visits, tables = [], []
+    for key in _visits(ordered.obs):
+        own = _of_visit(obs, key)
+        table = composition_rows(reference, told, own, key)
+        tables.append(table)
+        visits.append(
+            MappedVisit(
+                *key,
+                batch_id="+".join(
+                    sorted(set(as_text(ordered.obs.loc[_of_visit(ordered.obs, key), "batch_id"])))
+                ),
+                samples=tuple(
+                    sorted(set(as_text(ordered.obs.loc[_of_visit(ordered.obs, key), "sample_id"])))
+                ),
+                quality=_quality(ordered.obs.loc[_of_visit(ordered.obs, key)]),
+                labels=_count_labels(told, own, reference),
+                surprises=surprises(reference, table),
+                stratum=answers[key],
+                warnings=tuple(notes),
+                donor_p=profiled.donor_p(reference, own),
+                residual=_residual(reference, x[own], measured),
+            )
+        )
+    import pandas as pd
+
+    columns = [field.name for field in MAPPED_COMPOSITION.fields]
+    return Mapping(
+        _cell_table(ordered, told, reference, integrated, passes),
+        pd.concat(tables, ignore_index=True)[columns],
+        tuple(visits),
+        overlap,
+    )
+
+
+def _ordered(adata: AnnData) -> AnnData:
+    """The cells by person, visit, sample and name, with all columns that are needed."""
+    import anndata as ad
+    import pandas as pd
+
+    if not adata.obs_names.is_unique:
+        twice = adata.obs_names[adata.obs_names.duplicated()][0]
+        raise UsageError(
+            f"every cell must have a name of its own; {twice!r} is there twice. "
+            "Call adata.obs_names_make_unique() or give samples different barcodes."
+        )
+    obs = pd.DataFrame(index=pd.Index(as_text(adata.obs_names), dtype=object))
+    for name in COLUMNS:
+        default = "sample" if name in ("sample_id", "donor_id") else UNKNOWN
+        values = as_text(adata.obs[name]).to_numpy() if name in adata.obs else default
+        obs[name] = values
+    if "tissue_ontology_term_id" in adata.obs:
+        obs["tissue_ontology_term_id"] = as_text(adata.obs["tissue_ontology_term_id"]).to_numpy()
+    order = np.lexsort(
+        (
+            text_array(obs.index),
+            *(text_array(obs[name]) for name in ("sample_id", "visit", "donor_id")),
+        )
+    )
+    var = pd.DataFrame(index=pd.Index(as_text(adata.var_names), dtype=object))
+    if "symbol" in adata.var:
+        var["symbol"] = as_text(adata.var["symbol"]).to_numpy()
+    return ad.AnnData(raw_counts(adata)[order], obs.iloc[order].copy(), var)
+
+
+def _same_tissue(adata: AnnData, reference: Reference) -> None:
+    if "tissue_ontology_term_id" not in adata.obs:
+        return
+    own = organ_of(str(reference.facts["tissue_ontology_term_id"]))
+    for tissue in sorted(set(adata.obs["tissue_ontology_term_id"])):
+        if tissue.startswith("UBERON:") and organ_of(tissue) != own:
+            raise DataError(
+                f"samples must be of the reference's tissue, {tissue_label(own)} ({own}); found "
+                f"{tissue_label(organ_of(tissue))} ({tissue}). Map them onto a release of that "
+                "tissue.",
+                reason="wrong_tissue",
+            )
+
+
+def _overlap(
+    reference: Reference, genes: NDArray[np.str_]
+) -> tuple[GeneOverlap, NDArray[np.bool_]]:
+    measured = reference.space.measured(genes)
+    share = reference.share_of_model(measured)
+    symbols = reference.space.feature_symbols
+    markers = {name for row in marker_panel() for name in row.positive}
+    missing = sorted(set(symbols[~measured]) & markers)
+    if share < MIN_SHARE_OF_MODEL:
+        raise DataError(
+            f"samples must have genes that carry at least {MIN_SHARE_OF_MODEL:.0%} of the "
+            f"reference's label model; {int(measured.sum())} of its {measured.size} genes were "
+            f"found, which carry {share:.0%}. Map counts of the whole transcriptome, with Ensembl "
+            "ids or current symbols.",
+            reason="too_few_genes",
+        )
+    overlap = GeneOverlap(
+        int(measured.size), int(measured.sum()), round(share, 6), tuple(map(str, missing))
+    )
+    return overlap, measured
+
+
+def _mark(adata: AnnData, reference: Reference) -> list[str]:
+    """Mark cells with the QC options of the release; what QC warns of."""
+    options = QcOptions(**reference.facts["qc"])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        qc(adata, sample="sample_id", options=options)
+    return ["no mitochondrial gene was measured: its share excluded no cell"] * any(
+        "mitochondrial" in str(item.message) for item in caught
+    )
+
+
+def _like_reference(told: CellLabels, reference: Reference) -> None:
+    share = float(told.unlike.mean())
+    if share > MAX_UNLIKE:
+        tissue = str(reference.facts["tissue_ontology_term_id"])
+        raise DataError(
+            f"at most {MAX_UNLIKE:.0%} of the cells may be unlike every cell type of the "
+            f"reference ({tissue_label(tissue)}); {share:.0%} are. The samples are of another "
+            "tissue, assay or preparation: map them onto a release that holds such.",
+            reason="unlike_reference",
+        )
+
+
+def _visits(obs: pd.DataFrame) -> list[tuple[str, str]]:
+    return sorted(set(zip(obs["donor_id"], obs["visit"], strict=True)))
+
+
+def _of_visit(obs: pd.DataFrame, key: tuple[str, str]) -> NDArray[np.bool_]:
+    return np.asarray((obs["donor_id"] == key[0]) & (obs["visit"] == key[1]), bool)
+
+
+def _quality(obs: pd.DataFrame) -> Quality:
+    passed = obs["passes_qc"].to_numpy(bool)
+    reasons = as_text(obs["exclusion"], missing="").str.split(";")
+    counted = {name: int(sum(name in own for own in reasons)) for name in EXCLUSIONS}
+    median = float(np.median(obs["total_counts"][passed])) if passed.any() else float("nan")
+    return Quality(len(obs), int(passed.sum()), counted, median)
+
+
+def _count_labels(told: CellLabels, own: NDArray[np.bool_], reference: Reference) -> Labels:
+    level, veto, best = told.level[own], told.veto[own] != "", told.best[own]
+    names, n = np.unique(reference.labels.head.types[best[veto]], return_counts=True)
+    return Labels(
+        int((level == "leaf").sum()),
+        int((level == "ancestor").sum()),
+        int((level == UNKNOWN).sum()),
+        int(told.unlike[own].sum()),
+        {str(name): int(count) for name, count in zip(names, n, strict=True)},
+    )
+
+
+def _residual(
+    reference: Reference, x: NDArray[np.float32], measured: NDArray[np.bool_]
+) -> Residual | None:
+    if reference.residual is None or x.shape[0] < MIN_CELLS:
+        return None
+    value, p, top = reference.residual.judge(left_over(x, reference.basis, measured), measured)
+    symbols = reference.space.feature_symbols
+    return Residual(round(value, 6), round(p, 6), tuple(str(symbols[at]) for at in top))
+
+
+def _cell_table(
+    adata: AnnData,
+    told: CellLabels,
+    reference: Reference,
+    integrated: NDArray[np.float32],
+    passes: NDArray[np.bool_],
+) -> pd.DataFrame:
+    import pandas as pd
+
+    table = adata.obs.copy()
+    table.insert(0, "cell_id", as_text(adata.obs_names))
+    terms = reference.labels.terms
+    place = np.full((len(table), 2), np.nan)
+    place[passes] = reference.mixture.on_map(integrated)
+
+    def spread(values: Any, empty: Any) -> list[Any]:
+        out = [empty] * len(table)
+        for row, value in zip(np.flatnonzero(passes), values, strict=True):
+            out[row] = value
+        return out
+
+    table["cell_type"] = spread(told.label, UNKNOWN)
+    table["cell_type_ontology_term_id"] = spread(told.term, UNKNOWN)
+    table["label_level"] = spread(told.level, "")
+    table["cell_type_set"] = spread(
+        [sorted({str(terms[kind]) for kind in np.flatnonzero(row)}) for row in told.sets], []
+    )
+    table["nearest_cell_type"] = spread(reference.labels.head.types[told.best], "")
+    table["probability"] = spread(np.round(told.probability, 6), float("nan"))
+    table["typical_p"] = spread(np.round(told.typical, 6), float("nan"))
+    table["veto"] = spread(told.veto, "")
+    table["umap_1"], table["umap_2"] = place[:, 0], place[:, 1]
+    out = table[[field.name for field in MAPPED_CELLS.fields]].reset_index(drop=True)
+    return pd.DataFrame(out)

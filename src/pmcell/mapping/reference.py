@@ -1,0 +1,257 @@
+"""A frozen reference: all that mapping a new sample needs of a release, without its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score
+
+from pmcell.core.pca.gram import Basis
+from pmcell.mapping.calibration import (
+    LabelledCells,
+    LeftOut,
+    TypeCalibration,
+    batch_folds,
+    calibrate,
+    donor_folds,
+    leave_out,
+)
+from pmcell.mapping.coordinates import Mixture
+from pmcell.mapping.donors import DonorModel
+from pmcell.mapping.expression import GeneSpace
+from pmcell.mapping.head import LabelHead, fit_head
+from pmcell.mapping.labels import Vetoes, covers, find_vetoes, label_cells
+from pmcell.mapping.residual import ResidualModel, fit_residual
+from pmcell.schema import UNKNOWN
+from pmcell.schema.mapped import UnseenSite
+from pmcell.schema.text import text_array
+
+Text = NDArray[np.str_]
+
+FORM = 1
+"""Raised when a reference is written in another form: an older pmcell then refuses it."""
+MIN_SHARE_OF_MODEL = 0.2
+"""Least share of the label model on measured genes (tests/benchmarks/person/RESULTS.md)."""
+
+
+@dataclass(frozen=True)
+class LabelModel:
+    """How cells are labelled: a head, its calibration, its vetoes, and what its types are.
+
+    `terms` are Cell Ontology terms of the head's types, `profile_types` what their cells count as
+    in the profiles of donors.
+    """
+
+    head: LabelHead
+    calibration: TypeCalibration
+    vetoes: Vetoes
+    terms: Text
+    profile_types: Text
+    unseen: UnseenSite
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How much each feature weighs in the logits, whatever the type (features,)."""
+        linear = self.head.directions @ (self.head.coefficients - self.head.coefficients.mean(0)).T
+        return np.asarray((linear**2).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A frozen reference; `facts` are those of `reference.json`, `digest` that of its files."""
+
+    facts: Mapping[str, Any]
+    space: GeneSpace
+    basis: Basis
+    labels: LabelModel
+    mixture: Mixture
+    residual: ResidualModel | None
+    donors: DonorModel
+    digest: str = ""
+
+    def share_of_model(self, measured: NDArray[np.bool_]) -> float:
+        """Share of what the label model weighs, by the spread of expression, that was measured."""
+        weight = self.labels.weights * self.spread
+        return float(weight[measured].sum() / max(float(weight.sum()), 1e-300))
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """Variance of each feature that the components describe (features,)."""
+        scales = np.where(self.basis.scales > 0, self.basis.scales, np.inf)
+        return np.asarray(((self.basis.components / scales[:, None]) ** 2) @ self.basis.variances)
+
+
+def fit_labels(
+    cells: LabelledCells,
+    basis: Basis,
+    terms: Mapping[str, str],
+    profile_types: Mapping[str, str],
+    symbols: Text,
+) -> LabelModel:
+    """Fit the head on all cells, and calibrate it by batches and donors left out.
+
+    Parameters
+    ----------
+    cells
+        Training cells.
+    basis
+        Principal components of the reference.
+    terms, profile_types
+        Of each type its Cell Ontology term, and what its cells count as in profiles.
+    symbols
+        Symbols of the features.
+    """
+    names = np.unique(cells.types)
+    of_type = text_array([terms[str(name)] for name in names])
+    code = np.unique(cells.batch, return_inverse=True)[1].astype(np.int64)
+    head = fit_head(cells.x, cells.types, code, basis)
+    by_batch = leave_out(cells, batch_folds(cells.batch), basis, names)
+    by_donor = leave_out(cells, donor_folds(cells.donor), basis, names)
+    vetoes = find_vetoes(cells.x, cells.types, names, of_type, symbols)
+    return LabelModel(
+        head,
+        calibrate(cells, names, by_batch, by_donor),
+        vetoes,
+        of_type,
+        text_array([profile_types[str(name)] for name in names]),
+        _unseen_site(cells, names, of_type, by_batch, by_donor, vetoes),
+    )
+
+
+def _unseen_site(
+    cells: LabelledCells,
+    names: Text,
+    terms: Text,
+    by_batch: LeftOut,
+    by_donor: LeftOut,
+    vetoes: Vetoes,
+) -> UnseenSite:
+    """What the labels of each batch are worth when head and calibration do not know it."""
+    unit = "batch_id"
+    groups = np.unique(cells.batch)
+    if groups.size < 2 or not by_batch.rows.size:
+        return UnseenSite(unit, "all cells are of one batch: nothing is known of another site")
+    found: dict[str, list[Any]] = {
+        name: []
+        for name in (
+            "group",
+            "n_cells",
+            "label_accuracy",
+            "label_macro_f1",
+            "label_coverage",
+            "answered",
+            "answered_accuracy",
+            "confident_wrong",
+        )
+    }
+    everywhere = np.ones(cells.x.shape[1], bool)
+    for group in groups:
+        here = cells.batch[by_batch.rows] == group
+        if not here.any():
+            continue
+        others = _without(by_batch, ~here), _without(by_donor, cells.batch[by_donor.rows] != group)
+        known = calibrate(cells, names, *others)
+        rows = by_batch.rows[here]
+        truth = cells.types[rows]
+        kind = np.searchsorted(names, truth)
+        probability = by_batch.probability[here]
+        best = probability.argmax(axis=1).astype(np.int64)
+        veto = vetoes.struck(cells.x[rows], best, everywhere)
+        told = label_cells(probability, by_batch.distance[here], known, names, terms, veto)
+        answered = told.term != UNKNOWN
+        right = np.array(
+            [
+                covers(str(label), str(terms[own]))
+                for label, own in zip(told.term, kind, strict=True)
+            ]
+        )
+        present = np.unique(truth)
+        f1 = f1_score(truth, names[best], labels=present, average="macro", zero_division=0.0)
+        row = np.arange(rows.size)
+        values = {
+            "group": str(group),
+            "n_cells": int(rows.size),
+            "label_accuracy": float((names[best] == truth).mean()),
+            "label_macro_f1": float(f1),
+            "label_coverage": float(told.sets[row, kind].mean()),
+            "answered": float(answered.mean()),
+            "answered_accuracy": float(right[answered].mean()) if answered.any() else float("nan"),
+            "confident_wrong": float((answered & ~right).mean()),
+        }
+        for name, value in values.items():
+            found[name].append(round(value, 6) if isinstance(value, float) else value)
+    return UnseenSite(unit, "", **{name: tuple(values) for name, values in found.items()})
+
+
+def _without(left: LeftOut, rows: NDArray[np.bool_]) -> LeftOut:
+    return LeftOut(left.rows[rows], left.probability[rows], left.distance[rows])
+
+
+def fit_rest(cells: LabelledCells, basis: Basis) -> ResidualModel | None:
+    """The model of expression that the components do not describe."""
+    return fit_residual(cells.x, cells.donor, cells.batch, basis)
+
+
+def label_arrays(reference: Reference) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything but basis and donors, as arrays and as plain facts."""
+    parts: dict[str, Any] = {
+        "space": reference.space,
+        "head": reference.labels.head,
+        "calibration": reference.labels.calibration,
+        "vetoes": reference.labels.vetoes,
+        "mixture": reference.mixture,
+    }
+    if reference.residual is not None:
+        parts["residual"] = reference.residual
+    arrays = {
+        f"{part}__{name}": np.asarray(value)
+        for part, item in parts.items()
+        for name, value in vars(item).items()
+    }
+    arrays["terms"] = reference.labels.terms
+    arrays["profile_types"] = reference.labels.profile_types
+    return arrays, {"unseen_site": asdict(reference.labels.unseen)}
+
+
+def reference_from(
+    facts: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    basis: Basis,
+    donors: DonorModel,
+    digest: str,
+) -> Reference:
+    """The reference that `label_arrays` took apart."""
+
+    def part(name: str) -> dict[str, Any]:
+        head = f"{name}__"
+        return {
+            key.removeprefix(head): value for key, value in arrays.items() if key.startswith(head)
+        }
+
+    unseen: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in facts["unseen_site"].items()
+    }
+    labels = LabelModel(
+        LabelHead(**part("head")),
+        TypeCalibration(**part("calibration")),
+        Vetoes(**part("vetoes")),
+        arrays["terms"],
+        arrays["profile_types"],
+        UnseenSite(**unseen),
+    )
+    residual = part("residual")
+    return Reference(
+        facts,
+        GeneSpace(**part("space")),
+        basis,
+        labels,
+        Mixture(**part("mixture")),
+        ResidualModel(**residual) if residual else None,
+        donors,
+        digest,
+    )

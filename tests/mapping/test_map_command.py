@@ -1,0 +1,164 @@
+"""`pmcell map`: files in, three files out, refusals that say why."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from made_reference import (
+    new_donors,
+    people,
+    reference,
+    write_manifest,
+    write_reference_release,
+)
+from pmcell.cli import main
+from pmcell.io.atomic import read_json, sha256_file, write_json
+from pmcell.schema.mapped import Mapped
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    return write_reference_release(tmp_path_factory.mktemp("map") / "release", reference())
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    path = tmp_path_factory.mktemp("samples") / "people.h5ad"
+    people(new_donors()).write_h5ad(path)
+    return path
+
+
+def run(*arguments):
+    return main(["map", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def written(release, sample, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "mapped"
+    assert run(sample, "--release", release, "--out", out) == 0
+    return out
+
+
+def test_the_document_is_of_its_form_and_names_every_person(written):
+    document = Mapped.from_json(read_json(written / "mapped.json"))
+    assert [visit.donor_id for visit in document.visits] == new_donors()
+    assert document.files[0].name == "people.h5ad"
+    assert document.intended_use == "research use only"
+
+
+def test_the_tables_hold_every_cell(written):
+    cells = pd.read_parquet(written / "cells.parquet")
+    assert len(cells) == people(new_donors()).n_obs
+    composition = pd.read_parquet(written / "composition.parquet")
+    assert set(composition["donor_id"]) == set(new_donors())
+
+
+def test_what_is_written_is_its_owners_alone(written):
+    for path in written.iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_nothing_of_a_donor_of_the_reference_can_be_read_from_it(written):
+    text = (written / "mapped.json").read_text(encoding="utf-8")
+    donors = set(reference().donors.donors.obs["donor_id"])
+    assert not [name for name in donors if name in text]
+
+
+def test_files_of_any_split_give_the_same_tables(release, sample, written, tmp_path):
+    whole = people(new_donors())
+    parts = []
+    for number in range(2):
+        parts.append(tmp_path / f"part{number}.h5ad")
+        whole[np.arange(whole.n_obs) % 2 == number].copy().write_h5ad(parts[-1])
+    out = tmp_path / "out"
+    assert run(*parts, "--release", release, "--out", out) == 0
+    for name in ("cells.parquet", "composition.parquet"):
+        assert sha256_file(out / name) == sha256_file(written / name)
+    assert read_json(out / "mapped.json")["visits"] == read_json(written / "mapped.json")["visits"]
+
+
+def refused(capsys, code, *arguments):
+    assert run(*arguments) == code
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_log_values_are_refused_and_nothing_is_written(release, tmp_path, capsys):
+    own = people(new_donors()[:1])
+    own.X = np.log1p(own.X.toarray() / 3)
+    own.write_h5ad(tmp_path / "log.h5ad")
+    told = refused(
+        capsys, 3, tmp_path / "log.h5ad", "--release", release, "--out", tmp_path / "out"
+    )
+    assert "must hold raw counts" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_species_is_refused(release, tmp_path, capsys):
+    own = people(new_donors()[:1])
+    own.var_names = [f"ENSMUSG{number:011d}" for number in range(own.n_vars)]
+    own.var = own.var[[]]
+    own.write_h5ad(tmp_path / "mouse.h5ad")
+    told = refused(
+        capsys, 3, tmp_path / "mouse.h5ad", "--release", release, "--out", tmp_path / "out"
+    )
+    assert "genes must be human" in told
+    assert "mouse" in told
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest(release, sample, tmp_path, capsys):
+    told = refused(
+        capsys,
+        2,
+        *(sample, "--release", release, "--out", tmp_path / "out", "--donor", "donor_ids"),
+    )
+    assert "'donor_ids'" in told
+    assert "donor_id" in told
+
+
+def test_a_file_that_is_not_there_is_named(release, tmp_path, capsys):
+    told = refused(
+        capsys, 2, tmp_path / "none.h5ad", "--release", release, "--out", tmp_path / "out"
+    )
+    assert "none.h5ad" in told
+
+
+def test_a_reference_that_was_changed_is_refused(sample, tmp_path, capsys):
+    folder = write_reference_release(tmp_path / "release", reference())
+    with (folder / "reference" / "labels.npz").open("ab") as stream:
+        stream.write(b"x")
+    told = refused(capsys, 3, sample, "--release", folder, "--out", tmp_path / "out")
+    assert "labels.npz must be the file that manifest.json names; it is another" in told
+
+
+def test_a_release_with_withheld_cohorts_says_that_it_has_no_reference(sample, tmp_path, capsys):
+    folder = tmp_path / "release"
+    write_json(folder / "reference" / "reference.json", {"withheld_because_of": ["hidden"]})
+    write_manifest(folder)
+    told = refused(capsys, 2, sample, "--release", folder, "--out", tmp_path / "out")
+    assert "cohorts without open access took part in it (hidden)" in told
+
+
+def test_a_release_that_cannot_map_says_why(sample, tmp_path, capsys):
+    folder = tmp_path / "release"
+    why = "the release has several tissues; a reference is of one"
+    write_json(folder / "reference" / "reference.json", {"cannot_map": why})
+    write_manifest(folder)
+    told = refused(capsys, 2, sample, "--release", folder, "--out", tmp_path / "out")
+    assert why in told
+
+
+def test_an_older_release_is_told_to_be_written_again(sample, tmp_path, capsys):
+    folder = tmp_path / "release"
+    write_json(folder / "reference" / "reference.json", {})
+    write_manifest(folder)
+    told = refused(capsys, 2, sample, "--release", folder, "--out", tmp_path / "out")
+    assert "Write the release again" in told
+
+
+def test_json_goes_to_the_output(release, sample, tmp_path, capsys):
+    assert run(sample, "--release", release, "--out", tmp_path / "out", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == read_json(tmp_path / "out" / "mapped.json")

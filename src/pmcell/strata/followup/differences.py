@@ -198,16 +198,17 @@ def power_of(error: float, freedom: float, sd: float, minimal: float | None) -> 
 
     def power(effect: float) -> float:
         far = effect / error
-        return float(nct.sf(critical, freedom, far) + nct.cdf(-critical, freedom, far))
+        # The tail on the other side is below every digit where it is not computed.
+        other = np.nan_to_num(nct.cdf(-critical, freedom, far))
+        return float(nct.sf(critical, freedom, far) + other)
 
     found: dict[str, Any] = {
-        "detectable": float(brentq(lambda x: power(x * error) - POWER, 0.0, 4 * critical + 4))
-        * error
+        "detectable": float(brentq(lambda x: power(x * error) - POWER, 0.0, critical + 5)) * error
     }
     if minimal is None:
         return found
     # Beyond it the distribution is not computed, and the power is 1 to every digit.
-    sure = minimal / error > 4 * critical + 4
+    sure = minimal / error > critical + 20
     return {**found, "power": 1.0 if sure else power(minimal), "n_needed": n_needed(minimal / sd)}
 
 

@@ -11,15 +11,22 @@ import pytest
 
 from pmcell import strata
 from pmcell.bundle import bundle_folder
+from pmcell.cli import main
+from pmcell.io.atomic import write_json
+from pmcell.io.counts.aggregates import write_aggregate
+from pmcell.io.h5ad import write_h5ad
+from pmcell.io.tables import write_table
 from pmcell.registry.cohorts.programmes import load_programme
 from pmcell.registry.terms.genes import map_genes
 from pmcell.registry.terms.ontology import terms
 from pmcell.registry.terms.vocabulary import NORMAL
+from pmcell.schema import FOLLOWUP, FOLLOWUP_EFFECTS, MEASUREMENTS, STRATUM_STEPS
 from pmcell.simulate import simulate_latent
 from pmcell.strata.followup.changes import Followed, followed_values
 from pmcell.strata.followup.programme import programme_effects
 from pmcell.strata.followup.sums import sample_counts, signature_values, types_under
 from pmcell.tl.aggregate import aggregate
+from pmcell.tl.cell_types import label_cells
 
 CHRONIC = ("arthrosis", "cardiovascular", "kidney", "type2_diabetes")
 N_DONORS, N_VISITS = 20, 2
@@ -183,3 +190,66 @@ def test_a_contrast_without_the_studys_column_is_refused_with_the_reason(base):
 def test_types_below_a_term_count_for_it():
     types = ["CD4-positive, alpha-beta memory T cell", "naive B cell", "cluster 3"]
     assert types_under("CL:0000084", types) == types[:1]
+
+
+@pytest.fixture(scope="module")
+def inputs(base, tmp_path_factory):
+    """Files of a kidney cohort, as earlier steps leave them."""
+    folder = tmp_path_factory.mktemp("followup")
+    rng = np.random.default_rng(1)
+    cohort = cohort_of(base, "kidney")
+    (part,), visits, types = sums_of(cohort, rng)
+    own = folder / "cohorts" / "sim_1"
+    own.mkdir(parents=True)
+    write_aggregate(own / "aggregate.npz", part)
+    pd.DataFrame(visits.items(), columns=["sample_id", "visit"]).to_parquet(own / "samples.parquet")
+    write_table(own / "measurements.parquet", measured(cohort, rng), MEASUREMENTS)
+    write_json(own / "intake.json", {"registration": {"programme": "kidney"}})
+    write_h5ad(folder / "donors.h5ad", cohort.donors)
+    clusters = pd.DataFrame({"cluster": list(types), "cell_type": list(types.values())})
+    clusters = clusters.assign(cell_type_ontology_term_id="unknown", cell_type_confidence=0.9)
+    labelled = label_cells(pd.DataFrame({"cluster": list(types) * 5}), clusters)
+    labelled.to_parquet(folder / "cell_types.parquet")
+    cohort.people.to_csv(folder / "clinical.tsv", sep="\t", index=False)
+    return folder
+
+
+def call(inputs, out, *programmes) -> list[str]:
+    return [
+        *("followup", "--donors", str(inputs / "donors.h5ad")),
+        *("--cohort", "sim_1", str(inputs / "cohorts" / "sim_1"), "--out-dir", str(out)),
+        *("--cell-types", str(inputs / "cell_types.parquet")),
+        *("--clinical", str(inputs / "clinical.tsv"), "--n-draws", "19"),
+        *("--programmes", *map(str, programmes)),
+    ]
+
+
+KIDNEY = bundle_folder() / "config" / "programmes" / "kidney.yaml"
+
+
+def test_the_step_writes_its_tables_the_same_twice(inputs, tmp_path, capsys):
+    for name in ("one", "two"):
+        assert main(call(inputs, tmp_path / name, KIDNEY)) == 0
+    assert "9 comparisons" in capsys.readouterr().out
+    for table in (FOLLOWUP, STRATUM_STEPS, FOLLOWUP_EFFECTS):
+        one, two = (tmp_path / name / f"{table.name}.parquet" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
+        assert list(pd.read_parquet(one)) == [item.name for item in table.fields]
+    changes = pd.read_parquet(tmp_path / "one" / "followup.parquet")
+    assert set(changes["kind"]) >= {"cell type", "measurement", "signature"}
+
+
+def test_programmes_that_mean_different_things_by_one_name_are_refused(inputs, tmp_path, capsys):
+    other = tmp_path / "other.yaml"
+    text = KIDNEY.read_text().replace("id: kidney", "id: other").replace("g/dL", "g/L")
+    other.write_text(text)
+    assert main(call(inputs, tmp_path / "out", KIDNEY, other)) == 2
+    assert "'haemoglobin' has g/L (difference) in other and g/dL" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_programme_file_with_faults_stops_the_step_with_all_of_them(inputs, tmp_path, capsys):
+    broken = tmp_path / "kidney.yaml"
+    broken.write_text(KIDNEY.read_text().replace("loinc: 718-7", "loinc: 718-8") + "nonsense: 1\n")
+    assert main(call(inputs, tmp_path / "out", broken)) == 3
+    assert "must be a key of" in capsys.readouterr().err

@@ -83,7 +83,7 @@ def effects_grid(release: Release) -> Grid | None:
     cells = tuple(
         (
             text_cell(row.outcome, note=row.programme),
-            text_cell(row.term, note=row.analysis),
+            text_cell(row.term, note=f"{row.analysis}; {row.unit}" if row.unit else row.analysis),
             number_cell(row.effect, _with_interval(row.effect, row.effect_low, row.effect_high)),
             number_cell(row.q_value, p_text(row.q_value)),
             text_cell(_people(row)),

@@ -19,6 +19,7 @@ from pmcell.io.verdict import read_verdict
 from pmcell.publish.provenance_paths import without_places
 from pmcell.schema import UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
+from pmcell.settings.programme import NO_PROGRAMME
 from pmcell.settings.release import ReleaseSettings
 from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, files_of
@@ -110,7 +111,9 @@ class Facts:
         """The configured title, or one made from the programmes."""
         if self.options.title:
             return self.options.title
-        names = sorted({cohort.text("programme") for cohort in self.published} - {UNKNOWN})
+        names = sorted(
+            {cohort.text("programme") for cohort in self.published} - {UNKNOWN, NO_PROGRAMME}
+        )
         noun = "cohort" if len(self.published) == 1 else "cohorts"
         about = f" ({', '.join(names)})" if names else ""
         return f"Cells, donors and strata of {len(self.published)} {noun}{about}"

@@ -33,6 +33,7 @@ FACTORS = {
     "suspension_type": "cells or nuclei",
     "median_total_counts": "depth (median counts of a cell)",
     "median_share_mitochondrial": "mitochondrial share",
+    "hours_to_processing": "hours to processing",
     "n_cells": "cells of the donor",
     "n_samples": "samples of the donor",
     "age": "age",

@@ -60,8 +60,9 @@ from pmcell.schema.fields import (
     VISIT_DAY,
 )
 from pmcell.schema.followup import FOLLOWUP, FOLLOWUP_EFFECTS, STRATUM_STEPS
+from pmcell.schema.measurements import MEASUREMENTS
 from pmcell.schema.model import Field, ForeignKey, Table
-from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, MEASUREMENTS, SAMPLES, VISITS
+from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, SAMPLES, VISITS
 from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
 from pmcell.schema.slots import (
     CLUSTER,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from pmcell.schema import cells, counts, explanation, followup, people, strata
+from pmcell.schema import cells, counts, explanation, followup, measurements, people, strata
 from pmcell.schema.model import Table
 
-MODULES = (people, cells, strata, followup, explanation, counts)
+MODULES = (people, measurements, cells, strata, followup, explanation, counts)
 """In reading order; tables that no release holds stand in `steps`."""
 
 

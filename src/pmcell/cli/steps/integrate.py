@@ -90,7 +90,7 @@ def _cells(folder: Path, cell_ids: Any) -> Any:
     days = visits["visit_day"].to_dict()
     obs["visit_day"] = [days.get(key) for key in zip(obs["donor_id"], obs["visit"], strict=True)]
     obs["visit_day"] = obs["visit_day"].astype(float)
-    if samples["hours_to_processing"].notna().any():
+    if "hours_to_processing" in samples and samples["hours_to_processing"].notna().any():
         # One number a visit: its samples were handled together, or their mean stands for them.
         hours = samples.groupby(["donor_id", "visit"])["hours_to_processing"].mean().to_dict()
         keys = zip(obs["donor_id"], obs["visit"], strict=True)

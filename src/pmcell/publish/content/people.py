@@ -9,7 +9,7 @@ from pmcell.io.tables import join_tables, read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.sample_counts import sample_counts
-from pmcell.schema import COHORTS, DONORS, MEASUREMENTS, SAMPLES, UNKNOWN, VISITS, Table
+from pmcell.schema import COHORTS, DONORS, SAMPLES, UNKNOWN, VISITS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,12 +36,6 @@ def visits_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
 def samples_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     """Samples of published cohorts."""
     return join_tables((_samples(cohort) for cohort in facts.published), SAMPLES)
-
-
-def measurements_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
-    """Clinical values of published cohorts; none of a cohort that was taken in without any."""
-    paths = (cohort.folder / "measurements.parquet" for cohort in facts.published)
-    return join_tables((read_table(path) for path in paths if path.is_file()), MEASUREMENTS)
 
 
 def _donors(cohort: Cohort) -> pd.DataFrame:

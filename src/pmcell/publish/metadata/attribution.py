@@ -20,6 +20,7 @@ from pmcell.publish.metadata.agents import (
     read_organisation,
 )
 from pmcell.schema import UNKNOWN
+from pmcell.settings.programme import NO_PROGRAMME
 
 DOI_SITE = "https://doi.org/"
 NUTS_SITE = "http://data.europa.eu/nuts/code/"
@@ -163,7 +164,9 @@ def region_address(code: str) -> str:
 
 def keywords(facts: Facts) -> list[str]:
     """Configured keywords after those that the release itself gives."""
-    programmes = sorted({cohort.text("programme") for cohort in facts.published} - {UNKNOWN})
+    programmes = sorted(
+        {cohort.text("programme") for cohort in facts.published} - {UNKNOWN, NO_PROGRAMME}
+    )
     made = ["single-cell RNA sequencing", *programmes, "patient stratification"]
     return list(dict.fromkeys([*made, *facts.options.keywords]))
 

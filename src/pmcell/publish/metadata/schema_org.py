@@ -35,6 +35,7 @@ from pmcell.publish.metadata.subjects import Term, read_subjects
 from pmcell.release.digest import combined_sha256
 from pmcell.release.manifest import Entries
 from pmcell.schema import TABLES, UNKNOWN
+from pmcell.settings.programme import NO_PROGRAMME
 from pmcell.settings.release import Grant
 
 CONTEXT = {"@vocab": "http://schema.org/"}
@@ -284,6 +285,7 @@ def _catalogue(facts: Facts) -> dict[str, Any]:
 
 def _cohort(cohort: Cohort) -> dict[str, Any]:
     doi, licence = cohort.text("source", "doi"), cohort.text("license")
+    programme = cohort.text("programme")
     names = (cohort.text("source", "accession"), doi_address(doi) if doi != UNKNOWN else "")
     known = {
         "name": cohort.text("title"),
@@ -292,7 +294,7 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
         "description": cohort.text("description"),
         "license": (licence_url(licence) or licence) if licence != UNKNOWN else "",
         "url": cohort.text("source", "url"),
-        "keywords": cohort.text("programme"),
+        "keywords": programme if programme != NO_PROGRAMME else "",
     }
     kept = {key: value for key, value in known.items() if value not in ("", UNKNOWN)}
     return {"@type": "Dataset", **kept}

@@ -27,7 +27,7 @@ from pmcell.registry.cohorts.keys import (
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
 )
-from pmcell.registry.cohorts.measurements import read_measurements
+from pmcell.registry.cohorts.measurements import Measurement, read_measurements
 from pmcell.registry.cohorts.programme_check import programme_faults
 from pmcell.registry.cohorts.programmes import read_programme
 from pmcell.registry.cohorts.registration import Donor, Exclusion, Matrix, Registration, Sample
@@ -66,7 +66,8 @@ def read_registration(
     """The registration in `folder` (None where it has errors) and all its faults, read once."""
     faults: list[Fault] = []
     parts = _read(Path(folder), programmes_dir, faults)
-    programme, measurements = None, ()
+    programme: Programme | None = None
+    measurements: tuple[Measurement, ...] = ()
     if parts is not None:
         programme = _programme(Path(folder), parts[0], programmes_dir, faults)
         measurements = read_measurements(Path(folder), parts[1], programme, faults)

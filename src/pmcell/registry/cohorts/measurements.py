@@ -9,17 +9,18 @@ from pathlib import Path
 
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.dates import LABEL, VISIT
-from pmcell.registry.cohorts.keys import ID, MEASUREMENTS_FILE, Column
+from pmcell.registry.cohorts.keys import MEASUREMENTS_FILE, Column
 from pmcell.registry.cohorts.sheets import MAX_DAYS, Row, read_sheet
 from pmcell.registry.measurements.loinc import loinc_problem
 from pmcell.registry.measurements.reading import COMPARATORS, SOURCES
 from pmcell.registry.measurements.units import UnitError, convert, unit_problem
 from pmcell.schema import UNKNOWN
+from pmcell.schema.ids import ID_PATTERN
 from pmcell.settings.programme import Programme, Variable
 from pmcell.spelling import did_you_mean
 
 MEASUREMENT_COLUMNS: tuple[Column, ...] = (
-    Column("donor_id", "Donor, as in donors.tsv.", required=True, pattern=ID),
+    Column("donor_id", "Donor, as in donors.tsv.", required=True, pattern=ID_PATTERN),
     Column("visit", "Label of the visit, as in samples.tsv; may be empty.", dates=VISIT),
     Column(
         "day",

@@ -8,6 +8,7 @@ HL7 FHIR R4 (4.0.1), resource Observation: `status`, `code` (LOINC), `subject`, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from pmcell.registry.measurements.loinc import loinc_problem
@@ -91,7 +92,10 @@ def _read_observation(node: dict[str, Any], place: Place, found: Found) -> None:
         for code, value, unit, comparator, at in _values(part, where_part, found):
             n_values += 1
             found.readings.append(
-                Reading(subject, *moment, code, value, unit, source, comparator, place.file, at)
+                Reading(
+                    *(subject, moment[0], moment[1], code, value, unit, source, comparator),
+                    *(place.file, at),
+                )
             )
     if not n_values and len(found.faults) == n_before:
         absent = mapping_at(node, "dataAbsentReason")
@@ -160,7 +164,7 @@ def _code(node: dict[str, Any], place: Place, found: Found) -> str:
     return codes[0]
 
 
-def _moment(node: dict[str, Any]) -> tuple[Any, str]:
+def _moment(node: dict[str, Any]) -> tuple[tuple[datetime, bool] | None, str]:
     for key in ("effectiveDateTime", "effectiveInstant"):
         if key in node:
             return moment_of(node[key]), key

@@ -84,7 +84,7 @@ def is_data_point(node: Any) -> bool:
 def read_data_point(node: dict[str, Any], place: Place, found: Found) -> None:
     """Add the readings of a data point; of one whose schema has no LOINC code here a fault."""
     header, body = mapping_at(node, "header"), mapping_at(node, "body")
-    name = mapping_at(header, "schema_id").get("name")
+    name = str(mapping_at(header, "schema_id").get("name"))
     if name not in SCHEMAS:
         must = f"must be a schema with a LOINC code: {', '.join(SCHEMAS)}"
         fix = did_you_mean(str(name), SCHEMAS) or "Leave its data points out of the file."

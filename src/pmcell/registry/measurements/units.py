@@ -35,7 +35,7 @@ def _transformer() -> Any:
     from pint import UnitRegistry
     from ucumvert import UcumToPintTransformer
 
-    registry = UnitRegistry()
+    registry: Any = UnitRegistry()
     with resources.as_file(resources.files("ucumvert") / "pint_ucum_defs.txt") as path:
         registry.load_definitions(path)
     return UcumToPintTransformer(ureg=registry)

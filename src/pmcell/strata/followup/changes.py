@@ -124,12 +124,27 @@ def followup(
     group = reference_of(donors, reference)
     values = followed_values(donors, followed, window=window)
     table = _timed(donors, followed, window)
-    rows: list[dict[str, Any]] = []
-    for _, own in values.groupby(["kind", "quantity"], sort=True):
-        rows += _changes(own, _noise(own, group, followed, table), group, followed)
+    rows = judged_changes(values, group, followed=followed, table=table)
     rows += profile_changes(donors, group, n_draws=n_draws, seed=seed)
     columns = [item.name for item in FOLLOWUP.fields]
     return pd.DataFrame(rows, columns=columns)
+
+
+def judged_changes(
+    values: pd.DataFrame,
+    group: Reference,
+    *,
+    followed: Followed,
+    table: pd.DataFrame | None = None,
+) -> list[dict[str, Any]]:
+    """Rows of schema.FOLLOWUP for values (`values.COLUMNS`), each quantity by its own noise.
+
+    `table` holds the single measurements with their days, from which repeats of a day are taken.
+    """
+    rows: list[dict[str, Any]] = []
+    for _, own in values.groupby(["kind", "quantity"], sort=True):
+        rows += _changes(own, _noise(own, group, followed, table), group, followed)
+    return rows
 
 
 def followed_values(donors: AnnData, followed: Followed, *, window: float = 14.0) -> pd.DataFrame:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 STEPS = 22
 """Purpose of the random stream."""
@@ -73,7 +73,7 @@ def stratum_steps(donors: AnnData, *, n_bootstraps: int = 1000, seed: int = 0) -
     names, code = np.unique(text_array(person), return_inverse=True)
     rng = stream(seed, STEPS, 0)
     draws = rng.integers(0, names.size, (n_bootstraps, names.size))
-    weight = np.stack([np.bincount(row, minlength=names.size) for row in draws])
+    weight: Ints = np.stack([np.bincount(row, minlength=names.size) for row in draws])
     rows = []
     ends = sorted({name for name in label if name is not None}) + ["none"] * ("none" in end)
     for origin in sorted(set(start)):
@@ -91,7 +91,7 @@ def stratum_steps(donors: AnnData, *, n_bootstraps: int = 1000, seed: int = 0) -
 
 
 def _interval(
-    hit: NDArray[np.int64], total: NDArray[np.int64], weight: Floats, share: float, people: int
+    hit: Ints, total: Ints, weight: Ints, share: float, people: int
 ) -> tuple[float, float]:
     """95 % interval of a share of steps over donors."""
     from scipy.stats import beta

@@ -159,7 +159,8 @@ def _scores(
         dense = counts[:, columns].toarray()
         summed = np.zeros((rows.size, columns.size))
         np.add.at(summed, code, dense)
-        return np.log2(1 + summed / np.maximum(total, 1)[:, None] * 1e6).mean(axis=1)
+        per_million = summed / np.maximum(total, 1)[:, None] * 1e6
+        return np.asarray(np.log2(1 + per_million).mean(axis=1))
 
     score = np.where((cells >= MIN_CELLS) & (total > 0), mean_of(up) - mean_of(down), np.nan)
     return rows, score

@@ -41,10 +41,9 @@ def how_to_open(facts: Facts, folder: Path, *, has_report: bool) -> list[str]:
         "SQL with DuckDB:",
         *_code("sql", _COUNT_CELLS),
         *_expression_by_sql(example),
-        f"R, by the functions of [{R_READER}]({R_READER}); its head says which packages they need:",
+        f"R, by the functions of [{R_READER}]({R_READER}); its head names what it needs:",
         *_code("r", _with_r(example)),
-        "Other readers of h5ad and Parquet, such as zellkonverter, anndataR and arrow, open the same "
-        "files; these were not run by us.",
+        "zellkonverter, anndataR and arrow should open the same files; they were not run by us.",
         "",
         f"Browser: open {page}; nothing is loaded from elsewhere.",
     ]
@@ -143,7 +142,7 @@ def _with_r(example: _Example) -> str:
         'donors <- pmcell_table("donors")',
         'pmcell_fields("donors")  # meaning and unit of each column',
         f"sce <- pmcell_cells({_text(example.cohort_id)})  # SingleCellExperiment",
-        "if (requireNamespace(\"SeuratObject\", quietly = TRUE)) seurat <- pmcell_seurat(sce)",
+        'if (requireNamespace("SeuratObject", quietly = TRUE)) seurat <- pmcell_seurat(sce)',
     ]
     if example.has_expression:
         lines += [

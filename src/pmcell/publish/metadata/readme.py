@@ -9,7 +9,7 @@ from pmcell.io.atomic import write_text
 from pmcell.io.tables import read_table
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.publish.facts import Facts
-from pmcell.publish.metadata.attribution import doi_address
+from pmcell.publish.metadata.attribution import doi_address, known_of_terms
 from pmcell.publish.metadata.opening import how_to_open
 from pmcell.release.expression import ALL
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
@@ -170,6 +170,8 @@ def _citing(facts: Facts) -> list[str]:
             "",
             "Where the licence is unknown, ask the source before you share the data further.",
         ]
+    for note in known_of_terms(facts):
+        lines += ["", note]
     return lines
 
 

@@ -126,6 +126,30 @@ def layers() -> Iterator[str]:
     yield "</div>"
 
 
+def guide() -> Iterator[str]:
+    """The tables to open first, then all by what one wants to know."""
+    from pmcell.schema.guide import FIRST, topics
+
+    yield "| you ask | table |"
+    yield "|---|---|"
+    for item in FIRST:
+        yield f"| {item.question} | [`{item.table}`](#{item.table}) |"
+    yield ""
+    yield "| you want to know | tables |"
+    yield "|---|---|"
+    for topic in topics():
+        yield f"| {topic.title} | {', '.join(f'[`{name}`](#{name})' for name in topic.tables)} |"
+
+
+def joins() -> Iterator[str]:
+    """How the tables join, as a drawing in text."""
+    from pmcell.schema.guide import join_tree
+
+    yield "```text"
+    yield from join_tree()
+    yield "```"
+
+
 def dictionary() -> Iterator[str]:
     """The data dictionary, as a release holds it, without its title."""
     from pmcell.publish.content.tables import dictionary as text
@@ -168,6 +192,8 @@ PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "flow": flow,
     "steps": steps,
     "layers": layers,
+    "guide": guide,
+    "joins": joins,
     "dictionary": dictionary,
     "settings": settings,
     "commands": commands,

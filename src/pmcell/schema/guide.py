@@ -51,6 +51,7 @@ TOPICS = (
     ),
     Topic("Distances between donors", ("donor_distances", "consensus")),
     Topic("Quality, and what is missing", ("qc", "gaps", "runtime")),
+    Topic("What an id means", ("terms",)),
 )
 OTHERS = "Others"
 

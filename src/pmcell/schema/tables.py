@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from pmcell.schema import cells, counts, explanation, people, strata
+from pmcell.schema import cells, counts, explanation, people, strata, vocabulary
 from pmcell.schema.model import Table
 
-MODULES = (people, cells, strata, explanation, counts)
+MODULES = (people, cells, strata, explanation, counts, vocabulary)
 """In reading order; tables that no release holds stand in `steps`."""
 
 

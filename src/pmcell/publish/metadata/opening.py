@@ -77,8 +77,10 @@ print(schema.field("n_cells").metadata)  # meaning and unit
 """
 
 _COUNT_CELLS = """
-SELECT d.disease_ontology_term_id, c.cell_type, count(*) AS n_cells
-FROM 'tables/cells.parquet' c JOIN 'tables/donors.parquet' d USING (donor_id)
+SELECT coalesce(t.label, d.disease_ontology_term_id) AS disease, c.cell_type, count(*) AS n_cells
+FROM 'tables/cells.parquet' c
+JOIN 'tables/donors.parquet' d USING (donor_id)
+LEFT JOIN 'tables/terms.parquet' t ON t.term_id = d.disease_ontology_term_id
 WHERE c.passes_qc GROUP BY ALL ORDER BY ALL;
 """
 
@@ -101,7 +103,7 @@ def _with_scanpy(example: _Example) -> str:
 import scanpy as sc
 cells = sc.read_h5ad("cells/{example.cohort_id}.h5ad")
 counts = cells.raw.to_adata()  # raw counts
-sc.pl.umap(cells, color="atlas_cell_type")
+sc.pl.umap(cells, color="atlas_cell_type")  # or a gene: color="LYZ", gene_symbols="symbol"
 """
 
 

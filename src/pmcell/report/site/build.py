@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TABLES = (
     "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
     "strata", "assignments", "associations", "composition_shifts", "drivers", "gaps",
+    "terms",
 )  # fmt: skip
 
 PAGES = (

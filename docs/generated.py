@@ -217,7 +217,7 @@ def gallery() -> Iterator[str]:
     donors = pm.strata.profile(cells)
     pm.strata.distances(donors)
     pm.strata.cluster(donors, n_bootstraps=20)
-    pm.strata.existence(donors, n_null=39)
+    pm.strata.existence(donors, n_null=99)
     places = pm.strata.assignments(donors)
     shown = places.assign(stratum=places["candidate_stratum"])
     test = donors.uns["existence"]

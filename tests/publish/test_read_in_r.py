@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import anndata as ad
@@ -15,8 +12,8 @@ import numpy as np
 import pytest
 
 from pmcell.io.tables import read_table
+from r_programs import needs_r, run_r
 
-NEEDED = ("rhdf5", "Matrix", "SingleCellExperiment", "SeuratObject", "jsonlite", "reticulate")
 TABLES = ("donors", "genes", "assignments", "cells")
 # What R holds is written down as numbers and texts, without a second opinion of R's on them.
 SCRIPT = """
@@ -65,42 +62,16 @@ put("no_gene", tryCatch({pmcell_expression("NOGENE"); ""}, error = conditionMess
 """
 
 
-def r_that_is_here() -> str | None:
-    """Why R cannot be tried, or None."""
-    if shutil.which("Rscript") is None:
-        return "no Rscript on PATH"
-    asked = ", ".join(f'"{name}"' for name in NEEDED)
-    code = f"cat(Filter(function(p) !nzchar(system.file(package = p)), c({asked})))"
-    missing = subprocess.run(
-        ["Rscript", "-e", code], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    return f"R lacks {missing}" if missing else None
+pytestmark = pytest.mark.r
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _needs_r() -> None:
-    why = r_that_is_here()
-    if why and os.environ.get("PMCELL_REQUIRE_R") == "1":
-        pytest.fail(why)
-    if why:
-        pytest.skip(f"{why}: nothing is tried in R")
-
-
-def run_r(code: str, folder: Path, *arguments: str) -> None:
-    environment = {**os.environ, "RETICULATE_PYTHON": sys.executable}
-    done = subprocess.run(
-        ["Rscript", "--vanilla", "-e", code, *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr, done.stderr
-
-
-pytestmark = pytest.mark.r
+    needs_r()
 
 
 @pytest.fixture(scope="module")
-def found(open_release: Path, tmp_path_factory: pytest.TempPathFactory) -> h5py.File:
+def found(open_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[h5py.File]:
     """What R found."""
     path = tmp_path_factory.mktemp("r") / "found.h5"
     script = path.with_suffix(".R")

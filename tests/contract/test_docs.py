@@ -88,6 +88,12 @@ def test_pages_hold_the_code_that_is_run_here() -> None:
     assert ("unseal", "") in calls(PAGES["steward.md"])
 
 
+def test_every_page_has_one_place_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r": (\S+\.md)$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(PAGES)
+
+
 def test_the_tour_shows_the_example_of_the_readme() -> None:
     assert blocks(PAGES["tour.md"], "python") == EXAMPLE
 

@@ -126,6 +126,30 @@ def layers() -> Iterator[str]:
     yield "</div>"
 
 
+def guide() -> Iterator[str]:
+    """The tables to open first, then all by what one wants to know."""
+    from pmcell.schema.guide import FIRST, topics
+
+    yield "| you ask | table |"
+    yield "|---|---|"
+    for item in FIRST:
+        yield f"| {item.question} | [`{item.table}`](#{item.table}) |"
+    yield ""
+    yield "| you want to know | tables |"
+    yield "|---|---|"
+    for topic in topics():
+        yield f"| {topic.title} | {', '.join(f'[`{name}`](#{name})' for name in topic.tables)} |"
+
+
+def joins() -> Iterator[str]:
+    """How the tables join, as a drawing in text."""
+    from pmcell.schema.guide import join_tree
+
+    yield "```text"
+    yield from join_tree()
+    yield "```"
+
+
 def dictionary() -> Iterator[str]:
     """The data dictionary, as a release holds it, without its title."""
     from pmcell.publish.content.tables import dictionary as text
@@ -164,13 +188,78 @@ def commands() -> Iterator[str]:
             yield ""
 
 
+def extras() -> Iterator[str]:
+    """What each install brings, from pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    yield "| install | for | brings |"
+    yield "|---|---|---|"
+    for extra, what in EXTRAS.items():
+        name = project["name"] + (f"[{extra}]" if extra else "")
+        brought = ", ".join(optional[extra] if extra else project["dependencies"])
+        yield f"| `{name}` | {what} | {brought} |"
+
+
+EXTRAS = {
+    "": "the library: `pm.pp`, `pm.tl`, `pm.strata`, `pm.pl`, and `pm.open_release`",
+    "publish": "commands: register, check, single steps, release, report, verify",
+    "workflow": "`pmcell run`: the whole way from cohorts to a release",
+    "slurm": "runs on a Slurm cluster",
+    "all": "everything but Slurm, with scanpy and completion in the shell",
+}
+
+
+def gallery() -> Iterator[str]:
+    """Figures of donors that are drawn from a known truth, as the report draws them."""
+    import pmcell as pm
+
+    cells = pm.simulate.simulate_latent(n_donors=24, cells_per_donor=150, n_types=4, seed=1)
+    donors = pm.strata.profile(cells)
+    pm.strata.distances(donors)
+    pm.strata.cluster(donors, n_bootstraps=20)
+    pm.strata.existence(donors, n_null=99)
+    places = pm.strata.assignments(donors)
+    shown = places.assign(stratum=places["candidate_stratum"])
+    test = donors.uns["existence"]
+    shares = pm.strata.composition(donors).merge(shown, on=["donor_id", "visit"])
+    figures = (
+        (
+            "donors",
+            "Donors",
+            pm.pl.donor_map(shown, color="stratum"),
+            "Each point is a donor; near means alike in cell types and their state.",
+        ),
+        (
+            "existence",
+            "Are there groups at all?",
+            pm.pl.existence(test["null_statistics"], float(test["statistic"])),
+            "Bars: how grouped donors without groups look. Line: these donors.",
+        ),
+        (
+            "composition",
+            "Composition",
+            pm.pl.composition(shares, group="stratum"),
+            "Shares of cell types, a bar for each donor.",
+        ),
+    )
+    for key, title, figure, caption in figures:
+        yield '<figure markdown="0" style="background: #fff; color: #1d232b">'
+        yield pm.pl.to_svg(figure, name=f"gallery-{key}", title=title)
+        yield f"<figcaption><b>{title}.</b> {caption}</figcaption></figure>"
+        yield ""
+
+
 PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "flow": flow,
     "steps": steps,
     "layers": layers,
+    "guide": guide,
+    "joins": joins,
     "dictionary": dictionary,
     "settings": settings,
     "commands": commands,
+    "extras": extras,
+    "gallery": gallery,
 }
 
 

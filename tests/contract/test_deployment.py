@@ -33,10 +33,38 @@ def conda_packages() -> set[str]:
     return {CONDA_NAMES.get(name, name) for name in plain} | {item.split("==")[0] for item in pip}
 
 
-def test_conda_environment_has_every_package_that_pmcell_needs():
+def needed_by_the_workflow() -> dict[str, SpecifierSet]:
+    """Name and range of each package that a run of the workflow needs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {canonicalize_name(Requirement(item).name) for item in project["dependencies"]}
+    extras = project["optional-dependencies"]
+    listed = map(Requirement, [*project["dependencies"], *extras["publish"], *extras["workflow"]])
+    return {canonicalize_name(item.name): item.specifier for item in listed if not item.extras}
+
+
+def test_conda_environment_has_every_package_that_pmcell_needs():
+    needed = needed_by_the_workflow().keys()
+    assert {"numpy", "rdflib", "snakemake"} <= needed
     assert needed <= {canonicalize_name(name) for name in conda_packages()}
+
+
+def test_conda_recipe_has_the_ranges_of_pyproject():
+    from pmcell.version import __version__
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    recipe = yaml.safe_load((ENVS / "recipe" / "meta.yaml").read_text(encoding="utf-8"))
+    assert recipe["package"] == {"name": project["name"], "version": __version__}
+    pairs = [item.partition(" ")[::2] for item in recipe["requirements"]["run"]]
+    found = {CONDA_NAMES.get(name, name): SpecifierSet(ranges) for name, ranges in pairs}
+    assert found.pop("python") == SpecifierSet(project["requires-python"])
+    assert found == needed_by_the_workflow()
+
+
+def test_the_container_does_not_run_as_root():
+    text = (ENVS / "Containerfile").read_text(encoding="utf-8")
+    before, _, after = text.partition("ENTRYPOINT")
+    users = re.findall(r"^USER (\S+)", before, re.MULTILINE)
+    assert users[-1:] == ["pmcell"]
+    assert after
 
 
 def test_conda_environment_pins_pip_packages_as_the_lock_does():

@@ -16,6 +16,7 @@ from pmcell.io.tables import read_table
 from pmcell.publish import write_release
 from pmcell.settings.load import load_settings
 from pmcell.steps import BY_NAME
+from r_programs import needs_r, run_r
 from repository import ROOT
 from results_folder import make_results
 
@@ -80,10 +81,17 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_pages_hold_the_code_that_is_run_here() -> None:
     assert {"tour.md", "analyst.md"} <= set(pages_with("python"))
-    assert "analyst.md" in pages_with("sql")
+    assert len(blocks(PAGES["sql.md"], "sql")) == PAGES["sql.md"].count("\n## ") == 10
+    assert pages_with("r") == ["analyst.md"]
     assert "tour.md" in pages_with("yaml")
     assert ("run", " --profile slurm") in calls(PAGES["cluster.md"])
     assert ("unseal", "") in calls(PAGES["steward.md"])
+
+
+def test_every_page_has_one_place_in_the_navigation() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r": (\S+\.md)$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(PAGES)
 
 
 def test_the_tour_shows_the_example_of_the_readme() -> None:
@@ -118,6 +126,13 @@ def test_sql_of_a_page_finds_rows(page: str, study: Path, monkeypatch: pytest.Mo
         assert statements
         for statement in statements:
             assert duckdb.sql(statement).fetchall(), statement
+
+
+@pytest.mark.r
+@pytest.mark.parametrize("page", pages_with("r"))
+def test_r_of_a_page_runs_from_top_to_bottom(page: str, study: Path) -> None:
+    needs_r()
+    run_r("\n".join(blocks(PAGES[page], "r")), study)
 
 
 @pytest.mark.parametrize("page", pages_with("yaml"))

@@ -214,7 +214,7 @@ def test_a_condition_that_is_the_batch_is_not_tested_and_said_so(analysed: AnnDa
 def test_covariates_that_nobody_supplied_are_named(analysed: AnnData) -> None:
     donors = analysed.copy()
     pm.strata.associate(donors, n_permutations=99)
-    assert donors.uns["not_tested"]["sex_ontology_term_id"] == "not supplied"
+    assert donors.uns["not_tested"]["sex_ontology_term_id"] == "no column of the profiles of donors"
 
 
 def test_the_same_seed_gives_the_same_result_for_any_number_of_threads(

@@ -66,6 +66,9 @@ HELP = "See: pmcell --help"
 SUBCOMMANDS = {("release", "diff"): "pmcell.cli._release_diff"}
 """Commands of two words and their module."""
 
+NEEDED = ("crypt4gh", "cryptography", "jinja2", "jsonschema", "pydantic", "rdflib", "rich")
+"""Packages that commands import and the library does not."""
+
 RUNNERS = ("run", "demo", "estimate")
 """Commands that plan or start the workflow."""
 
@@ -73,6 +76,8 @@ RUNNERS = ("run", "demo", "estimate")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0, 1, 2 user's mistake, 3 data contract)."""
     is_program = argv is None
+    if is_program:
+        _complete()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_table_of_contents())
@@ -88,6 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = OLD_NAMES[name]
     if name not in _names():
         print(_unknown_command(name), file=sys.stderr)
+        return 2
+    absent = _absent_packages(name)
+    if absent:
+        print(f"pmcell {name}: {absent}", file=sys.stderr)
         return 2
     from pmcell.cli.steps._step import run_step
     from pmcell.cli.steps._step_log import start_log
@@ -124,6 +133,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         end_log(code)
     return code
+
+
+def _complete() -> None:
+    from pmcell.cli._complete import complete
+
+    complete(dict(row for _, group in GROUPS for row in group), module_of)
+
+
+def _absent_packages(command: str) -> str:
+    """What must be installed for a command, where pmcell was installed as a library alone."""
+    from importlib.util import find_spec
+
+    needed = (*NEEDED, "snakemake") if command in RUNNERS else NEEDED
+    absent = [name for name in needed if find_spec(name) is None]
+    if not absent:
+        return ""
+    extra = "workflow" if command in RUNNERS else "publish"
+    return (
+        f"it needs the packages of pmcell[{extra}]; {', '.join(absent)} "
+        f"{'is' if len(absent) == 1 else 'are'} not installed. "
+        f"Run: python -m pip install 'pmcell[{extra}]'"
+    )
 
 
 def module_of(name: str) -> str:

@@ -159,8 +159,10 @@ def load_facts(
 def publication_date(options: ReleaseSettings) -> tuple[str, bool]:
     """The day of publication (ISO 8601) and whether it was given rather than taken from the clock.
 
-    `release.date` of the configuration, else SOURCE_DATE_EPOCH, else today in
-    UTC. The day is only in the crate and never part of a content digest.
+    `release.date` of the configuration, else SOURCE_DATE_EPOCH. Without them today in UTC, which
+    is when the release is made: whether it is ever published nobody knows then, so documents
+    call it the day of creation, but for the crate, which must have `datePublished`. The day
+    is in no content digest.
     """
     if options.date:
         return options.date, True

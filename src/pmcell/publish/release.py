@@ -27,6 +27,7 @@ from pmcell.publish.metadata.croissant import write_croissant
 from pmcell.publish.metadata.datacite import write_datacite
 from pmcell.publish.metadata.datapackage import write_datapackage
 from pmcell.publish.metadata.dcat.catalogue import write_dcat
+from pmcell.publish.metadata.opening import write_r_reader
 from pmcell.publish.metadata.readme import write_readme
 from pmcell.publish.profiles.cellxgene import write_reasons
 from pmcell.publish.validation import gather_evidence
@@ -80,6 +81,7 @@ def write_release(
         check_disclosure(facts, folder)
         write_reasons(folder, [cohort.cohort_id for cohort in facts.published])
         write_readme(facts, folder, has_report=report is not None)
+        write_r_reader(folder)
         write_citation(facts, folder / "CITATION.cff")
         write_workflow(folder)
         progress("digests")

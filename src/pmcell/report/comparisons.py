@@ -18,6 +18,7 @@ from pmcell.report.parts import (
     text_cell,
 )
 from pmcell.schema.text import as_text
+from pmcell.schema.verdict import NO_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +142,7 @@ def _interval(low: Any, high: Any) -> str:
 def _why_not(release: Release, factor: str) -> str:
     told = (release.verdict.not_tested if release.verdict else None) or {}
     why = told.get(factor)
-    return "" if why is None or why == "not supplied" else why
+    return "" if why is None or why == NO_COLUMN else why
 
 
 def outcome_grid(release: Release) -> Grid | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pmcell.registry.terms.ontology import in_words
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import (
     Cell,
@@ -94,21 +95,6 @@ def donors_used(release: Release) -> pd.DataFrame:
     for name in PROPERTIES:
         rows[name] = as_text(rows[name]).map(in_words)
     return rows
-
-
-def in_words(value: str) -> str:
-    """A value of a property with the labels of its ontology terms.
-
-    >>> in_words("PATO:0000384"), in_words("severe")
-    ('male', 'severe')
-    """
-    from pmcell.registry.terms.ontology import resolve
-
-    labels = []
-    for term in value.split(" || "):
-        label = resolve(term) if ":" in term else term
-        labels.append(label if isinstance(label, str) else term)
-    return " and ".join(labels)
 
 
 def _described(release: Release, people: pd.DataFrame, stratum: str) -> str:

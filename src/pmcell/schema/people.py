@@ -42,7 +42,9 @@ COHORTS = Table(
         Field("programme", "string", "Disease programme of the cohort."),
         Field("organism_ontology_term_id", "string", "Organism.", ontology="NCBITaxon"),
         Field("access", "string", "open, registered or controlled."),
-        Field("license", "string", "SPDX identifier of the source's licence."),
+        Field(
+            "license", "string", "Licence that the source gives to the data, as an SPDX identifier."
+        ),
         Field("data_use", "list<string>", "Permitted uses.", ontology="DUO"),
         Field("source_doi", "string", "DOI of the source publication or data set."),
         Field("source_accession", "string", "Accession of the source data set."),

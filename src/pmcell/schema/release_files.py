@@ -42,7 +42,8 @@ RELEASE_FILES = (
     ReleaseFile("reference/", "The frozen model onto which new samples are mapped.", VECTOR),
     ReleaseFile("validation/", "What the disclosure gate and independent validators found."),
     ReleaseFile("site/", "Catalogue of the release; open site/index.html in a browser."),
-    ReleaseFile("README.md", "What the release is and how to open it."),
+    ReleaseFile("README.md", "What was found, how to open the release, how it was made."),
+    ReleaseFile("read_pmcell.R", "Functions that read the release in R."),
     ReleaseFile("CITATION.cff", "How to cite the release."),
     ReleaseFile("datacite.json", "DataCite 4.5 metadata, for the registration of a DOI."),
     ReleaseFile(

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from pmcell.schema import cells, counts, explanation, followup, measurements, people, strata
+from pmcell.schema import (
+    cells,
+    counts,
+    explanation,
+    followup,
+    measurements,
+    people,
+    strata,
+    vocabulary,
+)
 from pmcell.schema.model import Table
 
-MODULES = (people, measurements, cells, strata, followup, explanation, counts)
+MODULES = (people, measurements, cells, strata, followup, explanation, counts, vocabulary)
 """In reading order; tables that no release holds stand in `steps`."""
 
 

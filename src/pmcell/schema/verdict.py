@@ -17,6 +17,9 @@ FILE = "strata.json"
 STRATA = "strata"
 """The decision under which labels are published."""
 
+NO_COLUMN = "no column of the profiles of donors"
+"""Why a covariate was not tested that nobody handed over; other tables may hold it."""
+
 RESULT = "result"
 """Words, settings, and statistics over all donors."""
 DONORS = "donors"

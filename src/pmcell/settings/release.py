@@ -255,7 +255,7 @@ class ReleaseSettings(Settings):
     )
     date: Annotated[str, BeforeValidator(_as_day), AfterValidator(_is_day)] = setting(
         "",
-        "day of publication; by default the day on which the release is written",
+        "day of publication; without it the documents say only when the release was made",
         examples=["2026-01-31"],
     )
     license: str = setting(
@@ -295,7 +295,7 @@ class ReleaseSettings(Settings):
     ] = setting(
         {},
         "who publishes the release and keeps it available: `name`, `url`, `ror`; by default the "
-        "publishers of its cohorts",
+        "organisations of its authors",
     )
     contact: Annotated[Contact, AfterValidator(_can_be_reached)] = setting(
         {},

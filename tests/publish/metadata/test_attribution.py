@@ -12,7 +12,13 @@ import yaml
 from pmcell.errors import FaultsError, UsageError
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.publish.metadata.agents import Organisation, Person
-from pmcell.publish.metadata.attribution import citation_text, credited, require_attribution
+from pmcell.publish.metadata.attribution import (
+    citation_text,
+    common_licence,
+    credited,
+    publishers,
+    require_attribution,
+)
 from pmcell.publish.metadata.citation import write_citation
 from pmcell.publish.metadata.crate.agents import agent_entities
 from pmcell.publish.metadata.croissant import croissant
@@ -252,3 +258,55 @@ def test_every_digest_in_the_written_croissant_is_that_of_the_file(release):
 def test_statements_on_responsible_use_are_those_supplied(facts, plain, entries):
     assert croissant(facts, entries)["rai:dataBiases"] == "Hospital patients only."
     assert "rai:dataBiases" not in croissant(plain, entries)
+
+
+def test_a_day_that_nobody_gave_is_that_of_making_not_of_publication(
+    shared_results, entries, release
+):
+    undated = load_facts(shared_results)
+    for document in (json_ld(undated, release, entries), croissant(undated, entries)):
+        assert "datePublished" not in document
+        assert document["dateCreated"]
+    days = datacite(undated, read_subjects(release), entries)["dates"]
+    assert [item["dateType"] for item in days] == ["Created"]
+    assert "year = " not in citation_text(undated)
+    given = load_facts(shared_results, config={"release": {"date": "2026-01-31"}})
+    assert json_ld(given, release, entries)["datePublished"] == "2026-01-31"
+    assert "year = {2026}" in citation_text(given)
+
+
+def test_who_published_the_source_is_not_the_publisher_of_the_release(plain):
+    cohorts = tuple(
+        replace(
+            cohort,
+            intake={
+                **cohort.intake,
+                "registration": {**cohort.registration, "publisher": {"name": "Archive"}},
+            },
+        )
+        for cohort in plain.cohorts
+    )
+    assert [item.name for item in publishers(replace(plain, cohorts=cohorts))] == ["Institute"]
+
+
+def test_what_is_known_of_the_terms_is_said_where_no_licence_is(plain, entries):
+    cohorts = tuple(
+        replace(
+            cohort,
+            intake={
+                **cohort.intake,
+                "registration": {
+                    **cohort.registration,
+                    "license": "unknown",
+                    "catalogue": {"license_note": "The paper names none."},
+                },
+            },
+        )
+        for cohort in plain.cohorts
+    )
+    facts = replace(plain, cohorts=cohorts)
+    assert common_licence(facts) == ""
+    document = croissant(facts, entries)
+    assert "license" not in document
+    assert "alpha, alpha-2: The paper names none." in document["description"]
+    assert "Licence of alpha: unknown" in document["description"]

@@ -108,6 +108,7 @@ def _people(cohort: Cohort) -> dict[str, str]:
         "organisation": cohort.text("steward", "organisation"),
         "publisher": cohort.text("publisher", "name"),
         "purpose": cohort.text("purpose"),
+        "license_note": cohort.text("catalogue", "license_note"),
         "description": cohort.text("description"),
     }
     return {key: value for key, value in found.items() if value != UNKNOWN}

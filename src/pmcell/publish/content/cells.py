@@ -1,9 +1,10 @@
 """`cells/<cohort>.h5ad`: counts, coordinates and labels of the cells that passed QC.
 
 Follows the CELLxGENE schema 7.1.0 as far as the metadata allow: raw counts in
-raw.X, Ensembl ids as var index, ontology terms without labels in obs, no
-reserved column. `cell_type` is reserved there for the label of the term, so what the
-tables call `cell_type` is `atlas_cell_type` here.
+raw.X, Ensembl ids as var index, no reserved column. `cell_type`, `disease`, `sex` and their
+like are reserved there for labels that the portal adds, and `feature_name` for the gene's
+symbol. So the label of a term is `disease_label`, the symbol `symbol`, and what the tables
+call `cell_type` is `atlas_cell_type` here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pmcell.io.tables import read_table
 from pmcell.limitations import RESEARCH_USE
 from pmcell.publish.atlas import Atlas, best_term
 from pmcell.publish.facts import Cohort, Facts
+from pmcell.registry.terms.ontology import in_words
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.tl.cell_types import PER_CELL
@@ -57,6 +59,15 @@ OWN_OBS = (
     "source_cell_type",
     "source_cell_type_ontology_term_id",
 )
+LABELLED = (
+    "assay",
+    "development_stage",
+    "disease",
+    "self_reported_ethnicity",
+    "sex",
+    "tissue",
+)
+"""Terms of which `obs` has the label too, as `<name>_label`."""
 METRICS = ("total_counts", "n_genes_detected", "share_mitochondrial", "doublet_score")
 
 
@@ -138,6 +149,10 @@ def _obs(observed: pd.DataFrame, qc: pd.DataFrame, atlas: Atlas, rows: np.ndarra
         obs[f"atlas_{name}"] = labels[name].to_numpy()
     for name in OWN_OBS[6:]:
         obs[name] = _text(observed, name)
+    for name in LABELLED:
+        # Few different terms: each is looked up once.
+        terms = obs[f"{name}_ontology_term_id"]
+        obs[f"{name}_label"] = terms.map({term: in_words(term) for term in terms.unique()})
     for name in METRICS:
         obs[name] = qc[name].to_numpy()
     return obs

@@ -88,16 +88,13 @@ def contributors(facts: Facts) -> list[Agent]:
 
 
 def publishers(facts: Facts) -> list[Organisation]:
-    """The configured publisher, else those of the published cohorts, else who is credited."""
+    """The configured publisher, else the organisations of those who are credited.
+
+    Who published a cohort's data elsewhere did not publish this release.
+    """
     if facts.options.publisher:
         return [read_organisation(facts.options.publisher)]
-    found: dict[str, Organisation] = {}
-    for cohort in facts.published:
-        name, url = cohort.text("publisher", "name"), cohort.text("publisher", "url")
-        if name != UNKNOWN:
-            found.setdefault(name, Organisation(name, url if url != UNKNOWN else ""))
-    if not found:
-        found = {group.name: group for group in map(_group_of, credited(facts))}
+    found = {group.name: group for group in map(_group_of, credited(facts))}
     return [found[name] for name in sorted(found)]
 
 
@@ -149,7 +146,17 @@ def licence_notes(facts: Facts) -> list[str]:
         licence = cohort.text("license")
         said = "unknown: ask the source before sharing further" if licence == UNKNOWN else licence
         notes.append(f"Licence of {cohort.cohort_id}: {said}.")
-    return notes
+    return [*notes, *known_of_terms(facts)]
+
+
+def known_of_terms(facts: Facts) -> list[str]:
+    """What stewards know of the terms of use beside a licence, each text once, with its cohorts."""
+    told: dict[str, list[str]] = {}
+    for cohort in facts.published:
+        text = cohort.text("catalogue", "license_note")
+        if text != UNKNOWN:
+            told.setdefault(text, []).append(cohort.cohort_id)
+    return [f"{', '.join(names)}: {text}" for text, names in told.items()]
 
 
 def regions(facts: Facts) -> list[str]:
@@ -188,12 +195,19 @@ def address(facts: Facts) -> str:
     return facts.options.url
 
 
+def dated(facts: Facts) -> dict[str, str]:
+    """The day as schema.org has it: published where that day was given, else created."""
+    day, is_given = publication_date(facts.options)
+    return {"datePublished" if is_given else "dateCreated": day}
+
+
 def citation_text(facts: Facts) -> str:
-    """How to cite the release, as BibTeX."""
+    """How to cite the release, as BibTeX; with a year where the day of publication was given."""
+    day, is_given = publication_date(facts.options)
     rows = {
         "title": facts.title,
         "author": " and ".join(_bibtex_name(person) for person in credited(facts)),
-        "year": publication_date(facts.options)[0][:4],
+        "year": day[:4] if is_given else "",
         "version": facts.options.version,
         "publisher": "; ".join(item.name for item in publishers(facts)),
         "doi": facts.options.doi,

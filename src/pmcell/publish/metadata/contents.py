@@ -22,6 +22,7 @@ MEDIA_TYPES = {
     ".py": "text/x-python",
     ".smk": "text/plain",
     ".rst": "text/x-rst",
+    ".R": "text/x-r",
     ".yaml": "application/yaml",
 }
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from pmcell.io.atomic import write_json
 from pmcell.limitations import LIMITATIONS
-from pmcell.publish.facts import Facts, publication_date
+from pmcell.publish.facts import Facts
 from pmcell.publish.metadata.agents import Agent, Person
 from pmcell.publish.metadata.attribution import (
     address,
     citation_text,
     credited,
+    dated,
     doi_address,
     keywords,
     licence_notes,
@@ -109,7 +110,7 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
         "name": facts.title,
         "description": " ".join([summary(facts), *licence_notes(facts)]),
         "version": facts.options.version,
-        "datePublished": publication_date(facts.options)[0],
+        **dated(facts),
         "license": [licence_url(spdx) or spdx for spdx in licences(facts)],
         "citeAs": citation_text(facts),
         "url": facts.options.url or address(facts),

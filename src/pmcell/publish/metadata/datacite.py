@@ -49,7 +49,7 @@ def write_datacite(facts: Facts, folder: Path, entries: Entries) -> None:
 
 def datacite(facts: Facts, subjects: Subjects, entries: Entries) -> dict[str, Any]:
     """The DataCite document."""
-    day = publication_date(facts.options)[0]
+    day, is_given = publication_date(facts.options)
     language = facts.options.language
     value: dict[str, Any] = {
         "schemaVersion": KERNEL,
@@ -60,7 +60,7 @@ def datacite(facts: Facts, subjects: Subjects, entries: Entries) -> dict[str, An
         "titles": [{"title": facts.title, "lang": language}],
         "publisher": _publisher(facts),
         "publicationYear": day[:4],
-        "dates": [{"date": day, "dateType": "Issued"}],
+        "dates": [{"date": day, "dateType": "Issued" if is_given else "Created"}],
         "version": facts.options.version,
         "language": language,
         "subjects": _subjects(facts, subjects),

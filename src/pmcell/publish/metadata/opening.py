@@ -1,22 +1,28 @@
-"""The part of the release's README on opening it: Python, SQL, R, browser.
+"""The part of the release's README on opening it, and the functions that read it in R.
 
-The tests run the Python and SQL code of every release that they make.
+The tests run the Python and SQL code of every release that they make, and the R code
+where R is installed.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pmcell.io.atomic import atomic_path
 from pmcell.io.tables import read_table
 from pmcell.publish.facts import Facts
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
+
+R_READER = "read_pmcell.R"
 
 
 def how_to_open(facts: Facts, folder: Path, *, has_report: bool) -> list[str]:
@@ -35,10 +41,21 @@ def how_to_open(facts: Facts, folder: Path, *, has_report: bool) -> list[str]:
         "SQL with DuckDB:",
         *_code("sql", _COUNT_CELLS),
         *_expression_by_sql(example),
-        "R, with arrow, dplyr and zellkonverter:",
+        f"R, by the functions of [{R_READER}]({R_READER}); its head names what it needs:",
         *_code("r", _with_r(example)),
+        "zellkonverter, anndataR and arrow should open the same files; they were not run by us.",
+        "",
         f"Browser: open {page}; nothing is loaded from elsewhere.",
     ]
+
+
+def write_r_reader(folder: Path) -> None:
+    """Copy the functions that read a release in R into it."""
+    with (
+        as_file(files("pmcell.data") / R_READER) as source,
+        atomic_path(folder / R_READER) as temporary,
+    ):
+        shutil.copyfile(source, temporary)
 
 
 @dataclass(frozen=True)
@@ -60,8 +77,10 @@ print(schema.field("n_cells").metadata)  # meaning and unit
 """
 
 _COUNT_CELLS = """
-SELECT d.disease_ontology_term_id, c.cell_type, count(*) AS n_cells
-FROM 'tables/cells.parquet' c JOIN 'tables/donors.parquet' d USING (donor_id)
+SELECT coalesce(t.label, d.disease_ontology_term_id) AS disease, c.cell_type, count(*) AS n_cells
+FROM 'tables/cells.parquet' c
+JOIN 'tables/donors.parquet' d USING (donor_id)
+LEFT JOIN 'tables/terms.parquet' t ON t.term_id = d.disease_ontology_term_id
 WHERE c.passes_qc GROUP BY ALL ORDER BY ALL;
 """
 
@@ -84,7 +103,7 @@ def _with_scanpy(example: _Example) -> str:
 import scanpy as sc
 cells = sc.read_h5ad("cells/{example.cohort_id}.h5ad")
 counts = cells.raw.to_adata()  # raw counts
-sc.pl.umap(cells, color="atlas_cell_type")
+sc.pl.umap(cells, color="atlas_cell_type")  # or a gene: color="LYZ", gene_symbols="symbol"
 """
 
 
@@ -121,22 +140,17 @@ LEFT JOIN counts e
 
 def _with_r(example: _Example) -> str:
     lines = [
-        "library(arrow); library(dplyr)",
-        'donors <- read_parquet("tables/donors.parquet")',
-        'chosen <- open_dataset("tables/cells.parquet") |>',
-        f"  filter(cell_type == {_text(example.cell_type)}) |>",
-        "  select(cell_id, donor_id, cohort_id, cell_row, total_counts) |> collect()",
+        f'source("{R_READER}")',
+        'donors <- pmcell_table("donors")',
+        'pmcell_fields("donors")  # meaning and unit of each column',
+        f"sce <- pmcell_cells({_text(example.cohort_id)})  # SingleCellExperiment",
+        'if (requireNamespace("SeuratObject", quietly = TRUE)) seurat <- pmcell_seurat(sce)',
     ]
     if example.has_expression:
         lines += [
-            'counts <- open_dataset("expression") |>',
-            f"  filter(gene_id %in% c{_quoted(example.gene_ids, '()')}) |> collect() |>",
-            '  inner_join(chosen, by = c("cohort_id", "cell_row"))',
+            f"counts <- pmcell_expression(c{_quoted(example.symbols, '()')})",
+            f"chosen <- counts[counts$cell_type == {_text(example.cell_type)}, ]",
         ]
-    lines.append(
-        f'cells <- zellkonverter::readH5AD("cells/{example.cohort_id}.h5ad", raw = TRUE)  '
-        "# or anndataR::read_h5ad"
-    )
     return "\n".join(lines)
 
 

@@ -1,4 +1,7 @@
-"""`README.md` of the release: what it is, how to open it, how to cite it, what it cannot say."""
+"""`README.md` of the release: what was found, how to open it, what it cannot say, how it was made.
+
+What was found is said in the sentences of the report, so that the two cannot disagree.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,47 @@ from pmcell.io.atomic import write_text
 from pmcell.io.tables import read_table
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.publish.facts import Facts
-from pmcell.publish.metadata.attribution import doi_address
-from pmcell.publish.metadata.opening import how_to_open
+from pmcell.publish.metadata.attribution import doi_address, known_of_terms
+from pmcell.publish.metadata.opening import R_READER, how_to_open
 from pmcell.release.expression import ALL
+from pmcell.release.report_tables import read_release
+from pmcell.report.identity import identity
+from pmcell.report.strata import verdict
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
+from pmcell.schema.guide import FIRST, join_tree, topics
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+FINDING = (
+    "cohorts",
+    "donors",
+    "visits",
+    "strata",
+    "assignments",
+    "associations",
+    "composition_shifts",
+    "drivers",
+)
+"""Tables that the sentences about strata are made from."""
+
+
 def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
     """Write README.md from the facts and the tables already in `folder`."""
     tables = folder / "tables"
+    cohorts = read_table(tables / "cohorts.parquet")
     parts = [
-        _head(facts, read_table(tables / "cohorts.parquet")),
-        _contents(facts, tables, has_report),
-        _strata(facts),
-        _withheld(facts),
+        _head(facts, cohorts),
+        _found(facts, folder, has_report),
+        _tables_to_begin_with(tables),
         how_to_open(facts, folder, has_report=has_report),
-        _citing(facts),
         ["## What it cannot say", "", *(f"- {item.sentence}" for item in LIMITATIONS)],
+        _made_of(cohorts),
+        _contents(facts, has_report),
+        _withheld(facts),
+        _citing(facts),
         _checking(),
     ]
     write_text(folder / "README.md", "\n\n".join("\n".join(part) for part in parts if part) + "\n")
@@ -37,7 +60,7 @@ def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
 
 def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
     shown = cohorts[cohorts["cohort_id"].isin([cohort.cohort_id for cohort in facts.published])]
-    lines = [
+    return [
         f"# {facts.title}",
         "",
         facts.options.description
@@ -49,8 +72,15 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
         "",
         f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "
         f"{RESEARCH_USE.capitalize()}.",
+    ]
+
+
+def _made_of(cohorts: pd.DataFrame) -> list[str]:
+    lines = [
+        "## How it was made",
         "",
-        "## Cohorts",
+        "Every job, what it read and wrote, and with which options is in "
+        "`ro-crate-metadata.json`; the workflow itself in `workflow/`.",
         "",
         "| cohort | title | region | status | access | licence | donors | samples | cells |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -70,17 +100,64 @@ def _coordinates(facts: Facts) -> str:
     return "`X_umap` (other coordinates are withheld: they would tell who else took part)"
 
 
-def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
+def _found(facts: Facts, folder: Path, has_report: bool) -> list[str]:
+    release = read_release(folder, only=FINDING)
+    told = facts.strata
+    lines = ["## What was found", "", " ".join([verdict(release), identity(release)]).strip()]
+    if not facts.has_strata:
+        lines += ["", f"The decision was `{told.decision}`; the axes are in `assignments`."]
+    beside = told.existence.confounding if told.existence else None
+    if beside is not None:
+        lines += [
+            "",
+            f"How closely the groups follow the {beside.factor or 'batch'}: Cramér's V "
+            f"{beside.v:.2f} (0 not at all, 1 fully), p = {beside.p:.2g}.",
+        ]
+    figures = "`report.html` has the figures and methods; " if has_report else ""
+    return [*lines, "", f"{figures}`strata.json` has every number of the verdict."]
+
+
+def _tables_to_begin_with(tables: Path) -> list[str]:
     import pyarrow.parquet as pq
 
+    def rows(name: str) -> str:
+        return f"{pq.read_metadata(tables / f'{name}.parquet').num_rows:,}"
+
+    prose = {table.name: table.prose for table in TABLES}
     lines = [
-        "## What is in it",
+        "## Six tables to begin with",
+        "",
+        "| you ask | table in `tables/` | rows | one row says |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {item.question} | `{item.table}` | {rows(item.table)} | {prose[item.table]} |"
+        for item in FIRST
+    ]
+    lines += [
+        "",
+        "How they join: a table hangs below the one it refers to, by the columns written there.",
+        "",
+        "```text",
+        *join_tree(),
+        "```",
+        "",
+        "Every column is explained in [tables/README.md](tables/README.md) and in the file's own "
+        "metadata. All tables, by what one wants to know:",
+    ]
+    for topic in topics():
+        lines += ["", f"**{topic.title}**", "", "| table | rows | |", "|---|---|---|"]
+        lines += [f"| {name} | {rows(name)} | {prose[name]} |" for name in topic.tables]
+    return lines
+
+
+def _contents(facts: Facts, has_report: bool) -> list[str]:
+    lines = [
+        "Files beside the tables:",
         "",
         "- `cells/<cohort>.h5ad`: cells that passed QC; raw counts in `raw.X`, log-normalised "
         f"counts in `X`; {_coordinates(facts)}; cluster, labels and donor in `obs`.",
         *_expression(facts),
-        "- `tables/*.parquet`: one table a thing, joined by ids; every column explained in "
-        "[tables/README.md](tables/README.md) and in the file's own metadata.",
         "- `donors.h5ad`: profile of each donor and visit, and the distances between them.",
         "- `strata.json`: whether there are strata, how stable they are, and why.",
         "- `reference/`: the frozen model for mapping new samples."
@@ -90,6 +167,7 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
     if has_report:
         lines.append("- `report.html`: figures and methods; opens in any browser, offline.")
     lines += [
+        f"- `{R_READER}`: functions that read all of it in R.",
         "- `manifest.json`: size and SHA-256 of every file. `ro-crate-metadata.json`: the same for "
         "catalogues (RO-Crate 1.1). `datapackage.json`: tables and keys (Data Package 2.0). "
         "`CITATION.cff`: how to cite.",
@@ -98,26 +176,8 @@ def _contents(facts: Facts, tables: Path, has_report: bool) -> list[str]:
         "that of the cell's cluster; `atlas_cell_type` is `cell_type` of the tables. Composition, "
         "pseudobulk and all tests of donors count cells by `profile_cell_type`, which has the same "
         "meaning in every cohort.",
-        "",
-        "| table | rows | |",
-        "|---|---|---|",
     ]
-    for table in TABLES:
-        rows = pq.read_metadata(tables / f"{table.name}.parquet").num_rows
-        lines.append(f"| {table.name} | {rows:,} | {table.prose} |")
     return lines
-
-
-def _strata(facts: Facts) -> list[str]:
-    decision = facts.strata.decision
-    if facts.has_strata:
-        text = "Strata of donors are published: see `strata`, `assignments` and `strata.json`."
-    else:
-        text = (
-            f"No strata of donors are published; the decision was `{decision}`. The axes of "
-            "variation are in `assignments`, the reasons in `strata.json`."
-        )
-    return ["## Strata", "", text]
 
 
 def _withheld(facts: Facts) -> list[str]:
@@ -170,6 +230,8 @@ def _citing(facts: Facts) -> list[str]:
             "",
             "Where the licence is unknown, ask the source before you share the data further.",
         ]
+    for note in known_of_terms(facts):
+        lines += ["", note]
     return lines
 
 

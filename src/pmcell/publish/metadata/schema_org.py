@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from pmcell.limitations import RESEARCH_USE
-from pmcell.publish.facts import Cohort, Facts, publication_date
+from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.metadata.agents import Agent, Organisation, Person
 from pmcell.publish.metadata.attribution import (
     address,
     contributors,
     credited,
+    dated,
     doi_address,
     keywords,
     licence_notes,
@@ -76,7 +77,7 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         "url": facts.options.url or _address_of(PAGE, where),
         "sameAs": doi_address(facts.options.doi) if facts.options.doi else "",
         "version": facts.options.version,
-        "datePublished": publication_date(facts.options)[0],
+        **dated(facts),
         "inLanguage": facts.options.language,
         "license": _licence(facts),
         "keywords": keywords(facts),

@@ -40,6 +40,11 @@ CATALOGUE_KEYS: tuple[Key, ...] = (
     ),
     *_agent("custodian", "Data holder: who keeps the data and is responsible for them."),
     Key("access_url", "Page on which access to the data is asked for.", pattern=WEB),
+    Key(
+        "license_note",
+        "What is known of the terms under which the data may be used, where no licence names "
+        "them: who states what, and where.",
+    ),
     Key("keywords", "Words by which the cohort is found.", kind="list", example="[blood, PBMC]"),
     Key(
         "health_categories",

@@ -58,7 +58,12 @@ COHORT_KEYS: tuple[Key, ...] = (
     Key("publisher.name", "Who makes the data available."),
     Key("publisher.url", "Web page of the publisher.", pattern=PAGE),
     Key("publisher.email", "Address of the publisher.", pattern=EMAIL),
-    Key("license", "Licence of the source data, as an SPDX identifier.", example="CC-BY-4.0"),
+    Key(
+        "license",
+        "Licence that the source gives to the data of the people in it, as an SPDX identifier; not "
+        "that of a paper, a program or a package that carried them. `license_note` says the rest.",
+        example="CC-BY-4.0",
+    ),
     Key(
         "region",
         "Region the donors come from: NUTS code in the EU, else ISO 3166-2 code.",

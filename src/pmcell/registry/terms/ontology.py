@@ -80,6 +80,49 @@ def resolve(term_id: str, ontology: str | None = None) -> str | Fault:
     return label
 
 
+@dataclass(frozen=True)
+class Described:
+    """What an ontology says of a term: label (the id where it is unknown), definition, synonyms."""
+
+    label: str
+    definition: str = ""
+    synonyms: tuple[str, ...] = ()
+
+
+def described(term_id: str) -> Described:
+    """What is known of a term, an obsolete one too.
+
+    >>> described("CL:0000084").synonyms
+    ('T lymphocyte', 'T-cell', 'T-lymphocyte')
+    >>> described("XX:1")
+    Described(label='XX:1', definition='', synonyms=())
+    """
+    if term_id in SPECIES_NAMES:
+        return Described(SPECIES_NAMES[term_id])
+    prefix = term_id.partition(":")[0]
+    try:
+        term = terms(_EXTRA.get(prefix, prefix)).get(term_id)
+    except UsageError:
+        term = None
+    if term is None:
+        return Described(term_id)
+    return Described(
+        str(term["label"]),
+        str(term.get("description") or ""),
+        tuple(sorted(set(term.get("synonyms") or ()))),
+    )
+
+
+def in_words(value: str) -> str:
+    """A value with the labels of its ontology terms, of which it may have several.
+
+    >>> in_words("PATO:0000384"), in_words("severe"), in_words("MONDO:0005148 || PATO:0000461")
+    ('male', 'severe', 'type 2 diabetes mellitus and normal')
+    """
+    parts = value.split(" || ")
+    return " and ".join(described(term).label if ":" in term else term for term in parts)
+
+
 def suggest(text: str, ontology: str, n: int = 5) -> list[Suggestion]:
     """The `n` terms of `ontology` whose label or synonym is nearest to `text`, best first.
 

@@ -21,6 +21,7 @@ from pmcell.report.site.extras import Extras
 from pmcell.report.site.sample import MOST_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
 from pmcell.schema import SCHEMA_VERSION
+from pmcell.schema.guide import FIRST, OTHERS, join_tree, topics
 from pmcell.schema.text import as_text
 from pmcell.version import __version__
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 TABLES = (
     "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
     "strata", "assignments", "associations", "composition_shifts", "drivers", "gaps",
+    "terms",
 )  # fmt: skip
 
 PAGES = (
@@ -67,6 +69,7 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
         **_overview(folder, release, cards, extras, cells),
         "cards": cards,
         "dictionary": tables,
+        **_guide({table.name for table in tables}),
         **_strata(release),
         "n_cells_all": len(cells.all),
         "n_cells_drawn": len(cells.drawn),
@@ -164,6 +167,17 @@ def _tiles(
         (cells.all["cell_type"].nunique(), "cell type"),
     )
     return [(count(n), name if n == 1 else f"{name}s") for n, name in numbers]
+
+
+def _guide(held: set[str]) -> dict[str, Any]:
+    """Where to begin among the tables that the release holds; others may be there too."""
+    named = [(topic.title, [name for name in topic.tables if name in held]) for topic in topics()]
+    rest = sorted(held - {name for _, names in named for name in names})
+    return {
+        "first_tables": [item for item in FIRST if item.table in held],
+        "join_tree": join_tree(),
+        "topics": [(title, names) for title, names in [*named, (OTHERS, rest)] if names],
+    }
 
 
 def _types(cells: Cells) -> Grid | None:

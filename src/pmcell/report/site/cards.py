@@ -72,7 +72,7 @@ def _card(release: Release, row: Mapping[str, Any], people: Mapping[str, str]) -
     doi = known(row["source_doi"])
     lines = [
         Line("Access", str(row["access"])),
-        Line("Licence", known(row["license"]) or UNKNOWN),
+        Line("Licence", known(row["license"]) or UNKNOWN, note=people.get("license_note", "")),
         Line("Consent terms", _data_use(row["data_use"])),
         Line("Source", doi or UNKNOWN, doi_link(doi), known(row["source_accession"])),
         *[Line(name, people[key]) for name, key in _PEOPLE if people.get(key)],
@@ -105,7 +105,7 @@ def _card(release: Release, row: Mapping[str, Any], people: Mapping[str, str]) -
 _PEOPLE = (
     ("Steward", "steward"),
     ("Organisation", "organisation"),
-    ("Publisher", "publisher"),
+    ("Source's publisher", "publisher"),
     ("Purpose", "purpose"),
 )
 

@@ -23,6 +23,8 @@ COLOURINGS = (
     ("cell_type", "Cell type"),
     ("cluster", "Cluster"),
     ("stratum", "Stratum"),
+    ("condition", "Condition"),
+    ("disease", "Disease"),
     ("cohort_id", "Cohort"),
 )
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmcell.registry.terms.ontology import in_words
+from pmcell.schema import DISEASE, UNKNOWN
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -61,11 +63,24 @@ def read_cells(folder: ReleaseFolder, release: Release, *, most: int = MOST_POIN
         places = release["assignments"][["donor_id", "visit", "stratum"]]
         cells = cells.merge(places, on=["donor_id", "visit"], how="left", validate="many_to_one")
         cells["stratum"] = cells["stratum"].fillna(NOT_ASSIGNED)
-    cells = cells.drop(columns=["donor_id", "visit"])
-    for name in ("cohort_id", "cell_type", "cluster", "stratum"):
+    cells = _with_people(cells, release).drop(columns=["donor_id", "visit"])
+    for name in ("cohort_id", "cell_type", "cluster", "stratum", "condition", "disease"):
         if name in cells:
             cells[name] = as_text(cells[name]).astype("category")
     return Cells(cells, thin(cells, most=most))
+
+
+def _with_people(cells: pd.DataFrame, release: Release) -> pd.DataFrame:
+    """Add the condition at the visit and the donor's disease in words, where any is known."""
+    visits = release["visits"][["donor_id", "visit", "condition"]]
+    donors = release["donors"][["donor_id", DISEASE.name]]
+    cells = cells.merge(visits, on=["donor_id", "visit"], how="left", validate="many_to_one")
+    cells = cells.merge(donors, on="donor_id", how="left", validate="many_to_one")
+    terms = as_text(cells.pop(DISEASE.name), missing=UNKNOWN)
+    cells["disease"] = terms.map({term: in_words(term) for term in terms.unique()})
+    cells["condition"] = as_text(cells["condition"], missing=UNKNOWN)
+    known = [name for name in ("condition", "disease") if set(cells[name]) - {UNKNOWN, ""}]
+    return cells.drop(columns=[name for name in ("condition", "disease") if name not in known])
 
 
 def thin(cells: pd.DataFrame, *, most: int) -> pd.DataFrame:

@@ -49,6 +49,9 @@ def entries(
         title = f"Cluster {row.cluster}: {row.cell_type}"
         text = f"{row.cell_type_ontology_term_id} {row.label_evidence}"
         found.append(("cluster", title, text, "cells.html#clusters"))
+    for row in release["terms"].itertuples():
+        text = ", ".join([row.term_id, *row.synonyms])
+        found.append((_kind(row.ontology), str(row.label), text, _PLACES.get(row.ontology, _HOME)))
     for row in release["strata"].itertuples():
         found.append(("stratum", str(row.stratum), str(row.description), "strata.html#strata"))
     for table in dictionary:
@@ -61,6 +64,25 @@ def entries(
         text = f"{row.cohort_id} {row.table} {row.why_it_matters}"
         found.append(("gap", f"{row.cohort_id}: {row.column}", text, "gaps.html"))
     return found
+
+
+_KINDS = {
+    "CL": "cell type",
+    "EFO": "assay",
+    "HANCESTRO": "ethnicity",
+    "HsapDv": "age",
+    "MONDO": "disease",
+    "NCBITaxon": "organism",
+    "PATO": "property",
+    "UBERON": "tissue",
+}
+_PLACES = {"CL": "cells.html#types"}
+_HOME = "cohorts.html"
+
+
+def _kind(ontology: str) -> str:
+    """What the terms of an ontology name."""
+    return _KINDS.get(ontology, "term")
 
 
 def _places(kind: str, names: list[str]) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,13 +82,17 @@ ORDER BY n_cells DESC;""",
             "r",
             "R",
             "r",
-            'donors <- arrow::read_parquet("tables/donors.parquet")'
+            'source("read_pmcell.R")\n\n'
+            'donors <- pmcell_table("donors")\n'
+            'pmcell_fields("donors")  # meaning and unit of each column'
             + (
-                f'\ncells <- zellkonverter::readH5AD("{cells[0]}")  # or anndataR::read_h5ad'
+                f'\nsce <- pmcell_cells("{PurePosixPath(cells[0]).stem}")'
+                "  # SingleCellExperiment\n"
+                "seurat <- pmcell_seurat(sce)  # where SeuratObject is installed"
                 if cells
                 else ""
             ),
-            "Packages arrow and zellkonverter (Bioconductor).",
+            "The head of read_pmcell.R says which packages are needed.",
         ),
     ]
     return found

@@ -20,7 +20,7 @@ from pmcell.core.donors.association import (
 from pmcell.core.donors.resample import PERMUTE, stream
 from pmcell.errors import UsageError
 from pmcell.schema.text import as_text
-from pmcell.schema.verdict import STRATA
+from pmcell.schema.verdict import NO_COLUMN, STRATA
 from pmcell.strata.association.confounding import DESIGN, is_fixed, pairs
 from pmcell.strata.association.permanova import map_rows, within_donor_rows
 from pmcell.strata.association.redrawn import effect_interval
@@ -109,7 +109,7 @@ def associate(
             if family == "clinical":
                 within = within_donor_rows(donors, name, family, n_permutations, seed)
             rows += within
-            covariate = read(values[name], name) if name in values else "not supplied"
+            covariate = read(values[name], name) if name in values else NO_COLUMN
             block = batch if family == "clinical" else None
             if not isinstance(covariate, str) and block is not None and is_fixed(covariate, block):
                 covariate = "the same within every batch: it cannot be told apart from the batch"

@@ -6,7 +6,7 @@
   var MOST = 30, index = null, wanted = false;
 
   function fold(text) {
-    return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
+    return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/[-_\u2010-\u2015]/g, " ").toLowerCase();
   }
   function load() {
     if (wanted) return;
@@ -31,10 +31,11 @@
     document.head.appendChild(script);
   }
   function score(item, words) {
-    var total = 0;
+    // Words that stand together, as in "T cell", count most; one letter is a word of its own.
+    var phrase = words.join(" "), total = words.length > 1 && (" " + item.all).indexOf(" " + phrase) >= 0 ? 60 : 0;
     for (var i = 0; i < words.length; i++) {
       var word = words[i];
-      if (item.all.indexOf(word) < 0) return 0;
+      if (word.length === 1 ? (" " + item.all.replace(/[^a-z0-9]+/g, " ") + " ").indexOf(" " + word + " ") < 0 && item.at.indexOf(word) !== 0 : item.all.indexOf(word) < 0) return 0;
       total += item.at === word ? 40 : item.at.indexOf(word) === 0 ? 20 : item.at.indexOf(word) > 0 ? 10 : 1;
     }
     return total + (item.kind === "page" ? 3 : item.kind === "column" || item.kind === "gap" ? 0 : 2);
@@ -51,7 +52,8 @@
     target.append(text.slice(0, at), bold, text.slice(at + length));
   }
   function show() {
-    var words = fold(input.value).split(/\s+/).filter(Boolean);
+    // "T cells" asks for "T cell".
+    var words = fold(input.value).split(/\s+/).filter(Boolean).map(function (word) { return word.length > 3 ? word.replace(/([^s])s$/, "$1") : word; });
     list.replaceChildren();
     panel.hidden = !words.length;
     if (!words.length) { told.textContent = ""; return; }

@@ -30,6 +30,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Start",
         (
             ("demo", "run the main job on the embedded cohorts"),
+            ("try", "a file to clusters and a report; nothing registered or published"),
             ("fetch", "download what needs the network, once, on a login node"),
             ("init", "make a study folder with config and profiles"),
             ("estimate", "core-hours, memory, disk and time of a run, before it"),
@@ -40,7 +41,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Register cohorts",
         (
             ("register", "draft a cohort folder from a submitted file"),
-            ("check", "name every fault of registered cohorts, with its fix"),
+            ("check", "name every fault of registered cohorts, or of one file"),
+            ("terms", "find ontology terms, permitted uses, licences and regions"),
         ),
     ),
     ("Steps, in the order of the flow", tuple(_flow())),
@@ -63,7 +65,7 @@ HELP = "See: pmcell --help"
 SUBCOMMANDS = {("release", "diff"): "pmcell.cli._release_diff"}
 """Commands of two words and their module."""
 
-RUNNERS = ("run", "demo", "estimate")
+RUNNERS = ("run", "demo", "estimate", "try")
 """Commands that plan or start the workflow."""
 
 
@@ -125,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def module_of(name: str) -> str:
     """Return the module of a command: steps and what runs them have folders of their own."""
-    module = name.replace("-", "_")
+    module = "try_" if name == "try" else name.replace("-", "_")
     folder = "steps." if module in BY_NAME else "run." if name in RUNNERS else ""
     return f"pmcell.cli.{folder}{module}"
 

@@ -14,7 +14,7 @@ from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS
 from pmcell.registry.cohorts.data_use import check_data_use
 from pmcell.registry.cohorts.json_schema import cohort_schema
 from pmcell.registry.cohorts.key import Key
-from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO, key
+from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, NO_PROGRAMME, TODO, key
 from pmcell.registry.cohorts.registered import is_usable
 from pmcell.registry.cohorts.yaml_text import YamlText
 from pmcell.registry.terms.rules import check_term
@@ -65,8 +65,8 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
             fix = "Give the region (NUTS 2, such as NL32) where it is known."
             fault("region", "should be a region", f"the country {region}", fix, severity="warning")
     programme = value("programme")
-    if programme and programmes is not None and programme not in programmes:
-        known = f"There are {', '.join(programmes) or 'none'}."
+    if programme and programmes is not None and programme not in (*programmes, NO_PROGRAMME):
+        known = f"There are {', '.join(programmes) or 'no files'}; {NO_PROGRAMME} is none of them."
         fix = f"{did_you_mean(programme, programmes)} {known}".strip()
         must = "must be a file in config/programmes"
         fault("programme", must, repr(programme), fix, reason="programme")

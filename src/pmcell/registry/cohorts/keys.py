@@ -24,6 +24,8 @@ DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
 TODO = "TODO"
 """Begins every value that a person must still decide."""
+NO_PROGRAMME = "none"
+"""The programme of cohorts that belong to none."""
 FORMATS = ("h5ad", "zarr", "10x_h5", "10x_mtx", "csv", "tsv")
 
 
@@ -62,7 +64,11 @@ COHORT_KEYS: tuple[Key, ...] = (
         required=True,
         example="NL2",
     ),
-    Key("programme", "Disease programme: a file name in config/programmes.", required=True),
+    Key(
+        "programme",
+        "Disease programme: a file name in config/programmes, or none.",
+        required=True,
+    ),
     Key(
         "organism_ontology_term_id",
         "Organism of the donors.",

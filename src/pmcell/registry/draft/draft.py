@@ -46,7 +46,8 @@ class Draft:
     """What will be written: settings of cohort.yaml, rows of the tables, and notes for the person.
 
     `comments` holds, for a dotted path, what stands behind the value; `exclude`
-    what is left out, with its number of cells.
+    what is left out, with its number of cells; `n_mixed` is how many samples hold cells of several
+    donors.
     """
 
     cohort_id: str
@@ -58,10 +59,16 @@ class Draft:
     samples: list[dict[str, str]] = field(default_factory=list)
     exclude: list[tuple[Exclusion, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    n_mixed: int = 0
 
 
-def draft_registration(submission: Submission, cohort_id: str) -> Draft:
-    """The draft for a submitted file; every guess is one a person can see and change."""
+def draft_registration(
+    submission: Submission, cohort_id: str, *, given: Mapping[str, str] | None = None
+) -> Draft:
+    """The draft for a submitted file; every guess is one a person can see and change.
+
+    `given` are the columns that a person named, by meaning (`donor_id`, `sample_id`, `batch_id`).
+    """
     draft = Draft(cohort_id)
     if not submission.n_cells:
         raise DataError(
@@ -69,7 +76,14 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
         )
     draft_matrix(submission, draft.settings, draft.comments, draft.notes)
     status = status_columns(submission.obs)
-    columns = guess_columns(submission.obs.drop(columns=status), cohort_id)
+    status = [name for name in status if name not in (given or {}).values()]
+    columns = guess_columns(submission.obs.drop(columns=status), cohort_id, given)
+    if columns.pool:
+        draft.notes.append(
+            f"samples in column {columns.pool!r} hold cells of several donors: each donor is "
+            "taken as a sample"
+            + (" and the pool as its batch" if columns.roles["batch_id"] == columns.pool else "")
+        )
     proposed, keep = propose_exclusions(submission, columns, status)
     draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
     draft.notes += proposed.notes
@@ -134,6 +148,7 @@ def _donor_ids(
     donors[given], renamed = safe_ids(labels[given])
     found = per_group(donors, samples)
     many = [name for name in names if len(found[name]) > 1]
+    draft.n_mixed = len(many)
     if many:
         draft.notes.append(
             f"sample {many[0]!r} has cells of several donors in column {column!r}: "

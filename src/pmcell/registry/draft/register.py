@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
-from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
+from pmcell.registry.cohorts.keys import (
+    COHORT_FILE,
+    DONORS_FILE,
+    NO_PROGRAMME,
+    SAMPLES_FILE,
+    TODO,
+)
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
 from pmcell.registry.draft.draft import draft_registration
@@ -48,10 +55,12 @@ def register_file(
     fmt: str | None = None,
     orientation: str = "auto",
     programmes_dir: Path | str | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
-    `fmt` and `orientation` are those of cohort.yaml, told from the file by default.
+    `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
+    columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed.
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
@@ -82,6 +91,7 @@ def register_file(
                 "matrix_path": _matrix_path(file, folder),
                 "programmes_dir": str(programmes) if programmes.is_dir() else None,
                 "orientation": orientation,
+                "given": dict(given or {}),
             },
         )
     except DataError as error:
@@ -105,10 +115,11 @@ def draft_files(
     matrix_path: str,
     programmes_dir: str | None,
     orientation: str = "auto",
+    given: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
     submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
-    draft = draft_registration(submission, cohort_id)
+    draft = draft_registration(submission, cohort_id, given=given)
     draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
     terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
@@ -122,7 +133,9 @@ def draft_files(
                 draft.settings["health_themes"] = theme
                 draft.comments["health_themes"] = "from the programme"
         names = ", ".join(programme.programme_id for programme in programmes)
-        draft.comments["programme"] = "from the diseases" if found else f"there are {names}"
+        draft.comments["programme"] = (
+            "from the diseases" if found else f"there are {names}; {NO_PROGRAMME} is none of them"
+        )
     for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
         value = draft.settings[f"defaults.{column}"]
         if ":" in value and TODO not in value:
@@ -139,6 +152,7 @@ def draft_files(
             "n_features": submission.n_genes,
             "donors": [row["donor_id"] for row in draft.donors],
             "n_samples": len(draft.samples),
+            "n_mixed": draft.n_mixed,
             "counts": draft.settings["matrix.counts"],
             "counts_are": draft.comments["matrix.counts"],
             "genes": draft.settings["matrix.gene_column"],

@@ -61,7 +61,7 @@ def cohort_yaml(draft: Draft) -> str:
         *parents, leaf = item.path.split(".")
         lines += _open(parents, opened)
         comment = _comment(item.path, value, draft)
-        shown = f"[{value}]" if item.kind == "list" else _scalar(value)
+        shown = f"[{value}]" if item.kind == "list" else scalar(value)
         lines.append(f"{'  ' * len(parents)}{leaf}: {shown}{f'   # {comment}' if comment else ''}")
     return "\n".join(lines) + "\n"
 
@@ -85,7 +85,7 @@ def _mapping(path: str, draft: Draft, opened: list[str]) -> Iterator[str]:
             from pmcell.registry.terms.ontology import resolve
 
             comment = str(resolve(value))
-        yield f"    {_scalar(name)}: {_scalar(value)}{f'   # {comment}' if comment else ''}"
+        yield f"    {scalar(name)}: {scalar(value)}{f'   # {comment}' if comment else ''}"
 
 
 def _exclude(path: str, draft: Draft) -> Iterator[str]:
@@ -94,9 +94,9 @@ def _exclude(path: str, draft: Draft) -> Iterator[str]:
         return
     yield f"{path}:   # {key(path).prose}"
     for item, n in draft.exclude:
-        yield f"  - column: {_scalar(item.column)}"
+        yield f"  - column: {scalar(item.column)}"
         yield f"    values: [{', '.join(json.dumps(v, ensure_ascii=False) for v in item.values)}]"
-        yield f"    reason: {_scalar(item.reason)}   # {n} cells"
+        yield f"    reason: {scalar(item.reason)}   # {n} cells"
 
 
 def _open(parents: list[str], opened: list[str]) -> Iterator[str]:
@@ -136,7 +136,7 @@ def _asked_for(path: str) -> str:
     return f"{when}{item.prose}{example}"
 
 
-def _scalar(value: str) -> str:
+def scalar(value: str) -> str:
     """The text as YAML, quoted where a YAML reader would not give the same text back."""
     import yaml
 

@@ -1,10 +1,15 @@
-"""Name every fault of the configuration and of registered cohorts with its fix, in seconds.
+"""Name every fault of registered cohorts, or of one file, with its fix, in seconds.
 
-Reads the configuration, and cohort.yaml, donors.tsv and samples.tsv of each cohort, then compares
+Of a study it reads the configuration, and cohort.yaml, donors.tsv and samples.tsv of each cohort, then compares
 them with the header of the submitted file (in a sandbox; of the counts only a
 sample is read). Works offline and changes nothing.
 
+A FILE needs no study: told are where its raw counts are, its genes, species and people, dates and
+other text that identifies, batches that cannot be told from groups, cells that stand twice, and
+what a submission would lack.
+
 Example: pmcell check liu_b1 liu_b2
+         pmcell check counts.h5ad
          pmcell check --cohorts-dir config/cohorts --json
 
 Exit codes: 0 no fault (warnings may remain), 1 faults, 2 wrong call.
@@ -31,19 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "cohorts",
         nargs="*",
-        metavar="COHORT",
-        help="id of a cohort, or its folder (default: all of the configuration)",
+        metavar="COHORT|FILE",
+        help="id or folder of a cohort, or a file (default: all cohorts of the configuration)",
     )
     parser.add_argument("--config", type=Path, help="configuration (default config/config.yaml)")
     parser.add_argument("--cohorts-dir", type=Path, help="folder with one folder a cohort")
     parser.add_argument(
         "--tables-only", action="store_true", help="do not open the submitted files"
     )
+    parser.add_argument("--format", help="of a FILE: h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv")
+    parser.add_argument(
+        "--deep", action="store_true", help="of a large FILE: read all counts, not a sample"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the cohorts; 0 when none has a fault, else 1."""
+    """Check the cohorts, or the files; 0 when none has a fault, else 1."""
+    files = [Path(name) for name in args.cohorts if _is_matrix(Path(name))]
+    if files:
+        return _check_files(args, files)
     from pmcell.registry.cohorts.matrix_paths import CONFIG_FILE
     from pmcell.registry.intake.check import CohortCheck, check_cohorts
 
@@ -67,6 +79,37 @@ def run(args: argparse.Namespace) -> int:
     else:
         for check in checks:
             _print_check(check)
+        _print_summary(checks)
+    return 1 if any(check.errors for check in checks) else 0
+
+
+def _is_matrix(path: Path) -> bool:
+    """Whether an argument is a submitted file or matrix folder, not a cohort."""
+    if path.is_dir():
+        is_cohort = (path / "cohort.yaml").is_file()
+        is_matrix = path.suffix.lower() == ".zarr" or any(path.glob("*matrix.mtx*"))
+        return is_matrix and not is_cohort
+    return path.is_file()
+
+
+def _check_files(args: argparse.Namespace, files: Sequence[Path]) -> int:
+    """Check files without a study."""
+    from pmcell.cli._file_health import print_health
+    from pmcell.io.submitted.readers import FORMATS
+    from pmcell.registry.health.report import file_health
+
+    others = [name for name in args.cohorts if Path(name) not in files]
+    if others:
+        raise UsageError(f"give files or cohorts, not both; {others[0]!r} is no file")
+    if args.format is not None and args.format not in FORMATS:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {args.format!r}")
+    checks = [file_health(file, fmt=args.format, is_deep=args.deep) for file in files]
+    if args.json:
+        _print_json(checks)
+    else:
+        for check in checks:
+            _print_check(check)
+            print_health(check.metrics)
         _print_summary(checks)
     return 1 if any(check.errors for check in checks) else 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,13 @@ def register_file(
     orientation: str = "auto",
     programmes_dir: Path | str | None = None,
     given: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
     `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
-    columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed.
+    columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed; `keep` are columns
+    that stay in the tables under their own names.
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
@@ -92,6 +94,7 @@ def register_file(
                 "programmes_dir": str(programmes) if programmes.is_dir() else None,
                 "orientation": orientation,
                 "given": dict(given or {}),
+                "keep": list(keep),
             },
         )
     except DataError as error:
@@ -116,10 +119,11 @@ def draft_files(
     programmes_dir: str | None,
     orientation: str = "auto",
     given: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
     submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
-    draft = draft_registration(submission, cohort_id, given=given)
+    draft = draft_registration(submission, cohort_id, given=given, keep=keep)
     draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
     terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
@@ -153,6 +157,8 @@ def draft_files(
             "donors": [row["donor_id"] for row in draft.donors],
             "n_samples": len(draft.samples),
             "n_mixed": draft.n_mixed,
+            "unused": draft.unused,
+            "keepable": draft.keepable,
             "counts": draft.settings["matrix.counts"],
             "counts_are": draft.comments["matrix.counts"],
             "genes": draft.settings["matrix.gene_column"],

@@ -110,7 +110,7 @@ def suggest(text: str, ontology: str, n: int = 5, *, alike: bool = True) -> list
 
 
 def exact(text: str, ontology: str, *, alike: bool = True) -> Suggestion | None:
-    """The one term with the label `text`, else (if `alike`) the synonym; None if none or several."""
+    """The one term with the label `text`, else (if `alike`) synonym; None if none or several."""
     found = [item for item in suggest(text, ontology, n=3, alike=alike) if item.score >= 0.99]
     top = [item for item in found if item.score == found[0].score]
     return top[0] if len(top) == 1 else None

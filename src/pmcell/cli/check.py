@@ -1,7 +1,7 @@
 """Name every fault of registered cohorts, or of one file, with its fix, in seconds.
 
-Of a study it reads the configuration, and cohort.yaml, donors.tsv and samples.tsv of each cohort, then compares
-them with the header of the submitted file (in a sandbox; of the counts only a
+Of a study it reads the configuration, and cohort.yaml, donors.tsv and samples.tsv of each cohort,
+then compares them with the header of the submitted file (in a sandbox; of the counts only a
 sample is read). Works offline and changes nothing.
 
 A FILE needs no study: told are where its raw counts are, its genes, species and people, dates and
@@ -10,6 +10,7 @@ what a submission would lack.
 
 Example: pmcell check liu_b1 liu_b2
          pmcell check counts.h5ad
+         pmcell check --workbook island_b2.xlsx
          pmcell check --cohorts-dir config/cohorts --json
 
 Exit codes: 0 no fault (warnings may remain), 1 faults, 2 wrong call.
@@ -44,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tables-only", action="store_true", help="do not open the submitted files"
     )
+    parser.add_argument(
+        "--workbook",
+        type=Path,
+        metavar="XLSX",
+        help="check a workbook of `pmcell register`, mark its faults, or write the cohort's folder",
+    )
     parser.add_argument("--format", help="of a FILE: h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv")
     parser.add_argument(
         "--deep", action="store_true", help="of a large FILE: read all counts, not a sample"
@@ -53,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the cohorts, or the files; 0 when none has a fault, else 1."""
+    if args.workbook is not None:
+        return _check_workbook(args)
     files = [Path(name) for name in args.cohorts if _is_matrix(Path(name))]
     if files:
         return _check_files(args, files)
@@ -81,6 +90,28 @@ def run(args: argparse.Namespace) -> int:
             _print_check(check)
         _print_summary(checks)
     return 1 if any(check.errors for check in checks) else 0
+
+
+def _check_workbook(args: argparse.Namespace) -> int:
+    """Check a workbook; its cells are marked, or its registration is written."""
+    from pmcell.registry.intake.check import CohortCheck
+    from pmcell.registry.workbook.check import check_workbook
+
+    if args.cohorts:
+        raise UsageError(f"give cohorts or --workbook, not both; got {args.cohorts[0]!r}")
+    parent = args.cohorts_dir or Path(_configuration(args.config)[0].cohorts_dir)
+    found = check_workbook(args.workbook, parent)
+    check = CohortCheck(found.cohort_id, found.faults, {})
+    if args.json:
+        _print_json([check])
+    else:
+        _print_check(check)
+        _print_summary([check])
+        if found.folder is None:
+            print(f"Marked in {args.workbook}: open it, correct the red cells, and check it again.")
+        else:
+            print(f"Wrote {found.folder}. Next: pmcell check {found.cohort_id}")
+    return 1 if found.errors else 0
 
 
 def _is_matrix(path: Path) -> bool:

@@ -14,6 +14,7 @@ from pmcell.io.atomic import write_text
 from pmcell.registry.cohorts.cohort import find_faults
 from pmcell.registry.cohorts.keys import (
     COHORT_FILE,
+    COHORT_KEYS,
     DONOR_COLUMNS,
     DONORS_FILE,
     SAMPLE_COLUMNS,
@@ -33,25 +34,35 @@ from pmcell.registry.draft.decisions import (
 )
 from pmcell.registry.draft.text import scalar, sheet
 from pmcell.registry.terms.ontology import resolve
+from pmcell.registry.terms.regions import region_of
 from pmcell.registry.terms.rules import SEPARATOR, TERM_RULES, term_of
-from pmcell.registry.terms.vocabulary import DUO_CODES
+from pmcell.registry.terms.vocabulary import DUO_CODES, region_problem
 from pmcell.schema import UNKNOWN
 from pmcell.spelling import did_you_mean
 
 _TODO_LINE = re.compile(rf'(\s*.*?): \[?"?{TODO}')
+_LINE = re.compile(r"(\s*[a-z_]+):(?: .*)?")
+LISTS = tuple(item.path for item in COHORT_KEYS if item.kind == "list")
 _ID = re.compile(r"[A-Za-z]+:\d+")
 
 
 def match_answers(decisions: list[Decision], given: Mapping[str, str]) -> dict[str, str]:
-    """The answers as they will be written, by key; `FaultsError` for keys that are not open."""
+    """The answers as they will be written, by key; `FaultsError` for keys that there are not."""
     known = {decision.key: decision for decision in decisions}
+    open_keys = list(known)
+    for item in COHORT_KEYS:
+        # What was taken from the file, or answered before, is answered anew when a person says so.
+        if item.kind in ("text", "list") and item.path not in ("id", "schema_version"):
+            known.setdefault(
+                item.path, Decision(item.path, COHORT_FILE, item.path, "", choices=item.choices)
+            )
     by_folded = {name.casefold(): name for name in known}
     faults, answers = [], {}
     for name, text in given.items():
         found = by_folded.get(name.casefold())
         if found is None:
-            must = "must be a decision that is open"
-            still = f"Open are: {', '.join(known) or 'none'}."
+            must = "must be a decision that is open, or a key of cohort.yaml"
+            still = f"Open are: {', '.join(open_keys) or 'none'}."
             fix = f"{did_you_mean(name, known)} {still}".strip()
             faults.append(Fault("--set", must, repr(name), fix))
             continue
@@ -85,7 +96,11 @@ def normalise_answer(decision: Decision, text: str) -> str:
     if decision.path == "data_use":
         uses = [use.strip() for use in re.split(r"[,;]", text.strip("[]")) if use.strip()]
         return ", ".join(_use(use) for use in uses)
-    if decision.choices:
+    if decision.path in LISTS:
+        return text.strip("[]")
+    if decision.path == "region" and region_problem(text):
+        return region_of(text) or text
+    if decision.choices and decision.path not in LISTS:
         same = [choice for choice in decision.choices if choice.casefold() == text.casefold()]
         return same[0] if same else text
     return text
@@ -101,9 +116,13 @@ def apply_answers(
     nothing of the folder has changed.
     """
     decisions = {decision.key: decision for decision in open_decisions(folder)}
+    known = {item.path for item in COHORT_KEYS}
+    for name in answers:
+        if name in known and name not in decisions:
+            decisions[name] = Decision(name, COHORT_FILE, name, "")
     chosen = {name: text for name, text in answers.items() if name in decisions}
     if not chosen:
-        return list(decisions.values())
+        return open_decisions(folder)
     programmes = programmes_dir or folder.resolve().parent.parent / "programmes"
     with tempfile.TemporaryDirectory(prefix="pmcell-answers-") as scratch:
         trial = Path(scratch) / folder.name
@@ -138,7 +157,8 @@ def _faults_of(folder: Path, programmes: Path, answered: list[Decision]) -> list
 
 def _write(folder: Path, answers: Mapping[Decision, str]) -> None:
     cohort = {one.path: text for one, text in answers.items() if one.file == COHORT_FILE}
-    if cohort.get("access") == "open" and "hdab.name" not in cohort:
+    is_open = any(one.path == "hdab.name" for one in open_decisions(folder))
+    if cohort.get("access") == "open" and "hdab.name" not in cohort and is_open:
         cohort["hdab.name"] = NO_BODY
     _write_cohort(folder / COHORT_FILE, cohort)
     for decision, text in answers.items():
@@ -153,16 +173,16 @@ def _write_cohort(path: Path, answers: Mapping[str, str]) -> None:
     lines = path.read_text(encoding="utf-8").split("\n")
     places = read_yaml(path, []).lines
     for dotted, text in answers.items():
-        if dotted not in places:
-            continue
-        at = places[dotted] - 1
-        found = _TODO_LINE.match(lines[at])
+        leaf = dotted.split(".")[-1]
+        found = None
+        if dotted in places:
+            at = places[dotted] - 1
+            pattern = _TODO_LINE if dotted.startswith("values.") else _LINE
+            found = pattern.match(lines[at])
         if found is None:
-            if dotted == "hdab.name":
-                continue
             raise UsageError(
-                f"{COHORT_FILE}, line {at + 1}: {dotted} must stand as `{dotted.split('.')[-1]}: "
-                f"{TODO}` on one line; found {lines[at].strip()!r}. Write the answer there."
+                f"{COHORT_FILE}: {dotted} must stand on a line of its own as `{leaf}: …`; it does "
+                "not. Write the answer there."
             )
         is_list = not dotted.startswith("values.") and key(dotted).kind == "list"
         parts = [part.strip() for part in text.split(",")] if is_list else [text]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
+from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import (
     COHORT_FILE,
     DONORS_FILE,
@@ -22,7 +23,8 @@ from pmcell.registry.cohorts.keys import (
 )
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
-from pmcell.registry.draft.draft import draft_registration
+from pmcell.registry.draft.draft import Draft, draft_registration
+from pmcell.registry.draft.side_tables import join_table
 from pmcell.registry.draft.text import cohort_yaml, sheet
 from pmcell.registry.terms.genes import share_known
 from pmcell.registry.terms.ontology import resolve
@@ -57,12 +59,15 @@ def register_file(
     programmes_dir: Path | str | None = None,
     given: Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
+    tables: Mapping[str, Path] | None = None,
+    workbook: Path | None = None,
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
     `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
     columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed; `keep` are columns
-    that stay in the tables under their own names.
+    that stay in the tables under their own names, `tables` files with more of `donors` or
+    `samples` (see `side_tables`). With a `workbook`, that file is written in place of the folder.
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
@@ -77,6 +82,14 @@ def register_file(
         raise UsageError(f"FILE must exist; there is no {str(file)!r}")
     if fmt is not None and fmt not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {fmt!r}")
+    if workbook is not None and workbook.exists():
+        raise UsageError(
+            f"--workbook must name a new file; {workbook} is there, with what was typed into it. "
+            f"Check it with `pmcell check --workbook {workbook}`, or name another."
+        )
+    for kind, table in (tables or {}).items():
+        if not table.is_file():
+            raise UsageError(f"--{kind} must name a file; there is no {str(table)!r}")
     for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
         if (folder / name).exists():
             raise UsageError(
@@ -85,7 +98,7 @@ def register_file(
     programmes = Path(programmes_dir or Path(cohorts_dir).resolve().parent / "programmes")
     try:
         answer = sandbox.run(
-            "pmcell.registry.draft.register:draft_files",
+            "pmcell.registry.draft.register:" + ("draft_parts" if workbook else "draft_files"),
             {
                 "file": str(file.absolute()),
                 "fmt": fmt or detect_format(file),
@@ -95,10 +108,18 @@ def register_file(
                 "orientation": orientation,
                 "given": dict(given or {}),
                 "keep": list(keep),
+                "tables": {kind: str(table.absolute()) for kind, table in (tables or {}).items()},
             },
         )
     except DataError as error:
         raise _with_options(error) from error
+    outside = tuple(_outside(file, folder))
+    if workbook is not None:
+        from pmcell.registry.workbook.write import write_workbook
+
+        names = [one.programme_id for one in load_programmes(programmes)]
+        n_todo = write_workbook(workbook, answer, names)
+        return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo, outside)
     for name, content in answer["files"].items():
         write_text(folder / name, content)
     n_todo = sum(
@@ -106,9 +127,7 @@ def register_file(
         for name, content in answer["files"].items()
         for line in content.split("\n")
     )
-    return Registered(
-        folder, answer["seen"], tuple(answer["notes"]), n_todo, tuple(_outside(file, folder))
-    )
+    return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo, outside)
 
 
 def draft_files(
@@ -120,10 +139,90 @@ def draft_files(
     orientation: str = "auto",
     given: Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
+    tables: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
+    submission = _opened(file, fmt, orientation, given, tables)
+    draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
+    return {
+        "files": {
+            COHORT_FILE: cohort_yaml(draft),
+            DONORS_FILE: sheet(draft.donors),
+            SAMPLES_FILE: sheet(draft.samples),
+        },
+        "notes": draft.notes,
+        "seen": _seen(submission, draft),
+    }
+
+
+def draft_parts(
+    file: str,
+    fmt: str,
+    cohort_id: str,
+    matrix_path: str,
+    programmes_dir: str | None,
+    orientation: str = "auto",
+    given: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    tables: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Inspect the file and draft its registration as JSON values, with all columns worth keeping.
+
+    What runs inside the sandbox for a workbook, in which a person says what becomes of them.
+    """
+    submission = _opened(file, fmt, orientation, given, tables)
+    first = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
+    every = [*keep, *first.keepable]
+    draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, every)
+    levels = {name: "donor" if name in draft.donors[0] else "sample" for name in first.keepable}
+    tables = {"donor": draft.donors, "sample": draft.samples}
+    return {
+        "cohort_id": cohort_id,
+        "settings": draft.settings,
+        "comments": draft.comments,
+        "cell_types": draft.cell_types,
+        "sample_names": draft.sample_names,
+        "donors": draft.donors,
+        "samples": draft.samples,
+        "exclude": [asdict(item) for item, _ in draft.exclude],
+        "keepable": [
+            {
+                "column": name,
+                "level": level,
+                "values": list(dict.fromkeys(row[name] for row in tables[level] if row[name]))[:4],
+            }
+            for name, level in levels.items()
+        ],
+        "notes": draft.notes,
+        "seen": _seen(submission, draft),
+    }
+
+
+def _opened(
+    file: str,
+    fmt: str,
+    orientation: str,
+    given: Mapping[str, str] | None,
+    tables: Mapping[str, str] | None,
+) -> Submission:
+    """The submission, with what tables beside it say of its donors and samples."""
     submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
+    for kind, table in (tables or {}).items():
+        submission = join_table(submission, Path(table), kind, given or {})
+    return submission
+
+
+def _draft(
+    submission: Submission,
+    cohort_id: str,
+    matrix_path: str,
+    programmes_dir: str | None,
+    given: Mapping[str, str] | None,
+    keep: Sequence[str],
+) -> Draft:
+    """The draft of a submission, with the programme that its diseases fall under."""
     draft = draft_registration(submission, cohort_id, given=given, keep=keep)
+    fmt = submission.format
     draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
     terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
@@ -144,29 +243,26 @@ def draft_files(
         value = draft.settings[f"defaults.{column}"]
         if ":" in value and TODO not in value:
             draft.comments[f"defaults.{column}"] = str(resolve(value))
+    return draft
+
+
+def _seen(submission: Submission, draft: Draft) -> dict[str, Any]:
+    """What was seen in the file, for whoever registers it."""
     return {
-        "files": {
-            COHORT_FILE: cohort_yaml(draft),
-            DONORS_FILE: sheet(draft.donors),
-            SAMPLES_FILE: sheet(draft.samples),
-        },
-        "notes": draft.notes,
-        "seen": {
-            "n_cells": submission.n_cells,
-            "n_features": submission.n_genes,
-            "donors": [row["donor_id"] for row in draft.donors],
-            "n_samples": len(draft.samples),
-            "n_mixed": draft.n_mixed,
-            "unused": draft.unused,
-            "keepable": draft.keepable,
-            "counts": draft.settings["matrix.counts"],
-            "counts_are": draft.comments["matrix.counts"],
-            "genes": draft.settings["matrix.gene_column"],
-            "columns": {
-                path.removeprefix("columns."): value
-                for path, value in draft.settings.items()
-                if path.startswith("columns.")
-            },
+        "n_cells": submission.n_cells,
+        "n_features": submission.n_genes,
+        "donors": [row["donor_id"] for row in draft.donors],
+        "n_samples": len(draft.samples),
+        "n_mixed": draft.n_mixed,
+        "unused": draft.unused,
+        "keepable": draft.keepable,
+        "counts": draft.settings["matrix.counts"],
+        "counts_are": draft.comments["matrix.counts"],
+        "genes": draft.settings["matrix.gene_column"],
+        "columns": {
+            path.removeprefix("columns."): value
+            for path, value in draft.settings.items()
+            if path.startswith("columns.")
         },
     }
 

@@ -1,4 +1,4 @@
-"""What a file says of its own source: title, DOI, accession, licence and region, each if it holds."""
+"""What a file says of its own source: title, DOI, accession, licence and region."""
 
 from __future__ import annotations
 

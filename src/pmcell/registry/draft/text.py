@@ -61,7 +61,7 @@ def cohort_yaml(draft: Draft) -> str:
         *parents, leaf = item.path.split(".")
         lines += _open(parents, opened)
         comment = _comment(item.path, value, draft)
-        shown = f"[{value}]" if item.kind == "list" else scalar(value)
+        shown = _list(value) if item.kind == "list" else scalar(value)
         lines.append(f"{'  ' * len(parents)}{leaf}: {shown}{f'   # {comment}' if comment else ''}")
     return "\n".join(lines) + "\n"
 
@@ -134,6 +134,11 @@ def _asked_for(path: str) -> str:
         return when.strip()
     example = f" Example: {item.example}." if item.example else ""
     return f"{when}{item.prose}{example}"
+
+
+def _list(value: str) -> str:
+    """A list, given with commas between its entries, as YAML."""
+    return f"[{', '.join(scalar(part.strip()) for part in value.split(','))}]"
 
 
 def scalar(value: str) -> str:

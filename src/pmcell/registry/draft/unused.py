@@ -63,7 +63,8 @@ def unused_columns(
             continue
         values = text(obs, column)
         given = [one for one in dict.fromkeys(values.tolist()) if not is_empty(one)]
-        if not given:
+        if len(given) < 2:
+            # What is the same for all says nothing of anybody.
             continue
         level = "cell"
         for name, groups in (("sample", samples), ("donor", of_donor)):

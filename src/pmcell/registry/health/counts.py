@@ -1,4 +1,4 @@
-"""One pass over the counts of a file: cells that stand twice, and people of another sex than said."""
+"""One pass over the counts of a file: cells that stand twice, sexes that are not as stated."""
 
 from __future__ import annotations
 

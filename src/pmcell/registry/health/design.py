@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COMPARED = ("disease", "condition")
+MIN_SHARE = 0.5
+"""Share of people in batches of one group only from which a reader is told."""
 
 
 def confounding(obs: pd.DataFrame, columns: Columns, file: str) -> Iterator[Fault]:
@@ -23,12 +25,21 @@ def confounding(obs: pd.DataFrame, columns: Columns, file: str) -> Iterator[Faul
     unit = columns.roles.get("donor_id") or columns.roles.get("sample_id")
     if not batch or not unit:
         return
+    seen: list[set[frozenset[str]]] = []
     for role in COMPARED:
         column = columns.roles.get(role)
         if column is None:
             continue
         rows = zip(*(text(obs, name).tolist() for name in (batch, column, unit)), strict=True)
         known = {row for row in set(rows) if not any(map(is_empty, row))}
+        people: dict[str, set[str]] = {}
+        for _, group, name in known:
+            people.setdefault(group, set()).add(name)
+        split = {frozenset(names) for names in people.values()}
+        if split in seen:
+            # The same groups under another name.
+            continue
+        seen.append(split)
         groups: dict[str, set[str]] = {}
         for label, group, _ in known:
             groups.setdefault(label, set()).add(group)
@@ -37,6 +48,8 @@ def confounding(obs: pd.DataFrame, columns: Columns, file: str) -> Iterator[Faul
         if n_groups < 2 or len(groups) < 2 or not pure:
             continue
         n_pure = sum(label in pure for label, _, _ in known)
+        if n_pure < MIN_SHARE * len(known):
+            continue
         must = f"each batch should hold people of every {role}, so that the two can be told apart"
         found = (
             f"{len(pure)} of {len(groups)} batches hold one only ({n_pure} of {len(known)} people)"

@@ -169,7 +169,7 @@ def per_group(values: np.ndarray, groups: np.ndarray) -> dict[str, list[str]]:
 
 def _fits(obs: pd.DataFrame, column: str, role: str) -> bool:
     values = obs[column]
-    n_different = int(values.nunique())
+    n_different = sum(not is_empty(str(value)) for value in values.dropna().unique())
     if n_different == 0:
         return False
     if role == "age":

@@ -53,7 +53,7 @@ def cohort_yaml(draft: Draft) -> str:
             lines += _open([], opened)
             lines += _exclude(item.path, draft)
             continue
-        value = fixed.get(item.path) or draft.settings.get(item.path)
+        value = draft.settings.get(item.path) or fixed.get(item.path)
         if value is None:
             if item.path in OMITTED_WHEN_UNSET:
                 continue

@@ -21,6 +21,8 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 """Names of columns that hold what a person is called or found by."""
+_DATES = re.compile(r"(^|[^a-z])(date|datum|fecha|data_?di)($|[^a-z])", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _FORMS = (
     ("an e-mail address", re.compile(r"[\w.+-]+@[\w-]+\.[A-Za-z]{2,}")),
     (
@@ -33,9 +35,11 @@ _FORMS = (
 def identifying(obs: pd.DataFrame, columns: Columns, file: str) -> Iterator[Fault]:
     """A fault for each column that holds dates, addresses, or what a person is called.
 
-    Numbers are looked at only where the column is a visit: a count may look like a date.
+    Bare numbers are the day of a spreadsheet only where the column is a visit or is named like a
+    date: a count may look like one.
     """
     visit = {columns.roles.get("visit"), columns.roles.get("visit_day")}
+    visit |= {str(column) for column in obs.columns if _DATES.search(str(column))}
     for column in map(str, obs.columns):
         if _NAMES.search(column):
             must = "must not hold what a person is called or found by"
@@ -46,7 +50,8 @@ def identifying(obs: pd.DataFrame, columns: Columns, file: str) -> Iterator[Faul
         if is_number and column not in visit:
             continue
         values = [one for one in dict.fromkeys(text(obs, column).tolist()) if not is_empty(one)]
-        kind = VISIT if column in visit else TEXT if len(values) > MAX_VALUES // 10 else LABEL
+        is_short = len(values) <= MAX_VALUES // 10 and not _are_numbers(values)
+        kind = VISIT if column in visit else LABEL if is_short else TEXT
         dated = [one for one in values[:MAX_VALUES] if find_date(one, kind)]
         if dated:
             must = "must never hold a date, which identifies people"
@@ -76,6 +81,10 @@ def alike_people(obs: pd.DataFrame, columns: Columns, file: str) -> Iterator[Fau
             found = f"{', '.join(map(repr, names[:4]))} differ in their spelling only"
             fix = "Write the same person the same way; if they are two people, give clearer ids."
             yield Fault(file, must, found, fix, column=column, severity="warning", reason="alike")
+
+
+def _are_numbers(values: list[str]) -> bool:
+    return sum(bool(_NUMBER.fullmatch(one)) for one in values) > 0.9 * len(values)
 
 
 def _folded(name: str) -> str:

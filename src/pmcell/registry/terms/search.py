@@ -124,13 +124,20 @@ def _of_column(text: str, column: str) -> list[Found]:
             if not allowed_term(item.term_id, rule) or contradicts(text, item.matched):
                 continue
             has_all = wanted <= set(normalise(item.matched).split())
-            score = max(item.score, WHOLE_WORDS) if has_all else item.score
+            score = item.score
+            if has_all:
+                score = max(score, _whole_words(wanted, normalise(item.matched)))
             if score < MIN_SCORE or (not has_all and not rule.by_spelling):
                 continue
             before = found.get(item.term_id)
             if before is None or before.score < score:
                 found[item.term_id] = _found(item.term_id, column, item.matched, score)
     return list(found.values())
+
+
+def _whole_words(wanted: set[str], name: str) -> float:
+    """The score of a name that holds all words of a text: the fewer others, the more."""
+    return WHOLE_WORDS + 0.15 * len(wanted) / max(len(name.split()), len(wanted))
 
 
 def _by_code(code: str, column: str) -> list[Found]:
@@ -171,6 +178,7 @@ def _plain(text: str, labels: Mapping[str, str], kind: str, used_in: str) -> Seq
         is_code = normalise(code) == normalise(text)
         words = set(normalise(label or code).split()) | set(normalise(code).split())
         if is_code or wanted <= words:
-            score = 1.0 if is_code or normalise(label) == normalise(text) else WHOLE_WORDS
+            is_same = is_code or (label and normalise(label) == normalise(text))
+            score = 1.0 if is_same else _whole_words(wanted, normalise(label or code))
             found.append(Found(code, label or code, kind, used_in, label or code, score))
     return found

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pmcell.registry.draft.decisions import Decision
     from pmcell.registry.draft.register import Registered
 
 DEFAULT_OUT = Path("config/cohorts")
@@ -140,20 +142,20 @@ def _is_same(folder: Path, file: Path) -> bool:
 
 def _draft(args: argparse.Namespace) -> Registered:
     from pmcell.registry.draft.register import register_file
+    from pmcell.registry.workbook.register import register_workbook
 
     named = {role: getattr(args, name.replace("-", "_")) for name, role in COLUMNS.items()}
     tables = {"samples": args.samples, "donors": args.donors}
-    return register_file(
-        args.file,
-        args.id,
-        args.out,
-        fmt=args.format,
-        orientation=args.orientation,
-        given={role: column for role, column in named.items() if column},
-        keep=args.keep,
-        tables={kind: path for kind, path in tables.items() if path},
-        workbook=args.workbook,
-    )
+    options: dict[str, Any] = {
+        "fmt": args.format,
+        "orientation": args.orientation,
+        "given": {role: column for role, column in named.items() if column},
+        "keep": args.keep,
+        "tables": {kind: path for kind, path in tables.items() if path},
+    }
+    if args.workbook is not None:
+        return register_workbook(args.file, args.id, args.out, args.workbook, **options)
+    return register_file(args.file, args.id, args.out, **options)
 
 
 def _allow(registered: Registered, out: Path) -> bool:
@@ -233,15 +235,14 @@ def _print_workbook(args: argparse.Namespace, registered: Registered, is_allowed
     )
 
 
-def _print_json(folder: Path, registered: Registered | None, still: list[object]) -> None:
+def _print_json(folder: Path, registered: Registered | None, still: Sequence[Decision]) -> None:
     import json
     from dataclasses import asdict
-    from typing import Any, cast
 
     answer: dict[str, Any] = {
         "folder": str(folder),
         "n_todo": len(still),
-        "open": [asdict(cast(Any, one)) for one in still],
+        "open": [asdict(one) for one in still],
     }
     if registered is not None:
         answer |= {

@@ -12,8 +12,8 @@ import pytest
 from pmcell.cli import main
 from pmcell.errors import DataError, UsageError
 from pmcell.registry.cohorts.cohort import load_registration
-from pmcell.registry.draft.register import register_file
 from pmcell.registry.workbook.check import check_workbook
+from pmcell.registry.workbook.register import register_workbook
 from steward_files import write_steward_file
 
 ANSWERS = {
@@ -35,7 +35,7 @@ def study(tmp_path, monkeypatch, in_process):
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad", visit=["T0"] * 60)
     (tmp_path / "config/programmes").mkdir(parents=True)
-    register_file("in.h5ad", "c1", "config/cohorts", workbook=tmp_path / "w.xlsx")
+    register_workbook("in.h5ad", "c1", "config/cohorts", tmp_path / "w.xlsx")
     return tmp_path
 
 
@@ -240,7 +240,7 @@ def test_text_of_the_file_never_becomes_a_formula(tmp_path, monkeypatch, in_proc
     monkeypatch.chdir(tmp_path)
     kinds = ["=HYPERLINK(1)", "B cell"] * 30
     write_steward_file(tmp_path / "in.h5ad", cell_type=kinds)
-    register_file("in.h5ad", "c1", "config/cohorts", workbook=tmp_path / "w.xlsx")
+    register_workbook("in.h5ad", "c1", "config/cohorts", tmp_path / "w.xlsx")
     book = openpyxl.load_workbook(tmp_path / "w.xlsx")
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
     assert any(cell.value == "=HYPERLINK(1)" for cell in cells)
@@ -269,7 +269,7 @@ def test_workbooks_with_macros_and_other_files_are_refused(study):
 
 def test_a_workbook_that_is_there_is_not_written_over(study):
     with pytest.raises(UsageError, match="must name a new file"):
-        register_file("in.h5ad", "c2", "config/cohorts", workbook=study / "w.xlsx")
+        register_workbook("in.h5ad", "c2", "config/cohorts", study / "w.xlsx")
 
 
 def test_the_command_exits_by_the_faults(study, capsys):

@@ -98,6 +98,7 @@ def cohort_ids(files: Sequence[Path]) -> list[str]:
 def _add(
     file: Path, cohort_id: str, folder: Path, given: Mapping[str, str], fmt: str | None
 ) -> Trial:
+    from pmcell.io.atomic import write_text
     from pmcell.registry.cohorts.keys import TODO
     from pmcell.registry.cohorts.matrix_paths import add_matrix_paths
     from pmcell.registry.draft.register import register_file
@@ -118,7 +119,8 @@ def _add(
     places = [str(Path(place).absolute()) for place in registered.outside]
     draft = registered.folder
     copy = folder / TRIAL / "config" / "cohorts" / cohort_id
-    shutil.copytree(draft, copy)
+    for part in sorted(draft.iterdir()):
+        write_text(copy / part.name, part.read_text(encoding="utf-8"))
     for study in (folder, folder / TRIAL):
         add_matrix_paths(study / "config" / "config.yaml", cohort_id, places or [str(file)])
     _set_path(draft / "cohort.yaml", file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -129,7 +128,7 @@ def apply_answers(
         trial.mkdir()
         for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
             if (folder / name).is_file():
-                shutil.copyfile(folder / name, trial / name)
+                write_text(trial / name, (folder / name).read_text(encoding="utf-8"))
         _write(trial, {decisions[name]: text for name, text in chosen.items()})
         faults = _faults_of(trial, programmes, [decisions[name] for name in chosen])
         if faults:

@@ -102,12 +102,12 @@ def guess_columns(
     tells the samples, and `pool` is the column of the pools.
     """
     roles: dict[str, str] = dict(given or {})
-    for role, column in roles.items():
-        if column not in obs.columns:
+    for role, named in roles.items():
+        if named not in obs.columns:
             known = [str(name) for name in obs.columns]
             raise UsageError(
                 f"--{role.removesuffix('_id').replace('_', '-')} must name a column of the cells; "
-                f"there is no {column!r}. {did_you_mean(column, known)} There are "
+                f"there is no {named!r}. {did_you_mean(named, known)} There are "
                 f"{', '.join(known) or 'none'}."
             )
     by_name: dict[str, str] = {}

@@ -60,18 +60,61 @@ def register_file(
     given: Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
     tables: Mapping[str, Path] | None = None,
-    workbook: Path | None = None,
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
     `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
     columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed; `keep` are columns
     that stay in the tables under their own names, `tables` files with more of `donors` or
-    `samples` (see `side_tables`). With a `workbook`, that file is written in place of the folder.
+    `samples` (see `side_tables`).
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
-    file, folder = Path(file), Path(cohorts_dir) / cohort_id
+    registered, answer = read_draft(
+        "draft_files",
+        Path(file),
+        cohort_id,
+        Path(cohorts_dir),
+        fmt=fmt,
+        orientation=orientation,
+        programmes=Path(programmes_dir) if programmes_dir else programmes_beside(cohorts_dir),
+        given=given,
+        keep=keep,
+        tables=tables,
+    )
+    for name, content in answer["files"].items():
+        write_text(registered.folder / name, content)
+    n_todo = sum(
+        line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
+        for name, content in answer["files"].items()
+        for line in content.split("\n")
+    )
+    return replace(registered, n_todo=n_todo)
+
+
+def programmes_beside(cohorts_dir: Path | str) -> Path:
+    """Where programmes are: beside the folder of cohorts."""
+    return Path(cohorts_dir).resolve().parent / "programmes"
+
+
+def read_draft(
+    target: str,
+    file: Path,
+    cohort_id: str,
+    cohorts_dir: Path,
+    *,
+    fmt: str | None,
+    orientation: str,
+    programmes: Path,
+    given: Mapping[str, str] | None,
+    keep: Sequence[str],
+    tables: Mapping[str, Path] | None,
+) -> tuple[Registered, dict[str, Any]]:
+    """What `target` of this module (draft_files, draft_parts) says of a file, read in a sandbox.
+
+    Nothing is written; the errors are those of `register_file`.
+    """
+    folder = cohorts_dir / cohort_id
     if not re.fullmatch(ID_PATTERN, cohort_id) or ".." in cohort_id:
         raise UsageError(
             "--id must be 1 to 64 letters, digits, '_', '.' or '-', "
@@ -82,11 +125,6 @@ def register_file(
         raise UsageError(f"FILE must exist; there is no {str(file)!r}")
     if fmt is not None and fmt not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {fmt!r}")
-    if workbook is not None and workbook.exists():
-        raise UsageError(
-            f"--workbook must name a new file; {workbook} is there, with what was typed into it. "
-            f"Check it with `pmcell check --workbook {workbook}`, or name another."
-        )
     for kind, table in (tables or {}).items():
         if not table.is_file():
             raise UsageError(f"--{kind} must name a file; there is no {str(table)!r}")
@@ -95,10 +133,9 @@ def register_file(
             raise UsageError(
                 f"{folder / name} exists already: choose another --id, or move the folder away"
             )
-    programmes = Path(programmes_dir or Path(cohorts_dir).resolve().parent / "programmes")
     try:
-        answer = sandbox.run(
-            "pmcell.registry.draft.register:" + ("draft_parts" if workbook else "draft_files"),
+        answer: dict[str, Any] = sandbox.run(
+            f"pmcell.registry.draft.register:{target}",
             {
                 "file": str(file.absolute()),
                 "fmt": fmt or detect_format(file),
@@ -114,20 +151,7 @@ def register_file(
     except DataError as error:
         raise _with_options(error) from error
     outside = tuple(_outside(file, folder))
-    if workbook is not None:
-        from pmcell.registry.workbook.write import write_workbook
-
-        names = [one.programme_id for one in load_programmes(programmes)]
-        n_todo = write_workbook(workbook, answer, names)
-        return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo, outside)
-    for name, content in answer["files"].items():
-        write_text(folder / name, content)
-    n_todo = sum(
-        line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
-        for name, content in answer["files"].items()
-        for line in content.split("\n")
-    )
-    return Registered(folder, answer["seen"], tuple(answer["notes"]), n_todo, outside)
+    return Registered(folder, answer["seen"], tuple(answer["notes"]), 0, outside), answer
 
 
 def draft_files(
@@ -175,7 +199,7 @@ def draft_parts(
     every = [*keep, *first.keepable]
     draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, every)
     levels = {name: "donor" if name in draft.donors[0] else "sample" for name in first.keepable}
-    tables = {"donor": draft.donors, "sample": draft.samples}
+    rows_of = {"donor": draft.donors, "sample": draft.samples}
     return {
         "cohort_id": cohort_id,
         "settings": draft.settings,
@@ -189,7 +213,7 @@ def draft_parts(
             {
                 "column": name,
                 "level": level,
-                "values": list(dict.fromkeys(row[name] for row in tables[level] if row[name]))[:4],
+                "values": list(dict.fromkeys(row[name] for row in rows_of[level] if row[name]))[:4],
             }
             for name, level in levels.items()
         ],

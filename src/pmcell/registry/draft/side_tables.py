@@ -18,6 +18,7 @@ import numpy as np
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.excel import open_book, read_sheet_of
 from pmcell.registry.cohorts.same_number import SameNumbers
 from pmcell.registry.draft.columns import guess_columns, text
 from pmcell.registry.draft.left_out import status_columns
@@ -131,8 +132,6 @@ def decode_table(data: bytes) -> str:
 
 def _excel(path: Path) -> list[dict[str, str]]:
     """The first sheet of a workbook, held to the rules of our own."""
-    from pmcell.registry.workbook.read import open_book, read_sheet_of
-
     faults: list[Fault] = []
     book = open_book(path)
     sheet = read_sheet_of(book.worksheets[0], path.name, faults)

@@ -74,9 +74,9 @@ class _Sexes:
         self._is_told = "donor_id" in roles and bool(
             "sex" in roles or "sex_ontology_term_id" in columns.terms
         )
-        symbols = np.array([symbol or "" for symbol in map_genes(names).symbol], dtype=object)
-        self._x = np.flatnonzero(np.isin(symbols.astype(str), X_GENE))
-        self._y = np.flatnonzero(np.isin(symbols.astype(str), Y_GENES))
+        symbols = list(map_genes(names).symbol)
+        self._x = np.flatnonzero([symbol in X_GENE for symbol in symbols])
+        self._y = np.flatnonzero([symbol in Y_GENES for symbol in symbols])
         self._is_told &= bool(len(self._x) and len(self._y))
         if not self._is_told:
             return

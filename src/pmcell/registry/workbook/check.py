@@ -11,10 +11,11 @@ from typing import Any
 from pmcell.errors import Fault, UsageError
 from pmcell.io.atomic import atomic_path, write_text
 from pmcell.registry.cohorts.cohort import find_faults
+from pmcell.registry.cohorts.excel import open_book
 from pmcell.registry.cohorts.keys import COHORT_FILE
 from pmcell.registry.workbook import layout
 from pmcell.registry.workbook.content import HEAD, Content, content_of, place_of
-from pmcell.registry.workbook.read import open_book, read_sheets
+from pmcell.registry.workbook.read import read_sheets
 
 AUTHOR = "pmcell check"
 RED, AMBER = "F6B7B0", "FFE08A"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.registry.cohorts.excel import Sheet, SheetRow
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.cohorts.not_people import is_missing
 from pmcell.registry.cohorts.registration import Exclusion
@@ -19,7 +20,6 @@ from pmcell.registry.draft.text import cohort_yaml, sheet
 from pmcell.registry.terms.rules import TERM_RULES
 from pmcell.registry.workbook import layout
 from pmcell.registry.workbook.measured import measurement_rows
-from pmcell.registry.workbook.read import Sheet, SheetRow
 from pmcell.schema import UNKNOWN
 from pmcell.schema.ids import ID_PATTERN
 

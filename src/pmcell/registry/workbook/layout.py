@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import ModuleType
 
-from pmcell.errors import UsageError
 from pmcell.registry.cohorts.key import Key
 from pmcell.registry.cohorts.keys import (
     COHORT_KEYS,
@@ -57,15 +55,3 @@ INTRODUCTION = (
 def cohort_keys() -> list[Key]:
     """The keys that stand on the sheet of the cohort, in their order."""
     return [item for item in COHORT_KEYS if item.kind != "mapping"]
-
-
-def openpyxl() -> ModuleType:
-    """The library that reads and writes workbooks; `UsageError` where it is not installed."""
-    try:
-        import openpyxl as library
-    except ImportError as error:
-        raise UsageError(
-            "workbooks need the package openpyxl, which is not installed. Install it: "
-            "pip install openpyxl"
-        ) from error
-    return library

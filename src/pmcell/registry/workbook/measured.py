@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pmcell.errors import Fault
+from pmcell.registry.cohorts.excel import Sheet, SheetRow
 from pmcell.registry.cohorts.not_people import is_missing
 from pmcell.registry.workbook import layout
-from pmcell.registry.workbook.read import Sheet, SheetRow
 
 _VALUE = re.compile(r"(<=|>=|<|>)?\s*([-+]?\d+(?:[.,]\d+)?)")
 _LOINC = re.compile(r"\d{1,7}-\d")

@@ -12,6 +12,7 @@ from typing import Any
 from pmcell.io.atomic import atomic_path
 from pmcell.registry.cohorts.catalogue import REQUIREMENTS
 from pmcell.registry.cohorts.cohort_file import meaning
+from pmcell.registry.cohorts.excel import openpyxl
 from pmcell.registry.cohorts.keys import TODO
 from pmcell.registry.draft.decisions import ONLY_A_PERSON, source_text
 from pmcell.registry.terms.meanings import words_in
@@ -19,7 +20,6 @@ from pmcell.registry.terms.ontology import resolve
 from pmcell.registry.terms.rules import TERM_RULES, terms_near
 from pmcell.registry.terms.vocabulary import LICENSES
 from pmcell.registry.workbook import layout
-from pmcell.registry.workbook.layout import openpyxl
 from pmcell.schema import UNKNOWN
 
 MAX_LIST = 255
@@ -152,10 +152,10 @@ def _values(sheet: Any, draft: Mapping[str, Any]) -> int:
     entries = [("sample_id", name, 0, given) for name, given in draft["sample_names"].items()]
     entries += [("cell_type", name, 0, term) for name, term in draft["cell_types"].items()]
     for table in (layout.DONORS, layout.SAMPLES):
-        for column in layout.TABLES[table]:
-            counted = Counter(row.get(column.name, "") for row in draft[table])
+        for declared in layout.TABLES[table]:
+            counted = Counter(row.get(declared.name, "") for row in draft[table])
             entries += [
-                (column.name, source_text(value), n, "")
+                (declared.name, source_text(value), n, "")
                 for value, n in counted.items()
                 if source_text(value)
             ]

@@ -63,12 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", nargs="+", default=[], metavar="COL", help="unused columns to keep in the tables"
     )
-    for kind in ("donors", "samples"):
+    for kind in ("donors", "samples", "cells"):
         parser.add_argument(
             f"--{kind}",
             type=Path,
             metavar="TABLE",
-            help=f"CSV, TSV or Excel with more of the {kind}, by their ids",
+            help=f"CSV, TSV or Excel with more of the {kind}, by their ids or barcodes",
         )
     parser.add_argument(
         "--workbook", type=Path, metavar="XLSX", help="write a workbook in place of the folder"
@@ -145,7 +145,7 @@ def _draft(args: argparse.Namespace) -> Registered:
     from pmcell.registry.workbook.register import register_workbook
 
     named = {role: getattr(args, name.replace("-", "_")) for name, role in COLUMNS.items()}
-    tables = {"samples": args.samples, "donors": args.donors}
+    tables = {"cells": args.cells, "samples": args.samples, "donors": args.donors}
     options: dict[str, Any] = {
         "fmt": args.format,
         "orientation": args.orientation,

@@ -5,10 +5,14 @@ from __future__ import annotations
 import openpyxl
 import pytest
 
+from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.errors import DataError, FaultsError
+from pmcell.registry.cohorts.cohort import read_matrix
 from pmcell.registry.draft.register import register_file
 from pmcell.registry.draft.side_tables import read_table_of_people
+from pmcell.registry.intake.cell_table import open_matrix
 from steward_files import write_steward_file
+from submissions import write_mtx
 
 ROWS = [
     ["Spender", "Gender", "Ort"],
@@ -106,4 +110,41 @@ def test_a_table_that_cannot_be_joined_says_why_and_nothing_is_drafted(study, te
     (study / "people.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         register(study, "people.csv")
+    assert not (study / "config").exists()
+
+
+def lane(study, **more):
+    """A 10x folder without any metadata, and the table of its cells that another program wrote."""
+    names = [f"{one}-1" for one in barcodes()]
+    write_mtx(study / "lane", cell_counts(), names, packed=True, genes=gene_names())
+    lines = ["Zelle;Spender;Probe"]
+    lines += [f"{one[:-2]};P{k % 2};L{k % 2}" for k, one in enumerate(names)][: more.get("n", 60)]
+    (study / "cells.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
+    given = {"donor_id": "Spender", "sample_id": "Probe"}
+    tables = {"cells": study / "cells.csv"}
+    return register_file("lane", "c1", "config/cohorts", given=given, tables=tables)
+
+
+def test_a_table_of_cells_tells_the_donors_of_a_lane_at_intake_too(study):
+    folder = lane(study).folder
+    rows = (folder / "samples.tsv").read_text().splitlines()
+    assert [row.split("\t")[:2] for row in rows[1:]] == [["L0", "P0"], ["L1", "P1"]]
+    assert "cells: cells.tsv" in (folder / "cohort.yaml").read_text()
+    assert (folder / "cells.tsv").read_text().splitlines()[0] == "barcode\tSpender\tProbe"
+    matrix = read_matrix(folder)
+    obs = open_matrix(matrix).obs
+    assert obs["Probe"].tolist() == [f"L{k % 2}" for k in range(60)]
+    (folder / "cells.tsv").unlink()
+    with pytest.raises(DataError, match="table of cells must exist"):
+        open_matrix(matrix)
+
+
+def test_cells_that_the_table_does_not_name_are_left_out_and_counted(study):
+    registered = lane(study, n=50)
+    assert any("10 of 60 cells are left out" in note for note in registered.notes)
+
+
+def test_the_table_of_another_lane_is_refused(study):
+    with pytest.raises(DataError, match="at least 50% of the file's 60 cells"):
+        lane(study, n=20)
     assert not (study / "config").exists()

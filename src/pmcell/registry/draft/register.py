@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import (
+    CELLS_FILE,
     COHORT_FILE,
     DONORS_FILE,
     NO_PROGRAMME,
@@ -24,8 +26,9 @@ from pmcell.registry.cohorts.keys import (
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
 from pmcell.registry.draft.draft import Draft, draft_registration
-from pmcell.registry.draft.side_tables import join_table
+from pmcell.registry.draft.side_tables import cells_text, join_table
 from pmcell.registry.draft.text import cohort_yaml, sheet
+from pmcell.registry.intake.cell_table import join_cells
 from pmcell.registry.terms.genes import share_known
 from pmcell.registry.terms.ontology import resolve
 from pmcell.schema.ids import ID_PATTERN
@@ -65,8 +68,8 @@ def register_file(
 
     `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
     columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed; `keep` are columns
-    that stay in the tables under their own names, `tables` files with more of `donors` or
-    `samples` (see `side_tables`).
+    that stay in the tables under their own names, `tables` files with more of `donors`,
+    `samples` or `cells` (see `side_tables`).
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
@@ -87,6 +90,7 @@ def register_file(
     n_todo = sum(
         line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
         for name, content in answer["files"].items()
+        if name != CELLS_FILE
         for line in content.split("\n")
     )
     return replace(registered, n_todo=n_todo)
@@ -166,10 +170,13 @@ def draft_files(
     tables: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
-    submission = _opened(file, fmt, orientation, given, tables)
+    submission, cells = _opened(file, fmt, orientation, given, tables)
     draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
+    if cells:
+        draft.settings["matrix.cells"] = CELLS_FILE
     return {
         "files": {
+            **({CELLS_FILE: cells} if cells else {}),
             COHORT_FILE: cohort_yaml(draft),
             DONORS_FILE: sheet(draft.donors),
             SAMPLES_FILE: sheet(draft.samples),
@@ -194,7 +201,7 @@ def draft_parts(
 
     What runs inside the sandbox for a workbook, in which a person says what becomes of them.
     """
-    submission = _opened(file, fmt, orientation, given, tables)
+    submission, _ = _opened(file, fmt, orientation, given, tables)
     first = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
     every = [*keep, *first.keepable]
     draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, every)
@@ -228,12 +235,18 @@ def _opened(
     orientation: str,
     given: Mapping[str, str] | None,
     tables: Mapping[str, str] | None,
-) -> Submission:
-    """The submission, with what tables beside it say of its donors and samples."""
+) -> tuple[Submission, str]:
+    """The submission, with what tables beside it say; and the text of the table of its cells."""
     submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
-    for kind, table in (tables or {}).items():
+    cells, paths = "", dict(tables or {})
+    if "cells" in paths:
+        cells = cells_text(submission, Path(paths.pop("cells")))
+        with tempfile.TemporaryDirectory() as scratch:
+            write_text(Path(scratch) / CELLS_FILE, cells)
+            submission = join_cells(submission, Path(scratch) / CELLS_FILE)
+    for kind, table in paths.items():
         submission = join_table(submission, Path(table), kind, given or {})
-    return submission
+    return submission, cells
 
 
 def _draft(

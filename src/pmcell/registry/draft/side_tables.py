@@ -22,6 +22,8 @@ from pmcell.registry.cohorts.excel import open_book, read_sheet_of
 from pmcell.registry.cohorts.same_number import SameNumbers
 from pmcell.registry.draft.columns import guess_columns, text
 from pmcell.registry.draft.left_out import status_columns
+from pmcell.registry.intake.cell_table import BARCODE
+from pmcell.schema.text import as_text
 
 KINDS = {"donors": "donor_id", "samples": "sample_id"}
 MAX_BYTES = 50_000_000
@@ -64,6 +66,53 @@ def join_table(
         values = np.array([rows.get(name, {}).get(column, "") for name in ids.tolist()], object)
         joined[column] = values
     return replace(submission, obs=joined)
+
+
+def cells_text(submission: Submission, path: Path) -> str:
+    """A table of cells as cells.tsv holds it: the file's own barcodes, and every column beside.
+
+    Barcodes match as they are, else without the number of the lane behind a dash. Raises
+    `DataError` where fewer than half of the file's cells are named, or one is named twice.
+    """
+    table = read_table_of_people(path)
+    barcodes = as_text(submission.obs.index).tolist()
+    for plain in (str, _without_lane):
+        known = {plain(one): one for one in barcodes}
+        if len(known) < len(barcodes):
+            continue
+        shares = {
+            column: len({plain(row[column]) for row in table} & known.keys()) for column in table[0]
+        }
+        best = max(shares, key=lambda column: shares[column])
+        if shares[best] >= MIN_SHARE * len(barcodes):
+            break
+    else:
+        raise DataError(
+            f"{path.name}: a table of cells must name at least {MIN_SHARE:.0%} of the file's "
+            f"{len(barcodes):,} cells ({barcodes[0]!r}, …) by their barcodes, each of which stands "
+            "once in the file; it does not. Is it the table of another lane?",
+            reason="ids_differ",
+        )
+    columns = [column for column in table[0] if column not in (best, BARCODE)]
+    rows: dict[str, list[str]] = {}
+    for row in table:
+        name = known.get(plain(row[best]))
+        if name is None:
+            continue
+        cells = [row[column] for column in columns]
+        if rows.setdefault(name, cells) != cells:
+            raise DataError(
+                f"{path.name}: a table of cells must name each cell once; {name!r} has two rows "
+                "that differ.",
+                reason="duplicate_id",
+            )
+    lines = ["\t".join([BARCODE, *columns])]
+    lines += ["\t".join([one, *rows[one]]) for one in barcodes if one in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _without_lane(barcode: str) -> str:
+    return re.sub(r"-\d+$", "", barcode)
 
 
 def read_table_of_people(path: Path) -> list[dict[str, str]]:

@@ -32,6 +32,7 @@ OMITTED_WHEN_UNSET = (
     "matrix.orientation",
     "columns.donor_id",
     "columns.cell_type",
+    "matrix.cells",
 )
 
 

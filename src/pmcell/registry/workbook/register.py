@@ -36,6 +36,11 @@ def register_workbook(
             f"--workbook must name a new file; {workbook} is there, with what was typed into it. "
             f"Check it with `pmcell check --workbook {workbook}`, or name another."
         )
+    if "cells" in (tables or {}):
+        raise UsageError(
+            "--cells goes into the cohort's folder, which a workbook replaces; register without "
+            "--workbook"
+        )
     programmes = programmes_beside(cohorts_dir)
     registered, draft = read_draft(
         "draft_parts",

@@ -56,9 +56,8 @@ def test_a_lane_without_metadata_is_one_person_and_says_so(study):
     write_mtx(study / "lane", cell_counts(), barcodes(), packed=True, genes=gene_names())
     made = trial("lane")
     assert "taken as one person" in dict(made.guesses())["donors"]
-    assert [
-        donor.donor_id for donor in load_registration("t/trial/config/cohorts/lane").donors
-    ] == ["lane"]
+    donors = load_registration("t/trial/config/cohorts/lane").donors
+    assert [donor.donor_id for donor in donors] == ["lane"]
 
 
 def test_columns_that_are_named_are_taken(study):

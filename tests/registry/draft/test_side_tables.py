@@ -115,7 +115,7 @@ def test_a_table_that_cannot_be_joined_says_why_and_nothing_is_drafted(study, te
 
 def lane(study, **more):
     """A 10x folder without any metadata, and the table of its cells that another program wrote."""
-    names = [f"{one}-1" for one in barcodes()]
+    names = barcodes()
     write_mtx(study / "lane", cell_counts(), names, packed=True, genes=gene_names())
     lines = ["Zelle;Spender;Probe"]
     lines += [f"{one[:-2]};P{k % 2};L{k % 2}" for k, one in enumerate(names)][: more.get("n", 60)]

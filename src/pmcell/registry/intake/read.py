@@ -17,6 +17,7 @@ from pmcell.io.submitted.readers import Submission, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
 from pmcell.registry.cohorts.cohort import load_registration
 from pmcell.registry.cohorts.registration import Registration
+from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells import Scope, cell_table
 from pmcell.registry.intake.checksum import checksum_faults
 from pmcell.registry.intake.copies import Fingerprints

@@ -68,17 +68,19 @@ def list_open(folder: Path, still: list[Decision], *, where: str) -> None:
 def _ask_all(folder: Path, still: list[Decision], ask: Callable[[str], str]) -> list[Decision]:
     from pmcell.registry.draft.decisions import open_decisions
 
-    n = len(still)
-    print(f"\n{n} decisions. Enter takes what stands in brackets; '{LATER}' leaves one open.")
+    print(
+        f"\n{len(still)} decisions. Enter takes what stands in brackets; '{LATER}' leaves one open."
+    )
     asked: set[str] = set()
     try:
         while True:
-            # An answer may close others, as access: open does.
-            one = next((item for item in open_decisions(folder) if item.key not in asked), None)
-            if one is None:
+            # An answer may close others, or open some, as access does.
+            left = [item for item in open_decisions(folder) if item.key not in asked]
+            if not left:
                 break
-            asked.add(one.key)
-            _ask(folder, one, len(asked), n, ask)
+            n = len(asked) + len(left)
+            asked.add(left[0].key)
+            _ask(folder, left[0], len(asked), n, ask)
     except (EOFError, KeyboardInterrupt):
         print("\nStopped; what was answered is kept.")
     return open_decisions(folder)

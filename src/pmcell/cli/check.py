@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from pmcell.settings.study import StudySettings
 
 
+FILE_SUFFIXES = (".h5ad", ".h5", ".zarr", ".csv", ".tsv", ".gz", ".xlsx")
+"""Ends of names that are meant as files, not as ids of cohorts."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `pmcell check`."""
     parser.add_argument(
@@ -65,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
     files = [Path(name) for name in args.cohorts if _is_matrix(Path(name))]
     if files:
         return _check_files(args, files)
+    for name in args.cohorts:
+        if Path(name).suffix.lower() in FILE_SUFFIXES and not Path(name).exists():
+            raise UsageError(f"FILE must exist; there is no {name!r}")
     from pmcell.registry.cohorts.matrix_paths import CONFIG_FILE
     from pmcell.registry.intake.check import CohortCheck, check_cohorts
 

@@ -62,8 +62,15 @@ def test_open_access_answers_who_decides_on_access(folder):
     assert "None: the data are open" in (folder / "cohort.yaml").read_text()
 
 
-def test_controlled_access_leaves_it_open(folder):
-    assert "hdab.name" in {one.key for one in answer(folder, {"access": "controlled"})}
+def test_controlled_access_asks_for_what_its_catalogue_needs_and_unknown_is_no_answer(folder):
+    still = {one.key: one for one in answer(folder, {"access": "controlled"})}
+    assert "hdab.name" in still
+    needed = {"hdab.email", "description", "contact.email", "keywords", "provenance"}
+    assert needed <= set(still)
+    assert not any(still[key].may_be_unknown for key in needed)
+    given = {"hdab.email": "a@b.nl", "keywords": "blood, PBMC", "description": "What it is"}
+    assert not set(given) & {one.key for one in answer(folder, given)}
+    assert "keywords: [blood, PBMC]" in (folder / "cohort.yaml").read_text()
 
 
 def test_answers_are_kept_and_may_be_given_anew(folder):

@@ -134,3 +134,5 @@ def test_the_command_takes_a_file_and_exits_by_its_faults(tmp_path, in_process, 
     assert main(["check", str(bad)]) == 1
     assert main(["check", str(good), "c1"]) == 2
     assert "not both" in capsys.readouterr().err
+    assert main(["check", "nothing.h5ad"]) == 2
+    assert "FILE must exist" in capsys.readouterr().err

@@ -142,6 +142,18 @@ def test_visits_and_measurements_reach_their_files(study):
     assert "score" not in (folder / "donors.tsv").read_text()
 
 
+def test_what_controlled_access_needs_is_asked_for_by_its_cell(study):
+    found = edit(study, put("cohort", "B20", "controlled"))
+    keys = {row[0].coordinate.replace("A", "B"): row[0].value for row in cells_of(study)}
+    asked = {keys[fault.column] for fault in found.errors}
+    assert asked >= {"hdab.email", "description", "contact.email", "keywords", "provenance"}
+    assert found.folder is None
+
+
+def cells_of(study):
+    return list(openpyxl.load_workbook(study / "w.xlsx")["cohort"].iter_rows(min_row=2))
+
+
 def put(sheet, cell, value):
     def change(book):
         book[sheet][cell].value = value

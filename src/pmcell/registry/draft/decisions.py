@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmcell.registry.cohorts.catalogue import lookup
+from pmcell.registry.cohorts.catalogue import lookup, missing_metadata
 from pmcell.registry.cohorts.cohort_file import meaning
 from pmcell.registry.cohorts.keys import (
     COHORT_FILE,
@@ -57,7 +57,8 @@ class Decision:
 
     `key` is what it is answered by (`title`, `sex[1]`, `cell_type[alpha]`, `donor_id`);
     `file` and `path` where it stands: a dotted path of cohort.yaml, or a column; `text` what the
-    submitted file says, `seen` of how many rows; `prose` what is asked, `choices` what it may be.
+    submitted file says, `seen` of how many rows; `prose` what is asked, `choices` what it may
+    be; `is_needed` where the access that was decided asks for it.
     """
 
     key: str
@@ -67,6 +68,7 @@ class Decision:
     text: str = ""
     seen: str = ""
     choices: tuple[str, ...] = ()
+    is_needed: bool = False
 
     @property
     def column(self) -> str:
@@ -84,7 +86,7 @@ class Decision:
     @property
     def may_be_unknown(self) -> bool:
         """Whether `unknown` is an answer."""
-        return self.path not in MUST_BE_KNOWN
+        return self.path not in MUST_BE_KNOWN and not self.is_needed
 
     def near(self, n: int = 3) -> list[str]:
         """The terms nearest to the file's text, as 'id label'; it loads the ontology."""
@@ -139,6 +141,11 @@ def _of_cohort(tree: Mapping[str, object]) -> Iterator[Decision]:
             yield Decision(
                 item.path, COHORT_FILE, item.path, meaning(item.path), choices=item.choices
             )
+    for fault in missing_metadata(tree, meaning):
+        path, value = fault.column or "", lookup(tree, fault.column or "")
+        if fault.severity == "error" and not str(value).startswith(TODO):
+            # Data that are not open need a record in a catalogue, which needs these.
+            yield Decision(path, COHORT_FILE, path, meaning(path), is_needed=True)
 
 
 def _donors(samples: list[Row]) -> Iterator[Decision]:

@@ -10,9 +10,12 @@ from typing import Any
 
 from pmcell.errors import Fault, UsageError
 from pmcell.io.atomic import atomic_path, write_text
+from pmcell.registry.cohorts.catalogue import missing_metadata
 from pmcell.registry.cohorts.cohort import find_faults
+from pmcell.registry.cohorts.cohort_file import meaning
 from pmcell.registry.cohorts.excel import open_book
 from pmcell.registry.cohorts.keys import COHORT_FILE
+from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.workbook import layout
 from pmcell.registry.workbook.content import HEAD, Content, content_of, place_of
 from pmcell.registry.workbook.read import read_sheets
@@ -58,6 +61,8 @@ def check_workbook(
         for name, text in content.files.items():
             write_text(trial / name, text)
         of_files = find_faults(trial, programmes_dir=programmes)
+        text = read_yaml(trial / COHORT_FILE, [])
+        of_files += missing_metadata(text.tree, meaning, text.lines)
     placed = [place_of(fault, content, sheets, path.name) for fault in of_files]
     # A value that stands in many rows is one fault of its line on the sheet of values.
     seen = {(fault.file, fault.column) for fault in faults}

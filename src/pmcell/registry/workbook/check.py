@@ -61,8 +61,8 @@ def check_workbook(
         for name, text in content.files.items():
             write_text(trial / name, text)
         of_files = find_faults(trial, programmes_dir=programmes)
-        text = read_yaml(trial / COHORT_FILE, [])
-        of_files += missing_metadata(text.tree, meaning, text.lines)
+        cohort = read_yaml(trial / COHORT_FILE, [])
+        of_files += missing_metadata(cohort.tree, meaning, cohort.lines)
     placed = [place_of(fault, content, sheets, path.name) for fault in of_files]
     # A value that stands in many rows is one fault of its line on the sheet of values.
     seen = {(fault.file, fault.column) for fault in faults}

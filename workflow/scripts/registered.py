@@ -24,6 +24,7 @@ COHORT_FILE = "cohort.yaml"
 REGISTRATION_FILES = (
     COHORT_FILE,
     "donors.tsv",
+    "cells.tsv",
     "samples.tsv",
     "visits.tsv",
     "measurements.tsv",

@@ -30,6 +30,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Start",
         (
             ("demo", "run the main job on the embedded cohorts"),
+            ("try", "a file to clusters and a report; nothing registered or published"),
             ("fetch", "download what needs the network, once, on a login node"),
             ("init", "make a study folder with config and profiles"),
             ("estimate", "core-hours, memory, disk and time of a run, before it"),
@@ -41,7 +42,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("register", "draft a cohort folder from a submitted file"),
             ("measurements", "add clinical values of FHIR or phone files to a cohort"),
-            ("check", "name every fault of registered cohorts, with its fix"),
+            ("check", "name every fault of registered cohorts, or of one file"),
+            ("terms", "find ontology terms, permitted uses, licences and regions"),
         ),
     ),
     ("Steps, in the order of the flow", tuple(_flow())),
@@ -69,7 +71,7 @@ SUBCOMMANDS = {("release", "diff"): "pmcell.cli._release_diff"}
 NEEDED = ("crypt4gh", "cryptography", "jinja2", "jsonschema", "pydantic", "rdflib", "rich")
 """Packages that commands import and the library does not."""
 
-RUNNERS = ("run", "demo", "estimate")
+RUNNERS = ("run", "demo", "estimate", "try")
 """Commands that plan or start the workflow."""
 
 
@@ -159,7 +161,7 @@ def _absent_packages(command: str) -> str:
 
 def module_of(name: str) -> str:
     """Return the module of a command: steps and what runs them have folders of their own."""
-    module = name.replace("-", "_")
+    module = "try_" if name == "try" else name.replace("-", "_")
     folder = "steps." if module in BY_NAME else "run." if name in RUNNERS else ""
     return f"pmcell.cli.{folder}{module}"
 

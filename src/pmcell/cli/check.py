@@ -1,10 +1,16 @@
-"""Name every fault of the configuration and of registered cohorts with its fix, in seconds.
+"""Name every fault of registered cohorts, or of one file, with its fix, in seconds.
 
-Reads the configuration, and cohort.yaml, donors.tsv and samples.tsv of each cohort, then compares
-them with the header of the submitted file (in a sandbox; of the counts only a
+Of a study it reads the configuration, and cohort.yaml, donors.tsv and samples.tsv of each cohort,
+then compares them with the header of the submitted file (in a sandbox; of the counts only a
 sample is read). Works offline and changes nothing.
 
+A FILE needs no study: told are where its raw counts are, its genes, species and people, dates and
+other text that identifies, batches that cannot be told from groups, cells that stand twice, and
+what a submission would lack.
+
 Example: pmcell check liu_b1 liu_b2
+         pmcell check counts.h5ad
+         pmcell check --workbook island_b2.xlsx
          pmcell check --cohorts-dir config/cohorts --json
 
 Exit codes: 0 no fault (warnings may remain), 1 faults, 2 wrong call.
@@ -26,24 +32,46 @@ if TYPE_CHECKING:
     from pmcell.settings.study import StudySettings
 
 
+FILE_SUFFIXES = (".h5ad", ".h5", ".zarr", ".csv", ".tsv", ".gz", ".xlsx")
+"""Ends of names that are meant as files, not as ids of cohorts."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `pmcell check`."""
     parser.add_argument(
         "cohorts",
         nargs="*",
-        metavar="COHORT",
-        help="id of a cohort, or its folder (default: all of the configuration)",
+        metavar="COHORT|FILE",
+        help="id or folder of a cohort, or a file (default: all cohorts of the configuration)",
     )
     parser.add_argument("--config", type=Path, help="configuration (default config/config.yaml)")
     parser.add_argument("--cohorts-dir", type=Path, help="folder with one folder a cohort")
     parser.add_argument(
         "--tables-only", action="store_true", help="do not open the submitted files"
     )
+    parser.add_argument(
+        "--workbook",
+        type=Path,
+        metavar="XLSX",
+        help="check a workbook of `pmcell register`, mark its faults, or write the cohort's folder",
+    )
+    parser.add_argument("--format", help="of a FILE: h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv")
+    parser.add_argument(
+        "--deep", action="store_true", help="of a large FILE: read all counts, not a sample"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the cohorts; 0 when none has a fault, else 1."""
+    """Check the cohorts, or the files; 0 when none has a fault, else 1."""
+    if args.workbook is not None:
+        return _check_workbook(args)
+    files = [Path(name) for name in args.cohorts if _is_matrix(Path(name))]
+    if files:
+        return _check_files(args, files)
+    for name in args.cohorts:
+        if Path(name).suffix.lower() in FILE_SUFFIXES and not Path(name).exists():
+            raise UsageError(f"FILE must exist; there is no {name!r}")
     from pmcell.registry.cohorts.matrix_paths import CONFIG_FILE
     from pmcell.registry.intake.check import CohortCheck, check_cohorts
 
@@ -67,6 +95,59 @@ def run(args: argparse.Namespace) -> int:
     else:
         for check in checks:
             _print_check(check)
+        _print_summary(checks)
+    return 1 if any(check.errors for check in checks) else 0
+
+
+def _check_workbook(args: argparse.Namespace) -> int:
+    """Check a workbook; its cells are marked, or its registration is written."""
+    from pmcell.registry.intake.check import CohortCheck
+    from pmcell.registry.workbook.check import check_workbook
+
+    if args.cohorts:
+        raise UsageError(f"give cohorts or --workbook, not both; got {args.cohorts[0]!r}")
+    parent = args.cohorts_dir or Path(_configuration(args.config)[0].cohorts_dir)
+    found = check_workbook(args.workbook, parent)
+    check = CohortCheck(found.cohort_id, found.faults, {})
+    if args.json:
+        _print_json([check])
+    else:
+        _print_check(check)
+        _print_summary([check])
+        if found.folder is None:
+            print(f"Marked in {args.workbook}: open it, correct the red cells, and check it again.")
+        else:
+            print(f"Wrote {found.folder}. Next: pmcell check {found.cohort_id}")
+    return 1 if found.errors else 0
+
+
+def _is_matrix(path: Path) -> bool:
+    """Whether an argument is a submitted file or matrix folder, not a cohort."""
+    if path.is_dir():
+        is_cohort = (path / "cohort.yaml").is_file()
+        is_matrix = path.suffix.lower() == ".zarr" or any(path.glob("*matrix.mtx*"))
+        return is_matrix and not is_cohort
+    return path.is_file()
+
+
+def _check_files(args: argparse.Namespace, files: Sequence[Path]) -> int:
+    """Check files without a study."""
+    from pmcell.cli._file_health import print_health
+    from pmcell.io.submitted.readers import FORMATS
+    from pmcell.registry.health.report import file_health
+
+    others = [name for name in args.cohorts if Path(name) not in files]
+    if others:
+        raise UsageError(f"give files or cohorts, not both; {others[0]!r} is no file")
+    if args.format is not None and args.format not in FORMATS:
+        raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {args.format!r}")
+    checks = [file_health(file, fmt=args.format, is_deep=args.deep) for file in files]
+    if args.json:
+        _print_json(checks)
+    else:
+        for check in checks:
+            _print_check(check)
+            print_health(check.metrics)
         _print_summary(checks)
     return 1 if any(check.errors for check in checks) else 0
 

@@ -1,30 +1,47 @@
-"""Draft a cohort folder (cohort.yaml, donors.tsv, samples.tsv) from a submitted file.
+"""Draft a cohort folder from a submitted file, and decide what only a person can.
 
-Proposes where the raw counts are, what the columns mean, and ontology terms for
-their values. What only a person can decide is marked TODO. The file itself is
-neither copied nor changed, and nothing is overwritten. A file outside the
-cohort's folder is added to matrix_paths of config/config.yaml: only from there
-may a matrix be read.
+Proposes where the raw counts are, what the columns mean, and ontology terms for their values;
+takes title, DOI, accession and region where the file has them. What is left is asked in the
+terminal, by value and not by row, or answered with --set, or in one Excel workbook (--workbook).
+Run again with the same --id, it goes on where it stopped: answers are kept. Without a terminal
+nothing is asked, and what is open is listed. The file itself is neither copied nor changed, and no
+answer is overwritten. A file outside the cohort's folder is added to matrix_paths of
+config/config.yaml: only from there may a matrix be read.
 
 Example: pmcell register counts.h5ad --id island_b2
-         pmcell register filtered_feature_bc_matrix/ --id island_b3 --format 10x_mtx
+         pmcell register --id island_b2 --set access=open --set "sex[1]=female" --rest unknown
+         pmcell register counts.h5ad --id island_b2 --workbook island_b2.xlsx
+         pmcell register lane/ --id island_b3 --format 10x_mtx --samples samples.csv
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pmcell.registry.draft.decisions import Decision
     from pmcell.registry.draft.register import Registered
 
 DEFAULT_OUT = Path("config/cohorts")
+COLUMNS = {
+    "donor": "donor_id",
+    "sample": "sample_id",
+    "batch": "batch_id",
+    "cell-type": "cell_type",
+    "visit": "visit",
+}
+"""Options that name a column of the cells, by what it means."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `pmcell register`."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="submitted file or 10x folder")
+    parser.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="submitted file or 10x folder"
+    )
     parser.add_argument("--id", required=True, help="identifier of the cohort, its folder's name")
     parser.add_argument(
         "--out",
@@ -39,22 +56,106 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="how a text table lies (default: told from its names)",
     )
+    for name in COLUMNS:
+        parser.add_argument(
+            f"--{name}", metavar="COL", help=f"column of the cells with the {name} (default: told)"
+        )
+    parser.add_argument(
+        "--keep", nargs="+", default=[], metavar="COL", help="unused columns to keep in the tables"
+    )
+    for kind in ("donors", "samples", "cells"):
+        parser.add_argument(
+            f"--{kind}",
+            type=Path,
+            metavar="TABLE",
+            help=f"CSV, TSV or Excel with more of the {kind}, by their ids or barcodes",
+        )
+    parser.add_argument(
+        "--workbook", type=Path, metavar="XLSX", help="write a workbook in place of the folder"
+    )
+    parser.add_argument(
+        "--set",
+        dest="answers",
+        action="append",
+        default=[],
+        metavar="KEY=ANSWER",
+        help="decide: a key that is listed as open, and a term's name or code; repeat",
+    )
+    parser.add_argument(
+        "--rest", choices=("unknown",), help="answer unknown to all that may be unknown"
+    )
+    parser.add_argument("--no-ask", action="store_true", help="ask nothing, list what is open")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the draft and say what to do next."""
-    from pmcell.registry.draft.register import register_file
+    """Write the draft, or go on with one; take answers, ask for others, say what to do next."""
+    from pmcell.cli._conversation import decide, list_open
+    from pmcell.errors import FaultsError, UsageError
+    from pmcell.registry.draft.answers import split_answer
 
-    registered = register_file(
-        args.file, args.id, args.out, fmt=args.format, orientation=args.orientation
-    )
-    is_allowed = not registered.outside or _allow(registered, args.out)
+    given = dict(split_answer(one) for one in args.answers)
+    folder = args.out / args.id
+    is_there = (folder / "cohort.yaml").is_file()
+    if args.file is None and not is_there:
+        raise UsageError(
+            f"FILE must be given for a cohort that is not drafted yet; there is no {folder}"
+        )
+    registered = None
+    if args.file is not None and not (is_there and _is_same(folder, args.file)):
+        registered = _draft(args)
+        is_allowed = not registered.outside or _allow(registered, args.out)
+        if args.workbook is not None:
+            if given or args.rest:
+                raise UsageError("--set and --rest are for the folder; write into the workbook")
+            _print_workbook(args, registered, is_allowed)
+            return 0
+        if not args.json:
+            _print(registered, args.out, is_allowed)
+    elif args.workbook is not None:
+        raise UsageError(
+            f"--workbook starts a registration; {folder} is one already. Go on with --set, or name "
+            "another --id."
+        )
+    elif not args.json:
+        print(f"Going on with {folder}; what was decided stays.")
+    is_asking = sys.stdin.isatty() and sys.stdout.isatty() and not (args.no_ask or args.json)
+    try:
+        still = decide(folder, given, rest=args.rest or "", is_asking=is_asking)
+    except FaultsError as error:
+        # What is wrong is what was typed, not the data.
+        raise UsageError(str(error)) from error
     if args.json:
-        _print_json(registered, is_allowed)
-    else:
-        _print(registered, args.out, is_allowed)
+        _print_json(folder, registered, still)
+        return 0
+    list_open(folder, still, where="" if args.out == DEFAULT_OUT else f" --out {args.out}")
     return 0
+
+
+def _is_same(folder: Path, file: Path) -> bool:
+    """Whether a cohort's folder was drafted from a file."""
+    from pmcell.registry.cohorts.cohort import read_matrix
+
+    matrix = read_matrix(folder)
+    return matrix is not None and matrix.path.resolve() == file.resolve()
+
+
+def _draft(args: argparse.Namespace) -> Registered:
+    from pmcell.registry.draft.register import register_file
+    from pmcell.registry.workbook.register import register_workbook
+
+    named = {role: getattr(args, name.replace("-", "_")) for name, role in COLUMNS.items()}
+    tables = {"cells": args.cells, "samples": args.samples, "donors": args.donors}
+    options: dict[str, Any] = {
+        "fmt": args.format,
+        "orientation": args.orientation,
+        "given": {role: column for role, column in named.items() if column},
+        "keep": args.keep,
+        "tables": {kind: path for kind, path in tables.items() if path},
+    }
+    if args.workbook is not None:
+        return register_workbook(args.file, args.id, args.out, args.workbook, **options)
+    return register_file(args.file, args.id, args.out, **options)
 
 
 def _allow(registered: Registered, out: Path) -> bool:
@@ -89,7 +190,15 @@ def _print(registered: Registered, out: Path, is_allowed: bool) -> None:
         console.print("\n[bold]Look at[/bold]")
         for note in registered.notes:
             console.print(f"  - {escape(note)}")
-    where = "" if out == DEFAULT_OUT else f" --cohorts-dir {out}"
+    if seen["unused"]:
+        console.print("\n[bold]Columns that are not used[/bold]")
+        for column in seen["unused"]:
+            console.print(f"  - {escape(column)}")
+        if seen["keepable"]:
+            console.print(
+                "  --keep COLUMN … keeps those of donors and samples in their tables; a workbook "
+                "(--workbook) can make them measurements."
+            )
     if registered.outside:
         line = as_line(registered.folder.name, registered.outside)
         said = (
@@ -98,23 +207,48 @@ def _print(registered: Registered, out: Path, is_allowed: bool) -> None:
             else f"Write into {CONFIG_FILE} of the study, so that the matrix may be read:"
         )
         console.print(f"\n{said}\n  matrix_paths:\n    {escape(line)}", soft_wrap=True)
-    noun = "place" if registered.n_todo == 1 else "places"
     console.print(
-        f"\nWrote {escape(str(registered.folder))}/cohort.yaml, donors.tsv and samples.tsv.\n"
-        f"Next: replace TODO in {registered.n_todo} {noun}, then run\n"
-        f"  pmcell check {escape(registered.folder.name)}{escape(where)}"
+        f"\nWrote {escape(str(registered.folder))}/cohort.yaml, donors.tsv and samples.tsv."
     )
 
 
-def _print_json(registered: Registered, is_allowed: bool) -> None:
+def _print_workbook(args: argparse.Namespace, registered: Registered, is_allowed: bool) -> None:
     import json
 
-    answer = {
-        "folder": str(registered.folder),
-        "n_todo": registered.n_todo,
-        "notes": list(registered.notes),
-        "seen": registered.seen,
-        "matrix_paths": list(registered.outside),
-        "matrix_paths_written": is_allowed,
+    if args.json:
+        answer = {
+            "workbook": str(args.workbook),
+            "n_open": registered.n_todo,
+            "notes": list(registered.notes),
+            "seen": registered.seen,
+            "matrix_paths": list(registered.outside),
+            "matrix_paths_written": is_allowed,
+        }
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    for note in registered.notes:
+        print(f"  - {note}")
+    noun = "line" if registered.n_todo == 1 else "lines"
+    print(
+        f"Wrote {args.workbook}. Fill in the {registered.n_todo} yellow {noun}, save it, then run\n"
+        f"  pmcell check --workbook {args.workbook}"
+    )
+
+
+def _print_json(folder: Path, registered: Registered | None, still: Sequence[Decision]) -> None:
+    import json
+    from dataclasses import asdict
+
+    answer: dict[str, Any] = {
+        "folder": str(folder),
+        "n_todo": len(still),
+        "open": [asdict(one) for one in still],
     }
+    if registered is not None:
+        answer |= {
+            "notes": list(registered.notes),
+            "seen": registered.seen,
+            "matrix_paths": list(registered.outside),
+            "matrix_paths_written": True,
+        }
     print(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from observations import bundle, data_point, observation, quantity
 
+from observations import bundle, data_point, observation, quantity
 from pmcell.registry.measurements.files import read_files
 
 

@@ -27,6 +27,7 @@ from pmcell.io.submitted.parts import (
     vector,
 )
 from pmcell.io.submitted.submission import LayerSummary, Submission, no_numbers, summarise
+from pmcell.io.submitted.uns_text import read_uns
 
 _WRITERS = {"h5ad": "adata.write_h5ad()", "zarr": "adata.write_zarr()"}
 
@@ -57,7 +58,7 @@ def inspect_tree(root: Any, path: Path, fmt: str) -> Submission:
     for name, item in _matrices(root, path):
         n_genes = len(raw_var if name == "raw.X" and raw_var is not None else var)
         layers[name] = _summary(name, item, (len(obs), n_genes), path)
-    return Submission(path, fmt, obs, var, layers, raw_var)
+    return Submission(path, fmt, obs, var, layers, raw_var, {"uns": read_uns(root)})
 
 
 def tree_blocks(

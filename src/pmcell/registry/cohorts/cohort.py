@@ -18,6 +18,7 @@ from pmcell.registry.cohorts.cohort_file import check_cohort_file
 from pmcell.registry.cohorts.gathered import gather
 from pmcell.registry.cohorts.identities import check_ids, check_references, is_open
 from pmcell.registry.cohorts.keys import (
+    CELLS_FILE,
     COHORT_FILE,
     DONOR_COLUMNS,
     DONORS_FILE,
@@ -305,6 +306,7 @@ def _matrix(folder: Path, tree: dict[str, Any]) -> Matrix:
         orientation=get("orientation", "auto"),
         keep_features=features if all(features) else None,
         sha256=get("sha256").replace(UNKNOWN, ""),
+        cells=folder / CELLS_FILE if get("cells") == CELLS_FILE else None,
     )
 
 

@@ -67,7 +67,7 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
             fault("region", "should be a region", f"the country {region}", fix, severity="warning")
     programme = value("programme")
     if programme and programmes is not None and programme not in (*programmes, NO_PROGRAMME):
-        known = f"There are {', '.join([*programmes, NO_PROGRAMME])}."
+        known = f"There are {', '.join(programmes) or 'no files'}; {NO_PROGRAMME} is none of them."
         fix = f"{did_you_mean(programme, programmes)} {known}".strip()
         must = "must be a file in config/programmes, or none"
         fault("programme", must, repr(programme), fix, reason="programme")

@@ -22,6 +22,7 @@ PAGE = rf"^https?://{_NO_QUOTES}$"
 COHORT_FILE = registered.COHORT_FILE
 DONORS_FILE = "donors.tsv"
 SAMPLES_FILE = "samples.tsv"
+CELLS_FILE = "cells.tsv"
 MEASUREMENTS_FILE = "measurements.tsv"
 MAX_HOURS = 24 * 14
 """Hours that a living sample may wait; more are another unit, or a date."""
@@ -146,6 +147,11 @@ COHORT_KEYS: tuple[Key, ...] = (
     ),
     Key("matrix.keep_features.column", "Column of var that tells genes from other features."),
     Key("matrix.keep_features.value", "Value of that column for genes.", example="Gene Expression"),
+    Key(
+        "matrix.cells",
+        "Table in this folder that says more of each cell, by barcode: donor, sample, cell type.",
+        choices=(CELLS_FILE,),
+    ),
     Key("columns.barcode", "Where the cell barcodes are: index, or a column of obs."),
     Key(
         "columns.sample_id",

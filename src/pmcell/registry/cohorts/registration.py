@@ -58,7 +58,8 @@ class Visit:
 class Matrix:
     """The submitted file: where it is, its form, and which of its matrices holds raw counts.
 
-    `sha256` is the sender's digest of the file, empty where none was stated.
+    `sha256` is the sender's digest of the file, empty where none was stated; `cells` the table
+    that says more of its cells, if there is one.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Matrix:
     orientation: str
     keep_features: tuple[str, str] | None
     sha256: str = ""
+    cells: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmcell.errors import UsageError
 from pmcell.registry.cohorts.barcode_rule import cut_barcode
-from pmcell.registry.cohorts.not_people import MISSING
+from pmcell.registry.cohorts.not_people import MISSING, not_people
 from pmcell.registry.intake.cells import texts_of
 from pmcell.schema.text import as_text
+from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,15 +89,33 @@ class Columns:
     terms: tuple[str, ...]
     sample_rule: str
     sample_of_cell: np.ndarray
+    pool: str = ""
 
 
-def guess_columns(obs: pd.DataFrame, cohort_id: str) -> Columns:
-    """What the columns of `obs` mean; samples by column, else by barcode, else one for all."""
-    roles: dict[str, str] = {}
+def guess_columns(
+    obs: pd.DataFrame, cohort_id: str, given: Mapping[str, str] | None = None
+) -> Columns:
+    """What the columns of `obs` mean; samples by column, else by barcode, else one for all.
+
+    `given` holds columns that a person named, by meaning: they are taken as they are. Where
+    samples hold cells of several donors (pools that were told apart later), the donor's column
+    tells the samples, and `pool` is the column of the pools.
+    """
+    roles: dict[str, str] = dict(given or {})
+    for role, named in roles.items():
+        if named not in obs.columns:
+            known = [str(name) for name in obs.columns]
+            raise UsageError(
+                f"--{role.removesuffix('_id').replace('_', '-')} must name a column of the cells; "
+                f"there is no {named!r}. {did_you_mean(named, known)} There are "
+                f"{', '.join(known) or 'none'}."
+            )
     by_name: dict[str, str] = {}
     for column in obs.columns:
         by_name.setdefault(re.sub(r"[^a-z0-9]", "", str(column).lower()), str(column))
     for role, names in ROLES.items():
+        if role in roles:
+            continue
         for name in names:
             column = by_name.get(name)
             if column and column not in roles.values() and _fits(obs, column, role):
@@ -109,8 +129,27 @@ def guess_columns(obs: pd.DataFrame, cohort_id: str) -> Columns:
                 roles["age_group"] = column
                 break
     terms = tuple(column for column in TERM_COLUMNS if column in obs.columns)
+    pool = "" if "sample_id" in (given or {}) else _pool(obs, roles)
+    if pool:
+        del roles["sample_id"]
+        roles.setdefault("batch_id", pool)
     rule, samples = _sample_rule(obs, roles, cohort_id)
-    return Columns(roles, terms, rule, samples)
+    return Columns(roles, terms, rule, samples, pool)
+
+
+def _pool(obs: pd.DataFrame, roles: Mapping[str, str]) -> str:
+    """The column of samples whose cells are of several people, each of one sample; else ''."""
+    sample, donor = roles.get("sample_id"), roles.get("donor_id")
+    if not sample or not donor:
+        return ""
+    donors = text(obs, donor)
+    labels = {label for label in donors.tolist() if not is_empty(label)}
+    nobody = not_people(labels)
+    is_person = np.array([not is_empty(x) and x not in nobody for x in donors.tolist()], dtype=bool)
+    pairs = set(zip(text(obs, sample)[is_person].tolist(), donors[is_person].tolist(), strict=True))
+    of_sample, of_donor = (Counter(pair[at] for pair in pairs) for at in (0, 1))
+    mixed = max(of_sample.values(), default=0) > 1
+    return sample if mixed and max(of_donor.values(), default=0) == 1 else ""
 
 
 def text(obs: pd.DataFrame, column: str) -> np.ndarray:
@@ -130,7 +169,7 @@ def per_group(values: np.ndarray, groups: np.ndarray) -> dict[str, list[str]]:
 
 def _fits(obs: pd.DataFrame, column: str, role: str) -> bool:
     values = obs[column]
-    n_different = int(values.nunique())
+    n_different = sum(not is_empty(str(value)) for value in values.dropna().unique())
     if n_different == 0:
         return False
     if role == "age":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pmcell.errors import DataError
+from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.dates import VISIT, find_date
 from pmcell.registry.cohorts.keys import TODO
@@ -24,10 +24,20 @@ from pmcell.registry.draft.columns import (
 )
 from pmcell.registry.draft.left_out import propose_exclusions, status_columns
 from pmcell.registry.draft.matrix import draft_matrix
-from pmcell.registry.draft.values import age_groups, near, one_per_sample, one_term, safe_ids
+from pmcell.registry.draft.source import source_facts
+from pmcell.registry.draft.unused import unused_columns
+from pmcell.registry.draft.values import (
+    age_groups,
+    near,
+    one_cell,
+    one_per_sample,
+    one_term,
+    safe_ids,
+)
 from pmcell.registry.terms.rules import check_term, term_of
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.spelling import did_you_mean
 
 FILE = "draft"
 DONOR_TERMS = {
@@ -46,7 +56,9 @@ class Draft:
     """What will be written: settings of cohort.yaml, rows of the tables, and notes for the person.
 
     `comments` holds, for a dotted path, what stands behind the value; `exclude`
-    what is left out, with its number of cells.
+    what is left out, with its number of cells; `n_mixed` is how many samples hold cells of several
+    donors; `unused` names columns of the file without a meaning here, `keepable` those of them
+    that say something of donors or samples.
     """
 
     cohort_id: str
@@ -58,10 +70,23 @@ class Draft:
     samples: list[dict[str, str]] = field(default_factory=list)
     exclude: list[tuple[Exclusion, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    n_mixed: int = 0
+    unused: list[str] = field(default_factory=list)
+    keepable: list[str] = field(default_factory=list)
 
 
-def draft_registration(submission: Submission, cohort_id: str) -> Draft:
-    """The draft for a submitted file; every guess is one a person can see and change."""
+def draft_registration(
+    submission: Submission,
+    cohort_id: str,
+    *,
+    given: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+) -> Draft:
+    """The draft for a submitted file; every guess is one a person can see and change.
+
+    `given` are the columns that a person named, by meaning (`donor_id`, `sample_id`, `batch_id`);
+    `keep` are columns that stay in donors.tsv or samples.tsv under their own names.
+    """
     draft = Draft(cohort_id)
     if not submission.n_cells:
         raise DataError(
@@ -69,12 +94,19 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
         )
     draft_matrix(submission, draft.settings, draft.comments, draft.notes)
     status = status_columns(submission.obs)
-    columns = guess_columns(submission.obs.drop(columns=status), cohort_id)
-    proposed, keep = propose_exclusions(submission, columns, status)
+    status = [name for name in status if name not in (given or {}).values()]
+    columns = guess_columns(submission.obs.drop(columns=status), cohort_id, given)
+    if columns.pool:
+        draft.notes.append(
+            f"samples in column {columns.pool!r} hold cells of several donors: each donor is "
+            "taken as a sample"
+            + (" and the pool as its batch" if columns.roles["batch_id"] == columns.pool else "")
+        )
+    proposed, stays = propose_exclusions(submission, columns, status)
     draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
     draft.notes += proposed.notes
-    submission = replace(submission, obs=submission.obs[keep])
-    columns = replace(columns, sample_of_cell=columns.sample_of_cell[keep])
+    submission = replace(submission, obs=submission.obs[stays])
+    columns = replace(columns, sample_of_cell=columns.sample_of_cell[stays])
     _barcodes(submission, draft)
     samples = _sample_ids(submission, columns, draft)
     donors = _donor_ids(submission, columns, samples, draft)
@@ -83,7 +115,44 @@ def draft_registration(submission: Submission, cohort_id: str) -> Draft:
     _sample_rows(submission, columns, samples, donors, visits, conditions, draft)
     _donor_rows(submission, columns, samples, donors, conditions, draft)
     _cell_types(submission, columns, draft)
+    _unused(submission, columns, samples, donors, keep, draft)
+    for path, (value, place) in source_facts(submission).items():
+        draft.settings[path] = value
+        draft.comments[path] = f"from {place} of the file"
     return draft
+
+
+def _unused(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    keep: Sequence[str],
+    draft: Draft,
+) -> None:
+    """Name the columns that say something and are not used; put those to keep into the tables."""
+    taken = [item.column for item, _ in draft.exclude]
+    unused = unused_columns(submission.obs, columns, samples, donors, taken)
+    by_name = {one.column: one for one in unused}
+    may = [one.column for one in unused if one.may_be_kept]
+    for column in keep:
+        one = by_name.get(column)
+        if one is None or not one.may_be_kept:
+            raise UsageError(
+                f"--keep must name columns that are not used yet and have one value a donor or "
+                f"sample; got {column!r}. {did_you_mean(column, may)} "
+                f"There are {', '.join(may) or 'none'}."
+            )
+        of_cell = samples
+        rows, ids = draft.samples, "sample_id"
+        if one.level == "donor":
+            of_cell = np.array([donors[name] for name in samples.tolist()], dtype=object)
+            rows, ids = draft.donors, "donor_id"
+        found = per_group(text(submission.obs, column), of_cell)
+        for row in rows:
+            row[column] = one_cell((found.get(row[ids]) or [""])[0])
+    draft.unused = [str(one) for one in unused if one.column not in keep]
+    draft.keepable = [column for column in may if column not in keep]
 
 
 def _barcodes(submission: Submission, draft: Draft) -> None:
@@ -134,6 +203,7 @@ def _donor_ids(
     donors[given], renamed = safe_ids(labels[given])
     found = per_group(donors, samples)
     many = [name for name in names if len(found[name]) > 1]
+    draft.n_mixed = len(many)
     if many:
         draft.notes.append(
             f"sample {many[0]!r} has cells of several donors in column {column!r}: "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,24 @@ from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
-from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
+from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.keys import (
+    CELLS_FILE,
+    COHORT_FILE,
+    DONORS_FILE,
+    SAMPLES_FILE,
+    TODO,
+)
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
-from pmcell.registry.draft.draft import draft_registration
+from pmcell.registry.draft.draft import Draft, draft_registration
+from pmcell.registry.draft.side_tables import cells_text, join_table
 from pmcell.registry.draft.text import cohort_yaml, sheet
+from pmcell.registry.intake.cell_table import join_cells
 from pmcell.registry.terms.genes import share_known
 from pmcell.registry.terms.ontology import resolve
 from pmcell.schema.ids import ID_PATTERN
+from pmcell.settings.programme import NO_PROGRAMME
 
 _OPTIONS = {"matrix.format": "--format", "matrix.orientation": "--orientation"}
 """What stands for a key of cohort.yaml before there is one."""
@@ -48,14 +60,65 @@ def register_file(
     fmt: str | None = None,
     orientation: str = "auto",
     programmes_dir: Path | str | None = None,
+    given: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    tables: Mapping[str, Path] | None = None,
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
-    `fmt` and `orientation` are those of cohort.yaml, told from the file by default.
+    `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
+    columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed; `keep` are columns
+    that stay in the tables under their own names, `tables` files with more of `donors`,
+    `samples` or `cells` (see `side_tables`).
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
-    file, folder = Path(file), Path(cohorts_dir) / cohort_id
+    registered, answer = read_draft(
+        "draft_files",
+        Path(file),
+        cohort_id,
+        Path(cohorts_dir),
+        fmt=fmt,
+        orientation=orientation,
+        programmes=Path(programmes_dir) if programmes_dir else programmes_beside(cohorts_dir),
+        given=given,
+        keep=keep,
+        tables=tables,
+    )
+    for name, content in answer["files"].items():
+        write_text(registered.folder / name, content)
+    n_todo = sum(
+        line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
+        for name, content in answer["files"].items()
+        if name != CELLS_FILE
+        for line in content.split("\n")
+    )
+    return replace(registered, n_todo=n_todo)
+
+
+def programmes_beside(cohorts_dir: Path | str) -> Path:
+    """Where programmes are: beside the folder of cohorts."""
+    return Path(cohorts_dir).resolve().parent / "programmes"
+
+
+def read_draft(
+    target: str,
+    file: Path,
+    cohort_id: str,
+    cohorts_dir: Path,
+    *,
+    fmt: str | None,
+    orientation: str,
+    programmes: Path,
+    given: Mapping[str, str] | None,
+    keep: Sequence[str],
+    tables: Mapping[str, Path] | None,
+) -> tuple[Registered, dict[str, Any]]:
+    """What `target` of this module (draft_files, draft_parts) says of a file, read in a sandbox.
+
+    Nothing is written; the errors are those of `register_file`.
+    """
+    folder = cohorts_dir / cohort_id
     if not re.fullmatch(ID_PATTERN, cohort_id) or ".." in cohort_id:
         raise UsageError(
             "--id must be 1 to 64 letters, digits, '_', '.' or '-', "
@@ -66,15 +129,17 @@ def register_file(
         raise UsageError(f"FILE must exist; there is no {str(file)!r}")
     if fmt is not None and fmt not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {fmt!r}")
+    for kind, table in (tables or {}).items():
+        if not table.is_file():
+            raise UsageError(f"--{kind} must name a file; there is no {str(table)!r}")
     for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
         if (folder / name).exists():
             raise UsageError(
                 f"{folder / name} exists already: choose another --id, or move the folder away"
             )
-    programmes = Path(programmes_dir or Path(cohorts_dir).resolve().parent / "programmes")
     try:
-        answer = sandbox.run(
-            "pmcell.registry.draft.register:draft_files",
+        answer: dict[str, Any] = sandbox.run(
+            f"pmcell.registry.draft.register:{target}",
             {
                 "file": str(file.absolute()),
                 "fmt": fmt or detect_format(file),
@@ -82,20 +147,15 @@ def register_file(
                 "matrix_path": _matrix_path(file, folder),
                 "programmes_dir": str(programmes) if programmes.is_dir() else None,
                 "orientation": orientation,
+                "given": dict(given or {}),
+                "keep": list(keep),
+                "tables": {kind: str(table.absolute()) for kind, table in (tables or {}).items()},
             },
         )
     except DataError as error:
         raise _with_options(error) from error
-    for name, content in answer["files"].items():
-        write_text(folder / name, content)
-    n_todo = sum(
-        line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
-        for name, content in answer["files"].items()
-        for line in content.split("\n")
-    )
-    return Registered(
-        folder, answer["seen"], tuple(answer["notes"]), n_todo, tuple(_outside(file, folder))
-    )
+    outside = tuple(_outside(file, folder))
+    return Registered(folder, answer["seen"], tuple(answer["notes"]), 0, outside), answer
 
 
 def draft_files(
@@ -105,10 +165,101 @@ def draft_files(
     matrix_path: str,
     programmes_dir: str | None,
     orientation: str = "auto",
+    given: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    tables: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
+    submission, cells = _opened(file, fmt, orientation, given, tables)
+    draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
+    if cells:
+        draft.settings["matrix.cells"] = CELLS_FILE
+    return {
+        "files": {
+            **({CELLS_FILE: cells} if cells else {}),
+            COHORT_FILE: cohort_yaml(draft),
+            DONORS_FILE: sheet(draft.donors),
+            SAMPLES_FILE: sheet(draft.samples),
+        },
+        "notes": draft.notes,
+        "seen": _seen(submission, draft),
+    }
+
+
+def draft_parts(
+    file: str,
+    fmt: str,
+    cohort_id: str,
+    matrix_path: str,
+    programmes_dir: str | None,
+    orientation: str = "auto",
+    given: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    tables: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Inspect the file and draft its registration as JSON values, with all columns worth keeping.
+
+    What runs inside the sandbox for a workbook, in which a person says what becomes of them.
+    """
+    submission, _ = _opened(file, fmt, orientation, given, tables)
+    first = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
+    every = [*keep, *first.keepable]
+    draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, every)
+    levels = {name: "donor" if name in draft.donors[0] else "sample" for name in first.keepable}
+    rows_of = {"donor": draft.donors, "sample": draft.samples}
+    return {
+        "cohort_id": cohort_id,
+        "settings": draft.settings,
+        "comments": draft.comments,
+        "cell_types": draft.cell_types,
+        "sample_names": draft.sample_names,
+        "donors": draft.donors,
+        "samples": draft.samples,
+        "exclude": [asdict(item) for item, _ in draft.exclude],
+        "keepable": [
+            {
+                "column": name,
+                "level": level,
+                "values": list(dict.fromkeys(row[name] for row in rows_of[level] if row[name]))[:4],
+            }
+            for name, level in levels.items()
+        ],
+        "notes": draft.notes,
+        "seen": _seen(submission, draft),
+    }
+
+
+def _opened(
+    file: str,
+    fmt: str,
+    orientation: str,
+    given: Mapping[str, str] | None,
+    tables: Mapping[str, str] | None,
+) -> tuple[Submission, str]:
+    """The submission, with what tables beside it say; and the text of the table of its cells."""
     submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
-    draft = draft_registration(submission, cohort_id)
+    cells, paths = "", dict(tables or {})
+    if "cells" in paths:
+        cells = cells_text(submission, Path(paths.pop("cells")))
+        with tempfile.TemporaryDirectory() as scratch:
+            write_text(Path(scratch) / CELLS_FILE, cells)
+            submission = join_cells(submission, Path(scratch) / CELLS_FILE)
+    for kind, table in paths.items():
+        submission = join_table(submission, Path(table), kind, given or {})
+    return submission, cells
+
+
+def _draft(
+    submission: Submission,
+    cohort_id: str,
+    matrix_path: str,
+    programmes_dir: str | None,
+    given: Mapping[str, str] | None,
+    keep: Sequence[str],
+) -> Draft:
+    """The draft of a submission, with the programme that its diseases fall under."""
+    draft = draft_registration(submission, cohort_id, given=given, keep=keep)
+    fmt = submission.format
     draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
     terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
@@ -122,31 +273,33 @@ def draft_files(
                 draft.settings["health_themes"] = theme
                 draft.comments["health_themes"] = "from the programme"
         names = ", ".join(programme.programme_id for programme in programmes)
-        draft.comments["programme"] = "from the diseases" if found else f"there are {names}"
+        draft.comments["programme"] = (
+            "from the diseases" if found else f"there are {names}; {NO_PROGRAMME} is none of them"
+        )
     for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
         value = draft.settings[f"defaults.{column}"]
         if ":" in value and TODO not in value:
             draft.comments[f"defaults.{column}"] = str(resolve(value))
+    return draft
+
+
+def _seen(submission: Submission, draft: Draft) -> dict[str, Any]:
+    """What was seen in the file, for whoever registers it."""
     return {
-        "files": {
-            COHORT_FILE: cohort_yaml(draft),
-            DONORS_FILE: sheet(draft.donors),
-            SAMPLES_FILE: sheet(draft.samples),
-        },
-        "notes": draft.notes,
-        "seen": {
-            "n_cells": submission.n_cells,
-            "n_features": submission.n_genes,
-            "donors": [row["donor_id"] for row in draft.donors],
-            "n_samples": len(draft.samples),
-            "counts": draft.settings["matrix.counts"],
-            "counts_are": draft.comments["matrix.counts"],
-            "genes": draft.settings["matrix.gene_column"],
-            "columns": {
-                path.removeprefix("columns."): value
-                for path, value in draft.settings.items()
-                if path.startswith("columns.")
-            },
+        "n_cells": submission.n_cells,
+        "n_features": submission.n_genes,
+        "donors": [row["donor_id"] for row in draft.donors],
+        "n_samples": len(draft.samples),
+        "n_mixed": draft.n_mixed,
+        "unused": draft.unused,
+        "keepable": draft.keepable,
+        "counts": draft.settings["matrix.counts"],
+        "counts_are": draft.comments["matrix.counts"],
+        "genes": draft.settings["matrix.gene_column"],
+        "columns": {
+            path.removeprefix("columns."): value
+            for path, value in draft.settings.items()
+            if path.startswith("columns.")
         },
     }
 

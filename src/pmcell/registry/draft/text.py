@@ -32,6 +32,7 @@ OMITTED_WHEN_UNSET = (
     "matrix.orientation",
     "columns.donor_id",
     "columns.cell_type",
+    "matrix.cells",
 )
 
 
@@ -53,7 +54,7 @@ def cohort_yaml(draft: Draft) -> str:
             lines += _open([], opened)
             lines += _exclude(item.path, draft)
             continue
-        value = fixed.get(item.path) or draft.settings.get(item.path)
+        value = draft.settings.get(item.path) or fixed.get(item.path)
         if value is None:
             if item.path in OMITTED_WHEN_UNSET:
                 continue
@@ -61,7 +62,7 @@ def cohort_yaml(draft: Draft) -> str:
         *parents, leaf = item.path.split(".")
         lines += _open(parents, opened)
         comment = _comment(item.path, value, draft)
-        shown = f"[{value}]" if item.kind == "list" else _scalar(value)
+        shown = _list(value) if item.kind == "list" else scalar(value)
         lines.append(f"{'  ' * len(parents)}{leaf}: {shown}{f'   # {comment}' if comment else ''}")
     return "\n".join(lines) + "\n"
 
@@ -85,7 +86,7 @@ def _mapping(path: str, draft: Draft, opened: list[str]) -> Iterator[str]:
             from pmcell.registry.terms.ontology import resolve
 
             comment = str(resolve(value))
-        yield f"    {_scalar(name)}: {_scalar(value)}{f'   # {comment}' if comment else ''}"
+        yield f"    {scalar(name)}: {scalar(value)}{f'   # {comment}' if comment else ''}"
 
 
 def _exclude(path: str, draft: Draft) -> Iterator[str]:
@@ -94,9 +95,9 @@ def _exclude(path: str, draft: Draft) -> Iterator[str]:
         return
     yield f"{path}:   # {key(path).prose}"
     for item, n in draft.exclude:
-        yield f"  - column: {_scalar(item.column)}"
+        yield f"  - column: {scalar(item.column)}"
         yield f"    values: [{', '.join(json.dumps(v, ensure_ascii=False) for v in item.values)}]"
-        yield f"    reason: {_scalar(item.reason)}   # {n} cells"
+        yield f"    reason: {scalar(item.reason)}   # {n} cells"
 
 
 def _open(parents: list[str], opened: list[str]) -> Iterator[str]:
@@ -136,7 +137,12 @@ def _asked_for(path: str) -> str:
     return f"{when}{item.prose}{example}"
 
 
-def _scalar(value: str) -> str:
+def _list(value: str) -> str:
+    """A list, given with commas between its entries, as YAML."""
+    return f"[{', '.join(scalar(part.strip()) for part in value.split(','))}]"
+
+
+def scalar(value: str) -> str:
     """The text as YAML, quoted where a YAML reader would not give the same text back."""
     import yaml
 

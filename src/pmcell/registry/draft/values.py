@@ -22,7 +22,7 @@ def one_per_sample(
     if role not in columns.roles:
         return dict.fromkeys(names, "")
     found = per_group(text(submission.obs, columns.roles[role]), samples)
-    return {name: _cell(found[name][0]) if len(found[name]) == 1 else "" for name in names}
+    return {name: one_cell(found[name][0]) if len(found[name]) == 1 else "" for name in names}
 
 
 def age_groups(
@@ -94,11 +94,11 @@ def _bands(values: Sequence[str], role: str) -> list[str]:
     """The bands of a donor's ages: decades, youngest first, and what is no number as it is."""
     ages = [years_of(value) for value in values] if role == "age" else [None] * len(values)
     decades = sorted({int(age) // 10 * 10 for age in ages if age is not None})
-    words = [_cell(value) for value, age in zip(values, ages, strict=True) if age is None]
+    words = [one_cell(value) for value, age in zip(values, ages, strict=True) if age is None]
     return list(dict.fromkeys([*(f"{start}-{start + 9}" for start in decades), *words]))
 
 
-def _cell(value: str) -> str:
+def one_cell(value: str) -> str:
     """A value as a cell of a table: one line, and never a formula."""
     plain = " ".join(value.split())
     return plain.lstrip("=+@") if plain[:1] in ("=", "+", "@") else plain

@@ -22,6 +22,7 @@ from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.modes import close_folder, current_umask, private_files
 from pmcell.io.submitted import sandbox
 from pmcell.registry.cohorts.keys import (
+    CELLS_FILE,
     COHORT_FILE,
     COHORT_KEYS,
     DONOR_COLUMNS,
@@ -58,7 +59,7 @@ EMPTY_METRICS: Mapping[str, Any] = {
 WITHHELD = "withheld, as the cohort is not open; run `pmcell check` where the file is"
 MATRIX = "matrix"
 """What the submitted file is called where its name is withheld."""
-REGISTRATION = (COHORT_FILE, DONORS_FILE, SAMPLES_FILE, MEASUREMENTS_FILE)
+REGISTRATION = (COHORT_FILE, DONORS_FILE, SAMPLES_FILE, CELLS_FILE, MEASUREMENTS_FILE)
 DECLARED = frozenset(
     [column.name for column in (*DONOR_COLUMNS, *SAMPLE_COLUMNS, *MEASUREMENT_COLUMNS)]
     + [declared.path for declared in COHORT_KEYS]

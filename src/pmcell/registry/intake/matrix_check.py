@@ -7,11 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError
-from pmcell.io.submitted.readers import inspect, sample_umis
+from pmcell.io.submitted.readers import sample_umis
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.cohort import load_registration, read_matrix
 from pmcell.registry.cohorts.keys import COHORT_FILE, TODO
 from pmcell.registry.cohorts.registration import Matrix, Registration
+from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells_check import check_cells
 from pmcell.registry.intake.checksum import checksum_faults, unprotected
 from pmcell.registry.intake.count_layers import choose_counts, describe_layer, is_part
@@ -50,12 +51,7 @@ def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, A
     if matrix is not None and matrix.path.exists():
         faults += checksum_faults(matrix)
         try:
-            submission = inspect(
-                matrix.path,
-                matrix.format,
-                orientation=matrix.orientation,
-                looks_like_genes=share_known,
-            )
+            submission = open_matrix(matrix)
             faults += check_matrix(matrix, submission, metrics, registration)
         except FaultsError as error:
             faults += error.faults

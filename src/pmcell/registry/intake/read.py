@@ -13,10 +13,11 @@ from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.submitted.matrix_folder import folder_files
-from pmcell.io.submitted.readers import Submission, inspect, iter_counts
+from pmcell.io.submitted.readers import Submission, iter_counts
 from pmcell.io.zarr_store import is_store, store_digest
 from pmcell.registry.cohorts.cohort import load_registration, programmes_folder
 from pmcell.registry.cohorts.registration import Registration
+from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells import Scope, cell_table
 from pmcell.registry.intake.checksum import checksum_faults
 from pmcell.registry.intake.copies import Fingerprints
@@ -34,7 +35,6 @@ from pmcell.registry.intake.tables import (
     write_registration_tables,
 )
 from pmcell.registry.intake.time_limit import TABLE_SECONDS, cpu_limit
-from pmcell.registry.terms.genes import share_known
 from pmcell.schema.text import text_array
 from pmcell.settings.cohort import IntakeSettings
 from pmcell.version import __version__
@@ -81,9 +81,7 @@ def read_cohort(
     refused = intake_place_faults(Path(folder), matrix, places) or checksum_faults(matrix)
     if refused:
         raise FaultsError(refused)
-    submission = inspect(
-        matrix.path, matrix.format, orientation=matrix.orientation, looks_like_genes=share_known
-    )
+    submission = open_matrix(matrix)
     known["inputs"] = _digests(registration)
     known["metrics"] = {
         "n_cells_submitted": submission.n_cells,

@@ -96,8 +96,7 @@ def _bytes_of(path: Path) -> int:
 
 def read_sizes(folders: dict[str, str]) -> Sizes:
     """Sizes in the headers of several cohorts; runs inside the sandbox."""
-    from pmcell.io.submitted.readers import inspect
-    from pmcell.registry.terms.genes import share_known
+    from pmcell.registry.intake.cell_table import open_matrix
 
     sizes: Sizes = {}
     for name, folder in folders.items():
@@ -105,12 +104,7 @@ def read_sizes(folders: dict[str, str]) -> Sizes:
         if matrix is None:
             continue
         try:
-            submission = inspect(
-                matrix.path,
-                matrix.format,
-                orientation=matrix.orientation,
-                looks_like_genes=share_known,
-            )
+            submission = open_matrix(matrix)
             layer = submission.summary_of(matrix.counts)
             n_cells, n_genes = layer.shape
             per_sample = cells_per_sample(Path(folder), submission)

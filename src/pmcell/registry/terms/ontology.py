@@ -123,8 +123,11 @@ def in_words(value: str) -> str:
     return " and ".join(described(term).label if ":" in term else term for term in parts)
 
 
-def suggest(text: str, ontology: str, n: int = 5) -> list[Suggestion]:
+def suggest(text: str, ontology: str, n: int = 5, *, alike: bool = True) -> list[Suggestion]:
     """The `n` terms of `ontology` whose label or synonym is nearest to `text`, best first.
+
+    Where not `alike`, only labels with all words of `text` are looked at: no synonym, and none
+    that is spelt alike.
 
     A score of 1.0 means that the label, or 0.99 that a synonym, is the text,
     but for case, punctuation, plural and '+' for '-positive'.
@@ -136,6 +139,9 @@ def suggest(text: str, ontology: str, n: int = 5) -> list[Suggestion]:
     best: dict[str, Suggestion] = {}
     for entry in _candidates(wanted, index):
         name, term_id, is_label = index.names[entry]
+        has_all = set(wanted.split()) <= set(index.normalised[entry].split())
+        if not alike and not (is_label and has_all):
+            continue
         score = difflib.SequenceMatcher(None, wanted, index.normalised[entry]).ratio()
         score = (1.0 if is_label else 0.99) * (
             1.0 if index.normalised[entry] == wanted else 0.9 * score
@@ -146,9 +152,9 @@ def suggest(text: str, ontology: str, n: int = 5) -> list[Suggestion]:
     return sorted(best.values(), key=lambda item: (-item.score, item.term_id))[:n]
 
 
-def exact(text: str, ontology: str) -> Suggestion | None:
-    """The one term with the label `text`, else with that synonym; None if none or several."""
-    found = [item for item in suggest(text, ontology, n=3) if item.score >= 0.99]
+def exact(text: str, ontology: str, *, alike: bool = True) -> Suggestion | None:
+    """The one term with the label `text`, else (if `alike`) synonym; None if none or several."""
+    found = [item for item in suggest(text, ontology, n=3, alike=alike) if item.score >= 0.99]
     top = [item for item in found if item.score == found[0].score]
     return top[0] if len(top) == 1 else None
 

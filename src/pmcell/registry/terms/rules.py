@@ -7,6 +7,7 @@ CELLxGENE does not, the release says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from pmcell.registry.terms.vocabulary import NORMAL, SEXES
 from pmcell.schema import UNKNOWN
 
 SEPARATOR = " || "
+_NOT = frozenset({"no", "non", "not", "without", "never", "negative"})
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class TermRule:
     """Terms must be of `ontology` and under one of `under` (or among `terms`), not `forbidden`.
 
     `several` allows more than one term, sorted and joined by ' || '. `strict`
-    is where the CELLxGENE schema does not accept `unknown`.
+    is where the CELLxGENE schema does not accept `unknown`. Where not `by_spelling`,
+    a term is offered by its own label only, not by a synonym nor by likeness: a wrong one would
+    harm ("White" is a synonym of European American, and a word in every country).
     """
 
     ontology: str
@@ -34,6 +38,7 @@ class TermRule:
     several: bool = False
     strict: bool = False
     example: str = ""
+    by_spelling: bool = True
 
 
 TERM_RULES: Mapping[str, TermRule] = {
@@ -62,6 +67,7 @@ TERM_RULES: Mapping[str, TermRule] = {
         under=("HANCESTRO:0601", "HANCESTRO:0602"),
         several=True,
         example="HANCESTRO:0590 European American",
+        by_spelling=False,
     ),
     "sex_ontology_term_id": TermRule(
         "PATO", terms=tuple(SEXES), example="PATO:0000383 female, PATO:0000384 male"
@@ -138,8 +144,8 @@ def term_of(text: str, column: str) -> str | None:
     known = SHORTHAND.get(column, {}).get(normalise(text))
     if known or not rule.under:
         return known
-    found = exact(text, rule.ontology)
-    return found.term_id if found and _allowed(found.term_id, rule) else None
+    found = exact(text, rule.ontology, alike=rule.by_spelling)
+    return found.term_id if found and allowed_term(found.term_id, rule) else None
 
 
 def terms_near(text: str, column: str, n: int = 3) -> list[str]:
@@ -147,16 +153,42 @@ def terms_near(text: str, column: str, n: int = 3) -> list[str]:
     rule = TERM_RULES[column]
     if not rule.under:
         return [f"{term} {SEXES[term]}" for term in rule.terms[:2]]
-    words = normalise(text)
-    if column == "cell_type":
-        words = " ".join(SPELT.get(word, word) for word in words.split())
+    words = spelt_out(text, column)
     known = [term_of(text, column), term_of(f"{words} cell", column)]
-    found = [item.term_id for item in suggest(words or text, rule.ontology, n=n * 5)]
-    near = [term for term in dict.fromkeys([*known, *found]) if term and _allowed(term, rule)]
+    found = [
+        item.term_id
+        for item in suggest(words or text, rule.ontology, n=n * 5, alike=rule.by_spelling)
+        if not contradicts(text, item.matched)
+    ]
+    near = [term for term in dict.fromkeys([*known, *found]) if term and allowed_term(term, rule)]
     return [f"{term} {resolve(term)}" for term in near[:n]]
 
 
-def _allowed(term_id: str, rule: TermRule) -> bool:
+def spelt_out(text: str, column: str) -> str:
+    """The words of a text, abbreviations of cell types written out."""
+    words = normalise(text)
+    if column == "cell_type":
+        words = " ".join(SPELT.get(word, word) for word in words.split())
+    return words
+
+
+def contradicts(text: str, name: str) -> bool:
+    """Whether a term's name says the opposite of a text, or another number.
+
+    >>> contradicts("non-diabetic", "diabetic cataract"), contradicts("type 1", "type 2 diabetes")
+    (True, True)
+    >>> contradicts("CD4 T", "CD4-positive, alpha-beta T cell")
+    False
+    """
+    said, named = (normalise(item).split() for item in (text, name))
+    if bool(_NOT & set(said)) != bool(_NOT & set(named)):
+        return True
+    numbers, others = (set(re.findall(r"\d+", " ".join(item))) for item in (said, named))
+    return bool(numbers and others) and not numbers & others
+
+
+def allowed_term(term_id: str, rule: TermRule) -> bool:
+    """Whether a column with a rule may hold a term."""
     if term_id in rule.terms:
         return True
     return term_id not in rule.forbidden and is_under(term_id, rule.under)

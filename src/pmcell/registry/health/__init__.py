@@ -1,0 +1,1 @@
+"""What a submitted file is like, without any registration."""

@@ -1,0 +1,89 @@
+"""Find the code of a region by its name: NUTS in and around the EU, ISO 3166-2 elsewhere.
+
+Our own table of names. Codes: NUTS 2024 (Delegated Regulation (EU) 2023/674), countries and
+NUTS 2, with NUTS 1 of Belgium, Germany and the Netherlands; ISO 3166-2 of Australia, Canada,
+the United Kingdom and the United States. A region that is not in the table is not refused: what
+a code must look like is `region_problem`'s to say.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+from pmcell.spelling import nearest
+
+WHOLE_WORDS = 0.8
+ALIKE = 0.6
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region: its code, name, the name that matched, and a score from 0 to 1."""
+
+    code: str
+    name: str
+    matched: str
+    score: float
+
+
+def find_regions(text: str) -> list[Region]:
+    """The regions that a name or code is of, best first; names spelt alike come last.
+
+    >>> find_regions("Oost-Nederland")[0].code, find_regions("Lombardy")[0].code
+    ('NL2', 'ITC4')
+    """
+    wanted = _folded(text)
+    words = set(wanted.split())
+    if not words:
+        return []
+    found: dict[str, Region] = {}
+    for code, name, names in _regions():
+        for spoken in (code, *names):
+            folded = _folded(spoken)
+            is_same = folded == wanted or text.strip().upper() == code
+            if is_same or words <= set(folded.split()):
+                score = 1.0 if is_same else WHOLE_WORDS
+                if code not in found or found[code].score < score:
+                    found[code] = Region(code, name, spoken, score)
+    if not found:
+        spoken_by = {
+            _folded(one): (code, name, one) for code, name, all_ in _regions() for one in all_
+        }
+        near = nearest(wanted, spoken_by, cutoff=0.8)
+        if near:
+            code, name, spoken = spoken_by[near]
+            found[code] = Region(code, name, spoken, ALIKE)
+    return sorted(found.values(), key=lambda one: (-one.score, len(one.code), one.code))
+
+
+def region_of(text: str) -> str | None:
+    """The one code that a name is of, the widest region where several have it; None if unsure.
+
+    >>> region_of("Maryland"), region_of("Limburg")
+    ('US-MD', None)
+    """
+    same = [one.code for one in find_regions(text) if one.score == 1.0]
+    widest = [code for code in same if all(other.startswith(code) for other in same)]
+    return widest[0] if widest else None
+
+
+@lru_cache(maxsize=1)
+def _regions() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    text = (resources.files("pmcell.data") / "regions.tsv").read_text(encoding="utf-8")
+    rows = []
+    for line in text.splitlines()[1:]:
+        code, name, also = line.split("\t")
+        rows.append((code, name, (name, *filter(None, also.split("|")))))
+    return tuple(rows)
+
+
+def _folded(text: str) -> str:
+    """Words in small letters without accents or punctuation."""
+    plain = unicodedata.normalize("NFKD", text.casefold().replace("ø", "o").replace("ł", "l"))
+    kept = "".join(
+        sign if sign.isalnum() else " " for sign in plain if not unicodedata.combining(sign)
+    )
+    return " ".join(kept.split())

@@ -1,0 +1,1 @@
+"""A registration as one Excel workbook: written from a draft, read back, its faults marked."""

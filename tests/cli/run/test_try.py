@@ -1,0 +1,111 @@
+"""A trial leaves a study that nothing can publish by mistake, and a copy that can run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from cohorts_on_disk import barcodes, cell_counts, gene_names
+from pmcell.cli import main, module_of
+from pmcell.cli.run import try_
+from pmcell.cli.run._trial import make_trial
+from pmcell.errors import DataError, UsageError
+from pmcell.io.submitted import sandbox
+from pmcell.registry.cohorts.cohort import find_faults, load_registration
+from pmcell.registry.draft.decisions import ONLY_A_PERSON, open_decisions
+from pmcell.schema.verdict import Verdict
+from steward_files import steward_obs, write_steward_file
+from submissions import write_h5ad, write_mtx
+
+
+@pytest.fixture(autouse=True)
+def study(tmp_path, monkeypatch):
+    def run(target, arguments, **limits):
+        module, _, function = target.partition(":")
+        answer = getattr(importlib.import_module(module), function)(**arguments)
+        return json.loads(json.dumps(answer))
+
+    monkeypatch.setattr(sandbox, "run", run)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def trial(path, folder="t", **given):
+    return make_trial([Path(path)], Path(folder), given=given, fmt=None)[0]
+
+
+def test_the_study_stays_open_and_its_copy_is_sound(study):
+    made = trial(write_steward_file(study / "in.h5ad"))
+    draft, copy = (study / place / "config/cohorts/in" for place in ("t", "t/trial"))
+    still = {one.key for one in open_decisions(draft)}
+    assert {"title", "access", "data_use", "sex[1]"} <= still
+    assert any(fault.reason == "todo" for fault in find_faults(draft))
+    registration = load_registration(copy)
+    assert registration.title == "Trial of in.h5ad, not for publication"
+    assert registration.donors[0].sex_ontology_term_id == "unknown"
+    assert set(made.stand_ins) >= set(ONLY_A_PERSON) - {"programme"}
+    assert main(["check", "--cohorts-dir", "t/trial/config/cohorts", "--tables-only"]) == 0
+
+
+def test_a_lane_without_metadata_is_one_person_and_says_so(study):
+    write_mtx(study / "lane", cell_counts(), barcodes(), packed=True, genes=gene_names())
+    made = trial("lane")
+    assert "taken as one person" in dict(made.guesses())["donors"]
+    donors = load_registration("t/trial/config/cohorts/lane").donors
+    assert [donor.donor_id for donor in donors] == ["lane"]
+
+
+def test_columns_that_are_named_are_taken(study):
+    write_steward_file(study / "in.h5ad", who=["x", "y"] * 30, lib=["l1", "l2"] * 30)
+    trial("in.h5ad", donor_id="who", sample_id="lib")
+    samples = load_registration("t/trial/config/cohorts/in").samples
+    assert [(one.sample_id, one.donor_id) for one in samples] == [("l1", "x"), ("l2", "y")]
+
+
+def write_logs(path):
+    logs = sp.csr_matrix(np.log1p(cell_counts() / 3.0))
+    return write_h5ad(path, logs, barcodes(), genes=gene_names(), obs=steward_obs())
+
+
+def test_what_cannot_be_tried_leaves_nothing_behind(study):
+    write_logs(study / "logs.h5ad")
+    with pytest.raises(DataError, match="there must be raw counts"):
+        trial("logs.h5ad")
+    write_steward_file(study / "in.h5ad")
+    with pytest.raises(UsageError, match="--donor must name a column"):
+        trial("in.h5ad", donor_id="nobody")
+    mixed = [f"s{k % 3}" for k in range(60)]
+    write_steward_file(study / "mixed.h5ad", sample_id=mixed)
+    with pytest.raises(UsageError, match="a sample must be of one person"):
+        trial("mixed.h5ad")
+    assert not (study / "t").exists()
+
+
+def test_a_folder_that_holds_something_is_left_alone(study):
+    (study / "t").mkdir()
+    (study / "t/mine").write_text("x")
+    write_steward_file(study / "in.h5ad")
+    with pytest.raises(UsageError, match="new or empty folder"):
+        trial("in.h5ad")
+    assert (study / "t/mine").read_text() == "x"
+
+
+def test_the_verdict_is_one_sentence():
+    assert try_._strata_sentence(Verdict("too few donors", "3 have cells")) == (
+        "No strata: too few donors. 3 have cells."
+    )
+    assert try_._strata_sentence(Verdict("strata", "")) == "Strata of donors."
+
+
+def test_the_command_is_found_and_a_wrong_call_makes_no_folder(study, capsys):
+    assert module_of("try") == "pmcell.cli.run.try_"
+    assert main(["try", "nothing.h5ad"]) == 2
+    assert "FILE must exist" in capsys.readouterr().err
+    write_steward_file(study / "in.h5ad")
+    assert main(["try", "in.h5ad", "--cores", "0"]) == 2
+    assert not (study / "pmcell-try-in").exists()

@@ -1,0 +1,132 @@
+"""The conversation of `pmcell register`: one question a decision, and what was said is kept."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+from pmcell.cli import main
+from pmcell.cli._conversation import decide
+from pmcell.io.submitted import sandbox
+from pmcell.registry.draft.decisions import open_decisions
+from steward_files import write_steward_file
+
+SAID = {
+    "title": "A title",
+    "steward.name": "Ada",
+    "license": "",
+    "region": "NL32",
+    "programme": "none",
+    "access": "1",
+    "data_use": "GRU",
+    "cell_type[odd kind]": "",
+    "defaults.assay_ontology_term_id": "",
+    "defaults.suspension_type": "cell",
+    "sex[1]": "2",
+    "sex[2]": "female",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    def run(target, arguments, **limits):
+        module, _, function = target.partition(":")
+        answer = getattr(importlib.import_module(module), function)(**arguments)
+        return json.loads(json.dumps(answer))
+
+    monkeypatch.setattr(sandbox, "run", run)
+    monkeypatch.chdir(tmp_path)
+    write_steward_file(tmp_path / "in.h5ad")
+    (tmp_path / "config/programmes").mkdir(parents=True)
+    assert main(["register", "in.h5ad", "--id", "c1"]) == 0
+    return tmp_path / "config/cohorts/c1"
+
+
+def person(capsys, said):
+    """A person who answers the question that was printed last; those asked, in order."""
+    asked = []
+
+    def ask(prompt):
+        printed = capsys.readouterr().out
+        line = next((line for line in printed.splitlines() if "/" in line[:6]), None)
+        if line is not None:
+            asked.append(line.split("  ")[1].split(" = ?")[0])
+        answer = said[asked[-1]]
+        if isinstance(answer, list):
+            return answer.pop(0)
+        if answer is None:
+            raise EOFError
+        return answer
+
+    return ask, asked
+
+
+def test_each_decision_is_asked_once_and_the_cohort_is_sound(folder, capsys):
+    capsys.readouterr()
+    ask, asked = person(capsys, SAID)
+    assert decide(folder, {}, rest="", is_asking=True, ask=ask) == []
+    # Open access answers who decides on it: that is not asked.
+    assert sorted(asked) == sorted(SAID)
+    rows = (folder / "donors.tsv").read_text().splitlines()
+    assert rows[1].split("\t")[1] == "PATO:0000384"
+    capsys.readouterr()
+    assert main(["check", "c1"]) == 0
+
+
+def test_a_wrong_answer_is_explained_and_asked_again(folder, capsys):
+    capsys.readouterr()
+    ask, _ = person(capsys, SAID | {"title": ["later"], "region": ["Holand", "NL32"]})
+    still = decide(folder, {}, rest="", is_asking=True, ask=ask)
+    assert [one.key for one in still] == ["title"]
+    assert "\nregion: NL32\n" in (folder / "cohort.yaml").read_text()
+
+
+def test_what_was_said_before_the_end_is_kept(folder, capsys):
+    capsys.readouterr()
+    ask, _ = person(capsys, SAID | {"license": None})
+    still = decide(folder, {}, rest="", is_asking=True, ask=ask)
+    assert "steward.name" not in {one.key for one in still}
+    assert "license" in {one.key for one in still}
+
+
+def test_without_a_terminal_nothing_is_asked_and_what_is_open_is_listed(folder, capsys):
+    capsys.readouterr()
+    assert main(["register", "--id", "c1"]) == 0
+    said = capsys.readouterr().out
+    assert "sex[1] = ? in 2 donors" in said
+    assert "what was decided stays" in said
+
+
+def test_flags_answer_and_the_rest_may_be_unknown(folder, capsys):
+    flags = [f"--set={key}={SAID[key]}" for key in ("title", "steward.name", "programme")]
+    flags += ["--set=access=open", "--set", "data_use=GRU", "--set", "sex[1]=male"]
+    assert main(["register", "--id", "c1", *flags, "--rest", "unknown", "--json"]) == 0
+    assert open_decisions(folder) == []
+    assert main(["register", "in.h5ad", "--id", "c1"]) == 0
+    assert "Nothing is open" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--id", "c2"], "FILE must be given"),
+        (["--id", "c1", "--set", "access"], "must be KEY=ANSWER"),
+        (["--id", "c1", "--set", "access=opne"], "Did you mean 'open'"),
+        (["--id", "c1", "--workbook", "w.xlsx"], "is one already"),
+        (["in.h5ad", "--id", "c3", "--workbook", "w.txt"], "must end in .xlsx"),
+        (["in.h5ad", "--id", "c3", "--donors", "no.csv"], "--donors must name a file"),
+    ],
+)
+def test_a_wrong_call_says_what_must_hold(folder, capsys, arguments, message):
+    assert main(["register", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_terms_are_found_on_the_command_line(capsys):
+    assert main(["terms", "memory", "B", "--in", "CL", "-n", "1"]) == 0
+    assert capsys.readouterr().out.startswith("CL:0000787  memory B cell")
+    assert main(["terms", "hdab", "--in", "DUO", "--json"]) == 0
+    assert "health data access body" in json.loads(capsys.readouterr().out)["meaning"]
+    assert main(["terms", "xyzzyq", "--in", "CL"]) == 1

@@ -1,0 +1,150 @@
+"""Tables that people keep beside a matrix are read as they are, and joined by their ids."""
+
+from __future__ import annotations
+
+import openpyxl
+import pytest
+
+from cohorts_on_disk import barcodes, cell_counts, gene_names
+from pmcell.errors import DataError, FaultsError
+from pmcell.registry.cohorts.cohort import read_matrix
+from pmcell.registry.draft.register import register_file
+from pmcell.registry.draft.side_tables import read_table_of_people
+from pmcell.registry.intake.cell_table import open_matrix
+from steward_files import write_steward_file
+from submissions import write_mtx
+
+ROWS = [
+    ["Spender", "Gender", "Ort"],
+    ["d1", "male", "Köln"],
+    ["d2", "female", "Łódź"],
+    ["d3", "male", "Köln"],
+    ["d4", "female", "a;b"],
+]
+
+
+def text_of(separator: str) -> str:
+    return "\r\n".join(
+        separator.join(f'"{cell}"' if separator in cell else cell for cell in row) for row in ROWS
+    )
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_any_separator_and_encoding_gives_the_same_rows(tmp_path, separator, encoding):
+    text = text_of(separator)
+    if encoding == "cp1252":
+        text = text.replace("Łódź", "Lodz")
+    path = tmp_path / "people.csv"
+    path.write_bytes(text.encode(encoding))
+    rows = read_table_of_people(path)
+    assert [row["Spender"] for row in rows] == ["d1", "d2", "d3", "d4"]
+    assert rows[0]["Ort"] == "Köln"
+    assert rows[3]["Ort"] == "a;b"
+
+
+def write_excel(path):
+    book = openpyxl.Workbook()
+    for row in ROWS:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def test_an_excel_sheet_is_read_as_text(tmp_path):
+    rows = read_table_of_people(write_excel(tmp_path / "people.xlsx"))
+    assert rows[1] == {"Spender": "d2", "Gender": "female", "Ort": "Łódź"}
+
+
+def test_a_formula_in_an_excel_sheet_is_refused_by_its_cell(tmp_path):
+    path = write_excel(tmp_path / "people.xlsx")
+    book = openpyxl.load_workbook(path)
+    book.active["B3"].value = "=A1"
+    book.save(path)
+    with pytest.raises(FaultsError, match=r"'B3'.*not a formula"):
+        read_table_of_people(path)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch, in_process):
+    monkeypatch.chdir(tmp_path)
+    write_steward_file(tmp_path / "in.h5ad", sex=[""] * 60)
+    return tmp_path
+
+
+def register(study, table, **more):
+    tables = {"donors": study / table}
+    return register_file("in.h5ad", "c1", "config/cohorts", tables=tables, **more)
+
+
+def test_a_table_of_donors_fills_their_rows(study):
+    (study / "people.csv").write_bytes(text_of(";").replace("Łódź", "x").encode("cp1252"))
+    folder = register(study, "people.csv", keep=["Ort"]).folder
+    rows = [line.split("\t") for line in (folder / "donors.tsv").read_text().splitlines()]
+    assert rows[0][1] == "sex_ontology_term_id"
+    assert [row[1] for row in rows[1:]] == ["PATO:0000384", "PATO:0000383"] * 2
+    assert [row[-1] for row in rows[1:]] == ["Köln", "x", "Köln", "a;b"]
+
+
+def test_ids_that_lost_their_zeros_still_match(tmp_path, monkeypatch, in_process):
+    monkeypatch.chdir(tmp_path)
+    ids = [f"00{k % 4 + 1}" for k in range(60)]
+    write_steward_file(tmp_path / "in.h5ad", donor_id=ids, sample_id=ids, sex=[""] * 60)
+    (tmp_path / "people.csv").write_text("id,Gender\n1,male\n2,female\n3,male\n4,female\n")
+    folder = register(tmp_path, "people.csv").folder
+    assert "003\tPATO:0000384" in (folder / "donors.tsv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id;sex\nx1;male\nx2;female\n", "must name those of the file"),
+        ("id;sex\nd1;male\nd2;female\nd3;male\nd3;female\n", "'d3' has several that differ"),
+        ("id;id\nd1;male\n", "'id' twice"),
+        ("id\nd1\n", "two columns or more"),
+        ("", "found 0 lines"),
+        ("id;sex\nd1;male;7\n", "a row must have 2 cells"),
+    ],
+)
+def test_a_table_that_cannot_be_joined_says_why_and_nothing_is_drafted(study, text, message):
+    (study / "people.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        register(study, "people.csv")
+    assert not (study / "config").exists()
+
+
+def lane(study, **more):
+    """A 10x folder without any metadata, and the table of its cells that another program wrote."""
+    names = barcodes()
+    write_mtx(study / "lane", cell_counts(), names, packed=True, genes=gene_names())
+    lines = ["Zelle;Spender;Probe"]
+    lines += [f"{one[:-2]};P{k % 2};L{k % 2}" for k, one in enumerate(names)][: more.get("n", 60)]
+    (study / "cells.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
+    given = {"donor_id": "Spender", "sample_id": "Probe"}
+    tables = {"cells": study / "cells.csv"}
+    return register_file("lane", "c1", "config/cohorts", given=given, tables=tables)
+
+
+def test_a_table_of_cells_tells_the_donors_of_a_lane_at_intake_too(study):
+    folder = lane(study).folder
+    rows = (folder / "samples.tsv").read_text().splitlines()
+    assert [row.split("\t")[:2] for row in rows[1:]] == [["L0", "P0"], ["L1", "P1"]]
+    assert "cells: cells.tsv" in (folder / "cohort.yaml").read_text()
+    assert (folder / "cells.tsv").read_text().splitlines()[0] == "barcode\tSpender\tProbe"
+    matrix = read_matrix(folder)
+    obs = open_matrix(matrix).obs
+    assert obs["Probe"].tolist() == [f"L{k % 2}" for k in range(60)]
+    (folder / "cells.tsv").unlink()
+    with pytest.raises(DataError, match="table of cells must exist"):
+        open_matrix(matrix)
+
+
+def test_cells_that_the_table_does_not_name_are_left_out_and_counted(study):
+    registered = lane(study, n=50)
+    assert any("10 of 60 cells are left out" in note for note in registered.notes)
+
+
+def test_the_table_of_another_lane_is_refused(study):
+    with pytest.raises(DataError, match="at least 50% of the file's 60 cells"):
+        lane(study, n=20)
+    assert not (study / "config").exists()

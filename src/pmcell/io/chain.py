@@ -120,7 +120,9 @@ def append(
         When there is no chain, or `create` finds one.
     """
     path = Path(path)
-    exists = path.exists() or head_path(path).exists() or pending_path(path).exists()
+    # An empty file is what a process leaves that was killed before it began a chain.
+    has_lines = path.exists() and path.stat().st_size > 0
+    exists = has_lines or head_path(path).exists() or pending_path(path).exists()
     if create and exists:
         raise UsageError(f"{path.name} must not be there yet; it is. Add to it instead")
     if not create and not exists:

@@ -41,6 +41,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("register", "draft a cohort folder from a submitted file"),
             ("check", "name every fault of registered cohorts, with its fix"),
+            ("consent", "keep the consent ledger of a cohort, and say who may be used"),
         ),
     ),
     ("Steps, in the order of the flow", tuple(_flow())),

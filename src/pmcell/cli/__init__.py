@@ -53,6 +53,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),
             ("export-hca", "a published cohort in the Human Cell Atlas profile"),
+            ("withdraw", "take a donor out of everything, with proof and receipt"),
             ("seal", BY_NAME["seal"].summary),
             ("unseal", "check and decrypt a sealed package"),
         ),

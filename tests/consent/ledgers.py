@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from cohorts_on_disk import symbols
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from scipy.sparse import csr_matrix
 
+from cohorts_on_disk import symbols
 from pmcell.consent.entries import Entry, Policy
 from pmcell.consent.ledger import Ledger
 from pmcell.io.chain import Head

@@ -30,7 +30,7 @@ def ask(entries, use=RESEARCH, permit=None, day=DAY, basis="consent") -> Decisio
 
 
 def naive(entries: list[Entry], use: Use, permit: Permit | None, day: date, basis: str) -> bool:
-    """Replay day by day; a state is the set of (purpose, kind, recipient, last day) of each grant."""
+    """Replay day by day; each grant is a set of (purpose, kind, recipient, last day)."""
     everything = set(product(PURPOSES, KINDS, RECIPIENTS, [date.max]))
     grants = [everything] if basis == "law" else []
     out_since = None
@@ -159,7 +159,7 @@ def test_an_opt_out_binds_permits_from_its_day_on_and_can_be_taken_back() -> Non
 def test_acts_of_one_day_count_as_recorded_whatever_was_entered_first() -> None:
     one_day = [entry("withdraw", "2026-01-05"), entry("give", "2026-01-05", number=1)]
     assert ask(one_day).allowed
-    assert not ask(one_day[::-1][:1] + [entry("withdraw", "2026-01-05", number=2)]).allowed
+    assert not ask([*one_day[::-1][:1], entry("withdraw", "2026-01-05", number=2)]).allowed
     late = [entry("withdraw", "2026-02-01"), entry("give", "2026-01-01", number=1)]
     assert ask(late).reason == "withdrawn"
 

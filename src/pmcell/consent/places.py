@@ -36,7 +36,7 @@ HDF5, ZIP, GZIP, BZIP, XZ, PARQUET = (
 ZSTD = b"\x28\xb5\x2f\xfd"
 _ZLIB = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 _GZIP = re.compile(rb"\x1f\x8b\x08")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 MAX_STREAMS = 200_000
 MAX_DENSE = 50_000_000
 ROWS = 4096

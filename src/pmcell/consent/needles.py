@@ -190,7 +190,8 @@ HEX_ESCAPE = re.compile(rb"\\u([0-9a-fA-F]{4})|%([0-9a-fA-F]{2})|&#(x[0-9a-fA-F]
 
 def unescaped(data: bytes) -> bytes | None:
     r"""The text without its escapes (``\u0041``, ``%41``, ``&#65;``); None where it has none."""
-    if not HEX_ESCAPE.search(data):
+    may = any(sign in data for sign in (b"\\u", b"%", b"&#"))
+    if not may or not HEX_ESCAPE.search(data):
         return None
 
     def plain(match: re.Match[bytes]) -> bytes:

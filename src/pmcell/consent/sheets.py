@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.consent.entries import COLUMNS, REQUIRED, Entry, parse_row
-from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.registry.cohorts.sheet_text import read_lines
 from pmcell.spelling import did_you_mean
 
@@ -76,21 +76,14 @@ def _text_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
 
 
 def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
+    from pmcell.registry.cohorts.excel import open_book
+
     try:
-        from openpyxl import load_workbook
-    except ImportError as error:
-        raise UsageError(
-            f"{path.name}: Excel files need openpyxl: pip install 'pmcell[excel]'; or save the "
-            "sheet as CSV (UTF-8)"
-        ) from error
-    try:
-        book = load_workbook(path, read_only=True, data_only=False)
-        sheets = book.worksheets
+        sheets = open_book(path).worksheets
         found = [list(row) for row in sheets[0].iter_rows(max_row=MAX_ROWS + 1)] if sheets else []
-    except Exception as error:  # openpyxl raises whatever zip, XML and its own parsers raise
+    except DataError as error:
         fix = "Save it anew as .xlsx, or as CSV (UTF-8)."
-        must, what = "must be a workbook", f"{type(error).__name__}"
-        faults.append(Fault(path.name, must, what, fix, reason="not_a_table"))
+        faults.append(Fault(path.name, "must be a workbook", str(error), fix, reason="not_a_table"))
         return []
     if len(sheets) > 1:
         names = ", ".join(sheet.title for sheet in sheets)

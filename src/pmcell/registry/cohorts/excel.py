@@ -45,7 +45,7 @@ class Sheet:
 def open_book(path: Path) -> Any:
     """The open workbook; `UsageError` or `DataError` for all that is none."""
     if not path.is_file():
-        raise UsageError(f"--workbook must name a file; there is no {path}")
+        raise UsageError(f"a workbook must be a file; there is no {path}")
     suffix = path.suffix.lower()
     if suffix in (".xlsm", ".xlsb", ".xltm", ".xls", ".ods"):
         why = {".xlsm": "it may hold macros", ".xltm": "it may hold macros"}.get(
@@ -73,7 +73,7 @@ def openpyxl() -> Any:
     except ImportError as error:
         raise UsageError(
             "workbooks need the package openpyxl, which is not installed. Install it: "
-            "pip install openpyxl"
+            "python -m pip install 'pmcell[publish]'"
         ) from error
     return library
 

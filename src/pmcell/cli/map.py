@@ -120,6 +120,8 @@ def _write(folder: Path, mapping: Mapping, document: Mapped) -> None:
     from pmcell.io.tables import write_table
     from pmcell.schema import mapped
 
+    # An older document must not stand beside new tables.
+    (folder / mapped.FILE).unlink(missing_ok=True)
     write_table(folder / mapped.CELLS_FILE, mapping.cells, mapped.MAPPED_CELLS)
     write_table(folder / mapped.COMPOSITION_FILE, mapping.composition, mapped.MAPPED_COMPOSITION)
     # The document goes last: where it stands, the tables stand too.

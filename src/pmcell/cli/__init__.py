@@ -51,6 +51,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),
+            ("gaps", "who is missing, with what power, and whom to recruit next"),
             ("export-hca", "a published cohort in the Human Cell Atlas profile"),
             ("seal", BY_NAME["seal"].summary),
             ("unseal", "check and decrypt a sealed package"),

@@ -17,7 +17,7 @@ from pmcell.schema.cells import (
     MARKERS,
     PSEUDOBULK,
 )
-from pmcell.schema.counts import GAPS, QC, RUNTIME
+from pmcell.schema.counts import DONOR_GROUPS, GAPS, QC, RUNTIME
 from pmcell.schema.disclosure import Disclosure
 from pmcell.schema.explanation import (
     DIFFERENTIAL_EXPRESSION,
@@ -129,6 +129,7 @@ __all__ = [
     "DISTANCES",
     "DONORS",
     "DONOR_DISTANCES",
+    "DONOR_GROUPS",
     "DONOR_ID",
     "DRIVERS",
     "ETHNICITY",

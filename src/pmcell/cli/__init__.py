@@ -41,6 +41,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("register", "draft a cohort folder from a submitted file"),
             ("check", "name every fault of registered cohorts, with its fix"),
+            ("pseudonyms", "keep the private keys of donors: add, erase, rotate"),
         ),
     ),
     ("Steps, in the order of the flow", tuple(_flow())),

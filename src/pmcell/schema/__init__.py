@@ -60,7 +60,7 @@ from pmcell.schema.fields import (
     VISIT_DAY,
 )
 from pmcell.schema.model import Field, ForeignKey, Table
-from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, SAMPLES, VISITS
+from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, DUPLICATES, SAMPLES, VISITS
 from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
 from pmcell.schema.slots import (
     CLUSTER,
@@ -132,6 +132,7 @@ __all__ = [
     "DONOR_GROUPS",
     "DONOR_ID",
     "DRIVERS",
+    "DUPLICATES",
     "ETHNICITY",
     "EXPRESSION",
     "EXPRESSION_CONTRASTS",

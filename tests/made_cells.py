@@ -155,6 +155,7 @@ def make_cohorts(cells: pd.DataFrame, donors: pd.DataFrame, samples: pd.DataFram
         programme="covid19",
         organism_ontology_term_id="NCBITaxon:9606",
         access="open",
+        consent="no consent ledger: the cohort's own policy holds",
         license="CC-BY-4.0",
         source_doi="10.1016/j.cell.2021.02.018",
         source_accession="GSE161918",

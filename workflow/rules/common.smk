@@ -1,6 +1,7 @@
 # INPUTS:  the configuration and the folders of the registered cohorts
 # OUTPUTS: the checked configuration, the list of cohorts, the files of each
 
+import datetime
 import functools
 import hashlib
 import json
@@ -136,9 +137,24 @@ def registration_paths(cohort):
     return REGISTERED.registration_files(COHORTS_DIR / cohort)
 
 
+# Decided before the graph of jobs is made: one withdrawal changes the digest of one cohort.
+try:
+    PERMITTED = {
+        cohort: REGISTERED.permitted_digest(
+            COHORTS_DIR / cohort,
+            Path("results"),
+            datetime.datetime.now(datetime.UTC).date().isoformat(),
+        )
+        for cohort in COHORTS
+    }
+except ValueError as error:
+    raise WorkflowError(str(error))
+
+
 def registration_digest(wildcards):
-    """SHA-256 of the registration files: a change is noticed whatever the file times say."""
-    digest = hashlib.sha256()
+    """SHA-256 of the registration files, and of whom consents permit: a change is noticed
+    whatever the file times say."""
+    digest = hashlib.sha256(PERMITTED[wildcards.cohort].encode())
     for path in registration_paths(wildcards.cohort):
         digest.update(path.name.encode())
         try:

@@ -10,6 +10,7 @@ cannot be found so has no files here; intake names the fault.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -27,9 +28,11 @@ REGISTRATION_FILES = (
     "samples.tsv",
     "visits.tsv",
     "measurements.tsv",
-    "consent.jsonl",
 )
 """Files of a registration that may be there; the matrix is found in cohort.yaml."""
+LEDGER_FILE = "consent.jsonl"
+"""The consent ledger: what counts of it is the view that is made of it before the run."""
+VIEW_FILE = "consent.json"
 MATRIX_PARTS = tuple(
     f"{name}{end}"
     for name in ("matrix.mtx", "barcodes.tsv", "features.tsv", "genes.tsv")
@@ -99,6 +102,28 @@ def registration_files(folder: Path) -> list[Path]:
     """The registration files of a cohort's folder that are regular files, and lie there."""
     paths = (folder / name for name in REGISTRATION_FILES)
     return [path for path in paths if path.is_file() and leads_to(path, [folder]) is None]
+
+
+def permitted_digest(folder: Path, results: Path, today: str) -> str:
+    """The digest of whom a cohort's consents permit; empty for a cohort without a ledger.
+
+    `ValueError` where that was not decided for the ledger as it is, and this day.
+    """
+    ledger, view = folder / LEDGER_FILE, results / "cohorts" / folder.name / VIEW_FILE
+    if not ledger.exists() and not view.exists():
+        return ""
+    try:
+        value = json.loads(view.read_text(encoding="utf-8"))
+        head = json.loads(ledger.with_name(f"{LEDGER_FILE}.head.json").read_text(encoding="utf-8"))
+        until = value["valid_until"]
+        if value["head"]["sha256"] == head["sha256"] and (until is None or today < until):
+            return str(value["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(
+        f"it must be decided which donors of {folder.name} may be used before anything runs: "
+        "start the workflow with `pmcell run`, or run `pmcell consent views` first"
+    )
 
 
 def leads_to(path: Path, homes: Sequence[Path]) -> Path | None:

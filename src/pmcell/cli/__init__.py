@@ -41,7 +41,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("register", "draft a cohort folder from a submitted file"),
             ("check", "name every fault of registered cohorts, with its fix"),
+            ("consent", "keep the consent ledger of a cohort, and say who may be used"),
             ("pseudonyms", "keep the private keys of donors: add, erase, rotate"),
+            ("audit", "who used data of people, for what: verify and show the trail"),
         ),
     ),
     ("Steps, in the order of the flow", tuple(_flow())),
@@ -88,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in _names():
         print(_unknown_command(name), file=sys.stderr)
         return 2
+    from pmcell.audit.record import audited
     from pmcell.cli.steps._step import run_step
     from pmcell.cli.steps._step_log import start_log
     from pmcell.io.system import catch_lost_errors, explain, leave
@@ -102,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     code: int | None = None
     try:
         lost = catch_lost_errors() if is_program else []
-        code = run_step(name, command, args, lost)
+        with audited(name, args) as outcome:
+            code = outcome(run_step(name, command, args, lost))
     except PmcellError as error:
         print(f"pmcell {name}: {error}", file=sys.stderr)
         code = error.exit_code

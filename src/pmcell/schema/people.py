@@ -70,6 +70,13 @@ COHORTS = Table(
             "Why cells were left out at registration, each reason with its number of cells; empty "
             "where none were or access is not open.",
         ),
+        Field(
+            "consent",
+            "string",
+            "For a cohort with a consent ledger the use and permit for which its donors' consent "
+            "was decided, and how many were dropped, for which reasons, where access is open; for "
+            "another that its own policy holds.",
+        ),
         Field("n_cells", "int64", N_CELLS.prose + WITHHELD_NOTE, "cells", required=False),
         Field("n_donors", "int64", N_DONORS.prose + WITHHELD_NOTE, "donors", required=False),
         Field("n_samples", "int64", N_SAMPLES.prose + WITHHELD_NOTE, "samples", required=False),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pmcell.errors import UsageError
+from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE, list_cohorts
 from pmcell.settings.load import Configuration, load_settings
 from pmcell.settings.table import ALIASES
 
@@ -36,6 +37,32 @@ class Study:
         """The study's own model of memory and time, where it names one."""
         named = self.settings.study.resources
         return self.folder / named if named else None
+
+
+def decide_consent(study: Study, *, write: bool = True) -> None:
+    """Hold the study to its cohorts' terms and donors' consent before anything runs.
+
+    Writes the permitted view of each cohort with a ledger; says how many donors it leaves out.
+    """
+    names = study.settings.study.cohorts or list_cohorts(study.cohorts_dir)
+    use = study.settings.study.use
+    ledgers = [study.cohorts_dir / name / LEDGER_FILE for name in names]
+    views = [study.results / "cohorts" / name / VIEW_FILE for name in names]
+    if use is None and not any(path.exists() for path in (*ledgers, *views)):
+        return
+    from pmcell.consent.views import views_of_study
+
+    found, warnings = views_of_study(study.cohorts_dir, names, study.results, use, write=write)
+    for warning in warnings:
+        print(f"pmcell: warning: {warning}", file=sys.stderr)
+    for view in found:
+        dropped = view.facts["dropped"]
+        said = "; ".join(f"{item['n_donors']}: {item['reason']}" for item in dropped)
+        allowed = f"{len(view.allowed)} donors may be used"
+        print(
+            f"pmcell: {view.cohort_id}: {allowed}" + (f", not {said}" if said else ""),
+            file=sys.stderr,
+        )
 
 
 def open_study(folder: Path, config: Path | None) -> Study:

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if not (folder / "config" / "config.yaml").is_file():
         make_study(folder, cohorts=EMBEDDED_COHORTS)
     study = _study.open_study(folder, None)
+    _study.decide_consent(study)
     command = _workflow.snakemake_command(
         study, cores=args.threads, profile=profile_folder("default", folder), extra=[]
     )

@@ -68,9 +68,10 @@ def run(args: argparse.Namespace) -> int:
         return _refit(args)
     if args.out:
         raise UsageError("--out goes with --refit STUDY: nothing else is written")
-    from pmcell.cli.run._study import open_study
+    from pmcell.cli.run._study import decide_consent, open_study
 
     study = open_study(args.directory, args.config)
+    decide_consent(study, write=False)
     model, sizes, unread = study_sizes(study)
     value = estimate(model, sizes, args.cores) | {"headers_not_read": unread}
     print(json.dumps(value, indent=2) if args.json else _as_text(value))

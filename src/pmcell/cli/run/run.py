@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if args.cores is not None and args.cores < 1:
         raise UsageError(f"--cores must be at least 1, got {args.cores}")
     study = _study.open_study(args.directory, args.config)
+    if not args.unlock:
+        _study.decide_consent(study)
     profile = bundle.profile_folder(args.profile, study.folder)
     flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
     command = _workflow.snakemake_command(

@@ -83,6 +83,7 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
         "n_cells_submitted": metrics.get("n_cells_submitted"),
         "n_cells_left_out": metrics.get("n_cells_left_out", 0),
         "left_out": _reasons(metrics),
+        "consent": consent_text(cohort.intake.get("consent") or {}),
         "n_cells": n_cells,
         "n_donors": n_donors,
         "n_samples": n_samples,
@@ -90,6 +91,26 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
         "n_genes": metrics.get("n_genes"),
         "share_umis_lost": metrics.get("share_umis_lost"),
     }
+
+
+NO_LEDGER = "no consent ledger: the cohort's own policy holds"
+DECIDED = "decided from the consent ledger"
+
+
+def consent_text(facts: Mapping[str, Any]) -> str:
+    """What was decided from a cohort's consent ledger: use, permit, and how many were dropped.
+
+    >>> consent_text({})
+    "no consent ledger: the cohort's own policy holds"
+    """
+    if not facts:
+        return NO_LEDGER
+    use = facts["use"]
+    words = [use["purpose"], use["disease"], use["permit_id"] and f"permit {use['permit_id']}"]
+    dropped = [f"{item['n_donors']} dropped: {item['reason']}" for item in facts["dropped"]]
+    return "; ".join(
+        [f"{DECIDED} for {', '.join(filter(None, words))}", *(dropped or ["none dropped"])]
+    )
 
 
 def _reasons(metrics: Mapping[str, Any]) -> str:

@@ -39,6 +39,8 @@ def cohorts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         **shown,
         message=frame["message"].mask(closed & (frame["message"] != ""), TO_STEWARD),
         left_out=frame["left_out"].mask(closed, ""),
+        # How many left, and why, is told of open cohorts only.
+        consent=frame["consent"].mask(closed, frame["consent"].str.split(";").str[0]),
     )
 
 

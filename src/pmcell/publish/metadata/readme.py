@@ -61,7 +61,14 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
             f"| {row['cohort_id']} | {row['title']} | {row['region']} | {_status(row)} "
             f"| {row['access']} | {row['license']} | {numbers} |"
         )
-    return lines
+    return [
+        *lines,
+        "",
+        *(
+            f"Consent, {row['cohort_id']}: {row['consent']}.  "
+            for row in cohorts.to_dict("records")
+        ),
+    ]
 
 
 def _coordinates(facts: Facts) -> str:

@@ -29,6 +29,7 @@ from pmcell.registry.cohorts.keys import (
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
 )
+from pmcell.registry.intake.permitted import Permitted, read_view
 from pmcell.registry.intake.tables import write_empty_tables
 from pmcell.schema import UNKNOWN
 from pmcell.settings.cohort import IntakeSettings
@@ -80,7 +81,8 @@ def intake_cohort(
     message, faults, metrics, registration and inputs (sha256 of what was
     read). `UsageError` when the folder or the pseudonym key is missing: that
     is the operator's mistake, not the cohort's. `memory_mb` bounds the reader. The
-    matrix must lie in the folder, or in one of the `allowed` places.
+    matrix must lie in the folder, or in one of the `allowed` places. Of a cohort with a consent
+    ledger only those are taken in whom its view in `out_dir` permits.
     Outputs of a cohort that is not open are their owner's alone, and so is `out_dir`.
     """
     folder, out_dir = Path(folder), Path(out_dir)
@@ -88,6 +90,7 @@ def intake_cohort(
         raise UsageError(
             f"--cohort-dir must be a folder with cohort.yaml; there is none at {folder}"
         )
+    permitted = read_view(folder, out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     for left in out_dir.glob(f"{STAGING}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -95,7 +98,11 @@ def intake_cohort(
     try:
         # Nobody else's until it is known whose they are.
         with private_files():
-            report = _read(folder, staging, config or IntakeSettings(), memory_mb, allowed)
+            report = _read(
+                folder, staging, config or IntakeSettings(), memory_mb, allowed, permitted
+            )
+            if permitted is not None:
+                report["consent"] = dict(permitted.facts)
             write_json(staging / OUTPUTS["report"], report)
             is_open = report["registration"]["access"] == "open"
             if not is_open:
@@ -117,13 +124,16 @@ def _read(
     config: IntakeSettings,
     memory_mb: int,
     allowed: Sequence[Path],
+    permitted: Permitted | None,
 ) -> dict[str, Any]:
-    arguments = {
+    arguments: dict[str, Any] = {
         "folder": str(folder.absolute()),
         "out_dir": str(staging.absolute()),
         "config": config.model_dump(),
         "allowed": [str(path.absolute()) for path in allowed],
     }
+    if permitted is not None:
+        arguments["permitted"] = permitted.donors
     try:
         report: dict[str, Any] = sandbox.run(
             "pmcell.registry.intake.read:read_cohort", arguments, memory_mb=memory_mb

@@ -26,6 +26,7 @@ from pmcell.registry.intake.gene_findings import heavy_duplicates, mixed_feature
 from pmcell.registry.intake.genes import Genes, choose_genes
 from pmcell.registry.intake.identified import identify_cells
 from pmcell.registry.intake.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
+from pmcell.registry.intake.permitted import Days, permit_cells
 from pmcell.registry.intake.place import intake_place_faults
 from pmcell.registry.intake.pseudonyms import load_key
 from pmcell.registry.intake.tables import write_gene_ledger, write_registration_tables
@@ -56,9 +57,15 @@ class Totals:
 
 
 def read_cohort(
-    folder: str, out_dir: str, config: Mapping[str, Any], allowed: Sequence[str] = ()
+    folder: str,
+    out_dir: str,
+    config: Mapping[str, Any],
+    allowed: Sequence[str] = (),
+    permitted: Mapping[str, Days] | None = None,
 ) -> dict[str, Any]:
     """Write all outputs but the report into `out_dir`, return the report.
+
+    With `permitted`, only donors are taken in who stand there (see `permitted.py`).
 
     What is known so far is left in `STATE`, for the report of a cohort that is
     quarantined (`DataError`) or whose reader crashes later on.
@@ -95,11 +102,15 @@ def read_cohort(
     known["metrics"]["n_genes_submitted"] = len(genes.rows)
     write_json(state, known)
 
-    samples, donors = _frames(registration)
     cells = identify_cells(submission, registration)
+    if permitted is not None:
+        registration, cells, n_dropped = permit_cells(registration, cells, permitted)
+        # Nothing may tell how many cells those had who are not here.
+        known["metrics"]["n_cells_submitted"] -= n_dropped
+    samples, donors = _frames(registration)
     sample_ids, keep = cells.samples, cells.left_out.keep
     known["metrics"] |= {
-        "n_cells_left_out": cells.left_out.n_left_out,
+        "n_cells_left_out": sum(cells.left_out.n_cells),
         "left_out": cells.left_out.counts(),
     }
     write_json(state, known)

@@ -1,0 +1,1 @@
+"""Consent: what each donor allowed, what a study may use, and what is left of one who withdrew."""

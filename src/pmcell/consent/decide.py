@@ -1,0 +1,174 @@
+"""Decide whether a donor's data may be used: a pure function of ledger, use, permit and day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from pmcell.consent.entries import Entry, disagree
+from pmcell.consent.uses import Permit, Use, care_refusals, refusals
+from pmcell.errors import DataError
+
+if TYPE_CHECKING:
+    from pmcell.consent.ledger import Ledger
+
+REASONS = {
+    "absent": "no consent is recorded",
+    "withdrawn": "the consent was withdrawn",
+    "opted_out": "opted out before the permit was approved",
+    "expired": "the consent has ended",
+    "not_yet": "the consent does not hold yet",
+    "purpose": "the consent does not cover the purpose",
+    "data": "the consent does not cover the kind of data",
+    "recipient": "the consent does not cover the recipient",
+    "unlinked": "the key that links the donor to the ledger was erased or never made",
+}
+"""Why a donor is dropped, and what is said of it; never who."""
+
+
+class ContradictionError(DataError):
+    """Two entries of one person say opposite things and nothing tells which came last."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="consent_contradiction")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a donor may be used; why not; and on which visit days, all where it is empty."""
+
+    allowed: bool
+    reason: str = ""
+    visit_days: tuple[tuple[int, int], ...] = ()
+
+
+def decide(ledger: Ledger, subject: str, *, use: Use, permit: Permit | None, day: date) -> Decision:
+    """Say whether a person's data may be used for `use` on `day`.
+
+    Entries are taken in the order in which they take effect; those that take effect at the same
+    moment in the order in which they were recorded. An entry of a later day counts for nothing.
+
+    Parameters
+    ----------
+    ledger
+        The verified ledger.
+    subject
+        Who, as the ledger names them; an empty text for one whom no key links to it.
+    use, permit
+        What the data are to be used for, and the decision that allows the study.
+    day
+        The day, in UTC, for which it is asked.
+
+    Raises
+    ------
+    ContradictionError
+        When two entries were recorded together, take effect together, and disagree.
+    """
+    if not subject:
+        return Decision(False, "unlinked")
+    entries = ledger.of(subject)
+    check_contradictions(entries)
+    ordered = sorted(
+        ((entry.instant, number, entry) for number, entry in enumerate(entries)),
+        key=lambda item: item[:2],
+    )
+    now = [entry for _, _, entry in ordered if entry.day <= day]
+    acts = [entry.act for entry in now]
+    opted_out = _opted_out(now)
+    if opted_out is not None and (permit is None or permit.approved_on >= opted_out):
+        return Decision(False, "opted_out")
+    grants = _grants(now, by_law=_basis(ledger, now) == "law")
+    if grants:
+        return _best(_judge(grant, use, day) for grant in grants)
+    if "withdraw" in acts:
+        return Decision(False, "withdrawn")
+    return Decision(False, "not_yet" if any(entry.act == "give" for entry in entries) else "absent")
+
+
+def next_change(entries: Iterable[Entry], day: date) -> date | None:
+    """The first day after `day` on which an entry begins or a consent has ended."""
+    days = [
+        found
+        for entry in entries
+        for found in (
+            entry.day,
+            date.fromisoformat(entry.expires) + timedelta(days=1) if entry.expires else entry.day,
+        )
+        if found > day
+    ]
+    return min(days, default=None)
+
+
+def check_contradictions(entries: Sequence[Entry]) -> None:
+    """Raise `ContradictionError` for two entries that nothing puts in an order."""
+    seen: dict[tuple[object, str], Entry] = {}
+    for entry in entries:
+        before = seen.setdefault((entry.instant, entry.recorded_at), entry)
+        if disagree(before, entry):
+            raise ContradictionError(
+                f"entries of one person must not disagree about one moment; on "
+                f"{entry.effective_from} the ledger holds {before.act} and {entry.act}, recorded "
+                "together. Ask the person, then add an entry of a later day that says what holds."
+            )
+
+
+def _basis(ledger: Ledger, entries: Sequence[Entry]) -> str:
+    """The basis of the policy under which a person's latest entry stands; else of the newest."""
+    return ledger.policies[entries[-1].policy if entries else ledger.current_policy].basis
+
+
+def _grants(entries: Sequence[Entry], *, by_law: bool) -> list[tuple[Entry, ...]]:
+    """Each consent with what later entries left of it; by law there is one to begin with."""
+    grants: list[tuple[Entry, ...]] = [()] if by_law else []
+    for entry in entries:
+        if entry.act == "give":
+            grants.append((entry,))
+        elif entry.act == "narrow":
+            grants = [(*grant, entry) for grant in grants]
+        elif entry.act == "withdraw":
+            grants = []
+    return grants
+
+
+def _opted_out(entries: Sequence[Entry]) -> date | None:
+    """The day since which a person has opted out, without having opted in again."""
+    since: date | None = None
+    for entry in entries:
+        if entry.act == "opt_out" and since is None:
+            since = entry.day
+        elif entry.act == "opt_in":
+            since = None
+    return since
+
+
+def _judge(grant: Sequence[Entry], use: Use, day: date) -> Decision:
+    """What one consent says: all of its entries must allow the use."""
+    low, high, is_bounded = -(10**9), 10**9, False
+    for entry in grant:
+        if entry.expires and date.fromisoformat(entry.expires) < day:
+            return Decision(False, "expired")
+        if refusals(entry.purposes, use) or care_refusals(entry.purposes, use):
+            return Decision(False, "purpose")
+        if entry.data and not set(use.data) <= set(entry.data):
+            return Decision(False, "data")
+        if entry.recipients and use.recipient not in entry.recipients:
+            return Decision(False, "recipient")
+        if entry.visit_days:
+            low, high = max(low, entry.visit_days[0]), min(high, entry.visit_days[1])
+            is_bounded = True
+    if low > high:
+        return Decision(False, "data")
+    return Decision(True, visit_days=((low, high),) if is_bounded else ())
+
+
+def _best(decisions: Iterable[Decision]) -> Decision:
+    """What several consents allow together; the last one's reason where none does."""
+    found = list(decisions)
+    allowed = [decision for decision in found if decision.allowed]
+    if not allowed:
+        return found[-1]
+    if any(not decision.visit_days for decision in allowed):
+        return Decision(True)
+    return Decision(True, visit_days=tuple(sorted({d.visit_days[0] for d in allowed})))

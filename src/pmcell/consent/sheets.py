@@ -1,0 +1,168 @@
+"""Read consent from a table (CSV, TSV, Excel): every fault at once, with its row and fix."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from pmcell.consent.entries import COLUMNS, REQUIRED, Entry, parse_row
+from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.registry.cohorts.sheet_text import read_lines
+from pmcell.spelling import did_you_mean
+
+EXCEL = (".xlsx", ".xlsm")
+TEXT = (".csv", ".tsv", ".txt")
+MAX_ROWS = 200_000
+Numbered = tuple[int, dict[str, str]]
+
+
+def read_consent_table(path: Path, *, recorded_at: str) -> tuple[list[Entry], list[int]]:
+    """Entries of a table, their subjects still donors' ids, and the row of each.
+
+    Raises
+    ------
+    FaultsError
+        With every fault of the table.
+    UsageError
+        For a file of another kind, or where Excel cannot be read for want of openpyxl.
+    """
+    faults: list[Fault] = []
+    rows = _excel_rows(path, faults) if path.suffix.lower() in EXCEL else _text_rows(path, faults)
+    table = _with_header(path.name, rows, faults)
+    entries, places = [], []
+    for number, cells in table:
+        entry, wrong = parse_row(cells, file=path.name, row=number, recorded_at=recorded_at)
+        faults += wrong
+        if entry is not None:
+            entries.append(entry)
+            places.append(number)
+    if not table and not faults:
+        faults.append(Fault(path.name, "must have rows", "only a header", "Add the entries."))
+    if faults:
+        raise FaultsError(faults)
+    return entries, places
+
+
+def donor_faults(
+    entries: Sequence[Entry], rows: Sequence[int], donors: Collection[str], *, file: str
+) -> Iterator[Fault]:
+    """Entries about somebody who is no donor of the cohort."""
+    for row, entry in zip(rows, entries, strict=True):
+        if entry.subject not in donors:
+            fix = did_you_mean(entry.subject, sorted(donors)) or "Correct it, or remove the row."
+            found = repr(entry.subject[:60])
+            must = "must be a donor of donors.tsv"
+            yield Fault(file, must, found, fix, row=row, column="donor_id", reason="consent")
+
+
+def _text_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
+    if path.suffix.lower() not in TEXT:
+        kinds = ", ".join((*TEXT, *EXCEL, ".json", ".ndjson"))
+        raise UsageError(f"{path.name} must be a table or FHIR ({kinds}); its ending is none")
+    lines = read_lines(path, faults)
+    if not lines:
+        return []
+    sign = max("\t,;", key=lines[0].count)
+    try:
+        return list(csv.reader(io.StringIO("\n".join(lines)), delimiter=sign, strict=True))
+    except csv.Error as error:
+        fix = "Save it anew as UTF-8 with tabs, commas or semicolons between the cells."
+        faults.append(Fault(path.name, "must be a table", str(error), fix, reason="not_text"))
+        return []
+
+
+def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise UsageError(
+            f"{path.name}: Excel files need openpyxl: pip install 'pmcell[excel]'; or save the "
+            "sheet as CSV (UTF-8)"
+        ) from error
+    try:
+        book = load_workbook(path, read_only=True, data_only=False)
+        sheets = book.worksheets
+        found = [list(row) for row in sheets[0].iter_rows(max_row=MAX_ROWS + 1)] if sheets else []
+    except Exception as error:  # openpyxl raises whatever zip, XML and its own parsers raise
+        fix = "Save it anew as .xlsx, or as CSV (UTF-8)."
+        must, what = "must be a workbook", f"{type(error).__name__}"
+        faults.append(Fault(path.name, must, what, fix, reason="not_a_table"))
+        return []
+    if len(sheets) > 1:
+        names = ", ".join(sheet.title for sheet in sheets)
+        must, fix = "must have one sheet", "Move the others to another file."
+        faults.append(Fault(path.name, must, names, fix, reason="sheets"))
+    rows = []
+    for number, cells in enumerate(found, start=1):
+        row = []
+        for cell in cells:
+            if getattr(cell, "data_type", "") == "f":
+                must, fix = "must be a value, no formula", "Paste it as a value."
+                where = cell.column_letter
+                faults.append(
+                    Fault(path.name, must, repr(cell.value), fix, row=number, column=where)
+                )
+            row.append(_plain(cell.value))
+        rows.append(row)
+    return rows
+
+
+def _plain(value: Any) -> str:
+    """A cell as text; a day without a time is written as a day."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        is_day = not (value.hour or value.minute or value.second or value.microsecond)
+        return value.date().isoformat() if is_day else value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _with_header(name: str, rows: list[list[str]], faults: list[Fault]) -> list[Numbered]:
+    if not rows:
+        return []
+    header = [cell.strip().lower() for cell in rows[0]]
+    while header and not header[-1]:
+        header.pop()
+
+    def add(must: str, found: str, fix: str, row: int = 1, column: str | None = None) -> None:
+        faults.append(Fault(name, must, found, fix, row=row, column=column, reason="consent"))
+
+    for column in REQUIRED:
+        if column not in header:
+            add(
+                f"must have a column {column!r}",
+                f"{', '.join(header)[:80]}",
+                f"It is {COLUMNS[column]}.",
+            )
+    for column in header:
+        if column not in COLUMNS:
+            fix = did_you_mean(column, COLUMNS) or f"There are {', '.join(COLUMNS)}."
+            add("must have columns of consent alone", repr(column[:40]), fix)
+        elif header.count(column) > 1:
+            add("must have each column once", f"{header.count(column)} of {column!r}", "Keep one.")
+    if len(rows) > MAX_ROWS:
+        add(f"must have at most {MAX_ROWS} rows", "more", "Import it in parts.")
+    if faults:
+        return []
+    table = []
+    for number, cells in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if any(cell.strip() for cell in cells[len(header) :]):
+            add(
+                f"must have {len(header)} cells",
+                f"{len(cells)}",
+                "Quote cells that hold a separator.",
+                number,
+            )
+            continue
+        table.append((number, dict(zip(header, [*cells, *[""] * len(header)], strict=False))))
+    return table

@@ -138,6 +138,10 @@ def _cohorts(args: argparse.Namespace) -> set[str]:
             found.add(item)
         elif item:
             found.add(str(item[0]))
+    donor = getattr(args, "donor", None)
+    if isinstance(donor, str) and ":" in donor:
+        # COHORT:ID; the id goes nowhere.
+        found.add(donor.partition(":")[0])
     for path in _paths(args):
         parts = path.parts
         found |= {after for part, after in pairwise(parts) if part == "cohorts"}

@@ -7,7 +7,6 @@ record; a process that was killed in between is finished by the next call.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -204,8 +203,8 @@ def _require_sound(folder: Path, name: str, text: str) -> None:
         copy.mkdir()
         for table in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
             if (folder / table).is_file():
-                shutil.copyfile(folder / table, copy / table)
-        (copy / name).write_text(text, encoding="utf-8")
+                write_text(copy / table, (folder / table).read_text(encoding="utf-8"))
+        write_text(copy / name, text)
         _, found = read_registration(copy)
     before = {_what(fault) for fault in known}
     new = [fault for fault in found if fault.severity == "error" and _what(fault) not in before]

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.gaps.groups import described_samples
     from pmcell.gaps.prevalence import read_prevalence
     from pmcell.gaps.recruit import recruit_next
-    from pmcell.io.atomic import write_text
+    from pmcell.io.atomic import atomic_path
     from pmcell.release.report_tables import read_release
 
     effect = _effect(args)
@@ -87,10 +87,11 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(f"--alpha and --power: {error}") from error
     if args.out is not None:
-        write_text(args.out, ranked.to_csv(index=False))
+        with atomic_path(args.out) as temporary:
+            ranked.to_csv(temporary, index=False)
     if args.json:
-        rows = json.loads(ranked.to_json(orient="records", double_precision=6))
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        plain = ranked.astype(object).where(ranked.notna(), None)
+        print(json.dumps(plain.to_dict("records"), indent=2, ensure_ascii=False))
         return 0
     _show(ranked)
     if prevalence is not None:

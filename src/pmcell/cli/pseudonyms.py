@@ -175,18 +175,23 @@ def _ring() -> Keyring:
 def _changed(change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:
     """Change the file under a lock, whole or not at all; the keys before and after."""
     import fcntl
+    import os
 
     from pmcell.registry.intake.keyring import write_keyring
     from pmcell.registry.intake.pseudonyms import key_path
 
     path = key_path()
     _ring()
-    with path.with_name(f".{path.name}.lock").open("a") as lock:
+    # The folder is locked: the file itself is replaced by each change.
+    lock = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         before = _ring()
         after = change(before)
         if after != before:
             write_keyring(path, after)
+    finally:
+        os.close(lock)
     return before, after
 
 

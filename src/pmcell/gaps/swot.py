@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.gaps.power import POWERED
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,9 +120,10 @@ def _strengths(place: _Place) -> Iterator[Statement]:
                 f"{_count(n_followed, 'donor')} of {len(donors)} have more than one visit.",
                 ("donors",),
             )
-    if len(place.accepted) > 1:
+    sources = _sources(place.accepted)
+    if len(sources) > 1:
         yield Statement(
-            f"{len(place.accepted)} cohorts of one programme and region can confirm each other.",
+            f"{len(sources)} sources of one programme and region can confirm each other.",
             ("cohorts",),
         )
     powered = place.groups[place.groups["power"] >= POWERED]
@@ -188,8 +190,24 @@ def _opportunities(place: _Place) -> Iterator[Statement]:
         )
 
 
+def _sources(cohorts: pd.DataFrame) -> dict[str, list[str]]:
+    """Cohorts by where their data come from; one whose source is unknown stands by itself."""
+    found: dict[str, list[str]] = {}
+    for row in cohorts.itertuples():
+        known = [str(name) for name in (row.source_accession, row.source_doi)]
+        source = next((name for name in known if name not in (UNKNOWN, "", "None")), row.cohort_id)
+        found.setdefault(str(source), []).append(str(row.cohort_id))
+    return found
+
+
 def _threats(place: _Place) -> Iterator[Statement]:
-    accepted = place.accepted["cohort_id"].astype(str)
+    for source, names in sorted(_sources(place.accepted).items()):
+        if len(names) > 1:
+            yield Statement(
+                f"{_listed(names)} are of one source ({source}): they do not confirm each other.",
+                ("cohorts",),
+            )
+    accepted = as_text(place.accepted["cohort_id"])
     for key, name in (
         ("legal_basis", "Legal basis"),
         ("retention", "Retention"),

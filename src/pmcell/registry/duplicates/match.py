@@ -126,7 +126,8 @@ def _matched(
         pairs.setdefault(names, []).append(float(rows.value[row]))
     matches = (
         Match(
-            *sorted(pair),
+            min(pair),
+            max(pair),
             len(values),
             min(n_cells[name] for name in pair),
             float(np.median(values)),
@@ -211,4 +212,5 @@ def _residuals(counts: sp.csr_matrix) -> Floats:
     limit = np.float32(np.sqrt(max(x.shape[0], 1)))
     np.clip(residual, -limit, limit, out=residual)
     length = np.linalg.norm(residual, axis=1, keepdims=True)
-    return np.divide(residual, length, out=np.zeros_like(residual), where=length > 0)
+    unit: Floats = np.divide(residual, length, out=np.zeros_like(residual), where=length > 0)
+    return unit

@@ -59,6 +59,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("validate", "run independent validators on a release"),
             ("gaps", "who is missing, with what power, and whom to recruit next"),
             ("export-hca", "a published cohort in the Human Cell Atlas profile"),
+            ("withdraw", "take a donor out of everything, with proof and receipt"),
             ("seal", BY_NAME["seal"].summary),
             ("unseal", "check and decrypt a sealed package"),
         ),

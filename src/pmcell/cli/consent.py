@@ -135,7 +135,13 @@ def _add(args: argparse.Namespace) -> int:
     from pmcell.consent.subjects import read_keys
     from pmcell.io.atomic import write_json
     from pmcell.io.crypt.keys import read_signing_key
+    from pmcell.spelling import did_you_mean
 
+    if args.what and args.what not in ACTS and not Path(args.what).is_file():
+        hint = did_you_mean(args.what, ACTS)
+        raise UsageError(
+            f"add needs an act ({', '.join(ACTS)}) or a draft's file; got {args.what!r}. {hint}"
+        )
     if args.what and args.what not in ACTS:
         entries = _draft(Path(args.what))
         folder = _cohort_folder(args)

@@ -245,12 +245,11 @@ class _Reader:
             yield {**common, **_begins(basis), "act": str(tag)}
         elif status == "inactive" and tag is None:
             updated = (item.get("meta") or {}).get("lastUpdated")
-            when = basis.get("end") or updated
-            if not when:
-                must = "must say since when it is inactive: meta.lastUpdated, or the period's end"
-                self._add("meta.lastUpdated", must, "neither", "Add it.")
+            if not updated:
+                must = "must say since when it is inactive"
+                self._add("meta.lastUpdated", must, "nothing", "Add it.")
                 return
-            yield {**common, "act": "withdraw", "effective_from": str(when)}
+            yield {**common, "act": "withdraw", "effective_from": str(updated)}
         elif rule & {"OPTOUT", "OPTIN"}:
             act = "opt_out" if "OPTOUT" in rule else "opt_in"
             yield {**common, **_begins(basis), "act": act}

@@ -9,6 +9,7 @@ is called what the file's reader calls them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pmcell.consent.entries import SCOPED, Entry
@@ -18,6 +19,8 @@ from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.terms.vocabulary import DUO
 from pmcell.schema import UNKNOWN
 
+SHAPES = Path(__file__).parent / "shapes" / "consent-record.ttl"
+"""SHACL shapes that every record conforms to."""
 DPV = "https://w3id.org/dpv#"
 CONTEXT: Mapping[str, Any] = {
     "dpv": DPV,

@@ -148,8 +148,12 @@ def enforce(
                 views.append(_view(ledger, keys, donors, declared, permit, day))
         except FaultsError as error:
             faults += [_named(fault, folder) for fault in error.faults]
-    if faults:
-        raise FaultsError(list(dict.fromkeys(faults)))
+    found = list(dict.fromkeys(faults))
+    if found and all(fault.file == CONFIG for fault in found):
+        # The operator's own configuration, no data.
+        raise UsageError("\n".join(map(str, found)))
+    if found:
+        raise FaultsError(found)
     if write:
         for view in views:
             write_view(results, view)

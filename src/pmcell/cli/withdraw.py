@@ -1,0 +1,428 @@
+"""Withdraw a donor: record it, rebuild everything without them, prove it, and sign a receipt.
+
+The withdrawal is recorded in the cohort's consent ledger (`pmcell consent`),
+the release that holds the donor is taken down with a tombstone, and the
+workflow runs again: that cohort, and what follows from it. Then the results are
+compared with a clean build in an empty folder, and a removal scan looks for the
+donor in every object of every file, after it has found canaries of its own in
+each kind of place. The signed receipt says what is gone, and what stays and why.
+
+Interrupted at any moment, the same command goes on. With --collect DAY the
+withdrawal takes effect on that day together with others: two releases that
+differ by one person tell about that person, and for cohorts without open
+access the gate refuses the second one.
+
+Example:
+  pmcell withdraw AA220534 --cohort liu_b1 --dry-run
+  pmcell withdraw AA220534 --cohort liu_b1
+  pmcell withdraw AA220534 --cohort liu_b1 --scan-only
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pmcell.cli.run._study import Study
+    from pmcell.consent.entries import Entry
+    from pmcell.consent.needles import Needles
+    from pmcell.consent.scan import ScanReport
+    from pmcell.registry.cohorts.registration import Registration
+
+MIN_LETTERS = 4
+"""A shorter id, or a number, is everywhere by chance: it is looked for with its cohort's alone."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `pmcell withdraw`."""
+    parser.add_argument("donor", metavar="DONOR", help="the donor, as in donors.tsv")
+    parser.add_argument("--cohort", required=True, metavar="ID", help="the donor's cohort")
+    parser.add_argument("--directory", type=Path, default=Path(), help="study folder")
+    parser.add_argument("--config", type=Path, help="configuration file of the study")
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="say what it would touch; change nothing"
+    )
+    parser.add_argument("--collect", metavar="DAY", help="take effect on this day, with others")
+    parser.add_argument(
+        "--scan-only", action="store_true", help="look for the donor in all results; change nothing"
+    )
+    parser.add_argument(
+        "--no-proof",
+        action="store_true",
+        help="do not compare with a clean build (the receipt says so)",
+    )
+    parser.add_argument(
+        "--evidence", type=Path, metavar="FILE", help="the person's letter, digested"
+    )
+    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
+    parser.add_argument(
+        "--json", action="store_true", help="print the receipt, or the scan, as JSON"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Withdraw, or say what it would mean."""
+    from pmcell.cli.run._study import open_study
+    from pmcell.consent import withdrawal
+    from pmcell.consent.views import needs_ledger, today
+    from pmcell.io.crypt.keys import read_signing_key
+    from pmcell.registry.cohorts.cohort import load_registration
+
+    study = open_study(args.directory, args.config)
+    folder = study.cohorts_dir / args.cohort
+    if not folder.is_dir():
+        raise UsageError(f"--cohort must name a folder in {study.cohorts_dir}; got {args.cohort!r}")
+    registration = load_registration(folder)
+    donor = args.donor.removeprefix(f"{args.cohort}:")
+    _known(registration, donor)
+    if args.scan_only:
+        return _scan_only(study, registration, donor, as_json=args.json)
+    needs_ledger(folder)
+    gone = withdrawal.artefacts(study.results, args.cohort)
+    if args.dry_run:
+        _say_what(study, registration, donor, gone)
+        return 0
+    key = read_signing_key()
+    subject = _subject(args.cohort, donor)
+    if args.collect:
+        return _collect(args, registration, subject)
+    journal = withdrawal.open_journal(study.folder, subject)
+    if journal is None:
+        journal = withdrawal.Journal(
+            withdrawal.journal_path(study.folder, subject),
+            args.cohort,
+            _entry(args, registration, subject).as_dict(),
+            needles=_as_noted(_needles(study, registration, donor)),
+            gone=gone,
+            release=withdrawal.release_facts(study.results),
+        )
+        journal.reach("noted")
+    else:
+        print(f"pmcell withdraw: goes on after stage {journal.stage!r}", file=sys.stderr)
+    work = withdrawal.Work(
+        study.folder,
+        study.results,
+        folder,
+        rebuild=lambda: _rebuild(study, args.cores),
+        prove=lambda: _prove(study, args.cores, skip=args.no_proof),
+        search=lambda needles: _search(study, needles),
+    )
+    receipt = withdrawal.withdraw(journal, work, key=key, day=today().isoformat())
+    place = withdrawal.receipt_path(study.folder, subject)
+    print(json.dumps(receipt, indent=2) if args.json else withdrawal.as_text(receipt))
+    print(f"Receipt, signed: {place}", file=sys.stderr)
+    return 0
+
+
+def _known(registration: Registration, donor: str) -> None:
+    from pmcell.spelling import did_you_mean
+
+    known = [item.donor_id for item in registration.donors]
+    if donor not in known:
+        raise UsageError(
+            f"DONOR must be one of donors.tsv of {registration.cohort_id}; got {donor!r}. "
+            f"{did_you_mean(donor, known)}".strip()
+        )
+
+
+def _subject(cohort: str, donor: str) -> str:
+    from pmcell.consent.subjects import read_keys
+
+    subject = read_keys(cohort).subject(donor)
+    if not subject:
+        raise DataError(
+            f"{donor} must have a key in the file of donors' keys; there is none: nothing links "
+            "the ledger to the donor, who is dropped from every run already.",
+            reason="donor_keys",
+        )
+    return subject
+
+
+def _entry(args: argparse.Namespace, registration: Registration, subject: str) -> Entry:
+    from pmcell.consent.entries import Entry, day_of
+    from pmcell.consent.ledger import now_text, read_ledger, trusted_signers
+    from pmcell.consent.views import today
+    from pmcell.io.atomic import sha256_file
+
+    ledger = read_ledger(registration.folder, signers=trusted_signers())
+    day = today()
+    if args.collect:
+        try:
+            day = day_of(args.collect)
+        except ValueError as error:
+            must = f"--collect must be a day such as 2026-12-31, got {args.collect!r}"
+            raise UsageError(must) from error
+        if day <= today():
+            raise UsageError(
+                f"--collect must be a day to come, got {args.collect}; it is {today()}"
+            )
+    if args.evidence is not None and not args.evidence.is_file():
+        raise UsageError(f"--evidence must be a file; there is no {args.evidence}")
+    evidence = f"sha256:{sha256_file(args.evidence)}" if args.evidence else ""
+    return Entry(
+        "withdraw",
+        subject,
+        day.isoformat(),
+        ledger.current_policy,
+        now_text(),
+        evidence=evidence,
+    )
+
+
+def _collect(args: argparse.Namespace, registration: Registration, subject: str) -> int:
+    """Record a withdrawal of a later day, and say what the steward does then."""
+    from pmcell.consent.ledger import add_entries, read_ledger, trusted_signers
+    from pmcell.io.crypt.keys import read_signing_key
+
+    entry = _entry(args, registration, subject)
+    add_entries(registration.folder, [entry], key=read_signing_key(), file="--collect")
+    ledger = read_ledger(registration.folder, signers=trusted_signers())
+    same = {
+        item.subject
+        for item in ledger.entries
+        if item.act == "withdraw" and item.effective_from == entry.effective_from
+    }
+    print(
+        f"{registration.cohort_id}: recorded; {len(same)} withdrawals take effect on "
+        f"{entry.effective_from}. On that day: pmcell run. Until then the donor is still used."
+    )
+    if registration.access != "open":
+        print(
+            "Access is not open: the gate publishes again only when the releases differ by as "
+            "many donors as a group must have (disclosure.min_donors). Where fewer withdraw, the "
+            "release stays down until the next day of collection."
+        )
+    return 0
+
+
+def _say_what(
+    study: Study, registration: Registration, donor: str, gone: Mapping[str, str]
+) -> None:
+    """What a withdrawal would touch, by the provenance of the results."""
+    from pmcell.consent.withdrawal import STAYS
+
+    groups: dict[str, list[str]] = {}
+    for name in gone:
+        groups.setdefault(name.split("/")[0], []).append(name)
+    print(f"{donor} of {registration.cohort_id}: {len(gone)} files hold them or were made of them:")
+    for group, names in groups.items():
+        shown = ", ".join(names[:4]) + (f", … ({len(names)} in all)" if len(names) > 4 else "")
+        print(f"  {group}: {shown}")
+    print("The release is taken down; these are made anew. What stays, and why:")
+    for what, why in STAYS:
+        print(f"  {what}: {why}")
+    if elsewhere := _elsewhere(study, registration, donor):
+        print(f"The same id is in {', '.join(elsewhere)}: withdraw there too if it is the person.")
+    print("Nothing was changed (--dry-run).")
+
+
+def _elsewhere(study: Study, registration: Registration, donor: str) -> list[str]:
+    """Other cohorts that register a donor of this id."""
+    return sorted(name for name, donors in _others(study, registration).items() if donor in donors)
+
+
+def _others(study: Study, registration: Registration) -> dict[str, set[str]]:
+    from pmcell.registry.cohorts.cohort import read_registration
+    from pmcell.registry.cohorts.registered import list_cohorts
+
+    found = {}
+    for name in list_cohorts(study.cohorts_dir):
+        other, _ = read_registration(study.cohorts_dir / name)
+        if other is not None and name != registration.cohort_id:
+            found[name] = {item.donor_id for item in other.donors}
+    return found
+
+
+def _needles(study: Study, registration: Registration, donor: str) -> Needles:
+    """What of the donor may be anywhere: ids, samples, cells, and their counts."""
+    import numpy as np
+
+    from pmcell.consent.needles import cell_prints, donor_needles
+    from pmcell.io.counts.open import open_counts
+    from pmcell.registry.intake.cells import Scope
+    from pmcell.registry.intake.pseudonyms import load_key
+    from pmcell.schema.text import as_text, text_array
+
+    key = None if registration.access == "open" else load_key()
+    scope = Scope(registration.cohort_id, registration.access, key)
+    samples = [item for item in registration.samples if item.donor_id == donor]
+    own = [(donor, "donor"), (scope("donor", donor), "donor")]
+    for item in samples:
+        own += [(item.sample_id, "sample"), (scope("sample", item.sample_id), "sample")]
+    others = {item.sample_id for item in registration.samples if item.donor_id != donor}
+    others |= set().union(*_others(study, registration).values())
+    mine: set[bytes] = set()
+    theirs: set[bytes] = set()
+    path = study.results / "cohorts" / registration.cohort_id / "intake.h5ad"
+    if path.is_file():
+        counts = open_counts(path)
+        donors = text_array(counts.read_obs()["donor_id"])
+        is_own = donors == scope("donor", donor)
+        names = as_text(counts.cell_ids)
+        own += [(str(name), "cell name") for name in np.asarray(names)[is_own]]
+        others |= {str(name) for name in np.asarray(names)[~is_own]}
+        for block in counts.iter_blocks():
+            rows = np.arange(counts.n_cells)[block.rows]
+            for row, mark in cell_prints(block.indptr, block.data):
+                (mine if is_own[rows[row]] else theirs).add(mark)
+    usable = [(text, kind) for text, kind in own if _is_telling(text)]
+    return donor_needles(usable, others, mine, theirs)
+
+
+def _is_telling(text: str) -> bool:
+    return len(text) >= MIN_LETTERS and not text.isdecimal()
+
+
+def _as_noted(needles: Needles) -> dict[str, Any]:
+    from pmcell.consent.withdrawal import as_needles
+
+    return as_needles(needles.texts, list(needles.cells))
+
+
+def _search(study: Study, needles: Needles) -> ScanReport:
+    """Scan everything of the study but what the steward submitted, once canaries were found."""
+    from pmcell.consent.canaries import self_test
+    from pmcell.consent.scan import scan
+
+    self_test()
+    return scan(_roots(study), needles, base=study.folder)
+
+
+def _roots(study: Study) -> list[Path]:
+    """Results, the workflow's records, tombstones, the configuration, and files beside them."""
+    config = study.folder / "config"
+    submitted = study.cohorts_dir.resolve()
+    beside = [path for path in study.folder.iterdir() if path.is_file()]
+    configured = [path for path in config.iterdir() if path.resolve() != submitted]
+    folders = [study.results, study.folder / ".snakemake", study.folder / "tombstones"]
+    return [*folders, *sorted(configured), *sorted(beside)]
+
+
+def _scan_only(study: Study, registration: Registration, donor: str, *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from pmcell.consent.withdrawal import scan_sentence
+
+    needles = _needles(study, registration, donor)
+    report = _search(study, needles)
+    if as_json:
+        print(json.dumps(asdict(report), indent=2))
+    elif report.is_clean:
+        print(
+            f"{len(needles.texts)} names and {len(needles.cells)} cells looked for in "
+            f"{report.n_files} files ({report.n_bytes / 1e6:.1f} MB, {report.n_objects} objects, "
+            f"{report.seconds:.1f} s): none found."
+        )
+    else:
+        print(scan_sentence(report))
+    return 0 if report.is_clean else 1
+
+
+def _rebuild(study: Study, cores: int | None, *, folder: Path | None = None) -> None:
+    """Run the workflow; a release that the gate refuses stays down, and that is said."""
+    from pmcell.bundle import profile_folder
+    from pmcell.cli.run import _study, _workflow
+    from pmcell.cli.run.run import run_and_summarise
+
+    if folder is not None:
+        study = _study.open_study(folder, None)
+    _study.decide_consent(study)
+    command = _workflow.snakemake_command(
+        study, cores=cores, profile=profile_folder("default", study.folder), extra=[]
+    )
+    code = run_and_summarise(study, command, as_json=False)
+    if code and not _is_refused(study.results):
+        raise DataError(
+            "the results must be rebuilt without the donor; the run failed (see above). The "
+            "withdrawal is recorded and the release is down; the same command goes on from here.",
+            reason="rebuild",
+        )
+    if code:
+        print(
+            "pmcell withdraw: the gate refused the release (results/disclosure.json): together "
+            "with an earlier one it would tell of few people. It stays down; the results beside it "
+            "are rebuilt. Collect withdrawals until enough donors differ, then: pmcell run.",
+            file=sys.stderr,
+        )
+
+
+def _is_refused(results: Path) -> bool:
+    """Whether the release is missing because the disclosure gate did not pass."""
+    from pmcell.io.atomic import read_json
+
+    report = results / "disclosure.json"
+    is_down = not (results / "release" / "manifest.json").exists()
+    return is_down and report.is_file() and read_json(report).get("passed") is False
+
+
+def _prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
+    """Compare the results with those of a clean build in an empty folder."""
+    from pmcell.private_folder import process_folder
+
+    if skip:
+        return {"said": "not compared with a clean build (--no-proof)"}
+    outside = [path for paths in study.settings.study.matrix_paths.values() for path in paths]
+    if any(not Path(path).is_absolute() for path in outside):
+        return {"said": "not compared with a clean build: matrix_paths are relative to the study"}
+    clean = process_folder("pmcell-clean-")
+    shutil.copytree(study.folder / "config", clean / "config", copy_function=_link_or_copy)
+    if not study.cohorts_dir.resolve().is_relative_to((study.folder / "config").resolve()):
+        place = clean / study.settings.study.cohorts_dir
+        shutil.copytree(study.cohorts_dir, place, copy_function=_link_or_copy)
+    shutil.copy2(study.config, clean / "config" / "config.yaml")
+    _rebuild(study, cores, folder=clean)
+    return compare(study.results, clean / "results")
+
+
+def compare(results: Path, clean: Path) -> dict[str, Any]:
+    """Whether two results folders hold the same; `DataError` names what differs.
+
+    Releases are compared by the digest of their content, and file by file; intermediates by
+    their stamps.
+    """
+    from pmcell.io.atomic import read_json
+    from pmcell.io.stamps import FOLDER
+    from pmcell.release.digest import content_sha256
+
+    def stamps(folder: Path) -> dict[str, str]:
+        values = [read_json(path) for path in folder.glob(f"**/{FOLDER}/*.json")]
+        return {str(value["result"]): content_sha256(folder / value["result"]) for value in values}
+
+    ours, theirs = stamps(results), stamps(clean)
+    differ = sorted(
+        name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
+    )
+    digests = []
+    for folder in (results, clean):
+        manifest = folder / "release" / "manifest.json"
+        digests.append(read_json(manifest)["content_sha256"] if manifest.is_file() else None)
+    if digests[0] != digests[1]:
+        differ.append("release")
+    if differ:
+        raise DataError(
+            "the rebuilt results must be those of a clean build without the donor; these differ: "
+            f"{', '.join(differ[:20])}. Remove results/ and .snakemake/, then withdraw again.",
+            reason="not_clean",
+        )
+    release = f"; release {digests[0]}" if digests[0] else "; no release was published"
+    return {
+        "n_results": len(ours),
+        "release_content_sha256": digests[0],
+        "said": f"{len(ours)} results are equal to those of a clean build{release}",
+    }
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

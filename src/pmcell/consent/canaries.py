@@ -1,0 +1,222 @@
+"""Canaries: a made-up person, planted before each scan in every place that a scan knows."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pmcell.consent.needles import Needles, print_of
+from pmcell.consent.scan import scan
+from pmcell.errors import DataError
+
+NAME = "Canary-7f3a91c2"
+TEXT = f"donor {NAME} was here".encode()
+_DRAW = np.random.default_rng(20261130)
+COUNTS = _DRAW.choice(12, size=300, p=np.array([78, 66, 55, 45, 36, 28, 21, 15, 10, 6, 3, 1]) / 364)
+
+
+def self_test(folder: Path | None = None) -> int:
+    """Plant every canary below a temporary folder and scan it; the number that were found.
+
+    Raises
+    ------
+    DataError
+        When one of them was missed: no scan then says anything.
+    """
+    mark = print_of(COUNTS)
+    assert mark is not None
+    missed = []
+    with tempfile.TemporaryDirectory(prefix="pmcell-canaries-", dir=folder) as place:
+        for number, (name, plant) in enumerate(PLANTS.items()):
+            home = Path(place, str(number))
+            home.mkdir()
+            plant(home)
+            is_cell = name.startswith("cells")
+            needles = Needles({}, frozenset([mark])) if is_cell else Needles({NAME: "donor"})
+            report = scan([home], needles, base=home)
+            if not report.hits:
+                missed.append(name)
+    if missed:
+        raise DataError(
+            f"a removal scan must find every canary; it missed {', '.join(missed)}. Report this: "
+            "until it is mended no scan of this installation proves anything.",
+            reason="scan_self_test",
+        )
+    return len(PLANTS)
+
+
+def _file(name: str, data: bytes) -> Callable[[Path], None]:
+    return lambda home: (home / name).write_bytes(data) and None
+
+
+def _zip_of(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def _tar() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        item = tarfile.TarInfo("a.txt")
+        item.size = len(TEXT)
+        archive.addfile(item, io.BytesIO(TEXT))
+    return stream.getvalue()
+
+
+def _png() -> bytes:
+    body = b"Comment\0\0" + zlib.compress(TEXT)
+    chunk = len(body).to_bytes(4, "big") + b"zTXt" + body
+    chunk += zlib.crc32(b"zTXt" + body).to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + chunk
+
+
+def _hdf5(write: Callable[[Any], None], *, then: Callable[[Any], None] | None = None) -> Any:
+    def plant(home: Path) -> None:
+        import h5py
+
+        with h5py.File(home / "x.h5ad", "w") as file:
+            write(file)
+        if then is not None:
+            with h5py.File(home / "x.h5ad", "a") as file:
+                then(file)
+
+    return plant
+
+
+def _texts(file: Any, name: str = "obs", **options: Any) -> None:
+    values = np.array([NAME, "other"] * 50, dtype="S32")
+    file.create_dataset(name, data=values, **options)
+    # What follows keeps the place of a deleted one from being cut off with the file's end.
+    file.create_dataset(f"{name}_after", data=np.arange(5000))
+
+
+def _attribute(file: Any) -> None:
+    file.create_group("uns/deep/er").attrs["who"] = [NAME, "b"]
+
+
+def _delete(file: Any) -> None:
+    del file["obs"]
+
+
+def _sparse(home: Path, *, normalised: bool, by_column: bool) -> None:
+    import h5py
+    from scipy.sparse import csc_matrix, csr_matrix
+
+    rows = np.stack([_DRAW.permutation(np.arange(300) % 3), _DRAW.permutation(COUNTS)]).astype(
+        float
+    )
+    values = np.log1p(1e4 * rows / rows.sum(axis=1, keepdims=True)) if normalised else rows
+    matrix = (csc_matrix if by_column else csr_matrix)(values.astype(np.float32))
+    with h5py.File(home / "x.h5ad", "w") as file:
+        group = file.create_group("layers/x")
+        group.attrs["encoding-type"] = "csc_matrix" if by_column else "csr_matrix"
+        group.attrs["shape"] = matrix.shape
+        for name in ("data", "indices", "indptr"):
+            group.create_dataset(name, data=getattr(matrix, name), compression="gzip")
+
+
+def _dense(home: Path) -> None:
+    import h5py
+
+    with h5py.File(home / "x.h5", "w") as file:
+        file.create_dataset("X", data=np.stack([_DRAW.permutation(COUNTS), np.zeros(300, int)]))
+
+
+def _npz(home: Path) -> None:
+    from scipy.sparse import csr_matrix, save_npz
+
+    save_npz(home / "x.npz", csr_matrix(_DRAW.permutation(COUNTS)[None, :]))
+
+
+def _parquet(home: Path, *, how: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"a": ["b", NAME, None]})
+    if how == "metadata":
+        table = pa.table({"a": [1]}).replace_schema_metadata({"who": NAME})
+    elif how == "dictionary":
+        # The row is gone, its name is still in the dictionary.
+        codes = pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["b", NAME]))
+        table = pa.table({"a": codes})
+    elif how == "list":
+        table = pa.table({"a": [["x"], ["y", NAME]]})
+    pq.write_table(table, home / "x.parquet", compression="zstd", write_statistics=False)
+
+
+def _npy(home: Path) -> None:
+    with (home / "x.npy").open("wb") as stream:
+        np.lib.format.write_array(stream, np.array([NAME, "b"]))
+
+
+def _link(home: Path) -> None:
+    os.symlink(f"somewhere/{NAME}/x", home / "link")
+
+
+PLANTS: dict[str, Callable[[Path], None]] = {
+    "log": _file("x.log", b"\n".join([b"line"] * 500 + [TEXT])),
+    "other case": _file("x.txt", TEXT.upper()),
+    "binary file without a name": _file("x", bytes(range(256)) * 9 + TEXT + b"\0" * 99),
+    "HTML in base64": _file("x.html", b"<img src='data:;base64," + base64.b64encode(TEXT) + b"'>"),
+    "HTML in packed base64": _file(
+        "x.html", b"<script>d='" + base64.b64encode(gzip.compress(TEXT)) + b"'</script>"
+    ),
+    "HTML entities": _file("x.html", "".join(f"&#{ord(c)};" for c in NAME).encode()),
+    "JSON escapes": _file("x.json", "".join(f"\\u{ord(c):04x}" for c in NAME).encode()),
+    "address escapes": _file("x.ttl", "".join(f"%{ord(c):02x}" for c in NAME).encode()),
+    "UTF-16": _file("x.csv", TEXT.decode().encode("utf-16")),
+    "UTF-16 without a mark": _file("x.csv", (TEXT * 5).decode().encode("utf-16-le")),
+    "gzip": _file("x.gz", gzip.compress(TEXT)),
+    "bzip2": _file("x", bz2.compress(TEXT)),
+    "xz": _file("x", lzma.compress(TEXT)),
+    "zip in a zip": _file(
+        "x.zip", _zip_of({"a.zip": _zip_of({"b.json": json.dumps(NAME).encode()})})
+    ),
+    "name in a zip": _file("x.zip", _zip_of({f"{NAME}.txt": b"x"})),
+    "tar": _file("x.tgz", _tar()),
+    "PNG text": _file("x.png", _png()),
+    "file name": _file(f"{NAME}.txt", b"x"),
+    "folder name": lambda home: (home / NAME).mkdir(),
+    "base64 file name": _file(
+        base64.urlsafe_b64encode(f"results/{NAME}/x".encode()).decode(), b"x"
+    ),
+    "link": _link,
+    "HDF5 texts": _hdf5(_texts),
+    "HDF5 packed texts": _hdf5(lambda file: _texts(file, compression="gzip", chunks=(100,))),
+    "HDF5 attribute": _hdf5(_attribute),
+    "HDF5 name": _hdf5(lambda file: _texts(file, name=f"uns/{NAME}")),
+    "HDF5 scalar": _hdf5(lambda file: file.create_dataset("a", data=NAME)),
+    "HDF5 deleted": _hdf5(_texts, then=_delete),
+    "HDF5 deleted, packed": _hdf5(
+        lambda file: _texts(file, compression="gzip", chunks=(100,)), then=_delete
+    ),
+    "npy texts": _npy,
+    "npz texts": lambda home: np.savez_compressed(home / "x.npz", a=np.array([NAME, "b"])),
+    "Parquet values": lambda home: _parquet(home, how="values"),
+    "Parquet lists": lambda home: _parquet(home, how="list"),
+    "Parquet metadata": lambda home: _parquet(home, how="metadata"),
+    "Parquet dictionary": lambda home: _parquet(home, how="dictionary"),
+    "cells in CSR": lambda home: _sparse(home, normalised=False, by_column=False),
+    "cells in CSC": lambda home: _sparse(home, normalised=False, by_column=True),
+    "cells, normalised": lambda home: _sparse(home, normalised=True, by_column=False),
+    "cells, dense": _dense,
+    "cells in npz": _npz,
+}
+"""How each canary is planted, by the place that it stands for."""

@@ -1,0 +1,306 @@
+"""Consent from tables and FHIR: every fault at once, nothing understood by half, and back again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ledgers import KEY, entry, ledger_of
+
+from pmcell.consent.entries import COLUMNS, Policy
+from pmcell.consent.fhir import as_bundle, read_consents
+from pmcell.consent.ledger import begin_ledger, entry_faults, read_ledger
+from pmcell.consent.receipts import as_records
+from pmcell.consent.sheets import read_consent_table
+from pmcell.errors import FaultsError, UsageError
+
+NOW = "2026-01-01T00:00:00.000000+00:00"
+HEADER = "\t".join(COLUMNS) + "\n"
+GOOD = [
+    "d1\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t" + "a" * 64,
+    "d2\tgive\t2024-01-01T09:00:00+02:00\tp\tDS MONDO:0005148; NCU\ttranscriptome\t0..28\tA; B"
+    "\t2030-12-31\t",
+    "d1\twithdraw\t2025-01-01\tp\t\t\t\t\t\t",
+]
+BAD = [
+    ("\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t", "column 'donor_id': must be given"),
+    ("d1\tgve\t2024-01-01\tp\tGRU\t\t\t\t\t", "Did you mean 'give'"),
+    ("d1\tgive\t01.02.2024\tp\tGRU\t\t\t\t\t", "must be a day"),
+    ("d1\tgive\t2024-02-30\tp\tGRU\t\t\t\t\t", "must be a day"),
+    ("d1\tgive\t2024-02-01T10:00\tp\tGRU\t\t\t\t\t", "a time with its offset"),
+    ("d1\tgive\t2024-01-01\tp\tGRX\t\t\t\t\t", "must be terms of DUO or DPV"),
+    ("d1\tgive\t2024-01-01\tp\t\t\t\t\t\t", "must hold a permission"),
+    ("d1\tgive\t2024-01-01\tp\tNCU\t\t\t\t\t", "must hold a permission"),
+    ("d1\tgive\t2024-01-01\tp\tDS\t\t\t\t\t", "must name the disease"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\tgenome\t\t\t\t", "must be kinds of data"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t28..0\t\t\t", "must not end before it begins"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\tearly\t\t\t", "must be two days"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t\t2023-01-01\t", "must not lie before"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t\tsoon\t", "must be a day"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t\t\tabc", "must be a SHA-256"),
+    ("d1\twithdraw\t2024-01-01\tp\tGRU\t\t\t\t\t", "must be empty for withdraw"),
+    ("d\u202e1\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t", "must be text that can be seen"),
+]
+
+
+def write(path: Path, rows: list[str], sign: str = "\t") -> Path:
+    path.write_text(
+        HEADER.replace("\t", sign) + "\n".join(r.replace("\t", sign) for r in rows) + "\n"
+    )
+    return path
+
+
+def in_excel(path: Path, rows: list[str]) -> Path:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in [HEADER.strip("\n"), *rows]:
+        book.active.append([cell or None for cell in row.split("\t")])
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv", "semicolons", "xlsx"])
+def test_tables_of_every_kind_say_the_same(tmp_path: Path, kind: str) -> None:
+    if kind == "xlsx":
+        path = in_excel(tmp_path / "x.xlsx", GOOD)
+    elif kind == "semicolons":
+        path = write(tmp_path / "x.csv", [row.replace("; ", " ; ") for row in GOOD[::2]], ";")
+    else:
+        path = write(tmp_path / f"x.{kind}", GOOD, {"tsv": "\t", "csv": ","}[kind])
+    entries, rows = read_consent_table(path, recorded_at=NOW)
+    assert rows == list(range(2, len(entries) + 2))
+    assert entries[0].purposes == ("DUO:0000042",)
+    assert entries[0].evidence == "sha256:" + "a" * 64
+    assert entries[-1].act == "withdraw"
+    if kind != "semicolons":
+        assert entries[1].purposes == ("DUO:0000007 MONDO:0005148", "DUO:0000046")
+        assert entries[1].effective_from == "2024-01-01T07:00:00+00:00"
+        assert (entries[1].visit_days, entries[1].recipients) == ((0, 28), ("A", "B"))
+
+
+@pytest.mark.parametrize("kind", ["tsv", "xlsx"])
+def test_every_fault_is_named_with_its_row_at_once(tmp_path: Path, kind: str) -> None:
+    rows = [row for row, _ in BAD if kind == "tsv" or "\u202e" not in row]
+    make = in_excel if kind == "xlsx" else write
+    with pytest.raises(FaultsError, match="must be a day") as caught:
+        read_consent_table(make(tmp_path / f"x.{kind}", rows), recorded_at=NOW)
+    for number, (_, words) in enumerate(BAD[: len(rows)], start=2):
+        said = [str(fault) for fault in caught.value.faults if fault.row == number]
+        assert any(words in text for text in said), (number, words, said)
+
+
+def test_wrong_columns_formulas_and_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text("donor\tact\teffective_from\tpolicy\nd1\tgive\t2024-01-01\tp\n")
+    with pytest.raises(FaultsError, match="must have a column 'donor_id'"):
+        read_consent_table(path, recorded_at=NOW)
+    path.write_text("")
+    with pytest.raises(FaultsError, match="an empty file"):
+        read_consent_table(path, recorded_at=NOW)
+    with pytest.raises(FaultsError, match="no formula"):
+        read_consent_table(
+            in_excel(tmp_path / "f.xlsx", ["=A1\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t"]),
+            recorded_at=NOW,
+        )
+    (tmp_path / "bad.xlsx").write_bytes(b"PK\x03\x04nonsense")
+    with pytest.raises(FaultsError, match="must be a workbook"):
+        read_consent_table(tmp_path / "bad.xlsx", recorded_at=NOW)
+    (tmp_path / "x.pdf").write_bytes(b"%PDF")
+    with pytest.raises(UsageError, match="must be a table or FHIR"):
+        read_consent_table(tmp_path / "x.pdf", recorded_at=NOW)
+
+
+def test_rows_that_contradict_or_repeat_each_other_are_faults(tmp_path: Path) -> None:
+    rows = [GOOD[0], "d1\twithdraw\t2024-01-01\tp\t\t\t\t\t\t", GOOD[1], GOOD[1]]
+    entries, places = read_consent_table(write(tmp_path / "x.tsv", rows), recorded_at=NOW)
+    policies = {"p": Policy("p", "consent", NOW)}
+    said = "\n".join(map(str, entry_faults(entries, policies, file="x.tsv", rows=places)))
+    assert "row 3, column 'act': must not disagree with another entry" in said
+    assert "row 5, column 'act': must be written once" in said
+    assert "must be a policy of the ledger" in str(entry_faults(entries[:1], {}, file="x")[0])
+
+
+PURPOSE = {"system": "http://purl.obolibrary.org/obo/duo.owl", "code": "DUO:0000042"}
+R4 = {
+    "resourceType": "Consent",
+    "status": "active",
+    "patient": {"reference": "Patient/d1"},
+    "dateTime": "2024-01-01",
+    "provision": {"type": "permit", "period": {"end": "2030-01-01"}, "purpose": [PURPOSE]},
+}
+R4_DENY = {**R4, "provision": {"type": "deny", "provision": [
+    {"type": "permit", "period": {"start": "2024-02-01"}, "purpose": [PURPOSE]}]}}  # fmt: skip
+R5 = {
+    "resourceType": "Consent",
+    "status": "active",
+    "subject": {"reference": "Patient/d1"},
+    "date": "2024-01-01",
+    "decision": "deny",
+    "provision": [{"purpose": [PURPOSE], "action": [{"coding": [{"code": "use"}]}]}],
+}
+OPT_OUT = {**R4, "policyRule": {"coding": [
+    {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]}}  # fmt: skip
+
+
+def read(tmp_path: Path, value, name: str = "x.json"):
+    text = value if isinstance(value, str) else json.dumps(value)
+    (tmp_path / name).write_text(text)
+    return read_consents(tmp_path / name, policy="p", recorded_at=NOW)[0]
+
+
+@pytest.mark.parametrize(
+    ("resource", "act", "since"),
+    [
+        (R4, "give", "2024-01-01"),
+        (R4_DENY, "give", "2024-02-01"),
+        (R5, "give", "2024-01-01"),
+        (OPT_OUT, "opt_out", "2024-01-01"),
+        ({**R4, "provision": {"type": "deny"}}, "withdraw", "2024-01-01"),
+        ({**R5, "provision": []}, "withdraw", "2024-01-01"),
+        ({**R4, "status": "inactive", "meta": {"lastUpdated": "2025-03-01T00:00:00Z"}},
+         "withdraw", "2025-03-01T00:00:00+00:00"),
+    ],
+)  # fmt: skip
+def test_resources_of_both_versions_are_read(tmp_path: Path, resource, act, since) -> None:
+    [found] = read(tmp_path, resource)
+    assert (found.act, found.effective_from, found.subject) == (act, since, "d1")
+    [same] = read(tmp_path, json.dumps(resource) + "\n\n", "x.ndjson")
+    assert same == found
+
+
+def test_patients_of_a_bundle_are_followed_to_their_identifiers(tmp_path: Path) -> None:
+    patient = {"resourceType": "Patient", "id": "7", "identifier": [{"value": "d1"}]}
+    consent = {**R4, "patient": {"reference": "urn:uuid:7"}}
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [
+        {"fullUrl": "urn:uuid:7", "resource": patient}, {"resource": consent}]}  # fmt: skip
+    assert read(tmp_path, bundle)[0].subject == "d1"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"status": "draft"}, "must be active or inactive"),
+        ({"status": "entered-in-error"}, "must be active or inactive"),
+        ({"status": "inactive"}, "must say since when"),
+        ({"provision": {**R4["provision"], "dataPeriod": {"start": "2020"}}}, "visit days"),
+        ({"provision": {**R4["provision"], "securityLabel": [{"code": "R"}]}}, "not understood"),
+        ({"provision": {**R4["provision"], "code": [{"text": "x"}]}}, "not understood"),
+        ({"provision": {**R4["provision"], "provision": [{"type": "deny"}]}}, "exceptions"),
+        ({"provision": {"type": "permit"}}, "must hold a permission"),
+        (
+            {"provision": {"type": "permit", "purpose": [{"code": "ETREAT"}]}},
+            "must be terms of DUO",
+        ),
+        ({"provision": {"purpose": [PURPOSE]}}, "must be deny or permit"),
+        (
+            {"provision": {**R4["provision"], "action": [{"coding": [{"code": "collect"}]}]}},
+            "action",
+        ),
+        (
+            {"provision": {**R4["provision"], "actor": [{"role": {"coding": [{"code": "X"}]}}]}},
+            "recip",
+        ),
+        ({"modifierExtension": [{"url": "x"}]}, "not understood"),
+        ({"implicitRules": "x"}, "not understood"),
+        ({"verification": [{"verified": False}]}, "failed its verification"),
+        ({"dateTime": "2024-05"}, "must be a day"),
+        ({"dateTime": "2024-05-01T10:00:00"}, "offset"),
+        ({"decision": "permit"}, "one version of FHIR"),
+        ({"patient": None}, "must be given"),
+    ],
+)
+def test_what_is_not_understood_is_never_taken_for_consent(tmp_path: Path, change, words) -> None:
+    with pytest.raises(FaultsError, match=words) as caught:
+        read(tmp_path, [R4, {**R4, **change}])
+    assert {fault.row for fault in caught.value.faults} == {2}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1, null]", '{"resourceType": "Bundle"}', '{"a": 1}', "[" * 5000]
+)
+def test_files_without_consent_are_a_clear_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(FaultsError, match=r"must (be|hold)"):
+        read(tmp_path, text)
+
+
+def history():
+    return [
+        entry(
+            "give", "2024-01-01", subject="a" * 64, expires="2030-01-01", data=("transcriptome",)
+        ),
+        entry(
+            "narrow", "2024-06-01", number=1, subject="a" * 64, visit_days=(0, 9), recipients=("A",)
+        ),
+        entry("opt_out", "2025-01-01T00:00:00+00:00", number=2, subject="a" * 64),
+        entry(
+            "give",
+            "2024-01-01",
+            subject="b" * 64,
+            purposes=("DUO:0000007 MONDO:0005148", "DUO:0000046"),
+        ),
+        entry("withdraw", "2024-02-01", number=1, subject="b" * 64),
+    ]
+
+
+def test_what_is_exported_as_fhir_comes_back(tmp_path: Path) -> None:
+    bundle = as_bundle(ledger_of(history()), {"a" * 64: "d1", "b" * 64: "d2"})
+    states = [item["resource"]["status"] for item in bundle["entry"]]
+    assert states == ["inactive", "active", "active", "inactive", "active"]
+    back = read(tmp_path, bundle)
+    names = {"a" * 64: "d1", "b" * 64: "d2"}
+    expected = [
+        item.as_dict() | {"subject": names[item.subject], "recorded_at": NOW} for item in history()
+    ]
+    assert [item.as_dict() for item in back] == expected
+
+
+def test_exported_resources_are_fhir_by_somebody_elses_model() -> None:
+    consent = pytest.importorskip("fhir.resources.R4B.consent")
+    for item in as_bundle(ledger_of(history()), {"a" * 64: "d1", "b" * 64: "d2"})["entry"]:
+        read_back = consent.Consent(**item["resource"])
+        assert read_back.status == item["resource"]["status"]
+
+
+def test_records_conform_to_their_shapes_and_broken_ones_do_not(tmp_path: Path) -> None:
+    from ledgers import make_cohort
+    from pyshacl import validate
+    from rdflib import Graph
+
+    from pmcell.consent.receipts import SHAPES
+    from pmcell.registry.cohorts.cohort import load_registration
+
+    registration = load_registration(make_cohort(tmp_path / "c", ["d1", "d2"]))
+    records = as_records(ledger_of(history()), registration, {"a" * 64: "d1", "b" * 64: "d2"})
+
+    def conforms(value) -> bool:
+        data = Graph().parse(data=json.dumps(value), format="json-ld")
+        return bool(validate(data, shacl_graph=Graph().parse(SHAPES))[0])
+
+    assert len(records["@graph"]) == 5
+    assert conforms(records)
+    for key in ("dpv:hasConsentStatus", "dpv:hasDataSubject", "dct:valid", "dpv:hasNotice"):
+        broken = json.loads(json.dumps(records))
+        del broken["@graph"][0][key]
+        assert not conforms(broken), key
+
+
+def test_a_ledger_with_foreign_records_is_refused(tmp_path: Path) -> None:
+    from pmcell.io.chain import append
+
+    folder = tmp_path / "c"
+    folder.mkdir()
+    begin_ledger(folder, Policy("p", "consent", NOW), [entry("give", "2024-01-01")], key=KEY)
+    append(
+        folder / "consent.jsonl",
+        [
+            {"kind": "entry", "act": "allow"},
+            {"x": 1},
+            entry("give", "2024-01-01", policy="q").as_dict(),
+        ],
+        chain="consent c",
+        key=KEY,
+    )
+    with pytest.raises(FaultsError, match="row 3: must be an entry") as caught:
+        read_ledger(folder, signers=[KEY.public_key()])
+    assert [fault.row for fault in caught.value.faults] == [3, 4, 5]

@@ -99,8 +99,8 @@ def _uses(receipts: Receipts) -> list[str]:
         parts.append(_table(names, rows))
     if receipts.releases:
         keys = {"title": "release", "version": "version", "permit": "permit", "how": "you in it"}
-        rows = [[item[key] for key in keys] for item in receipts.releases]
-        parts.append(_table(tuple(keys.values()), rows))
+        told = [[item[key] for key in keys] for item in receipts.releases]
+        parts.append(_table(tuple(keys.values()), told))
     for item in receipts.packages:
         names = ", ".join(item["recipients"])
         parts.append(f"<p>Encrypted copies of the cohort were made for: {_text(names)}.</p>")

@@ -17,6 +17,7 @@ from pmcell.citizen.person import Person
 from pmcell.errors import DataError
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
+from pmcell.publish.content.gaps import permit_of
 from pmcell.schema import UNKNOWN
 
 NO_TRAIL = "No audit trail is kept here: who ran which command is unknown."
@@ -138,7 +139,7 @@ def _releases(results: Path, person: Person) -> list[dict[str, Any]]:
         {
             "title": manifest.get("title", UNKNOWN),
             "version": manifest.get("version", UNKNOWN),
-            "permit": manifest.get("permit_id", UNKNOWN),
+            "permit": permit_of(read_json(person.folder / "intake.json")),
             "content_sha256": manifest.get("content_sha256", UNKNOWN),
             "how": how,
         }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pmcell.io.counts.open import open_counts
 from pmcell.publish.atlas import Atlas
@@ -86,12 +87,18 @@ def donor_groups_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     )
 
 
+def permit_of(intake: Mapping[str, Any]) -> str:
+    """Return the permit under which a cohort was taken in, as intake's report has it."""
+    use = (intake.get("consent") or {}).get("use") or {}
+    return str(use.get("permit_id") or UNKNOWN)
+
+
 def policy_of(cohort: Cohort) -> dict[str, str]:
     """Return what a cohort's steward registered of access and law; what is unknown is left out."""
     found = {
         "access_body": cohort.text("catalogue", "hdab", "name"),
         "legal_basis": cohort.text("legal_basis"),
-        "permits": cohort.text("permit_id"),
+        "permits": permit_of(cohort.intake),
         "retention": cohort.text("retention"),
         "withdrawal_policy": cohort.text("withdrawal_policy"),
     }

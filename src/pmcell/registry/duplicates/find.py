@@ -37,7 +37,9 @@ def find_duplicates(folders: Mapping[str, Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    cells, conflicts, sex = [], [], {}
+    cells: list[Cells] = []
+    conflicts: list[SexConflict] = []
+    sex: dict[str, str] = {}
     for _, folder in sorted(folders.items()):
         counts = open_counts(folder / "intake.h5ad")
         if not counts.n_cells:

@@ -40,12 +40,10 @@ def other_ids(results: Path, person: Person) -> frozenset[str]:
 
 def _parts(name: str) -> Iterator[str]:
     """Every part of an id that begins and ends beside a sign that is no letter or digit."""
-    ends = [
-        0,
-        *(place for m in re.finditer(r"[^A-Za-z0-9]", name) for place in m.span()),
-        len(name),
-    ]
-    for begin, end in combinations(sorted(set(ends)), 2):
+    ends = {0, len(name)}
+    for sign in re.finditer(r"[^A-Za-z0-9]", name):
+        ends |= set(sign.span())
+    for begin, end in combinations(sorted(ends), 2):
         yield name[begin:end]
 
 

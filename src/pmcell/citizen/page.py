@@ -102,8 +102,8 @@ def _uses(receipts: Receipts) -> list[str]:
         told = [[item[key] for key in keys] for item in receipts.releases]
         parts.append(_table(tuple(keys.values()), told))
     for item in receipts.packages:
-        names = ", ".join(item["recipients"])
-        parts.append(f"<p>Encrypted copies of the cohort were made for: {_text(names)}.</p>")
+        whom = ", ".join(item["recipients"])
+        parts.append(f"<p>Encrypted copies of the cohort were made for: {_text(whom)}.</p>")
     return parts
 
 

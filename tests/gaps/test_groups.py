@@ -174,3 +174,39 @@ def test_the_command_ranks_a_release(
     assert main(["gaps", str(release), "--shares", "0.1", "0.1"]) == 2
     assert "must differ" in capsys.readouterr().err
     assert main(["gaps", str(release), "--shares", "0.1", "0.2", "--effect", "1"]) == 2
+
+
+def test_the_observatory_shows_hints_and_policy(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from made_release import make_release
+    from pmcell.io.tables import write_table
+    from pmcell.release.report_tables import read_release
+    from pmcell.report.site.build import TABLES
+    from pmcell.report.site.observatory import observatory
+    from pmcell.schema import DUPLICATES
+
+    folder = make_release(tmp_path_factory.mktemp("hints"), n_cells=600, n_donors=20)
+    donors = read_release(folder, only=TABLES)["donors"]["donor_id"]
+    pair = {
+        "donor_id": donors[0],
+        "other_donor_id": donors[1],
+        "kind": "shared_cells",
+        "n_found": 31,
+        "n_compared": 60,
+        "similarity": 0.87,
+        "what_to_do": "Ask both stewards.",
+    }
+    write_table(folder / "tables" / "duplicates.parquet", pd.DataFrame([pair]), DUPLICATES)
+    release = read_release(folder, only=TABLES)
+    cohort = str(release["cohorts"]["cohort_id"].iloc[0])
+    shown = observatory(release, {cohort: {"access_body": "<b>Body</b>"}})
+    assert [cell.text for cell in shown["duplicates"].rows[0]][:4] == [
+        donors[0],
+        donors[1],
+        "shared cells",
+        "31",
+    ]
+    texts = [cell.text for row in shown["places"].rows for cell in row]
+    assert "<b>Body</b>" in texts
+    assert len(shown["places"].rows) == len(release["cohorts"])

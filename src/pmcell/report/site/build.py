@@ -33,7 +33,7 @@ from pmcell.report.site.sample import Cells
 TABLES = (
     "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
     "strata", "assignments", "associations", "composition_shifts", "drivers", "gaps",
-    "donor_groups",
+    "donor_groups", "duplicates",
 )  # fmt: skip
 
 PAGES = (

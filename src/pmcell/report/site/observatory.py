@@ -29,6 +29,7 @@ def observatory(release: Release, policy: Mapping[str, Mapping[str, str]]) -> di
     return {
         "places": place_grid(release, policy),
         "groups": group_grid(release),
+        "duplicates": duplicate_grid(release),
         "swot": swot_of(release.tables, policy),
     }
 
@@ -67,6 +68,35 @@ def place_grid(release: Release, policy: Mapping[str, Mapping[str, str]]) -> Gri
         *(Column(name, help=prose) for _, name, prose in POLICY),
     )
     return Grid("Regions, programmes, cohorts and policy", columns, rows, ("cohorts", "dcat.ttl"))
+
+
+def duplicate_grid(release: Release) -> Grid | None:
+    """Donors of open cohorts who may be one person, or whose cells are of another sex."""
+    found = release["duplicates"]
+    if found.empty:
+        return None
+    rows = tuple(
+        (
+            text_cell(row.donor_id),
+            text_cell(row.other_donor_id if row.other_donor_id != row.donor_id else None),
+            text_cell(row.kind.replace("_", " ")),
+            number_cell(row.n_found),
+            number_cell(row.n_compared),
+            number_cell(row.similarity, decimal(row.similarity)),
+            text_cell(row.what_to_do),
+        )
+        for row in found.itertuples()
+    )
+    columns = (
+        Column("Donor"),
+        Column("Other donor"),
+        Column("Hint"),
+        Column("Found", True, table("duplicates").field("n_found").prose),
+        Column("Compared", True),
+        Column("Similarity", True),
+        Column("What to do"),
+    )
+    return Grid("People who may stand twice", columns, rows, ("duplicates",))
 
 
 def group_grid(release: Release) -> Grid | None:

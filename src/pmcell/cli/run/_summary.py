@@ -71,8 +71,8 @@ def as_text(summary: dict[str, Any]) -> str:
                 lines.append(f"    all faults: {cohort['command']}; once corrected, run again")
     for kind, number in summary["duplicates"].items():
         lines.append(
-            f"  {kind.replace('_', ' ')}: {number} in results/atlas/duplicates.parquet; nothing was "
-            "merged, the stewards decide"
+            f"  {kind.replace('_', ' ')}: {number} in results/atlas/duplicates.parquet; nothing "
+            "was merged, the stewards decide"
         )
     lines += _jobs_as_text(summary)
     if summary["release"]:

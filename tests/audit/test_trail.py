@@ -230,3 +230,5 @@ def test_no_canary_is_in_what_intake_and_qc_leave(
     assert {record.command for record in records} == {"intake", "qc", "pseudonyms"}
     assert {name for record in records for name in record.cohorts} == {folder.name}
     assert any("cohorts/" in name for record in records for name in record.outputs or {})
+    taken_in = next(item for item in records if (item.command, item.event) == ("intake", "end"))
+    assert "submitted-0" in (taken_in.inputs or {}) or broken

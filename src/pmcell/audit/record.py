@@ -70,7 +70,8 @@ def audited(name: str, args: argparse.Namespace) -> Iterator[Outcome]:
     finally:
         code = outcome.exit_code
         outputs = _digests(_outputs(name, args)) if code == 0 else {}
-        ended = replace(begun, event=END, at=_now(), inputs=None, outputs=outputs, exit_code=code)
+        inputs = _submitted(args) if name == "intake" and code == 0 else None
+        ended = replace(begun, event=END, at=_now(), inputs=inputs, outputs=outputs, exit_code=code)
         add_record(path, ended, key)
 
 
@@ -178,6 +179,14 @@ def _outputs(name: str, args: argparse.Namespace) -> list[tuple[str, Path]]:
     return [
         (option, path) for option in OUTPUT_OPTIONS for path in _files(getattr(args, option, None))
     ]
+
+
+def _submitted(args: argparse.Namespace) -> dict[str, str]:
+    """What intake read, as its report has it; a submitted file's name stays out of the trail."""
+    from pmcell.io.atomic import read_json
+
+    digests = read_json(args.out_dir / "intake.json")["inputs"]
+    return {f"submitted-{n}": str(digest) for n, digest in enumerate(sorted(digests.values()))}
 
 
 def _of_step(args: argparse.Namespace, files: Any, asks: Sequence[str]) -> list[tuple[str, Path]]:

@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(names)} files about one person, scanned for others, encrypted: {args.out}")
     if consent is None:
         print("No consent ledger is kept for the cohort: the package holds no consent.")
+    elif not consent["entry"]:
+        print("The consent ledger has no entry under this id; it is kept by ids of donors.tsv.")
     return 0
 
 

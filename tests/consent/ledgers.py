@@ -18,7 +18,7 @@ from pmcell.consent.ledger import Ledger
 from pmcell.io.chain import Head
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-COMMITTEE = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+OTHER_KEY = COMMITTEE = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 DAY = date(2026, 3, 1)
 
 

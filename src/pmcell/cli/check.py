@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     checks += check_cohorts(
         folders, with_matrix=not args.tables_only, allowed=_allowed(folders, args.config)
     )
+    checks += _consent(folders, study)
     if args.json:
         _print_json(checks)
     else:
@@ -69,6 +70,26 @@ def run(args: argparse.Namespace) -> int:
             _print_check(check)
         _print_summary(checks)
     return 1 if any(check.errors for check in checks) else 0
+
+
+def _consent(folders: Sequence[Path], study: StudySettings) -> list[CohortCheck]:
+    """Return what stands against the declared use, in cohorts' terms and consent ledgers."""
+    from pmcell.registry.cohorts.registered import LEDGER_FILE
+    from pmcell.registry.intake.check import CohortCheck
+
+    if study.use is None and not any((folder / LEDGER_FILE).exists() for folder in folders):
+        return []
+    from pmcell.consent.views import enforce, today
+    from pmcell.errors import Fault, FaultsError
+
+    try:
+        _, faults = enforce(folders, Path("results"), use=study.use, day=today(), write=False)
+    except FaultsError as error:
+        faults = list(error.faults)
+    except UsageError as error:
+        fix = "See docs/consent.md."
+        faults = [Fault("use", "must be complete", str(error), fix, reason="consent")]
+    return [CohortCheck("consent", tuple(faults), {})] if faults else []
 
 
 def _configuration(path: Path | None) -> tuple[StudySettings, tuple[Fault, ...]]:

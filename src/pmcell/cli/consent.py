@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.errors import DataError, FaultsError, UsageError
+from pmcell.errors import DataError, Fault, FaultsError, UsageError
 
 if TYPE_CHECKING:
     from pmcell.consent.entries import Entry
@@ -253,7 +253,8 @@ def _verify(args: argparse.Namespace) -> int:
     kept = [folder for folder in folders if ledger_path(folder).exists()]
     if not kept:
         raise UsageError("no cohort has a consent ledger; begin one: pmcell consent init")
-    faults, answer = [], []
+    faults: list[Fault] = []
+    answer: list[dict[str, Any]] = []
     for folder in kept:
         try:
             ledger = _ledger(folder)

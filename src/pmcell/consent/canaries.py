@@ -60,7 +60,10 @@ def self_test(folder: Path | None = None) -> int:
 
 
 def _file(name: str, data: bytes) -> Callable[[Path], None]:
-    return lambda home: (home / name).write_bytes(data) and None
+    def plant(home: Path) -> None:
+        (home / name).write_bytes(data)
+
+    return plant
 
 
 def _zip_of(members: dict[str, bytes]) -> bytes:

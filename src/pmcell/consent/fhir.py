@@ -33,56 +33,27 @@ ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 RESEARCH: Mapping[str, str] = MappingProxyType({"HRESCH": "DUO:0000006", "BIORCH": "DUO:0000006"})
+CATEGORIES = ("59284-0", "57016-8")
+"""LOINC codes of a document of consent and of privacy policy."""
 RECIPIENT_ROLES = ("IRCP", "PRCP")
 USE_ACTIONS = {"access", "use"}
 NOT_CONSENT = ("draft", "proposed", "entered-in-error", "not-done", "unknown", "rejected")
 _OF_RESOURCE = frozenset(
-    [
-        "resourceType",
-        "id",
-        "meta",
-        "text",
-        "language",
-        "identifier",
-        "status",
-        "scope",
-        "category",
-        "patient",
-        "subject",
-        "dateTime",
-        "date",
-        "performer",
-        "organization",
-        "controller",
-        "manager",
-        "grantor",
-        "grantee",
-        "sourceAttachment",
-        "sourceReference",
-        "policy",
-        "policyRule",
-        "policyBasis",
-        "policyText",
-        "regulatoryBasis",
-        "verification",
-        "decision",
-        "period",
-        "provision",
-    ]
+    (
+        *("resourceType", "id", "meta", "text", "language", "identifier", "status", "scope"),
+        *("category", "patient", "subject", "dateTime", "date", "performer", "organization"),
+        *("controller", "manager", "grantor", "grantee", "sourceAttachment", "sourceReference"),
+        *("policy", "policyRule", "policyBasis", "policyText", "regulatoryBasis"),
+        *("verification", "decision", "period", "provision"),
+    )
 )
 _OF_PROVISION = frozenset(
-    [
-        "id",
-        "type",
-        "period",
-        "actor",
-        "action",
-        "purpose",
-        "provision",
-        "class",
+    (
+        *("id", "type", "period", "actor", "action", "purpose", "provision", "class"),
         "modifierExtension",
-    ]
+    )
 )
+"""Keys that are read, or that limit nothing."""
 
 
 def read_consents(path: Path, *, policy: str, recorded_at: str) -> tuple[list[Entry], list[int]]:
@@ -424,28 +395,11 @@ def _consent(ledger: Ledger, entry: Entry, number: int, name: str) -> dict[str, 
     ]
     ended = entry.act in SCOPED and any(other.act in ("narrow", "withdraw") for other in later)
     policy = ledger.policies[entry.policy]
-    provision: dict[str, Any] = {
-        "type": "permit" if entry.act in (*SCOPED, "opt_in") else "deny",
-        "period": {"start": entry.effective_from},
-    }
-    if entry.expires:
-        provision["period"]["end"] = entry.expires
-    if entry.purposes:
-        provision["purpose"] = [_purpose(term) for term in entry.purposes]
-    if entry.data:
-        provision["class"] = [{"system": DATA_SYSTEM, "code": kind} for kind in entry.data]
-    if entry.recipients:
-        provision["actor"] = [
-            {
-                "role": {"coding": [{"system": PARTICIPATION, "code": RECIPIENT_ROLES[0]}]},
-                "reference": {"identifier": {"value": recipient}, "display": recipient},
-            }
-            for recipient in entry.recipients
-        ]
-    if entry.visit_days:
-        first, last = entry.visit_days
-        days = {"url": VISIT_DAYS_URL, "valueString": f"{first}..{last}"}
-        provision["modifierExtension"] = [days]
+    period = {"start": entry.effective_from, **({"end": entry.expires} if entry.expires else {})}
+    root: dict[str, Any] = {"type": "permit" if entry.act == "opt_in" else "deny", "period": period}
+    if entry.act in SCOPED:
+        # Whoever reads no further than the first level takes it for a denial, not for a consent.
+        root["provision"] = [{"type": "permit", "period": period, **_scope_of(entry)}]
     return {
         "resourceType": "Consent",
         "id": f"{entry.subject[:40]}-{number + 1}",
@@ -459,12 +413,33 @@ def _consent(ledger: Ledger, entry: Entry, number: int, name: str) -> dict[str, 
                 }
             ]
         },
-        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "category": [
+            {"coding": [{"system": "http://loinc.org", "code": code}]} for code in CATEGORIES
+        ],
         "patient": {"identifier": {"system": SUBJECT_SYSTEM, "value": name}},
         "dateTime": entry.effective_from,
         "policy": [{"uri": policy.policy}],
-        "provision": provision,
+        "provision": root,
     }
+
+
+def _scope_of(entry: Entry) -> dict[str, Any]:
+    """What a consent is limited to, as keys of a provision."""
+    scope: dict[str, Any] = {"purpose": [_purpose(term) for term in entry.purposes]}
+    if entry.data:
+        scope["class"] = [{"system": DATA_SYSTEM, "code": kind} for kind in entry.data]
+    if entry.recipients:
+        scope["actor"] = [
+            {
+                "role": {"coding": [{"system": PARTICIPATION, "code": RECIPIENT_ROLES[0]}]},
+                "reference": {"identifier": {"value": recipient}, "display": recipient},
+            }
+            for recipient in entry.recipients
+        ]
+    if entry.visit_days:
+        first, last = entry.visit_days
+        scope["modifierExtension"] = [{"url": VISIT_DAYS_URL, "valueString": f"{first}..{last}"}]
+    return scope
 
 
 def _purpose(term: str) -> dict[str, str]:

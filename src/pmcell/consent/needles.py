@@ -34,21 +34,25 @@ class Needles:
     cells: frozenset[bytes] = field(default_factory=frozenset)
 
     @cached_property
-    def _short(self) -> list[tuple[bytes, str]]:
+    def _forms(self) -> list[tuple[bytes, str]]:
+        """Each text as it may be written; bytes are compared without the case of ASCII letters."""
         return [
-            (text.lower().encode(), kind)
+            (form, kind)
             for text, kind in self.texts.items()
-            if len(text.encode()) < WINDOW
+            for form in {t.encode().lower() for t in (text, text.lower(), text.upper())}
         ]
+
+    @cached_property
+    def _short(self) -> list[tuple[bytes, str]]:
+        return [(form, kind) for form, kind in self._forms if len(form) < WINDOW]
 
     @cached_property
     def _long(self) -> dict[bytes, list[tuple[bytes, str]]]:
         """Texts by their last bytes, which tell names apart better than their first."""
         found: dict[bytes, list[tuple[bytes, str]]] = {}
-        for text, kind in self.texts.items():
-            raw = text.lower().encode()
-            if len(raw) >= WINDOW:
-                found.setdefault(raw[-WINDOW:], []).append((raw, kind))
+        for form, kind in self._forms:
+            if len(form) >= WINDOW:
+                found.setdefault(form[-WINDOW:], []).append((form, kind))
         return found
 
     @cached_property
@@ -69,7 +73,7 @@ class Needles:
 
     @cached_property
     def _longest(self) -> int:
-        return max((len(text.encode()) for text in self.texts), default=0) + 1
+        return max((len(form) for form, _ in self._forms), default=0) + 1
 
     def _search(self, data: bytes, found: set[str]) -> None:
         for text, kind in self._short:

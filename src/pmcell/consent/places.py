@@ -195,9 +195,9 @@ def _sparse_npz(members: dict[str, bytes], where: str) -> Iterator[Place]:
     """Cells of a sparse matrix that was saved as its three arrays."""
     if not {"data", "indices", "indptr"} <= members.keys():
         return
-    parts = {name: _load(members[name]) for name in ("data", "indptr")}
-    if all(part is not None for part in parts.values()):
-        make = partial(_sparse_prints, parts["indptr"], parts["data"])
+    indptr, values = _load(members["indptr"]), _load(members["data"])
+    if indptr is not None and values is not None:
+        make = partial(_sparse_prints, indptr, values)
         yield Place(f"{where}/cells", prints=make)
 
 
@@ -365,7 +365,8 @@ def _sparse(group: Any, where: str) -> Iterator[Place]:
 
 
 def _stored_prints(group: Any) -> frozenset[bytes]:
-    indptr, found = group["indptr"][()], set()
+    indptr = group["indptr"][()]
+    found: set[bytes] = set()
     for at in range(0, max(len(indptr) - 1, 0), ROWS):
         bounds = indptr[at : at + ROWS + 1]
         values = group["data"][bounds[0] : bounds[-1]]

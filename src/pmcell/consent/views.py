@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.consent.decide import REASONS, decide, next_change
+from pmcell.consent.entries import Entry
 from pmcell.consent.ledger import Ledger, ledger_path, read_ledger, trusted_signers
 from pmcell.consent.subjects import DonorKeys, read_keys
 from pmcell.consent.uses import Permit, Use, care_refusals, declared_use, refusals
@@ -180,7 +181,7 @@ def _view(
 ) -> View:
     allowed: dict[str, tuple[tuple[int, int], ...]] = {}
     dropped: Counter[str] = Counter()
-    entries = []
+    entries: list[Entry] = []
     for donor in donors:
         subject = keys.subject(donor)
         decision = decide(ledger, subject, use=use, permit=permit, day=day)

@@ -15,6 +15,7 @@ that somebody cut: only the torn one begins a line of the pending ones.
 from __future__ import annotations
 
 import base64
+import builtins
 import fcntl
 import hashlib
 import json
@@ -55,7 +56,7 @@ class Head:
     signer: str
     format: str = FORMAT
 
-    def message(self) -> bytes:
+    def message(self) -> builtins.bytes:
         """The bytes that are signed."""
         return _canonical(asdict(self))
 

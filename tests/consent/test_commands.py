@@ -1,0 +1,157 @@
+"""The commands as a steward types them: what they say, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ledgers import make_cohort
+
+from pmcell.cli import main
+
+CONFIG = "use: {purpose: health_research}\n"
+INIT = ["--policy", "form-1", "--purposes", "GRU", "--effective-from", "2021-01-01"]
+
+
+@pytest.fixture
+def study(tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "study"
+    make_cohort(folder / "config" / "cohorts" / "c1", ("anna1", "bert2"), data_use="[DUO:0000042]")
+    (folder / "config" / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def consent(*words: str) -> int:
+    return main(["consent", *words, "--cohort", "c1"])
+
+
+def test_a_ledger_is_begun_added_to_shown_and_verified(study: Path, capsys) -> None:
+    assert consent("init", *INIT) == 0
+    assert "2 of 2 donors with a consent" in capsys.readouterr().out
+    assert consent("add", "withdraw", "--donor", "bert2") == 0
+    assert consent("show") == 0
+    shown = capsys.readouterr().out
+    assert "1 donors may be used for health_research" in shown
+    assert "1 not: the consent was withdrawn" in shown
+    assert consent("show", "--donor", "bert2") == 0
+    assert "2 entries" in capsys.readouterr().out
+    assert consent("verify", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["n"] == 4
+    assert consent("views") == 0
+    assert (study / "results" / "cohorts" / "c1" / "consent.json").stat().st_mode & 0o077 == 0
+    assert "anna1" not in (study / "config" / "cohorts" / "c1" / "consent.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["add", "withdrw", "--donor", "anna1"], "Did you mean 'withdraw'", 2),
+        (["add", "withdraw", "--donor", "ana1"], "Did you mean 'anna1'", 2),
+        (["add", "withdraw"], "--donor", 2),
+        (["add", "give", "--donor", "anna1"], "must hold a permission", 2),
+        (["add", "withdraw", "--donor", "anna1", "--effective-from", "soon"], "must be a day", 2),
+        (["add", "withdraw", "--donor", "anna1", "--evidence", "none.pdf"], "must be a file", 2),
+        (["init", *INIT], "has a ledger already", 2),
+        (["import", "none.csv"], "needs a file", 2),
+        (["policy", "--policy", "form-1"], "must be new", 2),
+        (["add", "opt_out", "--donor", "anna1", "--policy", "x"], "must be a policy", 3),
+        (["export"], "--out FILE", 2),
+    ],
+)
+def test_wrong_calls_say_what_to_do_and_record_nothing(
+    study: Path, capsys, words, said, code
+) -> None:
+    assert consent("init", *INIT) == 0
+    ledger = (study / "config" / "cohorts" / "c1" / "consent.jsonl").read_bytes()
+    capsys.readouterr()
+    assert consent(*words) == code
+    assert said in capsys.readouterr().err
+    assert (study / "config" / "cohorts" / "c1" / "consent.jsonl").read_bytes() == ledger
+
+
+def test_an_import_with_one_fault_records_nothing_and_without_it_everything(
+    study: Path, capsys
+) -> None:
+    consent("init", "--policy", "form-1")
+    table = study / "x.csv"
+    good = "donor_id,act,effective_from,policy,purposes\nanna1,give,2024-01-01,form-1,GRU\n"
+    table.write_text(good + "nobody,give,2024-01-01,form-1,GRU\nbert2,give,2024-01-01,form-9,GRU\n")
+    assert consent("import", "x.csv") == 3
+    said = capsys.readouterr().err
+    assert "row 3, column 'donor_id'" in said
+    assert "row 4, column 'policy'" in said
+    table.write_text(good)
+    assert consent("import", "x.csv") == 0
+    assert consent("import", "x.csv") == 3
+    assert "row 2, column 'act': must not be in the ledger already" in capsys.readouterr().err
+
+
+def test_a_committee_signs_a_draft(study: Path, keys: Path, capsys, monkeypatch) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from ledgers import COMMITTEE
+
+    pem = serialization.Encoding.PEM
+    (keys / "board.pub").write_bytes(
+        COMMITTEE.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    (keys / "board").write_bytes(
+        COMMITTEE.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    (keys / "board").chmod(0o600)
+    assert consent("init", "--policy", "form-1", "--committee", str(keys / "board.pub")) == 0
+    give = ["add", "give", "--donor", "anna1", "--purposes", "GRU"]
+    assert consent(*give) == 3
+    assert consent(*give, "--draft", "draft.json") == 0
+    with monkeypatch.context() as patch:
+        patch.setenv("PMCELL_SIGNING_KEY_FILE", str(keys / "board"))
+        assert main(["consent", "agree", "draft.json"]) == 0
+    assert consent("add", "draft.json") == 0
+    capsys.readouterr()
+    assert consent("show", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["n_allowed"] == 1
+
+
+def test_check_names_what_stands_against_the_use(study: Path, capsys) -> None:
+    (study / "config" / "config.yaml").write_text("use: {purpose: ancestry_research}\n")
+    path = study / "config" / "cohorts" / "c1" / "cohort.yaml"
+    path.write_text(path.read_text().replace("DUO:0000042", "DUO:0000006"))
+    assert main(["check", "--tables-only", "--json"]) == 1
+    [found] = [
+        item for item in json.loads(capsys.readouterr().out) if item["cohort_id"] == "consent"
+    ]
+    assert "does not cover ancestry_research" in found["faults"][0]["found"]
+
+
+def test_a_collected_withdrawal_waits_for_its_day(study: Path, capsys) -> None:
+    consent("init", *INIT)
+    words = ["withdraw", "anna1", "--cohort", "c1", "--collect"]
+    assert main([*words, "2999-12-31"]) == 0
+    assert "1 withdrawals take effect on 2999-12-31" in capsys.readouterr().out
+    assert main([*words, "2020-01-01"]) == 2
+    assert "must be a day to come" in capsys.readouterr().err
+    assert consent("show") == 0
+    shown = capsys.readouterr().out
+    assert "2 donors may be used" in shown
+    assert "changes next on 2999-12-31" in shown
+
+
+def test_a_withdrawal_of_nobody_and_without_a_ledger_is_refused(study: Path, capsys) -> None:
+    assert main(["withdraw", "anna1", "--cohort", "c1"]) == 2
+    assert "must have a consent ledger" in capsys.readouterr().err
+    assert main(["withdraw", "ana1", "--cohort", "c1"]) == 2
+    assert "Did you mean 'anna1'" in capsys.readouterr().err
+    assert main(["withdraw", "anna1", "--cohort", "c2"]) == 2
+    assert not (study / "withdrawals").exists()
+
+
+def test_a_scan_says_where_a_donor_is(study: Path, capsys) -> None:
+    from pmcell.io.atomic import write_text
+
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--scan-only"]) == 0
+    write_text(study / "results" / "logs" / "x.log", "no cells of anna1\n")
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--scan-only"]) == 1
+    assert "results/logs/x.log: donor in bytes" in capsys.readouterr().out

@@ -1,0 +1,139 @@
+"""The removal scan: it finds what is planted and nobody else, and says what it could not read."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pmcell.consent import canaries
+from pmcell.consent.canaries import COUNTS, NAME, PLANTS, self_test
+from pmcell.consent.needles import Needles, donor_needles, print_of
+from pmcell.consent.scan import scan
+from pmcell.errors import DataError
+
+NEEDLES = Needles({NAME: "donor", "P1": "donor"}, frozenset([print_of(COUNTS)]))
+
+
+def test_every_canary_is_found_and_only_where_it_is(tmp_path: Path) -> None:
+    assert self_test(tmp_path) == len(PLANTS) >= 39
+    other = Needles(
+        {"Canary-00000000": "donor"}, frozenset([print_of(COUNTS * 0 + np.arange(300) % 9 + 1)])
+    )
+    for number, plant in enumerate(PLANTS.values()):
+        home = tmp_path / str(number)
+        home.mkdir()
+        plant(home)
+    assert scan([tmp_path], other).hits == []
+
+
+def test_a_canary_that_is_missed_fails_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        PLANTS, "nothing", lambda home: (home / "x.txt").write_bytes(b"nobody") and None
+    )
+    with pytest.raises(DataError, match="it missed nothing"):
+        self_test()
+
+
+def test_a_scan_that_is_blind_to_cells_fails_its_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pmcell.consent.places.print_of", lambda values: None)
+    monkeypatch.setattr("pmcell.consent.places.cell_prints", lambda *args: iter(()))
+    with pytest.raises(DataError, match="cells in CSR"):
+        self_test()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=60),
+    st.text(st.characters(codec="utf-8"), max_size=60),
+    st.sampled_from(["d-17", "P1", "donor_0001", "a/b:c-long-name-of-a-cell", "Ä-spital-3"]),
+)
+def test_a_name_is_found_exactly_where_letters_and_digits_do_not_go_on(before, after, name) -> None:
+    def goes_on(text: str) -> bool:
+        return text.isascii() and text.isalnum()
+
+    data = f"{before}{name}{after}".lower()
+    found = Needles({name: "x"}).in_bytes(data.encode())
+    starts = [at for at in range(len(data)) if data.startswith(name.lower(), at)]
+    whole = any(
+        not (at and goes_on(data[at - 1]))
+        and not goes_on(data[at + len(name) : at + len(name) + 1])
+        for at in starts
+    )
+    assert bool(found) == whole
+
+
+def test_names_across_the_edges_of_blocks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pmcell.consent.needles.BLOCK", 64)
+    needles = Needles({NAME: "donor", "P1": "short"})
+    for shift in range(70):
+        assert needles.in_bytes(b"." * shift + NAME.encode() + b"." * 99) == {"donor"}
+        assert needles.in_bytes(b"." * shift + b"P1" + b"." * 99) == {"short"}
+
+
+def test_a_name_within_a_longer_one_is_somebody_else() -> None:
+    assert Needles({"P1": "x"}).in_bytes(b"P10 XP1 P1a") == set()
+    assert Needles({"donor_001": "x"}).in_bytes(b"donor_0012 mydonor_001") == set()
+    assert Needles({"P1": "x"}).in_bytes(b"P10,p1\n") == {"x"}
+
+
+def test_names_are_found_in_any_case_also_beyond_ascii() -> None:
+    needles = Needles({"Ä-Spital-3": "x", "äb3": "y"})
+    for text in ("Ä-SPITAL-3", "ä-spital-3", "Ä-Spital-3"):
+        assert needles.in_bytes(text.encode()) == {"x"}
+    assert needles.in_bytes("ÄB3".encode()) == {"y"}
+
+
+def test_what_others_have_too_is_not_looked_for() -> None:
+    needles = donor_needles([("d1", "donor"), ("s1", "sample")], ["S1"], [b"a", b"b"], [b"b"])
+    assert dict(needles.texts) == {"d1": "donor"}
+    assert needles.cells == {b"a"}
+
+
+def test_prints_stay_under_order_names_and_transformation_and_differ_between_cells() -> None:
+    draw = np.random.default_rng(3)
+    cells = [draw.negative_binomial(0.4, 0.05, size=800) for _ in range(400)]
+    prints = [print_of(cell) for cell in cells]
+    assert None not in prints
+    assert len(set(prints)) == len(prints)
+    for cell, mark in zip(cells[:50], prints[:50], strict=True):
+        total = cell.sum()
+        assert print_of(draw.permutation(np.log1p(1e4 * cell / total).astype(np.float32))) == mark
+    assert print_of(np.ones(5000)) is None
+
+
+def test_files_that_cannot_be_read_are_named_and_no_scan_with_one_is_clean(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"x" * 5000)[:-9])
+    (tmp_path / "b.h5ad").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 500)
+    (tmp_path / "c.parquet").write_bytes(b"PAR1" + b"x" * 50 + b"PAR1")
+    (tmp_path / "d.zip").write_bytes(b"PK\x03\x04" + b"x" * 50)
+    report = scan([tmp_path], NEEDLES, base=tmp_path)
+    assert [name for name, _ in report.unread] == ["a.gz", "b.h5ad", "c.parquet", "d.zip"]
+    assert not report.is_clean
+
+
+def test_the_report_does_not_repeat_the_name(tmp_path: Path) -> None:
+    folder = tmp_path / f"of {NAME}"
+    folder.mkdir()
+    (folder / base64.urlsafe_b64encode(f"results/{NAME}".encode()).decode()).write_text(NAME)
+    report = scan([tmp_path], NEEDLES, base=tmp_path)
+    assert len(report.hits) == 3
+    assert NAME not in str(report.hits)
+    assert {name for name, _, _ in report.hits} == {"[named]", "[named]/[named]"}
+
+
+def test_links_are_named_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out.txt").write_text(NAME)
+    (tmp_path / "in" / "x").symlink_to(tmp_path / "out.txt")
+    assert scan([tmp_path / "in", tmp_path / "missing"], NEEDLES).hits == []
+
+
+def test_canaries_are_the_same_each_time() -> None:
+    assert COUNTS.tolist() == canaries.COUNTS.tolist()
+    assert print_of(COUNTS) is not None

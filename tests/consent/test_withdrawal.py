@@ -1,0 +1,239 @@
+"""Withdrawals: killed at any moment they go on or have never been; proof and scan must hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ledgers import KEY, OTHER_KEY, entry
+
+from pmcell.cli.withdraw import compare
+from pmcell.consent import withdrawal as module
+from pmcell.consent.entries import Policy
+from pmcell.consent.ledger import begin_ledger, read_ledger
+from pmcell.consent.scan import ScanReport, scan
+from pmcell.consent.withdrawal import (
+    STAGES,
+    Journal,
+    Work,
+    artefacts,
+    as_needles,
+    as_text,
+    journal_path,
+    open_journal,
+    receipt_path,
+    release_facts,
+    verify_receipt,
+    withdraw,
+)
+from pmcell.errors import DataError
+from pmcell.io.atomic import write_json, write_text
+from pmcell.io.stamps import write_stamps
+
+DONOR, SUBJECT = "donor-anna-1", "a" * 64
+
+
+class Killed(BaseException):
+    """Stands for a process that ends here."""
+
+
+class Study:
+    """A study of three results and a release, which `rebuild` makes anew without the donor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.results = folder, folder / "results"
+        self.cohort = folder / "config" / "cohorts" / "c1"
+        self.cohort.mkdir(parents=True)
+        policy = Policy("p", "consent", "2024-01-01T00:00:00+00:00")
+        begin_ledger(self.cohort, policy, [entry("give", "2024-01-01", subject=SUBJECT)], key=KEY)
+        self.kill_at, self.n_rebuilt = "", 0
+        self.make(f"{DONOR} and others")
+
+    def make(self, text: str) -> None:
+        write_text(self.results / "cohorts/c1/intake.json", text)
+        write_stamps("intake", [self.results / "cohorts/c1/intake.json"], {}, {})
+        write_text(self.results / "cohorts/c2/intake.json", "others")
+        write_stamps("intake", [self.results / "cohorts/c2/intake.json"], {}, {})
+        write_text(self.results / "atlas/pca.json", text)
+        inputs = {"cohorts/c1/intake.json": "x", "cohorts/c2/intake.json": "y"}
+        write_stamps("pca", [self.results / "atlas/pca.json"], inputs, {})
+        write_text(self.results / "release/donors.txt", text)
+        write_json(self.results / "release/manifest.json", {"content_sha256": str(hash(text)) * 3})
+
+    def work(self) -> Work:
+        return Work(self.folder, self.results, self.cohort, self.rebuild, self.prove, self.search)
+
+    def rebuild(self) -> None:
+        self._maybe_die("rebuild")
+        self.n_rebuilt += 1
+        acts = [item.act for item in read_ledger(self.cohort, signers=[KEY.public_key()]).entries]
+        self.make("others" if "withdraw" in acts else f"{DONOR} and others")
+        self._maybe_die("after rebuild")
+
+    def prove(self):
+        self._maybe_die("prove")
+        return {"said": "equal"}
+
+    def search(self, needles) -> ScanReport:
+        self._maybe_die("search")
+        return scan([self.results], needles, base=self.folder)
+
+    def _maybe_die(self, moment: str) -> None:
+        if self.kill_at == moment:
+            self.kill_at = ""
+            raise Killed
+
+    def journal(self) -> Journal:
+        found = open_journal(self.folder, SUBJECT)
+        if found is None:
+            found = Journal(
+                journal_path(self.folder, SUBJECT),
+                "c1",
+                entry("withdraw", "2026-01-01", number=7, subject=SUBJECT).as_dict(),
+                needles=as_needles({DONOR: "donor"}, []),
+                gone=artefacts(self.results, "c1"),
+                release=release_facts(self.results),
+            )
+            found.reach("noted")
+        return found
+
+    def withdraw(self):
+        return withdraw(self.journal(), self.work(), key=KEY, day="2026-03-01")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path)
+
+
+def is_done(study: Study, receipt) -> None:
+    assert verify_receipt(receipt, KEY.public_key())
+    assert json.loads(receipt_path(study.folder, SUBJECT).read_text()) == receipt
+    assert not journal_path(study.folder, SUBJECT).exists()
+    acts = [item.act for item in read_ledger(study.cohort, signers=[KEY.public_key()]).entries]
+    assert acts == ["give", "withdraw"]
+    assert {item["file"] for item in receipt["gone"]} == {
+        "cohorts/c1/intake.json",
+        "atlas/pca.json",
+        "release/donors.txt",
+        "release/manifest.json",
+    }
+    assert len(list((study.folder / "tombstones").glob("*.json"))) == 1
+    everything = [path for path in study.folder.rglob("*") if path.is_file()]
+    assert not any(DONOR in path.read_text() for path in everything)
+
+
+def test_a_withdrawal_leaves_a_receipt_a_tombstone_and_nobody(study: Study) -> None:
+    receipt = study.withdraw()
+    is_done(study, receipt)
+    assert study.n_rebuilt == 1
+    text = as_text(receipt)
+    assert text.index("GONE: 4 files") < text.index("STAYS, and why")
+    assert "copies that others downloaded" in text
+    [stone] = (study.folder / "tombstones").glob("*.json")
+    assert json.loads(stone.read_text())["state"] == "taken down"
+
+
+@pytest.mark.parametrize("moment", ["rebuild", "after rebuild", "prove", "search"])
+def test_killed_within_a_stage_it_goes_on_from_there(study: Study, moment: str) -> None:
+    study.kill_at = moment
+    with pytest.raises(Killed):
+        study.withdraw()
+    assert not receipt_path(study.folder, SUBJECT).exists()
+    is_done(study, study.withdraw())
+    assert study.n_rebuilt == (2 if moment == "after rebuild" else 1)
+
+
+@pytest.mark.parametrize("stage", STAGES[:-1])
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_beside_every_note_of_the_journal_it_goes_on(
+    study: Study, stage: str, before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach = Journal.reach
+
+    def die(self, reached):
+        if reached == stage and before:
+            raise Killed
+        reach(self, reached)
+        if reached == stage:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "reach", die)
+        with pytest.raises(Killed):
+            study.withdraw()
+    if stage == "noted" and before:
+        # As before: nothing was recorded, and the release is there.
+        assert len(read_ledger(study.cohort, signers=[KEY.public_key()]).entries) == 1
+        assert (study.results / "release" / "donors.txt").exists()
+    is_done(study, study.withdraw())
+
+
+def test_killed_between_tombstone_and_removal_the_release_goes_down(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*args, **kwargs):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", die)
+        with pytest.raises(Killed):
+            study.withdraw()
+    is_done(study, study.withdraw())
+
+
+def test_a_donor_who_is_found_gets_no_receipt_until_they_are_gone(study: Study) -> None:
+    left = study.results / "notes.txt"
+    write_text(left, f"ask {DONOR}")
+    with pytest.raises(DataError, match=r"results/notes\.txt: donor in bytes"):
+        study.withdraw()
+    assert not receipt_path(study.folder, SUBJECT).exists()
+    left.unlink()
+    is_done(study, study.withdraw())
+    assert study.n_rebuilt == 1
+
+
+def test_a_file_that_cannot_be_searched_stops_the_receipt(study: Study) -> None:
+    (study.results / "x.gz").write_bytes(b"\x1f\x8b\x08 broken")
+    with pytest.raises(DataError, match="not read"):
+        study.withdraw()
+
+
+def test_a_changed_receipt_or_another_signer_does_not_verify(study: Study) -> None:
+    receipt = study.withdraw()
+    assert not verify_receipt(receipt, OTHER_KEY.public_key())
+    assert not verify_receipt({**receipt, "stays": []}, KEY.public_key())
+    assert not verify_receipt({**receipt, "signature": "x"}, KEY.public_key())
+
+
+def test_the_files_of_other_cohorts_alone_are_not_touched(study: Study) -> None:
+    assert set(artefacts(study.results, "c2")) == {
+        "cohorts/c2/intake.json",
+        "atlas/pca.json",
+        "release/donors.txt",
+        "release/manifest.json",
+    }
+
+
+def test_results_that_are_not_those_of_a_clean_build_are_named(
+    study: Study, tmp_path: Path
+) -> None:
+    clean = Study(tmp_path / "clean")
+    assert compare(study.results, clean.results)["n_results"] == 3
+    write_text(clean.results / "atlas/pca.json", "something else")
+    with pytest.raises(DataError, match=r"these differ: atlas/pca\.json"):
+        compare(study.results, clean.results)
+
+
+def test_a_damaged_journal_is_a_clear_error(study: Study) -> None:
+    journal_path(study.folder, SUBJECT).parent.mkdir()
+    journal_path(study.folder, SUBJECT).write_text("{")
+    with pytest.raises(DataError, match="must be the journal of a withdrawal"):
+        study.withdraw()
+
+
+def test_the_journal_is_its_owners_alone(study: Study) -> None:
+    study.journal()
+    assert journal_path(study.folder, SUBJECT).stat().st_mode & 0o077 == 0
+    assert module.FOLDER == "withdrawals"

@@ -221,13 +221,16 @@ def test_no_canary_is_in_what_intake_and_qc_leave(
     assert main([*command, "--out-dir", str(out)]) == 0
     assert main(["pseudonyms", "of", folder.name, CANARIES[0]]) == 0
     assert main(["pseudonyms", "of", folder.name, "CANARYphraseX"]) == 2
+    donor = f"{folder.name}:{CANARIES[0]}"
+    code = main(["receipts", donor, "--results", str(tmp_path / "results")])
+    assert code == (2 if broken else 0)
     # The withdrawal policy is the steward's word to the public: it is meant to be read.
     words = CANARIES[:3]
     assert holders(tmp_path / "results", tmp_path / "private", words=words) == []
     printed = capsys.readouterr()
     assert not [word for word in CANARIES if word in printed.out + printed.err]
     records, _ = read_trail(trail)
-    assert {record.command for record in records} == {"intake", "qc", "pseudonyms"}
+    assert {record.command for record in records} == {"intake", "qc", "pseudonyms", "receipts"}
     assert {name for record in records for name in record.cohorts} == {folder.name}
     assert any("cohorts/" in name for record in records for name in record.outputs or {})
     taken_in = next(item for item in records if (item.command, item.event) == ("intake", "end"))

@@ -82,6 +82,14 @@ def test_a_name_within_a_longer_one_is_somebody_else() -> None:
     assert Needles({"P1": "x"}).in_bytes(b"P10,p1\n") == {"x"}
 
 
+@pytest.mark.parametrize("shift", range(6))
+def test_a_name_is_found_in_short_words_of_base64_wherever_it_stands(shift: int) -> None:
+    needles = Needles({"donor-17": "x"})
+    assert needles.in_bytes(base64.b64encode(b"." * shift + b"donor-17")) == {"x"}
+    assert needles.in_bytes(b"q=" + base64.urlsafe_b64encode(b"?" * shift + b"donor-17~~")) == {"x"}
+    assert needles.in_bytes(base64.b64encode(b"." * shift + b"donor-18")) == set()
+
+
 def test_names_are_found_in_any_case_also_beyond_ascii() -> None:
     needles = Needles({"Ä-Spital-3": "x", "äb3": "y"})
     for text in ("Ä-SPITAL-3", "ä-spital-3", "Ä-Spital-3"):

@@ -11,7 +11,7 @@ from ledgers import KEY, OTHER_KEY, entry
 from pmcell.cli.withdraw import compare
 from pmcell.consent import withdrawal as module
 from pmcell.consent.entries import Policy
-from pmcell.consent.ledger import begin_ledger, read_ledger
+from pmcell.consent.ledger import add_entries, begin_ledger, read_ledger
 from pmcell.consent.scan import ScanReport, scan
 from pmcell.consent.withdrawal import (
     STAGES,
@@ -198,6 +198,12 @@ def test_a_file_that_cannot_be_searched_stops_the_receipt(study: Study) -> None:
     (study.results / "x.gz").write_bytes(b"\x1f\x8b\x08 broken")
     with pytest.raises(DataError, match="not read"):
         study.withdraw()
+
+
+def test_a_donor_who_withdrew_that_day_already_is_withdrawn_once(study: Study) -> None:
+    first = entry("withdraw", "2026-01-01", number=3, subject=SUBJECT)
+    add_entries(study.cohort, [first], key=KEY)
+    is_done(study, study.withdraw())
 
 
 def test_a_changed_receipt_or_another_signer_does_not_verify(study: Study) -> None:

@@ -366,6 +366,7 @@ def _is_refused(results: Path) -> bool:
 
 def _prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     """Compare the results with those of a clean build in an empty folder."""
+    from pmcell.io.atomic import write_text
     from pmcell.private_folder import process_folder
 
     if skip:
@@ -374,11 +375,10 @@ def _prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     if any(not Path(path).is_absolute() for path in outside):
         return {"said": "not compared with a clean build: matrix_paths are relative to the study"}
     clean = process_folder("pmcell-clean-")
-    shutil.copytree(study.folder / "config", clean / "config", copy_function=_link_or_copy)
+    _copy_folder(study.folder / "config", clean / "config")
     if not study.cohorts_dir.resolve().is_relative_to((study.folder / "config").resolve()):
-        place = clean / study.settings.study.cohorts_dir
-        shutil.copytree(study.cohorts_dir, place, copy_function=_link_or_copy)
-    shutil.copy2(study.config, clean / "config" / "config.yaml")
+        _copy_folder(study.cohorts_dir, clean / study.settings.study.cohorts_dir)
+    write_text(clean / "config" / "config.yaml", study.config.read_text(encoding="utf-8"))
     _rebuild(study, cores, folder=clean)
     return compare(study.results, clean / "results")
 
@@ -421,8 +421,17 @@ def compare(results: Path, clean: Path) -> dict[str, Any]:
     }
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+def _copy_folder(source: Path, target: Path) -> None:
+    """Put the files of a folder into another: the same file where that can be, else a copy."""
+    from pmcell.io.atomic import atomic_path
+
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if not path.is_file():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, place)
+        except OSError:
+            with atomic_path(place) as temporary:
+                shutil.copy2(path, temporary)

@@ -9,6 +9,7 @@ counts per ten thousand, so it finds a cell by its numbers alone.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ import numpy as np
 
 WINDOW = 8
 """Bytes of a text that are looked up at every position."""
+MIN_BASE64 = 10
+"""Letters of base64 below which chance, with the case left out, could write them."""
 TABLE_BITS = 22
 BLOCK = 1 << 22
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -47,12 +50,19 @@ class Needles:
         return [(form, kind) for form, kind in self._forms if len(form) < WINDOW]
 
     @cached_property
-    def _long(self) -> dict[bytes, list[tuple[bytes, str]]]:
-        """Texts by their last bytes, which tell names apart better than their first."""
-        found: dict[bytes, list[tuple[bytes, str]]] = {}
+    def _long(self) -> dict[bytes, list[tuple[bytes, str, bool]]]:
+        """Texts by their last bytes, which tell names apart better than their first.
+
+        Each with its kind, and whether it must stand alone: what base64 makes of it does not.
+        """
+        found: dict[bytes, list[tuple[bytes, str, bool]]] = {}
         for form, kind in self._forms:
             if len(form) >= WINDOW:
-                found.setdefault(form[-WINDOW:], []).append((form, kind))
+                found.setdefault(form[-WINDOW:], []).append((form, kind, True))
+        for text, kind in self.texts.items():
+            for form in within_base64(text.encode()):
+                if len(form) >= MIN_BASE64:
+                    found.setdefault(form[-WINDOW:], []).append((form, kind, False))
         return found
 
     @cached_property
@@ -73,7 +83,7 @@ class Needles:
 
     @cached_property
     def _longest(self) -> int:
-        return max((len(form) for form, _ in self._forms), default=0) + 1
+        return max((2 * len(form) for form, _ in self._forms), default=0) + 1
 
     def _search(self, data: bytes, found: set[str]) -> None:
         for text, kind in self._short:
@@ -92,10 +102,37 @@ class Needles:
             words = np.frombuffer(data, "<u8", count=n, offset=offset)
             for place in np.flatnonzero(self._table[_slots(words)]).tolist():
                 end = offset + place * WINDOW + WINDOW
-                for text, kind in self._long.get(data[end - WINDOW : end], ()):
+                for text, kind, is_word in self._long.get(data[end - WINDOW : end], ()):
                     begin = end - len(text)
-                    if begin >= 0 and data[begin:end] == text and _is_whole(data, begin, end):
+                    if begin < 0 or data[begin:end] != text:
+                        continue
+                    if not is_word or _is_whole(data, begin, end):
                         found.add(kind)
+
+
+def within_base64(raw: bytes) -> set[bytes]:
+    """What base64 makes of some bytes wherever they stand in a longer text, in lower case.
+
+    >>> import base64
+    >>> text = base64.b64encode(b"a donor-17 b").lower()
+    >>> any(form in text for form in within_base64(b"donor-17"))
+    True
+    """
+    found = set()
+    for shift in range(3):
+        text = base64.b64encode(b"\0" * shift + raw + b"\0\0")
+        first, (last, n_bits) = -(-shift * 8 // 6), divmod((shift + len(raw)) * 8, 6)
+        # The letter that also holds bits of what follows: every one that it can be.
+        begins = _ALPHABET.index(text[last]) if n_bits else 0
+        ends = [_ALPHABET[begins + k : begins + k + 1] for k in range(1 << (6 - n_bits))]
+        for end in ends if n_bits else [b""]:
+            form = text[first:last] + end
+            found |= {form.lower(), form.translate(_URL_SAFE).lower()}
+    return found
+
+
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def _slots(words: np.ndarray) -> np.ndarray:
@@ -153,7 +190,8 @@ HEX_ESCAPE = re.compile(rb"\\u([0-9a-fA-F]{4})|%([0-9a-fA-F]{2})|&#(x[0-9a-fA-F]
 
 def unescaped(data: bytes) -> bytes | None:
     r"""The text without its escapes (``\u0041``, ``%41``, ``&#65;``); None where it has none."""
-    if not HEX_ESCAPE.search(data):
+    may = any(sign in data for sign in (b"\\u", b"%", b"&#"))
+    if not may or not HEX_ESCAPE.search(data):
         return None
 
     def plain(match: re.Match[bytes]) -> bytes:

@@ -36,7 +36,11 @@ HDF5, ZIP, GZIP, BZIP, XZ, PARQUET = (
 ZSTD = b"\x28\xb5\x2f\xfd"
 _ZLIB = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 _GZIP = re.compile(rb"\x1f\x8b\x08")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
+_LETTERS = np.zeros(256, dtype=bool)
+_LETTERS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")] = True
+"""Bytes that words of base64 are made of, plain and for addresses."""
+MIN_WORD = 24
+"""Letters of a word that is decoded; names in shorter ones are found as they are."""
 MAX_STREAMS = 200_000
 MAX_DENSE = 50_000_000
 ROWS = 4096
@@ -145,8 +149,8 @@ def _embedded(data: bytes, where: str, known: frozenset[int] = frozenset()) -> I
 def _embedded_base64(data: bytes, where: str, depth: int) -> Iterator[Place]:
     """What long words of a text say in base64: as text together, packed ones each."""
     words = []
-    for match in _BASE64.finditer(data):
-        text = match[0].rstrip(b"=").translate(_URL_SAFE)
+    for begin, end in _long_words(data):
+        text = data[begin:end].translate(_URL_SAFE)
         if len(text) % 4 == 1:
             continue
         plain = base64.b64decode(text + b"=" * (-len(text) % 4))
@@ -155,6 +159,15 @@ def _embedded_base64(data: bytes, where: str, depth: int) -> Iterator[Place]:
         words.append(plain)
     if words:
         yield Place(f"{where}/base64", b"\n".join(words))
+
+
+def _long_words(data: bytes) -> Iterator[tuple[int, int]]:
+    """Begin and end of each run of letters of base64 that is long enough."""
+    inside = _LETTERS[np.frombuffer(data, dtype=np.uint8)]
+    edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
+    begins, ends = edges[::2], edges[1::2]
+    is_long = ends - begins >= MIN_WORD
+    yield from zip(begins[is_long].tolist(), ends[is_long].tolist(), strict=True)
 
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -166,6 +166,8 @@ def write_view(results: Path, view: View) -> Path:
     path = results / "cohorts" / view.cohort_id / VIEW_FILE
     value = view.as_dict()
     if not path.exists() or read_json(path) != value:
+        # The folder is the cohort's, with the modes of its results; the view its owner's.
+        path.parent.mkdir(parents=True, exist_ok=True)
         with private_files():
             write_json(path, value)
     return path

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.consent.entries import Entry, entry_of
-from pmcell.consent.ledger import add_entries, read_ledger
+from pmcell.consent.ledger import add_entries, is_recorded, read_ledger
 from pmcell.consent.needles import Needles
 from pmcell.consent.scan import ScanReport
 from pmcell.errors import DataError
@@ -204,9 +204,9 @@ def withdraw(journal: Journal, work: Work, *, key: Ed25519PrivateKey, day: str) 
 
 
 def record(cohort: Path, entry: Entry, *, key: Ed25519PrivateKey) -> None:
-    """Add the entry to the ledger, unless it is there from before an interruption."""
+    """Add the entry to the ledger, unless it is there: from before an interruption, or that day."""
     ledger = read_ledger(cohort, signers=[key.public_key()])
-    if entry not in ledger.of(entry.subject):
+    if entry not in ledger.of(entry.subject) and not is_recorded(ledger, entry):
         add_entries(cohort, [entry], key=key)
 
 

@@ -21,6 +21,7 @@ from pmcell.io.chain import head_path
 from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE
 from pmcell.registry.cohorts.registration import Registration, Sample
 from pmcell.registry.intake.identified import Cells
+from pmcell.schema.text import text_array
 
 Days = Sequence[Sequence[int]]
 
@@ -91,7 +92,7 @@ def permit_cells(
         for item in registration.donors
         if item.donor_id in permitted and (item.donor_id in used or item.donor_id not in named)
     )
-    stays = np.isin(cells.samples.astype(str), [item.sample_id for item in samples])
+    stays = np.isin(text_array(cells.samples), [item.sample_id for item in samples])
     if not stays.any():
         raise DataError(
             f"{registration.cohort_id}: at least one donor with cells must have consented to the "

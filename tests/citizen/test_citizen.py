@@ -12,7 +12,7 @@ import pytest
 
 from crypt_keys import Keys, make_keys
 from pmcell.citizen import export
-from pmcell.citizen.correct import CORRECTIONS, corrections_of, finish
+from pmcell.citizen.correct import CORRECTIONS, RECORDS, corrections_of, finish
 from pmcell.citizen.export import export_person, fhir_bundle
 from pmcell.citizen.others import other_ids, require_alone, require_own_cells
 from pmcell.citizen.person import find_person
@@ -289,11 +289,33 @@ def test_a_correction_that_was_killed_is_finished(
     assert not finish(cohort, signers=[key_files.read_signer(keys.signer)])
 
 
+def test_a_person_who_withdrew_can_be_forgotten_and_the_chain_verifies(
+    cohort: Path, keys: Keys
+) -> None:
+    one, other = donors_of(cohort)["donor_id"][:2]
+    for name in (one, other):
+        change = ["--set", "age_group=40-49", "--why", f"told by {name}"]
+        assert main(["correct", str(cohort), name, *change]) == 0
+    assert one not in (cohort / CORRECTIONS).read_text()
+    assert main(["correct", str(cohort), one, "--forget"]) == 0
+    assert f'"{one}"' not in (cohort / RECORDS).read_text()
+    made = corrections_of(cohort, signers=[key_files.read_signer(keys.signer)])
+    assert [item.why for item in made] == ["forgotten", f"told by {other}"]
+    assert main(["correct", str(cohort), "--show"]) == 0
+
+
 def test_corrections_that_were_edited_stop_everything(cohort: Path, keys: Keys) -> None:
     name = donors_of(cohort)["donor_id"][0]
     command = ["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"]
     assert main(command) == 0
-    path = cohort / CORRECTIONS
-    path.write_text(path.read_text().replace("40-49", "30-39"))
-    assert main([*command[:3], "--set", "age_group=60-69", "--why", "y"]) == 3
+    again = [*command[:3], "--set", "age_group=60-69", "--why", "y"]
+    for path, old, new in (
+        (cohort / RECORDS, "40-49", "30-39"),
+        (cohort / CORRECTIONS, "donors.tsv", "samples.ts"),
+    ):
+        text = path.read_text()
+        path.write_text(text.replace(old, new))
+        assert path.read_text() != text
+        assert main(again) == 3
+        path.write_text(text)
     assert donors_of(cohort)["age_group"][0] == "40-49"

@@ -1,20 +1,26 @@
 """Correct what is registered of a donor: the new row is used, the old one is kept for good.
 
-`corrections.jsonl` in the cohort's folder is a signed chain: each record holds the row as it
-was and as it became, who asked, who entered it, when and why. The table is written after the
-record; a process that was killed in between is finished by the next call.
+`corrections.jsonl` in the cohort's folder is a signed chain of what was corrected when, by
+whom, and of the digest of the record: the row as it was and as it became, who asked, and why.
+The records lie in `corrections.json` beside it, each with a salt. So a chain that is never
+rewritten names nobody, and the records of a person who withdraws can be forgotten while it
+still verifies. The table is written last; a process that was killed before is finished by the
+next call.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.io.atomic import write_text
+from pmcell.io.atomic import read_json, write_json, write_text
 from pmcell.io.chain import append, read_chain
 from pmcell.io.modes import as_private_as, private_files
 from pmcell.registry.cohorts.cohort import read_registration
@@ -27,7 +33,9 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
-CORRECTIONS = "corrections.jsonl"
+CORRECTIONS, RECORDS = "corrections.jsonl", "corrections.json"
+FORGOTTEN = "forgotten"
+"""What stands for a record that was forgotten."""
 KEPT = ("donor_id", "sample_id")
 """Columns that say whose row it is: another person is no correction."""
 MAX_WHY = 500
@@ -127,7 +135,45 @@ def corrections_of(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> list
     if not path.exists():
         return []
     chain = read_chain(path, chain=_chain(folder), signers=signers)
-    return [Correction(**entry) for entry in chain.entries]
+    records = _records(folder)
+    made = []
+    for row, entry in enumerate(chain.entries, start=1):
+        record = records.get(entry["sha256"])
+        if record is None:
+            told = entry["table"], {}, {}, FORGOTTEN, entry["entered_by"], entry["at"], FORGOTTEN
+            made.append(Correction(*told))
+            continue
+        if _digest(record) != entry["sha256"]:
+            must = "must be the record that the chain signs"
+            fix = "Restore it from a backup."
+            where = RECORDS
+            raise FaultsError([Fault(where, must, "another one", fix, row, reason="corrections")])
+        made.append(Correction(**record["correction"]))
+    return made
+
+
+def forget(folder: Path, donor: str, *, signers: Sequence[Ed25519PublicKey]) -> int:
+    """Forget the records of a donor who withdrew; the chain stays. Return how many there were."""
+    corrections_of(folder, signers=signers)
+    records = _records(folder)
+    kept = {
+        digest: record
+        for digest, record in records.items()
+        if record["correction"]["before"].get("donor_id") != donor
+    }
+    if kept != records:
+        with private_files():
+            write_json(folder / RECORDS, kept)
+    return len(records) - len(kept)
+
+
+def _records(folder: Path) -> dict[str, Any]:
+    path = folder / RECORDS
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def finish(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> bool:
@@ -136,6 +182,8 @@ def finish(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> bool:
     if not made:
         return False
     last = made[-1]
+    if last.why == FORGOTTEN:
+        return False
     lines = _lines(folder / last.table)
     header = lines[0].split("\t")
     row = "\t".join(last.before.get(name, "") for name in header)
@@ -152,8 +200,15 @@ def _chain(folder: Path) -> str:
 
 def _append(folder: Path, made: Correction, key: Ed25519PrivateKey) -> None:
     path = folder / CORRECTIONS
-    entry: dict[str, Any] = {**vars(made), "before": dict(made.before), "after": dict(made.after)}
+    record = {"salt": secrets.token_hex(32), "correction": asdict(made)}
+    entry = {
+        "sha256": _digest(record),
+        "table": made.table,
+        "entered_by": made.entered_by,
+        "at": made.at,
+    }
     with private_files():
+        write_json(folder / RECORDS, {**_records(folder), entry["sha256"]: record})
         append(path, [entry], chain=_chain(folder), key=key, create=not path.exists())
 
 

@@ -2,8 +2,9 @@
 
 COHORT is a cohort's folder, DONOR the id of donors.tsv. The corrected tables are checked as at
 registration, and nothing is written where they break a rule. The row as it was and as it became
-goes to corrections.jsonl in the folder, a chain that is signed with the key of
-PMCELL_SIGNING_KEY_FILE. The next run takes the cohort in again.
+goes to corrections.json in the folder, and its digest to corrections.jsonl, a chain that is signed
+with the key of PMCELL_SIGNING_KEY_FILE. The next run takes the cohort in again. Of a donor who
+withdrew --forget erases the records; the chain goes on to verify.
 
 Example:
   pmcell correct config/cohorts/ghent D01 --set age_group=40-49 --why "wrong year of birth"
@@ -29,12 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--why", default="", help="what was wrong")
     parser.add_argument("--asked-by", default="person", help="who said so (default: person)")
+    parser.add_argument("--forget", action="store_true", help="erase the records of DONOR")
     parser.add_argument("--show", action="store_true", help="list all corrections, oldest first")
 
 
 def run(args: argparse.Namespace) -> int:
     """Correct, or show."""
-    from pmcell.citizen.correct import correct, corrections_of
+    from pmcell.citizen.correct import FORGOTTEN, correct, corrections_of, forget
     from pmcell.io.crypt.keys import read_signing_key
 
     key = read_signing_key()
@@ -42,8 +44,15 @@ def run(args: argparse.Namespace) -> int:
         for item in corrections_of(args.cohort_dir, signers=[key.public_key()]):
             changed = [name for name in item.after if item.after[name] != item.before.get(name)]
             pairs = "; ".join(f"{n}: {item.before[n]!r} -> {item.after[n]!r}" for n in changed)
+            pairs = pairs or FORGOTTEN
             who = f"{item.entered_by} for {item.asked_by}"
             print(f"{item.at} {item.table}: {pairs} ({who}: {item.why})")
+        return 0
+    if args.forget:
+        if args.donor is None or args.set:
+            raise UsageError("--forget takes DONOR and changes nothing else")
+        n = forget(args.cohort_dir, args.donor, signers=[key.public_key()])
+        print(f"{n} records forgotten; that there were corrections, and when, stays in the chain.")
         return 0
     if args.donor is None or not args.set:
         raise UsageError("correct needs DONOR and --set COLUMN=VALUE, or --show")

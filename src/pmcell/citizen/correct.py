@@ -140,8 +140,17 @@ def corrections_of(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> list
     for row, entry in enumerate(chain.entries, start=1):
         record = records.get(entry["sha256"])
         if record is None:
-            told = entry["table"], {}, {}, FORGOTTEN, entry["entered_by"], entry["at"], FORGOTTEN
-            made.append(Correction(*told))
+            made.append(
+                Correction(
+                    table=entry["table"],
+                    before={},
+                    after={},
+                    asked_by=FORGOTTEN,
+                    entered_by=entry["entered_by"],
+                    at=entry["at"],
+                    why=FORGOTTEN,
+                )
+            )
             continue
         if _digest(record) != entry["sha256"]:
             must = "must be the record that the chain signs"

@@ -27,6 +27,7 @@ from made_donors import (
     make_survival,
 )
 from made_explanation import make_explanation
+from pmcell.gaps.groups import donor_groups
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import write_table
 from pmcell.schema import table
@@ -115,6 +116,9 @@ def make_frames(
     frames["outcomes"] = make_outcomes(published)
     frames["survival"] = make_survival(np.random.default_rng(3), published)
     frames["gaps"] = make_gaps(donors)
+    frames["donor_groups"] = donor_groups(
+        *(frames[name] for name in ("cohorts", "donors", "visits", "samples"))
+    )
     frames["cohort_counts"] = pd.DataFrame(
         {item.name: [] for item in table("cohort_counts").fields}
     )

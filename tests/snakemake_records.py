@@ -113,7 +113,7 @@ def record_flow(results: Path, cohorts: Sequence[str], *, by_old_rules: bool = F
     clinical = workdir / "clinical.tsv"
     clinical.write_text("donor_id\tbmi\n")
     for number, step in enumerate(step for step in STEPS if not step.is_product):
-        rule = step.old_rule if by_old_rules else step.name
+        rule = (step.old_rule or step.name) if by_old_rules else step.name
         for cohort in cohorts if step.per_cohort else [""]:
             inputs, outputs = (
                 [f"results/{path}" for path in files_of(paths, [cohort] if cohort else cohorts)]

@@ -108,6 +108,7 @@ _COUNTS, _QC = f"{COHORT}/intake.h5ad", f"{COHORT}/qc.parquet"
 _FEATURES, _VERDICTS = "atlas/features.parquet", "atlas/cohorts.json"
 _EMBEDDING, _CLUSTERS = "atlas/embedding.h5ad", "atlas/clusters.parquet"
 _CELL_TYPES = "atlas/cell_types.parquet"
+_DUPLICATES = "atlas/duplicates.parquet"
 _REGISTERED = _of_cohort(
     "intake.h5ad",
     "gene_ledger.parquet",
@@ -148,6 +149,13 @@ STEPS: tuple[Step, ...] = (
         per_cohort=True,
         asks=("cohort_dir",),
         old_rule="intake_cohort",
+    ),
+    Step(
+        "duplicates",
+        "find people who stand twice, and samples of another sex than registered",
+        reads=_files(cohort=_of_cohort("intake.h5ad", "donors.parquet")),
+        writes=_files(out=_DUPLICATES),
+        version=1,
     ),
     Step(
         "qc",
@@ -355,6 +363,7 @@ STEPS: tuple[Step, ...] = (
                 "atlas/markers.parquet",
                 "atlas/annotation.parquet",
                 _CELL_TYPES,
+                _DUPLICATES,
                 "strata/composition.parquet",
                 *_STRATIFIED,
                 *_FOLLOWED,

@@ -1,6 +1,31 @@
 # INPUTS:  moments of every cohort; then, cohort by cohort, what the atlas asks of its counts
-# OUTPUTS: results/atlas/*: accepted cohorts, features, basis, embedding, graph, clusters, map,
+# OUTPUTS: results/atlas/*: people who stand twice, accepted cohorts, features, basis, embedding, graph, clusters, map,
 #          markers, annotation, cell_types; results/cohorts/{cohort}/gram.npz, embedding.npz, aggregate.npz
+
+
+rule duplicates:
+    input:
+        counts=per_cohort("intake.h5ad"),
+        donors=per_cohort("donors.parquet"),
+    output:
+        "results/atlas/duplicates.parquet",
+    log:
+        "results/logs/duplicates.log",
+    benchmark:
+        "results/benchmarks/duplicates.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    resources:
+        mem_mb=mem_mb("duplicates"),
+        runtime=minutes("duplicates"),
+        disk_mb=disk_mb("duplicates"),
+    params:
+        cohorts=cohort_arguments,
+        config=config_option,
+        options=step_options("duplicates"),
+    shell:
+        "pmcell duplicates {params.cohorts} --out {output:q} "
+        "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
 rule hvg:

@@ -25,6 +25,7 @@ rule release:
         "results/atlas/markers.parquet",
         "results/atlas/annotation.parquet",
         "results/atlas/cell_types.parquet",
+        "results/atlas/duplicates.parquet",
         "results/strata/donors.h5ad",
         "results/strata/composition.parquet",
         "results/strata/strata.json",

@@ -44,7 +44,6 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("measurements", "add clinical values of FHIR or phone files to a cohort"),
             ("check", "name every fault of registered cohorts, or of one file"),
             ("terms", "find ontology terms, permitted uses, licences and regions"),
-            ("consent", "keep the consent ledger of a cohort, and say who may be used"),
         ),
     ),
     ("Steps, in the order of the flow", tuple(_flow())),
@@ -52,15 +51,27 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Publish and use",
         (
             ("release", BY_NAME["release"].summary),
-            ("map", "map new samples onto the reference of a release"),
             ("report", "write the self-contained HTML report"),
             ("verify", "check a release: digests, schema, keys"),
             ("validate", "run independent validators on a release"),
-            ("patient", "one person's dossier: page, FHIR bundle, Phenopacket"),
+            ("gaps", "who is missing, with what power, and whom to recruit next"),
             ("export-hca", "a published cohort in the Human Cell Atlas profile"),
-            ("withdraw", "take a donor out of everything, with proof and receipt"),
             ("seal", BY_NAME["seal"].summary),
             ("unseal", "check and decrypt a sealed package"),
+        ),
+    ),
+    (
+        "One person",
+        (
+            ("map", "map new samples onto the reference of a release"),
+            ("patient", "one person's dossier: page, FHIR bundle, Phenopacket"),
+            ("consent", "keep the consent ledger of a cohort, and say who may be used"),
+            ("withdraw", "take a donor out of everything, with proof and receipt"),
+            ("export", "give a person their own package, encrypted to their key"),
+            ("receipts", "tell a person who used their data, for what, since when"),
+            ("correct", "correct what is registered of a donor; the old row is kept"),
+            ("pseudonyms", "keep the private keys of donors: add, erase, rotate"),
+            ("audit", "who used data of people, for what: verify and show the trail"),
         ),
     ),
 )
@@ -102,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if absent:
         print(f"pmcell {name}: {absent}", file=sys.stderr)
         return 2
+    from pmcell.audit.record import audited
     from pmcell.cli.steps._step import run_step
     from pmcell.cli.steps._step_log import start_log
     from pmcell.io.system import catch_lost_errors, explain, leave
@@ -116,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     code: int | None = None
     try:
         lost = catch_lost_errors() if is_program else []
-        code = run_step(name, command, args, lost)
+        with audited(name, args) as outcome:
+            code = outcome(run_step(name, command, args, lost))
     except PmcellError as error:
         print(f"pmcell {name}: {error}", file=sys.stderr)
         code = error.exit_code

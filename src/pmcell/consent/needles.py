@@ -66,10 +66,14 @@ class Needles:
         return found
 
     @cached_property
+    def _ends(self) -> np.ndarray:
+        """The last bytes of each text as numbers, sorted."""
+        return np.sort(np.frombuffer(b"".join(self._long), "<u8"))
+
+    @cached_property
     def _table(self) -> np.ndarray:
         table = np.zeros(1 << TABLE_BITS, dtype=bool)
-        ends = np.array([np.frombuffer(end, "<u8")[0] for end in self._long], dtype=np.uint64)
-        table[_slots(ends)] = True
+        table[_slots(self._ends)] = True
         return table
 
     def in_bytes(self, data: bytes) -> set[str]:
@@ -100,7 +104,10 @@ class Needles:
             if n <= 0:
                 continue
             words = np.frombuffer(data, "<u8", count=n, offset=offset)
-            for place in np.flatnonzero(self._table[_slots(words)]).tolist():
+            places = np.flatnonzero(self._table[_slots(words)])
+            # A text repeats itself: one slot shared by chance would be met in each of its lines.
+            nearest = np.searchsorted(self._ends, words[places]).clip(max=len(self._ends) - 1)
+            for place in places[self._ends[nearest] == words[places]].tolist():
                 end = offset + place * WINDOW + WINDOW
                 for text, kind, is_word in self._long.get(data[end - WINDOW : end], ()):
                     begin = end - len(text)

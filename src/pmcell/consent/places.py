@@ -164,7 +164,8 @@ def _embedded_base64(data: bytes, where: str, depth: int) -> Iterator[Place]:
 def _long_words(data: bytes) -> Iterator[tuple[int, int]]:
     """Begin and end of each run of letters of base64 that is long enough."""
     inside = _LETTERS[np.frombuffer(data, dtype=np.uint8)]
-    edges = np.flatnonzero(np.diff(inside.astype(np.int8), prepend=0, append=0))
+    inside = np.concatenate([[False], inside, [False]])
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
     begins, ends = edges[::2], edges[1::2]
     is_long = ends - begins >= MIN_WORD
     yield from zip(begins[is_long].tolist(), ends[is_long].tolist(), strict=True)

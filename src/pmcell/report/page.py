@@ -22,6 +22,7 @@ from pmcell.report import (
     placement,
 )
 from pmcell.report import strata as verdicts
+from pmcell.report.donor_groups import duplicate_grid, group_grid
 from pmcell.report.parts import count, percent
 from pmcell.schema import SCHEMA_VERSION
 from pmcell.version import __version__
@@ -127,6 +128,8 @@ def content(release: Release) -> dict[str, Any]:
         "differing_sets": explanation.pathway_grid(release),
         "gene_drivers": explanation.gene_driver_grid(release),
         "gaps": grids.gap_grid(release),
+        "donor_groups": group_grid(release),
+        "duplicates": duplicate_grid(release),
         "absent": release.absent,
         "methods": methods.methods(release),
         "software": methods.software_grid(release),

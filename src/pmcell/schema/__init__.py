@@ -17,7 +17,7 @@ from pmcell.schema.cells import (
     MARKERS,
     PSEUDOBULK,
 )
-from pmcell.schema.counts import GAPS, QC, RUNTIME
+from pmcell.schema.counts import DONOR_GROUPS, GAPS, QC, RUNTIME
 from pmcell.schema.disclosure import Disclosure
 from pmcell.schema.explanation import (
     DIFFERENTIAL_EXPRESSION,
@@ -62,7 +62,7 @@ from pmcell.schema.fields import (
 from pmcell.schema.followup import FOLLOWUP, FOLLOWUP_EFFECTS, STRATUM_STEPS
 from pmcell.schema.measurements import MEASUREMENTS
 from pmcell.schema.model import Field, ForeignKey, Table
-from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, SAMPLES, VISITS
+from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, DUPLICATES, SAMPLES, VISITS
 from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
 from pmcell.schema.slots import (
     CLUSTER,
@@ -131,8 +131,10 @@ __all__ = [
     "DISTANCES",
     "DONORS",
     "DONOR_DISTANCES",
+    "DONOR_GROUPS",
     "DONOR_ID",
     "DRIVERS",
+    "DUPLICATES",
     "ETHNICITY",
     "EXPRESSION",
     "EXPRESSION_CONTRASTS",

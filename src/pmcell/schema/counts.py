@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, OPEN_ONLY, Disclosure
-from pmcell.schema.fields import COHORT_FK, COHORT_ID, N_CELLS, SAMPLE_FK, SAMPLE_ID
+from pmcell.schema.fields import (
+    COHORT_FK,
+    COHORT_ID,
+    CONDITION,
+    ETHNICITY,
+    N_CELLS,
+    N_DONORS,
+    REGION,
+    SAMPLE_FK,
+    SAMPLE_ID,
+    SEX,
+    TISSUE,
+)
 from pmcell.schema.model import Field, Table
 
 GAPS = Table(
@@ -21,6 +33,75 @@ GAPS = Table(
     (COHORT_FK,),
     source="content.gaps:gaps_frame",
     disclosure=Disclosure(OPEN_ONLY, rule="gaps"),
+)
+
+DONOR_GROUPS = Table(
+    "donor_groups",
+    "Who is there and who is missing: donors of open cohorts in groups of programme, region, "
+    "tissue, age, sex, ethnicity and stage, and the power to tell each group from the others.",
+    (
+        "programme",
+        "region",
+        "tissue_ontology_term_id",
+        "age_band",
+        "sex_ontology_term_id",
+        "self_reported_ethnicity_ontology_term_id",
+        "condition",
+    ),
+    (
+        Field("programme", "string", "Disease programme of the cohort."),
+        REGION,
+        TISSUE,
+        Field(
+            "age_band",
+            "string",
+            "Age of the donor: the cohort's own band, else ten years around the age that the "
+            "development stage tells.",
+        ),
+        SEX,
+        ETHNICITY,
+        CONDITION,
+        Field(
+            "n_donors",
+            "int64",
+            N_DONORS.prose + " A donor with several tissues or conditions is in several groups.",
+            "donors",
+        ),
+        Field("n_visits", "int64", "Visits with at least one cell that passed QC.", "visits"),
+        N_CELLS,
+        Field("n_cohorts", "int64", "Open cohorts that the donors are of.", "cohorts"),
+        Field(
+            "n_other_donors",
+            "int64",
+            "Donors of the same programme and tissue who are not in the group: those that it can "
+            "be compared with.",
+            "donors",
+        ),
+        Field(
+            "effect",
+            "float64",
+            "Stated effect: difference between the means of group and others, in standard "
+            "deviations between donors.",
+            "1",
+        ),
+        Field(
+            "power",
+            "float64",
+            "Chance that Welch's t-test on one value a donor finds the stated effect between the "
+            "group and the others (two-sided, alpha 0.05); 0 where either has fewer than two donors.",
+            "1",
+        ),
+        Field(
+            "n_donors_needed",
+            "int64",
+            "Donors that the group needs for a power of 0.8 while the others stay as they are; "
+            "null where the others are too few for any number to be enough.",
+            "donors",
+            required=False,
+        ),
+    ),
+    source="content.gaps:donor_groups_frame",
+    disclosure=Disclosure(OPEN_ONLY, rule="donor_groups"),
 )
 
 QC = Table(

@@ -29,7 +29,7 @@ from pmcell.schema.fields import (
     VISIT_FK,
     WITHHELD_NOTE,
 )
-from pmcell.schema.model import Field, Table
+from pmcell.schema.model import Field, ForeignKey, Table
 
 COHORTS = Table(
     "cohorts",
@@ -175,6 +175,45 @@ VISITS = Table(
     (DONOR_FK, COHORT_FK),
     source="content.people:visits_frame",
     disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",)),
+)
+
+DUPLICATES = Table(
+    "duplicates",
+    "Pairs of donors who may be one person, and donors whose cells are of another sex than is "
+    "registered: hints for the stewards. Nobody was merged or left out for them.",
+    ("donor_id", "other_donor_id", "kind"),
+    (
+        DONOR_ID,
+        Field(
+            "other_donor_id",
+            "string",
+            "Donor who may be the same person; the donor again where the row is about one.",
+        ),
+        Field(
+            "kind",
+            "string",
+            "shared_cells: both have cells with the same molecules; sex_conflict: samples express "
+            "genes of the other sex.",
+        ),
+        Field("n_found", "int64", "Cells in common, or samples in conflict.", "1"),
+        Field(
+            "n_compared",
+            "int64",
+            "Cells compared of the donor with fewer, or samples that tell a sex.",
+            "1",
+        ),
+        Field(
+            "similarity",
+            "float64",
+            "Median correlation of the residuals of the cells in common; null for sex_conflict.",
+            "1",
+            required=False,
+        ),
+        Field("what_to_do", "string", "What a steward does."),
+    ),
+    (DONOR_FK, ForeignKey(("other_donor_id",), "donors", ("donor_id",))),
+    source="atlas/duplicates.parquet",
+    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id", "other_donor_id")),
 )
 
 SAMPLES = Table(

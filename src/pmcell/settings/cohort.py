@@ -16,6 +16,10 @@ class IntakeSettings(Settings):
     max_share_umis_lost: float = share(0.5, "above this share it is quarantined")
 
 
+class DuplicatesSettings(Settings):
+    """The comparison of donors has nothing to choose: its limits were measured together."""
+
+
 class QcSettings(Settings):
     """Limits by which cells are marked; a MAD is scaled to a normal standard deviation."""
 

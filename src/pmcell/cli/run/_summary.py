@@ -37,8 +37,20 @@ def summarise(study: Study, exit_code: int, progress: Progress) -> dict[str, Any
         "exit_code": exit_code,
         "release": short(release) if finished else None,
         "cohorts": {name: _verdict(cohort) for name, cohort in cohorts.items()},
+        "duplicates": _duplicates(study),
         **_jobs(study, progress),
     }
+
+
+def _duplicates(study: Study) -> dict[str, int]:
+    """How many hints of each kind the stewards have to look at; empty where there is none."""
+    from pmcell.io.tables import read_table
+
+    path = study.results / "atlas" / "duplicates.parquet"
+    if not path.is_file():
+        return {}
+    kinds = read_table(path, ["kind"])["kind"].value_counts()
+    return {str(kind): int(number) for kind, number in sorted(kinds.items())}
 
 
 def as_text(summary: dict[str, Any]) -> str:
@@ -57,6 +69,11 @@ def as_text(summary: dict[str, Any]) -> str:
                 lines.append(f"    to do: {cohort['fix']}")
             if cohort["command"]:
                 lines.append(f"    all faults: {cohort['command']}; once corrected, run again")
+    for kind, number in summary["duplicates"].items():
+        lines.append(
+            f"  {kind.replace('_', ' ')}: {number} in results/atlas/duplicates.parquet; nothing "
+            "was merged, the stewards decide"
+        )
     lines += _jobs_as_text(summary)
     if summary["release"]:
         kept = [

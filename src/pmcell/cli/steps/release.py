@@ -86,6 +86,7 @@ def _report(folder: Path) -> None:
 def _site(folder: Path, facts: Facts, entries: Entries) -> None:
     import json
 
+    from pmcell.publish.content.gaps import policy_of
     from pmcell.publish.metadata.contents import FOLDERS, describe
     from pmcell.publish.metadata.schema_org import json_ld, signposting
     from pmcell.report.site import Extras, write_site
@@ -96,6 +97,7 @@ def _site(folder: Path, facts: Facts, entries: Entries) -> None:
         json_ld=json.dumps(json_ld(facts, folder, entries), ensure_ascii=False, sort_keys=True),
         links=tuple((link["rel"], link["href"], link.get("type", "")) for link in links),
         people={cohort.cohort_id: _people(cohort) for cohort in facts.cohorts},
+        policy={cohort.cohort_id: policy_of(cohort) for cohort in facts.cohorts},
         prose={**FOLDERS, **{name: describe(facts, name) for name in entries}},
     )
     write_site(folder, extras=extras)

@@ -51,7 +51,9 @@ def named_file(variable: str, purpose: str, *, secret: bool = True, make: str = 
     return key_file(Path(name), purpose, secret=secret, make=make)
 
 
-def key_file(path: Path, purpose: str, *, secret: bool, make: str = "") -> Path:
+def key_file(
+    path: Path, purpose: str, *, secret: bool, make: str = "", max_bytes: int = MAX_KEY_BYTES
+) -> Path:
     """`path`, if it is a file that may be used as `purpose`; `UsageError` says why not.
 
     A secret file must be this user's own, and grant nothing to group and others.
@@ -70,9 +72,9 @@ def key_file(path: Path, purpose: str, *, secret: bool, make: str = "") -> Path:
             f"{purpose}, {str(path)!r}, must be readable by its owner alone. "
             f"Do: chmod 600 {shlex.quote(str(path))}"
         )
-    if found.st_size > MAX_KEY_BYTES:
+    if found.st_size > max_bytes:
         raise UsageError(
-            f"{purpose}, {str(path)!r}, must be a key file of at most {MAX_KEY_BYTES} bytes; it "
+            f"{purpose}, {str(path)!r}, must be a key file of at most {max_bytes} bytes; it "
             f"has {found.st_size}. {make}"
         )
     if TEST_MARK.encode() in path.read_bytes() and os.environ.get(ALLOW_TEST_KEYS) != "1":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pmcell.io.counts.open import open_counts
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.content import people
-from pmcell.publish.facts import Facts
+from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import GAPS, UNKNOWN
 
 if TYPE_CHECKING:
@@ -72,6 +73,36 @@ def gaps_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows, columns=[item.name for item in GAPS.fields])
     return frame[frame["n_missing"] > 0]
+
+
+def donor_groups_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+    """One row a group of donors of published cohorts: who is there, and what is found with them."""
+    from pmcell.gaps.groups import donor_groups
+
+    return donor_groups(
+        people.cohorts_frame(facts, atlas),
+        people.donors_frame(facts, atlas),
+        people.visits_frame(facts, atlas),
+        people.samples_frame(facts, atlas),
+    )
+
+
+def permit_of(intake: Mapping[str, Any]) -> str:
+    """Return the permit under which a cohort was taken in, as intake's report has it."""
+    use = (intake.get("consent") or {}).get("use") or {}
+    return str(use.get("permit_id") or UNKNOWN)
+
+
+def policy_of(cohort: Cohort) -> dict[str, str]:
+    """Return what a cohort's steward registered of access and law; what is unknown is left out."""
+    found = {
+        "access_body": cohort.text("catalogue", "hdab", "name"),
+        "legal_basis": cohort.text("legal_basis"),
+        "permits": permit_of(cohort.intake),
+        "retention": cohort.text("retention"),
+        "withdrawal_policy": cohort.text("withdrawal_policy"),
+    }
+    return {key: value for key, value in found.items() if value != UNKNOWN}
 
 
 def _n_missing(values: pd.Series[str]) -> int:

@@ -261,6 +261,17 @@ def _gaps(audit: Audit) -> Iterator[Fault]:
         yield _row("gaps", f"{len(rows)} rows about donors, samples or cells of others")
 
 
+def _donor_groups(audit: Audit) -> Iterator[Fault]:
+    """As many cells as samples that are shown have, and no group of more donors than are shown."""
+    groups = audit.read("donor_groups", ["n_cells", "n_donors", "n_other_donors"])
+    n_cells = int(audit.read("samples", ["n_cells"])["n_cells"].sum())
+    n_donors = audit.n_rows("donors")
+    if int(groups["n_cells"].sum()) != n_cells:
+        yield _row("donor_groups", f"{int(groups['n_cells'].sum())} cells of {n_cells}", "n_cells")
+    if len(groups) and int((groups["n_donors"] + groups["n_other_donors"]).max()) > n_donors:
+        yield _row("donor_groups", f"more donors than the {n_donors} shown", "n_donors")
+
+
 def _gene_ledger(audit: Audit) -> Iterator[Fault]:
     frame = audit.read("gene_ledger", ["cohort_id", "umis"])
     n_told = int(frame.loc[frame["cohort_id"].isin(audit.closed), "umis"].notna().sum())
@@ -295,6 +306,7 @@ CHECKS: Mapping[str, Check] = {
     "associations": _associations,
     "outcomes": _outcomes,
     "gaps": _gaps,
+    "donor_groups": _donor_groups,
     "runtime": _runtime,
 }
 """Audits of single tables; each knows by itself what its table may tell."""

@@ -14,7 +14,7 @@ from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.barcode_rule import BARCODE_RULE, cut_barcode
 from pmcell.registry.cohorts.not_people import not_people
 from pmcell.registry.cohorts.same_number import SameNumbers
-from pmcell.registry.intake.pseudonyms import pseudonym
+from pmcell.registry.intake.pseudonyms import Keys, pseudonym
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import text_array
 from pmcell.spelling import did_you_mean
@@ -62,15 +62,15 @@ OBS_COLUMNS = (
 class Scope:
     """Global identifiers of a cohort: '<cohort>:<id>', with a pseudonym for the id unless open."""
 
-    def __init__(self, cohort_id: str, access: str, key: bytes | None) -> None:
+    def __init__(self, cohort_id: str, access: str, key: Keys | None) -> None:
         if access != "open" and key is None:
             raise ValueError("a cohort that is not open needs a pseudonym key")
         self.cohort_id = cohort_id
         self._key = None if access == "open" else key
 
-    def __call__(self, kind: str, identifier: str) -> str:
+    def __call__(self, kind: str, identifier: str, donor: str | None = None) -> str:
         if self._key is not None:
-            identifier = pseudonym(self._key, kind, self.cohort_id, identifier)
+            identifier = pseudonym(self._key, kind, self.cohort_id, identifier, donor=donor)
         return f"{self.cohort_id}:{identifier}"
 
 
@@ -135,7 +135,10 @@ def cell_table(
     donor_rows = donors.index.get_indexer(sample_donors)
     table: dict[str, Any] = {"cohort_id": np.repeat(scope.cohort_id, len(barcodes))}
     scoped = {
-        "sample_id": [scope("sample", name) for name in samples.index],
+        "sample_id": [
+            scope("sample", name, donor)
+            for name, donor in zip(samples.index, sample_donors, strict=True)
+        ],
         "donor_id": [scope("donor", name) for name in sample_donors],
     }
     for column, values in scoped.items():
@@ -148,7 +151,10 @@ def cell_table(
         table[column] = np.repeat(constants[column], len(barcodes))
     table["source_cell_type"] = cell_types
     table["source_cell_type_ontology_term_id"] = _mapped(cell_types, cell_type_terms)
-    index = pd.Index([scope("cell", name) for name in barcodes], name="cell_id", dtype=object)
+    cells = zip(barcodes, sample_donors[rows], strict=True)
+    index = pd.Index(
+        [scope("cell", name, donor) for name, donor in cells], name="cell_id", dtype=object
+    )
     return pd.DataFrame(table, index=index)[list(OBS_COLUMNS)]
 
 

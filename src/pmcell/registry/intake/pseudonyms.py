@@ -2,7 +2,9 @@
 
 HMAC-SHA256 with a secret key: without the key nobody can test a guess, with it
 the steward can find the same pseudonym again. Kind, cohort and identifier
-enter with their lengths, so no two of them can run together.
+enter with their lengths, so no two of them can run together. The key is the donor's
+own (`pmcell.registry.intake.keyring`), or, in studies that were begun so, one key of
+bytes for all; `pmcell pseudonyms migrate` goes from the second to the first.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ import hashlib
 import hmac
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 from pmcell.errors import UsageError
 from pmcell.io.crypt.keys import key_file
+from pmcell.registry.intake.keyring import MAX_BYTES, Keyring, framed, parse_keyring
 
 KEY_VARIABLE = "PMCELL_PSEUDONYM_KEY_FILE"
 MIN_KEY_BYTES = 32
@@ -22,34 +26,56 @@ PSEUDONYM_BYTES = 15
 """120 bits: 24 letters, and no chance collision among a billion cells."""
 
 
-def pseudonym(key: bytes, kind: str, cohort_id: str, identifier: str) -> str:
+Keys: TypeAlias = bytes | Keyring
+"""A key for all, or one for each donor."""
+
+
+def pseudonym(
+    key: Keys, kind: str, cohort_id: str, identifier: str, *, donor: str | None = None
+) -> str:
     """24 letters and digits (a-z, 2-7) that stand for `identifier` of `kind` in the cohort.
+
+    `donor` is whose sample or cell it is, by the submitted id; it is needed where each donor
+    has a key.
 
     >>> pseudonym(b"k" * 32, "donor", "a", "bc") == pseudonym(b"k" * 32, "donor", "ab", "c")
     False
     """
-    message = b"".join(
-        len(part).to_bytes(8, "big") + part
-        for part in (text.encode("utf-8") for text in (kind, cohort_id, identifier))
-    )
-    digest = hmac.new(key, message, hashlib.sha256).digest()
+    if isinstance(key, Keyring):
+        owner = identifier if kind == "donor" else donor
+        if owner is None:
+            raise ValueError(f"the pseudonym of a {kind} needs the donor whose it is")
+        key = key.key_of(cohort_id, owner)
+    digest = hmac.new(key, framed(kind, cohort_id, identifier), hashlib.sha256).digest()
     return base64.b32encode(digest[:PSEUDONYM_BYTES]).decode("ascii").lower()
 
 
-def load_key() -> bytes:
-    """The key in the file named by `PMCELL_PSEUDONYM_KEY_FILE`; `UsageError` if it is unusable."""
+MAKE = (
+    "Make one with: pmcell pseudonyms new, then pmcell pseudonyms add COHORT_FOLDER, and keep "
+    "it outside the study folder."
+)
+
+
+def key_path() -> Path:
+    """The file that `PMCELL_PSEUDONYM_KEY_FILE` names; `UsageError` where it names none."""
     name = os.environ.get(KEY_VARIABLE, "")
-    make = (
-        "Make one with: head -c 32 /dev/urandom > KEY; chmod 600 KEY, and keep it outside the "
-        "study folder."
-    )
     if not name:
         raise UsageError(
             f"cohorts that are not open need a pseudonym key: {KEY_VARIABLE} must name its file; "
-            f"it is not set. {make}"
+            f"it is not set. {MAKE}"
         )
-    path = key_file(Path(name), "the pseudonym key", secret=True, make=make)
+    return Path(name)
+
+
+def load_key() -> Keys:
+    """The keys in the file named by `PMCELL_PSEUDONYM_KEY_FILE`; `UsageError` if it is unusable."""
+    name, make = str(key_path()), MAKE
+    purpose = "the pseudonym key"
+    path = key_file(Path(name), purpose, secret=True, make=make, max_bytes=MAX_BYTES)
     key = path.read_bytes()
+    ring = parse_keyring(key, name)
+    if ring is not None:
+        return ring
     if len(key) < MIN_KEY_BYTES:
         raise UsageError(
             f"the pseudonym key must have at least {MIN_KEY_BYTES} bytes, {name!r} has "

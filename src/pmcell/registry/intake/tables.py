@@ -61,7 +61,10 @@ def write_registration_tables(
     write_table(paths["donors"], donors[_names(DONORS)], DONORS)
     samples = samples.assign(
         n_cells_submitted=[int(n_cells.get(name, 0)) for name in samples.index],
-        sample_id=[scope("sample", name) for name in samples.index],
+        sample_id=[
+            scope("sample", name, donor)
+            for name, donor in zip(samples.index, samples["donor_id"], strict=True)
+        ],
         donor_id=[scope("donor", name) for name in samples["donor_id"]],
         cohort_id=scope.cohort_id,
     ).reset_index(drop=True)

@@ -18,6 +18,7 @@ from pmcell.report.site.cell_map import map_files
 from pmcell.report.site.dictionary import read_dictionary
 from pmcell.report.site.expression import chosen_genes
 from pmcell.report.site.extras import Extras
+from pmcell.report.site.observatory import observatory
 from pmcell.report.site.sample import MOST_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
 from pmcell.schema import SCHEMA_VERSION
@@ -27,12 +28,14 @@ from pmcell.version import __version__
 
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release
-    from pmcell.report.site.sample import Cells
+    from pmcell.report.site.observatory import observatory
+from pmcell.report.site.sample import Cells
 
 TABLES = (
     "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
     "strata", "assignments", "associations", "composition_shifts", "drivers", "gaps",
     "terms",
+    "donor_groups", "duplicates",
 )  # fmt: skip
 
 PAGES = (
@@ -45,6 +48,7 @@ PAGES = (
         "Groups of donors: existence, stability, confounding, what was suppressed",
     ),
     ("gaps", "Gaps", "What the cohorts did not supply, and what that prevents"),
+    ("observatory", "Observatory", "Regions, programmes, cohorts and policy; who is missing"),
     ("dictionary", "Dictionary", "Every table and column: meaning, type, unit, ontology"),
     ("use", "Use and cite", "Open it in scanpy, pandas, DuckDB, R or a browser; cite it; check it"),
 )
@@ -78,6 +82,7 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
         "types": _types(cells),
         "clusters": grids.cluster_grid(release),
         "gaps": grids.gap_grid(release),
+        "observatory": observatory(release, extras.policy),
         "snippets": snippets(folder, genes[0].gene_id if genes else ""),
         "citation": methods.citation(release),
         "sources": [(source, methods.doi_link(source.doi)) for source in methods.sources(release)],

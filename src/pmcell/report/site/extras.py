@@ -12,11 +12,13 @@ class Extras:
 
     `json_ld` is the schema.org description for the landing page; `links` are
     its signposting links as (relation, address, media type); `people` has
-    steward, publisher and purpose by cohort; `prose` a sentence by file.
+    steward, publisher and purpose by cohort, `policy` access body, legal basis, permit,
+    retention and what withdrawal means; `prose` a sentence by file.
     """
 
     description: str = ""
     json_ld: str = ""
     links: tuple[tuple[str, str, str], ...] = ()
     people: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    policy: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     prose: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The audit trail: who used data of people, with which command, for what, under which permit."""

@@ -1,0 +1,285 @@
+"""Correct what is registered of a donor: the new row is used, the old one is kept for good.
+
+`corrections.jsonl` in the cohort's folder is a signed chain of what was corrected when, by
+whom, and of the digest of the record: the row as it was and as it became, who asked, and why.
+The records lie in `corrections.json` beside it, each with a salt. So a chain that is never
+rewritten names nobody, and the records of a person who withdraws can be forgotten while it
+still verifies. The table is written last; a process that was killed before is finished by the
+next call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.io.atomic import read_json, write_json, write_text
+from pmcell.io.chain import append, read_chain
+from pmcell.io.modes import as_private_as, private_files
+from pmcell.registry.cohorts.cohort import read_registration
+from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
+from pmcell.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+
+CORRECTIONS, RECORDS = "corrections.jsonl", "corrections.json"
+FORGOTTEN = "forgotten"
+"""What stands for a record that was forgotten."""
+KEPT = ("donor_id", "sample_id")
+"""Columns that say whose row it is: another person is no correction."""
+MAX_WHY = 500
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One correction, as it is kept.
+
+    Attributes
+    ----------
+    table
+        `donors.tsv` or `samples.tsv`.
+    before, after
+        The row, by column.
+    asked_by
+        `person`, `steward` or another role: who said that it was wrong.
+    entered_by
+        The account.
+    at
+        When, in UTC.
+    why
+        The reason, in words.
+    """
+
+    table: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    asked_by: str
+    entered_by: str
+    at: str
+    why: str
+
+
+def correct(
+    folder: Path | str,
+    donor: str,
+    changes: Mapping[str, str],
+    *,
+    key: Ed25519PrivateKey,
+    entered_by: str,
+    at: str,
+    why: str,
+    asked_by: str = "person",
+    sample: str | None = None,
+) -> Correction:
+    """Correct one row of `donors.tsv`, or with `sample` of `samples.tsv`.
+
+    Parameters
+    ----------
+    folder
+        The cohort's folder.
+    donor
+        The donor's id as it is registered.
+    changes
+        New values by column.
+    key
+        Signs the chain of corrections.
+    entered_by, at, why, asked_by
+        See `Correction`.
+    sample
+        The sample whose row it is; it must be the donor's.
+
+    Raises
+    ------
+    UsageError
+        The row, a column or a reason is missing, or nothing changes. No message names the donor.
+    FaultsError
+        The corrected tables break what is checked of every registration, and did not before:
+        nothing was written.
+    """
+    folder = Path(folder)
+    if not (folder / COHORT_FILE).is_file():
+        raise UsageError(f"COHORT must be a cohort's folder; {folder} has no {COHORT_FILE}")
+    if not why.strip() or len(why) > MAX_WHY:
+        raise UsageError(f"--why must say in 1 to {MAX_WHY} signs why it was wrong")
+    finish(folder, signers=[key.public_key()])
+    name = DONORS_FILE if sample is None else SAMPLES_FILE
+    lines = _lines(folder / name)
+    header = lines[0].split("\t")
+    at_row = _row_of(lines, header, donor, sample, name)
+    before = dict(zip(header, lines[at_row].split("\t"), strict=True))
+    _require_changes(before, changes, name)
+    after = {**before, **changes}
+    lines[at_row] = "\t".join(after.values())
+    text = "\n".join(lines) + "\n"
+    _require_sound(folder, name, text)
+    made = Correction(name, before, after, asked_by, entered_by, at, why.strip())
+    _append(folder, made, key)
+    _write(folder / name, text)
+    return made
+
+
+def corrections_of(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> list[Correction]:
+    """Return all corrections of a cohort, oldest first; `FaultsError` where they do not verify."""
+    path = folder / CORRECTIONS
+    if not path.exists():
+        return []
+    chain = read_chain(path, chain=_chain(folder), signers=signers)
+    records = _records(folder)
+    made = []
+    for row, entry in enumerate(chain.entries, start=1):
+        record = records.get(entry["sha256"])
+        if record is None:
+            made.append(
+                Correction(
+                    table=entry["table"],
+                    before={},
+                    after={},
+                    asked_by=FORGOTTEN,
+                    entered_by=entry["entered_by"],
+                    at=entry["at"],
+                    why=FORGOTTEN,
+                )
+            )
+            continue
+        if _digest(record) != entry["sha256"]:
+            must = "must be the record that the chain signs"
+            fix = "Restore it from a backup."
+            where = RECORDS
+            raise FaultsError([Fault(where, must, "another one", fix, row, reason="corrections")])
+        made.append(Correction(**record["correction"]))
+    return made
+
+
+def forget(folder: Path, donor: str, *, signers: Sequence[Ed25519PublicKey]) -> int:
+    """Forget the records of a donor who withdrew; the chain stays. Return how many there were."""
+    corrections_of(folder, signers=signers)
+    records = _records(folder)
+    kept = {
+        digest: record
+        for digest, record in records.items()
+        if record["correction"]["before"].get("donor_id") != donor
+    }
+    if kept != records:
+        with private_files():
+            write_json(folder / RECORDS, kept)
+    return len(records) - len(kept)
+
+
+def _records(folder: Path) -> dict[str, Any]:
+    path = folder / RECORDS
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def finish(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> bool:
+    """Write the last correction into its table, where a killed process did not; say whether."""
+    made = corrections_of(folder, signers=signers)
+    if not made:
+        return False
+    last = made[-1]
+    if last.why == FORGOTTEN:
+        return False
+    lines = _lines(folder / last.table)
+    header = lines[0].split("\t")
+    row = "\t".join(last.before.get(name, "") for name in header)
+    if row not in lines:
+        return False
+    lines[lines.index(row)] = "\t".join(last.after.get(name, "") for name in header)
+    _write(folder / last.table, "\n".join(lines) + "\n")
+    return True
+
+
+def _chain(folder: Path) -> str:
+    return f"corrections {folder.name}"
+
+
+def _append(folder: Path, made: Correction, key: Ed25519PrivateKey) -> None:
+    path = folder / CORRECTIONS
+    record = {"salt": secrets.token_hex(32), "correction": asdict(made)}
+    entry = {
+        "sha256": _digest(record),
+        "table": made.table,
+        "entered_by": made.entered_by,
+        "at": made.at,
+    }
+    with private_files():
+        write_json(folder / RECORDS, {**_records(folder), entry["sha256"]: record})
+        append(path, [entry], chain=_chain(folder), key=key, create=not path.exists())
+
+
+def _lines(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8-sig")
+    if '"' in text:
+        raise UsageError(
+            f"{path.name} must have no quotes to be corrected by row; it has. Save it without "
+            "them, or correct it in the program that wrote it and keep the old file"
+        )
+    return text.splitlines()
+
+
+def _row_of(
+    lines: Sequence[str], header: Sequence[str], donor: str, sample: str | None, name: str
+) -> int:
+    wanted = {"donor_id": donor} | ({} if sample is None else {"sample_id": sample})
+    for number, line in enumerate(lines[1:], start=1):
+        row = dict(zip(header, line.split("\t"), strict=False))
+        if len(row) == len(header) and all(row.get(key) == value for key, value in wanted.items()):
+            return number
+    whose = "of this donor" if sample is None else "of this sample and donor"
+    raise UsageError(f"{name} must have a row {whose}; it has none with exactly these ids")
+
+
+def _require_changes(before: Mapping[str, str], changes: Mapping[str, str], name: str) -> None:
+    for column, value in changes.items():
+        if column not in before:
+            hint = did_you_mean(column, before)
+            raise UsageError(f"{name} must have the column {column!r}; it has none. {hint}")
+        if column in KEPT:
+            raise UsageError(
+                f"{column} says whose row it is and cannot be corrected; register the sample or "
+                "donor anew"
+            )
+        if not value.isprintable() or "\t" in value or '"' in value:
+            raise UsageError(f"the new value of {column} must be plain text of one line")
+    if all(before[column] == value for column, value in changes.items()):
+        raise UsageError("a correction must change something; the row has these values already")
+
+
+def _require_sound(folder: Path, name: str, text: str) -> None:
+    """Check the corrected tables as registration does; faults that were there before may stay."""
+    _, known = read_registration(folder)
+    with tempfile.TemporaryDirectory(prefix=".correct-", dir=folder.parent) as scratch:
+        copy = Path(scratch) / folder.name
+        copy.mkdir()
+        for table in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
+            if (folder / table).is_file():
+                write_text(copy / table, (folder / table).read_text(encoding="utf-8"))
+        write_text(copy / name, text)
+        _, found = read_registration(copy)
+    before = {_what(fault) for fault in known}
+    new = [fault for fault in found if fault.severity == "error" and _what(fault) not in before]
+    if new:
+        raise FaultsError(new)
+
+
+def _what(fault: Fault) -> tuple[object, ...]:
+    return fault.file, fault.row, fault.column, fault.reason, fault.found
+
+
+def _write(path: Path, text: str) -> None:
+    with as_private_as([path]):
+        write_text(path, text)

@@ -1,0 +1,321 @@
+"""A person's package holds all of them and nobody else; corrections keep what was there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from crypt_keys import Keys, make_keys
+from pmcell.citizen import export
+from pmcell.citizen.correct import CORRECTIONS, RECORDS, corrections_of, finish
+from pmcell.citizen.export import export_person, fhir_bundle
+from pmcell.citizen.others import other_ids, require_alone, require_own_cells
+from pmcell.citizen.person import find_person
+from pmcell.citizen.receipts import receipts_of
+from pmcell.cli import main
+from pmcell.errors import DataError, FaultsError, UsageError
+from pmcell.io.crypt import keys as key_files
+from pmcell.io.tables import read_table
+from pmcell.publish.sealed.sealed import extract_all, read_manifest
+from pmcell.simulate import simulate
+from pmcell.simulate.cohort_folders import write_cohort_folders
+from results_folder import make_results
+
+DONOR = "alpha:D1"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_results(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(autouse=True)
+def signing(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(key_files.SIGNING_KEY, str(keys.signing))
+    monkeypatch.setenv(key_files.ALLOW_TEST_KEYS, "1")
+
+
+@pytest.fixture(scope="module")
+def package(results: Path, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of one donor, decrypted."""
+    root = tmp_path_factory.mktemp("package")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(key_files.SIGNING_KEY, str(keys.signing))
+        patch.setenv(key_files.ALLOW_TEST_KEYS, "1")
+        export_person(results, DONOR, root / "sealed", recipient=keys.public)
+        manifest = read_manifest(root / "sealed", key_files.read_signer(keys.signer))
+        extract_all(root / "sealed", manifest, keys.private_bytes, root / "plain")
+    return root / "plain"
+
+
+def test_the_package_holds_every_cell_and_row_of_the_person(results: Path, package: Path) -> None:
+    person = find_person(results, DONOR)
+    cells = ad.read_h5ad(package / "cells.h5ad")
+    assert set(cells.obs["donor_id"]) == {DONOR}
+    assert cells.n_obs == len(person.rows) > 0
+    whole = person.counts.read_rows(np.arange(person.counts.n_cells))
+    assert (cells.X.toarray() == whole.toarray()[person.rows]).all()
+    for name in ("donors", "samples", "visits"):
+        mine = read_table(person.folder / f"{name}.parquet")
+        assert (
+            len(read_table(package / "tables" / f"{name}.parquet"))
+            == (mine["donor_id"] == DONOR).sum()
+        )
+
+
+def test_nobody_else_is_in_any_table(package: Path) -> None:
+    for path in (package / "tables").glob("*.parquet"):
+        frame = read_table(path)
+        for name in ("donor_id", "other_donor_id"):
+            if name in frame:
+                assert set(frame[name]) <= {DONOR}, path.name
+
+
+def test_coordinates_are_those_of_the_atlas(results: Path, package: Path) -> None:
+    cells = ad.read_h5ad(package / "cells.h5ad")
+    atlas = ad.read_h5ad(results / "atlas" / "embedding.h5ad")
+    passing = cells.obs_names[cells.obs["passes_qc"].to_numpy(bool)]
+    expected = pd.DataFrame(atlas.obsm["X_pca"], index=atlas.obs_names).loc[passing].to_numpy()
+    np.testing.assert_array_equal(cells[passing].obsm["X_pca"], expected)
+    assert np.isnan(cells[~cells.obs["passes_qc"].to_numpy(bool)].obsm["X_pca"]).all()
+
+
+def test_the_page_and_the_bundle_are_readable(package: Path) -> None:
+    page = (package / "README.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    bundle = pytest.importorskip("fhir.resources.R4B.bundle")
+    bundle.Bundle.model_validate(json.loads((package / "fhir.json").read_text()))
+
+
+def test_markup_in_a_name_stays_text(results: Path) -> None:
+    from pmcell.citizen.page import page
+
+    person = find_person(results, DONOR)
+    frames = {
+        "visits": pd.DataFrame({"visit": ["<script>x</script>"]}),
+        "assignments": pd.DataFrame({"visit": ["<img onerror=x>"], "status": ["assigned"]}),
+    }
+    text = page(person, frames, receipts_of(results, person), [])
+    assert "<img" not in text
+    assert "&lt;img" in text
+
+
+@pytest.mark.parametrize(
+    "place", ["text", "parquet", "metadata", "list", "obs", "uns", "attribute", "name"]
+)
+def test_another_person_is_found_wherever_they_hide(
+    results: Path, tmp_path: Path, place: str
+) -> None:
+    import h5py
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    person = find_person(results, DONOR)
+    others = other_ids(results, person)
+    stranger = "closed:D2"
+    assert stranger in others
+    if place == "text":
+        (tmp_path / "a.json").write_text(json.dumps({"x": [f"as {stranger}, too"]}))
+    elif place == "name":
+        (tmp_path / stranger).write_text("")
+    elif place in ("parquet", "metadata", "list"):
+        values = [[stranger]] if place == "list" else [stranger if place == "parquet" else "x"]
+        table = pa.table({"note": values})
+        if place == "metadata":
+            table = table.replace_schema_metadata({"who": stranger})
+        pq.write_table(table, tmp_path / "a.parquet")
+    else:
+        adata = ad.AnnData(np.ones((1, 1), np.float32), obs=pd.DataFrame({"a": ["x"]}, index=["c"]))
+        if place == "obs":
+            adata.obs["a"] = stranger
+        if place == "uns":
+            adata.uns["deep"] = {"er": np.array([stranger], dtype=object)}
+        adata.write_h5ad(tmp_path / "a.h5ad")
+        if place == "attribute":
+            with h5py.File(tmp_path / "a.h5ad", "a") as file:
+                file["obs"].attrs["note"] = stranger
+    with pytest.raises(FaultsError, match="must be about one person alone") as caught:
+        require_alone(tmp_path, others)
+    assert stranger not in str(caught.value)
+
+
+def test_an_id_that_is_part_of_ones_own_is_no_stranger(results: Path, tmp_path: Path) -> None:
+    person = find_person(results, DONOR)
+    (tmp_path / "a.txt").write_text(" ".join(sorted(person.ids)))
+    require_alone(tmp_path, other_ids(results, person))
+
+
+def test_cells_of_another_under_the_persons_names_are_found(results: Path, tmp_path: Path) -> None:
+    person, other = find_person(results, DONOR), find_person(results, "alpha:D2")
+    adata = ad.AnnData(
+        other.counts.read_rows(other.rows).astype(np.float32),
+        obs=person.counts.read_obs().iloc[person.rows],
+    )
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(DataError, match="must hold the cells of one person"):
+        require_own_cells(tmp_path / "cells.h5ad", person)
+
+
+def test_nothing_is_written_when_somebody_else_is_found(
+    results: Path, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "page", lambda *args: "alpha:D2 was here")
+    with pytest.raises(FaultsError, match=r"README\.html"):
+        export_person(results, DONOR, tmp_path / "out", recipient=keys.public)
+    assert not (tmp_path / "out").exists()
+    assert not list((results / "cohorts" / "alpha").glob(".export.*"))
+
+
+def test_an_unknown_person_is_not_repeated_in_the_message(results: Path) -> None:
+    with pytest.raises(UsageError, match="must be a donor of alpha") as caught:
+        find_person(results, "alpha:CANARYPERSON")
+    assert "CANARYPERSON" not in str(caught.value)
+    with pytest.raises(UsageError, match="alpha, alpha-2, closed"):
+        find_person(results, "nowhere:D1")
+
+
+def test_receipts_say_what_is_not_known(results: Path) -> None:
+    found = receipts_of(results, find_person(results, DONOR))
+    assert found.uses == ()
+    assert any("No audit trail" in sentence for sentence in found.unknown)
+
+
+def test_receipts_tell_who_used_the_cohort(
+    results: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PMCELL_AUDIT_FILE", str(tmp_path / "audit.jsonl"))
+    monkeypatch.setenv("PMCELL_ROLE", "analyst")
+    assert main(["receipts", DONOR, "--results", str(results)]) == 0
+    assert main(["receipts", "closed:D1", "--results", str(results)]) in (0, 2)
+    capsys.readouterr()
+    assert main(["receipts", DONOR, "--results", str(results), "--json"]) == 0
+    (use,) = json.loads(capsys.readouterr().out)["uses"]
+    assert (use["role"], use["commands"], use["n_times"]) == ("analyst", ["receipts"], 2)
+    assert "D1" not in (tmp_path / "audit.jsonl").read_text()
+
+
+def test_the_bundle_carries_the_consent(results: Path) -> None:
+    person = find_person(results, DONOR)
+    frames = {"composition": pd.DataFrame(columns=["donor_id", "visit", "cell_type", "share"])}
+    consent = {"entry": [{"resource": {"resourceType": "Consent"}}]}
+    kinds = [
+        item["resource"]["resourceType"] for item in fhir_bundle(person, frames, consent)["entry"]
+    ]
+    assert kinds == ["Patient", "Consent"]
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    adata = simulate(n_cohorts=1, n_donors=4, cells_per_sample=10, n_genes=80)
+    return write_cohort_folders(adata, tmp_path)[0]
+
+
+def donors_of(cohort: Path) -> pd.DataFrame:
+    return pd.read_csv(cohort / "donors.tsv", sep="\t", dtype=str, keep_default_na=False)
+
+
+def test_a_correction_keeps_the_row_as_it_was(cohort: Path, keys: Keys) -> None:
+    before = donors_of(cohort)
+    name = before["donor_id"][1]
+    command = ["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "year of birth"]
+    assert main(command) == 0
+    after = donors_of(cohort)
+    assert after["age_group"][1] == "40-49"
+    pd.testing.assert_frame_equal(before.drop(index=1), after.drop(index=1))
+    (kept,) = corrections_of(cohort, signers=[key_files.read_signer(keys.signer)])
+    assert kept.before["age_group"] == before["age_group"][1]
+    assert kept.why == "year of birth"
+    assert (cohort / CORRECTIONS).stat().st_mode & 0o077 == 0
+    assert main([*command[:3], "--set", "age_group=50-59", "--why", "again"]) == 0
+    assert len(corrections_of(cohort, signers=[key_files.read_signer(keys.signer)])) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--set", "sex_ontology_term_id=PATO:9999999", "--why", "x"], 3, "sex_ontology_term_id"),
+        (["--set", "age_grup=1", "--why", "x"], 2, "Did you mean 'age_group'"),
+        (["--set", "donor_id=D99", "--why", "x"], 2, "cannot be corrected"),
+        (["--set", "age_group=40-49"], 2, "--why must say"),
+        (["--set", "age_group", "--why", "x"], 2, "COLUMN=VALUE"),
+        (
+            ["--sample", "none", "--set", "visit=T1", "--why", "x"],
+            2,
+            "must have a row of this sample",
+        ),
+    ],
+)
+def test_a_wrong_correction_changes_nothing(
+    cohort: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, message: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in cohort.iterdir()}
+    name = donors_of(cohort)["donor_id"][0]
+    assert main(["correct", str(cohort), name, *options]) == code
+    assert message in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in cohort.iterdir()} == before
+    assert sorted(path.name for path in cohort.parent.iterdir()) == [cohort.name]
+
+
+def test_a_correction_that_was_killed_is_finished(
+    cohort: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pmcell.citizen import correct as module
+
+    def killed(path: Path, text: str) -> None:
+        raise KeyboardInterrupt
+
+    name = donors_of(cohort)["donor_id"][2]
+    command = ["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write", killed)
+        assert main(command) == 130
+    assert donors_of(cohort)["age_group"][2] != "40-49"
+    assert finish(cohort, signers=[key_files.read_signer(keys.signer)])
+    assert donors_of(cohort)["age_group"][2] == "40-49"
+    assert not finish(cohort, signers=[key_files.read_signer(keys.signer)])
+
+
+def test_a_person_who_withdrew_can_be_forgotten_and_the_chain_verifies(
+    cohort: Path, keys: Keys
+) -> None:
+    one, other = donors_of(cohort)["donor_id"][:2]
+    for name in (one, other):
+        change = ["--set", "age_group=40-49", "--why", f"told by {name}"]
+        assert main(["correct", str(cohort), name, *change]) == 0
+    assert one not in (cohort / CORRECTIONS).read_text()
+    assert main(["correct", str(cohort), one, "--forget"]) == 0
+    assert f'"{one}"' not in (cohort / RECORDS).read_text()
+    made = corrections_of(cohort, signers=[key_files.read_signer(keys.signer)])
+    assert [item.why for item in made] == ["forgotten", f"told by {other}"]
+    assert main(["correct", str(cohort), "--show"]) == 0
+
+
+def test_corrections_that_were_edited_stop_everything(cohort: Path, keys: Keys) -> None:
+    name = donors_of(cohort)["donor_id"][0]
+    command = ["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"]
+    assert main(command) == 0
+    again = [*command[:3], "--set", "age_group=60-69", "--why", "y"]
+    for path, old, new in (
+        (cohort / RECORDS, "40-49", "30-39"),
+        (cohort / CORRECTIONS, "donors.tsv", "samples.ts"),
+    ):
+        text = path.read_text()
+        path.write_text(text.replace(old, new))
+        assert path.read_text() != text
+        assert main(again) == 3
+        path.write_text(text)
+    assert donors_of(cohort)["age_group"][0] == "40-49"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-COMPRESSION_LEVEL = 6
+COMPRESSION_LEVEL = 3
 NULLABLE = {"int64": "Int64", "bool": "boolean"}
 """pandas' dtypes for columns that may be null, by kind of field; others hold null anyway."""
 

@@ -22,8 +22,9 @@ Nothing that h5py reads everywhere is both clearly smaller and clearly faster.
 from __future__ import annotations
 
 import os
-import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +32,9 @@ from typing import Any
 
 import numpy as np
 
+from pmcell.core.compiler import thread_count
 from pmcell.core.counts.decode import unshuffled
+from pmcell.io.gzip_chunks import unpacked
 
 PIECE_VALUES = 1 << 20
 """Values of one task where the dataset has no chunks."""
@@ -110,12 +113,11 @@ class StoredArray:
 
         def read() -> np.ndarray:
             stored = os.pread(self._descriptor, size, offset)
+            n_bytes = int(self._dataset.chunks[0]) * self.dtype.itemsize
             try:
-                plain = zlib.decompress(stored[: size - self._tail])
-            except zlib.error as error:
+                plain = unpacked(stored[: size - self._tail], n_bytes)
+            except OSError as error:
                 raise OSError(f"chunk {at} of {self._dataset.name}: {error}") from error
-            if len(plain) != int(self._dataset.chunks[0]) * self.dtype.itemsize:
-                raise OSError(f"chunk {at} of {self._dataset.name} has {len(plain)} bytes")
             if self._is_shuffled:
                 values = unshuffled(plain, self.dtype)
             else:
@@ -159,6 +161,27 @@ class StoredArray:
 
     def _slice_reader(self, first: int, last: int) -> Callable[[], np.ndarray]:
         return lambda: np.asarray(self._dataset[first:last])
+
+
+def read_ahead(dataset: Any, path: Path, low: int = 0, high: int | None = None) -> Iterator[Any]:
+    """Values `low` to `high` of a dataset in order, a piece after the other.
+
+    The next pieces are decoded in background threads, a few at a time.
+    """
+    stored = StoredArray(dataset, path)
+    n_threads = thread_count()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="decode") as pool:
+        coming: deque[Future[np.ndarray]] = deque()
+        try:
+            for task in stored.tasks(low, stored.size if high is None else high):
+                coming.append(pool.submit(task.read))
+                if len(coming) > 2 * n_threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            stored.close()
 
 
 @lru_cache(maxsize=16)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -182,6 +182,24 @@ def read_ahead(dataset: Any, path: Path, low: int = 0, high: int | None = None) 
         finally:
             pool.shutdown(cancel_futures=True)
             stored.close()
+
+
+def read_values(arrays: Sequence[StoredArray], low: int, high: int) -> list[np.ndarray]:
+    """Values `low` to `high` of each array, decoded in several threads."""
+    found = [np.empty(high - low, array.dtype) for array in arrays]
+
+    def copy(task: Task, values: np.ndarray) -> None:
+        values[task.low - low : task.high - low] = task.read()
+
+    with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
+        jobs = [
+            pool.submit(copy, task, values)
+            for array, values in zip(arrays, found, strict=True)
+            for task in array.tasks(low, high)
+        ]
+        for job in jobs:
+            job.result()
+    return found
 
 
 @lru_cache(maxsize=16)

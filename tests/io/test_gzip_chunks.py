@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmcell.io.counts.stored import read_ahead
+from pmcell.io.counts.stored import read_ahead, read_values
 from pmcell.io.gzip_chunks import GzipColumn, filter_options, packed, unpacked
 
 LENGTH = 16
@@ -57,6 +57,11 @@ def test_what_is_written_in_pieces_is_read_by_hdf5_and_in_threads(
             assert np.array_equal(file[name][:], whole)
             parts = list(read_ahead(file[name], path)) if whole.size else []
             assert np.array_equal(np.concatenate([whole[:0], *parts]), whole)
+        low, high = whole.size // 3, whole.size - whole.size // 4
+        for values in read_values([file["a"], file["b"]], low, high):
+            assert np.array_equal(values, whole[low:high])
+        with pytest.raises(ValueError, match="it has"):
+            read_values([file["a"]], 0, whole.size + 1)
 
 
 @pytest.mark.parametrize("has_checksum", [False, True])

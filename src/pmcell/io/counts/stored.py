@@ -5,8 +5,9 @@ as plain values, in chunks or not, or in chunks of gzip with or without byte shu
 read past the library and decoded by whichever thread is free; every other form is
 left to h5py. zlib's own checksum stands in for Fletcher-32, which is not computed.
 
-Why pmcell's own counts are gzip level 1 with shuffle: 9.7 million made UMI counts and
-positions, CPU time of one busy core, 2026-11, nanoseconds for each stored count:
+Why pmcell's own counts are gzip with shuffle: 9.7 million made UMI counts and positions, by zlib
+itself, CPU time of one busy core, 2026-11, nanoseconds for each stored count. How much faster
+gzip is by ISA-L, which is used since, `pmcell.io.gzip_chunks` says:
 
     form                           bytes   read   write
     int32, gzip-1, shuffle          1.44   14.6      63
@@ -25,6 +26,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -163,8 +165,8 @@ class StoredArray:
         return lambda: np.asarray(self._dataset[first:last])
 
 
-def read_ahead(dataset: Any, path: Path, low: int = 0, high: int | None = None) -> Iterator[Any]:
-    """Values `low` to `high` of a dataset in order, a piece after the other.
+def read_ahead(dataset: Any, path: Path) -> Iterator[np.ndarray]:
+    """All values of a dataset in order, a piece after the other.
 
     The next pieces are decoded in background threads, a few at a time.
     """
@@ -173,7 +175,7 @@ def read_ahead(dataset: Any, path: Path, low: int = 0, high: int | None = None) 
     with ThreadPoolExecutor(n_threads, thread_name_prefix="decode") as pool:
         coming: deque[Future[np.ndarray]] = deque()
         try:
-            for task in stored.tasks(low, stored.size if high is None else high):
+            for task in stored.tasks(0, stored.size):
                 coming.append(pool.submit(task.read))
                 if len(coming) > 2 * n_threads:
                     yield coming.popleft().result()
@@ -184,14 +186,27 @@ def read_ahead(dataset: Any, path: Path, low: int = 0, high: int | None = None) 
             stored.close()
 
 
-def read_values(arrays: Sequence[StoredArray], low: int, high: int) -> list[np.ndarray]:
-    """Values `low` to `high` of each array, decoded in several threads."""
-    found = [np.empty(high - low, array.dtype) for array in arrays]
+def read_values(datasets: Sequence[Any], low: int, high: int) -> list[np.ndarray]:
+    """Values `low` to `high` of each dataset of a file, decoded in several threads.
+
+    `ValueError` where a dataset does not have so many.
+    """
+    path = Path(datasets[0].file.filename)
+    for dataset in datasets:
+        if not 0 <= low <= high <= dataset.shape[0]:
+            raise ValueError(
+                f"{dataset.name} must have values {low} to {high}; it has {dataset.shape[0]}"
+            )
+    found = [np.empty(high - low, dataset.dtype) for dataset in datasets]
 
     def copy(task: Task, values: np.ndarray) -> None:
         values[task.low - low : task.high - low] = task.read()
 
-    with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
+    with ExitStack() as stack:
+        arrays = [StoredArray(dataset, path) for dataset in datasets]
+        for array in arrays:
+            stack.callback(array.close)
+        pool = stack.enter_context(ThreadPoolExecutor(thread_count(), thread_name_prefix="decode"))
         jobs = [
             pool.submit(copy, task, values)
             for array, values in zip(arrays, found, strict=True)

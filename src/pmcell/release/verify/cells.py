@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pmcell.core.counts.decode import copy_counts
 from pmcell.core.counts.kept import KeptRows
 from pmcell.core.counts.lognorm import cell_totals, log_normalised
 from pmcell.errors import DataError, Fault
-from pmcell.io.counts.stored import StoredArray, read_values
+from pmcell.io.counts.stored import read_values
 from pmcell.release.folder import ReleaseFolder
 from pmcell.schema import TARGET_SUM
 
@@ -56,15 +55,14 @@ def _one_file(folder: Path, cohort_id: str) -> list[Fault]:
                 found = f"{len(cell_ids)} cells, {n_shared} of them"
                 return [Fault(file_name, must, found, REWRITE, reason="cells")]
             expected = np.array([totals[cell] for cell in cell_ids], dtype=np.int64)
-            path = ReleaseFolder(folder).place(file_name)
-            return _matrix_faults(file, path, file_name, cell_ids, expected)
+            return _matrix_faults(file, file_name, cell_ids, expected)
     except DataError as error:
         must = "must be an AnnData file with raw.X and X"
         return [Fault(file_name, must, str(error), REWRITE, reason="format")]
 
 
 def _matrix_faults(
-    file: Any, path: Path, file_name: str, cell_ids: np.ndarray, totals: np.ndarray
+    file: Any, file_name: str, cell_ids: np.ndarray, totals: np.ndarray
 ) -> list[Fault]:
     raw, normalised = file["raw"]["X"], file["X"]
     indptr = raw["indptr"][:].astype(np.int64)
@@ -72,36 +70,31 @@ def _matrix_faults(
         must = "raw.X and X must store the same cells and genes"
         return [Fault(file_name, must, "different row pointers", REWRITE, reason="matrix")]
     # Positions of raw.X and X, then counts and normalised values.
-    names = (raw["indices"], normalised["indices"], raw["data"], normalised["data"])
-    with ExitStack() as stack:
-        arrays = [StoredArray(item, path) for item in names]
-        for array in arrays:
-            stack.callback(array.close)
-        start = 0
-        while start < totals.size:
-            stop = int(np.searchsorted(indptr, indptr[start] + BLOCK_VALUES, "right")) - 1
-            stop = min(max(stop, start + 1), totals.size)
-            own, other, stored, found = read_values(arrays, int(indptr[start]), int(indptr[stop]))
-            rows = indptr[start : stop + 1] - indptr[start]
-            counts = np.empty(stored.size, np.int32)
-            is_whole = copy_counts(stored, counts) < 0
-            sums = cell_totals(rows, counts) if is_whole else _float_sums(rows, stored)
-            wrong = np.flatnonzero(sums != totals[start:stop])
-            if wrong.size:
-                must = (
-                    "counts of a cell in raw.X must add up to its total_counts in "
-                    "tables/cells.parquet"
-                )
-                cell = start + int(wrong[0])
-                found_sum = f"{sums[wrong[0]]:.0f}, not {totals[cell]}, for {cell_ids[cell]}"
-                return [Fault(file_name, must, found_sum, REWRITE, row=cell, reason="counts")]
-            if not np.array_equal(own, other):
-                must = "raw.X and X must store the same genes of each cell"
-                return [Fault(file_name, must, "different genes", REWRITE, reason="matrix")]
-            if not _are_normalised(rows, own, stored, counts if is_whole else None, sums, found):
-                must = f"X must be log1p({TARGET_SUM} * count / total) of raw.X"
-                return [Fault(file_name, must, "other values", REWRITE, reason="normalisation")]
-            start = stop
+    datasets = (raw["indices"], normalised["indices"], raw["data"], normalised["data"])
+    start = 0
+    while start < totals.size:
+        stop = int(np.searchsorted(indptr, indptr[start] + BLOCK_VALUES, "right")) - 1
+        stop = min(max(stop, start + 1), totals.size)
+        own, other, stored, found = read_values(datasets, int(indptr[start]), int(indptr[stop]))
+        rows = indptr[start : stop + 1] - indptr[start]
+        counts = np.empty(stored.size, np.int32)
+        is_whole = copy_counts(stored, counts) < 0
+        sums = cell_totals(rows, counts) if is_whole else _float_sums(rows, stored)
+        wrong = np.flatnonzero(sums != totals[start:stop])
+        if wrong.size:
+            must = (
+                "counts of a cell in raw.X must add up to its total_counts in tables/cells.parquet"
+            )
+            cell = start + int(wrong[0])
+            found_sum = f"{sums[wrong[0]]:.0f}, not {totals[cell]}, for {cell_ids[cell]}"
+            return [Fault(file_name, must, found_sum, REWRITE, row=cell, reason="counts")]
+        if not np.array_equal(own, other):
+            must = "raw.X and X must store the same genes of each cell"
+            return [Fault(file_name, must, "different genes", REWRITE, reason="matrix")]
+        if not _are_normalised(rows, own, stored, counts if is_whole else None, sums, found):
+            must = f"X must be log1p({TARGET_SUM} * count / total) of raw.X"
+            return [Fault(file_name, must, "other values", REWRITE, reason="normalisation")]
+        start = stop
     return []
 
 

@@ -44,12 +44,12 @@ def packed(values: np.ndarray, *, is_shuffled: bool, has_checksum: bool) -> byte
 
 def unpacked(stored: bytes, n_bytes: int) -> bytes:
     """The `n_bytes` that gzip packed; `OSError` for damaged bytes, and for more or less of them."""
-    from isal import isal_zlib
+    from isal import igzip_lib, isal_zlib
 
     reader = isal_zlib.decompressobj()
     try:
         plain: bytes = reader.decompress(stored, n_bytes + 1)
-    except isal_zlib.error as error:
+    except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stub calls it an instance
         raise OSError(str(error)) from error
     if len(plain) != n_bytes or not reader.eof:
         raise OSError(f"it must hold {n_bytes} bytes, and holds others")

@@ -122,7 +122,7 @@ def _add_dataset(total: Any, item: Any, path: Path) -> None:
             values = np.asarray(block, dtype=object).ravel()
             total.update(b"".join(bytes(value) + b"\0" for value in values))
         else:
-            total.update(np.ascontiguousarray(block))
+            total.update(np.ascontiguousarray(block).data)
 
 
 def _parquet(path: Path) -> str:
@@ -177,7 +177,7 @@ class _Column:
 
     def _update(self, part: str, values: Any) -> None:
         array = values.to_numpy(zero_copy_only=False)
-        self._parts[part].update(np.ascontiguousarray(array))
+        self._parts[part].update(np.ascontiguousarray(array).data)
 
 
 def _text_bytes(text: Any) -> memoryview:

@@ -57,7 +57,9 @@ def runs_by_gene(
 
 def joined_runs(parts: Sequence[GeneRuns]) -> GeneRuns:
     """Parts of the same genes as one, each gene's counts in the order of the parts."""
-    n_values = np.sum([part.n_values for part in parts], axis=0, dtype=np.int64)
+    n_values: NDArray[np.int64] = np.zeros(parts[0].n_values.size, np.int64)
+    for part in parts:
+        np.add(n_values, part.n_values, out=n_values)
     next_place = np.cumsum(n_values) - n_values
     cells = np.empty(n_values.sum(), np.int32)
     counts = np.empty(cells.size, np.int32)

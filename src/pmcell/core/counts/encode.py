@@ -49,7 +49,7 @@ def _split_planes(words: Array, planes: Array) -> None:
 
 
 @kernel
-def _fletcher32(stored: Array) -> int:
+def _fletcher32(stored: Array) -> np.uint64:
     first, second = np.uint64(0), np.uint64(0)
     n_words = stored.size // 2
     for low in range(0, n_words, _SUMS_BEFORE_FOLD):

@@ -274,7 +274,7 @@ def _copy_positions(task: Any, target: NDArray[np.int32]) -> None:
 
 
 def _index(group: Any) -> np.ndarray:
-    return _values(group[group.attrs["_index"]])
+    return np.asarray(_values(group[group.attrs["_index"]]), object)
 
 
 def _read_frame(path: Path, name: str) -> pd.DataFrame:

@@ -193,8 +193,8 @@ def _n_twins(raw: h5py.Group, indptr: np.ndarray) -> int:
         indices, data = read_values(columns, int(ends[0]), int(ends[-1]))
         for left, right in zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True):
             if right > left:
-                digest = hashlib.blake2b(indices[left:right], digest_size=16)
-                digest.update(data[left:right])
+                digest = hashlib.blake2b(indices[left:right].data, digest_size=16)
+                digest.update(data[left:right].data)
                 twins += digest.digest() in seen
                 seen.add(digest.digest())
     return twins

@@ -137,7 +137,8 @@ class _Spill:
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(runs.n_values)])
         for band in range(self.edges.size - 1):
             part = slice(ends[self.edges[band]], ends[self.edges[band + 1]])
-            with (self.folder / str(band)).open("ab") as stream:
+            temporary = self.folder / str(band)
+            with temporary.open("ab") as stream:
                 runs.cells[part].tofile(stream)
                 runs.counts[part].tofile(stream)
 
@@ -145,14 +146,14 @@ class _Spill:
         """Each band's first gene and counts by gene, then cell."""
         for band in range(self.edges.size - 1) if self.n_values else ():
             own = slice(self.edges[band], self.edges[band + 1])
-            path = self.folder / str(band)
-            with path.open("rb") as stream:
+            temporary = self.folder / str(band)
+            with temporary.open("rb") as stream:
                 parts = []
                 for n_values in self.n_values:
                     size = int(n_values[own].sum())
                     cells, counts = (np.fromfile(stream, np.int32, size) for _ in range(2))
                     parts.append(GeneRuns(n_values[own], cells, counts))
-            path.unlink()
+            temporary.unlink()
             yield int(self.edges[band]), joined_runs(parts)
 
 

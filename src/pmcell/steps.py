@@ -258,7 +258,7 @@ STEPS: tuple[Step, ...] = (
         "two-dimensional map of the graph",
         reads=_files(graph="atlas/graph.h5ad", embedding=_EMBEDDING),
         writes=_files(out="atlas/umap.parquet"),
-        version=3,
+        version=4,
         old_rule="map_cells",
     ),
     Step(

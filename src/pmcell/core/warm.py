@@ -9,9 +9,12 @@ import numpy as np
 from scipy import sparse
 
 from pmcell.core.counts.blocks import MatrixCounts
+from pmcell.core.counts.by_gene import joined_runs, runs_by_gene
 from pmcell.core.counts.cell_metrics import cell_metrics
 from pmcell.core.counts.decode import copy_counts, first_bad_row, unshuffled
+from pmcell.core.counts.encode import fletcher32, shuffled
 from pmcell.core.counts.grouped import N_DETECTED, add_sums, grouped_sums
+from pmcell.core.counts.kept import kept_rows
 from pmcell.core.counts.lognorm import cell_totals, quantise
 from pmcell.core.counts.moments import moments
 from pmcell.core.counts.ranks import LabelledCounts, rank_sums
@@ -55,6 +58,12 @@ def warm_kernels() -> None:
     add_sums(by_group, by_group)
     grouped_sums(counts, np.zeros(counts.n_cells, np.int64), 1)
     unshuffled(bytes(8), np.dtype("<i4"))
+    fletcher32(shuffled(np.zeros(1, np.int32)))
+    kept = kept_rows(block, np.arange(block.n_rows) % 2 == 0)
+    kept.log_normalised()
+    rank = np.arange(counts.n_genes, dtype=np.int32)
+    parts = [runs_by_gene(kept.indptr, kept.indices, kept.data, rank, n_genes=rank.size)] * 2
+    joined_runs(parts)
     copy_counts(np.zeros(1, np.float32), np.zeros(1, np.int32))
     first_bad_row(block.indptr, block.indices, counts.n_genes)
     sum_groups(scores, groups, 3)

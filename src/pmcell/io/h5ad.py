@@ -20,6 +20,7 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.atomic import atomic_path
+from pmcell.io.gzip_chunks import GzipColumn, filter_options
 
 if TYPE_CHECKING:
     import h5py
@@ -41,8 +42,7 @@ class Storage:
     @property
     def options(self) -> dict[str, Any]:
         """The same as arguments of h5py."""
-        packed: dict[str, Any] = {"compression": "gzip", "compression_opts": self.level}
-        return packed | {"shuffle": True} | ({"fletcher32": True} if self.checksum else {})
+        return filter_options(self.level, has_checksum=self.checksum)
 
 
 PUBLISHED = Storage()
@@ -115,7 +115,9 @@ class CsrWriter:
     `n_values` is an upper bound of the stored values: positions and row
     pointers both get int32 when it fits and int64 when not, because readers
     (scipy, scanpy's kernels) want one width. Without it positions are int32
-    and row pointers int64.
+    and row pointers int64. With `like`, an empty writer of the same shape, the
+    matrix gets that writer's rows and positions, which are compressed once, and
+    `append_data` adds its values; `like` is closed before it.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class CsrWriter:
         dtype: Any,
         n_values: int | None = None,
         storage: Storage = PUBLISHED,
+        like: CsrWriter | None = None,
     ) -> None:
         index, pointer = "i4", "i8"
         if n_values is not None:
@@ -135,26 +138,40 @@ class CsrWriter:
         self._group = parent.create_group(name)
         _stamp(self._group, "csr_matrix", "0.1.0")
         self._group.attrs["shape"] = np.array(shape, np.int64)
-        self._data = self._column("data", dtype)
-        self._indices = self._column("indices", index)
-        self._indptr = [np.zeros(1, np.int64)]
+        self._data = GzipColumn([self._dataset("data", dtype)], has_checksum=storage.checksum)
+        positions = self._dataset("indices", index)
+        self._like = like
+        if like is None:
+            self._indices = GzipColumn([positions], has_checksum=storage.checksum)
+        else:
+            like._indices.add_dataset(positions)
+        self._row_lengths: list[np.ndarray] = []
 
     def append(self, row_lengths: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
         """Add rows: stored values of each row, their columns and values."""
-        start = self._data.shape[0]
-        for column, values in ((self._data, data), (self._indices, indices)):
-            column.resize((start + values.size,))
-            column[start:] = values
-        self._indptr.append(start + np.cumsum(row_lengths, dtype=np.int64))
+        self._row_lengths.append(np.asarray(row_lengths, np.int64))
+        self._indices.append(indices)
+        self._data.append(data)
+
+    def append_data(self, data: np.ndarray) -> None:
+        """Add the values of the rows that the writer `like` got."""
+        self._data.append(data)
 
     def close(self) -> None:
-        """Write the row pointers."""
-        indptr = np.concatenate(self._indptr).astype(self._pointer_type)
+        """Write what is left and the row pointers."""
+        lengths = (self._like or self)._row_lengths
+        indptr = np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum()
         if indptr.size != self._shape[0] + 1:
             raise ValueError(f"{self._shape[0]} rows were announced, {indptr.size - 1} appended")
+        if int(indptr[-1]) != self._data.size:
+            raise ValueError(f"{indptr[-1]} values were announced, {self._data.size} appended")
+        if self._like is None:
+            self._indices.close()
+        self._data.close()
+        indptr = indptr.astype(self._pointer_type)
         _write_numbers(self._group, "indptr", indptr, self._storage)
 
-    def _column(self, name: str, dtype: Any) -> h5py.Dataset:
+    def _dataset(self, name: str, dtype: Any) -> h5py.Dataset:
         return self._group.create_dataset(
             name,
             (0,),

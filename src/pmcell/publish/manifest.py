@@ -8,6 +8,8 @@ anywhere is found.
 from __future__ import annotations
 
 import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +23,20 @@ from pmcell.version import __version__
 
 def file_entries(folder: Path, known: Entries | None = None) -> Entries:
     """Size and digests of each file below `folder`, by path; `known` ones are not read again."""
-    entries: Entries = {}
-    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if name == MANIFEST:
-            continue
-        entries[name] = (known or {}).get(name) or {
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = {path.relative_to(folder).as_posix(): path for path in found}
+    names = [name for name in paths if name != MANIFEST]
+
+    def entry(name: str) -> dict[str, Any]:
+        path = paths[name]
+        return (known or {}).get(name) or {
             "size": path.stat().st_size,
             "sha256": sha256_file(path),
             "content_sha256": content_sha256(path),
         }
-    return entries
+
+    with ThreadPoolExecutor(max(len(os.sched_getaffinity(0)), 1)) as pool:
+        return dict(zip(names, pool.map(entry, names), strict=True))
 
 
 def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import FaultsError
-from pmcell.publish.atlas import load_atlas
+from pmcell.io.counts.open import open_counts
+from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.content.cells import write_cells
-from pmcell.publish.content.expression import NONE, write_expression
+from pmcell.publish.content.expression import NONE, expression_writer
 from pmcell.publish.content.reference import write_reference
 from pmcell.publish.content.stratification import write_donors, write_strata_json
 from pmcell.publish.content.tables import write_tables
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.gate import check_disclosure, remember_release
-from pmcell.publish.facts import Facts, load_facts
+from pmcell.publish.facts import Cohort, Facts, load_facts
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.manifest import file_entries, write_manifest
 from pmcell.publish.metadata.attribution import require_attribution
@@ -65,12 +66,8 @@ def write_release(
     atlas = shown_atlas(facts, load_atlas(facts.results))
     with whole_folder(Path(target)) as folder:
         for cohort in facts.published:
-            progress(f"cells of {cohort.cohort_id}")
-            write_cells(facts, atlas, cohort, folder / "cells" / f"{cohort.cohort_id}.h5ad")
-            if facts.options.expression != NONE:
-                progress(f"expression of {cohort.cohort_id}")
-                target = folder / "expression" / f"{cohort.cohort_id}.parquet"
-                write_expression(facts, cohort, target)
+            progress(f"cells and expression of {cohort.cohort_id}")
+            _write_counts(facts, atlas, cohort, folder)
         progress("tables")
         write_tables(facts, atlas, folder / "tables")
         progress("donors and reference")
@@ -109,11 +106,24 @@ def write_release(
         if site is not None:
             progress("catalogue")
             site(folder, facts, entries)
-            write_manifest(facts, folder, file_entries(folder, entries))
+            entries = file_entries(folder, entries)
+            write_manifest(facts, folder, entries)
         progress("check")
-        faults = verify_release(folder)
+        faults = verify_release(folder, digested=entries)
         if faults:
             raise FaultsError(faults)
         # Before the folder is put in its place: a release that nobody remembers protects no one.
         remember_release(facts, folder)
     return facts
+
+
+def _write_counts(facts: Facts, atlas: Atlas, cohort: Cohort, folder: Path) -> None:
+    """The files of a cohort that hold its counts, from one pass over them."""
+    cells = folder / "cells" / f"{cohort.cohort_id}.h5ad"
+    if facts.options.expression == NONE:
+        write_cells(facts, atlas, cohort, cells)
+        return
+    counts = open_counts(cohort.folder / "intake.h5ad")
+    expression = folder / "expression" / f"{cohort.cohort_id}.parquet"
+    with expression_writer(facts, cohort, counts, expression) as add:
+        write_cells(facts, atlas, cohort, cells, also=add)

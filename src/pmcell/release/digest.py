@@ -99,16 +99,20 @@ def _h5ad(path: Path) -> str:
             attributes = {key: _plain(item.attrs[key]) for key in sorted(item.attrs)}
             total.update(json.dumps([name, attributes], sort_keys=True).encode())
             if isinstance(item, h5py.Dataset):
-                _add_dataset(total, item)
+                _add_dataset(total, item, path)
     return total.hexdigest()
 
 
-def _add_dataset(total: Any, item: Any) -> None:
+def _add_dataset(total: Any, item: Any, path: Path) -> None:
     is_text = item.dtype.kind == "O"
     total.update(json.dumps(["text" if is_text else item.dtype.str, list(item.shape)]).encode())
     blocks: Iterable[Any]
     if item.shape == ():
         blocks = [item[()]]
+    elif not is_text and item.ndim == 1 and item.shape[0] > BLOCK_VALUES:
+        from pmcell.io.counts.stored import read_ahead
+
+        blocks = read_ahead(item, path)
     else:
         width = int(np.prod(item.shape[1:])) or 1
         step = max(BLOCK_VALUES // width, 1)
@@ -118,7 +122,7 @@ def _add_dataset(total: Any, item: Any) -> None:
             values = np.asarray(block, dtype=object).ravel()
             total.update(b"".join(bytes(value) + b"\0" for value in values))
         else:
-            total.update(np.ascontiguousarray(block).tobytes())
+            total.update(np.ascontiguousarray(block).data)
 
 
 def _parquet(path: Path) -> str:
@@ -166,14 +170,23 @@ class _Column:
         else:
             text = values.cast(pa.string()).fill_null("")
             self._update("length", pc.binary_length(text))
-            self._parts["value"].update("".join(text.to_pylist()).encode())
+            self._parts["value"].update(_text_bytes(text))
 
     def digests(self) -> list[str]:
         return [part.hexdigest() for part in self._parts.values()]
 
     def _update(self, part: str, values: Any) -> None:
         array = values.to_numpy(zero_copy_only=False)
-        self._parts[part].update(np.ascontiguousarray(array).tobytes())
+        self._parts[part].update(np.ascontiguousarray(array).data)
+
+
+def _text_bytes(text: Any) -> memoryview:
+    """The UTF-8 of all values, one after the other, as Arrow holds them."""
+    offsets, values = text.buffers()[1:3]
+    if not len(text) or values is None:
+        return memoryview(b"")
+    edges = np.frombuffer(offsets, np.int32, len(text) + 1, 4 * text.offset)
+    return memoryview(values)[edges[0] : edges[-1]]
 
 
 def _npz(path: Path) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pmcell.core.counts.lognorm import log_normalised
 from pmcell.errors import UsageError
+from pmcell.io.counts.stored import read_values
 from pmcell.release.parts import ReleaseTable
 from pmcell.spelling import did_you_mean
 
@@ -176,8 +177,9 @@ def stored_values(
     number = np.array([wanted.get(str(name), -1) for name in names], np.int64)
     indptr = matrix["indptr"][:]
     for start in range(0, int(indptr[-1]), BLOCK_VALUES):
-        inside = slice(start, min(start + BLOCK_VALUES, int(indptr[-1])))
-        genes = number[matrix["indices"][inside]]
+        stop = min(start + BLOCK_VALUES, int(indptr[-1]))
+        indices, values = read_values([matrix["indices"], matrix["data"]], start, stop)
+        genes = number[indices]
         hits = np.flatnonzero(genes >= 0)
         rows = np.searchsorted(indptr, start + hits, "right") - 1
-        yield genes[hits], rows, matrix["data"][inside][hits]
+        yield genes[hits], rows, values[hits]

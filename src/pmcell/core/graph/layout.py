@@ -144,14 +144,17 @@ def _move(
                 force = np.float32(2.0) * _factor(square, pull)
                 x += step * _clip(force * dx)
                 y += step * _clip(force * dy)
+            # All from where the point is now: one after the other they would wait for each other.
+            away_x, away_y = np.float32(0.0), np.float32(0.0)
             for _ in range(N_PUSHES):
                 key = key * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
                 other = np.int64(((key >> np.uint64(32)) * n_points) >> np.uint64(32))
                 dx, dy = x - points[other, 0], y - points[other, 1]
                 square = dx * dx + dy * dy
-                if square > 0 and other != point:
-                    force = _factor(square, push)
-                    x += step * _clip(force * dx)
-                    y += step * _clip(force * dy)
+                force = _factor(square, push)
+                away_x += _clip(force * dx)
+                away_y += _clip(force * dy)
+            x += step * away_x
+            y += step * away_y
         moved[at, 0] = x
         moved[at, 1] = y

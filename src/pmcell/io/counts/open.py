@@ -274,17 +274,46 @@ def _copy_positions(task: Any, target: NDArray[np.int32]) -> None:
 
 
 def _index(group: Any) -> np.ndarray:
-    from anndata.io import read_elem
-
-    return np.asarray(read_elem(group[group.attrs["_index"]]), dtype=object)
+    return np.asarray(_values(group[group.attrs["_index"]]), object)
 
 
 def _read_frame(path: Path, name: str) -> pd.DataFrame:
-    from anndata.io import read_elem
+    import pandas as pd
 
     with _opened(path) as root:
-        frame = read_elem(root[name])
+        group = root[name]
+        if group.attrs.get("encoding-type") != "dataframe":
+            raise ValueError(f"{name} must be a dataframe")
+        columns = [str(column) for column in group.attrs["column-order"]]
+        label = str(group.attrs["_index"])
+        frame = pd.DataFrame(
+            {column: _values(group[column]) for column in columns},
+            index=pd.Index(_values(group[label]), name=None if label == "_index" else label),
+            columns=columns,
+        )
     for column in frame.columns:
         if frame[column].dtype.name in ("category", "string", "str", "object"):
             frame[column] = frame[column].astype(object)
     return frame
+
+
+def _values(item: Any) -> Any:
+    """A column or index: text and categories as objects, numbers as they are.
+
+    What pmcell itself writes is read without anndata, whose import takes longer than a small
+    step; every other form is left to it.
+    """
+    import h5py
+
+    kind = item.attrs.get("encoding-type")
+    if isinstance(item, h5py.Dataset) and kind == "string-array":
+        return np.asarray(item.asstr()[...], object)
+    if isinstance(item, h5py.Dataset) and kind == "array" and item.dtype.kind in "iuf":
+        return item[...]
+    if isinstance(item, h5py.Group) and kind == "categorical":
+        # Where the code is -1 the last is taken: no value.
+        categories = [*np.asarray(_values(item["categories"]), object), np.nan]
+        return np.array(categories, object)[item["codes"][...]]
+    from anndata.io import read_elem
+
+    return read_elem(item)

@@ -5,8 +5,9 @@ as plain values, in chunks or not, or in chunks of gzip with or without byte shu
 read past the library and decoded by whichever thread is free; every other form is
 left to h5py. zlib's own checksum stands in for Fletcher-32, which is not computed.
 
-Why pmcell's own counts are gzip level 1 with shuffle: 9.7 million made UMI counts and
-positions, CPU time of one busy core, 2026-11, nanoseconds for each stored count:
+Why pmcell's own counts are gzip with shuffle: 9.7 million made UMI counts and positions, by zlib
+itself, CPU time of one busy core, 2026-11, nanoseconds for each stored count. How much faster
+gzip is by ISA-L, which is used since, `pmcell.io.gzip_chunks` says:
 
     form                           bytes   read   write
     int32, gzip-1, shuffle          1.44   14.6      63
@@ -22,8 +23,10 @@ Nothing that h5py reads everywhere is both clearly smaller and clearly faster.
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +34,9 @@ from typing import Any
 
 import numpy as np
 
+from pmcell.core.compiler import thread_count
 from pmcell.core.counts.decode import unshuffled
+from pmcell.io.gzip_chunks import unpacked
 
 PIECE_VALUES = 1 << 20
 """Values of one task where the dataset has no chunks."""
@@ -110,12 +115,11 @@ class StoredArray:
 
         def read() -> np.ndarray:
             stored = os.pread(self._descriptor, size, offset)
+            n_bytes = int(self._dataset.chunks[0]) * self.dtype.itemsize
             try:
-                plain = zlib.decompress(stored[: size - self._tail])
-            except zlib.error as error:
+                plain = unpacked(stored[: size - self._tail], n_bytes)
+            except OSError as error:
                 raise OSError(f"chunk {at} of {self._dataset.name}: {error}") from error
-            if len(plain) != int(self._dataset.chunks[0]) * self.dtype.itemsize:
-                raise OSError(f"chunk {at} of {self._dataset.name} has {len(plain)} bytes")
             if self._is_shuffled:
                 values = unshuffled(plain, self.dtype)
             else:
@@ -159,6 +163,58 @@ class StoredArray:
 
     def _slice_reader(self, first: int, last: int) -> Callable[[], np.ndarray]:
         return lambda: np.asarray(self._dataset[first:last])
+
+
+def read_ahead(dataset: Any, path: Path) -> Iterator[np.ndarray]:
+    """All values of a dataset in order, a piece after the other.
+
+    The next pieces are decoded in background threads, a few at a time.
+    """
+    stored = StoredArray(dataset, path)
+    n_threads = thread_count()
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="decode") as pool:
+        coming: deque[Future[np.ndarray]] = deque()
+        try:
+            for task in stored.tasks(0, stored.size):
+                coming.append(pool.submit(task.read))
+                if len(coming) > 2 * n_threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            stored.close()
+
+
+def read_values(datasets: Sequence[Any], low: int, high: int) -> list[np.ndarray]:
+    """Values `low` to `high` of each dataset of a file, decoded in several threads.
+
+    `ValueError` where a dataset does not have so many.
+    """
+    path = Path(datasets[0].file.filename)
+    for dataset in datasets:
+        if not 0 <= low <= high <= dataset.shape[0]:
+            raise ValueError(
+                f"{dataset.name} must have values {low} to {high}; it has {dataset.shape[0]}"
+            )
+    found = [np.empty(high - low, dataset.dtype) for dataset in datasets]
+
+    def copy(task: Task, values: np.ndarray) -> None:
+        values[task.low - low : task.high - low] = task.read()
+
+    with ExitStack() as stack:
+        arrays = [StoredArray(dataset, path) for dataset in datasets]
+        for array in arrays:
+            stack.callback(array.close)
+        pool = stack.enter_context(ThreadPoolExecutor(thread_count(), thread_name_prefix="decode"))
+        jobs = [
+            pool.submit(copy, task, values)
+            for array, values in zip(arrays, found, strict=True)
+            for task in array.tasks(low, high)
+        ]
+        for job in jobs:
+            job.result()
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -9,13 +9,13 @@ call `cell_type` is `atlas_cell_type` here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core.counts.blocks import Block
-from pmcell.core.counts.lognorm import log_normalised
+from pmcell.core.counts.kept import KeptRows, kept_rows
 from pmcell.errors import DataError
 from pmcell.io import h5ad
 from pmcell.io.counts.open import CountsFile, open_counts
@@ -71,8 +71,18 @@ LABELLED = (
 METRICS = ("total_counts", "n_genes_detected", "share_mitochondrial", "doublet_score")
 
 
-def write_cells(facts: Facts, atlas: Atlas, cohort: Cohort, target: Path) -> None:
-    """Write one cohort's cells in blocks: cells × genes are never in memory whole."""
+def write_cells(
+    facts: Facts,
+    atlas: Atlas,
+    cohort: Cohort,
+    target: Path,
+    *,
+    also: Callable[[KeptRows], None] = lambda rows: None,
+) -> None:
+    """Write one cohort's cells in blocks: cells × genes are never in memory whole.
+
+    `also` gets the same blocks, so that what else is made of them reads no file again.
+    """
     counts = open_counts(cohort.folder / "intake.h5ad")
     qc = read_table(cohort.folder / "qc.parquet")
     if len(qc) != counts.n_cells or not np.array_equal(
@@ -90,7 +100,7 @@ def write_cells(facts: Facts, atlas: Atlas, cohort: Cohort, target: Path) -> Non
         obs["stratum"] = _strata_of(facts.results, obs)
     var = counts.read_var()[["symbol"]]
     with h5ad.create_h5ad(target) as file:
-        _write_matrices(file, counts, keep)
+        _write_matrices(file, counts, keep, also)
         h5ad.write_frame(file, "obs", obs, index="cell_id")
         h5ad.write_frame(file, "var", var.assign(feature_is_filtered=False), index="gene_id")
         h5ad.write_frame(file["raw"], "var", var, index="gene_id")
@@ -99,7 +109,9 @@ def write_cells(facts: Facts, atlas: Atlas, cohort: Cohort, target: Path) -> Non
         h5ad.write_value(file, "uns", _uns(facts, cohort))
 
 
-def _write_matrices(file: h5py.File, counts: CountsFile, keep: np.ndarray) -> None:
+def _write_matrices(
+    file: h5py.File, counts: CountsFile, keep: np.ndarray, also: Callable[[KeptRows], None]
+) -> None:
     raw_group = file.create_group("raw")
     raw_group.attrs["encoding-type"] = "raw"
     raw_group.attrs["encoding-version"] = "0.1.0"
@@ -107,27 +119,14 @@ def _write_matrices(file: h5py.File, counts: CountsFile, keep: np.ndarray) -> No
     shape = (int(keep.sum()), counts.n_genes)
     n_values = _n_values(counts.path)
     raw = h5ad.CsrWriter(raw_group, "X", shape, dtype=np.float32, n_values=n_values)
-    normalised = h5ad.CsrWriter(file, "X", shape, dtype=np.float32, n_values=n_values)
+    normalised = h5ad.CsrWriter(file, "X", shape, dtype=np.float32, n_values=n_values, like=raw)
     for block in counts.iter_blocks():
-        lengths, indices, data = kept_rows(block, keep[block.rows])
-        raw.append(lengths, indices, data.astype(np.float32))
-        totals = np.repeat(row_totals(lengths, data), lengths)
-        normalised.append(lengths, indices, log_normalised(data, totals).astype(np.float32))
+        rows = kept_rows(block, keep[block.rows])
+        raw.append(rows.lengths, rows.indices, rows.data.astype(np.float32))
+        normalised.append_data(rows.log_normalised())
+        also(rows)
     raw.close()
     normalised.close()
-
-
-def kept_rows(block: Block, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stored values per kept row, their gene positions and their counts."""
-    lengths = np.diff(block.indptr)
-    inside = np.repeat(keep, lengths)
-    return lengths[keep], block.indices[inside], block.data[inside]
-
-
-def row_totals(lengths: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Sum of the stored counts of each row, float64."""
-    row = np.repeat(np.arange(lengths.size), lengths)
-    return np.bincount(row, weights=data, minlength=lengths.size)
 
 
 def _obs(observed: pd.DataFrame, qc: pd.DataFrame, atlas: Atlas, rows: np.ndarray) -> pd.DataFrame:

@@ -20,22 +20,23 @@ h5ad has no such path: two genes of a CSR matrix are found by reading all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell.core.counts.by_gene import GeneRuns, joined_runs, runs_by_gene
 from pmcell.core.counts.grouped import N_DETECTED
+from pmcell.core.counts.kept import KeptRows, kept_rows
 from pmcell.errors import UsageError
 from pmcell.io.atomic import atomic_path
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.open import CountsFile, open_counts
 from pmcell.io.tables import arrow_schema, read_table, table_writer
-from pmcell.publish.content.cells import kept_rows
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.file_facts import file_facts
 from pmcell.release.expression import ALL, GENES
@@ -49,35 +50,54 @@ HIGHLY_VARIABLE, NONE = "highly_variable", "none"
 CHOICES = (ALL, HIGHLY_VARIABLE, NONE)
 
 BAND_VALUES = 8_000_000
-"""Counts that are sorted in memory at once: about 400 MB at the peak."""
+"""Counts of a band, in memory at once: about 250 MB at the peak."""
 
-_ITEM = np.dtype([("gene", np.int32), ("cell", np.int32), ("count", np.int32)])
+AddRows = Callable[[KeptRows], None]
+"""What takes the kept cells of a cohort, block after block."""
 
 
 def write_expression(
     facts: Facts, cohort: Cohort, target: Path, *, band_values: int = BAND_VALUES
 ) -> None:
-    """Write one cohort's counts, gene after gene, without holding cells × genes in memory.
-
-    Genes are cut into bands of at most `band_values` counts (or one gene); the
-    cells are read once and spilled by band, each band is then sorted by itself.
-    """
+    """Write one cohort's counts, gene after gene, without holding cells × genes in memory."""
     counts = open_counts(cohort.folder / "intake.h5ad")
     keep = read_table(cohort.folder / "qc.parquet", ["passes_qc"])["passes_qc"].to_numpy(bool)
+    with expression_writer(facts, cohort, counts, target, band_values=band_values) as add:
+        for block in counts.iter_blocks():
+            add(kept_rows(block, keep[block.rows]))
+
+
+@contextmanager
+def expression_writer(
+    facts: Facts,
+    cohort: Cohort,
+    counts: CountsFile,
+    target: Path,
+    *,
+    band_values: int = BAND_VALUES,
+) -> Iterator[AddRows]:
+    """Give what takes the kept cells of `counts`, in their order; the file appears at the end.
+
+    Genes are cut into bands of at most `band_values` counts (or one gene); the
+    cells are spilled by band, sorted, and the pieces of each band then joined.
+    """
     genes = _genes(facts, counts)
     bands = _bands(cohort, genes, band_values)
     about = {**file_facts(facts, f"expression/{target.name}"), GENES: facts.options.expression}
     schema = arrow_schema(EXPRESSION, about)
     with (
-        _spill(target.parent, bands) as spill,
+        _spill(target.parent, genes, bands) as spill,
         atomic_path(target) as temporary,
         table_writer(temporary, schema, EXPRESSION.key, delta=["cell_row"]) as writer,
     ):
-        _fill(spill, counts, keep, genes)
-        for items in spill.sorted_bands():
-            for start in range(0, len(items), EXPRESSION.row_group_size):
-                part = items[start : start + EXPRESSION.row_group_size]
-                writer.write_table(_arrow(part, genes, cohort.cohort_id, schema))
+        yield spill.add
+        for first_gene, runs in spill.joined_bands():
+            gene = np.arange(first_gene, first_gene + runs.n_values.size, dtype=np.int32)
+            of_gene = np.repeat(gene, runs.n_values)
+            for start in range(0, of_gene.size, EXPRESSION.row_group_size):
+                part = slice(start, start + EXPRESSION.row_group_size)
+                columns = (of_gene[part], runs.cells[part], runs.counts[part])
+                writer.write_table(_arrow(*columns, genes, cohort.cohort_id, schema))
 
 
 @dataclass(frozen=True)
@@ -88,42 +108,60 @@ class _Genes:
     rank: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Spill:
-    """Counts by band of genes: `band` gives the band of each gene, `folder` has a file a band."""
+    """Counts by band of genes, in a file a band of `folder`.
+
+    `edges` are the first gene of each band, and the end of the last; `n_values` has, for each
+    piece that was added, the counts of each gene.
+    """
 
     folder: Path
-    band: np.ndarray
+    genes: _Genes
+    edges: np.ndarray
+    n_values: list[np.ndarray] = field(default_factory=list)
+    n_cells: int = 0
 
-    def add(self, items: np.ndarray) -> None:
-        """Append counts to the files of their bands, in the order given."""
-        bands = self.band[items["gene"]]
-        order = np.argsort(bands, kind="stable")
-        edges = np.searchsorted(bands[order], np.arange(self.n_bands + 1))
-        for number in np.flatnonzero(np.diff(edges)):
-            temporary = self.folder / str(number)
+    def add(self, rows: KeptRows) -> None:
+        """Append the counts of the next cells to the files of their bands."""
+        runs = runs_by_gene(
+            rows.indptr,
+            rows.indices,
+            rows.data,
+            self.genes.rank,
+            n_genes=self.genes.names.size,
+            first_cell=self.n_cells,
+        )
+        self.n_cells += rows.indptr.size - 1
+        self.n_values.append(runs.n_values)
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(runs.n_values)])
+        for band in range(self.edges.size - 1):
+            part = slice(ends[self.edges[band]], ends[self.edges[band + 1]])
+            temporary = self.folder / str(band)
             with temporary.open("ab") as stream:
-                items[order[edges[number] : edges[number + 1]]].tofile(stream)
+                runs.cells[part].tofile(stream)
+                runs.counts[part].tofile(stream)
 
-    def sorted_bands(self) -> Iterator[np.ndarray]:
-        """Each band by gene, then cell; cells were added in ascending order."""
-        for number in range(self.n_bands):
-            path = self.folder / str(number)
-            if path.exists():
-                items = np.fromfile(path, _ITEM)
-                path.unlink()
-                yield items[np.argsort(items["gene"], kind="stable")]
-
-    @property
-    def n_bands(self) -> int:
-        return int(self.band[-1]) + 1 if self.band.size else 0
+    def joined_bands(self) -> Iterator[tuple[int, GeneRuns]]:
+        """Each band's first gene and counts by gene, then cell."""
+        for band in range(self.edges.size - 1) if self.n_values else ():
+            own = slice(self.edges[band], self.edges[band + 1])
+            temporary = self.folder / str(band)
+            with temporary.open("rb") as stream:
+                parts = []
+                for n_values in self.n_values:
+                    size = int(n_values[own].sum())
+                    cells, counts = (np.fromfile(stream, np.int32, size) for _ in range(2))
+                    parts.append(GeneRuns(n_values[own], cells, counts))
+            temporary.unlink()
+            yield int(self.edges[band]), joined_runs(parts)
 
 
 @contextmanager
-def _spill(parent: Path, band: np.ndarray) -> Iterator[_Spill]:
+def _spill(parent: Path, genes: _Genes, edges: np.ndarray) -> Iterator[_Spill]:
     parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".spill", dir=parent) as folder:
-        yield _Spill(Path(folder), band)
+        yield _Spill(Path(folder), genes, edges)
 
 
 def _genes(facts: Facts, counts: CountsFile) -> _Genes:
@@ -147,36 +185,32 @@ def _genes(facts: Facts, counts: CountsFile) -> _Genes:
 
 
 def _bands(cohort: Cohort, genes: _Genes, band_values: int) -> np.ndarray:
-    """The band of each gene; how many counts a gene has is known from the aggregate."""
+    """First gene of each band, and their end; how many counts a gene has the aggregate knows."""
     aggregate = read_aggregate(cohort.folder / "aggregate.npz")
     detected = np.asarray(aggregate.sums.matrix(N_DETECTED).sum(axis=0)).ravel()
     n_values = dict(zip(aggregate.gene_ids, detected, strict=True))
-    ends = np.cumsum([int(n_values.get(name, 0)) for name in genes.names])
-    return np.unique(ends // band_values, return_inverse=True)[1]
+    ends = np.cumsum([int(n_values.get(name, 0)) for name in genes.names], dtype=np.int64)
+    starts = np.unique(ends // band_values, return_index=True)[1]
+    return np.append(starts, genes.names.size)
 
 
-def _fill(spill: _Spill, counts: CountsFile, keep: np.ndarray, genes: _Genes) -> None:
-    n_before = 0
-    for block in counts.iter_blocks():
-        lengths, indices, data = kept_rows(block, keep[block.rows])
-        items = np.empty(data.size, _ITEM)
-        items["gene"] = genes.rank[indices]
-        items["cell"] = np.repeat(np.arange(n_before, n_before + lengths.size), lengths)
-        items["count"] = data
-        spill.add(items[(items["gene"] >= 0) & (data > 0)])
-        n_before += lengths.size
-
-
-def _arrow(items: np.ndarray, genes: _Genes, cohort_id: str, schema: Any) -> pa.Table:
+def _arrow(
+    gene: np.ndarray,
+    cell: np.ndarray,
+    count: np.ndarray,
+    genes: _Genes,
+    cohort_id: str,
+    schema: Any,
+) -> pa.Table:
     import pyarrow as pa
 
     names = pa.array(genes.names, pa.string())
     return pa.table(
         [
-            pa.repeat(cohort_id, len(items)),
-            names.take(pa.array(items["gene"])),
-            pa.array(items["cell"].astype(np.int64)),
-            pa.array(items["count"].astype(np.int64)),
+            pa.repeat(cohort_id, gene.size),
+            names.take(pa.array(gene)),
+            pa.array(cell.astype(np.int64)),
+            pa.array(count.astype(np.int64)),
         ],
         schema=schema,
     )

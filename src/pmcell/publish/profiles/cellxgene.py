@@ -18,6 +18,7 @@ import numpy as np
 from pmcell import schema
 from pmcell.errors import Fault
 from pmcell.io.atomic import read_json, write_json
+from pmcell.io.counts.stored import read_values
 from pmcell.registry.terms.ontology import is_under
 from pmcell.registry.terms.rules import TERM_RULES, check_term
 from pmcell.registry.terms.species import HUMAN
@@ -188,14 +189,14 @@ def _n_twins(raw: h5py.Group, indptr: np.ndarray) -> int:
     twins = 0
     for start in range(0, indptr.size - 1, BLOCK_ROWS):
         ends = indptr[start : start + BLOCK_ROWS + 1]
-        indices = raw["indices"][ends[0] : ends[-1]].astype(np.int64)
-        data = raw["data"][ends[0] : ends[-1]].astype(np.float32)
+        columns = [raw["indices"], raw["data"]]
+        indices, data = read_values(columns, int(ends[0]), int(ends[-1]))
         for left, right in zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True):
             if right > left:
-                text = indices[left:right].tobytes() + data[left:right].tobytes()
-                digest = hashlib.blake2b(text, digest_size=16).digest()
-                twins += digest in seen
-                seen.add(digest)
+                digest = hashlib.blake2b(indices[left:right].data, digest_size=16)
+                digest.update(data[left:right].data)
+                twins += digest.digest() in seen
+                seen.add(digest.digest())
     return twins
 
 

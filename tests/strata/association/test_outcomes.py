@@ -154,7 +154,7 @@ def test_a_mixed_model_that_means_nothing_is_refused(
 
 def test_a_mixed_model_gives_the_published_numbers_of_orthodont() -> None:
     """Potthoff & Roy 1964: distances (mm) of 16 boys and 11 girls at 8, 10, 12 and 14 years."""
-    from pmcell.strata.association.mixed import _reml
+    from pmcell.strata.association.mixed import random_intercept
 
     boys = """26 25 29 31 21.5 22.5 23 26.5 23 22.5 24 27.5 25.5 27.5 26.5 27 20 23.5 22.5 26
         24.5 25.5 27 28.5 22 22 24.5 26.5 24 21.5 24.5 25.5 23 20.5 31 26 27.5 28 31 31.5
@@ -166,7 +166,7 @@ def test_a_mixed_model_gives_the_published_numbers_of_orthodont() -> None:
     y = np.array((boys + " " + girls).split(), float)
     child = np.repeat(np.arange(27), 4)
     x = np.column_stack([np.ones(108), child >= 16, np.tile([8.0, 10, 12, 14], 27)])
-    effects, covariance = _reml(y, x, child)
+    effects, covariance = random_intercept(y, x, child)
     # nlme: lme(distance ~ age + Sex, Orthodont, random = ~ 1 | Subject); 25 degrees of freedom.
     assert effects == pytest.approx([17.70671, -2.32102, 0.66019], abs=1e-5)
     assert np.sqrt(np.diag(covariance)) == pytest.approx([0.83392, 0.76142, 0.06161], abs=1e-4)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pmcell.errors import DataError
-from pmcell.io.submitted.readers import inspect
+from pmcell.io.submitted import readers
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.registered import leads_to
 from pmcell.registry.cohorts.registration import Matrix
@@ -25,7 +25,7 @@ BARCODE = "barcode"
 
 def open_matrix(matrix: Matrix) -> Submission:
     """What the submitted file holds, its cells with the columns of their table; `DataError`."""
-    submission = inspect(
+    submission = readers.inspect(
         matrix.path, matrix.format, orientation=matrix.orientation, looks_like_genes=share_known
     )
     return submission if matrix.cells is None else join_cells(submission, matrix.cells)

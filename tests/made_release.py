@@ -78,6 +78,7 @@ def make_frames(
             "condition": visits["condition"],
             "n_cells_submitted": visits["sample_id"].map(cells.groupby("sample_id").size()),
             "n_cells": visits["n_cells"],
+            "hours_to_processing": np.nan,
         }
     )
     frames["visits"] = visits.assign(n_samples=1)[

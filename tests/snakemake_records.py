@@ -82,6 +82,7 @@ def record_study(results: Path, cohorts: Sequence[str], *, running: bool = True)
                 "donors.parquet",
                 "visits.parquet",
                 "samples.parquet",
+                "measurements.parquet",
                 "intake.json",
             )
         ]

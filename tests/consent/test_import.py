@@ -286,7 +286,7 @@ def test_records_conform_to_their_shapes_and_broken_ones_do_not(tmp_path: Path) 
 
 
 def test_a_ledger_with_foreign_records_is_refused(tmp_path: Path) -> None:
-    from pmcell.io.chain import append
+    from pmcell.io.crypt.chain import append
 
     folder = tmp_path / "c"
     folder.mkdir()

@@ -21,7 +21,7 @@ EXCEPTIONS = {
     "io/submitted/sandbox.py": "a scratch folder between a process and its child",
     "cli/run/_workflow.py": "a log is read while it grows",
     "consent/canaries.py": "files that are scanned and thrown away",
-    "io/chain.py": "records are appended, and written ahead",
+    "io/crypt/chain.py": "records are appended, and written ahead",
 }
 
 

@@ -23,7 +23,14 @@ LIBRARY = ("core", "pp", "tl", "pl", "strata", "simulate", "schema", "release")
 """What runs without an extra, beside `io` but for its cryptography, and the terms of ontologies."""
 OF_VALIDATORS = SOURCE / "publish" / "validators" / "drivers"
 """Programs that run in environments of their own."""
-BROUGHT = {"PIL": "matplotlib", "markupsafe": "jinja2", "typing_extensions": "pydantic"}
+BROUGHT = {
+    "PIL": "matplotlib",
+    "google": "phenopackets",
+    "lark": "ucumvert",
+    "markupsafe": "jinja2",
+    "pint": "ucumvert",
+    "typing_extensions": "pydantic",
+}
 """Packages that are imported and come with another one; matplotlib needs Pillow, and so on."""
 
 

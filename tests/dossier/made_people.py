@@ -201,6 +201,7 @@ def _cohort(name: str) -> dict[str, Any]:
     known = {
         "cohort_id": name, "title": f"Cohort {name}", "region": "NL2", "programme": "none",
         "organism_ontology_term_id": "NCBITaxon:9606", "license": "CC-BY-4.0",
+        "consent": "no consent ledger: the cohort's own policy holds",
         "access": "controlled" if name == CLOSED else "open", "status": "ok",
         "data_use": ["DUO:0000042", "DUO:0000043"], "reason": "", "message": "", "left_out": "",
         "source_doi": "unknown", "source_accession": "unknown",

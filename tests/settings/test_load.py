@@ -63,7 +63,7 @@ def test_what_is_given_takes_the_place_of_a_default(tmp_path):
         (
             "verify: {x: 1}",
             "config.yaml, line 1, verify: must be a section that there is; found 'verify'. There "
-            "are cohorts_dir, cohorts, matrix_paths, resources, intake",
+            "are cohorts_dir, cohorts, matrix_paths, ",
         ),
         ("qcc: {n_mads: 3}", "found 'qcc'. Did you mean 'qc'?"),
         ("report: {}", "must be a section that there is; found 'report'."),

@@ -1,7 +1,7 @@
 """Where the trail lies, how it is read, and what one of its entries holds.
 
-The trail is a chain (`pmcell.io.chain`): an edit, another order, a cut tail and a replaced head
-are found. An older state of file and head together is found against a head that somebody noted
+The trail is a chain (`pmcell.io.crypt.chain`): an edit, another order, a cut tail and a replaced
+head are found. An older state of file and head together is found against a head that somebody noted
 elsewhere (`witness`). No entry holds an id of a donor, a sample or a cell, a free text of a
 submission, or a path outside the results.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
-from pmcell.io.chain import Chain, Head, append, read_chain
+from pmcell.io.crypt.chain import Chain, Head, append, read_chain
 from pmcell.io.crypt.keys import (
     SIGNER_PUBLIC_KEY,
     SIGNING_KEY,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json, write_json, write_text
-from pmcell.io.chain import append, read_chain
+from pmcell.io.crypt.chain import append, read_chain
 from pmcell.io.modes import as_private_as, private_files
 from pmcell.registry.cohorts.cohort import read_registration
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE

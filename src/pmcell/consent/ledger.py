@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.consent.entries import PERMITTING, Entry, Policy, disagree, entry_of, policy_of
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.io.chain import Head, append, read_chain
+from pmcell.io.crypt.chain import Head, append, read_chain
 from pmcell.io.crypt.keys import (
     SIGNER_PUBLIC_KEY,
     SIGNING_KEY,

@@ -80,7 +80,8 @@ def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
 
     try:
         sheets = open_book(path).worksheets
-        found = [list(row) for row in sheets[0].iter_rows(max_row=MAX_ROWS + 1)] if sheets else []
+        last = min(sheets[0].max_row, MAX_ROWS + 1) if sheets else 0
+        found = [list(row) for row in sheets[0].iter_rows(max_row=last)] if last else []
     except DataError as error:
         fix = "Save it anew as .xlsx, or as CSV (UTF-8)."
         faults.append(Fault(path.name, "must be a workbook", str(error), fix, reason="not_a_table"))

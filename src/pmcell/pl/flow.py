@@ -40,7 +40,7 @@ def flow(stages: Sequence[Stage], *, width: float = 860) -> Figure:
     spine_width = max(
         190.0,
         widest([line for stage in stages for line in stage.lines], 11) + 30,
-        widest([stage.title for stage in stages], 11.5) * 1.1 + 30,
+        widest([stage.title for stage in stages], 11.5) * 1.2 + 30,
     )
     side_left = spine_width + 44
     heights = [_LINE * (1 + len(stage.lines)) + 2 * _PAD for stage in stages]

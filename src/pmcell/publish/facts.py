@@ -17,9 +17,8 @@ from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.io.verdict import read_verdict
 from pmcell.publish.provenance_paths import without_places
-from pmcell.schema import UNKNOWN, Verdict
+from pmcell.schema import NO_PROGRAMME, UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
-from pmcell.settings.programme import NO_PROGRAMME
 from pmcell.settings.release import ReleaseSettings
 from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, files_of

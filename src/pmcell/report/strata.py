@@ -167,7 +167,7 @@ def _gate(channel: Channel) -> Cell:
     used = not channel.dropped if channel.used is None else channel.used
     if used:
         return Cell("used", tone="ok")
-    return Cell("dropped" if channel.dropped else "set aside", tone="warn")
+    return Cell("dropped", tone="warn") if channel.dropped else Cell("set aside")
 
 
 def _share(value: Any) -> Cell:

@@ -11,6 +11,9 @@ TARGET_SUM = 10_000
 UNKNOWN = "unknown"
 """The one word for a value that nobody supplied."""
 
+NO_PROGRAMME = "none"
+"""What a cohort names that belongs to no programme."""
+
 OWN_COLUMNS_WRITTEN = "pmcell_columns"
 """uns: columns of obs that pmcell wrote; any other column of the same name came with the cells."""
 

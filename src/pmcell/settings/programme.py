@@ -9,9 +9,6 @@ from pydantic import AfterValidator, Field, Strict, model_validator
 from pmcell.settings.model import Names, Settings, SomeNames, Text, setting
 from pmcell.spelling import did_you_mean
 
-NO_PROGRAMME = "none"
-"""What a cohort names that belongs to no programme."""
-
 GROUPS, CHANGE = "groups", "change"
 ID_FORM = r"^[a-z][a-z0-9_]{0,63}$"
 

@@ -313,8 +313,9 @@ def _warnings(donors: AnnData) -> list[str]:
     out += [
         f"The feature set {name} was left out: {donors.uns['channels'][name]['why']}."
         for name in CHANNELS
-        if donors.uns["channels"][name]["dropped"] or not donors.uns["channels"][name]["used"]
+        if donors.uns["channels"][name]["dropped"]
     ]
+    out += _set_aside(donors)
     if [str(name) for name in donors.uns["channels"]["used"]] == [CLUSTER_FREE]:
         out.append(
             "Only the cluster-free channel is used. The test says strata too often through it "
@@ -340,6 +341,16 @@ def _warnings(donors: AnnData) -> list[str]:
             "Strata are descriptive until donors who took no part in finding them confirm them."
         )
     return out
+
+
+def _set_aside(donors: AnnData) -> list[str]:
+    """One sentence on the feature sets that could have been used and were not chosen."""
+    told = donors.uns["channels"]
+    aside = [name for name in CHANNELS if not (told[name]["dropped"] or told[name]["used"])]
+    if not aside:
+        return []
+    names = ", ".join(name.replace("_", "-") for name in aside)
+    return [f"Feature sets that were not used: {names} ({told[aside[0]]['why']})."]
 
 
 def _no_sets(donors: AnnData) -> list[str]:

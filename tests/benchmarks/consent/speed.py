@@ -21,7 +21,7 @@ from pmcell.consent.entries import Entry, Policy
 from pmcell.consent.ledger import begin_ledger, ledger_path, read_ledger
 from pmcell.consent.needles import Needles
 from pmcell.consent.scan import scan
-from pmcell.io.chain import read_chain
+from pmcell.io.crypt.chain import read_chain
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

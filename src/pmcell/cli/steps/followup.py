@@ -147,7 +147,7 @@ def _require_same(one: Programme, other: Programme) -> None:
 def _cohorts(named: list[list[str]]) -> dict[str, str]:
     """The programme that each cohort names; 'none' where it is not known."""
     from pmcell.io.atomic import read_json
-    from pmcell.settings.programme import NO_PROGRAMME
+    from pmcell.schema import NO_PROGRAMME
 
     found = {}
     for name, folder in named:

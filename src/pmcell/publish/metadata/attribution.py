@@ -19,8 +19,7 @@ from pmcell.publish.metadata.agents import (
     read_agent,
     read_organisation,
 )
-from pmcell.schema import UNKNOWN
-from pmcell.settings.programme import NO_PROGRAMME
+from pmcell.schema import NO_PROGRAMME, UNKNOWN
 
 DOI_SITE = "https://doi.org/"
 NUTS_SITE = "http://data.europa.eu/nuts/code/"

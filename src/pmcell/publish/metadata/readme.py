@@ -95,7 +95,7 @@ def _made_of(cohorts: pd.DataFrame) -> list[str]:
         *lines,
         "",
         *(
-            f"Consent, {row['cohort_id']}: {row['consent']}.  "
+            f"Consent in {row['cohort_id']}, {row['consent']}.  "
             for row in cohorts.to_dict("records")
         ),
     ]

@@ -35,8 +35,7 @@ from pmcell.publish.metadata.contents import describe, media_type
 from pmcell.publish.metadata.subjects import Term, read_subjects
 from pmcell.release.digest import combined_sha256
 from pmcell.release.manifest import Entries
-from pmcell.schema import TABLES, UNKNOWN
-from pmcell.settings.programme import NO_PROGRAMME
+from pmcell.schema import NO_PROGRAMME, TABLES, UNKNOWN
 from pmcell.settings.release import Grant
 
 CONTEXT = {"@vocab": "http://schema.org/"}

@@ -19,8 +19,7 @@ from pmcell.registry.cohorts.registered import is_usable
 from pmcell.registry.cohorts.yaml_text import YamlText
 from pmcell.registry.terms.rules import check_term
 from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
-from pmcell.schema import UNKNOWN
-from pmcell.settings.programme import NO_PROGRAMME
+from pmcell.schema import NO_PROGRAMME, UNKNOWN
 from pmcell.spelling import did_you_mean, nearest
 
 MAX_HINTS = 20

@@ -27,8 +27,8 @@ from pmcell.registry.cohorts.sheets import MAX_DAYS, read_sheet
 from pmcell.registry.measurements.files import read_files
 from pmcell.registry.measurements.reading import NO_SOURCE, SOURCES, Reading, moment_of
 from pmcell.registry.measurements.units import UnitError
-from pmcell.schema import UNKNOWN
-from pmcell.settings.programme import NO_PROGRAMME, Programme
+from pmcell.schema import NO_PROGRAMME, UNKNOWN
+from pmcell.settings.programme import Programme
 from pmcell.spelling import did_you_mean
 
 PEOPLE_COLUMNS: tuple[Column, ...] = (

@@ -30,8 +30,8 @@ from pmcell.registry.draft.text import cohort_yaml, sheet
 from pmcell.registry.intake.cell_table import join_cells
 from pmcell.registry.terms.genes import share_known
 from pmcell.registry.terms.ontology import resolve
+from pmcell.schema import NO_PROGRAMME
 from pmcell.schema.ids import ID_PATTERN
-from pmcell.settings.programme import NO_PROGRAMME
 
 _OPTIONS = {"matrix.format": "--format", "matrix.orientation": "--orientation"}
 """What stands for a key of cohort.yaml before there is one."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.schema.text import as_text
-from pmcell.settings.programme import Variable
 from pmcell.strata.followup.direction import OTHER_BATCH, profile_changes
 from pmcell.strata.followup.noise import (
     NO_REPEATS,
@@ -38,6 +37,8 @@ from pmcell.strata.profiles.model import require
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+    from pmcell.settings.programme import Variable
 
 CHANGED, WITHIN, UNJUDGED = "changed", "within noise", "cannot be judged"
 TOWARD, AWAY = "toward", "away"

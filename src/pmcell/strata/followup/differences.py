@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from pmcell.core.donors.permanova import dummies
 from pmcell.schema.text import text_array
-from pmcell.settings.programme import Contrast
 from pmcell.strata.followup.effects import CHANGE, GROUPS, effect_row
 from pmcell.strata.followup.reference import has_value
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pmcell.settings.programme import Contrast
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

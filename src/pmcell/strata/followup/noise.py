@@ -8,12 +8,15 @@ from few repeats its own uncertainty widens it: the quantile is that of t.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.schema.text import text_array
-from pmcell.settings.programme import Variable
+
+if TYPE_CHECKING:
+    from pmcell.settings.programme import Variable
 
 Floats = NDArray[np.float64]
 

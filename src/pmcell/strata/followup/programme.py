@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell.schema import NO_PROGRAMME
 from pmcell.schema.text import as_text
-from pmcell.settings.programme import NO_PROGRAMME, Contrast, Programme
 from pmcell.strata.followup.differences import contrast_row
 from pmcell.strata.followup.effects import effects_frame
 from pmcell.strata.followup.states import state_models
@@ -25,6 +25,8 @@ from pmcell.strata.profiles import slots
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+    from pmcell.settings.programme import Contrast, Programme
 
 HOURS = ("hours_to_processing",)
 """Covariates of the visits that models are adjusted for where every visit has them."""

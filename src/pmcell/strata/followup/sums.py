@@ -13,12 +13,13 @@ from pmcell.core.counts.grouped import COUNTS
 from pmcell.registry.terms.genes import map_genes
 from pmcell.registry.terms.ontology import exact, is_under
 from pmcell.schema.text import as_text
-from pmcell.settings.programme import Signature
 from pmcell.strata.followup.values import COLUMNS, DIFFERENCE, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+    from pmcell.settings.programme import Signature
 
 Floats = NDArray[np.float64]
 

@@ -13,12 +13,13 @@ import numpy as np
 
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
-from pmcell.settings.programme import Variable
 from pmcell.strata.profiles import slots
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+    from pmcell.settings.programme import Variable
 
 CELL_TYPE, MEASUREMENT, PROFILE = "cell type", "measurement", "profile"
 LOG_ODDS, DIFFERENCE, LOG_RATIO = "log2 odds ratio", "difference", "log2 ratio"

@@ -71,7 +71,7 @@ def test_the_working_directory_is_the_nearest_one_with_records(tmp_path: Path) -
 
 def test_every_file_of_an_open_cohort_has_its_digest(run: Run, results: Path) -> None:
     workdir = results.parent
-    people = ("donors", "visits", "samples")
+    people = ("donors", "visits", "samples", "measurements")
     told = {name: file for name, file in run.files.items() if file.sha256}
     for name, file in told.items():
         assert file.sha256 == sha256_file(workdir / name)

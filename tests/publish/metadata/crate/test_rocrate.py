@@ -215,7 +215,7 @@ def test_software_has_the_installed_versions(crate: dict[str, Entity]) -> None:
         item["name"]: item["softwareVersion"] for item in of_type(crate, "SoftwareApplication")
     }
     assert versions["pmcell"] == pm.__version__
-    for name in ("numpy", "anndata", "scanpy"):
+    for name in ("numpy", "anndata", "numba"):
         assert versions[name] == metadata.version(name)
 
 

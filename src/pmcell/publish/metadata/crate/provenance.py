@@ -114,7 +114,7 @@ def describe_run(
             if path not in keys:
                 maker = makers.get(path)
                 file = _run_file(path, job, maker, rules, (parts or {}).get(path, ""))
-                is_closed = rules.is_closed((maker or job).wildcards)
+                is_closed = rules.is_closed(_wildcards(path, job, maker, rules))
                 keys[path] = _key(file, files, is_shared=is_closed)
                 files[keys[path]] = file
     told = [_told(job, keys, rules) for job in jobs]
@@ -133,12 +133,17 @@ def _release_inputs(facts: Facts, results: str) -> list[str]:
     return [f"{results}/{path}" for path in paths if (facts.results / path).is_file()]
 
 
+def _wildcards(path: str, job: Job, maker: Job | None, rules: PathRules) -> Mapping[str, str]:
+    """The cohort of a file: its job's, else that of its path, as of a file without a record."""
+    return (maker or job).wildcards or rules.wildcards((path,))
+
+
 def _run_file(path: str, job: Job, maker: Job | None, rules: PathRules, crate_id: str) -> RunFile:
-    wildcards = (maker or job).wildcards
+    wildcards = _wildcards(path, job, maker, rules)
     name = rules.name(path)
     if rules.is_closed(wildcards):
         cohort = wildcards["cohort"]
-        if maker is None:
+        if maker is None and job.wildcards:
             name = f"registration and matrix of {cohort}"
         why = f"Access to cohort {cohort} is not open: neither size nor digest is told."
         return RunFile(name, as_pattern(name, wildcards), why)

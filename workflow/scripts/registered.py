@@ -224,7 +224,9 @@ def programme_files(folder: Path) -> list[Path]:
         name = _text_at(yaml_events(text), ["programme"])
     except (OSError, ValueError, yaml.YAMLError):
         return []
-    path = Path(os.path.realpath(folder)).parent.parent / "programmes" / f"{name}.yaml"
+    # As the cohort's own files, relative: a study that is moved runs nothing again.
+    home = Path(os.path.realpath(folder)) if folder.is_symlink() else folder
+    path = home.parent.parent / "programmes" / f"{name}.yaml"
     return [path] if is_cohort_id(name) and path.is_file() else []
 
 

@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{option}", metavar="COLUMN", help=f"column of the {what} (default: {ours})"
         )
+    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
+    parser.add_argument(
+        "--orientation",
+        choices=("auto", "genes_by_cells", "cells_by_genes"),
+        default="auto",
+        help="of a text table",
+    )
     parser.add_argument("--memory", type=int, help="MB that reading a file may take")
     parser.add_argument("--json", action="store_true", help="print mapped.json")
 
@@ -59,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     adata, files = read_people(
         args.file,
         columns={ours: theirs for ours, theirs in columns.items() if theirs},
+        fmt=args.format,
+        orientation=args.orientation,
         memory_mb=args.memory or sandbox.MEMORY_MB,
     )
     mapping = map_onto(adata, reference)

@@ -16,6 +16,7 @@ import numpy as np
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted import sandbox
+from pmcell.registry.draft.options import with_options
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def read_people(
     paths: Sequence[Path],
     *,
     columns: Mapping[str, str] | None = None,
+    fmt: str | None = None,
+    orientation: str = "auto",
     memory_mb: int = sandbox.MEMORY_MB,
 ) -> tuple[AnnData, list[PersonFile]]:
     """Read files of samples into one AnnData of raw counts.
@@ -52,6 +55,8 @@ def read_people(
         Files or folders of any supported format.
     columns
         The file's column for each of `COLUMNS` that is called otherwise there.
+    fmt, orientation
+        As in cohort.yaml; told from each file by default.
     memory_mb
         Memory that reading a file may take.
 
@@ -83,10 +88,15 @@ def read_people(
                 "path": str(Path(path).absolute()),
                 "target": str(target),
                 "columns": dict(columns or {}),
+                "fmt": fmt,
+                "orientation": orientation,
             }
-            told = sandbox.run(
-                "pmcell.registry.draft.person:rewrite", arguments, memory_mb=memory_mb
-            )
+            try:
+                told = sandbox.run(
+                    "pmcell.registry.draft.person:rewrite", arguments, memory_mb=memory_mb
+                )
+            except DataError as error:
+                raise with_options(error) from error
             counts = open_counts(target)
             rows = np.arange(counts.n_cells)
             parts.append(ad.AnnData(counts.read_rows(rows), counts.read_obs(), counts.read_var()))
@@ -102,7 +112,9 @@ def read_people(
     return whole, files
 
 
-def rewrite(path: str, target: str, columns: Mapping[str, str]) -> dict[str, Any]:
+def rewrite(
+    path: str, target: str, columns: Mapping[str, str], fmt: str | None, orientation: str
+) -> dict[str, Any]:
     """Rewrite a file canonically; runs in the sandbox."""
     import pandas as pd
 
@@ -115,7 +127,7 @@ def rewrite(path: str, target: str, columns: Mapping[str, str]) -> dict[str, Any
     from pmcell.registry.terms.genes import share_known
 
     source = Path(path)
-    submission = inspect(source, looks_like_genes=share_known)
+    submission = inspect(source, fmt, orientation=orientation, looks_like_genes=share_known)
     if not submission.n_cells:
         raise DataError(f"{source.name}: the file must have cells; it has none.", reason="empty")
     choice = choose_counts(submission)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pmcell.errors import DataError, FaultsError, UsageError
+from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
@@ -25,6 +25,7 @@ from pmcell.registry.cohorts.keys import (
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
 from pmcell.registry.draft.draft import Draft, draft_registration
+from pmcell.registry.draft.options import with_options
 from pmcell.registry.draft.side_tables import cells_text, join_table
 from pmcell.registry.draft.text import cohort_yaml, sheet
 from pmcell.registry.intake.cell_table import join_cells
@@ -32,9 +33,6 @@ from pmcell.registry.terms.genes import share_known
 from pmcell.registry.terms.ontology import resolve
 from pmcell.schema import NO_PROGRAMME
 from pmcell.schema.ids import ID_PATTERN
-
-_OPTIONS = {"matrix.format": "--format", "matrix.orientation": "--orientation"}
-"""What stands for a key of cohort.yaml before there is one."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def read_draft(
             },
         )
     except DataError as error:
-        raise _with_options(error) from error
+        raise with_options(error) from error
     outside = tuple(_outside(file, folder))
     return Registered(folder, answer["seen"], tuple(answer["notes"]), 0, outside), answer
 
@@ -302,19 +300,6 @@ def _seen(submission: Submission, draft: Draft) -> dict[str, Any]:
             if path.startswith("columns.")
         },
     }
-
-
-def _with_options(error: DataError) -> DataError:
-    """The error with options of `pmcell register` in place of keys of a file not yet written."""
-
-    def reworded(text: str) -> str:
-        for key, option in _OPTIONS.items():
-            text = re.sub(rf"Set {re.escape(key)} in cohort\.yaml to", f"Give {option}", text)
-        return text
-
-    if isinstance(error, FaultsError):
-        return FaultsError([replace(fault, fix=reworded(fault.fix)) for fault in error.faults])
-    return DataError(reworded(str(error)), reason=error.reason)
 
 
 def _outside(file: Path, folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ from pmcell.registry.draft.columns import Columns, guess_columns
 from pmcell.registry.draft.decisions import ONLY_A_PERSON
 from pmcell.registry.draft.draft import Draft, draft_registration
 from pmcell.registry.draft.left_out import status_columns
+from pmcell.registry.draft.options import with_options
 from pmcell.registry.health.counts import counted_faults
 from pmcell.registry.health.design import confounding
 from pmcell.registry.health.people import alike_people, identifying
@@ -64,13 +65,14 @@ def file_health(
             },
             time_seconds=TIME_SECONDS,
         )
-    except FaultsError as error:
-        return CohortCheck(file.name, error.faults, {})
     except DataError as error:
+        told = with_options(error)
+        if isinstance(told, FaultsError):
+            return CohortCheck(file.name, told.faults, {})
         must = "must be readable"
-        fix = "Write the file again, or get it again from its source."
+        fix = "See what was found; else get the file again from its source."
         return CohortCheck(
-            file.name, (Fault(file.name, must, str(error), fix, reason=error.reason),), {}
+            file.name, (Fault(file.name, must, str(told), fix, reason=told.reason),), {}
         )
     faults = tuple(Fault(**fault) for fault in report["faults"])
     return CohortCheck(file.name, faults, report["metrics"])

@@ -18,18 +18,14 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import UsageError
 from pmcell.io.crypt.chain import Chain, Head, append, read_chain
 from pmcell.io.crypt.keys import (
-    SIGNER_PUBLIC_KEY,
     SIGNING_KEY,
-    named_file,
-    read_signer,
-    read_signing_key,
+    trusted_signers,
 )
 from pmcell.io.modes import private_files
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
-        Ed25519PublicKey,
     )
 
 TRAIL = "PMCELL_AUDIT_FILE"
@@ -136,7 +132,7 @@ def read_trail(path: Path, *, witness: Path | None = None) -> tuple[list[Record]
         There is none, or no key to verify it by.
     """
     noted = _read_witness(witness) if witness else None
-    chain = read_chain(path, chain=CHAIN, signers=_signers(), witness=noted)
+    chain = read_chain(path, chain=CHAIN, signers=trusted_signers("the trail"), witness=noted)
     return [record_of(entry) for entry in chain.entries], chain
 
 
@@ -144,18 +140,6 @@ def unfinished(records: Sequence[Record]) -> list[Record]:
     """Beginnings of commands that have no end: killed, or still running."""
     ended = {record.run for record in records if record.event == END}
     return [record for record in records if record.event == BEGIN and record.run not in ended]
-
-
-def _signers() -> list[Ed25519PublicKey]:
-    if os.environ.get(SIGNER_PUBLIC_KEY):
-        path = named_file(SIGNER_PUBLIC_KEY, "the signer's public key", secret=False)
-        return [read_signer(path)]
-    if os.environ.get(SIGNING_KEY):
-        return [read_signing_key().public_key()]
-    raise UsageError(
-        f"{SIGNER_PUBLIC_KEY} must name the public key by which the trail is verified; it is not "
-        "set. The signer makes it with: openssl pkey -in KEY -pubout -out KEY.pub"
-    )
 
 
 def _read_witness(path: Path) -> Head:

@@ -350,11 +350,12 @@ def _registration(args: argparse.Namespace) -> Registration:
 
 
 def _ledger(folder: Path) -> Ledger:
-    from pmcell.consent.ledger import read_ledger, trusted_signers
+    from pmcell.consent.ledger import read_ledger
     from pmcell.consent.views import needs_ledger
+    from pmcell.io.crypt.keys import trusted_signers
 
     needs_ledger(folder)
-    return read_ledger(folder, signers=trusted_signers())
+    return read_ledger(folder, signers=trusted_signers("the consent ledger"))
 
 
 def _views_of(args: argparse.Namespace, names: list[str], *, write: bool = False) -> Any:

@@ -57,13 +57,14 @@ def run(args: argparse.Namespace) -> int:
 def _consent(cohorts_dir: Path, donor: str) -> dict[str, Any] | None:
     """The person's Consent resources, where the cohort has a ledger."""
     from pmcell.consent.fhir import as_bundle
-    from pmcell.consent.ledger import ledger_path, read_ledger, trusted_signers
+    from pmcell.consent.ledger import ledger_path, read_ledger
     from pmcell.consent.subjects import read_keys
+    from pmcell.io.crypt.keys import trusted_signers
 
     cohort_id, _, name = donor.partition(":")
     folder = cohorts_dir / cohort_id
     if not ledger_path(folder).is_file():
         return None
     subject = read_keys(cohort_id).subject(name)
-    ledger = read_ledger(folder, signers=trusted_signers())
+    ledger = read_ledger(folder, signers=trusted_signers("the consent ledger"))
     return as_bundle(ledger, {subject: subject} if subject else {})

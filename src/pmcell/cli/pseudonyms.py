@@ -8,7 +8,8 @@ withdraw. Who holds a copy of the file still can, so its backups must be erased,
   add FOLDER...           draw a key for each new donor of cohort folders
   show                    count the keys; names nobody
   of COHORT DONOR         the pseudonym of one donor, to look them up in results
-  erase COHORT DONOR      forget the key of one donor, for good
+  erase COHORT DONOR      forget the key of one donor, for good; the one that links the consent
+                          ledger to them too, where PMCELL_DONOR_KEYS_FILE names its file
   rotate [FOLDER...]      draw all keys anew, or those of cohort folders
   migrate FOLDER...       from one key for all (as before version 0.2) to a file at --out
 
@@ -104,10 +105,17 @@ def _of(names: Sequence[str]) -> int:
 
 
 def _erase(names: Sequence[str]) -> int:
+    import os
+
+    from pmcell.consent.subjects import KEYS_VARIABLE, erase_key
     from pmcell.registry.intake.keyring import erase_donor
 
     cohort_id, donor = names
+    erase_donor(_ring(), cohort_id, donor)  # Refused before anything is erased.
+    has_entry = bool(os.environ.get(KEYS_VARIABLE)) and erase_key(cohort_id, donor)
     _changed(lambda ring: erase_donor(ring, cohort_id, donor))
+    if has_entry:
+        print("The consent ledger links to the donor no more.")
     print(
         "Erased: nobody can make the donor's pseudonym from their id with this file. Erase the "
         f"backups of it, too, and leave the donor out of {cohort_id}. {AGAIN}"

@@ -149,11 +149,12 @@ def _subject(cohort: str, donor: str) -> str:
 
 def _entry(args: argparse.Namespace, registration: Registration, subject: str) -> Entry:
     from pmcell.consent.entries import Entry, day_of
-    from pmcell.consent.ledger import now_text, read_ledger, trusted_signers
+    from pmcell.consent.ledger import now_text, read_ledger
     from pmcell.consent.views import today
     from pmcell.io.atomic import sha256_file
+    from pmcell.io.crypt.keys import trusted_signers
 
-    ledger = read_ledger(registration.folder, signers=trusted_signers())
+    ledger = read_ledger(registration.folder, signers=trusted_signers("the consent ledger"))
     day = today()
     if args.collect:
         try:
@@ -180,12 +181,12 @@ def _entry(args: argparse.Namespace, registration: Registration, subject: str) -
 
 def _collect(args: argparse.Namespace, registration: Registration, subject: str) -> int:
     """Record a withdrawal of a later day, and say what the steward does then."""
-    from pmcell.consent.ledger import add_entries, read_ledger, trusted_signers
-    from pmcell.io.crypt.keys import read_signing_key
+    from pmcell.consent.ledger import add_entries, read_ledger
+    from pmcell.io.crypt.keys import read_signing_key, trusted_signers
 
     entry = _entry(args, registration, subject)
     add_entries(registration.folder, [entry], key=read_signing_key(), file="--collect")
-    ledger = read_ledger(registration.folder, signers=trusted_signers())
+    ledger = read_ledger(registration.folder, signers=trusted_signers("the consent ledger"))
     same = {
         item.subject
         for item in ledger.entries

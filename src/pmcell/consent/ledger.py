@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,13 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pmcell.consent.entries import PERMITTING, Entry, Policy, disagree, entry_of, policy_of
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.crypt.chain import Head, append, read_chain
-from pmcell.io.crypt.keys import (
-    SIGNER_PUBLIC_KEY,
-    SIGNING_KEY,
-    named_file,
-    read_signer,
-    read_signing_key,
-)
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.registered import LEDGER_FILE
 
@@ -60,20 +52,6 @@ def ledger_path(folder: Path) -> Path:
 def chain_name(cohort_id: str) -> str:
     """Name of a cohort's chain: the ledger of one cohort does not pass for another's."""
     return f"consent {cohort_id}"
-
-
-def trusted_signers() -> list[Ed25519PublicKey]:
-    """The keys that may have signed: the public one that is named, else that of the signing key."""
-    if os.environ.get(SIGNER_PUBLIC_KEY):
-        path = named_file(SIGNER_PUBLIC_KEY, "the signer's public key", secret=False)
-        return [read_signer(path)]
-    if os.environ.get(SIGNING_KEY):
-        return [read_signing_key().public_key()]
-    raise UsageError(
-        f"{SIGNER_PUBLIC_KEY} must name the public key by which the consent ledger is verified "
-        f"(or {SIGNING_KEY} the key that signs it); neither is set. The signer makes it with: "
-        "openssl pkey -in KEY -pubout -out KEY.pub"
-    )
 
 
 def read_ledger(

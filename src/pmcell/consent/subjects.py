@@ -95,6 +95,17 @@ def add_keys(cohort_id: str, donors: Iterable[str], *, path: Path | None = None)
     return read_keys(cohort_id, path=place)
 
 
+def erase_key(cohort_id: str, donor_id: str, *, path: Path | None = None) -> bool:
+    """Forget the key of one donor for good; whether there was one."""
+    place = key_file(path or keys_path(), "the file of donors' keys", secret=True, make=MAKE)
+    raw = _read(place)
+    if raw.get(cohort_id, {}).pop(donor_id, None) is None:
+        return False
+    with umask_of(0o077):
+        write_json(place, {"format": FORMAT, "cohorts": raw})
+    return True
+
+
 def _read(path: Path) -> dict[str, dict[str, str]]:
     must = f"{path.name} must hold donors' keys ({FORMAT})"
     try:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.consent.decide import REASONS, decide, next_change
 from pmcell.consent.entries import Entry
-from pmcell.consent.ledger import Ledger, ledger_path, read_ledger, trusted_signers
+from pmcell.consent.ledger import Ledger, ledger_path, read_ledger
 from pmcell.consent.subjects import DonorKeys, read_keys
 from pmcell.consent.uses import Permit, Use, care_refusals, declared_use, refusals
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json, write_json
+from pmcell.io.crypt.keys import trusted_signers
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.cohort import read_registration
 from pmcell.registry.cohorts.keys import COHORT_FILE
@@ -142,7 +143,7 @@ def enforce(
         if not has_ledger:
             continue
         try:
-            ledger = read_ledger(folder, signers=trusted_signers())
+            ledger = read_ledger(folder, signers=trusted_signers("the consent ledger"))
             keys = read_keys(folder.name)
             if declared is not None:
                 donors = [d.donor_id for d in registration.donors] if registration else []

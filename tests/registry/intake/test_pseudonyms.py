@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pmcell.cli import main
+from pmcell.consent.subjects import add_keys, read_keys
 from pmcell.errors import UsageError
 from pmcell.registry.intake.cells import Scope, cell_table
 from pmcell.registry.intake.keyring import (
@@ -186,6 +187,22 @@ def test_the_command_keeps_the_file(
     assert main(["pseudonyms", "erase", cohort.name, donor]) == 0
     assert main(["pseudonyms", "of", cohort.name, donor]) == 2
     assert donor not in key_file.read_text()
+
+
+def test_an_erased_donor_is_found_in_the_consent_ledger_no_more(
+    cohort: Path, key_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    donor, other = "anna", "berta"
+    monkeypatch.setenv("PMCELL_DONOR_KEYS_FILE", str(tmp_path / "donors.json"))
+    subject = add_keys(cohort.name, [donor, other]).subject(donor)
+    assert main(["pseudonyms", "new"]) == 0
+    assert main(["pseudonyms", "erase", cohort.name, donor]) == 2  # It has no key in this file.
+    assert read_keys(cohort.name).subject(donor) == subject
+    write_keyring(key_file, add_donors(load_key(), cohort.name, [donor, other]))
+    assert main(["pseudonyms", "erase", cohort.name, donor]) == 0
+    left = read_keys(cohort.name)
+    assert (left.subject(donor), left.donor(subject)) == ("", "")
+    assert left.subject(other)
 
 
 def test_one_key_for_all_is_left_with_a_private_map(

@@ -208,3 +208,20 @@ def _pem_body(text: str) -> bytes:
     start = next(n for n, line in enumerate(lines) if line.startswith("-----BEGIN "))
     stop = next(n for n, line in enumerate(lines) if line.startswith("-----END "))
     return base64.b64decode("".join(lines[start + 1 : stop]), validate=True)
+
+
+def trusted_signers(what: str) -> list[Ed25519PublicKey]:
+    """The keys that may have signed a chain: the public one that is named, else the signing key's.
+
+    `what` names the chain, in the error where neither is set.
+    """
+    if os.environ.get(SIGNER_PUBLIC_KEY):
+        path = named_file(SIGNER_PUBLIC_KEY, "the signer's public key", secret=False)
+        return [read_signer(path)]
+    if os.environ.get(SIGNING_KEY):
+        return [read_signing_key().public_key()]
+    raise UsageError(
+        f"{SIGNER_PUBLIC_KEY} must name the public key by which {what} is verified "
+        f"(or {SIGNING_KEY} the key that signs it); neither is set. The signer makes it with: "
+        "openssl pkey -in KEY -pubout -out KEY.pub"
+    )

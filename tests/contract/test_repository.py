@@ -56,6 +56,25 @@ def test_no_file_names_a_folder_of_somebodys_machine() -> None:
     assert not found, "\n".join(found)
 
 
+def test_no_text_names_a_donor_of_the_embedded_cohorts() -> None:
+    """A withdrawal finds its donor nowhere in the checkout: the README's example once named one."""
+    folders = [path.parent for path in (ROOT / "config" / "cohorts").glob("*/donors.tsv")]
+    ids = {
+        line.partition("\t")[0]
+        for folder in folders
+        for line in (folder / "donors.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    }
+    assert len(ids) > 40
+    named = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(map(re.escape, sorted(ids)))})(?![A-Za-z0-9])")
+    found = {
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in text_files()
+        if path.parent not in folders
+        for match in named.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert found == set()
+
+
 @pytest.mark.parametrize("name", LOCKS)
 def test_lock_names_no_index_and_hashes_every_archive(name: str) -> None:
     text = LOCKS[name].read_text(encoding="utf-8")

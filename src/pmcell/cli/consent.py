@@ -17,10 +17,10 @@ study. `pmcell run` decides from it who may be used, before the first job.
   export   FHIR R4 Consent (--format fhir), or receipts in the form of ISO/IEC TS 27560
 
 Example:
-  pmcell consent init --cohort liu_b1 --policy study-2021 --purposes DUO:0000042 \\
+  pmcell consent init --cohort ghent --policy study-2021 --purposes DUO:0000042 \\
     --effective-from 2021-01-01
-  pmcell consent add narrow --cohort liu_b1 --donor AA220014 --purposes "DUO:0000006"
-  pmcell consent show --cohort liu_b1
+  pmcell consent add narrow --cohort ghent --donor P017 --purposes "DUO:0000006"
+  pmcell consent show --cohort ghent
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ laboratory, whose signed --validation it needs; PMCELL_VALIDATOR_PUBLIC_KEY_FILE
 file of the laboratory's public key.
 
 Example:
-  pmcell patient liu_b3:HGR0000051 --release results/release --out my-dossier
+  pmcell patient ghent:P017 --release results/release --out my-dossier
   pmcell patient P1 --release results/release --mapped mapped --sex female --out my-dossier
 """
 

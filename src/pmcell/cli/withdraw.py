@@ -13,9 +13,9 @@ differ by one person tell about that person, and for cohorts without open
 access the gate refuses the second one.
 
 Example:
-  pmcell withdraw AA220534 --cohort liu_b1 --dry-run
-  pmcell withdraw AA220534 --cohort liu_b1
-  pmcell withdraw AA220534 --cohort liu_b1 --scan-only
+  pmcell withdraw P017 --cohort ghent --dry-run
+  pmcell withdraw P017 --cohort ghent
+  pmcell withdraw P017 --cohort ghent --scan-only
 """
 
 from __future__ import annotations

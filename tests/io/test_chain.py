@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pmcell.errors import DataError, FaultsError, UsageError
-from pmcell.io import chain as module
+from pmcell.io.crypt import chain as module
 from pmcell.io.crypt.chain import append, head_path, pending_path, read_chain, read_head
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -152,6 +152,7 @@ def test_another_person_is_found_wherever_they_hide(
 
 def test_an_id_that_is_part_of_ones_own_is_no_stranger(results: Path, tmp_path: Path) -> None:
     person = find_person(results, DONOR)
+    assert person.ids
     (tmp_path / "a.txt").write_text(" ".join(sorted(person.ids)))
     require_alone(tmp_path, other_ids(results, person))
 

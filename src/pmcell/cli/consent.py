@@ -151,7 +151,7 @@ def _add(args: argparse.Namespace) -> int:
         registration = _registration(args)
         folder = registration.folder
         ledger = _ledger(folder)
-        _known_donor(registration, args.donor)
+        registration.require_donor(args.donor, "--donor")
         entry = _entry(args, args.what, args.donor, args.policy or ledger.current_policy)
         entries = with_subjects([entry], _with_key(read_keys(folder.name), args.donor))
     if args.draft:
@@ -219,7 +219,7 @@ def _show(args: argparse.Namespace) -> int:
     registration = _registration(args)
     ledger = _ledger(registration.folder)
     if args.donor:
-        _known_donor(registration, args.donor)
+        registration.require_donor(args.donor, "--donor")
         subject = read_keys(registration.cohort_id).subject(args.donor)
         entries = ledger.of(subject) if subject else ()
         if args.json:
@@ -299,7 +299,7 @@ def _export(args: argparse.Namespace) -> int:
     ledger = _ledger(registration.folder)
     keys = read_keys(registration.cohort_id)
     if args.donor:
-        _known_donor(registration, args.donor)
+        registration.require_donor(args.donor, "--donor")
     chosen = [args.donor] if args.donor else [donor.donor_id for donor in registration.donors]
     subjects = {keys.subject(donor): donor for donor in chosen if keys.subject(donor)}
     if args.out is None:
@@ -369,17 +369,6 @@ def _views_of(args: argparse.Namespace, names: list[str], *, write: bool = False
         raise UsageError(f"--day must be a day such as 2026-03-01, got {args.day!r}") from error
     use = study.settings.study.use
     return views_of_study(study.cohorts_dir, names, study.results, use, write=write, day=day)
-
-
-def _known_donor(registration: Registration, donor: str) -> None:
-    from pmcell.spelling import did_you_mean
-
-    known = [item.donor_id for item in registration.donors]
-    if donor not in known:
-        raise UsageError(
-            f"--donor must be one of donors.tsv of {registration.cohort_id}; got {donor!r}. "
-            f"{did_you_mean(donor, known)}".strip()
-        )
 
 
 def _with_key(keys: Any, donor: str) -> Any:

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--cohort must name a folder in {study.cohorts_dir}; got {args.cohort!r}")
     registration = load_registration(folder)
     donor = args.donor.removeprefix(f"{args.cohort}:")
-    _known(registration, donor)
+    registration.require_donor(donor, "DONOR")
     if args.scan_only:
         return _scan_only(study, registration, donor, as_json=args.json)
     needs_ledger(folder)
@@ -121,17 +121,6 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps(receipt, indent=2) if args.json else withdrawal.as_text(receipt))
     print(f"Receipt, signed: {place}", file=sys.stderr)
     return 0
-
-
-def _known(registration: Registration, donor: str) -> None:
-    from pmcell.spelling import did_you_mean
-
-    known = [item.donor_id for item in registration.donors]
-    if donor not in known:
-        raise UsageError(
-            f"DONOR must be one of donors.tsv of {registration.cohort_id}; got {donor!r}. "
-            f"{did_you_mean(donor, known)}".strip()
-        )
 
 
 def _subject(cohort: str, donor: str) -> str:

@@ -11,15 +11,7 @@ from pmcell.schema import DONOR_GROUPS, UNKNOWN
 if TYPE_CHECKING:
     import pandas as pd
 
-DIMENSIONS = (
-    "programme",
-    "region",
-    "tissue_ontology_term_id",
-    "age_band",
-    "sex_ontology_term_id",
-    "self_reported_ethnicity_ontology_term_id",
-    "condition",
-)
+DIMENSIONS = DONOR_GROUPS.key
 """What people are grouped by; a group is compared with others of its programme and tissue."""
 
 COMPARED = ("programme", "tissue_ontology_term_id")

@@ -17,7 +17,8 @@ from pmcell.cli.run._trial import make_trial
 from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted import sandbox
 from pmcell.registry.cohorts.cohort import find_faults, load_registration
-from pmcell.registry.draft.decisions import ONLY_A_PERSON, open_decisions
+from pmcell.registry.cohorts.keys import ONLY_A_PERSON
+from pmcell.registry.draft.decisions import open_decisions
 from pmcell.schema.verdict import Verdict
 from steward_files import steward_obs, write_steward_file
 from submissions import write_h5ad, write_mtx

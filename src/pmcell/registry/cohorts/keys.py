@@ -28,6 +28,17 @@ MAX_HOURS = 24 * 14
 """Hours that a living sample may wait; more are another unit, or a date."""
 TODO = "TODO"
 """Begins every value that a person must still decide."""
+ONLY_A_PERSON = (
+    "title",
+    "steward.name",
+    "license",
+    "region",
+    "programme",
+    "access",
+    "data_use",
+    "hdab.name",
+)
+"""Keys that no file can answer."""
 FORMATS = ("h5ad", "zarr", "10x_h5", "10x_mtx", "csv", "tsv")
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pmcell.errors import Fault
+from pmcell.errors import Fault, UsageError
 from pmcell.registry.cohorts.measurements import Measurement
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,15 @@ class Registration:
     warnings: tuple[Fault, ...] = ()
     min_donors: str = UNKNOWN
     exclude: tuple[Exclusion, ...] = ()
+
+    def require_donor(self, donor_id: str, option: str) -> None:
+        """`UsageError` that names `option` and the nearest id where no such donor is registered."""
+        known = [item.donor_id for item in self.donors]
+        if donor_id not in known:
+            raise UsageError(
+                f"{option} must be one of donors.tsv of {self.cohort_id}; got {donor_id!r}. "
+                f"{did_you_mean(donor_id, known)}".strip()
+            )
 
     def donor(self, donor_id: str) -> Donor:
         """The donor with this submitted id; KeyError if there is none."""

@@ -18,6 +18,7 @@ from pmcell.registry.cohorts.keys import (
     COHORT_KEYS,
     DONOR_COLUMNS,
     DONORS_FILE,
+    ONLY_A_PERSON,
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
     TODO,
@@ -31,17 +32,6 @@ from pmcell.registry.terms.rules import TERM_RULES, terms_near
 CELL_TYPES = "values.cell_type"
 EACH = "each"
 """Answer to who the donors are: each sample is of a person of its own."""
-ONLY_A_PERSON = (
-    "title",
-    "steward.name",
-    "license",
-    "region",
-    "programme",
-    "access",
-    "data_use",
-    "hdab.name",
-)
-"""Keys that no file can answer."""
 MUST_BE_KNOWN = ("title", "steward.name", "programme", "access", "data_use", "donor_id")
 """Keys that `unknown` does not answer."""
 NO_BODY = "None: the data are open and need no permit"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pmcell.registry.cohorts.catalogue import REQUIREMENTS
 from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS
-from pmcell.registry.cohorts.keys import COHORT_KEYS, TODO, key
+from pmcell.registry.cohorts.keys import COHORT_KEYS, ONLY_A_PERSON, TODO, key
 from pmcell.registry.draft.draft import Draft
 from pmcell.registry.terms.health_terms import HEALTH_CATEGORIES, TRANSCRIPTOMIC
 from pmcell.schema import UNKNOWN
@@ -16,16 +16,6 @@ HEAD = """\
 # Drafted by `pmcell register`. Replace every TODO; 'unknown' means that nobody supplied it.
 # Then run: pmcell check {cohort_id}
 """
-DECIDED_BY_PERSON = (
-    "title",
-    "steward.name",
-    "license",
-    "region",
-    "programme",
-    "access",
-    "data_use",
-    "hdab.name",
-)
 OMITTED_WHEN_UNSET = (
     "matrix.keep_features.column",
     "matrix.keep_features.value",
@@ -58,7 +48,7 @@ def cohort_yaml(draft: Draft) -> str:
         if value is None:
             if item.path in OMITTED_WHEN_UNSET:
                 continue
-            value = TODO if item.path in DECIDED_BY_PERSON else UNKNOWN
+            value = TODO if item.path in ONLY_A_PERSON else UNKNOWN
         *parents, leaf = item.path.split(".")
         lines += _open(parents, opened)
         comment = _comment(item.path, value, draft)

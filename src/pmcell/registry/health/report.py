@@ -10,10 +10,9 @@ from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import detect_format, inspect
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.cohorts.keys import COHORT_FILE, TODO, key
+from pmcell.registry.cohorts.keys import COHORT_FILE, ONLY_A_PERSON, TODO, key
 from pmcell.registry.cohorts.registration import Matrix
 from pmcell.registry.draft.columns import Columns, guess_columns
-from pmcell.registry.draft.decisions import ONLY_A_PERSON
 from pmcell.registry.draft.draft import Draft, draft_registration
 from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.draft.options import with_options

@@ -13,8 +13,8 @@ from pmcell.io.atomic import atomic_path
 from pmcell.registry.cohorts.catalogue import REQUIREMENTS
 from pmcell.registry.cohorts.cohort_file import meaning
 from pmcell.registry.cohorts.excel import openpyxl
-from pmcell.registry.cohorts.keys import TODO
-from pmcell.registry.draft.decisions import ONLY_A_PERSON, source_text
+from pmcell.registry.cohorts.keys import ONLY_A_PERSON, TODO
+from pmcell.registry.draft.decisions import source_text
 from pmcell.registry.terms.meanings import words_in
 from pmcell.registry.terms.ontology import resolve
 from pmcell.registry.terms.rules import TERM_RULES, terms_near

@@ -1,39 +1,65 @@
-"""Named arrays in one `.npz` file: written atomically, read without pickle."""
+"""Named arrays in one `.npz` file: written atomically, read without pickle.
+
+The file is what `numpy.load` reads everywhere; its members are packed and unpacked by ISA-L.
+"""
 
 from __future__ import annotations
 
+import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from pmcell.errors import DataError
 from pmcell.io.atomic import atomic_path
+from pmcell.io.zip_members import ZipWriter, read_members
 from pmcell.schema.text import text_array
 
 
 def write_arrays(target: Path | str, **arrays: Any) -> None:
     """Write arrays under their names; equal values give equal bytes (text has a fixed width)."""
-    plain: dict[str, Any] = {
-        name: _without_objects(np.asarray(value)) for name, value in arrays.items()
-    }
-    with atomic_path(target) as temporary:
-        np.savez_compressed(temporary, **plain)
+    plain = {name: _without_objects(np.asarray(value)) for name, value in arrays.items()}
+    with atomic_path(target) as temporary, ZipWriter(temporary) as archive:
+        for name, array in plain.items():
+            archive.add(f"{name}.npy", _pieces(np.asarray(array, order="C")))
 
 
 def read_arrays(path: Path | str) -> dict[str, NDArray[Any]]:
     """All arrays of a file; `DataError` when it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        return {name.removesuffix(".npy"): _array(data) for name, data in read_members(path)}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} must be an array file that pmcell wrote; reading it failed ({error}). "
             f"Remove it and run again.",
             reason="corrupt_intermediate",
         ) from error
+
+
+def _pieces(array: NDArray[Any]) -> Iterator[bytes | memoryview]:
+    """The bytes of a `.npy` file."""
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
+    yield header.getvalue()
+    if array.nbytes:
+        yield array.reshape(-1).view(np.uint8).data
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    head = io.BytesIO(data)
+    if npy.read_magic(head) != (1, 0):
+        raise ValueError("an array is not in the first format of .npy")
+    shape, is_fortran, dtype = npy.read_array_header_1_0(head)
+    if dtype.hasobject:
+        raise ValueError("an array holds Python objects")
+    values = np.frombuffer(data, dtype, offset=head.tell())
+    # A copy, which the caller may change.
+    return values.reshape(shape, order="F" if is_fortran else "C").copy()
 
 
 def _without_objects(array: NDArray[Any]) -> NDArray[Any]:

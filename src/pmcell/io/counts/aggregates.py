@@ -45,11 +45,14 @@ def read_aggregate(path: Path | str) -> Aggregate:
         )
     labels = {name: arrays[name].astype(object) for name in _LABELS}
     groups = {name: arrays[name].astype(np.int64) for name in _GROUPS}
+    values = np.empty((arrays["indices"].size, len(_SUMS)), np.int64)
+    for name, column in _SUMS.items():
+        values[:, column] = arrays[name]
     sums = GroupedSums(
         labels["gene_ids"].size,
-        arrays["indptr"].astype(np.int64),
-        arrays["indices"].astype(np.int32),
-        np.stack([arrays[name] for name in _SUMS], axis=1).astype(np.int64),
+        arrays["indptr"].astype(np.int64, copy=False),
+        arrays["indices"].astype(np.int32, copy=False),
+        values,
     )
     return Aggregate(**labels, **groups, sums=sums)
 

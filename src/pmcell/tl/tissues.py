@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.counts.aggregate import Aggregate, positions
+from pmcell.core.counts.aggregate import Aggregate, Groups, groups_of, positions
 from pmcell.core.counts.grouped import take_groups
 from pmcell.pp._adata import column
 from pmcell.registry.terms.tissues import tissue_groups as group_of_tissue
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class TissueSums:
     """Sums of the clusters of one tissue: the aggregates, the clusters, the tissues of samples."""
 
-    aggregates: tuple[Aggregate, ...]
+    aggregates: Sequence[Aggregate]
     clusters: frozenset[str]
     tissues: frozenset[str]
 
@@ -74,10 +74,11 @@ def sums_by_tissue(aggregates: Sequence[Aggregate]) -> list[TissueSums]:
 
     Tissues that a cluster spans belong together.
     """
-    tissues = {str(tissue) for part in aggregates for tissue in part.sample_tissues}
-    sets = _joined_sets(aggregates, group_of_tissue(tissues))
+    known = groups_of(aggregates)
+    tissues = {str(tissue) for part in known for tissue in part.sample_tissues}
+    sets = _joined_sets(known, group_of_tissue(tissues))
     if len(sets) == 1:
-        return [TissueSums(tuple(aggregates), frozenset(sets[0]), frozenset(tissues))]
+        return [TissueSums(aggregates, frozenset(sets[0]), frozenset(tissues))]
     found = []
     for clusters in sets:
         parts = tuple(
@@ -90,10 +91,10 @@ def sums_by_tissue(aggregates: Sequence[Aggregate]) -> list[TissueSums]:
     return found
 
 
-def _joined_sets(aggregates: Sequence[Aggregate], group_of: dict[str, str]) -> list[set[str]]:
+def _joined_sets(known: Sequence[Groups], group_of: dict[str, str]) -> list[set[str]]:
     """Sets of clusters of which no two share a tissue group, in the order of the groups."""
     of_group: dict[str, set[str]] = {}
-    for part in aggregates:
+    for part in known:
         for sample, cluster in zip(part.group_sample, part.group_cluster, strict=True):
             group = group_of[str(part.sample_tissues[sample])]
             of_group.setdefault(group, set()).add(str(part.clusters[cluster]))

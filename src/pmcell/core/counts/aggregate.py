@@ -28,8 +28,8 @@ TypeOfCells = Mapping[str | tuple[str, str], str]
 
 
 @dataclass(frozen=True)
-class Aggregate:
-    """Exact sums of one cohort: a group is a sample × cluster × label × half with a cell.
+class Groups:
+    """What one cohort's sums are over: a group is a sample × cluster × label × half with a cell.
 
     `sample_ids`, `sample_donors` and `sample_tissues` have one entry a sample,
     `clusters` one a cluster, `labels` one a Cell Ontology term that the source gave
@@ -50,6 +50,12 @@ class Aggregate:
     group_label: NDArray[np.int64]
     group_half: NDArray[np.int64]
     group_n_cells: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Aggregate(Groups):
+    """Exact sums of one cohort, for each of its groups and genes."""
+
     sums: GroupedSums
 
 
@@ -89,15 +95,29 @@ class ClusterSums:
             return np.asarray(self.n_detected / self.n_cells, np.float64)
 
 
+def groups_of(aggregates: Sequence[Aggregate]) -> Sequence[Groups]:
+    """The groups of each aggregate; where they lie in files, the sums are not read for it.
+
+    >>> groups_of([])
+    []
+    """
+    stored = getattr(aggregates, "groups", None)
+    return aggregates if stored is None else stored()
+
+
+def measured_genes(aggregates: Sequence[Aggregate]) -> list[str]:
+    """Genes that any of the cohorts measured, sorted."""
+    return sorted({str(gene) for part in groups_of(aggregates) for gene in part.gene_ids})
+
+
 def pool_clusters(aggregates: Sequence[Aggregate]) -> ClusterSums:
     """Add the aggregates up to one row a cluster, one column a gene measured in any of them.
 
     Genes are sorted by id, clusters in natural order ('2' before '10').
     """
-    clusters = natural_order({str(name) for part in aggregates for name in part.clusters})
-    gene_ids = np.array(
-        sorted({str(gene) for part in aggregates for gene in part.gene_ids}), dtype=object
-    )
+    known = groups_of(aggregates)
+    clusters = natural_order({str(name) for part in known for name in part.clusters})
+    gene_ids = np.array(measured_genes(aggregates), dtype=object)
     shape = (clusters.size, gene_ids.size)
     n_cells = np.zeros(shape, np.int64)
     sums = np.zeros((4, *shape), np.int64)
@@ -112,7 +132,7 @@ def pool_clusters(aggregates: Sequence[Aggregate]) -> ClusterSums:
     )
 
 
-def membership(part: Aggregate, clusters: Labels) -> sparse.csr_matrix:
+def membership(part: Groups, clusters: Labels) -> sparse.csr_matrix:
     """Indicator matrix (n_clusters, n_groups) int64 of the cluster of each group."""
     row = positions(clusters, part.clusters)[part.group_cluster]
     n_groups = part.group_cluster.size
@@ -120,7 +140,7 @@ def membership(part: Aggregate, clusters: Labels) -> sparse.csr_matrix:
     return sparse.csr_matrix((ones, (row, np.arange(n_groups))), shape=(clusters.size, n_groups))
 
 
-def type_of_groups(part: Aggregate, cell_types: TypeOfCells) -> Labels:
+def type_of_groups(part: Groups, cell_types: TypeOfCells) -> Labels:
     """The type of the cells of each group: that of cluster and label, else that of the cluster.
 
     Raises

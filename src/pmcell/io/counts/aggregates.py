@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pmcell.core.counts.aggregate import Aggregate
+from pmcell.core.counts.aggregate import Aggregate, Groups
 from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, GroupedSums
 from pmcell.errors import DataError, UsageError
 from pmcell.io.arrays import read_arrays, write_arrays
@@ -35,26 +36,39 @@ def write_aggregate(target: Path | str, aggregate: Aggregate) -> None:
 
 def read_aggregate(path: Path | str) -> Aggregate:
     """Read one cohort's sums; `DataError` when the file is missing or not an aggregate."""
-    arrays = read_arrays(path)
-    missing = sorted({*_LABELS, *_GROUPS, *_SUMS, "indptr", "indices"} - set(arrays))
+    arrays = _arrays(path, [*_LABELS, *_GROUPS, "indptr", "indices", *_SUMS])
+    values = np.empty((arrays["indices"].size, len(_SUMS)), np.int64)
+    for name, column in _SUMS.items():
+        values[:, column] = arrays.pop(name)
+    sums = GroupedSums(
+        arrays["gene_ids"].size,
+        arrays["indptr"].astype(np.int64, copy=False),
+        arrays["indices"].astype(np.int32, copy=False),
+        values,
+    )
+    return Aggregate(**_fields(arrays), sums=sums)
+
+
+def read_groups(path: Path | str) -> Groups:
+    """What one cohort's sums are over; the sums themselves are not read."""
+    return Groups(**_fields(_arrays(path, [*_LABELS, *_GROUPS])))
+
+
+def _arrays(path: Path | str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    arrays = read_arrays(path, names)
+    missing = sorted(set(names) - set(arrays))
     if missing:
         raise DataError(
             f"{path} must be a file that 'pmcell aggregate' wrote; arrays {missing} are missing. "
             "Run aggregate again.",
             reason="corrupt_intermediate",
         )
+    return arrays
+
+
+def _fields(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     labels = {name: arrays[name].astype(object) for name in _LABELS}
-    groups = {name: arrays[name].astype(np.int64) for name in _GROUPS}
-    values = np.empty((arrays["indices"].size, len(_SUMS)), np.int64)
-    for name, column in _SUMS.items():
-        values[:, column] = arrays[name]
-    sums = GroupedSums(
-        labels["gene_ids"].size,
-        arrays["indptr"].astype(np.int64, copy=False),
-        arrays["indices"].astype(np.int32, copy=False),
-        values,
-    )
-    return Aggregate(**labels, **groups, sums=sums)
+    return labels | {name: arrays[name].astype(np.int64, copy=False) for name in _GROUPS}
 
 
 def open_aggregates(paths: Sequence[Path | str]) -> AggregateFiles:
@@ -93,3 +107,7 @@ class AggregateFiles(Sequence[Aggregate]):
     def __iter__(self) -> Iterator[Aggregate]:
         for path in self.paths:
             yield read_aggregate(path)
+
+    def groups(self) -> list[Groups]:
+        """The groups of each cohort, without the sums."""
+        return [read_groups(path) for path in self.paths]

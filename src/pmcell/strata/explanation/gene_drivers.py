@@ -89,9 +89,9 @@ def gene_drivers(
                 continue
             parts = _parts(space.y, own, far)
             total = parts.sum()
-            low, high = _interval(space.y, own, far, seed)
             difference = space.y[own].mean(axis=0) - space.y[far].mean(axis=0)
             first = np.lexsort((text_array(space.part.genes), -parts))[:top]
+            low, high = _interval(np.ascontiguousarray(space.y[:, first]), own, far, seed)
             frames.append(
                 pd.DataFrame(
                     {
@@ -100,8 +100,8 @@ def gene_drivers(
                         "cell_type": space.name,
                         "gene_id": text_array(space.part.genes[first]),
                         "contribution": parts[first],
-                        "contribution_low": low[first],
-                        "contribution_high": high[first],
+                        "contribution_low": low,
+                        "contribution_high": high,
                         "share": parts[first] / total if total > 0 else np.nan,
                         "direction": np.where(difference[first] > 0, "higher", "lower"),
                         "n_donors": own.size,

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.counts.aggregate import Aggregate, TypeOfCells, positions, type_of_groups
+from pmcell.core.counts.aggregate import (
+    Aggregate,
+    TypeOfCells,
+    groups_of,
+    positions,
+    type_of_groups,
+)
 from pmcell.core.counts.grouped import COUNTS
 from pmcell.registry.terms.genes import map_genes
 from pmcell.registry.terms.ontology import exact, is_under
@@ -37,7 +43,7 @@ def sample_counts(
     import pandas as pd
 
     frames = []
-    for part in aggregates:
+    for part in groups_of(aggregates):
         if not part.group_sample.size:
             continue
         kind = type_of_groups(part, cell_types)
@@ -93,12 +99,13 @@ def signature_values(
     day = np.full(donors.n_obs, np.nan) if day is None else day
     names = as_text(donors.obs["donor_id"]).to_numpy(object)
     place = place_of(names, day)
-    frames = []
-    for name, signature in signatures.items():
-        score = np.full(donors.n_obs, np.nan)
-        for part in aggregates:
+    scores = {name: np.full(donors.n_obs, np.nan) for name in signatures}
+    for part in aggregates if signatures else ():
+        for name, signature in signatures.items():
             rows, own = _scores(part, signature, at, visits, cell_types)
-            score[rows] = own
+            scores[name][rows] = own
+    frames = []
+    for name, score in scores.items():
         kept = np.flatnonzero(np.isfinite(score))
         obs = donors.obs.iloc[kept]
         frames.append(

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pmcell.core.counts.aggregate import Aggregate, TypeOfCells, positions, type_of_groups
+from pmcell.core.counts.aggregate import (
+    Aggregate,
+    TypeOfCells,
+    groups_of,
+    positions,
+    type_of_groups,
+)
 from pmcell.core.counts.grouped import COUNTS
 from pmcell.core.donors.gene_sums import HalfCounts, gene_sums
 from pmcell.core.donors.genes import weigh_genes
@@ -213,7 +219,7 @@ def _choose(donors: AnnData, halves: _Halves, place: int, n_genes: int) -> Ints:
 def _shared_genes(aggregates: Sequence[Aggregate]) -> NDArray[np.object_]:
     """Genes that every cohort with cells measured, sorted; none that tells the sex."""
     shared: set[str] | None = None
-    for part in aggregates:
+    for part in groups_of(aggregates):
         if part.group_sample.size:
             genes = {str(gene) for gene in part.gene_ids}
             shared = genes if shared is None else shared & genes
@@ -221,7 +227,7 @@ def _shared_genes(aggregates: Sequence[Aggregate]) -> NDArray[np.object_]:
 
 
 def _why_none(aggregates: Sequence[Aggregate], n_shared: int, n_donors: int) -> str:
-    if not any(part.group_sample.size for part in aggregates):
+    if not any(part.group_sample.size for part in groups_of(aggregates)):
         return "there are no sums of counts"
     if n_donors < 2:
         return f"{n_donors} donors have enough cells"

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from pmcell.core.counts.aggregate import Aggregate, TypeOfCells, positions, type_of_groups
+from pmcell.core.counts.aggregate import (
+    Aggregate,
+    TypeOfCells,
+    measured_genes,
+    positions,
+    type_of_groups,
+)
 from pmcell.core.counts.grouped import COUNTS
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
@@ -82,8 +88,7 @@ def pseudobulk(
     at = {pair: place for place, pair in enumerate(key)}
     names = as_text(donors.obs_names.to_series()).to_numpy(object)
     least = int(donors.uns["profile"]["min_cells_type"])
-    genes = sorted({str(gene) for part in aggregates for gene in part.gene_ids})
-    out = Pseudobulk(names, genes)
+    out = Pseudobulk(names, measured_genes(aggregates))
     for part in aggregates:
         row_of_sample = np.array(
             [

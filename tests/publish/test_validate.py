@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import pyarrow.parquet as pq
 import pytest
 
 from pmcell.cli import main
@@ -109,6 +111,27 @@ def test_validator_accepts_a_release_and_rejects_its_broken_twin(
     assert [check.reason for check in good.failures] == []
     assert any(check.status == "pass" for check in good.checks)
     assert bad.failures
+
+
+@pytest.mark.parametrize("name", ["frictionless", "mlcroissant"])
+def test_large_tables_are_described_and_not_opened(
+    open_release: Path, validators_folder: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("PMCELL_VALIDATORS_DIR", validators_folder)
+    release = open_release
+    validator = find(name)
+    if not is_ready(validator):
+        pytest.skip(f"pmcell validate --set-up {name}")
+    rows = pq.read_metadata(release / "tables" / "cells.parquet")
+    most = rows.num_rows * rows.num_columns - 1
+    few = dataclasses.replace(validator, options={**validator.options, "values": most})
+    (verdict,) = run_validators(release, [few])
+    assert not verdict.failures
+    assert "cells" in verdict.raw["not_opened"]
+    assert "donors" not in verdict.raw["not_opened"]
+    read = verdict.raw["rows_read" if name == "frictionless" else "records_read"]
+    assert "donors" in read
+    assert "cells" not in read
 
 
 def test_own_check_accepts_a_release_and_rejects_a_flipped_byte(target: Path) -> None:

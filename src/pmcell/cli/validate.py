@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder for the reports; never the release")
     parser.add_argument("--shapes", type=Path, help="folder of further SHACL shapes for dcat.ttl")
     parser.add_argument(
-        "--all-rows", action="store_true", help="frictionless reads whole tables (may take long)"
+        "--all-rows",
+        action="store_true",
+        help="read whole tables, however large (needs memory and time)",
     )
     parser.add_argument("--list", action="store_true", help="list the validators and leave")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

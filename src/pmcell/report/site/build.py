@@ -12,6 +12,7 @@ from pmcell.report import flow, grids, identity, methods
 from pmcell.report import strata as verdicts
 from pmcell.report.donor_figures import donor_figure
 from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
+from pmcell.report.reflow import label_cells
 from pmcell.report.site import cards as cohort_cards
 from pmcell.report.site import contents, search, trust
 from pmcell.report.site.cell_map import map_files
@@ -108,8 +109,10 @@ def _render(context: dict[str, Any]) -> dict[str, str]:
     # Only pmcell's own figures are exempt from escaping.
     environment.filters["drawn"] = Markup
     return {
-        f"{key}.html": environment.get_template(f"{key}.html.j2").render(
-            **context, page=key, page_name=name, page_prose=prose
+        f"{key}.html": label_cells(
+            environment.get_template(f"{key}.html.j2").render(
+                **context, page=key, page_name=name, page_prose=prose
+            )
         )
         for key, name, prose in PAGES
     }

@@ -16,7 +16,7 @@ from pmcell.report.site.extras import Extras
 
 __all__ = ["Extras", "build", "write_site"]
 
-ASSETS = ("site.css", "site.js", "map.js")
+ASSETS = ("site.css", "site.js", "map.js", "genes.js")
 
 
 def write_site(

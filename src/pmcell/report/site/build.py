@@ -19,6 +19,7 @@ from pmcell.report.site.cell_map import map_files
 from pmcell.report.site.dictionary import read_dictionary
 from pmcell.report.site.expression import chosen_genes
 from pmcell.report.site.extras import Extras
+from pmcell.report.site.gene_types import gene_type_files
 from pmcell.report.site.observatory import observatory
 from pmcell.report.site.sample import MOST_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
@@ -60,6 +61,8 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
     folder, release = ReleaseFolder(path), read_release(path, only=TABLES)
     cells = read_cells(folder, release, most=most)
     genes, data = map_files(folder, release, cells, chosen_genes(release))
+    found_in = gene_type_files(folder, release)
+    data |= found_in
     cards = cohort_cards.cards(release, extras.people)
     tables = read_dictionary(folder)
     data["data/search.js"] = search.index_script(
@@ -68,6 +71,7 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
         genes=genes,
         cards=cards,
         dictionary=tables,
+        has_gene_types=bool(found_in),
     )
     context = {
         **_shared(release),
@@ -80,6 +84,8 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
         "n_cells_drawn": len(cells.drawn),
         "rule": rule(),
         "genes": genes,
+        "has_gene_types": bool(found_in),
+        "n_genes": len(release["genes"]),
         "types": _types(cells),
         "clusters": grids.cluster_grid(release),
         "gaps": grids.gap_grid(release),

@@ -72,6 +72,15 @@ def region_of(text: str) -> str | None:
     return widest[0] if widest else None
 
 
+def region_name(code: str) -> str:
+    """The name of a code of the table, '' of another.
+
+    >>> region_name("ITC4"), region_name("unknown")
+    ('Lombardia', '')
+    """
+    return next((name for known, name, _ in _regions() if known == code), "")
+
+
 @lru_cache(maxsize=1)
 def _regions() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     text = (resources.files("pmcell.data") / "regions.tsv").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
+from pmcell.registry.terms.regions import region_name
 from pmcell.release import ReleaseFolder
 from pmcell.release.report_tables import read_release
 from pmcell.report import flow, grids, identity, methods
@@ -154,6 +155,7 @@ def _overview(
         "validators": trust.validator_grid(checks),
         "programmes": programmes,
         "places": places,
+        "region_names": {region: region_name(region) for region in places},
         "files": contents.files(release.manifest, extras.prose),
         "has_report": folder.has("report.html"),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pmcell.registry.terms.regions import region_name
 from pmcell.registry.terms.shorthand import words_for
 from pmcell.report.parts import plural
 from pmcell.report.site.pack import script
@@ -95,7 +96,12 @@ def _kind(ontology: str) -> str:
 
 def _places(kind: str, names: list[str]) -> list[Entry]:
     return [
-        (kind, name, plural(names.count(name), "cohort"), "index.html#places")
+        (
+            kind,
+            name,
+            f"{region_name(name)} {plural(names.count(name), 'cohort')}".strip(),
+            "index.html#places",
+        )
         for name in sorted(set(names))
     ]
 

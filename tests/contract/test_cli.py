@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
 import pmcell.cli
-from pmcell.cli import GROUPS, main, module_of
+from pmcell.cli import GROUPS, SUBCOMMANDS, main, module_of
 
 COMMANDS = [name for _, commands in GROUPS for name, _ in commands]
 
@@ -44,10 +46,33 @@ def test_command_help_has_an_example_and_exits_0(
     assert re.search(rf"^Examples?:\s+pmcell {command}\b", text, flags=re.MULTILINE)
 
 
+def examples(text: str) -> list[str]:
+    """The calls that a help text shows, each on one line."""
+    shown = re.split(r"^Examples?:", re.sub(r"\\\n\s*", "", text), flags=re.MULTILINE)[-1]
+    return re.findall(r"^\s+(pmcell .*)$", shown, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_example_of_a_command_is_a_call_that_it_takes(command: str) -> None:
+    shown = examples(importlib.import_module(module_of(command)).__doc__ or "")
+    assert shown
+    for example in shown:
+        _, name, *words = shlex.split(example, comments=True)
+        # Words of the example's own meaning stand behind a '#', so that it can be pasted.
+        assert not re.search(r"\S {2,}(?!#)\S", example), example
+        module = module_of(name)
+        if (name, *words[:1]) in SUBCOMMANDS:
+            module, words = SUBCOMMANDS[name, words[0]], words[1:]
+        parser = argparse.ArgumentParser(prog=f"pmcell {name}", exit_on_error=False)
+        importlib.import_module(module).add_arguments(parser)
+        try:
+            parser.parse_args(words)
+        except (SystemExit, argparse.ArgumentError) as error:
+            pytest.fail(f"{example}: {error}")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_has_a_help_text(command: str) -> None:
-    import argparse
-
     parser = argparse.ArgumentParser()
     importlib.import_module(module_of(command)).add_arguments(parser)
     assert [action.dest for action in parser._actions if not action.help] == []

@@ -184,3 +184,24 @@ def test_a_recipe_is_shown_whole(hook: ModuleType) -> None:
     assert len(added) > 50
     assert set(added) <= set(shown.splitlines())
     assert "Files written by hand: 6." in shown
+
+
+def test_messages_that_the_faq_explains_are_messages_of_the_program() -> None:
+    table = PAGES["faq.md"].partition("## Messages")[2].partition("\n## ")[0]
+    quoted = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "src/pmcell").rglob("*.py"))
+    )
+    # A long message stands in several literals, one below the other.
+    joined = re.sub(r'"\s*\n\s*f?"', "", source)
+    assert len(quoted) >= 15
+    assert [message for message in quoted if message not in joined] == []
+
+
+def test_the_messages_of_the_program_that_newcomers_meet_are_in_the_faq() -> None:
+    for message in (
+        "the file must hold raw counts; X has values below 0",
+        "donors.tsv, row 2: must be decided; found TODO",
+        "a study folder must hold config/config.yaml; there is no",
+    ):
+        assert any(part in message for part in re.findall(r"`([^`]+)`", PAGES["faq.md"]))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import axe
 from browser import BROWSER, Browser
 from dossier.made_people import PERSON, make_people
 from pmcell.dossier import build_dossier
@@ -38,10 +39,26 @@ def test_a_dossier_prints_on_two_pages_and_fits_a_phone(
         browser.resize(width, 844, mobile=is_phone)
         browser.open(page.as_uri())
         assert browser.eval("document.documentElement.scrollWidth") <= width
+    cut = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    assert browser.eval(f"{cut}.map(e => e.ariaLabel)") == []
+    unnamed = "[...document.querySelectorAll('tbody td')].filter(c => !c.dataset.label).length"
+    assert browser.eval(unnamed) == 0
     pdf = base64.b64decode(browser.send("Page.printToPDF", preferCSSPageSize=True)["data"])
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 2
     assert browser.console == []
     assert {url for url in browser.requests if not url.startswith("about:")} == {page.as_uri()}
+
+
+@pytest.mark.skipif(not axe.is_here(), reason="PMCELL_AXE names no axe.min.js")
+def test_axe_finds_no_barrier_in_a_dossier_at_three_widths(
+    browser: Browser, tmp_path: Path
+) -> None:
+    page = tmp_path / "dossier.html"
+    page.write_text(render(build_dossier(make_people(tmp_path / "r"), PERSON)), encoding="utf-8")
+    for width in (390, 768, 1280):
+        browser.resize(width, 844, mobile=width == 390)
+        browser.open(page.as_uri())
+        assert axe.barriers(browser) == [], width
 
 
 def test_text_of_the_page_has_the_contrast_that_wcag_asks_for(

@@ -75,6 +75,40 @@ def test_no_page_scrolls_sideways_on_a_phone(tab: Browser, addresses: list[str])
         assert tab.eval("document.documentElement.scrollWidth") <= 320, address
 
 
+CELLS = (
+    "[...document.querySelectorAll('.scroll table')].flatMap(t => { "
+    "const heads = [...t.tHead.rows[0].cells].map(h => { const own = h.cloneNode(true); "
+    "own.querySelectorAll('small').forEach(s => s.remove()); "
+    "return own.textContent.replace(/\\s+/g, ' ').trim(); }); "
+    "return [...t.tBodies[0].rows].flatMap(r => [...r.cells].map((c, k) => "
+    "[c.dataset.label, heads[k]])); })"
+)
+"""Of each cell of a table the name that it carries, and that of the head of its column."""
+
+
+def test_a_row_of_a_table_is_a_card_on_a_phone_and_a_row_on_a_tablet(
+    tab: Browser, addresses: list[str]
+):
+    look(tab)
+    n_cells = 0
+    for width, display in ((390, "block"), (768, "table-row")):
+        tab.resize(width, 800, mobile=width == 390)
+        for address in addresses:
+            tab.open(address)
+            tab.eval("document.querySelectorAll('details').forEach(d => { d.open = true; }), 0")
+            named = tab.eval(CELLS)
+            assert [pair for pair in named if pair[0] != pair[1]] == [], address
+            n_cells += len(named)
+            shown = "[...new Set([...document.querySelectorAll('.scroll tbody tr')]"
+            shown += ".map(r => getComputedStyle(r).display))]"
+            assert tab.eval(shown) in ([display], []), address
+            if width == 390:
+                cut = "[...document.querySelectorAll('.scroll')].filter(e => e.querySelector("
+                cut += "'table') && e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)"
+                assert tab.eval(cut) == [], address
+    assert n_cells > 1000
+
+
 def test_nothing_moves_for_those_who_ask_for_it(tab: Browser, addresses: list[str]):
     look(tab)
     for address in addresses:

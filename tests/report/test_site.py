@@ -445,3 +445,29 @@ def test_snippets_on_the_page_are_those_that_ran(doms, made_site):
     assert "expression/*.parquet" in text
     for item in snippets(ReleaseFolder(made_site)):
         assert item.code in text
+
+
+def test_any_gene_tells_the_share_of_cells_of_each_type(made_site):
+    data = read_script(made_site / "site" / "data" / "gene-types.js")
+    shares = np.frombuffer(base64.b64decode(data["shares"]), np.uint8)
+    shares = shares.reshape(len(data["genes"].split()), len(data["types"]))
+    rows = read_table(made_site / "tables" / "pseudobulk.parquet")
+    cohort_of = read_table(made_site / "tables" / "samples.parquet").set_index("sample_id")
+    rows["cohort_id"] = rows["sample_id"].map(cohort_of["cohort_id"])
+    groups = rows.drop_duplicates(["sample_id", "cell_type"])
+    genes = read_table(made_site / "tables" / "genes.parquet").set_index("gene_id")["measured_in"]
+    assert sorted(data["genes"].split()) == sorted(genes.index)
+    n_known = 0
+    for number, gene in enumerate(data["genes"].split()):
+        own = rows[rows["gene_id"] == gene]
+        for column, name in enumerate(data["types"]):
+            held = groups[(groups["cell_type"] == name) & groups["cohort_id"].isin(genes[gene])]
+            total = held["n_cells"].sum()
+            found = own.loc[own["cell_type"] == name, "n_cells_detected"].sum()
+            if total == 0:
+                assert shares[number, column] == 255
+                continue
+            n_known += 1
+            assert abs(shares[number, column] / data["steps"] - found / total) <= 1 / data["steps"]
+            assert (shares[number, column] > 0) == (found > 0)
+    assert n_known > 50

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from browser import BROWSER, Browser
+from pmcell.io.tables import empty_table, read_table
+from pmcell.registry.terms.ontology import described, terms
+from pmcell.release.report_tables import Release
+from pmcell.report.site import pack
 from pmcell.report.site.build import PAGES
+from pmcell.report.site.search import entries
+from pmcell.schema import table
 
 pytestmark = [
     pytest.mark.browser,
@@ -87,6 +95,78 @@ def test_search_finds_everything_with_the_keyboard_alone(tab, site):
     tab.wait(
         "(document.getElementById('status') || {textContent: ''}).textContent.includes('count')"
     )
+
+
+QUERIES = {
+    "T-cell": "T cell",
+    "t cells": "T cell",
+    "CD4+ T": "CD4-positive, alpha-beta T cell",
+    "NK": "natural killer cell",
+    "Tregs": "regulatory T cell",
+    "B cell memory": "memory B cell",
+    "CD14 mono": "CD14-positive monocyte",
+    "pDC": "plasmacytoid dendritic cell",
+    "covid": "COVID-19",
+    "IFITM1": "IFITM1",
+}
+"""What people type, and what must come first among all terms of the Cell Ontology."""
+
+
+@pytest.fixture(scope="module")
+def wide_site(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Path:
+    """The site with every term of the Cell Ontology and some genes in its index."""
+    rows = [
+        {
+            "term_id": term_id,
+            "label": described(term_id).label,
+            "ontology": term_id.partition(":")[0],
+            "synonyms": described(term_id).synonyms,
+        }
+        for term_id in [*terms("CL"), "MONDO:0100096", "UBERON:0000178"]
+    ]
+    tables = {name: empty_table(table(name)) for name in ("clusters", "strata", "gaps")}
+    release = Release(
+        tables={**tables, "terms": pd.DataFrame(rows)}, absent=(), verdict=None, manifest={},
+        citation="",
+    )  # fmt: skip
+    symbols = ["IFITM1", "IFITM10", "NKG7", "NKTR", "TREML1", "CD4", "CD14", "PDCD1", "MONO"]
+    index = {
+        "entries": entries(release, [], [], []),
+        "genes": {"names": [f"{name} ENSG{name} 1" for name in symbols], "drawn": [], "all": True},
+    }
+    folder = shutil.copytree(site, tmp_path_factory.mktemp("wide") / "site")
+    (folder / "data" / "search.js").write_text(pack.script("search", index), encoding="utf-8")
+    return folder
+
+
+def test_search_knows_what_people_call_cell_types(tab, wide_site):
+    tab.open(pages(wide_site)[0])
+    first = {}
+    for words in QUERIES:
+        tab.eval(
+            f"(q => {{ q.focus(); q.value = {words!r}; q.dispatchEvent(new Event('input')); "
+            "})(document.getElementById('q')), 0"
+        )
+        first[words] = tab.wait(
+            "(a => a && [...a.childNodes].filter(n => !/EM|SMALL/.test(n.nodeName))"
+            ".map(n => n.textContent).join(''))(document.querySelector('#found a'))"
+        )
+    assert first == QUERIES
+
+
+def test_any_gene_is_looked_up_by_its_name(tab, site, made_site):
+    gene = read_table(made_site / "tables" / "pseudobulk.parquet")["gene_id"].iloc[0]
+    tab.open(f"{(site / 'cells.html').as_uri()}#gene={gene}")
+    tab.wait("document.querySelectorAll('#gene-types tbody tr').length > 0")
+    assert gene in tab.eval("document.getElementById('gene-told').textContent")
+    shown = tab.eval("document.querySelector('#gene-types tbody').textContent")
+    assert "%" in shown
+    tab.eval(
+        "(q => { q.value = 'no such'; q.dispatchEvent(new Event('input')); })"
+        "(document.getElementById('any-gene')), 0"
+    )
+    assert tab.eval("document.getElementById('gene-types').hidden")
+    assert "No gene of this release" in tab.eval("document.getElementById('gene-told').textContent")
 
 
 def test_search_says_when_nothing_is_found_and_closes(tab, site):

@@ -45,11 +45,15 @@ def list_open(folder: Path, still: list[Decision], *, where: str) -> None:
     """Print what is open, and what to do next."""
     if still:
         print("\nOpen:")
+    explained = ""
     for one in still:
         said = f" = ? in {one.seen}" if one.seen else ""
         near = one.near() if one.text and len(still) <= 20 else []
         print(f"  {one.key}{said}")
-        print(textwrap.fill(one.explain(), 92, initial_indent="    ", subsequent_indent="    "))
+        # Values of one column are explained once.
+        if one.explain() != explained:
+            explained = one.explain()
+            print(textwrap.fill(explained, 92, initial_indent="    ", subsequent_indent="    "))
         if near:
             print(f"    nearest: {' | '.join(near)}")
     if still:

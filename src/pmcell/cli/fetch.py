@@ -9,7 +9,7 @@ Examples:
   pmcell fetch --list
   pmcell fetch
   pmcell fetch --validators all
-  pmcell fetch --validators none       no package index needed: compiles the kernels
+  pmcell fetch --validators none     # no package index needed: compiles the kernels
 """
 
 from __future__ import annotations

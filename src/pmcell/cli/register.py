@@ -11,6 +11,7 @@ config/config.yaml: only from there may a matrix be read.
 Example: pmcell register counts.h5ad --id island_b2
          pmcell register --id island_b2 --set access=open --set "sex[1]=female" --rest unknown
          pmcell register counts.h5ad --id island_b2 --workbook island_b2.xlsx
+         pmcell register counts.h5ad --id b2 --donors people.csv --measure "BMI=39156-5 kg/m2"
          pmcell register lane/ --id island_b3 --format 10x_mtx --samples samples.csv
 """
 
@@ -61,7 +62,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{name}", metavar="COL", help=f"column of the cells with the {name} (default: told)"
         )
     parser.add_argument(
-        "--keep", nargs="+", default=[], metavar="COL", help="unused columns to keep in the tables"
+        "--keep",
+        nargs="+",
+        default=[],
+        metavar="COL",
+        help="unused columns to keep in the cohort's own tables; no step reads them",
+    )
+    parser.add_argument(
+        "--measure",
+        action="append",
+        default=[],
+        metavar="'COL=LOINC UNIT'",
+        help="a column of donors or samples that is a clinical value: its code on loinc.org and "
+        "UCUM unit; it goes to measurements.tsv and from there into the release; repeat",
     )
     for kind in ("donors", "samples", "cells"):
         parser.add_argument(
@@ -117,6 +130,11 @@ def run(args: argparse.Namespace) -> int:
             f"--workbook starts a registration; {folder} is one already. Go on with --set, or name "
             "another --id."
         )
+    elif args.keep or args.measure:
+        raise UsageError(
+            f"--keep and --measure are for a first draft; {folder} is one already. Move it away "
+            "and register again, or write the columns into its tables."
+        )
     elif not args.json:
         print(f"Going on with {folder}; what was decided stays.")
     is_asking = sys.stdin.isatty() and sys.stdout.isatty() and not (args.no_ask or args.json)
@@ -141,6 +159,8 @@ def _is_same(folder: Path, file: Path) -> bool:
 
 
 def _draft(args: argparse.Namespace) -> Registered:
+    from pmcell.errors import UsageError
+    from pmcell.registry.draft.measured_columns import split_measured
     from pmcell.registry.draft.register import register_file
     from pmcell.registry.workbook.register import register_workbook
 
@@ -154,8 +174,11 @@ def _draft(args: argparse.Namespace) -> Registered:
         "tables": {kind: path for kind, path in tables.items() if path},
     }
     if args.workbook is not None:
+        if args.measure:
+            raise UsageError("--measure is for the folder; the workbook asks on its sheet columns")
         return register_workbook(args.file, args.id, args.out, args.workbook, **options)
-    return register_file(args.file, args.id, args.out, **options)
+    measured = [split_measured(one) for one in args.measure]
+    return register_file(args.file, args.id, args.out, measured=measured, **options)
 
 
 def _allow(registered: Registered, out: Path) -> bool:
@@ -196,8 +219,9 @@ def _print(registered: Registered, out: Path, is_allowed: bool) -> None:
             console.print(f"  - {escape(column)}")
         if seen["keepable"]:
             console.print(
-                "  --keep COLUMN … keeps those of donors and samples in their tables; a workbook "
-                "(--workbook) can make them measurements."
+                "  --measure 'COLUMN=LOINC UNIT' takes numbers of donors and samples into the "
+                "release, as measurements; --keep COLUMN … keeps any of them in the cohort's own "
+                "tables, which no step reads."
             )
     if registered.outside:
         line = as_line(registered.folder.name, registered.outside)
@@ -207,9 +231,13 @@ def _print(registered: Registered, out: Path, is_allowed: bool) -> None:
             else f"Write into {CONFIG_FILE} of the study, so that the matrix may be read:"
         )
         console.print(f"\n{said}\n  matrix_paths:\n    {escape(line)}", soft_wrap=True)
-    console.print(
-        f"\nWrote {escape(str(registered.folder))}/cohort.yaml, donors.tsv and samples.tsv."
+    has_measured = (registered.folder / "measurements.tsv").is_file()
+    names = (
+        "donors.tsv, samples.tsv and measurements.tsv"
+        if has_measured
+        else "donors.tsv and samples.tsv"
     )
+    console.print(f"\nWrote {escape(str(registered.folder))}/cohort.yaml, {names}.", soft_wrap=True)
 
 
 def _print_workbook(args: argparse.Namespace, registered: Registered, is_allowed: bool) -> None:

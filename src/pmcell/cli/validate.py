@@ -6,8 +6,8 @@ machine with a package index). Exit code 0 when all that ran accept the
 release, 3 when one rejects it.
 
 Examples:
-  pmcell validate --set-up                     the light ones
-  pmcell validate --set-up all                 with cellxgene-schema and hca-schema-validator
+  pmcell validate --set-up                   # the light ones
+  pmcell validate --set-up all               # with cellxgene-schema and hca-schema-validator
   pmcell validate results/release
   pmcell validate results/release --only cellxgene-schema --out reports
 """

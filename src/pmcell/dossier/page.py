@@ -11,6 +11,7 @@ from pmcell.dossier.unsaid import people_text
 from pmcell.dossier.words import plain, plural_kinds
 from pmcell.limitations import RESEARCH_USE
 from pmcell.report.parts import decimal, p_text
+from pmcell.report.reflow import label_cells
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def render(dossier: Dossier) -> str:
 
     page = _environment().get_template("dossier.html.j2")
     told = plain(dossier)
-    return page.render(
+    text = page.render(
         d=dossier,
         plain=told,
         people=Markup(ten_people(told.pictogram)) if told.pictogram else "",
@@ -38,7 +39,9 @@ def render(dossier: Dossier) -> str:
             for item in dossier.shares
         ],
         style=Markup(
-            _asset("pmcell.report", "report.css") + _asset("pmcell.dossier", "dossier.css")
+            _asset("pmcell.report", "report.css")
+            + _asset("pmcell.report", "reflow.css")
+            + _asset("pmcell.dossier", "dossier.css")
         ),
         policy=POLICY,
         use=RESEARCH_USE,
@@ -50,6 +53,7 @@ def render(dossier: Dossier) -> str:
         has_repeats=any(item.repeats for item in dossier.changes),
         states_have_nine=any(item.group.nine_of_ten for item in dossier.states),
     )
+    return label_cells(text)
 
 
 def percent(share: float | None) -> str:

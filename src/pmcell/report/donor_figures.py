@@ -55,11 +55,10 @@ def donor_figure(release: Release) -> Figure | None:
     return Figure(
         "donors",
         "Donor map",
-        f"Principal coordinates of the donor distances; each dot is a donor at a visit "
-        f"(n = {len(rows):,} visits of {rows['donor_id'].nunique():,} donors), lines join the "
-        "visits "
-        f"of a donor; % is the share of the variation.{stability} The panel by cohort shows what "
-        "is technical.",
+        f"Each dot is a donor at a visit (n = {len(rows):,} visits of "
+        f"{rows['donor_id'].nunique():,} donors); near means alike in cells, and lines join the "
+        f"visits of a donor.{stability} Colours by cohort show what may be technical. Axes: "
+        "principal coordinates of the donor distances, with their share of the variation.",
         ("assignments", "visits"),
         tuple(pictures),
     )

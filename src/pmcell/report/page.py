@@ -24,6 +24,7 @@ from pmcell.report import (
 from pmcell.report import strata as verdicts
 from pmcell.report.donor_groups import duplicate_grid, group_grid
 from pmcell.report.parts import count, percent
+from pmcell.report.reflow import label_cells
 from pmcell.schema import SCHEMA_VERSION
 from pmcell.version import __version__
 
@@ -66,11 +67,13 @@ def render(release: Release) -> str:
         lstrip_blocks=True,
     )
     # Only pmcell's own style, script and figures are exempt from escaping.
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = _asset("report.css") + _asset("reflow.css"), _asset("report.js")
     environment.filters["drawn"] = Markup
     page = environment.get_template("report.html.j2")
-    return page.render(
-        **content(release), style=Markup(style), script=Markup(script), policy=_policy(script)
+    return label_cells(
+        page.render(
+            **content(release), style=Markup(style), script=Markup(script), policy=_policy(script)
+        )
     )
 
 

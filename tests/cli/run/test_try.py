@@ -20,6 +20,8 @@ from pmcell.registry.cohorts.cohort import find_faults, load_registration
 from pmcell.registry.cohorts.keys import ONLY_A_PERSON
 from pmcell.registry.draft.decisions import open_decisions
 from pmcell.schema.verdict import Verdict
+from pmcell.settings.load import load_settings
+from pmcell.settings.release import ReleaseSettings
 from steward_files import steward_obs, write_steward_file
 from submissions import write_h5ad, write_mtx
 
@@ -51,6 +53,15 @@ def test_the_study_stays_open_and_its_copy_is_sound(study):
     assert registration.donors[0].sex_ontology_term_id == "unknown"
     assert set(made.stand_ins) >= set(ONLY_A_PERSON) - {"programme"}
     assert main(["check", "--cohorts-dir", "t/trial/config/cohorts", "--tables-only"]) == 0
+
+
+def test_validators_are_left_out_of_the_trial_and_not_of_the_study(study):
+    trial(write_steward_file(study / "in.h5ad"))
+    chosen = {
+        place: load_settings(study / place / "config/config.yaml").of(ReleaseSettings).validators
+        for place in ("t", "t/trial")
+    }
+    assert chosen == {"t": ("light",), "t/trial": ("none",)}
 
 
 def test_a_lane_without_metadata_is_one_person_and_says_so(study):

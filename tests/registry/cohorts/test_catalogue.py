@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cohorts_on_disk import write_cohort
-from pmcell.registry.cohorts.catalogue import catalogue_facts, missing_metadata
+from pmcell.registry.cohorts.catalogue import NO_BODY, catalogue_facts, missing_metadata
 from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS
 from pmcell.registry.cohorts.cohort import find_faults, load_registration
 from pmcell.registry.cohorts.cohort_file import meaning
@@ -83,6 +83,13 @@ def test_a_cohort_without_metadata_can_still_be_analysed(tmp_path):
     folder = cohort(tmp_path, "controlled")
     assert load_registration(folder).catalogue == {}
     assert all(fault.severity == "warning" for fault in find_faults(folder))
+
+
+@pytest.mark.parametrize(("name", "is_asked"), [(NO_BODY, False), ("A body", True)])
+def test_where_no_body_decides_nobody_asks_how_it_is_reached(tmp_path, name, is_asked):
+    folder = cohort(tmp_path, "open", f"hdab: {{name: '{name}'}}\n")
+    columns = [fault.column for fault in missing(folder, "warning")]
+    assert ("hdab.email" in columns) == is_asked
 
 
 def test_what_is_missing_is_named_beside_all_other_faults(tmp_path):

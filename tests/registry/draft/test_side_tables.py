@@ -6,8 +6,11 @@ import openpyxl
 import pytest
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names
-from pmcell.errors import DataError, FaultsError
+from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.registry.cohorts.cohort import read_matrix
+from pmcell.registry.cohorts.measurements import COLUMN_NAMES, read_measurements
+from pmcell.registry.cohorts.sheets import Row
+from pmcell.registry.draft.measured_columns import Measured, split_measured
 from pmcell.registry.draft.register import register_file
 from pmcell.registry.draft.side_tables import read_table_of_people
 from pmcell.registry.intake.cell_table import open_matrix
@@ -84,6 +87,48 @@ def test_a_table_of_donors_fills_their_rows(study):
     assert rows[0][1] == "sex_ontology_term_id"
     assert [row[1] for row in rows[1:]] == ["PATO:0000384", "PATO:0000383"] * 2
     assert [row[-1] for row in rows[1:]] == ["Köln", "x", "Köln", "a;b"]
+
+
+CLINIC = "Kürzel;HbA1c (%);Größe\nd1;5,4;1,70\nd2;<4;1,81\nd3;;1,66\nd4;7.25;1,59\n"
+HBA1C = Measured("HbA1c (%)", "4548-4", "%")
+
+
+def test_clinical_columns_go_to_the_measurements_and_not_to_the_donors(study):
+    (study / "people.csv").write_bytes(CLINIC.encode("latin-1"))
+    folder = register(study, "people.csv", measured=[HBA1C], keep=["Größe"]).folder
+    rows = [
+        dict(zip(COLUMN_NAMES, line.split("\t"), strict=True))
+        for line in (folder / "measurements.tsv").read_text().splitlines()[1:]
+    ]
+    assert [(row["donor_id"], row["comparator"], row["value"]) for row in rows] == [
+        ("d1", "", "5.4"),
+        ("d2", "<", "4"),
+        ("d4", "", "7.25"),
+    ]
+    assert {(row["loinc"], row["unit"]) for row in rows} == {("4548-4", "%")}
+    donors = (folder / "donors.tsv").read_text()
+    assert "HbA1c" not in donors
+    assert "Größe" in donors
+    faults: list[Fault] = []
+    donor_rows = [Row(0, {"donor_id": name}) for name in ("d1", "d2", "d3", "d4")]
+    read = read_measurements(folder, donor_rows, None, faults)
+    assert faults == []
+    assert [item.value for item in read] == [5.4, 4.0, 7.25]
+
+
+def test_a_measurement_that_is_no_number_is_named_and_nothing_is_drafted(study):
+    (study / "people.csv").write_bytes(CLINIC.replace("7.25", "hoch").encode("latin-1"))
+    with pytest.raises(
+        FaultsError, match=r"row 5, column 'HbA1c \(%\)': .* number.* found 'hoch' of d4"
+    ):
+        register(study, "people.csv", measured=[HBA1C])
+    assert not (study / "config").exists()
+
+
+@pytest.mark.parametrize("argument", ["HbA1c", "HbA1c=4548-4", "=4548-4 %", "HbA1c=HbA1c %"])
+def test_a_measure_without_code_or_unit_says_how_to_write_it(argument):
+    with pytest.raises(UsageError, match="COLUMN=LOINC UNIT, such as"):
+        split_measured(argument)
 
 
 def test_ids_that_lost_their_zeros_still_match(tmp_path, monkeypatch, in_process):

@@ -62,7 +62,10 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
             fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
             fault("region", "must be a region code", f"{region!r}: {problem}", fix, reason="region")
         elif region in COUNTRIES:
-            fix = "Give the region (NUTS 2, such as NL32) where it is known."
+            fix = (
+                "Give the region where it is known: NUTS 2 such as NL32 in the EU, else ISO 3166-2 "
+                "such as US-MD. `pmcell terms NAME --in region` finds its code."
+            )
             fault("region", "should be a region", f"the country {region}", fix, severity="warning")
     programme = value("programme")
     if programme and programmes is not None and programme not in (*programmes, NO_PROGRAMME):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import write_text
+from pmcell.registry.cohorts.catalogue import NO_BODY
 from pmcell.registry.cohorts.cohort import find_faults
 from pmcell.registry.cohorts.keys import (
     COHORT_FILE,
@@ -26,7 +27,6 @@ from pmcell.registry.cohorts.sheets import read_sheet
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.draft.decisions import (
     EACH,
-    NO_BODY,
     Decision,
     open_decisions,
     source_text,

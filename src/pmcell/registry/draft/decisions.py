@@ -34,8 +34,6 @@ EACH = "each"
 """Answer to who the donors are: each sample is of a person of its own."""
 MUST_BE_KNOWN = ("title", "steward.name", "programme", "access", "data_use", "donor_id")
 """Keys that `unknown` does not answer."""
-NO_BODY = "None: the data are open and need no permit"
-"""What stands for the health data access body where none decides, as the key asks for."""
 
 _SOURCE = re.compile(rf"{TODO} \(source: (.*)\)", re.DOTALL)
 _SHORT = re.compile(r"^self_reported_|_ontology_term_id$")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pmcell.errors import DataError, UsageError
+from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
@@ -19,12 +19,19 @@ from pmcell.registry.cohorts.keys import (
     CELLS_FILE,
     COHORT_FILE,
     DONORS_FILE,
+    MEASUREMENTS_FILE,
     SAMPLES_FILE,
     TODO,
 )
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
 from pmcell.registry.draft.draft import Draft, draft_registration
+from pmcell.registry.draft.measured_columns import (
+    Measured,
+    Problem,
+    measurement_row,
+    visits_of,
+)
 from pmcell.registry.draft.options import with_options
 from pmcell.registry.draft.side_tables import cells_text, join_table
 from pmcell.registry.draft.text import cohort_yaml, sheet
@@ -61,16 +68,19 @@ def register_file(
     given: Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
     tables: Mapping[str, Path] | None = None,
+    measured: Sequence[Measured] = (),
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
     `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
     columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed; `keep` are columns
     that stay in the tables under their own names, `tables` files with more of `donors`,
-    `samples` or `cells` (see `side_tables`).
+    `samples` or `cells` (see `side_tables`); `measured` are columns that become rows of
+    measurements.tsv in place of a column of their table.
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
+    columns = [item.column for item in measured]
     registered, answer = read_draft(
         "draft_files",
         Path(file),
@@ -80,10 +90,16 @@ def register_file(
         orientation=orientation,
         programmes=Path(programmes_dir) if programmes_dir else programmes_beside(cohorts_dir),
         given=given,
-        keep=keep,
+        keep=[*(name for name in keep if name not in columns), *columns],
         tables=tables,
     )
-    for name, content in answer["files"].items():
+    files = answer["files"]
+    donors, samples = answer["donors"], answer["samples"]
+    if measured:
+        files[MEASUREMENTS_FILE] = sheet(_measurements(measured, donors, samples))
+    for name, rows in ((DONORS_FILE, donors), (SAMPLES_FILE, samples)):
+        files[name] = sheet([{c: v for c, v in row.items() if c not in columns} for row in rows])
+    for name, content in files.items():
         write_text(registered.folder / name, content)
     n_todo = sum(
         line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
@@ -92,6 +108,35 @@ def register_file(
         for line in content.split("\n")
     )
     return replace(registered, n_todo=n_todo)
+
+
+def _measurements(
+    measured: Sequence[Measured],
+    donors: Sequence[Mapping[str, str]],
+    samples: Sequence[Mapping[str, str]],
+) -> list[dict[str, str]]:
+    """Rows of measurements.tsv; `FaultsError` with every value that is no measurement."""
+    visits = visits_of(samples)
+    rows, faults = [], []
+    for item in measured:
+        of_donor = item.column in donors[0]
+        for number, cells in enumerate(donors if of_donor else samples, 2):
+            made = measurement_row(item, cells, visits, of_donor=of_donor)
+            if isinstance(made, Problem):
+                name = cells["donor_id" if of_donor else "sample_id"]
+                found = f"{cells[item.column][:40]!r} of {name}"
+                table = DONORS_FILE if of_donor else SAMPLES_FILE
+                faults.append(
+                    Fault(table, made.must, found, made.fix, row=number, column=item.column)
+                )
+            elif made is not None:
+                rows.append(made)
+    if faults:
+        raise FaultsError(faults)
+    if not rows:
+        names = ", ".join(item.column for item in measured)
+        raise UsageError(f"--measure must name columns with values; {names} are empty")
+    return rows
 
 
 def programmes_beside(cohorts_dir: Path | str) -> Path:
@@ -176,9 +221,9 @@ def draft_files(
         "files": {
             **({CELLS_FILE: cells} if cells else {}),
             COHORT_FILE: cohort_yaml(draft),
-            DONORS_FILE: sheet(draft.donors),
-            SAMPLES_FILE: sheet(draft.samples),
         },
+        "donors": draft.donors,
+        "samples": draft.samples,
         "notes": draft.notes,
         "seen": _seen(submission, draft),
     }

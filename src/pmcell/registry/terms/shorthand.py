@@ -91,3 +91,12 @@ SPELT: Mapping[str, str] = {
     "prog": "progenitor",
 }
 """Words of cell-type labels, spelt out before the nearest terms are looked for."""
+
+
+def words_for(term_id: str) -> list[str]:
+    """Return the words that files use for a term beside its label and synonyms.
+
+    >>> words_for("CL:0000784"), words_for("CL:0000000")
+    (['pdc'], [])
+    """
+    return [word for table in SHORTHAND.values() for word, term in table.items() if term == term_id]

@@ -16,7 +16,7 @@ from pmcell.report.site.extras import Extras
 
 __all__ = ["Extras", "build", "write_site"]
 
-ASSETS = ("site.css", "site.js", "map.js")
+ASSETS = ("site.css", "site.js", "map.js", "genes.js")
 
 
 def write_site(
@@ -33,6 +33,7 @@ def write_site(
     pages = build(folder, extras or Extras())
     for name in ASSETS:
         pages[name] = (files("pmcell.report.site") / "templates" / name).read_text("utf-8")
+    pages["site.css"] += (files("pmcell.report") / "templates" / "reflow.css").read_text("utf-8")
     for name, text in sorted(pages.items()):
         write_text(target / name, text)
     return target / "index.html"

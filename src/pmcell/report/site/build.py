@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
+from pmcell.registry.terms.regions import region_name
 from pmcell.release import ReleaseFolder
 from pmcell.release.report_tables import read_release
 from pmcell.report import flow, grids, identity, methods
 from pmcell.report import strata as verdicts
 from pmcell.report.donor_figures import donor_figure
 from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
+from pmcell.report.reflow import label_cells
 from pmcell.report.site import cards as cohort_cards
 from pmcell.report.site import contents, search, trust
 from pmcell.report.site.cell_map import map_files
 from pmcell.report.site.dictionary import read_dictionary
 from pmcell.report.site.expression import chosen_genes
 from pmcell.report.site.extras import Extras
+from pmcell.report.site.gene_types import gene_type_files
 from pmcell.report.site.observatory import observatory
 from pmcell.report.site.sample import MOST_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
@@ -59,6 +62,8 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
     folder, release = ReleaseFolder(path), read_release(path, only=TABLES)
     cells = read_cells(folder, release, most=most)
     genes, data = map_files(folder, release, cells, chosen_genes(release))
+    found_in = gene_type_files(folder, release)
+    data |= found_in
     cards = cohort_cards.cards(release, extras.people)
     tables = read_dictionary(folder)
     data["data/search.js"] = search.index_script(
@@ -67,6 +72,7 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
         genes=genes,
         cards=cards,
         dictionary=tables,
+        has_gene_types=bool(found_in),
     )
     context = {
         **_shared(release),
@@ -79,6 +85,8 @@ def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, s
         "n_cells_drawn": len(cells.drawn),
         "rule": rule(),
         "genes": genes,
+        "has_gene_types": bool(found_in),
+        "n_genes": len(release["genes"]),
         "types": _types(cells),
         "clusters": grids.cluster_grid(release),
         "gaps": grids.gap_grid(release),
@@ -108,8 +116,10 @@ def _render(context: dict[str, Any]) -> dict[str, str]:
     # Only pmcell's own figures are exempt from escaping.
     environment.filters["drawn"] = Markup
     return {
-        f"{key}.html": environment.get_template(f"{key}.html.j2").render(
-            **context, page=key, page_name=name, page_prose=prose
+        f"{key}.html": label_cells(
+            environment.get_template(f"{key}.html.j2").render(
+                **context, page=key, page_name=name, page_prose=prose
+            )
         )
         for key, name, prose in PAGES
     }
@@ -145,6 +155,7 @@ def _overview(
         "validators": trust.validator_grid(checks),
         "programmes": programmes,
         "places": places,
+        "region_names": {region: region_name(region) for region in places},
         "files": contents.files(release.manifest, extras.prose),
         "has_report": folder.has("report.html"),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pmcell.registry.terms.regions import region_name
+from pmcell.registry.terms.shorthand import words_for
 from pmcell.report.parts import plural
 from pmcell.report.site.pack import script
 
@@ -24,11 +26,18 @@ def index_script(
     cards: list[Card],
     dictionary: list[TableEntry],
     genes: list[Gene],
+    has_gene_types: bool,
 ) -> str:
-    """The index as a script; genes are kept apart as short texts, for there may be 60,000."""
+    """The index as a script; genes are kept apart as short texts, for there may be 60,000.
+
+    `genes` are those of the map; with `has_gene_types` any gene has a place on the page of cells.
+    """
     return script(
         "search",
-        {"entries": entries(release, pages, cards, dictionary), "genes": _genes(release, genes)},
+        {
+            "entries": entries(release, pages, cards, dictionary),
+            "genes": _genes(release, genes) | {"all": has_gene_types},
+        },
     )
 
 
@@ -50,7 +59,7 @@ def entries(
         text = f"{row.cell_type_ontology_term_id} {row.label_evidence}"
         found.append(("cluster", title, text, "cells.html#clusters"))
     for row in release["terms"].itertuples():
-        text = ", ".join([row.term_id, *row.synonyms])
+        text = ", ".join([row.term_id, *row.synonyms, *words_for(row.term_id)])
         found.append((_kind(row.ontology), str(row.label), text, _PLACES.get(row.ontology, _HOME)))
     for row in release["strata"].itertuples():
         found.append(("stratum", str(row.stratum), str(row.description), "strata.html#strata"))
@@ -87,7 +96,12 @@ def _kind(ontology: str) -> str:
 
 def _places(kind: str, names: list[str]) -> list[Entry]:
     return [
-        (kind, name, plural(names.count(name), "cohort"), "index.html#places")
+        (
+            kind,
+            name,
+            f"{region_name(name)} {plural(names.count(name), 'cohort')}".strip(),
+            "index.html#places",
+        )
         for name in sorted(set(names))
     ]
 

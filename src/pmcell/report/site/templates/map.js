@@ -152,7 +152,7 @@
   }
   function chooseGene(id) {
     var found = data.genes.find(function (item) { return item.id === id; });
-    if (!found) { status.textContent = "The gene " + id + " is not among those of the map."; return; }
+    if (!found) return;
     geneSelect.value = id; el("gene-box").hidden = false; by.value = "gene";
     var done = function () {
       var raw = bytes(self.pmcellData["gene-" + id]), out = new Uint8Array(n);
@@ -170,7 +170,8 @@
   }
   function fromAddress() {
     var match = /^#gene=([\w.-]+)$/.exec(location.hash);
-    if (match) { chooseGene(match[1]); el("map").scrollIntoView(); }
+    // A gene that has no file for the map is looked up below it, by genes.js.
+    if (match && data.genes.some(function (item) { return item.id === match[1]; })) { chooseGene(match[1]); el("map").scrollIntoView(); }
   }
   function zoom(factor, px, py) {
     px = px === undefined ? width / 2 : px; py = py === undefined ? height / 2 : py;

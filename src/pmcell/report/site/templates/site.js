@@ -6,8 +6,11 @@
   var MOST = 30, index = null, wanted = false;
 
   function fold(text) {
-    return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/[-_\u2010-\u2015]/g, " ").toLowerCase();
+    // "CD4+" is written "CD4-positive" in the Cell Ontology.
+    return text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/([a-z0-9])\+/gi, "$1 positive ").replace(/[-_\u2010-\u2015]/g, " ").toLowerCase().trim();
   }
+  // "B" and "B cell" name the same.
+  function bare(text) { return text.replace(/ cells?$/, ""); }
   function load() {
     if (wanted) return;
     wanted = true;
@@ -17,13 +20,13 @@
       var data = self.pmcellData.search;
       var drawn = new Set(data.genes.drawn);
       index = data.entries.map(function (entry) {
-        return { kind: entry[0], title: entry[1], text: entry[2], url: entry[3], at: fold(entry[1]), all: fold(entry.slice(0, 3).join(" ")) };
+        return { kind: entry[0], title: entry[1], text: entry[2], url: entry[3], at: fold(entry[1]), all: fold(entry.slice(0, 3).join(" ")), names: entry[2].split(", ").map(fold).map(bare) };
       });
       data.genes.names.forEach(function (line) {
         var part = line.split(" "), id = part[part.length - 2], symbol = part.slice(0, -2).join(" ");
         var on = drawn.has(id);
         var text = id + ", measured in " + part[part.length - 1] + (part[part.length - 1] === "1" ? " cohort" : " cohorts") + (on ? ", on the map" : "");
-        index.push({ kind: "gene", title: symbol, text: text, url: on ? "cells.html#gene=" + id : "dictionary.html#table-genes", at: fold(symbol), all: fold("gene " + symbol + " " + id) });
+        index.push({ kind: "gene", title: symbol, text: text, url: on || data.genes.all ? "cells.html#gene=" + id : "dictionary.html#table-genes", at: fold(symbol), all: fold("gene " + symbol + " " + id), names: [] });
       });
       show();
     };
@@ -31,12 +34,15 @@
     document.head.appendChild(script);
   }
   function score(item, words) {
-    // Words that stand together, as in "T cell", count most; one letter is a word of its own.
-    var phrase = words.join(" "), total = words.length > 1 && (" " + item.all).indexOf(" " + phrase) >= 0 ? 60 : 0;
+    // A name of the thing itself counts most, then words that stand together, as in "T cell".
+    var phrase = words.join(" "), padded = " " + item.all.replace(/[^a-z0-9]+/g, " ") + " ";
+    var total = item.at === phrase || item.names.indexOf(bare(phrase)) >= 0 ? 80 : 0;
+    if (words.length > 1 && padded.indexOf(" " + phrase) >= 0) total += 60;
     for (var i = 0; i < words.length; i++) {
-      var word = words[i];
-      if (word.length === 1 ? (" " + item.all.replace(/[^a-z0-9]+/g, " ") + " ").indexOf(" " + word + " ") < 0 && item.at.indexOf(word) !== 0 : item.all.indexOf(word) < 0) return 0;
-      total += item.at === word ? 40 : item.at.indexOf(word) === 0 ? 20 : item.at.indexOf(word) > 0 ? 10 : 1;
+      var word = words[i], whole = padded.indexOf(" " + word + " ") >= 0;
+      // A letter is a word of its own, two begin one: "nk" is not in "unknown".
+      if (!whole && item.at.indexOf(word) !== 0 && (word.length === 1 || padded.indexOf(word.length === 2 ? " " + word : word) < 0)) return 0;
+      total += item.at === word ? 40 : item.at.indexOf(word) === 0 ? 20 : whole || item.at.indexOf(word) > 0 ? 10 : 1;
     }
     return total + (item.kind === "page" ? 3 : item.kind === "column" || item.kind === "gap" ? 0 : 2);
   }
@@ -63,7 +69,8 @@
       var points = score(item, words);
       if (points) hits.push([points, item]);
     });
-    hits.sort(function (a, b) { return b[0] - a[0] || (a[1].title < b[1].title ? -1 : 1); });
+    // Of equals the shorter name comes first: it is the wider thing.
+    hits.sort(function (a, b) { return b[0] - a[0] || a[1].title.length - b[1].title.length || (a[1].title < b[1].title ? -1 : 1); });
     told.textContent = hits.length === 0 ? "Nothing found for “" + input.value.trim() + "”."
       : hits.length + (hits.length === 1 ? " result" : " results") + (hits.length > MOST ? ", the first " + MOST + " shown" : "");
     hits.slice(0, MOST).forEach(function (hit) {

@@ -78,7 +78,10 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 HELP = "See: pmcell --help"
 
-SUBCOMMANDS = {("release", "diff"): "pmcell.cli._release_diff"}
+SUBCOMMANDS = {
+    ("release", "add"): "pmcell.cli._release_add",
+    ("release", "diff"): "pmcell.cli._release_diff",
+}
 """Commands of two words and their module."""
 
 NEEDED = ("crypt4gh", "cryptography", "jinja2", "jsonschema", "pydantic", "rdflib", "rich")

@@ -17,8 +17,10 @@ Example:
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,24 +157,33 @@ def _require_consent(study: Study, earlier: list[str], added: list[str]) -> None
 
 def _run_jobs(study: Study, args: argparse.Namespace) -> int:
     """Run intake and QC of the cohorts, and nothing else; Snakemake's exit code."""
-    import json
+    from functools import partial
 
     from pmcell import bundle
     from pmcell.cli.run import _lock, _slurm, _workflow
     from pmcell.cli.run._progress import Progress
 
     profile = bundle.profile_folder(args.profile, study.folder)
-    targets = [f"results/cohorts/{name}/status.json" for name in args.cohort]
-    extra = [*targets, "--config", f"cohorts={json.dumps(sorted(args.cohort))}"]
-    command = _workflow.snakemake_command(study, cores=args.cores, profile=profile, extra=extra)
+    command = jobs_command(study, args.cohort, cores=args.cores, profile=profile)
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
-    executor = _workflow.executor_of(profile)
-    stop_jobs = (lambda: _slurm.stop_jobs(study.folder)) if executor == "slurm" else None
+    is_slurm = _workflow.executor_of(profile) == "slurm"
+    stop_jobs = partial(_slurm.stop_jobs, study.folder) if is_slurm else None
     with _lock.only_run(study.folder, stop_jobs) as held:
         code = _workflow.run_snakemake(study, command, Progress())
         if code < 0:
             held.keep_for_next()
     return code
+
+
+def jobs_command(
+    study: Study, cohort_ids: Sequence[str], *, cores: int | None, profile: Path
+) -> list[str]:
+    """Return the snakemake command for the cohorts' own jobs, whatever cohorts the study names."""
+    from pmcell.cli.run._workflow import snakemake_command
+
+    targets = [f"results/cohorts/{name}/status.json" for name in sorted(cohort_ids)]
+    named = ["--config", f"cohorts={json.dumps(sorted(cohort_ids))}"]
+    return snakemake_command(study, cores=cores, profile=profile, extra=[*targets, *named])
 
 
 def _tell(target: Path, version: str) -> None:

@@ -125,7 +125,7 @@ def groups_lineage(
     comes = (shared > 0) & (shared >= MIN_SHARE * smaller)
     rows = []
     for at, name in enumerate(old):
-        for to in np.flatnonzero(comes[at]):
+        for to in map(int, np.flatnonzero(comes[at])):
             what = _what(float(jaccard[at, to]), int(comes[at].sum()), int(comes[:, to].sum()))
             rows.append(
                 {

@@ -9,6 +9,7 @@ from pmcell.errors import DataError
 from pmcell.publish.add.previous import WHOLE, Previous
 from pmcell.publish.facts import Cohort
 from pmcell.registry.duplicates.find import SHARED_CELLS, find_duplicates
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +31,8 @@ def require_strangers(previous: Previous, added: Sequence[Cohort]) -> pd.DataFra
     earlier = [item for item in previous.cohorts if item.published]
     found = find_duplicates({item.cohort_id: item.folder for item in (*earlier, *added)})
     prefixes = tuple(item.prefix for item in added)
-    is_new = found["donor_id"].astype(str).str.startswith(prefixes)
-    is_other_new = found["other_donor_id"].astype(str).str.startswith(prefixes)
+    is_new = as_text(found["donor_id"]).str.startswith(prefixes)
+    is_other_new = as_text(found["other_donor_id"]).str.startswith(prefixes)
     known = found[(is_new != is_other_new) & (found["kind"] == SHARED_CELLS)]
     if len(known):
         names = known["donor_id"].where(is_new[known.index], known["other_donor_id"])

@@ -12,7 +12,7 @@ import numpy as np
 from pmcell.core.counts.grouped import N_DETECTED
 from pmcell.io.counts.aggregates import read_aggregate, write_aggregate
 from pmcell.io.counts.open import open_counts
-from pmcell.io.tables import read_table, write_table
+from pmcell.io.tables import join_tables, read_table, write_table
 from pmcell.publish.add.place import Placed
 from pmcell.publish.add.previous import Previous
 from pmcell.publish.facts import Cohort, Facts
@@ -24,6 +24,7 @@ from pmcell.schema import (
     GENES,
     PLACED_CELLS,
     PLACEMENTS,
+    Table,
 )
 from pmcell.schema.mapped import (
     AMBIGUOUS,
@@ -97,7 +98,7 @@ def stage_results(
     return replace(facts, results=folder, cohorts=tuple(cohorts), options=options)
 
 
-def _frame(rows: list[dict[str, Any]], table: Any) -> pd.DataFrame:
+def _frame(rows: list[dict[str, Any]], table: Table) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(rows, columns=[field.name for field in table.fields])
@@ -193,10 +194,7 @@ def _cells(placed: Mapping[str, Placed]) -> pd.DataFrame:
 
 def _stage_genes(previous: Previous, cohorts: list[Cohort], target: Path) -> None:
     """The genes of the earlier release, and those that only added cohorts measured."""
-    import pandas as pd
-
-    names = [field.name for field in GENES.fields]
-    known = read_table(previous.table("genes"))[names]
+    known = read_table(previous.table("genes"))
     detected: dict[str, int] = {}
     symbols: dict[str, str] = {}
     measured: dict[str, list[str]] = {}
@@ -221,5 +219,5 @@ def _stage_genes(previous: Previous, cohorts: list[Cohort], target: Path) -> Non
         }
         for gene in other
     ]
-    new = pd.DataFrame(rows, columns=names)
-    write_table(target, pd.concat([known, new], ignore_index=True) if rows else known, GENES)
+    parts = [known, *([_frame(rows, GENES)] if rows else [])]
+    write_table(target, join_tables(parts, GENES), GENES)

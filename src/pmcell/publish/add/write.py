@@ -129,7 +129,8 @@ def is_added(release: Path, cohort_ids: Sequence[str], results: Path, target: Pa
         found = read_manifest(target)
     except (UsageError, DataError):
         found = {}
-    revises = found.get("revises") or {}
+    revises = found.get("revises")
+    revises = revises if isinstance(revises, Mapping) else {}
     is_same = (
         revises.get("content_sha256") == previous["content_sha256"]
         and sorted(revises.get("added", ())) == sorted(cohort_ids)

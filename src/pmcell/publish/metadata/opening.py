@@ -169,7 +169,8 @@ def _example(facts: Facts, folder: Path) -> _Example:
             "passes_qc",
         ],
     )
-    cells = cells[cells["passes_qc"]]
+    # Cells of a cohort that was added to a release have no cluster, and so no markers.
+    cells = cells[cells["passes_qc"] & cells["cluster"].notna()]
     named = cells[cells["cell_type_ontology_term_id"] != UNKNOWN]
     named = cells if named.empty else named
     stratum = None

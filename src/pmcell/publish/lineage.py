@@ -146,7 +146,7 @@ def groups_lineage(
         if not comes[:, to].any()
     ]
     names = _names(rows, noun)
-    return [{**row, "name": names.get(row["new"])} for row in rows]
+    return [{**row, "name": None if row["what"] == GONE else names[row["new"]]} for row in rows]
 
 
 def _what(jaccard: float, n_newer: int, n_older: int) -> str:

@@ -26,6 +26,7 @@ from pmcell.publish.folder import whole_folder
 from pmcell.publish.manifest import cohort_entry
 from pmcell.publish.metadata.attribution import require_attribution
 from pmcell.publish.release import Page, Site, complete_release
+from pmcell.release.expression import ALL, GENES
 from pmcell.release.manifest import Entries, read_manifest
 from pmcell.release.verify import verify_release
 from pmcell.settings.release import ReleaseSettings
@@ -160,8 +161,10 @@ def next_version(version: str) -> str:
 def _facts(
     previous: Previous, cohort_ids: Sequence[str], results: Path, options: ReleaseSettings
 ) -> Facts:
+    same = {"expression": _expression(previous)}
     if options.version == previous.version:
-        options = options.model_copy(update={"version": next_version(previous.version)})
+        same["version"] = next_version(previous.version)
+    options = options.model_copy(update=same)
     record = previous.folder.json("datacite.json")
     cohorts = [*previous.cohorts, *(_cohort(results, name) for name in cohort_ids)]
     return Facts(
@@ -178,6 +181,16 @@ def _facts(
             url=str(record.get("url") or ""),
         ),
     )
+
+
+def _expression(previous: Previous) -> str:
+    """Which genes `expression/` of the earlier release holds: so the added cohorts' does."""
+    names = previous.folder.names("expression", ".parquet")
+    if not names:
+        return NONE
+    with previous.folder.parquet(names[0]) as file:
+        told = file.schema_arrow.metadata or {}
+        return str(told.get(GENES.encode(), ALL.encode()).decode())
 
 
 def _require_own_identity(facts: Facts, previous: Previous) -> None:

@@ -123,7 +123,7 @@ def groups_lineage(
     smaller = np.minimum(n_old[:, None], n_new[None, :])
     jaccard = shared / np.maximum(n_old[:, None] + n_new[None, :] - shared, 1)
     comes = (shared > 0) & (shared >= MIN_SHARE * smaller)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for at, name in enumerate(old):
         for to in map(int, np.flatnonzero(comes[at])):
             what = _what(float(jaccard[at, to]), int(comes[at].sum()), int(comes[:, to].sum()))

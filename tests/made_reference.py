@@ -125,15 +125,19 @@ def new_donors() -> list[str]:
     return sorted(obs.groupby("batch_id", observed=True)["donor_id"].max())
 
 
-def write_reference_release(folder: Path, made: Reference) -> Path:
-    """The part of a release that mapping reads."""
-    place = folder / "reference"
+def write_reference(place: Path, made: Reference) -> None:
+    """The folder reference/ of a release, as far as mapping reads it."""
     arrays, told = label_arrays(made)
     donors, of_donors = donor_arrays(made.donors)
     write_arrays(place / "labels.npz", **arrays)
     write_arrays(place / "donors.npz", **donors)
     write_bases(place / "basis.npz", {TISSUE: made.space.features}, {TISSUE: made.basis})
     write_json(place / "reference.json", {**made.facts, **told, "donors": of_donors})
+
+
+def write_reference_release(folder: Path, made: Reference) -> Path:
+    """The part of a release that mapping reads."""
+    write_reference(folder / "reference", made)
     write_manifest(folder)
     return folder
 

@@ -348,7 +348,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "release",
-        "write the release folder; release diff A B compares two",
+        "write the release folder; release add adds cohorts, release diff A B compares",
         reads=_files(
             results=(
                 *_REGISTERED,

@@ -213,6 +213,22 @@ def test_a_changed_receipt_or_another_signer_does_not_verify(study: Study) -> No
     assert not verify_receipt({**receipt, "signature": "x"}, KEY.public_key())
 
 
+def test_releases_to_which_cohorts_were_added_go_down_too(study: Study) -> None:
+    for name, cohort in (("release-2", "c1"), ("release-3", "c2")):
+        text = DONOR if cohort == "c1" else "others"
+        write_text(study.results / name / "donors.txt", text)
+        about = {"content_sha256": name * 8, "version": name, "cohorts": {cohort: {}}}
+        write_json(study.results / name / "manifest.json", about)
+    receipt = study.withdraw()
+    assert not (study.results / "release-2").exists()
+    assert (study.results / "release-3" / "donors.txt").exists()
+    assert "release-2/donors.txt" in {item["file"] for item in receipt["gone"]}
+    stones = [json.loads(path.read_text()) for path in (study.folder / "tombstones").glob("*")]
+    assert {stone.get("version") for stone in stones} == {None, "release-2"}
+    everything = [path for path in study.folder.rglob("*") if path.is_file()]
+    assert not any(DONOR in path.read_text() for path in everything)
+
+
 def test_the_files_of_other_cohorts_alone_are_not_touched(study: Study) -> None:
     assert set(artefacts(study.results, "c2")) == {
         "cohorts/c2/intake.json",

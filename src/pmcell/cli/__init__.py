@@ -78,7 +78,10 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 HELP = "See: pmcell --help"
 
-SUBCOMMANDS = {("release", "diff"): "pmcell.cli._release_diff"}
+SUBCOMMANDS = {
+    ("release", "add"): "pmcell.cli._release_add",
+    ("release", "diff"): "pmcell.cli._release_diff",
+}
 """Commands of two words and their module."""
 
 NEEDED = ("crypt4gh", "cryptography", "jinja2", "jsonschema", "pydantic", "rdflib", "rich")
@@ -182,8 +185,11 @@ def module_of(name: str) -> str:
 
 
 def help_of(name: str) -> str:
-    """Return what `pmcell NAME --help` prints."""
-    return _parser(name, importlib.import_module(module_of(name))).format_help()
+    """Return what `pmcell NAME --help` prints, and what its commands of two words do."""
+    found = {name: module_of(name)}
+    found |= {f"{one} {two}": path for (one, two), path in SUBCOMMANDS.items() if one == name}
+    parsers = (_parser(words, importlib.import_module(path)) for words, path in found.items())
+    return "\n".join(parser.format_help() for parser in parsers)
 
 
 def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:

@@ -1,6 +1,8 @@
 """Tell what differs between two releases: cohorts, donors, cells, columns, labels, strata.
 
-Donors are counted, never named; of cohorts without open access no small number
+What became of clusters, labels and strata is told by the members that both have: the same,
+split, merged, changed, new or gone, and what the newer ones may be called. Donors are
+counted, never named; of cohorts without open access no small number
 is told. Exit code 0 when the contents are equal, 1 when they differ, 2 when one
 is no release.
 
@@ -15,6 +17,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pmcell.publish.lineage import SAME
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +57,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         ("Tables and columns", _columns(found["columns"])),
         ("Labels of cells", _labels(found["labels"])),
         ("Strata", _strata(found["strata"])),
+        ("Lineage", _lineage(found["lineage"])),
         ("Parameters", [_change(row["key"], row) for row in found["parameters"]]),
         ("Files", _came_and_went(found["files"], "file")),
     ):
@@ -115,6 +120,23 @@ def _strata(found: dict[str, Any]) -> Iterator[str]:
         yield from (
             f"  {row['n_donor_visits']:>8,}  {row['from']} → {row['to']}" for row in found["moves"]
         )
+
+
+def _lineage(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What became of clusters, labels and strata; those that kept their name are counted."""
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        own = [row for row in rows if row["kind"] == kind]
+        kept = [row for row in own if row["what"] == SAME and row["old"] == row["new"]]
+        if kept:
+            yield f"{kind}: {len(kept)} the same under the same name"
+        for row in own:
+            if row not in kept:
+                names = f"{row['old'] or 'none'} → {row['new'] or 'none'}"
+                called = f", {row['name']!r}" if row["name"] not in (None, row["new"]) else ""
+                yield (
+                    f"{kind} {names}: {row['what']}{called} ({row['n_shared']:,} shared of "
+                    f"{row['n_old']:,} and {row['n_new']:,}, Jaccard {row['jaccard']:.2f})"
+                )
 
 
 def _came_and_went(found: dict[str, Any], noun: str) -> Iterator[str]:

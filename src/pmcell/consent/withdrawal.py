@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FOLDER = "withdrawals"
 TOMBSTONES = "tombstones"
 MANIFEST = "manifest.json"
+TAKEN_DOWN = ".taken_down"
+"""Ends the name of a release that is being removed."""
 STAGES = ("noted", "recorded", "taken_down", "rebuilt", "proved", "scanned", "receipt")
 RECEIPT_FORMAT = "pmcell withdrawal receipt 1"
 STAYS: tuple[tuple[str, str], ...] = (
@@ -137,8 +139,9 @@ def artefacts(results: Path, cohort_id: str) -> dict[str, str]:
         before = len(touched)
         touched |= {name for name, (_, inputs) in made.items() if inputs & touched}
     found = {name: made[name][0] for name in touched}
-    for folder in ("release", "controlled"):
-        for path in sorted((results / folder).rglob("*")):
+    folders = [results / "release", results / "controlled", *added_releases(results, cohort_id)]
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
             if path.is_file():
                 found[str(path.relative_to(results))] = sha256_file(path)
     return dict(sorted(found.items()))
@@ -170,6 +173,8 @@ def withdraw(journal: Journal, work: Work, *, key: Ed25519PrivateKey, day: str) 
         journal.reach("recorded")
     if not journal.is_past("taken_down"):
         take_down(work.study, work.results, journal.release, day=day)
+        for place in added_releases(work.results, journal.cohort_id):
+            remove_release(work.study, place, _facts_of(place / MANIFEST), day=day)
         journal.reach("taken_down")
     if not journal.is_past("rebuilt"):
         work.rebuild()
@@ -215,10 +220,28 @@ def take_down(study: Path, results: Path, release: Mapping[str, Any], *, day: st
 
     The tombstone says which release it was, since when it is down and why, and of nobody.
     """
-    place, away = results / "release", results / ".release.taken_down"
-    shutil.rmtree(away, ignore_errors=True)
-    if not release:
-        return
+    for left in results.glob(f".*{TAKEN_DOWN}"):
+        shutil.rmtree(left, ignore_errors=True)
+    if release:
+        remove_release(study, results / "release", release, day=day)
+
+
+def added_releases(results: Path, cohort_id: str) -> list[Path]:
+    """Other releases beside `release` that hold a cohort, as `pmcell release add` writes them.
+
+    They share files with it.
+    """
+    places = [path.parent for path in sorted(results.glob(f"[!.]*/{MANIFEST}"))]
+    return [
+        place
+        for place in places
+        if place != results / "release" and cohort_id in read_json(place / MANIFEST)["cohorts"]
+    ]
+
+
+def remove_release(study: Path, place: Path, release: Mapping[str, Any], *, day: str) -> None:
+    """Write the tombstone of a release, then remove its folder where it still holds it."""
+    away = _away(place)
     stone = study / TOMBSTONES / f"{release['content_sha256'][:16]}.json"
     if not stone.exists():
         said = {
@@ -237,9 +260,16 @@ def take_down(study: Path, results: Path, release: Mapping[str, Any], *, day: st
         shutil.rmtree(away)
 
 
+def _away(place: Path) -> Path:
+    return place.with_name(f".{place.name}{TAKEN_DOWN}")
+
+
 def release_facts(results: Path) -> dict[str, Any]:
     """What identifies the release that is there; nothing where there is none."""
-    manifest = results / "release" / MANIFEST
+    return _facts_of(results / "release" / MANIFEST)
+
+
+def _facts_of(manifest: Path) -> dict[str, Any]:
     if not manifest.is_file():
         return {}
     value = read_json(manifest)

@@ -7,6 +7,7 @@ batch, by which the batch's shift is told. The reference does not change.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,17 +49,45 @@ MAX_UNLIKE = 0.5
 COLUMNS = ("donor_id", "sample_id", "visit", "batch_id")
 
 
+MARKS = (
+    "total_counts",
+    "n_genes_detected",
+    "share_mitochondrial",
+    "doublet_score",
+    "passes_qc",
+    "exclusion",
+)
+"""What QC leaves in obs."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """The cells that passed QC, in the order of `Mapping.cells`.
+
+    `scores` and `integrated` (cells, components) are their principal components before and after
+    their batch was moved onto the reference; `counted_as` the type under which each counts in the
+    profiles of donors, 'unknown' where it is unlike every type.
+    """
+
+    cell_ids: NDArray[np.object_]
+    scores: NDArray[np.float32]
+    integrated: NDArray[np.float32]
+    counted_as: NDArray[np.object_]
+
+
 @dataclass(frozen=True)
 class Mapping:
-    """What was found: tables `MAPPED_CELLS` and `MAPPED_COMPOSITION`, visits, and gene overlap."""
+    """What was found: tables `MAPPED_CELLS` and `MAPPED_COMPOSITION`, visits, gene overlap, and
+    where the cells lie."""
 
     cells: pd.DataFrame
     composition: pd.DataFrame
     visits: tuple[MappedVisit, ...]
     genes: GeneOverlap
+    located: Located
 
 
-def map_cells(adata: AnnData, reference: Reference) -> Mapping:
+def map_cells(adata: AnnData, reference: Reference, *, is_marked: bool = False) -> Mapping:
     """Map cells onto a reference.
 
     Parameters
@@ -69,6 +98,8 @@ def map_cells(adata: AnnData, reference: Reference) -> Mapping:
         with the reference's where it is there.
     reference
         The frozen reference (`pmcell.release.reference.open_reference`).
+    is_marked
+        Whether obs holds the marks of QC (`MARKS`), which are then used as they are.
 
     Returns
     -------
@@ -80,12 +111,12 @@ def map_cells(adata: AnnData, reference: Reference) -> Mapping:
     DataError
         X is not raw counts; too few genes of the reference; too few cells; another tissue.
     """
-    ordered = _ordered(adata)
+    ordered = _ordered(adata, MARKS if is_marked else ())
     _same_tissue(ordered, reference)
     counts = raw_counts(ordered)
     genes = text_array(ordered.var_names)
     overlap, measured = _overlap(reference, genes)
-    notes = _mark(ordered, reference)
+    notes = [] if is_marked else _mark(ordered, reference)
     passes = ordered.obs["passes_qc"].to_numpy(bool)
     if int(passes.sum()) < MIN_CELLS:
         raise DataError(
@@ -141,10 +172,16 @@ def map_cells(adata: AnnData, reference: Reference) -> Mapping:
         pd.concat(tables, ignore_index=True)[columns],
         tuple(visits),
         overlap,
+        Located(
+            np.asarray(as_text(ordered.obs_names[passes]), object),
+            np.asarray(scores, np.float32),
+            integrated,
+            np.where(told.unlike, UNKNOWN, profiled.types(reference).astype(object)),
+        ),
     )
 
 
-def _ordered(adata: AnnData) -> AnnData:
+def _ordered(adata: AnnData, marks: Sequence[str] = ()) -> AnnData:
     """The cells by person, visit, sample and name, with all columns that are needed."""
     import anndata as ad
     import pandas as pd
@@ -162,6 +199,8 @@ def _ordered(adata: AnnData) -> AnnData:
         obs[name] = values
     if "tissue_ontology_term_id" in adata.obs:
         obs["tissue_ontology_term_id"] = as_text(adata.obs["tissue_ontology_term_id"]).to_numpy()
+    for name in marks:
+        obs[name] = adata.obs[name].to_numpy()
     order = np.lexsort(
         (
             text_array(obs.index),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pmcell.publish.lineage import lineage
 from pmcell.release import Release
 from pmcell.schema import Verdict
 
@@ -33,6 +34,7 @@ def diff_releases(a: Release, b: Release) -> dict[str, Any]:
         "columns": _columns(a, b),
         "labels": _labels(a, b),
         "strata": _strata(a, b),
+        "lineage": lineage(a, b),
         "parameters": _parameters(a, b),
         "files": _files(a, b),
     }

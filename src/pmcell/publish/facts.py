@@ -81,14 +81,29 @@ class Cohort:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """The earlier release that a release revises by adding cohorts, with its own identifiers."""
+
+    version: str
+    content_sha256: str
+    added: tuple[str, ...]
+    doi: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class Facts:
-    """All that is known before the first file is written; cohorts are in the order of their ids."""
+    """All that is known before the first file is written; cohorts are in the order of their ids.
+
+    `revises` is the release to which cohorts are added; None for a release that is made whole.
+    """
 
     results: Path
     cohorts: tuple[Cohort, ...]
     options: ReleaseSettings
     parameters: Mapping[str, Any]
     strata: Verdict
+    revises: Revision | None = None
 
     @property
     def published(self) -> tuple[Cohort, ...]:

@@ -49,17 +49,24 @@ def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
         "parameters": facts.parameters,
         "min_donors": facts.options.min_donors,
         "strata_decision": facts.strata.decision,
-        "cohorts": {cohort.cohort_id: _cohort(cohort) for cohort in facts.cohorts},
+        "cohorts": {cohort.cohort_id: cohort_entry(cohort) for cohort in facts.cohorts},
         "content_sha256": combined_sha256(
             {name: entry["content_sha256"] for name, entry in entries.items()}
         ),
         "files": entries,
     }
+    if facts.revises is not None:
+        value["revises"] = {
+            "version": facts.revises.version,
+            "content_sha256": facts.revises.content_sha256,
+            "added": list(facts.revises.added),
+        }
     value[OWN_DIGEST] = own_digest(value)
     write_text(folder / MANIFEST, manifest_text(value))
 
 
-def _cohort(cohort: Cohort) -> dict[str, Any]:
+def cohort_entry(cohort: Cohort) -> dict[str, Any]:
+    """Return what the manifest says of a cohort: verdict, access, digests of open ones."""
     entry: dict[str, Any] = {
         "status": cohort.status,
         "access": cohort.access,

@@ -74,47 +74,74 @@ def write_release(
         write_donors(facts, folder / "donors.h5ad")
         write_strata_json(facts, folder / "strata.json")
         write_reference(facts, atlas, folder / "reference")
-        progress("disclosure gate")
-        check_disclosure(facts, folder)
-        write_reasons(folder, [cohort.cohort_id for cohort in facts.published])
-        write_readme(facts, folder, has_report=report is not None)
-        write_r_reader(folder)
-        write_citation(facts, folder / "CITATION.cff")
-        write_workflow(folder)
-        progress("digests")
-        entries = file_entries(folder)
-        write_datacite(facts, folder, entries)
-        entries = file_entries(folder, entries)
-        write_datapackage(facts, folder, entries)
-        write_croissant(facts, folder, entries)
-        write_dcat(facts, folder, entries, has_report=report is not None)
-        entries = file_entries(folder, entries)
-        if report is not None:
-            progress("report")
-            # The report reads a release, so it gets one that lacks only itself and the crate.
-            write_manifest(facts, folder, entries)
-            report(folder)
-            entries = file_entries(folder, entries)
-        later = ["validation/", *(["site/"] if site is not None else [])]
-        write_crate(facts, folder, entries, target=place, started=started, later=later)
-        entries = file_entries(folder, entries)
-        write_manifest(facts, folder, entries)
-        progress("validators")
-        gather_evidence(facts, folder, progress=progress)
-        entries = file_entries(folder, entries)
-        write_manifest(facts, folder, entries)
-        if site is not None:
-            progress("catalogue")
-            site(folder, facts, entries)
-            entries = file_entries(folder, entries)
-            write_manifest(facts, folder, entries)
-        progress("check")
-        faults = verify_release(folder, digested=entries)
-        if faults:
-            raise FaultsError(faults)
-        # Before the folder is put in its place: a release that nobody remembers protects no one.
-        remember_release(facts, folder)
+        complete_release(
+            facts,
+            folder,
+            place=place,
+            started=started,
+            report=report,
+            site=site,
+            progress=progress,
+        )
     return facts
+
+
+def complete_release(
+    facts: Facts,
+    folder: Path,
+    *,
+    place: Path,
+    started: float,
+    report: Page | None = None,
+    site: Site | None = None,
+    progress: Callable[[str], None] = lambda part: None,
+    known: Entries | None = None,
+) -> None:
+    """Pass the disclosure gate with what lies in `folder`, describe it, and verify it.
+
+    `place` is where the release will lie, `started` when it was begun (POSIX seconds); `known` are
+    digests of files of `folder` that need not be taken again. For the rest see `write_release`.
+    """
+    progress("disclosure gate")
+    check_disclosure(facts, folder)
+    write_reasons(folder, [cohort.cohort_id for cohort in facts.published])
+    write_readme(facts, folder, has_report=report is not None)
+    write_r_reader(folder)
+    write_citation(facts, folder / "CITATION.cff")
+    write_workflow(folder)
+    progress("digests")
+    entries = file_entries(folder, known)
+    write_datacite(facts, folder, entries)
+    entries = file_entries(folder, entries)
+    write_datapackage(facts, folder, entries)
+    write_croissant(facts, folder, entries)
+    write_dcat(facts, folder, entries, has_report=report is not None)
+    entries = file_entries(folder, entries)
+    if report is not None:
+        progress("report")
+        # The report reads a release, so it gets one that lacks only itself and the crate.
+        write_manifest(facts, folder, entries)
+        report(folder)
+        entries = file_entries(folder, entries)
+    later = ["validation/", *(["site/"] if site is not None else [])]
+    write_crate(facts, folder, entries, target=place, started=started, later=later)
+    entries = file_entries(folder, entries)
+    write_manifest(facts, folder, entries)
+    progress("validators")
+    gather_evidence(facts, folder, progress=progress)
+    entries = file_entries(folder, entries)
+    write_manifest(facts, folder, entries)
+    if site is not None:
+        progress("catalogue")
+        site(folder, facts, entries)
+        entries = file_entries(folder, entries)
+        write_manifest(facts, folder, entries)
+    progress("check")
+    faults = verify_release(folder, digested=entries)
+    if faults:
+        raise FaultsError(faults)
+    # Before the folder is put in its place: a release that nobody remembers protects no one.
+    remember_release(facts, folder)
 
 
 def _write_counts(facts: Facts, atlas: Atlas, cohort: Cohort, folder: Path) -> None:

@@ -44,6 +44,7 @@ def read_expression(
     import pandas as pd
 
     asked = _find_genes(tables, genes)
+    later = _measured_later(tables, asked["gene_id"])
     found = asked.drop_duplicates("gene_id", ignore_index=True)
     cells = _find_cells(tables, published, cell_type, cohorts)
     if stratum is not None:
@@ -53,7 +54,10 @@ def read_expression(
     values = np.zeros((len(cells), len(found)))
     place = pd.MultiIndex.from_frame(cells[["cohort_id", "cell_row"]])
     for cohort_id in sorted(cells["cohort_id"].unique()):
-        measured = [cohort_id in names for names in found["measured_in"]]
+        measured = [
+            cohort_id in names or (cohort_id, gene_id) in later
+            for gene_id, names in zip(found["gene_id"], found["measured_in"], strict=True)
+        ]
         values[np.ix_((cells["cohort_id"] == cohort_id).to_numpy(), ~np.array(measured))] = np.nan
         for column, rows, counts in _counts(folder, tables, cohort_id, found["gene_id"][measured]):
             at = place.get_indexer(pd.MultiIndex.from_product([[cohort_id], rows]))
@@ -86,6 +90,23 @@ def _find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
             f"got {', '.join(unknown)}. {hint}".strip()
         )
     return table.loc[[by_name[name] for name in genes]].reset_index(drop=True)
+
+
+def _measured_later(tables: Parts, gene_ids: pd.Series[str]) -> set[tuple[str, str]]:
+    """Cohort and gene where a cohort that was added to a release measured the gene."""
+    import pyarrow.compute as pc
+
+    # A release of an earlier version has no such table, and no such cohort.
+    added = (
+        list(tables["additions"].to_pandas(["cohort_id"])["cohort_id"])
+        if ("additions" in tables)
+        else []
+    )
+    if not added:
+        return set()
+    keep = pc.field("cohort_id").isin(added) & pc.field("gene_id").isin(list(gene_ids))
+    ledger = tables["gene_ledger"].to_pandas(["cohort_id", "gene_id"], keep)
+    return set(zip(ledger["cohort_id"], ledger["gene_id"], strict=True))
 
 
 def _find_cells(

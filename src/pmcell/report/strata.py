@@ -46,7 +46,21 @@ def is_published(release: Release) -> bool:
 
 
 def verdict(release: Release) -> str:
-    """One sentence about strata."""
+    """One sentence about strata, and one about people who were placed on them afterwards."""
+    return " ".join([_verdict(release), *added(release)])
+
+
+def added(release: Release) -> list[str]:
+    """Whom each later release added, and that they took no part in what was found."""
+    found = release.tables.get("additions")
+    return [
+        f"{plural(int(row.n_donors), 'donor')} of cohort {row.cohort_id} were placed on release "
+        f"{row.previous_version}, not clustered."
+        for row in (() if found is None else found.itertuples())
+    ]
+
+
+def _verdict(release: Release) -> str:
     if is_published(release):
         n = len(release["strata"])
         donors = int(release["strata"]["n_donors"].sum())
@@ -278,6 +292,7 @@ def withheld(release: Release) -> list[str]:
         ("ambiguous", "another stratum is possible too"),
         ("novel", "it fits no stratum"),
         ("new_batch", "no donor of the strata was measured in its batch"),
+        ("not_placed", "nothing can be said of it: see the table placements"),
     ):
         n = int((status == name).sum())
         if n:

@@ -8,6 +8,7 @@ here. A new output is first a new field here.
 
 from __future__ import annotations
 
+from pmcell.schema.added import ADDITIONS, PLACED_CELLS, PLACEMENTS
 from pmcell.schema.cells import (
     CELLS,
     CLUSTERS,
@@ -98,6 +99,7 @@ from pmcell.schema.tables import TABLES, table
 from pmcell.schema.verdict import Verdict
 
 __all__ = [
+    "ADDITIONS",
     "AGE_GROUP",
     "ASSAY",
     "ASSIGNMENTS",
@@ -155,6 +157,8 @@ __all__ = [
     "N_SAMPLES",
     "OUTCOMES",
     "PATHWAYS",
+    "PLACED_CELLS",
+    "PLACEMENTS",
     "PROFILED_TYPE",
     "PROFILE_CELL_TYPE",
     "PSEUDOBULK",

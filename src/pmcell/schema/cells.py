@@ -79,7 +79,13 @@ CELLS = Table(
         Field(
             "exclusion", "string", "Reasons of exclusion joined by ';', empty when the cell passes."
         ),
-        Field("cluster", "string", "Leiden cluster; null for excluded cells.", required=False),
+        Field(
+            "cluster",
+            "string",
+            "Leiden cluster; null for excluded cells, and in added cohorts, which took no part in "
+            "clustering.",
+            required=False,
+        ),
         _of_kept(CELL_TYPE),
         _of_kept(CELL_TYPE_TERM),
         _of_kept(CELL_TYPE_CONFIDENCE),
@@ -113,10 +119,14 @@ GENES = Table(
         Field(
             "measured_in",
             "list<string>",
-            "Cohorts that measured the gene; elsewhere it is unknown, not zero.",
+            "Cohorts that measured the gene, without those added to a release that held it: those are "
+            "in gene_ledger; elsewhere it is unknown, not zero.",
         ),
         Field(
-            "n_cells_detected", "int64", "Cells that passed QC with at least one count.", "cells"
+            "n_cells_detected",
+            "int64",
+            "Cells of the cohorts in measured_in that passed QC and have at least one count.",
+            "cells",
         ),
         Field(
             "is_highly_variable",

@@ -36,7 +36,7 @@ CELL_TYPE = Field(
     "cell_type",
     "string",
     "Cell type that the source gave the cell, else the label of its cluster, which is 'cluster' "
-    "and its number where the evidence is too weak.",
+    "and its number where the evidence is too weak; in added cohorts the label of the reference.",
 )
 CELL_TYPE_TERM = Field(
     "cell_type_ontology_term_id",
@@ -49,10 +49,14 @@ CELL_TYPE_CONFIDENCE = Field(
     "cell_type_confidence",
     "float64",
     "Confidence of cell_type, from 0 to 1: 1 where the source gave it, else that of the cluster's "
-    "label.",
+    "label; in added cohorts the probability of the nearest type.",
     "1",
 )
-CELL_LABEL_METHOD = Field("label_method", "string", "What cell_type follows: source or cluster.")
+CELL_LABEL_METHOD = Field(
+    "label_method",
+    "string",
+    "What cell_type follows: source or cluster; reference in added cohorts.",
+)
 PROFILE_CELL_TYPE = Field(
     "profile_cell_type",
     "string",

@@ -50,6 +50,7 @@ TOPICS = (
         ("associations", "composition_shifts", "expression_contrasts", "outcomes"),
     ),
     Topic("Distances between donors", ("donor_distances", "consensus")),
+    Topic("Cohorts added later", ("additions", "placements", "placed_cells")),
     Topic("Quality, and what is missing", ("qc", "gaps", "runtime")),
     Topic("What an id means", ("terms",)),
 )

@@ -55,12 +55,15 @@ ASSIGNMENTS = Table(
             required=False,
         ),
         Field(
-            "status", "string", "assigned, ambiguous, novel, new_batch, withheld or too_few_cells."
+            "status",
+            "string",
+            "assigned, ambiguous, novel, new_batch, not_placed (only in added cohorts: see "
+            "placements), withheld or too_few_cells.",
         ),
         Field(
             "probability",
             "float64",
-            "Share of bootstraps that agree with the stratum, averaged over the finer partitions that the existence test supports as well.",
+            "Share of bootstraps that agree with the stratum, averaged over the finer partitions that the existence test supports as well; null in added cohorts, which took part in none.",
             "1",
             required=False,
         ),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from pmcell.schema import (
+    added,
     cells,
     counts,
     explanation,
@@ -17,7 +18,7 @@ from pmcell.schema import (
 )
 from pmcell.schema.model import Table
 
-MODULES = (people, measurements, cells, strata, followup, explanation, counts, vocabulary)
+MODULES = (people, measurements, cells, strata, added, followup, explanation, counts, vocabulary)
 """In reading order; tables that no release holds stand in `steps`."""
 
 

@@ -3,7 +3,8 @@
 The folder is made beside --out, verified, and put in its place as a whole; an
 older release there stays untouched on any error. Cohorts whose access is not
 open are counted in the analysis, but their cells and donors are left out.
-`pmcell release diff A B` tells what differs between two releases.
+`pmcell release diff A B` tells what differs between two releases, `pmcell release add` adds
+cohorts to one without moving what it says.
 
 Example:
   pmcell release --results results --out results/release --config config/config.yaml

@@ -6,6 +6,7 @@ schema.org, the crate and the README.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -43,6 +44,20 @@ def iri(address: str) -> str:
     'https://example.org/a%20b?c=%3Cd%3E&e=%20#f'
     """
     return quote(address, safe=_IN_ADDRESSES)
+
+
+def revised_release(facts: Facts) -> str:
+    """The address of the release to which cohorts were added; its digest (RFC 6920) without one.
+
+    Empty for a release that was made whole.
+    """
+    earlier = facts.revises
+    if earlier is None:
+        return ""
+    if earlier.doi:
+        return doi_address(earlier.doi)
+    digest = base64.urlsafe_b64encode(bytes.fromhex(earlier.content_sha256)).decode().rstrip("=")
+    return earlier.url or f"ni:///sha-256;{digest}"
 
 
 def require_attribution(facts: Facts) -> None:

@@ -15,6 +15,7 @@ from pmcell.publish.metadata.attribution import (
     doi_address,
     keywords,
     licence_url,
+    revised_release,
     source_dois,
     summary,
 )
@@ -51,8 +52,10 @@ def write_citation(facts: Facts, target: Path) -> None:
     if facts.options.url:
         value["url"] = facts.options.url
     sources = source_dois(facts)
-    if sources:
+    if sources or facts.revises:
         value["identifiers"] = [_source(doi, names) for doi, names in sources.items()]
+    if facts.revises:
+        value["identifiers"].append(_revised(facts))
     write_text(target, yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))
 
 
@@ -60,6 +63,16 @@ def _source(doi: str, names: list[str]) -> dict[str, str]:
     is_plain = re.fullmatch(DOI, doi)
     kind, value = ("doi", doi) if is_plain else ("url", doi_address(doi))
     return {"type": kind, "value": value, "description": f"Source of {', '.join(names)}"}
+
+
+def _revised(facts: Facts) -> dict[str, str]:
+    """The release to which cohorts were added."""
+    assert facts.revises is not None
+    is_doi = re.fullmatch(DOI, facts.revises.doi)
+    where = facts.revises.doi if is_doi else revised_release(facts)
+    kind = "doi" if is_doi else "url" if where.startswith("http") else "other"
+    about = f"Release {facts.revises.version}, which this one revises"
+    return {"type": kind, "value": where, "description": about}
 
 
 def _author(agent: Agent) -> dict[str, str]:

@@ -27,6 +27,7 @@ from pmcell.publish.metadata.attribution import (
     licence_url,
     licences,
     publishers,
+    revised_release,
     source_dois,
     summary,
 )
@@ -120,7 +121,10 @@ def croissant(facts: Facts, entries: Entries) -> dict[str, Any]:
         "isLiveDataset": False,
         "creator": [_agent(person) for person in credited(facts)],
         "publisher": [_agent(item) for item in publishers(facts)],
-        "isBasedOn": [doi_address(doi) for doi in source_dois(facts)],
+        "isBasedOn": [
+            *(doi_address(doi) for doi in source_dois(facts)),
+            *filter(None, [revised_release(facts)]),
+        ],
         **_responsible_use(facts),
         "distribution": [_file(facts, name, entries[name]) for name in sorted(entries)],
         "recordSet": [_record_set(table, {item.name for item in tables}) for table in tables],

@@ -155,6 +155,15 @@ def _related(facts: Facts) -> list[dict[str, str]]:
         }
         for doi in source_dois(facts)
     ]
+    earlier = facts.revises
+    if earlier is not None and (earlier.doi or earlier.url):
+        sources.append(
+            {
+                "relatedIdentifier": earlier.doi or earlier.url,
+                "relatedIdentifierType": "DOI" if earlier.doi else "URL",
+                "relationType": "IsNewVersionOf",
+            }
+        )
     pages = {cohort.text("source", "url") for cohort in facts.published} - {UNKNOWN}
     return sources + [
         {"relatedIdentifier": page, "relatedIdentifierType": "URL", "relationType": "IsDerivedFrom"}

@@ -72,10 +72,21 @@ def _package(facts: Facts, entries: Entries) -> dict[str, Any]:
         "sources": [
             {"title": f"Source of {', '.join(names)}", "path": doi_address(doi)}
             for doi, names in source_dois(facts).items()
-        ],
+        ]
+        + _revised(facts),
         "resources": list(_resources(facts, entries)),
     }
     return {key: item for key, item in value.items() if item}
+
+
+def _revised(facts: Facts) -> list[dict[str, str]]:
+    """The release to which cohorts were added."""
+    if facts.revises is None:
+        return []
+    path = facts.revises.url or (doi_address(facts.revises.doi) if facts.revises.doi else "")
+    # A path must be an address: without one the release is named alone.
+    found = {"title": f"Release {facts.revises.version}", "path": path}
+    return [{key: value for key, value in found.items() if value}]
 
 
 def _resources(facts: Facts, entries: Entries) -> Iterable[dict[str, Any]]:

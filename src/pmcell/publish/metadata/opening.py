@@ -126,7 +126,7 @@ SELECT c.cell_id, c.donor_id, g.symbol, coalesce(e.counts, 0) AS counts,
 FROM chosen c
 JOIN 'tables/genes.parquet' g
   ON g.gene_id IN {_quoted(example.gene_ids, "()", "'")}
-  AND list_contains(g.measured_in, c.cohort_id)
+  AND (c.cohort_id, g.gene_id) IN (SELECT (cohort_id, gene_id) FROM 'tables/gene_ledger.parquet')
 LEFT JOIN counts e
   ON e.cohort_id = c.cohort_id AND e.cell_row = c.cell_row AND e.gene_id = g.gene_id;
 """
@@ -169,7 +169,8 @@ def _example(facts: Facts, folder: Path) -> _Example:
             "passes_qc",
         ],
     )
-    cells = cells[cells["passes_qc"]]
+    # Cells of a cohort that was added to a release have no cluster, and so no markers.
+    cells = cells[cells["passes_qc"] & cells["cluster"].notna()]
     named = cells[cells["cell_type_ontology_term_id"] != UNKNOWN]
     named = cells if named.empty else named
     stratum = None

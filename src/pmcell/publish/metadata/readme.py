@@ -35,6 +35,7 @@ FINDING = (
     "associations",
     "composition_shifts",
     "drivers",
+    "additions",
 )
 """Tables that the sentences about strata are made from."""
 
@@ -49,6 +50,7 @@ def write_readme(facts: Facts, folder: Path, *, has_report: bool) -> None:
         _tables_to_begin_with(tables),
         how_to_open(facts, folder, has_report=has_report),
         ["## What it cannot say", "", *(f"- {item.sentence}" for item in LIMITATIONS)],
+        _revised(facts),
         _made_of(cohorts),
         _contents(facts, has_report),
         _withheld(facts),
@@ -98,6 +100,21 @@ def _made_of(cohorts: pd.DataFrame) -> list[str]:
             f"Consent in {row['cohort_id']}, {row['consent']}.  "
             for row in cohorts.to_dict("records")
         ),
+    ]
+
+
+def _revised(facts: Facts) -> list[str]:
+    if facts.revises is None:
+        return []
+    return [
+        "## What was added",
+        "",
+        f"This release holds release {facts.revises.version} (content "
+        f"`{facts.revises.content_sha256}`) as it was, and {', '.join(facts.revises.added)}. Rows "
+        "of the earlier release keep their content and order; clusters, labels, strata and the "
+        "model in `reference/` are the same. Donors who were added were placed on its strata with "
+        "that model (`placements`, `placed_cells`), not clustered. `additions` says what holds for "
+        "the earlier donors alone.",
     ]
 
 

@@ -28,6 +28,7 @@ from pmcell.publish.metadata.attribution import (
     publishers,
     region_address,
     regions,
+    revised_release,
     source_dois,
     summary,
 )
@@ -89,7 +90,10 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         "access is not open are not in the files; ask their stewards. "
         f"{RESEARCH_USE.capitalize()}.",
         "citation": [doi_address(doi) for doi in source_dois(facts)],
-        "isBasedOn": [_source(doi, names) for doi, names in source_dois(facts).items()],
+        "isBasedOn": [
+            *(_source(doi, names) for doi, names in source_dois(facts).items()),
+            *_revised(facts),
+        ],
         "about": [_term(term) for term in subjects.topics],
         "measurementTechnique": [_term(term) for term in (subjects.assays or (TECHNIQUE,))],
         "variableMeasured": _variables(),
@@ -100,6 +104,14 @@ def json_ld(facts: Facts, folder: Path, entries: Entries, *, root: str = "../") 
         ],
     }
     return _plain(value)
+
+
+def _revised(facts: Facts) -> list[dict[str, Any]]:
+    """The release to which cohorts were added."""
+    if facts.revises is None:
+        return []
+    name = f"Release {facts.revises.version}"
+    return [{"@type": "Dataset", "@id": revised_release(facts), "name": name}]
 
 
 def signposting(facts: Facts, entries: Entries, *, root: str = "../") -> list[dict[str, str]]:

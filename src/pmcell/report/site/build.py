@@ -38,7 +38,7 @@ TABLES = (
     "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
     "strata", "assignments", "associations", "composition_shifts", "drivers", "gaps",
     "terms",
-    "donor_groups", "duplicates",
+    "donor_groups", "duplicates", "additions",
 )  # fmt: skip
 
 PAGES = (

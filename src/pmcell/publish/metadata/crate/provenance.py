@@ -129,7 +129,12 @@ def describe_run(
 
 def _release_inputs(facts: Facts, results: str) -> list[str]:
     cohorts = [cohort.cohort_id for cohort in facts.cohorts]
-    paths = files_of(RELEASE.inputs, cohorts)
+    wanted = RELEASE.inputs
+    if facts.revises is not None:
+        # The jobs behind the earlier release are in its own crate.
+        cohorts = list(facts.revises.added)
+        wanted = (*BY_NAME["intake"].outputs, *BY_NAME["qc"].outputs)
+    paths = files_of(wanted, cohorts)
     return [f"{results}/{path}" for path in paths if (facts.results / path).is_file()]
 
 

@@ -21,6 +21,7 @@ from pmcell.publish.metadata.attribution import (
     keywords,
     licence_notes,
     licence_url,
+    revised_release,
     source_dois,
     summary,
 )
@@ -86,6 +87,7 @@ def write_crate(
         *_licence(facts),
         *agent_entities(facts),
         *_sources(facts),
+        *_revised(facts),
         *workflow_entities(language(engine["softwareVersion"])),
         *profiles(is_recorded=bool(run.jobs)),
         *history,
@@ -105,7 +107,8 @@ def _root(facts: Facts) -> Entity:
         "author": [{"@id": name} for name in author_ids(facts)],
         "contributor": [{"@id": name} for name in contributor_ids(facts)],
         "publisher": {"@id": publisher(facts)["@id"]},
-        "isBasedOn": refer(_sources(facts)),
+        "isBasedOn": refer([*_sources(facts), *_revised(facts)]),
+        "wasRevisionOf": refer(_revised(facts)),
         "keywords": keywords(facts),
         "mainEntity": {"@id": WORKFLOW_ID},
     }
@@ -198,6 +201,22 @@ def _sources(facts: Facts) -> list[Entity]:
             "name": f"Source of {', '.join(names)}",
         }
         for doi, names in source_dois(facts).items()
+    ]
+
+
+def _revised(facts: Facts) -> list[Entity]:
+    """The release to which cohorts were added."""
+    if facts.revises is None:
+        return []
+    return [
+        {
+            "@id": revised_release(facts),
+            "@type": "Dataset",
+            "name": f"Release {facts.revises.version}, which this one revises",
+            "version": facts.revises.version,
+            "identifier": facts.revises.content_sha256,
+            "description": f"Added to it: {', '.join(facts.revises.added)}.",
+        }
     ]
 
 

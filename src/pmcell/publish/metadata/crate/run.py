@@ -50,7 +50,10 @@ TERMS = {
         "registry",
         "tag",
     )
-} | {"sha256": "https://schema.org/sha256"}
+} | {
+    "sha256": "https://schema.org/sha256",
+    "wasRevisionOf": "http://www.w3.org/ns/prov#wasRevisionOf",
+}
 """Terms that the context of RO-Crate 1.1 lacks; named here, because validators work offline."""
 
 

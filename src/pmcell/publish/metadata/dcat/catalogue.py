@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.io.atomic import write_json, write_text
 from pmcell.publish.facts import Cohort, Facts, publication_date
-from pmcell.publish.metadata.attribution import common_licence, summary
+from pmcell.publish.metadata.attribution import common_licence, iri, revised_release, summary
 from pmcell.publish.metadata.dcat.names import RECORD, Names, names_of
 from pmcell.publish.metadata.dcat.sources import (
     Size,
@@ -156,7 +156,7 @@ def _add_cohort(
 
 def _add_release_facts(graph: Graph, facts: Facts, names: Names) -> None:
     from rdflib import Literal, URIRef
-    from rdflib.namespace import DCAT, DCTERMS, RDF, RDFS
+    from rdflib.namespace import DCAT, DCTERMS, PROV, RDF, RDFS
 
     from pmcell.publish.metadata.dcat.agents import add_page
     from pmcell.publish.metadata.dcat.terms import add_location
@@ -165,6 +165,9 @@ def _add_release_facts(graph: Graph, facts: Facts, names: Names) -> None:
     graph.add((release, URIRef(f"{DCAT}version"), Literal(facts.options.version)))
     if facts.options.url:
         graph.add((release, DCAT.landingPage, add_page(graph, facts.options.url)))
+    if earlier := revised_release(facts):
+        graph.add((release, PROV.wasRevisionOf, URIRef(iri(earlier))))
+        graph.add((release, URIRef(f"{DCAT}previousVersion"), URIRef(iri(earlier))))
     statement = names.node("release-provenance")
     graph.add((release, DCTERMS.provenance, statement))
     graph.add((statement, RDF.type, DCTERMS.ProvenanceStatement))

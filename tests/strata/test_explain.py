@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import pmcell as pm
@@ -159,6 +160,20 @@ def test_gene_drivers_are_the_planted_genes_and_the_mean_of_donors_parts(
     assert parts[0].loc[GENES[:10]].sum() > 0
     with pytest.raises(UsageError, match="there is no 'nobody' among 40"):
         pm.strata.donor_gene_drivers(analysed, donor_id="nobody", pseudobulk=counts)
+
+
+def test_a_type_in_which_strata_are_not_apart_has_no_gene_drivers(analysed: AnnData) -> None:
+    rng = np.random.default_rng(3)
+    planted = counts_of(analysed)
+    noise = {
+        f"N{number}": pd.DataFrame(rng.poisson(60, planted.shape), planted.index, planted.columns)
+        for number in range(6)
+    }
+    table = pm.strata.gene_drivers(analysed, pseudobulk={"T": planted, **noise})
+    assert "T" in set(table["cell_type"])
+    assert len(set(table["cell_type"])) < 7
+    assert table["share"].notna().all()
+    conform(table, schema.GENE_DRIVERS)
 
 
 def test_donors_parts_have_the_stratums_contribution_as_their_mean() -> None:

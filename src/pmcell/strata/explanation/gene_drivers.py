@@ -60,7 +60,8 @@ def gene_drivers(
     gene's part of D²(donor, other) - D²(donor, own) is exact; a stratum's part is the mean over
     its donors, which is (difference of means)² less the noise of both means. Batch
     offsets are removed. Intervals are from bootstraps of the donors within strata. The
-    `top` genes of each stratum and type are returned; `share` is of all genes.
+    `top` genes of each stratum and type are returned; `share` is of all genes. A type whose
+    genes together do not tell the two apart has no rows.
 
     Returns the columns of schema.GENE_DRIVERS; no rows unless strata are published.
 
@@ -89,6 +90,8 @@ def gene_drivers(
                 continue
             parts = _parts(space.y, own, far)
             total = parts.sum()
+            if total <= 0:  # Nothing in this type tells the two apart.
+                continue
             difference = space.y[own].mean(axis=0) - space.y[far].mean(axis=0)
             first = np.lexsort((text_array(space.part.genes), -parts))[:top]
             low, high = _interval(np.ascontiguousarray(space.y[:, first]), own, far, seed)
@@ -102,7 +105,7 @@ def gene_drivers(
                         "contribution": parts[first],
                         "contribution_low": low,
                         "contribution_high": high,
-                        "share": parts[first] / total if total > 0 else np.nan,
+                        "share": parts[first] / total,
                         "direction": np.where(difference[first] > 0, "higher", "lower"),
                         "n_donors": own.size,
                         "n_donors_other": far.size,

@@ -88,6 +88,35 @@ def test_an_import_with_one_fault_records_nothing_and_without_it_everything(
     assert "row 2, column 'act': must not be in the ledger already" in capsys.readouterr().err
 
 
+def test_a_period_of_data_limits_the_visits_that_are_used(study: Path, tmp_path, capsys) -> None:
+    consent("init", "--policy", "form-1")
+    purpose = {"system": "http://purl.obolibrary.org/obo/duo.owl", "code": "DUO:0000042"}
+    resource = {
+        "resourceType": "Consent",
+        "status": "active",
+        "patient": {"reference": "Patient/anna1"},
+        "dateTime": "2024-01-01",
+        "provision": {
+            "type": "permit",
+            "purpose": [purpose],
+            "dataPeriod": {"start": "2021-01-11", "end": "2021-02-10"},
+        },
+    }
+    (study / "x.json").write_text(json.dumps(resource))
+    (tmp_path / "first.tsv").write_text("donor_id\tfirst_visit\nanna1\t2021-01-11\n")
+    words = ["import", "x.json"]
+    assert consent(*words) == 3
+    assert "--first-visits" in capsys.readouterr().err
+    assert consent(*words, "--first-visits", str(tmp_path / "first.tsv")) == 0
+    assert consent("views") == 0
+    view = json.loads((study / "results" / "cohorts" / "c1" / "consent.json").read_text())
+    assert view["allowed"] == {"anna1": [[0, 30]]}
+    assert "2021" not in (study / "config" / "cohorts" / "c1" / "consent.jsonl").read_text()
+    out = ["--out", "back.json", "--first-visits", str(tmp_path / "first.tsv")]
+    assert consent("export", *out) == 0
+    assert '"start": "2021-01-11"' in (study / "back.json").read_text()
+
+
 def test_a_committee_signs_a_draft(study: Path, keys: Path, capsys, monkeypatch) -> None:
     from cryptography.hazmat.primitives import serialization
     from ledgers import COMMITTEE

@@ -155,6 +155,84 @@ def test_check_names_what_stands_against_the_use(study: Path, capsys) -> None:
     assert "does not cover ancestry_research" in found["faults"][0]["found"]
 
 
+@pytest.fixture
+def closed(study: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The study with access to its cohort controlled, a correction, and a run that does nothing."""
+    path = study / "config" / "cohorts" / "c1" / "cohort.yaml"
+    path.write_text(path.read_text().replace("access: open", "access: controlled"))
+    monkeypatch.setenv("PMCELL_PSEUDONYM_KEY_FILE", str(keys / "pseudonyms.json"))
+    assert main(["pseudonyms", "new"]) == 0
+    assert main(["pseudonyms", "add", "config/cohorts/c1"]) == 0
+    consent("init", *INIT)
+    words = ["correct", "config/cohorts/c1", "anna1", "--set"]
+    assert main([*words, "sex_ontology_term_id=PATO:0000383", "--why", "asked"]) == 0
+    monkeypatch.setattr("pmcell.cli.withdraw._rebuild", lambda *args, **kwargs: None)
+    monkeypatch.setattr("pmcell.cli.withdraw._prove", lambda *args, **kwargs: {"said": "equal"})
+    (study / "results").mkdir()
+    return study
+
+
+def test_a_withdrawal_erases_the_pseudonym_key_and_the_corrections(closed: Path, capsys) -> None:
+    words = ["withdraw", "anna1", "--cohort", "c1"]
+    capsys.readouterr()
+    assert main([*words, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "records of corrections: 1" in said
+    assert "erased: nobody can make the donor's pseudonyms" in said
+    assert "`backups_kept_days` is not set" in said
+    assert main(["pseudonyms", "show"]) == 0
+    assert "2 donors have a key; 0 were erased" in capsys.readouterr().out
+    (closed / "config" / "config.yaml").write_text(CONFIG + "backups_kept_days: 90\n")
+    assert main([*words, "--json"]) == 0
+    receipt = json.loads(capsys.readouterr().out)
+    assert receipt["erased"]["n_corrections"] == 1
+    assert receipt["backups_gone_by"] > receipt["issued_on"]
+    assert main(["pseudonyms", "show"]) == 0
+    assert "1 donors have a key; 1 were erased" in capsys.readouterr().out
+    assert main(["pseudonyms", "of", "c1", "anna1"]) == 2
+    assert (closed / "config" / "cohorts" / "c1" / "corrections.json").read_text().strip() == "{}"
+    assert main(["correct", "config/cohorts/c1", "--show"]) == 0
+    assert "forgotten" in capsys.readouterr().out
+    # Again, after the key is gone: found by the ids of donors.tsv, and nothing is left.
+    assert main([*words, "--scan-only"]) == 0
+    assert main([*words, "--dry-run"]) == 0
+
+
+def test_killed_between_the_two_erasures_a_withdrawal_goes_on(closed: Path, capsys, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(*args, **kwargs):
+        raise Killed
+
+    words = ["withdraw", "anna1", "--cohort", "c1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("pmcell.citizen.correct.forget", die)
+        with pytest.raises(Killed):
+            main(words)
+    [journal] = (closed / "withdrawals").glob("*.json")
+    assert journal.stat().st_mode & 0o077 == 0
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    answer = capsys.readouterr()
+    assert "goes on after stage 'scanned'" in answer.err
+    assert json.loads(answer.out)["erased"]["n_corrections"] == 1
+    assert not journal.exists()
+    assert (closed / "config" / "cohorts" / "c1" / "corrections.json").read_text().strip() == "{}"
+
+
+def test_a_key_for_all_donors_stays_and_the_receipt_says_so(closed, keys, capsys, monkeypatch):
+    path = keys / "one.key"
+    path.write_bytes(bytes(range(32)))
+    path.chmod(0o600)
+    monkeypatch.setenv("PMCELL_PSEUDONYM_KEY_FILE", str(path))
+    capsys.readouterr()
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["erased"]["pseudonym_key"]
+    assert said.startswith("stays: one key is for all donors")
+    assert path.read_bytes() == bytes(range(32))
+
+
 def test_a_collected_withdrawal_waits_for_its_day(study: Path, capsys) -> None:
     consent("init", *INIT)
     words = ["withdraw", "anna1", "--cohort", "c1", "--collect"]

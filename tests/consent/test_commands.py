@@ -246,6 +246,30 @@ def test_a_collected_withdrawal_waits_for_its_day(study: Path, capsys) -> None:
     assert "changes next on 2999-12-31" in shown
 
 
+def test_collected_withdrawals_of_a_closed_cohort_take_effect_together(closed, capsys) -> None:
+    for donor in ("anna1", "bert2"):
+        assert main(["withdraw", donor, "--cohort", "c1", "--collect", "2999-12-31"]) == 0
+    said = capsys.readouterr().out
+    assert "2 withdrawals take effect on 2999-12-31" in said
+    assert "each published stratum differ from every earlier release in nobody" in said
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--collect", "2999-12-31"]) == 3
+    assert "must not be in the ledger already" in capsys.readouterr().err
+    for day, n_allowed, reasons in (
+        ("2999-12-30", 2, []),
+        ("2999-12-31", 0, [{"reason": "the consent was withdrawn", "n_donors": 2}]),
+    ):
+        assert consent("show", "--day", day, "--json") == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["n_allowed"], shown["dropped"]) == (n_allowed, reasons)
+    # Nothing was taken down, rebuilt or erased yet.
+    assert not (closed / "withdrawals").exists()
+    assert main(["pseudonyms", "show"]) == 0
+    assert "0 were erased" in capsys.readouterr().out
+    # On the day each is withdrawn whole: the entry is there, the key goes.
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["subject"]
+
+
 def test_a_withdrawal_of_nobody_and_without_a_ledger_is_refused(study: Path, capsys) -> None:
     assert main(["withdraw", "anna1", "--cohort", "c1"]) == 2
     assert "must have a consent ledger" in capsys.readouterr().err

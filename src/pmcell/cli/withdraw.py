@@ -193,9 +193,10 @@ def _collect(args: argparse.Namespace, registration: Registration, subject: str)
     )
     if registration.access != "open":
         print(
-            "Access is not open: the gate publishes again only when the releases differ by as "
-            "many donors as a group must have (disclosure.min_donors). Where fewer withdraw, the "
-            "release stays down until the next day of collection."
+            "Access is not open: the gate publishes again only when the cohort, the atlas and each "
+            "published stratum differ from every earlier release in nobody, or in as many donors "
+            "as a group must have (disclosure.min_donors). Where fewer withdraw, the release "
+            "stays down until the next day of collection, and the results beside it are rebuilt."
         )
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_the_report_does_not_repeat_the_name(tmp_path: Path) -> None:
     assert len(report.hits) == 3
     assert NAME not in str(report.hits)
     assert {name for name, _, _ in report.hits} == {"[named]", "[named]/[named]"}
+
+
+def test_a_stream_that_was_overwritten_tells_what_is_left(tmp_path: Path) -> None:
+    draw = np.random.default_rng(5)
+    packed = zlib.compress(NAME.encode() + b" " + draw.bytes(3000))
+    (tmp_path / "x").write_bytes(b"\0" * 99 + packed[:2000] + draw.bytes(500))
+    assert scan([tmp_path], NEEDLES).hits
+
+
+def test_many_streams_in_one_file_are_all_read(tmp_path: Path) -> None:
+    one = zlib.compress(b"somebody else, at some length" * 3)
+    last = zlib.compress(f"and {NAME} in the last".encode() * 3)
+    (tmp_path / "x").write_bytes(one * 3000 + last + b"\0" * 99)
+    report = scan([tmp_path], NEEDLES)
+    assert [kind for _, _, kind in report.hits] == ["donor"]
+    assert report.n_objects > 3000
 
 
 def test_what_is_encrypted_is_named_and_what_is_closed_is_not_read(tmp_path: Path) -> None:

@@ -77,6 +77,9 @@ MAX_GAP = 16
 MAX_STREAMS = 200_000
 MAX_SHUFFLED, MAX_FREE = 64, 1 << 22
 """Bytes of a value, and of a stream in free space, up to which HDF5's shuffling is undone."""
+FIRST_STEP, LAST_STEP = 256, 1 << 22
+MIN_STREAM, MIN_BROKEN = 8, 256
+"""Bytes that a stream must say, whole, and where it breaks off."""
 HEADER = 30
 """Bytes of the header of a zip member before its name."""
 UNREADABLE = (
@@ -241,18 +244,25 @@ def _unpacked(data: bytes, start: int, kind: str) -> tuple[bytes, int]:
 
 
 def _inflate(data: bytes, start: int, bits: int) -> tuple[bytes, int]:
+    """What a stream says that begins here, and how long it is; 0 where it does not end."""
     stream = zlib.decompressobj(bits)
+    view, at, step = memoryview(data), start, FIRST_STEP
+    parts: list[bytes] = []
+    n_bytes = 0
     try:
-        # A chance header fails within its first bytes.
-        head = stream.decompress(data[start : start + 256], 1 << 16)
-        if not head and not stream.unconsumed_tail:
-            return b"", 0
-        rest = stream.decompress(stream.unconsumed_tail + data[start + 256 :], MAX_BYTES)
+        # In steps: what follows the stream would be copied whole for each.
+        while at < len(data) and not stream.eof and n_bytes < MAX_BYTES:
+            piece = view[at : at + step]
+            parts.append(stream.decompress(piece, MAX_BYTES - n_bytes))
+            n_bytes += len(parts[-1])
+            at, step = at + len(piece), min(4 * step, LAST_STEP)
     except (zlib.error, MemoryError):
-        return b"", 0
-    text = head + rest
-    size = len(data) - start - len(stream.unused_data) if stream.eof else 0
-    return (text, size) if len(text) >= 8 else (b"", 0)
+        # A chance header fails within its first bytes; a stream that was overwritten says more.
+        if n_bytes < MIN_BROKEN:
+            return b"", 0
+    text = b"".join(parts)
+    size = at - start - len(stream.unused_data) if stream.eof else 0
+    return (text, size) if len(text) >= MIN_STREAM else (b"", 0)
 
 
 def _by_arrow(data: bytes) -> bytes:

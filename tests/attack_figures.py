@@ -116,6 +116,42 @@ def changes_found() -> tuple[int, int, bool, bool]:
         return n_found, len(changed), broken(path, key), broken(path, key, witness)
 
 
+def subtracted(n_withdrawn: int, *, n_donors: int = 60, n_trials: int = 40) -> tuple[float, float]:
+    """Share of one's counts that two exact sums give; and who of all is found to have left.
+
+    The attacker holds the sums of counts over the donors of a cohort before and after, and for
+    the second figure the own counts of people: the AUC is the chance that the one who left is
+    nearer to the difference than one who stayed.
+    """
+    rng = np.random.default_rng(n_withdrawn)
+    n_exact, n_counts, inside, outside = 0, 0, [], []
+    for _ in range(n_trials):
+        rate = rng.gamma(0.4, 50.0, N_GENES) * np.exp(rng.normal(0, 0.5, (n_donors, N_GENES)))
+        counts = rng.poisson(rate)
+        difference = counts.sum(axis=0) - counts[n_withdrawn:].sum(axis=0)
+        n_exact += int(((difference == counts[0]) & (counts[0] > 0)).sum())
+        n_counts += int((counts[0] > 0).sum())
+        own = np.log1p(counts)
+        told = np.log1p(difference / n_withdrawn) - own.mean(axis=0)
+        scores = (own - own.mean(axis=0)) @ told
+        inside += scores[:n_withdrawn].tolist()
+        outside += scores[n_withdrawn:].tolist()
+    auc = float((np.array(inside)[:, None] > np.array(outside)[None, :]).mean())
+    return n_exact / n_counts, auc
+
+
+def refused_after(n_withdrawn: int, *, n_donors: int = 60, least: int = 10) -> bool:
+    """Whether the register refuses the sums of a cohort after so many have left."""
+    from pmcell.publish.disclosure.register import add_release, register_faults
+
+    donors = [f"c:{number}" for number in range(n_donors)]
+    before, after = ({"cohort c": frozenset(donors[low:])} for low in (0, n_withdrawn))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "register.jsonl"
+        add_release(path, before, version="1", content_sha256="0" * 64)
+        return bool(register_faults(path, after, {"cohort c": least}))
+
+
 def rows() -> Iterator[tuple[str, str, str]]:
     """Who tries what, how it goes, and what follows."""
     yield (
@@ -132,6 +168,18 @@ def rows() -> Iterator[tuple[str, str, str]]:
         "the holder of the pseudonym keys tries every id (300 people)",
         f"{relinked(erased=False)} found with the keys, {relinked(erased=True)} after erasing them",
         "custody of the file decides; erasing ends it, once its backups are erased too",
+    )
+    (of_one, _), (of_ten, auc) = subtracted(1), subtracted(10)
+    refused = [n for n in range(1, 60) if refused_after(n)]
+    passed = [n for n in range(1, 60) if n not in refused]
+    yield (
+        "somebody saved the exact sums of a cohort of 60 before a withdrawal, and subtracts those "
+        "after it",
+        f"one left: {of_one:.0%} of their counts; ten left together: {of_ten:.0%}, but AUC "
+        f"{auc:.2f} for who they were; without open access the gate lets a second release pass "
+        f"only after {passed[0]} to {passed[-1]} have left",
+        "the release before is taken down and withdrawals are collected; whoever saved it and has "
+        "a person's counts can still tell that they left: sums of many genes protect nobody",
     )
     found, all_people = linked_by_cells()
     yield (

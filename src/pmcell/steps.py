@@ -155,7 +155,7 @@ STEPS: tuple[Step, ...] = (
         "find people who stand twice, and samples of another sex than registered",
         reads=_files(cohort=_of_cohort("intake.h5ad", "donors.parquet")),
         writes=_files(out=_DUPLICATES),
-        version=1,
+        version=2,
     ),
     Step(
         "qc",

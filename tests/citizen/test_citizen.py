@@ -14,6 +14,7 @@ from crypt_keys import Keys, make_keys
 from pmcell.citizen import export
 from pmcell.citizen.correct import CORRECTIONS, RECORDS, corrections_of, finish
 from pmcell.citizen.export import export_person, fhir_bundle
+from pmcell.citizen.history import older_releases
 from pmcell.citizen.others import other_ids, require_alone, require_own_cells
 from pmcell.citizen.person import find_person
 from pmcell.citizen.receipts import receipts_of
@@ -320,3 +321,36 @@ def test_corrections_that_were_edited_stop_everything(cohort: Path, keys: Keys) 
         assert main(again) == 3
         path.write_text(text)
     assert donors_of(cohort)["age_group"][0] == "40-49"
+
+
+def test_older_releases_are_told_from_the_register_and_the_tombstones(tmp_path: Path) -> None:
+    from pmcell.io.atomic import write_json
+    from pmcell.publish.disclosure.register import add_release, register_of
+
+    results = tmp_path / "results"
+    results.mkdir()
+    for version, donors in (("1", {"c:a", "c:b"}), ("2", {"c:b"}), ("3", {"c:a", "c:b"})):
+        sets = {"cohort c": frozenset(donors)}
+        add_release(register_of(results), sets, version=version, content_sha256=version * 64)
+    stones = {"1" * 16: {"cohorts": ["c"]}, "8" * 16: {"cohorts": ["other"]}, "9" * 16: {}}
+    for name, more in stones.items():
+        said = {"content_sha256": name[0] * 64, "version": name[0], "taken_down_on": "2026-01-01"}
+        write_json(tmp_path / "tombstones" / f"{name}.json", {**said, **more})
+    write_json(results / "release" / "manifest.json", {"content_sha256": "3" * 64})
+    found = {item["version"]: item for item in older_releases(results, "c", "c:a")}
+    # 2 is without a, 3 is the one that is there, 8 is of another cohort.
+    assert set(found) == {"1", "9"}
+    assert found["1"]["state"] == "taken down on 2026-01-01"
+    assert "you are behind its sums" in found["1"]["known_from"]
+    assert "does not say which cohorts" in found["9"]["known_from"]
+    open_cohort = older_releases(results, "other", "other:x")
+    assert [item["version"] for item in open_cohort] == ["8", "9"]
+    assert "of single people nothing is kept" in open_cohort[0]["known_from"]
+    (tmp_path / "tombstones" / "x.json").write_text("[]")
+    with pytest.raises(DataError, match="must be a tombstone of a release"):
+        older_releases(results, "c", "c:a")
+
+
+def test_without_a_register_and_tombstones_no_key_is_made(tmp_path: Path) -> None:
+    assert older_releases(tmp_path / "results", "c", "c:a") == []
+    assert list(tmp_path.iterdir()) == []

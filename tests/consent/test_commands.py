@@ -88,6 +88,35 @@ def test_an_import_with_one_fault_records_nothing_and_without_it_everything(
     assert "row 2, column 'act': must not be in the ledger already" in capsys.readouterr().err
 
 
+def test_a_period_of_data_limits_the_visits_that_are_used(study: Path, tmp_path, capsys) -> None:
+    consent("init", "--policy", "form-1")
+    purpose = {"system": "http://purl.obolibrary.org/obo/duo.owl", "code": "DUO:0000042"}
+    resource = {
+        "resourceType": "Consent",
+        "status": "active",
+        "patient": {"reference": "Patient/anna1"},
+        "dateTime": "2024-01-01",
+        "provision": {
+            "type": "permit",
+            "purpose": [purpose],
+            "dataPeriod": {"start": "2021-01-11", "end": "2021-02-10"},
+        },
+    }
+    (study / "x.json").write_text(json.dumps(resource))
+    (tmp_path / "first.tsv").write_text("donor_id\tfirst_visit\nanna1\t2021-01-11\n")
+    words = ["import", "x.json"]
+    assert consent(*words) == 3
+    assert "--first-visits" in capsys.readouterr().err
+    assert consent(*words, "--first-visits", str(tmp_path / "first.tsv")) == 0
+    assert consent("views") == 0
+    view = json.loads((study / "results" / "cohorts" / "c1" / "consent.json").read_text())
+    assert view["allowed"] == {"anna1": [[0, 30]]}
+    assert "2021" not in (study / "config" / "cohorts" / "c1" / "consent.jsonl").read_text()
+    out = ["--out", "back.json", "--first-visits", str(tmp_path / "first.tsv")]
+    assert consent("export", *out) == 0
+    assert '"start": "2021-01-11"' in (study / "back.json").read_text()
+
+
 def test_a_committee_signs_a_draft(study: Path, keys: Path, capsys, monkeypatch) -> None:
     from cryptography.hazmat.primitives import serialization
     from ledgers import COMMITTEE
@@ -126,6 +155,84 @@ def test_check_names_what_stands_against_the_use(study: Path, capsys) -> None:
     assert "does not cover ancestry_research" in found["faults"][0]["found"]
 
 
+@pytest.fixture
+def closed(study: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The study with access to its cohort controlled, a correction, and a run that does nothing."""
+    path = study / "config" / "cohorts" / "c1" / "cohort.yaml"
+    path.write_text(path.read_text().replace("access: open", "access: controlled"))
+    monkeypatch.setenv("PMCELL_PSEUDONYM_KEY_FILE", str(keys / "pseudonyms.json"))
+    assert main(["pseudonyms", "new"]) == 0
+    assert main(["pseudonyms", "add", "config/cohorts/c1"]) == 0
+    consent("init", *INIT)
+    words = ["correct", "config/cohorts/c1", "anna1", "--set"]
+    assert main([*words, "sex_ontology_term_id=PATO:0000383", "--why", "asked"]) == 0
+    monkeypatch.setattr("pmcell.cli.withdraw._rebuild", lambda *args, **kwargs: None)
+    monkeypatch.setattr("pmcell.cli.withdraw._prove", lambda *args, **kwargs: {"said": "equal"})
+    (study / "results").mkdir()
+    return study
+
+
+def test_a_withdrawal_erases_the_pseudonym_key_and_the_corrections(closed: Path, capsys) -> None:
+    words = ["withdraw", "anna1", "--cohort", "c1"]
+    capsys.readouterr()
+    assert main([*words, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "records of corrections: 1" in said
+    assert "erased: nobody can make the donor's pseudonyms" in said
+    assert "`backups_kept_days` is not set" in said
+    assert main(["pseudonyms", "show"]) == 0
+    assert "2 donors have a key; 0 were erased" in capsys.readouterr().out
+    (closed / "config" / "config.yaml").write_text(CONFIG + "backups_kept_days: 90\n")
+    assert main([*words, "--json"]) == 0
+    receipt = json.loads(capsys.readouterr().out)
+    assert receipt["erased"]["n_corrections"] == 1
+    assert receipt["backups_gone_by"] > receipt["issued_on"]
+    assert main(["pseudonyms", "show"]) == 0
+    assert "1 donors have a key; 1 were erased" in capsys.readouterr().out
+    assert main(["pseudonyms", "of", "c1", "anna1"]) == 2
+    assert (closed / "config" / "cohorts" / "c1" / "corrections.json").read_text().strip() == "{}"
+    assert main(["correct", "config/cohorts/c1", "--show"]) == 0
+    assert "forgotten" in capsys.readouterr().out
+    # Again, after the key is gone: found by the ids of donors.tsv, and nothing is left.
+    assert main([*words, "--scan-only"]) == 0
+    assert main([*words, "--dry-run"]) == 0
+
+
+def test_killed_between_the_two_erasures_a_withdrawal_goes_on(closed: Path, capsys, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(*args, **kwargs):
+        raise Killed
+
+    words = ["withdraw", "anna1", "--cohort", "c1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("pmcell.citizen.correct.forget", die)
+        with pytest.raises(Killed):
+            main(words)
+    [journal] = (closed / "withdrawals").glob("*.json")
+    assert journal.stat().st_mode & 0o077 == 0
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    answer = capsys.readouterr()
+    assert "goes on after stage 'scanned'" in answer.err
+    assert json.loads(answer.out)["erased"]["n_corrections"] == 1
+    assert not journal.exists()
+    assert (closed / "config" / "cohorts" / "c1" / "corrections.json").read_text().strip() == "{}"
+
+
+def test_a_key_for_all_donors_stays_and_the_receipt_says_so(closed, keys, capsys, monkeypatch):
+    path = keys / "one.key"
+    path.write_bytes(bytes(range(32)))
+    path.chmod(0o600)
+    monkeypatch.setenv("PMCELL_PSEUDONYM_KEY_FILE", str(path))
+    capsys.readouterr()
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)["erased"]["pseudonym_key"]
+    assert said.startswith("stays: one key is for all donors")
+    assert path.read_bytes() == bytes(range(32))
+
+
 def test_a_collected_withdrawal_waits_for_its_day(study: Path, capsys) -> None:
     consent("init", *INIT)
     words = ["withdraw", "anna1", "--cohort", "c1", "--collect"]
@@ -137,6 +244,30 @@ def test_a_collected_withdrawal_waits_for_its_day(study: Path, capsys) -> None:
     shown = capsys.readouterr().out
     assert "2 donors may be used" in shown
     assert "changes next on 2999-12-31" in shown
+
+
+def test_collected_withdrawals_of_a_closed_cohort_take_effect_together(closed, capsys) -> None:
+    for donor in ("anna1", "bert2"):
+        assert main(["withdraw", donor, "--cohort", "c1", "--collect", "2999-12-31"]) == 0
+    said = capsys.readouterr().out
+    assert "2 withdrawals take effect on 2999-12-31" in said
+    assert "each published stratum differ from every earlier release in nobody" in said
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--collect", "2999-12-31"]) == 3
+    assert "must not be in the ledger already" in capsys.readouterr().err
+    for day, n_allowed, reasons in (
+        ("2999-12-30", 2, []),
+        ("2999-12-31", 0, [{"reason": "the consent was withdrawn", "n_donors": 2}]),
+    ):
+        assert consent("show", "--day", day, "--json") == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["n_allowed"], shown["dropped"]) == (n_allowed, reasons)
+    # Nothing was taken down, rebuilt or erased yet.
+    assert not (closed / "withdrawals").exists()
+    assert main(["pseudonyms", "show"]) == 0
+    assert "0 were erased" in capsys.readouterr().out
+    # On the day each is withdrawn whole: the entry is there, the key goes.
+    assert main(["withdraw", "anna1", "--cohort", "c1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["subject"]
 
 
 def test_a_withdrawal_of_nobody_and_without_a_ledger_is_refused(study: Path, capsys) -> None:

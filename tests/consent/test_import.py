@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ledgers import KEY, entry, ledger_of
 
+from pmcell.consent.data_period import period_of, read_first_visits, visit_days_of
 from pmcell.consent.entries import COLUMNS, Policy
 from pmcell.consent.fhir import as_bundle, read_consents
 from pmcell.consent.ledger import begin_ledger, entry_faults, read_ledger
@@ -183,7 +187,7 @@ def test_patients_of_a_bundle_are_followed_to_their_identifiers(tmp_path: Path) 
         ({"status": "draft"}, "must be active or inactive"),
         ({"status": "entered-in-error"}, "must be active or inactive"),
         ({"status": "inactive"}, "must say since when"),
-        ({"provision": {**R4["provision"], "dataPeriod": {"start": "2020"}}}, "visit days"),
+        ({"provision": {**R4["provision"], "dataPeriod": {"start": "2020"}}}, "no first visit"),
         ({"provision": {**R4["provision"], "securityLabel": [{"code": "R"}]}}, "not understood"),
         ({"provision": {**R4["provision"], "code": [{"text": "x"}]}}, "not understood"),
         ({"provision": {**R4["provision"], "provision": [{"type": "deny"}]}}, "exceptions"),
@@ -222,6 +226,102 @@ def test_what_is_not_understood_is_never_taken_for_consent(tmp_path: Path, chang
 def test_files_without_consent_are_a_clear_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(FaultsError, match=r"must (be|hold)"):
         read(tmp_path, text)
+
+
+FIRST = {"d1": date(2021, 1, 11)}
+
+
+def with_period(period, version: str = "R4", **more):
+    part = {"purpose": [PURPOSE], "dataPeriod": period, **more}
+    if version == "R5":
+        return {**R5, "provision": [part]}
+    return {**R4, "provision": {"type": "permit", **part}}
+
+
+def read_days(tmp_path: Path, value):
+    (tmp_path / "x.json").write_text(json.dumps(value))
+    [found], _ = read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, first_visits=FIRST)
+    return found.visit_days
+
+
+@pytest.mark.parametrize("version", ["R4", "R5"])
+@pytest.mark.parametrize(
+    ("period", "days"),
+    [
+        ({"start": "2021-01-11", "end": "2021-01-11"}, (0, 0)),
+        ({"start": "2021", "end": "2021"}, (-10, 354)),
+        ({"start": "2021-02", "end": "2021-02"}, (21, 48)),
+        ({"start": "2021-01-12"}, (1, 999_999)),
+        ({"end": "2021-01-12"}, (-999_999, 1)),
+        ({"start": "2021-01-11T00:00:00Z", "end": "2021-01-13T23:59:59+01:00"}, (0, 2)),
+        ({"start": "2021-01-11T08:00:00Z", "end": "2021-01-13T08:00:00Z"}, (1, 1)),
+    ],
+)
+def test_a_period_of_data_counts_from_the_first_visit(tmp_path: Path, version, period, days):
+    assert read_days(tmp_path, with_period(period, version)) == days
+
+
+def test_a_period_in_dates_and_one_in_days_are_both_kept(tmp_path: Path) -> None:
+    in_days = [{"url": "urn:pmcell:visit-days", "valueString": "5..30"}]
+    period = {"start": "2021-01-21", "end": "2021-12-31"}
+    assert read_days(tmp_path, with_period(period, modifierExtension=in_days)) == (10, 30)
+
+
+@pytest.mark.parametrize(
+    ("period", "words"),
+    [
+        ({"start": "soon"}, "no dateTime of FHIR"),
+        ({"start": "2021-02-30"}, "must be a period"),
+        ({"start": "2022", "end": "2021"}, "ends before it begins"),
+        ({}, "must have a start or an end"),
+        ("2021", "must have a start or an end"),
+        ({"start": "2021", "extension": []}, "a start and an end alone"),
+    ],
+)
+def test_a_period_that_cannot_be_counted_is_a_fault(tmp_path: Path, period, words) -> None:
+    with pytest.raises(FaultsError, match=words):
+        read_days(tmp_path, with_period(period))
+    with pytest.raises(FaultsError, match="no first visit of this donor"):
+        other = {**with_period({"start": "2021"}), "patient": {"reference": "Patient/d2"}}
+        read_days(tmp_path, other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(-400, 400), st.integers(0, 900), st.dates(date(1999, 1, 1), date(2030, 1, 1)))
+def test_visit_days_come_back_from_a_period(begin: int, length: int, first: date) -> None:
+    days = (begin, begin + length)
+    assert visit_days_of(period_of(days, first), first) == days
+
+
+def test_an_exported_period_is_the_one_that_comes_back(tmp_path: Path) -> None:
+    given = [entry("give", "2024-01-01", subject="a" * 64, visit_days=(3, 40))]
+    bundle = as_bundle(ledger_of(given), {"a" * 64: "d1"}, first_visits=FIRST)
+    [part] = bundle["entry"][0]["resource"]["provision"]["provision"]
+    assert part["dataPeriod"] == {"start": "2021-01-14", "end": "2021-02-20"}
+    assert "modifierExtension" not in part
+    assert read_days(tmp_path, bundle) == (3, 40)
+    consent = pytest.importorskip("fhir.resources.R4B.consent")
+    consent.Consent(**bundle["entry"][0]["resource"])
+
+
+def test_dates_of_first_visits_stay_out_of_the_study_and_are_whole(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "first.tsv").write_text("donor_id\tfirst_visit\nd1\t2021-01-11\n")
+    with pytest.raises(UsageError, match="outside the study folder"):
+        read_first_visits(study / "first.tsv", study=study)
+    with pytest.raises(UsageError, match="must be a table of donor_id and first_visit"):
+        read_first_visits(tmp_path / "none.tsv", study=study)
+    path = tmp_path / "first.tsv"
+    path.write_text("donor_id\tfirst_visit\nd1\t2021-01-11\n\nd2\t2020-02-29\n")
+    assert read_first_visits(path, study=study) == {**FIRST, "d2": date(2020, 2, 29)}
+    path.write_text("donor_id,first_visit\nd1,11.1.2021\nd2\nd3,2021-01-01\nd3,2021-01-02\n")
+    with pytest.raises(FaultsError) as caught:
+        read_first_visits(path, study=study)
+    assert [fault.row for fault in caught.value.faults] == [2, 3, 5]
+    path.write_text("donor\tday\n")
+    with pytest.raises(FaultsError, match="must have the columns donor_id, first_visit"):
+        read_first_visits(path, study=study)
 
 
 def history():

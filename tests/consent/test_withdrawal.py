@@ -16,14 +16,17 @@ from pmcell.consent.scan import ScanReport, scan
 from pmcell.consent.withdrawal import (
     STAGES,
     Journal,
+    Known,
     Work,
     artefacts,
     as_needles,
     as_text,
+    backups_gone_by,
     journal_path,
     open_journal,
     receipt_path,
     release_facts,
+    stays,
     verify_receipt,
     withdraw,
 )
@@ -32,6 +35,8 @@ from pmcell.io.atomic import write_json, write_text
 from pmcell.io.stamps import write_stamps
 
 DONOR, SUBJECT = "donor-anna-1", "a" * 64
+OLDER = {"version": "0", "content_sha256": "b" * 64, "state": "taken down", "known_from": "x"}
+KNOWN = Known("erased", 2, (OLDER,), ("Ghent",), 30)
 
 
 class Killed(BaseException):
@@ -47,7 +52,7 @@ class Study:
         self.cohort.mkdir(parents=True)
         policy = Policy("p", "consent", "2024-01-01T00:00:00+00:00")
         begin_ledger(self.cohort, policy, [entry("give", "2024-01-01", subject=SUBJECT)], key=KEY)
-        self.kill_at, self.n_rebuilt = "", 0
+        self.kill_at, self.n_rebuilt, self.is_erased = "", 0, False
         self.make(f"{DONOR} and others")
 
     def make(self, text: str) -> None:
@@ -62,7 +67,15 @@ class Study:
         write_json(self.results / "release/manifest.json", {"content_sha256": str(hash(text)) * 3})
 
     def work(self) -> Work:
-        return Work(self.folder, self.results, self.cohort, self.rebuild, self.prove, self.search)
+        return Work(
+            self.folder,
+            self.results,
+            self.cohort,
+            self.rebuild,
+            self.prove,
+            self.search,
+            self.erase,
+        )
 
     def rebuild(self) -> None:
         self._maybe_die("rebuild")
@@ -79,6 +92,11 @@ class Study:
         self._maybe_die("search")
         return scan([self.results], needles, base=self.folder)
 
+    def erase(self) -> None:
+        self._maybe_die("erase")
+        self.is_erased = True
+        self._maybe_die("after erase")
+
     def _maybe_die(self, moment: str) -> None:
         if self.kill_at == moment:
             self.kill_at = ""
@@ -94,6 +112,7 @@ class Study:
                 needles=as_needles({DONOR: "donor"}, []),
                 gone=artefacts(self.results, "c1"),
                 release=release_facts(self.results),
+                known=KNOWN,
             )
             found.reach("noted")
         return found
@@ -108,6 +127,8 @@ def study(tmp_path: Path) -> Study:
 
 
 def is_done(study: Study, receipt) -> None:
+    assert study.is_erased
+    assert receipt["erased"]["n_corrections"] == 2
     assert verify_receipt(receipt, KEY.public_key())
     assert json.loads(receipt_path(study.folder, SUBJECT).read_text()) == receipt
     assert not journal_path(study.folder, SUBJECT).exists()
@@ -135,7 +156,9 @@ def test_a_withdrawal_leaves_a_receipt_a_tombstone_and_nobody(study: Study) -> N
     assert json.loads(stone.read_text())["state"] == "taken down"
 
 
-@pytest.mark.parametrize("moment", ["rebuild", "after rebuild", "prove", "search"])
+@pytest.mark.parametrize(
+    "moment", ["rebuild", "after rebuild", "prove", "search", "erase", "after erase"]
+)
 def test_killed_within_a_stage_it_goes_on_from_there(study: Study, moment: str) -> None:
     study.kill_at = moment
     with pytest.raises(Killed):
@@ -181,6 +204,33 @@ def test_killed_between_tombstone_and_removal_the_release_goes_down(
         with pytest.raises(Killed):
             study.withdraw()
     is_done(study, study.withdraw())
+
+
+def test_the_receipt_says_what_is_known_of_backups_copies_and_older_releases(study: Study) -> None:
+    receipt = study.withdraw()
+    assert receipt["backups_gone_by"] == "2026-03-31"
+    assert receipt["older_releases"] == [OLDER]
+    assert receipt["copies"]["sealed_for"] == ["Ghent"]
+    said = {item["what"]: item["why"] for item in receipt["stays"]}
+    assert said["backups"].startswith("until 2026-03-31")
+    assert "packages that were encrypted for Ghent" in said
+    assert "copies of 1 older releases (0)" in said
+    text = as_text(receipt)
+    for words in ("erased: nobody can make", "2 erased", "Older release 0", "Downloads: unknown"):
+        assert words in text
+
+
+def test_what_nobody_said_of_backups_is_unknown() -> None:
+    assert backups_gone_by(Known(), "2026-03-01") == "unknown"
+    [why] = [why for what, why in stays(Known(), "2026-03-01") if what == "backups"]
+    assert "on a day that nobody said (`backups_kept_days` is not set)" in why
+
+
+def test_nothing_is_erased_before_nobody_is_found(study: Study) -> None:
+    write_text(study.results / "notes.txt", f"ask {DONOR}")
+    with pytest.raises(DataError, match="nothing of the person may be left"):
+        study.withdraw()
+    assert not study.is_erased
 
 
 def test_a_donor_who_is_found_gets_no_receipt_until_they_are_gone(study: Study) -> None:

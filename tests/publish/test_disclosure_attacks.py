@@ -176,6 +176,30 @@ def test_a_release_without_one_donor_of_an_earlier_one_is_refused(
     assert "MONDO:0005148" in set(changed["group"])
 
 
+def test_collected_withdrawals_are_published_once_every_group_differs_in_enough(
+    without_one: Path, release: Path
+) -> None:
+    for number in range(2, 11):
+        leave_out(without_one, f"closed:D{number}")
+    # Ten left the cohort, five of each stratum: the strata would tell of five.
+    with pytest.raises(FaultsError, match=r"S1.*difference of 5 to release") as caught:
+        write_release(without_one, without_one / "release", config=CONFIG)
+    assert {fault.reason for fault in caught.value.faults} == {"differencing"}
+    assert "Publish again when more donors differ" in str(caught.value)
+    assert json.loads((without_one / "disclosure.json").read_text())["passed"] is False
+    assert not (without_one / "release").exists()
+    for number in range(11, 21):
+        leave_out(without_one, f"closed:D{number}")
+    write_release(without_one, without_one / "release", config=CONFIG)
+    before, after = read(release, "cohort_counts"), read(without_one / "release", "cohort_counts")
+    key = ["cohort_id", "grouping", "group"]
+    both = before.merge(after, on=key, suffixes=("_before", "_after"))
+    differences = (both["n_donors_before"] - both["n_donors_after"]).dropna()
+    assert (differences[both["cohort_id"] == "closed"] != 0).any()
+    register = (without_one.parent / "disclosure_register.jsonl").read_text().splitlines()
+    assert len(register) == 2
+
+
 def test_the_same_release_may_be_written_again(study: Study, release: Path) -> None:
     register = study.results.parent / "disclosure_register.jsonl"
     before = register.read_text()

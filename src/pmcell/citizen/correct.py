@@ -165,15 +165,20 @@ def forget(folder: Path, donor: str, *, signers: Sequence[Ed25519PublicKey]) -> 
     """Forget the records of a donor who withdrew; the chain stays. Return how many there were."""
     corrections_of(folder, signers=signers)
     records = _records(folder)
-    kept = {
-        digest: record
-        for digest, record in records.items()
-        if record["correction"]["before"].get("donor_id") != donor
-    }
+    kept = {digest: record for digest, record in records.items() if not _is_of(record, donor)}
     if kept != records:
         with private_files():
             write_json(folder / RECORDS, kept)
     return len(records) - len(kept)
+
+
+def n_records(folder: Path, donor: str) -> int:
+    """Return how many records of a donor's corrections are kept."""
+    return sum(_is_of(record, donor) for record in _records(folder).values())
+
+
+def _is_of(record: Mapping[str, Any], donor: str) -> bool:
+    return bool(record["correction"]["before"].get("donor_id") == donor)
 
 
 def _records(folder: Path) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.audit.trail import END, Record, read_trail, trail_path
+from pmcell.citizen.history import older_releases, packages_of
 from pmcell.citizen.person import Person
-from pmcell.errors import DataError
 from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
 from pmcell.publish.content.gaps import permit_of
@@ -56,6 +56,8 @@ class Receipts:
         From the audit trail, by account, purpose and permit.
     releases
         Title, version and digest, and how the person is in it.
+    older_releases
+        Those before it, by the register and the tombstones of the study.
     packages
         Sealed packages of the cohort, with the names of the recipients.
     unknown
@@ -67,6 +69,7 @@ class Receipts:
     access: str
     uses: tuple[UseOfData, ...]
     releases: tuple[Mapping[str, Any], ...]
+    older_releases: tuple[Mapping[str, Any], ...]
     packages: tuple[Mapping[str, Any], ...]
     unknown: tuple[str, ...] = field(default=())
 
@@ -100,7 +103,8 @@ def receipts_of(results: Path | str, person: Person) -> Receipts:
         str(registration.get("access") or "controlled"),
         uses,
         tuple(_releases(results, person)),
-        tuple(_packages(results, person.cohort_id)),
+        tuple(older_releases(results, person.cohort_id, person.donor_id)),
+        tuple(packages_of(results, person.cohort_id)),
         tuple(unknown),
     )
 
@@ -149,20 +153,3 @@ def _releases(results: Path, person: Person) -> list[dict[str, Any]]:
 def _is_shown(folder: Path, person: Person) -> bool:
     path = folder / "tables" / "donors.parquet"
     return path.is_file() and person.donor_id in set(read_table(path, ["donor_id"])["donor_id"])
-
-
-def _packages(results: Path, cohort_id: str) -> list[dict[str, Any]]:
-    path = results / "controlled" / cohort_id / "manifest.json"
-    if not path.is_file():
-        return []
-    manifest = read_json(path)
-    if not isinstance(manifest.get("recipients"), dict):
-        raise DataError(f"{path} must name its recipients; it does not. Seal the cohort again.")
-    return [
-        {
-            "cohort_id": cohort_id,
-            "recipients": manifest["recipients"],
-            "release_version": manifest.get("release_version", UNKNOWN),
-            "files": sorted(manifest.get("files", {})),
-        }
-    ]

@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from pmcell.consent.entries import Entry
     from pmcell.consent.ledger import Ledger
     from pmcell.registry.cohorts.registration import Registration
@@ -75,6 +77,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", metavar="DAY", help="show, views: another day than today")
     parser.add_argument("--format", choices=FORMATS, default="fhir", help="export: which form")
     parser.add_argument("--out", type=Path, metavar="FILE", help="export: file to write")
+    parser.add_argument(
+        "--first-visits",
+        type=Path,
+        metavar="FILE",
+        help="import, export: day of each donor's first visit (donor_id, first_visit), for FHIR's "
+        "dataPeriod; a file outside the study",
+    )
     parser.add_argument("--json", action="store_true", help="show, verify: print JSON")
 
 
@@ -179,7 +188,10 @@ def _import(args: argparse.Namespace) -> int:
     key = read_signing_key()
     policy = args.policy or ledger.current_policy
     if path.suffix.lower() in SUFFIXES:
-        entries, rows = read_consents(path, policy=policy, recorded_at=now_text())
+        first = _first_visits(args)
+        entries, rows = read_consents(
+            path, policy=policy, recorded_at=now_text(), first_visits=first
+        )
     else:
         entries, rows = read_consent_table(path, recorded_at=now_text())
     donors = {donor.donor_id for donor in registration.donors}
@@ -306,7 +318,7 @@ def _export(args: argparse.Namespace) -> int:
         raise UsageError("export needs --out FILE: what it writes names people")
     value: Mapping[str, Any]
     if args.format == "fhir":
-        value = as_bundle(ledger, subjects)
+        value = as_bundle(ledger, subjects, first_visits=_first_visits(args))
         n = len(value["entry"])
     else:
         value = as_records(ledger, registration, subjects)
@@ -315,6 +327,14 @@ def _export(args: argparse.Namespace) -> int:
         write_json(args.out, value)
     print(f"{n} records of {len(subjects)} donors written to {args.out}, for its owner alone.")
     return 0
+
+
+def _first_visits(args: argparse.Namespace) -> Mapping[str, date]:
+    from pmcell.consent.data_period import read_first_visits
+
+    if args.first_visits is None:
+        return {}
+    return read_first_visits(args.first_visits, study=_study(args).folder)
 
 
 def _study(args: argparse.Namespace) -> Any:

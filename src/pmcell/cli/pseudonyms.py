@@ -23,7 +23,7 @@ Example:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,19 +79,22 @@ def _new(names: Sequence[str]) -> int:
 
 def _add(names: Sequence[str]) -> int:
     from pmcell.registry.intake.keyring import add_donors
+    from pmcell.registry.intake.pseudonyms import change_keyring
 
     def change(ring: Keyring) -> Keyring:
         for cohort_id, donors in _folders(names):
             ring = add_donors(ring, cohort_id, donors)
         return ring
 
-    before, after = _changed(change)
+    before, after = change_keyring(change)
     print(f"{len(after.keys) - len(before.keys)} keys drawn; {after.n_keys} donors have one.")
     return 0
 
 
 def _show(names: Sequence[str]) -> int:
-    ring = _ring()
+    from pmcell.registry.intake.pseudonyms import load_keyring
+
+    ring = load_keyring()
     print(f"{ring.n_keys} donors have a key; {ring.n_erased} were erased.")
     return 0
 
@@ -109,11 +112,12 @@ def _erase(names: Sequence[str]) -> int:
 
     from pmcell.consent.subjects import KEYS_VARIABLE, erase_key
     from pmcell.registry.intake.keyring import erase_donor
+    from pmcell.registry.intake.pseudonyms import change_keyring, load_keyring
 
     cohort_id, donor = names
-    erase_donor(_ring(), cohort_id, donor)  # Refused before anything is erased.
+    erase_donor(load_keyring(), cohort_id, donor)  # Refused before anything is erased.
     has_entry = bool(os.environ.get(KEYS_VARIABLE)) and erase_key(cohort_id, donor)
-    _changed(lambda ring: erase_donor(ring, cohort_id, donor))
+    change_keyring(lambda ring: erase_donor(ring, cohort_id, donor))
     if has_entry:
         print("The consent ledger links to the donor no more.")
     print(
@@ -125,6 +129,7 @@ def _erase(names: Sequence[str]) -> int:
 
 def _rotate(names: Sequence[str]) -> int:
     from pmcell.registry.intake.keyring import rotate
+    from pmcell.registry.intake.pseudonyms import change_keyring
 
     def change(ring: Keyring) -> Keyring:
         if not names:
@@ -133,7 +138,7 @@ def _rotate(names: Sequence[str]) -> int:
             ring = rotate(ring, cohort_id, donors)
         return ring
 
-    before, after = _changed(change)
+    before, after = change_keyring(change)
     n = sum(before.keys[tag] != key for tag, key in after.keys.items())
     print(f"{n} keys drawn anew. {AGAIN}")
     return 0
@@ -165,42 +170,6 @@ def _migrate(names: Sequence[str], out: Path | None, mapped: Path | None) -> int
         f"key once no result made with it is needed. {AGAIN}"
     )
     return 0
-
-
-def _ring() -> Keyring:
-    from pmcell.registry.intake.keyring import Keyring
-    from pmcell.registry.intake.pseudonyms import load_key
-
-    ring = load_key()
-    if not isinstance(ring, Keyring):
-        raise UsageError(
-            "the file must have one key a donor; it holds one key for all, with which nobody can "
-            "be erased. Do: pmcell pseudonyms migrate FOLDER... --out NEW"
-        )
-    return ring
-
-
-def _changed(change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:
-    """Change the file under a lock, whole or not at all; the keys before and after."""
-    import fcntl
-    import os
-
-    from pmcell.registry.intake.keyring import write_keyring
-    from pmcell.registry.intake.pseudonyms import key_path
-
-    path = key_path()
-    _ring()
-    # The folder is locked: the file itself is replaced by each change.
-    lock = os.open(path.absolute().parent, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        before = _ring()
-        after = change(before)
-        if after != before:
-            write_keyring(path, after)
-    finally:
-        os.close(lock)
-    return before, after
 
 
 def _folders(names: Sequence[str]) -> list[tuple[str, list[str]]]:

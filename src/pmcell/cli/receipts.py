@@ -42,6 +42,11 @@ def run(args: argparse.Namespace) -> int:
             f"  release {item['title']!r}, version {item['version']}, permit {item['permit']}: "
             f"{item['how']}"
         )
+    for item in found.older_releases:
+        print(
+            f"  older release, version {item['version']} ({item['content_sha256'][:16]}): "
+            f"{item['state']}; known from {item['known_from']}"
+        )
     for item in found.packages:
         print(f"  encrypted for {', '.join(item['recipients'])}, version {item['release_version']}")
     for sentence in found.unknown:

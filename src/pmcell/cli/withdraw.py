@@ -5,7 +5,8 @@ the release that holds the donor is taken down with a tombstone, and the
 workflow runs again: that cohort, and what follows from it. Then the results are
 compared with a clean build in an empty folder, and a removal scan looks for the
 donor in every object of every file, after it has found canaries of its own in
-each kind of place. The signed receipt says what is gone, and what stays and why.
+each kind of place. Last it erases the key of the donor's pseudonyms and the records
+of their corrections. The signed receipt says what is gone, and what stays and why.
 
 Interrupted at any moment, the same command goes on. With --collect DAY the
 withdrawal takes effect on that day together with others: two releases that
@@ -25,17 +26,20 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from pmcell.cli.run._study import Study
     from pmcell.consent.entries import Entry
     from pmcell.consent.needles import Needles
     from pmcell.consent.scan import ScanReport
+    from pmcell.consent.withdrawal import Known
     from pmcell.registry.cohorts.registration import Registration
 
 MIN_LETTERS = 4
@@ -104,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
             needles=_as_noted(_needles(study, registration, donor)),
             gone=gone,
             release=withdrawal.release_facts(study.results),
+            known=_known(study, registration, donor),
         )
         journal.reach("noted")
     else:
@@ -115,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
         rebuild=lambda: _rebuild(study, args.cores),
         prove=lambda: _prove(study, args.cores, skip=args.no_proof),
         search=lambda needles: _search(study, needles),
+        erase=lambda: _erase(registration, donor, key),
     )
     receipt = withdrawal.withdraw(journal, work, key=key, day=today().isoformat())
     place = withdrawal.receipt_path(study.folder, subject)
@@ -187,9 +193,10 @@ def _collect(args: argparse.Namespace, registration: Registration, subject: str)
     )
     if registration.access != "open":
         print(
-            "Access is not open: the gate publishes again only when the releases differ by as "
-            "many donors as a group must have (disclosure.min_donors). Where fewer withdraw, the "
-            "release stays down until the next day of collection."
+            "Access is not open: the gate publishes again only when the cohort, the atlas and each "
+            "published stratum differ from every earlier release in nobody, or in as many donors "
+            "as a group must have (disclosure.min_donors). Where fewer withdraw, the release "
+            "stays down until the next day of collection, and the results beside it are rebuilt."
         )
     return 0
 
@@ -198,8 +205,10 @@ def _say_what(
     study: Study, registration: Registration, donor: str, gone: Mapping[str, str]
 ) -> None:
     """What a withdrawal would touch, by the provenance of the results."""
-    from pmcell.consent.withdrawal import STAYS
+    from pmcell.consent.views import today
+    from pmcell.consent.withdrawal import DOWNLOADS, erased, stays
 
+    known = _known(study, registration, donor)
     groups: dict[str, list[str]] = {}
     for name in gone:
         groups.setdefault(name.split("/")[0], []).append(name)
@@ -207,9 +216,15 @@ def _say_what(
     for group, names in groups.items():
         shown = ", ".join(names[:4]) + (f", … ({len(names)} in all)" if len(names) > 4 else "")
         print(f"  {group}: {shown}")
-    print("The release is taken down; these are made anew. What stays, and why:")
-    for what, why in STAYS:
+    print("The release is taken down; these are made anew. Erased for good, at the end:")
+    print(f"  the key of the donor's pseudonyms: {erased(known)['pseudonym_key']}")
+    print(f"  records of corrections: {known.n_corrections}")
+    print("What stays, and why:")
+    for what, why in stays(known, today().isoformat()):
         print(f"  {what}: {why}")
+    print(f"Downloads: {DOWNLOADS}")
+    for item in known.older_releases:
+        print(f"Older release {item['version']}: {item['state']}; known from {item['known_from']}")
     if elsewhere := _elsewhere(study, registration, donor):
         print(f"The same id is in {', '.join(elsewhere)}: withdraw there too if it is the person.")
     print("Nothing was changed (--dry-run).")
@@ -232,22 +247,54 @@ def _others(study: Study, registration: Registration) -> dict[str, set[str]]:
     return found
 
 
+def _known(study: Study, registration: Registration, donor: str) -> Known:
+    """What is known before of what the withdrawal reaches, and of what it does not."""
+    from pmcell.citizen.correct import n_records
+    from pmcell.citizen.history import older_releases, packages_of
+    from pmcell.consent.withdrawal import Known
+    from pmcell.registry.intake.keyring import Keyring
+    from pmcell.registry.intake.pseudonyms import load_key
+
+    cohort_id = registration.cohort_id
+    key = None if registration.access == "open" else load_key()
+    name = next(iter(_names(registration, donor, [("donor", donor)])), "")
+    packages = packages_of(study.results, cohort_id)
+    kinds = {type(None): "none", bytes: "shared", Keyring: "erased"}
+    return Known(
+        pseudonym_key=kinds[type(key)],
+        n_corrections=n_records(registration.folder, donor),
+        older_releases=tuple(older_releases(study.results, cohort_id, name)),
+        sealed_for=tuple(sorted({name for item in packages for name in item["recipients"]})),
+        backups_kept_days=study.settings.study.backups_kept_days,
+    )
+
+
+def _erase(registration: Registration, donor: str, key: Ed25519PrivateKey) -> None:
+    """Forget the key of the donor's pseudonyms and the records of their corrections."""
+    from pmcell.citizen.correct import forget
+    from pmcell.registry.intake.keyring import Keyring, erase_donor
+    from pmcell.registry.intake.pseudonyms import change_keyring, load_key
+
+    cohort_id = registration.cohort_id
+    if registration.access != "open" and isinstance(load_key(), Keyring):
+        change_keyring(lambda ring: erase_donor(ring, cohort_id, donor))
+    forget(registration.folder, donor, signers=[key.public_key()])
+
+
 def _needles(study: Study, registration: Registration, donor: str) -> Needles:
     """What of the donor may be anywhere: ids, samples, cells, and their counts."""
     import numpy as np
 
     from pmcell.consent.needles import cell_prints, donor_needles
     from pmcell.io.counts.open import open_counts
-    from pmcell.registry.intake.cells import Scope
-    from pmcell.registry.intake.pseudonyms import load_key
     from pmcell.schema.text import as_text, text_array
 
-    key = None if registration.access == "open" else load_key()
-    scope = Scope(registration.cohort_id, registration.access, key)
     samples = [item for item in registration.samples if item.donor_id == donor]
-    own = [(donor, "donor"), (scope("donor", donor), "donor")]
-    for item in samples:
-        own += [(item.sample_id, "sample"), (scope("sample", item.sample_id), "sample")]
+    submitted = [("donor", donor), *(("sample", item.sample_id) for item in samples)]
+    in_results = _names(registration, donor, submitted)
+    own = [(name, kind) for kind, name in submitted]
+    for name, (kind, _) in zip(in_results, submitted, strict=False):
+        own += [(name, kind), (name.partition(":")[2], kind)]
     others = {item.sample_id for item in registration.samples if item.donor_id != donor}
     others |= set().union(*_others(study, registration).values())
     mine: set[bytes] = set()
@@ -256,7 +303,7 @@ def _needles(study: Study, registration: Registration, donor: str) -> Needles:
     if path.is_file():
         counts = open_counts(path)
         donors = text_array(counts.read_obs()["donor_id"])
-        is_own = donors == scope("donor", donor)
+        is_own = donors == next(iter(in_results), "")
         names = as_text(counts.cell_ids)
         own += [(str(name), "cell name") for name in np.asarray(names)[is_own]]
         others |= {str(name) for name in np.asarray(names)[~is_own]}
@@ -266,6 +313,24 @@ def _needles(study: Study, registration: Registration, donor: str) -> Needles:
                 (mine if is_own[rows[row]] else theirs).add(mark)
     usable = [(text, kind) for text, kind in own if _is_telling(text)]
     return donor_needles(usable, others, mine, theirs)
+
+
+def _names(
+    registration: Registration, donor: str, submitted: Sequence[tuple[str, str]]
+) -> list[str]:
+    """What results call a donor and their samples; nothing once the donor's key was erased."""
+    from pmcell.registry.intake.cells import Scope
+    from pmcell.registry.intake.keyring import Keyring
+    from pmcell.registry.intake.pseudonyms import load_key
+
+    key = None if registration.access == "open" else load_key()
+    if isinstance(key, Keyring) and not key.has_key(registration.cohort_id, donor):
+        return []
+    scope = Scope(registration.cohort_id, registration.access, key)
+    return [
+        scope(kind, name, donor) if kind == "sample" else scope(kind, name)
+        for kind, name in submitted
+    ]
 
 
 def _is_telling(text: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import Needles, print_of
+from pmcell.consent.needles import donor_needles, print_of
 from pmcell.consent.scan import scan
 from pmcell.errors import DataError
 
@@ -46,7 +46,8 @@ def self_test(folder: Path | None = None) -> int:
             home.mkdir()
             plant(home)
             is_cell = name.startswith("cells")
-            needles = Needles({}, frozenset([mark])) if is_cell else Needles({NAME: "donor"})
+            own, cells = ([], [mark]) if is_cell else ([(NAME, "donor")], [])
+            needles = donor_needles(own, (), cells, ())
             report = scan([home], needles, base=home)
             if not report.hits:
                 missed.append(name)
@@ -173,6 +174,97 @@ def _link(home: Path) -> None:
     os.symlink(f"somewhere/{NAME}/x", home / "link")
 
 
+def _raw_deflate(data: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data) + stream.flush()
+
+
+def _forgotten_zip() -> bytes:
+    """An archive whose directory names one of its two members."""
+    both = _zip_of({"a.txt": TEXT * 3, "b.txt": b"x"})
+    first = both.index(b"PK\x01\x02")
+    second = both.index(b"PK\x01\x02", first + 4)
+    tail = bytearray(both[both.index(b"PK\x05\x06") :])
+    tail[8:12] = b"\1\0\1\0"
+    tail[12:16] = (len(both) - len(tail) - second).to_bytes(4, "little")
+    return (
+        both[:first]
+        + both[second : len(both) - len(tail)]
+        + bytes(tail[:16] + first.to_bytes(4, "little") + tail[20:])
+    )
+
+
+def _sqlite(home: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(":memory:")) as base:
+        base.execute("CREATE TABLE t (a TEXT, b TEXT, c TEXT)")
+        base.execute("INSERT INTO t VALUES ('anna', ?, 'other')", (NAME,))
+        base.commit()
+        (home / "x.db").write_bytes(base.serialize())
+
+
+def _arrow(home: Path, *, how: str) -> None:
+    import pyarrow as pa
+
+    table = pa.table({"a": ["anna", NAME, "other"]})
+    is_file, codec = how != "stream", "lz4" if how == "packed" else None
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    make = pa.ipc.new_file if is_file else pa.ipc.new_stream
+    with make(str(home / "x.arrow"), table.schema, options=options) as writer:
+        writer.write_table(table)
+
+
+def _packed_by(home: Path, codec: str) -> None:
+    import numcodecs
+
+    tool = numcodecs.Zstd() if codec == "zstd" else numcodecs.Blosc("zstd")
+    packed = bytes(tool.encode(TEXT * 3))
+    (home / "x").write_bytes(packed if codec == "blosc" else b"head" * 50 + packed)
+
+
+def _user_block(home: Path) -> None:
+    import h5py
+
+    with h5py.File(home / "x.h5", "w", userblock_size=1024) as file:
+        _texts(file, compression="gzip", shuffle=True)
+
+
+def _as_text(home: Path, *, how: str) -> None:
+    values = _DRAW.permutation(COUNTS)
+    if how == "row":
+        lines = [",".join(["cell", *map(str, range(300))]), ",".join(["a", *map(str, values)])]
+    elif how == "column":
+        lines = ["gene\ta\tb", *(f"g{n}\t{value}\t0" for n, value in enumerate(values))]
+    else:
+        kept = np.flatnonzero(values)
+        lines = [
+            "%%MatrixMarket matrix coordinate integer general",
+            f"300 2 {kept.size}",
+            *(f"{n + 1} 2 {values[n]}" for n in kept),
+        ]
+    (home / "x.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+
+
+def _wide_parquet(home: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {f"g{n}": [int(value), 0] for n, value in enumerate(_DRAW.permutation(COUNTS))}
+    pq.write_table(pa.table(columns), home / "x.parquet")
+
+
+def _packed_value(file: Any) -> None:
+    said = base64.b64encode(gzip.compress(TEXT * 3)).decode()
+    file.create_dataset("uns/x", data=[said], compression="gzip")
+
+
+def _code_points(file: Any) -> None:
+    letters = np.array([list(map(ord, NAME))] * 3, dtype=np.uint32)
+    file.create_dataset("a", data=letters, compression="gzip")
+
+
 PLANTS: dict[str, Callable[[Path], None]] = {
     "log": _file("x.log", b"\n".join([b"line"] * 500 + [TEXT])),
     "other case": _file("x.txt", TEXT.upper()),
@@ -221,5 +313,42 @@ PLANTS: dict[str, Callable[[Path], None]] = {
     "cells, normalised": lambda home: _sparse(home, normalised=True, by_column=False),
     "cells, dense": _dense,
     "cells in npz": _npz,
+    "terminal's colour": _file("x.log", f"\x1b[1;32m{NAME}\x1b[0m".encode()),
+    "line break in JSON": _file("x.json", json.dumps(f"a\n{NAME}\tb").encode()),
+    "UTF-16 in a binary file": _file(
+        "x.jpg", b"\xff\xd8\xff\xe1" * 99 + b"UNICODE\0" + NAME.encode("utf-16-le")
+    ),
+    "UTF-32": _file("x.txt", NAME.encode("utf-32")),
+    "hexadecimal": _file("x.txt", b"id=" + NAME.encode().hex().encode()),
+    "lines of base64": _file("x.eml", base64.encodebytes(b"z" * 50 + TEXT + b"y" * 200)),
+    "packed, lines of base64 in JSON": _file(
+        "x.ipynb", json.dumps(base64.encodebytes(zlib.compress(TEXT * 9)).decode()).encode()
+    ),
+    "base64 twice": _file("x.txt", base64.b64encode(base64.b64encode(b"z" * 60 + TEXT))),
+    "deflate in base64": _file("x.html", base64.b64encode(_raw_deflate(TEXT + bytes(range(99))))),
+    "deflate": _file("x", _raw_deflate(TEXT * 3)),
+    "tags within": _file("x.html", f"<p>{NAME[:4]}<wbr><b>{NAME[4:]}</b></p>".encode()),
+    "octal escapes": _file("x.pdf", "".join(f"\\{ord(c):03o}" for c in NAME).encode()),
+    "quoted-printable": _file("x.eml", f"{NAME[:9]}=\n{NAME[9:]}".encode()),
+    "signs exchanged": _file("x.R", NAME.replace("-", ".").encode()),
+    "hyphen of a word processor": _file("x.md", NAME.replace("-", "\u2011").encode()),
+    "zip behind a page": _file("x.html", b"<html></html>" + _zip_of({"a": TEXT * 3})),
+    "member that its zip forgot": _file("x.zip", _forgotten_zip()),
+    "SQLite": _sqlite,
+    "Arrow": lambda home: _arrow(home, how="plain"),
+    "Arrow, packed": lambda home: _arrow(home, how="packed"),
+    "Arrow stream": lambda home: _arrow(home, how="stream"),
+    "zstd within": lambda home: _packed_by(home, "zstd"),
+    "chunk of zarr": lambda home: _packed_by(home, "blosc"),
+    "HDF5 behind a user block": _user_block,
+    "HDF5 packed JSON": _hdf5(_packed_value),
+    "HDF5 code points": _hdf5(_code_points),
+    "HDF5 deleted, shuffled": _hdf5(
+        lambda file: _texts(file, compression="gzip", shuffle=True, chunks=(100,)), then=_delete
+    ),
+    "cells in a line of text": lambda home: _as_text(home, how="row"),
+    "cells in a column of text": lambda home: _as_text(home, how="column"),
+    "cells in MatrixMarket": lambda home: _as_text(home, how="market"),
+    "cells in columns of Parquet": _wide_parquet,
 }
 """How each canary is planted, by the place that it stands for."""

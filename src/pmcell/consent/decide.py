@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from pmcell.consent.entries import Entry, disagree
@@ -48,7 +50,8 @@ def decide(ledger: Ledger, subject: str, *, use: Use, permit: Permit | None, day
     """Say whether a person's data may be used for `use` on `day`.
 
     Entries are taken in the order in which they take effect; those that take effect at the same
-    moment in the order in which they were recorded. An entry of a later day counts for nothing.
+    moment in the order in which they were recorded. Those that were recorded together have no
+    order: the decision is the same for every one. An entry of a later day counts for nothing.
 
     Parameters
     ----------
@@ -70,11 +73,7 @@ def decide(ledger: Ledger, subject: str, *, use: Use, permit: Permit | None, day
         return Decision(False, "unlinked")
     entries = ledger.of(subject)
     check_contradictions(entries)
-    ordered = sorted(
-        ((entry.instant, number, entry) for number, entry in enumerate(entries)),
-        key=lambda item: item[:2],
-    )
-    now = [entry for _, _, entry in ordered if entry.day <= day]
+    now = [entry for entry in _in_order(entries) if entry.day <= day]
     acts = [entry.act for entry in now]
     opted_out = _opted_out(now)
     if opted_out is not None and (permit is None or permit.approved_on >= opted_out):
@@ -103,20 +102,54 @@ def next_change(entries: Iterable[Entry], day: date) -> date | None:
 
 def check_contradictions(entries: Sequence[Entry]) -> None:
     """Raise `ContradictionError` for two entries that nothing puts in an order."""
-    seen: dict[tuple[object, str], Entry] = {}
+    seen: dict[tuple[datetime, str], list[Entry]] = {}
     for entry in entries:
-        before = seen.setdefault((entry.instant, entry.recorded_at), entry)
-        if disagree(before, entry):
+        seen.setdefault((entry.instant, entry.recorded_at), []).append(entry)
+    for (instant, _), together in sorted(seen.items()):
+        acts = sorted(
+            {
+                f"{min(one.act, other.act)} and {max(one.act, other.act)}"
+                for one, other in combinations(together, 2)
+                if disagree(one, other)
+            }
+        )
+        if acts:
             raise ContradictionError(
                 f"entries of one person must not disagree about one moment; on "
-                f"{entry.effective_from} the ledger holds {before.act} and {entry.act}, recorded "
-                "together. Ask the person, then add an entry of a later day that says what holds."
+                f"{instant.date()} the ledger holds {'; '.join(acts)}, recorded together. Ask the "
+                "person, then add an entry of a later day that says what holds."
             )
 
 
+def _in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries as they take effect, then as they were recorded, then by what they say."""
+    first: dict[str, int] = {}
+    for number, entry in enumerate(entries):
+        first.setdefault(entry.recorded_at, number)
+    return sorted(
+        entries,
+        key=lambda entry: (
+            entry.instant,
+            first[entry.recorded_at],
+            json.dumps(entry.as_dict(), sort_keys=True),
+        ),
+    )
+
+
 def _basis(ledger: Ledger, entries: Sequence[Entry]) -> str:
-    """The basis of the policy under which a person's latest entry stands; else of the newest."""
-    return ledger.policies[entries[-1].policy if entries else ledger.current_policy].basis
+    """The basis of the policy under which a person's latest entry stands; else of the newest.
+
+    Where several are latest, under policies of both bases, only who consented is in.
+    """
+    if not entries:
+        return ledger.policies[ledger.current_policy].basis
+    last = (entries[-1].instant, entries[-1].recorded_at)
+    bases = {
+        ledger.policies[entry.policy].basis
+        for entry in entries
+        if (entry.instant, entry.recorded_at) == last
+    }
+    return "law" if bases == {"law"} else "consent"
 
 
 def _grants(entries: Sequence[Entry], *, by_law: bool) -> list[tuple[Entry, ...]]:

@@ -143,6 +143,12 @@ def day_of(text: str) -> date:
     return date.fromisoformat(text)
 
 
+def days_of(text: str) -> tuple[int, int] | None:
+    """First and last visit day, written as 0..28; None for anything else."""
+    days = _DAYS.fullmatch(text.replace(" ", ""))
+    return (int(days.group(1)), int(days.group(2))) if days else None
+
+
 def parse_row(
     cells: Mapping[str, str], *, file: str, row: int | None, recorded_at: str
 ) -> tuple[Entry | None, list[Fault]]:
@@ -164,8 +170,7 @@ def parse_row(
         "data": _listed(given["data"]),
         "recipients": _listed(given["recipients"]),
     }
-    days = _DAYS.fullmatch(given["visit_days"].replace(" ", ""))
-    values["visit_days"] = (int(days.group(1)), int(days.group(2))) if days else ()
+    values["visit_days"] = days_of(given["visit_days"]) or ()
     faults = [
         Fault(file, must, found, fix, row=row, column=column, reason="consent")
         for column, must, found, fix in _wrong(given, values)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pmcell.consent.entries import ACTS, SCOPED, Entry, parse_row
+from pmcell.consent.data_period import meet, period_of, visit_days_of
+from pmcell.consent.entries import ACTS, SCOPED, Entry, days_of, parse_row
 from pmcell.consent.ledger import Ledger
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.registry.terms.vocabulary import DUO
@@ -51,12 +53,19 @@ _OF_PROVISION = frozenset(
     (
         *("id", "type", "period", "actor", "action", "purpose", "provision", "class"),
         "modifierExtension",
+        "dataPeriod",
     )
 )
 """Keys that are read, or that limit nothing."""
 
 
-def read_consents(path: Path, *, policy: str, recorded_at: str) -> tuple[list[Entry], list[int]]:
+def read_consents(
+    path: Path,
+    *,
+    policy: str,
+    recorded_at: str,
+    first_visits: Mapping[str, date] | None = None,
+) -> tuple[list[Entry], list[int]]:
     """Entries of a file of Consent resources, their subjects still donors' ids, and their rows.
 
     Parameters
@@ -67,6 +76,8 @@ def read_consents(path: Path, *, policy: str, recorded_at: str) -> tuple[list[En
         The policy under which resources stand that name none.
     recorded_at
         When they are entered.
+    first_visits
+        Day of each donor's first visit, from which periods of data are counted.
 
     Returns
     -------
@@ -83,7 +94,7 @@ def read_consents(path: Path, *, policy: str, recorded_at: str) -> tuple[list[En
         if resource.get("resourceType") != "Consent":
             continue
         n_consents += 1
-        reader = _Reader(path.name, number, patients, policy)
+        reader = _Reader(path.name, number, patients, policy, first_visits or {})
         for cells in reader.rows(resource):
             entry, wrong = parse_row(cells, file=path.name, row=number, recorded_at=recorded_at)
             reader.faults += wrong
@@ -149,8 +160,16 @@ def _patients(resources: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, s
 class _Reader:
     """One Consent resource: what it says as rows of a consent table, and what is wrong with it."""
 
-    def __init__(self, file: str, row: int, patients: Mapping[str, str], policy: str) -> None:
+    def __init__(
+        self,
+        file: str,
+        row: int,
+        patients: Mapping[str, str],
+        policy: str,
+        first_visits: Mapping[str, date],
+    ) -> None:
         self._file, self._row, self._patients, self._policy = file, row, patients, policy
+        self._first_visits = first_visits
         self.faults: list[Fault] = []
 
     def _add(self, column: str, must: str, found: str, fix: str) -> None:
@@ -264,17 +283,19 @@ class _Reader:
                 self._add("provision.type", "must be permit below a deny", found, "Say which.")
                 continue
             period = {**begin_root, **_period(part.get("period"))}
-            yield {**common, **_begins(period), "act": act, **self._scope(part, period)}
+            yield {
+                **common,
+                **_begins(period),
+                "act": act,
+                **self._scope(part, period, common["donor_id"]),
+            }
 
-    def _scope(self, part: Mapping[str, Any], period: Mapping[str, str]) -> dict[str, str]:
+    def _scope(
+        self, part: Mapping[str, Any], period: Mapping[str, str], donor: str
+    ) -> dict[str, str]:
         for key in sorted(part.keys() - _OF_PROVISION):
             must = "must hold nothing that limits a consent in a way that is not understood"
             fix = "Write the consent as a table, with what it says."
-            if key == "dataPeriod":
-                fix = (
-                    "Say it in visit days: no visit has a date here. Write the consent as a table, "
-                    "with visit_days."
-                )
             self._add(f"provision.{key}", must, "a value", fix)
         if part.get("provision"):
             must = "must have no provisions below the second level"
@@ -284,20 +305,47 @@ class _Reader:
             must = f"must permit the action use (beside {', '.join(sorted(USE_ACTIONS))})"
             found = ", ".join(map(str, sorted(map(str, actions))))
             self._add("provision.action", must, found, "Remove it if it is not about use.")
-        days = ""
-        for extension in _list(part.get("modifierExtension")):
-            if isinstance(extension, Mapping) and extension.get("url") == VISIT_DAYS_URL:
-                days = str(extension.get("valueString", ""))
-            else:
-                must = "must hold no extension that changes its meaning"
-                self._add("provision.modifierExtension", must, "one", "Write it as a table.")
         return {
             "purposes": "; ".join(self._purposes(part)),
             "data": "; ".join(self._data(part)),
-            "visit_days": days,
+            "visit_days": self._visit_days(part, donor),
             "recipients": "; ".join(self._recipients(part)),
             "expires": str(period.get("end", ""))[:10],
         }
+
+    def _visit_days(self, part: Mapping[str, Any], donor: str) -> str:
+        """Visit days that the provision names, in days or in dates; those of both where both do."""
+        days, said = None, ""
+        for extension in _list(part.get("modifierExtension")):
+            if isinstance(extension, Mapping) and extension.get("url") == VISIT_DAYS_URL:
+                said = str(extension.get("valueString", ""))
+                days = days_of(said)
+            else:
+                must = "must hold no extension that changes its meaning"
+                self._add("provision.modifierExtension", must, "one", "Write it as a table.")
+        if "dataPeriod" not in part:
+            return said
+        where, period = "provision.dataPeriod", part["dataPeriod"]
+        first = self._first_visits.get(donor)
+        if not isinstance(period, Mapping) or not {"start", "end"} & period.keys():
+            self._add(where, "must have a start or an end", "neither", "Export it anew.")
+        elif period.keys() - {"start", "end", "id"}:
+            self._add(where, "must have a start and an end alone", "more", "Export it anew.")
+        elif first is None:
+            must = "must be counted from the donor's first visit: no visit has a date here"
+            fix = "Give --first-visits FILE with the donor's, or write a table with visit_days."
+            self._add(where, must, "no first visit of this donor", fix)
+        else:
+            try:
+                both = meet(days, visit_days_of(period, first))
+            except ValueError as error:
+                must, fix = "must be a period of FHIR with a day in it", "Export it anew."
+                self._add(where, must, str(error), fix)
+                return said
+            if both is not None and both[0] <= both[1] and (days is not None or not said):
+                return f"{both[0]}..{both[1]}"
+            self._add(where, "must share days with visit-days", "none", "Correct one of them.")
+        return said
 
     def _purposes(self, part: Mapping[str, Any]) -> Iterator[str]:
         for coding in _list(part.get("purpose")):
@@ -354,7 +402,12 @@ class _Reader:
         return str(next((uri for uri in uris if uri), self._policy))
 
 
-def as_bundle(ledger: Ledger, subjects: Mapping[str, str]) -> dict[str, Any]:
+def as_bundle(
+    ledger: Ledger,
+    subjects: Mapping[str, str],
+    *,
+    first_visits: Mapping[str, date] | None = None,
+) -> dict[str, Any]:
     """The entries of some people as a Bundle of FHIR R4 Consent resources.
 
     A consent that later entries narrowed or ended is `inactive`; reading the bundle again gives
@@ -366,9 +419,13 @@ def as_bundle(ledger: Ledger, subjects: Mapping[str, str]) -> dict[str, Any]:
         The verified ledger.
     subjects
         Whose entries: what the ledger calls them, and what the bundle is to call them.
+    first_visits
+        Day of the first visit by what the bundle calls them: with it a limit of visit days is
+        written as `dataPeriod`, which others read; without it as an extension of ours, which
+        makes others refuse the provision.
     """
     resources = [
-        _consent(ledger, entry, number, name)
+        _consent(ledger, entry, number, name, (first_visits or {}).get(name))
         for subject, name in subjects.items()
         for number, entry in enumerate(ledger.of(subject))
     ]
@@ -387,7 +444,9 @@ def _uuid(text: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, text))
 
 
-def _consent(ledger: Ledger, entry: Entry, number: int, name: str) -> dict[str, Any]:
+def _consent(
+    ledger: Ledger, entry: Entry, number: int, name: str, first: date | None
+) -> dict[str, Any]:
     later = [
         other
         for position, other in enumerate(ledger.of(entry.subject))
@@ -399,7 +458,7 @@ def _consent(ledger: Ledger, entry: Entry, number: int, name: str) -> dict[str, 
     root: dict[str, Any] = {"type": "permit" if entry.act == "opt_in" else "deny", "period": period}
     if entry.act in SCOPED:
         # Whoever reads no further than the first level takes it for a denial, not for a consent.
-        root["provision"] = [{"type": "permit", "period": period, **_scope_of(entry)}]
+        root["provision"] = [{"type": "permit", "period": period, **_scope_of(entry, first)}]
     return {
         "resourceType": "Consent",
         "id": f"{entry.subject[:40]}-{number + 1}",
@@ -423,7 +482,7 @@ def _consent(ledger: Ledger, entry: Entry, number: int, name: str) -> dict[str, 
     }
 
 
-def _scope_of(entry: Entry) -> dict[str, Any]:
+def _scope_of(entry: Entry, first: date | None) -> dict[str, Any]:
     """What a consent is limited to, as keys of a provision."""
     scope: dict[str, Any] = {"purpose": [_purpose(term) for term in entry.purposes]}
     if entry.data:
@@ -436,9 +495,11 @@ def _scope_of(entry: Entry) -> dict[str, Any]:
             }
             for recipient in entry.recipients
         ]
-    if entry.visit_days:
-        first, last = entry.visit_days
-        scope["modifierExtension"] = [{"url": VISIT_DAYS_URL, "valueString": f"{first}..{last}"}]
+    if entry.visit_days and first is not None:
+        scope["dataPeriod"] = period_of(entry.visit_days, first)
+    elif entry.visit_days:
+        begins, ends = entry.visit_days
+        scope["modifierExtension"] = [{"url": VISIT_DAYS_URL, "valueString": f"{begins}..{ends}"}]
     return scope
 
 

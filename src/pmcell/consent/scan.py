@@ -17,15 +17,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pmcell.consent.needles import Needles
-from pmcell.consent.places import Place, inside
+from pmcell.consent.place import Place
+from pmcell.consent.places import inside
 
 
 @dataclass
 class ScanReport:
-    """What a scan saw: hits (file, place in it, what), files that could not be read, size, time."""
+    """What a scan saw: hits (file, place in it, what), files that could not be read, size, time.
+
+    `encrypted` are files that only who has a key can read: they are named and nothing is said
+    of what they hold.
+    """
 
     hits: list[tuple[str, str, str]] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
+    encrypted: list[str] = field(default_factory=list)
     n_files: int = 0
     n_objects: int = 0
     n_bytes: int = 0
@@ -126,6 +132,9 @@ def _scan_place(places: Iterator[Place], name: str, needles: Needles, report: Sc
         report.n_objects += 1
         if place.problem:
             report.unread.append((_hidden(name, needles), f"{place.where}: {place.problem}"))
+            continue
+        if place.is_encrypted:
+            report.encrypted.append(_hidden(name, needles))
             continue
         kinds = needles.in_bytes(place.text) if place.text else set()
         if needles.cells and not needles.cells.isdisjoint(place.prints()):

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from pmcell.io.atomic import read_json, sha256_file, write_json
 from pmcell.io.crypt.keys import fingerprint
 from pmcell.io.modes import private_files
 from pmcell.io.stamps import FOLDER as STAMPS
+from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,8 +35,11 @@ TOMBSTONES = "tombstones"
 MANIFEST = "manifest.json"
 TAKEN_DOWN = ".taken_down"
 """Ends the name of a release that is being removed."""
-STAGES = ("noted", "recorded", "taken_down", "rebuilt", "proved", "scanned", "receipt")
-RECEIPT_FORMAT = "pmcell withdrawal receipt 1"
+STAGES = (
+    *("noted", "recorded", "taken_down", "rebuilt"),
+    *("proved", "scanned", "erased", "receipt"),
+)
+RECEIPT_FORMAT = "pmcell withdrawal receipt 2"
 STAYS: tuple[tuple[str, str], ...] = (
     (
         "copies that others downloaded of earlier releases",
@@ -44,18 +49,51 @@ STAYS: tuple[tuple[str, str], ...] = (
         "results under permits that were approved before",
         "what was finished under them stays lawful where the policy or the law says so",
     ),
-    ("backups", "until they are overwritten; whoever keeps them must not restore the donor"),
     ("the submitted file and tables", "they are the steward's; no step reads the donor from them"),
     (
         "entries of the consent ledger",
-        "under a name that only the donor's key links to the person; erasing the key ends that",
+        "under a name that only the donor's key of the ledger links to the person: it shows that "
+        "they withdrew; erasing that key ends it",
     ),
     (
         "the register of releases, where access is not open",
         "keyed hashes, needed so that no two releases together tell of one person",
     ),
 )
-"""What a withdrawal does not reach, and why."""
+"""What a withdrawal does not reach, and why; backups beside it, until a day."""
+PSEUDONYM_KEYS: Mapping[str, str] = {
+    "erased": "erased: nobody can make the donor's pseudonyms from their id with this file; its "
+    "backups must be erased, too",
+    "none": "none was made: access to the cohort is open",
+    "shared": "stays: one key is for all donors; `pmcell pseudonyms migrate` gives each their own",
+}
+"""What became of the key with which a donor's pseudonyms were made."""
+DOWNLOADS = "unknown: downloads of a release are not counted here"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before a withdrawal of what it is to reach, and of what it does not.
+
+    Attributes
+    ----------
+    pseudonym_key
+        What becomes of the donor's key; a name of `PSEUDONYM_KEYS`.
+    n_corrections
+        Records of corrections of the donor's rows, which are erased.
+    older_releases
+        Releases before the one that is there, that held the donor or may have.
+    sealed_for
+        Recipients of encrypted packages of the cohort.
+    backups_kept_days
+        Days after which backups are overwritten; None where nobody said.
+    """
+
+    pseudonym_key: str = "none"
+    n_corrections: int = 0
+    older_releases: tuple[Mapping[str, Any], ...] = ()
+    sealed_for: tuple[str, ...] = ()
+    backups_kept_days: int | None = None
 
 
 @dataclass
@@ -69,6 +107,7 @@ class Journal:
     needles: dict[str, Any] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)
     release: dict[str, Any] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
     proof: dict[str, Any] = field(default_factory=dict)
     scan: dict[str, Any] = field(default_factory=dict)
 
@@ -87,7 +126,8 @@ class Journal:
 class Work:
     """What the stages call: the study's own steps, which the tests replace.
 
-    `rebuild` runs the workflow, `prove` compares it with a clean build, `search` scans.
+    `rebuild` runs the workflow, `prove` compares it with a clean build, `search` scans, `erase`
+    forgets the key of the donor's pseudonyms and the records of their corrections, or has before.
     """
 
     study: Path
@@ -96,6 +136,7 @@ class Work:
     rebuild: Callable[[], None]
     prove: Callable[[], Mapping[str, Any]]
     search: Callable[[Needles], ScanReport]
+    erase: Callable[[], None]
 
 
 def journal_path(study: Path, subject: str) -> Path:
@@ -114,7 +155,8 @@ def open_journal(study: Path, subject: str) -> Journal | None:
     if not path.exists():
         return None
     try:
-        return Journal(**{**read_json(path), "path": path})
+        value = read_json(path)
+        return Journal(**{**value, "path": path, "known": Known(**value.get("known", {}))})
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{path} must be the journal of a withdrawal; it cannot be read. Remove it and "
@@ -185,6 +227,10 @@ def withdraw(journal: Journal, work: Work, *, key: Ed25519PrivateKey, day: str) 
     if not journal.is_past("scanned"):
         journal.scan = _searched(work, journal)
         journal.reach("scanned")
+    if not journal.is_past("erased"):
+        # Last: until the donor is found nowhere, the steward may have to look for them.
+        work.erase()
+        journal.reach("erased")
     ledger = read_ledger(work.cohort, signers=[key.public_key()])
     receipt = sign_receipt(
         {
@@ -195,8 +241,12 @@ def withdraw(journal: Journal, work: Work, *, key: Ed25519PrivateKey, day: str) 
             "issued_on": day,
             "ledger_head": asdict(ledger.head),
             "gone": _gone(work.results, journal),
-            "stays": [{"what": what, "why": why} for what, why in STAYS],
+            "erased": erased(journal.known),
+            "stays": [{"what": what, "why": why} for what, why in stays(journal.known, day)],
+            "backups_gone_by": backups_gone_by(journal.known, day),
             "superseded_release": journal.release,
+            "older_releases": list(journal.known.older_releases),
+            "copies": {"sealed_for": list(journal.known.sealed_for), "downloaded": DOWNLOADS},
             "proof": journal.proof,
             "scan": journal.scan,
         },
@@ -206,6 +256,40 @@ def withdraw(journal: Journal, work: Work, *, key: Ed25519PrivateKey, day: str) 
         write_json(receipt_path(work.study, entry.subject), receipt)
     journal.path.unlink(missing_ok=True)
     return receipt
+
+
+def erased(known: Known) -> dict[str, Any]:
+    """What a withdrawal erases beside results."""
+    return {
+        "pseudonym_key": PSEUDONYM_KEYS[known.pseudonym_key],
+        "n_corrections": known.n_corrections,
+    }
+
+
+def backups_gone_by(known: Known, day: str) -> str:
+    """The day by which backups of `day` are overwritten; `unknown` where nobody said."""
+    if known.backups_kept_days is None:
+        return UNKNOWN
+    return (date.fromisoformat(day) + timedelta(days=known.backups_kept_days)).isoformat()
+
+
+def stays(known: Known, day: str) -> list[tuple[str, str]]:
+    """What a withdrawal of `day` does not reach, and why."""
+    until = backups_gone_by(known, day)
+    when = (
+        "until they are overwritten, on a day that nobody said (`backups_kept_days` is not set)"
+        if until == UNKNOWN
+        else f"until {until}, when the last of them is overwritten"
+    )
+    found = [*STAYS, ("backups", f"{when}; whoever keeps them must not restore the donor")]
+    if known.older_releases:
+        versions = ", ".join(str(item["version"]) for item in known.older_releases)
+        why = "they are superseded; who holds one is to delete it"
+        found.insert(1, (f"copies of {len(known.older_releases)} older releases ({versions})", why))
+    if known.sealed_for:
+        names = ", ".join(known.sealed_for)
+        found.insert(1, (f"packages that were encrypted for {names}", "ask them to delete theirs"))
+    return found
 
 
 def record(cohort: Path, entry: Entry, *, key: Ed25519PrivateKey) -> None:
@@ -274,7 +358,8 @@ def _facts_of(manifest: Path) -> dict[str, Any]:
         return {}
     value = read_json(manifest)
     keys = ("content_sha256", "version", "title", "identifier")
-    return {name: value[name] for name in keys if value.get(name)}
+    facts = {name: value[name] for name in keys if value.get(name)}
+    return {**facts, "cohorts": sorted(value["cohorts"])} if value.get("cohorts") else facts
 
 
 def sign_receipt(receipt: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
@@ -308,9 +393,17 @@ def as_text(receipt: Mapping[str, Any]) -> str:
         f"GONE: {len(gone)} files as they were, by the first letters of their SHA-256",
         *(f"  {line}" for line in gone[:12]),
         *([f"  … and {len(gone) - 12} more, listed in the receipt"] if len(gone) > 12 else []),
+        f"  the key of the donor's pseudonyms: {receipt['erased']['pseudonym_key']}",
+        f"  records of corrections: {receipt['erased']['n_corrections']} erased",
         "",
         "STAYS, and why",
         *(f"  {item['what']}: {item['why']}" for item in receipt["stays"]),
+        "",
+        f"Downloads: {receipt['copies']['downloaded']}",
+        *(
+            f"Older release {item['version']} ({item['content_sha256'][:16]}): {item['state']}"
+            for item in receipt["older_releases"]
+        ),
         "",
         f"Proof: {receipt['proof'].get('said', 'none')}",
         f"Scan: {receipt['scan'].get('said', 'none')}",
@@ -324,14 +417,17 @@ def _searched(work: Work, journal: Journal) -> dict[str, Any]:
     report = work.search(needles)
     if not report.is_clean:
         raise DataError(scan_sentence(report), reason="removal_scan")
+    n = len(report.encrypted)
+    hidden = f"; {n} encrypted files were made anew and not opened" if n else ""
     return {
         "n_files": report.n_files,
         "n_objects": report.n_objects,
         "n_bytes": report.n_bytes,
         "n_texts": len(needles.texts),
         "n_cells": len(needles.cells),
+        "n_encrypted": len(report.encrypted),
         "said": f"{len(needles.texts)} names and {len(needles.cells)} cells looked for in "
-        f"{report.n_files} files ({report.n_objects} objects): none found",
+        f"{report.n_files} files ({report.n_objects} objects): none found{hidden}",
     }
 
 

@@ -80,6 +80,11 @@ class StudySettings(Settings):
         "files and folders outside a cohort's own from which its matrix may be read, relative to "
         "the study folder: a cohort's id and a list of them; `pmcell register` adds its file",
     )
+    backups_kept_days: Annotated[int, Field(ge=0)] | None = setting(
+        None,
+        "days after which a backup of the study is overwritten: the receipt of a withdrawal says "
+        "until when backups hold the donor, which is unknown without it",
+    )
     resources: Text | None = setting(
         None,
         "file with a model of memory and time, as `pmcell estimate --refit STUDY… --out FILE` "

@@ -133,6 +133,21 @@ def test_a_donor_of_unknown_sex_is_in_no_conflict() -> None:
     assert sex_conflicts(pd.concat(frames, ignore_index=True)) == []
 
 
+@pytest.mark.parametrize(("n_male", "n_female"), [(2, 1), (1, 2), (1, 1)])
+def test_samples_of_one_donor_of_unknown_sex_are_held_against_each_other(n_male, n_female) -> None:
+    both = pd.concat(
+        [
+            samples_of("unknown", 200.0, 0.0, n_male, "u"),
+            samples_of("unknown", 0.0, 200.0, n_female, "u"),
+        ]
+    ).assign(donor_id="x")
+    known = [samples_of(MALE, 200.0, 0.0, 5, "m"), samples_of(FEMALE, 0.0, 200.0, 5, "f")]
+    found = sex_conflicts(pd.concat([*known, both], ignore_index=True))
+    assert [(item.donor_id, item.n_conflicts, item.n_samples) for item in found] == [
+        ("x", 1, n_male + n_female)
+    ]
+
+
 def test_the_genes_are_among_those_that_tell_sex_alone() -> None:
     assert XIST | Y_GENES <= SEX_LINKED
 

@@ -63,6 +63,19 @@ def read_register(path: Path) -> list[dict[str, Any]]:
         ) from error
 
 
+def releases_with(path: Path, donor: str) -> list[dict[str, Any]]:
+    """Version and digest of each release in the register with `donor` behind an aggregate."""
+    entries = read_register(path)
+    if not entries:
+        return []
+    mark = _mark(register_key(path), donor)
+    return [
+        {"version": entry["version"], "content_sha256": entry["content_sha256"]}
+        for entry in entries
+        if any(mark in donors for donors in entry["donors"].values())
+    ]
+
+
 def register_faults(
     path: Path, sets: Sets, least: Mapping[str, int], prints: Prints | None = None
 ) -> list[Fault]:
@@ -252,11 +265,16 @@ def _marked(path: Path, sets: Sets, prints: Prints) -> dict[str, Any]:
     """What an entry says of people: the donors of each aggregate, and hashes of their cells."""
     key = register_key(path)
     donors = sorted(frozenset().union(*sets.values()))
-    mark = {donor: hmac.new(key, donor.encode(), hashlib.sha256).hexdigest() for donor in donors}
+    mark = {donor: _mark(key, donor) for donor in donors}
     return {
         "donors": {name: sorted(mark[donor] for donor in found) for name, found in sets.items()},
         "people": {mark[donor]: sorted(prints.get(donor, ())) for donor in donors},
     }
+
+
+def _mark(key: bytes, donor: str) -> str:
+    """What stands for a donor in the register."""
+    return hmac.new(key, donor.encode(), hashlib.sha256).hexdigest()
 
 
 def register_key(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Samples whose cells are of the other sex than their donor is registered as.
+"""Samples whose cells are of the other sex than their donor is registered as, or than each other.
 
 What counts as much or little is taken from the cohort itself: the registered women and men.
 Where a cohort has too few of either, or the two do not differ, nothing is said.
@@ -40,7 +40,10 @@ MIN_EXPECTED = 10.0
 
 @dataclass(frozen=True)
 class SexConflict:
-    """A donor with samples of the other sex than registered, of those that tell."""
+    """A donor with samples of the other sex than registered, or than their other samples.
+
+    `n_conflicts` of the `n_samples` that tell; where no sex is registered the fewer of the two.
+    """
 
     donor_id: str
     n_conflicts: int
@@ -48,7 +51,7 @@ class SexConflict:
 
 
 def sex_conflicts(samples: pd.DataFrame) -> list[SexConflict]:
-    """Return donors of one cohort with a sample that tells another sex than is registered.
+    """Return donors of one cohort whose samples tell another sex than is registered, or two.
 
     Parameters
     ----------
@@ -73,14 +76,15 @@ def sex_conflicts(samples: pd.DataFrame) -> list[SexConflict]:
     ):
         calls += sign * _votes(samples[name].to_numpy(float), total, donors, have, lack)
     registered = np.where(is_male, 1.0, np.where(is_female, -1.0, 0.0))
-    tells = (calls != 0) & (registered != 0)
-    is_conflict = tells & (np.sign(calls) != registered)
-    return [
-        SexConflict(
-            str(donor), int(is_conflict[donors == donor].sum()), int(tells[donors == donor].sum())
-        )
-        for donor in np.unique(donors[is_conflict])
-    ]
+    found = []
+    for donor in np.unique(donors):
+        own = np.sign(calls[(donors == donor) & (calls != 0)])
+        said = registered[donors == donor][0]
+        # Of a donor whose sex is not registered the samples are held against each other.
+        n_conflicts = int((own != said).sum() if said else min((own > 0).sum(), (own < 0).sum()))
+        if n_conflicts:
+            found.append(SexConflict(str(donor), n_conflicts, own.size))
+    return found
 
 
 def _votes(

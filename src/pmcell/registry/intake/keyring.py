@@ -73,6 +73,10 @@ class Keyring:
             )
         return bytes.fromhex(found)
 
+    def has_key(self, cohort_id: str, donor: str) -> bool:
+        """Whether a donor has a key that was not erased."""
+        return self.keys.get(self.tag(cohort_id, donor), ERASED) != ERASED
+
     @property
     def n_keys(self) -> int:
         """Donors that have a key."""

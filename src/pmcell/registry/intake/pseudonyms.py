@@ -10,15 +10,23 @@ bytes for all; `pmcell pseudonyms migrate` goes from the second to the first.
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 from pmcell.errors import UsageError
 from pmcell.io.crypt.keys import key_file
-from pmcell.registry.intake.keyring import MAX_BYTES, Keyring, framed, parse_keyring
+from pmcell.registry.intake.keyring import (
+    MAX_BYTES,
+    Keyring,
+    framed,
+    parse_keyring,
+    write_keyring,
+)
 
 KEY_VARIABLE = "PMCELL_PSEUDONYM_KEY_FILE"
 MIN_KEY_BYTES = 32
@@ -54,6 +62,34 @@ MAKE = (
     "Make one with: pmcell pseudonyms new, then pmcell pseudonyms add COHORT_FOLDER, and keep "
     "it outside the study folder."
 )
+
+
+def load_keyring() -> Keyring:
+    """Return the keys of the donors; `UsageError` where the file holds one key for all."""
+    ring = load_key()
+    if not isinstance(ring, Keyring):
+        raise UsageError(
+            "the file must have one key a donor; it holds one key for all, with which nobody can "
+            "be erased. Do: pmcell pseudonyms migrate FOLDER... --out NEW"
+        )
+    return ring
+
+
+def change_keyring(change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:
+    """Change the file under a lock, whole or not at all; the keys before and after."""
+    path = key_path()
+    load_keyring()
+    # The folder is locked: the file itself is replaced by each change.
+    lock = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = load_keyring()
+        after = change(before)
+        if after != before:
+            write_keyring(path, after)
+    finally:
+        os.close(lock)
+    return before, after
 
 
 def key_path() -> Path:

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.tables import empty_table, write_table
+from pmcell.publish.facts import PREPARED_BY
 from pmcell.schema import (
     ASSIGNMENTS,
     ASSOCIATIONS,
@@ -108,7 +109,9 @@ def make_results(
 
 def _empty_tables(results: Path) -> None:
     """What else a release reads: tables of strata, conditions and outcomes without a row."""
-    for path in files_of(BY_NAME["release"].inputs, COHORTS):
+    prepared = {path for name in PREPARED_BY for path in BY_NAME[name].outputs}
+    needed = [path for path in BY_NAME["release"].inputs if path not in prepared]
+    for path in files_of(needed, COHORTS):
         place = results / path
         if not place.exists():
             kind = table_of(place.stem)

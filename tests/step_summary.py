@@ -32,9 +32,10 @@ def summaries(results: Path) -> Summary:
     ):
         step = json.loads(stamp.read_text(encoding="utf-8"))["step"]
         path = stamp.parent.parent / stamp.name.removesuffix(".json")
+        found.setdefault(step, {})
         for name, values in _values(path):
             key = f"{path.relative_to(results).as_posix()}:{name}"
-            found.setdefault(step, {})[key] = _numbers(values, step)
+            found[step][key] = _numbers(values, step, is_map=name.endswith("X_umap"))
     return found
 
 
@@ -54,8 +55,8 @@ def _agree(one: list[float] | None, other: list[float] | None, tolerance: float)
     return bool(np.allclose(one, other, rtol=tolerance, atol=1e-9 + tolerance / 10))
 
 
-def _numbers(values: np.ndarray, step: str) -> list[float]:
-    if step in SHAPE_ONLY:
+def _numbers(values: np.ndarray, step: str, *, is_map: bool) -> list[float]:
+    if is_map or step in SHAPE_ONLY:
         return [float(values.size)]
     if values.dtype.kind not in "iufb":
         different = len({str(value) for value in values.ravel()})
@@ -65,6 +66,8 @@ def _numbers(values: np.ndarray, step: str) -> list[float]:
 
 
 def _values(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    if not path.stat().st_size:
+        return  # What a cohort that is not published has.
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 

@@ -13,6 +13,7 @@ is kept in `workflow/steps.yaml`, since parsing the workflow needs no pmcell.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,8 @@ class Step:
         Whether it runs once for each cohort and sees no other; else once, across cohorts.
     asks
         Options that name files of the study itself, which no step makes.
+    settings
+        Settings of another step's section (`section.key`) that its results rest on too.
     streams
         Whether it reads counts in blocks that fit the memory it is told (`--memory`).
     is_product
@@ -66,6 +69,7 @@ class Step:
     version: int
     per_cohort: bool = False
     asks: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     streams: bool = False
     is_product: bool = False
     old_name: str = ""
@@ -138,6 +142,8 @@ _EXPLAINED = _of_strata(
     "pathways.parquet",
     "gene_drivers.parquet",
 )
+_PLAN = "atlas/release_plan.json"
+_SHOWN = _of_cohort("cells.h5ad", "expression.parquet", "cells.json")
 
 STEPS: tuple[Step, ...] = (
     Step(
@@ -347,6 +353,37 @@ STEPS: tuple[Step, ...] = (
         old_rule="explain_strata",
     ),
     Step(
+        "release_plan",
+        "decide which cohorts a release shows, and what each of its files says of it",
+        reads=_files(results=(f"{COHORT}/intake.json", _VERDICTS, "strata/strata.json")),
+        writes=_files(out=_PLAN),
+        version=1,
+        settings=tuple(
+            f"release.{name}"
+            for name in ("title", "version", "license", "doi", "url", "expression")
+        ),
+    ),
+    Step(
+        "cells",
+        "write a cohort's cells and expression as the release shows them",
+        reads=_files(
+            results=(
+                *_of_cohort("intake.h5ad", "intake.json", "qc.parquet", "aggregate.npz"),
+                _PLAN,
+                _FEATURES,
+                _EMBEDDING,
+                _CLUSTERS,
+                "atlas/umap.parquet",
+                "atlas/annotation.parquet",
+                _CELL_TYPES,
+                *_of_strata("strata.json", "assignments.parquet"),
+            )
+        ),
+        writes=_files(out_dir=_SHOWN),
+        version=1,
+        per_cohort=True,
+    ),
+    Step(
         "release",
         "write the release folder; release add adds cohorts, release diff A B compares",
         reads=_files(
@@ -368,6 +405,8 @@ STEPS: tuple[Step, ...] = (
                 *_STRATIFIED,
                 *_FOLLOWED,
                 *_EXPLAINED,
+                _PLAN,
+                *_SHOWN,
             )
         ),
         writes=_files(out="release/manifest.json"),
@@ -413,6 +452,37 @@ def files_of(paths: Iterable[str], cohorts: Iterable[str]) -> Iterator[str]:
             yield path
 
 
+def files_named(args: Any, files: Files) -> Iterator[tuple[str, Path]]:
+    """Each option of a command that names files of a step, with one of the files it names.
+
+    `--results` names every file by its place below the results folder: those of the cohort that
+    `--cohort` names, where one is named, else those of each cohort of the atlas.
+    """
+    for option, paths in files.items():
+        value = getattr(args, option, None)
+        if value is None:
+            continue
+        if option == "results":
+            yield from ((option, value / path) for path in files_of(paths, _cohorts(args)))
+        elif option in FOLDER_OPTIONS:
+            folders = [folder for _, folder in value] if option == "cohort" else [value]
+            names = [Path(path).name for path in paths]
+            yield from ((option, Path(folder) / name) for folder in folders for name in names)
+        else:
+            yield from ((option, Path(item)) for item in _as_list(value))
+
+
+def _cohorts(args: Any) -> list[str]:
+    if getattr(args, "cohort", None):
+        return _as_list(args.cohort)
+    verdicts = args.results / _VERDICTS
+    return sorted(json.loads(verdicts.read_text("utf-8"))) if verdicts.is_file() else []
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def with_new_names(values: Mapping[str, Any], old_names: Mapping[str, str]) -> dict[str, Any]:
     """The mapping with each key of `old_names` under its new name.
 
@@ -454,6 +524,8 @@ def as_yaml() -> str:
     for step in STEPS:
         facts = {"version": step.version, "old_name": step.old_name, "old_rule": step.old_rule}
         told = ", ".join(f"{key}: {value}" for key, value in facts.items() if value)
+        if step.settings:
+            told += f", settings: [{', '.join(step.settings)}]"
         unread = [f'"{path}"' for path in step.outputs if path not in read]
         if unread and not step.is_product:
             told += f", unread: [{', '.join(unread)}]"

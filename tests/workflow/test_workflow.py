@@ -196,6 +196,8 @@ def test_an_added_cohort_reruns_only_what_it_must(study, tmp_path):
     jobs = jobs_to_run(other)
     assert jobs["intake"] == jobs["qc"] == jobs["gene_stats"] == ["sim3"]
     assert {"hvg", "pca", "integrate", "release"} <= set(jobs)
+    # Where the new cells lie beside the old ones is told of each: all are written again.
+    assert sorted(jobs["cells"]) == ["broken", *GOOD, "sim3"]
 
 
 def test_a_changed_setting_reruns_its_step_and_what_follows(study, tmp_path):
@@ -214,6 +216,40 @@ def test_a_setting_of_differential_expression_reruns_it_and_the_release_only(stu
     config = other / "config" / "config.yaml"
     config.write_text(config.read_text() + "differential_expression: {alpha: 0.1}\n")
     assert set(jobs_to_run(other)) == {"differential_expression", "release", "all"}
+
+
+@pytest.mark.parametrize(
+    "line", ["release: {description: Another}", "release: {validators: none, min_donors: 11}"]
+)
+def test_what_no_cohorts_file_says_rewrites_no_cohorts_file(study, tmp_path, line):
+    other = tmp_path / "study"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    config = other / "config" / "config.yaml"
+    config.write_text(config.read_text() + line + "\n")
+    assert set(jobs_to_run(other)) == {"release", "all"}
+
+
+def test_a_changed_title_rewrites_what_says_it_and_is_in_the_release(study, tmp_path):
+    import pyarrow.parquet as pq
+
+    from pmcell.release.digest import content_sha256
+
+    other = tmp_path / "study"
+    shutil.copytree(study, other, copy_function=shutil.copy2)
+    config = other / "config" / "config.yaml"
+    config.write_text(config.read_text() + "release: {title: Another, validators: none}\n")
+    jobs = jobs_to_run(other)
+    assert set(jobs) == {"release_plan", "cells", "release", "all"}
+    assert sorted(jobs["cells"]) == ["broken", *GOOD]
+    snakemake(other)
+    results = other / "results"
+    for name in GOOD:
+        linked = results / "release" / "expression" / f"{name}.parquet"
+        assert pq.read_schema(linked).metadata[b"dct:title"].startswith(b"Another: ")
+        assert os.path.samefile(linked, results / "cohorts" / name / "expression.parquet")
+        cells = f"release/cells/{name}.h5ad"
+        assert content_sha256(results / cells) == content_sha256(study / "results" / cells)
+    assert jobs_to_run(other) == {}
 
 
 def test_lying_file_times_neither_hide_a_change_nor_make_one(study, tmp_path):

@@ -286,9 +286,22 @@ def step_options(step):
 
     Only what differs from the defaults: a new setting reruns nothing.
     """
-    options = CHECK_CONFIG.changed(SETTINGS.get(step, {}), SCHEMA["properties"][step])
-    return lambda wildcards: json.dumps(
-        {"version": STEPS[step]["version"], "options": options}, sort_keys=True
+    said = {"version": STEPS[step]["version"], "options": changed_settings(step)}
+    others = {}
+    for path in STEPS[step].get("settings", []):
+        section, name = path.split(".")
+        changed = changed_settings(section)
+        if name in changed:
+            others[path] = changed[name]
+    if others:
+        said["others"] = others
+    return lambda wildcards: json.dumps(said, sort_keys=True)
+
+
+def changed_settings(section):
+    """What a section sets to something else than its default."""
+    return CHECK_CONFIG.changed(
+        SETTINGS.get(section, {}), SCHEMA["properties"][section]
     )
 
 

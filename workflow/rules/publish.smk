@@ -1,6 +1,71 @@
 # INPUTS:  everything above
-# OUTPUTS: results/release/: written beside, then renamed; its manifest is the last file
+# OUTPUTS: results/atlas/release_plan.json
+#          results/cohorts/{cohort}/cells.h5ad, expression.parquet, cells.json: parts of the release
+#          results/release/: written beside, then renamed; its manifest is the last file
 #          results/controlled/<cohort>/: encrypted to the recipients that section seal names
+
+
+rule release_plan:
+    input:
+        per_cohort("intake.json"),
+        cohorts="results/atlas/cohorts.json",
+        strata="results/strata/strata.json",
+    output:
+        "results/atlas/release_plan.json",
+    log:
+        "results/logs/release_plan.log",
+    benchmark:
+        "results/benchmarks/release_plan.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    resources:
+        mem_mb=mem_mb("release_plan"),
+        runtime=minutes("release_plan"),
+        disk_mb=disk_mb("release_plan"),
+    params:
+        config=config_option,
+        options=step_options("release_plan"),
+    shell:
+        "pmcell release_plan --results results --out {output:q} {params.config} "
+        "> {log:q} 2>&1"
+
+
+rule cells:
+    input:
+        "results/cohorts/{cohort}/intake.h5ad",
+        "results/cohorts/{cohort}/intake.json",
+        "results/cohorts/{cohort}/qc.parquet",
+        "results/cohorts/{cohort}/aggregate.npz",
+        "results/atlas/release_plan.json",
+        "results/atlas/features.parquet",
+        "results/atlas/embedding.h5ad",
+        "results/atlas/clusters.parquet",
+        "results/atlas/umap.parquet",
+        "results/atlas/annotation.parquet",
+        "results/atlas/cell_types.parquet",
+        "results/strata/strata.json",
+        "results/strata/assignments.parquet",
+    output:
+        cells="results/cohorts/{cohort}/cells.h5ad",
+        expression="results/cohorts/{cohort}/expression.parquet",
+        record="results/cohorts/{cohort}/cells.json",
+    log:
+        "results/logs/cells/{cohort}.log",
+    benchmark:
+        "results/benchmarks/cells/{cohort}.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    threads: threads_of("cells")
+    resources:
+        mem_mb=mem_mb("cells"),
+        runtime=minutes("cells"),
+        disk_mb=disk_mb("cells"),
+    params:
+        out=subpath(output.cells, parent=True),
+        options=step_options("cells"),
+    shell:
+        "pmcell cells --results results --cohort {wildcards.cohort:q} --out-dir {params.out:q} "
+        "--threads {threads} > {log:q} 2>&1"
 
 
 rule release:
@@ -44,6 +109,10 @@ rule release:
         "results/strata/gene_drivers.parquet",
         "results/strata/outcomes.parquet",
         "results/strata/survival.parquet",
+        "results/atlas/release_plan.json",
+        per_cohort("cells.h5ad"),
+        per_cohort("expression.parquet"),
+        per_cohort("cells.json"),
     output:
         # An older release stays until the new one takes its place as a whole.
         manifest=update("results/release/manifest.json"),

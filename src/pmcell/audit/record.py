@@ -190,21 +190,9 @@ def _submitted(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _of_step(args: argparse.Namespace, files: Any, asks: Sequence[str]) -> list[tuple[str, Path]]:
-    from pmcell.steps import FOLDER_OPTIONS
+    from pmcell.steps import files_named
 
-    found: list[tuple[str, Path]] = []
-    for option, names in files.items():
-        value = getattr(args, option, None)
-        if option not in FOLDER_OPTIONS:
-            found += [(option, path) for path in _files(value)]
-            continue
-        folders = [folder for _, folder in value or ()] if option == "cohort" else [value]
-        found += [
-            (option, Path(folder) / Path(name).name)
-            for folder in folders
-            if folder is not None
-            for name in names
-        ]
+    found = [(option, item) for option, path in files_named(args, files) for item in _files(path)]
     return found + [
         (option, path) for option in asks for path in _files(getattr(args, option, None))
     ]

@@ -86,6 +86,21 @@ def check_inputs(paths: Iterable[Path], *, threads: int = 1) -> dict[str, str]:
     return {result_name(path): digests[path] for path in files}
 
 
+def is_made_of_present(path: Path, results: Path) -> bool:
+    """Whether a result and all that it was made of are, by their stamps, of the same run.
+
+    Stamps are compared and no file is digested: `check_inputs` holds the stamps against the files.
+    """
+    stamp = read_stamp(path)
+    if stamp is None or path.stat().st_size != stamp["size"]:
+        return False
+    sources = {name: read_stamp(results / name) for name in stamp["inputs"]}
+    return all(
+        source is not None and source["sha256"] == stamp["inputs"][name]
+        for name, source in sources.items()
+    )
+
+
 def result_name(path: Path | str) -> str:
     """The file's path below the results folder, or its bare name where it lies elsewhere.
 

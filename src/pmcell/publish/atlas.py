@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from pmcell.tl.cell_types import PER_CELL, types_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+OBSERVED = ("cohort_id", "donor_id", "batch_id", SOURCE_CELL_TYPE_TERM.name)
+"""What is read of each cell of the embedding."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,19 @@ class Atlas:
         return rows
 
 
-def load_atlas(results: Path) -> Atlas:
-    """Read embedding, clusters, map, annotation and cell types below `results`."""
+def load_atlas(results: Path, *, cohort_id: str | None = None) -> Atlas:
+    """Read embedding, clusters, map, annotation and cell types below `results`.
+
+    With `cohort_id` only that cohort's cells: what it takes does not grow with the other cohorts.
+    """
     import pandas as pd
 
     folder = results / "atlas"
-    observed, coordinates = _read_embedding(folder / "embedding.h5ad")
-    clusters = _by_cell(read_table(folder / "clusters.parquet"), observed.index, "clusters.parquet")
-    umap = _by_cell(read_table(folder / "umap.parquet"), observed.index, "umap.parquet")
+    observed, coordinates = _read_embedding(folder / "embedding.h5ad", cohort_id)
+    clusters, umap = (
+        _by_cell(_read_cells(folder / name, cohort_id), observed.index, name)
+        for name in ("clusters.parquet", "umap.parquet")
+    )
     annotation = read_table(folder / "annotation.parquet")
     annotation["cluster"] = as_text(annotation["cluster"])
     cell_types = read_table(folder / "cell_types.parquet")
@@ -90,17 +99,55 @@ def best_term(source_term: pd.Series[str], atlas_term: np.ndarray) -> np.ndarray
     return np.where(source != UNKNOWN, source, atlas_term.astype(object))
 
 
-def _read_embedding(path: Path) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+def _read_embedding(
+    path: Path, cohort_id: str | None
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     import h5py
-    from anndata.io import read_elem
+    import pandas as pd
 
     with h5py.File(path, "r", locking=False) as file:
-        observed = read_elem(file["obs"])
-        coordinates = {
-            name: file["obsm"][name][:].astype(np.float32) for name in (X_PCA, X_INTEGRATED)
-        }
-    observed.index = as_text(observed.index)
+        obs, obsm = file["obs"], file["obsm"]
+        rows = slice(None) if cohort_id is None else _rows_of(obs["cohort_id"], cohort_id)
+        names = [name for name in OBSERVED if name in obs]
+        observed = pd.DataFrame({name: _text(obs[name], rows) for name in names})
+        observed.index = pd.Index(_text(obs[obs.attrs["_index"]], rows), name=obs.attrs["_index"])
+        coordinates = {name: obsm[name][rows].astype(np.float32) for name in (X_PCA, X_INTEGRATED)}
     return observed, coordinates
+
+
+def _rows_of(item: Any, cohort_id: str) -> slice:
+    """Where a cohort's cells lie in the embedding, whose cells are in the order of the cohorts."""
+    rows = np.flatnonzero(_text(item, slice(None)) == cohort_id)
+    if rows.size and rows[-1] - rows[0] + 1 != rows.size:
+        raise DataError(
+            f"embedding.h5ad must hold the cells of cohort {cohort_id!r} one after the other; "
+            "others lie between them. Run integrate again.",
+            reason="stale_intermediate",
+        )
+    return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else slice(0, 0)
+
+
+def _text(item: Any, rows: slice) -> np.ndarray:
+    """Some rows of a text column as pmcell writes it: plain, or a categorical."""
+    if "codes" not in item:
+        return np.asarray(item.asstr()[rows], object)
+    # The last one, None, stands for the code -1: no value.
+    values = np.array([*item["categories"].asstr()[:], None], object)
+    return np.asarray(values[item["codes"][rows]])
+
+
+def _read_cells(path: Path, cohort_id: str | None) -> pd.DataFrame:
+    """A table of cells, which is sorted by cell: what is not the cohort's is hardly read."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    if cohort_id is None:
+        return read_table(path)
+    name = pc.field("cell_id")
+    # A cell's id is its cohort's, a colon and its own; `;` comes after `:`.
+    is_own = (name >= f"{cohort_id}:") & (name < f"{cohort_id};")
+    with path.open("rb") as stream:
+        return pq.read_table(stream, filters=is_own).to_pandas()
 
 
 def _by_cell(frame: pd.DataFrame, cell_ids: pd.Index[str], file: str) -> pd.DataFrame:

@@ -24,6 +24,8 @@ from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, files_of
 
 ACCEPTED = ("ok", "warned")
+PREPARED_BY = ("release_plan", "cells")
+"""Steps that write parts of a release ahead of it; what they did not write, it writes itself."""
 
 
 @dataclass(frozen=True)
@@ -144,22 +146,11 @@ def load_facts(
 
     `DataError` when no cohort is to be published, unless `require_published` is off.
     """
-    config = config or {}
-    verdicts = _verdicts(results, cohort_ids)
-    cohorts = tuple(_cohort(results, name, verdicts[name]) for name in sorted(verdicts))
-    facts = Facts(
-        results=results,
-        cohorts=cohorts,
-        options=checked_section(ReleaseSettings, config.get("release")),
-        parameters={
-            key: without_places(value)
-            for key, value in sorted(config.items())
-            if key in SETTINGS and isinstance(value, Mapping) and key != "release"
-        },
-        strata=_verdict(results / "strata" / "strata.json"),
-    )
+    facts = read_facts(results, cohort_ids=cohort_ids, config=config)
     if require_published and not facts.published:
-        states = ", ".join(f"{item.cohort_id} ({item.status}, {item.access})" for item in cohorts)
+        states = ", ".join(
+            f"{item.cohort_id} ({item.status}, {item.access})" for item in facts.cohorts
+        )
         raise DataError(
             "a release must hold at least one accepted cohort with open access; "
             f"found {states or 'no cohort'}. "
@@ -168,6 +159,29 @@ def load_facts(
         )
     _require_files(facts)
     return facts
+
+
+def read_facts(
+    results: Path,
+    *,
+    cohort_ids: Sequence[str] = (),
+    config: Mapping[str, Any] | None = None,
+) -> Facts:
+    """Read verdicts and registrations below `results`, whatever else is there."""
+    config = config or {}
+    verdicts = _verdicts(results, cohort_ids)
+    cohorts = tuple(_cohort(results, name, verdicts[name]) for name in sorted(verdicts))
+    return Facts(
+        results=results,
+        cohorts=cohorts,
+        options=checked_section(ReleaseSettings, config.get("release")),
+        parameters={
+            key: without_places(value)
+            for key, value in sorted(config.items())
+            if key in SETTINGS and isinstance(value, Mapping) and key != "release"
+        },
+        strata=strata_verdict(results),
+    )
 
 
 def publication_date(options: ReleaseSettings) -> tuple[str, bool]:
@@ -224,7 +238,9 @@ def _cohort(results: Path, name: str, verdict: Mapping[str, Any]) -> Cohort:
     )
 
 
-def _verdict(path: Path) -> Verdict:
+def strata_verdict(results: Path) -> Verdict:
+    """What strata/strata.json says of the strata; `DataError` where it is not there."""
+    path = results / "strata" / "strata.json"
     try:
         return read_verdict(path)
     except FileNotFoundError as error:
@@ -253,7 +269,9 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _require_files(facts: Facts) -> None:
     accepted = [cohort.cohort_id for cohort in facts.cohorts if cohort.accepted]
-    wanted = [facts.results / name for name in files_of(BY_NAME["release"].inputs, accepted)]
+    own = {path for name in PREPARED_BY for path in BY_NAME[name].outputs}
+    needed = [path for path in BY_NAME["release"].inputs if path not in own]
+    wanted = [facts.results / name for name in files_of(needed, accepted)]
     faults = [
         Fault(
             file=str(path),

@@ -7,8 +7,8 @@ anywhere is found.
 
 from __future__ import annotations
 
-import functools
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from pmcell.release.manifest import MANIFEST, OWN_DIGEST, Entries, manifest_text
 from pmcell.schema import SCHEMA_VERSION
 from pmcell.version import __version__
 
+Sources = Mapping[str, str]
+"""Content digests of what a cohort's files were made of, by their keys in the manifest."""
+
 
 def file_entries(folder: Path, known: Entries | None = None) -> Entries:
     """Size and digests of each file below `folder`, by path; `known` ones are not read again."""
@@ -28,19 +31,41 @@ def file_entries(folder: Path, known: Entries | None = None) -> Entries:
     names = [name for name in paths if name != MANIFEST]
 
     def entry(name: str) -> dict[str, Any]:
-        path = paths[name]
-        return (known or {}).get(name) or {
-            "size": path.stat().st_size,
-            "sha256": sha256_file(path),
-            "content_sha256": content_sha256(path),
-        }
+        return (known or {}).get(name) or file_entry(paths[name])
 
     with ThreadPoolExecutor(max(len(os.sched_getaffinity(0)), 1)) as pool:
         return dict(zip(names, pool.map(entry, names), strict=True))
 
 
-def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
-    """Write the manifest of `folder`; equal inputs and versions give equal content digests."""
+def file_entry(path: Path) -> dict[str, Any]:
+    """Size and digests of a file, as a manifest lists them."""
+    return {
+        "size": path.stat().st_size,
+        "sha256": sha256_file(path),
+        "content_sha256": content_sha256(path),
+    }
+
+
+def sources_of(cohort: Cohort) -> Sources:
+    """Content digests of a cohort's counts and QC.
+
+    Of other cohorts than open ones not even a digest leaves: it would confirm a guess of the
+    content.
+    """
+    return {
+        f"{path.stem}_sha256": content_sha256(path)
+        for path in (cohort.folder / "intake.h5ad", cohort.folder / "qc.parquet")
+        if cohort.is_open and path.is_file()
+    }
+
+
+def write_manifest(
+    facts: Facts, folder: Path, entries: Entries, sources: Mapping[str, Sources]
+) -> None:
+    """Write the manifest of `folder`; equal inputs and versions give equal content digests.
+
+    `sources` has what `sources_of` gives of each cohort.
+    """
     value: dict[str, Any] = {
         "pmcell": __version__,
         "schema_version": SCHEMA_VERSION,
@@ -49,7 +74,10 @@ def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
         "parameters": facts.parameters,
         "min_donors": facts.options.min_donors,
         "strata_decision": facts.strata.decision,
-        "cohorts": {cohort.cohort_id: cohort_entry(cohort) for cohort in facts.cohorts},
+        "cohorts": {
+            cohort.cohort_id: cohort_entry(cohort, sources[cohort.cohort_id])
+            for cohort in facts.cohorts
+        },
         "content_sha256": combined_sha256(
             {name: entry["content_sha256"] for name, entry in entries.items()}
         ),
@@ -65,27 +93,11 @@ def write_manifest(facts: Facts, folder: Path, entries: Entries) -> None:
     write_text(folder / MANIFEST, manifest_text(value))
 
 
-def cohort_entry(cohort: Cohort) -> dict[str, Any]:
+def cohort_entry(cohort: Cohort, sources: Sources) -> dict[str, Any]:
     """Return what the manifest says of a cohort: verdict, access, digests of open ones."""
-    entry: dict[str, Any] = {
+    return {
         "status": cohort.status,
         "access": cohort.access,
         "published": cohort.published,
+        **sources,
     }
-    # Of other cohorts not even a digest leaves: it would confirm a guess of the content.
-    if cohort.is_open and (cohort.folder / "intake.h5ad").is_file():
-        entry["intake_sha256"] = _digest_once(cohort.folder / "intake.h5ad")
-    if cohort.is_open and (cohort.folder / "qc.parquet").is_file():
-        entry["qc_sha256"] = _digest_once(cohort.folder / "qc.parquet")
-    return entry
-
-
-def _digest_once(path: Path) -> str:
-    """Content digest of a result: the manifest is written several times while a release grows."""
-    found = path.stat()
-    return _digest_of(path, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=1024)
-def _digest_of(path: Path, inode: int, size: int, changed: int) -> str:
-    return content_sha256(path)

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import FaultsError
-from pmcell.io.counts.open import open_counts
 from pmcell.publish.atlas import Atlas, load_atlas
-from pmcell.publish.content.cells import write_cells
-from pmcell.publish.content.expression import NONE, expression_writer
+from pmcell.publish.cohort_files import (
+    link_cohort,
+    read_record,
+    recorded_sources,
+    released_names,
+    write_counts,
+)
 from pmcell.publish.content.reference import write_reference
 from pmcell.publish.content.stratification import write_donors, write_strata_json
 from pmcell.publish.content.tables import write_tables
@@ -19,7 +23,7 @@ from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.gate import check_disclosure, remember_release
 from pmcell.publish.facts import Cohort, Facts, load_facts
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.manifest import file_entries, write_manifest
+from pmcell.publish.manifest import Sources, file_entries, write_manifest
 from pmcell.publish.metadata.attribution import require_attribution
 from pmcell.publish.metadata.citation import write_citation
 from pmcell.publish.metadata.crate.rocrate import write_crate
@@ -55,7 +59,8 @@ def write_release(
     place; an older release stays untouched on any error. `report` is called
     with the folder when everything but the crate is there, and adds
     `report.html`; `site` is called last, with the folder, what is known and the
-    digests of all other files, and adds the catalogue. `config` is the whole
+    digests of all other files, and adds the catalogue. Cells and expression that the
+    cohorts' own jobs wrote by the same plan are linked, not written again. `config` is the whole
     configuration: its section `release` is used, the others are recorded.
     Raises `DataError` or `FaultsError` where the results break the contract,
     `UsageError` where the configuration does.
@@ -65,9 +70,15 @@ def write_release(
     require_attribution(facts)
     atlas = shown_atlas(facts, load_atlas(facts.results))
     with whole_folder(Path(target)) as folder:
+        records = {cohort.cohort_id: read_record(facts, cohort) for cohort in facts.cohorts}
+        linked: Entries = {}
         for cohort in facts.published:
             progress(f"cells and expression of {cohort.cohort_id}")
-            _write_counts(facts, atlas, cohort, folder)
+            linked |= _add_cohort(facts, atlas, cohort, records[cohort.cohort_id], folder)
+        sources = {
+            cohort.cohort_id: recorded_sources(records[cohort.cohort_id], cohort)
+            for cohort in facts.cohorts
+        }
         progress("tables")
         write_tables(facts, atlas, folder / "tables")
         progress("donors and reference")
@@ -77,11 +88,13 @@ def write_release(
         complete_release(
             facts,
             folder,
+            sources,
             place=place,
             started=started,
             report=report,
             site=site,
             progress=progress,
+            known=linked,
         )
     return facts
 
@@ -89,6 +102,7 @@ def write_release(
 def complete_release(
     facts: Facts,
     folder: Path,
+    sources: Mapping[str, Sources],
     *,
     place: Path,
     started: float,
@@ -99,8 +113,9 @@ def complete_release(
 ) -> None:
     """Pass the disclosure gate with what lies in `folder`, describe it, and verify it.
 
-    `place` is where the release will lie, `started` when it was begun (POSIX seconds); `known` are
-    digests of files of `folder` that need not be taken again. For the rest see `write_release`.
+    `sources` has what `sources_of` gives of each cohort, `place` is where the release will lie,
+    `started` when it was begun (POSIX seconds); `known` are digests of files of `folder` that
+    need not be taken again. For the rest see `write_release`.
     """
     progress("disclosure gate")
     check_disclosure(facts, folder)
@@ -120,22 +135,22 @@ def complete_release(
     if report is not None:
         progress("report")
         # The report reads a release, so it gets one that lacks only itself and the crate.
-        write_manifest(facts, folder, entries)
+        write_manifest(facts, folder, entries, sources)
         report(folder)
         entries = file_entries(folder, entries)
     later = ["validation/", *(["site/"] if site is not None else [])]
     write_crate(facts, folder, entries, target=place, started=started, later=later)
     entries = file_entries(folder, entries)
-    write_manifest(facts, folder, entries)
+    write_manifest(facts, folder, entries, sources)
     progress("validators")
     gather_evidence(facts, folder, progress=progress)
     entries = file_entries(folder, entries)
-    write_manifest(facts, folder, entries)
+    write_manifest(facts, folder, entries, sources)
     if site is not None:
         progress("catalogue")
         site(folder, facts, entries)
         entries = file_entries(folder, entries)
-        write_manifest(facts, folder, entries)
+        write_manifest(facts, folder, entries, sources)
     progress("check")
     faults = verify_release(folder, digested=entries)
     if faults:
@@ -144,13 +159,12 @@ def complete_release(
     remember_release(facts, folder)
 
 
-def _write_counts(facts: Facts, atlas: Atlas, cohort: Cohort, folder: Path) -> None:
-    """The files of a cohort that hold its counts, from one pass over them."""
-    cells = folder / "cells" / f"{cohort.cohort_id}.h5ad"
-    if facts.options.expression == NONE:
-        write_cells(facts, atlas, cohort, cells)
-        return
-    counts = open_counts(cohort.folder / "intake.h5ad")
-    expression = folder / "expression" / f"{cohort.cohort_id}.parquet"
-    with expression_writer(facts, cohort, counts, expression) as add:
-        write_cells(facts, atlas, cohort, cells, also=add)
+def _add_cohort(
+    facts: Facts, atlas: Atlas, cohort: Cohort, record: Mapping[str, Any], folder: Path
+) -> Entries:
+    """Link the files that the cohort's own job wrote by the same plan, else write them here."""
+    if record:
+        return link_cohort(cohort, record, folder)
+    places = (folder / name for name in released_names(cohort.cohort_id).values())
+    write_counts(facts, atlas, cohort, *places)
+    return {}

@@ -59,7 +59,9 @@ SOFTWARE_TYPES = ("SoftwareApplication", "ComputerLanguage")
 
 
 def content_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content, in bounded memory."""
+    """Hexadecimal SHA-256 of a file's content, in bounded memory; an empty file has that of ''."""
+    if not path.stat().st_size:
+        return sha256_file(path)
     if path.suffix == ".h5ad":
         return _h5ad(path)
     if path.suffix == ".parquet":

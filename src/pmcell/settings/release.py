@@ -344,3 +344,11 @@ class ReleaseSettings(Settings):
         ge=3,
         le=MAX_COUNT,
     )
+
+
+class ReleasePlanSettings(Settings):
+    """What a release says of itself is chosen in section `release`."""
+
+
+class CellsSettings(Settings):
+    """What is in the files of a cohort is chosen in section `release`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pmcell.steps import BY_NAME, FOLDER_OPTIONS, Files, Step
+from pmcell.steps import BY_NAME, Files, Step, files_named
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
 
@@ -43,7 +43,7 @@ def run_step(
     seed = parameters.pop("seed", None)
     with _libraries_use(threads):
         inputs = check_inputs(_existing(args, step), threads=threads)
-        outputs = list(_paths(args, step.writes))
+        outputs = _paths(args, step.writes)
         for path in outputs:
             remove_leftovers(path)
             remove_leftovers(stamp_path(path))
@@ -59,15 +59,9 @@ def run_step(
     return code
 
 
-def _paths(args: argparse.Namespace, files: Files) -> Iterator[Path]:
+def _paths(args: argparse.Namespace, files: Files) -> list[Path]:
     """Where the files of a step lie, as the command's options say."""
-    for option, names in files.items():
-        value = getattr(args, option)
-        if option not in FOLDER_OPTIONS:
-            yield from _places(value)
-            continue
-        folders = [folder for _, folder in value] if option == "cohort" else [value]
-        yield from (Path(folder) / Path(name).name for folder in folders for name in names)
+    return [path for _, path in files_named(args, files)]
 
 
 def _places(value: Any) -> Iterator[Path]:

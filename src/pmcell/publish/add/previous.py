@@ -12,7 +12,7 @@ from pmcell.io.atomic import read_json
 from pmcell.io.tables import read_table
 from pmcell.mapping.reference import Reference
 from pmcell.publish.facts import Cohort
-from pmcell.publish.manifest import cohort_entry
+from pmcell.publish.manifest import cohort_entry, sources_of
 from pmcell.release.folder import ReleaseFolder
 from pmcell.release.manifest import read_manifest
 from pmcell.release.reference import open_reference
@@ -90,7 +90,7 @@ def _cohorts(folder: ReleaseFolder, manifest: Mapping[str, Any], results: Path) 
             message=str(table.at[name, "message"]),
             intake=read_json(place / "intake.json"),
         )
-        found = cohort_entry(cohort)
+        found = cohort_entry(cohort, sources_of(cohort))
         for key in sorted({*entry, *found}):
             if entry.get(key) != found.get(key):
                 what = key.removesuffix("_sha256")

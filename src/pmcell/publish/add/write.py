@@ -10,7 +10,6 @@ from typing import Any
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import read_json
-from pmcell.io.counts.open import open_counts
 from pmcell.io.scratch import scratch_folder
 from pmcell.publish.add.link import link_file
 from pmcell.publish.add.people import require_strangers
@@ -18,12 +17,11 @@ from pmcell.publish.add.place import place_cohort
 from pmcell.publish.add.previous import Previous, require_addable, require_new
 from pmcell.publish.add.stage import stage_results
 from pmcell.publish.add.tables import grow_tables
-from pmcell.publish.atlas import Atlas
-from pmcell.publish.content.cells import write_cells
-from pmcell.publish.content.expression import NONE, expression_writer
+from pmcell.publish.cohort_files import released_names, write_counts
+from pmcell.publish.content.expression import NONE
 from pmcell.publish.facts import Cohort, Facts, Revision
 from pmcell.publish.folder import whole_folder
-from pmcell.publish.manifest import cohort_entry
+from pmcell.publish.manifest import cohort_entry, sources_of
 from pmcell.publish.metadata.attribution import require_attribution
 from pmcell.publish.release import Page, Site, complete_release
 from pmcell.release.expression import ALL, GENES
@@ -101,13 +99,15 @@ def add_cohorts(
         atlases = {name: found.atlas for name, found in placed.items()}
         for cohort in staged.cohorts:
             progress(f"cells and expression of {cohort.cohort_id}")
-            _write_counts(staged, atlases[cohort.cohort_id], cohort, folder)
+            places = (folder / name for name in released_names(cohort.cohort_id).values())
+            write_counts(staged, atlases[cohort.cohort_id], cohort, *places)
         progress("tables")
         linked = grow_tables(facts, staged, atlases, previous, folder / "tables")
         known |= {name: previous.manifest["files"][name] for name in linked}
         complete_release(
             facts,
             folder,
+            {cohort.cohort_id: sources_of(cohort) for cohort in facts.cohorts},
             place=target,
             started=started,
             report=report,
@@ -136,7 +136,8 @@ def is_added(release: Path, cohort_ids: Sequence[str], results: Path, target: Pa
         revises.get("content_sha256") == previous["content_sha256"]
         and sorted(revises.get("added", ())) == sorted(cohort_ids)
         and all(
-            found["cohorts"][name] == cohort_entry(_cohort(results, name)) for name in cohort_ids
+            found["cohorts"][name] == cohort_entry(cohort, sources_of(cohort))
+            for name, cohort in ((name, _cohort(results, name)) for name in cohort_ids)
         )
     )
     if is_same and not verify_release(target):
@@ -229,15 +230,3 @@ def _link_files(previous: Previous, folder: Path) -> Entries:
     for name in kept:
         link_file(previous.folder.place(name), folder / name)
     return kept
-
-
-def _write_counts(facts: Facts, atlas: Atlas, cohort: Cohort, folder: Path) -> None:
-    """The files of a cohort that hold its counts, from one pass over them."""
-    cells = folder / "cells" / f"{cohort.cohort_id}.h5ad"
-    if facts.options.expression == NONE:
-        write_cells(facts, atlas, cohort, cells)
-        return
-    counts = open_counts(cohort.folder / "intake.h5ad")
-    expression = folder / "expression" / f"{cohort.cohort_id}.parquet"
-    with expression_writer(facts, cohort, counts, expression) as add:
-        write_cells(facts, atlas, cohort, cells, also=add)

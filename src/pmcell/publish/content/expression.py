@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +35,7 @@ from pmcell.errors import UsageError
 from pmcell.io.atomic import atomic_path
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.open import CountsFile, open_counts
+from pmcell.io.scratch import scratch_folder
 from pmcell.io.tables import arrow_schema, read_table, table_writer
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.file_facts import file_facts
@@ -83,7 +83,8 @@ def expression_writer(
     """
     genes = _genes(facts, counts)
     bands = _bands(cohort, genes, band_values)
-    about = {**file_facts(facts, f"expression/{target.name}"), GENES: facts.options.expression}
+    name = f"expression/{cohort.cohort_id}.parquet"
+    about = {**file_facts(facts, name), GENES: facts.options.expression}
     schema = arrow_schema(EXPRESSION, about)
     with (
         _spill(target.parent, genes, bands) as spill,
@@ -160,8 +161,8 @@ class _Spill:
 @contextmanager
 def _spill(parent: Path, genes: _Genes, edges: np.ndarray) -> Iterator[_Spill]:
     parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".spill", dir=parent) as folder:
-        yield _Spill(Path(folder), genes, edges)
+    with scratch_folder(parent, ".spill.") as folder:
+        yield _Spill(folder, genes, edges)
 
 
 def _genes(facts: Facts, counts: CountsFile) -> _Genes:

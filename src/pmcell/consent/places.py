@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.consent.needles import cell_prints, print_of, unescaped
+from pmcell.io.filters import register_filters
 
 MAX_DEPTH = 6
 MAX_BYTES = 1 << 31
@@ -303,6 +304,7 @@ def _hdf5(data: bytes, where: str, path: Path | None) -> Iterator[Place]:
     import h5py
 
     with h5py.File(path or io.BytesIO(data), "r", **({"locking": False} if path else {})) as file:
+        register_filters(file)
         names: list[str] = []
         file.visit(names.append)
         chunks: set[int] = set()

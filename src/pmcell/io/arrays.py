@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ def write_arrays(target: Path | str, **arrays: Any) -> None:
             archive.add(f"{name}.npy", _pieces(np.asarray(array, order="C")))
 
 
-def read_arrays(path: Path | str) -> dict[str, NDArray[Any]]:
-    """All arrays of a file; `DataError` when it is missing or damaged."""
+def read_arrays(path: Path | str, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """All arrays of a file, or those in `names`; `DataError` when it is missing or damaged."""
+    members = None if names is None else {f"{name}.npy" for name in names}
     try:
-        return {name.removesuffix(".npy"): _array(data) for name, data in read_members(path)}
+        found = read_members(path, members)
+        return {name.removesuffix(".npy"): _array(data) for name, data in found}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} must be an array file that pmcell wrote; reading it failed ({error}). "

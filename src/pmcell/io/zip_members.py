@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,10 @@ class ZipWriter:
         self._file.write(_END.pack(b"PK\5\6", 0, 0, n_members, n_members, *told, 0))
 
 
-def read_members(path: Path | str) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each member, in the order of the file's directory.
+def read_members(
+    path: Path | str, names: Collection[str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each member, or of those in `names`, in the order of the file's directory.
 
     Raises
     ------
@@ -115,6 +117,8 @@ def read_members(path: Path | str) -> Iterator[tuple[str, bytes]]:
     """
     with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
+            if names is not None and member.filename not in names:
+                continue
             yield member.filename, _unpacked(file, member)
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from pmcell.errors import DataError, UsageError
-from pmcell.io.arrays import write_arrays
+from pmcell.io.arrays import read_arrays, write_arrays
+from pmcell.io.counts import aggregates
 from pmcell.io.counts.aggregates import open_aggregates, read_aggregate, write_aggregate
 from pmcell.tl import aggregate
 
@@ -58,3 +59,32 @@ def test_another_array_file_is_refused_with_what_is_missing(tmp_path: Path) -> N
     write_arrays(tmp_path / "a.npz", clusters=["0"])
     with pytest.raises(DataError, match=r"'gene_ids'.*Run aggregate again"):
         read_aggregate(tmp_path / "a.npz")
+
+
+def test_sums_are_read_once_and_only_when_they_are_asked_for(tmp_path, monkeypatch) -> None:
+    write_aggregate(tmp_path / "a.npz", make_aggregate())
+    read = []
+
+    def watched(path, names=None):
+        read.append(set(names))
+        return read_arrays(path, names)
+
+    monkeypatch.setattr(aggregates, "read_arrays", watched)
+    (found,) = open_aggregates([tmp_path / "a.npz"])
+    assert list(found.clusters) == ["0", "1"]
+    assert not any("counts" in names for names in read)
+    assert found.sums.n_groups == 3
+    found.sums.matrix(0)
+    assert sum("counts" in names for names in read) == 1
+    with pytest.raises(AttributeError, match="nothing"):
+        found.sums.nothing  # noqa: B018
+
+
+def test_sums_that_are_missing_are_told_when_they_are_asked_for(tmp_path: Path) -> None:
+    write_aggregate(tmp_path / "a.npz", make_aggregate())
+    kept = read_arrays(tmp_path / "a.npz")
+    del kept["sum_q2"]
+    write_arrays(tmp_path / "a.npz", **kept)
+    found = read_aggregate(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=r"'sum_q2'.*Run aggregate again"):
+        found.sums.matrix(0)

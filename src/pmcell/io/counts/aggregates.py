@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pmcell.core.counts.aggregate import Aggregate
 from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, GroupedSums
@@ -34,27 +35,56 @@ def write_aggregate(target: Path | str, aggregate: Aggregate) -> None:
 
 
 def read_aggregate(path: Path | str) -> Aggregate:
-    """Read one cohort's sums; `DataError` when the file is missing or not an aggregate."""
-    arrays = read_arrays(path)
-    missing = sorted({*_LABELS, *_GROUPS, *_SUMS, "indptr", "indices"} - set(arrays))
+    """Read one cohort's sums; `DataError` when the file is missing or not an aggregate.
+
+    The sums themselves, which are nearly all of the file, are read when they are first asked for:
+    many look through the names of all cohorts before.
+    """
+    arrays = read_arrays(path, (*_LABELS, *_GROUPS))
+    _check_names(path, arrays, (*_LABELS, *_GROUPS))
+    labels = {name: arrays[name].astype(object) for name in _LABELS}
+    groups = {name: arrays[name].astype(np.int64) for name in _GROUPS}
+    return Aggregate(**labels, **groups, sums=StoredSums(path, labels["gene_ids"].size))
+
+
+class StoredSums(GroupedSums):
+    """Sums of a file, which are read when one of them is first asked for."""
+
+    def __init__(self, path: Path | str, n_genes: int) -> None:
+        # The class is frozen; what is read is kept beside these, as a field of its name.
+        vars(self).update(path=path, n_genes=n_genes)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("indptr", "indices", "values"):
+            raise AttributeError(name)
+        vars(self).update(_read_sums(vars(self)["path"]))
+        return vars(self)[name]
+
+
+def _read_sums(path: Path | str) -> dict[str, NDArray[Any]]:
+    names = ("indptr", "indices", *_SUMS)
+    arrays = read_arrays(path, names)
+    _check_names(path, arrays, names)
+    values = np.empty((arrays["indices"].size, len(_SUMS)), np.int64)
+    for name, column in _SUMS.items():
+        values[:, column] = arrays.pop(name)
+    return {
+        "indptr": arrays["indptr"].astype(np.int64, copy=False),
+        "indices": arrays["indices"].astype(np.int32, copy=False),
+        "values": values,
+    }
+
+
+def _check_names(
+    path: Path | str, arrays: Mapping[str, NDArray[Any]], names: Sequence[str]
+) -> None:
+    missing = sorted(set(names) - set(arrays))
     if missing:
         raise DataError(
             f"{path} must be a file that 'pmcell aggregate' wrote; arrays {missing} are missing. "
             "Run aggregate again.",
             reason="corrupt_intermediate",
         )
-    labels = {name: arrays[name].astype(object) for name in _LABELS}
-    groups = {name: arrays[name].astype(np.int64) for name in _GROUPS}
-    values = np.empty((arrays["indices"].size, len(_SUMS)), np.int64)
-    for name, column in _SUMS.items():
-        values[:, column] = arrays[name]
-    sums = GroupedSums(
-        labels["gene_ids"].size,
-        arrays["indptr"].astype(np.int64, copy=False),
-        arrays["indices"].astype(np.int32, copy=False),
-        values,
-    )
-    return Aggregate(**labels, **groups, sums=sums)
 
 
 def open_aggregates(paths: Sequence[Path | str]) -> AggregateFiles:

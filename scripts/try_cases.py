@@ -238,6 +238,7 @@ def _fill_in(folder: Path) -> None:
 def _compare(truth_file: Path, out: Path) -> str:
     """Compare the cells taken in with the truth, cell by cell and gene by gene."""
     import anndata
+    import hdf5plugin  # noqa: F401  # with it AnnData reads the counts between steps
     import numpy as np
     import pandas as pd
 

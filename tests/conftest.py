@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hdf5plugin  # noqa: F401  # with it AnnData reads the counts between steps
 import pytest
 
 from pmcell.publish.validators.environments import folder

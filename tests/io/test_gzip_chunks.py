@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -10,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pmcell.io.chunk_column import ChunkColumn
 from pmcell.io.counts.stored import read_ahead, read_values
-from pmcell.io.gzip_chunks import GzipColumn, filter_options, packed, unpacked
+from pmcell.io.gzip_chunks import filter_options, packed, unpacked
 
 LENGTH = 16
 
@@ -25,6 +28,10 @@ def make(file: h5py.File, name: str, dtype: str, *, has_checksum: bool) -> h5py.
         chunks=(LENGTH,),
         **filter_options(4, has_checksum=has_checksum),
     )
+
+
+def packing(has_checksum: bool) -> Callable[[np.ndarray], bytes]:
+    return partial(packed, is_shuffled=True, has_checksum=has_checksum)
 
 
 @settings(max_examples=40, deadline=None)
@@ -47,7 +54,7 @@ def test_what_is_written_in_pieces_is_read_by_hdf5_and_in_threads(
     whole = np.concatenate([np.empty(0, dtype), *pieces])
     with h5py.File(path, "w") as file:
         first, second = (make(file, name, dtype, has_checksum=has_checksum) for name in "ab")
-        column = GzipColumn([first], has_checksum=has_checksum)
+        column = ChunkColumn([first], packing(has_checksum))
         column.add_dataset(second)
         for piece in pieces:
             column.append(piece)
@@ -70,9 +77,8 @@ def test_a_flipped_bit_in_a_chunk_is_an_error_to_hdf5_and_in_threads(
 ) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
-        column = GzipColumn(
-            [make(file, "a", "<i4", has_checksum=has_checksum)], has_checksum=has_checksum
-        )
+        dataset = make(file, "a", "<i4", has_checksum=has_checksum)
+        column = ChunkColumn([dataset], packing(has_checksum))
         column.append(np.random.default_rng(0).integers(0, 2**31 - 1, LENGTH, dtype=np.int32))
         column.close()
         place = file["a"].id.get_chunk_info(0)
@@ -96,7 +102,7 @@ def test_a_chunk_that_holds_more_than_it_declares_is_refused() -> None:
 
 def test_a_dataset_cannot_be_added_after_the_first_value(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        column = GzipColumn([make(file, "a", "<i4", has_checksum=False)])
+        column = ChunkColumn([make(file, "a", "<i4", has_checksum=False)], packing(False))
         column.append(np.arange(3, dtype=np.int32))
         with pytest.raises(ValueError, match="before the first value"):
             column.add_dataset(make(file, "b", "<i4", has_checksum=False))

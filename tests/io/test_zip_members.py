@@ -4,7 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmcell.io.arrays import read_arrays, write_arrays
@@ -49,6 +49,7 @@ def test_equal_content_gives_equal_bytes(tmp_path):
     assert one == two
 
 
+@settings(max_examples=30, deadline=None)
 @given(at=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_the_content_is_told_or_harmless(tmp_path_factory, at, bit):
     folder = tmp_path_factory.mktemp("flip")

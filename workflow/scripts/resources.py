@@ -26,6 +26,9 @@ LEAST_VALUES = 131_072
 BYTES_A_VALUE = {"qc": 20, "gene_stats": 24, "covariance": 24, "pca_scores": 20, "aggregate": 40}
 """What a step that streams counts needs for each stored value of a block."""
 
+KEPT_VALUES, BYTES_A_KEPT_VALUE = 8_000_000, 24
+"""Counts of variable genes that `qc` keeps at a time, and what it needs for each."""
+
 UNMEASURED = {
     "threads": 1,
     "memory_mb": (450, 3000, 0, 0, 1000),
@@ -57,6 +60,8 @@ def table_bytes(
     n_cells,
     n_genes,
     largest=0,
+    n_stored=0,
+    n_samples=0,
     n_batches=0,
     n_features=0,
     n_components=0,
@@ -64,8 +69,9 @@ def table_bytes(
 ):
     """Bytes of what a step keeps beside a block of counts."""
     if step == "qc":
-        # The largest sample with made doublets, twice as many, and their normalised values.
-        return 48 * largest
+        # The sums of each sample, and the counts of its variable genes, of a pass or a sample.
+        kept = max(largest, min(n_stored, KEPT_VALUES))
+        return 72 * n_samples * n_genes + BYTES_A_KEPT_VALUE * kept
     if step == "gene_stats":
         # The table of sums, and its histogram with the copies that sorting takes.
         return 4 * 64 * n_batches * n_genes
@@ -154,7 +160,7 @@ def least_mb(model, step, size):
     """
     if step not in BYTES_A_VALUE or step == "aggregate":
         return 0
-    cells, _, largest, sums, genes = size
+    cells, stored, largest, sums, genes = size
     n_genes = round(genes * 1e6)
     needed = least_bytes(
         step,
@@ -162,6 +168,8 @@ def least_mb(model, step, size):
         n_genes=n_genes,
         longest=n_genes,
         largest=largest * 1e6,
+        n_stored=stored * 1e6,
+        n_samples=sums / genes if genes else 0,
         n_batches=sums / genes if genes else 0,
         n_features=model.get("n_features", model["n_top"]),
         n_components=model.get("n_components", N_COMPONENTS),

@@ -12,6 +12,7 @@ import numpy as np
 
 from pmcell.consent.place import MAX_DENSE, ROWS, Into, Place, dense_prints, matrix_prints
 from pmcell.consent.place import sparse_prints as prints_of_parts
+from pmcell.io.filters import register_filters
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TEXT_ROWS = 1 << 18
@@ -48,6 +49,7 @@ def hdf5_places(
     import h5py
 
     with h5py.File(path or io.BytesIO(data), "r", **({"locking": False} if path else {})) as file:
+        register_filters(file)
         names: list[str] = []
         file.visit(names.append)
         for name in ["/", *names]:

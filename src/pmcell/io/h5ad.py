@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import DataError
+from pmcell.io import blosc_chunks, gzip_chunks
 from pmcell.io.atomic import atomic_path
-from pmcell.io.gzip_chunks import GzipColumn, filter_options
+from pmcell.io.chunk_column import ChunkColumn
 
 if TYPE_CHECKING:
     import h5py
@@ -34,15 +35,30 @@ GROUPS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 
 @dataclass(frozen=True)
 class Storage:
-    """How arrays of numbers are stored: level of gzip, and whether chunks carry checksums."""
+    """How arrays of numbers are stored: level of gzip, and whether chunks carry checksums.
+
+    With `is_fast` the values of a matrix are in blosc, with checksums, not in gzip.
+    """
 
     level: int = 4
     checksum: bool = False
+    is_fast: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
         """The same as arguments of h5py."""
-        return filter_options(self.level, has_checksum=self.checksum)
+        return gzip_chunks.filter_options(self.level, has_checksum=self.checksum)
+
+    @property
+    def matrix_options(self) -> dict[str, Any]:
+        """Arguments of h5py for the values of a matrix, whose chunks `pack` makes."""
+        return blosc_chunks.filter_options() if self.is_fast else self.options
+
+    def pack(self, chunk: np.ndarray) -> bytes:
+        """A chunk of a matrix as it is stored."""
+        if self.is_fast:
+            return blosc_chunks.packed(chunk)
+        return gzip_chunks.packed(chunk, is_shuffled=True, has_checksum=self.checksum)
 
 
 PUBLISHED = Storage()
@@ -138,11 +154,11 @@ class CsrWriter:
         self._group = parent.create_group(name)
         _stamp(self._group, "csr_matrix", "0.1.0")
         self._group.attrs["shape"] = np.array(shape, np.int64)
-        self._data = GzipColumn([self._dataset("data", dtype)], has_checksum=storage.checksum)
+        self._data = ChunkColumn([self._dataset("data", dtype)], storage.pack)
         positions = self._dataset("indices", index)
         self._like = like
         if like is None:
-            self._indices = GzipColumn([positions], has_checksum=storage.checksum)
+            self._indices = ChunkColumn([positions], storage.pack)
         else:
             like._indices.add_dataset(positions)
         self._row_lengths: list[np.ndarray] = []
@@ -179,7 +195,7 @@ class CsrWriter:
             dtype=dtype,
             chunks=(CHUNK_VALUES,),
             track_times=False,
-            **self._storage.options,
+            **self._storage.matrix_options,
         )
 
 

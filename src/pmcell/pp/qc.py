@@ -10,15 +10,14 @@ al. 2019, doi:10.1016/j.cels.2018.11.005) within the sample.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core.counts.blocks import MatrixCounts, StoredCounts
-from pmcell.core.counts.cell_metrics import cell_metrics
-from pmcell.core.pca.doublets import doublet_scores as doublets_of_sample
+from pmcell.core.counts.blocks import Block, Counts, MatrixCounts, StoredCounts
+from pmcell.core.counts.cell_metrics import block_metrics, cell_metrics
+from pmcell.core.pca.doublets import sample_scores
 from pmcell.errors import UsageError
 from pmcell.pp._adata import column, counts_and_rows, write_columns
 from pmcell.registry.terms.mitochondria import mitochondrial_features
@@ -83,41 +82,40 @@ def qc(
             stacklevel=2,
         )
     samples = as_text(column(adata, sample)).to_numpy()
-    groups: Iterable[tuple[str, Any]]
-    if isinstance(source, MatrixCounts):
-        matrix = source.matrix
-        groups = ((str(name), matrix[samples == name]) for name in np.unique(samples))
-    else:
-        if rows.size != source.n_cells:
-            raise UsageError(
-                f"adata must hold all {source.n_cells} cells of counts, got {rows.size}; "
-                "begin with adata = counts.read_cells()"
-            )
-        groups = source.iter_groups(samples)
-    scores = doublet_scores(groups, samples, options)
-    metrics = cell_metrics(source, is_mitochondrial)
+    if not isinstance(source, MatrixCounts) and rows.size != source.n_cells:
+        raise UsageError(
+            f"adata must hold all {source.n_cells} cells of counts, got {rows.size}; "
+            "begin with adata = counts.read_cells()"
+        )
+    metrics, scores = measure_cells(source, is_mitochondrial, samples, options)
     cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
     write_columns(adata, {name: cells[name].to_numpy() for name in cells.columns})
     adata.uns["qc"] = thresholds
 
 
-def doublet_scores(
-    groups: Iterable[tuple[str, Any]], samples: np.ndarray, options: QcOptions
-) -> np.ndarray:
-    """Doublet score of each cell (n_cells, float64); NaN where a sample is too small or all alike.
+def measure_cells(
+    counts: Counts, is_mitochondrial: np.ndarray, samples: np.ndarray, options: QcOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Metrics (`core.cell_metrics`) and doublet score (n_cells, float64) of each cell.
 
-    `groups` gives each sample's name and its CSR counts, cells in the order in
-    which they stand in `samples`.
+    The score is NaN where a sample is too small or its cells are all alike. Counts are read
+    once for the metrics, and once more for the scores.
     """
-    scores = np.full(samples.size, np.nan)
-    if not options.score_doublets:
-        return scores
-    for name, matrix in groups:
-        if matrix.shape[0] >= options.min_cells_for_doublets:
-            found = doublets_of_sample(matrix, options.seed)
-            if found is not None:
-                scores[samples == name] = np.round(found, 6)
-    return scores
+    _, sample_of_cell, n_cells = np.unique(samples, return_inverse=True, return_counts=True)
+    is_scored = (n_cells >= options.min_cells_for_doublets) & options.score_doublets
+    if not is_scored.any():
+        metrics = cell_metrics(counts, is_mitochondrial)
+        return metrics, np.full(samples.size, np.nan)
+    metrics = np.zeros((counts.n_cells, 3), np.int64)
+
+    def measure(block: Block) -> None:
+        metrics[block.rows] = block_metrics(block, is_mitochondrial)
+
+    position = np.where(is_scored, np.cumsum(is_scored) - 1, -1)
+    scores = sample_scores(
+        counts, position[sample_of_cell], int(is_scored.sum()), options.seed, see=measure
+    )
+    return metrics, np.round(scores, 6)
 
 
 def mark_cells(

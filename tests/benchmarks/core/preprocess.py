@@ -84,9 +84,7 @@ def packed(file: Path, folder: Path) -> Path:
                 given.shape,
                 np.int32,
                 chunks=(CHUNK_VALUES,),
-                compression="gzip",
-                compression_opts=STORAGE.level,
-                shuffle=True,
+                **STORAGE.matrix_options,
             )
             for low in range(0, given.size, 64 * CHUNK_VALUES):
                 kept[low : low + 64 * CHUNK_VALUES] = given[low : low + 64 * CHUNK_VALUES]

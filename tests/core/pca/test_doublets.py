@@ -69,10 +69,13 @@ def test_a_pair_is_placed_where_the_sum_of_its_counts_is() -> None:
     feature[genes] = np.arange(50)
     every = np.ones(50, bool)
     expected = project(MatrixCounts(sums), feature, np.ones(20, bool), space, every)
-    np.testing.assert_allclose(doublets._place(matrix, genes, pairs, space), expected, rtol=1e-5)
+    every_count = matrix.sum(axis=1)
+    others = every_count - matrix[:, genes].sum(axis=1)
+    chosen = sparse.csr_matrix(sparse.hstack([matrix[:, genes], others], dtype=np.int32))
+    np.testing.assert_allclose(doublets._place(chosen, pairs, space), expected, rtol=1e-5)
     alone = np.stack([np.arange(32), np.full(32, -1)], axis=1)
     expected = project(MatrixCounts(matrix), feature, np.ones(32, bool), space, every)
-    np.testing.assert_allclose(doublets._place(matrix, genes, alone, space), expected, rtol=1e-5)
+    np.testing.assert_allclose(doublets._place(chosen, alone, space), expected, rtol=1e-5)
 
 
 def test_the_posterior_equals_the_published_formula() -> None:
@@ -94,3 +97,21 @@ def test_cells_all_alike_have_no_score_and_empty_cells_have_one() -> None:
     scores = doublet_scores(matrix.tocsr())
     assert scores is not None
     assert np.isfinite(scores).all()
+
+
+def test_samples_that_are_scored_together_get_the_scores_that_each_gets_alone() -> None:
+    parts = [made(seed=1), made(200, 20, seed=2), made(90, 10, seed=3)]
+    sample = np.repeat(np.arange(3), [part.shape[0] for part in parts])
+    order = np.random.default_rng(0).permutation(sample.size)
+    together = sparse.csr_matrix(sparse.vstack(parts))[order]
+    # The cells of one sample get no score.
+    of_cell = np.where(sample[order] == 2, -1, sample[order])
+    seen = []
+    scores = doublets.sample_scores(
+        MatrixCounts(together), of_cell, 2, seed=5, see=lambda block: seen.append(block.n_rows)
+    )
+    for at in range(2):
+        alone = doublet_scores(together[of_cell == at], seed=5)
+        np.testing.assert_array_equal(scores[of_cell == at], alone)
+    assert np.isnan(scores[of_cell < 0]).all()
+    assert seen == [sample.size]

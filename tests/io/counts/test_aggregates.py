@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pmcell.core.counts.aggregate import groups_of
 from pmcell.errors import DataError, UsageError
-from pmcell.io.arrays import write_arrays
+from pmcell.io.arrays import read_arrays, write_arrays
+from pmcell.io.counts import aggregates
 from pmcell.io.counts.aggregates import open_aggregates, read_aggregate, write_aggregate
 from pmcell.tl import aggregate
 
@@ -57,4 +59,30 @@ def test_an_aggregate_that_is_given_twice_or_missing_is_refused(tmp_path: Path) 
 def test_another_array_file_is_refused_with_what_is_missing(tmp_path: Path) -> None:
     write_arrays(tmp_path / "a.npz", clusters=["0"])
     with pytest.raises(DataError, match=r"'gene_ids'.*Run aggregate again"):
+        read_aggregate(tmp_path / "a.npz")
+
+
+def test_groups_are_read_without_the_sums(tmp_path: Path, monkeypatch) -> None:
+    write_aggregate(tmp_path / "a.npz", make_aggregate())
+    read: set[str] = set()
+
+    def watched(path, names=None):
+        read.update(names)
+        return read_arrays(path, names)
+
+    monkeypatch.setattr(aggregates, "read_arrays", watched)
+    files = open_aggregates([tmp_path / "a.npz"])
+    (found,) = groups_of(files)
+    assert list(found.clusters) == ["0", "1"]
+    assert "counts" not in read
+    assert list(files[0].clusters) == list(found.clusters)
+    assert "counts" in read
+
+
+def test_sums_that_are_missing_are_told(tmp_path: Path) -> None:
+    write_aggregate(tmp_path / "a.npz", make_aggregate())
+    kept = read_arrays(tmp_path / "a.npz")
+    del kept["sum_q2"]
+    write_arrays(tmp_path / "a.npz", **kept)
+    with pytest.raises(DataError, match=r"'sum_q2'.*Run aggregate again"):
         read_aggregate(tmp_path / "a.npz")

@@ -39,11 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write qc.parquet, qc_samples.parquet and status.json."""
-    from pmcell.core.counts.cell_metrics import cell_metrics
     from pmcell.io.atomic import read_json, write_json
     from pmcell.io.counts.open import open_counts
     from pmcell.io.tables import write_table
-    from pmcell.pp.qc import QcOptions, doublet_scores, mark_cells
+    from pmcell.pp.qc import QcOptions, mark_cells, measure_cells
     from pmcell.registry.terms.mitochondria import mitochondrial_features
     from pmcell.schema import QC, QC_CELLS
 
@@ -55,11 +54,18 @@ def run(args: argparse.Namespace) -> int:
     cohort = intake["cohort_id"]
     obs = counts.read_obs()
     samples = text_array(obs["sample_id"]) if counts.n_cells else _no_text()
-    largest = counts.largest_group(samples) if options.score_doublets else 0
-    counts = within_memory(counts, "qc", args.memory, is_soft=args.soft_memory, largest=largest)
+    stored = counts.stored_of(samples) if options.score_doublets else samples[:0]
+    counts = within_memory(
+        counts,
+        "qc",
+        args.memory,
+        is_soft=args.soft_memory,
+        largest=int(stored.max(initial=0)),
+        n_stored=int(stored.sum()),
+        n_samples=stored.size,
+    )
     is_mitochondrial = mitochondrial_features(counts.read_var())
-    metrics = cell_metrics(counts, is_mitochondrial)
-    scores = doublet_scores(counts.iter_groups(samples), samples, options)
+    metrics, scores = measure_cells(counts, is_mitochondrial, samples, options)
     cells, thresholds = mark_cells(metrics, bool(is_mitochondrial.any()), scores, samples, options)
     cells.insert(0, "sample_id", samples)
     cells.insert(0, "cell_id", as_text(counts.cell_ids))

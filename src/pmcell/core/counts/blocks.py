@@ -7,7 +7,7 @@ way of cutting, because all sums are integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,7 +57,29 @@ class StoredCounts(Counts, Protocol):
     @property
     def cell_ids(self) -> NDArray[Any]: ...
 
-    def iter_groups(self, labels: NDArray[np.str_]) -> Iterator[tuple[str, Any]]: ...
+
+@dataclass(frozen=True)
+class SharedBlocks:
+    """Counts whose every block is also shown to `see`, so that one decode serves two readers."""
+
+    counts: Counts
+    see: Callable[[Block], None]
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of the counts."""
+        return self.counts.n_cells
+
+    @property
+    def n_genes(self) -> int:
+        """Genes of the counts."""
+        return self.counts.n_genes
+
+    def iter_blocks(self) -> Iterator[Block]:
+        """The blocks of the counts, each seen before it is given."""
+        for block in self.counts.iter_blocks():
+            self.see(block)
+            yield block
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.compiler import Array, parallel_kernel, prange
-from pmcell.core.counts.blocks import Counts
+from pmcell.core.counts.blocks import Block, Counts
 
 
 def cell_metrics(counts: Counts, is_mitochondrial: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Total counts, detected genes and mitochondrial counts of each cell (n_cells, 3; int64)."""
     metrics = np.zeros((counts.n_cells, 3), np.int64)
     for block in counts.iter_blocks():
-        metrics[block.rows] = _cell_metrics(
-            block.indptr, block.indices, block.data, is_mitochondrial
-        )
+        metrics[block.rows] = block_metrics(block, is_mitochondrial)
     return metrics
+
+
+def block_metrics(block: Block, is_mitochondrial: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """`cell_metrics` of the cells of one block (n_rows, 3; int64)."""
+    found: NDArray[np.int64] = _cell_metrics(
+        block.indptr, block.indices, block.data, is_mitochondrial
+    )
+    return found
 
 
 @parallel_kernel

@@ -7,10 +7,14 @@ doublet. Unlike Scrublet this works on log-normalised values that are not scaled
 gene by gene: on cells with known doublets it finds more of them
 (tests/benchmarks/core/doublets.py). A pair is never stored: its values follow
 from its two cells.
+
+Counts are read twice, whatever the number of samples and the order of their cells: once
+for the sums that say which genes vary in each sample, once for the counts of those genes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,16 +22,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from pmcell.core.compiler import Array, parallel_kernel, prange
-from pmcell.core.counts.blocks import MatrixCounts
-from pmcell.core.counts.lognorm import (
-    N_LOOKUP,
-    SCALE,
-    TARGET,
-    cell_totals,
-    fill_lookup,
-    q_of,
-    quantise,
-)
+from pmcell.core.counts.blocks import Block, Counts, MatrixCounts, SharedBlocks
+from pmcell.core.counts.chosen import iter_chosen
+from pmcell.core.counts.grouped import N_DETECTED, SUM_Q, SUM_Q2, GroupedSums, grouped_sums
+from pmcell.core.counts.lognorm import N_LOOKUP, SCALE, TARGET, cell_totals, fill_lookup, q_of
 from pmcell.core.graph.knn import nearest_among
 from pmcell.core.pca.gram import Basis, basis, gram
 
@@ -41,6 +39,9 @@ SHARE_DOUBLETS = 0.05
 MAX_REFERENCE = 10_000
 """Cells that others are compared with: a larger sample is judged by a random part of it."""
 
+MAX_TABLE = 2**28
+"""Bytes of a table of all samples × genes; of more, only what was seen is kept."""
+
 NOBODY = -1
 
 
@@ -50,25 +51,70 @@ def doublet_scores(matrix: Any, seed: int = 0) -> NDArray[np.float64] | None:
     `matrix` is a CSR matrix of the raw counts of one sample. The same for any
     number of threads.
     """
-    counts = sparse.csr_matrix(matrix, dtype=np.int32)
-    counts.sum_duplicates()
-    genes = _variable_genes(counts)
+    counts = MatrixCounts(sparse.csr_matrix(matrix, dtype=np.int32))
+    scores = sample_scores(counts, np.zeros(counts.n_cells, np.int64), 1, seed)
+    return None if np.isnan(scores).any() else scores
+
+
+def sample_scores(
+    counts: Counts,
+    sample_of_cell: NDArray[np.int64],
+    n_samples: int,
+    seed: int = 0,
+    *,
+    see: Callable[[Block], None] | None = None,
+) -> NDArray[np.float64]:
+    """Score of each cell (n_cells) within its sample; NaN where its cells are all alike.
+
+    Parameters
+    ----------
+    counts
+        Raw counts of all samples.
+    sample_of_cell
+        The sample of each cell, 0 to `n_samples` - 1; -1 for cells that get no score (NaN).
+    n_samples
+        Number of samples.
+    seed
+        Of the random pairs; each sample's are drawn as if it were the only one.
+    see
+        Is shown each block once, for whom else reads the counts.
+    """
+    first = counts if see is None else SharedBlocks(counts, see)
+    sums = grouped_sums(first, sample_of_cell, n_samples, max_table=MAX_TABLE)
+    n_cells = np.bincount(sample_of_cell[sample_of_cell >= 0], minlength=n_samples)
+    genes = [_variable_genes(sums, at, int(n_cells[at])) for at in range(n_samples)]
+    detected = sums.matrix(N_DETECTED)
+    n_values = [int(detected[at, own].sum()) for at, own in enumerate(genes)]
+    del sums, detected
+    scores = np.full(counts.n_cells, np.nan)
+    for sample, matrix in iter_chosen(counts, sample_of_cell, genes, n_values):
+        found = _scores(matrix, genes[sample].size, seed)
+        if found is not None:
+            scores[sample_of_cell == sample] = found
+    return scores
+
+
+def _scores(counts: Any, n_features: int, seed: int) -> NDArray[np.float64] | None:
+    """Score of each cell of one sample, or None.
+
+    `counts` (n_cells, n_features + 1) are those of the variable genes; the last column holds
+    all others together.
+    """
     n_cells = counts.shape[0]
-    n_components = min(N_COMPONENTS, genes.size - 1, n_cells - 1)
+    n_components = min(N_COMPONENTS, n_features - 1, n_cells - 1)
     if n_components < 2:
         return None
-    feature_of_gene = np.full(counts.shape[1], -1, np.int64)
-    feature_of_gene[genes] = np.arange(genes.size)
+    feature_of_gene = np.append(np.arange(n_features), -1)
     everybody = np.ones(n_cells, bool)
     space = basis(
-        [gram(MatrixCounts(counts), feature_of_gene, genes.size, everybody)], n_components
+        [gram(MatrixCounts(counts), feature_of_gene, n_features, everybody)], n_components
     )
     rng = np.random.default_rng(seed)
     known = np.sort(rng.permutation(n_cells)[:MAX_REFERENCE])
     n_pairs = PAIRS_OF_CELL * known.size
     pairs = rng.integers(0, n_cells, (n_pairs, 2))
     cells = np.stack([np.arange(n_cells), np.full(n_cells, NOBODY)], axis=1)
-    points = _place(counts, genes, np.concatenate([cells, pairs]), space)
+    points = _place(counts, np.concatenate([cells, pairs]), space)
     others = np.concatenate([points[known], points[n_cells:]])
     own = np.full(n_cells, NOBODY, np.int64)
     own[known] = np.arange(known.size)
@@ -90,34 +136,29 @@ def _posterior(n_paired: NDArray[np.int64], k: int) -> NDArray[np.float64]:
     )
 
 
-def _variable_genes(counts: Any) -> NDArray[np.int64]:
-    """The genes whose variance lies most above that of genes with the same mean.
+def _variable_genes(sums: GroupedSums, sample: int, n_cells: int) -> NDArray[np.int64]:
+    """The genes whose variance in a sample lies most above that of genes with the same mean.
 
     The trend is a parabola of log variance over log mean, of log-normalised values.
     """
-    n_cells, n_genes = counts.shape
-    q = quantise(counts.indptr.astype(np.int64), counts.data).astype(np.float64)
-    detected = np.bincount(counts.indices, counts.data > 0, n_genes)
-    mean = np.bincount(counts.indices, q, n_genes) / max(n_cells, 1)
-    square = np.bincount(counts.indices, q * q, n_genes) / max(n_cells, 1)
+    own = slice(sums.indptr[sample], sums.indptr[sample + 1])
+    values = sums.values[own]
+    mean, square = values[:, SUM_Q] / max(n_cells, 1), values[:, SUM_Q2] / max(n_cells, 1)
     variance = square - mean * mean
     # A gene that takes one value in all cells keeps but rounding errors.
-    varies = (detected >= MIN_CELLS_OF_GENE) & (variance > 1e-9 * square)
-    genes = np.flatnonzero(varies)
+    varies = (values[:, N_DETECTED] >= MIN_CELLS_OF_GENE) & (variance > 1e-9 * square)
+    genes = sums.indices[own][varies].astype(np.int64)
     if genes.size <= N_FEATURES:
         return genes
-    x, y = np.log(mean[genes]), np.log(variance[genes])
+    x, y = np.log(mean[varies]), np.log(variance[varies])
     above = y - np.polyval(np.polyfit(x, y, 2), x)
     return np.sort(genes[np.argsort(-above, kind="stable")[:N_FEATURES]])
 
 
-def _place(
-    counts: Any, genes: NDArray[np.int64], pairs: NDArray[np.int64], space: Basis
-) -> NDArray[np.float32]:
+def _place(counts: Any, pairs: NDArray[np.int64], space: Basis) -> NDArray[np.float32]:
     """Scores (n_pairs, n_components) of the summed counts of each pair of cells; one may be -1."""
     totals = cell_totals(counts.indptr.astype(np.int64), counts.data)
-    kept = counts[:, genes]
-    kept.sort_indices()
+    kept = counts[:, :-1]
     points: NDArray[np.float32] = _place_pairs(
         kept.indptr.astype(np.int64),
         kept.indices.astype(np.int32),

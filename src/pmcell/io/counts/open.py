@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 BLOCK_VALUES = 4_000_000
 """Stored values of one block: about 32 MB of counts and gene positions."""
 
-GROUP_VALUES = 16_000_000
-"""Stored values of labels that are read together."""
-
 
 @dataclass(frozen=True)
 class CountsFile:
@@ -78,35 +75,11 @@ class CountsFile:
             return sparse.csr_matrix((0, self.n_genes), dtype=np.int32)
         return sparse.vstack(parts, format="csr")
 
-    def iter_groups(
-        self, labels: NDArray[np.str_], *, max_values: int = GROUP_VALUES
-    ) -> Iterator[tuple[str, Any]]:
-        """Each label's cells as a CSR matrix, in the order of the labels.
-
-        As many labels as hold `max_values` stored values, at least one, are read together: cells
-        of one label may stand anywhere in the file, and a pass for each would decode it as often.
-        """
-        if not labels.size:
-            return
-        sizes = np.diff(self.read_indptr())
-        names, code = np.unique(labels, return_inverse=True)
-        total = np.bincount(code, weights=sizes, minlength=names.size)
-        start = 0
-        while start < names.size:
-            stop = int(np.searchsorted(np.cumsum(total[start:]), max_values, "right")) + start
-            stop = max(stop, start + 1)
-            rows = np.flatnonzero((code >= start) & (code < stop))
-            together = self.read_rows(rows)
-            for at in range(start, stop):
-                yield str(names[at]), together[code[rows] == at]
-            start = stop
-
-    def largest_group(self, labels: NDArray[np.str_]) -> int:
-        """Stored values of the label that has most of them."""
-        if not labels.size:
-            return 0
+    def stored_of(self, labels: NDArray[np.str_]) -> NDArray[np.int64]:
+        """Stored values of the cells of each label, in the order of the labels."""
         _, code = np.unique(labels, return_inverse=True)
-        return int(np.bincount(code, weights=np.diff(self.read_indptr())).max())
+        sizes = np.diff(self.read_indptr())
+        return np.bincount(code, weights=sizes).astype(np.int64)
 
     def in_blocks_of(self, values: int) -> CountsFile:
         """The same file in blocks of up to `values` stored values, and of no more than usual."""

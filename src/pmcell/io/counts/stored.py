@@ -1,23 +1,9 @@
 """Read one-dimensional HDF5 datasets fast: raw bytes by position, decoded in several threads.
 
 HDF5 decodes one chunk at a time under one lock. Where a dataset lies in the file
-as plain values, in chunks or not, or in chunks of gzip with or without byte shuffle, its bytes are
-read past the library and decoded by whichever thread is free; every other form is
-left to h5py. zlib's own checksum stands in for Fletcher-32, which is not computed.
-
-Why pmcell's own counts are gzip with shuffle: 9.7 million made UMI counts and positions, by zlib
-itself, CPU time of one busy core, 2026-11, nanoseconds for each stored count. How much faster
-gzip is by ISA-L, which is used since, `pmcell.io.gzip_chunks` says:
-
-    form                           bytes   read   write
-    int32, gzip-1, shuffle          1.44   14.6      63
-    int32, gzip-4, shuffle          1.36   22.1     102
-    uint16, gzip-1, shuffle         1.41   20.5      51
-    int32, lzf, shuffle             1.79   22.4      53
-    uint16, lzf, shuffle            1.74   12.9      32
-    int32, plain                    8.00    0.8       4
-
-Nothing that h5py reads everywhere is both clearly smaller and clearly faster.
+as plain values, in chunks or not, in chunks of gzip with or without byte shuffle, or in chunks
+of blosc, its bytes are read past the library and decoded by whichever thread is free; every
+other form is left to h5py. zlib's own checksum stands in for Fletcher-32, which is not computed.
 """
 
 from __future__ import annotations
@@ -36,7 +22,8 @@ import numpy as np
 
 from pmcell.core.compiler import thread_count
 from pmcell.core.counts.decode import unshuffled
-from pmcell.io.gzip_chunks import unpacked
+from pmcell.io import blosc_chunks, gzip_chunks
+from pmcell.io.filters import filter_numbers
 
 PIECE_VALUES = 1 << 20
 """Values of one task where the dataset has no chunks."""
@@ -92,16 +79,17 @@ class StoredArray:
 
     def _chunk_places(self) -> list[tuple[int, int]] | None:
         """Offset and length of each chunk, or None where h5py must read."""
-        plan = self._dataset.id.get_create_plist()
         if self._dataset.chunks is None or not self._is_direct():
             return None
-        names = [int(plan.get_filter(at)[0]) for at in range(plan.get_nfilters())]
+        names = filter_numbers(self._dataset)
         from h5py import h5z
 
-        known = [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32]
-        if names != [name for name in known if name in names]:
+        gzip = [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32]
+        blosc = [blosc_chunks.FILTER, h5z.FILTER_FLETCHER32]
+        self._is_blosc = names in (blosc, blosc[:1])
+        if not self._is_blosc and names != [name for name in gzip if name in names]:
             return None
-        self._is_filtered = h5z.FILTER_DEFLATE in names
+        self._is_filtered = self._is_blosc or h5z.FILTER_DEFLATE in names
         if names and not self._is_filtered:
             return None
         self._is_shuffled = h5z.FILTER_SHUFFLE in names and self.dtype.itemsize > 1
@@ -115,18 +103,22 @@ class StoredArray:
 
         def read() -> np.ndarray:
             stored = os.pread(self._descriptor, size, offset)
-            n_bytes = int(self._dataset.chunks[0]) * self.dtype.itemsize
             try:
-                plain = unpacked(stored[: size - self._tail], n_bytes)
+                values = self._unpacked(stored, int(self._dataset.chunks[0]))
             except OSError as error:
                 raise OSError(f"chunk {at} of {self._dataset.name}: {error}") from error
-            if self._is_shuffled:
-                values = unshuffled(plain, self.dtype)
-            else:
-                values = np.frombuffer(plain, self.dtype)
             return values[first - begin : last - begin]
 
         return read
+
+    def _unpacked(self, stored: bytes, n_values: int) -> np.ndarray:
+        if self._is_blosc:
+            return blosc_chunks.unpacked(stored, n_values, self.dtype, tail=self._tail)
+        body = stored[: len(stored) - self._tail]
+        plain = gzip_chunks.unpacked(body, n_values * self.dtype.itemsize)
+        if self._is_shuffled:
+            return unshuffled(plain, self.dtype)
+        return np.frombuffer(plain, self.dtype)
 
     def _plain_reader(self, offset: int, first: int, last: int) -> Callable[[], np.ndarray]:
         def read() -> np.ndarray:

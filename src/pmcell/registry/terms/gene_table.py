@@ -49,6 +49,20 @@ class GeneTable:
 
 
 @lru_cache(maxsize=1)
+def current_genes() -> Mapping[str, tuple[str, bool]]:
+    """Current symbol of each current gene id, and whether the gene is mitochondrial.
+
+    A part of `gene_table`, for a twentieth of its time.
+    """
+    found = {}
+    for line in _lines():
+        gene_id, symbol, biotype, _ = line.split("\t", 3)
+        symbol = symbol or gene_id
+        found[gene_id] = (symbol, _is_mitochondrial(symbol, biotype))
+    return found
+
+
+@lru_cache(maxsize=1)
 def gene_table() -> GeneTable:
     """Load the table that ships with the package (about half a second, once)."""
     symbols: dict[str, str] = {}
@@ -76,7 +90,7 @@ def gene_table() -> GeneTable:
             _add(aliases, name, gene_id)
         for old_id in _split(retired):
             old_ids[old_id] = gene_id
-        if biotype.startswith("Mt_") or symbol.startswith("MT-"):
+        if _is_mitochondrial(symbol, biotype):
             mitochondrial.add(gene_id)
     # Where several genes share a symbol, HGNC's record says which of them it names.
     current.update(owners)
@@ -101,6 +115,10 @@ def gene_table() -> GeneTable:
         old_ids,
         frozenset(mitochondrial),
     )
+
+
+def _is_mitochondrial(symbol: str, biotype: str) -> bool:
+    return biotype.startswith("Mt_") or symbol.startswith("MT-")
 
 
 def _add(level: dict[str, str], name: str, gene_id: str) -> None:

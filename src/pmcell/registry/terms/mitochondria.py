@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.registry.terms.gene_columns import ID_COLUMNS, SYMBOL_COLUMNS
-from pmcell.registry.terms.gene_table import gene_table
+from pmcell.registry.terms.gene_table import current_genes, gene_table
 from pmcell.registry.terms.genes import map_genes
 
 if TYPE_CHECKING:
@@ -26,13 +26,20 @@ def mitochondrial_features(var: pd.DataFrame) -> NDArray[np.bool_]:
     >>> mitochondrial_features(pd.DataFrame(index=names)).tolist()
     [True, True, True, True, False]
     """
-    known = gene_table().mitochondrial
-    found = np.zeros(len(var), bool)
+    current = current_genes()
+    said = [current.get(gene_id) for gene_id in map(str, var.index)]
+    # Of a current id and its own symbol no older name needs to be asked.
+    found = np.array([gene is not None and gene[1] for gene in said], bool)
     usual = {*SYMBOL_COLUMNS, *ID_COLUMNS}
     columns = [column for column in var.columns if str(column).lower() in usual]
     for values in (var.index, *(var[column] for column in columns)):
         names = [str(name) for name in values]
         # The case of a prefix differs between species; whole symbols are looked up below.
         found |= np.array([name.upper().startswith("MT-") for name in names], bool)
-        found |= np.array([gene_id in known for gene_id in map_genes(names).gene_id], bool)
+        if not all(
+            gene is not None and name in (gene_id, gene[0])
+            for name, gene_id, gene in zip(names, var.index, said, strict=True)
+        ):
+            known = gene_table().mitochondrial
+            found |= np.array([gene_id in known for gene_id in map_genes(names).gene_id], bool)
     return found

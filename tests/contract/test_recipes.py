@@ -97,10 +97,13 @@ CHANGES = {
     ),
 }
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / ".git").exists() or shutil.which("git") is None,
-    reason="the files of the repository are known to git alone",
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        not (ROOT / ".git").exists() or shutil.which("git") is None,
+        reason="the files of the repository are known to git alone",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -136,12 +139,19 @@ class Checkout:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    """A copy of the files that git knows, as they are here."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy of the files that git knows, as they are here.
+
+    It lies in the same place for every test, and what was compiled there stays: files that a
+    change does not touch keep their time, by which numba and Python know their own.
+    """
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
     )
-    folder = tmp_path / "checkout"
+    folder = tmp_path_factory.getbasetemp() / "checkout"
+    for path in [path for path in folder.rglob("*") if "__pycache__" not in path.parts]:
+        if not path.is_dir() or path.is_symlink():
+            path.unlink()
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

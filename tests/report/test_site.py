@@ -361,6 +361,7 @@ def test_quotas_never_exceed_the_limit_or_the_group(sizes):
     assert (found >= 0).all()
 
 
+@pytest.mark.once
 def test_a_site_of_a_million_cells_stays_below_the_limit():
     rng = np.random.default_rng(0)
     x = rng.normal(size=MOST_POINTS)

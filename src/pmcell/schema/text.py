@@ -8,12 +8,13 @@ lets no other module of the package make text of columns and arrays.
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, cast
 
 from pmcell.schema.slots import UNKNOWN
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def as_text(values: Any, missing: str = UNKNOWN) -> Any:
@@ -38,6 +39,7 @@ def as_text(values: Any, missing: str = UNKNOWN) -> Any:
     >>> as_text(pd.Index([1.5, None]), missing="").tolist()
     ['1.5', '']
     """
+    import numpy as np
     import pandas as pd
 
     if isinstance(values, pd.DataFrame):
@@ -57,6 +59,8 @@ def text_array(values: Any, missing: str = UNKNOWN) -> NDArray[np.str_]:
     >>> text_array(["b", None]).tolist()
     ['b', 'unknown']
     """
+    import numpy as np
+
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":
         return values
     import pandas as pd
@@ -81,6 +85,8 @@ def source_name(name: str, taken: Container[Any]) -> str:
 
 
 def _as_array(values: Any) -> NDArray[Any]:
+    import numpy as np
+
     if isinstance(values, np.ndarray):
         return values
     listed = list(values)
@@ -91,11 +97,12 @@ def _as_array(values: Any) -> NDArray[Any]:
 
 def _strings(values: Any, missing: str) -> NDArray[np.object_]:
     """Strings of an array of NumPy or pandas, each category made once."""
+    import numpy as np
     import pandas as pd
 
     if isinstance(values, pd.Categorical):
         words = np.append(_strings(values.categories.array, missing), np.array([missing], object))
-        return cast(NDArray[np.object_], words[np.asarray(values.codes)])
+        return cast("NDArray[np.object_]", words[np.asarray(values.codes)])
     if isinstance(values, np.ndarray | pd.arrays.NumpyExtensionArray):
         array = np.asarray(values)
         if array.dtype.kind in "iubfUS":

@@ -19,6 +19,7 @@ class Settings(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
+        defer_build=True,
     )
 
     as_written: ClassVar[tuple[str, ...]] = ()

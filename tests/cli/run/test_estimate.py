@@ -185,3 +185,16 @@ def test_what_validators_take_is_asked_for_unless_a_study_leaves_them_out(sized,
         assert {item.step for item in records if item.validators} == (
             {"release"} if expected else set()
         )
+
+
+def test_a_peak_that_snakemake_missed_is_taken_from_the_log_of_the_step(sized, tmp_path):
+    folder = made_run(sized, tmp_path / "run", 1.0)
+    model, sizes, _ = study_sizes(open_study(folder, None))
+    before = {item.step: item.memory_mb for item in read_records(model, folder / "results", sizes)}
+    logs = folder / "results" / "logs"
+    logs.mkdir(exist_ok=True)
+    (logs / "umap.log").write_text("# done in 3.1 s, peak memory 99999 MB\n", encoding="utf-8")
+    (logs / "cluster.log").write_text("# done in 0.1 s, peak memory 1 MB\n", encoding="utf-8")
+    after = {item.step: item.memory_mb for item in read_records(model, folder / "results", sizes)}
+    assert after["umap"] == pytest.approx(99999e6 / 2**20)
+    assert {**after, "umap": 0} == {**before, "umap": 0}

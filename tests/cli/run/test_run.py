@@ -16,6 +16,7 @@ import pytest
 from pmcell import bundle
 from pmcell.cli import main
 from pmcell.cli.run import _workflow
+from pmcell.cli.run._snakemake import LAUNCHER
 
 SNAKEFILE = """
 rule all:
@@ -81,7 +82,7 @@ def test_run_shows_its_command_each_step_and_the_release(
     out, err = capsys.readouterr()
     assert err.startswith("$ snakemake --snakefile ")
     assert "[1/4]" in err
-    assert re.search(r"qc +cohort=", err)
+    assert re.search(r"\] +\d+:\d\d  qc (good|bad) ", err)
     assert "Cohorts: 1 ok, 1 quarantined" in out
     assert "bad: quarantined (not_counts): X must be counts." in out
     assert f"The release: {study / 'results' / 'release'}" in out
@@ -237,9 +238,56 @@ def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: i
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "interrupted; the finished steps are kept" in err
+    assert "failed" not in err
     config.write_text("cohorts: [good, bad]\ncluster: {seed: 0}\n", encoding="utf-8")
     assert run(study) == 0
     assert "rule qc" not in _text(log)
+
+
+def test_snakemake_is_started_without_what_no_rule_needs(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(
+        "import sys\n"
+        "print(type(sys.modules['pandas']).__name__, 'pyarrow' in sys.modules)\n"
+        "import pandas\n"
+        "import pandas.api.types\n"
+        "print(pandas.DataFrame({'a': [1]}).shape)\n"
+        "rule all:\n    input: []\n"
+    )
+    command = [sys.executable, "-m", LAUNCHER, "--cores", "1", "--directory", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--snakefile", str(tmp_path / "Snakefile")],
+        **{"capture_output": True, "text": True, "check": False},
+    )
+    assert done.returncode == 0, done.stderr
+    # Nothing of pandas until a rule asks for it; then all of it.
+    assert done.stdout.splitlines()[:2] == ["LazyModule False", "(1, 1)"]
+
+
+def test_a_run_waits_without_the_libraries_of_its_steps() -> None:
+    code = (
+        "import sys; from pmcell.cli.run import _lock, _slurm, _workflow, estimate, run; "
+        "print({'numpy', 'pandas', 'pyarrow', 'numba', 'scipy', 'h5py'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_kernels_are_compiled_outside_the_run_and_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_workflow, "COMPILES_AFTER", 0.0)
+    monkeypatch.setattr(_workflow, "WARM_UP", "import time; time.sleep(0.5)")
+    _workflow.warm_up()
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == (
+        "pmcell run: compiling the kernels, once on this machine; this takes a minute or two"
+    )
+    assert last.startswith("pmcell run: compiled the kernels in 0:0")
+    monkeypatch.setattr(_workflow, "WARM_UP", "raise OSError('no room for the cache')")
+    _workflow.warm_up()
+    assert "beforehand (OSError: no room for the cache); each job does it by itself" in (
+        capsys.readouterr().err
+    )
 
 
 def _text(path: Path) -> str:

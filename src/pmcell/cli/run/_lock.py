@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pmcell.cli.run._snakemake import LAUNCHER
 from pmcell.errors import PmcellError
 from pmcell.io.atomic import write_json
 from pmcell.steps import BY_NAME
@@ -194,6 +195,8 @@ def _at_work(folder: Path) -> list[int]:
         except OSError:
             continue
         names = [Path(word).name for word in words[:4]]
-        if "snakemake" in names or ("pmcell" in names and BY_NAME.keys() & set(names)):
+        if {"snakemake", LAUNCHER} & set(names) or (
+            "pmcell" in names and BY_NAME.keys() & set(names)
+        ):
             found.append(int(place.name))
     return sorted(found)

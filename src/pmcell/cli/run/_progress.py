@@ -23,12 +23,16 @@ _MEMORY = re.compile(r"\bmem_mb=(\d+)")
 
 @dataclass
 class Job:
-    """One job: its rule, what Snakemake says of it, when it started and how long it took (s)."""
+    """One job: its rule, what Snakemake says of it, when it started and how long it took (s).
+
+    `work` is the time without that in a scheduler's queue, where it is known.
+    """
 
     rule: str
     entries: dict[str, str] = field(default_factory=dict)
     started: float = 0.0
     seconds: float = 0.0
+    work: float | None = None
     attempt: int = 1
     group: int = 0
     is_submitted: bool = False
@@ -42,6 +46,11 @@ class Job:
     def wildcards(self) -> str:
         """Wildcards as Snakemake prints them, `cohort=liu_b1`; empty for rules without."""
         return self.entries.get("wildcards", "")
+
+    @property
+    def cohort(self) -> str:
+        """Cohort of the job, `liu_b1`; empty for a job across cohorts."""
+        return self.wildcards.partition("cohort=")[2].partition(",")[0]
 
     @property
     def log(self) -> str:
@@ -59,7 +68,7 @@ class Job:
 class Event:
     """What became of a job."""
 
-    kind: Literal["started", "failed", "finished"]
+    kind: Literal["started", "failed", "cancelled", "finished"]
     job: Job
 
 
@@ -82,10 +91,14 @@ class Progress:
     running: dict[str, Job] = field(default_factory=dict)
     finished: list[Job] = field(default_factory=list)
     failed: dict[str, Job] = field(default_factory=dict)
+    cancelled: dict[str, Job] = field(default_factory=dict)
     attempts: Counter[str] = field(default_factory=Counter)
     is_locked: bool = False
     is_up_to_date: bool = False
     is_report: bool = False
+    is_interrupted: bool = False
+    is_stopping: bool = False
+    work_of: Callable[[Job], float | None] = lambda job: None
     clock: Callable[[], float] = time.monotonic
     _open: Job | None = None
     _is_failure: bool = False
@@ -134,6 +147,11 @@ class Progress:
         """Jobs that finished, but not at their first attempt."""
         return [job for job in self.finished if job.attempt > 1]
 
+    def queued(self) -> float | None:
+        """Mean time (s) that finished jobs were in a scheduler's queue; None where none was."""
+        found = [max(job.seconds - job.work, 0.0) for job in self.finished if job.work is not None]
+        return sum(found) / len(found) if found else None
+
     def _take_plain(self, line: str) -> Event | None:
         if finished := _FINISHED.match(line):
             return self._take_finish(finished[1])
@@ -157,6 +175,8 @@ class Progress:
             self.is_locked = True
         elif line.startswith("Nothing to be done"):
             self.is_up_to_date = True
+        elif line.startswith("Terminating processes on user request"):
+            self.is_stopping = True
         elif line == "Report created.":
             self.is_report = True
         return None
@@ -168,6 +188,7 @@ class Progress:
         if job is None:
             return None
         job.seconds = self.clock() - job.started
+        job.work = self.work_of(job) if job.is_submitted else None
         self.finished.append(job)
         return Event("finished", job)
 
@@ -181,8 +202,10 @@ class Progress:
             if started is not None:
                 job.entries.setdefault("wildcards", started.wildcards)
                 job.attempt = started.attempt
-            self.failed[value] = job
-            return Event("failed", job)
+            # Who is interrupted has not failed.
+            ended = self.cancelled if self.is_interrupted else self.failed
+            ended[value] = job
+            return Event("cancelled" if self.is_interrupted else "failed", job)
         if key == "jobid":
             self.attempts[value] += 1
             job.attempt = self.attempts[value]

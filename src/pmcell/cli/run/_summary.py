@@ -20,9 +20,10 @@ def summarise(study: Study, exit_code: int, progress: Progress) -> dict[str, Any
     """What a machine is told: verdicts, jobs of this run, and the release's folder, if there.
 
     Each cohort has `status`, `reason`, `message`, `fix` and, where its own
-    files are at fault, the `command` that names all faults. `failed` and
-    `retried` name jobs, `slowest` the three that took longest (s), and
-    `peak_memory` the one that took most (MB), as Snakemake measured.
+    files are at fault, the `command` that names all faults. `failed`,
+    `cancelled` (by an interrupt) and `retried` name jobs, `slowest` the three
+    that took longest (s), and `peak_memory` the one that took most (MB), as
+    Snakemake measured.
     """
     verdicts = study.results / "atlas" / "cohorts.json"
     cohorts: dict[str, Any] = read_json(verdicts) if verdicts.is_file() else {}
@@ -117,6 +118,7 @@ def _jobs(study: Study, progress: Progress) -> dict[str, Any]:
     return {
         "n_jobs": len(ran),
         "failed": [job.name for job in progress.failed.values()],
+        "cancelled": [job.name for job in _cancelled(progress)],
         "retried": [
             {"job": job.name, "attempts": job.attempt, "memory_mb": job.memory_mb}
             for job in progress.retried()
@@ -130,6 +132,13 @@ def _jobs(study: Study, progress: Progress) -> dict[str, Any]:
         if peak and peak[1]["peak_memory_mb"]
         else None,
     }
+
+
+def _cancelled(progress: Progress) -> list[Job]:
+    """Jobs that an interrupt ended: those that Snakemake names, and those it does not."""
+    if not progress.is_interrupted:
+        return []
+    return [*progress.cancelled.values(), *progress.running.values()]
 
 
 def _taken(study: Study, job: Job) -> dict[str, float | None]:

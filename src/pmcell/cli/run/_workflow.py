@@ -11,18 +11,21 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pmcell import bundle
 from pmcell.cli.run._display import clock, display
-from pmcell.cli.run._progress import Progress
+from pmcell.cli.run._progress import Job, Progress
 from pmcell.cli.run._remaining import needs_of
 from pmcell.cli.run._slurm import job_prefix
+from pmcell.cli.run._snakemake import LAUNCHER
 from pmcell.cli.run._study import Study
 from pmcell.errors import UsageError
+from pmcell.io.benchmarks import read_benchmark
 from pmcell.io.modes import OPERATORS_UMASK, current_umask, private_umask
 from pmcell.registry.cohorts.registered import is_open, list_cohorts
 from pmcell.steps import OLD_RULES
@@ -31,6 +34,13 @@ INTERRUPTED = 130
 RERUN_TRIGGERS = ("mtime", "params", "input", "software-env")
 """What makes a finished job run again. Not its command line, which Snakemake calls code: whether a
 step gives other results than before is what its version says, and that is one of the params."""
+
+WARM_UP = "from pmcell.core.warm import warm_kernels; warm_kernels()"
+COMPILES_AFTER = 5.0
+"""Loading compiled kernels takes less than this (s); what takes longer compiles them."""
+
+INSISTS_AFTER = 20.0
+"""Seconds that Snakemake has for an answer to an interrupt."""
 
 NAMING_RULES = ("groups", "set-threads", "set-resources")
 """Entries of a profile that name rules."""
@@ -108,12 +118,18 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     # Snakemake repeats in it what a failed job said.
     log.touch()
     log.chmod(0o666 & ~mask)
+    progress.work_of = partial(_work_of, study)
     shown = display(progress, needs_of(study), _cores_of(command))
-    with log.open("w", encoding="utf-8") as stream, shown as show, _interrupts() as interrupts:
+    with (
+        log.open("w", encoding="utf-8") as stream,
+        shown as show,
+        _interrupts(progress) as interrupts,
+    ):
         stream.write(shlex.join(command) + "\n")
         # A session of its own: an interrupt reaches Snakemake once, from here, not twice.
+        # What is shown does the same as the launcher, with more memory.
         process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--nocolor"],
+            [sys.executable, "-m", LAUNCHER, *command[1:], "--nocolor"],
             env={OPERATORS_UMASK: f"{current_umask():03o}", **environment()},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -163,13 +179,30 @@ def available_cores() -> int:
 
 
 def warm_up() -> None:
-    """Compile the kernels once, before many jobs would each do it."""
-    from pmcell.core.warm import warm_kernels
+    """Compile the kernels once, before many jobs would each do it.
 
+    In a process of its own: what it loads is not kept for as long as the run waits.
+    """
     start = time.monotonic()
-    warm_kernels()
-    if time.monotonic() - start > 5:
-        _say(f"compiled the kernels in {clock(time.monotonic() - start)} (once on this machine)")
+    with subprocess.Popen(
+        [sys.executable, "-c", WARM_UP], stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        try:
+            _, err = process.communicate(timeout=COMPILES_AFTER)
+        except subprocess.TimeoutExpired:
+            _say("compiling the kernels, once on this machine; this takes a minute or two")
+            _, err = process.communicate()
+            if process.returncode == 0:
+                _say(f"compiled the kernels in {clock(time.monotonic() - start)}")
+    if process.returncode:
+        why = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+        _say(f"the kernels could not be compiled beforehand ({why}); each job does it by itself")
+
+
+def _work_of(study: Study, job: Job) -> float | None:
+    """What a job took without its time in a queue, as its benchmark record has it."""
+    name = job.entries.get("benchmark")
+    return read_benchmark(study.folder / name)["wall_seconds"] if name else None
 
 
 def short(path: Path) -> str:
@@ -186,8 +219,9 @@ def _cores_of(command: list[str]) -> int | None:
 class _Interrupts:
     """What was interrupted, and what is to be told so."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.received = False
+        self.progress = progress
         self.process: subprocess.Popen[str] | None = None
 
     def pass_to(self, process: subprocess.Popen[str]) -> None:
@@ -199,21 +233,34 @@ class _Interrupts:
     def tell(self) -> None:
         # Snakemake does not stop for SIGTERM; at SIGINT it ends its jobs and unlocks the folder.
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGINT)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        self.received = True
+        is_first = not self.received
+        self.received = self.progress.is_interrupted = True
         self.tell()
+        if is_first:
+            threading.Thread(target=self._insist, daemon=True).start()
+
+    def _insist(self) -> None:
+        """Tell it again until it says that it stops: an interrupt at a bad moment is lost."""
+        while not self.progress.is_stopping:
+            time.sleep(INSISTS_AFTER)
+            if self.process is not None and self.process.poll() is not None:
+                return
+            if not self.progress.is_stopping:
+                self.tell()
 
 
 @contextmanager
-def _interrupts() -> Iterator[_Interrupts]:
+def _interrupts(progress: Progress) -> Iterator[_Interrupts]:
     """Turn SIGINT, SIGTERM and SIGHUP into one SIGINT for Snakemake and its jobs.
 
     To be entered before Snakemake is started: a job in the background inherits
     that SIGINT is ignored, and would hand it on. With nohup SIGHUP stays ignored.
     """
-    interrupts = _Interrupts()
+    interrupts = _Interrupts(progress)
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return

@@ -87,7 +87,6 @@ def run_and_summarise(
     """Run the command, then tell what became of each cohort and where the release lies."""
     from pmcell.cli.run import _lock, _slurm, _summary, _workflow
     from pmcell.cli.run._progress import Progress
-    from pmcell.cli.run.estimate import study_sizes
 
     progress = Progress()
     stop_jobs = partial(_slurm.stop_jobs, study.folder) if executor == "slurm" else None
@@ -95,9 +94,6 @@ def run_and_summarise(
         if stop_jobs:
             # A lock that was removed by hand says nothing of the jobs it stood for.
             stop_jobs()
-        if executor != "local":
-            # The sizes of the cohorts, by which jobs ask for memory.
-            study_sizes(study)
         _workflow.warm_up()
         code = _workflow.run_snakemake(study, command, progress)
         if code < 0:

@@ -13,7 +13,6 @@ from pmcell.io.submitted import sandbox
 from pmcell.io.zarr_store import is_store, list_entries
 from pmcell.registry.cohorts.cohort import load_registration, read_matrix
 from pmcell.registry.cohorts.registered import matrix_outside
-from pmcell.registry.intake.cells import label_cells
 
 if TYPE_CHECKING:
     from pmcell.io.submitted.submission import Submission
@@ -123,6 +122,8 @@ def read_sizes(folders: dict[str, str]) -> Sizes:
 
 def cells_per_sample(folder: Path, submission: Submission) -> list[int]:
     """Cells of each sample; all cells as one where the registration does not tell the samples."""
+    from pmcell.registry.intake.cells import label_cells
+
     try:
         registration = load_registration(folder)
         known = [sample.sample_id for sample in registration.samples]

@@ -76,12 +76,10 @@ def _text_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
 
 
 def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
-    from pmcell.registry.cohorts.excel import open_book
+    from pmcell.registry.cohorts.excel import open_book, too_big
 
     try:
         sheets = open_book(path).worksheets
-        last = min(sheets[0].max_row, MAX_ROWS + 1) if sheets else 0
-        found = [list(row) for row in sheets[0].iter_rows(max_row=last)] if last else []
     except DataError as error:
         fix = "Save it anew as .xlsx, or as CSV (UTF-8)."
         faults.append(Fault(path.name, "must be a workbook", str(error), fix, reason="not_a_table"))
@@ -90,19 +88,38 @@ def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
         names = ", ".join(sheet.title for sheet in sheets)
         must, fix = "must have one sheet", "Move the others to another file."
         faults.append(Fault(path.name, must, names, fix, reason="sheets"))
-    rows = []
-    for number, cells in enumerate(found, start=1):
+    if not sheets:
+        return []
+    if found := too_big(sheets[0]):
+        must, fix = "must be a sheet that can be read whole", "Save it as CSV (UTF-8)."
+        faults.append(Fault(path.name, must, found, fix, reason="too_big"))
+        return []
+    return list(_visible_rows(sheets[0], path.name, faults))
+
+
+def _visible_rows(sheet: Any, name: str, faults: list[Fault]) -> Iterator[list[str]]:
+    """Rows as text; a consent that nobody sees, or that a formula makes, is a fault."""
+    from pmcell.registry.cohorts.excel import form_problems, hidden_parts
+
+    for cell, must, found, fix in form_problems(sheet):
+        faults.append(Fault(name, must, found, fix, column=cell, reason="workbook"))
+    rows, columns = hidden_parts(sheet)
+    for letter in sorted(columns):
+        if any(cell.value is not None for (cell,) in sheet[f"{letter}1:{letter}{sheet.max_row}"]):
+            must, fix = "a column must be visible", "Unhide it, or delete it."
+            faults.append(Fault(name, must, "it is hidden", fix, column=letter, reason="hidden"))
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
         row = []
         for cell in cells:
-            if getattr(cell, "data_type", "") == "f":
+            if getattr(cell, "data_type", "") in ("f", "e"):
                 must, fix = "must be a value, no formula", "Paste it as a value."
                 where = cell.column_letter
-                faults.append(
-                    Fault(path.name, must, repr(cell.value), fix, row=number, column=where)
-                )
+                faults.append(Fault(name, must, repr(cell.value), fix, row=number, column=where))
             row.append(_plain(cell.value))
-        rows.append(row)
-    return rows
+        if number in rows and any(row):
+            must, fix = "a row must be visible", "Unhide it, or delete it."
+            faults.append(Fault(name, must, "it is hidden", fix, row=number, reason="hidden"))
+        yield row
 
 
 def _plain(value: Any) -> str:

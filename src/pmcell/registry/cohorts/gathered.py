@@ -30,9 +30,9 @@ def gather(faults: Iterable[Fault]) -> list[Fault]:
         if fault.row is not None and fault.row not in own[-1:]:
             own.append(fault.row)
     kinds: dict[tuple[str | None, ...], list[tuple[Fault, list[int]]]] = {}
-    for fault, (same, lines) in zip(first, rows.items(), strict=True):
-        kinds.setdefault(same[:5], []).append((fault, lines))
-    return [fault for alike in kinds.values() for fault in _few(alike)]
+    for fault, (alike, lines) in zip(first, rows.items(), strict=True):
+        kinds.setdefault(alike[:5], []).append((fault, lines))
+    return [fault for kind in kinds.values() for fault in _few(kind)]
 
 
 def _at_rows(fault: Fault, lines: list[int]) -> Fault:

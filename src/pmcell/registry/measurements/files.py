@@ -11,6 +11,7 @@ from typing import Any
 from pmcell.registry.measurements.fhir import is_resource, read_resource
 from pmcell.registry.measurements.mhealth import is_data_point, read_data_point
 from pmcell.registry.measurements.reading import MAX_FAULTS, Found, Place
+from pmcell.spelling import repeated
 
 MAX_BYTES = 256_000_000
 
@@ -133,8 +134,7 @@ def _finite(text: str) -> float:
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     node = dict(pairs)
     if len(node) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(iter(repeated(key for key, _ in pairs)))
         raise _NotJsonError(f"the key {twice[:40]!r} twice")
     return node
 

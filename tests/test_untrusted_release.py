@@ -207,3 +207,16 @@ def test_a_table_that_declares_more_rows_than_it_has_bytes_for_is_refused(
     monkeypatch.setattr("pmcell.release.folder.MAX_ROWS_PER_BYTE", 0)
     with pytest.raises(DataError, match="rows for each of its bytes"):
         len(pm.open_release(folder).tables["genes"])
+
+
+def test_numbers_where_texts_belong_are_refused_by_column(folder: Path) -> None:
+    frame = pd.DataFrame({name: [1] for name in columns()})
+    frame.to_parquet(folder / "tables" / "genes.parquet")
+    with pytest.raises(DataError, match=r"column .* must be of kind text; it is of kind number"):
+        ReleaseFolder(folder).table("genes")
+
+
+def test_columns_of_nothing_and_further_ones_are_read(folder: Path) -> None:
+    frame = pd.DataFrame({name: [None] for name in [*columns(), "more"]})
+    frame.to_parquet(folder / "tables" / "genes.parquet")
+    assert len(ReleaseFolder(folder).table("genes")) == 1

@@ -37,6 +37,10 @@ class DataError(PmcellError):
         self.reason = reason
 
 
+MAX_SHOWN = 500
+"""Faults that a message lists: nobody reads a million, and a terminal takes minutes for them."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing that is wrong: where it is, what must hold, what was found, what to do."""
@@ -65,7 +69,9 @@ class FaultsError(DataError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        lines = "\n".join(f"  - {fault}" for fault in self.faults)
+        lines = "\n".join(f"  - {fault}" for fault in self.faults[:MAX_SHOWN])
+        if len(self.faults) > MAX_SHOWN:
+            lines += f"\n  … and {len(self.faults) - MAX_SHOWN:,} more: correct these first"
         noun = "fault" if len(self.faults) == 1 else "faults"
         reason = self.faults[0].reason if self.faults else "data_contract"
         super().__init__(f"{len(self.faults)} {noun}:\n{lines}", reason=reason)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from itertools import islice
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 MAX_LETTERS = 64
 """Nobody misspells a longer name: comparing texts costs the product of their lengths."""
@@ -57,3 +61,14 @@ def did_you_mean(word: object, choices: Iterable[object], cutoff: float = 0.6) -
     """
     near = nearest(word, choices, cutoff)
     return f"Did you mean {near!r}?" if near is not None else ""
+
+
+def repeated(names: Iterable[Name]) -> dict[Name, int]:
+    """Return the names that stand more than once with their number, in the order of the first.
+
+    Examples
+    --------
+    >>> repeated(["a", "b", "a"])
+    {'a': 2}
+    """
+    return {name: n for name, n in Counter(names).items() if n > 1}

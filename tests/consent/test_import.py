@@ -31,6 +31,7 @@ BAD = [
     ("\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t", "column 'donor_id': must be given"),
     ("d1\tgve\t2024-01-01\tp\tGRU\t\t\t\t\t", "Did you mean 'give'"),
     ("d1\tgive\t01.02.2024\tp\tGRU\t\t\t\t\t", "must be a day"),
+    ("d1\tgive\t0001-01-01T00:00+14:00\tp\tGRU\t\t\t\t\t", "must be a day"),
     ("d1\tgive\t2024-02-30\tp\tGRU\t\t\t\t\t", "must be a day"),
     ("d1\tgive\t2024-02-01T10:00\tp\tGRU\t\t\t\t\t", "a time with its offset"),
     ("d1\tgive\t2024-01-01\tp\tGRX\t\t\t\t\t", "must be terms of DUO or DPV"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -17,6 +18,11 @@ from pmcell.spelling import did_you_mean
 EXCEL = (".xlsx", ".xlsm")
 TEXT = (".csv", ".tsv", ".txt")
 MAX_ROWS = 200_000
+MAX_COLUMNS = 100
+MAX_FAULTS = 500
+"""Faults after which rows are not looked at: it is another table."""
+MAX_HINTS = 20
+"""Unknown donors for which the nearest known one is looked for."""
 Numbered = tuple[int, dict[str, str]]
 
 
@@ -37,6 +43,11 @@ def read_consent_table(path: Path, *, recorded_at: str) -> tuple[list[Entry], li
     for number, cells in table:
         entry, wrong = parse_row(cells, file=path.name, row=number, recorded_at=recorded_at)
         faults += wrong
+        if len(faults) > MAX_FAULTS:
+            must = f"must have at most {MAX_FAULTS} faults"
+            fix = "Correct these first; the rest follows."
+            faults.append(Fault(path.name, must, "more", fix, row=number, reason="consent"))
+            break
         if entry is not None:
             entries.append(entry)
             places.append(number)
@@ -51,9 +62,12 @@ def donor_faults(
     entries: Sequence[Entry], rows: Sequence[int], donors: Collection[str], *, file: str
 ) -> Iterator[Fault]:
     """Entries about somebody who is no donor of the cohort."""
+    n_hints = 0
     for row, entry in zip(rows, entries, strict=True):
         if entry.subject not in donors:
-            fix = did_you_mean(entry.subject, sorted(donors)) or "Correct it, or remove the row."
+            n_hints += 1
+            near = did_you_mean(entry.subject, sorted(donors)) if n_hints <= MAX_HINTS else ""
+            fix = near or "Correct it, or remove the row."
             found = repr(entry.subject[:60])
             must = "must be a donor of donors.tsv"
             yield Fault(file, must, found, fix, row=row, column="donor_id", reason="consent")
@@ -76,12 +90,10 @@ def _text_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
 
 
 def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
-    from pmcell.registry.cohorts.excel import open_book
+    from pmcell.registry.cohorts.excel import open_book, too_big
 
     try:
         sheets = open_book(path).worksheets
-        last = min(sheets[0].max_row, MAX_ROWS + 1) if sheets else 0
-        found = [list(row) for row in sheets[0].iter_rows(max_row=last)] if last else []
     except DataError as error:
         fix = "Save it anew as .xlsx, or as CSV (UTF-8)."
         faults.append(Fault(path.name, "must be a workbook", str(error), fix, reason="not_a_table"))
@@ -90,19 +102,38 @@ def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
         names = ", ".join(sheet.title for sheet in sheets)
         must, fix = "must have one sheet", "Move the others to another file."
         faults.append(Fault(path.name, must, names, fix, reason="sheets"))
-    rows = []
-    for number, cells in enumerate(found, start=1):
+    if not sheets:
+        return []
+    if found := too_big(sheets[0]):
+        must, fix = "must be a sheet that can be read whole", "Save it as CSV (UTF-8)."
+        faults.append(Fault(path.name, must, found, fix, reason="too_big"))
+        return []
+    return list(_visible_rows(sheets[0], path.name, faults))
+
+
+def _visible_rows(sheet: Any, name: str, faults: list[Fault]) -> Iterator[list[str]]:
+    """Rows as text; a consent that nobody sees, or that a formula makes, is a fault."""
+    from pmcell.registry.cohorts.excel import form_problems, hidden_parts
+
+    for cell, must, found, fix in form_problems(sheet):
+        faults.append(Fault(name, must, found, fix, column=cell, reason="workbook"))
+    rows, columns = hidden_parts(sheet)
+    for letter in sorted(columns):
+        if any(cell.value is not None for (cell,) in sheet[f"{letter}1:{letter}{sheet.max_row}"]):
+            must, fix = "a column must be visible", "Unhide it, or delete it."
+            faults.append(Fault(name, must, "it is hidden", fix, column=letter, reason="hidden"))
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
         row = []
         for cell in cells:
-            if getattr(cell, "data_type", "") == "f":
+            if getattr(cell, "data_type", "") in ("f", "e"):
                 must, fix = "must be a value, no formula", "Paste it as a value."
                 where = cell.column_letter
-                faults.append(
-                    Fault(path.name, must, repr(cell.value), fix, row=number, column=where)
-                )
+                faults.append(Fault(name, must, repr(cell.value), fix, row=number, column=where))
             row.append(_plain(cell.value))
-        rows.append(row)
-    return rows
+        if number in rows and any(row):
+            must, fix = "a row must be visible", "Unhide it, or delete it."
+            faults.append(Fault(name, must, "it is hidden", fix, row=number, reason="hidden"))
+        yield row
 
 
 def _plain(value: Any) -> str:
@@ -129,6 +160,10 @@ def _with_header(name: str, rows: list[list[str]], faults: list[Fault]) -> list[
     def add(must: str, found: str, fix: str, row: int = 1, column: str | None = None) -> None:
         faults.append(Fault(name, must, found, fix, row=row, column=column, reason="consent"))
 
+    if len(header) > MAX_COLUMNS:
+        fix = "Keep the columns of consent; is it another table?"
+        add(f"must have at most {MAX_COLUMNS} columns", f"{len(header):,}", fix)
+        return []
     for column in REQUIRED:
         if column not in header:
             add(
@@ -136,12 +171,12 @@ def _with_header(name: str, rows: list[list[str]], faults: list[Fault]) -> list[
                 f"{', '.join(header)[:80]}",
                 f"It is {COLUMNS[column]}.",
             )
-    for column in header:
+    for column, n in Counter(header).items():
         if column not in COLUMNS:
             fix = did_you_mean(column, COLUMNS) or f"There are {', '.join(COLUMNS)}."
             add("must have columns of consent alone", repr(column[:40]), fix)
-        elif header.count(column) > 1:
-            add("must have each column once", f"{header.count(column)} of {column!r}", "Keep one.")
+        elif n > 1:
+            add("must have each column once", f"{n} of {column!r}", "Keep one.")
     if len(rows) > MAX_ROWS:
         add(f"must have at most {MAX_ROWS} rows", "more", "Import it in parts.")
     if faults:

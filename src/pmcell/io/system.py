@@ -22,6 +22,11 @@ _CAUSES = {
     errno.EROFS: ("the folder must be writable; its disk is read-only", "Make it writable"),
     errno.EACCES: ("the file must be open to you; permission was denied", "Correct its rights"),
     errno.EPERM: ("the file must be open to you; the system refused", "Correct its rights"),
+    errno.ENOTDIR: ("what leads to it must be folders; a file stands in the way", "Name another"),
+    errno.EEXIST: ("a folder must be made there; a file of that name is there", "Name another"),
+    errno.EISDIR: ("it must be a file; a folder has that name", "Name another"),
+    errno.ENAMETOOLONG: ("its name must be one that the disk takes; it is too long", "Shorten it"),
+    errno.ELOOP: ("its path must end; links on it lead to each other", "Name another"),
     errno.EIO: ("the disk must answer; it reports an error of its own", "Ask who runs it"),
     errno.ESTALE: ("the network disk must be mounted; its handle is stale", "Mount it again"),
 }
@@ -51,7 +56,8 @@ def explain(error: BaseException) -> str | None:
     if number is None:
         return None
     must, fix = _CAUSES[number]
-    name = getattr(error, "filename", None)
+    # Of two names the second is where the file was to go.
+    name = getattr(error, "filename2", None) or getattr(error, "filename", None)
     where = f"{name}: " if name else ""
     return f"{where}{must}. {fix}, then run again: what is finished stays."
 

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import DataError
 from pmcell.io.submitted.limits import Limits
 from pmcell.io.submitted.preflight import open_hdf5, preflight
-from pmcell.schema import Verdict
+from pmcell.schema import TABLES, Verdict
 
 if TYPE_CHECKING:
     import h5py
     import pandas as pd
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 MAX_TEXT = 64 * 2**20
@@ -131,6 +132,7 @@ class ReleaseFolder:
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A table of `tables/` in memory."""
         with self.parquet(f"tables/{name}.parquet") as file:
+            _check_types(self.place(f"tables/{name}.parquet"), name, file.schema_arrow)
             return file.read(None if columns is None else list(columns)).to_pandas()
 
     @contextmanager
@@ -147,6 +149,42 @@ class ReleaseFolder:
                 f"({type(error).__name__}: {error}). {CHECK}",
                 reason="unreadable_cells",
             ) from error
+
+
+def _check_types(place: Path, name: str, found: pa.Schema) -> None:
+    """Raise `DataError` for a column of another kind: numbers for texts would be shown as such.
+
+    A release of an older schema may lack columns, have more, or store wider or narrower numbers.
+    """
+    from pmcell.io.tables import arrow_schema
+
+    wanted = {table.name: table for table in TABLES}.get(name)
+    if wanted is None:
+        return
+    for column in arrow_schema(wanted):
+        at = found.get_field_index(column.name)
+        if at < 0:
+            continue
+        kinds = [_kind_of(kind) for kind in (column.type, found.field(at).type)]
+        if kinds[1] not in ("null", kinds[0]):
+            raise DataError(
+                f"{place}: column {column.name!r} must be of kind {kinds[0]}; it is of kind "
+                f"{kinds[1]}. {CHECK}",
+                reason="unreadable_table",
+            )
+
+
+def _kind_of(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _kind_of(kind.value_type)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        # A whole number with gaps is stored as a fraction by some writers.
+        return "number"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
+    return "list" if pa.types.is_list(kind) or pa.types.is_large_list(kind) else str(kind)
 
 
 def is_safe_name(name: Any) -> bool:

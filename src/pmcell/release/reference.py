@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pmcell.mapping.reference import Reference
 
 NOTE = "reference/reference.json"
+FOREIGN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
+"""What arrays and facts of another form end in, where `check_form` does not know them."""
 FILES = (NOTE, "reference/basis.npz", "reference/labels.npz", "reference/donors.npz")
 
 
@@ -42,6 +44,8 @@ def open_reference(path: Path | str) -> Reference:
     A release is untrusted input: every file is compared with its digest in the manifest, and
     read without pickle.
     """
+    from pmcell.mapping.form import check_form
+
     place = Path(path)
     manifest = read_manifest(place)
     folder = ReleaseFolder(place)
@@ -51,8 +55,10 @@ def open_reference(path: Path | str) -> Reference:
     for name in FILES[1:]:
         check_contents(folder.place(name))
     try:
-        return _read(folder, note, digest)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        found = _read(folder, note, digest)
+        check_form(found)
+        return found
+    except FOREIGN as error:
         raise DataError(
             f"{place / 'reference'} must be a reference that this pmcell can read; reading it "
             f"failed ({type(error).__name__}: {error}). {CHECK}",
@@ -86,7 +92,16 @@ def map(adata: AnnData, reference: Reference | Path | str) -> Mapping:
     from pmcell.mapping.mapper import map_cells
 
     opened = open_reference(reference) if isinstance(reference, str | Path) else reference
-    return map_cells(adata, opened)
+    if not opened.digest:
+        return map_cells(adata, opened)
+    try:
+        return map_cells(adata, opened)
+    except FOREIGN as error:
+        raise DataError(
+            f"the reference of the release (digest {opened.digest[:12]}) must be one that this "
+            f"pmcell can map onto; mapping failed ({type(error).__name__}: {error}). {CHECK}",
+            reason="unreadable_reference",
+        ) from error
 
 
 def _require_model(note: dict[str, Any], place: Path) -> None:

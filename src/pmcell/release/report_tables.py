@@ -55,7 +55,7 @@ def read_release(path: Path, only: Collection[str] = ()) -> Release:
     folder = ReleaseFolder(path)
     if not folder.place("tables").is_dir():
         raise UsageError(
-            f"--release must be a release folder with tables/*.parquet; {path} has no folder "
+            f"a release must be a folder with tables/*.parquet; {path} has no folder "
             "tables. Write one with: pmcell release"
         )
     tables: dict[str, pd.DataFrame] = {}

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
+from pmcell.spelling import repeated
+
 MAX_COUNT = 2**31 - 1
 """No count is larger: kernels index with 32 bits, and generators take such a seed."""
 
@@ -62,11 +64,8 @@ def seed(prose: str) -> Any:
 
 def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     """Raise `ValueError` for a value that is listed twice."""
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(
-                f"must name each once, and names {value!r} {values.count(value)} times"
-            )
+    for value, n in repeated(values).items():
+        raise ValueError(f"must name each once, and names {value!r} {n} times")
     return values
 
 

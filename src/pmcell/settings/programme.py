@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from pmcell.settings.model import Names, Settings, SomeNames, Text, setting
-from pmcell.spelling import did_you_mean
+from pmcell.spelling import did_you_mean, repeated
 
 GROUPS, CHANGE = "groups", "change"
 ID_FORM = r"^[a-z][a-z0-9_]{0,63}$"
@@ -18,7 +18,7 @@ Term = Annotated[str, Field(pattern=r"^[A-Za-z]+:\d+$", examples=["MONDO:0005148
 
 
 def _each_once(terms: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({term for term in terms if terms.count(term) > 1})
+    twice = sorted(repeated(terms))[:20]
     if twice:
         raise ValueError(f"must name each once; found {', '.join(twice)} twice")
     return terms

@@ -16,6 +16,8 @@ from pmcell.errors import Fault
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
+MAX_DEPTH = 100
+"""Lists and mappings within one another."""
 MAX_SHOWN = 240
 """Letters of each part of a fault."""
 
@@ -80,17 +82,18 @@ def dotted(place: Place) -> str:
     return "".join(parts).removeprefix(".")
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, *, max_values: int = MAX_VALUES) -> Document:
     """Read a file; what is wrong with it as YAML is in the document's faults."""
     import yaml
 
     document = Document(str(path))
     text = _read_text(path, document)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_depth(text)
+        root = yaml.compose(text, Loader=_loader())
         if root is not None:
             document.written[()] = Written(root.start_mark.line + 1)
-            values = _Reader(document).value(root, ())
+            values = _Reader(document, max_values).value(root, ())
             if isinstance(values, dict):
                 document.values = values
             elif not document.faults:
@@ -102,7 +105,10 @@ def read_document(path: Path) -> Document:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         fix = "Check indentation, colons, brackets and quotes there."
-        document.add("must be valid YAML", problem, fix, line=mark.line + 1 if mark else None)
+        # Where the text ends too early, the parser stands on a line that is not there.
+        last = text.rstrip().count("\n") + 1
+        line = min(mark.line + 1, last) if mark else None
+        document.add("must be valid YAML", problem, fix, line=line)
     except RecursionError:
         document.add(
             "must be valid YAML", "brackets within brackets without end", "Write it plainly."
@@ -126,24 +132,45 @@ def _read_text(path: Path, document: Document) -> str:
     return ""
 
 
+def _loader() -> Any:
+    """The parser written in C, where there is one: the other takes a minute for a megabyte."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _check_depth(text: str) -> None:
+    """Raise `RecursionError` before the parser written in C would use up its stack."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=_loader()):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RecursionError
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 class _Reader:
     """Turns nodes into values, one document's."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, max_values: int) -> None:
         import yaml
 
         self.document = document
         self.scalars = yaml.SafeLoader("")
         self.above: set[int] = set()
-        self.n_values = 0
+        self.n_values, self.max_values = 0, max_values
 
     def value(self, node: Any, place: Place) -> Any:
         """Return the value of a node, None where it has none."""
         import yaml
 
         self.n_values += 1
-        if id(node) in self.above or self.n_values > MAX_VALUES:
-            found = "an alias that leads to more values than the file can mean"
+        if id(node) in self.above or self.n_values > self.max_values:
+            found = f"more than {self.max_values:,} values, or an alias that stands for so many"
             raise yaml.composer.ComposerError(None, None, found, node.start_mark)
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if kind not in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp"):
@@ -169,7 +196,7 @@ class _Reader:
     def scalar(self, node: Any, place: Place) -> Any:
         """Return a single value as YAML reads it, as text where it reads none."""
         line = self.document.written.get(place, Written(node.start_mark.line + 1)).line
-        self.document.written[place] = Written(line, node.value, node.style is not None)
+        self.document.written[place] = Written(line, node.value, bool(node.style))
         try:
             value = self.scalars.construct_object(node)
         except (ValueError, OverflowError):  # The 30th of February, or thousands of digits.

@@ -17,6 +17,7 @@ import numpy as np
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io import h5ad
+from pmcell.release.folder import ReleaseFolder
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -101,31 +102,37 @@ def export_hca(
     import h5py
     from anndata.io import read_elem
 
-    source = release / "cells" / f"{cohort_id}.h5ad"
-    if not source.is_file():
-        known = ", ".join(sorted(path.stem for path in source.parent.glob("*.h5ad"))) or "none"
-        raise UsageError(f"COHORT must be published in {release}; {cohort_id!r} is not; {known}")
+    folder, source = ReleaseFolder(release), f"cells/{cohort_id}.h5ad"
+    if not folder.has(source):
+        names = folder.names("cells", ".h5ad")
+        known = ", ".join(Path(name).stem for name in names) or "none: is it a release?"
+        raise UsageError(
+            f"COHORT must be one that {release} has cells of; {cohort_id!r} is not, of {known}"
+        )
     constants = dict(constants or {})
     if unknown := sorted(set(constants) - set(FIELDS)):
         raise UsageError(f"--set must name one of {', '.join(FIELDS)}; got {', '.join(unknown)}")
-    with h5py.File(source, "r", locking=False) as file:
-        obs = read_elem(file["obs"])
-        table = _fields(obs["sample_id"].unique(), cohort_id, samples, constants)
-        faults = list(_faults(table, samples, study_pi))
-        if faults:
-            raise FaultsError(faults)
-        uns = read_elem(file["uns"])
-        obs = obs.drop(columns=[name for name in FORBIDDEN if name in obs])
-        obs["organism_ontology_term_id"] = str(uns.pop("organism_ontology_term_id"))
-        for name in FIELDS:
-            obs[name] = as_text(obs["sample_id"]).map(table[name])
-        with h5ad.create_h5ad(target) as copy:
-            for name in ("X", "raw", "var", "obsm"):
-                if name in copy:
-                    del copy[name]
-                file.copy(name, copy)
-            h5ad.write_frame(copy, "obs", obs, index="cell_id")
-            h5ad.write_value(copy, "uns", {**uns, "study_pi": np.array(list(study_pi), object)})
+    with folder.hdf5(source) as file:
+        obs, uns = read_elem(file["obs"]), read_elem(file["uns"])
+        organism = str(uns.pop("organism_ontology_term_id"))
+        sample_ids = as_text(obs["sample_id"])
+    table = _fields(sample_ids.unique(), cohort_id, samples, constants)
+    if faults := list(_faults(table, samples, study_pi)):
+        raise FaultsError(faults)
+    obs = obs.drop(columns=[name for name in FORBIDDEN if name in obs])
+    obs["organism_ontology_term_id"] = organism
+    for name in FIELDS:
+        obs[name] = sample_ids.map(table[name])
+    with (
+        h5py.File(folder.place(source), "r", locking=False) as file,
+        h5ad.create_h5ad(target) as copy,
+    ):
+        for name in ("X", "raw", "var", "obsm"):
+            if name in copy:
+                del copy[name]
+            file.copy(name, copy)
+        h5ad.write_frame(copy, "obs", obs, index="cell_id")
+        h5ad.write_value(copy, "uns", {**uns, "study_pi": np.array(list(study_pi), object)})
 
 
 def _fields(
@@ -136,7 +143,13 @@ def _fields(
 
     table = pd.DataFrame("", index=[str(name) for name in sample_ids], columns=list(FIELDS))
     if samples is not None:
-        given = pd.read_csv(samples, sep="\t", dtype=str, keep_default_na=False)
+        try:
+            given = pd.read_csv(samples, sep="\t", dtype=str, keep_default_na=False)
+        except (ValueError, OSError) as error:
+            raise UsageError(
+                f"--samples must be a tab-separated table in UTF-8; reading {samples} failed "
+                f"({error}). Save it so."
+            ) from error
         if "sample_id" not in given:
             raise UsageError(f"--samples must be a TSV with a column sample_id; {samples} has none")
         # In a release a sample bears its cohort's id; a steward's own table does not.

@@ -7,11 +7,13 @@ Everything that is wrong is collected; `load_registration` raises it once,
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.io.collection import without_collection
 from pmcell.registry.cohorts import registered
 from pmcell.registry.cohorts.catalogue import catalogue_facts, lookup
 from pmcell.registry.cohorts.cohort_file import check_cohort_file
@@ -65,17 +67,24 @@ def read_registration(
     folder: Path | str, *, programmes_dir: Path | str | None = None
 ) -> tuple[Registration | None, list[Fault]]:
     """The registration in `folder` (None where it has errors) and all its faults, read once."""
+    with without_collection():
+        return _read_registration(Path(folder), programmes_dir)
+
+
+def _read_registration(
+    folder: Path, programmes_dir: Path | str | None
+) -> tuple[Registration | None, list[Fault]]:
     faults: list[Fault] = []
-    parts = _read(Path(folder), programmes_dir, faults)
+    parts = _read(folder, programmes_dir, faults)
     programme: Programme | None = None
     measurements: tuple[Measurement, ...] = ()
     if parts is not None:
-        programme = _programme(Path(folder), parts[0], programmes_dir, faults)
-        measurements = read_measurements(Path(folder), parts[1], programme, faults)
+        programme = _programme(folder, parts[0], programmes_dir, faults)
+        measurements = read_measurements(folder, parts[1], programme, faults)
     faults = gather(faults)
     if parts is None or any(fault.severity == "error" for fault in faults):
         return None, faults
-    found = replace(_build(Path(folder), *parts, faults), measurements=measurements)
+    found = replace(_build(folder, *parts, faults), measurements=measurements)
     if programme is not None:
         own = programme_faults(programme, found.donors, found.samples, measurements)
         faults = gather([*faults, *own])
@@ -236,14 +245,14 @@ def _build(
 
     cohort_id = get("id")
     region = get("region")
-    declared = {column.name for column in DONOR_COLUMNS}
+    defaults = {
+        column.name: region if column.name == "region" else UNKNOWN for column in DONOR_COLUMNS
+    }
+    extra = _others(donor_rows, defaults)
     donors = tuple(
         Donor(
-            **{
-                name: row.get(name, region if name == "region" else UNKNOWN)
-                for name in sorted(declared)
-            },
-            extra={name: value for name, value in row.cells.items() if name not in declared},
+            **{name: row.cells.get(name) or default for name, default in defaults.items()},
+            extra={name: row.cells[name] for name in extra},
         )
         for row in donor_rows
     )
@@ -278,7 +287,7 @@ def _build(
         cell_types={label: term or UNKNOWN for label, term in terms.items()},
         sample_names={name: given for name, given in names.items() if given},
         donors=donors,
-        samples=tuple(_sample(row, tree, cohort_id) for row in sample_rows),
+        samples=_samples(sample_rows, tree, cohort_id),
         warnings=tuple(faults),
         exclude=tuple(
             Exclusion(item["column"], _texts(item["values"]), item["reason"])
@@ -310,11 +319,19 @@ def _matrix(folder: Path, tree: dict[str, Any]) -> Matrix:
     )
 
 
-def _sample(row: Row, tree: dict[str, Any], cohort_id: str) -> Sample:
-    def with_default(column: str) -> str:
-        return row.get(column, str(lookup(tree, f"defaults.{column}") or UNKNOWN))
+def _samples(rows: Sequence[Row], tree: dict[str, Any], cohort_id: str) -> tuple[Sample, ...]:
+    defaulted = {
+        name: str(lookup(tree, f"defaults.{name}") or UNKNOWN)
+        for name in (
+            *("assay_ontology_term_id", "tissue_ontology_term_id"),
+            *("tissue_type", "suspension_type"),
+        )
+    }
+    extra = _others(rows, {column.name for column in SAMPLE_COLUMNS})
+    return tuple(_sample(row, defaulted, extra, cohort_id) for row in rows)
 
-    declared = {column.name for column in SAMPLE_COLUMNS}
+
+def _sample(row: Row, defaulted: Mapping[str, str], extra: Sequence[str], cohort_id: str) -> Sample:
     day, hours = row.get("visit_day"), row.get("hours_to_processing")
     return Sample(
         sample_id=row.get("sample_id"),
@@ -323,10 +340,12 @@ def _sample(row: Row, tree: dict[str, Any], cohort_id: str) -> Sample:
         visit_day=None if day == UNKNOWN else float(day),
         batch_id=cohort_id if row.get("batch_id") == UNKNOWN else row.get("batch_id"),
         condition=row.get("condition"),
-        assay_ontology_term_id=with_default("assay_ontology_term_id"),
-        tissue_ontology_term_id=with_default("tissue_ontology_term_id"),
-        tissue_type=with_default("tissue_type"),
-        suspension_type=with_default("suspension_type"),
+        **{name: row.get(name, default) for name, default in defaulted.items()},
         hours_to_processing=None if hours == UNKNOWN else float(hours),
-        extra={name: value for name, value in row.cells.items() if name not in declared},
+        extra={name: row.cells[name] for name in extra},
     )
+
+
+def _others(rows: Sequence[Row], declared: Container[str]) -> list[str]:
+    """Columns of a table beside those declared; each row of it has them all."""
+    return [name for name in rows[0].cells if name not in declared] if rows else []

@@ -7,7 +7,9 @@ answer in words. Nothing is calculated, and no macro is read.
 from __future__ import annotations
 
 import datetime
+import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,15 @@ MAX_BYTES = 20_000_000
 MAX_UNPACKED = 200_000_000
 MAX_ROWS = 50_000
 MAX_COLUMNS = 200
+MAX_CELLS = 1_000_000
+"""Cells of a sheet, the empty ones between others too: each is an object of its own."""
+MAX_TAGS = 4_000_000
+"""Tags of a part of the file: a cell has four, an empty row one. These take some ten seconds."""
+_OLE = b"\xd0\xcf\x11\xe0"
+_MERGED = re.compile(rb"<(?:[^\\s<>/:]+:)?mergeCell(?![^\\s/>])([^>]*)>")
+_REF = re.compile(rb"(?:^|\\s)ref\\s*=\\s*[\"']([^\"']{1,40})[\"']")
+_ENCODING = re.compile(rb"encoding\\s*=\\s*[\"']([^\"']+)")
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
@@ -56,11 +67,16 @@ def open_book(path: Path) -> Any:
             "'Excel workbook (.xlsx)'."
         )
     _check_zip(path)
+    library = openpyxl()
     try:
-        return openpyxl().load_workbook(path, data_only=False, keep_vba=False, keep_links=False)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, TypeError) as error:
+        return library.load_workbook(path, data_only=False, keep_vba=False, keep_links=False)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A file of others: what the library makes of a broken part is any error of Python.
+        why = f"{type(error).__name__}: {error}"[:200]
         raise DataError(
-            f"{path.name}: the workbook must be readable; reading it failed ({error}). Open it and "
+            f"{path.name}: the workbook must be readable; reading it failed ({why}). Open it and "
             "save it again as .xlsx.",
             reason="unreadable",
         ) from error
@@ -78,27 +94,109 @@ def openpyxl() -> Any:
     return library
 
 
+def plain_text(text: str) -> str:
+    """A text without the signs that a workbook cannot hold.
+
+    >>> plain_text("a\\x01b")
+    'a?b'
+    """
+    return _UNSEEN.sub("?", text)
+
+
+def too_big(sheet: Any) -> str:
+    """How a sheet is beyond what is read of one; '' where it is not."""
+    n_rows, n_columns = sheet.max_row, sheet.max_column
+    if n_rows <= MAX_ROWS and n_columns <= MAX_COLUMNS and n_rows * n_columns <= MAX_CELLS:
+        return ""
+    return f"{n_rows:,} rows and {n_columns:,} columns"
+
+
 def _check_zip(path: Path) -> None:
+    """Refuse what a library should not be given: bombs, macros, passwords, endless sheets."""
     fix = "Save it as 'Excel workbook (.xlsx)', without a password."
     if path.stat().st_size > MAX_BYTES:
         raise DataError(
             f"{path.name}: a workbook must be below {MAX_BYTES:,} bytes. Is it the matrix?",
             reason="too_big",
         )
+    with path.open("rb") as stream:
+        if stream.read(4) == _OLE:
+            raise DataError(
+                f"{path.name}: the file must be an Excel workbook; it is one of Excel 97, or has "
+                f"a password. {fix}",
+                reason="not_xlsx",
+            )
     try:
         with zipfile.ZipFile(path) as packed:
             entries = packed.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+            if sum(entry.file_size for entry in entries) > MAX_UNPACKED:
+                raise DataError(
+                    f"{path.name}: a workbook must be below {MAX_UNPACKED:,} bytes unpacked.",
+                    reason="too_big",
+                )
+            if any(entry.filename.lower().endswith("vbaproject.bin") for entry in entries):
+                raise UsageError(f"{path.name}: a workbook must hold no macros; it does. {fix}")
+            for entry in entries:
+                _check_part(packed, entry, path.name)
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
         raise DataError(
-            f"{path.name}: the file must be an Excel workbook; it is none. {fix}", reason="not_xlsx"
+            f"{path.name}: the file must be an Excel workbook; it is none that can be read "
+            f"({error}). {fix}",
+            reason="not_xlsx",
         ) from error
-    if sum(entry.file_size for entry in entries) > MAX_UNPACKED:
-        raise DataError(
-            f"{path.name}: a workbook must be below {MAX_UNPACKED:,} bytes unpacked.",
-            reason="too_big",
+
+
+def _check_part(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, file: str) -> None:
+    """Refuse XML that a library would make far more of than it is: the text is searched as it is.
+
+    For that it must be UTF-8 without entities of its own, which no spreadsheet writes.
+    """
+
+    def refuse(must: str, found: str, fix: str) -> None:
+        message = f"{file}: {must}; found {found} ({entry.filename}). {fix}"
+        raise DataError(message, reason="too_big")
+
+    if not entry.filename.lower().endswith((".xml", ".rels")):
+        return
+    text = packed.read(entry)
+    head = text[:200].removeprefix(b"\xef\xbb\xbf").lstrip()
+    encoding = _ENCODING.search(head)
+    is_utf8 = encoding is None or encoding[1].lower() in (b"utf-8", b"us-ascii")
+    if not (head[:1] in (b"<", b"") and is_utf8) or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        fix = "Open it and save it again as 'Excel workbook (.xlsx)'."
+        refuse("a workbook must be plain XML in UTF-8", "another encoding, or entities", fix)
+    if text.count(b"<") > MAX_TAGS:
+        must = (
+            f"a sheet must have at most {MAX_ROWS:,} rows, {MAX_COLUMNS} columns and "
+            f"{MAX_CELLS:,} cells"
         )
-    if any(entry.filename.lower().endswith("vbaproject.bin") for entry in entries):
-        raise UsageError(f"{path.name}: a workbook must hold no macros; it does. {fix}")
+        fix = "Delete the empty rows and columns that were touched; is it the matrix?"
+        refuse(must, "more", fix)
+    for tag in _MERGED.finditer(text):
+        found = _REF.search(tag[1])
+        range_ = found[1].decode("ascii", "replace") if found else ""
+        n_cells = _cells_of(range_)
+        if n_cells == 0 or n_cells > MAX_CELLS:
+            fix = "Unmerge them, and write the value into each."
+            refuse("cells must not be merged", range_ or "a range that is none", fix)
+
+
+def _cells_of(reference: str) -> int:
+    """Number of cells of a range such as A1:C4; 0 for what is none."""
+    found = re.fullmatch(
+        r"\$?([A-Za-z]{1,3})\$?(\d{1,9}):\$?([A-Za-z]{1,3})\$?(\d{1,9})", reference
+    )
+    if found is None:
+        return 0
+    first, last = (_column_number(found[at]) for at in (1, 3))
+    return (abs(last - first) + 1) * (abs(int(found[4]) - int(found[2])) + 1)
+
+
+def _column_number(letters: str) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + ord(letter) - 64
+    return number
 
 
 def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str = "") -> Sheet:
@@ -112,17 +210,16 @@ def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str
     def fault(cell: str, must: str, found: str, fix: str, reason: str = "workbook") -> None:
         faults.append(Fault(f"{file}#{name}", must, found, fix, column=cell, reason=reason))
 
-    if sheet.sheet_state != "visible":
-        fault("A1", "a sheet must be visible", "it is hidden", "Unhide it.")
-    for merged in list(sheet.merged_cells.ranges)[:20]:
-        must = "cells must not be merged"
-        fix = "Unmerge them, and write the value into each."
-        fault(merged.coord.split(":")[0], must, merged.coord, fix)
-    if sheet.max_row > MAX_ROWS or sheet.max_column > MAX_COLUMNS:
-        must = f"a sheet must have at most {MAX_ROWS:,} rows and {MAX_COLUMNS} columns"
-        found = f"{sheet.max_row:,} rows and {sheet.max_column:,} columns"
+    for cell, must, found, fix in form_problems(sheet):
+        fault(cell, must, found, fix)
+    if found := too_big(sheet):
+        must = (
+            f"a sheet must have at most {MAX_ROWS:,} rows, {MAX_COLUMNS} columns and "
+            f"{MAX_CELLS:,} cells"
+        )
         fault("A1", must, found, "Delete the empty rows and columns that were touched.", "too_big")
         return Sheet(name)
+    hidden_rows, hidden_columns = hidden_parts(sheet)
     rows = sheet.iter_rows()
     head = next(rows, ())
     names = [_text(cell) for cell in head]
@@ -153,7 +250,7 @@ def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str
                 fault(cell.coordinate, must, found, "Name the column in row 1, or delete it.")
         if not any(texts.values()):
             continue
-        if sheet.row_dimensions[number].hidden:
+        if number in hidden_rows:
             must = "a row must be visible"
             fault(f"A{number}", must, "it is hidden", "Unhide it, or delete it.", "hidden")
         same = [column for column, text in texts.items() if text and _alike(text, column)]
@@ -164,10 +261,43 @@ def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str
             continue
         result.rows.append(SheetRow(number, texts))
     for column, letter in result.letters.items():
-        if sheet.column_dimensions[letter].hidden:
+        if letter in hidden_columns:
             must = "a column must be visible"
             fault(f"{letter}1", must, f"{column!r} is hidden", "Unhide it, or delete it.", "hidden")
     return result
+
+
+def form_problems(sheet: Any) -> Iterator[tuple[str, str, str, str]]:
+    """Cell, what must hold, what was found and the fix, where a sheet hides or merges cells."""
+    if sheet.sheet_state != "visible":
+        yield "A1", "a sheet must be visible", "it is hidden", "Unhide it."
+    for merged in list(sheet.merged_cells.ranges)[:20]:
+        must = "cells must not be merged"
+        fix = "Unmerge them, and write the value into each."
+        yield merged.coord.split(":")[0], must, merged.coord, fix
+
+
+def hidden_parts(sheet: Any) -> tuple[set[int], set[str]]:
+    """Numbers of the rows and letters of the columns that a sheet does not show.
+
+    A group of columns is kept by its first: its hidden ones are all named.
+    """
+    rows = {number for number, row in sheet.row_dimensions.items() if row.hidden}
+    columns = set()
+    for letter, column in sheet.column_dimensions.items():
+        if column.hidden:
+            first = column.min or _column_number(letter)
+            last = min(column.max or first, first + MAX_COLUMNS)
+            columns |= {_column_letters(number) for number in range(first, last + 1)}
+    return rows, columns
+
+
+def _column_letters(number: int) -> str:
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
 
 
 def _value(cell: Any, fault: Any) -> str:

@@ -18,16 +18,21 @@ def gather(faults: Iterable[Fault]) -> list[Fault]:
     and names the first; of faults that differ only in what was found, the
     first 20 stay, and one more says how many there are.
     """
-    rows: dict[Fault, list[int]] = {}
+    rows: dict[tuple[str | None, ...], list[int]] = {}
+    first: list[Fault] = []
     for fault in faults:
-        own = rows.setdefault(replace(fault, row=None), [])
+        said = (fault.found, fault.fix)
+        same = (fault.file, fault.column, fault.must, fault.severity, fault.reason, *said)
+        own = rows.get(same)
+        if own is None:
+            own = rows[same] = []
+            first.append(fault)
         if fault.row is not None and fault.row not in own[-1:]:
             own.append(fault.row)
-    kinds: dict[tuple[str, ...], list[Fault]] = {}
-    for fault, lines in rows.items():
-        alike = (fault.file, fault.column or "", fault.must, fault.severity, fault.reason)
-        kinds.setdefault(alike, []).append(_at_rows(fault, lines))
-    return [fault for alike in kinds.values() for fault in _few(alike)]
+    kinds: dict[tuple[str | None, ...], list[tuple[Fault, list[int]]]] = {}
+    for fault, (alike, lines) in zip(first, rows.items(), strict=True):
+        kinds.setdefault(alike[:5], []).append((fault, lines))
+    return [fault for kind in kinds.values() for fault in _few(kind)]
 
 
 def _at_rows(fault: Fault, lines: list[int]) -> Fault:
@@ -41,9 +46,12 @@ def _at_rows(fault: Fault, lines: list[int]) -> Fault:
     return replace(fault, found=found, row=lines[0])
 
 
-def _few(alike: list[Fault]) -> list[Fault]:
-    if len(alike) <= MAX_OF_A_KIND:
-        return alike
-    rest = alike[MAX_OF_A_KIND:]
-    found = f"{len(rest):,} more like these, such as {rest[0].found}"
-    return [*alike[:MAX_OF_A_KIND], replace(rest[0], found=found)]
+def _few(alike: list[tuple[Fault, list[int]]]) -> list[Fault]:
+    """The first faults of a kind, and one for all others: of these nothing else is made."""
+    named = alike[:MAX_OF_A_KIND] if len(alike) > MAX_OF_A_KIND else alike
+    shown = [_at_rows(fault, lines) for fault, lines in named]
+    if len(alike) > len(named):
+        fault, lines = alike[len(named)]
+        found = f"{len(alike) - len(named):,} more like these, such as {fault.found}"
+        shown.append(replace(fault, found=found, row=lines[0] if lines else None))
+    return shown

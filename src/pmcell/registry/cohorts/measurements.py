@@ -13,7 +13,7 @@ from pmcell.registry.cohorts.keys import MEASUREMENTS_FILE, Column
 from pmcell.registry.cohorts.sheets import MAX_DAYS, Row, read_sheet
 from pmcell.registry.measurements.loinc import loinc_problem
 from pmcell.registry.measurements.reading import COMPARATORS, SOURCES
-from pmcell.registry.measurements.units import UnitError, convert, unit_problem
+from pmcell.registry.measurements.units import SeenUnits, UnitError, convert
 from pmcell.schema import UNKNOWN
 from pmcell.schema.ids import ID_PATTERN
 from pmcell.settings.programme import Programme, Variable
@@ -133,6 +133,7 @@ class _Reader:
     ) -> None:
         self.variables, self.donors, self.faults = variables, donors, faults
         self.units: dict[str, tuple[str, int]] = {}
+        self.seen_units = SeenUnits()
         self.n_hints = 0
 
     def read(self, row: Row) -> Measurement | None:
@@ -155,9 +156,11 @@ class _Reader:
         problem = loinc_problem(code) if code else ""
         if problem:
             self.fault(row, "loinc", "must be a LOINC code", f"{code!r}: {problem}", "Look it up.")
-        problem = unit_problem(unit) if unit else ""
+        problem = self.seen_units.problem(unit) if unit else ""
         if problem:
-            fix = did_you_mean(unit, self.known_units()) or "Look it up on ucum.org."
+            self.n_hints += 1
+            near = did_you_mean(unit, self.known_units()) if self.n_hints <= MAX_HINTS else ""
+            fix = near or "Look it up on ucum.org."
             self.fault(row, "unit", "must be a UCUM unit", f"{unit!r}: {problem}", fix, "unit")
         if len(self.faults) > before or value is None or not unit or not code:
             return None

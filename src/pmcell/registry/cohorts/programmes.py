@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pmcell.errors import Fault, FaultsError
+from pmcell.registry.cohorts.gathered import gather
 from pmcell.registry.measurements.loinc import loinc_problem
 from pmcell.registry.measurements.units import UnitError, line_between, unit_problem
 from pmcell.registry.terms.marker_panel import marker_panel
@@ -13,6 +15,11 @@ from pmcell.registry.terms.rules import check_term
 from pmcell.settings.check import checked
 from pmcell.settings.programme import Programme
 from pmcell.settings.yaml_lines import Document, Place, read_document
+
+MAX_VALUES = 10_000
+"""Values of a file: what a programme that people wrote never has."""
+MAX_HINTS = 20
+"""Faults after which the nearest terms are no longer looked for: it takes long."""
 
 __all__ = ["Programme", "load_programme", "load_programmes", "programme_of"]
 
@@ -51,8 +58,10 @@ def read_programme(path: Path, *, look_up: bool = False) -> tuple[Programme | No
     With `look_up` terms are sought in their ontologies, LOINC check digits made again, units
     parsed and genes sought, which takes a second or two.
     """
-    document = read_document(path)
+    document = read_document(path, max_values=MAX_VALUES)
+    # A programme is named as cohorts name it, wherever the study lies.
     document.name = path.name
+    document.faults = [replace(fault, file=path.name) for fault in document.faults]
     programme = None
     if not document.faults:
         programme = checked(Programme, document.values, document)
@@ -62,7 +71,7 @@ def read_programme(path: Path, *, look_up: bool = False) -> tuple[Programme | No
             document.add(must, repr(programme.id), fix, ("id",))
         if look_up:
             _look_up(programme, document)
-    return programme, sorted(document.faults, key=lambda fault: fault.row or 0)
+    return programme, gather(sorted(document.faults, key=lambda fault: fault.row or 0))
 
 
 def programme_of(diseases: set[str], programmes: list[Programme]) -> str | None:
@@ -108,7 +117,8 @@ def _look_up(programme: Programme, document: Document) -> None:
 
 
 def _check_term(term: str, column: str, place: Place, document: Document) -> None:
-    fault = check_term(term, column, file=document.name)
+    hint = len(document.faults) < MAX_HINTS
+    fault = check_term(term, column, file=document.name, hint=hint)
     if fault is not None:
         document.add(fault.must, fault.found, fault.fix, place)
 

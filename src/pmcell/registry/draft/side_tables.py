@@ -24,6 +24,7 @@ from pmcell.registry.draft.columns import guess_columns, text
 from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.intake.cell_table import BARCODE
 from pmcell.schema.text import as_text
+from pmcell.spelling import repeated
 
 KINDS = {"donors": "donor_id", "samples": "sample_id"}
 MAX_BYTES = 50_000_000
@@ -232,7 +233,7 @@ def _key(
 
 
 def _check_names(names: list[str], path: Path) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(repeated(names))
     if twice or "" in names:
         found = f"{twice[0]!r} twice" if twice else "a column without a name"
         raise DataError(

@@ -26,7 +26,6 @@ from pmcell.registry.measurements.reading import (
     moment_of,
     number_at,
 )
-from pmcell.registry.measurements.units import unit_problem
 from pmcell.spelling import did_you_mean
 
 LOINC = "http://loinc.org"
@@ -40,6 +39,8 @@ STATUSES = (
 PERSONS = ("Patient", "RelatedPerson")
 CLINICS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam")
 LABORATORY = "laboratory"
+MAX_BUNDLES = 10
+"""Bundles within Bundles; FHIR's own go two deep."""
 
 
 def is_resource(node: Any) -> bool:
@@ -47,19 +48,27 @@ def is_resource(node: Any) -> bool:
     return isinstance(node, dict) and isinstance(node.get("resourceType"), str)
 
 
-def read_resource(node: dict[str, Any], place: Place, found: Found) -> None:
-    """Add the readings of a resource: an Observation, or a Bundle of them; others are counted."""
+def read_resource(node: dict[str, Any], place: Place, found: Found, depth: int = 0) -> None:
+    """Add the readings of a resource: an Observation, or a Bundle of them; others are counted.
+
+    `depth` is the number of Bundles around it. Stops where the file has too many faults.
+    """
     kind = node["resourceType"]
-    if kind == "Bundle":
+    if kind == "Bundle" and depth == MAX_BUNDLES:
+        must = f"a Bundle must lie within at most {MAX_BUNDLES} others"
+        found.faults.append(place.fault(must, "more", "Export the Observations by themselves."))
+    elif kind == "Bundle":
         for at, entry in enumerate(list_at(node, "entry")):
             below = place.at("entry", at, "resource")
             resource = mapping_at(entry, "resource")
             if is_resource(resource):
-                read_resource(resource, below, found)
+                read_resource(resource, below, found, depth + 1)
             else:
                 must = "an entry of a Bundle must have a resource with a resourceType"
                 fix = "Export the Bundle again, or remove the entry."
                 found.faults.append(below.fault(must, _kind(resource), fix))
+            if found.is_hopeless:
+                return
     elif kind == "Observation":
         _read_observation(node, place, found)
     else:
@@ -132,9 +141,9 @@ def _quantity(node: dict[str, Any], place: Place, found: Found) -> tuple[float |
         fix = f"Give system {UCUM} and the UCUM code; a printed unit is not guessed from."
         found.faults.append(place.fault("must have a unit as UCUM code", seen, fix, "unit"))
         unit = ""
-    elif unit_problem(unit):
+    elif problem := found.units.problem(unit):
         must, fix = "must be a UCUM unit", "Look it up on ucum.org; UCUM tells case apart."
-        seen = f"{unit!r}: {unit_problem(unit)}"
+        seen = f"{unit!r}: {problem}"
         found.faults.append(place.at("code").fault(must, seen, fix, "unit"))
         unit = ""
     comparator = node.get("comparator", "")

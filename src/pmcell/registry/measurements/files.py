@@ -10,11 +10,10 @@ from typing import Any
 
 from pmcell.registry.measurements.fhir import is_resource, read_resource
 from pmcell.registry.measurements.mhealth import is_data_point, read_data_point
-from pmcell.registry.measurements.reading import Found, Place
+from pmcell.registry.measurements.reading import MAX_FAULTS, Found, Place
+from pmcell.spelling import repeated
 
 MAX_BYTES = 256_000_000
-MAX_FAULTS = 500
-"""Faults after which a file is not read further: it is another kind of file."""
 
 
 class _NotJsonError(ValueError):
@@ -30,7 +29,7 @@ def read_files(paths: Iterable[Path]) -> Found:
 
 
 def _read_file(path: Path, found: Found) -> None:
-    n_before = len(found.faults)
+    found.n_before = len(found.faults)
     place = Place(path.name)
     for node, where in _nodes(path, place, found):
         if is_resource(node):
@@ -45,7 +44,7 @@ def _read_file(path: Path, found: Found) -> None:
             keys = ", ".join(map(str, list(node)[:6])) if isinstance(node, dict) else ""
             seen = f"keys {keys}" if keys else type(node).__name__
             found.faults.append(where.fault(must, seen, "Export it as FHIR R4 Observation."))
-        if len(found.faults) - n_before > MAX_FAULTS:
+        if found.is_hopeless:
             must = f"must have at most {MAX_FAULTS} faults"
             found.faults.append(place.fault(must, "more", "Correct these first; the rest follows."))
             return
@@ -135,8 +134,7 @@ def _finite(text: str) -> float:
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     node = dict(pairs)
     if len(node) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(iter(repeated(key for key, _ in pairs)))
         raise _NotJsonError(f"the key {twice[:40]!r} twice")
     return node
 

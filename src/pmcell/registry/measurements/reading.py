@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.registry.measurements.units import SeenUnits
 from pmcell.schema import UNKNOWN
 
 CLINIC, PERSON, DEVICE = "clinic", "person", "device"
@@ -40,13 +41,27 @@ class Reading:
     path: str
 
 
+MAX_FAULTS = 500
+"""Faults after which a file is not read further: it is another kind of file."""
+
+
 @dataclass
 class Found:
-    """What files hold: readings, everything that is wrong, and what was left out and why."""
+    """What files hold: readings, everything that is wrong, and what was left out and why.
+
+    `n_before` is the number of faults of the files before the one that is read.
+    """
 
     readings: list[Reading] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    n_before: int = 0
+    units: SeenUnits = field(default_factory=SeenUnits)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the file that is read has more faults than anybody would correct."""
+        return len(self.faults) - self.n_before > MAX_FAULTS
 
 
 @dataclass(frozen=True)

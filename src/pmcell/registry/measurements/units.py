@@ -14,6 +14,8 @@ from typing import Any
 
 _ANNOTATION = re.compile(r"\{[^{}]*\}")
 MAX_LETTERS = 60
+MAX_UNITS = 500
+"""Different units of one table or file: each is parsed, in a thousandth of a second or more."""
 
 
 class UnitError(ValueError):
@@ -67,6 +69,28 @@ def unit_problem(unit: str) -> str:
         at_end = not isinstance(column, int) or column < 1
         return "it ends too early" if at_end else f"it cannot be read from letter {column} on"
     return ""
+
+
+class SeenUnits:
+    """Looks at the units of one table, so that endless different ones do not take hours.
+
+    Examples
+    --------
+    >>> seen = SeenUnits()
+    >>> seen.problem("kg"), seen.problem("mmHg")
+    ('', 'it cannot be read from letter 3 on')
+    """
+
+    def __init__(self) -> None:
+        self._problems: dict[str, str] = {}
+
+    def problem(self, unit: str) -> str:
+        """Return `unit_problem` of a unit, or that there are too many different ones."""
+        if unit not in self._problems:
+            if len(self._problems) >= MAX_UNITS:
+                return f"there are more than {MAX_UNITS} different units, and it was not looked at"
+            self._problems[unit] = unit_problem(unit)
+        return self._problems[unit]
 
 
 def require_unit(unit: str) -> None:

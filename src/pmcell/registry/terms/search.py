@@ -21,6 +21,8 @@ from pmcell.spelling import did_you_mean
 
 MIN_SCORE = 0.55
 """Names that are less alike than this are not shown."""
+MAX_TEXT = 300
+"""No term has a longer name."""
 WHOLE_WORDS = 0.8
 """Least score of a name that holds all words of the text."""
 
@@ -71,7 +73,9 @@ def search_terms(text: str, *, n: int = 10, kind: str | None = None) -> list[Fou
     'memory B cell'
     """
     if not normalise(text):
-        raise UsageError(f"TEXT must hold a letter or digit; got {text!r}")
+        raise UsageError(f"TEXT must hold a letter or digit; got {text[:40]!r}")
+    if len(text) > MAX_TEXT:
+        raise UsageError(f"TEXT must have at most {MAX_TEXT} letters; got {len(text):,}")
     if n < 1:
         raise UsageError(f"-n must be at least 1, got {n}")
     known = {name.casefold(): name for name in kinds()}

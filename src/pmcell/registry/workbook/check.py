@@ -13,7 +13,7 @@ from pmcell.io.atomic import atomic_path, write_text
 from pmcell.registry.cohorts.catalogue import missing_metadata
 from pmcell.registry.cohorts.cohort import find_faults
 from pmcell.registry.cohorts.cohort_file import meaning
-from pmcell.registry.cohorts.excel import open_book
+from pmcell.registry.cohorts.excel import open_book, plain_text, too_big
 from pmcell.registry.cohorts.keys import COHORT_FILE
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.workbook import layout
@@ -108,7 +108,7 @@ def _mark(path: Path, faults: Sequence[Fault]) -> None:
             continue
         cell = _writable(book[name], place)
         said = "\n\n".join(f"{one.must}; found {one.found}. {one.fix}" for one in alike)
-        cell.comment = Comment(said[:2000], AUTHOR, width=360, height=180)
+        cell.comment = Comment(plain_text(said[:2000]), AUTHOR, width=360, height=180)
         is_error = any(one.severity == "error" for one in alike)
         cell.fill = PatternFill("solid", fgColor=RED if is_error else AMBER)
     with atomic_path(path) as temporary:
@@ -120,6 +120,8 @@ def _clear(sheet: Any) -> int:
     from openpyxl.styles import PatternFill
 
     n = 0
+    if too_big(sheet):
+        return n
     for row in sheet.iter_rows():
         for cell in row:
             if getattr(cell, "comment", None) is not None and cell.comment.author == AUTHOR:

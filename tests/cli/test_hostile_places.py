@@ -1,0 +1,107 @@
+"""Names and places that a disk, a shell or a person makes hard: one sentence, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import pytest
+
+from pmcell.cli import main
+from pmcell.io.system import explain
+
+ODD = 'it\'s a "ré lease" $(x) 🧬'
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOTDIR, "a file stands in the way"),
+        (errno.EEXIST, "a file of that name is there"),
+        (errno.EISDIR, "a folder has that name"),
+        (errno.ENAMETOOLONG, "too long"),
+        (errno.ELOOP, "lead to each other"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOSPC, "it is full"),
+        (errno.EACCES, "permission was denied"),
+    ],
+)
+def test_what_a_disk_refuses_is_a_sentence_with_its_place(number, said):
+    sentence = explain(OSError(number, "words of the system", "a/b"))
+    assert sentence is not None
+    assert sentence.startswith("a/b: ")
+    assert said in sentence
+
+
+def test_of_a_file_that_cannot_be_put_in_place_its_own_name_is_told(tmp_path):
+    (tmp_path / "part").write_text("x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        (tmp_path / "part").replace(tmp_path / "folder")
+    assert explain(caught.value).startswith(f"{tmp_path / 'folder'}: ")
+
+
+def test_a_missing_file_that_nobody_foresaw_is_no_sentence():
+    assert explain(FileNotFoundError(errno.ENOENT, "no such file", "a")) is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["patient", "a:b", "--release", "{}", "--out", "out"],
+        ["gaps", "{}"],
+        ["report", "--release", "{}", "--out", "r.html"],
+        ["verify", "{}"],
+        ["map", "x.h5ad", "--release", "{}", "--out", "out"],
+        ["release", "diff", "{}", "{}"],
+        ["export-hca", "{}", "c1", "--out", "x.h5ad"],
+    ],
+)
+@pytest.mark.parametrize(
+    "made", ["nothing", "a file", "empty", "no JSON", "nested", "another", "bytes"]
+)
+def test_what_is_no_release_is_said_by_every_command(tmp_path, monkeypatch, capsys, command, made):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.h5ad").write_text("x")
+    folder = tmp_path / ODD
+    contents = {
+        "no JSON": b"{",
+        "nested": b"[" * 100_000,
+        "another": json.dumps({"schema_version": [], "files": 7}).encode(),
+        "bytes": bytes(range(256)),
+    }
+    if made == "a file":
+        folder.write_text("x")
+    elif made != "nothing":
+        folder.mkdir()
+    if made in contents:
+        (folder / "manifest.json").write_bytes(contents[made])
+    code = main([part.format(folder) for part in command])
+    assert code in (2, 3)
+    told = capsys.readouterr().err
+    assert ODD in told or "manifest.json" in told
+    assert "release" in told or "manifest" in told
+
+
+def test_a_link_in_a_release_of_others_is_not_exported(tmp_path, capsys):
+    (tmp_path / "release" / "cells").mkdir(parents=True)
+    (tmp_path / "secret.h5ad").write_text("x")
+    (tmp_path / "release" / "cells" / "c1.h5ad").symlink_to(tmp_path / "secret.h5ad")
+    out = tmp_path / "x.h5ad"
+    assert main(["export-hca", str(tmp_path / "release"), "c1", "--out", str(out)]) == 3
+    assert "it is a link" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_cells_that_are_none_are_not_exported(tmp_path, capsys):
+    cells = tmp_path / "release" / "cells"
+    cells.mkdir(parents=True)
+    (cells / "c1.h5ad").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(200))
+    out = tmp_path / "x.h5ad"
+    assert main(["export-hca", str(tmp_path / "release"), "c1", "--out", str(out)]) == 3
+    assert "c1.h5ad" in capsys.readouterr().err
+
+
+def test_a_text_without_end_is_no_term(capsys):
+    assert main(["terms", "a" * 100_000]) == 2
+    assert "at most 300 letters; got 100,000" in capsys.readouterr().err

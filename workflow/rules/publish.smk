@@ -24,6 +24,7 @@ rule release:
         "results/atlas/umap.parquet",
         "results/atlas/markers.parquet",
         "results/atlas/annotation.parquet",
+        "results/atlas/cell_labels.parquet",
         "results/atlas/cell_types.parquet",
         "results/atlas/duplicates.parquet",
         "results/strata/donors.h5ad",

@@ -52,7 +52,11 @@ CELL_TYPE_CONFIDENCE = Field(
     "label.",
     "1",
 )
-CELL_LABEL_METHOD = Field("label_method", "string", "What cell_type follows: source or cluster.")
+CELL_LABEL_METHOD = Field(
+    "label_method",
+    "string",
+    "What cell_type follows: source, transfer (from cells with a source label) or cluster.",
+)
 PROFILE_CELL_TYPE = Field(
     "profile_cell_type",
     "string",

@@ -171,8 +171,10 @@ def _training_cells(atlas: Atlas) -> NDArray[np.int64]:
     """Labelled cells to learn from, chosen by hash: rising positions in the atlas."""
     cells = atlas.cells
     known = np.flatnonzero(as_text(cells["cell_type_ontology_term_id"]) != UNKNOWN)
-    columns = [text_array(as_text(cells[name]).iloc[known]) for name in ("cell_type", "batch_id")]
-    chosen = training_cells(*columns, text_array(cells.index[known]))
+    types, batch = (
+        text_array(as_text(cells[name]).iloc[known]) for name in ("cell_type", "batch_id")
+    )
+    chosen = training_cells(types, batch, text_array(cells.index[known]))
     return np.asarray(known[chosen], np.int64)
 
 

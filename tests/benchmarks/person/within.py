@@ -374,7 +374,9 @@ def scores(
     cells["level"] = cells["truth"].map(levels)
     cells["best_exact"] = cells["counted"] == cells["level"]
     answer_c, truth_c = cells["answer"].map(coarse), cells["truth"].map(coarse)
-    cells["coarse"] = answer_c != UNKNOWN
+    # An ancestor above the groups is no coarse answer, and not a wrong one.
+    above = cells["right"] & (answer_c != truth_c)
+    cells["coarse"] = (answer_c != UNKNOWN) & ~above
     cells["coarse_right"] = cells["coarse"] & (answer_c == truth_c)
     cells["coarse_wrong"] = cells["coarse"] & (answer_c != truth_c)
     places = {name: np.flatnonzero(cells["donor"] == name) for name in cells["donor"].unique()}

@@ -18,6 +18,7 @@ from pmcell.publish.facts import PREPARED_BY
 from pmcell.schema import (
     ASSIGNMENTS,
     ASSOCIATIONS,
+    CELL_LABELS,
     CELL_TYPES,
     CLUSTERS,
     COMPOSITION,
@@ -375,6 +376,7 @@ def _atlas(results: Path, parts: dict, rng) -> None:
     _table(folder / "annotation.parquet", CLUSTERS, labels)
     types = label_cells(obs.assign(cluster=cluster), labels)
     _table(folder / "cell_types.parquet", CELL_TYPES, types)
+    _table(folder / "cell_labels.parquet", CELL_LABELS, empty_table(CELL_LABELS))
     markers = pd.DataFrame({"cluster": ["0", "1", "2"], "gene_id": GENE_IDS[5:8], "symbol": "GENE"})
     _table(folder / "markers.parquet", MARKERS, _filled(markers, MARKERS))
 

@@ -112,6 +112,7 @@ _COUNTS, _QC = f"{COHORT}/intake.h5ad", f"{COHORT}/qc.parquet"
 _FEATURES, _VERDICTS = "atlas/features.parquet", "atlas/cohorts.json"
 _EMBEDDING, _CLUSTERS = "atlas/embedding.h5ad", "atlas/clusters.parquet"
 _CELL_TYPES = "atlas/cell_types.parquet"
+_CELL_LABELS = "atlas/cell_labels.parquet"
 _DUPLICATES = "atlas/duplicates.parquet"
 _REGISTERED = _of_cohort(
     "intake.h5ad",
@@ -268,9 +269,16 @@ STEPS: tuple[Step, ...] = (
         old_rule="map_cells",
     ),
     Step(
+        "label_transfer",
+        "label cells whose source gave no label, from those with one",
+        reads=_files(embedding=_EMBEDDING, clusters=_CLUSTERS),
+        writes=_files(out=_CELL_LABELS),
+        version=1,
+    ),
+    Step(
         "aggregate",
         "sums per sample, cluster, label, half of the cells and gene",
-        reads=_files(counts=_COUNTS, qc=_QC, clusters=_CLUSTERS),
+        reads=_files(counts=_COUNTS, qc=_QC, clusters=_CLUSTERS, labels=_CELL_LABELS),
         writes=_files(out=f"{COHORT}/aggregate.npz"),
         version=4,
         per_cohort=True,
@@ -294,11 +302,13 @@ STEPS: tuple[Step, ...] = (
         reads=_files(
             clusters=_CLUSTERS,
             embedding=_EMBEDDING,
+            labels=_CELL_LABELS,
             aggregate=f"{COHORT}/aggregate.npz",
             features=_FEATURES,
         ),
         writes=_files(out="atlas/annotation.parquet", cell_types_out=_CELL_TYPES),
         version=2,
+        asks=("programmes",),
         old_rule="annotate_clusters",
     ),
     Step(
@@ -307,6 +317,7 @@ STEPS: tuple[Step, ...] = (
         reads=_files(
             embedding=_EMBEDDING,
             clusters=_CLUSTERS,
+            labels=_CELL_LABELS,
             cell_types=_CELL_TYPES,
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
         ),
@@ -375,6 +386,7 @@ STEPS: tuple[Step, ...] = (
                 _CLUSTERS,
                 "atlas/umap.parquet",
                 "atlas/annotation.parquet",
+                _CELL_LABELS,
                 _CELL_TYPES,
                 *_of_strata("strata.json", "assignments.parquet"),
             )
@@ -399,6 +411,7 @@ STEPS: tuple[Step, ...] = (
                 "atlas/umap.parquet",
                 "atlas/markers.parquet",
                 "atlas/annotation.parquet",
+                _CELL_LABELS,
                 _CELL_TYPES,
                 _DUPLICATES,
                 "strata/composition.parquet",

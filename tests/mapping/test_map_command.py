@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from jsonschema import Draft202012Validator
 
 from made_reference import (
     new_donors,
@@ -16,6 +20,7 @@ from made_reference import (
     write_reference_release,
 )
 from pmcell.cli import main
+from pmcell.cli.run._workflow import environment
 from pmcell.io.atomic import read_json, sha256_file, write_json
 from pmcell.schema.mapped import Mapped
 
@@ -48,6 +53,15 @@ def test_the_document_is_of_its_form_and_names_every_person(written):
     assert [visit.donor_id for visit in document.visits] == new_donors()
     assert document.files[0].name == "people.h5ad"
     assert document.intended_use == "research use only"
+
+
+def test_the_document_is_valid_under_the_schema_that_is_published(written):
+    path = Path(__file__).parents[2] / "config" / "schemas" / "mapped.schema.json"
+    check = Draft202012Validator(read_json(path))
+    document = read_json(written / "mapped.json")
+    assert not list(check.iter_errors(document))
+    document["visits"][0]["labels"].pop("n_leaf")
+    assert any("n_leaf" in fault.message for fault in check.iter_errors(document))
 
 
 def test_the_tables_hold_every_cell(written):
@@ -162,3 +176,79 @@ def test_an_older_release_is_told_to_be_written_again(sample, tmp_path, capsys):
 def test_json_goes_to_the_output(release, sample, tmp_path, capsys):
     assert run(sample, "--release", release, "--out", tmp_path / "out", "--json") == 0
     assert json.loads(capsys.readouterr().out) == read_json(tmp_path / "out" / "mapped.json")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two files of a person each, and one of log values."""
+    folder = tmp_path_factory.mktemp("many")
+    for name, donor in zip("ab", new_donors(), strict=False):
+        people([donor]).write_h5ad(folder / f"{name}.h5ad")
+    logged = people(new_donors()[:1])
+    logged.X = np.log1p(logged.X.toarray() if hasattr(logged.X, "toarray") else logged.X)
+    logged.write_h5ad(folder / "logged.h5ad")
+    return [folder / f"{name}.h5ad" for name in ("a", "b", "logged")]
+
+
+def test_of_many_files_one_that_is_refused_stops_no_other(release, files, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(*files, "--release", release, "--out", out, "--each") == 0
+    assert "2 of 3 files mapped" in capsys.readouterr().out
+    for name, donor in zip("ab", new_donors(), strict=False):
+        document = Mapped.from_json(read_json(out / name / "mapped.json"))
+        assert [visit.donor_id for visit in document.visits] == [donor]
+        assert read_json(out / name / "outcome.json")["status"] == "mapped"
+    refused = read_json(out / "logged" / "outcome.json")
+    assert (refused["file"], refused["status"], refused["reason"]) == (
+        "logged.h5ad",
+        "refused",
+        "not_counts",
+    )
+    assert "must hold raw counts" in refused["message"]
+    assert not (out / "logged" / "mapped.json").exists()
+    assert (out / "logged" / "outcome.json").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_alone_is_mapped_as_among_many(release, files, tmp_path):
+    assert run(files[0], "--release", release, "--out", tmp_path / "one") == 0
+    assert run(*files[:2], "--release", release, "--out", tmp_path / "each", "--each") == 0
+    for name in ("mapped.json", "cells.parquet", "composition.parquet"):
+        assert sha256_file(tmp_path / "one" / name) == sha256_file(tmp_path / "each" / "a" / name)
+
+
+def test_a_refusal_leaves_nothing_of_an_earlier_mapping(release, files, tmp_path):
+    folder = tmp_path / "out" / "a"
+    assert run(files[0], "--release", release, "--out", folder) == 0
+    taken = tmp_path / "a.h5ad"
+    taken.write_bytes(files[2].read_bytes())
+    assert run(taken, "--release", release, "--out", tmp_path / "out", "--each") == 3
+    assert [path.name for path in folder.iterdir()] == ["outcome.json"]
+
+
+def test_files_of_one_name_are_refused_before_any_is_read(release, files, tmp_path, capsys):
+    other = tmp_path / "elsewhere" / "a.h5ad"
+    out = tmp_path / "out"
+    assert run(files[0], other, "--release", release, "--out", out, "--each") == 2
+    assert "every file must have a name of its own" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_workflow_makes_each_file_a_job_and_repeats_none(release, files, tmp_path):
+    snakefile = Path(__file__).parents[2] / "workflow" / "map.smk"
+    listed = json.dumps([str(path) for path in files])
+    given = [f"release={release}", f"out={tmp_path / 'out'}", f"files={listed}"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "1"]
+    command += ["--directory", str(tmp_path), "--config", *given]
+    first = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert first.returncode == 0, first.stderr
+    told = pd.read_csv(tmp_path / "out" / "outcomes.tsv", sep="\t", keep_default_na=False)
+    assert list(told["file"]) == ["logged.h5ad", "a.h5ad", "b.h5ad"]
+    assert list(told["status"]) == ["refused", "mapped", "mapped"]
+    assert "must hold raw counts" in told["message"][0]
+    (tmp_path / "out" / "b" / "outcome.json").unlink()
+    again = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert again.returncode == 0, again.stderr
+    assert "rule map_file" in again.stderr
+    assert "b.log" in again.stderr
+    assert "logs/a.log" not in again.stderr

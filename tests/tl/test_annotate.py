@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
 
 from pmcell.errors import DataError, UsageError
+from pmcell.registry.cohorts.programmes import expected_markers
 from pmcell.registry.terms.cell_types import consensus, too_general
 from pmcell.registry.terms.gene_table import gene_table
 from pmcell.registry.terms.marker_panel import marker_panel, types_of_tissues
 from pmcell.registry.terms.ontology import resolve, terms
 from pmcell.schema import CLUSTERS
+from pmcell.settings.programme import Programme
 from pmcell.tl import aggregate, annotate
 from pmcell.tl.annotate import annotate_clusters
 from pmcell.tl.marker_labels import MIN_MARKERS
@@ -308,3 +312,51 @@ def test_panel_of_a_tissue_holds_its_parts_and_what_occurs_anywhere() -> None:
     assert "podocyte" not in islets
     assert types_of_tissues(panel, ["unknown"]) == panel
     assert types_of_tissues(panel, []) == panel
+
+
+def programme(tissue: str, markers: tuple[str, ...]) -> Programme:
+    own = {"markers": markers, "source": "10.1/x"} if markers else {}
+    expected = {"CL:0000540": {"tissue": tissue, **own}}
+    return Programme(
+        id="made",
+        title="Made",
+        description="Made up.",
+        disease_ontology_term_ids=("PATO:0000461",),
+        cell_types=expected,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tissue", "label"),
+    [(BLOOD, "neuron"), (PANCREAS, "cluster 2")],
+    ids=["its tissue", "another tissue"],
+)
+def test_a_type_that_a_programme_expects_is_told_by_its_own_markers(tissue, label):
+    adata = make_cells(["B cell", "T cell", "nothing"])
+    own = [f"HOUSEKEEPING{at}" for at in range(5)]
+    apart = (adata.obs["cluster"] == "2").to_numpy()
+    raised = np.isin(adata.var_names, own)
+    adata.X[np.ix_(~apart, raised)] = 0
+    adata.X[np.ix_(apart, raised)] += 3
+    rows = expected_markers([programme(tissue, tuple(own))])
+    assert [(row.cell_type, row.tissues) for row in rows] == [("neuron", (tissue,))]
+    table = annotate_clusters(adata.obs, aggregate(adata), expected=rows).set_index("cluster")
+    assert list(table["cell_type"]) == ["B cell", "T cell", label]
+
+
+def test_markers_of_a_programme_take_the_place_of_the_panels_and_may_be_gene_ids():
+    adata = make_cells(["B cell", "T cell"])
+    symbols = {f"ENSG{at}": name for at, name in enumerate(adata.var_names)}
+    own = next(row for row in marker_panel() if row.cell_type == "B cell")
+    ids = {name: gene for gene, name in symbols.items()}
+    named = tuple(ids.get(gene, gene) for gene in own.positive[:5])
+    given = replace(own, positive=named, tissues=(BLOOD,))
+    adata.var_names = list(symbols)
+    label = {"symbols": symbols, "expected": [given]}
+    table = annotate_clusters(adata.obs, aggregate(adata), **label).set_index("cluster")
+    assert table.loc["0", "cell_type"] == "B cell"
+    assert "ENSG" not in table.loc["0", "label_evidence"]
+
+
+def test_a_programme_without_markers_of_its_own_changes_nothing():
+    assert not expected_markers([programme(BLOOD, ())])

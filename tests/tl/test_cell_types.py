@@ -11,6 +11,7 @@ from pmcell.core.counts.aggregate import type_of_groups
 from pmcell.core.counts.blocks import MatrixCounts
 from pmcell.errors import DataError
 from pmcell.schema import CELL_TYPES
+from pmcell.schema.steps import NEAREST_TERM, TRANSFERRED_PROBABILITY, TRANSFERRED_TERM
 from pmcell.tl.aggregate import aggregate_cells
 from pmcell.tl.cell_types import label_cells, type_of_cells, types_of
 
@@ -164,3 +165,52 @@ def test_groups_of_an_aggregate_have_the_types_of_their_cells() -> None:
     assert set(type_of_groups(part, {"0": "x", "1": "y"})) == {"x", "y"}
     with pytest.raises(DataError, match="1 have none, the first is cluster '1' with label 'unkn"):
         type_of_groups(part, {"0": "x"})
+
+
+def with_transferred(cells: pd.DataFrame, rows: dict[str, tuple[str, str, float]]) -> pd.DataFrame:
+    """The cells with label, most probable type and probability of some of them."""
+    found = pd.DataFrame.from_dict(rows, orient="index").reindex(cells.index)
+    names = (TRANSFERRED_TERM, NEAREST_TERM, TRANSFERRED_PROBABILITY)
+    return cells.assign(**{name: found[at] for at, name in enumerate(names)})
+
+
+def test_a_transferred_label_is_the_cells_and_its_likeliest_type_counts() -> None:
+    cells = make_cells([("a", "0", CD8, 2), ("a", "0", NK, 1), ("b", "0", NONE, 3)])
+    cells = with_transferred(cells, {"c3": (CD8, CD8, 0.97), "c4": (T, CD4, 0.85)})
+    table = label_cells(cells, make_clusters(cells, c0=("natural killer cell", NK)))
+    own = types_of(table, cells)
+    nk = "natural killer cell"
+    assert list(own["cell_type"]) == [CD8_NAME, CD8_NAME, nk, CD8_NAME, "T cell", nk]
+    assert list(own["cell_type_ontology_term_id"]) == [CD8, CD8, NK, CD8, T, NK]
+    assert list(own["cell_type_confidence"]) == [1.0, 1.0, 1.0, 0.97, 0.85, 0.9]
+    assert list(own["label_method"]) == ["source"] * 3 + ["transfer"] * 2 + ["cluster"]
+    rows = table.set_index("source_cell_type_ontology_term_id")
+    assert rows.loc[[CD8, CD4, NONE], "label_method"].tolist() == ["source", "transfer", "cluster"]
+    assert rows.loc[CD4, "cell_type_confidence"] == 0.85
+    assert rows.loc[CD8, "n_cells"] == 3
+
+
+def test_a_cohort_whose_labels_were_transferred_is_compared_by_them() -> None:
+    rows = [("a", "0", CD8, 30), ("a", "0", CD4, 30), ("b", "0", NONE, 40)]
+    cells = make_cells(rows)
+    told = {f"c{at}": (T, CD4 if at % 2 else CD8, 0.9) for at in range(60, 100)}
+    clusters = make_clusters(cells, c0=("T cell", T))
+    without = types_of(label_cells(cells, clusters), cells)["profile_cell_type"]
+    assert set(without) == {"T cell"}
+    cells = with_transferred(cells, told)
+    found = types_of(label_cells(cells, clusters), cells)["profile_cell_type"]
+    assert found[60:].value_counts().to_dict() == {CD4_NAME: 20, CD8_NAME: 20}
+    assert set(found[:60]) == {CD4_NAME, CD8_NAME}
+
+
+def test_sums_are_of_the_type_that_a_cell_counts_as() -> None:
+    cells = make_cells([("a", "0", CD8, 1), ("a", "0", NONE, 2)]).assign(sample_id="s")
+    cells = with_transferred(cells, {"c1": (T, CD8, 0.8)})
+    counts = MatrixCounts(sparse.csr_matrix(np.ones((3, 2), np.int64)))
+    part = aggregate_cells(counts, np.array(["g", "h"], object), cells)
+    assert part.labels.tolist() == [CD8, NONE]
+    n_cells = {
+        label: int(part.group_n_cells[part.group_label == at].sum())
+        for at, label in enumerate(part.labels)
+    }
+    assert n_cells == {CD8: 2, NONE: 1}

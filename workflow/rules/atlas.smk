@@ -1,6 +1,6 @@
 # INPUTS:  moments of every cohort; then, cohort by cohort, what the atlas asks of its counts
 # OUTPUTS: results/atlas/*: people who stand twice, accepted cohorts, features, basis, embedding, graph, clusters, map,
-#          markers, annotation, cell_types; results/cohorts/{cohort}/gram.npz, embedding.npz, aggregate.npz
+#          markers, cell_labels, annotation, cell_types; results/cohorts/{cohort}/gram.npz, embedding.npz, aggregate.npz
 
 
 rule duplicates:
@@ -239,12 +239,37 @@ rule umap:
         "{params.config} --threads {threads} > {log:q} 2>&1"
 
 
+rule label_transfer:
+    input:
+        embedding="results/atlas/embedding.h5ad",
+        clusters="results/atlas/clusters.parquet",
+    output:
+        "results/atlas/cell_labels.parquet",
+    log:
+        "results/logs/label_transfer.log",
+    benchmark:
+        "results/benchmarks/label_transfer.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    resources:
+        mem_mb=mem_mb("label_transfer"),
+        runtime=minutes("label_transfer"),
+        disk_mb=disk_mb("label_transfer"),
+    params:
+        config=config_option,
+        options=step_options("label_transfer"),
+    shell:
+        "pmcell label_transfer --embedding {input.embedding:q} --clusters {input.clusters:q} "
+        "--out {output:q} {params.config} --threads {threads} > {log:q} 2>&1"
+
+
 # Without --memory: what it needs goes with the number of clusters, unknown when memory is asked for.
 rule aggregate:
     input:
         counts="results/cohorts/{cohort}/intake.h5ad",
         cells="results/cohorts/{cohort}/qc.parquet",
         clusters="results/atlas/clusters.parquet",
+        labels="results/atlas/cell_labels.parquet",
     output:
         "results/cohorts/{cohort}/aggregate.npz",
     log:
@@ -262,7 +287,8 @@ rule aggregate:
         options=step_options("aggregate"),
     shell:
         "pmcell aggregate --counts {input.counts:q} --qc {input.cells:q} "
-        "--clusters {input.clusters:q} --out {output:q} --threads {threads} > {log:q} 2>&1"
+        "--clusters {input.clusters:q} --labels {input.labels:q} --out {output:q} "
+        "--threads {threads} > {log:q} 2>&1"
 
 
 rule markers:
@@ -300,7 +326,9 @@ rule annotate:
         sums=per_cohort("aggregate.npz"),
         clusters="results/atlas/clusters.parquet",
         embedding="results/atlas/embedding.h5ad",
+        labels="results/atlas/cell_labels.parquet",
         features="results/atlas/features.parquet",
+        programmes=programme_files,
     output:
         annotation="results/atlas/annotation.parquet",
         cell_types="results/atlas/cell_types.parquet",
@@ -315,10 +343,11 @@ rule annotate:
         runtime=minutes("annotate"),
         disk_mb=disk_mb("annotate"),
     params:
+        programmes=programmes_option,
         config=config_option,
         options=step_options("annotate"),
     shell:
         "pmcell annotate --clusters {input.clusters:q} --embedding {input.embedding:q} "
-        "--aggregate {input.sums:q} --features {input.features:q} --out {output.annotation:q} "
-        "--cell-types-out {output.cell_types:q} "
-        "{params.config} --threads {threads} > {log:q} 2>&1"
+        "--labels {input.labels:q} --aggregate {input.sums:q} --features {input.features:q} "
+        "--out {output.annotation:q} --cell-types-out {output.cell_types:q} "
+        "{params.programmes} {params.config} --threads {threads} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-# INPUTS:  results/atlas/embedding.h5ad, clusters, cell_types, features; sums of each cohort
+# INPUTS:  results/atlas/embedding.h5ad, clusters, cell_labels, cell_types, features; sums of each cohort
 # OUTPUTS: results/strata/*: donor profiles, composition, strata, assignments, associations, drivers;
 #          change over visits, steps between strata, what programmes ask;
 #          what strata and conditions differ in: genes, gene sets, gene drivers
@@ -8,6 +8,7 @@ rule profile:
     input:
         embedding="results/atlas/embedding.h5ad",
         clusters="results/atlas/clusters.parquet",
+        labels="results/atlas/cell_labels.parquet",
         cell_types="results/atlas/cell_types.parquet",
         sums=per_cohort("aggregate.npz"),
         samples=per_cohort("samples.parquet"),
@@ -30,8 +31,8 @@ rule profile:
         options=step_options("profile"),
     shell:
         "pmcell profile --embedding {input.embedding:q} --clusters {input.clusters:q} "
-        "--cell-types {input.cell_types:q} {params.cohorts} --out {output.profiles:q} "
-        "--composition-out {output.composition:q} {params.config} "
+        "--labels {input.labels:q} --cell-types {input.cell_types:q} {params.cohorts} "
+        "--out {output.profiles:q} --composition-out {output.composition:q} {params.config} "
         "--threads {threads} > {log:q} 2>&1"
 
 

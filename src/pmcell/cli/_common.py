@@ -52,6 +52,25 @@ def add_aggregate_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_labels_option(parser: argparse.ArgumentParser) -> None:
+    """`--labels FILE`, the labels that were transferred."""
+    parser.add_argument(
+        "--labels", type=Path, help="cell_labels.parquet: labels of cells whose source gave none"
+    )
+
+
+def add_programmes_option(parser: argparse.ArgumentParser) -> None:
+    """`--programmes FILE …`, the programmes that the cohorts name."""
+    parser.add_argument(
+        "--programmes",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="programmes that the cohorts name",
+    )
+
+
 def use_threads(n_threads: int) -> None:
     """Let numba's kernels use `n_threads` threads, or as many as the machine allows."""
     if n_threads < 1:

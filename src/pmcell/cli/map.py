@@ -6,6 +6,8 @@ they are, else the options name others, else the file is one person's sample.
 
 Writes mapped.json (labels, strata, what could not be said), cells.parquet and
 composition.parquet. They are individual data: keep them where that person's data may be.
+With --each every file is mapped by itself, into a folder of its own below --out: one that cannot
+be mapped stops no other, and outcome.json says why. workflow/map.smk makes each file a job.
 Research use only.
 
 Example:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from pmcell.mapping.mapper import Mapping
     from pmcell.mapping.reference import Reference
     from pmcell.schema.mapped import Mapped
+
+OUTCOME = "outcome.json"
+"""What became of a file that was mapped by itself: status, and why it was refused."""
+MAPPED, REFUSED = "mapped", "refused"
 
 NAMED = {
     "donor": ("donor_id", "people"),
@@ -49,36 +55,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="of a text table",
     )
+    parser.add_argument(
+        "--each", action="store_true", help="each file by itself, into OUT/<name of the file>"
+    )
     parser.add_argument("--memory", type=int, help="MB that reading a file may take")
     parser.add_argument("--json", action="store_true", help="print mapped.json")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write mapped.json and two tables."""
+    """Write mapped.json and two tables, for all files together or for each."""
+    from pmcell.release.reference import open_reference
+
+    if args.each:
+        folders = folders_of(args.file, args.out)
+        reference = open_reference(args.release)
+        return _map_each(folders, reference, args)
+    document = _map(args.file, open_reference(args.release), args.out, args)
+    if args.json:
+        print(json.dumps(document.as_json(), indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        _show(document, args.out)
+    return 0
+
+
+def _map(files: list[Path], reference: Reference, folder: Path, args: argparse.Namespace) -> Mapped:
+    """Map files together and write what was found."""
     from pmcell.io.modes import private_files
     from pmcell.io.submitted import sandbox
     from pmcell.registry.draft.person import read_people
     from pmcell.release.reference import map as map_onto
-    from pmcell.release.reference import open_reference
 
-    reference = open_reference(args.release)
     columns = {ours: getattr(args, option) for option, (ours, _) in NAMED.items()}
-    adata, files = read_people(
-        args.file,
+    adata, read = read_people(
+        files,
         columns={ours: theirs for ours, theirs in columns.items() if theirs},
         fmt=args.format,
         orientation=args.orientation,
         memory_mb=args.memory or sandbox.MEMORY_MB,
     )
     mapping = map_onto(adata, reference)
-    document = _document(mapping, reference, files)
+    document = _document(mapping, reference, read)
     with private_files():
-        _write(args.out, mapping, document)
+        _write(folder, mapping, document)
+    return document
+
+
+def folders_of(files: list[Path], out: Path) -> dict[Path, Path]:
+    """Folder of each file below `out`, called like the file; `UsageError` where two are alike."""
+    from pmcell.errors import UsageError
+
+    found: dict[Path, Path] = {}
+    for path in files:
+        folder = out / path.name.partition(".")[0]
+        if folder in found:
+            raise UsageError(
+                f"with --each every file must have a name of its own; {path} and {found[folder]} "
+                f"would both be written to {folder}. Rename one of them."
+            )
+        found[folder] = path
+    return {path: folder for folder, path in found.items()}
+
+
+def _map_each(folders: dict[Path, Path], reference: Reference, args: argparse.Namespace) -> int:
+    """Map each file by itself; 0 where one was mapped, else 3."""
+    from pmcell.errors import PmcellError
+    from pmcell.io.atomic import write_json
+    from pmcell.io.modes import private_files
+    from pmcell.schema import mapped
+
+    outcomes = []
+    for path, folder in folders.items():
+        outcome: dict[str, Any] = {"file": path.name, "status": MAPPED, "reason": "", "message": ""}
+        # What an earlier try left must not stand beside this one's outcome.
+        for name in (OUTCOME, mapped.FILE, mapped.CELLS_FILE, mapped.COMPOSITION_FILE):
+            (folder / name).unlink(missing_ok=True)
+        try:
+            _map([path], reference, folder, args)
+        except PmcellError as error:
+            told = {"reason": getattr(error, "reason", "") or "usage", "message": str(error)}
+            outcome |= {"status": REFUSED, **told}
+        with private_files():
+            write_json(folder / OUTCOME, outcome)
+        outcomes.append(outcome)
+        if not args.json:
+            why = f": {outcome['message']}" if outcome["message"] else ""
+            print(f"{outcome['file']}  {outcome['status']}{why}", flush=True)
     if args.json:
-        print(json.dumps(document.as_json(), indent=2, sort_keys=True, ensure_ascii=False))
-    else:
-        _show(document, args.out)
-    return 0
+        print(json.dumps(outcomes, indent=2, ensure_ascii=False))
+    n_mapped = sum(outcome["status"] == MAPPED for outcome in outcomes)
+    if not args.json:
+        print(f"{n_mapped} of {len(outcomes)} files mapped onto {args.release} -> {args.out}")
+    return 0 if n_mapped else 3
 
 
 def _document(mapping: Mapping, reference: Reference, files: list[Any]) -> Mapped:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.tables import read_table
+from pmcell.io.transferred import with_transferred
 from pmcell.schema import SOURCE_CELL_TYPE_TERM, UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
 from pmcell.schema.text import as_text
 from pmcell.tl.cell_types import PER_CELL, types_of
@@ -54,7 +55,7 @@ class Atlas:
 
 
 def load_atlas(results: Path, *, cohort_id: str | None = None) -> Atlas:
-    """Read embedding, clusters, map, annotation and cell types below `results`.
+    """Read embedding, clusters, map, labels, annotation and cell types below `results`.
 
     With `cohort_id` only that cohort's cells: what it takes does not grow with the other cohorts.
     """
@@ -87,7 +88,10 @@ def load_atlas(results: Path, *, cohort_id: str | None = None) -> Atlas:
         index=observed.index,
     )
     source = {SOURCE_CELL_TYPE_TERM.name: observed.get(SOURCE_CELL_TYPE_TERM.name, UNKNOWN)}
-    types = types_of(cell_types, cells.assign(**source))
+    # A study from before labels were transferred has no such file.
+    labels = folder / "cell_labels.parquet"
+    told = with_transferred(cells.assign(**source), labels if labels.is_file() else None)
+    types = types_of(cell_types, told)
     cells[list(PER_CELL)] = types
     coordinates[X_UMAP] = umap[["umap_1", "umap_2"]].to_numpy(np.float32)
     return Atlas(cells, coordinates, annotation, cell_types)

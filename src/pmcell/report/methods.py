@@ -111,9 +111,16 @@ def _of_cells(release: Release) -> str:
     """How many cells keep the label of their source."""
     cells = release["cells"]
     method = as_text(cells["label_method"].dropna()) if "label_method" in cells else cells.index
-    n_source = int((method == "source").sum())
+    n_source, n_transferred = (int((method == name).sum()) for name in ("source", "transfer"))
     if not n_source:
         return "Each cell has the label of its cluster."
+    if n_transferred:
+        return (
+            f"{n_source:,} of {len(method):,} cells keep the label that their source gave; "
+            f"{n_transferred:,} were labelled by a logistic regression on the principal "
+            "components of those cells, in which the labels of their cluster have a voice; the "
+            "others have the label of their cluster."
+        )
     return (
         f"{n_source:,} of {len(method):,} cells keep the label that their source gave, the others "
         "have that of their cluster."

@@ -82,7 +82,7 @@ from pmcell.schema.slots import (
     X_STATE,
     X_UMAP,
 )
-from pmcell.schema.steps import CELL_CLUSTERS, CELL_TYPES, CELL_UMAP, QC_CELLS
+from pmcell.schema.steps import CELL_CLUSTERS, CELL_LABELS, CELL_TYPES, CELL_UMAP, QC_CELLS
 from pmcell.schema.strata import (
     ASSIGNMENTS,
     ASSOCIATIONS,
@@ -108,6 +108,7 @@ __all__ = [
     "CELLS",
     "CELL_CLUSTERS",
     "CELL_ID",
+    "CELL_LABELS",
     "CELL_LABEL_METHOD",
     "CELL_ROW",
     "CELL_TYPE",

@@ -55,7 +55,8 @@ CELL_TYPE_CONFIDENCE = Field(
 CELL_LABEL_METHOD = Field(
     "label_method",
     "string",
-    "What cell_type follows: source or cluster; reference in added cohorts.",
+    "What cell_type follows: source, transfer (from cells with a source label) or cluster; "
+    "reference in added cohorts.",
 )
 PROFILE_CELL_TYPE = Field(
     "profile_cell_type",

@@ -90,6 +90,16 @@ class ClusterSettings(Settings):
     seed: int = seed("seed of the order in which cells are moved")
 
 
+class LabelTransferSettings(Settings):
+    """Labels of cells whose source gave none."""
+
+    by: Literal["cell", "cluster"] = setting(
+        "cell",
+        "what decides the label of a cell whose source gave none, where other cells have labels: "
+        "the `cell` itself, by a model of the labelled cells, or its `cluster` alone",
+    )
+
+
 class UmapSettings(Settings):
     """The two-dimensional map, for looking at."""
 

@@ -13,6 +13,7 @@ from pmcell.errors import DataError
 from pmcell.pp._adata import column, counts_and_rows, raw_counts
 from pmcell.schema import SOURCE_CELL_TYPE_TERM, UNKNOWN
 from pmcell.schema.halves import second_half
+from pmcell.schema.steps import NEAREST_TERM
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
 
     `cells` has one row a cell of `counts` with columns `sample_id` and `cluster`
     (null: the cell is left out) and, where known, `donor_id`,
-    `tissue_ontology_term_id` and `source_cell_type_ontology_term_id`.
+    `tissue_ontology_term_id`, `source_cell_type_ontology_term_id` and, for cells without a
+    source's label, the type that was transferred to them (`NEAREST_TERM`).
     """
     used = (cells["cluster"].notna() & cells["sample_id"].notna()).to_numpy()
     kept = cells[used]
@@ -83,7 +85,7 @@ def aggregate_cells(counts: Counts, gene_ids: Labels, cells: pd.DataFrame) -> Ag
     cluster_of_cell = as_text(kept["cluster"]).to_numpy(object)
     sample_ids = np.array(sorted(set(sample_of_cell)), dtype=object)
     clusters = natural_order(set(cluster_of_cell))
-    label_of_cell = source_labels(kept)
+    label_of_cell = counted_labels(kept)
     labels = np.array(sorted(set(label_of_cell)), dtype=object)
     shape = (sample_ids.size, clusters.size, labels.size, 2)
     keys = (
@@ -123,6 +125,15 @@ def source_labels(cells: pd.DataFrame) -> Labels:
     if SOURCE_TERM not in cells:
         return np.full(len(cells), UNKNOWN, object)
     return np.asarray(as_text(cells[SOURCE_TERM]).replace("", UNKNOWN), object)
+
+
+def counted_labels(cells: pd.DataFrame) -> Labels:
+    """The label under which each cell is summed: transferred where one was, else its source's."""
+    labels = source_labels(cells)
+    if NEAREST_TERM not in cells:
+        return labels
+    nearest = cells[NEAREST_TERM]
+    return np.where(nearest.notna(), nearest.astype(object), labels)
 
 
 def _of_sample(cells: pd.DataFrame, sample_ids: Labels, name: str, *, default: Labels) -> Labels:

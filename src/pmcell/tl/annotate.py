@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,6 +80,7 @@ def annotate_clusters(
     *,
     symbols: Mapping[str, str] | None = None,
     panel: Sequence[CellTypeMarkers] | None = None,
+    expected: Sequence[CellTypeMarkers] = (),
     seed: int = 0,
 ) -> pd.DataFrame:
     """Label every cluster (table `schema.CLUSTERS`).
@@ -94,7 +96,9 @@ def annotate_clusters(
     marker resamples that agree). Where the evidence is weak (abstained, confidence 0)
     the cluster is a type of its own, 'cluster 7', with the term 'unknown'. `symbols`
     maps gene ids of `aggregates` to gene symbols; `panel` replaces the
-    package's own. `batch_entropy` is 1 where there is only one batch.
+    package's own. `expected` are types that a study expects in a tissue: beside the package's
+    own types, and in place of one of the same term. `batch_entropy` is 1 where there is only
+    one batch.
     """
     import pandas as pd
 
@@ -105,7 +109,7 @@ def annotate_clusters(
                 f"annotate needs a column {column!r} of cells; the columns are {known}"
             )
     parts = [aggregates] if isinstance(aggregates, Aggregate) else aggregates
-    by_marker = _by_markers(parts, symbols or {}, panel, seed)
+    by_marker = _by_markers(parts, symbols or {}, panel, expected, seed)
     clusters = natural_order({str(name) for name in cells["cluster"]})
     lost = [str(name) for name in clusters if str(name) not in by_marker]
     if lost:
@@ -183,15 +187,31 @@ def _by_markers(
     parts: Sequence[Aggregate],
     symbols: Mapping[str, str],
     panel: Sequence[CellTypeMarkers] | None,
+    expected: Sequence[CellTypeMarkers],
     seed: int,
 ) -> dict[str, MarkerLabel]:
     found: dict[str, MarkerLabel] = {}
     for item in sums_by_tissue(parts):
         sums = pool_clusters(item.aggregates)
-        own = types_of_tissues(marker_panel(), item.tissues) if panel is None else panel
+        own = types_of_tissues(marker_panel(), item.tissues) if panel is None else tuple(panel)
+        own = _with_expected(own, types_of_tissues(expected, item.tissues), symbols)
         labels = marker_labels(sums, symbols, own, seed=seed)
         found |= {str(name): label for name, label in zip(sums.clusters, labels, strict=True)}
     return found
+
+
+def _with_expected(
+    panel: Sequence[CellTypeMarkers],
+    expected: Sequence[CellTypeMarkers],
+    symbols: Mapping[str, str],
+) -> tuple[CellTypeMarkers, ...]:
+    """The panel with the types that a study expects; their markers may be gene ids."""
+    named = {row.term_id for row in expected}
+    own = [
+        replace(row, positive=tuple(symbols.get(gene, gene) for gene in row.positive))
+        for row in expected
+    ]
+    return (*(row for row in panel if row.term_id not in named), *own)
 
 
 def _columns(

@@ -1,9 +1,10 @@
-"""The type of each cell: the label that its source gave, else that of its cluster.
+"""The type of each cell: its source's label, else a transferred one, else that of its cluster.
 
-A cell keeps its source's label. Donors are another matter: cohorts may label at
-different depths (one 'T cell', another 'CD8-positive, alpha-beta T cell'), with
-different words, or not at all, and a donor's share of a type must mean the same in
-all of them. So each cell has a second type, under which it counts in profiles:
+A cell keeps its source's label. One whose source gave none may have one transferred from cells
+with a label (`pmcell.mapping.transfer`), and then counts as its most probable type. Donors are
+another matter: cohorts may label at different depths (one 'T cell', another 'CD8-positive,
+alpha-beta T cell'), with different words, or not at all, and a donor's share of a type must mean
+the same in all of them. So each cell has a second type, under which it counts in profiles:
 
 - Where a cohort labels fewer than `MIN_COHORT_LABELLED` of its cells, that of the
   cluster, for every cell: clusters are all that the cohorts then have in common.
@@ -25,8 +26,9 @@ from pmcell.errors import DataError
 from pmcell.registry.terms.cell_types import consensus, is_label, name_of
 from pmcell.registry.terms.ontology import is_under, terms
 from pmcell.schema import CELL_TYPES, TISSUE_GROUP, UNKNOWN
+from pmcell.schema.steps import NEAREST_TERM, TRANSFERRED_PROBABILITY, TRANSFERRED_TERM
 from pmcell.schema.text import as_text
-from pmcell.tl.aggregate import SOURCE_TERM, source_labels
+from pmcell.tl.aggregate import SOURCE_TERM, counted_labels
 from pmcell.tl.tissues import cells_by_tissue, in_tissue
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ def label_cells(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
         One row a cell with `cluster` and, where known, `cohort_id` (else all are of one
         cohort), `tissue_group` (each looked at by itself, and named in the type under which
         cells count where there are several) and `source_cell_type_ontology_term_id`. A term
-        that is obsolete or does not name a type ('leukocyte') is no label.
+        that is obsolete or does not name a type ('leukocyte') is no label. Cells with a
+        transferred label (`NEAREST_TERM`) count as its most probable type.
     clusters
         Table `schema.CLUSTERS`, with every cluster of the cells.
 
@@ -106,7 +109,7 @@ def _label_tissue(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
         {
             "cohort_id": as_text(cells["cohort_id"]).to_numpy() if "cohort_id" in cells else "",
             "cluster": as_text(cells["cluster"]).to_numpy(),
-            SOURCE_TERM: source_labels(cells),
+            SOURCE_TERM: counted_labels(cells),
         }
     )
     sizes = keys.value_counts().rename("n_cells").reset_index()
@@ -124,8 +127,30 @@ def _label_tissue(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
         table[column] = np.where(has_label, values, named[column].to_numpy(object))
     table["cell_type_confidence"] = table["cell_type_confidence"].astype(float)
     table["label_method"] = np.where(has_label, "source", "cluster")
+    if NEAREST_TERM in cells:
+        _tell_transferred(table, cells)
     table["profile_cell_type"] = _profile_types(table, sizes, named["cell_type"].to_numpy(object))
     return table[[field.name for field in CELL_TYPES.fields]]
+
+
+def _tell_transferred(table: pd.DataFrame, cells: pd.DataFrame) -> None:
+    """Say so where no cell of a cluster and type has it from its source."""
+    import pandas as pd
+
+    known = cells[cells[NEAREST_TERM].notna()]
+    others = cells[cells[NEAREST_TERM].isna()]
+    at = pd.MultiIndex.from_frame(table[["cluster", SOURCE_TERM]])
+    own, given = (
+        pd.MultiIndex.from_arrays([as_text(part["cluster"]).to_numpy(), counted_labels(part)])
+        for part in (known, others)
+    )
+    probability = pd.Series(known[TRANSFERRED_PROBABILITY].to_numpy(float), own).groupby(
+        level=[0, 1]
+    )
+    only = at.isin(own) & ~at.isin(given)
+    table.loc[only, "label_method"] = "transfer"
+    mean = probability.mean().reindex(at[only]).to_numpy()
+    table.loc[only, "cell_type_confidence"] = np.round(mean, 6)
 
 
 def type_of_cells(table: pd.DataFrame) -> TypeOfCells:
@@ -158,7 +183,7 @@ def types_of(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     known = pd.MultiIndex.from_arrays([as_text(table["cluster"]), as_text(table[SOURCE_TERM])])
-    labels = source_labels(cells)
+    labels = counted_labels(cells)
     wanted = pd.MultiIndex.from_arrays([as_text(cells["cluster"]).to_numpy(), labels])
     rows = known.get_indexer(wanted)
     if (rows < 0).any():
@@ -169,7 +194,24 @@ def types_of(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
             f"label {label!r}. Run annotate again.",
             reason="stale_intermediate",
         )
-    return table[list(PER_CELL)].iloc[rows].set_axis(cells.index)
+    found = table[list(PER_CELL)].iloc[rows].set_axis(cells.index)
+    return _with_transferred(found, cells) if TRANSFERRED_TERM in cells else found
+
+
+def _with_transferred(found: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The label itself of cells that count as the most probable type under it."""
+    has_one = cells[TRANSFERRED_TERM].notna().to_numpy()
+    terms_of = cells.loc[has_one, TRANSFERRED_TERM].astype(str)
+    values = {
+        "cell_type": terms_of.map({term: name_of(term) for term in terms_of.unique()}),
+        "cell_type_ontology_term_id": terms_of,
+        "cell_type_confidence": cells.loc[has_one, TRANSFERRED_PROBABILITY].astype(float),
+        "label_method": "transfer",
+    }
+    out = found.copy()
+    for column, new in values.items():
+        out.loc[has_one, column] = new if isinstance(new, str) else new.to_numpy()
+    return out
 
 
 def comparable_terms(cells: pd.DataFrame) -> dict[str, str]:

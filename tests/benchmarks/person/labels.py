@@ -16,10 +16,13 @@ import argparse
 import time
 import zlib
 from collections.abc import Iterator
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -175,6 +178,56 @@ def peers(
         yield name, model.classes_[p.argmax(axis=1)], p.max(axis=1), time.process_time() - start
 
 
+def packages(
+    data: Data, training: np.ndarray, held: np.ndarray
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+    """The same by CellTypist and symphonypy themselves, where they are installed."""
+    cells = data.cells
+    if find_spec("celltypist"):
+        import celltypist
+
+        # Its other solver asks scikit-learn for `multi_class`, which 1.9 does not have.
+        start = time.process_time()
+        model = celltypist.train(
+            cells.x[training],
+            labels=cells.types[training],
+            genes=data.symbols,
+            n_jobs=1,
+            use_SGD=True,
+            check_expression=False,
+        )
+        z = np.minimum((cells.x[held] - model.scaler.mean_) / model.scaler.scale_, 10)
+        _, p, _ = model.predict_labels_and_prob(z, mode="best match")
+        p = np.asarray(p)
+        best = model.classifier.classes_[p.argmax(axis=1)]
+        yield "CellTypist 1.7.1 (SGD)", best, p.max(axis=1), time.process_time() - start
+    if find_spec("symphonypy"):
+        import anndata as ad
+        import scanpy as sc
+        import symphonypy as sp
+
+        start = time.process_time()
+        obs = pd.DataFrame({"batch": cells.batch, "cell_type": cells.types})
+        whole = ad.AnnData(cells.x, obs, pd.DataFrame(index=data.symbols))
+        whole.var_names_make_unique()
+        reference, query = whole[training].copy(), whole[held].copy()
+        reference.obs_names_make_unique()
+        reference.var["highly_variable"] = True
+        reference.var["mean"] = reference.X.mean(axis=0)
+        reference.var["std"] = reference.X.std(axis=0)
+        sc.pp.scale(reference, max_value=10)
+        sc.tl.pca(reference, n_comps=50, zero_center=False, random_state=0)
+        sp.pp.harmony_integrate(reference, key="batch", max_iter_harmony=10, verbose=False)
+        sp.tl.map_embedding(query, reference, key="batch")
+        sp.tl.transfer_labels_kNN(query, reference, "cell_type", n_neighbors=15)
+        found = KNeighborsClassifier(15).fit(
+            reference.obsm["X_pca_harmony"], reference.obs["cell_type"]
+        )
+        p = found.predict_proba(query.obsm["X_pca_harmony"])
+        best = query.obs["cell_type"].to_numpy(str)
+        yield "symphonypy 0.2, kNN (15)", best, p.max(axis=1), time.process_time() - start
+
+
 def part_batches(data: Data, half: np.ndarray, with_peers: bool) -> None:
     for batch in np.unique(data.cells.batch):
         held = data.cells.batch == batch
@@ -190,7 +243,8 @@ def part_batches(data: Data, half: np.ndarray, with_peers: bool) -> None:
         truth = data.cells.types[judged]
         known = np.isin(truth, model.names)
         own = np.array([data.coarse(data.term[str(name)]) for name in truth])
-        for name, best, p, seconds in peers(data, ~held, judged):
+        others = chain(peers(data, ~held, judged), packages(data, ~held, judged))
+        for name, best, p, seconds in others:
             guess = np.array([data.coarse(data.term[str(one)]) for one in best])
             sure = p >= 0.9
             line = {

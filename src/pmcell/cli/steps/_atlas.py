@@ -11,6 +11,7 @@ from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from pmcell.io.counts.open import CountsFile
@@ -83,6 +84,23 @@ def read_cohort_cells(args: argparse.Namespace) -> CohortCells:
         used = passes & (group_of_cell == group)
         tissues[group] = TissueCells(used, features.size, of_gene)
     return CohortCells(counts, tissues, n_features)
+
+
+def read_clustered(obs: pd.DataFrame, embedding: Path, clusters: Path) -> pd.DataFrame:
+    """The cells of the embedding with their cluster; both must have the same cells."""
+    from pmcell.errors import DataError
+    from pmcell.io.tables import read_table
+
+    table = read_table(clusters, ["cell_id", "cluster"]).set_index("cell_id")["cluster"]
+    cells = obs.assign(cluster=table.reindex(obs.index).to_numpy(object))
+    missing = cells["cluster"].isna().to_numpy()
+    if missing.any() or len(table) != len(cells):
+        raise DataError(
+            f"{clusters} must have the cells of {embedding}; it has {len(table)} for "
+            f"{len(cells)}, and {int(missing.sum())} are missing. Run cluster again.",
+            reason="stale_intermediate",
+        )
+    return cells
 
 
 def read_features(path: Path, tissue: str) -> NDArray[np.str_]:

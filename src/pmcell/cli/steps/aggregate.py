@@ -16,7 +16,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_step_options, require_files, use_threads
+from pmcell.cli._common import (
+    add_labels_option,
+    add_step_options,
+    require_files,
+    use_threads,
+)
 from pmcell.cli.steps._memory import add_memory_options, within_memory
 from pmcell.settings.cohort import AggregateSettings
 
@@ -26,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
     parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
+    add_labels_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="aggregate.npz to write")
     add_step_options(parser, AggregateSettings)
     add_memory_options(parser)
@@ -36,14 +42,16 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.counts.aggregates import write_aggregate
     from pmcell.io.counts.clustered import read_clusters
     from pmcell.io.counts.open import open_counts
-    from pmcell.tl.aggregate import aggregate_cells, source_labels
+    from pmcell.io.transferred import with_transferred
+    from pmcell.tl.aggregate import aggregate_cells, counted_labels
 
     use_threads(args.threads)
-    require_files(args.counts, args.qc, args.clusters)
+    transferred = [args.labels] if args.labels else []
+    require_files(args.counts, args.qc, args.clusters, *transferred)
     counts = open_counts(args.counts)
-    cells = counts.read_obs()
+    cells = with_transferred(counts.read_obs(), args.labels)
     cells["cluster"] = read_clusters(counts, args.qc, args.clusters)
-    cells["label"] = source_labels(cells)
+    cells["label"] = counted_labels(cells)
     groups = 2 * len(cells[["sample_id", "cluster", "label"]].dropna().drop_duplicates())
     counts = within_memory(
         counts, "aggregate", args.memory, is_soft=args.soft_memory, n_groups=groups

@@ -1,8 +1,9 @@
-"""Give each cell a cell type: its source's label, else that of its cluster.
+"""Give each cell a cell type: its source's label, else a transferred one, else its cluster's.
 
 Source labels name a cluster where enough of its cells carry one and agree; other clusters
-are scored against the curated marker panel of the package. Where the evidence is weak a
-cluster is a type of its own, such as 'cluster 7'.
+are scored against the curated marker panel of the package, and against the markers of types
+that the cohorts' programmes expect. Where the evidence is weak a cluster is a type of its own,
+such as 'cluster 7'.
 
 Example:
   pmcell annotate --clusters results/atlas/clusters.parquet \\
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from pmcell.cli._common import (
     add_aggregate_option,
+    add_labels_option,
+    add_programmes_option,
     add_step_options,
     require_files,
     use_threads,
@@ -32,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding", type=Path, required=True, help="embedding.h5ad (cells with their donors)"
     )
+    add_labels_option(parser)
     add_aggregate_option(parser)
     parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
     parser.add_argument("--out", type=Path, required=True, help="annotation.parquet to write")
@@ -41,36 +45,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="cell_types.parquet to write: the type of each cluster's cells by source label",
     )
+    add_programmes_option(parser)
     add_step_options(parser, AnnotateSettings)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write annotation.parquet and cell_types.parquet."""
-    from pmcell.errors import DataError
+    from pmcell.cli.steps._atlas import read_clustered
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import read_table, write_table
+    from pmcell.io.transferred import with_transferred
+    from pmcell.registry.cohorts.programmes import expected_markers, load_programme
     from pmcell.schema import CELL_TYPES, CLUSTERS
     from pmcell.tl.annotate import annotate_clusters
-    from pmcell.tl.cell_types import label_cells
+    from pmcell.tl.cell_types import label_cells, types_of
 
     use_threads(args.threads)
     settings = step_settings(args, AnnotateSettings)
-    require_files(args.clusters, args.embedding, args.features)
-    cells = read_h5ad(args.embedding).obs.copy()
-    clusters = read_table(args.clusters, ["cell_id", "cluster"]).set_index("cell_id")["cluster"]
-    cells["cluster"] = clusters.reindex(cells.index).to_numpy(object)
-    missing = cells["cluster"].isna().to_numpy()
-    if missing.any() or len(clusters) != len(cells):
-        raise DataError(
-            f"{args.clusters} must have the cells of {args.embedding}; it has {len(clusters)} for "
-            f"{len(cells)}, and {int(missing.sum())} are missing. Run cluster again.",
-            reason="stale_intermediate",
-        )
+    transferred = [args.labels] if args.labels else []
+    require_files(args.clusters, args.embedding, args.features, *transferred, *args.programmes)
+    cells = read_clustered(read_h5ad(args.embedding).obs, args.embedding, args.clusters)
+    cells = with_transferred(cells, args.labels)
     features = read_table(args.features, ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
     table = annotate_clusters(
-        cells, open_aggregates(args.aggregate), symbols=symbols, seed=settings.seed
+        cells,
+        open_aggregates(args.aggregate),
+        symbols=symbols,
+        expected=expected_markers(map(load_programme, args.programmes)),
+        seed=settings.seed,
     )
     types = label_cells(cells, table)
     write_table(args.out, table, CLUSTERS)
@@ -80,10 +84,11 @@ def run(args: argparse.Namespace) -> int:
             f"{row.cluster:>4}  {row.n_cells:>8} cells  {row.cell_type}  "
             f"({row.label_method}, {row.cell_type_confidence:.2f})"
         )
-    of_source = int(types.loc[types["label_method"] == "source", "n_cells"].sum())
+    methods = types_of(types, cells)["label_method"].value_counts()
     print(
-        f"{len(table)} clusters -> {args.out}; {of_source} of {len(cells)} cells keep the label "
-        f"of their source; {types['profile_cell_type'].nunique()} types in profiles -> "
+        f"{len(table)} clusters -> {args.out}; {methods.get('source', 0)} of {len(cells)} cells "
+        f"keep the label of their source, {methods.get('transfer', 0)} have one transferred; "
+        f"{types['profile_cell_type'].nunique()} types in profiles -> "
         f"{args.cell_types_out}"
     )
     return 0

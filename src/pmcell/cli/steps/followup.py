@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._common import (
     add_cohorts_option,
+    add_programmes_option,
     add_step_options,
     cohort_sums,
     require_files,
@@ -38,14 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_cohorts_option(parser)
     parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for three tables")
-    parser.add_argument(
-        "--programmes",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="programmes that the cohorts name",
-    )
+    add_programmes_option(parser)
     parser.add_argument(
         "--clinical",
         type=Path,

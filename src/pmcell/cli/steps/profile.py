@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.cli._common import (
     add_cohorts_option,
+    add_labels_option,
     add_step_options,
     cohort_sums,
     require_files,
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
     parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
+    add_labels_option(parser)
     parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
     add_cohorts_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="profiles.h5ad to write")
@@ -55,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
     use_threads(args.threads)
     settings = step_settings(args, ProfileSettings)
-    require_files(args.embedding, args.clusters, args.cell_types)
+    transferred = [args.labels] if args.labels else []
+    require_files(args.embedding, args.clusters, args.cell_types, *transferred)
     atlas = read_h5ad(args.embedding)
     atlas.obs["cell_type"] = _cell_types(atlas.obs, args)
     donors = strata.profile(atlas, **settings.model_dump(exclude={"n_genes"}))
@@ -105,6 +108,7 @@ def _cell_types(cells: pd.DataFrame, args: argparse.Namespace) -> pd.Series[str]
     """The type under which each cell counts."""
     from pmcell.errors import DataError
     from pmcell.io.tables import read_table
+    from pmcell.io.transferred import with_transferred
     from pmcell.tl.cell_types import types_of
 
     clusters = read_table(args.clusters, ["cell_id", "cluster"]).set_index("cell_id")["cluster"]
@@ -117,4 +121,5 @@ def _cell_types(cells: pd.DataFrame, args: argparse.Namespace) -> pd.Series[str]
             "Run the cluster step again.",
             reason="stale_input",
         )
-    return types_of(read_table(args.cell_types), cells.assign(cluster=cluster))["profile_cell_type"]
+    cells = with_transferred(cells.assign(cluster=cluster), args.labels)
+    return types_of(read_table(args.cell_types), cells)["profile_cell_type"]

@@ -16,6 +16,7 @@ from pmcell.io.counts.open import open_counts
 from pmcell.io.counts.sums import read_bases
 from pmcell.io.h5ad import read_h5ad
 from pmcell.io.tables import read_table
+from pmcell.mapping.training import MIN_CELLS_OF_TYPE, training_cells
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
@@ -34,12 +35,6 @@ if TYPE_CHECKING:
 COPIED = ("basis.npz", "features.parquet", "annotation.parquet")
 LABELS, DONORS = "labels.npz", "donors.npz"
 
-MAX_CELLS = 30_000
-"""Cells that the labels are learned from, at most; every batch and type alike as far as it goes."""
-MAX_CELLS_OF_TYPE = 1_000
-"""Cells of a type and batch, at most."""
-MIN_CELLS_OF_TYPE = 10
-"""A type with fewer cells is not learned."""
 MAX_ANCHORS = 5_000
 """Cells whose place on the map is kept."""
 
@@ -176,18 +171,11 @@ def _training_cells(atlas: Atlas) -> NDArray[np.int64]:
     """Labelled cells to learn from, chosen by hash: rising positions in the atlas."""
     cells = atlas.cells
     known = np.flatnonzero(as_text(cells["cell_type_ontology_term_id"]) != UNKNOWN)
-    keys = text_array(as_text(cells["cell_type"]).iloc[known])
-    _, kind, size = np.unique(keys, return_inverse=True, return_counts=True)
-    known, kind = known[size[kind] >= MIN_CELLS_OF_TYPE], kind[size[kind] >= MIN_CELLS_OF_TYPE]
-    if not known.size:
-        return np.zeros(0, np.int64)
-    batch = np.unique(text_array(as_text(cells["batch_id"]).iloc[known]), return_inverse=True)[1]
-    group = kind * (int(batch.max()) + 1) + batch
-    order = np.lexsort((hash_cells(text_array(cells.index[known])), group))
-    start = np.concatenate([[0], np.flatnonzero(np.diff(group[order])) + 1])
-    place = np.arange(order.size) - np.repeat(start, np.diff(np.append(start, order.size)))
-    most = min(MAX_CELLS_OF_TYPE, max(MAX_CELLS // start.size, MIN_CELLS_OF_TYPE))
-    return np.sort(known[order[place < most]]).astype(np.int64)
+    types, batch = (
+        text_array(as_text(cells[name]).iloc[known]) for name in ("cell_type", "batch_id")
+    )
+    chosen = training_cells(types, batch, text_array(cells.index[known]))
+    return np.asarray(known[chosen], np.int64)
 
 
 def _expression(

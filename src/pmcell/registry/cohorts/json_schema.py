@@ -1,4 +1,4 @@
-"""JSON schemas of the registration files, made from `registry.keys`, and of strata.json."""
+"""JSON schemas of registration files (from `registry.keys`), strata.json and mapped.json."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pmcell.registry.cohorts.keys import (
 )
 from pmcell.registry.cohorts.measurements import MEASUREMENT_COLUMNS
 from pmcell.schema import SCHEMA_VERSION, UNKNOWN
+from pmcell.schema.mapped import mapped_schema
 from pmcell.schema.verdict import verdict_schema
 from pmcell.settings.json_schema import schema_of
 from pmcell.settings.programme import Programme
@@ -23,7 +24,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def data_schemas() -> dict[str, dict[str, Any]]:
-    """The schemas of a registration and of strata.json by the stem of their files."""
+    """The schemas of a registration and of two documents by the stem of their files."""
     return {
         "cohort": cohort_schema(),
         "donors": sheet_schema("donors.tsv", "The donors of a cohort.", DONOR_COLUMNS),
@@ -33,6 +34,7 @@ def data_schemas() -> dict[str, dict[str, Any]]:
         ),
         "programme": programme_schema(),
         "strata": strata_schema(),
+        "mapped": mapped_file_schema(),
     }
 
 
@@ -43,6 +45,17 @@ def strata_schema() -> dict[str, Any]:
         "title": "strata.json",
         "description": "Whether there are strata of donors, and all that the answer rests on.",
         **verdict_schema(),
+        "x-pmcell-schema-version": SCHEMA_VERSION,
+    }
+
+
+def mapped_file_schema() -> dict[str, Any]:
+    """The schema of mapped.json, as `pmcell map` writes it."""
+    return {
+        "$schema": DIALECT,
+        "title": "mapped.json",
+        "description": "What is said of samples that were mapped onto a release.",
+        **mapped_schema(),
         "x-pmcell-schema-version": SCHEMA_VERSION,
     }
 

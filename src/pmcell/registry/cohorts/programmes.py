@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from pmcell.errors import Fault, FaultsError
 from pmcell.registry.cohorts.gathered import gather
 from pmcell.registry.measurements.loinc import loinc_problem
 from pmcell.registry.measurements.units import UnitError, line_between, unit_problem
-from pmcell.registry.terms.marker_panel import marker_panel
+from pmcell.registry.terms.cell_types import name_of
+from pmcell.registry.terms.marker_panel import CellTypeMarkers, marker_panel
 from pmcell.registry.terms.ontology import is_under
 from pmcell.registry.terms.rules import check_term
 from pmcell.settings.check import checked
@@ -21,7 +23,7 @@ MAX_VALUES = 10_000
 MAX_HINTS = 20
 """Faults after which the nearest terms are no longer looked for: it takes long."""
 
-__all__ = ["Programme", "load_programme", "load_programmes", "programme_of"]
+__all__ = ["Programme", "expected_markers", "load_programme", "load_programmes", "programme_of"]
 
 
 def load_programmes(folder: Path | str) -> list[Programme]:
@@ -84,6 +86,21 @@ def programme_of(diseases: set[str], programmes: list[Programme]) -> str | None:
     counted = patients or {name: n for name, n in counted.items() if n}
     best = [name for name, n in counted.items() if n == max(counted.values())]
     return best[0] if len(best) == 1 else None
+
+
+def expected_markers(programmes: Iterable[Programme]) -> tuple[CellTypeMarkers, ...]:
+    """Types that programmes expect with markers of their own, as rows of the marker panel.
+
+    A type without markers of its own is told by those of the panel that ships.
+    """
+    return tuple(
+        CellTypeMarkers(
+            name_of(term), term, (expected.tissue,), expected.markers, (), expected.source
+        )
+        for programme in programmes
+        for term, expected in programme.cell_types.items()
+        if expected.markers
+    )
 
 
 def _look_up(programme: Programme, document: Document) -> None:

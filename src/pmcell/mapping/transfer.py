@@ -1,0 +1,212 @@
+"""Label the cells of a run whose source gave no label, from those whose source gave one.
+
+The label head of a reference (`pmcell.mapping.head`) is fitted within the run, on the principal
+components of the labelled cells, and calibrated by batches and donors left out in turn. The
+labelled cells of a cell's cluster have a voice: the head's probabilities are multiplied by the
+types' shares among them to the power `VOTE`. Where few cells of the cluster are labelled, the
+shares are drawn to those of all labelled cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from pmcell.core.pca.gram import Basis
+from pmcell.io.tables import empty_table
+from pmcell.mapping.calibration import (
+    LabelledCells,
+    LeftOut,
+    batch_folds,
+    calibrate,
+    donor_folds,
+    leave_out,
+)
+from pmcell.mapping.head import fit_head
+from pmcell.mapping.labels import CellLabels, label_cells, nodes_above
+from pmcell.mapping.training import training_cells
+from pmcell.registry.terms.cell_types import is_label
+from pmcell.schema import CELL_LABELS
+from pmcell.schema.mapped import ANCESTOR
+from pmcell.schema.text import as_text, text_array
+from pmcell.tl.aggregate import source_labels
+from pmcell.tl.tissues import cells_by_tissue
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Text = NDArray[np.str_]
+
+VOTE = 0.5
+"""Power of the cluster's shares. Chosen on development data (tests/benchmarks/person/within.py)."""
+PRIOR = 10.0
+"""Cells that the shares of all labelled cells weigh in a cluster."""
+MIN_DONORS = 2
+"""Donors with labels: with one, nothing can be left out, and no label be calibrated."""
+BLOCK = 65_536
+"""Cells that are judged at a time."""
+
+
+def transfer_labels(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.DataFrame:
+    """Label the cells whose source gave none.
+
+    Parameters
+    ----------
+    cells
+        One row a cell (index: its id) with `cluster`, `batch_id`, `donor_id`, the source's label
+        in `source_cell_type_ontology_term_id` and, where known, `tissue_group`: tissues are
+        looked at one by one. A term that is obsolete or does not name a type is no label.
+    scores
+        Principal component scores of the cells (cells, components).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Table `schema.CELL_LABELS`, by cell id. No rows for cells that have a label, and none for
+        a tissue whose labelled cells are of one type or of one donor.
+    """
+    import pandas as pd
+
+    # One thread: the last bits of sums depend on how BLAS splits its work.
+    with threadpool_limits(1):
+        parts = [_transfer(cells.iloc[own], scores[own]) for own in cells_by_tissue(cells)]
+    found = [part for part in parts if len(part)] or [empty_table(CELL_LABELS)]
+    return pd.concat(found, ignore_index=True).sort_values("cell_id", ignore_index=True)
+
+
+def _transfer(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.DataFrame:
+    """The same for the cells of one tissue."""
+    import pandas as pd
+
+    source = text_array(source_labels(cells))
+    terms = {str(term) for term in np.unique(source)}
+    has_label = np.isin(source, sorted(term for term in terms if is_label(term)))
+    asked, voters = np.flatnonzero(~has_label), np.flatnonzero(has_label)
+    run = _Run(
+        np.asarray(scores, np.float64),
+        source,
+        *(text_array(as_text(cells[name])) for name in ("cluster", "batch_id", "donor_id")),
+    )
+    ids = text_array(cells.index)
+    learned = voters[training_cells(source[voters], run.batch[voters], ids[voters])]
+    names = np.unique(source[learned])
+    if not asked.size or names.size < 2 or np.unique(run.donor[learned]).size < MIN_DONORS:
+        return empty_table(CELL_LABELS)
+    voters = voters[np.isin(source[voters], names)]
+    told, probability = _label(run, asked, learned, voters, names)
+    return pd.DataFrame(
+        {
+            "cell_id": ids[asked],
+            "cell_type_ontology_term_id": told.term.astype(object),
+            "label_level": told.level.astype(object),
+            "cell_type_set": [names[row].tolist() for row in told.sets],
+            "nearest_cell_type_ontology_term_id": names[told.best].astype(object),
+            "probability": np.round(probability, 6),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Scores (cells, components), and source label, cluster, batch and donor of each cell."""
+
+    scores: Floats
+    label: Text
+    cluster: Text
+    batch: Text
+    donor: Text
+
+
+def _label(
+    run: _Run, asked: Ints, learned: Ints, voters: Ints, names: Text
+) -> tuple[CellLabels, Floats]:
+    """Labels by a head that is fitted, calibrated and asked, and the probability of each."""
+    cells = LabelledCells(
+        run.scores[learned], run.label[learned], run.batch[learned], run.donor[learned]
+    )
+    basis = _plain_basis(run.scores.shape[1])
+    votes = _Votes(
+        np.unique(run.cluster, return_inverse=True)[1],
+        voters,
+        np.searchsorted(names, run.label[voters]),
+        names.size,
+    )
+    left = []
+    for fold, of_cell, of_run in (
+        (batch_folds(cells.batch), cells.batch, run.batch),
+        (donor_folds(cells.donor), cells.donor, run.donor),
+    ):
+        found = leave_out(cells, fold, basis, names)
+        left.append(found if fold is None else _voted(found, fold, of_cell, of_run, votes, learned))
+    calibration = calibrate(cells, names, *left)
+    code = np.unique(cells.batch, return_inverse=True)[1].astype(np.int64)
+    head = fit_head(cells.x, cells.types, code, basis)
+    shares = votes.shares(np.ones(voters.size, bool))
+    probability, distance = np.empty((asked.size, names.size)), np.empty((asked.size, names.size))
+    for start in range(0, asked.size, BLOCK):
+        part = slice(start, start + BLOCK)
+        own, far = head.judge(run.scores[asked[part]], basis, np.ones(basis.means.size, bool))
+        probability[part] = _with_vote(own, shares[votes.cluster[asked[part]]])
+        distance[part] = far
+    told = label_cells(probability, distance, calibration, names, names)
+    return told, _of_label(told, probability, names)
+
+
+def _of_label(told: CellLabels, probability: Floats, names: Text) -> Floats:
+    """Probability of the types at or below each cell's label; of the best where there is none."""
+    out = told.probability.copy()
+    for node in nodes_above(tuple(names.tolist()), tuple(names.tolist())):
+        if not node.is_leaf:
+            rows = (told.level == ANCESTOR) & (told.term == node.term)
+            out[rows] = probability[rows][:, list(node.members)].sum(axis=1)
+    return out
+
+
+@dataclass(frozen=True)
+class _Votes:
+    """Cluster of every cell, and which cells vote with which type."""
+
+    cluster: Ints
+    voters: Ints
+    kind: Ints
+    n_types: int
+
+    def shares(self, kept: NDArray[np.bool_]) -> Floats:
+        """Share of each type among the voters of each cluster, some left out (clusters, types)."""
+        counts = np.zeros((int(self.cluster.max()) + 1, self.n_types))
+        np.add.at(counts, (self.cluster[self.voters[kept]], self.kind[kept]), 1.0)
+        everywhere = counts.sum(axis=0) + 0.5
+        prior = PRIOR * everywhere / everywhere.sum()
+        return np.asarray((counts + prior) / (counts.sum(axis=1, keepdims=True) + PRIOR))
+
+
+def _voted(
+    left: LeftOut, fold: Ints, of_cell: Text, of_run: Text, votes: _Votes, learned: Ints
+) -> LeftOut:
+    """Scores of left-out cells with the votes of their clusters, those left out not voting."""
+    probability = left.probability.copy()
+    number = dict(zip(of_cell.tolist(), fold.tolist(), strict=True))
+    of_voter = np.array([number.get(name, -1) for name in of_run[votes.voters].tolist()], np.int64)
+    for item in np.unique(fold):
+        own = fold[left.rows] == item
+        shares = votes.shares(of_voter != item)
+        probability[own] = _with_vote(
+            probability[own], shares[votes.cluster[learned[left.rows[own]]]]
+        )
+    return replace(left, probability=probability)
+
+
+def _with_vote(probability: Floats, shares: Floats) -> Floats:
+    product = probability * shares**VOTE
+    return np.asarray(product / np.maximum(product.sum(axis=1, keepdims=True), 1e-300))
+
+
+def _plain_basis(n: int) -> Basis:
+    """Coordinates that are principal components already."""
+    return Basis(np.zeros(n), np.ones(n), np.eye(n), np.ones(n), float(n))

@@ -14,7 +14,7 @@ CONTENT = {"one.txt": b"a" * 70_000, "zwei ä.txt": b"", "three": bytes(range(25
 
 
 def written(place, content, **options):
-    with ZipWriter(place, **options) as archive:
+    with place.open("wb") as file, ZipWriter(file, **options) as archive:
         for name, data in content.items():
             archive.add(name, [data[:5], memoryview(data)[5:]])
     return place
@@ -67,7 +67,11 @@ def test_a_flipped_bit_of_the_content_is_told_or_harmless(tmp_path_factory, at, 
 
 def test_a_failed_write_has_no_directory(tmp_path):
     place = tmp_path / "a.zip"
-    with pytest.raises(RuntimeError, match="stop"), ZipWriter(place) as archive:
+    with (
+        place.open("wb") as file,
+        pytest.raises(RuntimeError, match="stop"),
+        ZipWriter(file) as archive,
+    ):
         archive.add("x", [b"1"])
         raise RuntimeError("stop")
     assert not zipfile.is_zipfile(place)

@@ -24,7 +24,11 @@ from pmcell.schema.text import text_array
 def write_arrays(target: Path | str, **arrays: Any) -> None:
     """Write arrays under their names; equal values give equal bytes (text has a fixed width)."""
     plain = {name: _without_objects(np.asarray(value)) for name, value in arrays.items()}
-    with atomic_path(target) as temporary, ZipWriter(temporary) as archive:
+    with (
+        atomic_path(target) as temporary,
+        open(temporary, "wb") as file,
+        ZipWriter(file) as archive,
+    ):
         for name, array in plain.items():
             archive.add(f"{name}.npy", _pieces(np.asarray(array, order="C")))
 

@@ -15,7 +15,7 @@ import struct
 import zipfile
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 LEVEL = 2
 PIECE_BYTES = 1 << 24
@@ -34,25 +34,24 @@ _IN_EXTRA = 0xFFFFFFFF
 
 
 class ZipWriter:
-    """A context that writes members one after another; `zipfile` and numpy read the file.
+    """A context that writes members to an open file, for `zipfile` and numpy to read.
 
     Sizes and places from `large_from` on get 64 bits.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "two.zip"
-    >>> with ZipWriter(place) as archive:
+    >>> with place.open("wb") as file, ZipWriter(file) as archive:
     ...     archive.add("one.txt", [b"first"])
     ...     archive.add("two.txt", [b"sec", b"ond"])
     >>> dict(read_members(place))
     {'one.txt': b'first', 'two.txt': b'second'}
     """
 
-    def __init__(self, path: Path | str, *, large_from: int = _IN_EXTRA) -> None:
-        self._path, self._large_from = path, large_from
+    def __init__(self, file: BinaryIO, *, large_from: int = _IN_EXTRA) -> None:
+        self._file, self._large_from = file, large_from
         self._directory: list[bytes] = []
 
     def __enter__(self) -> ZipWriter:
-        self._file = open(self._path, "wb")
         return self
 
     def add(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
@@ -71,9 +70,8 @@ class ZipWriter:
         self._write_member(name.encode(), packed, size, checksum)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._file:
-            if kind is None:
-                self._write_end()
+        if kind is None:
+            self._write_end()
 
     def _write_member(self, name: bytes, packed: list[bytes], size: int, checksum: int) -> None:
         offset, n_packed = self._file.tell(), sum(map(len, packed))

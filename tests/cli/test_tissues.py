@@ -24,7 +24,7 @@ COHORTS = {
 """Genes that each cohort measured, and the tissues of its samples in turn."""
 ATLAS_STEPS = (
     *("hvg", "covariance", "pca", "pca_scores", "integrate", "neighbors", "cluster", "umap"),
-    *("aggregate", "markers", "annotate"),
+    *("label_transfer", "aggregate", "markers", "annotate"),
 )
 
 

@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pmcell.publish.lineage import SAME
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -124,6 +122,8 @@ def _strata(found: dict[str, Any]) -> Iterator[str]:
 
 def _lineage(rows: list[dict[str, Any]]) -> Iterator[str]:
     """What became of clusters, labels and strata; those that kept their name are counted."""
+    from pmcell.publish.lineage import SAME
+
     for kind in dict.fromkeys(row["kind"] for row in rows):
         own = [row for row in rows if row["kind"] == kind]
         kept = [row for row in own if row["what"] == SAME and row["old"] == row["new"]]

@@ -201,7 +201,7 @@ def types_of(table: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 def _with_transferred(found: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """The label itself of cells that count as the most probable type under it."""
     has_one = cells[TRANSFERRED_TERM].notna().to_numpy()
-    terms_of = cells.loc[has_one, TRANSFERRED_TERM].astype(str)
+    terms_of = as_text(cells.loc[has_one, TRANSFERRED_TERM])
     values = {
         "cell_type": terms_of.map({term: name_of(term) for term in terms_of.unique()}),
         "cell_type_ontology_term_id": terms_of,

@@ -26,9 +26,9 @@ MAX_CELLS = 1_000_000
 MAX_TAGS = 4_000_000
 """Tags of a part of the file: a cell has four, an empty row one. These take some ten seconds."""
 _OLE = b"\xd0\xcf\x11\xe0"
-_MERGED = re.compile(rb"<(?:[^\\s<>/:]+:)?mergeCell(?![^\\s/>])([^>]*)>")
-_REF = re.compile(rb"(?:^|\\s)ref\\s*=\\s*[\"']([^\"']{1,40})[\"']")
-_ENCODING = re.compile(rb"encoding\\s*=\\s*[\"']([^\"']+)")
+_MERGED = re.compile(rb"<(?:[^\s<>/:]+:)?mergeCell(?![^\s/>])([^>]*)>")
+_REF = re.compile(rb"(?:^|\s)ref\s*=\s*[\"']([^\"']{1,40})[\"']")
+_ENCODING = re.compile(rb"encoding\s*=\s*[\"']([^\"']+)")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 

@@ -1,6 +1,6 @@
 """Constants of the contract: its version, scales, and the slots of AnnData objects."""
 
-SCHEMA_VERSION = "1.1.0"
+SCHEMA_VERSION = "1.2.0"
 
 COUNT_SCALE = 2048
 """Fixed-point scale of log-normalised values: round(log1p(TARGET_SUM * count / total) * COUNT_SCALE)."""

@@ -18,7 +18,7 @@ DRIVERS = Path(__file__).parent / "drivers"
 OWN = "pmcell-verify"
 """The name under which pmcell's own check of digests stands beside the others."""
 
-MOST_VALUES = 5_000_000
+MOST_VALUES = 1_000_000
 """Rows × columns of the largest table that a validator opens which holds tables whole in memory."""
 
 

@@ -148,6 +148,15 @@ def test_parts_are_not_served_under_another_plan_or_of_older_inputs(own: Path) -
     assert read_record(facts, cohort) == {}
 
 
+def test_parts_with_the_sentences_of_another_schema_are_not_served(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = load_facts(own, config=CONFIG)
+    assert read_record(facts, facts.published[0])
+    monkeypatch.setattr("pmcell.publish.plan.SCHEMA_VERSION", "99.0.0")
+    assert read_record(facts, facts.published[0]) == {}
+
+
 def test_a_changed_title_is_in_the_release_though_no_job_ran_again(own: Path) -> None:
     write_release(own, own / "release", config={"release": {**CONFIG["release"], "title": "New"}})
     name = "expression/alpha.parquet"

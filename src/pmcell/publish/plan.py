@@ -15,6 +15,7 @@ from typing import Any
 from pmcell.io.atomic import read_json
 from pmcell.publish.facts import Cohort, Facts, strata_verdict
 from pmcell.publish.metadata.attribution import common_licence
+from pmcell.schema import SCHEMA_VERSION
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
 from pmcell.steps import BY_NAME
@@ -28,6 +29,8 @@ def plan_of(facts: Facts) -> dict[str, Any]:
     """The plan of a release: settings with title and licence as they are said, and verdicts."""
     said = {name: getattr(facts.options, name) for name in SAID}
     return {
+        # The files carry the schema's sentences: those of another version are written again.
+        "schema_version": SCHEMA_VERSION,
         "release": {**said, "title": facts.title, "license": common_licence(facts)},
         "cohorts": {
             cohort.cohort_id: {"status": cohort.status, "access": cohort.access}

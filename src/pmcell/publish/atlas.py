@@ -133,7 +133,9 @@ def _rows_of(item: Any, cohort_id: str) -> slice:
 
 def _text(item: Any, rows: slice) -> np.ndarray:
     """Some rows of a text column as pmcell writes it: plain, or a categorical."""
-    if "codes" not in item:
+    import h5py
+
+    if isinstance(item, h5py.Dataset):
         return np.asarray(item.asstr()[rows], object)
     # The last one, None, stands for the code -1: no value.
     values = np.array([*item["categories"].asstr()[:], None], object)

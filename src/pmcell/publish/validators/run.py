@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -103,7 +104,11 @@ def _run_one(
             options["rows"] = 0
         if "values" in options:
             most = math.inf if all_rows else options.pop("values")
-            options["not_opened"] = _larger_tables(release, most)
+            shapes_of = _shapes_of_tables(release)
+            options["not_opened"] = [
+                name for name, (rows, columns) in shapes_of.items() if rows * columns > most
+            ]
+            options["no_rows"] = [name for name, (rows, _) in shapes_of.items() if not rows]
         try:
             if shapes.RECORD in targets:
                 options |= shapes.prepare(release, Path(scratch), extra=extra_shapes)
@@ -125,15 +130,17 @@ def _run_one(
     return _read(validator, targets, release, done)
 
 
-def _larger_tables(release: Path, most_values: float) -> list[str]:
-    """Tables with more values than that, by path inside the release."""
+def _shapes_of_tables(release: Path) -> dict[str, tuple[int, int]]:
+    """Rows and columns of each table, by path inside the release; of none that cannot be read."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = []
+    found = {}
     for path in sorted([*release.glob("tables/*.parquet"), *release.glob("expression/*.parquet")]):
-        shape = pq.read_metadata(path)
-        if shape.num_rows * shape.num_columns > most_values:
-            found.append(path.relative_to(release).as_posix())
+        with contextlib.suppress(pa.ArrowException, OSError):
+            shape = pq.read_metadata(path)
+            name = path.relative_to(release).as_posix()
+            found[name] = (int(shape.num_rows), int(shape.num_columns))
     return found
 
 

@@ -1,7 +1,8 @@
 """mlcroissant: croissant.json itself, then the first records of each record set.
 
-It reads a file whole, however few records are asked for: record sets of tables that are
-called too large are described, but not opened.
+It reads a file whole, however few records are asked for, and those that it refers to with it:
+record sets that need a table that is called too large are described, but not opened. Nor are
+those without rows that refer to another: joining nothing to many rows takes it long.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ TARGET = "croissant.json"
 def check(release: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Errors of the description, and every record set that cannot be loaded."""
     import mlcroissant
+    from mlcroissant._src.datasets import get_operations
 
-    large = _record_sets(release / TARGET, options["not_opened"])
+    large = _record_sets(release / TARGET, options["not_opened"], options["no_rows"])
     raw: dict[str, Any] = {"records_read": {}, "warnings": [], "not_opened": large}
     try:
         dataset = mlcroissant.Dataset(str(release / TARGET))
@@ -40,9 +42,9 @@ def check(release: Path, options: dict[str, Any]) -> dict[str, Any]:
         if record_set.uuid in large:
             continue
         try:
-            # Each from the start: one Dataset gives its record sets only once, then joins fail.
-            again = mlcroissant.Dataset(str(release / TARGET))
-            records = again.records(record_set=record_set.uuid)
+            # Operations run only once, then joins fail; the description need not be read again.
+            dataset.operations = get_operations(dataset.metadata.ctx, dataset.metadata)
+            records = dataset.records(record_set=record_set.uuid)
             n_read = sum(1 for _ in itertools.islice(records, int(options["records"])))
         except Exception as error:  # The loader raises whatever the library below it does.
             failures.append({"message": _first_line(error), "where": record_set.uuid})
@@ -55,14 +57,25 @@ def check(release: Path, options: dict[str, Any]) -> dict[str, Any]:
     return {"checks": checks, "raw": {**raw, "findings": findings + failures}}
 
 
-def _record_sets(path: Path, files: list[str]) -> list[str]:
-    """Names of the record sets with a field out of one of the files."""
-    described = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        item["@id"]
-        for item in described.get("recordSet", [])
-        if any(field["source"]["fileObject"]["@id"] in files for field in item["field"])
-    ]
+def _record_sets(path: Path, large: list[str], empty: list[str]) -> list[str]:
+    """Names of the record sets that need a large file, or join an empty one to another."""
+    described = json.loads(path.read_text(encoding="utf-8")).get("recordSet", [])
+    file_of = {
+        field["@id"]: field["source"]["fileObject"]["@id"]
+        for item in described
+        for field in item["field"]
+    }
+    found = []
+    for item in described:
+        others = [
+            file_of.get(field["references"]["field"]["@id"])
+            for field in item["field"]
+            if "references" in field
+        ]
+        own = [file_of[field["@id"]] for field in item["field"]]
+        if {*own, *others} & {*large} or (others and {*own} & {*empty}):
+            found.append(item["@id"])
+    return found
 
 
 def _first_line(error: Exception) -> str:

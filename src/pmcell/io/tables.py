@@ -173,10 +173,13 @@ def join_tables(frames: Iterable[pd.DataFrame], table: Table) -> pd.DataFrame:
 
 def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a Parquet table into a data frame."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # A path given as a file handle keeps '=' in folder names from becoming partition columns.
-    with Path(path).open("rb") as stream:
+    # A file handle keeps '=' in folder names from becoming partition columns. It is Arrow's own:
+    # of one of Python's, Arrow's threads read by the interpreter, and a process that ends
+    # meanwhile is aborted.
+    with pa.OSFile(str(path), "rb") as stream:
         return pq.read_table(stream, columns=columns).to_pandas()
 
 

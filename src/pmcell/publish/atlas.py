@@ -144,6 +144,7 @@ def _text(item: Any, rows: slice) -> np.ndarray:
 
 def _read_cells(path: Path, cohort_id: str | None) -> pd.DataFrame:
     """A table of cells, which is sorted by cell: what is not the cohort's is hardly read."""
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -152,7 +153,7 @@ def _read_cells(path: Path, cohort_id: str | None) -> pd.DataFrame:
     name = pc.field("cell_id")
     # A cell's id is its cohort's, a colon and its own; `;` comes after `:`.
     is_own = (name >= f"{cohort_id}:") & (name < f"{cohort_id};")
-    with path.open("rb") as stream:
+    with pa.OSFile(str(path), "rb") as stream:
         return pq.read_table(stream, filters=is_own).to_pandas()
 
 

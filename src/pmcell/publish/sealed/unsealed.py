@@ -102,7 +102,7 @@ class Controlled:
         import pyarrow.parquet as pq
 
         with self.open(f"tables/{name}.parquet") as stream, _readable(name):
-            return pq.read_table(stream).to_pandas()
+            return pq.read_table(stream, use_threads=False).to_pandas()
 
 
 @contextmanager

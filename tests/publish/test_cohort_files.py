@@ -7,6 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import h5py
 import pyarrow.parquet as pq
 import pytest
 
@@ -130,6 +131,15 @@ def test_a_job_of_one_cohort_reads_only_its_cells(prepared: Path) -> None:
         for key, values in part.coordinates.items():
             assert (values == whole.coordinates[key][rows]).all()
     assert len(load_atlas(prepared, cohort_id="wrong").cells) == 0
+
+
+def test_no_cell_is_read_by_itself(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a dataset was looked through element by element")
+
+    for name in ("__iter__", "__contains__"):
+        monkeypatch.setattr(h5py.Dataset, name, refuse, raising=False)
+    assert len(load_atlas(own).cells) > len(load_atlas(own, cohort_id="alpha").cells) > 0
 
 
 def test_parts_are_not_served_under_another_plan_or_of_older_inputs(own: Path) -> None:

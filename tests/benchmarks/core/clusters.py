@@ -22,10 +22,10 @@ import warnings
 import anndata
 import numpy as np
 import pandas as pd
+from data_sets import data_sets
 from sklearn.metrics import adjusted_rand_score, f1_score
 
 import pmcell as pm
-from pmcell import bundle
 
 N_BOOTSTRAPS = 2000
 
@@ -42,7 +42,7 @@ def main() -> None:
         "| scanpy + harmonypy | clusters | difference |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, adata, batch, label in _data(args.files):
+    for name, adata, batch, label in data_sets(args.files):
         labels = adata.obs[label].astype(str).to_numpy()
         ours, theirs = _ours(adata, batch, args.seeds), _peer(adata, batch, args.seeds)
         for score, judge in (("ARI", adjusted_rand_score), ("macro F1", _macro_f1)):
@@ -58,17 +58,6 @@ def main() -> None:
                 _count(theirs),
             ]
             print("|", " | ".join(map(str, [*columns, _difference(a - b)])), "|", flush=True)
-
-
-def _data(files: list[str]):
-    if files:
-        for item in files:
-            path, batch, label = item.rsplit(":", 2)
-            yield path.rsplit("/", 1)[-1], anndata.read_h5ad(path), batch, label
-        return
-    folder = bundle.bundle_folder() / "config" / "cohorts"
-    parts = [anndata.read_h5ad(folder / name / "counts.h5ad") for name in bundle.EMBEDDED_COHORTS]
-    yield "embedded", anndata.concat(parts), "Batch", "mergedcelltype"
 
 
 def _ours(source: anndata.AnnData, batch: str, n_seeds: int) -> list[np.ndarray]:

@@ -19,9 +19,9 @@ import time
 import anndata
 import numpy as np
 import pandas as pd
+from data_sets import data_sets
 
 import pmcell as pm
-from pmcell import bundle
 from pmcell.core.harmony import harmony
 
 N_NEIGHBOURS = 30
@@ -36,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     print("| data | cells | batches | method | mixing | conservation | CPU s |")
     print("|---|---|---|---|---|---|---|")
-    for name, adata, batch, label in _data(args.files):
+    for name, adata, batch, label in data_sets(args.files):
         points = _embedding(adata, args.repeat)
         codes, labels = (
             np.tile(pd.factorize(adata.obs[key].astype(str), sort=True)[0], args.repeat)
@@ -49,17 +49,6 @@ def main() -> None:
                 for part in zip(*rows, strict=True)
             )
             print(f"| {name} | {codes.size} | {codes.max() + 1} | {method} | {shown} |", flush=True)
-
-
-def _data(files: list[str]):
-    if files:
-        for item in files:
-            path, batch, label = item.rsplit(":", 2)
-            yield path.rsplit("/", 1)[-1], anndata.read_h5ad(path), batch, label
-        return
-    folder = bundle.bundle_folder() / "config" / "cohorts"
-    parts = [anndata.read_h5ad(folder / name / "counts.h5ad") for name in bundle.EMBEDDED_COHORTS]
-    yield "embedded", anndata.concat(parts), "Batch", "mergedcelltype"
 
 
 def _embedding(adata: anndata.AnnData, repeat: int) -> np.ndarray:

@@ -102,7 +102,7 @@ class Controlled:
         import pyarrow.parquet as pq
 
         with self.open(f"tables/{name}.parquet") as stream, _readable(name):
-            return pq.read_table(stream, use_threads=False).to_pandas()
+            return pq.ParquetFile(stream).read().to_pandas()
 
 
 @contextmanager

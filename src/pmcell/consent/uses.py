@@ -45,18 +45,6 @@ DPV_PURPOSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Purposes of the Data Privacy Vocabulary 2.3 and the DUO terms that they are read as."""
 
-DPV_OF: Mapping[str, str] = MappingProxyType(
-    {
-        "general_research": "dpv:ScientificResearch",
-        "health_research": "eu-ehds:HealthcareScientificResearch",
-        "disease_research": "eu-ehds:HealthcareScientificResearch",
-        "ancestry_research": "dpv:ScientificResearch",
-        "methods_research": "dpv:ResearchAndDevelopment",
-        "clinical_care": "dpv:ServiceProvision",
-    }
-)
-"""The nearest DPV purpose of each of ours."""
-
 CHECKED = frozenset(DUO_CODES[code] for code in ("NMDS", "NPOA", "NCU", "NPU", "NPUNCU", "CC"))
 """Modifiers that follow from what a study declares; the others are stated as met, or not."""
 

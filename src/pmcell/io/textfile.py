@@ -13,7 +13,6 @@ from pmcell.errors import DataError
 MAX_RATIO = 600
 """Unpacked over packed bytes; gzip itself stops at 1032, sparse count tables stay below 200."""
 RATIO_FROM = 64 * 2**20
-MAX_LINE = 2**28
 
 _OTHER_PACKERS = {
     b"PK\x03\x04": "zip",

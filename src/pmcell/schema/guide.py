@@ -101,12 +101,6 @@ def join_tree() -> list[str]:
     return lines[:-1]
 
 
-def unjoined() -> list[str]:
-    """Tables that refer to no other and that none refers to, such as summaries over donors."""
-    referred = {key.table for table in TABLES for key in _references(table)}
-    return [table.name for table in TABLES if not _references(table) and table.name not in referred]
-
-
 def _references(table: Table) -> list[ForeignKey]:
     """The other tables that a table refers to."""
     return [key for key in table.foreign_keys if key.table != table.name]

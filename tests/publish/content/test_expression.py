@@ -12,10 +12,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from pmcell.core.counts.kept import kept_rows
 from pmcell.errors import UsageError
+from pmcell.io.counts.open import open_counts
 from pmcell.io.tables import read_table, write_chunks, write_table
-from pmcell.publish.content.expression import write_expression
-from pmcell.publish.facts import load_facts
+from pmcell.publish.content.expression import BAND_VALUES, expression_writer
+from pmcell.publish.facts import Cohort, Facts, load_facts
 from pmcell.schema import CELLS, EXPRESSION, TABLES
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
@@ -26,6 +28,17 @@ def as_matrix(table: pd.DataFrame, cells: ad.AnnData) -> np.ndarray:
     genes = pd.Index(cells.raw.var_names).get_indexer(table["gene_id"])
     matrix[table["cell_row"], genes] = table["counts"]
     return matrix
+
+
+def write_expression(
+    facts: Facts, cohort: Cohort, target: Path, *, band_values: int = BAND_VALUES
+) -> None:
+    """One cohort's counts, without the file of its cells."""
+    counts = open_counts(cohort.folder / "intake.h5ad")
+    keep = read_table(cohort.folder / "qc.parquet", ["passes_qc"])["passes_qc"].to_numpy(bool)
+    with expression_writer(facts, cohort, counts, target, band_values=band_values) as add:
+        for block in counts.iter_blocks():
+            add(kept_rows(block, keep[block.rows]))
 
 
 @pytest.mark.parametrize("band_values", [1, 40, 10**6])

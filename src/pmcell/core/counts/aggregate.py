@@ -89,11 +89,6 @@ class ClusterSums:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self.sum_q / self.n_cells / SCALE, np.float64)
 
-    def share_detected(self) -> NDArray[np.float64]:
-        """Share of cells with a count (n_clusters, n_genes); NaN where no cell was measured."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.n_detected / self.n_cells, np.float64)
-
 
 def groups_of(aggregates: Sequence[Aggregate]) -> Sequence[Groups]:
     """The groups of each aggregate; where they lie in files, the sums are not read for it.

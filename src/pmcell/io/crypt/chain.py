@@ -196,15 +196,6 @@ def read_chain(
     return Chain(tuple(entries), head, was_interrupted)
 
 
-def read_head(path: Path | str, *, chain: str, signers: Sequence[Ed25519PublicKey]) -> Head:
-    """The signed head of a chain, without its lines; `DataError` unless one of `signers` signed."""
-    head, pending = _read_heads(Path(path), chain, signers)
-    found = pending.head if pending and (head is None or pending.head.n > head.n) else head
-    if found is None:
-        raise _error(head_path(Path(path)), "must be there, signed", "no such file", "head_missing")
-    return found
-
-
 @dataclass(frozen=True)
 class _Pending:
     head: Head

@@ -30,16 +30,16 @@ import numpy as np
 
 from pmcell.core.counts.by_gene import GeneRuns, joined_runs, runs_by_gene
 from pmcell.core.counts.grouped import N_DETECTED
-from pmcell.core.counts.kept import KeptRows, kept_rows
+from pmcell.core.counts.kept import KeptRows
 from pmcell.errors import UsageError
 from pmcell.io.atomic import atomic_path
 from pmcell.io.counts.aggregates import read_aggregate
-from pmcell.io.counts.open import CountsFile, open_counts
+from pmcell.io.counts.open import CountsFile
 from pmcell.io.scratch import scratch_folder
 from pmcell.io.tables import arrow_schema, read_table, table_writer
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.file_facts import file_facts
-from pmcell.release.expression import ALL, GENES
+from pmcell.release.expression import GENES
 from pmcell.schema import EXPRESSION
 from pmcell.schema.text import text_array
 
@@ -47,24 +47,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HIGHLY_VARIABLE, NONE = "highly_variable", "none"
-CHOICES = (ALL, HIGHLY_VARIABLE, NONE)
 
 BAND_VALUES = 8_000_000
 """Counts of a band, in memory at once: about 250 MB at the peak."""
 
 AddRows = Callable[[KeptRows], None]
 """What takes the kept cells of a cohort, block after block."""
-
-
-def write_expression(
-    facts: Facts, cohort: Cohort, target: Path, *, band_values: int = BAND_VALUES
-) -> None:
-    """Write one cohort's counts, gene after gene, without holding cells × genes in memory."""
-    counts = open_counts(cohort.folder / "intake.h5ad")
-    keep = read_table(cohort.folder / "qc.parquet", ["passes_qc"])["passes_qc"].to_numpy(bool)
-    with expression_writer(facts, cohort, counts, target, band_values=band_values) as add:
-        for block in counts.iter_blocks():
-            add(kept_rows(block, keep[block.rows]))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ cohorts no donor is shown, so there is nothing to join.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pmcell.io.tables import read_table
 from pmcell.schema import DISEASE
@@ -75,14 +75,3 @@ def _measured(frame: pd.DataFrame) -> dict[str, int]:
         "n_alone": int((alone == 1).sum()),
         "l": int(diversity.min()),
     }
-
-
-def linked(frame: pd.DataFrame, known: dict[str, Any]) -> int:
-    """How many donors a stranger who knows `known` of one is left with.
-
-    >>> import pandas as pd
-    >>> linked(pd.DataFrame({"sex": ["f", "f", "m"], "age": ["1", "2", "2"]}), {"sex": "f"})
-    2
-    """
-    matches = frame[list(known)].eq(list(known.values())).all(axis=1)
-    return int(matches.sum())

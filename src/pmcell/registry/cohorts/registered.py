@@ -33,4 +33,3 @@ yaml_events: Callable[[str], Iterable[Any]] = _SHARED.yaml_events
 is_usable: Callable[[str], bool] = _SHARED.is_usable
 is_open: Callable[[Path], bool] = _SHARED.is_open
 matrix_files: Callable[..., list[Path]] = _SHARED.matrix_files
-files_below: Callable[[Path], list[Path]] = _SHARED.files_below

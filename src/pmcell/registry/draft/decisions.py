@@ -18,7 +18,6 @@ from pmcell.registry.cohorts.keys import (
     COHORT_KEYS,
     DONOR_COLUMNS,
     DONORS_FILE,
-    ONLY_A_PERSON,
     SAMPLE_COLUMNS,
     SAMPLES_FILE,
     TODO,
@@ -65,11 +64,6 @@ class Decision:
             return "cell_type"
         name = self.path.removeprefix("defaults.")
         return name if name in TERM_RULES else ""
-
-    @property
-    def is_for_a_person(self) -> bool:
-        """Whether no file could have answered it."""
-        return self.path in ONLY_A_PERSON
 
     @property
     def may_be_unknown(self) -> bool:

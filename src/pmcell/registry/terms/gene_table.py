@@ -16,7 +16,6 @@ from functools import lru_cache
 from importlib import resources
 
 ANNOTATION = "GENCODE v48"
-TAXON = "NCBITaxon:9606"
 
 _FOREIGN = {
     "influenza virus": "PB1 PB2 PA HA NP NA M1 M2 NS NS1 NS2 NEP",

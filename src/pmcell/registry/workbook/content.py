@@ -25,7 +25,6 @@ from pmcell.schema import UNKNOWN
 from pmcell.schema.ids import ID_PATTERN
 
 HEAD = "# Written by `pmcell check --workbook`; change the workbook, not this file.\n"
-_TERM = re.compile(r"[A-Za-z]+:\d+")
 
 
 @dataclass

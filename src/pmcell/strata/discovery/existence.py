@@ -25,8 +25,6 @@ from pmcell.strata.profiles.model import DonorMap, require
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Floats = NDArray[np.float64]
-
 CONTINUUM = "continuum"
 NOT_SEPARABLE = "not separable from batch"
 TOO_FEW = "too few donors"

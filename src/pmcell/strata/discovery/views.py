@@ -6,15 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pmcell.core.donors.channels import CLUSTER_FREE, COMPOSITION
 from pmcell.core.donors.resample import VIEWS, stream
 from pmcell.strata.discovery.null import compare_with_null
 from pmcell.strata.discovery.sizes import k_range
 from pmcell.strata.profiles.model import DonorMap
-
-Floats = NDArray[np.float64]
 
 N_DRAWS = 39
 LEAD = 1.25

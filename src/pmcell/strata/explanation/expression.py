@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-KEY = ("contrast", "level", "cell_type")
-
 
 @single_thread
 def differential_expression(

@@ -36,10 +36,7 @@ SUPPORT = "support_by_k"
 """obsm (rows, ks): share of bootstraps that agree with the row's label."""
 
 DISTANCE = "distance"
-DISTANCE_COMPOSITION = "distance_composition"
-DISTANCE_STATE = "distance_state"
 DISTANCE_GENES = "distance_genes"
-DISTANCE_CLUSTER_FREE = "distance_cluster_free"
 """obsp: squared distances, sampling noise subtracted (so a few may be slightly negative)."""
 
 DISCOVERY = "discovery"
@@ -74,5 +71,3 @@ OWN_COLUMNS = (
 
 ALL_CELLS = "all cells"
 """What stands for the cell type where a channel knows none."""
-
-UNKNOWN_VISIT = "unknown"

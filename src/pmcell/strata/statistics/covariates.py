@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 TECHNICAL = (
     "batch_id",

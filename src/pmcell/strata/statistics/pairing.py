@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pmcell.schema.text import text_array
 from pmcell.strata.statistics.moderated import Blocks
 
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 BETWEEN, PAIRED, CORRELATED = "between donors", "paired", "correlated"

@@ -26,6 +26,9 @@ COHORT = "cohorts/{cohort}"
 FOLDER_OPTIONS = ("out_dir", "cohort", "results")
 """Options that name a folder in which a step's files lie; any other option names a file."""
 
+OPTIONAL = ("labels",)
+"""Options that name files a step also works without."""
+
 WORKFLOW_FILE = "workflow/steps.yaml"
 
 Files = Mapping[str, tuple[str, ...]]

@@ -194,7 +194,7 @@ def test_steps_work_without_a_home_a_cache_or_a_temporary_folder(study):
     assert (folder / "moments.npz").read_bytes() == usual
 
 
-def test_threads_reach_blas_and_openmp(monkeypatch):
+def test_threads_reach_blas_and_openmp(monkeypatch, tmp_path):
     from types import SimpleNamespace
 
     from pmcell.cli.steps._step import run_step
@@ -206,7 +206,9 @@ def test_threads_reach_blas_and_openmp(monkeypatch):
         seen.update(os.environ)
         return 3
 
-    args = SimpleNamespace(threads=5, graph=Path("none"), out=Path("none"), config=None)
+    graph = tmp_path / "graph.h5ad"
+    graph.touch()
+    args = SimpleNamespace(threads=5, graph=graph, out=tmp_path / "none", config=None)
     assert run_step("cluster", SimpleNamespace(run=run), args) == 3
     assert seen["OMP_NUM_THREADS"] == seen["OPENBLAS_NUM_THREADS"] == "5"
     assert "OMP_NUM_THREADS" not in os.environ

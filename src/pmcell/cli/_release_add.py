@@ -24,6 +24,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._options import (
+    add_cores_option,
+    add_profile_option,
+    add_study_options,
+    require_cores,
+)
+
 if TYPE_CHECKING:
     from pmcell.cli.run._study import Study
 
@@ -34,19 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", type=Path, required=True, help="folder of the release to add to; stays as is"
     )
-    parser.add_argument(
-        "--directory", type=Path, default=Path(), help="study folder (default: this folder)"
-    )
-    parser.add_argument(
-        "--config", type=Path, help="configuration file (default: config/config.yaml of the study)"
-    )
+    add_study_options(parser)
     parser.add_argument(
         "--out", type=Path, help="folder to write (default: beside the release, by its version)"
     )
-    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
-    parser.add_argument(
-        "--profile", default="default", help="name of a profile, or its folder (default: default)"
-    )
+    add_cores_option(parser)
+    add_profile_option(parser)
     parser.add_argument(
         "--no-run", action="store_true", help="use the results of intake and QC that are there"
     )
@@ -59,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
 
     from pmcell.cli.run import _study
     from pmcell.cli.steps.release import _report, _site
-    from pmcell.errors import UsageError
     from pmcell.io.modes import operators_umask
     from pmcell.publish.add.previous import open_previous, require_new
     from pmcell.publish.add.write import add_cohorts, is_added, next_version
@@ -67,8 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.settings.cohort import QcSettings
     from pmcell.settings.release import ReleaseSettings
 
-    if args.cores is not None and args.cores < 1:
-        raise UsageError(f"--cores must be at least 1, got {args.cores}")
+    require_cores(args)
     study = _study.open_study(args.directory, args.config)
     manifest = read_manifest(args.release)
     require_new(manifest, args.cohort)

@@ -32,6 +32,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._options import add_study_options
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("what", nargs="?", help="add: the act; import, agree: the file")
     parser.add_argument("--cohort", metavar="ID", help="the cohort; views and verify: default all")
-    parser.add_argument("--directory", type=Path, default=Path(), help="study folder")
-    parser.add_argument("--config", type=Path, help="configuration file of the study")
+    add_study_options(parser)
     parser.add_argument("--donor", metavar="ID", help="the donor, as in donors.tsv")
     parser.add_argument("--effective-from", metavar="DAY", help="default: today, in UTC")
     parser.add_argument("--purposes", metavar="TERMS", help="DUO or DPV terms, with semicolons")

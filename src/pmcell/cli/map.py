@@ -21,6 +21,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._options import add_form_options
+
 if TYPE_CHECKING:
     from pmcell.mapping.mapper import Mapping
     from pmcell.mapping.reference import Reference
@@ -48,13 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{option}", metavar="COLUMN", help=f"column of the {what} (default: {ours})"
         )
-    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
-    parser.add_argument(
-        "--orientation",
-        choices=("auto", "genes_by_cells", "cells_by_genes"),
-        default="auto",
-        help="of a text table",
-    )
+    add_form_options(parser)
     parser.add_argument(
         "--each", action="store_true", help="each file by itself, into OUT/<name of the file>"
     )

@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._options import add_form_options
+
 if TYPE_CHECKING:
     from pmcell.registry.draft.decisions import Decision
     from pmcell.registry.draft.register import Registered
@@ -50,13 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_OUT,
         help="folder of all cohorts (default config/cohorts)",
     )
-    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
-    parser.add_argument(
-        "--orientation",
-        choices=("auto", "genes_by_cells", "cells_by_genes"),
-        default="auto",
-        help="how a text table lies (default: told from its names)",
-    )
+    add_form_options(parser)
     for name in COLUMNS:
         parser.add_argument(
             f"--{name}", metavar="COL", help=f"column of the cells with the {name} (default: told)"

@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._options import add_cores_option, add_study_options, require_cores
 from pmcell.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `pmcell withdraw`."""
     parser.add_argument("donor", metavar="DONOR", help="the donor, as in donors.tsv")
     parser.add_argument("--cohort", required=True, metavar="ID", help="the donor's cohort")
-    parser.add_argument("--directory", type=Path, default=Path(), help="study folder")
-    parser.add_argument("--config", type=Path, help="configuration file of the study")
+    add_study_options(parser)
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="say what it would touch; change nothing"
     )
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evidence", type=Path, metavar="FILE", help="the person's letter, digested"
     )
-    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
+    add_cores_option(parser)
     parser.add_argument(
         "--json", action="store_true", help="print the receipt, or the scan, as JSON"
     )
@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.crypt.keys import read_signing_key
     from pmcell.registry.cohorts.cohort import load_registration
 
+    require_cores(args)
     study = open_study(args.directory, args.config)
     folder = study.cohorts_dir / args.cohort
     if not folder.is_dir():

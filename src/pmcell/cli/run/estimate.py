@@ -22,6 +22,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._options import add_study_options, require_cores
 from pmcell.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,12 +38,7 @@ HEAD = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `pmcell estimate`."""
-    parser.add_argument(
-        "--directory", type=Path, default=Path(), help="study folder (default: this folder)"
-    )
-    parser.add_argument(
-        "--config", type=Path, help="configuration file (default: config/config.yaml of the study)"
-    )
+    add_study_options(parser)
     parser.add_argument(
         "--cores", type=int, default=8, help="cores that may run at a time (default 8)"
     )
@@ -62,8 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Estimate a run, or compare the model with finished ones."""
-    if args.cores < 1:
-        raise UsageError(f"--cores must be at least 1, got {args.cores}")
+    require_cores(args)
     if args.refit or args.judge:
         return _refit(args)
     if args.out:

@@ -21,8 +21,14 @@ import signal
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pmcell.cli._options import (
+    add_cores_option,
+    add_profile_option,
+    add_study_options,
+    require_cores,
+)
 
 if TYPE_CHECKING:
     from pmcell.cli.run._study import Study
@@ -30,16 +36,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `pmcell run`."""
-    parser.add_argument(
-        "--directory", type=Path, default=Path(), help="study folder (default: this folder)"
-    )
-    parser.add_argument(
-        "--config", type=Path, help="configuration file (default: config/config.yaml of the study)"
-    )
-    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
-    parser.add_argument(
-        "--profile", default="default", help="name of a profile, or its folder (default: default)"
-    )
+    add_study_options(parser)
+    add_cores_option(parser)
+    add_profile_option(parser)
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="show what would be run, and why"
     )
@@ -56,10 +55,8 @@ def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
     from pmcell import bundle
     from pmcell.cli.run import _lock, _study, _workflow
-    from pmcell.errors import UsageError
 
-    if args.cores is not None and args.cores < 1:
-        raise UsageError(f"--cores must be at least 1, got {args.cores}")
+    require_cores(args)
     study = _study.open_study(args.directory, args.config)
     if not args.unlock:
         _study.decide_consent(study)

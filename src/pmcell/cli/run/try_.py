@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._options import add_cores_option, require_cores
+
 if TYPE_CHECKING:
     from pmcell.cli.run._trial import Trial
     from pmcell.schema.verdict import Verdict
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help="study folder to make (default pmcell-try-NAME in this folder)"
     )
-    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
+    add_cores_option(parser)
     parser.add_argument(
         "--no-open", action="store_true", help="do not open the report in a browser"
     )
@@ -58,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.cli.run._trial import TRIAL, cohort_ids, make_trial
     from pmcell.errors import UsageError
 
-    if args.cores is not None and args.cores < 1:
-        raise UsageError(f"--cores must be at least 1, got {args.cores}")
+    require_cores(args)
     for file in args.files:
         if not file.exists():
             raise UsageError(f"FILE must exist; there is no {str(file)!r}")

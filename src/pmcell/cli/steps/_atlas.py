@@ -1,8 +1,9 @@
-"""What the per-cohort steps after feature selection share: cells and features by tissue."""
+"""What steps read alike: cells and features by tissue, sums by cohort, clusters of cells."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from pmcell.io.counts.aggregates import AggregateFiles
     from pmcell.io.counts.open import CountsFile
 
 
@@ -48,17 +50,6 @@ class CohortCells:
     n_features: int
 
 
-def add_cohort_options(parser: argparse.ArgumentParser) -> None:
-    """Options that name one cohort and the atlas it goes into."""
-    parser.add_argument("--cohort", required=True, help="identifier of the cohort")
-    parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
-    parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
-    parser.add_argument(
-        "--features", type=Path, required=True, help="features.parquet of the atlas"
-    )
-    parser.add_argument("--cohorts", type=Path, required=True, help="cohorts.json of the atlas")
-
-
 def read_cohort_cells(args: argparse.Namespace) -> CohortCells:
     """The cohort's cells; none is in use when the cohort was not accepted."""
     import numpy as np
@@ -84,6 +75,19 @@ def read_cohort_cells(args: argparse.Namespace) -> CohortCells:
         used = passes & (group_of_cell == group)
         tissues[group] = TissueCells(used, features.size, of_gene)
     return CohortCells(counts, tissues, n_features)
+
+
+def cohort_sums(cohorts: Sequence[list[str]]) -> tuple[AggregateFiles, dict[str, str]]:
+    """The sums of every cohort, and the visit of each sample."""
+    from pmcell.io.counts.aggregates import open_aggregates
+    from pmcell.io.tables import read_table
+
+    folders = [Path(folder) for _, folder in sorted(cohorts)]
+    visits: dict[str, str] = {}
+    for folder in folders:
+        samples = read_table(folder / "samples.parquet", ["sample_id", "visit"])
+        visits |= dict(zip(samples["sample_id"], as_text(samples["visit"]), strict=True))
+    return open_aggregates([folder / "aggregate.npz" for folder in folders]), visits
 
 
 def read_clustered(obs: pd.DataFrame, embedding: Path, clusters: Path) -> pd.DataFrame:

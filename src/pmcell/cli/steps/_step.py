@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pmcell.errors import UsageError
 from pmcell.steps import BY_NAME, Files, Step, files_named
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
@@ -30,7 +31,7 @@ def run_step(
     `lost` grows when a library could not raise that a file was not written.
     """
     step = BY_NAME.get(name)
-    threads = getattr(args, "threads", None) or 1
+    threads: int = getattr(args, "threads", 1)
     if step is None or step.is_product:
         if name == "release":
             _check_release(args)
@@ -41,6 +42,8 @@ def run_step(
 
     parameters = _parameters(name, args)
     seed = parameters.pop("seed", None)
+    _use_threads(threads)
+    _require_files(_paths(args, step.reads))
     with _libraries_use(threads):
         inputs = check_inputs(_existing(args, step), threads=threads)
         outputs = _paths(args, step.writes)
@@ -71,9 +74,26 @@ def _places(value: Any) -> Iterator[Path]:
 
 
 def _existing(args: argparse.Namespace, step: Step) -> list[Path]:
-    """Files that are there: the step itself says which one it misses."""
+    """What the step reads; a file that the study names may be missing, which the step says."""
     asked = (path for option in step.asks for path in _places(getattr(args, option)))
     return [path for path in (*_paths(args, step.reads), *asked) if path.is_file()]
+
+
+def _use_threads(n_threads: int) -> None:
+    """Let numba's kernels use so many threads, or as many as the machine allows."""
+    if n_threads < 1:
+        raise UsageError(f"--threads must be at least 1, got {n_threads}")
+    import numba
+
+    allowed = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(n_threads, allowed))
+
+
+def _require_files(paths: Sequence[Path]) -> None:
+    """`UsageError` for the first path that is not a file."""
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"{path} must be a file of an earlier step; there is no such file")
 
 
 def _check_release(args: argparse.Namespace) -> None:

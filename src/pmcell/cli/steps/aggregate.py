@@ -14,26 +14,14 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import (
-    add_labels_option,
-    add_step_options,
-    require_files,
-    use_threads,
-)
 from pmcell.cli.steps._memory import add_memory_options, within_memory
-from pmcell.settings.cohort import AggregateSettings
+from pmcell.cli.steps._options import add_step_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
-    parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
-    parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
-    add_labels_option(parser)
-    parser.add_argument("--out", type=Path, required=True, help="aggregate.npz to write")
-    add_step_options(parser, AggregateSettings)
+    add_step_options(parser, "aggregate")
     add_memory_options(parser)
 
 
@@ -45,9 +33,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.transferred import with_transferred
     from pmcell.tl.aggregate import aggregate_cells, counted_labels
 
-    use_threads(args.threads)
-    transferred = [args.labels] if args.labels else []
-    require_files(args.counts, args.qc, args.clusters, *transferred)
     counts = open_counts(args.counts)
     cells = with_transferred(counts.read_obs(), args.labels)
     cells["cluster"] = read_clusters(counts, args.qc, args.clusters)

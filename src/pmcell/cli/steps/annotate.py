@@ -15,38 +15,15 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import (
-    add_aggregate_option,
-    add_labels_option,
-    add_programmes_option,
-    add_step_options,
-    require_files,
-    use_threads,
-)
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import AnnotateSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
-    parser.add_argument(
-        "--embedding", type=Path, required=True, help="embedding.h5ad (cells with their donors)"
-    )
-    add_labels_option(parser)
-    add_aggregate_option(parser)
-    parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
-    parser.add_argument("--out", type=Path, required=True, help="annotation.parquet to write")
-    parser.add_argument(
-        "--cell-types-out",
-        type=Path,
-        required=True,
-        help="cell_types.parquet to write: the type of each cluster's cells by source label",
-    )
-    add_programmes_option(parser)
-    add_step_options(parser, AnnotateSettings)
+    add_step_options(parser, "annotate")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,10 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.tl.annotate import annotate_clusters
     from pmcell.tl.cell_types import label_cells, types_of
 
-    use_threads(args.threads)
     settings = step_settings(args, AnnotateSettings)
-    transferred = [args.labels] if args.labels else []
-    require_files(args.clusters, args.embedding, args.features, *transferred, *args.programmes)
     cells = read_clustered(read_h5ad(args.embedding).obs, args.embedding, args.clusters)
     cells = with_transferred(cells, args.labels)
     features = read_table(args.features, ["gene_id", "symbol"])

@@ -7,19 +7,16 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.schema.text import as_text
 from pmcell.settings.atlas import ClusterSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--graph", type=Path, required=True, help="graph.h5ad of the atlas")
-    parser.add_argument("--out", type=Path, required=True, help="clusters.parquet to write")
-    add_step_options(parser, ClusterSettings)
+    add_step_options(parser, "cluster")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +28,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import write_table
     from pmcell.schema import CELL_CLUSTERS, CLUSTER
 
-    use_threads(args.threads)
     settings = step_settings(args, ClusterSettings)
     graph = read_h5ad(args.graph)
     tl.cluster(graph, **settings.model_dump())

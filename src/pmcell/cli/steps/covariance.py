@@ -9,20 +9,16 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options, use_threads
-from pmcell.cli.steps._atlas import add_cohort_options, read_cohort_cells
-from pmcell.cli.steps._memory import add_memory_options, within_memory
-from pmcell.settings.cohort import CovarianceSettings
+from pmcell.cli.steps._atlas import read_cohort_cells
+from pmcell.cli.steps._memory import within_memory
+from pmcell.cli.steps._options import add_cohort_option, add_step_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_cohort_options(parser)
-    parser.add_argument("--out", type=Path, required=True, help="gram.npz to write")
-    add_step_options(parser, CovarianceSettings)
-    add_memory_options(parser)
+    add_step_options(parser, "covariance")
+    add_cohort_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +26,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.core.pca.gram import gram
     from pmcell.io.counts.sums import write_grams
 
-    use_threads(args.threads)
     cells = read_cohort_cells(args)
     counts = within_memory(
         cells.counts,

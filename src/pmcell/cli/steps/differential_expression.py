@@ -17,31 +17,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._common import (
-    add_cohorts_option,
-    add_step_options,
-    cohort_sums,
-    require_files,
-    use_threads,
-)
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._atlas import cohort_sums
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.donors import DifferentialExpressionSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--donors", type=Path, required=True, help="donors.h5ad of the strata step")
-    add_cohorts_option(parser)
-    parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
-    parser.add_argument("--features", type=Path, required=True, help="features.parquet")
-    parser.add_argument(
-        "--gene-sets",
-        type=Path,
-        dest="gene_sets_file",
-        help="GMT file, or TSV with source, target and weight",
-    )
-    parser.add_argument("--out-dir", type=Path, required=True, help="folder for four tables")
-    add_step_options(parser, DifferentialExpressionSettings, leave_out=["gene_sets"])
+    add_step_options(parser, "differential_expression")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,11 +36,9 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import read_table, write_table
 
-    use_threads(args.threads)
     settings = step_settings(args, DifferentialExpressionSettings)
     options = settings.model_dump(include={"covariates", "alpha", "confirm", "seed"})
     sets = _gene_sets(args.gene_sets_file or settings.gene_sets)
-    require_files(args.donors, args.cell_types, args.features)
     donors = read_h5ad(args.donors)
     counts = _pseudobulk(args, donors)
     symbols = dict(read_table(args.features, ["gene_id", "symbol"]).itertuples(index=False))
@@ -88,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         (schema.GENE_DRIVERS, [drivers]),
     ):
         filled = [frame for frame in frames if len(frame)]
-        columns = [field.name for field in table.fields]
+        columns = table.columns
         whole = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
         write_table(args.out_dir / f"{table.name}.parquet", whole, table)
     for line in _sentences(pd.concat(compared), len(sets)):

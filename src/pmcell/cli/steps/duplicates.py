@@ -15,15 +15,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import add_cohorts_option, add_step_options, use_threads
-from pmcell.settings.cohort import DuplicatesSettings
+from pmcell.cli.steps._options import add_step_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_cohorts_option(parser)
-    parser.add_argument("--out", type=Path, required=True, help="duplicates.parquet to write")
-    add_step_options(parser, DuplicatesSettings)
+    add_step_options(parser, "duplicates")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.registry.duplicates.find import SHARED_CELLS, find_duplicates
     from pmcell.schema import DUPLICATES
 
-    use_threads(args.threads)
     found = find_duplicates({name: Path(folder) for name, folder in args.cohort})
     write_table(args.out, found, DUPLICATES)
     n_pairs = int((found["kind"] == SHARED_CELLS).sum())

@@ -16,15 +16,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import (
-    add_cohorts_option,
-    add_programmes_option,
-    add_step_options,
-    cohort_sums,
-    require_files,
-    use_threads,
-)
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._atlas import cohort_sums
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.donors import FollowupSettings
 
 if TYPE_CHECKING:
@@ -35,18 +29,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--donors", type=Path, required=True, help="donors.h5ad of the strata step")
-    add_cohorts_option(parser)
-    parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
-    parser.add_argument("--out-dir", type=Path, required=True, help="folder for three tables")
-    add_programmes_option(parser)
-    parser.add_argument(
-        "--clinical",
-        type=Path,
-        dest="clinical_table",
-        help="the study's table of donors, with columns that contrasts name (TSV, CSV or Parquet)",
-    )
-    add_step_options(parser, FollowupSettings)
+    add_step_options(parser, "followup")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.strata.followup.sums import sample_counts, signature_values
     from pmcell.tl.cell_types import type_of_cells
 
-    use_threads(args.threads)
     settings = step_settings(args, FollowupSettings)
-    require_files(args.donors, args.cell_types)
     donors = read_h5ad(args.donors)
     aggregates, visits = cohort_sums(args.cohort)
     types = type_of_cells(read_table(args.cell_types))
@@ -109,7 +90,6 @@ def run(args: argparse.Namespace) -> int:
 def _programmes(paths: list[Path]) -> dict[str, Programme]:
     from pmcell.registry.cohorts.programmes import load_programme
 
-    require_files(*paths)
     found = [load_programme(path) for path in paths]
     for at, one in enumerate(found):
         for other in found[:at]:
@@ -145,10 +125,8 @@ def _cohorts(named: list[list[str]]) -> dict[str, str]:
 
     found = {}
     for name, folder in named:
-        path = Path(folder) / "intake.json"
-        require_files(path)
-        given = read_json(path).get("registration", {}).get("programme", NO_PROGRAMME)
-        found[name] = str(given) or NO_PROGRAMME
+        registered = read_json(Path(folder) / "intake.json").get("registration", {})
+        found[name] = str(registered.get("programme", "")) or NO_PROGRAMME
     return found
 
 
@@ -157,7 +135,6 @@ def _measurements(named: list[list[str]]) -> pd.DataFrame:
     from pmcell.schema import MEASUREMENTS
 
     paths = [Path(folder) / "measurements.parquet" for _, folder in sorted(named)]
-    require_files(*paths)
     return join_tables((read_table(path) for path in paths), MEASUREMENTS)
 
 

@@ -8,13 +8,11 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmcell.cli._common import add_step_options, use_threads
-from pmcell.cli.steps._memory import add_memory_options, within_memory
+from pmcell.cli.steps._memory import within_memory
+from pmcell.cli.steps._options import add_step_options
 from pmcell.schema.text import as_text, text_array
-from pmcell.settings.cohort import GeneStatsSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +22,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
-    parser.add_argument("--qc", type=Path, required=True, help="qc.parquet of the cohort")
-    parser.add_argument("--out", type=Path, required=True, help="moments.npz to write")
-    add_step_options(parser, GeneStatsSettings)
-    add_memory_options(parser)
+    add_step_options(parser, "gene_stats")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +34,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.counts.sums import write_moments
     from pmcell.io.tables import read_table
 
-    use_threads(args.threads)
     counts = open_counts(args.counts)
     passes = read_table(args.qc, ["passes_qc"])["passes_qc"].to_numpy(bool)
     tissues, batches, codes = _batches_of_tissues(counts.read_obs(), passes)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import add_cohorts_option, add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.schema import UNKNOWN
 from pmcell.settings.atlas import HvgSettings
 
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_cohorts_option(parser)
-    parser.add_argument("--out", type=Path, required=True, help="features.parquet to write")
-    parser.add_argument("--cohorts-out", type=Path, required=True, help="cohorts.json to write")
-    add_step_options(parser, HvgSettings)
+    add_step_options(parser, "hvg")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.pp.accept import select_by_tissue
     from pmcell.schema import GENES
 
-    use_threads(args.threads)
     settings = step_settings(args, HvgSettings)
     verdicts: dict[str, dict[str, Any]] = {}
     symbols: dict[str, str] = {}

@@ -11,8 +11,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._common import add_cohorts_option, add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import IntegrateSettings
 
 CELL_COLUMNS = (
@@ -35,9 +35,7 @@ CELL_COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_cohorts_option(parser)
-    parser.add_argument("--out", type=Path, required=True, help="embedding.h5ad to write")
-    add_step_options(parser, IntegrateSettings)
+    add_step_options(parser, "integrate")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +49,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.h5ad import write_h5ad
     from pmcell.schema import TISSUE_GROUP, X_PCA
 
-    use_threads(args.threads)
     settings = step_settings(args, IntegrateSettings)
     tables, points = [], []
     for _, folder in sorted(args.cohort):

@@ -13,19 +13,15 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options, require_files, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import LabelTransferSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
-    parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
-    parser.add_argument("--out", type=Path, required=True, help="cell_labels.parquet to write")
-    add_step_options(parser, LabelTransferSettings)
+    add_step_options(parser, "label_transfer")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,9 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.mapping.transfer import transfer_labels
     from pmcell.schema import CELL_LABELS, X_PCA
 
-    use_threads(args.threads)
     settings = step_settings(args, LabelTransferSettings)
-    require_files(args.embedding, args.clusters)
     atlas = read_h5ad(args.embedding)
     cells = read_clustered(atlas.obs, args.embedding, args.clusters)
     is_asked = settings.by == "cell"

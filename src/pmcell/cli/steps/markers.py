@@ -17,23 +17,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli._common import (
-    add_cohorts_option,
-    add_step_options,
-    require_files,
-    use_threads,
-)
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import MarkersSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_cohorts_option(parser)
-    parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
-    parser.add_argument("--features", type=Path, required=True, help="features.parquet (symbols)")
-    parser.add_argument("--out", type=Path, required=True, help="markers.parquet to write")
-    add_step_options(parser, MarkersSettings)
+    add_step_options(parser, "markers")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,9 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.schema import MARKERS
     from pmcell.tl.markers import find_markers
 
-    use_threads(args.threads)
     settings = step_settings(args, MarkersSettings)
-    require_files(args.clusters, args.features)
     features = read_table(args.features, ["gene_id", "symbol"])
     symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
     folders = sorted(Path(folder) for _, folder in args.cohort)

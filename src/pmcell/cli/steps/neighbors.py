@@ -8,18 +8,15 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import NeighborsSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
-    parser.add_argument("--out", type=Path, required=True, help="graph.h5ad to write")
-    add_step_options(parser, NeighborsSettings)
+    add_step_options(parser, "neighbors")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +27,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.h5ad import read_h5ad, write_h5ad
     from pmcell.schema import TISSUE_GROUP
 
-    use_threads(args.threads)
     settings = step_settings(args, NeighborsSettings)
     atlas = read_h5ad(args.embedding)
     kept = [name for name in (TISSUE_GROUP,) if name in atlas.obs]

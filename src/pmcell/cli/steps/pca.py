@@ -8,23 +8,15 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import PcaSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "--gram", type=Path, action="append", required=True, help="gram.npz of a cohort; repeat"
-    )
-    parser.add_argument(
-        "--features", type=Path, required=True, help="features.parquet of the atlas"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="basis.npz to write")
-    add_step_options(parser, PcaSettings)
+    add_step_options(parser, "pca")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +26,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.counts.sums import read_grams, write_bases
     from pmcell.registry.terms.tissues import tissue_label
 
-    use_threads(args.threads)
     settings = step_settings(args, PcaSettings)
     grams: dict[str, list[Gram]] = {}
     for path in args.gram:

@@ -12,22 +12,17 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options, use_threads
-from pmcell.cli.steps._atlas import add_cohort_options, read_cohort_cells
-from pmcell.cli.steps._memory import add_memory_options, within_memory
+from pmcell.cli.steps._atlas import read_cohort_cells
+from pmcell.cli.steps._memory import within_memory
+from pmcell.cli.steps._options import add_cohort_option, add_step_options
 from pmcell.schema.text import text_array
-from pmcell.settings.cohort import PcaScoresSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_cohort_options(parser)
-    parser.add_argument("--basis", type=Path, required=True, help="basis.npz of the atlas")
-    parser.add_argument("--out", type=Path, required=True, help="embedding.npz to write")
-    add_step_options(parser, PcaScoresSettings)
-    add_memory_options(parser)
+    add_step_options(parser, "pca_scores")
+    add_cohort_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +33,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.arrays import write_arrays
     from pmcell.io.counts.sums import read_bases
 
-    use_threads(args.threads)
     cells = read_cohort_cells(args)
     bases = read_bases(args.basis)
     width = max(item.components.shape[1] for item in bases.values())

@@ -11,18 +11,11 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmcell.cli._common import (
-    add_cohorts_option,
-    add_labels_option,
-    add_step_options,
-    cohort_sums,
-    require_files,
-    use_threads,
-)
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._atlas import cohort_sums
+from pmcell.cli.steps._options import add_step_options
 from pmcell.schema.text import as_text
 from pmcell.settings.donors import ProfileSettings
 
@@ -33,16 +26,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
-    parser.add_argument("--clusters", type=Path, required=True, help="clusters.parquet")
-    add_labels_option(parser)
-    parser.add_argument("--cell-types", type=Path, required=True, help="cell_types.parquet")
-    add_cohorts_option(parser)
-    parser.add_argument("--out", type=Path, required=True, help="profiles.h5ad to write")
-    parser.add_argument(
-        "--composition-out", type=Path, required=True, help="composition.parquet to write"
-    )
-    add_step_options(parser, ProfileSettings)
+    add_step_options(parser, "profile")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,10 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.strata.profiles.model import pool_names
     from pmcell.tl.cell_types import type_of_cells
 
-    use_threads(args.threads)
     settings = step_settings(args, ProfileSettings)
-    transferred = [args.labels] if args.labels else []
-    require_files(args.embedding, args.clusters, args.cell_types, *transferred)
     atlas = read_h5ad(args.embedding)
     atlas.obs["cell_type"] = _cell_types(atlas.obs, args)
     donors = strata.profile(atlas, **settings.model_dump(exclude={"n_genes"}))

@@ -10,12 +10,11 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._memory import add_memory_options, within_memory
+from pmcell.cli.steps._memory import within_memory
+from pmcell.cli.steps._options import add_step_options
 from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
 
@@ -25,16 +24,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--counts", type=Path, required=True, help="intake.h5ad of the cohort")
-    parser.add_argument("--intake", type=Path, required=True, help="intake.json of the cohort")
-    parser.add_argument(
-        "--out-dir",
-        type=Path,
-        required=True,
-        help="folder for qc.parquet, qc_samples.parquet, status.json",
-    )
-    add_step_options(parser, QcSettings)
-    add_memory_options(parser)
+    add_step_options(parser, "qc")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.registry.terms.mitochondria import mitochondrial_features
     from pmcell.schema import QC, QC_CELLS
 
-    use_threads(args.threads)
     settings = step_settings(args, QcSettings)
     options = QcOptions(**settings.model_dump(exclude={"min_cells_passing"}))
     counts = open_counts(args.counts)

@@ -11,19 +11,13 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options
-from pmcell.settings.release import ReleasePlanSettings
+from pmcell.cli.steps._options import add_step_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "--results", type=Path, required=True, help="folder with cohorts/, atlas/ and strata/"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="release_plan.json to write")
-    add_step_options(parser, ReleasePlanSettings)
+    add_step_options(parser, "release_plan")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,11 +14,10 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.donors import StrataSettings
 
 if TYPE_CHECKING:
@@ -27,22 +26,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument(
-        "--profiles", type=Path, required=True, help="profiles.h5ad of the profile step"
-    )
-    parser.add_argument(
-        "--out-dir",
-        type=Path,
-        required=True,
-        help="folder for strata.json, donors.h5ad and eight tables",
-    )
-    parser.add_argument(
-        "--clinical",
-        type=Path,
-        dest="clinical_table",
-        help="clinical values of donors and visits (TSV, CSV or Parquet)",
-    )
-    add_step_options(parser, StrataSettings, leave_out=["clinical"])
+    add_step_options(parser, "strata")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +38,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.verdict import write_verdict
     from pmcell.strata.association.clinical import clinical_visits
 
-    use_threads(args.threads)
     settings = step_settings(args, StrataSettings)
     plan = Plan.read(settings, args.clinical_table)
     donors = read_h5ad(args.profiles)

@@ -8,20 +8,16 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from pmcell.cli._common import add_step_options, use_threads
 from pmcell.cli._settings import step_settings
+from pmcell.cli.steps._options import add_step_options
 from pmcell.schema.text import as_text
 from pmcell.settings.atlas import UmapSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--graph", type=Path, required=True, help="graph.h5ad of the atlas")
-    parser.add_argument("--embedding", type=Path, required=True, help="embedding.h5ad of the atlas")
-    parser.add_argument("--out", type=Path, required=True, help="umap.parquet to write")
-    add_step_options(parser, UmapSettings)
+    add_step_options(parser, "umap")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.io.tables import write_table
     from pmcell.schema import CELL_UMAP, X_INTEGRATED, X_UMAP
 
-    use_threads(args.threads)
     settings = step_settings(args, UmapSettings)
     graph = read_h5ad(args.graph)
     graph.obsm[X_INTEGRATED] = read_h5ad(args.embedding).obsm[X_INTEGRATED]

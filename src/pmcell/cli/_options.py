@@ -1,0 +1,47 @@
+"""Options that several commands have: where the study is, how much it may use, how a file lies."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pmcell.errors import UsageError
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--directory` and `--config`."""
+    parser.add_argument(
+        "--directory", type=Path, default=Path(), help="study folder (default: this folder)"
+    )
+    parser.add_argument(
+        "--config", type=Path, help="configuration file (default: config/config.yaml of the study)"
+    )
+
+
+def add_cores_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--cores`."""
+    parser.add_argument("--cores", type=int, help="cores to use (default: all that are allowed)")
+
+
+def require_cores(args: argparse.Namespace) -> None:
+    """`UsageError` unless `--cores` is left out or a number from 1."""
+    if args.cores is not None and args.cores < 1:
+        raise UsageError(f"--cores must be at least 1, got {args.cores}")
+
+
+def add_profile_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--profile`."""
+    parser.add_argument(
+        "--profile", default="default", help="name of a profile, or its folder (default: default)"
+    )
+
+
+def add_form_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--format` and `--orientation` of a submitted file."""
+    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
+    parser.add_argument(
+        "--orientation",
+        choices=("auto", "genes_by_cells", "cells_by_genes"),
+        default="auto",
+        help="how a text table lies (default: told from its names)",
+    )

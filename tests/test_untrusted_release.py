@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def columns() -> list[str]:
-    return [field.name for field in GENES.fields]
+    return GENES.columns
 
 
 def seal(path: Path, change: Callable[[dict[str, Any]], object] = lambda value: None) -> None:

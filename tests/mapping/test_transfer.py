@@ -113,7 +113,7 @@ def test_the_labels_of_a_cluster_have_a_voice():
 def test_nothing_is_transferred_where_there_is_nothing_to_learn_or_to_tell(label):
     cells, scores = study()
     table = transfer_labels(cells.assign(**{SOURCE: label(cells)}), scores)
-    assert list(table.columns) == [field.name for field in CELL_LABELS.fields]
+    assert list(table.columns) == CELL_LABELS.columns
     assert table.empty
 
 

@@ -114,7 +114,7 @@ def test_a_study_without_the_explain_step_has_empty_tables(everyone_open: Path) 
     finally:
         path.write_bytes(kept)
     assert len(rows) == 0
-    assert list(rows.columns) == [field.name for field in schema.PATHWAYS.fields]
+    assert list(rows.columns) == schema.PATHWAYS.columns
 
 
 @pytest.mark.parametrize(

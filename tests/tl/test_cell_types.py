@@ -49,7 +49,7 @@ def profiled(rows: Rows, **named: tuple[str, str]) -> dict[tuple[str, str], str]
 def test_a_label_stays_with_its_cell_and_the_others_follow_their_cluster() -> None:
     cells = make_cells([("a", "0", CD8, 3), ("a", "0", NONE, 1), ("a", "1", NONE, 1)])
     table = label_cells(cells, make_clusters(cells, c0=("natural killer cell", NK)))
-    assert list(table.columns) == [field.name for field in CELL_TYPES.fields]
+    assert list(table.columns) == CELL_TYPES.columns
     own = types_of(table, cells)
     assert list(own["cell_type"]) == [CD8_NAME] * 3 + ["natural killer cell", "cluster 1"]
     assert list(own["cell_type_ontology_term_id"]) == [CD8] * 3 + [NK, "unknown"]

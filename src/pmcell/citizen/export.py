@@ -165,7 +165,7 @@ def _own_rows(table: Table, facts: Facts, atlas: Atlas, person: Person) -> pd.Da
     rows = rows_of(table, facts, atlas)
     if isinstance(rows, Iterator):
         parts = [part for part in map(own, rows) if len(part)]
-        names = [item.name for item in table.fields]
+        names = table.columns
         return pd.concat(parts) if parts else pd.DataFrame(columns=names)
     return own(rows)
 

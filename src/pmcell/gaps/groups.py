@@ -48,7 +48,7 @@ def donor_groups(
     effect = effect or State(EFFECT)
     used = described_samples(cohorts, donors, visits, samples)
     if used.empty:
-        return pd.DataFrame(columns=[item.name for item in DONOR_GROUPS.fields])
+        return pd.DataFrame(columns=DONOR_GROUPS.columns)
     around = {
         key: own["donor_id"].nunique() for key, own in used.groupby(list(COMPARED), sort=True)
     }
@@ -70,7 +70,7 @@ def donor_groups(
                 "n_donors_needed": donors_needed(n_others, effect) if n_others > 1 else None,
             }
         )
-    return pd.DataFrame(rows, columns=[item.name for item in DONOR_GROUPS.fields])
+    return pd.DataFrame(rows, columns=DONOR_GROUPS.columns)
 
 
 def described_samples(

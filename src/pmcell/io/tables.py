@@ -185,7 +185,7 @@ def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFra
 
 def conform(frame: pd.DataFrame, table: Table, *, sort: bool = True) -> pd.DataFrame:
     """The frame in the table's column order, types and row order; `DataError` if it cannot be."""
-    names = [field.name for field in table.fields]
+    names = table.columns
     unknown = sorted(set(frame.columns) - set(names))
     missing = [name for name in names if name not in frame.columns]
     if unknown or missing:

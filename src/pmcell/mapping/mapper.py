@@ -166,7 +166,7 @@ def map_cells(adata: AnnData, reference: Reference, *, is_marked: bool = False) 
         )
     import pandas as pd
 
-    columns = [field.name for field in MAPPED_COMPOSITION.fields]
+    columns = MAPPED_COMPOSITION.columns
     return Mapping(
         _cell_table(ordered, told, reference, integrated, passes),
         pd.concat(tables, ignore_index=True)[columns],
@@ -342,5 +342,5 @@ def _cell_table(
     table["typical_p"] = spread(np.round(told.typical, 6), float("nan"))
     table["veto"] = spread(told.veto, "")
     table["umap_1"], table["umap_2"] = place[:, 0], place[:, 1]
-    out = table[[field.name for field in MAPPED_CELLS.fields]].reset_index(drop=True)
+    out = table[MAPPED_CELLS.columns].reset_index(drop=True)
     return pd.DataFrame(out)

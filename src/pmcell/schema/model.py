@@ -96,7 +96,7 @@ class Table:
         if self.disclosure is None:
             return
         told = self.disclosure
-        names = {item.name for item in self.fields}
+        names = set(self.columns)
         unknown = sorted({*told.ids, *told.private, *told.strata} - names)
         if unknown:
             raise ValueError(f"disclosure of table {self.name!r} must name its columns, {unknown}")
@@ -106,6 +106,11 @@ class Table:
                 f"columns {sorted(strata)} of table {self.name!r} tell of strata: name them in "
                 "`strata` of its disclosure, or set needs_strata"
             )
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the fields, in their order."""
+        return [item.name for item in self.fields]
 
     @property
     def row_order(self) -> tuple[str, ...]:

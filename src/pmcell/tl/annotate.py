@@ -134,7 +134,7 @@ def annotate_clusters(
                 ),
             }
         )
-    return pd.DataFrame(rows, columns=[field.name for field in CLUSTERS.fields])
+    return pd.DataFrame(rows, columns=CLUSTERS.columns)
 
 
 def _label(cluster: str, cells: pd.DataFrame, found: MarkerLabel) -> dict[str, object]:

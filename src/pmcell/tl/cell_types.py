@@ -130,7 +130,7 @@ def _label_tissue(cells: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
     if NEAREST_TERM in cells:
         _tell_transferred(table, cells)
     table["profile_cell_type"] = _profile_types(table, sizes, named["cell_type"].to_numpy(object))
-    return table[[field.name for field in CELL_TYPES.fields]]
+    return table[CELL_TYPES.columns]
 
 
 def _tell_transferred(table: pd.DataFrame, cells: pd.DataFrame) -> None:

@@ -181,7 +181,7 @@ def _markers_of_tissue(
             "share_donors": _share_donors(parts, sums, cluster, gene),
         }
     )
-    return frame[[field.name for field in MARKERS.fields]]
+    return frame[MARKERS.columns]
 
 
 def _rank_listed(

@@ -152,7 +152,7 @@ def test_cells_of_one_type_are_in_few_row_groups(release: Path, tmp_path: Path) 
     table = replace(CELLS, row_group_size=5)
     write_table(tmp_path / "x.parquet", cells, table)
     metadata = pq.read_metadata(tmp_path / "x.parquet")
-    place = [field.name for field in CELLS.fields].index("cell_type")
+    place = CELLS.columns.index("cell_type")
     bounds = [
         metadata.row_group(group).column(place).statistics
         for group in range(metadata.num_row_groups)

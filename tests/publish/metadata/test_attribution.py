@@ -232,7 +232,7 @@ def test_croissant_has_each_column_of_the_schema_with_its_sentence(plain, entrie
     assert set(sets) == {table.name for table in TABLES}
     for table in TABLES:
         fields = {item["name"]: item for item in sets[table.name]["field"]}
-        assert list(fields) == [item.name for item in table.fields]
+        assert list(fields) == table.columns
         for item in table.fields:
             assert fields[item.name]["description"].startswith(item.prose)
 

@@ -165,7 +165,7 @@ def test_the_step_writes_hints_and_changes_nothing(
         command += ["--cohort", name, str(folder)]
     assert main(command) == 0
     frame = read_table(out)
-    assert list(frame.columns) == [item.name for item in DUPLICATES.fields]
+    assert list(frame.columns) == DUPLICATES.columns
     assert set(frame["kind"]) <= {SHARED_CELLS, SEX_CONFLICT}
     assert all(path.read_bytes() == data for path, data in before.items())
     assert "alpha:D" not in capsys.readouterr().out

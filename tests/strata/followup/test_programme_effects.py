@@ -234,7 +234,7 @@ def test_the_step_writes_its_tables_the_same_twice(inputs, tmp_path, capsys):
     for table in (FOLLOWUP, STRATUM_STEPS, FOLLOWUP_EFFECTS):
         one, two = (tmp_path / name / f"{table.name}.parquet" for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
-        assert list(pd.read_parquet(one)) == [item.name for item in table.fields]
+        assert list(pd.read_parquet(one)) == table.columns
     changes = pd.read_parquet(tmp_path / "one" / "followup.parquet")
     assert set(changes["kind"]) >= {"cell type", "measurement", "signature"}
 

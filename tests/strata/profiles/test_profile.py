@@ -119,7 +119,7 @@ def test_visit_days_decide_which_visit_is_first() -> None:
 
 def test_composition_is_complete_and_sums_to_one(analysed: AnnData) -> None:
     table = pm.strata.composition(analysed)
-    assert list(table.columns) == [field.name for field in COMPOSITION.fields]
+    assert list(table.columns) == COMPOSITION.columns
     assert len(table) == analysed.n_obs * analysed.n_vars
     assert np.allclose(table.groupby(["donor_id", "visit"])["share"].sum(), 1.0)
 

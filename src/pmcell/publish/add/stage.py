@@ -101,7 +101,7 @@ def stage_results(
 def _frame(rows: list[dict[str, Any]], table: Table) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(rows, columns=[field.name for field in table.fields])
+    return pd.DataFrame(rows, columns=table.columns)
 
 
 def _aggregate(cohort: Cohort, placed: Placed) -> Aggregate:
@@ -180,7 +180,7 @@ def _composition(previous: Previous, placed: Mapping[str, Placed]) -> pd.DataFra
     known = set(previous.reference.donors.donors.var_names)
     parts = []
     for found in placed.values():
-        rows = found.composition[[field.name for field in COMPOSITION.fields]]
+        rows = found.composition[COMPOSITION.columns]
         parts.append(rows[rows["cell_type"].isin(known) | (rows["n_cells"] > 0)])
     return pd.concat(parts, ignore_index=True)
 
@@ -188,7 +188,7 @@ def _composition(previous: Previous, placed: Mapping[str, Placed]) -> pd.DataFra
 def _cells(placed: Mapping[str, Placed]) -> pd.DataFrame:
     import pandas as pd
 
-    names = [field.name for field in PLACED_CELLS.fields]
+    names = PLACED_CELLS.columns
     return pd.concat([found.cells.reset_index()[names] for found in placed.values()])
 
 

@@ -71,7 +71,7 @@ def gaps_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
         rows.append(
             (cohort.cohort_id, "cells", column, missing, len(observed), WHY["cells", column])
         )
-    frame = pd.DataFrame(rows, columns=[item.name for item in GAPS.fields])
+    frame = pd.DataFrame(rows, columns=GAPS.columns)
     return frame[frame["n_missing"] > 0]
 
 

@@ -20,7 +20,7 @@ def cohorts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     import pandas as pd
 
     rows = [_cohort_row(cohort) for cohort in facts.cohorts]
-    return pd.DataFrame(rows, columns=[item.name for item in COHORTS.fields])
+    return pd.DataFrame(rows, columns=COHORTS.columns)
 
 
 def donors_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
@@ -141,4 +141,4 @@ def _fill(frame: pd.DataFrame, table: Table, cohort: Cohort) -> pd.DataFrame:
         elif item.kind == "string" and item.required:
             values = frame[item.name].astype(object)
             frame[item.name] = values.where(values.notna() & (values != ""), UNKNOWN)
-    return frame[[item.name for item in table.fields]]
+    return frame[table.columns]

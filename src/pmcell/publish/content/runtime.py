@@ -24,7 +24,7 @@ def runtime_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     """One row for each job behind the release, null where no number was measured."""
     import pandas as pd
 
-    return pd.DataFrame(_jobs(facts), columns=[item.name for item in RUNTIME.fields])
+    return pd.DataFrame(_jobs(facts), columns=RUNTIME.columns)
 
 
 def _jobs(facts: Facts) -> Iterator[dict[str, Any]]:

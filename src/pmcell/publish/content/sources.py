@@ -65,4 +65,4 @@ def _function(table: Table) -> Callable[[Facts, Atlas], Rows]:
 def _step_rows(path: Path, table: Table) -> pd.DataFrame:
     if not path.is_file():
         return empty_table(table)
-    return read_table(path)[[item.name for item in table.fields]]
+    return read_table(path)[table.columns]

@@ -40,7 +40,7 @@ def terms_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
         if ":" in term
     }
     rows = [_row(term_id) for term_id in sorted(named)]
-    return pd.DataFrame(rows, columns=[item.name for item in TERMS.fields])
+    return pd.DataFrame(rows, columns=TERMS.columns)
 
 
 def _row(term_id: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def cohort_counts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
 
     rules = rules_of(facts)
     rows = [row for cohort in facts.withheld for row in _rows(facts, atlas, cohort, rules)]
-    frame = pd.DataFrame(rows, columns=[item.name for item in COHORT_COUNTS.fields])
+    frame = pd.DataFrame(rows, columns=COHORT_COUNTS.columns)
     for name in ("n_donors", "n_cells"):
         frame[name] = frame[name].astype("Int64")
     return frame

@@ -51,7 +51,7 @@ def find_duplicates(folders: Mapping[str, Path]) -> pd.DataFrame:
         cells.append(own)
         conflicts += sex_conflicts(samples)
     rows = [*(_pair(match, sex) for match in match_donors(cells)), *map(_conflict, conflicts)]
-    return pd.DataFrame(rows, columns=[item.name for item in DUPLICATES.fields])
+    return pd.DataFrame(rows, columns=DUPLICATES.columns)
 
 
 def _compared(counts: CountsFile, sex: Mapping[str, str]) -> tuple[Cells, pd.DataFrame]:

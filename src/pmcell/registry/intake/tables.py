@@ -43,7 +43,7 @@ def write_empty_tables(paths: Mapping[str, Path]) -> None:
         ("measurements", schema.MEASUREMENTS),
         ("gene_ledger", schema.GENE_LEDGER),
     ):
-        columns = [item.name for item in table.fields]
+        columns = table.columns
         write_table(paths[name], pd.DataFrame(columns=columns, dtype=object), table)
 
 
@@ -58,7 +58,7 @@ def write_registration_tables(
     donors = donors.assign(
         donor_id=[scope("donor", name) for name in donors.index], cohort_id=scope.cohort_id
     ).reset_index(drop=True)
-    write_table(paths["donors"], donors[_names(DONORS)], DONORS)
+    write_table(paths["donors"], donors[DONORS.columns], DONORS)
     samples = samples.assign(
         n_cells_submitted=[int(n_cells.get(name, 0)) for name in samples.index],
         sample_id=[
@@ -68,9 +68,9 @@ def write_registration_tables(
         donor_id=[scope("donor", name) for name in samples["donor_id"]],
         cohort_id=scope.cohort_id,
     ).reset_index(drop=True)
-    write_table(paths["samples"], samples[_names(SAMPLES)], SAMPLES)
+    write_table(paths["samples"], samples[SAMPLES.columns], SAMPLES)
     visits = samples.drop_duplicates(["donor_id", "visit"])
-    write_table(paths["visits"], visits[_names(VISITS)], VISITS)
+    write_table(paths["visits"], visits[VISITS.columns], VISITS)
 
 
 def write_measurements(path: Path, measurements: Sequence[Measurement], scope: Scope) -> None:
@@ -78,7 +78,7 @@ def write_measurements(path: Path, measurements: Sequence[Measurement], scope: S
     import pandas as pd
 
     table = schema.MEASUREMENTS
-    columns = [item.name for item in table.fields]
+    columns = table.columns
     frame = pd.DataFrame([asdict(item) for item in measurements])
     if frame.empty:
         write_table(path, pd.DataFrame(columns=columns, dtype=object), table)
@@ -113,7 +113,3 @@ def write_gene_ledger(
         }
     )
     write_table(path, ledger, schema.GENE_LEDGER)
-
-
-def _names(table: schema.Table) -> list[str]:
-    return [item.name for item in table.fields]

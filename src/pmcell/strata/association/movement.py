@@ -96,7 +96,7 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
             "previous_stratum": published_strata(donors)[before],
         }
     )
-    return table[[field.name for field in MOVEMENT.fields]]
+    return table[MOVEMENT.columns]
 
 
 def visit_steps(obs: pd.DataFrame) -> tuple[Ints, Ints]:

@@ -93,7 +93,7 @@ def composition_shifts(
     for name in contrasts:
         own = _of_strata(donors, candidates) if name == STRATUM else _of_column(donors, name)
         frames += [_frame(found, as_text(donors.var_names)) for found in own]
-    columns = [field.name for field in COMPOSITION_SHIFTS.fields]
+    columns = COMPOSITION_SHIFTS.columns
     if not frames:
         return pd.DataFrame({name: pd.Series([], dtype=object) for name in columns})
     return pd.concat(frames, ignore_index=True)[columns]

@@ -106,10 +106,10 @@ def differential_expression(
             tables, rows = _one_type(compared, name, pseudobulk[name], alpha, blind)
             genes += tables
             facts += rows
-    columns = [field.name for field in DIFFERENTIAL_EXPRESSION.fields]
+    columns = DIFFERENTIAL_EXPRESSION.columns
     table = pd.concat(genes, ignore_index=True) if genes else pd.DataFrame(columns=columns)
     table["symbol"] = [(symbols or {}).get(gene, gene) for gene in table["gene_id"]]
-    names = [field.name for field in EXPRESSION_CONTRASTS.fields]
+    names = EXPRESSION_CONTRASTS.columns
     return table[columns], pd.DataFrame(facts, columns=names)
 
 

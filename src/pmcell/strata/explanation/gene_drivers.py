@@ -77,7 +77,7 @@ def gene_drivers(
 
     from pmcell.schema import GENE_DRIVERS
 
-    columns = [field.name for field in GENE_DRIVERS.fields]
+    columns = GENE_DRIVERS.columns
     compared = compare(donors, STRATUM, confirm=False, seed=seed)
     if compared.everyone is None:
         return pd.DataFrame(columns=columns)

@@ -100,7 +100,7 @@ def pathways(
             frame.assign(contrast=contrast, cell_type=name)
             for frame in _one_type(compared, whole, results, sets)
         ]
-    columns = [field.name for field in PATHWAYS.fields]
+    columns = PATHWAYS.columns
     if not frames:
         return pd.DataFrame(columns=columns)
     return pd.concat(frames, ignore_index=True)[columns]

@@ -127,7 +127,7 @@ def followup(
     table = _timed(donors, followed, window)
     rows = judged_changes(values, group, followed=followed, table=table)
     rows += profile_changes(donors, group, n_draws=n_draws, seed=seed)
-    columns = [item.name for item in FOLLOWUP.fields]
+    columns = FOLLOWUP.columns
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -60,7 +60,7 @@ def stratum_steps(donors: AnnData, *, n_bootstraps: int = 1000, seed: int = 0) -
 
     from pmcell.schema import STRATUM_STEPS
 
-    columns = [item.name for item in STRATUM_STEPS.fields]
+    columns = STRATUM_STEPS.columns
     before, after = visit_steps(donors.obs)
     label = published_strata(donors)
     first, second = label[before], label[after]

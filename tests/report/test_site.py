@@ -34,9 +34,9 @@ from pmcell.release.verify import verify_release
 from pmcell.report.site import Extras, build, write_site
 from pmcell.report.site.build import PAGES, TABLES
 from pmcell.report.site.cards import cards
-from pmcell.report.site.expression import MOST_GENES, chosen_genes, read_expression
+from pmcell.report.site.expression import MAX_GENES, chosen_genes, read_expression
 from pmcell.report.site.pack import NOT_MEASURED, TOP_LEVEL, codes, levels, places, script
-from pmcell.report.site.sample import MOST_POINTS, quotas, read_cells, thin
+from pmcell.report.site.sample import MAX_POINTS, quotas, read_cells, thin
 from pmcell.report.site.snippets import snippets
 from pmcell.report.site.trust import _validators
 from pmcell.schema import table
@@ -364,12 +364,12 @@ def test_quotas_never_exceed_the_limit_or_the_group(sizes):
 @pytest.mark.once
 def test_a_site_of_a_million_cells_stays_below_the_limit():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=MOST_POINTS)
+    x = rng.normal(size=MAX_POINTS)
     names = [str(i) for i in range(400)]
-    kind = pd.Series(rng.choice(names, MOST_POINTS)).astype("category")
+    kind = pd.Series(rng.choice(names, MAX_POINTS)).astype("category")
     size = len(script("map", {**places(x, x), "fields": [codes(kind, names) for _ in range(4)]}))
     assert size < SITE_LIMIT / 4
-    size += MOST_GENES * len(script("gene", levels(x)[0]))
+    size += MAX_GENES * len(script("gene", levels(x)[0]))
     assert size < SITE_LIMIT
 
 

@@ -20,7 +20,7 @@ QUANTITIES = ("memory_mb", "seconds", "disk_mb")
 PROCESS_BYTES = 420 * 2**20
 """Python with numba, pandas and the compiled kernels, before any data."""
 
-LEAST_VALUES = 131_072
+MIN_VALUES = 131_072
 """No block is asked to be smaller than a chunk of the file."""
 
 BYTES_A_VALUE = {"qc": 20, "gene_stats": 24, "covariance": 24, "pca_scores": 20, "aggregate": 40}
@@ -48,7 +48,7 @@ def least_bytes(step, *, n_cells, n_genes, longest, **sizes):
     `sizes` what `table_bytes` of the step asks for.
     """
     own = 3 * 8 * n_cells + 250 * (n_cells + n_genes)
-    block = max(longest, LEAST_VALUES) * BYTES_A_VALUE[step]
+    block = max(longest, MIN_VALUES) * BYTES_A_VALUE[step]
     return (
         PROCESS_BYTES + own + block + table_bytes(step, n_cells=n_cells, n_genes=n_genes, **sizes)
     )

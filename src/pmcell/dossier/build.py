@@ -28,7 +28,7 @@ from pmcell.dossier.model import (
 )
 from pmcell.dossier.people import Found, find_person
 from pmcell.dossier.placed import place_of, reference_facts
-from pmcell.dossier.ranges import LEAST_PEOPLE
+from pmcell.dossier.ranges import MIN_PEOPLE
 from pmcell.dossier.standing import shares, states
 from pmcell.dossier.unsaid import notes, unsaid
 from pmcell.errors import UsageError
@@ -164,8 +164,8 @@ def check_mode(mode: str, validation: Validation | None) -> None:
 
 def least_people(manifest: Mapping[str, Any]) -> int:
     """People below which nothing of a group is told: what the release asks for, 10 at least."""
-    asked = manifest.get("min_donors", LEAST_PEOPLE)
-    return max(int(asked), LEAST_PEOPLE) if isinstance(asked, int) else LEAST_PEOPLE
+    asked = manifest.get("min_donors", MIN_PEOPLE)
+    return max(int(asked), MIN_PEOPLE) if isinstance(asked, int) else MIN_PEOPLE
 
 
 def person_of(row: pd.Series) -> Person:

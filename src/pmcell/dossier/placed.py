@@ -10,7 +10,7 @@ from pmcell.schema import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_PARTS = 5
+MAX_PARTS = 5
 """Drivers that are told, the largest first."""
 WHY = {
     "ambiguous": "more than one stratum, or none clearly, fits",
@@ -65,8 +65,7 @@ def parts_of(rows: Any) -> tuple[Part, ...]:
         return ()
     items.sort(key=lambda item: (-abs(item[2]), item[0], item[1]))
     return tuple(
-        Part(channel, name, value, abs(value) / total)
-        for channel, name, value in items[:MOST_PARTS]
+        Part(channel, name, value, abs(value) / total) for channel, name, value in items[:MAX_PARTS]
     )
 
 

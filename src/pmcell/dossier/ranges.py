@@ -35,7 +35,7 @@ MIN_REFERENCE = 120
 """People that a reference interval needs in its partition (CLSI EP28-A3c)."""
 MIN_NINE_OF_TEN = 40
 """People for the 5th and 95th percentile: two are expected beyond each."""
-LEAST_PEOPLE = 10
+MIN_PEOPLE = 10
 """People for median and quartiles, whatever a release asks for: two and a half beyond each."""
 LIMIT_CONFIDENCE = 0.90
 """Confidence of the interval of a reference limit."""
@@ -49,7 +49,7 @@ class Limits:
     reference: Interval | None = None
 
 
-def limits_of(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> Limits:
+def limits_of(values: ArrayLike, *, least: int = MIN_PEOPLE) -> Limits:
     """The limits of a group against which a person's value is held.
 
     Parameters
@@ -74,7 +74,7 @@ def limits_of(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> Limits:
     )
 
 
-def describe(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> GroupRange:
+def describe(values: ArrayLike, *, least: int = MIN_PEOPLE) -> GroupRange:
     """The distribution of a value in a group, as far as its size lets it be told.
 
     Parameters
@@ -82,7 +82,7 @@ def describe(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> GroupRange:
     values
         One value a person; NaN where it is not known.
     least
-        People below which nothing but their number is told; at least `LEAST_PEOPLE`.
+        People below which nothing but their number is told; at least `MIN_PEOPLE`.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def describe(values: ArrayLike, *, least: int = LEAST_PEOPLE) -> GroupRange:
     """
     known = _known(values)
     n = known.size
-    if n < max(least, LEAST_PEOPLE):
+    if n < max(least, MIN_PEOPLE):
         return GroupRange(TOO_FEW, n)
     low, middle, high = (two_digits(quantile(known, p)) for p in (0.25, 0.5, 0.75))
     limits = limits_of(known, least=least)

@@ -30,7 +30,7 @@ GLOSSES = (
 """What kinds of cells do, by the Cell Ontology term above them, the narrower first."""
 
 
-MOST_KINDS = 8
+MAX_KINDS = 8
 """Kinds of cells that a sentence names."""
 
 
@@ -228,7 +228,7 @@ def plural_kinds(kinds: Sequence[str]) -> str:
     >>> plural_kinds(["platelet"] * 9).endswith("platelets, and 1 rarer kind (page 2)")
     True
     """
-    shown = [name if name.endswith("s") else f"{name}s" for name in kinds[:MOST_KINDS]]
+    shown = [name if name.endswith("s") else f"{name}s" for name in kinds[:MAX_KINDS]]
     if n_more := len(kinds) - len(shown):
         shown.append(f"and {n_more} rarer kind{'' if n_more == 1 else 's'} (page 2)")
     return ", ".join(shown)

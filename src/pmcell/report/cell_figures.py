@@ -13,7 +13,7 @@ from pmcell.schema.text import as_text
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release
 
-MOST_CELLS = 200_000
+MAX_CELLS = 200_000
 """More cells than this are thinned (seeded) before they are drawn."""
 
 
@@ -51,8 +51,8 @@ def umap_figure(release: Release) -> Figure | None:
     if cells.empty:
         return None
     n_all = len(cells)
-    if n_all > MOST_CELLS:
-        cells = cells.sample(MOST_CELLS, random_state=0)
+    if n_all > MAX_CELLS:
+        cells = cells.sample(MAX_CELLS, random_state=0)
     condition = release["samples"].set_index("sample_id")["condition"]
     cells = cells.assign(condition=cells["sample_id"].map(condition).astype(object))
     panels = [("cell_type", "Cell-type label", "on"), ("cluster", "Cluster", "on")]

@@ -32,7 +32,7 @@ REASONS = {
 """Exclusion codes of the cells table in words; others are shown as they are."""
 
 SEVERAL = "two or more of these reasons"
-MOST_COLUMNS = 5
+MAX_COLUMNS = 5
 
 
 def exclusions(release: Release) -> pd.DataFrame:
@@ -182,7 +182,7 @@ def _qc_exits(release: Release) -> tuple[Exits, ...]:
     if table.empty and not lost_samples:
         return (Exits("0 cells excluded by QC"),)
     total, n = int(table.to_numpy().sum()), len(release["cells"])
-    few = 1 < table.shape[1] <= MOST_COLUMNS
+    few = 1 < table.shape[1] <= MAX_COLUMNS
     columns = ("all", *table.columns) if few else ("all",)
     rows = []
     for reason, numbers in table.iterrows():

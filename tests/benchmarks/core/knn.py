@@ -27,7 +27,7 @@ from pmcell.core.graph.knn import nearest_among, nearest_neighbors
 
 K = 15
 N_ASKED = 2000
-MOST_RECALL = 0.9995
+MAX_RECALL = 0.9995
 """Of ours: more cannot be told from 1 on the points that recall is measured on."""
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     runs: dict[str, Callable[[], np.ndarray]] = {"pmcell": lambda: ours(points, 0.99)}
     rivals = {}
     for name, run in tools.items():
-        reached = min(share_found(run(), asked, truth), MOST_RECALL)
+        reached = min(share_found(run(), asked, truth), MAX_RECALL)
         rivals[name] = f"pmcell as {name}"
         runs[name] = run
         runs[rivals[name]] = lambda reached=reached: ours(points, reached)

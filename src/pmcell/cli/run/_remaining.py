@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TYPICAL_SECONDS = 5.0
 """Jobs of about this length are where level and slope of the speed are told apart."""
 
-LEAST_SECONDS = 0.5
+MIN_SECONDS = 0.5
 """No job is taken to be shorter."""
 
 HELD_SLOPE = 30.0
@@ -200,7 +200,7 @@ class _Speeds:
         return self._of_all(self._needs[rule].of(cohort)) * self._of_rule.get(rule, 1.0)
 
     def _of_all(self, expected: float) -> float:
-        expected = max(expected, LEAST_SECONDS)
+        expected = max(expected, MIN_SECONDS)
         return expected * exp(self._level + self._slope * log(expected / TYPICAL_SECONDS))
 
     def _off(self, job: _Ran) -> float:
@@ -233,8 +233,8 @@ def _finished(progress: Progress, needs: Mapping[str, Need]) -> Iterator[_Ran]:
         seconds = shared if job.work is None else job.work
         yield _Ran(
             job.rule,
-            max(seconds, LEAST_SECONDS),
-            max(needs[job.rule].of(job.cohort), LEAST_SECONDS),
+            max(seconds, MIN_SECONDS),
+            max(needs[job.rule].of(job.cohort), MIN_SECONDS),
             weight,
         )
 

@@ -89,4 +89,4 @@ def within_memory(
         print(f"pmcell {step}: {what}. {needed} are taken: --soft-memory", file=sys.stderr)
         memory = needed
     free = (memory * 2**20 - least) // formula.BYTES_A_VALUE[step]
-    return counts.in_blocks_of(int(max(longest, formula.LEAST_VALUES) + free))
+    return counts.in_blocks_of(int(max(longest, formula.MIN_VALUES) + free))

@@ -27,7 +27,7 @@ MAX_AXES = 10
 CLIP = 2.5
 """Standard deviations at which a gene of a donor is cut off: one donor must not make an axis."""
 
-LEAST_SHARED = 0.2
+MIN_SHARED = 0.2
 """A pair of rows that shares less than this share of all variance is not scaled up further."""
 
 
@@ -224,13 +224,13 @@ def _shared(
     """Inner products over the types that a pair has, scaled to all types."""
     whole = max(float(energy.sum()), 1e-300)
     both = (left * energy) @ right.T
-    return np.asarray(products * (whole / np.maximum(both, LEAST_SHARED * whole)))
+    return np.asarray(products * (whole / np.maximum(both, MIN_SHARED * whole)))
 
 
 def _scale_up(channel: GeneChannel, known: NDArray[np.bool_]) -> Floats:
     """By how much a row that lacks types is scaled up (rows,)."""
     whole = max(float(channel.energy.sum()), 1e-300)
-    return np.asarray(whole / np.maximum(known @ channel.energy, LEAST_SHARED * whole))
+    return np.asarray(whole / np.maximum(known @ channel.energy, MIN_SHARED * whole))
 
 
 def _loading_noise(channel: GeneChannel, within: Floats) -> Floats:

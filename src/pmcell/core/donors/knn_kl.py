@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.donor_stats import order_by_group
-from pmcell.core.graph.knn import NOBODY, nearest_among
+from pmcell.core.graph.knn import NO_INDEX, nearest_among
 
 Floats = NDArray[np.float64]
 
-LEAST_SQUARE = 1e-12
+MIN_SQUARE = 1e-12
 """Squared distance that stands for 0, between copies of a cell: its logarithm must be finite."""
 
 
@@ -31,11 +31,11 @@ def knn_kl(
     mean_log = np.empty((n_groups, n_groups))
     for index in range(n_groups):
         members = slice(start[index], start[index + 1])
-        own = np.full(points.shape[0], NOBODY, np.int64)
+        own = np.full(points.shape[0], NO_INDEX, np.int64)
         if not count_own:
             own[members] = np.arange(start[index + 1] - start[index])
         squares = nearest_among(points, points[members], k, own)[1][:, -1]
-        logs = 0.5 * np.log(np.maximum(squares.astype(np.float64), LEAST_SQUARE))
+        logs = 0.5 * np.log(np.maximum(squares.astype(np.float64), MIN_SQUARE))
         mean_log[:, index] = np.add.reduceat(logs, start[:-1]) / n
     ratio = mean_log - np.diag(mean_log)[:, None]
     divergence = points.shape[1] * ratio + np.log(n[None, :] / (n[:, None] - 1.0))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.compiler import Array, kernel, parallel_kernel, prange
 from pmcell.core.graph.knn import (
-    NOBODY,
+    NO_INDEX,
     TILE,
     check_k,
     in_tiles,
@@ -157,7 +157,7 @@ def _scan(
     """The nearest points in the lists that each point probes; `probes` rows ascend."""
     n_points, n_probe = probes.shape
     n_lists = start.size - 1
-    where = np.full((n_points, k), np.int32(NOBODY), np.int32)
+    where = np.full((n_points, k), np.int32(NO_INDEX), np.int32)
     best = np.full((n_points, k), np.float32(np.inf), np.float32)
     for block in prange(-(-n_points // BLOCK)):
         first = block * BLOCK

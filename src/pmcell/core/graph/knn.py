@@ -15,7 +15,7 @@ from pmcell.core.compiler import Array, kernel, parallel_kernel, prange
 
 TILE = 64
 BLOCK = 16
-NOBODY = -1
+NO_INDEX = -1
 
 
 def nearest_neighbors(
@@ -49,7 +49,7 @@ def nearest_among(
     `own[query]` is the position that a query must not find, since it is itself.
     """
     if own is None:
-        own = np.full(queries.shape[0], NOBODY, np.int64)
+        own = np.full(queries.shape[0], NO_INDEX, np.int64)
     positions, squares = _nearest(queries, own, in_tiles(points), k)
     return positions, squares
 
@@ -68,7 +68,7 @@ def in_tiles(points: NDArray[np.float32]) -> NDArray[np.float32]:
 @parallel_kernel
 def _nearest(queries: Array, own: Array, tiles: Array, k: int) -> tuple[Array, Array]:
     n_queries = queries.shape[0]
-    positions = np.full((n_queries, k), np.int32(NOBODY), np.int32)
+    positions = np.full((n_queries, k), np.int32(NO_INDEX), np.int32)
     best = np.full((n_queries, k), np.float32(np.inf), np.float32)
     for block in prange(-(-n_queries // BLOCK)):
         first = block * BLOCK

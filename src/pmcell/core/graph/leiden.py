@@ -41,7 +41,7 @@ from pmcell.core.graph.communities import (
     thinned_edges,
 )
 from pmcell.core.graph.leiden_moves import (
-    MOST_VISITS,
+    MAX_VISITS,
     breadth_first,
     first_asymmetric,
     join_singles,
@@ -297,7 +297,7 @@ def _fallen(level: _Level, way: tuple[bool, int], n_iterations: int) -> Array:
         factors = (*falls, 1.0) if is_last and falls[-1] != 1.0 else falls
         labels = _iterate(level, labels, upwards, n_visits, factors)
         upwards = not upwards
-        n_visits = MOST_VISITS
+        n_visits = MAX_VISITS
     return labels
 
 
@@ -319,7 +319,7 @@ def _iterate(
     level: _Level,
     labels: Array,
     upwards: bool,
-    n_visits: int = MOST_VISITS,
+    n_visits: int = MAX_VISITS,
     factors: tuple[float, ...] = (1.0,),
 ) -> Array:
     """One iteration of Leiden from `labels`: all levels, from nodes to communities.
@@ -334,7 +334,7 @@ def _iterate(
         n_nodes = level.sizes.size
         level = replace(level, rate=rate * factors[at])
         labels = move(*level.arrays, level.sizes, labels, level.rate, upwards, n_visits)
-        n_visits = MOST_VISITS
+        n_visits = MAX_VISITS
         labels, n_communities = numbered(labels, level.singles)
         n_parts = n_nodes
         if n_communities < n_nodes:

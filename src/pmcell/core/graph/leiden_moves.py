@@ -12,7 +12,7 @@ import numpy as np
 
 from pmcell.core.compiler import Array, kernel
 
-MOST_VISITS = 100
+MAX_VISITS = 100
 """Visits for each node after which moving ends, should rounding make nodes go in circles."""
 TIE = 3e-7
 """Gains that differ by less than this share of the weight compared are equal: float32 sums."""

@@ -42,7 +42,7 @@ MAX_REFERENCE = 10_000
 MAX_TABLE = 2**28
 """Bytes of a table of all samples × genes; of more, only what was seen is kept."""
 
-NOBODY = -1
+NO_INDEX = -1
 
 
 def doublet_scores(matrix: Any, seed: int = 0) -> NDArray[np.float64] | None:
@@ -113,10 +113,10 @@ def _scores(counts: Any, n_features: int, seed: int) -> NDArray[np.float64] | No
     known = np.sort(rng.permutation(n_cells)[:MAX_REFERENCE])
     n_pairs = PAIRS_OF_CELL * known.size
     pairs = rng.integers(0, n_cells, (n_pairs, 2))
-    cells = np.stack([np.arange(n_cells), np.full(n_cells, NOBODY)], axis=1)
+    cells = np.stack([np.arange(n_cells), np.full(n_cells, NO_INDEX)], axis=1)
     points = _place(counts, np.concatenate([cells, pairs]), space)
     others = np.concatenate([points[known], points[n_cells:]])
-    own = np.full(n_cells, NOBODY, np.int64)
+    own = np.full(n_cells, NO_INDEX, np.int64)
     own[known] = np.arange(known.size)
     k = round(0.5 * np.sqrt(known.size)) * (1 + PAIRS_OF_CELL)
     nearest, _ = nearest_among(points[:n_cells], others, k, own)

@@ -18,7 +18,7 @@ DRIVERS = Path(__file__).parent / "drivers"
 OWN = "pmcell-verify"
 """The name under which pmcell's own check of digests stands beside the others."""
 
-MOST_VALUES = 1_000_000
+MAX_VALUES = 1_000_000
 """Rows × columns of the largest table that a validator opens which holds tables whole in memory."""
 
 
@@ -75,13 +75,13 @@ VALIDATORS: tuple[Validator, ...] = (
         "frictionless",
         "the data package, the rows of its tables and their keys",
         ("datapackage.json",),
-        {"rows": 1_000, "values": MOST_VALUES},
+        {"rows": 1_000, "values": MAX_VALUES},
     ),
     Validator(
         "mlcroissant",
         "the Croissant description, and the first records of every record set",
         ("croissant.json",),
-        {"records": 100, "values": MOST_VALUES},
+        {"records": 100, "values": MAX_VALUES},
     ),
     Validator("datacite", "the DataCite 4.5 record", ("datacite.json",)),
     Validator("cffconvert", "the citation, against CFF 1.2.0", ("CITATION.cff",)),

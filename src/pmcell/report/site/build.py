@@ -22,7 +22,7 @@ from pmcell.report.site.expression import chosen_genes
 from pmcell.report.site.extras import Extras
 from pmcell.report.site.gene_types import gene_type_files
 from pmcell.report.site.observatory import observatory
-from pmcell.report.site.sample import MOST_POINTS, read_cells, rule
+from pmcell.report.site.sample import MAX_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
 from pmcell.schema import SCHEMA_VERSION
 from pmcell.schema.guide import FIRST, OTHERS, join_tree, topics
@@ -57,7 +57,7 @@ PAGES = (
 )
 
 
-def build(path: Path, extras: Extras, *, most: int = MOST_POINTS) -> dict[str, str]:
+def build(path: Path, extras: Extras, *, most: int = MAX_POINTS) -> dict[str, str]:
     """Text of each file of the site by name; equal releases give equal text."""
     folder, release = ReleaseFolder(path), read_release(path, only=TABLES)
     cells = read_cells(folder, release, most=most)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pmcell.release import ReleaseFolder
     from pmcell.release.report_tables import Release
 
-MOST_GENES = 64
+MAX_GENES = 64
 """Genes by which the map can be coloured."""
 
 
@@ -30,7 +30,7 @@ class Gene:
     why: str
 
 
-def chosen_genes(release: Release, *, most: int = MOST_GENES) -> list[Gene]:
+def chosen_genes(release: Release, *, most: int = MAX_GENES) -> list[Gene]:
     """The best markers of each cluster in turn, then the most variable genes, by symbol.
 
     Where a cohort is withheld, markers and variable genes may be withheld too:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pmcell.release import ReleaseFolder
     from pmcell.release.report_tables import Release
 
-MOST_POINTS = 100_000
+MAX_POINTS = 100_000
 """More cells than this are thinned before they are drawn."""
 
-LEAST_OF_GROUP = 50
+MIN_OF_GROUP = 50
 """Cells of a cohort and type that are drawn whatever its share, if there are as many."""
 
 RULE = (
@@ -44,10 +44,10 @@ class Cells:
 
 def rule() -> str:
     """The rule in words."""
-    return RULE.format(most=MOST_POINTS, least=LEAST_OF_GROUP)
+    return RULE.format(most=MAX_POINTS, least=MIN_OF_GROUP)
 
 
-def read_cells(folder: ReleaseFolder, release: Release, *, most: int = MOST_POINTS) -> Cells:
+def read_cells(folder: ReleaseFolder, release: Release, *, most: int = MAX_POINTS) -> Cells:
     """Cells with a place on the map, of open cohorts only; text columns are categories.
 
     A stratum is joined by donor and visit where strata are published. Rows of
@@ -101,7 +101,7 @@ def quotas(sizes: np.ndarray, most: int) -> np.ndarray:
     >>> quotas(np.array([10, 1_000, 9_000]), 500)
     array([ 10,  87, 402])
     """
-    least = np.minimum(sizes, min(LEAST_OF_GROUP, most // max(len(sizes), 1)))
+    least = np.minimum(sizes, min(MIN_OF_GROUP, most // max(len(sizes), 1)))
     left = sizes - least
     rest = most - int(least.sum())
     return np.asarray(np.minimum(sizes, least + left * rest // max(int(left.sum()), 1)))

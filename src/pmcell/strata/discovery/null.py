@@ -37,7 +37,7 @@ STABLE_PAC = 0.15
 N_CALIBRATIONS = 4
 N_CALIBRATION_DRAWS = 10
 
-MOST_TAILS = 2.0
+MAX_TAILS = 2.0
 """Beyond, one donor is all of a draw."""
 
 
@@ -165,7 +165,7 @@ def _calibrate(
         draws = in_order(drawn_spectrum, numbers)
         found = np.maximum(np.array([values for values, _ in draws]), 0.0).mean(axis=0)
         heavier = _tails(squared) - float(np.mean([tails for _, tails in draws]))
-        tails = float(np.sqrt(np.clip(model.tails**2 + heavier, 0.0, MOST_TAILS**2)))
+        tails = float(np.sqrt(np.clip(model.tails**2 + heavier, 0.0, MAX_TAILS**2)))
         factor = target / np.maximum(found, 1e-12 + 1e-6 * float(target.max(initial=0.0)))
         # Only the first may grow: what noise hides behind would be blown up in the others.
         factor[1:] = np.minimum(factor[1:], 1.0)

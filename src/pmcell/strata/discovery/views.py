@@ -17,7 +17,7 @@ N_DRAWS = 39
 LEAD = 1.25
 """A view that needs no cell types says less of what makes the strata: it must lead by so much."""
 
-MOST_DONORS = 200
+MAX_DONORS = 200
 """A view is chosen on so many donors, drawn at random, at most."""
 
 
@@ -50,8 +50,8 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
     if len(views) < 2 or not len(ks):
         return Choice(weights, {})
     rows = opened.rows
-    if rows.size > MOST_DONORS:
-        rows = np.sort(stream(seed, VIEWS, 0).choice(rows, MOST_DONORS, replace=False))
+    if rows.size > MAX_DONORS:
+        rows = np.sort(stream(seed, VIEWS, 0).choice(rows, MAX_DONORS, replace=False))
     some = replace(opened, rows=rows)
     scores = {}
     for view in views:

@@ -6,7 +6,7 @@
   var el = function (id) { return document.getElementById(id); };
   var canvas = el("plot"), context = canvas.getContext("2d"), tip = el("tip"), labels = el("labels");
   var by = el("by"), geneSelect = el("gene"), legend = el("legend"), status = el("status");
-  var NOT_MEASURED = 15, MOST_NAMES = 40, n = data.n;
+  var NOT_MEASURED = 15, MAX_NAMES = 40, n = data.n;
   var x = new Uint16Array(bytes(data.x).buffer), y = new Uint16Array(bytes(data.y).buffer);
   data.fields.forEach(function (field) {
     var raw = bytes(field.codes);
@@ -85,7 +85,7 @@
     if (!names || !/^(cell_type|cluster)$/.test(shown.key)) return;
     var taken = [], order = shown.names.map(function (_, k) { return k; });
     order.sort(function (a, b) { return shown.counts[b] - shown.counts[a]; });
-    order.slice(0, MOST_NAMES).forEach(function (k) {
+    order.slice(0, MAX_NAMES).forEach(function (k) {
       var centre = centres(shown)[k];
       if (!centre || !shown.on[k]) return;
       var px = left(centre[0]) / ratio, py = top(centre[1]) / ratio, name = shown.names[k];

@@ -30,19 +30,25 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pmcell.cli._consent import (
+    cohort_folder,
+    cohort_folders,
+    first_visits,
+    ledger_of,
+    named_file,
+    new_entry,
+    new_policy,
+    read_draft,
+    registration_of,
+    study_of,
+    views_of,
+    with_key,
+)
 from pmcell.cli._options import add_study_options
-from pmcell.errors import DataError, Fault, FaultsError, UsageError
+from pmcell.errors import Fault, FaultsError, UsageError
 
-if TYPE_CHECKING:
-    from datetime import date
-
-    from pmcell.consent.entries import Entry
-    from pmcell.consent.ledger import Ledger
-    from pmcell.registry.cohorts.registration import Registration
-
-TASKS = ("init", "policy", "add", "import", "agree", "show", "verify", "views", "export")
 FORMATS = ("fhir", "receipt")
 
 
@@ -89,17 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do one task; 0 when it is done."""
-    return {
-        "init": _init,
-        "policy": _policy,
-        "add": _add,
-        "import": _import,
-        "agree": _agree,
-        "show": _show,
-        "verify": _verify,
-        "views": _views,
-        "export": _export,
-    }[args.task](args)
+    return TASKS[args.task](args)
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -107,15 +103,15 @@ def _init(args: argparse.Namespace) -> int:
     from pmcell.consent.subjects import add_keys
     from pmcell.io.crypt.keys import read_signing_key
 
-    registration = _registration(args)
+    registration = registration_of(args)
     if ledger_path(registration.folder).exists():
         raise UsageError(f"{registration.cohort_id} has a ledger already; add to it: consent add")
     key = read_signing_key()
     donors = [donor.donor_id for donor in registration.donors]
-    policy = _new_policy(args)
+    policy = new_policy(args)
     entries = []
     if args.purposes:
-        given = [_entry(args, "give", donor, policy.policy) for donor in donors]
+        given = [new_entry(args, "give", donor, policy.policy) for donor in donors]
         entries = with_subjects(given, add_keys(registration.cohort_id, donors).subject)
     else:
         add_keys(registration.cohort_id, donors)
@@ -131,8 +127,8 @@ def _policy(args: argparse.Namespace) -> int:
     from pmcell.consent.ledger import add_policy
     from pmcell.io.crypt.keys import read_signing_key
 
-    folder = _cohort_folder(args)
-    policy = _new_policy(args)
+    folder = cohort_folder(args)
+    policy = new_policy(args)
     add_policy(folder, policy, key=read_signing_key())
     print(f"{folder.name}: policy {policy.policy!r} holds for entries from now on.")
     return 0
@@ -152,17 +148,17 @@ def _add(args: argparse.Namespace) -> int:
             f"add needs an act ({', '.join(ACTS)}) or a draft's file; got {args.what!r}. {hint}"
         )
     if args.what and args.what not in ACTS:
-        entries = _draft(Path(args.what))
-        folder = _cohort_folder(args)
+        entries = read_draft(Path(args.what))
+        folder = cohort_folder(args)
     else:
         if not args.what or not args.donor:
             raise UsageError(f"add needs an act ({', '.join(ACTS)}) and --donor, or a draft's file")
-        registration = _registration(args)
+        registration = registration_of(args)
         folder = registration.folder
-        ledger = _ledger(folder)
+        ledger = ledger_of(folder)
         registration.require_donor(args.donor, "--donor")
-        entry = _entry(args, args.what, args.donor, args.policy or ledger.current_policy)
-        entries = with_subjects([entry], _with_key(read_keys(folder.name), args.donor))
+        entry = new_entry(args, args.what, args.donor, args.policy or ledger.current_policy)
+        entries = with_subjects([entry], with_key(read_keys(folder.name), args.donor))
     if args.draft:
         write_json(args.draft, entries[0].as_dict())
         print(
@@ -182,13 +178,13 @@ def _import(args: argparse.Namespace) -> int:
     from pmcell.consent.subjects import add_keys
     from pmcell.io.crypt.keys import read_signing_key
 
-    path = _file(args, "import")
-    registration = _registration(args)
-    ledger = _ledger(registration.folder)
+    path = named_file(args, "import")
+    registration = registration_of(args)
+    ledger = ledger_of(registration.folder)
     key = read_signing_key()
     policy = args.policy or ledger.current_policy
     if path.suffix.lower() in SUFFIXES:
-        first = _first_visits(args)
+        first = first_visits(args)
         entries, rows = read_consents(
             path, policy=policy, recorded_at=now_text(), first_visits=first
         )
@@ -216,8 +212,8 @@ def _agree(args: argparse.Namespace) -> int:
     from pmcell.io.atomic import write_json
     from pmcell.io.crypt.keys import read_signing_key
 
-    path = _file(args, "agree")
-    entry = agree(_draft(path)[0], read_signing_key())
+    path = named_file(args, "agree")
+    entry = agree(read_draft(path)[0], read_signing_key())
     write_json(path, entry.as_dict())
     print(f"Agreed: {entry.act} from {entry.effective_from}, {'; '.join(entry.purposes) or 'all'}.")
     return 0
@@ -228,8 +224,8 @@ def _show(args: argparse.Namespace) -> int:
 
     from pmcell.consent.subjects import read_keys
 
-    registration = _registration(args)
-    ledger = _ledger(registration.folder)
+    registration = registration_of(args)
+    ledger = ledger_of(registration.folder)
     if args.donor:
         registration.require_donor(args.donor, "--donor")
         subject = read_keys(registration.cohort_id).subject(args.donor)
@@ -242,7 +238,7 @@ def _show(args: argparse.Namespace) -> int:
             print(f"{entry.effective_from}  {entry.act:<8}  {scope}  ({entry.policy})")
         print(f"{args.donor}: {len(entries)} entries.")
         return 0
-    found, warnings = _views_of(args, [registration.cohort_id])
+    found, warnings = views_of(args, [registration.cohort_id])
     view = found[0]
     if args.json:
         print(json.dumps(view.facts | {"n_allowed": len(view.allowed)}, indent=2))
@@ -260,8 +256,8 @@ def _show(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from pmcell.consent.ledger import ledger_path
 
-    study = _study(args)
-    folders = [_cohort_folder(args)] if args.cohort else _folders(study)
+    study = study_of(args)
+    folders = [cohort_folder(args)] if args.cohort else cohort_folders(study)
     kept = [folder for folder in folders if ledger_path(folder).exists()]
     if not kept:
         raise UsageError("no cohort has a consent ledger; begin one: pmcell consent init")
@@ -269,7 +265,7 @@ def _verify(args: argparse.Namespace) -> int:
     answer: list[dict[str, Any]] = []
     for folder in kept:
         try:
-            ledger = _ledger(folder)
+            ledger = ledger_of(folder)
         except FaultsError as error:
             faults += error.faults
             continue
@@ -287,9 +283,9 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _views(args: argparse.Namespace) -> int:
-    study = _study(args)
-    names = [args.cohort] if args.cohort else [folder.name for folder in _folders(study)]
-    found, warnings = _views_of(args, names, write=True)
+    study = study_of(args)
+    names = [args.cohort] if args.cohort else [folder.name for folder in cohort_folders(study)]
+    found, warnings = views_of(args, names, write=True)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for view in found:
@@ -307,8 +303,8 @@ def _export(args: argparse.Namespace) -> int:
     from pmcell.io.atomic import write_json
     from pmcell.io.modes import private_files
 
-    registration = _registration(args)
-    ledger = _ledger(registration.folder)
+    registration = registration_of(args)
+    ledger = ledger_of(registration.folder)
     keys = read_keys(registration.cohort_id)
     if args.donor:
         registration.require_donor(args.donor, "--donor")
@@ -318,7 +314,7 @@ def _export(args: argparse.Namespace) -> int:
         raise UsageError("export needs --out FILE: what it writes names people")
     value: Mapping[str, Any]
     if args.format == "fhir":
-        value = as_bundle(ledger, subjects, first_visits=_first_visits(args))
+        value = as_bundle(ledger, subjects, first_visits=first_visits(args))
         n = len(value["entry"])
     else:
         value = as_records(ledger, registration, subjects)
@@ -329,133 +325,14 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _first_visits(args: argparse.Namespace) -> Mapping[str, date]:
-    from pmcell.consent.data_period import read_first_visits
-
-    if args.first_visits is None:
-        return {}
-    return read_first_visits(args.first_visits, study=_study(args).folder)
-
-
-def _study(args: argparse.Namespace) -> Any:
-    from pmcell.cli.run._study import open_study
-
-    return open_study(args.directory, args.config)
-
-
-def _folders(study: Any) -> list[Path]:
-    from pmcell.registry.cohorts.registered import list_cohorts
-
-    names = study.settings.study.cohorts or list_cohorts(study.cohorts_dir)
-    return [study.cohorts_dir / name for name in names]
-
-
-def _cohort_folder(args: argparse.Namespace) -> Path:
-    from pmcell.spelling import did_you_mean
-
-    study = _study(args)
-    known = {folder.name: folder for folder in _folders(study)}
-    if not args.cohort:
-        raise UsageError(f"--cohort must name a cohort: {', '.join(known) or 'there is none'}")
-    if args.cohort not in known:
-        hint = did_you_mean(args.cohort, known)
-        raise UsageError(f"--cohort must be one of {', '.join(known)}; got {args.cohort!r}. {hint}")
-    return known[args.cohort]
-
-
-def _registration(args: argparse.Namespace) -> Registration:
-    from pmcell.registry.cohorts.cohort import load_registration
-
-    return load_registration(_cohort_folder(args))
-
-
-def _ledger(folder: Path) -> Ledger:
-    from pmcell.consent.ledger import read_ledger
-    from pmcell.consent.views import needs_ledger
-    from pmcell.io.crypt.keys import trusted_signers
-
-    needs_ledger(folder)
-    return read_ledger(folder, signers=trusted_signers("the consent ledger"))
-
-
-def _views_of(args: argparse.Namespace, names: list[str], *, write: bool = False) -> Any:
-    from pmcell.consent.entries import day_of
-    from pmcell.consent.views import views_of_study
-
-    study = _study(args)
-    try:
-        day = day_of(args.day) if args.day else None
-    except ValueError as error:
-        raise UsageError(f"--day must be a day such as 2026-03-01, got {args.day!r}") from error
-    use = study.settings.study.use
-    return views_of_study(study.cohorts_dir, names, study.results, use, write=write, day=day)
-
-
-def _with_key(keys: Any, donor: str) -> Any:
-    if not keys.subject(donor):
-        raise DataError(
-            f"{donor} must have a key in the file of donors' keys; there is none: it was erased, "
-            "or the donor was registered later. New donors get one with consent import.",
-            reason="donor_keys",
-        )
-    return keys.subject
-
-
-def _new_policy(args: argparse.Namespace) -> Any:
-    import base64
-
-    from pmcell.consent.entries import Policy
-    from pmcell.consent.ledger import now_text
-    from pmcell.io.crypt.keys import read_signer
-
-    if not args.policy:
-        raise UsageError("--policy must name the policy, such as the version of the consent form")
-    committee = ""
-    if args.committee:
-        committee = base64.b64encode(read_signer(args.committee).public_bytes_raw()).decode()
-    return Policy(args.policy, args.basis, now_text(), title=args.title, committee=committee)
-
-
-def _entry(args: argparse.Namespace, act: str, donor: str, policy: str) -> Entry:
-    from pmcell.consent.entries import parse_row
-    from pmcell.consent.ledger import now_text
-    from pmcell.consent.views import today
-    from pmcell.io.atomic import sha256_file
-
-    if args.evidence is not None and not args.evidence.is_file():
-        raise UsageError(f"--evidence must be a file; there is no {args.evidence}")
-    cells = {
-        "donor_id": donor,
-        "act": act,
-        "effective_from": args.effective_from or today().isoformat(),
-        "policy": policy,
-        "purposes": args.purposes or "",
-        "data": args.data or "",
-        "visit_days": args.visit_days or "",
-        "recipients": args.recipients or "",
-        "expires": args.expires or "",
-        "evidence": sha256_file(args.evidence) if args.evidence else "",
-    }
-    entry, faults = parse_row(cells, file="options", row=None, recorded_at=now_text())
-    if entry is None:
-        raise UsageError("\n".join(map(str, faults)))
-    return entry
-
-
-def _draft(path: Path) -> list[Entry]:
-    from pmcell.consent.entries import entry_of
-
-    if not path.is_file():
-        raise UsageError(
-            f"a draft must be a file that `consent add --draft` wrote; there is no {path}"
-        )
-    try:
-        return [entry_of(json.loads(path.read_text(encoding="utf-8")))]
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} must be a draft of one entry; it is not: {error}") from error
-
-
-def _file(args: argparse.Namespace, task: str) -> Path:
-    if not args.what or not Path(args.what).is_file():
-        raise UsageError(f"{task} needs a file; there is no {args.what or 'name'}")
-    return Path(args.what)
+TASKS = {
+    "init": _init,
+    "policy": _policy,
+    "add": _add,
+    "import": _import,
+    "agree": _agree,
+    "show": _show,
+    "verify": _verify,
+    "views": _views,
+    "export": _export,
+}

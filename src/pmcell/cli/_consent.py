@@ -1,0 +1,162 @@
+"""What the tasks of `pmcell consent` take from its options: cohort, ledger, entries, views."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from pmcell.consent.entries import Entry
+    from pmcell.consent.ledger import Ledger
+    from pmcell.registry.cohorts.registration import Registration
+
+
+def first_visits(args: argparse.Namespace) -> Mapping[str, date]:
+    """Day of each donor's first visit, from `--first-visits`; empty without it."""
+    from pmcell.consent.data_period import read_first_visits
+
+    if args.first_visits is None:
+        return {}
+    return read_first_visits(args.first_visits, study=study_of(args).folder)
+
+
+def study_of(args: argparse.Namespace) -> Any:
+    """The study that `--directory` and `--config` name."""
+    from pmcell.cli.run.study_of import open_study
+
+    return open_study(args.directory, args.config)
+
+
+def cohort_folders(study: Any) -> list[Path]:
+    """Folders of the cohorts that a study uses."""
+    from pmcell.registry.cohorts.registered import list_cohorts
+
+    names = study.settings.study.cohorts or list_cohorts(study.cohorts_dir)
+    return [study.cohorts_dir / name for name in names]
+
+
+def cohort_folder(args: argparse.Namespace) -> Path:
+    """Folder of the cohort that `--cohort` names."""
+    from pmcell.spelling import did_you_mean
+
+    study = study_of(args)
+    known = {folder.name: folder for folder in cohort_folders(study)}
+    if not args.cohort:
+        raise UsageError(f"--cohort must name a cohort: {', '.join(known) or 'there is none'}")
+    if args.cohort not in known:
+        hint = did_you_mean(args.cohort, known)
+        raise UsageError(f"--cohort must be one of {', '.join(known)}; got {args.cohort!r}. {hint}")
+    return known[args.cohort]
+
+
+def registration_of(args: argparse.Namespace) -> Registration:
+    """What is registered of that cohort."""
+    from pmcell.registry.cohorts.cohort import load_registration
+
+    return load_registration(cohort_folder(args))
+
+
+def ledger_of(folder: Path) -> Ledger:
+    """The consent ledger of a cohort, with its chain and signature checked."""
+    from pmcell.consent.ledger import read_ledger
+    from pmcell.consent.views import needs_ledger
+    from pmcell.io.crypt.keys import trusted_signers
+
+    needs_ledger(folder)
+    return read_ledger(folder, signers=trusted_signers("the consent ledger"))
+
+
+def views_of(args: argparse.Namespace, names: list[str], *, write: bool = False) -> Any:
+    """Who of each cohort may be used, on `--day`, and warnings."""
+    from pmcell.consent.entries import day_of
+    from pmcell.consent.views import views_of_study
+
+    study = study_of(args)
+    try:
+        day = day_of(args.day) if args.day else None
+    except ValueError as error:
+        raise UsageError(f"--day must be a day such as 2026-03-01, got {args.day!r}") from error
+    use = study.settings.study.use
+    return views_of_study(study.cohorts_dir, names, study.results, use, write=write, day=day)
+
+
+def with_key(keys: Any, donor: str) -> Any:
+    """What gives a donor's key; `DataError` where the donor has none."""
+    if not keys.subject(donor):
+        raise DataError(
+            f"{donor} must have a key in the file of donors' keys; there is none: it was erased, "
+            "or the donor was registered later. New donors get one with consent import.",
+            reason="donor_keys",
+        )
+    return keys.subject
+
+
+def new_policy(args: argparse.Namespace) -> Any:
+    """The policy that the options describe."""
+    import base64
+
+    from pmcell.consent.entries import Policy
+    from pmcell.consent.ledger import now_text
+    from pmcell.io.crypt.keys import read_signer
+
+    if not args.policy:
+        raise UsageError("--policy must name the policy, such as the version of the consent form")
+    committee = ""
+    if args.committee:
+        committee = base64.b64encode(read_signer(args.committee).public_bytes_raw()).decode()
+    return Policy(args.policy, args.basis, now_text(), title=args.title, committee=committee)
+
+
+def new_entry(args: argparse.Namespace, act: str, donor: str, policy: str) -> Entry:
+    """The entry that the options describe, for one donor."""
+    from pmcell.consent.entries import parse_row
+    from pmcell.consent.ledger import now_text
+    from pmcell.consent.views import today
+    from pmcell.io.atomic import sha256_file
+
+    if args.evidence is not None and not args.evidence.is_file():
+        raise UsageError(f"--evidence must be a file; there is no {args.evidence}")
+    cells = {
+        "donor_id": donor,
+        "act": act,
+        "effective_from": args.effective_from or today().isoformat(),
+        "policy": policy,
+        "purposes": args.purposes or "",
+        "data": args.data or "",
+        "visit_days": args.visit_days or "",
+        "recipients": args.recipients or "",
+        "expires": args.expires or "",
+        "evidence": sha256_file(args.evidence) if args.evidence else "",
+    }
+    entry, faults = parse_row(cells, file="options", row=None, recorded_at=now_text())
+    if entry is None:
+        raise UsageError("\n".join(map(str, faults)))
+    return entry
+
+
+def read_draft(path: Path) -> list[Entry]:
+    """The entry of a draft, alone in a list."""
+    from pmcell.consent.entries import entry_of
+
+    if not path.is_file():
+        raise UsageError(
+            f"a draft must be a file that `consent add --draft` wrote; there is no {path}"
+        )
+    try:
+        return [entry_of(json.loads(path.read_text(encoding="utf-8")))]
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} must be a draft of one entry; it is not: {error}") from error
+
+
+def named_file(args: argparse.Namespace, task: str) -> Path:
+    """The file that a task needs as its argument."""
+    if not args.what or not Path(args.what).is_file():
+        raise UsageError(f"{task} needs a file; there is no {args.what or 'name'}")
+    return Path(args.what)

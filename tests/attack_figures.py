@@ -81,7 +81,8 @@ def changes_found() -> tuple[int, int, bool, bool]:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from pmcell.errors import FaultsError
-    from pmcell.io.crypt.chain import Head, append, head_path, read_chain
+    from pmcell.io.crypt.chain import append, read_chain
+    from pmcell.io.crypt.chain_form import Head, head_path
 
     def broken(path: Path, key: Ed25519PrivateKey, noted: Head | None = None) -> bool:
         try:

@@ -11,7 +11,7 @@ from pmcell.audit.record import NOT_RECORDED, audited
 from pmcell.audit.trail import ROLE, TRAIL, read_trail, unfinished
 from pmcell.cli import GROUPS, main
 from pmcell.errors import FaultsError
-from pmcell.io.crypt.chain import head_path
+from pmcell.io.crypt.chain_form import head_path
 from pmcell.io.crypt.keys import SIGNING_KEY
 from pmcell.registry.intake.keyring import add_donors, new_keyring, write_keyring
 from pmcell.registry.intake.pseudonyms import KEY_VARIABLE

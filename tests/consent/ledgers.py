@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from cohorts_on_disk import symbols
 from pmcell.consent.entries import Entry, Policy
 from pmcell.consent.ledger import Ledger
-from pmcell.io.crypt.chain import Head
+from pmcell.io.crypt.chain_form import Head
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = COMMITTEE = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))

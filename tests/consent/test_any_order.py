@@ -28,7 +28,7 @@ from pmcell.consent.subjects import add_keys
 from pmcell.consent.uses import Use
 from pmcell.consent.views import enforce
 from pmcell.errors import FaultsError
-from pmcell.io.crypt.chain import Head
+from pmcell.io.crypt.chain_form import Head
 from pmcell.settings.study import UseSettings
 
 NOW = "2026-01-01T00:00:00.000000+00:00"

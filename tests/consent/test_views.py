@@ -25,7 +25,7 @@ from pmcell.consent.subjects import add_keys
 from pmcell.consent.views import enforce
 from pmcell.errors import FaultsError, UsageError
 from pmcell.io.counts.open import open_counts
-from pmcell.io.crypt.chain import head_path
+from pmcell.io.crypt.chain_form import head_path
 from pmcell.registry.intake.intake import intake_cohort
 from pmcell.release.digest import content_sha256
 from pmcell.settings.study import PermitSettings, UseSettings

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.crypt import chain as module
-from pmcell.io.crypt.chain import append, head_path, pending_path, read_chain
+from pmcell.io.crypt.chain import append, read_chain
+from pmcell.io.crypt.chain_form import digest_of, head_path, pending_path
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
@@ -78,7 +79,7 @@ def _insert(lines: list[bytes]) -> list[bytes]:
 
 
 def _add(lines: list[bytes]) -> list[bytes]:
-    prev = module._digest(lines[-1])
+    prev = digest_of(lines[-1])
     return [*lines, json.dumps({"seq": 7, "prev": prev, "entry": {}}).encode() + b"\n"]
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
-from pmcell.io.crypt.chain import Chain, Head, append, read_chain
+from pmcell.io.crypt.chain import Chain, append, read_chain
+from pmcell.io.crypt.chain_form import Head
 from pmcell.io.crypt.keys import (
     SIGNING_KEY,
     trusted_signers,

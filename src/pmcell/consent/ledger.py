@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.consent.entries import PERMITTING, Entry, Policy, disagree, entry_of, policy_of
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.io.crypt.chain import Head, append, read_chain
+from pmcell.io.crypt.chain import append, read_chain
+from pmcell.io.crypt.chain_form import Head
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.registered import LEDGER_FILE
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.errors import DataError, Fault, UsageError
-from pmcell.io.crypt.chain import head_path
+from pmcell.io.crypt.chain_form import head_path
 from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE
 from pmcell.registry.cohorts.registration import Registration, Sample
 from pmcell.registry.intake.identified import Cells

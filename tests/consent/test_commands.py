@@ -9,6 +9,7 @@ import pytest
 from ledgers import make_cohort
 
 from pmcell.cli import main
+from pmcell.cli.person import withdraw
 
 CONFIG = "use: {purpose: health_research}\n"
 INIT = ["--policy", "form-1", "--purposes", "GRU", "--effective-from", "2021-01-01"]
@@ -166,8 +167,10 @@ def closed(study: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     consent("init", *INIT)
     words = ["correct", "config/cohorts/c1", "anna1", "--set"]
     assert main([*words, "sex_ontology_term_id=PATO:0000383", "--why", "asked"]) == 0
-    monkeypatch.setattr("pmcell.cli.withdraw.rebuild", lambda *args, **kwargs: None)
-    monkeypatch.setattr("pmcell.cli.withdraw.prove", lambda *args, **kwargs: {"said": "equal"})
+    monkeypatch.setattr("pmcell.cli.person.withdraw.rebuild", lambda *args, **kwargs: None)
+    monkeypatch.setattr(
+        "pmcell.cli.person.withdraw.prove", lambda *args, **kwargs: {"said": "equal"}
+    )
     (study / "results").mkdir()
     return study
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from crypt_keys import Keys, make_keys
 from dossier.made_people import PERSON, edit, make_people
 from pmcell.cli import main
-from pmcell.cli import patient as command
+from pmcell.cli.person import patient as command
 from pmcell.dossier import build_dossier, read_validation, sign_validation
 from pmcell.dossier.fhir import fhir_bundle
 from pmcell.dossier.page import render

@@ -88,6 +88,9 @@ SUBCOMMANDS = {
 NEEDED = ("crypt4gh", "cryptography", "jinja2", "jsonschema", "pydantic", "rdflib", "rich")
 """Packages that commands import and the library does not."""
 
+PERSON = tuple(name for title, group in GROUPS if title == "One person" for name, _ in group)
+"""Commands about one person."""
+
 RUNNERS = ("run", "demo", "estimate", "try")
 """Commands that plan or start the workflow."""
 
@@ -181,10 +184,10 @@ def _absent_packages(command: str) -> str:
 
 
 def module_of(name: str) -> str:
-    """Return the module of a command: steps and what runs them have folders of their own."""
+    """Return the module of a command: steps, runs and persons have folders of their own."""
     module = "try_" if name == "try" else name.replace("-", "_")
     folder = "steps." if module in BY_NAME else "run." if name in RUNNERS else ""
-    return f"pmcell.cli.{folder}{module}"
+    return f"pmcell.cli.{'person.' if name in PERSON else folder}{module}"
 
 
 def help_of(name: str) -> str:

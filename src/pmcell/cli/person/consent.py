@@ -32,7 +32,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pmcell.cli._consent import (
+from pmcell.cli._options import add_study_options
+from pmcell.cli.person._consent import (
     cohort_folder,
     cohort_folders,
     first_visits,
@@ -46,7 +47,6 @@ from pmcell.cli._consent import (
     views_of,
     with_key,
 )
-from pmcell.cli._options import add_study_options
 from pmcell.errors import Fault, FaultsError, UsageError
 
 FORMATS = ("fhir", "receipt")

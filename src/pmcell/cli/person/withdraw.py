@@ -28,8 +28,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.cli._clean_build import prove, rebuild
 from pmcell.cli._options import add_cores_option, add_study_options, require_cores
+from pmcell.cli.person._clean_build import prove, rebuild
 from pmcell.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -167,10 +167,8 @@ def closed(study: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     consent("init", *INIT)
     words = ["correct", "config/cohorts/c1", "anna1", "--set"]
     assert main([*words, "sex_ontology_term_id=PATO:0000383", "--why", "asked"]) == 0
-    monkeypatch.setattr("pmcell.cli.person.withdraw.rebuild", lambda *args, **kwargs: None)
-    monkeypatch.setattr(
-        "pmcell.cli.person.withdraw.prove", lambda *args, **kwargs: {"said": "equal"}
-    )
+    monkeypatch.setattr(withdraw, "rebuild", lambda *args, **kwargs: None)
+    monkeypatch.setattr(withdraw, "prove", lambda *args, **kwargs: {"said": "equal"})
     (study / "results").mkdir()
     return study
 

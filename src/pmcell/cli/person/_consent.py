@@ -29,7 +29,7 @@ def first_visits(args: argparse.Namespace) -> Mapping[str, date]:
 
 def study_of(args: argparse.Namespace) -> Any:
     """The study that `--directory` and `--config` name."""
-    from pmcell.cli.run.study_of import open_study
+    from pmcell.cli.run._study import open_study
 
     return open_study(args.directory, args.config)
 

@@ -114,3 +114,10 @@ def read_features(path: Path, tissue: str) -> NDArray[np.str_]:
     genes = read_table(path, ["gene_id", "highly_variable_in"])
     is_chosen = [tissue in tissues for tissues in genes["highly_variable_in"]]
     return text_array(genes.loc[is_chosen, "gene_id"])
+
+
+def read_symbols(path: Path) -> dict[str, str]:
+    """The symbol of each gene of the features."""
+    from pmcell.io.tables import read_table
+
+    return dict(read_table(path, ["gene_id", "symbol"]).itertuples(index=False))

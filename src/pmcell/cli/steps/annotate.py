@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write annotation.parquet and cell_types.parquet."""
-    from pmcell.cli.steps._atlas import read_clustered
+    from pmcell.cli.steps._atlas import read_clustered, read_symbols
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.h5ad import read_h5ad
-    from pmcell.io.tables import read_table, write_table
+    from pmcell.io.tables import write_table
     from pmcell.io.transferred import with_transferred
     from pmcell.registry.cohorts.programmes import expected_markers, load_programme
     from pmcell.schema import CELL_TYPES, CLUSTERS
@@ -41,12 +41,10 @@ def run(args: argparse.Namespace) -> int:
     settings = step_settings(args, AnnotateSettings)
     cells = read_clustered(read_h5ad(args.embedding).obs, args.embedding, args.clusters)
     cells = with_transferred(cells, args.labels)
-    features = read_table(args.features, ["gene_id", "symbol"])
-    symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
     table = annotate_clusters(
         cells,
         open_aggregates(args.aggregate),
-        symbols=symbols,
+        symbols=read_symbols(args.features),
         expected=expected_markers(map(load_programme, args.programmes)),
         seed=settings.seed,
     )

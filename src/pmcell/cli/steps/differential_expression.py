@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._atlas import cohort_sums
+from pmcell.cli.steps._atlas import cohort_sums, read_symbols
 from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.donors import DifferentialExpressionSettings
 
@@ -34,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
 
     from pmcell import schema, strata
     from pmcell.io.h5ad import read_h5ad
-    from pmcell.io.tables import read_table, write_table
+    from pmcell.io.tables import write_table
 
     settings = step_settings(args, DifferentialExpressionSettings)
     options = settings.model_dump(include={"covariates", "alpha", "confirm", "seed"})
     sets = _gene_sets(args.gene_sets_file or settings.gene_sets)
     donors = read_h5ad(args.donors)
     counts = _pseudobulk(args, donors)
-    symbols = dict(read_table(args.features, ["gene_id", "symbol"]).itertuples(index=False))
+    symbols = read_symbols(args.features)
     genes, compared, activities = [], [], []
     for contrast in settings.contrasts:
         of_genes, facts = strata.differential_expression(

@@ -29,20 +29,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write markers.parquet."""
+    from pmcell.cli.steps._atlas import read_symbols
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.counts.clustered import open_clustered
-    from pmcell.io.tables import read_table, write_table
+    from pmcell.io.tables import write_table
     from pmcell.schema import MARKERS
     from pmcell.tl.markers import find_markers
 
     settings = step_settings(args, MarkersSettings)
-    features = read_table(args.features, ["gene_id", "symbol"])
-    symbols = dict(zip(features["gene_id"], features["symbol"], strict=True))
     folders = sorted(Path(folder) for _, folder in args.cohort)
     sums = open_aggregates([folder / "aggregate.npz" for folder in folders])
     counts = [open_clustered(folder, args.clusters) for folder in folders]
     found = find_markers(
-        sums, counts=counts, symbols=symbols, method=settings.method, n_top=settings.top
+        sums,
+        counts=counts,
+        symbols=read_symbols(args.features),
+        method=settings.method,
+        n_top=settings.top,
     )
     write_table(args.out, found, MARKERS)
     print(f"{len(found)} markers of {found['cluster'].nunique()} clusters -> {args.out}")

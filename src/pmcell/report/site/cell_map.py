@@ -71,11 +71,9 @@ def _colouring(key: str, title: str, cells: Cells) -> dict[str, Any]:
     every: pd.Series[Any] = cells.all[key]
     sizes = every.value_counts()
     names = in_order(str(name) for name in sizes.index[sizes > 0])
+    colours = pl.palette(names)
     if key == "cell_type":
-        colours = pl.palette(names)
         names = sorted(names, key=lambda name: (-int(sizes[name]), name))
-    else:
-        colours = pl.palette(names)
     return {
         "key": key,
         "title": title,

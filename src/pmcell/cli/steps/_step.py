@@ -42,7 +42,8 @@ def run_step(
 
     parameters = _parameters(name, args)
     seed = parameters.pop("seed", None)
-    _use_threads(threads)
+    if hasattr(args, "threads"):
+        _use_threads(threads)
     _require_files(_paths(args, step.reads))
     with _libraries_use(threads):
         inputs = check_inputs(_existing(args, step), threads=threads)

@@ -36,6 +36,12 @@ class DataError(PmcellError):
         super().__init__(message)
         self.reason = reason
 
+    def fault(self, file: str) -> Fault:
+        """The sentence as a fault of a file, which its first clause names already."""
+        must, _, rest = str(self).removeprefix(f"{file}: ").partition("; ")
+        found, _, fix = rest.partition(". ")
+        return Fault(file, must, found or must, fix, reason=self.reason)
+
 
 MAX_SHOWN = 500
 """Faults that a message lists: nobody reads a million, and a terminal takes minutes for them."""

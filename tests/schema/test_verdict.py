@@ -13,7 +13,7 @@ import pmcell as pm
 from made_release import make_frames, make_strata
 from pmcell.errors import DataError, FaultsError
 from pmcell.io.verdict import read_verdict, write_verdict
-from pmcell.registry.cohorts.json_schema import strata_schema
+from pmcell.registry.cohorts.json_schema import data_schemas
 from pmcell.schema.documents import facts_of
 from pmcell.schema.verdict import MEANING, Existence, Verdict, keys_that_tell
 
@@ -51,7 +51,7 @@ SMALL = {"n_cells": 300, "n_donors": 12, "published": True, "seed": 1}
 def test_the_shipped_json_schema_accepts_what_the_code_accepts_and_no_more(
     written: dict[str, object],
 ) -> None:
-    check = Draft202012Validator(strata_schema())
+    check = Draft202012Validator(data_schemas()["strata"])
     assert not list(check.iter_errors(written))
     assert not list(check.iter_errors(MINIMAL))
     for broken in (

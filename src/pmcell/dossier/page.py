@@ -9,6 +9,7 @@ from pmcell.dossier.drawings import strip, ten_people
 from pmcell.dossier.model import DEVICE, Dossier, Interval, Share, percent_value
 from pmcell.dossier.unsaid import people_text
 from pmcell.dossier.words import plain, plural_kinds
+from pmcell.io.templates import open_templates
 from pmcell.limitations import RESEARCH_USE
 from pmcell.report.parts import decimal, p_text
 from pmcell.report.reflow import label_cells
@@ -117,15 +118,8 @@ def _fixed(percentage: float) -> str:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
-        loader=PackageLoader("pmcell.dossier", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = open_templates("pmcell.dossier")
     filters: dict[str, Any] = {
         "percent": percent,
         "bare": lambda share: percent(share).removesuffix(" %"),

@@ -39,6 +39,12 @@ class Cohort:
     message: str
     intake: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def judged(cls, folder: Path, verdict: Mapping[str, Any], intake: Mapping[str, Any]) -> Cohort:
+        """The cohort of a results folder, with its verdict and what intake said."""
+        reason, message = (str(verdict.get(key) or "") for key in ("reason", "message"))
+        return cls(folder.name, folder, str(verdict["status"]), reason, message, intake)
+
     @property
     def registration(self) -> Mapping[str, Any]:
         """What the steward wrote in cohort.yaml."""
@@ -228,14 +234,7 @@ def _verdicts(results: Path, cohort_ids: Sequence[str]) -> dict[str, Mapping[str
 
 def _cohort(results: Path, name: str, verdict: Mapping[str, Any]) -> Cohort:
     folder = results / "cohorts" / name
-    return Cohort(
-        cohort_id=name,
-        folder=folder,
-        status=str(verdict["status"]),
-        reason=str(verdict.get("reason") or ""),
-        message=str(verdict.get("message") or ""),
-        intake=_read(folder / "intake.json"),
-    )
+    return Cohort.judged(folder, verdict, _read(folder / "intake.json"))
 
 
 def strata_verdict(results: Path) -> Verdict:

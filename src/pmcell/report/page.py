@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from pmcell.io.templates import open_templates
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.report import (
     comparisons,
@@ -56,16 +57,9 @@ class Tile:
 
 def render(release: Release) -> str:
     """The page as HTML; equal releases give equal text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("pmcell.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = open_templates("pmcell.report")
     # Only pmcell's own style, script and figures are exempt from escaping.
     style, script = _asset("report.css") + _asset("reflow.css"), _asset("report.js")
     environment.filters["drawn"] = Markup

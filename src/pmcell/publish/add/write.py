@@ -212,14 +212,8 @@ def _cohort(results: Path, cohort_id: str) -> Cohort:
             f"cohort {cohort_id!r} must have been taken in; {folder / missing[0]} is missing. Run "
             "the command without --no-run."
         )
-    verdict = read_json(folder / "status.json")
-    return Cohort(
-        cohort_id=cohort_id,
-        folder=folder,
-        status=str(verdict["status"]),
-        reason=str(verdict.get("reason") or ""),
-        message=str(verdict.get("message") or ""),
-        intake=read_json(folder / "intake.json"),
+    return Cohort.judged(
+        folder, read_json(folder / "status.json"), read_json(folder / "intake.json")
     )
 
 

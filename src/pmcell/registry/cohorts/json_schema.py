@@ -33,31 +33,23 @@ def data_schemas() -> dict[str, dict[str, Any]]:
             MEASUREMENTS_FILE, "Clinical values of a cohort's donors.", MEASUREMENT_COLUMNS
         ),
         "programme": programme_schema(),
-        "strata": strata_schema(),
-        "mapped": mapped_file_schema(),
+        "strata": document_schema(
+            "strata.json",
+            "Whether there are strata of donors, and all that the answer rests on.",
+            verdict_schema(),
+        ),
+        "mapped": document_schema(
+            "mapped.json",
+            "What is said of samples that were mapped onto a release.",
+            mapped_schema(),
+        ),
     }
 
 
-def strata_schema() -> dict[str, Any]:
-    """The schema of strata.json, as a release holds it and as the strata step writes it."""
-    return {
-        "$schema": DIALECT,
-        "title": "strata.json",
-        "description": "Whether there are strata of donors, and all that the answer rests on.",
-        **verdict_schema(),
-        "x-pmcell-schema-version": SCHEMA_VERSION,
-    }
-
-
-def mapped_file_schema() -> dict[str, Any]:
-    """The schema of mapped.json, as `pmcell map` writes it."""
-    return {
-        "$schema": DIALECT,
-        "title": "mapped.json",
-        "description": "What is said of samples that were mapped onto a release.",
-        **mapped_schema(),
-        "x-pmcell-schema-version": SCHEMA_VERSION,
-    }
+def document_schema(file: str, prose: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a JSON document that pmcell writes."""
+    head = {"$schema": DIALECT, "title": file, "description": prose}
+    return {**head, **body, "x-pmcell-schema-version": SCHEMA_VERSION}
 
 
 def programme_schema() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -167,9 +167,6 @@ def _copies(submission: Submission, keep: np.ndarray) -> Iterator[Fault]:
 
 
 def _of_error(error: DataError, file: str) -> Fault:
-    """A reader's sentence as a fault; its first clause already names the file."""
-    text = str(error).removeprefix(f"{file}: ")
-    must, _, rest = text.partition("; ")
-    found, _, fix = rest.partition(". ")
-    where = COHORT_FILE if "cohort.yaml" in fix else file
-    return Fault(where, must, found or must, fix, reason=error.reason)
+    """A reader's sentence as a fault, of cohort.yaml where that is what to correct."""
+    fault = error.fault(file)
+    return replace(fault, file=COHORT_FILE) if "cohort.yaml" in fault.fix else fault

@@ -56,7 +56,7 @@ def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, A
         except FaultsError as error:
             faults += error.faults
         except DataError as error:
-            faults.append(_of_error(error, matrix.path.name))
+            faults.append(error.fault(matrix.path.name))
     return {"faults": [asdict(fault) for fault in faults], "metrics": metrics}
 
 
@@ -86,7 +86,7 @@ def check_matrix(
         except FaultsError as error:
             faults += error.faults
         except DataError as error:
-            faults.append(_of_error(error, submission.path.name))
+            faults.append(error.fault(submission.path.name))
     # Two parts that read the same cells name the same fault.
     return list(dict.fromkeys(faults))
 
@@ -188,14 +188,6 @@ def _lost_genes(mapping: GeneMapping, matrix: Matrix, submission: Submission) ->
         severity="warning",
         reason="genes_unknown",
     )
-
-
-def _of_error(error: DataError, file: str) -> Fault:
-    """A reader's sentence as a fault; its first clause already names the file."""
-    text = str(error).removeprefix(f"{file}: ")
-    must, _, rest = text.partition("; ")
-    found, _, fix = rest.partition(". ")
-    return Fault(file, must, found or must, fix, reason=error.reason)
 
 
 def faults_of(report: Mapping[str, Any]) -> list[Fault]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.io.templates import open_templates
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.registry.terms.regions import region_name
 from pmcell.release import ReleaseFolder
@@ -101,16 +102,9 @@ def build(path: Path, extras: Extras, *, most: int = MAX_POINTS) -> dict[str, st
 
 
 def _render(context: dict[str, Any]) -> dict[str, str]:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("pmcell.report.site", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = open_templates("pmcell.report.site")
     # JSON in a data block: '<' is escaped, so it cannot end the block.
     environment.filters["data_block"] = Markup
     # Only pmcell's own figures are exempt from escaping.

@@ -91,13 +91,7 @@ def run(args: argparse.Namespace) -> int:
         folders, with_matrix=not args.tables_only, allowed=_allowed(folders, args.config)
     )
     checks += _consent(folders, study)
-    if args.json:
-        _print_json(checks)
-    else:
-        for check in checks:
-            _print_check(check)
-        _print_summary(checks)
-    return 1 if any(check.errors for check in checks) else 0
+    return _answer(checks, args.json)
 
 
 def _check_workbook(args: argparse.Namespace) -> int:
@@ -109,17 +103,12 @@ def _check_workbook(args: argparse.Namespace) -> int:
         raise UsageError(f"give cohorts or --workbook, not both; got {args.cohorts[0]!r}")
     parent = args.cohorts_dir or Path(_configuration(args.config)[0].cohorts_dir)
     found = check_workbook(args.workbook, parent)
-    check = CohortCheck(found.cohort_id, found.faults, {})
-    if args.json:
-        _print_json([check])
-    else:
-        _print_check(check)
-        _print_summary([check])
-        if found.folder is None:
-            print(f"Marked in {args.workbook}: open it, correct the red cells, and check it again.")
-        else:
-            print(f"Wrote {found.folder}. Next: pmcell check {found.cohort_id}")
-    return 1 if found.errors else 0
+    code = _answer([CohortCheck(found.cohort_id, found.faults, {})], args.json)
+    if not args.json and found.folder is None:
+        print(f"Marked in {args.workbook}: open it, correct the red cells, and check it again.")
+    elif not args.json:
+        print(f"Wrote {found.folder}. Next: pmcell check {found.cohort_id}")
+    return code
 
 
 def _is_matrix(path: Path) -> bool:
@@ -133,7 +122,6 @@ def _is_matrix(path: Path) -> bool:
 
 def _check_files(args: argparse.Namespace, files: Sequence[Path]) -> int:
     """Check files without a study."""
-    from pmcell.cli._file_health import print_health
     from pmcell.io.submitted.readers import FORMATS
     from pmcell.registry.health.report import file_health
 
@@ -143,14 +131,7 @@ def _check_files(args: argparse.Namespace, files: Sequence[Path]) -> int:
     if args.format is not None and args.format not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {args.format!r}")
     checks = [file_health(file, fmt=args.format, is_deep=args.deep) for file in files]
-    if args.json:
-        _print_json(checks)
-    else:
-        for check in checks:
-            _print_check(check)
-            print_health(check.metrics)
-        _print_summary(checks)
-    return 1 if any(check.errors for check in checks) else 0
+    return _answer(checks, args.json)
 
 
 def _consent(folders: Sequence[Path], study: StudySettings) -> list[CohortCheck]:
@@ -227,6 +208,20 @@ def _folders(named: Sequence[str], study: StudySettings, cohorts_dir: Path | Non
     if not chosen:
         raise UsageError(f"there is no cohort in {parent}; draft one with `pmcell register`")
     return [parent / name for name in chosen]
+
+
+def _answer(checks: Sequence[CohortCheck], as_json: bool) -> int:
+    """Print what was found; 1 where a fault was, else 0."""
+    from pmcell.cli._file_health import print_health
+
+    if as_json:
+        _print_json(checks)
+    else:
+        for check in checks:
+            _print_check(check)
+            print_health(check.metrics)
+        _print_summary(checks)
+    return 1 if any(check.errors for check in checks) else 0
 
 
 def _print_check(check: CohortCheck) -> None:

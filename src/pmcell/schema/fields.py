@@ -141,3 +141,6 @@ GENE_FK = ForeignKey(("gene_id",), "genes")
 CLUSTER_FK = ForeignKey(("cluster",), "clusters")
 
 WITHHELD_NOTE = " Null where a cohort without open access has too few donors to be counted."
+
+DONOR_FACTS = (SEX.name, ETHNICITY.name, DEVELOPMENT_STAGE.name, DISEASE.name, AGE_GROUP.name)
+"""Columns of what a cohort registers of each of its donors, wherever these live."""

@@ -9,6 +9,7 @@ from pmcell.errors import UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.h5ad import write_h5ad
 from pmcell.schema import UNKNOWN
+from pmcell.schema.fields import DONOR_FACTS
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -28,14 +29,7 @@ OBS_COLUMNS = (
 )
 """What `write_cohort_folders` asks of `obs`, as `pmcell.simulate.simulate` makes it."""
 
-_DONOR_COLUMNS = (
-    "donor_id",
-    "sex_ontology_term_id",
-    "self_reported_ethnicity_ontology_term_id",
-    "development_stage_ontology_term_id",
-    "disease_ontology_term_id",
-    "age_group",
-)
+_DONOR_COLUMNS = ("donor_id", *DONOR_FACTS)
 _SAMPLE_COLUMNS = ("sample_id", "donor_id", "visit", "visit_day", "batch_id", "condition")
 
 

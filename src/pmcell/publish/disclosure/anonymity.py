@@ -13,20 +13,14 @@ from typing import TYPE_CHECKING
 
 from pmcell.io.tables import read_table
 from pmcell.schema import DISEASE
+from pmcell.schema.fields import DONOR_FACTS
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SENSITIVE = DISEASE.name
-OF_DONOR = (
-    "region",
-    "sex_ontology_term_id",
-    "self_reported_ethnicity_ontology_term_id",
-    "development_stage_ontology_term_id",
-    "disease_ontology_term_id",
-    "age_group",
-)
+OF_DONOR = ("region", *DONOR_FACTS)
 JOINED = {
     "visits": ("visit_day", "condition"),
     "samples": ("tissue_ontology_term_id", "tissue_type"),

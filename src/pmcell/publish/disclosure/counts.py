@@ -20,19 +20,13 @@ from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppr
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.sample_counts import sample_counts
 from pmcell.schema import COHORT_COUNTS, PROFILE_CELL_TYPE
+from pmcell.schema.fields import DONOR_FACTS
 from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SINGLE = (
-    "sex_ontology_term_id",
-    "self_reported_ethnicity_ontology_term_id",
-    "development_stage_ontology_term_id",
-    "disease_ontology_term_id",
-    "age_group",
-    "stratum",
-)
+SINGLE = (*DONOR_FACTS, "stratum")
 PAIRS = (
     ("disease_ontology_term_id", "sex_ontology_term_id"),
     ("disease_ontology_term_id", "age_group"),

@@ -16,6 +16,7 @@ from pmcell.registry.cohorts.not_people import not_people
 from pmcell.registry.cohorts.same_number import SameNumbers
 from pmcell.registry.intake.pseudonyms import Keys, pseudonym
 from pmcell.schema import UNKNOWN
+from pmcell.schema.fields import DONOR_FACTS
 from pmcell.schema.text import text_array
 from pmcell.spelling import did_you_mean
 
@@ -38,20 +39,13 @@ SAMPLE_COLUMNS = (
     "tissue_type",
     "suspension_type",
 )
-DONOR_COLUMNS = (
-    "sex_ontology_term_id",
-    "self_reported_ethnicity_ontology_term_id",
-    "development_stage_ontology_term_id",
-    "disease_ontology_term_id",
-    "age_group",
-)
 COHORT_COLUMNS = ("programme", "organism_ontology_term_id")
 OBS_COLUMNS = (
     "cohort_id",
     "sample_id",
     *SAMPLE_COLUMNS,
     "region",
-    *DONOR_COLUMNS,
+    *DONOR_FACTS,
     *COHORT_COLUMNS,
     "source_cell_type",
     "source_cell_type_ontology_term_id",
@@ -145,7 +139,7 @@ def cell_table(
         table[column] = np.array(values, dtype=object)[rows]
     for column in SAMPLE_COLUMNS[1:]:
         table[column] = samples[column].to_numpy()[rows]
-    for column in ("region", *DONOR_COLUMNS):
+    for column in ("region", *DONOR_FACTS):
         table[column] = donors[column].to_numpy()[donor_rows][rows]
     for column in COHORT_COLUMNS:
         table[column] = np.repeat(constants[column], len(barcodes))

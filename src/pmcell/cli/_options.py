@@ -38,10 +38,10 @@ def add_profile_option(parser: argparse.ArgumentParser) -> None:
 
 def add_form_options(parser: argparse.ArgumentParser) -> None:
     """Add `--format` and `--orientation` of a submitted file."""
-    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
+    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: auto)")
     parser.add_argument(
         "--orientation",
         choices=("auto", "genes_by_cells", "cells_by_genes"),
         default="auto",
-        help="how a text table lies (default: told from its names)",
+        help="how a text table lies (default: by its names)",
     )

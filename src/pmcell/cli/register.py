@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_form_options(parser)
     for name in COLUMNS:
         parser.add_argument(
-            f"--{name}", metavar="COL", help=f"column of the cells with the {name} (default: told)"
+            f"--{name}",
+            metavar="COL",
+            help=f"column of the cells with the {name} (default: auto)",
         )
     parser.add_argument(
         "--keep",

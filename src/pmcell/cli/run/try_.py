@@ -39,9 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, what in (("donor", "person"), ("sample", "sample"), ("batch", "processing batch")):
         parser.add_argument(
-            f"--{name}", metavar="COL", help=f"column of the cells with the {what} (default: told)"
+            f"--{name}",
+            metavar="COL",
+            help=f"column of the cells with the {what} (default: auto)",
         )
-    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: told)")
+    parser.add_argument("--format", help="h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv (default: auto)")
     parser.add_argument(
         "--out", type=Path, help="study folder to make (default pmcell-try-NAME in this folder)"
     )

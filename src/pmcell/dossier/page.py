@@ -9,8 +9,8 @@ from pmcell.dossier.drawings import strip, ten_people
 from pmcell.dossier.model import DEVICE, Dossier, Interval, Share, percent_value
 from pmcell.dossier.unsaid import people_text
 from pmcell.dossier.words import plain, plural_kinds
-from pmcell.io.templates import open_templates
 from pmcell.limitations import RESEARCH_USE
+from pmcell.report.environment import open_templates
 from pmcell.report.parts import decimal, p_text
 from pmcell.report.reflow import label_cells
 from pmcell.version import __version__

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from pmcell.io.templates import open_templates
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.report import (
     comparisons,
@@ -24,6 +23,7 @@ from pmcell.report import (
 )
 from pmcell.report import strata as verdicts
 from pmcell.report.donor_groups import duplicate_grid, group_grid
+from pmcell.report.environment import open_templates
 from pmcell.report.parts import count, percent
 from pmcell.report.reflow import label_cells
 from pmcell.schema import SCHEMA_VERSION

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.io.templates import open_templates
 from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.registry.terms.regions import region_name
 from pmcell.release import ReleaseFolder
@@ -13,6 +12,7 @@ from pmcell.release.report_tables import read_release
 from pmcell.report import flow, grids, identity, methods
 from pmcell.report import strata as verdicts
 from pmcell.report.donor_figures import donor_figure
+from pmcell.report.environment import open_templates
 from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
 from pmcell.report.reflow import label_cells
 from pmcell.report.site import cards as cohort_cards

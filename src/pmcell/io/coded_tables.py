@@ -7,6 +7,7 @@ rows are compared by their codes. The file holds plain text, as every table does
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def _ends(chunk: pa.Table, table: Table) -> tuple[tuple[Any, ...], tuple[Any, ..
         column = chunk[name].combine_chunks()
         if hasattr(column, "dictionary"):
             texts = column.dictionary.to_pylist()
-            if any(one >= other for one, other in zip(texts, texts[1:], strict=False)):
+            if any(one >= other for one, other in pairwise(texts)):
                 raise _out_of_order(table)
             column = column.indices
         values = column.to_numpy()
@@ -106,4 +107,3 @@ def _out_of_order(table: Table) -> DataError:
         f"rows of table {table.name!r} must be unique and in the order of "
         f"{', '.join(table.row_order)}; a row comes before the one above it"
     )
-

@@ -97,9 +97,7 @@ def expression_writer(
     with (
         _spill(target.parent, genes, bands) as spill,
         atomic_path(target) as temporary,
-        table_writer(
-            temporary, schema, EXPRESSION.key, delta=["cell_row"], coded=CODED
-        ) as writer,
+        table_writer(temporary, schema, EXPRESSION.key, delta=["cell_row"], coded=CODED) as writer,
     ):
         yield spill.add
         for first_gene, runs in spill.joined_bands():

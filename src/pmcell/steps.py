@@ -148,6 +148,12 @@ _EXPLAINED = _of_strata(
 )
 _PLAN = "atlas/release_plan.json"
 _SHOWN = _of_cohort("cells.h5ad", "expression.parquet", "cells.json")
+_FROZEN = (
+    "atlas/centroids.npz",
+    "atlas/reference_labels.npz",
+    "atlas/reference_donors.npz",
+    "atlas/reference.json",
+)
 
 STEPS: tuple[Step, ...] = (
     Step(
@@ -399,6 +405,27 @@ STEPS: tuple[Step, ...] = (
         per_cohort=True,
     ),
     Step(
+        "reference",
+        "freeze the model of cells and donors onto which new people are mapped",
+        reads=_files(
+            results=(
+                *_of_cohort("intake.h5ad", "intake.json", "aggregate.npz"),
+                _VERDICTS,
+                _FEATURES,
+                "atlas/basis.npz",
+                _EMBEDDING,
+                _CLUSTERS,
+                "atlas/umap.parquet",
+                "atlas/annotation.parquet",
+                _CELL_LABELS,
+                _CELL_TYPES,
+                *_of_strata("donors.h5ad", "strata.json"),
+            )
+        ),
+        writes=_files(out_dir=_FROZEN),
+        version=1,
+    ),
+    Step(
         "release",
         "write the release folder; release add adds cohorts, release diff A B compares",
         reads=_files(
@@ -423,6 +450,7 @@ STEPS: tuple[Step, ...] = (
                 *_EXPLAINED,
                 _PLAN,
                 *_SHOWN,
+                *_FROZEN,
             )
         ),
         writes=_files(out="release/manifest.json"),

@@ -29,8 +29,9 @@ from pmcell.publish.cohort_files import (
     place_file,
     read_record,
 )
-from pmcell.publish.facts import Facts, load_facts
+from pmcell.publish.facts import PREPARED_BY, Facts, load_facts
 from pmcell.publish.plan import plan_of, planned_facts
+from pmcell.release.digest import content_sha256
 from pmcell.steps import BY_NAME, files_of
 from results_folder import COHORTS, make_results
 
@@ -40,7 +41,7 @@ PUBLISHED = ("alpha", "alpha-2")
 
 def prepare(results: Path, **release: str) -> Facts:
     """Run the jobs that write parts of a release, on results that carry stamps."""
-    needed = {*BY_NAME["release_plan"].inputs, *BY_NAME["cells"].inputs}
+    needed = {path for name in PREPARED_BY for path in BY_NAME[name].inputs}
     made = [results / path for path in files_of(sorted(needed), [*COHORTS, "wrong"])]
     write_stamps("made", [path for path in made if path.is_file()], {}, {})
     config = results.parent / "config.yaml"
@@ -52,6 +53,8 @@ def prepare(results: Path, **release: str) -> Facts:
         folder = results / "cohorts" / name
         options = ["--results", str(results), "--cohort", name, "--out-dir", str(folder)]
         assert main(["cells", *options]) == 0
+    atlas = str(results / "atlas")
+    assert main(["reference", "--results", str(results), "--out-dir", atlas]) == 0
     return load_facts(results, config={"release": {**CONFIG["release"], **release}})
 
 
@@ -93,6 +96,9 @@ def test_parts_written_by_jobs_are_those_that_the_release_writes(
         ):
             linked = parts / "release" / placed
             assert os.path.samefile(linked, parts / "cohorts" / name / own)
+    frozen = parts / "release" / "reference" / "centroids.npz"
+    assert frozen.exists() == is_open
+    assert not is_open or os.path.samefile(frozen, parts / "atlas" / "centroids.npz")
     assert digests(parts / "release") == digests(whole / "release")
     one, other = (read_json(item / "release" / "manifest.json") for item in (whole, parts))
     assert one["cohorts"] == other["cohorts"]
@@ -103,6 +109,23 @@ def test_a_cohort_that_is_not_published_has_empty_parts_and_no_digests(prepared:
     assert [(folder / name).stat().st_size for name in (CELLS, EXPRESSION)] == [0, 0]
     record = read_json(folder / RECORD)
     assert (record["files"], record["sources"]) == ({}, {})
+
+
+def test_nothing_is_frozen_where_a_cohort_is_not_published(prepared: Path) -> None:
+    assert all((prepared / path).stat().st_size < 4 for path in BY_NAME["reference"].outputs)
+    assert read_json(prepared / "atlas" / "reference.json") == {}
+
+
+def test_a_model_of_older_inputs_is_not_served(tmp_path: Path) -> None:
+    results = make_results(tmp_path, access={"closed": "open"})
+    prepare(results)
+    umap = results / "atlas" / "umap.parquet"
+    pq.write_table(pq.read_table(umap), umap, compression="none")
+    write_stamps("made", [umap], {}, {})
+    write_release(results, results / "release", config=CONFIG)
+    frozen = results / "release" / "reference" / "centroids.npz"
+    assert not os.path.samefile(frozen, results / "atlas" / "centroids.npz")
+    assert content_sha256(frozen) == content_sha256(results / "atlas" / "centroids.npz")
 
 
 def test_parts_are_among_the_results_that_a_withdrawal_accounts_for(own: Path) -> None:

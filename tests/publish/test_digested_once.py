@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pmcell.io.atomic import read_json
 from pmcell.publish.manifest import file_entries
 from pmcell.release import verify
+from pmcell.release.table_digest import TableDigest
 from pmcell.release.verify import verify_release
 
 
@@ -46,3 +48,33 @@ def test_a_byte_that_changed_since_is_found_all_the_same(copied: Path) -> None:
     path.write_bytes(content)
     faults = verify_release(copied, digested=entries)
     assert [(fault.file, fault.reason) for fault in faults] == [("cells/alpha.h5ad", "digest")]
+
+
+def _digest(table: pa.Table, rows: int) -> str:
+    digest = TableDigest(table.schema)
+    for batch in table.to_batches(max_chunksize=rows):
+        digest.add(batch)
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("texts", ["aaaaaaaaaaaaaaaaéé", "abcabcabcabcabcabc", "a" * 18])
+def test_text_has_the_same_digest_however_it_is_held(texts: str) -> None:
+    plain = pa.table({"gene_id": list(texts), "counts": range(len(texts))})
+    coded = plain.set_column(0, "gene_id", plain["gene_id"].dictionary_encode())
+    found = {_digest(table, rows) for table in (plain, coded) for rows in (1, 5, 18)}
+    # The type is told by the schema of what was written, which is that of plain text.
+    digest = TableDigest(plain.schema)
+    digest.add(coded)
+    assert digest.hexdigest() in found
+    assert len(found) == 2
+
+
+def test_missing_text_is_not_empty_text() -> None:
+    schema = pa.schema([("gene_id", pa.string())])
+    digests = set()
+    for values in (["a", None], ["a", ""]):
+        for table in (pa.table([values], schema), pa.table({"gene_id": pa.array(values).dictionary_encode()})):
+            digest = TableDigest(schema)
+            digest.add(table)
+            digests.add(digest.hexdigest())
+    assert len(digests) == 2

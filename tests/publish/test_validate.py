@@ -132,6 +132,9 @@ def test_large_tables_are_described_and_not_opened(
     read = verdict.raw["rows_read" if name == "frictionless" else "records_read"]
     assert "donors" in read
     assert "cells" not in read
+    if name == "frictionless":
+        assert "placements" in verdict.raw["keys_not_looked_up"]
+        assert "donors" not in verdict.raw["keys_not_looked_up"]
 
 
 def test_own_check_accepts_a_release_and_rejects_a_flipped_byte(target: Path) -> None:

@@ -1,6 +1,7 @@
 # INPUTS:  everything above
 # OUTPUTS: results/atlas/release_plan.json
 #          results/cohorts/{cohort}/cells.h5ad, expression.parquet, cells.json: parts of the release
+#          results/atlas/reference.json, centroids.npz, reference_labels.npz, reference_donors.npz
 #          results/release/: written beside, then renamed; its manifest is the last file
 #          results/controlled/<cohort>/: encrypted to the recipients that section seal names
 
@@ -69,6 +70,44 @@ rule cells:
         "--threads {threads} > {log:q} 2>&1"
 
 
+rule reference:
+    input:
+        per_cohort("intake.h5ad"),
+        per_cohort("intake.json"),
+        per_cohort("aggregate.npz"),
+        "results/atlas/cohorts.json",
+        "results/atlas/features.parquet",
+        "results/atlas/basis.npz",
+        "results/atlas/embedding.h5ad",
+        "results/atlas/clusters.parquet",
+        "results/atlas/umap.parquet",
+        "results/atlas/annotation.parquet",
+        "results/atlas/cell_labels.parquet",
+        "results/atlas/cell_types.parquet",
+        "results/strata/donors.h5ad",
+        "results/strata/strata.json",
+    output:
+        centroids="results/atlas/centroids.npz",
+        labels="results/atlas/reference_labels.npz",
+        donors="results/atlas/reference_donors.npz",
+        record="results/atlas/reference.json",
+    log:
+        "results/logs/reference.log",
+    benchmark:
+        "results/benchmarks/reference.tsv"
+    conda:
+        "../../envs/pmcell.yaml"
+    resources:
+        mem_mb=mem_mb("reference"),
+        runtime=minutes("reference"),
+        disk_mb=disk_mb("reference"),
+    params:
+        out=subpath(output.record, parent=True),
+        options=step_options("reference"),
+    shell:
+        "pmcell reference --results results --out-dir {params.out:q} > {log:q} 2>&1"
+
+
 rule release:
     input:
         per_cohort("intake.h5ad"),
@@ -115,6 +154,10 @@ rule release:
         per_cohort("cells.h5ad"),
         per_cohort("expression.parquet"),
         per_cohort("cells.json"),
+        "results/atlas/centroids.npz",
+        "results/atlas/reference_labels.npz",
+        "results/atlas/reference_donors.npz",
+        "results/atlas/reference.json",
     output:
         # An older release stays until the new one takes its place as a whole.
         manifest=update("results/release/manifest.json"),

@@ -8,6 +8,7 @@ Pages carry checksums: a reader finds a flipped bit without the manifest.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -67,18 +68,25 @@ def resolved_foreign_keys(table: Table) -> list[ForeignKey]:
 
 
 def table_writer(
-    target: Path | str, schema: pa.Schema, order: Sequence[str] = (), *, delta: Sequence[str] = ()
+    target: Path | str,
+    schema: pa.Schema,
+    order: Sequence[str] = (),
+    *,
+    delta: Sequence[str] = (),
+    coded: Sequence[str] = (),
 ) -> pq.ParquetWriter:
     """A Parquet writer: zstd, page checksums and index; `order` is that of the rows.
 
-    Columns of whole numbers in `delta` are stored as differences.
+    Columns of whole numbers in `delta` are stored as differences. Columns of text in `coded` are
+    given as dictionaries, so that no text is looked up row by row; the file does not say so, and
+    its readers get plain text.
     """
     import pyarrow.parquet as pq
 
     sorting = [pq.SortingColumn(schema.get_field_index(name)) for name in order]
-    return pq.ParquetWriter(
+    writer = pq.ParquetWriter(
         target,
-        schema,
+        coded_schema(schema, coded),
         compression="zstd",
         compression_level=COMPRESSION_LEVEL,
         write_page_checksum=True,
@@ -86,7 +94,21 @@ def table_writer(
         sorting_columns=sorting or None,
         use_dictionary=[name for name in schema.names if name not in delta],
         column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED") or None,
+        store_schema=not coded,
     )
+    if coded:
+        plain = base64.b64encode(schema.serialize().to_pybytes())
+        writer.add_key_value_metadata({**(schema.metadata or {}), b"ARROW:schema": plain})
+    return writer
+
+
+def coded_schema(schema: pa.Schema, coded: Sequence[str]) -> pa.Schema:
+    """The schema of what a `table_writer` is given: columns of `coded` are dictionaries."""
+    import pyarrow as pa
+
+    codes = pa.dictionary(pa.int32(), pa.string())
+    fields = [field.with_type(codes) if field.name in coded else field for field in schema]
+    return pa.schema(fields, metadata=schema.metadata)
 
 
 def write_table(

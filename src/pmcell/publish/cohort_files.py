@@ -15,6 +15,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,28 +46,37 @@ def prepare_cohort(facts: Facts, cohort: Cohort, folder: Path) -> int:
     paths = [folder / CELLS, folder / EXPRESSION]
     for path in paths:
         write_text(path, "")
-    n_cells = 0
+    n_cells, known = 0, {}
     if cohort.published:
         atlas = shown_atlas(facts, load_atlas(facts.results, cohort_id=cohort.cohort_id))
         n_cells = len(atlas.cells)
-        write_counts(facts, atlas, cohort, *paths)
+        known = write_counts(facts, atlas, cohort, *paths)
+    written = [path for path in paths if path.stat().st_size]
     record = {
         "plan": _plan_digest(facts),
-        "files": {path.name: content_sha256(path) for path in paths if path.stat().st_size},
+        "files": {path.name: known.get(path) or content_sha256(path) for path in written},
         "sources": sources_of(cohort),
     }
     write_json(folder / RECORD, record)
     return n_cells
 
 
-def write_counts(facts: Facts, atlas: Atlas, cohort: Cohort, cells: Path, expression: Path) -> None:
-    """Write the files of a cohort that hold its counts, from one pass over them."""
+def write_counts(
+    facts: Facts, atlas: Atlas, cohort: Cohort, cells: Path, expression: Path
+) -> dict[Path, str]:
+    """Write the files of a cohort that hold its counts, from one pass over them.
+
+    Returns the digests of content that were taken meanwhile.
+    """
+    known: dict[Path, str] = {}
     if facts.options.expression == NONE:
         write_cells(facts, atlas, cohort, cells)
-        return
+        return known
     counts = open_counts(cohort.folder / "intake.h5ad")
-    with expression_writer(facts, cohort, counts, expression) as add:
+    told = partial(known.__setitem__, expression)
+    with expression_writer(facts, cohort, counts, expression, told=told) as add:
         write_cells(facts, atlas, cohort, cells, also=add)
+    return known
 
 
 def read_record(facts: Facts, cohort: Cohort) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, files_of
 
 ACCEPTED = ("ok", "warned")
-PREPARED_BY = ("release_plan", "cells")
+PREPARED_BY = ("release_plan", "cells", "reference")
 """Steps that write parts of a release ahead of it; what they did not write, it writes itself."""
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.io.atomic import sha256_file
-from pmcell.schema import RUNTIME
+from pmcell.release.table_digest import TableDigest
 
 BLOCK_VALUES = 1 << 20
 CRATE = "ro-crate-metadata.json"
@@ -53,8 +53,6 @@ RUN_IDS = (
     "https://bioschemas.org/profiles/FormalParameter/",
 )
 """Starts of the ids of the crate that belong to one run, or name what is recorded of it."""
-JOB_COLUMNS = ("job", "rule", "cohort_id")
-"""Columns of the runtime table that are the same in each run."""
 SOFTWARE_TYPES = ("SoftwareApplication", "ComputerLanguage")
 
 
@@ -131,64 +129,15 @@ def _parquet(path: Path) -> str:
     import pyarrow.parquet as pq
 
     with path.open("rb") as stream:
-        file = pq.ParquetFile(stream)
-        schema = file.schema_arrow
-        is_runtime = (schema.metadata or {}).get(b"pmcell:table") == RUNTIME.name.encode()
-        names = list(JOB_COLUMNS) if is_runtime else schema.names
-        columns = [_Column() for _ in names]
-        for batch in file.iter_batches(BLOCK_VALUES, columns=names):
-            for column, values in zip(columns, batch.columns, strict=True):
-                column.add(values)
-        description = [
-            [field.name, str(field.type), field.nullable, _text_metadata(field.metadata)]
-            for field in schema
-        ]
-        head = [description, _text_metadata(schema.metadata), file.metadata.num_rows]
-    return _hex(json.dumps([head, [column.digests() for column in columns]], sort_keys=True))
-
-
-class _Column:
-    """Running digests of one column: presence, lengths and values, the same for any batches."""
-
-    def __init__(self) -> None:
-        self._parts = {
-            "valid": hashlib.sha256(),
-            "length": hashlib.sha256(),
-            "value": hashlib.sha256(),
-        }
-
-    def add(self, values: Any) -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        self._update("valid", values.is_valid())
-        if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-            self._update("length", pc.cast(pc.fill_null(pc.list_value_length(values), 0), "int64"))
-            values = values.flatten()
-        if pa.types.is_boolean(values.type):
-            self._update("value", values.fill_null(False))
-        elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-            self._update("value", values.fill_null(0))
-        else:
-            text = values.cast(pa.string()).fill_null("")
-            self._update("length", pc.binary_length(text))
-            self._parts["value"].update(_text_bytes(text))
-
-    def digests(self) -> list[str]:
-        return [part.hexdigest() for part in self._parts.values()]
-
-    def _update(self, part: str, values: Any) -> None:
-        array = values.to_numpy(zero_copy_only=False)
-        self._parts[part].update(np.ascontiguousarray(array).data)
-
-
-def _text_bytes(text: Any) -> memoryview:
-    """The UTF-8 of all values, one after the other, as Arrow holds them."""
-    offsets, values = text.buffers()[1:3]
-    if not len(text) or values is None:
-        return memoryview(b"")
-    edges = np.frombuffer(offsets, np.int32, len(text) + 1, 4 * text.offset)
-    return memoryview(values)[edges[0] : edges[-1]]
+        schema = pq.read_schema(stream)
+        # What rows are sorted by comes in long runs of few texts; the last column need not.
+        order = json.loads((schema.metadata or {}).get(b"pmcell:row_order", b"[]"))
+        stream.seek(0)
+        file = pq.ParquetFile(stream, read_dictionary=order[:-1])
+        digest = TableDigest(schema)
+        for batch in file.iter_batches(BLOCK_VALUES, columns=digest.names):
+            digest.add(batch)
+    return digest.hexdigest()
 
 
 def _npz(path: Path) -> str:
@@ -222,14 +171,6 @@ def _without_run(value: Any) -> Any:
         kept = [item for item in map(_without_run, value) if item is not None]
         return kept[0] if len(kept) == 1 else kept
     return value
-
-
-def _text_metadata(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
-    return {
-        key.decode(): value.decode()
-        for key, value in sorted((metadata or {}).items())
-        if not key.startswith(b"PARQUET:")
-    }
 
 
 def _plain(value: Any) -> Any:

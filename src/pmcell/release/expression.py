@@ -178,13 +178,20 @@ def _listed(folder: ReleaseFolder, tables: Parts, name: str, genes: list[str]) -
     """Which of the genes expression/ holds: all, the highly variable ones, or none."""
     if not folder.has(name):
         return []
-    with folder.parquet(name) as file:
-        said = (file.schema_arrow.metadata or {}).get(GENES.encode(), b"").decode()
-    if said == ALL:
+    if holds_all_genes(folder, name):
         return genes
     table = tables["genes"].to_pandas(["gene_id", "is_highly_variable"])
     held = set(table["gene_id"][table["is_highly_variable"].fillna(False).astype(bool)])
     return [gene for gene in genes if gene in held]
+
+
+def holds_all_genes(folder: ReleaseFolder, name: str) -> bool:
+    """Whether an expression table is there and holds every gene."""
+    if not folder.has(name):
+        return False
+    with folder.parquet(name) as file:
+        said = (file.schema_arrow.metadata or {}).get(GENES.encode(), b"").decode()
+    return bool(said == ALL)
 
 
 def stored_values(

@@ -352,3 +352,7 @@ class ReleasePlanSettings(Settings):
 
 class CellsSettings(Settings):
     """What is in the files of a cohort is chosen in section `release`."""
+
+
+class ReferenceSettings(Settings):
+    """It follows from the steps before it; cells are chosen by their ids."""

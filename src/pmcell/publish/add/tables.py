@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.gaps.groups import donor_groups
 from pmcell.io.atomic import write_text
+from pmcell.io.coded_tables import plain_frame
 from pmcell.io.tables import read_table, write_table
 from pmcell.publish.add.link import link_file
 from pmcell.publish.add.previous import Previous
@@ -92,7 +93,8 @@ def _rows(
         atlas = atlases[cohort.cohort_id]
         found = rows_of(table, own, atlas)
         policy = Policy(own, atlas)
-        frames = [found] if isinstance(found, pd.DataFrame) else list(found)
+        chunks = [found] if isinstance(found, pd.DataFrame) else list(found)
+        frames = [item if isinstance(item, pd.DataFrame) else plain_frame(item) for item in chunks]
         parts += [redact(table, frame, policy) for frame in frames]
     rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     rows = rows.drop_duplicates(list(table.key), ignore_index=True)

@@ -36,10 +36,11 @@ from pmcell.io.atomic import atomic_path
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.open import CountsFile
 from pmcell.io.scratch import scratch_folder
-from pmcell.io.tables import arrow_schema, read_table, table_writer
+from pmcell.io.tables import arrow_schema, coded_schema, read_table, table_writer
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.file_facts import file_facts
 from pmcell.release.expression import GENES
+from pmcell.release.table_digest import TableDigest
 from pmcell.schema import EXPRESSION
 from pmcell.schema.text import text_array
 
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HIGHLY_VARIABLE, NONE = "highly_variable", "none"
+
+CODED = ("cohort_id", "gene_id")
+"""Columns of text, of which a file has few different ones."""
 
 BAND_VALUES = 8_000_000
 """Counts of a band, in memory at once: about 250 MB at the peak."""
@@ -63,8 +67,11 @@ def expression_writer(
     target: Path,
     *,
     band_values: int = BAND_VALUES,
+    told: Callable[[str], None] = lambda digest: None,
 ) -> Iterator[AddRows]:
     """Give what takes the kept cells of `counts`, in their order; the file appears at the end.
+
+    `told` gets the digest of its content, as `content_sha256` gives it of the file.
 
     Genes are cut into bands of at most `band_values` counts (or one gene); the
     cells are spilled by band, sorted, and the pieces of each band then joined.
@@ -74,10 +81,11 @@ def expression_writer(
     name = f"expression/{cohort.cohort_id}.parquet"
     about = {**file_facts(facts, name), GENES: facts.options.expression}
     schema = arrow_schema(EXPRESSION, about)
+    digest = TableDigest(schema)
     with (
         _spill(target.parent, genes, bands) as spill,
         atomic_path(target) as temporary,
-        table_writer(temporary, schema, EXPRESSION.key, delta=["cell_row"]) as writer,
+        table_writer(temporary, schema, EXPRESSION.key, delta=["cell_row"], coded=CODED) as writer,
     ):
         yield spill.add
         for first_gene, runs in spill.joined_bands():
@@ -86,7 +94,10 @@ def expression_writer(
             for start in range(0, of_gene.size, EXPRESSION.row_group_size):
                 part = slice(start, start + EXPRESSION.row_group_size)
                 columns = (of_gene[part], runs.cells[part], runs.counts[part])
-                writer.write_table(_arrow(*columns, genes, cohort.cohort_id, schema))
+                rows = _arrow(*columns, genes, cohort.cohort_id, schema)
+                writer.write_table(rows)
+                digest.add(rows)
+    told(digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -193,13 +204,16 @@ def _arrow(
 ) -> pa.Table:
     import pyarrow as pa
 
-    names = pa.array(genes.names, pa.string())
+    # Genes are in order: those of these rows stand side by side.
+    first, last = (int(gene[0]), int(gene[-1])) if gene.size else (0, -1)
+    names = pa.array(genes.names[first : last + 1], pa.string())
+    no_choice = np.zeros(gene.size, np.int32)
     return pa.table(
         [
-            pa.repeat(cohort_id, gene.size),
-            names.take(pa.array(gene)),
+            pa.DictionaryArray.from_arrays(no_choice, [cohort_id]),
+            pa.DictionaryArray.from_arrays(gene - first, names),
             pa.array(cell.astype(np.int64)),
             pa.array(count.astype(np.int64)),
         ],
-        schema=schema,
+        schema=coded_schema(schema, CODED),
     )

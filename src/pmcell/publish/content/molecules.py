@@ -9,16 +9,20 @@ import numpy as np
 
 from pmcell.core.counts.aggregate import type_of_groups
 from pmcell.core.counts.grouped import COUNTS, N_DETECTED
+from pmcell.io.coded_tables import coded
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.open import open_counts
 from pmcell.io.tables import join_tables, read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import GENE_LEDGER, UNKNOWN, X_UMAP
+from pmcell.schema.text import text_array
 from pmcell.tl.cell_types import PER_CELL, type_of_cells
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+    import scipy.sparse as sp
 
     from pmcell.core.counts.aggregate import Aggregate, TypeOfCells
 
@@ -54,7 +58,7 @@ def iter_cells(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
         yield frame
 
 
-def iter_pseudobulk(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
+def iter_pseudobulk(facts: Facts, atlas: Atlas) -> Iterator[pa.Table]:
     """Sums per sample, cell type and gene; clusters and labels of one type are added."""
     cell_types = type_of_cells(atlas.cell_types)
     for cohort in _in_key_order(facts):
@@ -78,8 +82,9 @@ def _in_key_order(facts: Facts) -> list[Cohort]:
     return sorted(facts.published, key=lambda cohort: cohort.prefix)
 
 
-def _by_cell_type(aggregate: Aggregate, cell_types: TypeOfCells) -> Iterator[pd.DataFrame]:
+def _by_cell_type(aggregate: Aggregate, cell_types: TypeOfCells) -> Iterator[pa.Table]:
     import pandas as pd
+    import pyarrow as pa
     import scipy.sparse as sp
 
     group_type = type_of_groups(aggregate, cell_types)
@@ -91,10 +96,12 @@ def _by_cell_type(aggregate: Aggregate, cell_types: TypeOfCells) -> Iterator[pd.
     # Groups of the same sample and type are added: merged groups × groups, times groups × genes.
     add = sp.csr_matrix((np.ones(codes.size, np.int64), (codes, np.arange(codes.size))))
     n_cells = add @ aggregate.group_n_cells
-    counts = (add @ aggregate.sums.matrix(COUNTS)).tocsr()
-    detected = (add @ aggregate.sums.matrix(N_DETECTED)).tocsr()
-    counts.sort_indices()
-    detected.sort_indices()
+    genes, gene = np.unique(text_array(aggregate.gene_ids), return_inverse=True)
+    counts, detected = (
+        _in_order(add @ aggregate.sums.matrix(name), gene) for name in (COUNTS, N_DETECTED)
+    )
+    samples, sample = np.unique(text_array(merged.get_level_values(0)), return_inverse=True)
+    types, cell_type = np.unique(text_array(merged.get_level_values(1)), return_inverse=True)
     lengths = np.diff(counts.indptr)
     start = 0
     while start < len(merged):
@@ -103,14 +110,25 @@ def _by_cell_type(aggregate: Aggregate, cell_types: TypeOfCells) -> Iterator[pd.
             stop += 1
         rows = np.repeat(np.arange(start, stop), lengths[start:stop])
         values = slice(counts.indptr[start], counts.indptr[stop])
-        yield pd.DataFrame(
+        yield pa.table(
             {
-                "sample_id": merged.get_level_values(0).to_numpy(object)[rows],
-                "cell_type": merged.get_level_values(1).to_numpy(object)[rows],
-                "gene_id": aggregate.gene_ids[counts.indices[values]],
+                "sample_id": coded(sample[rows], samples),
+                "cell_type": coded(cell_type[rows], types),
+                "gene_id": coded(counts.indices[values], genes),
                 "counts": counts.data[values],
                 "n_cells_detected": detected.data[values],
                 "n_cells": n_cells[rows],
             }
         )
         start = stop
+
+
+def _in_order(sums: sp.sparray, gene: np.ndarray) -> sp.csr_matrix:
+    """Sums of groups × genes with each gene at its place `gene`, and places rising in a row."""
+    import scipy.sparse as sp
+
+    matrix = sp.csr_matrix(sums)
+    matrix.indices = gene[matrix.indices].astype(matrix.indices.dtype)
+    matrix.has_sorted_indices = False
+    matrix.sort_indices()
+    return matrix

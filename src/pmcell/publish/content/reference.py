@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.io.arrays import write_arrays
-from pmcell.io.atomic import atomic_path, write_json
+from pmcell.io.atomic import read_json, write_json, write_text
 from pmcell.io.counts.open import open_counts
 from pmcell.io.counts.sums import read_bases
 from pmcell.io.h5ad import read_h5ad
+from pmcell.io.stamps import is_made_of_present
 from pmcell.io.tables import read_table
 from pmcell.mapping.training import MIN_CELLS_OF_TYPE, training_cells
-from pmcell.publish.atlas import Atlas
+from pmcell.publish.atlas import Atlas, load_atlas
+from pmcell.publish.cohort_files import place_file
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
 from pmcell.schema.halves import hash_cells
@@ -33,15 +34,38 @@ if TYPE_CHECKING:
     from pmcell.mapping.reference import Reference
 
 COPIED = ("basis.npz", "features.parquet", "annotation.parquet")
-LABELS, DONORS = "labels.npz", "donors.npz"
+CENTROIDS, LABELS, DONORS = "centroids.npz", "labels.npz", "donors.npz"
+PREPARED = {
+    CENTROIDS: "centroids.npz",
+    LABELS: "reference_labels.npz",
+    DONORS: "reference_donors.npz",
+}
+"""Arrays of the model in `reference/`, and what the step `reference` calls them in `atlas/`."""
+RECORD = "reference.json"
 
 MAX_ANCHORS = 5_000
 """Cells whose place on the map is kept."""
 
 
-def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
-    """Freeze basis, genes, labels, embedding and donors, and add the centroids of the clusters.
+def prepare_reference(facts: Facts, folder: Path) -> dict[str, Any]:
+    """Write the arrays of the model and its facts into `folder`; return the facts.
 
+    Where a cohort is withheld nothing is frozen, and all files are empty.
+    """
+    for name in PREPARED.values():
+        write_text(folder / name, "")
+    record: dict[str, Any] = {}
+    if not facts.withheld:
+        places = {name: folder / prepared for name, prepared in PREPARED.items()}
+        record = _freeze_into(facts, load_atlas(facts.results), places)
+    write_json(folder / RECORD, record)
+    return record
+
+
+def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
+    """Put the frozen basis, genes, labels, embedding and donors into the release.
+
+    What the step `reference` froze of the same results is linked, else it is frozen here.
     The basis holds means over thousands of genes, from which membership of a
     person can be tested however many donors there are. So when cohorts without
     open access took part only the note is written. Where there is nothing to learn
@@ -52,33 +76,50 @@ def write_reference(facts: Facts, atlas: Atlas, folder: Path) -> None:
         "schema_version": SCHEMA_VERSION,
         "normalisation": f"log1p({TARGET_SUM} * count / total counts of the cell)",
         "withheld_because_of": [cohort.cohort_id for cohort in facts.withheld],
-        "files": {} if facts.withheld else _describe(),
+        "files": {},
     }
-    if facts.withheld:
-        write_json(folder / "reference.json", note)
-        return
-    for name in COPIED:
-        source = facts.results / "atlas" / name
-        with atomic_path(folder / name) as temporary:
-            shutil.copyfile(source, temporary)
-    write_arrays(folder / "centroids.npz", **centroids(atlas))
-    donors = read_h5ad(facts.results / "strata" / "donors.h5ad")
-    note["cannot_map"] = why = _why_not(facts, atlas, donors)
-    if not why:
-        from pmcell.mapping.donors import donor_arrays
-        from pmcell.mapping.reference import label_arrays
+    if not facts.withheld:
+        for name in COPIED:
+            place_file(facts.results / "atlas" / name, folder / name)
+        record = _link_prepared(facts.results, folder) or _freeze_into(
+            facts, atlas, {name: folder / name for name in PREPARED}
+        )
+        note |= {**record, "files": _describe(can_map=not record["cannot_map"])}
+        if not record["cannot_map"]:
+            qc = QcSettings(**dict(facts.parameters.get("qc", {})))
+            note["qc"] = qc.model_dump(mode="json", exclude={"min_cells_passing"})
+            note["release_version"] = facts.options.version
+    write_json(folder / RECORD, note)
 
-        reference = freeze_reference(facts, atlas, donors)
-        arrays, told = label_arrays(reference)
-        write_arrays(folder / LABELS, **arrays)
-        arrays, of_donors = donor_arrays(reference.donors)
-        write_arrays(folder / DONORS, **arrays)
-        note |= {**reference.facts, **told, "donors": of_donors}
-        note["files"] |= {
-            LABELS: "Genes, label head, calibration, vetoes, mixture of the embedding, residual.",
-            DONORS: "Sums of the donors' cells, and their distances to the strata when left out.",
-        }
-    write_json(folder / "reference.json", note)
+
+def _link_prepared(results: Path, folder: Path) -> dict[str, Any]:
+    """Link what the step froze of these very results; its facts, none where it did not."""
+    paths = [results / "atlas" / name for name in (RECORD, *PREPARED.values())]
+    if not all(path.is_file() and is_made_of_present(path, results) for path in paths):
+        return {}
+    record: dict[str, Any] = read_json(paths[0])
+    for name, path in zip(PREPARED, paths[1:], strict=True):
+        if record and path.stat().st_size:
+            place_file(path, folder / name)
+    return record
+
+
+def _freeze_into(facts: Facts, atlas: Atlas, places: Mapping[str, Path]) -> dict[str, Any]:
+    """Write the arrays to their places, as far as there is something to learn; return the facts."""
+    write_arrays(places[CENTROIDS], **centroids(atlas))
+    donors = read_h5ad(facts.results / "strata" / "donors.h5ad")
+    why = _why_not(facts, atlas, donors)
+    if why:
+        return {"cannot_map": why}
+    from pmcell.mapping.donors import donor_arrays
+    from pmcell.mapping.reference import label_arrays
+
+    reference = freeze_reference(facts, atlas, donors)
+    arrays, told = label_arrays(reference)
+    write_arrays(places[LABELS], **arrays)
+    arrays, of_donors = donor_arrays(reference.donors)
+    write_arrays(places[DONORS], **arrays)
+    return {"cannot_map": "", **reference.facts, **told, "donors": of_donors}
 
 
 def freeze_reference(facts: Facts, atlas: Atlas, donors: AnnData) -> Reference:
@@ -121,16 +162,13 @@ def freeze_reference(facts: Facts, atlas: Atlas, donors: AnnData) -> Reference:
         np.sort(order[anchors]).astype(np.int64),
     )
     frozen = freeze(donors) if has_strata(donors) else None
-    qc = QcSettings(**dict(facts.parameters.get("qc", {})))
     told = {
         "form": FORM,
-        "release_version": facts.options.version,
         "tissue_ontology_term_id": tissue,
         "n_cells": len(atlas.cells),
         "n_cells_learned_from": int(chosen.size),
         "n_donors": int(atlas.cells["donor_id"].nunique()),
         "batches": sorted(set(map(str, atlas.cells["batch_id"]))),
-        "qc": qc.model_dump(mode="json", exclude={"min_cells_passing"}),
         "decision": str(donors.uns.get("existence", {}).get("decision", "")),
         "stratum_accuracy": _accuracy(donors),
     }
@@ -250,10 +288,15 @@ def centroids(atlas: Atlas) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _describe() -> dict[str, str]:
+def _describe(*, can_map: bool) -> dict[str, str]:
+    model = {
+        LABELS: "Genes, label head, calibration, vetoes, mixture of the embedding, residual.",
+        DONORS: "Sums of the donors' cells, and their distances to the strata when left out.",
+    }
     return {
         "basis.npz": "Principal components: genes, means, scales and loadings.",
         "features.parquet": "Genes of the atlas and which of them enter the components.",
         "annotation.parquet": "Label of each cluster with its evidence.",
-        "centroids.npz": "Mean of each cluster's cells: clusters, n_cells, X_pca, X_integrated.",
+        CENTROIDS: "Mean of each cluster's cells: clusters, n_cells, X_pca, X_integrated.",
+        **(model if can_map else {}),
     }

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pmcell.io.atomic import write_text
+from pmcell.io.coded_tables import write_coded_chunks
 from pmcell.io.tables import resolved_foreign_keys, write_chunks, write_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.content.sources import require_source, rows_of
 from pmcell.publish.disclosure.policy import Policy
-from pmcell.publish.disclosure.redact import disclosure_of, redact
+from pmcell.publish.disclosure.redact import disclosure_of, redact, redact_coded
 from pmcell.publish.facts import Facts
 from pmcell.publish.file_facts import file_facts
-from pmcell.schema import EXPRESSION, SCHEMA_VERSION, TABLES, Table
+from pmcell.schema import EXPRESSION, PSEUDOBULK, SCHEMA_VERSION, TABLES, Table
 
 
 def write_tables(facts: Facts, atlas: Atlas, folder: Path) -> None:
@@ -34,7 +35,10 @@ def write_rows(
     """Write the rows of one table that `policy` lets anyone see."""
     assert policy.atlas is not None
     rows = rows_of(table, policy.facts, policy.atlas)
-    if isinstance(rows, Iterator):
+    if table.name == PSEUDOBULK.name:
+        coded = (redact_coded(table, part, policy) for part in rows)
+        write_coded_chunks(target, coded, table, about=about)
+    elif isinstance(rows, Iterator):
         shown = (redact(table, part, policy) for part in rows)
         write_chunks(target, shown, table, about=about)
     else:

@@ -17,6 +17,7 @@ from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, Disclosure
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 def redact(table: Table, frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
@@ -48,6 +49,29 @@ def redact(table: Table, frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     if told.kind not in (INDIVIDUAL, DESCRIPTION) and policy.is_mixed:
         return frame.iloc[:0]
     return frame
+
+
+def redact_coded(table: Table, rows: pa.Table, policy: Policy) -> pa.Table:
+    """Return what `redact` does of rows whose text is in dictionaries: who is shown is looked up
+    once a person.
+
+    Raises
+    ------
+    ValueError
+        Where the class of the table asks for more than to leave out rows of people.
+    """
+    told = disclosure_of(table)
+    if told.kind != INDIVIDUAL or told.private or told.strata or told.needs_strata or told.rule:
+        raise ValueError(
+            f"table {table.name!r} must be of rows about single people and nothing else to be "
+            f"redacted by codes; its class is {told}"
+        )
+    shown = np.ones(rows.num_rows, bool)
+    for name in told.ids:
+        column = rows[name].combine_chunks()
+        is_shown = policy.shown(column.dictionary.to_pylist())
+        shown &= is_shown[column.indices.to_numpy()]
+    return rows if shown.all() else rows.filter(shown)
 
 
 def disclosure_of(table: Table) -> Disclosure:

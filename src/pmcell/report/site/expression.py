@@ -1,14 +1,22 @@
-"""Expression of a few genes in a few cells, read from `cells/<cohort>.h5ad` in blocks."""
+"""Expression of a few genes in a few cells: from `expression/`, which holds gene after gene.
+
+Where a release has no such file, or not of all genes, `cells/<cohort>.h5ad` is read in blocks.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.release.expression import stored_values
+from pmcell.core.counts.lognorm import log_normalised
+from pmcell.errors import DataError
+from pmcell.release.expression import holds_all_genes, stored_values
+from pmcell.release.folder import CHECK
+from pmcell.release.parts import ReleaseTable
 
 if TYPE_CHECKING:
     import h5py
@@ -75,12 +83,17 @@ def read_expression(
         if not folder.has(name):
             return None
         with folder.hdf5(name) as file:
-            _read_cohort(file, own, gene_ids, values)
+            _read_cohort(folder, str(cohort), file, own, gene_ids, values)
     return values
 
 
 def _read_cohort(
-    file: h5py.File, own: pd.DataFrame, gene_ids: list[str], values: np.ndarray
+    folder: ReleaseFolder,
+    cohort: str,
+    file: h5py.File,
+    own: pd.DataFrame,
+    gene_ids: list[str],
+    values: np.ndarray,
 ) -> None:
     import pandas as pd
 
@@ -92,10 +105,38 @@ def _read_cohort(
     measured = np.flatnonzero(pd.Index(names).get_indexer(gene_ids) >= 0)
     values[np.ix_(measured, own.index.to_numpy()[present])] = 0.0
     wanted = {gene: number for number, gene in enumerate(gene_ids)}
-    for genes, stored_rows, stored in stored_values(file["X"], names, wanted):
+    by_gene = f"expression/{cohort}.parquet"
+    if holds_all_genes(folder, by_gene):
+        found = _by_gene(folder, by_gene, file["obs"]["total_counts"][:], wanted)
+    else:
+        found = stored_values(file["X"], names, wanted)
+    for genes, stored_rows, stored in found:
         cell = cell_at[stored_rows]
         hit = cell >= 0
         values[genes[hit], cell[hit]] = stored[hit]
+
+
+def _by_gene(
+    folder: ReleaseFolder, name: str, totals: np.ndarray, wanted: dict[str, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What `stored_values` gives of X, with the same bits, of the row groups with the genes."""
+    import pyarrow.compute as pc
+
+    columns = ["gene_id", "cell_row", "counts"]
+    is_wanted = pc.field("gene_id").isin(list(wanted))
+    table = ReleaseTable(folder.place(name)).to_arrow(columns, is_wanted)
+    for batch in table.to_batches():
+        gene = batch.column("gene_id").dictionary_encode()
+        number = np.array([wanted[one] for one in gene.dictionary.to_pylist()], np.int64)
+        rows = batch.column("cell_row").to_numpy()
+        counts = batch.column("counts").to_numpy()
+        if rows.size and not 0 <= rows.min() <= rows.max() < totals.size:
+            raise DataError(
+                f"{folder.place(name)} must name cells by their row, 0 to {totals.size - 1}; "
+                f"found {rows.min()} to {rows.max()}. {CHECK}",
+                reason="unreadable_table",
+            )
+        yield number[gene.indices], rows, log_normalised(counts, totals[rows]).astype(np.float32)
 
 
 def _index(group: Any) -> np.ndarray:

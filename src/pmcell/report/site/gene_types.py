@@ -90,12 +90,13 @@ def _sums(
             for row in np.flatnonzero(is_first[: len(n_cells)] & is_shown):
                 groups[samples[1][samples[0][row]], types[1][types[0][row]]] = int(n_cells[row])
             place = index.get_indexer(pd.Index(genes[1]))[genes[0]]
-            for code, cell_type in enumerate(types[1]):
-                rows = (types[0] == code) & (place >= 0) & is_shown
-                if not rows.any():
-                    continue
-                found = np.bincount(place[rows], n_detected[rows], minlength=len(index))
-                detected[cell_type] = detected.get(cell_type, 0.0) + found
+            rows = (place >= 0) & is_shown
+            cell = types[0][rows].astype(np.int64) * len(index) + place[rows]
+            found = np.bincount(cell, n_detected[rows], minlength=len(types[1]) * len(index))
+            for code in np.unique(types[0][rows]):
+                own = found[code * len(index) : (code + 1) * len(index)]
+                cell_type = types[1][code]
+                detected[cell_type] = detected.get(cell_type, 0.0) + own
     keys = list(groups)
     frame = pd.DataFrame(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,23 @@ def test_a_stamp_gives_digest_parameters_and_seed(results: Path) -> None:
     path.write_bytes(b"longer or shorter than it was")
     run = release_run(load_facts(results), results / "release")
     assert run.files["results/cohorts/alpha/qc.parquet"].sha256 == sha256_file(path)
+
+
+def test_a_submitted_file_has_the_digest_that_intake_took_of_it(results: Path) -> None:
+    record_study(results, list(COHORTS))
+    intake = results / "cohorts" / "alpha" / "intake.h5ad"
+    jobs = read_jobs(results.parent, [intake.relative_to(results.parent).as_posix()])
+    (job,) = (job for job in jobs if job.rule == "intake")
+    path = next(path for path in job.inputs if path.endswith(".h5ad"))
+    for output in job.outputs:
+        write_stamps("intake", [results.parent / output], {Path(path).name: "0" * 64}, {})
+    submitted = results.parent / path
+    os.utime(submitted, (START - 60, START - 60))
+    assert release_run(load_facts(results), results / "release").files[path].sha256 == "0" * 64
+    # A file that was written since is another one.
+    os.utime(submitted, (START + 60, START + 60))
+    found = release_run(load_facts(results), results / "release").files[path].sha256
+    assert found == sha256_file(submitted)
 
 
 def test_of_a_closed_cohort_only_steps_and_days_are_told(run: Run) -> None:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pmcell.errors import DataError
 from pmcell.io.atomic import sha256_file
@@ -166,18 +167,29 @@ def _run_file(path: str, job: Job, maker: Job | None, rules: PathRules, crate_id
     if not place.is_file():
         why = "No longer there when the run was described."
         return RunFile(name, pattern, why, sha256=job.checksums.get(path, ""))
-    size = place.stat().st_size
-    known = job.checksums.get(path, "") if maker is None else _stamped(place, size)
-    return RunFile(name, pattern, "", size, known or sha256_file(place))
+    if maker is not None:
+        known = _stamped(place)
+    else:
+        known = job.checksums.get(path, "") or _read_as(place, job, rules.workdir)
+    return RunFile(name, pattern, "", place.stat().st_size, known or sha256_file(place))
 
 
-def _stamped(place: Path, size: int) -> str:
+def _stamped(place: Path) -> str:
     """The digest that the step recorded, unless the file has another size by now."""
     stamp = _stamp(place)
-    return str(stamp["sha256"]) if stamp.get("size") == size else ""
+    return str(stamp["sha256"]) if stamp.get("size") == place.stat().st_size else ""
 
 
-def _stamp(place: Path) -> Mapping[str, object]:
+def _read_as(place: Path, job: Job, workdir: Path) -> str:
+    """The digest that the step took when it read the file, unless it was changed since."""
+    if job.start is None or not job.outputs or place.stat().st_mtime >= job.start:
+        return ""
+    taken = _stamp(workdir / job.outputs[0]).get("inputs", {})
+    # One of several files of a matrix has the name of their folder too.
+    return str(taken.get(place.name) or taken.get("/".join(place.parts[-2:]), ""))
+
+
+def _stamp(place: Path) -> Mapping[str, Any]:
     try:
         return read_stamp(place) or {}
     except DataError:

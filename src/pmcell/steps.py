@@ -274,7 +274,7 @@ STEPS: tuple[Step, ...] = (
         "two-dimensional map of the graph",
         reads=_files(graph="atlas/graph.h5ad", embedding=_EMBEDDING),
         writes=_files(out="atlas/umap.parquet"),
-        version=4,
+        version=5,
         old_rule="map_cells",
     ),
     Step(

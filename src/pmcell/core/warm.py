@@ -18,6 +18,7 @@ from pmcell.core.counts.kept import kept_rows
 from pmcell.core.counts.lognorm import cell_totals, quantise
 from pmcell.core.counts.moments import moments
 from pmcell.core.counts.ranks import LabelledCounts, rank_sums
+from pmcell.core.counts.rewritten import fingerprints, over_columns
 from pmcell.core.donors.donor_stats import sum_groups
 from pmcell.core.graph.ivf import approximate_neighbors
 from pmcell.core.graph.knn import nearest_neighbors
@@ -65,6 +66,9 @@ def warm_kernels() -> None:
     parts = [runs_by_gene(kept.indptr, kept.indices, kept.data, rank, n_genes=rank.size)] * 2
     joined_runs(parts)
     copy_counts(np.zeros(1, np.float32), np.zeros(1, np.int32))
+    rows = block.indptr, block.indices, block.data
+    over_columns(rows, features.astype(np.int32), np.zeros(counts.n_genes, np.int64))
+    fingerprints((*rows[:2], block.data.astype(np.int64)), features.astype(np.uint64))
     first_bad_row(block.indptr, block.indices, counts.n_genes)
     sum_groups(scores, groups, 3)
     detected = by_group.matrix(N_DETECTED).toarray()

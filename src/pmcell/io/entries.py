@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
+from pmcell.core.counts.decode import first_bad_row
 from pmcell.errors import DataError
 
 Entries = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -74,6 +75,9 @@ def csr_block(
     block = sp.csr_matrix((indptr.size - 1, n_genes), dtype=data.dtype)
     block.data, block.indptr = data, indptr.astype(np.int32)
     block.indices = indices.astype(np.int32, copy=False)
+    if first_bad_row(indptr, block.indices, n_genes) < 0:
+        block.has_canonical_format = True
+        return block
     block.check_format(full_check=True)
     block.sort_indices()
     if not block.has_canonical_format:

@@ -1,13 +1,10 @@
 """A two-dimensional map of the neighbour graph, for looking at, not for measuring.
 
 UMAP (McInnes et al. 2018, arXiv:1802.03426) of the graph's own weights, from a
-start at the first two components. The kernel is ours (`core.layout`): the same
-bits for any number of threads, in two thirds of umap-learn's processor time on one,
-without its import and compilation. Trustworthiness on 12,000 real cells, median of
-3 seeds: 0.9647, umap-learn's 0.9631; on 12,000 made ones 0.954 and 0.955, where seeds
-differ by 0.008 (tests/benchmarks/core/umap_layout.py). That was with the pushes of a
-point one after another; since they act at once, 40,000 made cells take 7.5 CPU seconds,
-before 10.0, at a trustworthiness of 0.951 and 0.950 (2 seeds), before 0.951 and 0.948.
+start at the first two components. The kernel is ours (`core.graph.layout`): the same
+bits for any number of threads, without umap-learn's import and compilation, and with
+half of its epochs and a third of its pushes, which lose nothing where a point follows all
+its links of an epoch before it is pushed (tests/benchmarks/core/RESULTS.md).
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ reference implementation moves both ends of one link after another, which only
 one thread can do in a fixed order. Here a point moves along its own links, one
 after another, while the points that move at the same time stay where they
 were: an epoch goes through the points in `N_TURNS` turns, so few neighbours
-move in the same turn. Links and random others are drawn by counters of (seed,
-epoch, point), not from one stream. The forces are read from a table of the
-squared distance.
+move in the same turn. A point first follows its links, then is pushed off
+random others, `MAX_PUSHES` at most, which stand for the `N_PUSHES` that each
+link of the epoch has in the reference. Links and random others are drawn by
+counters of (seed, epoch, point), not from one stream. The forces are read from
+a table of the squared distance.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from pmcell.core.compiler import Array, kernel, parallel_kernel, prange
 
 N_TURNS = 8
 N_TABLE = 8192
-N_PUSHES = 5
+N_PUSHES, MAX_PUSHES = 5, 12
 MAX_STEP = 4.0
-SMALL_EPOCHS, LARGE_EPOCHS, LARGE = 500, 200, 10_000
-"""UMAP's own rule: fewer epochs above 10,000 points."""
+SMALL_EPOCHS, LARGE_EPOCHS, LARGE = 250, 100, 10_000
+"""Fewer epochs above 10,000 points, as UMAP has them, and half of its number at any size."""
 
 
 def curve(spread: float, min_dist: float) -> tuple[float, float]:
@@ -65,13 +67,12 @@ def layout(
         (weights.data / weights.data.max()).astype(np.float32),
         rng.random(weights.nnz, np.float32),
     )
-    turn_of = rng.permutation(n_points)
-    turns = np.linspace(0, n_points, N_TURNS + 1).astype(np.int64)
+    # In the order of the points, whose links lie one after another.
+    turns = [np.sort(turn) for turn in np.array_split(rng.permutation(n_points), N_TURNS)]
     moved = np.empty_like(points)
     for epoch in range(n_epochs):
         step = np.float32(1.0 - epoch / n_epochs)
-        for turn in range(N_TURNS):
-            movers = turn_of[turns[turn] : turns[turn + 1]]
+        for movers in turns:
             _move(graph, movers, points, moved, pull, push, step, epoch, seed)
             points[movers] = moved[: movers.size]
     return points
@@ -131,11 +132,13 @@ def _move(
         point = movers[at]
         x, y = points[point, 0], points[point, 1]
         key = _mix(_mix(np.uint64(seed) ^ np.uint64(point)) + np.uint64(epoch))
+        n_links = 0
         for link in range(indptr[point], indptr[point + 1]):
             # A link is used when its rate passes the next whole number.
             rate, offset = rates[link], offsets[link]
             if np.int32(rate * following + offset) == np.int32(rate * this + offset):
                 continue
+            n_links += 1
             other = np.int64(indices[link])
             dx, dy = x - points[other, 0], y - points[other, 1]
             square = dx * dx + dy * dy
@@ -144,17 +147,18 @@ def _move(
                 force = np.float32(2.0) * _factor(square, pull)
                 x += step * _clip(force * dx)
                 y += step * _clip(force * dy)
-            # All from where the point is now: one after the other they would wait for each other.
-            away_x, away_y = np.float32(0.0), np.float32(0.0)
-            for _ in range(N_PUSHES):
-                key = key * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-                other = np.int64(((key >> np.uint64(32)) * n_points) >> np.uint64(32))
-                dx, dy = x - points[other, 0], y - points[other, 1]
-                square = dx * dx + dy * dy
-                force = _factor(square, push)
-                away_x += _clip(force * dx)
-                away_y += _clip(force * dy)
-            x += step * away_x
-            y += step * away_y
+        n_pushes = min(N_PUSHES * n_links, MAX_PUSHES)
+        weight = np.float32(N_PUSHES * n_links) / np.float32(max(n_pushes, 1))
+        # All from where the point is now: one after the other they would wait for each other.
+        away_x, away_y = np.float32(0.0), np.float32(0.0)
+        for _ in range(n_pushes):
+            key = key * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+            other = np.int64(((key >> np.uint64(32)) * n_points) >> np.uint64(32))
+            dx, dy = x - points[other, 0], y - points[other, 1]
+            force = weight * _factor(dx * dx + dy * dy, push)
+            away_x += _clip(force * dx)
+            away_y += _clip(force * dy)
+        x += step * away_x
+        y += step * away_y
         moved[at, 0] = x
         moved[at, 1] = y

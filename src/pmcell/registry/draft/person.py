@@ -151,8 +151,7 @@ def rewrite(
     with CanonicalWriter(target, obs, var) as writer:
         for start, block in iter_counts(submission, choice.name):
             own = block.multiply(is_gene[None, :]).tocsr()
-            check_counts(own, start, submission, choice.name)
-            writer.append(projection.apply(own))
+            writer.append(projection.apply(check_counts(own, start, submission, choice.name)))
     return asdict(
         PersonFile(source.name, _digest(source), choice.name, len(obs), len(projection.gene_ids))
     )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from pmcell.core.counts.rewritten import fingerprints
+
 MIN_GENES = 30
 """Genes that a cell must have: cells with fewer may be alike by chance."""
 SKETCH = 5000
 """Fingerprints of a cohort that are compared with other cohorts'."""
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Fingerprints:
@@ -33,12 +33,10 @@ class Fingerprints:
 
     def add(self, block: sp.csr_matrix) -> None:
         """Take in a block of cells (whole counts, each stored once)."""
-        values = block.data.astype(np.int64).astype(np.uint64)
-        mixed = np.where(values == 0, np.uint64(0), _mix(self._genes[block.indices] ^ _mix(values)))
-        total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-        present = np.concatenate([np.zeros(1, np.int64), np.cumsum(values > 0)])
-        self._numbers.append(total[block.indptr[1:]] - total[block.indptr[:-1]])
-        self._n_genes.append(present[block.indptr[1:]] - present[block.indptr[:-1]])
+        rows = block.indptr.astype(np.int64), block.indices, block.data.astype(np.int64)
+        numbers, n_genes = fingerprints(rows, self._genes)
+        self._numbers.append(numbers)
+        self._n_genes.append(n_genes)
 
     def copies(self) -> tuple[int, tuple[int, int] | None]:
         """How many cells are copies of one before them, and the first such pair of positions."""
@@ -89,10 +87,3 @@ def shared_cells(sketches: Mapping[str, Sequence[int]]) -> list[Shared]:
             smaller = min(len(sets[one]), len(sets[other])) if whole else max(min(below), 1)
             found.append(Shared(one, other, common / smaller, whole))
     return found
-
-
-def _mix(values: np.ndarray) -> np.ndarray:
-    """Spread each number over 64 bits (the finaliser of SplitMix64)."""
-    values = (values + _ODD) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(values ^ (values >> np.uint64(31)), np.uint64)

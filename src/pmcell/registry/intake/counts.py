@@ -8,34 +8,30 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
+from pmcell.core.counts.decode import MAX_COUNT, copy_counts
+from pmcell.core.counts.rewritten import over_columns
 from pmcell.errors import DataError
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.intake.count_layers import choose_counts
 
-MAX_COUNT = 2**31 - 1
 EXACT_FLOATS = {"float16": 2**11, "float32": 2**24}
 """From this value on, floats of a type do not hold every whole number."""
 
 
-def check_counts(block: sp.csr_matrix, start: int, submission: Submission, layer: str) -> None:
-    """`DataError` unless all values are whole, finite, not negative, and sums of cells fit int32.
+def check_counts(
+    block: sp.csr_matrix, start: int, submission: Submission, layer: str
+) -> sp.csr_matrix:
+    """The block in int32; `DataError` unless it holds counts whose sum in each cell fits, too.
 
-    `start` is the position of the block's first cell. Nothing is rounded: 3.0
-    is a count, 3.0000001 is not.
+    Counts are whole, finite and not negative. `start` is the position of the block's first cell.
+    Nothing is rounded: 3.0 is a count, 3.0000001 is not.
     """
-    values = block.data
-    if values.size == 0:
-        return
-    real = values.astype(np.float64, copy=False)
-    for reason, must, broken in (
-        ("not_finite", "be finite numbers", ~np.isfinite(real)),
-        ("negative_counts", "not be negative", real < 0),
-        ("not_counts", "be whole numbers", real != np.floor(real)),
-    ):
-        if broken.any():
-            raise _not_counts(block, start, submission, layer, reason, must, broken)
-    totals = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
-    if totals.max() > MAX_COUNT:
+    counts = np.empty(block.nnz, np.int32)
+    if copy_counts(block.data, counts) < 0:
+        totals = row_totals(block.indptr, counts)
+    else:
+        totals = _refuse(block, start, submission, layer)
+    if totals.max(initial=0) > MAX_COUNT:
         cell = start + int(np.argmax(totals))
         raise DataError(
             f"{submission.path.name}: a cell may hold {MAX_COUNT} counts in all; cell {cell + 1} "
@@ -43,6 +39,26 @@ def check_counts(block: sp.csr_matrix, start: int, submission: Submission, layer
             f"{totals.max():.0f}. Check that {layer} holds counts.",
             reason="count_too_large",
         )
+    return sp.csr_matrix((counts, block.indices, block.indptr), block.shape)
+
+
+def row_totals(indptr: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sum of each row's counts (int64)."""
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    return np.diff(before[indptr])
+
+
+def _refuse(block: sp.csr_matrix, start: int, submission: Submission, layer: str) -> np.ndarray:
+    """Raise for the first kind of values that are no counts; sums of cells where all are large."""
+    real = block.data.astype(np.float64, copy=False)
+    for reason, must, broken in (
+        ("not_finite", "be finite numbers", ~np.isfinite(real)),
+        ("negative_counts", "not be negative", real < 0),
+        ("not_counts", "be whole numbers", real != np.floor(real)),
+    ):
+        if broken.any():
+            raise _not_counts(block, start, submission, layer, reason, must, broken)
+    return np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
 
 
 @dataclass
@@ -66,18 +82,13 @@ class Projection:
         self.umis = np.zeros(len(self.targets), dtype=np.int64)
 
     def apply(self, block: sp.csr_matrix) -> sp.csr_matrix:
-        """The block's cells over canonical genes (int64 counts), positions sorted."""
-        columns = self._columns[block.indices]
-        # Sums of whole numbers below 2**53 are exact in float64, whatever their order.
-        sums = np.bincount(block.indices, weights=block.data, minlength=self.umis.size)
-        self.umis += sums.astype(np.int64)
-        kept = columns >= 0
-        n_before = np.concatenate([[0], np.cumsum(kept)])
-        result = sp.csr_matrix(
-            (block.data[kept].astype(np.int64), columns[kept], n_before[block.indptr]),
-            shape=(block.shape[0], len(self.gene_ids)),
-        )
-        result.sum_duplicates()
+        """The block's cells over canonical genes (int32 counts), positions sorted."""
+        counts = block.data.astype(np.int32, copy=False)
+        rows = block.indptr.astype(np.int64), block.indices, counts
+        indptr, positions, counts = over_columns(rows, self._columns, self.umis)
+        result = sp.csr_matrix((block.shape[0], len(self.gene_ids)), dtype=np.int32)
+        result.data, result.indices, result.indptr = counts, positions, indptr.astype(np.int32)
+        result.has_canonical_format = True
         return result
 
     @property

@@ -21,7 +21,7 @@ from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells import Scope, cell_table
 from pmcell.registry.intake.checksum import checksum_faults
 from pmcell.registry.intake.copies import Fingerprints
-from pmcell.registry.intake.counts import EXACT_FLOATS, Projection, check_counts
+from pmcell.registry.intake.counts import EXACT_FLOATS, Projection, check_counts, row_totals
 from pmcell.registry.intake.facts import facts_at_least
 from pmcell.registry.intake.gene_findings import heavy_duplicates, mixed_features
 from pmcell.registry.intake.genes import Genes, choose_genes
@@ -248,14 +248,14 @@ def _write_counts(
         for start, block in iter_counts(submission, layer):
             if not is_gene.all():
                 block = _without(block, is_gene)
-            check_counts(block, start, submission, layer)
+            block = check_counts(block, start, submission, layer)
             stays = keep[start : start + block.shape[0]]
             if not stays.all():
                 block = block[stays]
-            largest = max(largest, float(block.data.max()) if block.nnz else 0.0)
+            largest = max(largest, float(block.data.max(initial=0)))
             kept = projection.apply(block)
             fingerprints.add(kept)
-            per_cell.append(np.asarray(kept.sum(axis=1)).ravel())
+            per_cell.append(row_totals(kept.indptr, kept.data))
             writer.append(kept)
     return Totals(projection, np.concatenate(per_cell), largest, fingerprints.copies())
 

@@ -85,7 +85,8 @@ def _only_look(study: Path) -> None:
 
     path = study / "config" / "config.yaml"
     text = path.read_text(encoding="utf-8").rstrip("\n")
-    write_text(path, f"{text}\n\nrelease: {{validators: none, expression: none}}   # a first look: nothing is published\n")
+    chosen = "release: {validators: none, expression: none}   # a first look: nothing is published"
+    write_text(path, f"{text}\n\n{chosen}\n")
 
 
 def cohort_ids(files: Sequence[Path]) -> list[str]:

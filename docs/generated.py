@@ -157,6 +157,19 @@ def dictionary() -> Iterator[str]:
     yield text().partition("\n")[2].strip()
 
 
+def example() -> Iterator[str]:
+    """The example of the library in README.md, with its fences."""
+    yield "```python"
+    yield (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .split("```python\n")[1]
+        .split("```")[0]
+        .rstrip()
+    )
+    yield "```"
+
+
 def settings() -> Iterator[str]:
     """The tables of config/README.md."""
     from pmcell.settings.documents import step_rows, study_rows
@@ -256,6 +269,7 @@ PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "guide": guide,
     "joins": joins,
     "dictionary": dictionary,
+    "example": example,
     "settings": settings,
     "commands": commands,
     "extras": extras,

@@ -80,7 +80,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_pages_hold_the_code_that_is_run_here() -> None:
-    assert {"tour.md", "analyst.md"} <= set(pages_with("python"))
+    assert "analyst.md" in pages_with("python")
     assert len(blocks(PAGES["sql.md"], "sql")) == PAGES["sql.md"].count("\n## ") == 10
     assert pages_with("r") == ["analyst.md"]
     assert "tour.md" in pages_with("yaml")
@@ -94,13 +94,11 @@ def test_every_page_has_one_place_in_the_navigation() -> None:
     assert sorted(listed) == sorted(PAGES)
 
 
-def test_the_tour_shows_the_example_of_the_readme() -> None:
-    assert blocks(PAGES["tour.md"], "python") == EXAMPLE
+def test_the_tour_shows_the_example_of_the_readme(hook: ModuleType) -> None:
+    assert blocks(hook.on_page_markdown(PAGES["tour.md"]), "python") == EXAMPLE
 
 
-@pytest.mark.parametrize(
-    "page", [name for name in pages_with("python") if blocks(PAGES[name], "python") != EXAMPLE]
-)
+@pytest.mark.parametrize("page", pages_with("python"))
 def test_python_of_a_page_runs_from_top_to_bottom(
     page: str, study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,7 +91,7 @@ def test_a_row_of_a_table_is_a_card_on_a_phone_and_a_row_on_a_tablet(
 ):
     look(tab)
     n_cells = 0
-    for width, display in ((390, "block"), (768, "table-row")):
+    for width, display in ((390, "grid"), (768, "table-row")):
         tab.resize(width, 800, mobile=width == 390)
         for address in addresses:
             tab.open(address)

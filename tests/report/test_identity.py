@@ -68,8 +68,9 @@ def study(
 def test_a_stratum_is_its_donors_what_they_have_and_what_their_cells_have() -> None:
     said = identity.identity(study())
     assert said == (
-        "S1 is 5 donors, 5 of 5 with condition severe, higher share of monocyte, "
-        "lower share of B cell; S2 is 5 donors, 5 of 5 with condition control. "
+        "S1 is 5 donors, 5 of 5 with condition severe; "
+        "S2 is 5 donors, 5 of 5 with condition control. "
+        "S1 has a higher share of monocyte and a lower share of B cell than S2. "
         "Unknown for every donor: age group and region."
     )
 
@@ -79,16 +80,22 @@ def test_a_stratum_is_its_donors_what_they_have_and_what_their_cells_have() -> N
     [
         ({"condition": "sssscccccc"}, "S1 is 5 donors, 4 of 5 with condition severe"),
         ({"condition": "sss--ccccc"}, "S1 is 5 donors, 3 of 3 with condition severe"),
-        ({"condition": "-----ccccc"}, "S1 is 5 donors, higher share"),
-        ({"q_values": {"condition": 0.06}}, "S1 is 5 donors, higher share"),
-        ({"q_values": {}}, "S1 is 5 donors, higher share"),
+        (
+            {"condition": "-----ccccc"},
+            "S1 is 5 donors; S2 is 5 donors, 5 of 5 with condition control. S1",
+        ),
+        (
+            {"q_values": {"condition": 0.06}},
+            "S1 is 5 donors; S2 is 5 donors. S1 has a higher share",
+        ),
+        ({"q_values": {}}, "S1 is 5 donors; S2 is 5 donors. S1 has a higher share"),
         (
             {"sex": "mmmmmfffff", "q_values": {"condition": 0.01, SEX: 0.01}},
-            "S1 is 5 donors, 5 of 5 with condition severe, higher share",
+            "S1 is 5 donors, 5 of 5 with condition severe; S2",
         ),
         (
             {"sex": "mmmmffffff", "q_values": {"condition": 0.01, SEX: 0.02}},
-            "5 of 5 with condition severe, 4 of 5 of sex male, higher share",
+            "5 of 5 with condition severe, 4 of 5 of sex male; S2",
         ),
     ],
 )
@@ -96,6 +103,21 @@ def test_only_what_goes_with_the_strata_is_said_once_and_of_donors_with_a_value(
     change, said
 ) -> None:
     assert said in identity.identity(study(**change))
+
+
+def test_of_three_strata_each_has_its_own_cells_and_those_set_apart_alike_are_named_once() -> None:
+    release = study()
+    people, placed = release["donors"], release["assignments"]
+    placed.loc[8:, ["stratum", "candidate_stratum"]] = "S3"
+    parts = pd.DataFrame({"donor_id": people["donor_id"], "visit": "T0", "channel": "state"})
+    parts = parts.assign(cell_type=["T cell"] * 8 + ["B cell"] * 2, contribution=1.0)
+    three = pd.DataFrame({"stratum": ["S1", "S2", "S3"], "n_donors": [5, 3, 2]})
+    said = identity.identity(
+        replace(release, tables=release.tables | {"strata": three, "drivers": parts})
+    )
+    assert "S1 is 5 donors, 5 of 5 with condition severe, higher share of monocyte, lower" in said
+    assert said.count("has a") == 0
+    assert "S1 and S2 are set apart most by the state of T cell. S3 is set apart most by" in said
 
 
 def test_a_property_that_nobody_has_is_unknown() -> None:

@@ -40,8 +40,9 @@ def render(dossier: Dossier) -> str:
             for item in dossier.shares
         ],
         style=Markup(
-            _asset("pmcell.report", "report.css")
-            + _asset("pmcell.report", "reflow.css")
+            "".join(
+                _asset("pmcell.report", f"{name}.css") for name in ("parts", "report", "reflow")
+            )
             + _asset("pmcell.dossier", "dossier.css")
         ),
         policy=POLICY,

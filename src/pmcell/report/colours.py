@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pmcell import pl
-from pmcell.pl.style import in_order
+from pmcell.pl.style import in_order, palettes
 from pmcell.report.flow import accepted_cohorts
 
 if TYPE_CHECKING:
@@ -20,13 +20,15 @@ def colours_of(release: Release) -> dict[str, dict[str, str]]:
 
 
 def donor_colours(release: Release) -> dict[str, dict[str, str]]:
-    """The colours of what is told of donors."""
+    """The colours of what is told of donors; a stratum never has that of a condition or cohort."""
     conditions = [
         *release["visits"]["condition"].dropna(),
         *release["samples"]["condition"].dropna(),
     ]
-    return {
-        "cohort_id": pl.palette(in_order(accepted_cohorts(release))),
-        "condition": pl.palette(in_order(["unknown", *conditions])),
-        "stratum": pl.palette(in_order(release["strata"]["stratum"])),
-    }
+    return palettes(
+        {
+            "stratum": in_order(release["strata"]["stratum"]),
+            "condition": in_order(["unknown", *conditions]),
+            "cohort_id": in_order(accepted_cohorts(release)),
+        }
+    )

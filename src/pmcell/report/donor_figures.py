@@ -182,6 +182,11 @@ def shift_figure(release: Release) -> Figure | None:
     rows = release["composition_shifts"]
     if rows.empty:
         return None
+    # Of two strata, what one has more of the other has less of.
+    is_stratum = rows["contrast"] == "stratum"
+    names = in_order(rows.loc[is_stratum, "level"])
+    if len(names) == 2:
+        rows = rows[~is_stratum | (rows["level"] == names[0])]
     # The longer the way from 0 in widths of the interval, the surer.
     sure = (rows["log2_ratio"] / (rows["ratio_high"] - rows["ratio_low"])).abs()
     shown = rows.assign(sure=sure.fillna(0.0)).sort_values(

@@ -60,7 +60,6 @@ def group_grid(release: Release) -> Grid | None:
         )
         for row in ranked.to_dict("records")
     )
-    spelled = table("donor_groups")
     columns = (
         *(Column(plain_name(name).capitalize()) for name in DIMENSIONS),
         Column("Donors", True),
@@ -68,7 +67,7 @@ def group_grid(release: Release) -> Grid | None:
         Column("Cells", True),
         Column("Others", True, "Of the same programme and tissue"),
         Column("Power", True, f"For a difference of {groups['effect'].iloc[0]:g} SD of donors"),
-        Column("Needed", True, spelled.field("n_donors_needed").prose.split(";")[0]),
+        Column("Needed", True, "Donors of the group for a power of 0.8"),
     )
     return Grid("Groups of donors", columns, rows, ("donor_groups",))
 

@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def open_templates(package: str) -> Environment:
-    """The templates in the folder `templates` of a package."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def open_templates(*packages: str) -> Environment:
+    """The templates in the folders `templates` of packages, those of the first before others."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader(package, "templates"),
+        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

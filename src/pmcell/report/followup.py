@@ -101,7 +101,7 @@ def effects_grid(release: Release) -> Grid | None:
         Column("Detectable", True, "Smallest effect that 8 of 10 such studies would find"),
         Column("To mind"),
     )
-    return Grid("What programmes ask", columns, cells, (EFFECTS,), fold=8)
+    return Grid("Contrasts and associations over visits", columns, cells, (EFFECTS,), fold=8)
 
 
 def _with_interval(value: float, low: float, high: float) -> str:

@@ -63,7 +63,7 @@ def cohort_grid(release: Release) -> Grid:
         Column("Access", help="With the permitted uses (Data Use Ontology) below"),
         Column("Genes kept", True),
         Column("Genes fewer", True, "Submitted minus kept genes: lost or merged"),
-        Column("UMIs lost", True, _prose("cohorts", "share_umis_lost")),
+        Column("UMIs lost", True, "Share of counts on genes not kept"),
     )
     return Grid("Registered cohorts", columns, tuple(rows), ("cohorts",), fold=40)
 

@@ -60,15 +60,26 @@ def limitations(release: Release) -> list[str]:
 
 
 def identity(release: Release) -> str:
-    """What each stratum is, in a sentence; without strata what the donors are instead."""
+    """What each stratum is, in sentences; without strata what the donors are instead."""
     if not verdicts.is_published(release):
         return _without_strata(release)
     people = donors_used(release)
+    names = [str(name) for name in release["strata"]["stratum"]]
+    # What one of two strata has more of, the other has less of.
+    is_contrast = len(names) == 2
     parts = [
-        f"{name} is {_described(release, people, str(name))}"
-        for name in release["strata"]["stratum"]
+        ", ".join(
+            [
+                f"{name} is {plural(int((people['stratum'] == name).sum()), 'donor')}",
+                *_outstanding_values(people, people["stratum"] == name, release),
+                *([] if is_contrast else _shifts(release, name)),
+            ]
+        )
+        for name in names
     ]
-    return "; ".join(parts) + "." + _unknown(people)
+    shifts = " and a ".join(_shifts(release, names[0])) if is_contrast else ""
+    contrast = f" {names[0]} has a {shifts} than {names[1]}." if shifts else ""
+    return "; ".join(parts) + "." + contrast + _apart(release, names) + _unknown(people)
 
 
 def _without_strata(release: Release) -> str:
@@ -97,16 +108,6 @@ def donors_used(release: Release) -> pd.DataFrame:
     return rows
 
 
-def _described(release: Release, people: pd.DataFrame, stratum: str) -> str:
-    inside = people["stratum"] == stratum
-    told = _outstanding_values(people, inside, _properties_by_effect(release))
-    told += _shifts(release, stratum)
-    driver = _driver(release, stratum)
-    if driver:
-        told.append(f"set apart most by {driver}")
-    return ", ".join([plural(int(inside.sum()), "donor"), *told])
-
-
 def _properties_by_effect(release: Release) -> list[str]:
     """The properties that go with the strata (q ≤ 0.05), the closest first."""
     tests = _tests(release)
@@ -121,14 +122,14 @@ def _tests(release: Release) -> dict[str, Any]:
     return {str(row.covariate): row for row in rows.itertuples()}
 
 
-def _outstanding_values(people: pd.DataFrame, inside: pd.Series, names: list[str]) -> list[str]:
+def _outstanding_values(people: pd.DataFrame, inside: pd.Series, release: Release) -> list[str]:
     """What a stratum has most in excess of the others, by property, with its numbers.
 
     Of properties that say the same of every donor, such as condition and disease, the first.
     """
     told: list[str] = []
     said: list[pd.Series] = []
-    for name in names:
+    for name in _properties_by_effect(release):
         known = people[name] != UNKNOWN
         level = _outstanding(people.loc[inside & known, name], people.loc[~inside & known, name])
         has_it = people[name] == level
@@ -166,6 +167,18 @@ def _shifts(release: Release, stratum: str) -> list[str]:
         for how, types in (("higher", higher), ("lower", lower))
         if len(types)
     ]
+
+
+def _apart(release: Release, names: list[str]) -> str:
+    """What sets the strata apart most, those with the same answer together."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_driver(release, name), []).append(name)
+    return "".join(
+        f" {listed(own)} {'is' if len(own) == 1 else 'are'} set apart most by {driver}."
+        for driver, own in found.items()
+        if driver
+    )
 
 
 def _driver(release: Release, stratum: str) -> str:

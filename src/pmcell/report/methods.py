@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pmcell.registry.terms.tissues import tissue_groups, tissue_label
-from pmcell.report import strata as verdicts
 from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, plural, text_cell
 from pmcell.schema import COUNT_SCALE, TARGET_SUM, UNKNOWN
 from pmcell.schema.text import as_text
@@ -70,7 +69,7 @@ def methods(release: Release) -> list[tuple[str, str]]:
             f"against the rest. {_tissues(release)}",
         ),
         ("Cell-type labels", _labels(release)),
-        ("Donors and strata", _strata(release)),
+        ("Donors and strata", _strata()),
     ]
     return paragraphs
 
@@ -127,8 +126,8 @@ def _of_cells(release: Release) -> str:
     )
 
 
-def _strata(release: Release) -> str:
-    text = (
+def _strata() -> str:
+    return (
         "Each donor and visit is described by its composition (shares of cell types), its state "
         "(mean of the integrated components per cell type) and the distribution of all its cells, "
         "whatever their type (a kernel mean embedding by random Fourier features); "
@@ -136,7 +135,6 @@ def _strata(release: Release) -> str:
         "Visits of one donor were never treated as different people. Strata are published only "
         "where an existence test rejects the null model."
     )
-    return f"{text} {verdicts.verdict(release)}"
 
 
 def software_grid(release: Release) -> Grid:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pmcell.limitations import limitation
 from pmcell.report.parts import (
     NOT_AVAILABLE,
     Cell,
@@ -65,7 +66,7 @@ def _verdict(release: Release) -> str:
         n = len(release["strata"])
         donors = int(release["strata"]["n_donors"].sum())
         noun = "stratum is" if n == 1 else "strata are"
-        return f"{n} {noun} published, with {plural(donors, 'donor')} assigned{_p_clause(release)}."
+        return f"{n} {noun} published, found in {plural(donors, 'donor')}{_p_clause(release)}."
     if release.verdict is None and release["assignments"].empty:
         return "No stratification is in this release."
     return f"No strata are published: {reason(release)}."
@@ -212,10 +213,10 @@ def strata_grid(release: Release) -> Grid | None:
     return Grid("Published strata", columns, rows, ("strata", "assignments"))
 
 
-def association_grid(release: Release, family: str) -> Grid | None:
-    """Tests of one family, technical (confounding) or clinical."""
+def clinical_grid(release: Release) -> Grid | None:
+    """Tests of strata and axes against what is known of the donors' health."""
     rows_of = release["associations"]
-    rows_of = rows_of[as_text(rows_of["family"]).str.startswith(family)]
+    rows_of = rows_of[as_text(rows_of["family"]).str.startswith("clinical")]
     if rows_of.empty:
         return None
     rows = tuple(
@@ -241,7 +242,7 @@ def association_grid(release: Release, family: str) -> Grid | None:
         Column("q", True, "Benjamini-Hochberg within the family"),
         Column("Donors", True),
     )
-    return Grid(f"{family.capitalize()} associations", columns, rows, ("associations",), fold=10)
+    return Grid("Clinical associations", columns, rows, ("associations",), fold=10)
 
 
 def _tone(q: Any) -> str:
@@ -272,9 +273,9 @@ def not_tested_by_column(release: Release) -> Mapping[str, str]:
 
 
 def warnings(release: Release) -> list[str]:
-    """Sentences that the stratification wants printed next to its result."""
+    """What to bear in mind beside the result; the limits of every release stand elsewhere."""
     told = (release.verdict.warnings if release.verdict else None) or ()
-    return [text for text in told if text]
+    return [text for text in told if text != limitation("descriptive_strata")]
 
 
 def withheld(release: Release) -> list[str]:

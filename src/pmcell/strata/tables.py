@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.donors.channels import CLUSTER_FREE
 from pmcell.core.donors.donor_map import CHANNELS
+from pmcell.limitations import limitation
 from pmcell.schema import UNKNOWN, Verdict
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
@@ -310,12 +311,6 @@ def _warnings(donors: AnnData) -> list[str]:
             f"Batches with fewer than {MIN_BATCH} donors ({', '.join(small)}): "
             "their offset is a guess."
         )
-    out += [
-        f"The feature set {name} was left out: {donors.uns['channels'][name]['why']}."
-        for name in CHANNELS
-        if donors.uns["channels"][name]["dropped"]
-    ]
-    out += _set_aside(donors)
     if [str(name) for name in donors.uns["channels"]["used"]] == [CLUSTER_FREE]:
         out.append(
             "Only the cluster-free channel is used. The test says strata too often through it "
@@ -337,20 +332,8 @@ def _warnings(donors: AnnData) -> list[str]:
                 "confirm them elsewhere."
             )
         out += _no_sets(donors)
-        out.append(
-            "Strata are descriptive until donors who took no part in finding them confirm them."
-        )
+        out.append(limitation("descriptive_strata"))
     return out
-
-
-def _set_aside(donors: AnnData) -> list[str]:
-    """One sentence on the feature sets that could have been used and were not chosen."""
-    told = donors.uns["channels"]
-    aside = [name for name in CHANNELS if not (told[name]["dropped"] or told[name]["used"])]
-    if not aside:
-        return []
-    names = ", ".join(name.replace("_", "-") for name in aside)
-    return [f"Feature sets that were not used: {names} ({told[aside[0]]['why']})."]
 
 
 def _no_sets(donors: AnnData) -> list[str]:

@@ -55,13 +55,14 @@ def test_the_study_stays_open_and_its_copy_is_sound(study):
     assert main(["check", "--cohorts-dir", "t/trial/config/cohorts", "--tables-only"]) == 0
 
 
-def test_validators_are_left_out_of_the_trial_and_not_of_the_study(study):
+def test_what_only_publishing_needs_is_left_out_of_the_trial_and_not_of_the_study(study):
     trial(write_steward_file(study / "in.h5ad"))
-    chosen = {
-        place: load_settings(study / place / "config/config.yaml").of(ReleaseSettings).validators
+    settings = {
+        place: load_settings(study / place / "config/config.yaml").of(ReleaseSettings)
         for place in ("t", "t/trial")
     }
-    assert chosen == {"t": ("light",), "t/trial": ("none",)}
+    chosen = {place: (of.validators, of.expression) for place, of in settings.items()}
+    assert chosen == {"t": (("light",), "all"), "t/trial": (("none",), "none")}
 
 
 def test_a_lane_without_metadata_is_one_person_and_says_so(study):

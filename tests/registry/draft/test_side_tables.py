@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import openpyxl
 import pytest
+import scipy.sparse as sp
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
@@ -14,8 +15,9 @@ from pmcell.registry.draft.measured_columns import Measured, split_measured
 from pmcell.registry.draft.register import register_file
 from pmcell.registry.draft.side_tables import read_table_of_people
 from pmcell.registry.intake.cell_table import open_matrix
-from steward_files import write_steward_file
-from submissions import write_mtx
+from pmcell.registry.intake.check import check_cohorts
+from steward_files import steward_obs, write_steward_file
+from submissions import write_h5ad, write_mtx
 
 ROWS = [
     ["Spender", "Gender", "Ort"],
@@ -87,6 +89,23 @@ def test_a_table_of_donors_fills_their_rows(study):
     assert rows[0][1] == "sex_ontology_term_id"
     assert [row[1] for row in rows[1:]] == ["PATO:0000384", "PATO:0000383"] * 2
     assert [row[-1] for row in rows[1:]] == ["Köln", "x", "Köln", "a;b"]
+
+
+def test_donors_whom_only_a_table_of_samples_names_are_no_column_of_the_file(study):
+    obs = {"Rohr": steward_obs()["sample_id"]}
+    write_h5ad(
+        study / "in.h5ad", sp.csr_matrix(cell_counts()), barcodes(), genes=gene_names(), obs=obs
+    )
+    rows = [f"s{k};d{k + 1}" for k in range(4)]
+    (study / "tubes.csv").write_text("\n".join(["Rohr;patient", *rows]))
+    tables = {"samples": study / "tubes.csv"}
+    with pytest.raises(DataError, match="values of column 'Rohr' of the file: add --sample Rohr"):
+        register_file("in.h5ad", "c1", "config/cohorts", tables=tables)
+    given = {"sample_id": "Rohr"}
+    folder = register_file("in.h5ad", "c1", "config/cohorts", tables=tables, given=given).folder
+    assert "donor_id:" not in (folder / "cohort.yaml").read_text()
+    faults = check_cohorts([folder])[0].errors
+    assert "donor_id" not in " ".join(map(str, faults))
 
 
 CLINIC = "Kürzel;HbA1c (%);Größe\nd1;5,4;1,70\nd2;<4;1,81\nd3;;1,66\nd4;7.25;1,59\n"

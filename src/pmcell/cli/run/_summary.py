@@ -86,12 +86,13 @@ def as_text(summary: dict[str, Any]) -> str:
 
 def how_to_open(release: Path, cohorts: list[str]) -> list[str]:
     """Three ways into a release: browser, Python, SQL."""
+    site, report = release / "site" / "index.html", release / "report.html"
     cells = release / "cells" / f"{cohorts[0] if cohorts else '*'}.h5ad"
     table = release / "tables" / "composition.parquet"
     query = f"SELECT cell_type, sum(n_cells) FROM '{table}' GROUP BY 1 ORDER BY 2 DESC"
     return [
         f"The release: {release}",
-        f"  browser  {release / 'report.html'}",
+        f"  browser  {site if site.is_file() else report}",
         f'  Python   import scanpy as sc; sc.read_h5ad("{cells}")',
         f'  SQL      duckdb -c "{query}"',
     ]

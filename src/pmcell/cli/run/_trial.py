@@ -67,7 +67,7 @@ def make_trial(
     try:
         make_study(folder, cohorts=())
         make_study(folder / TRIAL, cohorts=())
-        _leave_validators_out(folder / TRIAL)
+        _only_look(folder / TRIAL)
         return [
             _add(file, name, folder, given, fmt)
             for file, name in zip(files, cohort_ids(files), strict=True)
@@ -79,13 +79,14 @@ def make_trial(
         raise
 
 
-def _leave_validators_out(study: Path) -> None:
-    """Run no validators: what is never published is held to no standard of publishing."""
+def _only_look(study: Path) -> None:
+    """Leave out what only publishing needs: validators, and the counts gene after gene for SQL."""
     from pmcell.io.atomic import write_text
 
     path = study / "config" / "config.yaml"
     text = path.read_text(encoding="utf-8").rstrip("\n")
-    write_text(path, f"{text}\n\nrelease: {{validators: none}}   # nothing here is published\n")
+    chosen = "release: {validators: none, expression: none}   # a first look: nothing is published"
+    write_text(path, f"{text}\n\n{chosen}\n")
 
 
 def cohort_ids(files: Sequence[Path]) -> list[str]:

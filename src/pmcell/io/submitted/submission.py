@@ -49,7 +49,8 @@ class Submission:
 
     `obs` and `var` are indexed by barcode and gene as submitted (text). The
     matrix `raw.X` may have genes of its own: ask `var_of(layer)`. `detail`
-    belongs to the reader of the format.
+    belongs to the reader of the format. `beside` names the columns of `obs` that
+    the file does not have: they come from a table beside it.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class Submission:
     layers: Mapping[str, LayerSummary]
     raw_var: pd.DataFrame | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
 
     @property
     def n_cells(self) -> int:

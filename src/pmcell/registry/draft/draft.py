@@ -209,7 +209,7 @@ def _donor_ids(
             f"sample {many[0]!r} has cells of several donors in column {column!r}: "
             "name a column with one donor a sample"
         )
-    elif not renamed:
+    elif not renamed and column not in submission.beside:
         draft.settings["columns.donor_id"] = column
     return {name: found[name][0] if len(found[name]) == 1 else TODO for name in names}
 

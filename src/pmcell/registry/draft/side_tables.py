@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.intake.cell_table import BARCODE
 from pmcell.schema.text import as_text
 from pmcell.spelling import repeated
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = {"donors": "donor_id", "samples": "sample_id"}
 MAX_BYTES = 50_000_000
@@ -59,14 +63,15 @@ def join_table(
         )
     ids = columns.sample_of_cell if own is None else text(obs, own)
     table = read_table_of_people(path)
-    key, rows = _key(table, ids, path, kind)
+    key, rows = _key(table, ids, path, kind, obs)
     joined = obs.copy()
     for column in table[0]:
         if column == key:
             continue
         values = np.array([rows.get(name, {}).get(column, "") for name in ids.tolist()], object)
         joined[column] = values
-    return replace(submission, obs=joined)
+    beside = submission.beside | {str(name) for name in joined.columns if name not in obs.columns}
+    return replace(submission, obs=joined, beside=beside)
 
 
 def cells_text(submission: Submission, path: Path) -> str:
@@ -193,7 +198,7 @@ def _excel(path: Path) -> list[dict[str, str]]:
 
 
 def _key(
-    table: list[dict[str, str]], ids: np.ndarray, path: Path, kind: str
+    table: list[dict[str, str]], ids: np.ndarray, path: Path, kind: str, obs: pd.DataFrame
 ) -> tuple[str, dict[str, dict[str, str]]]:
     """The column of the table that holds the ids, and its rows by the id as the file writes it."""
     wanted = {name for name in ids.tolist() if name}
@@ -212,8 +217,8 @@ def _key(
         shown = ", ".join(sorted(wanted)[:4])
         raise DataError(
             f"{path.name}: a table of {kind} must name those of the file ({shown}, …) in one of "
-            f"its columns; {best!r} comes nearest, with {shares[best]:.0%} of them. Write the ids "
-            "as they stand in the file.",
+            f"its columns; {best!r} comes nearest, with {shares[best]:.0%} of them. "
+            f"{_naming_option(table, obs, kind) or 'Write the ids as they stand in the file.'}",
             reason="ids_differ",
         )
     rows: dict[str, dict[str, str]] = {}
@@ -230,6 +235,19 @@ def _key(
             reason="duplicate_id",
         )
     return best, rows
+
+
+def _naming_option(table: list[dict[str, str]], obs: pd.DataFrame, kind: str) -> str:
+    """The option that names the column of the file whose values the table has; '' for none."""
+    for column in obs.columns:
+        wanted = set(text(obs, column).tolist()) - {""}
+        for name in table[0]:
+            if len(wanted) > 1 and wanted <= {row[name] for row in table}:
+                return (
+                    f"They are the values of column {column!r} of the file: add "
+                    f"--{kind.removesuffix('s')} {shlex.quote(str(column))}."
+                )
+    return ""
 
 
 def _check_names(names: list[str], path: Path) -> None:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from pmcell.io.atomic import write_text
+from pmcell.report.sections import asset
 from pmcell.report.site.build import build
 from pmcell.report.site.extras import Extras
 
@@ -33,7 +34,8 @@ def write_site(
     pages = build(folder, extras or Extras())
     for name in ASSETS:
         pages[name] = (files("pmcell.report.site") / "templates" / name).read_text("utf-8")
-    pages["site.css"] += (files("pmcell.report") / "templates" / "reflow.css").read_text("utf-8")
+    pages["site.css"] = asset("parts.css") + pages["site.css"] + asset("reflow.css")
+    pages["site.js"] += asset("tables.js")
     for name, text in sorted(pages.items()):
         write_text(target / name, text)
     return target / "index.html"

@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.limitations import LIMITATIONS, RESEARCH_USE
 from pmcell.registry.terms.regions import region_name
 from pmcell.release import ReleaseFolder
 from pmcell.release.report_tables import read_release
-from pmcell.report import flow, grids, identity, methods
-from pmcell.report import strata as verdicts
+from pmcell.report import flow, methods, sections
 from pmcell.report.donor_figures import donor_figure
-from pmcell.report.environment import open_templates
 from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
 from pmcell.report.reflow import label_cells
 from pmcell.report.site import cards as cohort_cards
@@ -25,10 +22,8 @@ from pmcell.report.site.gene_types import gene_type_files
 from pmcell.report.site.observatory import observatory
 from pmcell.report.site.sample import MAX_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
-from pmcell.schema import SCHEMA_VERSION
 from pmcell.schema.guide import FIRST, OTHERS, join_tree, topics
 from pmcell.schema.text import as_text
-from pmcell.version import __version__
 
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release
@@ -39,7 +34,9 @@ TABLES = (
     "cohorts", "donors", "visits", "samples", "qc", "clusters", "markers", "genes",
     "strata", "assignments", "associations", "composition_shifts", "drivers", "gaps",
     "terms",
-    "donor_groups", "duplicates", "additions",
+    "donor_groups", "duplicates", "additions", "movement", "followup", "stratum_steps",
+    "followup_effects", "outcomes", "expression_contrasts", "differential_expression",
+    "gene_drivers", "pathways",
 )  # fmt: skip
 
 PAGES = (
@@ -75,13 +72,18 @@ def build(path: Path, extras: Extras, *, most: int = MAX_POINTS) -> dict[str, st
         dictionary=tables,
         has_gene_types=bool(found_in),
     )
+    cited = methods.citation(release)
     context = {
-        **_shared(release),
+        **sections.content(release),
+        "root": "../",
+        "figures": {figure.key: figure for figure in [donor_figure(release)] if figure},
+        "numbers": {},
+        "pages": PAGES,
+        "release_version": str(release.manifest.get("version") or cited.get("version") or ""),
         **_overview(folder, release, cards, extras, cells),
         "cards": cards,
         "dictionary": tables,
         **_guide({table.name for table in tables}),
-        **_strata(release),
         "n_cells_all": len(cells.all),
         "n_cells_drawn": len(cells.drawn),
         "rule": rule(),
@@ -89,12 +91,8 @@ def build(path: Path, extras: Extras, *, most: int = MAX_POINTS) -> dict[str, st
         "has_gene_types": bool(found_in),
         "n_genes": len(release["genes"]),
         "types": _types(cells),
-        "clusters": grids.cluster_grid(release),
-        "gaps": grids.gap_grid(release),
         "observatory": observatory(release, extras.policy),
         "snippets": snippets(folder, genes[0].gene_id if genes else ""),
-        "citation": methods.citation(release),
-        "sources": [(source, methods.doi_link(source.doi)) for source in methods.sources(release)],
         "json_ld": extras.json_ld.replace("<", "\\u003c"),
         "links": extras.links,
     }
@@ -104,11 +102,9 @@ def build(path: Path, extras: Extras, *, most: int = MAX_POINTS) -> dict[str, st
 def _render(context: dict[str, Any]) -> dict[str, str]:
     from markupsafe import Markup
 
-    environment = open_templates("pmcell.report.site")
+    environment = sections.environment("pmcell.report.site")
     # JSON in a data block: '<' is escaped, so it cannot end the block.
     environment.filters["data_block"] = Markup
-    # Only pmcell's own figures are exempt from escaping.
-    environment.filters["drawn"] = Markup
     return {
         f"{key}.html": label_cells(
             environment.get_template(f"{key}.html.j2").render(
@@ -116,20 +112,6 @@ def _render(context: dict[str, Any]) -> dict[str, str]:
             )
         )
         for key, name, prose in PAGES
-    }
-
-
-def _shared(release: Release) -> dict[str, Any]:
-    cited = methods.citation(release)
-    return {
-        "title": release.manifest.get("title") or cited.get("title") or "A release of cells",
-        "release_version": str(release.manifest.get("version") or cited.get("version") or ""),
-        "pages": PAGES,
-        "limits": [item.sentence for item in LIMITATIONS],
-        "use": RESEARCH_USE,
-        "absent": release.absent,
-        "version": __version__,
-        "schema_version": SCHEMA_VERSION,
     }
 
 
@@ -212,24 +194,3 @@ def _types(cells: Cells) -> Grid | None:
         *[Column(str(name), True) for name in table.columns],
     )
     return Grid("Cells of each type and cohort", columns, rows, ("cells",))
-
-
-def _strata(release: Release) -> dict[str, Any]:
-    return {
-        "limitations": identity.limitations(release),
-        "verdict": verdicts.verdict(release),
-        "identity": identity.identity(release),
-        "donor_map": donor_figure(release),
-        "cross": identity.cross_grid(release),
-        "left_out": identity.left_out_grid(release),
-        "has_strata": verdicts.is_published(release),
-        "warnings": verdicts.warnings(release),
-        "strata": verdicts.strata_grid(release),
-        "channels": verdicts.channel_grid(release),
-        "technical": verdicts.association_grid(release, "technical"),
-        "clinical": verdicts.association_grid(release, "clinical"),
-        "confounding": verdicts.confounding(release),
-        "not_tested": verdicts.not_tested(release),
-        "withheld": verdicts.withheld(release),
-        "strata_facts": verdicts.facts_grid(release),
-    }

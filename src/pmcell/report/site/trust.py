@@ -66,16 +66,12 @@ def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]])
 
 
 def _strata(release: Release) -> Sign:
-    published = verdicts.is_published(release)
-    return Sign(
-        "good" if published else "open",
-        "Are there strata of donors?",
-        plural(len(release["strata"]), "stratum").replace("stratums", "strata")
-        if published
-        else "None published",
-        verdicts.verdict(release),
-        "strata.html",
-    )
+    if verdicts.is_published(release):
+        found = plural(len(release["strata"]), "stratum").replace("stratums", "strata")
+        tone, answer, more = "good", found, verdicts.confounding(release)
+    else:
+        tone, answer, more = "open", "None published", "The axes of variation are, without labels."
+    return Sign(tone, "Are there strata of donors?", answer, more, "strata.html")
 
 
 def _status(item: dict[str, Any]) -> str:

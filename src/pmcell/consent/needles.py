@@ -52,10 +52,10 @@ class Needles:
         compiled = compile_forms([form for form, _ in forms], [stand for _, stand in forms])
         return compiled, list(forms.values())
 
-    def in_bytes(self, data: bytes) -> set[str]:
-        """The kinds of those texts that occur in the bytes."""
+    def in_bytes(self, data: bytes, *, is_joined: bool = False) -> set[str]:
+        """The kinds of those texts that occur in the bytes; `is_joined` as in `search`."""
         forms, kinds = self._compiled
-        return {kinds[at] for at in np.flatnonzero(search(data, forms))}
+        return {kinds[at] for at in np.flatnonzero(search(data, forms, is_joined=is_joined))}
 
 
 def forms_of(text: str) -> Iterator[tuple[bytes, int]]:

@@ -1,17 +1,21 @@
-"""One place in a file that a removal scan looks at, and the cells of arrays."""
+"""One place in a file that a removal scan looks at, and the cells of arrays and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import cell_prints, print_of
+from pmcell.consent.needles import MIN_GENES, cell_prints, print_of
 
 MAX_DENSE = 50_000_000
-"""Values of a dense matrix whose columns are compared, too."""
+"""Values of a dense matrix whose columns are compared, too, and of a table with a value a row."""
+MAX_CELL = 1 << 18
+"""Values of one cell, at most: more of them in one row are those of many."""
+MAX_KEYS = 8
+"""Columns of a table with a value a row that may name its cells."""
 ROWS = 4096
 
 
@@ -25,6 +29,8 @@ class Place:
         Its name there.
     text
         Bytes that are searched for texts.
+    is_joined
+        Whether texts stand beside each other in them without a sign.
     prints
         Makes the prints of the cells that are there.
     problem
@@ -35,6 +41,7 @@ class Place:
 
     where: str
     text: bytes = b""
+    is_joined: bool = False
     prints: Callable[[], frozenset[bytes]] = frozenset
     problem: str = ""
     is_encrypted: bool = False
@@ -42,6 +49,17 @@ class Place:
 
 Into = Callable[[bytes, str, int], Iterator[Place]]
 """Makes the places of some bytes, by their name and how often they were packed."""
+
+
+def array_prints(array: Any) -> frozenset[bytes]:
+    """Cells of an array of numbers: the values of one, or rows, with whatever is before them."""
+    if array.ndim == 1:
+        values = array[:] if MIN_GENES <= array.shape[0] <= MAX_CELL else np.empty(0)
+        found = print_of(np.nan_to_num(values))
+        return frozenset() if found is None else frozenset([found])
+    return dense_prints(
+        array if array.ndim == 2 else np.asarray(array[:]).reshape(-1, array.shape[-1])
+    )
 
 
 def dense_prints(array: Any) -> frozenset[bytes]:
@@ -64,3 +82,29 @@ def matrix_prints(matrix: Any) -> frozenset[bytes]:
     """Cells of a sparse matrix of scipy, in its rows and in its columns."""
     parts = (matrix.tocsr(), matrix.tocsc())
     return frozenset().union(*(sparse_prints(part.indptr, part.data) for part in parts))
+
+
+def long_prints(columns: Sequence[np.ndarray]) -> frozenset[bytes]:
+    """Cells of a table that has a row for each value: which column names them is not known.
+
+    >>> cells, genes = np.repeat([0, 1], 300), np.tile(np.arange(300), 2)
+    >>> counts = np.random.default_rng(0).poisson(5, 600)
+    >>> long_prints([genes, cells, counts]) >= {print_of(counts[:300]), print_of(counts[300:])}
+    True
+    """
+    found: set[bytes] = set()
+    n_rows = min(map(len, columns), default=0)
+    if not MIN_GENES <= n_rows <= MAX_DENSE:
+        return frozenset()
+    keys = [column for column in columns if column.dtype.kind not in "fc"][:MAX_KEYS]
+    for key in keys:
+        codes = np.unique(key, return_inverse=True)[1]
+        order = np.argsort(codes, kind="stable")
+        sizes = np.bincount(codes)
+        if not ((sizes >= MIN_GENES) & (sizes <= MAX_CELL)).any():
+            continue
+        indptr = np.concatenate([[0], np.cumsum(sizes)])
+        for values in columns:
+            if values is not key and values.dtype.kind in "iuf":
+                found |= sparse_prints(indptr, np.nan_to_num(values[order]))
+    return frozenset(found)

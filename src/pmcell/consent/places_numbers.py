@@ -38,7 +38,7 @@ def array_letters(array: Any) -> bytes:
     """Numbers as the letters that they stand for, rows apart; nothing where too few are letters.
 
     >>> array_letters(np.array([[100, 111, 110, 111, 114, 45, 49], [7] * 7]))
-    b'donor-1\\x00\\x00donor-1\\x00'
+    b'donor-1\\x00donor-1'
     """
     n_rows = array.shape[0] if array.ndim else 1
     if array.dtype.itemsize == 1:

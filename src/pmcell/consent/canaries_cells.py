@@ -102,6 +102,11 @@ def _lists(home: Path) -> None:
     pq.write_table(pa.table({"x": _two_cells().tolist()}), home / "x.parquet")
 
 
+def _json(home: Path) -> None:
+    said = json.dumps({"x": _two_cells().tolist()})
+    (home / "x.json").write_text(said, encoding="ascii")
+
+
 def _alone(home: Path) -> None:
     with (home / "x.npy").open("wb") as stream:
         np.lib.format.write_array(stream, DRAW.permutation(COUNTS))
@@ -122,10 +127,7 @@ CELLS: dict[str, Plant] = {
     "cells in rows of text": lambda home: _long(home, how="text"),
     "cells in three arrays": lambda home: _long(home, how="hdf5"),
     "cells in lists of Parquet": _lists,
-    "cells in JSON": lambda home: (
-        (home / "x.json").write_text(json.dumps({"x": _two_cells().tolist()}), encoding="ascii")
-        and None
-    ),
+    "cells in JSON": _json,
     "cell alone": _alone,
 }
 """How each canary is planted, by the place that it stands for."""

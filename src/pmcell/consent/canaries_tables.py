@@ -159,8 +159,10 @@ def _zarr(home: Path) -> None:
     group = zarr.open_group(home / "x.zarr", mode="w", zarr_format=2)
     texts = np.array([NAME, "other"] * 50, dtype="S32")
     options = {"filters": [numcodecs.Shuffle(32)], "compressors": numcodecs.Zlib()}
-    group.create_array("obs", shape=texts.shape, dtype=texts.dtype, chunks=(100,), **options)
-    group["obs"][:] = texts
+    array = group.create_array(
+        "obs", shape=texts.shape, dtype=texts.dtype, chunks=(100,), **options
+    )
+    array[:] = texts
 
 
 TABLES: dict[str, Plant] = {

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MIN_GENES, cell_prints, print_of
+from pmcell.consent.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
 
 MAX_DENSE = 50_000_000
 """Values of a dense matrix whose columns are compared, too, and of a table with a value a row."""
-MAX_CELL = 1 << 18
-"""Values of one cell, at most: more of them in one row are those of many."""
 MAX_KEYS = 8
 """Columns of a table with a value a row that may name its cells."""
 ROWS = 4096
@@ -55,7 +53,7 @@ def array_prints(array: Any) -> frozenset[bytes]:
     """Cells of an array of numbers: the values of one, or rows, with whatever is before them."""
     if array.ndim == 1:
         values = array[:] if MIN_GENES <= array.shape[0] <= MAX_CELL else np.empty(0)
-        found = print_of(np.nan_to_num(values))
+        found = print_of(values)
         return frozenset() if found is None else frozenset([found])
     return dense_prints(
         array if array.ndim == 2 else np.asarray(array[:]).reshape(-1, array.shape[-1])
@@ -64,13 +62,19 @@ def array_prints(array: Any) -> frozenset[bytes]:
 
 def dense_prints(array: Any) -> frozenset[bytes]:
     """Cells of a matrix, in its rows; of one that is not too large in its columns as well."""
+    n_rows, n_columns = array.shape
     found: set[bytes] = set()
-    for at in range(0, array.shape[0], ROWS):
-        found |= {mark for row in array[at : at + ROWS] if (mark := print_of(row)) is not None}
-    if array.shape[0] * array.shape[1] <= MAX_DENSE:
-        columns = np.asarray(array[:]).T
-        found |= {mark for column in columns if (mark := print_of(column)) is not None}
+    # Fewer values than a cell has genes are none, nor are more.
+    for at in range(0, n_rows if MIN_GENES <= n_columns <= MAX_CELL else 0, ROWS):
+        found |= _row_prints(np.asarray(array[at : at + ROWS]))
+    if MIN_GENES <= n_rows <= MAX_CELL and n_rows * n_columns <= MAX_DENSE:
+        found |= _row_prints(np.asarray(array[:]).T)
     return frozenset(found)
+
+
+def _row_prints(rows: np.ndarray) -> frozenset[bytes]:
+    n_rows, n_columns = rows.shape
+    return sparse_prints(np.arange(n_rows + 1) * n_columns, rows.ravel())
 
 
 def sparse_prints(indptr: np.ndarray, values: np.ndarray) -> frozenset[bytes]:
@@ -98,13 +102,20 @@ def long_prints(columns: Sequence[np.ndarray]) -> frozenset[bytes]:
         return frozenset()
     keys = [column for column in columns if column.dtype.kind not in "fc"][:MAX_KEYS]
     for key in keys:
-        codes = np.unique(key, return_inverse=True)[1]
-        order = np.argsort(codes, kind="stable")
+        codes = _codes(key)
         sizes = np.bincount(codes)
         if not ((sizes >= MIN_GENES) & (sizes <= MAX_CELL)).any():
             continue
+        order = np.argsort(codes, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(sizes)])
         for values in columns:
             if values is not key and values.dtype.kind in "iuf":
-                found |= sparse_prints(indptr, np.nan_to_num(values[order]))
+                found |= sparse_prints(indptr, values[order])
     return frozenset(found)
+
+
+def _codes(key: np.ndarray) -> np.ndarray:
+    """A number from 0 for each different value of a column."""
+    if key.dtype.kind in "iu" and int(key.max()) - int(key.min()) < 4 * key.size:
+        return np.asarray(key - key.min(), np.int64)
+    return np.unique(key, return_inverse=True)[1]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MIN_GENES
+from pmcell.consent.needles import MAX_CELL, MIN_GENES
 from pmcell.consent.place import Into, Place, dense_prints, long_prints, sparse_prints
 from pmcell.consent.places_hdf5 import raw_text
 from pmcell.consent.places_numbers import array_letters
@@ -22,7 +22,7 @@ SQLITE = b"SQLite format 3\0"
 JOURNALS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
 """What SQLite keeps beside a database: its pages before and after a change."""
 BATCH = 1 << 17
-MAX_LONG = 64
+MAX_LONG = 16
 """Columns of a table that may have a row for each value."""
 
 
@@ -219,6 +219,6 @@ def _frame_prints(read: Callable[[list[str]], Any], names: list[str]) -> frozens
 def _column_prints(columns: list[np.ndarray]) -> frozenset[bytes]:
     numbers = [column for column in columns if column.dtype.kind in "iuf"]
     found: frozenset[bytes] = frozenset()
-    if numbers and max(len(numbers), len(numbers[0])) >= MIN_GENES:
+    if numbers and (len(numbers) >= MIN_GENES or MIN_GENES <= len(numbers[0]) <= MAX_CELL):
         found |= dense_prints(np.column_stack(numbers))
     return found | (long_prints(columns) if len(columns) <= MAX_LONG else frozenset())

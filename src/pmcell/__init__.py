@@ -14,6 +14,7 @@ from pmcell.version import __version__
 
 _PARTS = ("pp", "tl", "pl", "strata", "simulate", "io", "registry", "publish")
 _FUNCTIONS = {
+    "label_transfer": "pmcell.mapping.transfer",
     "map": "pmcell.release.reference",
     "open_controlled": "pmcell.publish.sealed.unsealed",
     "open_counts": "pmcell.io.counts.open",

@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+import pmcell as pm
 from pmcell.cli import main
+from pmcell.errors import UsageError
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.tables import read_table
+from pmcell.io.transferred import transferred_sets
 
 B, CD4, CD8 = "CL:0000236", "CL:0000624", "CL:0000625"
 SOURCE = "source_cell_type_ontology_term_id"
@@ -97,6 +100,10 @@ def test_cells_of_one_cluster_get_their_own_types(
     assert set(table.index) == set(truth.index[truth.index.str.startswith("b")])
     nearest = table["nearest_cell_type_ontology_term_id"].to_numpy(str)
     assert (nearest == truth[table.index].to_numpy(str)).mean() > 0.97
+    sets = transferred_sets(truth.index, folder / "cell_labels.parquet")
+    assert [found is None for found in sets] == list(truth.index.str.startswith("a"))
+    known = dict(zip(truth.index, sets, strict=True))
+    assert all(table["cell_type_set"][name].tolist() == list(known[name]) for name in table.index)
     types = run_all(folder, LABELS)
     assert "have one transferred" in capsys.readouterr().out
     sizes = types.groupby("profile_cell_type")["n_cells"].sum()
@@ -104,6 +111,28 @@ def test_cells_of_one_cluster_get_their_own_types(
         assert abs(sizes[name] - 2 * N / 3) <= 0.05 * N
     part = read_aggregate(folder / "b" / "aggregate.npz")
     assert {CD4, CD8, B} <= set(part.labels)
+
+
+def test_the_library_says_of_each_cell_what_the_step_says(tmp_path: Path) -> None:
+    folder = study(tmp_path, labelled=("a",))
+    assert run(folder, "label_transfer", **ATLAS, out="cell_labels.parquet") == 0
+    table = read_table(folder / "cell_labels.parquet").set_index("cell_id")
+    adata = anndata.read_h5ad(folder / "embedding.h5ad")
+    clusters = pd.read_parquet(folder / "clusters.parquet").set_index("cell_id")["cluster"]
+    adata.obs["cluster"] = clusters.reindex(adata.obs_names)
+    pm.label_transfer(adata)
+    told = adata.obs.loc[table.index]
+    has_one = (table["label_level"] != "unknown").to_numpy()
+    assert has_one.mean() > 0.5
+    column = "nearest_cell_type_ontology_term_id"
+    assert told.loc[has_one, f"transferred_{column}"].tolist() == table[has_one][column].tolist()
+    assert told.loc[~has_one, f"transferred_{column}"].isna().all()
+    sets = table["cell_type_set"].map(";".join)
+    assert told["transferred_cell_type_set"].tolist() == sets.tolist()
+    assert adata.obs["transferred_cell_type_set"].isna().sum() == N
+    del adata.obsm["X_pca"]
+    with pytest.raises(UsageError, match=r"Run pm\.tl\.pca"):
+        pm.label_transfer(adata)
 
 
 def test_by_cluster_cells_keep_the_label_of_their_cluster(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from ledgers import KEY, entry, ledger_of
 
 from pmcell.consent.data_period import period_of, read_first_visits, visit_days_of
 from pmcell.consent.entries import COLUMNS, Policy
-from pmcell.consent.fhir import as_bundle, read_consents
+from pmcell.consent.fhir import read_consents
+from pmcell.consent.fhir_export import as_bundle
 from pmcell.consent.ledger import begin_ledger, entry_faults, read_ledger
 from pmcell.consent.receipts import as_records
 from pmcell.consent.sheets import read_consent_table
@@ -144,8 +145,8 @@ R5 = {
     "decision": "deny",
     "provision": [{"purpose": [PURPOSE], "action": [{"coding": [{"code": "use"}]}]}],
 }
-OPT_OUT = {**R4, "policyRule": {"coding": [
-    {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]}}  # fmt: skip
+OPTS = [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]
+OPT_OUT = {**R4, "policyRule": {"coding": OPTS}}
 
 
 def read(tmp_path: Path, value, name: str = "x.json"):
@@ -213,12 +214,59 @@ def test_patients_of_a_bundle_are_followed_to_their_identifiers(tmp_path: Path) 
         ({"dateTime": "2024-05-01T10:00:00"}, "offset"),
         ({"decision": "permit"}, "one version of FHIR"),
         ({"patient": None}, "must be given"),
+        (
+            {"provision": {**R4["provision"], "period": {"_end": {"id": "x"}}}},
+            "changes its meaning",
+        ),
+        (
+            {"provision": {**R4["provision"], "purpose": [{**PURPOSE, "modifierExtension": [{}]}]}},
+            "changes its meaning",
+        ),
+        ({"provision": {**R4["provision"], "action": [{"text": "on paper"}]}}, "words alone"),
+        ({"scope": {"coding": [{"code": "treatment"}]}}, "patient-privacy, research"),
+        ({"policyRule": {"text": "only with my doctor"}}, "another rule"),
+        ({"policyRule": {"coding": [*OPTS, {**OPTS[0], "code": "OPTIN"}]}}, "OPTIN, OPTOUT"),
+        (
+            {"provision": {**R4_DENY["provision"], "actor": [{"reference": {"display": "A"}}]}},
+            "in the provision that it limits",
+        ),
+        (
+            {"provision": {**R4_DENY["provision"], "dataPeriod": {"end": "2020"}}},
+            "in the provision that it limits",
+        ),
     ],
 )
 def test_what_is_not_understood_is_never_taken_for_consent(tmp_path: Path, change, words) -> None:
     with pytest.raises(FaultsError, match=words) as caught:
         read(tmp_path, [R4, {**R4, **change}])
     assert {fault.row for fault in caught.value.faults} == {2}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (json.dumps(R4)[:-1] + ', "status": "active"}', "'status' stands twice"),
+        (json.dumps(R4).replace('"Patient/d1"', "NaN"), "no number"),
+    ],
+)
+def test_json_that_says_two_things_is_no_file(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(FaultsError, match=words):
+        read(tmp_path, text)
+
+
+def test_a_provision_ends_with_the_consent_that_it_stands_in(tmp_path: Path) -> None:
+    inner = {"type": "permit", "period": {"start": "2023-01-01", "end": "2050-01-01"}}
+    outer = {"type": "deny", "period": {"start": "2024-01-01", "end": "2026-01-01"}}
+    provision = {**outer, "provision": [{**inner, "purpose": [PURPOSE]}]}
+    [found] = read(tmp_path, {**R4, "provision": provision})
+    assert (found.effective_from, found.expires) == ("2024-01-01", "2026-01-01")
+
+
+def test_a_patient_of_the_file_and_another_identifier_are_a_fault(tmp_path: Path) -> None:
+    patient = {"resourceType": "Patient", "id": "7", "identifier": [{"value": "d1"}]}
+    who = {"reference": "Patient/7", "identifier": {"value": "d2"}}
+    with pytest.raises(FaultsError, match="must name one patient"):
+        read(tmp_path, [patient, {**R4, "patient": who}])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmcell.consent import canaries
-from pmcell.consent.canaries import COUNTS, NAME, PLANTS, self_test
+from pmcell.consent.canaries import PLANTS, self_test
+from pmcell.consent.canary import COUNTS, NAME
 from pmcell.consent.needles import Needles, donor_needles, print_of
 from pmcell.consent.scan import scan
 from pmcell.errors import DataError
@@ -22,7 +22,7 @@ NEEDLES = Needles({NAME: "donor", "P1": "donor"}, frozenset([print_of(COUNTS)]))
 
 
 def test_every_canary_is_found_and_only_where_it_is(tmp_path: Path) -> None:
-    assert self_test(tmp_path) == len(PLANTS) >= 70
+    assert self_test(tmp_path) == len(PLANTS) >= 110
     other = Needles(
         {"Canary-00000000": "donor"}, frozenset([print_of(COUNTS * 0 + np.arange(300) % 9 + 1)])
     )
@@ -50,7 +50,8 @@ def test_a_scan_that_is_blind_to_cells_fails_its_self_test(monkeypatch: pytest.M
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.text(st.characters(codec="utf-8"), max_size=60),
+    # Without signs of control: one may be the length of the name, which then ends by it.
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=60),
     st.text(st.characters(codec="utf-8"), max_size=60),
     st.sampled_from(["d-17", "P1", "donor_0001", "a/b:c-long-name-of-a-cell", "Ä-spital-3"]),
 )
@@ -192,6 +193,45 @@ def test_links_are_named_and_not_followed(tmp_path: Path) -> None:
     assert scan([tmp_path / "in", tmp_path / "missing"], NEEDLES).hits == []
 
 
-def test_canaries_are_the_same_each_time() -> None:
-    assert COUNTS.tolist() == canaries.COUNTS.tolist()
-    assert print_of(COUNTS) is not None
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"\ndonor-1234\n", {"x"}),
+        (b"\ndonor-12345", set()),  # A line feed is 10, the length of the name, and declares none.
+        (b"\0\0\0\x0adonor-12345", {"x"}),
+        (b"\x0a\0\0\0donor-1234and", {"x"}),
+        (b"\x0a\0\0\0\0\0\0\0donor-1234and", {"x"}),
+        (b"\x0b\0\0\0donor-12345", set()),
+    ],
+)
+def test_a_text_ends_where_the_length_before_it_says(data: bytes, found: set[str]) -> None:
+    assert Needles({"donor-1234": "x"}).in_bytes(data) == found
+
+
+def test_in_pages_without_signs_a_number_that_goes_on_is_somebody_else() -> None:
+    needles = Needles({"donor-17": "x"})
+    assert needles.in_bytes(b"annadonor-17other", is_joined=True) == {"x"}
+    assert needles.in_bytes(b"annadonor-17other") == set()
+    assert needles.in_bytes(b"annadonor-172", is_joined=True) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a list:\ndonor-1\n7\nand donor-\n18",
+        b"x" * 50 + b" donor-1\n7 is not of " + b"y" * 70 + b"\n",
+        b"donor&#45;1 7",
+        b"[100, 111, 110, 111, 114, 45, 49], [55, 0]",
+    ],
+)
+def test_parts_that_stand_apart_are_no_name(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "x").write_bytes(text)
+    assert scan([tmp_path], Needles({"donor-17": "x"})).hits == []
+
+
+def test_a_store_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "zarr.json").write_text("{")
+    report = scan([tmp_path], NEEDLES, base=tmp_path)
+    assert [name for name, _ in report.unread] == ["a.zarr/zarr.json"]
+    assert report.unread[0][1].startswith("zarr: ")

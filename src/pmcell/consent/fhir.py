@@ -1,4 +1,4 @@
-"""Consent resources of FHIR R4 and R5: read with every fault at once, and written as R4.
+"""Consent resources of FHIR R4 and R5, read with every fault at once.
 
 What a resource says and pmcell does not understand could be a limit, so it is a
 fault and never passed over: a resource is taken whole or not at all. Sources:
@@ -8,21 +8,25 @@ and HL7's ActReason.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pmcell.consent.data_period import meet, period_of, visit_days_of
+from pmcell.consent.data_period import meet, visit_days_of
 from pmcell.consent.entries import ACTS, SCOPED, Entry, days_of, parse_row
-from pmcell.consent.ledger import Ledger
-from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.consent.fhir_files import (
+    as_list,
+    changed_meanings,
+    codings_of,
+    is_of,
+    patients_of,
+    read_resources,
+)
+from pmcell.errors import Fault, FaultsError
 from pmcell.registry.terms.vocabulary import DUO
 
-SUFFIXES = (".json", ".ndjson", ".jsonl")
-MAX_BYTES = 200_000_000
 ACT_SYSTEM = "urn:pmcell:consent-act"
 DATA_SYSTEM = "urn:pmcell:data-kind"
 SUBJECT_SYSTEM = "urn:pmcell:consent-subject"
@@ -38,6 +42,9 @@ RESEARCH: Mapping[str, str] = MappingProxyType({"HRESCH": "DUO:0000006", "BIORCH
 CATEGORIES = ("59284-0", "57016-8")
 """LOINC codes of a document of consent and of privacy policy."""
 RECIPIENT_ROLES = ("IRCP", "PRCP")
+SCOPES = frozenset({"research", "patient-privacy"})
+"""Scopes of FHIR's consents that are about the use of data."""
+OPTING = frozenset({"OPTIN", "OPTOUT"})
 USE_ACTIONS = {"access", "use"}
 NOT_CONSENT = ("draft", "proposed", "entered-in-error", "not-done", "unknown", "rejected")
 _OF_RESOURCE = frozenset(
@@ -87,8 +94,8 @@ def read_consents(
     faults: list[Fault] = []
     entries: list[Entry] = []
     rows: list[int] = []
-    resources = _resources(path, faults)
-    patients = _patients(resources)
+    resources = read_resources(path, faults)
+    patients = patients_of(resources)
     n_consents = 0
     for number, (_, resource) in enumerate(resources, start=1):
         if resource.get("resourceType") != "Consent":
@@ -108,53 +115,6 @@ def read_consents(
     if faults:
         raise FaultsError(faults)
     return entries, rows
-
-
-def _resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Each resource with its full URL, in the order of the file."""
-    if path.stat().st_size > MAX_BYTES:
-        raise UsageError(f"{path.name} must be below {MAX_BYTES:,} bytes; import it in parts")
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-        if path.suffix == ".json":
-            values = [json.loads(text)]
-        else:
-            values = [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (ValueError, RecursionError) as error:
-        must, fix = "must be JSON in UTF-8 (one resource a line in .ndjson)", "Export it anew."
-        faults.append(Fault(path.name, must, str(error)[:100], fix, reason="not_json"))
-        return []
-    found: list[tuple[str, Mapping[str, Any]]] = []
-    for value in values:
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Mapping) and item.get("resourceType") == "Bundle":
-                inside = item.get("entry") or []
-                for part in inside if isinstance(inside, list) else []:
-                    if isinstance(part, Mapping) and isinstance(part.get("resource"), Mapping):
-                        found.append((str(part.get("fullUrl", "")), part["resource"]))
-                    else:
-                        found.append(("", {}))
-            else:
-                found.append(("", item if isinstance(item, Mapping) else {}))
-    for number, (_, item) in enumerate(found, start=1):
-        if not isinstance(item.get("resourceType"), str):
-            must, fix = "must be a FHIR resource", "Export it anew."
-            found_text = "something without resourceType"
-            faults.append(Fault(path.name, must, found_text, fix, row=number, reason="consent"))
-    return found
-
-
-def _patients(resources: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """What references to patients of the file stand for: their first identifier, else their id."""
-    known = {}
-    for url, item in resources:
-        if item.get("resourceType") == "Patient":
-            identifiers = [i for i in _list(item.get("identifier")) if isinstance(i, Mapping)]
-            name = next((str(i["value"]) for i in identifiers if i.get("value")), item.get("id"))
-            for reference in (url, f"Patient/{item.get('id')}"):
-                known[reference] = str(name)
-    return known
 
 
 class _Reader:
@@ -181,6 +141,10 @@ class _Reader:
         for key in sorted(item.keys() - _OF_RESOURCE):
             must = "must hold nothing that limits a consent in a way that is not understood"
             self._add(key, must, "a value", "Write the consent as a table, with what it says.")
+        for where in changed_meanings(item, "Consent"):
+            must = "must hold no extension that changes its meaning, and no value that is missing"
+            self._add(where, must, "one", "Write the consent as a table, with what it says.")
+        self._check_scope(item)
         is_r5 = bool({"subject", "decision", "grantor"} & item.keys()) or isinstance(
             item.get("provision"), list
         )
@@ -188,16 +152,16 @@ class _Reader:
             must = "must be of one version of FHIR"
             self._add("Consent", must, "keys of R4 and of R5", "Export it anew.")
             return
-        for check in _list(item.get("verification")):
+        for check in as_list(item.get("verification")):
             if isinstance(check, Mapping) and check.get("verified") is False:
                 must = "must not be one that failed its verification"
                 self._add("verification", must, "verified: false", "Ask where it comes from.")
         donor = self._donor(item.get("subject" if is_r5 else "patient"))
         status = item.get("status")
-        tags = _list(
+        tags = as_list(
             (item.get("meta") or {}).get("tag") if isinstance(item.get("meta"), Mapping) else None
         )
-        tag = next((t.get("code") for t in tags if _is(t, ACT_SYSTEM)), None)
+        tag = next((t.get("code") for t in tags if is_of(t, ACT_SYSTEM)), None)
         if tag is None and status not in ("active", "inactive"):
             known = f"; {status} is no consent yet, or never was" if status in NOT_CONSENT else ""
             fix = f"Remove the resource, or give the state that holds{known}."
@@ -210,10 +174,10 @@ class _Reader:
         }
         if is_r5:
             root = {"type": item.get("decision"), "period": item.get("period") or {}}
-            nested = _list(item.get("provision"))
+            nested = as_list(item.get("provision"))
         else:
             root = dict(item.get("provision") or {})
-            nested = _list(root.pop("provision", None))
+            nested = as_list(root.pop("provision", None))
         yield from self._acts(item, common, root, nested, tag, str(status), is_r5=is_r5)
 
     def _acts(
@@ -227,7 +191,7 @@ class _Reader:
         *,
         is_r5: bool,
     ) -> Iterator[dict[str, str]]:
-        rule = {c.get("code") for c in _codings(item.get("policyRule")) if _is(c, ACT_CODE)}
+        rule = self._rule(item)
         basis = _period(root.get("period"))
         if tag is not None and tag not in SCOPED:
             if tag not in ACTS:
@@ -251,6 +215,24 @@ class _Reader:
         else:
             yield from self._scoped(common, root, nested, str(tag or "give"), is_r5=is_r5)
 
+    def _check_scope(self, item: Mapping[str, Any]) -> None:
+        """A consent to be treated is none to research."""
+        codes = {str(coding.get("code")) for coding in codings_of(item.get("scope"))}
+        if codes and not codes & SCOPES:
+            must = f"must be one of {', '.join(sorted(SCOPES))}"
+            self._add("scope", must, ", ".join(sorted(codes))[:80], "Remove the resource.")
+
+    def _rule(self, item: Mapping[str, Any]) -> set[Any]:
+        """What `policyRule` says of opting; another rule could be a limit."""
+        said = item.get("policyRule")
+        codings = codings_of(said)
+        rule = {coding.get("code") for coding in codings if is_of(coding, ACT_CODE)}
+        if said is not None and (len(rule) != 1 or len(codings) > 1 or not rule <= OPTING):
+            must = f"must be one of {', '.join(sorted(OPTING))} of ActCode"
+            found = ", ".join(sorted(map(str, rule))) or "another rule"
+            self._add("policyRule", must, found, "Write the consent as a table, with what it says.")
+        return rule
+
     def _scoped(
         self,
         common: dict[str, str],
@@ -271,6 +253,10 @@ class _Reader:
             fix = "Write a consent that denies, with the provisions that are permitted."
             self._add("provision.provision", must, f"{len(details)}", fix)
             return
+        for key in sorted(root.keys() - {"type", "period", "id"}) if details else ():
+            must = "must stand in the provision that it limits"
+            fix = "Write it into each of the provisions that are permitted."
+            self._add(f"provision.{key}", must, "a value beside provisions", fix)
         parts = [root] if kind == "permit" and not details else details
         if is_r5 and kind == "permit" and details:
             must = "must not have exceptions to what it permits"
@@ -282,7 +268,7 @@ class _Reader:
                 found = repr(part.get("type"))
                 self._add("provision.type", "must be permit below a deny", found, "Say which.")
                 continue
-            period = {**begin_root, **_period(part.get("period"))}
+            period = _within(_period(part.get("period")), begin_root)
             yield {
                 **common,
                 **_begins(period),
@@ -300,10 +286,10 @@ class _Reader:
         if part.get("provision"):
             must = "must have no provisions below the second level"
             self._add("provision.provision", must, "some", "Write the consent as a table.")
-        actions = {c.get("code") for a in _list(part.get("action")) for c in _codings(a)}
-        if actions and not actions >= {"use"}:
+        actions = {c.get("code") for a in as_list(part.get("action")) for c in codings_of(a)}
+        if part.get("action") and not actions >= {"use"}:
             must = f"must permit the action use (beside {', '.join(sorted(USE_ACTIONS))})"
-            found = ", ".join(map(str, sorted(map(str, actions))))
+            found = ", ".join(sorted(map(str, actions))) or "words alone"
             self._add("provision.action", must, found, "Remove it if it is not about use.")
         return {
             "purposes": "; ".join(self._purposes(part)),
@@ -316,7 +302,7 @@ class _Reader:
     def _visit_days(self, part: Mapping[str, Any], donor: str) -> str:
         """Visit days that the provision names, in days or in dates; those of both where both do."""
         days, said = None, ""
-        for extension in _list(part.get("modifierExtension")):
+        for extension in as_list(part.get("modifierExtension")):
             if isinstance(extension, Mapping) and extension.get("url") == VISIT_DAYS_URL:
                 said = str(extension.get("valueString", ""))
                 days = days_of(said)
@@ -348,7 +334,7 @@ class _Reader:
         return said
 
     def _purposes(self, part: Mapping[str, Any]) -> Iterator[str]:
-        for coding in _list(part.get("purpose")):
+        for coding in as_list(part.get("purpose")):
             system = coding.get("system") if isinstance(coding, Mapping) else None
             code = str(coding.get("code") or "") if isinstance(coding, Mapping) else ""
             bare = code.split(" ")[0].replace("_", ":")
@@ -363,17 +349,17 @@ class _Reader:
                 self._add("provision.purpose", must, f"{system} {code}"[:80], "Map it to DUO.")
 
     def _data(self, part: Mapping[str, Any]) -> Iterator[str]:
-        for coding in _list(part.get("class")):
-            if _is(coding, DATA_SYSTEM):
+        for coding in as_list(part.get("class")):
+            if is_of(coding, DATA_SYSTEM):
                 yield str(coding.get("code"))
             else:
                 must = f"must be kinds of data ({DATA_SYSTEM})"
                 self._add("provision.class", must, "another code", "Write the consent as a table.")
 
     def _recipients(self, part: Mapping[str, Any]) -> Iterator[str]:
-        for actor in _list(part.get("actor")):
+        for actor in as_list(part.get("actor")):
             actor = actor if isinstance(actor, Mapping) else {}
-            roles = {coding.get("code") for coding in _codings(actor.get("role"))}
+            roles = {coding.get("code") for coding in codings_of(actor.get("role"))}
             reference = actor.get("reference")
             who = reference if isinstance(reference, Mapping) else {}
             identifier = who.get("identifier")
@@ -389,139 +375,31 @@ class _Reader:
     def _donor(self, who: Any) -> str:
         who = who if isinstance(who, Mapping) else {}
         identifier = who.get("identifier")
-        if isinstance(identifier, Mapping) and identifier.get("value"):
-            return str(identifier["value"])
         reference = str(who.get("reference") or "")
-        return self._patients.get(reference, reference.removeprefix("Patient/"))
+        known = self._patients.get(reference)
+        if not isinstance(identifier, Mapping) or not identifier.get("value"):
+            return known or reference.removeprefix("Patient/")
+        name = str(identifier["value"])
+        if known is not None and known != name:
+            must = "must name one patient by reference and identifier"
+            self._add("patient", must, "two", "Export it anew, of one person.")
+        return name
 
     def _policy_of(self, item: Mapping[str, Any], *, is_r5: bool) -> str:
         if is_r5:
             basis = item.get("policyBasis")
             return str((basis.get("url") if isinstance(basis, Mapping) else "") or self._policy)
-        uris = [p.get("uri") for p in _list(item.get("policy")) if isinstance(p, Mapping)]
+        uris = [p.get("uri") for p in as_list(item.get("policy")) if isinstance(p, Mapping)]
         return str(next((uri for uri in uris if uri), self._policy))
 
 
-def as_bundle(
-    ledger: Ledger,
-    subjects: Mapping[str, str],
-    *,
-    first_visits: Mapping[str, date] | None = None,
-) -> dict[str, Any]:
-    """The entries of some people as a Bundle of FHIR R4 Consent resources.
-
-    A consent that later entries narrowed or ended is `inactive`; reading the bundle again gives
-    the same entries, but for evidence and the committee's signatures.
-
-    Parameters
-    ----------
-    ledger
-        The verified ledger.
-    subjects
-        Whose entries: what the ledger calls them, and what the bundle is to call them.
-    first_visits
-        Day of the first visit by what the bundle calls them: with it a limit of visit days is
-        written as `dataPeriod`, which others read; without it as an extension of ours, which
-        makes others refuse the provision.
-    """
-    resources = [
-        _consent(ledger, entry, number, name, (first_visits or {}).get(name))
-        for subject, name in subjects.items()
-        for number, entry in enumerate(ledger.of(subject))
-    ]
-    return {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [
-            {"fullUrl": f"urn:uuid:{_uuid(item['id'])}", "resource": item} for item in resources
-        ],
-    }
-
-
-def _uuid(text: str) -> str:
-    import uuid
-
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, text))
-
-
-def _consent(
-    ledger: Ledger, entry: Entry, number: int, name: str, first: date | None
-) -> dict[str, Any]:
-    later = [
-        other
-        for position, other in enumerate(ledger.of(entry.subject))
-        if (other.instant, position) > (entry.instant, number)
-    ]
-    ended = entry.act in SCOPED and any(other.act in ("narrow", "withdraw") for other in later)
-    policy = ledger.policies[entry.policy]
-    period = {"start": entry.effective_from, **({"end": entry.expires} if entry.expires else {})}
-    root: dict[str, Any] = {"type": "permit" if entry.act == "opt_in" else "deny", "period": period}
-    if entry.act in SCOPED:
-        # Whoever reads no further than the first level takes it for a denial, not for a consent.
-        root["provision"] = [{"type": "permit", "period": period, **_scope_of(entry, first)}]
-    return {
-        "resourceType": "Consent",
-        "id": f"{entry.subject[:40]}-{number + 1}",
-        "meta": {"tag": [{"system": ACT_SYSTEM, "code": entry.act}]},
-        "status": "inactive" if ended else "active",
-        "scope": {
-            "coding": [
-                {
-                    "system": "http://terminology.hl7.org/CodeSystem/consentscope",
-                    "code": "research",
-                }
-            ]
-        },
-        "category": [
-            {"coding": [{"system": "http://loinc.org", "code": code}]} for code in CATEGORIES
-        ],
-        "patient": {"identifier": {"system": SUBJECT_SYSTEM, "value": name}},
-        "dateTime": entry.effective_from,
-        "policy": [{"uri": policy.policy}],
-        "provision": root,
-    }
-
-
-def _scope_of(entry: Entry, first: date | None) -> dict[str, Any]:
-    """What a consent is limited to, as keys of a provision."""
-    scope: dict[str, Any] = {"purpose": [_purpose(term) for term in entry.purposes]}
-    if entry.data:
-        scope["class"] = [{"system": DATA_SYSTEM, "code": kind} for kind in entry.data]
-    if entry.recipients:
-        scope["actor"] = [
-            {
-                "role": {"coding": [{"system": PARTICIPATION, "code": RECIPIENT_ROLES[0]}]},
-                "reference": {"identifier": {"value": recipient}, "display": recipient},
-            }
-            for recipient in entry.recipients
-        ]
-    if entry.visit_days and first is not None:
-        scope["dataPeriod"] = period_of(entry.visit_days, first)
-    elif entry.visit_days:
-        begins, ends = entry.visit_days
-        scope["modifierExtension"] = [{"url": VISIT_DAYS_URL, "valueString": f"{begins}..{ends}"}]
-    return scope
-
-
-def _purpose(term: str) -> dict[str, str]:
-    for system, prefix in DPV_SYSTEMS.items():
-        if term.startswith(prefix):
-            return {"system": system, "code": term.removeprefix(prefix)}
-    return {"system": DUO_SYSTEM, "code": term, "display": DUO[term.split(" ")[0]]}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _codings(concept: Any) -> list[Mapping[str, Any]]:
-    if not isinstance(concept, Mapping):
-        return []
-    return [coding for coding in _list(concept.get("coding")) if isinstance(coding, Mapping)]
-
-
-def _is(coding: Any, system: str) -> bool:
-    return isinstance(coding, Mapping) and coding.get("system") == system
+def _within(inner: Mapping[str, str], outer: Mapping[str, str]) -> dict[str, str]:
+    """The period that lies in both, of which each may be open."""
+    found = {**outer, **inner}
+    for key, choose in (("start", max), ("end", min)):
+        if key in inner and key in outer:
+            found[key] = choose(inner[key], outer[key])
+    return found
 
 
 def _period(value: Any) -> dict[str, str]:

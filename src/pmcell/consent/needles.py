@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 
 from pmcell.core.byte_search import PART, WHOLE, WIDE, WIDER, Forms, compile_forms, search
+from pmcell.core.value_counts import times_of_values
 
 MIN_BASE64 = 10
 """Letters of base64 below which chance, with the case left out, could write them."""
@@ -28,6 +29,8 @@ MIN_HEX = 12
 """Hexadecimal digits below which chance could write them."""
 MIN_VALUES, MIN_GENES = 8, 60
 """Different values and genes of a cell, below which chance could make two cells alike."""
+MAX_CELL = 1 << 18
+"""Values of one cell, at most: more of them in one row are those of many."""
 MIN_SPELLED = 6
 """Letters and digits of an id that is also looked for with other signs between them."""
 _SIGNS = re.compile(r"[^\w]|_")
@@ -52,10 +55,10 @@ class Needles:
         compiled = compile_forms([form for form, _ in forms], [stand for _, stand in forms])
         return compiled, list(forms.values())
 
-    def in_bytes(self, data: bytes) -> set[str]:
-        """The kinds of those texts that occur in the bytes."""
+    def in_bytes(self, data: bytes, *, is_joined: bool = False) -> set[str]:
+        """The kinds of those texts that occur in the bytes; `is_joined` as in `search`."""
         forms, kinds = self._compiled
-        return {kinds[at] for at in np.flatnonzero(search(data, forms))}
+        return {kinds[at] for at in np.flatnonzero(search(data, forms, is_joined=is_joined))}
 
 
 def forms_of(text: str) -> Iterator[tuple[bytes, int]]:
@@ -100,15 +103,13 @@ _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def cell_prints(
-    indptr: np.ndarray, values: np.ndarray, rows: Iterable[int] | None = None
-) -> Iterator[tuple[int, bytes]]:
+def cell_prints(indptr: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, bytes]]:
     """Row and print of each cell of a sparse matrix in rows that has enough genes and values."""
-    for row in range(len(indptr) - 1) if rows is None else rows:
-        part = values[indptr[row] : indptr[row + 1]]
-        found = print_of(part)
-        if found is not None:
-            yield row, found
+    indptr = np.asarray(indptr, np.int64)
+    times, bounds = times_of_values(indptr, np.asarray(values, np.float64), MIN_GENES, MAX_CELL)
+    for row in np.flatnonzero(np.diff(bounds) >= MIN_VALUES).tolist():
+        part = times[bounds[row] : bounds[row + 1]].astype("<i8", copy=False)
+        yield row, hashlib.blake2b(part.tobytes(), digest_size=12).digest()
 
 
 def print_of(values: np.ndarray) -> bytes | None:
@@ -119,13 +120,7 @@ def print_of(values: np.ndarray) -> bytes | None:
     >>> print_of(counts) == print_of(np.log1p(counts[::-1]))
     True
     """
-    values = values[values != 0]
-    if values.size < MIN_GENES:
-        return None
-    _, times = np.unique(values, return_counts=True)
-    if times.size < MIN_VALUES:
-        return None
-    return hashlib.blake2b(times.astype("<i8").tobytes(), digest_size=12).digest()
+    return next((mark for _, mark in cell_prints(np.array([0, values.size]), values)), None)
 
 
 def donor_needles(

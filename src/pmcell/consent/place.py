@@ -1,17 +1,19 @@
-"""One place in a file that a removal scan looks at, and the cells of arrays."""
+"""One place in a file that a removal scan looks at, and the cells of arrays and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import cell_prints, print_of
+from pmcell.consent.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
 
 MAX_DENSE = 50_000_000
-"""Values of a dense matrix whose columns are compared, too."""
+"""Values of a dense matrix whose columns are compared, too, and of a table with a value a row."""
+MAX_KEYS = 8
+"""Columns of a table with a value a row that may name its cells."""
 ROWS = 4096
 
 
@@ -25,6 +27,8 @@ class Place:
         Its name there.
     text
         Bytes that are searched for texts.
+    is_joined
+        Whether texts stand beside each other in them without a sign.
     prints
         Makes the prints of the cells that are there.
     problem
@@ -35,6 +39,7 @@ class Place:
 
     where: str
     text: bytes = b""
+    is_joined: bool = False
     prints: Callable[[], frozenset[bytes]] = frozenset
     problem: str = ""
     is_encrypted: bool = False
@@ -44,15 +49,32 @@ Into = Callable[[bytes, str, int], Iterator[Place]]
 """Makes the places of some bytes, by their name and how often they were packed."""
 
 
+def array_prints(array: Any) -> frozenset[bytes]:
+    """Cells of an array of numbers: the values of one, or rows, with whatever is before them."""
+    if array.ndim == 1:
+        values = array[:] if MIN_GENES <= array.shape[0] <= MAX_CELL else np.empty(0)
+        found = print_of(values)
+        return frozenset() if found is None else frozenset([found])
+    return dense_prints(
+        array if array.ndim == 2 else np.asarray(array[:]).reshape(-1, array.shape[-1])
+    )
+
+
 def dense_prints(array: Any) -> frozenset[bytes]:
     """Cells of a matrix, in its rows; of one that is not too large in its columns as well."""
+    n_rows, n_columns = array.shape
     found: set[bytes] = set()
-    for at in range(0, array.shape[0], ROWS):
-        found |= {mark for row in array[at : at + ROWS] if (mark := print_of(row)) is not None}
-    if array.shape[0] * array.shape[1] <= MAX_DENSE:
-        columns = np.asarray(array[:]).T
-        found |= {mark for column in columns if (mark := print_of(column)) is not None}
+    # Fewer values than a cell has genes are none, nor are more.
+    for at in range(0, n_rows if MIN_GENES <= n_columns <= MAX_CELL else 0, ROWS):
+        found |= _row_prints(np.asarray(array[at : at + ROWS]))
+    if MIN_GENES <= n_rows <= MAX_CELL and n_rows * n_columns <= MAX_DENSE:
+        found |= _row_prints(np.asarray(array[:]).T)
     return frozenset(found)
+
+
+def _row_prints(rows: np.ndarray) -> frozenset[bytes]:
+    n_rows, n_columns = rows.shape
+    return sparse_prints(np.arange(n_rows + 1) * n_columns, rows.ravel())
 
 
 def sparse_prints(indptr: np.ndarray, values: np.ndarray) -> frozenset[bytes]:
@@ -64,3 +86,36 @@ def matrix_prints(matrix: Any) -> frozenset[bytes]:
     """Cells of a sparse matrix of scipy, in its rows and in its columns."""
     parts = (matrix.tocsr(), matrix.tocsc())
     return frozenset().union(*(sparse_prints(part.indptr, part.data) for part in parts))
+
+
+def long_prints(columns: Sequence[np.ndarray]) -> frozenset[bytes]:
+    """Cells of a table that has a row for each value: which column names them is not known.
+
+    >>> cells, genes = np.repeat([0, 1], 300), np.tile(np.arange(300), 2)
+    >>> counts = np.random.default_rng(0).poisson(5, 600)
+    >>> long_prints([genes, cells, counts]) >= {print_of(counts[:300]), print_of(counts[300:])}
+    True
+    """
+    found: set[bytes] = set()
+    n_rows = min(map(len, columns), default=0)
+    if not MIN_GENES <= n_rows <= MAX_DENSE:
+        return frozenset()
+    keys = [column for column in columns if column.dtype.kind not in "fc"][:MAX_KEYS]
+    for key in keys:
+        codes = _codes(key)
+        sizes = np.bincount(codes)
+        if not ((sizes >= MIN_GENES) & (sizes <= MAX_CELL)).any():
+            continue
+        order = np.argsort(codes, kind="stable")
+        indptr = np.concatenate([[0], np.cumsum(sizes)])
+        for values in columns:
+            if values is not key and values.dtype.kind in "iuf":
+                found |= sparse_prints(indptr, values[order])
+    return frozenset(found)
+
+
+def _codes(key: np.ndarray) -> np.ndarray:
+    """A number from 0 for each different value of a column."""
+    if key.dtype.kind in "iu" and int(key.max()) - int(key.min()) < 4 * key.size:
+        return np.asarray(key - key.min(), np.int64)
+    return np.unique(key, return_inverse=True)[1]

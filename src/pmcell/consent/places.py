@@ -2,24 +2,19 @@
 
 Known containers are taken apart by what they are, not by their name: HDF5 with its
 attributes and what was left in its free space, Parquet with its metadata and whole
-dictionaries, Arrow, SQLite, zip (npz, xlsx) with members that its directory forgot,
-gzip, bzip2, xz, zstd, lz4, blosc, tar, and base64 and packed streams within any
-other bytes. The bytes of the file themselves are always one of the places. A
-container that is known and cannot be opened is named.
+dictionaries, Arrow, SQLite with what was deleted, zip (npz, xlsx) with members that
+its directory forgot, gzip, bzip2, xz, zstd, lz4, blosc, tar, pickles (which are not
+run), and base64 and packed streams within any other bytes. The bytes of the file
+themselves are always one of the places. What cannot be read is named.
 """
 
 from __future__ import annotations
 
-import base64
-import bz2
-import gzip
 import io
-import lzma
-import quopri
+import pickletools
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -27,71 +22,41 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.place import Place, dense_prints, matrix_prints
-from pmcell.consent.places_hdf5 import SIGNATURE, begin_of, hdf5_places
+from pmcell.consent import places_packed as packed
+from pmcell.consent.place import Place, array_prints, matrix_prints
+from pmcell.consent.places_hdf5 import begin_of, hdf5_places
+from pmcell.consent.places_numbers import text_places
 from pmcell.consent.places_tables import (
     ARROW,
     ARROW_STREAM,
     FEATHER,
+    JOURNALS,
     ORC,
     PARQUET,
     SQLITE,
     arrow_places,
     parquet_places,
     sqlite_places,
-    text_table,
 )
-from pmcell.core.byte_search import (
-    ESCAPES,
-    SOFT_BREAKS,
-    TAGS,
-    long_words,
-    signs,
-    unescaped,
-    untagged,
-)
+from pmcell.consent.places_text import readings
+from pmcell.core.byte_signs import signs
+from pmcell.core.byte_texts import unwrapped
 
 MAX_DEPTH = 8
-MAX_BYTES = 1 << 31
-"""Of one member of an archive; a larger one is named as not read."""
-ZIP, GZIP, BZIP, XZ, ZSTD, LZ4 = (
-    b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18",
-)  # fmt: skip
-ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-MODULES = ((GZIP, gzip), (BZIP, bz2), (XZ, lzma))
-CONTAINERS = (ZIP, GZIP, BZIP, XZ, ZSTD, PARQUET, SIGNATURE)
 CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "RAR", b"\x1f\x9d": "compress", b"LZIP": "lzip",
     b"Obj\x01": "Avro", b"\xff\x06\x00\x00sNaPpY": "snappy",
 }  # fmt: skip
 """Containers that are known and not opened here."""
-ENCRYPTED = (b"crypt4gh", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"Salted__")
+ENCRYPTED = (
+    *(b"crypt4gh", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"Salted__", b"PARE"),
+)
 PNG = b"\x89PNG\r\n\x1a\n"
-_LETTERS = np.zeros(256, dtype=bool)
-_LETTERS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")] = True
-"""Bytes that words of base64 are made of, plain and for addresses."""
-MIN_WORD = 24
-"""Letters of a word that is decoded; names in shorter ones are found as they are."""
-MAX_GAP = 16
-"""Bytes between two lines of one text in base64: a line break, with an indent or quotes."""
-MAX_STREAMS = 200_000
-MAX_SHUFFLED, MAX_FREE = 64, 1 << 22
-"""Bytes of a value, and of a stream in free space, up to which HDF5's shuffling is undone."""
-FIRST_STEP, LAST_STEP = 256, 1 << 22
-MIN_STREAM, MIN_BROKEN = 8, 256
-"""Bytes that a stream must say, whole, and where it breaks off."""
-HEADER = 30
-"""Bytes of the header of a zip member before its name."""
-UNREADABLE = (
-    OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, zlib.error,
-    lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, MemoryError, OverflowError,
-)  # fmt: skip
 
 
 def inside(path: Path) -> Iterator[Place]:
     """Every place of a file; a place that cannot be read has a `problem`."""
-    data = path.read_bytes()
-    yield from of_bytes(data, "", 0, path)
+    yield from of_bytes(path.read_bytes(), "", 0, path)
 
 
 def of_bytes(data: bytes, where: str, depth: int, path: Path | None = None) -> Iterator[Place]:
@@ -102,12 +67,8 @@ def of_bytes(data: bytes, where: str, depth: int, path: Path | None = None) -> I
         return
     try:
         yield from _contents(data, where, depth, path)
-    except UNREADABLE as error:
-        yield Place(where or "content", problem=type(error).__name__)
     except Exception as error:
-        # Libraries of tables have errors of their own; what they could not read is named.
-        if type(error).__module__.split(".")[0] not in ("pyarrow", "sqlite3", "h5py", "numcodecs"):
-            raise
+        # Whatever a library says of a file that it cannot read, nothing was seen there.
         yield Place(where or "content", problem=type(error).__name__)
 
 
@@ -124,8 +85,8 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
     begin = begin_of(data)
     if begin >= 0:
         whole = path if begin == 0 else None
-        part = data[begin:]
-        yield from hdf5_places(part, where, depth, whole, into=of_text, free=_free_space)
+        free = partial(packed.free_space, into=of_bytes)
+        yield from hdf5_places(data[begin:], where, depth, whole, into=of_text, free=free)
         yield from of_text(data[:begin], f"{where}/user block", depth) if begin else ()
     elif data.startswith(PARQUET) and data.endswith(PARQUET):
         yield from parquet_places(data, where, depth, of_text)
@@ -133,18 +94,20 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         yield from arrow_places(data, where, depth, of_text)
     elif data.startswith(SQLITE):
         yield from sqlite_places(data, where, depth, of_text)
-    elif data.startswith(ZIP):
+    elif data.startswith(JOURNALS):
+        yield Place(f"{where}/journal", data, is_joined=True)
+    elif data.startswith(packed.ZIP):
         yield from _zip(data, where, depth)
-    elif data.startswith((ZSTD, LZ4)):
-        yield from of_bytes(_by_arrow(data), f"{where}/unpacked", depth + 1)
+    elif data.startswith((packed.ZSTD, packed.LZ4)):
+        yield from of_bytes(packed.by_arrow(data), f"{where}/unpacked", depth + 1)
     elif data[257:262] == b"ustar":
         yield from _tar(data, where, depth)
     elif data.startswith(ENCRYPTED):
         yield Place(where or "content", is_encrypted=True)
     elif name := next((name for magic, name in CLOSED.items() if data.startswith(magic)), None):
         yield Place(where or "content", problem=f"{name} is not opened")
-    elif module := next((module for magic, module in MODULES if data.startswith(magic)), None):
-        yield from of_bytes(module.decompress(data), f"{where}/{module.__name__}", depth + 1)
+    elif data.startswith(tuple(packed.READERS)):
+        yield from packed.packed_whole(data, where, depth, of_bytes)
     elif _is_blosc(data):
         from numcodecs import blosc
 
@@ -156,121 +119,25 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
             yield from _png(data, where, depth)
         if data.startswith(ARROW_STREAM):
             yield from arrow_places(data, where, depth, of_text)
-        raw, size = _inflate(data, 0, -15)
+        if data.endswith(b"."):
+            yield from of_text(b"\n".join(_pickled(data)), f"{where}/pickle", depth)
+        raw, size = packed.inflated(data, 0, -15)
         if raw and size == len(data):
             yield from of_bytes(raw, f"{where}/deflate", depth + 1)
-        yield from text_table(data, where)
+        yield from text_places(data, where)
         yield from _within(data, where, depth)
 
 
 def _within(data: bytes, where: str, depth: int) -> Iterator[Place]:
-    """What stands in bytes otherwise than as it is: wide letters, escapes, tags, packed streams."""
-    wide = _narrowed(data)
-    if wide is not None:
-        yield from of_text(wide, f"{where}/utf-16", depth + 1)
-    flags, begins = signs(data, MAX_STREAMS + 1)
+    """What stands in bytes otherwise than as it is, and what is packed in them."""
+    flags, begins = signs(data, packed.MAX_STREAMS + 1)
+    for how, text in readings(data, flags):
+        if text and text != data:
+            yield from of_text(text, f"{where}/{how}", depth + 1)
     if b"\0" not in data[:4096]:
-        plain = unescaped(data) if flags & ESCAPES else None
-        if plain is not None:
-            yield from of_text(plain, f"{where}/escapes", depth + 1)
-        if flags & TAGS:
-            yield Place(f"{where}/without tags", untagged(data))
-        if flags & SOFT_BREAKS:
-            yield Place(f"{where}/quoted-printable", quopri.decodestring(data))
-    yield from _streams(data, begins, where, depth)
-    yield from _words(data, where, depth)
-
-
-def _narrowed(data: bytes) -> bytes | None:
-    """Text of two bytes a letter as text of one; None for what looks like none."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace").encode()
-    for high in (0, 1):
-        head = data[high:4096:2], data[1 - high : 4096 : 2]
-        if (
-            head[0]
-            and head[0].count(0) > 0.9 * len(head[0])
-            and head[1].count(0) < 0.1 * len(head[1])
-        ):
-            return data[1 - high :: 2]
-    return None
-
-
-def _free_space(data: bytes, where: str, depth: int) -> Iterator[Place]:
-    for place in _streams(data, signs(data, MAX_STREAMS + 1)[1], where, depth):
-        yield place
-        # The filter that HDF5 has before its packing: first bytes of all values, then second ones.
-        for size in range(2, MAX_SHUFFLED + 1) if len(place.text) <= MAX_FREE else ():
-            n_values = len(place.text) // size
-            values = np.frombuffer(place.text, np.uint8, n_values * size).reshape(size, n_values)
-            yield Place(f"{place.where}/in order", values.T.tobytes())
-
-
-def _streams(data: bytes, begins: list[tuple[int, str]], where: str, depth: int) -> Iterator[Place]:
-    """Packed streams within other bytes: PNG, PDF, free space, what was put behind a file's end."""
-    if len(begins) > MAX_STREAMS:
-        yield Place(where, problem=f"more than {MAX_STREAMS} possible streams")
-        return
-    end = 0
-    for start, kind in begins:
-        if start < end:
-            continue
-        text, size = _unpacked(data, start, kind)
-        if text:
-            # What lies within a stream that was read is no other stream.
-            end = start + size
-            yield from of_bytes(text, f"{where}/stream at {start}", depth + 1)
-
-
-def _unpacked(data: bytes, start: int, kind: str) -> tuple[bytes, int]:
-    """What a stream says that begins here, and how long it is; nothing where none does."""
-    try:
-        if kind in ("zlib", "gzip"):
-            return _inflate(data, start, 15 if kind == "zlib" else 31)
-        if kind == "zip":
-            size = HEADER + sum(
-                int.from_bytes(data[at : at + 2], "little") for at in (start + 26, start + 28)
-            )
-            is_packed = data[start + 8 : start + 10] == b"\x08\0"
-            text, packed = _inflate(data, start + size, -15) if is_packed else (b"", 0)
-            return text, size + packed
-        if kind == "zstd":
-            return _by_arrow(data[start:]), 4
-        reader: Any = bz2.BZ2Decompressor() if kind == "bzip" else lzma.LZMADecompressor()
-        text = reader.decompress(data[start:], MAX_BYTES)
-        return text, len(data) - start - len(reader.unused_data)
-    except UNREADABLE:
-        return b"", 0
-
-
-def _inflate(data: bytes, start: int, bits: int) -> tuple[bytes, int]:
-    """What a stream says that begins here, and how long it is; 0 where it does not end."""
-    stream = zlib.decompressobj(bits)
-    view, at, step = memoryview(data), start, FIRST_STEP
-    parts: list[bytes] = []
-    n_bytes = 0
-    try:
-        # In steps: what follows the stream would be copied whole for each.
-        while at < len(data) and not stream.eof and n_bytes < MAX_BYTES:
-            piece = view[at : at + step]
-            parts.append(stream.decompress(piece, MAX_BYTES - n_bytes))
-            n_bytes += len(parts[-1])
-            at, step = at + len(piece), min(4 * step, LAST_STEP)
-    except (zlib.error, MemoryError):
-        # A chance header fails within its first bytes; a stream that was overwritten says more.
-        if n_bytes < MIN_BROKEN:
-            return b"", 0
-    text = b"".join(parts)
-    size = at - start - len(stream.unused_data) if stream.eof else 0
-    return (text, size) if len(text) >= MIN_STREAM else (b"", 0)
-
-
-def _by_arrow(data: bytes) -> bytes:
-    import pyarrow as pa
-
-    kind = "zstd" if data.startswith(ZSTD) else "lz4"
-    with pa.CompressedInputStream(pa.BufferReader(data), kind) as stream:
-        return bytes(stream.read())
+        yield Place(f"{where}/broken lines", unwrapped(data))
+    yield from packed.streams(data, begins, where, depth, of_bytes)
+    yield from packed.words(data, where, depth, of_bytes, of_text)
 
 
 def _is_blosc(data: bytes) -> bool:
@@ -278,49 +145,16 @@ def _is_blosc(data: bytes) -> bool:
     return data[:1] == b"\x02" and int.from_bytes(data[12:16], "little") == len(data) >= 16
 
 
-def _words(data: bytes, where: str, depth: int) -> Iterator[Place]:
-    """What long words say in base64: as text together, packed ones each."""
+def _pickled(data: bytes) -> list[bytes]:
+    """Texts of a pickle, which is read and not run; none where it is no pickle."""
     found = []
-    for text in _joined_words(data):
-        if len(text) % 4 == 1:
-            continue
-        plain = base64.b64decode(text + b"=" * (-len(text) % 4))
-        if plain.startswith((*CONTAINERS, *ZLIB)):
-            yield from of_bytes(plain, f"{where}/base64", depth + 1)
-        elif len(text) >= 2 * MIN_WORD and (raw := _inflate(plain, 0, -15))[1]:
-            # A whole stream without a header, as programs in web pages pack.
-            yield from of_text(raw[0], f"{where}/base64", depth + 1)
-        found.append(plain)
-    if found:
-        yield from of_text(b"\n".join(found), f"{where}/base64", depth + 1)
-
-
-def _joined_words(data: bytes) -> Iterator[bytes]:
-    """Long words of letters of base64; lines of one length with the same signs between are one."""
-    parts: list[bytes] = []
-    length, gap, last = 0, b"", 0
-    for begin, end in long_words(data, _LETTERS, MIN_WORD).tolist():
-        between = data[last:begin]
-        goes_on = (
-            bool(parts)
-            and length % 4 == 0
-            and len(parts[-1]) == length
-            and end - begin <= length
-            and len(between) <= MAX_GAP
-            and (len(parts) == 1 or between == gap)
-        )
-        if parts and not goes_on:
-            yield b"".join(parts).translate(_URL_SAFE)
-            parts = []
-        if not parts:
-            length = end - begin
-        parts.append(data[begin:end])
-        gap, last = between, end
-    if parts:
-        yield b"".join(parts).translate(_URL_SAFE)
-
-
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+    try:
+        for _, value, _ in pickletools.genops(data):
+            if isinstance(value, str | bytes):
+                found.append(value if isinstance(value, bytes) else value.encode())
+    except (ValueError, IndexError, KeyError, UnicodeError):
+        return []
+    return found
 
 
 def _png(data: bytes, where: str, depth: int) -> Iterator[Place]:
@@ -331,32 +165,41 @@ def _png(data: bytes, where: str, depth: int) -> Iterator[Place]:
         body = data[at + 8 : at + 8 + size]
         if kind in (b"zTXt", b"iTXt", b"iCCP"):
             for sign in range(len(body)):
-                if body[sign] == 0 and (found := _inflate(body, sign + 2, 15)[0]):
+                if body[sign] == 0 and (found := packed.inflated(body, sign + 2, 15)[0]):
                     yield from of_text(found, f"{where}/PNG text", depth + 1)
         at += size + 12
 
 
 def _zip(data: bytes, where: str, depth: int) -> Iterator[Place]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        yield Place(f"{where}/names", "\n".join(archive.namelist()).encode() + archive.comment)
+        items = archive.infolist()
+        said = [part for item in items for part in (_encoded(item.filename), item.comment)]
+        yield from of_text(b"\n".join([*said, archive.comment]), f"{where}/names", depth)
+        for item in items:
+            yield Place(f"{where}/names", item.extra, is_joined=True)
         arrays: dict[str, Any] = {}
-        known = {item.header_offset for item in archive.infolist()}
-        for item in archive.infolist():
+        for item in items:
             if item.flag_bits & 1:
                 yield Place(f"{where}/{item.filename}", problem="encrypted")
                 continue
-            if item.file_size > MAX_BYTES:
+            if item.file_size > packed.MAX_BYTES:
                 yield Place(f"{where}/{item.filename}", problem="too large")
                 continue
             member = archive.read(item)
             yield from of_bytes(member, f"{where}/{item.filename}", depth + 1)
-            if item.filename.endswith(".npy") and len(member) < MAX_BYTES:
+            if item.filename.endswith(".npy") and len(member) < packed.MAX_BYTES:
                 arrays[item.filename.removesuffix(".npy")] = member
     # Members that were taken out of the directory are still there.
-    for match in re.finditer(re.escape(ZIP), data):
-        if match.start() not in known and (text := _unpacked(data, match.start(), "zip")[0]):
+    known = {item.header_offset for item in items}
+    for match in re.finditer(re.escape(packed.ZIP), data):
+        at = match.start()
+        if at not in known and (text := packed.unpacked(data, at, "zip")[0]):
             yield from of_bytes(text, f"{where}/forgotten member", depth + 1)
     yield from _sparse_npz(arrays, where)
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _sparse_npz(members: dict[str, bytes], where: str) -> Iterator[Place]:
@@ -389,15 +232,16 @@ def _numpy(data: bytes, where: str) -> Iterator[Place]:
     if array.dtype.kind in "US":
         text = "\n".join(map(str, array.ravel().tolist()))
         yield Place(f"{where}/texts", text.encode("utf-8", "replace"))
-    elif array.ndim == 2 and array.dtype.kind in "iuf":
-        yield Place(f"{where}/cells", prints=partial(dense_prints, array))
+    elif array.ndim and array.dtype.kind in "iuf":
+        yield Place(f"{where}/cells", prints=partial(array_prints, array))
 
 
 def _tar(data: bytes, where: str, depth: int) -> Iterator[Place]:
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+    # Over the end, too: behind it another archive may go on.
+    with tarfile.open(fileobj=io.BytesIO(data), ignore_zeros=True) as archive:
         for item in archive:
             names = f"{item.name}\n{item.linkname}\n{item.uname}\n{item.pax_headers}"
-            yield Place(f"{where}/names", names.encode("utf-8", "replace"))
+            yield from of_text(names.encode("utf-8", "replace"), f"{where}/names", depth)
             stream = archive.extractfile(item) if item.isreg() else None
             if stream is not None:
                 yield from of_bytes(stream.read(), f"{where}/{item.name}", depth + 1)

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.place import MAX_DENSE, ROWS, Into, Place, dense_prints, matrix_prints
+from pmcell.consent.place import MAX_DENSE, ROWS, Into, Place, long_prints, matrix_prints
 from pmcell.consent.place import sparse_prints as prints_of_parts
+from pmcell.consent.places_numbers import array_letters, array_places
 from pmcell.io.filters import register_filters
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TEXT_ROWS = 1 << 18
-SAMPLED = 4096
-"""Numbers by which it is told whether a dataset of numbers holds letters."""
+MAX_COLUMNS = 64
+"""Arrays of a group that are looked at as columns of one table."""
 
 
 def begin_of(data: bytes) -> int:
@@ -53,16 +54,21 @@ def hdf5_places(
         names: list[str] = []
         file.visit(names.append)
         for name in ["/", *names]:
-            item = file[name]
-            place = f"{where}{name}"
-            yield from into(f"{name}\n".encode() + _attributes(item), place, depth)
-            if isinstance(item, h5py.Dataset):
-                yield from _dataset(item, place, depth, into)
-            elif {"data", "indices", "indptr"} <= set(item):
-                yield from _sparse(item, place)
+            yield from object_places(file[name], f"{where}{name}", name, depth, into)
         # What was deleted is still in the file until it is packed anew; compressed, too.
         used = _chunks([file[name] for name in names])
         yield from free(_without(data, used), f"{where}free space", depth)
+
+
+def object_places(item: Any, where: str, name: str, depth: int, into: Into) -> Iterator[Place]:
+    """Places of a group, a dataset or a type, with its attributes; of zarr as well."""
+    yield from into(f"{name}\n".encode() + _attributes(item), where, depth)
+    if hasattr(item, "shape"):
+        yield from _dataset(item, where, depth, into)
+    elif hasattr(item, "keys"):
+        yield from _group(item, where)
+    else:
+        yield from into(_labels(item.dtype), where, depth)
 
 
 def _chunks(items: list[Any]) -> list[tuple[int, int]]:
@@ -100,51 +106,50 @@ def _attributes(item: Any) -> bytes:
     said = []
     for key, value in item.attrs.items():
         said.append(key.encode("utf-8", "replace") + b"=" + raw_text(value))
-        if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
-            said.append(_letters(value))
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iuf":
+            said.append(array_letters(value))
+        if hasattr(item.attrs, "get_id"):
+            said.append(_labels(item.attrs.get_id(key).dtype))
     return b"\n".join(said)
 
 
-def _dataset(item: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
+def _labels(kind: Any) -> bytes:
+    """Names that a type gives to its values and to its fields."""
     import h5py
 
-    kind, shape = item.dtype.kind, item.shape
-    labels = h5py.check_enum_dtype(item.dtype)
-    if labels:
-        yield from into("\n".join(labels).encode(), where, depth)
+    names = [*(h5py.check_enum_dtype(kind) or ()), *(kind.names or ())]
+    inner = [kind[name] for name in kind.names or ()]
+    return "\n".join(names).encode() + b"\n".join(map(_labels, inner))
+
+
+def _dataset(item: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
+    kind, shape = item.dtype, item.shape
+    if isinstance(kind, np.dtype) and (labels := _labels(kind)):
+        yield from into(labels, where, depth)
     if shape is None or 0 in shape:
         return
-    if item.dtype.names or kind in "OSV":
+    if getattr(kind, "names", None) or kind.kind in "OSUVT":
         blocks = [item[()]] if shape == () else (
             item[at : at + TEXT_ROWS] for at in range(0, shape[0], TEXT_ROWS)
         )  # fmt: skip
         for block in blocks:
             yield from into(raw_text(np.atleast_1d(block)), where, depth)
-    elif kind in "iu" and _holds_letters(item):
-        yield from into(_letters(np.asarray(item[()])), where, depth)
-    elif item.ndim == 2 and kind in "iuf":
-        yield Place(where, prints=partial(dense_prints, item))
+    elif kind.kind in "iuf":
+        for place in array_places(item, where):
+            yield place
+            yield from into(place.text, where, depth) if place.text else ()
 
 
-def _holds_letters(item: Any) -> bool:
-    """Whether numbers are letters, one each: bytes, or code points of UTF-32."""
-    if item.dtype.itemsize == 1:
-        return True
-    rows = max(SAMPLED // max(int(np.prod(item.shape[1:])), 1), 1)
-    sample = np.asarray(item[()] if item.shape == () else item[:rows]).ravel()
-    sample = sample[sample != 0]
-    is_letter = (sample >= 32) & (sample < 127)
-    return bool(sample.size) and bool(is_letter.mean() > 0.9)
-
-
-def _letters(values: np.ndarray) -> bytes:
-    """Numbers as the letters that they stand for, rows apart; others as no letter."""
-    if values.dtype.itemsize > 1:
-        values = np.where((values >= 0) & (values < 128), values, 0).astype(np.uint8)
-    if values.ndim < 2:
-        return values.tobytes()
-    # Where a text goes on over rows, and where each row is one.
-    return values.tobytes() + b"\0" + b"\0".join(row.tobytes() for row in values)
+def _group(group: Any, where: str) -> Iterator[Place]:
+    """Cells of a sparse matrix in its three arrays, or of columns with a row for each value."""
+    names = sorted(group.keys())
+    if {"data", "indices", "indptr"} <= set(names):
+        yield from _sparse(group, where)
+        return
+    parts = [group[name] for name in names[:MAX_COLUMNS]]
+    columns = [part for part in parts if getattr(part, "ndim", 0) == 1 and part.dtype.kind in "iuf"]
+    if len(columns) >= 2 and len({column.shape for column in columns}) == 1:
+        yield Place(where, prints=lambda: long_prints([column[()] for column in columns]))
 
 
 def _sparse(group: Any, where: str) -> Iterator[Place]:
@@ -153,7 +158,7 @@ def _sparse(group: Any, where: str) -> Iterator[Place]:
         return
     yield Place(where, prints=partial(_stored_prints, group))
     encoding = str(group.attrs.get("encoding-type", ""))
-    if encoding.startswith("csc") and group["data"].size <= MAX_DENSE:
+    if not encoding.startswith("csr") and group["data"].size <= MAX_DENSE:
         yield Place(f"{where}/rows", prints=partial(_row_prints, group))
 
 
@@ -170,5 +175,7 @@ def _stored_prints(group: Any) -> frozenset[bytes]:
 def _row_prints(group: Any) -> frozenset[bytes]:
     from scipy.sparse import csc_matrix
 
-    parts = (group["data"][()], group["indices"][()], group["indptr"][()])
-    return matrix_prints(csc_matrix(parts, shape=tuple(group.attrs["shape"])))
+    # Without their shape: 10x and AnnData say it in different places.
+    return matrix_prints(
+        csc_matrix(tuple(group[name][()] for name in ("data", "indices", "indptr")))
+    )

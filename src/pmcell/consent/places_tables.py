@@ -1,24 +1,29 @@
-"""Every place of a table: Parquet, Arrow, SQLite, and tables of numbers in text."""
+"""Every place of a table: Parquet, Arrow and SQLite, with what is left of rows that are gone."""
 
 from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MIN_GENES
-from pmcell.consent.place import Into, Place, dense_prints, matrix_prints
+from pmcell.consent.needles import MAX_CELL, MIN_GENES
+from pmcell.consent.place import Into, Place, dense_prints, long_prints, sparse_prints
 from pmcell.consent.places_hdf5 import raw_text
+from pmcell.consent.places_numbers import array_letters
 
 PARQUET, ARROW, FEATHER, ORC = b"PAR1", b"ARROW1\0\0", b"FEA1", b"ORC"
 ARROW_STREAM = b"\xff\xff\xff\xff"
-SQLITE, MATRIX_MARKET = b"SQLite format 3\0", b"%%MatrixMarket"
+SQLITE = b"SQLite format 3\0"
+JOURNALS = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+"""What SQLite keeps beside a database: its pages before and after a change."""
 BATCH = 1 << 17
+MAX_LONG = 16
+"""Columns of a table that may have a row for each value."""
 
 
 def parquet_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
@@ -27,11 +32,9 @@ def parquet_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[
 
     schema = pq.read_schema(io.BytesIO(data))
     yield from _metadata(schema, where, depth, into)
-    texts = [item.name for item in schema if _is_text(item.type)]
-    file = pq.ParquetFile(io.BytesIO(data), read_dictionary=texts)
-    names = [item.name for item in schema if _has_text(item.type)]
-    yield from _batches(file.iter_batches(BATCH, columns=names), where, depth, into)
-    yield from _rows_of_numbers(schema, lambda names: file.read(columns=names), where)
+    file = pq.ParquetFile(io.BytesIO(data), read_dictionary=_dictionaries(data))
+    yield from _batches(file.iter_batches(BATCH), where, depth, into)
+    yield from _cells(schema, lambda names: file.read(columns=names), where)
 
 
 def arrow_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
@@ -54,133 +57,168 @@ def arrow_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[Pl
         except (OSError, ValueError):  # Other files may begin with these bytes, too.
             return
     yield from _metadata(table.schema, where, depth, into)
-    names = [item.name for item in table.schema if _has_text(item.type)]
-    yield from _batches(table.select(names).to_batches(BATCH), where, depth, into)
-    yield from _rows_of_numbers(table.schema, table.select, where)
+    yield from _batches(table.to_batches(BATCH), where, depth, into)
+    yield from _cells(table.schema, table.select, where)
 
 
 def sqlite_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
-    """Values of all tables: in the file itself they stand beside each other without a sign."""
+    """Values of all tables, and the pages as they are: what was deleted is still in them."""
+    yield Place(f"{where}/pages", data, is_joined=True)
     with closing(sqlite3.connect(":memory:")) as base:
         base.deserialize(data)
         base.text_factory = bytes
         found = base.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (name,) in found:
-            quoted = name.decode().replace('"', '""')
-            cursor = base.execute(f'SELECT * FROM "{quoted}"')
-            while rows := cursor.fetchmany(BATCH):
-                yield from into(raw_text(rows), f"{where}/{name.decode()}", depth)
+            rows = _rows(base, name).fetchall()
+            yield from into(raw_text(rows), f"{where}/{name.decode()}", depth)
+            yield Place(f"{where}/{name.decode()}", prints=partial(_row_prints, rows))
+
+
+def _rows(base: sqlite3.Connection, name: bytes) -> sqlite3.Cursor:
+    quoted = name.decode().replace('"', '""')
+    return base.execute(f'SELECT * FROM "{quoted}"')
+
+
+def _row_prints(rows: list[tuple[Any, ...]]) -> frozenset[bytes]:
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    return _column_prints([column for column in columns if column.dtype.kind in "iufS"])
+
+
+def _dictionaries(data: bytes) -> list[str]:
+    """Columns of which every part has a dictionary, which may hold more than the rows."""
+    import pyarrow.parquet as pq
+
+    facts = pq.read_metadata(io.BytesIO(data))
+    groups = [facts.row_group(at) for at in range(facts.num_row_groups)]
+    found = []
+    for at in range(facts.num_columns):
+        parts = [group.column(at) for group in groups]
+        is_text = facts.schema.column(at).physical_type == "BYTE_ARRAY"
+        if parts and is_text and all(part.has_dictionary_page for part in parts):
+            found.append(facts.schema.column(at).path)
+    return found
 
 
 def _metadata(schema: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
-    for metadata in [schema.metadata or {}, *(item.metadata or {} for item in schema)]:
-        text = b"\n".join(part for pair in metadata.items() for part in pair)
-        if text:
-            yield from into(text, f"{where}/metadata", depth)
+    """Metadata of a table and of its fields, also of those within others."""
+    said, fields = [dict(schema.metadata or {})], list(schema)
+    while fields:
+        field = fields.pop()
+        said.append({**(field.metadata or {}), field.name.encode(): b""})
+        kind = field.type
+        fields += [kind.field(at) for at in range(kind.num_fields)] if kind.num_fields else []
+    text = b"\n".join(part for metadata in said for pair in metadata.items() for part in pair)
+    yield from into(text, f"{where}/metadata", depth)
 
 
 def _batches(batches: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
-    import pyarrow as pa
-
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            while _is_list(column.type):
-                column = column.flatten()
-            if pa.types.is_dictionary(column.type):
-                values = column.dictionary.to_pylist()
-            elif pa.types.is_nested(column.type):
-                values = list(map(str, column.to_pylist()))
-            else:
-                values = column.unique().to_pylist()
-            text = raw_text([value for value in values if value is not None])
-            yield from into(text, f"{where}/{name}", depth)
+            for leaf in leaves(column):
+                yield from _leaf(leaf, f"{where}/{name}", depth, into)
+            if (bounds := _bounds(column)) is not None:
+                prints = partial(sparse_prints, bounds, column.values.to_numpy(False))
+                yield Place(f"{where}/{name}", prints=prints)
 
 
-def _is_list(kind: Any) -> bool:
+def leaves(column: Any) -> Iterator[Any]:
+    """Arrays without others in them: also values that no row points at, and whole dictionaries."""
     import pyarrow as pa
 
-    return bool(
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        yield from leaves(column.dictionary)
+    elif pa.types.is_map(kind):
+        yield from leaves(column.keys)
+        yield from leaves(column.items)
+    elif (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
+    ):
+        yield from leaves(column.values)
+    elif pa.types.is_struct(kind) or pa.types.is_union(kind):
+        for at in range(kind.num_fields):
+            yield from leaves(column.field(at))
+    elif isinstance(column, pa.ExtensionArray):
+        yield from leaves(column.storage)
+    elif pa.types.is_run_end_encoded(kind):
+        yield from leaves(column.values)
+    else:
+        yield column
 
 
-def _is_text(kind: Any) -> bool:
+def _leaf(array: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
     import pyarrow as pa
 
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
-    )
+    kind = array.type
+    if pa.types.is_null(kind) or pa.types.is_boolean(kind):
+        return
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        if letters := array_letters(np.nan_to_num(array.to_numpy(zero_copy_only=False))):
+            yield Place(where, letters, is_joined=True)
+            yield from into(letters, where, depth)
+        return
+    if pa.types.is_primitive(kind):
+        return
+    values = array if "view" in str(kind) else array.unique()
+    text = raw_text([value for value in values.to_pylist() if value is not None])
+    yield from into(text, where, depth)
+    if array.null_count:
+        # What stands under a value that is missing.
+        for buffer in array.buffers()[1:]:
+            yield Place(where, buffer.to_pybytes() if buffer else b"", is_joined=True)
 
 
-def _has_text(kind: Any) -> bool:
+def _bounds(column: Any) -> np.ndarray | None:
+    """Where each row of a column of lists of numbers begins and ends; None of another column."""
     import pyarrow as pa
 
-    if _is_list(kind):
-        return _has_text(kind.value_type)
-    return not pa.types.is_primitive(kind) and not pa.types.is_null(kind)
+    kind = column.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return None
+    if not (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):
+        return None
+    return np.asarray(column.offsets)
 
 
-def _rows_of_numbers(schema: Any, read: Any, where: str) -> Iterator[Place]:
-    """Cells, where a table has as many columns of numbers as a cell needs genes."""
+def _cells(schema: Any, read: Callable[[list[str]], Any], where: str) -> Iterator[Place]:
+    """Cells of a table: in its rows, in its columns, or with a row for each value."""
     import pyarrow as pa
 
-    names = [
-        item.name
-        for item in schema
-        if pa.types.is_integer(item.type) or pa.types.is_floating(item.type)
-    ]
-    if len(names) >= MIN_GENES:
+    names = [item.name for item in schema if _is_plain(item.type)]
+    if any(pa.types.is_integer(item.type) or pa.types.is_floating(item.type) for item in schema):
         yield Place(f"{where}/cells", prints=partial(_frame_prints, read, names))
 
 
-def _frame_prints(read: Any, names: list[str]) -> frozenset[bytes]:
-    columns = read(names).columns
-    return dense_prints(np.column_stack([np.nan_to_num(np.asarray(item)) for item in columns]))
+def _is_plain(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+    )  # fmt: skip
 
 
-def text_table(data: bytes, where: str) -> Iterator[Place]:
-    """Cells in a table of numbers, or in a sparse matrix that was written as text."""
-    if data.startswith(MATRIX_MARKET):
-        yield Place(f"{where}/cells", prints=partial(_market_prints, data))
-        return
-    first = data[: 1 << 16].splitlines()[:4]
-    if not first:
-        return
-    n_lines = data.count(b"\n") + 1
-    for sign in (b"\t", b",", b";", b" "):
-        cells = first[-1].split(sign)
-        # A cell has as many numbers as genes: in its line, or in its column over the lines.
-        if len(cells) < 2 or max(len(cells), n_lines) < MIN_GENES:
-            continue
-        if 2 * sum(map(_is_number, cells)) >= len(cells):
-            yield Place(f"{where}/cells", prints=partial(_text_prints, data, sign))
-            return
+def _frame_prints(read: Callable[[list[str]], Any], names: list[str]) -> frozenset[bytes]:
+    import pyarrow as pa
+
+    columns = []
+    for column in read(names).columns:
+        whole = column.combine_chunks()
+        if pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type):
+            whole = whole.dictionary_encode()
+        if pa.types.is_dictionary(whole.type):
+            whole = whole.indices
+            columns.append(whole.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+        else:
+            columns.append(np.nan_to_num(whole.to_numpy(zero_copy_only=False)))
+    return _column_prints(columns)
 
 
-def _market_prints(data: bytes) -> frozenset[bytes]:
-    from scipy.io import mmread
-    from scipy.sparse import coo_matrix
-
-    return matrix_prints(coo_matrix(mmread(io.BytesIO(data))))
-
-
-def _text_prints(data: bytes, sign: bytes) -> frozenset[bytes]:
-    rows = [
-        [float(cell) if _is_number(cell) else 0.0 for cell in line.split(sign)]
-        for line in data.splitlines()
-    ]
-    width = max(map(len, rows), default=0)
-    if not width:
-        return frozenset()
-    padded = np.array([row + [0.0] * (width - len(row)) for row in rows])
-    return dense_prints(padded)
-
-
-def _is_number(cell: bytes) -> bool:
-    if not cell[:1] or cell[0] not in b"0123456789.+- ":
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _column_prints(columns: list[np.ndarray]) -> frozenset[bytes]:
+    numbers = [column for column in columns if column.dtype.kind in "iuf"]
+    found: frozenset[bytes] = frozenset()
+    if numbers and (len(numbers) >= MIN_GENES or MIN_GENES <= len(numbers[0]) <= MAX_CELL):
+        found |= dense_prints(np.column_stack(numbers))
+    return found | (long_prints(columns) if len(columns) <= MAX_LONG else frozenset())

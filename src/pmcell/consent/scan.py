@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pmcell.consent.needles import Needles
 from pmcell.consent.place import Place
-from pmcell.consent.places import inside
+from pmcell.consent.places import inside, of_bytes, of_text
+from pmcell.consent.places_zarr import is_store, store_places
 
 
 @dataclass
@@ -67,6 +68,8 @@ def scan(roots: Sequence[Path], needles: Needles, *, base: Path | None = None) -
             try:
                 report.n_bytes += path.stat().st_size
                 _scan_place(inside(path), name, needles, report)
+                if is_store(path):
+                    _scan_place(store_places(path.parent), name, needles, report)
             except OSError as error:
                 report.unread.append((name, type(error).__name__))
     report.seconds = time.monotonic() - start
@@ -88,21 +91,27 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _scan_names(path: Path, name: str, needles: Needles, report: ScanReport) -> None:
     """A file's name, as it is and as the base64 that workflow records are named by; its link."""
-    found = needles.in_bytes(path.name.encode("utf-8", "surrogateescape"))
-    for text in decoded_names(path.name):
-        found |= needles.in_bytes(text)
-    # A hit's own name would carry what was found into the report.
-    report.hits += [(_hidden(name, needles), "file name", kind) for kind in found]
+    # Long names of records are parts of one in base64, folders within each other.
+    whole = f"{path.parent.name}{path.name}" if path.parent.name.startswith("@") else path.name
+    places = [("file name", kind) for kind in _kinds(whole, needles)]
     if path.is_symlink():
-        target = needles.in_bytes(os.fsencode(os.readlink(path)))
-        report.hits += [(_hidden(name, needles), "link", kind) for kind in target]
+        places += [("link", kind) for kind in _kinds(os.readlink(path), needles)]
     try:
         for key in os.listxattr(path, follow_symlinks=False):
             value = os.getxattr(path, key, follow_symlinks=False)
-            kinds = needles.in_bytes(key.encode() + b"\n" + value)
-            report.hits += [(_hidden(name, needles), "extended attribute", kind) for kind in kinds]
+            for place in of_bytes(key.encode() + b"\n" + value, "", 0):
+                kinds = needles.in_bytes(place.text)
+                places += [("extended attribute", kind) for kind in kinds]
     except OSError:
         pass  # This file system keeps none.
+    # A hit's own name would carry what was found into the report.
+    report.hits += [(_hidden(name, needles), where, kind) for where, kind in places]
+
+
+def _kinds(name: str, needles: Needles) -> set[str]:
+    """What of the person a file name says, in whatever way of writing."""
+    texts = [place.text for place in of_text(os.fsencode(name), "", 0)]
+    return set().union(*(needles.in_bytes(text) for text in [*texts, *decoded_names(name)]))
 
 
 def decoded_names(name: str) -> Iterator[bytes]:
@@ -118,13 +127,7 @@ def decoded_names(name: str) -> Iterator[bytes]:
 def _hidden(name: str, needles: Needles) -> str:
     """A path without the parts that hold what was looked for."""
     parts = Path(name).parts
-    return str(Path(*("[named]" if _names(part, needles) else part for part in parts)))
-
-
-def _names(part: str, needles: Needles) -> bool:
-    if needles.in_bytes(part.encode("utf-8", "surrogateescape")):
-        return True
-    return any(needles.in_bytes(text) for text in decoded_names(part))
+    return str(Path(*("[named]" if _kinds(part, needles) else part for part in parts)))
 
 
 def _scan_place(places: Iterator[Place], name: str, needles: Needles, report: ScanReport) -> None:
@@ -136,8 +139,12 @@ def _scan_place(places: Iterator[Place], name: str, needles: Needles, report: Sc
         if place.is_encrypted:
             report.encrypted.append(_hidden(name, needles))
             continue
-        kinds = needles.in_bytes(place.text) if place.text else set()
-        if needles.cells and not needles.cells.isdisjoint(place.prints()):
-            kinds.add("cells")
-        where = "[named]" if _names(place.where, needles) else place.where
+        kinds = needles.in_bytes(place.text, is_joined=place.is_joined) if place.text else set()
+        try:
+            if needles.cells and not needles.cells.isdisjoint(place.prints()):
+                kinds.add("cells")
+        except Exception as error:
+            # Cells are looked for after the texts of a place were; a reader may fail then only.
+            report.unread.append((_hidden(name, needles), f"{place.where}: {type(error).__name__}"))
+        where = "[named]" if kinds and _kinds(place.where, needles) else place.where
         report.hits += [(_hidden(name, needles), where, kind) for kind in kinds]

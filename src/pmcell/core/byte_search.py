@@ -1,4 +1,4 @@
-"""Passes over bytes: many texts looked for at once, long words, and what escapes and tags hide."""
+"""Many texts looked for at once in bytes."""
 
 from __future__ import annotations
 
@@ -68,14 +68,24 @@ def compile_forms(forms: Sequence[bytes], stands: Sequence[int]) -> Forms:
     )
 
 
-def search(data: bytes, forms: Forms) -> NDArray[np.bool_]:
+def search(data: bytes, forms: Forms, *, is_joined: bool = False) -> NDArray[np.bool_]:
     """Say of each form whether the bytes hold it; letters of ASCII are compared without case.
+
+    Parameters
+    ----------
+    data, forms
+        The bytes, and what is looked for.
+    is_joined
+        Whether texts stand beside each other without a sign, as in the pages of a database: a form
+        that must stand whole may then have letters beside it, but no digit beside its own digit.
 
     Examples
     --------
     >>> forms = compile_forms([b"donor-17", b"donor-18"], [WHOLE, WHOLE])
     >>> search(b"a DONOR-17 b, donor-18x", forms).tolist()
     [True, False]
+    >>> search(b"annadonor-18x", forms, is_joined=True).tolist()
+    [False, True]
     """
     found = np.zeros(forms.order.size, dtype=np.bool_)
     if data and found.size:
@@ -88,116 +98,12 @@ def search(data: bytes, forms: Forms) -> NDArray[np.bool_]:
             forms.widths,
             forms.spans,
             forms.table,
+            is_joined,
             found,
         )
     result = np.zeros_like(found)
     result[forms.order] = found
     return result
-
-
-def long_words(data: bytes, letters: NDArray[np.bool_], least: int) -> NDArray[np.int64]:
-    """Begin and end of each run of at least `least` bytes that `letters` (256 flags) allows.
-
-    >>> letters = np.zeros(256, dtype=bool)
-    >>> letters[ord("a")] = True
-    >>> long_words(b"aa.aaa.aaaa", letters, 3).tolist()
-    [[3, 6], [7, 11]]
-    """
-    values = np.frombuffer(data, np.uint8)
-    found = np.zeros((_long_words(values, letters, least, np.zeros((0, 2), np.int64)), 2), np.int64)
-    _long_words(values, letters, least, found)
-    return found
-
-
-def unescaped(data: bytes) -> bytes | None:
-    r"""Bytes without escapes: ``\u0041``, ``\x41``, ``\101``, ``%41``, ``&#65;``.
-
-    None where there is none. Numbers of letters become UTF-8; numbers of bytes bytes.
-
-    >>> unescaped(b"P%2e&#49; \\u0041\\x21")
-    b'P.1 A!'
-    """
-    out = np.zeros(len(data), np.uint8)
-    n_escapes, n_bytes = _unescape(np.frombuffer(data, np.uint8), out)
-    return out[:n_bytes].tobytes() if n_escapes else None
-
-
-def untagged(data: bytes) -> bytes:
-    """Bytes without tags of HTML and XML, so that a name within which one stands is whole.
-
-    >>> untagged(b"<b>Do</b>nor-1 < 2")
-    b'Donor-1 < 2'
-    """
-    out = np.zeros(len(data), np.uint8)
-    return out[: _untag(np.frombuffer(data, np.uint8), out)].tobytes()
-
-
-ESCAPES, TAGS, SOFT_BREAKS = 1, 2, 4
-"""What `signs` says of bytes: escapes, ends of tags, lines that go on (quoted-printable)."""
-STREAMS = ("zlib", "gzip", "bzip", "xz", "zip", "zstd")
-"""Kinds of packed data, by the numbers that `signs` gives them."""
-
-
-def signs(data: bytes, most: int) -> tuple[int, list[tuple[int, str]]]:
-    r"""Return what kinds of signs bytes hold, and where packed data may begin in them, with kind.
-
-    Parameters
-    ----------
-    data
-        The bytes.
-    most
-        Places that are returned, at most.
-
-    Examples
-    --------
-    >>> signs(b"<b>%41</b>\x1f\x8b\x08", 10) == (ESCAPES | TAGS, [(10, "gzip")])
-    True
-    """
-    begins, kinds = np.empty(most, np.int64), np.empty(most, np.int8)
-    flags, n_found = _signs(np.frombuffer(data, np.uint8), _FIRST, begins, kinds)
-    places = zip(begins[:n_found].tolist(), kinds[:n_found].tolist(), strict=True)
-    return flags, [(begin, STREAMS[kind]) for begin, kind in places]
-
-
-_FIRST = np.zeros(256, dtype=np.bool_)
-_FIRST[[*b"\\%&</=xBP(", 0x1F, 0xFD]] = True
-"""Bytes that what `signs` tells begins with."""
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _signs(data: Bytes, first: Array, begins: Array, kinds: Array) -> tuple[int, int]:
-    flags, n_found = 0, 0
-    for at in range(data.size - 1):
-        sign = data[at]
-        if not first[sign]:
-            continue
-        following, kind = data[at + 1], -1
-        third = data[at + 2] if at + 2 < data.size else 0
-        fourth = data[at + 3] if at + 3 < data.size else 0
-        is_escape = sign == 37 or (sign == 38 and following == 35)
-        # A backslash before u, x or the first of three octal digits.
-        if is_escape or (sign == 92 and (following in (117, 120) or 48 <= following <= 51)):
-            flags |= 1
-        elif (sign == 60 and following == 47) or (sign == 47 and following == 62):
-            flags |= 2
-        elif sign == 61 and following in (10, 13):
-            flags |= 4
-        elif sign == 120 and following in (0x01, 0x5E, 0x9C, 0xDA):
-            kind = 0
-        elif sign == 0x1F and following == 0x8B and third == 8:
-            kind = 1
-        elif sign == 66 and following == 90 and third == 104 and 49 <= fourth <= 57:
-            kind = 2
-        elif sign == 0xFD and following == 55 and third == 122 and fourth == 88:
-            kind = 3
-        elif sign == 80 and following == 75 and third == 3 and fourth == 4:
-            kind = 4
-        elif sign == 40 and following == 0xB5 and third == 0x2F and fourth == 0xFD:
-            kind = 5
-        if kind >= 0 and n_found < begins.size:
-            begins[n_found], kinds[n_found] = at, kind
-            n_found += 1
-    return flags, n_found
 
 
 @kernel  # type: ignore[untyped-decorator]
@@ -208,6 +114,16 @@ def _lower(value: int) -> int:
 @kernel  # type: ignore[untyped-decorator]
 def _is_letter(value: int) -> bool:
     return 48 <= value <= 57 or 65 <= value <= 90 or 97 <= value <= 122
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _digit(value: int) -> int:
+    if 48 <= value <= 57:
+        return value - 48
+    lower = _lower(value)
+    if 97 <= lower <= 102:
+        return lower - 87
+    return -1
 
 
 @kernel  # type: ignore[untyped-decorator]
@@ -249,6 +165,31 @@ def _ends(data: Bytes, end: int, stride: int) -> bool:
 
 
 @kernel  # type: ignore[untyped-decorator]
+def _is_apart(data: Bytes, begin: int, end: int) -> bool:
+    """Whether no number goes on: the least that tells a text from others without a sign between."""
+    if begin and 0 <= _digit(data[begin - 1]) < 10 and 0 <= _digit(data[begin]) < 10:
+        return False
+    return not (end < data.size and 0 <= _digit(data[end]) < 10 and 0 <= _digit(data[end - 1]) < 10)
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _is_declared(data: Bytes, begin: int, length: int) -> bool:
+    """Whether its length stands before a text, as binary files write it: it ends where that says.
+
+    In 8 or 4 bytes of either order, or in one that no text has.
+    """
+    if begin and data[begin - 1] == length and length < 32 and length not in (9, 10, 13):
+        return True
+    if begin < 4:
+        return False
+    first = data[begin - 4] | data[begin - 3] << 8 | data[begin - 2] << 16 | data[begin - 1] << 24
+    last = data[begin - 1] | data[begin - 2] << 8 | data[begin - 3] << 16 | data[begin - 4] << 24
+    if length in (first, last):
+        return True
+    return begin >= 8 and first == 0 and data[begin - 8] == length and data[begin - 7] == 0
+
+
+@kernel  # type: ignore[untyped-decorator]
 def _search(
     data: Bytes,
     letters: Bytes,
@@ -258,6 +199,7 @@ def _search(
     widths: Array,
     spans: Array,
     table: Array,
+    is_joined: bool,
     found: Array,
 ) -> None:
     word = np.uint64(0)
@@ -293,154 +235,11 @@ def _search(
                 if not is_same:
                     continue
                 stride = stands[form]
-                if stride == 0 or (
-                    _begins(data, begin, length, stride) and _ends(data, at + 1, stride)
-                ):
+                if stride == 0:
                     found[form] = True
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _long_words(data: Bytes, letters: Array, least: int, found: Array) -> int:
-    n_words, begin = 0, 0
-    while begin + least <= data.size:
-        # From the last byte that a word of this length would have: most words are told at once.
-        at = begin + least - 1
-        while at >= begin and letters[data[at]]:
-            at -= 1
-        if at >= begin:
-            begin = at + 1
-            continue
-        end = begin + least
-        while end < data.size and letters[data[end]]:
-            end += 1
-        if n_words < found.shape[0]:
-            found[n_words, 0] = begin
-            found[n_words, 1] = end
-        n_words += 1
-        begin = end + 1
-    return n_words
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _digit(value: int) -> int:
-    if 48 <= value <= 57:
-        return value - 48
-    lower = _lower(value)
-    if 97 <= lower <= 102:
-        return lower - 87
-    return -1
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _hexadecimal(data: Bytes, begin: int, end: int) -> int:
-    """The number that is written here; -1 where none is."""
-    if end > data.size:
-        return -1
-    number = 0
-    for at in range(begin, end):
-        digit = _digit(data[at])
-        if digit < 0:
-            return -1
-        number = number * 16 + digit
-    return number
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _octal(data: Bytes, begin: int, end: int) -> int:
-    """The number of a byte that is written in octal digits here; -1 where none is."""
-    if end > data.size:
-        return -1
-    number = 0
-    for at in range(begin, end):
-        if not 48 <= data[at] <= 55:
-            return -1
-        number = number * 8 + (data[at] - 48)
-    return number
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _reference(data: Bytes, begin: int) -> tuple[int, int]:
-    """Number and end of a character reference (the part after &#); -1 where it is none."""
-    at, base = begin, 10
-    if at < data.size and _lower(data[at]) == 120:
-        at, base = at + 1, 16
-    first, number = at, 0
-    while at < data.size and at < first + 8:
-        digit = _digit(data[at])
-        if digit < 0 or digit >= base:
-            break
-        number = number * base + digit
-        at += 1
-    if at == first or at >= data.size or data[at] != 59 or number >= 0x110000:
-        return -1, begin
-    return number, at + 1
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _put_letter(out: Bytes, n_out: int, number: int) -> int:
-    """Write a letter as UTF-8, which is never longer than its escape."""
-    if number < 0x80:
-        out[n_out] = number
-        return n_out + 1
-    if number < 0x800:
-        out[n_out] = 0xC0 | (number >> 6)
-        out[n_out + 1] = 0x80 | (number & 0x3F)
-        return n_out + 2
-    if number < 0x10000:
-        out[n_out] = 0xE0 | (number >> 12)
-        out[n_out + 1] = 0x80 | ((number >> 6) & 0x3F)
-        out[n_out + 2] = 0x80 | (number & 0x3F)
-        return n_out + 3
-    out[n_out] = 0xF0 | (number >> 18)
-    out[n_out + 1] = 0x80 | ((number >> 12) & 0x3F)
-    out[n_out + 2] = 0x80 | ((number >> 6) & 0x3F)
-    out[n_out + 3] = 0x80 | (number & 0x3F)
-    return n_out + 4
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _unescape(data: Bytes, out: Bytes) -> tuple[int, int]:
-    n_escapes, n_out, at = 0, 0, 0
-    while at < data.size:
-        sign = data[at]
-        number, end, is_letter = -1, at + 1, True
-        following = data[at + 1] if at + 1 < data.size else 0
-        if sign == 92 and following == 117:
-            number, end = _hexadecimal(data, at + 2, at + 6), at + 6
-        elif sign == 92 and following == 120:
-            number, end, is_letter = _hexadecimal(data, at + 2, at + 4), at + 4, False
-        elif sign == 92 and 48 <= following <= 51:
-            number, end, is_letter = _octal(data, at + 1, at + 4), at + 4, False
-        elif sign == 37:
-            number, end, is_letter = _hexadecimal(data, at + 1, at + 3), at + 3, False
-        elif sign == 38 and following == 35:
-            number, end = _reference(data, at + 2)
-        if number < 0:
-            out[n_out] = sign
-            n_out, at = n_out + 1, at + 1
-            continue
-        n_escapes, at = n_escapes + 1, end
-        if is_letter:
-            n_out = _put_letter(out, n_out, number)
-        else:
-            out[n_out] = number
-            n_out += 1
-    return n_escapes, n_out
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _untag(data: Bytes, out: Bytes) -> int:
-    n_out, at = 0, 0
-    while at < data.size:
-        if data[at] == 60 and at + 1 < data.size:
-            following = _lower(data[at + 1])
-            if 97 <= following <= 122 or following in (33, 47, 63):
-                end = at + 1
-                while end < data.size and data[end] != 62 and data[end] != 60:
-                    end += 1
-                if end < data.size and data[end] == 62:
-                    at = end + 1
-                    continue
-        out[n_out] = data[at]
-        n_out, at = n_out + 1, at + 1
-    return n_out
+                elif stride == 1 and (is_joined or _is_declared(data, begin, length)):
+                    found[form] = not is_joined or _is_apart(data, begin, at + 1)
+                else:
+                    found[form] = _begins(data, begin, length, stride) and _ends(
+                        data, at + 1, stride
+                    )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pmcell.core.pca.gram import Basis
+from pmcell.errors import UsageError
 from pmcell.io.tables import empty_table
 from pmcell.mapping.calibration import (
     LabelledCells,
@@ -30,14 +31,16 @@ from pmcell.mapping.head import fit_head
 from pmcell.mapping.labels import CellLabels, label_cells, nodes_above
 from pmcell.mapping.training import training_cells
 from pmcell.registry.terms.cell_types import is_label
-from pmcell.schema import CELL_LABELS
+from pmcell.schema import CELL_LABELS, UNKNOWN, X_PCA
 from pmcell.schema.mapped import ANCESTOR
+from pmcell.schema.steps import TRANSFERRED
 from pmcell.schema.text import as_text, text_array
-from pmcell.tl.aggregate import source_labels
+from pmcell.tl.aggregate import SOURCE_TERM, source_labels
 from pmcell.tl.tissues import cells_by_tissue
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -78,6 +81,61 @@ def transfer_labels(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.Dat
         parts = [_transfer(cells.iloc[own], scores[own]) for own in cells_by_tissue(cells)]
     found = [part for part in parts if len(part)] or [empty_table(CELL_LABELS)]
     return pd.concat(found, ignore_index=True).sort_values("cell_id", ignore_index=True)
+
+
+def label_transfer(adata: AnnData) -> None:
+    """Label the cells whose source gave none, from those whose source gave a label.
+
+    Parameters
+    ----------
+    adata
+        With `obsm["X_pca"]`, and in obs what `transfer_labels` takes; without `batch_id` or
+        `donor_id` all cells are of one batch, and each `sample_id` of one donor.
+
+    Notes
+    -----
+    Writes columns of `adata.obs`, null where the source gave a label or none could be told:
+    `transferred_cell_type_ontology_term_id`, `transferred_nearest_cell_type_ontology_term_id`,
+    `transferred_probability`, and `transferred_cell_type_set`, the types that cannot be ruled out
+    with ';' between them. `pm.tl.annotate` then uses them.
+
+    Raises
+    ------
+    UsageError
+        Where a slot is missing.
+
+    Examples
+    --------
+    >>> import pmcell as pm
+    >>> import anndata, numpy as np, pandas as pd
+    >>> term = np.tile(["CL:0000236", "CL:0000084", "unknown"], 40)
+    >>> columns = {"cluster": "0", "donor_id": np.repeat(["a", "b"], 60)}
+    >>> obs = pd.DataFrame({**columns, "source_cell_type_ontology_term_id": term})
+    >>> place = np.where(np.arange(120) % 3 == 0, 5.0, -5.0)[:, None]
+    >>> place = place + np.random.default_rng(0).normal(size=(120, 2))
+    >>> adata = anndata.AnnData(obs=obs.set_index(obs.index.astype(str)), obsm={"X_pca": place})
+    >>> pm.label_transfer(adata)
+    >>> adata.obs["transferred_nearest_cell_type_ontology_term_id"].dropna().unique().tolist()
+    ['CL:0000084']
+    """
+    missing = [name for name in ("cluster", SOURCE_TERM) if name not in adata.obs]
+    if missing or X_PCA not in adata.obsm:
+        lost = ", ".join([*(f"obs[{name!r}]" for name in missing), f"obsm[{X_PCA!r}]"])
+        raise UsageError(
+            f"label_transfer needs obs['cluster'], obs[{SOURCE_TERM!r}] and obsm[{X_PCA!r}]; "
+            f"one of these is missing: {lost}. Run pm.tl.pca and pm.tl.cluster, and give the "
+            "source's labels as terms of the Cell Ontology."
+        )
+    cells = adata.obs.assign(cluster=as_text(adata.obs["cluster"]))
+    for column, other in (("batch_id", UNKNOWN), ("donor_id", adata.obs.get("sample_id", UNKNOWN))):
+        if column not in cells:
+            cells[column] = other
+    table = transfer_labels(cells, np.asarray(adata.obsm[X_PCA])).set_index("cell_id")
+    known = table[as_text(table["label_level"]) != UNKNOWN].reindex(adata.obs_names)
+    for column, name in TRANSFERRED.items():
+        adata.obs[name] = known[column].to_numpy()
+    sets = table["cell_type_set"].map(";".join).reindex(adata.obs_names)
+    adata.obs["transferred_cell_type_set"] = sets.to_numpy()
 
 
 def _transfer(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.DataFrame:

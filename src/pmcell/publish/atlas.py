@@ -11,7 +11,7 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.tables import read_table
-from pmcell.io.transferred import with_transferred
+from pmcell.io.transferred import transferred_sets, with_transferred
 from pmcell.schema import SOURCE_CELL_TYPE_TERM, UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
 from pmcell.schema.text import as_text
 from pmcell.tl.cell_types import PER_CELL, types_of
@@ -28,7 +28,8 @@ OBSERVED = ("cohort_id", "donor_id", "batch_id", SOURCE_CELL_TYPE_TERM.name)
 class Atlas:
     """What the across-cohort steps said of each cell; O(cells) in memory, no counts.
 
-    `cells` (index cell_id) has cohort_id, donor_id, batch_id, cluster and `PER_CELL`;
+    `cells` (index cell_id) has cohort_id, donor_id, batch_id, cluster, `PER_CELL` and, of cells
+    that were asked for a label, the types that cannot be ruled out (`cell_type_set`);
     `coordinates` has `X_pca`, `X_integrated` and `X_umap` in the same order.
     `annotation` has a row for each cluster, `cell_types` one for each cluster and label
     of the source.
@@ -90,9 +91,11 @@ def load_atlas(results: Path, *, cohort_id: str | None = None) -> Atlas:
     source = {SOURCE_CELL_TYPE_TERM.name: observed.get(SOURCE_CELL_TYPE_TERM.name, UNKNOWN)}
     # A study from before labels were transferred has no such file.
     labels = folder / "cell_labels.parquet"
-    told = with_transferred(cells.assign(**source), labels if labels.is_file() else None)
+    known = labels if labels.is_file() else None
+    told = with_transferred(cells.assign(**source), known)
     types = types_of(cell_types, told)
     cells[list(PER_CELL)] = types
+    cells["cell_type_set"] = transferred_sets(cells.index, known)
     coordinates[X_UMAP] = umap[["umap_1", "umap_2"]].to_numpy(np.float32)
     return Atlas(cells, coordinates, annotation, cell_types)
 

@@ -91,6 +91,14 @@ CELLS = Table(
         _of_kept(CELL_TYPE_CONFIDENCE),
         _of_kept(CELL_LABEL_METHOD),
         _of_kept(PROFILE_CELL_TYPE),
+        Field(
+            "cell_type_set",
+            "list<string>",
+            "Cell Ontology terms of the types that cannot be ruled out, where the label is not the "
+            "source's but a transferred one, or none could be; null for all other cells.",
+            ontology="CL",
+            required=False,
+        ),
         Field("source_cell_type", "string", "Cell type that the source gave, or 'unknown'."),
         SOURCE_CELL_TYPE_TERM,
         Field(

@@ -172,7 +172,8 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from pmcell.consent.fhir import SUFFIXES, read_consents
+    from pmcell.consent.fhir import read_consents
+    from pmcell.consent.fhir_files import SUFFIXES
     from pmcell.consent.ledger import add_entries, entry_faults, now_text, with_subjects
     from pmcell.consent.sheets import donor_faults, read_consent_table
     from pmcell.consent.subjects import add_keys
@@ -297,7 +298,7 @@ def _views(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from pmcell.consent.fhir import as_bundle
+    from pmcell.consent.fhir_export import as_bundle
     from pmcell.consent.receipts import as_records
     from pmcell.consent.subjects import read_keys
     from pmcell.io.atomic import write_json

@@ -128,6 +128,7 @@ def _joined(cohort: Cohort, counts: CountsFile, found: list[Mapping]) -> Placed:
             "cell_type_confidence": cells["probability"].astype(float),
             "label_method": "reference",
             "profile_cell_type": cells["counted_as"],
+            "cell_type_set": cells["cell_type_set"],
         },
         index=cells.index,
     )

@@ -47,7 +47,7 @@ def iter_cells(facts: Facts, atlas: Atlas) -> Iterator[pd.DataFrame]:
         frame["cell_row"] = pd.array(np.cumsum(passes) - 1, "Int64")
         frame.loc[~passes, "cell_row"] = pd.NA
         rows = atlas.rows_of(counts.cell_ids[passes], cohort_id=cohort.cohort_id)
-        for name in ("cluster", *PER_CELL):
+        for name in ("cluster", *PER_CELL, "cell_type_set"):
             values = np.full(len(frame), None, object)
             values[passes] = atlas.cells[name].to_numpy(object)[rows]
             frame[name] = values

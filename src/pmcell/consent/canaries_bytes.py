@@ -1,0 +1,176 @@
+"""Canaries in texts, in what texts are packed in, and in names."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from pmcell.consent.canary import NAME, TEXT, Plant, file_of
+
+_GLYPHS = {
+    **{str(digit): name for digit, name in enumerate(
+        (b"zero", b"one", b"two", b"three", b"four", b"five", b"six", b"seven", b"eight", b"nine")
+    )},
+    "-": b"hyphen",
+}  # fmt: skip
+
+
+def _raw_deflate(data: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data) + stream.flush()
+
+
+def _zip_of(
+    members: dict[str, bytes], *, comment: bytes = b"", extra: bytes = b"", whole: bytes = b""
+) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            item = zipfile.ZipInfo(name)
+            item.compress_type = zipfile.ZIP_DEFLATED
+            item.comment = comment
+            item.extra = b"\x99\x99" + len(extra).to_bytes(2, "little") + extra if extra else b""
+            archive.writestr(item, data)
+        archive.comment = whole
+    return stream.getvalue()
+
+
+def _tar() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        item = tarfile.TarInfo("a.txt")
+        item.size = len(TEXT)
+        archive.addfile(item, io.BytesIO(TEXT))
+    return stream.getvalue()
+
+
+def _png() -> bytes:
+    body = b"Comment\0\0" + zlib.compress(TEXT)
+    chunk = len(body).to_bytes(4, "big") + b"zTXt" + body
+    chunk += zlib.crc32(b"zTXt" + body).to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + chunk
+
+
+def _link(home: Path) -> None:
+    os.symlink(f"somewhere/{NAME}/x", home / "link")
+
+
+def _forgotten_zip() -> bytes:
+    """An archive whose directory names one of its two members."""
+    both = _zip_of({"a.txt": TEXT * 3, "b.txt": b"x"})
+    first = both.index(b"PK\x01\x02")
+    second = both.index(b"PK\x01\x02", first + 4)
+    tail = bytearray(both[both.index(b"PK\x05\x06") :])
+    tail[8:12] = b"\1\0\1\0"
+    tail[12:16] = (len(both) - len(tail) - second).to_bytes(4, "little")
+    return (
+        both[:first]
+        + both[second : len(both) - len(tail)]
+        + bytes(tail[:16] + first.to_bytes(4, "little") + tail[20:])
+    )
+
+
+def _plain_tar(data: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        item = tarfile.TarInfo("a")
+        item.size = len(data)
+        archive.addfile(item, io.BytesIO(data))
+    return stream.getvalue()
+
+
+BYTES: dict[str, Plant] = {
+    "log": file_of("x.log", b"\n".join([b"line"] * 500 + [TEXT])),
+    "other case": file_of("x.txt", TEXT.upper()),
+    "binary file without a name": file_of("x", bytes(range(256)) * 9 + TEXT + b"\0" * 99),
+    "HTML in base64": file_of(
+        "x.html", b"<img src='data:;base64," + base64.b64encode(TEXT) + b"'>"
+    ),
+    "HTML in packed base64": file_of(
+        "x.html", b"<script>d='" + base64.b64encode(gzip.compress(TEXT)) + b"'</script>"
+    ),
+    "HTML entities": file_of("x.html", "".join(f"&#{ord(c)};" for c in NAME).encode()),
+    "JSON escapes": file_of("x.json", "".join(f"\\u{ord(c):04x}" for c in NAME).encode()),
+    "address escapes": file_of("x.ttl", "".join(f"%{ord(c):02x}" for c in NAME).encode()),
+    "UTF-16": file_of("x.csv", TEXT.decode().encode("utf-16")),
+    "UTF-16 without a mark": file_of("x.csv", (TEXT * 5).decode().encode("utf-16-le")),
+    "gzip": file_of("x.gz", gzip.compress(TEXT)),
+    "bzip2": file_of("x", bz2.compress(TEXT)),
+    "xz": file_of("x", lzma.compress(TEXT)),
+    "zip in a zip": file_of(
+        "x.zip", _zip_of({"a.zip": _zip_of({"b.json": json.dumps(NAME).encode()})})
+    ),
+    "name in a zip": file_of("x.zip", _zip_of({f"{NAME}.txt": b"x"})),
+    "tar": file_of("x.tgz", _tar()),
+    "PNG text": file_of("x.png", _png()),
+    "file name": file_of(f"{NAME}.txt", b"x"),
+    "folder name": lambda home: (home / NAME).mkdir(),
+    "base64 file name": file_of(
+        base64.urlsafe_b64encode(f"results/{NAME}/x".encode()).decode(), b"x"
+    ),
+    "link": _link,
+    "terminal's colour": file_of("x.log", f"\x1b[1;32m{NAME}\x1b[0m".encode()),
+    "line break in JSON": file_of("x.json", json.dumps(f"a\n{NAME}\tb").encode()),
+    "UTF-16 in a binary file": file_of(
+        "x.jpg", b"\xff\xd8\xff\xe1" * 99 + b"UNICODE\0" + NAME.encode("utf-16-le")
+    ),
+    "UTF-32": file_of("x.txt", NAME.encode("utf-32")),
+    "hexadecimal": file_of("x.txt", b"id=" + NAME.encode().hex().encode()),
+    "lines of base64": file_of("x.eml", base64.encodebytes(b"z" * 50 + TEXT + b"y" * 200)),
+    "packed, lines of base64 in JSON": file_of(
+        "x.ipynb", json.dumps(base64.encodebytes(zlib.compress(TEXT * 9)).decode()).encode()
+    ),
+    "base64 twice": file_of("x.txt", base64.b64encode(base64.b64encode(b"z" * 60 + TEXT))),
+    "deflate in base64": file_of("x.html", base64.b64encode(_raw_deflate(TEXT + bytes(range(99))))),
+    "deflate": file_of("x", _raw_deflate(TEXT * 3)),
+    "tags within": file_of("x.html", f"<p>{NAME[:4]}<wbr><b>{NAME[4:]}</b></p>".encode()),
+    "octal escapes": file_of("x.pdf", "".join(f"\\{ord(c):03o}" for c in NAME).encode()),
+    "quoted-printable": file_of("x.eml", f"{NAME[:9]}=\n{NAME[9:]}".encode()),
+    "signs exchanged": file_of("x.R", NAME.replace("-", ".").encode()),
+    "hyphen of a word processor": file_of("x.md", NAME.replace("-", "\u2011").encode()),
+    "zip behind a page": file_of("x.html", b"<html></html>" + _zip_of({"a": TEXT * 3})),
+    "member that its zip forgot": file_of("x.zip", _forgotten_zip()),
+    "pickle of the first kind": file_of("x.pkl", f"(lp0\nV{NAME}\np1\naVb\np2\na.".encode()),
+    "pickle, a letter after a text": file_of(
+        "x.pkl", b"\x80\2]q\0(X\x0f\0\0\0" + NAME.encode() + b"q\1X\1\0\0\0bq\2e."
+    ),
+    "texts by their length": file_of("x", b"\0\0\0\x0f" + NAME.encode() + b"and more"),
+    "line broken at a hyphen": file_of("x.txt", f"of {NAME[:7]}\n    {NAME[7:]} more".encode()),
+    "line broken at a width": file_of("x.log", f"{'z ' * 38}{NAME[:4]}\n{NAME[4:]} and".encode()),
+    "colours of a terminal within": file_of("x.log", f"{NAME[:7]}\x1b[1;36m{NAME[7:]}".encode()),
+    "letters that are not seen": file_of("x.md", f"{NAME[:3]}\u00ad{NAME[3:]}".encode()),
+    "letters of another width": file_of(
+        "x.md", "".join(chr(ord(letter) + 0xFEE0) for letter in NAME).encode()
+    ),
+    "named entities": file_of("x.html", NAME.replace("-", "&hyphen;").encode()),
+    "long escapes": file_of("x.nt", "".join(f"\\U{ord(c):08X}" for c in NAME).encode()),
+    "escapes in braces": file_of("x.js", "".join(f"\\u{{{ord(c):x}}}" for c in NAME).encode()),
+    "escapes of a style sheet": file_of("x.css", "".join(f"\\{ord(c):x} " for c in NAME).encode()),
+    "quoted-printable in one line": file_of("x", "".join(f"={ord(c):02X}" for c in NAME).encode()),
+    "hexadecimal with spaces": file_of("x.txt", NAME.encode().hex(" ").encode()),
+    "hexadecimal in a program": file_of("x.c", ", ".join(f"0x{ord(c):x}" for c in NAME).encode()),
+    "numbers of letters": file_of("x.json", json.dumps(list(NAME.encode())).encode()),
+    "packed in hexadecimal": file_of("x.sql", b"X'" + gzip.compress(TEXT).hex().encode() + b"'"),
+    "kerned text of PDF": file_of("x.pdf", f"[({NAME[:3]})-20 ({NAME[3:]})] TJ".encode()),
+    "glyphs of PostScript": file_of(
+        "x.eps",
+        b"%!PS\n" + b"".join(b"1 0 m /%s glyphshow\n" % _GLYPHS.get(c, c.encode()) for c in NAME),
+    ),
+    "behind a packed file": file_of("x.bz2", bz2.compress(b"x") + b"..." + gzip.compress(TEXT * 3)),
+    "old lzma": file_of("x.lzma", lzma.compress(TEXT * 3, format=lzma.FORMAT_ALONE)),
+    "comment in a zip": file_of("x.zip", _zip_of({"a": b"x"}, comment=NAME.encode())),
+    "field in a zip": file_of("x.zip", _zip_of({"a": b"x"}, extra=NAME.encode())),
+    "packed comment of a zip": file_of("x.zip", _zip_of({"a": b"x"}, whole=gzip.compress(TEXT))),
+    "tar behind a tar": file_of("x.tar", _plain_tar(b"x") + _plain_tar(gzip.compress(TEXT))),
+    "escaped file name": file_of(NAME.replace("-", "%2D"), b"x"),
+}
+"""How each canary is planted, by the place that it stands for."""

@@ -1,0 +1,110 @@
+"""Files of FHIR resources: a Bundle, one resource, a list of them, or one a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pmcell.errors import Fault, UsageError
+
+SUFFIXES = (".json", ".ndjson", ".jsonl")
+MAX_BYTES = 200_000_000
+
+
+def read_resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Each resource with its full URL, in the order of the file."""
+    if path.stat().st_size > MAX_BYTES:
+        raise UsageError(f"{path.name} must be below {MAX_BYTES:,} bytes; import it in parts")
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+        if path.suffix == ".json":
+            values = [_load(text)]
+        else:
+            values = [_load(line) for line in text.split("\n") if line.strip()]
+    except (ValueError, RecursionError) as error:
+        must, fix = "must be JSON in UTF-8 (one resource a line in .ndjson)", "Export it anew."
+        faults.append(Fault(path.name, must, str(error)[:100], fix, reason="not_json"))
+        return []
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for value in values:
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Mapping) and item.get("resourceType") == "Bundle":
+                inside = item.get("entry") or []
+                for part in inside if isinstance(inside, list) else []:
+                    if isinstance(part, Mapping) and isinstance(part.get("resource"), Mapping):
+                        found.append((str(part.get("fullUrl", "")), part["resource"]))
+                    else:
+                        found.append(("", {}))
+            else:
+                found.append(("", item if isinstance(item, Mapping) else {}))
+    for number, (_, item) in enumerate(found, start=1):
+        if not isinstance(item.get("resourceType"), str):
+            must, fix = "must be a FHIR resource", "Export it anew."
+            found_text = "something without resourceType"
+            faults.append(Fault(path.name, must, found_text, fix, row=number, reason="consent"))
+    return found
+
+
+def _load(text: str) -> Any:
+    """JSON in which every key stands once and every number is one; `ValueError` for other text."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
+        return dict(pairs)
+
+    def no_number(text: str) -> None:
+        raise ValueError(f"{text} is no number of JSON")
+
+    return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
+
+
+def patients_of(resources: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """What references to patients of the file stand for: their first identifier, else their id."""
+    known = {}
+    for url, item in resources:
+        if item.get("resourceType") == "Patient":
+            identifiers = [i for i in as_list(item.get("identifier")) if isinstance(i, Mapping)]
+            name = next((str(i["value"]) for i in identifiers if i.get("value")), item.get("id"))
+            for reference in (url, f"Patient/{item.get('id')}"):
+                known[reference] = str(name)
+    return known
+
+
+def as_list(value: Any) -> list[Any]:
+    """A value as a list: what FHIR may write once or several times."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def codings_of(concept: Any) -> list[Mapping[str, Any]]:
+    """The codings of a concept; none of what is no concept."""
+    if not isinstance(concept, Mapping):
+        return []
+    return [coding for coding in as_list(concept.get("coding")) if isinstance(coding, Mapping)]
+
+
+def is_of(coding: Any, system: str) -> bool:
+    """Whether a coding is of a system."""
+    return isinstance(coding, Mapping) and coding.get("system") == system
+
+
+def changed_meanings(value: Any, where: str) -> Iterator[str]:
+    """Where a resource holds what changes its meaning: extensions, and what stands for a value."""
+    if isinstance(value, list):
+        for item in value:
+            yield from changed_meanings(item, where)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key == "modifierExtension" and where != "Consent":
+                # Of a provision: read there.
+                if not where.endswith("provision"):
+                    yield f"{where}.{key}"
+            elif key.startswith("_"):
+                yield f"{where}.{key}"
+            elif key not in ("text", "extension"):
+                yield from changed_meanings(item, f"{where}.{key}")

@@ -1,0 +1,142 @@
+"""Numbers as places: letters that are written as numbers, and cells in numbers that are text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pmcell.consent.needles import MIN_GENES
+from pmcell.consent.place import Place, array_prints, long_prints, matrix_prints
+from pmcell.core.byte_signs import long_words
+
+MATRIX_MARKET = b"%%MatrixMarket"
+MAX_WHOLE = 1 << 20
+"""Numbers of an array that are all looked at; of a longer one, its begin."""
+SAMPLED = 4096
+MIN_ROW = 6
+"""Numbers in a row that are taken for letters."""
+MAX_LONG = 8
+"""Columns of a table that may have a row for each value."""
+_NUMERIC = np.zeros(256, dtype=bool)
+_NUMERIC[list(b"0123456789.+-eE, \t\r\n")] = True
+"""Bytes that a list of numbers is written with."""
+
+
+def array_places(array: Any, where: str) -> Iterator[Place]:
+    """Letters and cells in an array of numbers of HDF5 or zarr, or of numpy."""
+    if array.dtype.kind in "iuf" and (letters := array_letters(array)):
+        yield Place(where, letters, is_joined=True)
+    if array.ndim and array.dtype.kind in "iuf":
+        yield Place(where, prints=partial(array_prints, array))
+
+
+def array_letters(array: Any) -> bytes:
+    """Numbers as the letters that they stand for, rows apart; nothing where too few are letters.
+
+    >>> array_letters(np.array([[100, 111, 110, 111, 114, 45, 49], [7] * 7]))
+    b'donor-1\\x00donor-1'
+    """
+    n_rows = array.shape[0] if array.ndim else 1
+    if array.dtype.itemsize == 1:
+        values = np.asarray(array[()])
+        return _in_rows(values.astype(np.uint8, copy=False)) if array.dtype.kind in "iu" else b""
+    is_whole = array.size <= MAX_WHOLE
+    rows = n_rows if is_whole else max(SAMPLED * n_rows // max(array.size, 1), 1)
+    values = np.asarray(array[()] if array.ndim == 0 else array[:rows])
+    if not _has_a_row(values):
+        return b""
+    if not is_whole:
+        values = np.asarray(array[()])
+    is_letter = (values >= 32) & (values < 127)
+    # Several numbers that are none are one sign: what is written in few letters stays short.
+    letters = np.where(is_letter, values, 0).astype(np.uint8)
+    if values.ndim < 2:
+        is_kept = is_letter | np.concatenate([[False], is_letter[:-1]]) if values.ndim else True
+        return bytes(letters[is_kept].tobytes())
+    return _in_rows(letters[is_letter.any(axis=tuple(range(1, values.ndim)))])
+
+
+def _has_a_row(values: np.ndarray) -> bool:
+    """Whether enough numbers one after the other are letters, none of them twice in all places."""
+    flat = values.ravel()
+    is_letter = (flat >= 32) & (flat < 127)
+    if int(is_letter.sum()) < MIN_ROW:
+        return False
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], is_letter.astype(np.int8), [0]])))
+    return bool((ends[1::2] - ends[::2]).max(initial=0) >= MIN_ROW)
+
+
+def _in_rows(values: np.ndarray) -> bytes:
+    if values.ndim < 2:
+        return values.tobytes()
+    # Where a text goes on over rows, and where each row is one.
+    return values.tobytes() + b"\0" + b"\0".join(row.tobytes() for row in values)
+
+
+def text_places(data: bytes, where: str) -> Iterator[Place]:
+    """Cells in numbers that a text holds: a table, a sparse matrix, lists of JSON."""
+    if data.startswith(MATRIX_MARKET):
+        yield Place(f"{where}/cells", prints=partial(_market_prints, data))
+        return
+    if b"[" in data and b"," in data and b"\0" not in data[:4096]:
+        yield Place(f"{where}/cells", prints=partial(_list_prints, data))
+    first = data[: 1 << 16].splitlines()[:4]
+    if not first:
+        return
+    n_lines = data.count(b"\n") + 1
+    for sign in (b"\t", b",", b";", b" "):
+        cells = first[-1].split(sign)
+        # A cell has as many numbers as genes: in its line, or in its column over the lines.
+        if len(cells) < 2 or max(len(cells), n_lines) < MIN_GENES:
+            continue
+        n_numbers = sum(map(_is_number, cells))
+        if 2 * n_numbers >= len(cells) or (n_numbers and len(cells) <= MAX_LONG):
+            yield Place(f"{where}/cells", prints=partial(_text_prints, data, sign))
+            return
+
+
+def _market_prints(data: bytes) -> frozenset[bytes]:
+    from scipy.io import mmread
+    from scipy.sparse import coo_matrix
+
+    return matrix_prints(coo_matrix(mmread(io.BytesIO(data))))
+
+
+def _list_prints(data: bytes) -> frozenset[bytes]:
+    """Cells of lists of numbers with commas between them."""
+    found: set[bytes] = set()
+    for begin, end in long_words(data, _NUMERIC, 2 * MIN_GENES - 1).tolist():
+        parts = b"".join(data[begin:end].split()).strip(b",").split(b",")
+        if len(parts) >= MIN_GENES and all(map(_is_number, parts)):
+            found |= array_prints(np.array(parts, dtype=np.float64))
+    return frozenset(found)
+
+
+def _text_prints(data: bytes, sign: bytes) -> frozenset[bytes]:
+    rows = [line.split(sign) for line in data.splitlines()]
+    width = max(map(len, rows), default=0)
+    if not width:
+        return frozenset()
+    numbers = [[float(cell) if _is_number(cell) else 0.0 for cell in row] for row in rows]
+    padded = np.array([row + [0.0] * (width - len(row)) for row in numbers])
+    found = array_prints(padded)
+    if width <= MAX_LONG:
+        # Of a table with a row for each value: names as they are, numbers as numbers.
+        full = [row for row in rows if len(row) == width]
+        names = [np.array(column) for column in zip(*full, strict=True)]
+        found |= long_prints([*names, *padded.T])
+    return found
+
+
+def _is_number(cell: bytes) -> bool:
+    if not cell[:1] or cell[0] not in b"0123456789.+- ":
+        return False
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

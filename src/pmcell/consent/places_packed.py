@@ -1,0 +1,214 @@
+"""What is packed in bytes: whole files, streams within others, words of base64 and hexadecimal."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pmcell.consent.place import Into, Place
+from pmcell.core.byte_signs import long_words, signs
+
+ZIP, GZIP, BZIP, XZ, LZMA, ZSTD, LZ4 = (
+    b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x5d\x00\x00", b"\x28\xb5\x2f\xfd",
+    b"\x04\x22\x4d\x18",
+)  # fmt: skip
+ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+READERS: dict[bytes, tuple[str, Callable[[], Any]]] = {
+    GZIP: ("gzip", partial(zlib.decompressobj, 31)),
+    BZIP: ("bzip2", bz2.BZ2Decompressor),
+    XZ: ("xz", lzma.LZMADecompressor),
+    LZMA: ("lzma", lzma.LZMADecompressor),
+}
+"""Name and reader of what is packed whole, by how it begins."""
+MAX_BYTES = 1 << 31
+"""Of one member of an archive; a larger one is named as not read."""
+_LETTERS = np.zeros(256, dtype=bool)
+_LETTERS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")] = True
+"""Bytes that words of base64 are made of, plain and for addresses."""
+MIN_WORD = 24
+"""Letters of a word that is decoded; names in shorter ones are found as they are."""
+MAX_GAP = 16
+"""Bytes between two lines of one text in base64: a line break, with an indent or quotes."""
+MAX_STREAMS = 200_000
+MAX_SHUFFLED, MAX_FREE = 64, 1 << 22
+"""Bytes of a value, and of a stream in free space, up to which HDF5's shuffling is undone."""
+FIRST_STEP, LAST_STEP = 256, 1 << 22
+MIN_STREAM, MIN_BROKEN = 8, 256
+"""Bytes that a stream must say, whole, and where it breaks off."""
+HEADER = 30
+"""Bytes of the header of a zip member before its name."""
+BROKEN = (
+    OSError, ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, MemoryError,
+    OverflowError,
+)  # fmt: skip
+"""What readers raise where a stream is none, or breaks off."""
+
+
+def packed_whole(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
+    """A file that is packed as a whole, in one stream or more, and what stands behind them."""
+    magic = next(magic for magic in READERS if data.startswith(magic))
+    name, reader = READERS[magic]
+    parts: list[bytes] = []
+    while data.startswith(magic):
+        stream = reader()
+        parts.append(stream.decompress(data))
+        if not stream.eof:
+            raise EOFError
+        data = stream.unused_data.lstrip(b"\0")
+    yield from into(b"".join(parts), f"{where}/{name}", depth + 1)
+    if data:
+        yield from into(data, f"{where}/behind the end", depth + 1)
+
+
+def streams(
+    data: bytes, begins: list[tuple[int, str]], where: str, depth: int, into: Into
+) -> Iterator[Place]:
+    """Packed streams within other bytes: PNG, PDF, free space, what was put behind a file's end."""
+    if len(begins) > MAX_STREAMS:
+        yield Place(where, problem=f"more than {MAX_STREAMS} possible streams")
+        return
+    end = 0
+    for start, kind in begins:
+        if start < end:
+            continue
+        text, size = unpacked(data, start, kind)
+        if text:
+            # What lies within a stream that was read is no other stream.
+            end = start + size
+            yield from into(text, f"{where}/stream at {start}", depth + 1)
+
+
+def free_space(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
+    """Streams in the bytes of an HDF5 file that no dataset holds, as they are and unshuffled."""
+    for place in streams(data, signs(data, MAX_STREAMS + 1)[1], where, depth, into):
+        yield place
+        # The filter that HDF5 has before its packing: first bytes of all values, then second ones.
+        for size in range(2, MAX_SHUFFLED + 1) if len(place.text) <= MAX_FREE else ():
+            yield Place(f"{place.where}/in order", unshuffled(place.text, size))
+
+
+def unshuffled(data: bytes, size: int) -> bytes:
+    """Values of some bytes each whose first bytes stand together, then the second ones.
+
+    >>> unshuffled(b"dgoon", 2)
+    b'dogo'
+    """
+    n_values = len(data) // size
+    return np.frombuffer(data, np.uint8, n_values * size).reshape(size, n_values).T.tobytes()
+
+
+def unpacked(data: bytes, start: int, kind: str) -> tuple[bytes, int]:
+    """What a stream says that begins here, and how long it is; nothing where none does."""
+    try:
+        if kind in ("zlib", "gzip"):
+            return inflated(data, start, 15 if kind == "zlib" else 31)
+        if kind == "zip":
+            size = HEADER + sum(
+                int.from_bytes(data[at : at + 2], "little") for at in (start + 26, start + 28)
+            )
+            is_packed = data[start + 8 : start + 10] == b"\x08\0"
+            text, packed = inflated(data, start + size, -15) if is_packed else (b"", 0)
+            return text, size + packed
+        if kind in ("zstd", "lz4"):
+            return by_arrow(data[start:]), 4
+        reader: Any = bz2.BZ2Decompressor() if kind == "bzip" else lzma.LZMADecompressor()
+        text = reader.decompress(data[start:], MAX_BYTES)
+        return text, len(data) - start - len(reader.unused_data)
+    except BROKEN:
+        return b"", 0
+
+
+def inflated(data: bytes, start: int, bits: int) -> tuple[bytes, int]:
+    """What a stream says that begins here, and how long it is; 0 where it does not end."""
+    stream = zlib.decompressobj(bits)
+    view, at, step = memoryview(data), start, FIRST_STEP
+    parts: list[bytes] = []
+    n_bytes = 0
+    try:
+        # In steps: what follows the stream would be copied whole for each.
+        while at < len(data) and not stream.eof and n_bytes < MAX_BYTES:
+            piece = view[at : at + step]
+            parts.append(stream.decompress(piece, MAX_BYTES - n_bytes))
+            n_bytes += len(parts[-1])
+            at, step = at + len(piece), min(4 * step, LAST_STEP)
+    except (zlib.error, MemoryError):
+        # A chance header fails within its first bytes; a stream that was overwritten says more.
+        if n_bytes < MIN_BROKEN:
+            return b"", 0
+    text = b"".join(parts)
+    size = at - start - len(stream.unused_data) if stream.eof else 0
+    return (text, size) if len(text) >= MIN_STREAM else (b"", 0)
+
+
+def by_arrow(data: bytes) -> bytes:
+    """What zstd or lz4 packed, in one frame or more."""
+    import pyarrow as pa
+
+    kind = "lz4" if data.startswith(LZ4) else "zstd"
+    with pa.CompressedInputStream(pa.BufferReader(data), kind) as stream:
+        return bytes(stream.read())
+
+
+def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Iterator[Place]:
+    """What long words say in base64 or hexadecimal: as text together, packed ones each."""
+    found = []
+    for text in _joined_words(data):
+        for plain, kind in _decoded(text):
+            if plain.startswith((*READERS, *ZLIB, *CONTAINERS)):
+                yield from into(plain, f"{where}/{kind}", depth + 1)
+            elif len(text) >= 2 * MIN_WORD and (raw := inflated(plain, 0, -15))[1]:
+                # A whole stream without a header, as programs in web pages pack.
+                yield from of_text(raw[0], f"{where}/{kind}", depth + 1)
+            found.append(plain)
+    if found:
+        yield from of_text(b"\n".join(found), f"{where}/base64", depth + 1)
+
+
+CONTAINERS = (ZIP, ZSTD, LZ4, b"PAR1", b"\x89HDF\r\n\x1a\n", b"\x89PNG", b"SQLite format 3\0")
+"""What a word that is decoded may begin with and is then opened by itself."""
+_NO_HEX = re.compile(rb"[^0-9A-Fa-f]")
+
+
+def _decoded(word: bytes) -> Iterator[tuple[bytes, str]]:
+    if len(word) % 4 != 1:
+        yield base64.b64decode(word + b"=" * (-len(word) % 4)), "base64"
+    # As databases mark it: x and 0x.
+    digits = word.removeprefix(b"0").removeprefix(b"x") if b"x" in word[:2] else word
+    if len(digits) % 2 == 0 and not _NO_HEX.search(digits):
+        yield bytes.fromhex(digits.decode()), "hexadecimal"
+
+
+def _joined_words(data: bytes) -> Iterator[bytes]:
+    """Long words of letters of base64; lines of one length with the same signs between are one."""
+    parts: list[bytes] = []
+    length, gap, last = 0, b"", 0
+    for begin, end in long_words(data, _LETTERS, MIN_WORD).tolist():
+        between = data[last:begin]
+        goes_on = (
+            bool(parts)
+            and length % 4 == 0
+            and len(parts[-1]) == length
+            and end - begin <= length
+            and len(between) <= MAX_GAP
+            and (len(parts) == 1 or between == gap)
+        )
+        if parts and not goes_on:
+            yield b"".join(parts).translate(_URL_SAFE)
+            parts = []
+        if not parts:
+            length = end - begin
+        parts.append(data[begin:end])
+        gap, last = between, end
+    if parts:
+        yield b"".join(parts).translate(_URL_SAFE)
+
+
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")

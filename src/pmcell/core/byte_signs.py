@@ -1,0 +1,129 @@
+"""Signs in bytes by which it is told what else is written or packed in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmcell.core.byte_search import Bytes, _digit
+from pmcell.core.compiler import Array, kernel
+
+ESCAPES, TAGS, QUOTED, HYPHENS, KERNED = 1, 2, 4, 8, 16
+"""What `signs` says of bytes: escapes, tags or colours of terminals, quoted-printable, lines that
+end in a hyphen, text with its kerning (PDF)."""
+STREAMS = ("zlib", "gzip", "bzip", "xz", "zip", "zstd", "lz4")
+"""Kinds of packed data, by the numbers that `signs` gives them."""
+
+
+def signs(data: bytes, most: int) -> tuple[int, list[tuple[int, str]]]:
+    r"""Return what kinds of signs bytes hold, and where packed data may begin in them, with kind.
+
+    Parameters
+    ----------
+    data
+        The bytes.
+    most
+        Places that are returned, at most.
+
+    Examples
+    --------
+    >>> signs(b"<b>%41</b>\x1f\x8b\x08", 10) == (ESCAPES | TAGS, [(10, "gzip")])
+    True
+    """
+    begins, kinds = np.empty(most, np.int64), np.empty(most, np.int8)
+    flags, n_found = _signs(np.frombuffer(data, np.uint8), _FIRST, begins, kinds)
+    places = zip(begins[:n_found].tolist(), kinds[:n_found].tolist(), strict=True)
+    return flags, [(begin, STREAMS[kind]) for begin, kind in places]
+
+
+_FIRST = np.zeros(256, dtype=np.bool_)
+_FIRST[[*b"\\%</=xBP(-T", 0x04, 0x1B, 0x1F, 0xFD]] = True
+"""Bytes that what `signs` tells begins with."""
+
+
+def long_words(data: bytes, letters: NDArray[np.bool_], least: int) -> NDArray[np.int64]:
+    """Begin and end of each run of at least `least` bytes that `letters` (256 flags) allows.
+
+    >>> letters = np.zeros(256, dtype=bool)
+    >>> letters[ord("a")] = True
+    >>> long_words(b"aa.aaa.aaaa", letters, 3).tolist()
+    [[3, 6], [7, 11]]
+    """
+    values = np.frombuffer(data, np.uint8)
+    found = np.zeros((_long_words(values, letters, least, np.zeros((0, 2), np.int64)), 2), np.int64)
+    _long_words(values, letters, least, found)
+    return found
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _signs(data: Bytes, first: Array, begins: Array, kinds: Array) -> tuple[int, int]:
+    flags, n_found = 0, 0
+    for at in range(data.size - 1):
+        sign = data[at]
+        if not first[sign]:
+            continue
+        following, kind = data[at + 1], -1
+        third = data[at + 2] if at + 2 < data.size else 0
+        fourth = data[at + 3] if at + 3 < data.size else 0
+        # A backslash before u, U, x or a hexadecimal digit.
+        if sign == 37 or (sign == 92 and (following in (117, 85, 120) or _digit(following) >= 0)):
+            flags |= 1
+        elif (
+            (sign == 60 and following == 47)
+            or (sign == 47 and following == 62)
+            or (sign == 27 and following == 91)
+        ):
+            flags |= 2
+        elif sign == 61 and (
+            following in (10, 13, 63)
+            or (fourth == 61 and _digit(following) >= 2 and _digit(third) >= 0)
+            or (_digit(following) in (2, 3, 5) and third in (65, 68, 69, 70))
+        ):
+            flags |= 4
+        elif sign == 45 and following in (10, 13):
+            flags |= 8
+        elif sign == 84 and following == 74 and at > 2:
+            # A bracket before it, after a parenthesis, with or without spaces.
+            bracket = at - 2 if data[at - 1] == 32 else at - 1
+            if data[bracket] == 93 and data[bracket - 1] in (32, 41):
+                flags |= 16
+        elif sign == 120 and following in (0x01, 0x5E, 0x9C, 0xDA):
+            kind = 0
+        elif sign == 0x1F and following == 0x8B and third == 8:
+            kind = 1
+        elif sign == 66 and following == 90 and third == 104 and 49 <= fourth <= 57:
+            kind = 2
+        elif sign == 0xFD and following == 55 and third == 122 and fourth == 88:
+            kind = 3
+        elif sign == 80 and following == 75 and third == 3 and fourth == 4:
+            kind = 4
+        elif sign == 40 and following == 0xB5 and third == 0x2F and fourth == 0xFD:
+            kind = 5
+        elif sign == 4 and following == 0x22 and third == 0x4D and fourth == 0x18:
+            kind = 6
+        if kind >= 0 and n_found < begins.size:
+            begins[n_found], kinds[n_found] = at, kind
+            n_found += 1
+    return flags, n_found
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _long_words(data: Bytes, letters: Array, least: int, found: Array) -> int:
+    n_words, begin = 0, 0
+    while begin + least <= data.size:
+        # From the last byte that a word of this length would have: most words are told at once.
+        at = begin + least - 1
+        while at >= begin and letters[data[at]]:
+            at -= 1
+        if at >= begin:
+            begin = at + 1
+            continue
+        end = begin + least
+        while end < data.size and letters[data[end]]:
+            end += 1
+        if n_words < found.shape[0]:
+            found[n_words, 0] = begin
+            found[n_words, 1] = end
+        n_words += 1
+        begin = end + 1
+    return n_words

@@ -1,0 +1,290 @@
+"""Passes over bytes that say what is written in them otherwise than as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pmcell.core.byte_search import Bytes, _digit, _is_letter, _lower
+from pmcell.core.compiler import kernel
+
+
+def unescaped(data: bytes) -> bytes | None:
+    r"""Bytes without escapes: ``\u0041``, ``\u{41}``, ``\U00000041``, ``\x41``, ``\101``, ``%41``,
+    and ``\41`` with a space after it.
+
+    None where there is none. Numbers of letters become UTF-8; numbers of bytes bytes.
+
+    >>> unescaped(b"P%2e1 \\u0041\\u{42}\\43 \\x21")
+    b'P.1 ABC!'
+    """
+    out = np.zeros(len(data), np.uint8)
+    n_escapes, n_bytes = _unescape(np.frombuffer(data, np.uint8), out)
+    return out[:n_bytes].tobytes() if n_escapes else None
+
+
+def untagged(data: bytes) -> bytes:
+    r"""Bytes without tags of HTML and XML and colours of terminals, so that a name within which
+    one stands is whole.
+
+    >>> untagged(b"<b>Do</b>nor-\x1b[1;36m1\x1b[0m < 2")
+    b'Donor-1 < 2'
+    """
+    out = np.zeros(len(data), np.uint8)
+    return out[: _untag(np.frombuffer(data, np.uint8), out)].tobytes()
+
+
+def unwrapped(data: bytes) -> bytes:
+    """What stands around the ends of lines that a fixed width broke within a word, joined there.
+
+    Lines of the most letters that any has, `MIN_WRAP` to `MAX_WRAP` of them: nobody else is so
+    broken. Nothing where there are none.
+
+    >>> unwrapped(b"x" * 40 + b" of Do\\nnor-1 y\\nshort\\n")[-20:]
+    b'xxxxxx of Donor-1 y\\n'
+    """
+    values = np.frombuffer(data, np.uint8)
+    width = _widest(values)
+    if not MIN_WRAP <= width <= MAX_WRAP:
+        return b""
+    out = np.zeros(2 * len(data) + 2, np.uint8)
+    return out[: _unwrap(values, width, out)].tobytes()
+
+
+def spelled(data: bytes, base: int) -> bytes:
+    """Letters that are written as numbers with signs between them, a line for each row of them.
+
+    Parameters
+    ----------
+    data
+        The bytes.
+    base
+        Of the numbers: 16 (two digits, with or without 0x), or 10.
+
+    Examples
+    --------
+    >>> spelled(b"c = [68, 111, 110, 111, 114, 45, 49]; x = 3, 65", 10)
+    b'Donor-1\\n'
+    >>> spelled(b"44:6f:6e:6f:72:2d:31", 16)
+    b'Donor-1\\n'
+    """
+    out = np.zeros(len(data) + 1, np.uint8)
+    return out[: _spell(np.frombuffer(data, np.uint8), base, out)].tobytes()
+
+
+MIN_WRAP, MAX_WRAP = 40, 400
+"""Widths of lines at which texts are broken."""
+WINDOW = 64
+"""Bytes on each side of a break: a name of so many is whole."""
+MAX_GAP = 8
+"""Bytes between two of them."""
+MIN_SPELLED = 6
+"""Numbers in a row that are taken for letters."""
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _widest(data: Bytes) -> int:
+    """Bytes of the longest line."""
+    most, begin = 0, 0
+    for at in range(data.size):
+        if data[at] == 10:
+            most = max(most, at - begin)
+            begin = at + 1
+    return most
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _unwrap(data: Bytes, width: int, out: Bytes) -> int:
+    n_out, begin = 0, 0
+    for at in range(data.size - 1):
+        if data[at] != 10:
+            continue
+        if at - begin == width and data[at - 1] > 32 and data[at + 1] > 32:
+            first = at - min(width, WINDOW)
+            out[n_out : n_out + at - first] = data[first:at]
+            n_out += at - first
+            end = at + 1
+            while end < data.size and data[end] != 10 and end <= at + WINDOW:
+                out[n_out] = data[end]
+                n_out, end = n_out + 1, end + 1
+            out[n_out] = 10
+            n_out += 1
+        begin = at + 1
+    return n_out
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _spell(data: Bytes, base: int, out: Bytes) -> int:
+    n_out, begin, at, last = 0, 0, 0, -MAX_GAP
+    while at < data.size:
+        if not _is_letter(data[at]):
+            if data[at] == 93 or data[at] == 41 or data[at] == 125 or data[at] == 59:
+                last = -MAX_GAP  # A list ends.
+            at += 1
+            continue
+        end = at
+        while end < data.size and _is_letter(data[end]):
+            end += 1
+        first = at + 2 if base == 16 and end - at == 4 and _lower(data[at + 1]) == 120 else at
+        number = 0
+        for k in range(first, min(end, first + 4)):
+            digit = _digit(data[k])
+            number = number * base + digit if 0 <= digit < base else 9999
+        is_one = end - first == 2 or (base == 10 and end - first == 3)
+        goes_on = is_one and 32 <= number < 127
+        if n_out > begin and (not goes_on or at - last > MAX_GAP):
+            # The end of a row, which too few numbers do not make.
+            if n_out - begin >= MIN_SPELLED:
+                out[n_out] = 10
+                n_out += 1
+            else:
+                n_out = begin
+            begin = n_out
+        if goes_on:
+            out[n_out] = number
+            n_out += 1
+        at = last = end
+    if 0 < n_out - begin < MIN_SPELLED:
+        return begin
+    if n_out > begin:
+        out[n_out] = 10
+        n_out += 1
+    return n_out
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _hexadecimal(data: Bytes, begin: int, end: int) -> int:
+    """The number that is written here; -1 where none is."""
+    if end > data.size:
+        return -1
+    number = 0
+    for at in range(begin, end):
+        digit = _digit(data[at])
+        if digit < 0:
+            return -1
+        number = number * 16 + digit
+    return number
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _octal(data: Bytes, begin: int, end: int) -> int:
+    """The number of a byte that is written in octal digits here; -1 where none is."""
+    if end > data.size:
+        return -1
+    number = 0
+    for at in range(begin, end):
+        if not 48 <= data[at] <= 55:
+            return -1
+        number = number * 8 + (data[at] - 48)
+    return number
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _in_braces(data: Bytes, begin: int) -> tuple[int, int]:
+    """Number and end of what stands in the braces of ``\\u{2d}``; -1 where none are."""
+    end = begin + 1
+    while end < data.size and end < begin + 8 and data[end] != 125:
+        end += 1
+    if end >= data.size or data[begin] != 123 or data[end] != 125 or end == begin + 1:
+        return -1, begin
+    return _hexadecimal(data, begin + 1, end), end + 1
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _of_a_style_sheet(data: Bytes, begin: int) -> tuple[int, int]:
+    """Number and end of two to six digits with a space after them; -1 where none are."""
+    end = begin
+    while end < data.size and end < begin + 6 and _digit(data[end]) >= 0:
+        end += 1
+    if end < begin + 2 or end >= data.size or data[end] != 32:
+        return -1, begin
+    return _hexadecimal(data, begin, end), end + 1
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _put_letter(out: Bytes, n_out: int, number: int) -> int:
+    """Write a letter as UTF-8, which is never longer than its escape."""
+    if number < 0x80:
+        out[n_out] = number
+        return n_out + 1
+    if number < 0x800:
+        out[n_out] = 0xC0 | (number >> 6)
+        out[n_out + 1] = 0x80 | (number & 0x3F)
+        return n_out + 2
+    if number < 0x10000:
+        out[n_out] = 0xE0 | (number >> 12)
+        out[n_out + 1] = 0x80 | ((number >> 6) & 0x3F)
+        out[n_out + 2] = 0x80 | (number & 0x3F)
+        return n_out + 3
+    out[n_out] = 0xF0 | (number >> 18)
+    out[n_out + 1] = 0x80 | ((number >> 12) & 0x3F)
+    out[n_out + 2] = 0x80 | ((number >> 6) & 0x3F)
+    out[n_out + 3] = 0x80 | (number & 0x3F)
+    return n_out + 4
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _escape(data: Bytes, at: int) -> tuple[int, int, bool]:
+    """Number and end of the escape that begins here, and whether it is a letter's or a byte's."""
+    following = data[at + 1] if at + 1 < data.size else 0
+    if data[at] == 37:
+        return _hexadecimal(data, at + 1, at + 3), at + 3, False
+    if data[at] != 92:
+        return -1, at, True
+    if following == 117 and at + 2 < data.size and data[at + 2] == 123:
+        number, end = _in_braces(data, at + 2)
+        return number, end, True
+    if following == 117:
+        return _hexadecimal(data, at + 2, at + 6), at + 6, True
+    if following == 85:
+        return _hexadecimal(data, at + 2, at + 10), at + 10, True
+    if following == 120:
+        return _hexadecimal(data, at + 2, at + 4), at + 4, False
+    number = _octal(data, at + 1, at + 4) if 48 <= following <= 51 else -1
+    if number >= 0:
+        return number, at + 4, False
+    number, end = _of_a_style_sheet(data, at + 1)
+    return number, end, True
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _unescape(data: Bytes, out: Bytes) -> tuple[int, int]:
+    n_escapes, n_out, at = 0, 0, 0
+    while at < data.size:
+        number, end, is_letter = -1, at, True
+        if data[at] == 92 or data[at] == 37:
+            number, end, is_letter = _escape(data, at)
+        if number < 0 or number > 0x10FFFF:
+            out[n_out] = data[at]
+            n_out, at = n_out + 1, at + 1
+            continue
+        n_escapes, at = n_escapes + 1, end
+        if is_letter:
+            n_out = _put_letter(out, n_out, number)
+        else:
+            out[n_out] = number
+            n_out += 1
+    return n_escapes, n_out
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _untag(data: Bytes, out: Bytes) -> int:
+    n_out, at = 0, 0
+    while at < data.size:
+        if data[at] == 27 and at + 1 < data.size and data[at + 1] == 91:
+            at += 2
+            while at < data.size and not 64 <= data[at] <= 126:
+                at += 1
+            at += 1
+            continue
+        if data[at] == 60 and at + 1 < data.size:
+            following = _lower(data[at + 1])
+            if 97 <= following <= 122 or following in (33, 47, 63):
+                end = at + 1
+                while end < data.size and data[end] != 62 and data[end] != 60:
+                    end += 1
+                if end < data.size and data[end] == 62:
+                    at = end + 1
+                    continue
+        out[n_out] = data[at]
+        n_out, at = n_out + 1, at + 1
+    return n_out

@@ -17,7 +17,7 @@ from typing import Any
 
 from pmcell.errors import Fault, UsageError
 from pmcell.registry.terms.species import SPECIES_NAMES
-from pmcell.spelling import MAX_LETTERS
+from pmcell.spelling import MAX_LETTERS, folded
 
 CELLXGENE_SCHEMA = "7.1.0"
 """Version of the CELLxGENE schema whose ontology releases are used."""
@@ -186,7 +186,7 @@ def release(ontology: str) -> str:
 
 def normalise(text: str) -> str:
     """Lower case, words only, no plural, '+' and '-' of markers spelt out."""
-    text = re.sub(r"(?<=[a-z0-9])\+", "-positive ", text.lower())
+    text = re.sub(r"(?<=[a-z0-9])\+", "-positive ", folded(text))
     text = re.sub(r"(?<=[a-z0-9])-(?=\s|$)", "-negative ", text)
     words = re.findall(r"[a-z0-9]+", text.replace("'", ""))
     return " ".join(word[:-1] if _is_plural(word) else word for word in words)

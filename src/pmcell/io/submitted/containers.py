@@ -91,7 +91,7 @@ _CONTENTS = (
         ),
     ),
     (
-        re.compile(rb"/annex/objects|\.git/annex"),
+        re.compile(rb"\S*/annex/objects/"),
         ("a pointer of git-annex, not the file", "Get the file itself: git annex get {quoted}."),
     ),
     (

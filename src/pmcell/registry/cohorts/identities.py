@@ -12,7 +12,8 @@ from pmcell.registry.cohorts.keys import DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.cohorts.not_people import is_missing, not_people
 from pmcell.registry.cohorts.same_number import SameNumbers, as_written
 from pmcell.registry.cohorts.sheets import Row
-from pmcell.spelling import as_seen, did_you_mean, folded
+from pmcell.schema.ids import ID_PATTERN
+from pmcell.spelling import as_seen, folded, nearest
 
 MAX_HINTS = 20
 """Unknown ids for which the nearest known one is looked for: it takes long among many."""
@@ -103,12 +104,16 @@ def check_references(
     """Append a fault for each donor of samples.tsv that donors.tsv lacks; return those it has."""
     lines = {row.get("donor_id", ""): row.line for row in donor_rows}
     same = SameNumbers(name for name in lines if name)
+    # An id that only looks like another has its own fault, which names the right one.
+    by_look = {as_seen(name): name for name in lines if as_seen(name) != name}
     used: set[str] = set()
     n_hints = 0
     for row in rows:
         name = row.get("donor_id", "")
         if name in lines:
             used.add(name)
+        elif as_seen(name) in by_look or as_seen(name) in lines:
+            used.add(by_look.get(as_seen(name), as_seen(name)))
         elif donor_rows and name:
             twin = same.find(name)
             if twin is not None:
@@ -116,8 +121,11 @@ def check_references(
                 faults.append(_changed(row, name, lines[twin], twin))
                 continue
             n_hints += 1
-            near = did_you_mean(name, lines) if n_hints <= MAX_HINTS else ""
-            must, fix = "must be a donor of donors.tsv", near or "Add the donor to donors.tsv."
+            near = nearest(name, lines) if n_hints <= MAX_HINTS else None
+            must, fix = "must be a donor of donors.tsv", "Add the donor to donors.tsv."
+            if near is not None:
+                is_id = re.match(ID_PATTERN, near)
+                fix = f"Did you mean {near!r}?" if is_id else f"Rename {near!r} there to it."
             faults.append(
                 Fault(SAMPLES_FILE, must, repr(name), fix, row.line, "donor_id", reason="reference")
             )

@@ -29,6 +29,8 @@ LOOK_UP = "Look the term up by its label."
 
 _TERM = re.compile(r"([A-Za-z]+):\d+")
 _EXTRA = {"AfPO": "HANCESTRO"}
+_CURIE = re.compile(r"(?:^|[/#])([A-Za-z]+)[_:](\d+)$")
+_PREFIXES = ("AfPO", "CL", "EFO", "HANCESTRO", "HsapDv", "MONDO", "PATO", "UBERON")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,17 @@ def resolve(term_id: str, ontology: str | None = None) -> str | Fault:
         found = f"{term_id} ({label}), which is obsolete"
         return Fault("", "must be a current term", found, f"Use {instead}.", reason="term")
     return label
+
+
+def as_curie(text: str) -> str:
+    """A term id written otherwise, as an address or with an underscore, as prefix:number; else ''.
+
+    >>> as_curie("http://www.ebi.ac.uk/efo/EFO_0009922"), as_curie("cl:0000236"), as_curie("B cell")
+    ('EFO:0009922', 'CL:0000236', '')
+    """
+    match = _CURIE.search(text.strip())
+    prefix = next((one for one in _PREFIXES if match and one.lower() == match[1].lower()), "")
+    return f"{prefix}:{match[2]}" if match and prefix else ""
 
 
 @dataclass(frozen=True)

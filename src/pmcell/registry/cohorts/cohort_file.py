@@ -60,6 +60,8 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
         problem = region_problem(region)
         if problem:
             fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
+            if not region_problem(region.upper()):
+                fix = f"Write {region.upper()}."
             fault("region", "must be a region code", f"{region!r}: {problem}", fix, reason="region")
         elif region in COUNTRIES:
             fix = (

@@ -354,7 +354,7 @@ STEPS: tuple[Step, ...] = (
             cell_types=_CELL_TYPES,
         ),
         writes=_files(out_dir=_FOLLOWED),
-        version=1,
+        version=2,
         asks=("clinical_table", "programmes"),
     ),
     Step(

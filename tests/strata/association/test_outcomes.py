@@ -172,6 +172,54 @@ def test_a_mixed_model_gives_the_published_numbers_of_orthodont() -> None:
     assert np.sqrt(np.diag(covariance)) == pytest.approx([0.83392, 0.76142, 0.06161], abs=1e-4)
 
 
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0, 20.0])
+def test_a_mixed_model_is_at_the_highest_restricted_likelihood(ratio: float) -> None:
+    """Naive twin: dense covariance matrices of all visits, over a fine grid of ratios."""
+    from pmcell.strata.association.mixed import random_intercept
+
+    rng = np.random.default_rng(int(10 * ratio))
+    donor = np.repeat(np.arange(12), rng.integers(1, 5, 12))
+    x = np.column_stack([np.ones(donor.size), donor % 2, rng.normal(size=donor.size)])
+    own = rng.normal(size=12) * np.sqrt(ratio)
+    y = 100 + x @ [0, 1, 2] + own[donor] + rng.normal(size=donor.size)
+
+    def naive(ratio: float) -> tuple[float, np.ndarray, np.ndarray]:
+        variance = np.eye(y.size) + ratio * (donor[:, None] == donor)
+        weight = np.linalg.inv(variance)
+        inside = x.T @ weight @ x
+        effects = np.linalg.solve(inside, x.T @ weight @ y)
+        rest = y - x @ effects
+        squares, freedom = rest @ weight @ rest, y.size - x.shape[1]
+        logs = np.linalg.slogdet(variance)[1] + np.linalg.slogdet(inside)[1]
+        return logs + freedom * np.log(squares), effects, np.linalg.inv(inside) * squares / freedom
+
+    _, effects, covariance = min(map(naive, np.r_[0.0, np.geomspace(1e-4, 1e3, 7001)]))
+    found, its_covariance = random_intercept(y, x, donor)
+    assert found == pytest.approx(effects, abs=1e-4)
+    assert np.sqrt(np.diag(its_covariance)) == pytest.approx(np.sqrt(np.diag(covariance)), rel=2e-3)
+
+
+def test_donors_who_do_not_differ_give_the_effects_of_least_squares() -> None:
+    from pmcell.strata.association.mixed import random_intercept
+
+    donor = np.repeat(np.arange(8), 2)
+    x = np.column_stack([np.ones(16), np.sin(np.arange(16))])
+    y = x @ [1.0, 0.5] + np.tile([1.0, -1.0], 8)
+    effects, covariance = random_intercept(y, x, donor)
+    ordinary, squares, *_ = np.linalg.lstsq(x, y, rcond=None)
+    assert effects == pytest.approx(ordinary)
+    assert covariance == pytest.approx(np.linalg.inv(x.T @ x) * squares[0] / 14)
+
+
+def test_a_mixed_model_of_visits_that_do_not_differ_is_refused() -> None:
+    from pmcell.strata.association.mixed import random_intercept
+    from pmcell.strata.association.outcomes import Refused
+
+    donor = np.repeat(np.arange(8), 2)
+    with pytest.raises(Refused, match="no visits of a donor differ"):
+        random_intercept(np.sin(donor) + 5, np.ones((16, 1)), donor)
+
+
 def test_visits_of_strangers_are_named(analysed: AnnData, clinical: pd.DataFrame) -> None:
     stranger = clinical.assign(donor_id=clinical["donor_id"].replace("D0001", "D9999"))
     with pytest.raises(DataError, match="1 ids are not: D9999"):

@@ -58,14 +58,14 @@ def make_study(root: Path, *, access: str = "controlled") -> Study:
     return Study(results, 1 - np.exp(-people(200)), 1 - np.exp(-hidden), 1 - np.exp(-strangers))
 
 
-def leave_out(results: Path, donor_id: str) -> None:
-    """Let none of the donor's cells pass QC, and take the donor out of what is made from them."""
+def leave_out(results: Path, *donor_ids: str) -> None:
+    """Let none of the donors' cells pass QC, and take them out of what is made from them."""
     import anndata as ad
 
     folder = results / "cohorts" / "closed"
     qc = pd.read_parquet(folder / "qc.parquet")
     samples = pd.read_parquet(folder / "samples.parquet")
-    gone = set(samples.loc[samples["donor_id"] == donor_id, "sample_id"])
+    gone = set(samples.loc[samples["donor_id"].isin(donor_ids), "sample_id"])
     left = set(qc.loc[qc["sample_id"].isin(gone), "cell_id"])
     qc["passes_qc"] &= ~qc["sample_id"].isin(gone)
     qc.to_parquet(folder / "qc.parquet", index=False)
@@ -78,7 +78,7 @@ def leave_out(results: Path, donor_id: str) -> None:
     for name in ("assignments", "composition", "drivers"):
         path = results / "strata" / f"{name}.parquet"
         table = pd.read_parquet(path)
-        table[table["donor_id"] != donor_id].to_parquet(path, index=False)
+        table[~table["donor_id"].isin(donor_ids)].to_parquet(path, index=False)
     _add_up(results)
 
 

@@ -7,21 +7,12 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import scipy.sparse as sp
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names, obs_columns, write_cohort
 from pmcell.cli import main
-from pmcell.io.submitted import sandbox
 from pmcell.registry.intake.intake import OUTPUTS
-from pmcell.registry.intake.read import read_cohort
 from submissions import write_h5ad
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    """Run the reader here: the same code, without the seconds that a child takes to start."""
-    monkeypatch.setattr(sandbox, "run", lambda target, arguments, **_: read_cohort(**arguments))
 
 
 def cohort(tmp_path, x):
@@ -30,7 +21,7 @@ def cohort(tmp_path, x):
     return ["intake", "--cohort-dir", str(folder), "--out-dir", str(tmp_path / "out")]
 
 
-def test_a_sound_cohort_prints_one_line(tmp_path, capsys, in_process):
+def test_a_sound_cohort_prints_one_line(tmp_path, capsys):
     assert main(cohort(tmp_path, sp.csr_matrix(cell_counts()))) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("c1: ok, 60 cells, 152 of 154 genes")
@@ -66,7 +57,7 @@ def test_mistakes_of_the_caller_exit_with_2(tmp_path, capsys):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_thresholds_come_from_the_section_of_the_config(tmp_path, capsys, in_process):
+def test_thresholds_come_from_the_section_of_the_config(tmp_path, capsys):
     config = tmp_path / "config.yaml"
     config.write_text("intake: {min_cells: 61}\nqc: {other: 1}\n")
     command = cohort(tmp_path, sp.csr_matrix(cell_counts()))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import pytest
 
 from pmcell.cli import main
 from pmcell.cli._conversation import decide
-from pmcell.io.submitted import sandbox
 from pmcell.registry.draft.decisions import open_decisions
 from steward_files import write_steward_file
 
@@ -31,12 +29,6 @@ SAID = {
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    def run(target, arguments, **limits):
-        module, _, function = target.partition(":")
-        answer = getattr(importlib.import_module(module), function)(**arguments)
-        return json.loads(json.dumps(answer))
-
-    monkeypatch.setattr(sandbox, "run", run)
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad")
     (tmp_path / "config/programmes").mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 
@@ -11,21 +10,8 @@ import scipy.sparse as sp
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.cli import main
-from pmcell.io.submitted import sandbox
 from pmcell.registry.cohorts.cohort import load_registration
 from submissions import write_10x_h5, write_h5ad, write_mtx, write_table
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    """Run the reader here: the same code, without the seconds that a child takes to start."""
-
-    def run(target, arguments, **limits):
-        module, _, function = target.partition(":")
-        answer = getattr(importlib.import_module(module), function)(**arguments)
-        return json.loads(json.dumps(answer))
-
-    monkeypatch.setattr(sandbox, "run", run)
 
 
 @pytest.fixture
@@ -70,6 +56,7 @@ def decide(folder):
         table.write_text(table.read_text().replace("TODO", "d1"))
 
 
+@pytest.mark.child
 def test_a_registered_file_passes_the_check_once_a_person_has_decided(study, capsys):
     write_file(study)
     assert main(["register", "in.h5ad", "--id", "c1"]) == 0
@@ -87,7 +74,7 @@ def test_a_registered_file_passes_the_check_once_a_person_has_decided(study, cap
     assert len(load_registration(folder).samples) == 2
 
 
-def test_the_file_is_neither_copied_nor_changed(study, in_process):
+def test_the_file_is_neither_copied_nor_changed(study):
     path = write_file(study)
     before = path.read_bytes()
     main(["register", "in.h5ad", "--id", "c1", "--json"])
@@ -96,7 +83,7 @@ def test_the_file_is_neither_copied_nor_changed(study, in_process):
     assert written == ["cohort.yaml", "donors.tsv", "samples.tsv"]
 
 
-def test_the_check_answers_machines_in_json(study, capsys, in_process):
+def test_the_check_answers_machines_in_json(study, capsys):
     write_file(study)
     main(["register", "in.h5ad", "--id", "c1", "--json"])
     answer = json.loads(capsys.readouterr().out)
@@ -109,7 +96,7 @@ def test_the_check_answers_machines_in_json(study, capsys, in_process):
 
 
 @pytest.mark.parametrize("kind", ["10x_h5", "10x_mtx", "csv"])
-def test_every_format_can_be_registered(study, kind, in_process):
+def test_every_format_can_be_registered(study, kind):
     if kind == "10x_h5":
         path = write_10x_h5(study / "in.h5", cell_counts(), barcodes(), genes=gene_names())
     elif kind == "10x_mtx":
@@ -146,7 +133,7 @@ def test_a_registered_cohort_is_not_overwritten(study, capsys):
     assert (study / "config/cohorts/c1/donors.tsv").read_text() == "mine\n"
 
 
-def test_a_damaged_file_is_refused_without_a_draft(study, capsys, in_process):
+def test_a_damaged_file_is_refused_without_a_draft(study, capsys):
     path = write_file(study)
     path.write_bytes(path.read_bytes()[:2000])
     assert main(["register", "in.h5ad", "--id", "c1"]) == 3

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from order import FIRST, ONCE
 from repository import ROOT
 
 PREFIX = "scripts/with-env --test "
@@ -97,6 +98,10 @@ def test_classifiers_name_the_pythons_that_ci_tries() -> None:
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(project()["classifiers"]))
     (tried,) = re.findall(r"^VERSIONS=\((.*)\)$", (ROOT / ".ci/run").read_text("utf-8"), re.M)
     assert named == tried.split()
+
+
+def test_what_begins_and_what_runs_once_is_there() -> None:
+    assert [name for name in (*FIRST, *ONCE) if not (ROOT / name).exists()] == []
 
 
 def test_changelog_describes_every_version_up_to_that_of_the_package() -> None:

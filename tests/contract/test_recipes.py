@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from numba.core.caching import _CacheLocator
 
+from pmcell.core.compiler import CACHE_FOLDER
 from repository import ROOT, fenced_blocks
 
 PAGE = ROOT / "docs" / "add.md"
@@ -116,6 +118,7 @@ class Checkout:
         """Run a command in the copy, with its package and this environment's programs."""
         programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         variables = {"PATH": programs, "PYTHONPATH": str(self.folder / "src")}
+        variables["NUMBA_CACHE_DIR"] = str(kernels_of(self.folder))
         # git must not find the repository that the copy may lie in.
         variables["GIT_CEILING_DIRECTORIES"] = str(self.folder.parent)
         return subprocess.run(
@@ -142,8 +145,8 @@ class Checkout:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A copy of the files that git knows, as they are here.
 
-    It lies in the same place for every test, and what was compiled there stays: files that a
-    change does not touch keep their time, by which numba and Python know their own.
+    It lies in the same place for every test, and what was compiled here or there stays: files that
+    a change does not touch keep their time, by which numba and Python know their own.
     """
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
@@ -156,7 +159,32 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    if not kernels_of(folder).exists():
+        copy_compiled(folder)
     return Checkout(folder)
+
+
+def kernels_of(folder: Path) -> Path:
+    """Where numba keeps what it compiles for a copy."""
+    return folder.with_name("kernels")
+
+
+def copy_compiled(folder: Path) -> None:
+    """Give a copy the bytecode and the kernels of this checkout, which nothing needs to make anew.
+
+    numba names the cache of a source after its folder, so the kernels get the names of the copy.
+    """
+    kernels_of(folder).mkdir(mode=0o700)
+    unfinished = shutil.ignore_patterns("*.tmp.*", "*.pyc.*")
+    for source in {path.parent for path in (ROOT / "src").rglob("*.py")}:
+        target = folder / source.relative_to(ROOT)
+        if (source / "__pycache__").is_dir():
+            shutil.copytree(source / "__pycache__", target / "__pycache__", ignore=unfinished)
+        mine, its = (
+            _CacheLocator.get_suitable_cache_subpath(str(f / "x.py")) for f in (source, target)
+        )
+        if CACHE_FOLDER is not None and (CACHE_FOLDER / mine).is_dir():
+            shutil.copytree(CACHE_FOLDER / mine, kernels_of(folder) / its, ignore=unfinished)
 
 
 def make_from_code(checkout: Checkout) -> None:

@@ -179,8 +179,7 @@ def test_a_release_without_one_donor_of_an_earlier_one_is_refused(
 def test_collected_withdrawals_are_published_once_every_group_differs_in_enough(
     without_one: Path, release: Path
 ) -> None:
-    for number in range(2, 11):
-        leave_out(without_one, f"closed:D{number}")
+    leave_out(without_one, *(f"closed:D{number}" for number in range(2, 11)))
     # Ten left the cohort, five of each stratum: the strata would tell of five.
     with pytest.raises(FaultsError, match=r"S1.*difference of 5 to release") as caught:
         write_release(without_one, without_one / "release", config=CONFIG)
@@ -188,8 +187,7 @@ def test_collected_withdrawals_are_published_once_every_group_differs_in_enough(
     assert "Publish again when more donors differ" in str(caught.value)
     assert json.loads((without_one / "disclosure.json").read_text())["passed"] is False
     assert not (without_one / "release").exists()
-    for number in range(11, 21):
-        leave_out(without_one, f"closed:D{number}")
+    leave_out(without_one, *(f"closed:D{number}" for number in range(11, 21)))
     write_release(without_one, without_one / "release", config=CONFIG)
     before, after = read(release, "cohort_counts"), read(without_one / "release", "cohort_counts")
     key = ["cohort_id", "grouping", "group"]

@@ -52,13 +52,11 @@ def test_published_counts_equal_submitted_counts_cell_by_cell(
 
 def test_normalised_values_are_log1p_of_counts_per_10000(release: Path) -> None:
     import anndata as ad
-    import scanpy as sc
 
     cells = ad.read_h5ad(release / "cells" / "alpha.h5ad")
-    expected = cells.raw.to_adata()
-    sc.pp.normalize_total(expected, target_sum=1e4)
-    sc.pp.log1p(expected)
-    np.testing.assert_allclose(cells.X.toarray(), expected.X.toarray(), rtol=1e-5)
+    counts = cells.raw.X.toarray().astype(np.float64)
+    expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(cells.X.toarray(), expected, rtol=1e-5)
 
 
 def test_cells_suit_scanpy_and_the_cellxgene_schema(release: Path) -> None:

@@ -101,6 +101,7 @@ def verdicts(
     return {item.name: pair for item, *pair in zip(chosen, accepted, rejected, strict=True)}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", BROKEN)
 def test_validator_accepts_a_release_and_rejects_its_broken_twin(
     verdicts: dict[str, tuple[Verdict, Verdict]], name: str
@@ -113,6 +114,7 @@ def test_validator_accepts_a_release_and_rejects_its_broken_twin(
     assert bad.failures
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["frictionless", "mlcroissant"])
 def test_large_tables_are_described_and_not_opened(
     open_release: Path, validators_folder: str, monkeypatch: pytest.MonkeyPatch, name: str

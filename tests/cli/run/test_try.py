@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ from pmcell.cli import main, module_of
 from pmcell.cli.run import try_
 from pmcell.cli.run._trial import make_trial
 from pmcell.errors import DataError, UsageError
-from pmcell.io.submitted import sandbox
 from pmcell.registry.cohorts.cohort import find_faults, load_registration
 from pmcell.registry.cohorts.keys import ONLY_A_PERSON
 from pmcell.registry.draft.decisions import open_decisions
@@ -28,12 +25,6 @@ from submissions import write_h5ad, write_mtx
 
 @pytest.fixture(autouse=True)
 def study(tmp_path, monkeypatch):
-    def run(target, arguments, **limits):
-        module, _, function = target.partition(":")
-        answer = getattr(importlib.import_module(module), function)(**arguments)
-        return json.loads(json.dumps(answer))
-
-    monkeypatch.setattr(sandbox, "run", run)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

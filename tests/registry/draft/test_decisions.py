@@ -27,7 +27,7 @@ KNOWN = {
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, in_process):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad")
     (tmp_path / "config/programmes").mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_a_key_may_hold_the_sign_of_the_answer():
     ("given", "owners"),
     [("each", ["s0", "s1"]), ("p9", ["p9", "p9"]), ("s0=a, s1=b", ["a", "b"])],
 )
-def test_who_the_samples_are_of_is_one_question(tmp_path, monkeypatch, in_process, given, owners):
+def test_who_the_samples_are_of_is_one_question(tmp_path, monkeypatch, given, owners):
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad", donor_id=[""] * 60, sample_id=["s0", "s1"] * 30)
     folder = register_file("in.h5ad", "c1", "config/cohorts").folder
@@ -120,9 +120,7 @@ def test_who_the_samples_are_of_is_one_question(tmp_path, monkeypatch, in_proces
     assert sorted(row.split("\t")[0] for row in donors) == sorted(set(owners))
 
 
-def test_pooled_samples_become_one_a_donor_and_the_pool_their_batch(
-    tmp_path, monkeypatch, in_process
-):
+def test_pooled_samples_become_one_a_donor_and_the_pool_their_batch(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pools = [f"pool{k % 4 // 2}" for k in range(60)]
     write_steward_file(tmp_path / "in.h5ad", sample_id=pools)
@@ -133,9 +131,7 @@ def test_pooled_samples_become_one_a_donor_and_the_pool_their_batch(
     assert "c1.pool0" in rows[1]
 
 
-def test_a_column_that_a_person_names_is_taken_and_a_missing_one_is_named(
-    tmp_path, monkeypatch, in_process
-):
+def test_a_column_that_a_person_names_is_taken_and_a_missing_one_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad", who=["x", "y"] * 30)
     given = {"donor_id": "who", "sample_id": "who"}

@@ -71,7 +71,7 @@ def test_a_formula_in_an_excel_sheet_is_refused_by_its_cell(tmp_path):
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch, in_process):
+def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad", sex=[""] * 60)
     return tmp_path
@@ -150,7 +150,7 @@ def test_a_measure_without_code_or_unit_says_how_to_write_it(argument):
         split_measured(argument)
 
 
-def test_ids_that_lost_their_zeros_still_match(tmp_path, monkeypatch, in_process):
+def test_ids_that_lost_their_zeros_still_match(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ids = [f"00{k % 4 + 1}" for k in range(60)]
     write_steward_file(tmp_path / "in.h5ad", donor_id=ids, sample_id=ids, sex=[""] * 60)

@@ -14,7 +14,7 @@ ODD = 'it\'s a "ré file" $(x) 🧬'
 @pytest.mark.parametrize("content", [b"", b"\0\xff" * 99, b"[" * 100_000, b"\xff\xfea\0"])
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".h5", ".h5ad", ".xlsx", ".json", ".rds", ""])
 def test_a_file_of_nothing_or_noise_is_refused_by_check(
-    tmp_path, monkeypatch, in_process, capsys, content, ending
+    tmp_path, monkeypatch, capsys, content, ending
 ):
     monkeypatch.chdir(tmp_path)
     path = Path(f"{ODD}{ending}")

@@ -16,7 +16,7 @@ AT = [k % 4 for k in range(60)]
 
 
 @pytest.fixture
-def health(tmp_path, in_process):
+def health(tmp_path):
     def of(**more):
         return file_health(write_steward_file(tmp_path / "in.h5ad", **more))
 
@@ -73,7 +73,7 @@ def test_batches_that_hold_one_group_only_are_named(health):
     assert "confounded" not in {fault.reason for fault in mixed.faults}
 
 
-def test_cells_that_stand_twice_are_found(tmp_path, in_process):
+def test_cells_that_stand_twice_are_found(tmp_path):
     counts = cell_counts()
     counts[7] = counts[3]
     path = write_h5ad(
@@ -87,7 +87,7 @@ def test_cells_that_stand_twice_are_found(tmp_path, in_process):
     assert found[0].found == "1 cells are copies; cell 8 is cell 4"
 
 
-def test_a_sex_that_the_genes_contradict_is_named(tmp_path, in_process):
+def test_a_sex_that_the_genes_contradict_is_named(tmp_path):
     names = [*gene_names()[:150], "XIST", "RPS4Y1"]
     counts = np.column_stack([cell_counts()[:, :150], np.zeros((60, 2), np.int64)])
     donors = np.array(AT)
@@ -108,7 +108,7 @@ def test_a_sex_that_the_genes_contradict_is_named(tmp_path, in_process):
     assert found[1].startswith("'d3' stated male")
 
 
-def test_a_file_without_counts_and_a_damaged_one_are_faults(tmp_path, in_process):
+def test_a_file_without_counts_and_a_damaged_one_are_faults(tmp_path):
     logs = sp.csr_matrix(np.log1p(cell_counts() / 3.0))
     path = write_h5ad(
         tmp_path / "logs.h5ad", logs, barcodes(), genes=gene_names(), obs=steward_obs()
@@ -118,7 +118,7 @@ def test_a_file_without_counts_and_a_damaged_one_are_faults(tmp_path, in_process
     assert [fault.file for fault in file_health(path).errors] == ["logs.h5ad"]
 
 
-def test_repeated_barcodes_are_an_error(tmp_path, in_process):
+def test_repeated_barcodes_are_an_error(tmp_path):
     names = barcodes()
     names[5] = names[4]
     counts = sp.csr_matrix(cell_counts())
@@ -126,7 +126,7 @@ def test_repeated_barcodes_are_an_error(tmp_path, in_process):
     assert "barcodes" in {fault.reason for fault in file_health(path).errors}
 
 
-def test_the_command_takes_a_file_and_exits_by_its_faults(tmp_path, in_process, capsys):
+def test_the_command_takes_a_file_and_exits_by_its_faults(tmp_path, capsys):
     good = write_steward_file(tmp_path / "good.h5ad")
     bad = write_steward_file(tmp_path / "bad.h5ad", taken=["2020-04-02"] * 30 + ["x"] * 30)
     assert main(["check", str(good)]) == 0

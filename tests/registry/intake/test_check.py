@@ -51,12 +51,12 @@ def test_a_sound_cohort_has_no_errors_and_its_numbers(folder):
     assert check.metrics["counts"].startswith("raw counts")
 
 
-def test_a_cell_type_without_a_term_is_a_warning_with_the_nearest(folder, in_process):
+def test_a_cell_type_without_a_term_is_a_warning_with_the_nearest(folder):
     warnings = [fault for fault in check_cohort(folder).warnings if "cell_type" in fault.column]
     assert "'odd'" in warnings[0].found
 
 
-def test_logarithms_are_refused_with_what_was_seen(folder, in_process):
+def test_logarithms_are_refused_with_what_was_seen(folder):
     matrix(folder, sp.csr_matrix(np.log2(cell_counts() * 7.3 + 1)))
     fault = found(check_cohort(folder), "not_counts")
     assert fault.column == "matrix.counts"
@@ -64,33 +64,33 @@ def test_logarithms_are_refused_with_what_was_seen(folder, in_process):
     assert "does not undo logarithms" in fault.fix
 
 
-def test_counts_in_another_layer_are_pointed_at(folder, in_process):
+def test_counts_in_another_layer_are_pointed_at(folder):
     counts = sp.csr_matrix(cell_counts())
     matrix(folder, sp.csr_matrix(np.log1p(cell_counts() * 7.3)), layers={"counts": counts})
     assert "Set matrix.counts: layers/counts" in found(check_cohort(folder), "not_counts").fix
 
 
-def test_a_layer_that_is_not_there_is_named(folder, in_process):
+def test_a_layer_that_is_not_there_is_named(folder):
     edit(folder / "cohort.yaml", "counts: X", "counts: layers/counts")
     fault = found(check_cohort(folder), "not_counts")
     assert "no matrix 'layers/counts'" in fault.found
     assert "Set matrix.counts: X" in fault.fix
 
 
-def test_the_file_is_checked_even_when_the_tables_are_wrong(folder, in_process):
+def test_the_file_is_checked_even_when_the_tables_are_wrong(folder):
     matrix(folder, sp.csr_matrix(np.log1p(cell_counts() * 7.3)))
     edit(folder / "cohort.yaml", "title: A small cohort", "title: TODO")
     reasons = {fault.reason for fault in check_cohort(folder).errors}
     assert reasons == {"todo", "not_counts"}
 
 
-def test_mouse_genes_are_named(folder, in_process):
+def test_mouse_genes_are_named(folder):
     mouse = [f"Abc{k}d" for k in range(len(gene_names()))]
     matrix(folder, genes=mouse)
     assert "mouse" in str(found(check_cohort(folder), "wrong_species"))
 
 
-def test_duplicate_barcodes_are_named(folder, in_process):
+def test_duplicate_barcodes_are_named(folder):
     names = barcodes()
     names[5] = names[2]
     with pytest.warns(UserWarning, match="not unique"):
@@ -99,19 +99,19 @@ def test_duplicate_barcodes_are_named(folder, in_process):
     assert names[2] in fault.found
 
 
-def test_a_sample_that_is_not_registered_is_named(folder, in_process):
+def test_a_sample_that_is_not_registered_is_named(folder):
     edit(folder / "samples.tsv", "s3\t", "s4\t")
     check = check_cohort(folder)
     assert "'s3'" in found(check, "unknown_sample").found
 
 
-def test_a_column_that_is_not_there_is_named_with_the_nearest(folder, in_process):
+def test_a_column_that_is_not_there_is_named_with_the_nearest(folder):
     edit(folder / "cohort.yaml", "sample_id: sample_id", "sample_id: sampel_id")
     fault = found(check_cohort(folder), "column_missing")
     assert "sample_id" in str(fault)
 
 
-def test_sample_names_that_are_no_ids_may_be_mapped(folder, in_process):
+def test_sample_names_that_are_no_ids_may_be_mapped(folder):
     obs = obs_columns()
     obs["sample_id"] = [f"Sample {name}" for name in obs["sample_id"]]
     matrix(folder, obs=obs)
@@ -124,7 +124,7 @@ def test_sample_names_that_are_no_ids_may_be_mapped(folder, in_process):
     assert not check_cohort(folder).errors
 
 
-def test_a_donor_that_the_file_contradicts_is_named(folder, in_process):
+def test_a_donor_that_the_file_contradicts_is_named(folder):
     obs = obs_columns()
     donors = {"s1": "d1", "s2": "d2", "s3": "d2"}
     obs["who"] = [donors[name] for name in obs["sample_id"]]
@@ -133,7 +133,7 @@ def test_a_donor_that_the_file_contradicts_is_named(folder, in_process):
     assert "'d2' for 20 cells" in found(check_cohort(folder), "donor_mismatch").found
 
 
-def test_features_that_are_not_genes_are_pointed_at(folder, in_process):
+def test_features_that_are_not_genes_are_pointed_at(folder):
     x = sp.csr_matrix(cell_counts())
     var = pd.DataFrame(
         {"feature_types": ["Gene Expression"] * 150 + ["Antibody Capture"] * 4}, index=gene_names()
@@ -149,7 +149,7 @@ def test_features_that_are_not_genes_are_pointed_at(folder, in_process):
     assert "Gene Expression" in found(check_cohort(folder), "no_genes").found
 
 
-def test_a_sample_without_cells_is_a_warning(folder, in_process):
+def test_a_sample_without_cells_is_a_warning(folder):
     with (folder / "samples.tsv").open("a") as stream:
         stream.write("s9\td2\tT1\t\tb2\thealthy\n")
     check = check_cohort(folder)
@@ -157,12 +157,12 @@ def test_a_sample_without_cells_is_a_warning(folder, in_process):
     assert any("'s9'" in fault.found for fault in check.warnings)
 
 
-def test_a_missing_file_is_named(folder, in_process):
+def test_a_missing_file_is_named(folder):
     (folder / "counts.h5ad").unlink()
     assert "counts.h5ad" in found(check_cohort(folder), "file_missing").found
 
 
-def test_a_truncated_file_is_a_fault_not_a_crash(folder, in_process):
+def test_a_truncated_file_is_a_fault_not_a_crash(folder):
     whole = (folder / "counts.h5ad").read_bytes()
     (folder / "counts.h5ad").write_bytes(whole[: len(whole) // 2])
     check = check_cohort(folder)
@@ -178,14 +178,14 @@ def test_a_reader_that_dies_is_a_fault(folder, monkeypatch):
     assert "crashed" in found(check_cohort(folder), "reader_crashed").found
 
 
-def test_unknown_terms_that_cellxgene_refuses_are_warnings(folder, in_process):
+def test_unknown_terms_that_cellxgene_refuses_are_warnings(folder):
     edit(folder / "donors.tsv", "MONDO:0005148", "unknown")
     check = check_cohort(folder)
     assert not check.errors
     assert "unknown in 1 of 2 rows (d1)" in found(check, "unknown").found
 
 
-def test_a_file_without_obs_takes_its_sample_from_a_constant(folder, in_process):
+def test_a_file_without_obs_takes_its_sample_from_a_constant(folder):
     write_10x_h5(folder / "counts.h5", cell_counts(), barcodes(), genes=gene_names())
     edit(folder / "cohort.yaml", "counts.h5ad, format: h5ad", "counts.h5, format: 10x_h5")
     edit(folder / "cohort.yaml", "sample_id: sample_id, cell_type: kind", "sample_id: constant:s1")
@@ -193,7 +193,7 @@ def test_a_file_without_obs_takes_its_sample_from_a_constant(folder, in_process)
     assert "unknown_sample" not in reasons
 
 
-def test_cohorts_are_checked_in_their_order(folder, in_process):
+def test_cohorts_are_checked_in_their_order(folder):
     other = write_cohort(folder.parent / "a1")
     matrix(other)
     checks = check_cohorts([folder, other, folder.parent / "none"])
@@ -201,7 +201,7 @@ def test_cohorts_are_checked_in_their_order(folder, in_process):
     assert [bool(check.errors) for check in checks] == [False, False, True]
 
 
-def test_a_batch_label_of_two_cohorts_is_a_warning_that_names_the_other(folder, in_process):
+def test_a_batch_label_of_two_cohorts_is_a_warning_that_names_the_other(folder):
     other = write_cohort(folder.parent / "a1")
     matrix(other)
     for cohort in (folder, other):
@@ -215,7 +215,7 @@ def test_a_batch_label_of_two_cohorts_is_a_warning_that_names_the_other(folder, 
     assert "Write a1.B1" in found(second, "shared_batch").fix
 
 
-def test_a_fault_that_two_parts_find_is_named_once(folder, in_process):
+def test_a_fault_that_two_parts_find_is_named_once(folder):
     names = [barcodes()[at // 3] for at in range(60)]
     obs = obs_columns() | {
         "who": [{"s1": "d1", "s2": "d1", "s3": "d2"}[one] for one in sample_ids()]
@@ -263,7 +263,7 @@ def test_sizes_of_other_cohorts_are_read_where_one_ends_the_reader(folder, tmp_p
 
 
 def test_sizes_of_other_cohorts_are_read_where_one_raises_what_nobody_foresaw(
-    folder, tmp_path, in_process, monkeypatch
+    folder, tmp_path, monkeypatch
 ):
     from pmcell.io.submitted import readers as submitted
     from pmcell.registry.intake import sizes

@@ -12,8 +12,6 @@ from pmcell.registry.intake.check import check_cohort
 from pmcell.registry.intake.intake import intake_cohort
 from submissions import write_h5ad
 
-pytestmark = pytest.mark.usefixtures("in_process")
-
 
 @pytest.fixture
 def folder(tmp_path):

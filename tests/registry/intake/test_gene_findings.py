@@ -15,7 +15,6 @@ from pmcell.registry.intake.intake import intake_cohort
 from pmcell.registry.terms.features import feature_kinds
 
 PROTEINS = ["CD4", "CD8A", "CD19", "MS4A1"]
-pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def genes():

@@ -107,7 +107,7 @@ def test_a_sound_cohort_is_rewritten_count_by_count(folder):
     assert set(report["inputs"]) == {"cohort.yaml", "donors.tsv", "samples.tsv", "counts.h5ad"}
 
 
-def test_cells_carry_what_the_registration_says(folder, in_process):
+def test_cells_carry_what_the_registration_says(folder):
     _, out = take_in(folder)
     obs = ad.read_h5ad(out / "intake.h5ad").obs
     assert obs["sample_id"].tolist() == [f"c1:{name}" for name in sample_of_cell()]
@@ -134,7 +134,7 @@ def test_cells_carry_what_the_registration_says(folder, in_process):
     ]
 
 
-def test_intake_twice_gives_the_same_bytes(folder, in_process):
+def test_intake_twice_gives_the_same_bytes(folder):
     _, out = take_in(folder)
     before = {name: (out / name).read_bytes() for name in OUTPUTS.values()}
     take_in(folder)
@@ -153,7 +153,7 @@ def test_intake_twice_gives_the_same_bytes(folder, in_process):
     ],
     ids=["X_csr_float", "X_dense_int", "raw_csc_int", "raw_csr_int", "layer_dense", "layer_csc"],
 )
-def test_every_layout_gives_the_same_file(tmp_path, in_process, layer, layout):
+def test_every_layout_gives_the_same_file(tmp_path, layer, layout):
     counts = cell_counts()
     x, logged = layout(counts), np.log1p(counts)
     where = {"X": {}, "raw.X": {"raw": x}, "layers/counts": {"layers": {"counts": x}}}[layer]
@@ -175,7 +175,7 @@ def test_every_layout_gives_the_same_file(tmp_path, in_process, layer, layout):
         ("a.h5", "10x_h5", lambda p, c: write_10x_h5(p, c, named(), genes=gene_names())),
     ],
 )
-def test_files_without_obs_take_samples_from_barcodes(tmp_path, in_process, name, fmt, write):
+def test_files_without_obs_take_samples_from_barcodes(tmp_path, name, fmt, write):
     column = "symbol" if fmt.startswith("10x") else "index"
     folder = write_cohort(
         tmp_path / "cohorts" / "c1",
@@ -197,7 +197,7 @@ def named():
     return [f"{sample}_{name}" for sample, name in zip(sample_of_cell(), barcodes(), strict=True)]
 
 
-def test_features_that_are_no_genes_are_left_out_before_names_are_mapped(tmp_path, in_process):
+def test_features_that_are_no_genes_are_left_out_before_names_are_mapped(tmp_path):
     genes = gene_names()
     folder = write_cohort(
         tmp_path / "cohorts" / "c1",
@@ -219,7 +219,7 @@ def test_features_that_are_no_genes_are_left_out_before_names_are_mapped(tmp_pat
     np.testing.assert_array_equal(kept_counts(out), expected_counts(counts, ledger))
 
 
-def test_a_registered_sample_without_cells_is_a_warning(folder, in_process):
+def test_a_registered_sample_without_cells_is_a_warning(folder):
     with (folder / "samples.tsv").open("a") as stream:
         stream.write("s4\td2\tT9\t9\tb1\thealthy\n")
     report, out = take_in(folder)
@@ -231,7 +231,7 @@ def test_a_registered_sample_without_cells_is_a_warning(folder, in_process):
 # --- broken cohorts ----------------------------------------------------------
 
 
-def test_values_that_look_like_logarithms_are_refused_with_what_was_seen(folder, in_process):
+def test_values_that_look_like_logarithms_are_refused_with_what_was_seen(folder):
     counts = cell_counts()
     logged = np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)
     write_matrix(folder, sp.csr_matrix(logged))
@@ -240,7 +240,7 @@ def test_values_that_look_like_logarithms_are_refused_with_what_was_seen(folder,
     assert report["metrics"]["n_cells_submitted"] == N_CELLS
 
 
-def test_the_matrix_that_holds_counts_is_pointed_at(folder, in_process):
+def test_the_matrix_that_holds_counts_is_pointed_at(folder):
     counts = cell_counts()
     write_matrix(folder, np.log1p(counts), layers={"umi": counts})
     quarantined(folder, "not_counts", "set matrix.counts: layers/umi in cohort.yaml")
@@ -256,14 +256,14 @@ def test_the_matrix_that_holds_counts_is_pointed_at(folder, in_process):
         (3e9, "count_too_large"),
     ],
 )
-def test_one_bad_value_among_all_is_found(folder, in_process, value, reason):
+def test_one_bad_value_among_all_is_found(folder, value, reason):
     counts = cell_counts().astype(np.float64)
     counts[N_CELLS - 1, 40] = value
     write_matrix(folder, sp.csr_matrix(counts))
     quarantined(folder, reason, f"cell {N_CELLS}")
 
 
-def test_mouse_genes_are_named(folder, in_process):
+def test_mouse_genes_are_named(folder):
     genes = [f"{name[0]}{name[1:].lower()}" for name in gene_names()]
     write_matrix(folder, cell_counts(), genes=genes)
     quarantined(folder, "wrong_species", "these look like mouse")
@@ -271,7 +271,7 @@ def test_mouse_genes_are_named(folder, in_process):
     quarantined(folder, "wrong_species", "Ensembl prefix")
 
 
-def test_repeated_barcodes_are_named_with_the_first(folder, in_process):
+def test_repeated_barcodes_are_named_with_the_first(folder):
     names = barcodes()
     names[33] = names[3]
     write_matrix(folder, cell_counts(), barcodes=names)
@@ -282,7 +282,7 @@ def test_repeated_barcodes_are_named_with_the_first(folder, in_process):
     quarantined(folder, "duplicate_barcodes", "in samples 's1' and 's2'. Make them unique")
 
 
-def test_five_cells_and_no_cells_are_too_few(folder, in_process):
+def test_five_cells_and_no_cells_are_too_few(folder):
     obs = {name: values[:5] for name, values in obs_columns().items()}
     write_matrix(folder, cell_counts()[:5], barcodes=barcodes()[:5], obs=obs)
     quarantined(folder, "too_few_cells", "at least 50 cells (intake.min_cells); found 5")
@@ -290,12 +290,12 @@ def test_five_cells_and_no_cells_are_too_few(folder, in_process):
     quarantined(folder, "empty", "found 0")
 
 
-def test_a_matrix_of_zeros_has_no_counts(folder, in_process):
+def test_a_matrix_of_zeros_has_no_counts(folder):
     write_matrix(folder, sp.csr_matrix(cell_counts() * 0))
     quarantined(folder, "no_counts", "all values are zero")
 
 
-def test_a_transposed_matrix_is_told(folder, in_process):
+def test_a_transposed_matrix_is_told(folder):
     counts = cell_counts()
     genes = gene_names()
     write_matrix(
@@ -304,7 +304,7 @@ def test_a_transposed_matrix_is_told(folder, in_process):
     quarantined(folder, "transposed", "The matrix is transposed")
 
 
-def test_too_few_and_too_costly_lost_genes_are_told(folder, in_process):
+def test_too_few_and_too_costly_lost_genes_are_told(folder):
     genes = [*gene_names()[:60], *(f"XX{k}" for k in range(len(gene_names()) - 60))]
     write_matrix(folder, cell_counts(), genes=genes)
     quarantined(folder, "too_few_genes", "'XX0', 'XX1', 'XX2'")
@@ -315,7 +315,7 @@ def test_too_few_and_too_costly_lost_genes_are_told(folder, in_process):
     assert (report["status"], report["reason"]) == ("warned", "umis_lost")
 
 
-def test_samples_that_are_not_registered_are_named(folder, in_process):
+def test_samples_that_are_not_registered_are_named(folder):
     obs = obs_columns()
     obs["sample_id"] = [name.replace("s3", "s03") for name in obs["sample_id"]]
     write_matrix(folder, cell_counts(), obs=obs)
@@ -323,14 +323,14 @@ def test_samples_that_are_not_registered_are_named(folder, in_process):
     assert "Did you mean 's3'?" in report["message"]
 
 
-def test_a_column_that_is_not_there_is_named_with_the_nearest(folder, in_process):
+def test_a_column_that_is_not_there_is_named_with_the_nearest(folder):
     obs = obs_columns()
     obs["Sample_ID"] = obs.pop("sample_id")
     write_matrix(folder, cell_counts(), obs=obs)
     quarantined(folder, "column_missing", "columns.sample_id must be 'index' or a column")
 
 
-def test_a_faulty_registration_is_reported_fault_by_fault(folder, in_process):
+def test_a_faulty_registration_is_reported_fault_by_fault(folder):
     text = (folder / "samples.tsv").read_text()
     (folder / "samples.tsv").write_text(
         text.replace("s3\td2", "s3\td9").replace("s2\td1", "s1\td1")
@@ -342,7 +342,7 @@ def test_a_faulty_registration_is_reported_fault_by_fault(folder, in_process):
     assert report["registration"]["region"] == "NL32"
 
 
-def test_a_truncated_file_an_empty_file_and_no_file_are_named(folder, in_process):
+def test_a_truncated_file_an_empty_file_and_no_file_are_named(folder):
     path = folder / "counts.h5ad"
     path.write_bytes(path.read_bytes()[:3000])
     quarantined(folder, "truncated", "must be complete")
@@ -353,7 +353,7 @@ def test_a_truncated_file_an_empty_file_and_no_file_are_named(folder, in_process
     assert (report["status"], report["reason"]) == ("quarantined", "file_missing")
 
 
-def test_external_links_and_bombs_are_refused(folder, in_process):
+def test_external_links_and_bombs_are_refused(folder):
     with h5py.File(folder / "counts.h5ad", "r+") as file:
         del file["X"]
         file["X"] = h5py.ExternalLink("/nowhere.h5", "/X")
@@ -367,6 +367,7 @@ def test_external_links_and_bombs_are_refused(folder, in_process):
 # --- the sandbox at work -----------------------------------------------------
 
 
+@pytest.mark.child
 def test_an_index_out_of_range_is_named_and_the_parent_lives(folder):
     with h5py.File(folder / "counts.h5ad", "r+") as file:
         file["X/indices"][5] = 2**30
@@ -439,7 +440,7 @@ def closed(tmp_path, monkeypatch):
     return folder
 
 
-def test_ids_of_a_controlled_cohort_are_keyed_pseudonyms(closed, in_process):
+def test_ids_of_a_controlled_cohort_are_keyed_pseudonyms(closed):
     report, out = take_in(closed)
     assert report["status"] == "ok", report["message"]
     obs = ad.read_h5ad(out / "intake.h5ad").obs
@@ -451,7 +452,7 @@ def test_ids_of_a_controlled_cohort_are_keyed_pseudonyms(closed, in_process):
     assert not [name for name in barcodes() if name.encode() in everything]
 
 
-def test_reports_of_a_controlled_cohort_name_no_cell(closed, in_process):
+def test_reports_of_a_controlled_cohort_name_no_cell(closed):
     names = barcodes()
     names[33] = names[3]
     write_matrix(closed, cell_counts(), barcodes=names)
@@ -462,7 +463,7 @@ def test_reports_of_a_controlled_cohort_name_no_cell(closed, in_process):
 
 @pytest.mark.parametrize("fault", ["missing column", "long column", "missing file", "none"])
 def test_no_name_that_the_submission_chose_is_in_the_report_of_a_controlled_cohort(
-    closed, in_process, capsys, fault
+    closed, capsys, fault
 ):
     import h5py
 
@@ -488,7 +489,7 @@ def test_no_name_that_the_submission_chose_is_in_the_report_of_a_controlled_coho
     assert report["inputs"].keys() <= {"matrix", "cohort.yaml", "donors.tsv", "samples.tsv"}
 
 
-def test_a_missing_or_open_key_is_the_operators_mistake(closed, in_process, monkeypatch, tmp_path):
+def test_a_missing_or_open_key_is_the_operators_mistake(closed, monkeypatch, tmp_path):
     (tmp_path / "key").chmod(0o644)
     with pytest.raises(UsageError, match="readable by its owner alone"):
         take_in(closed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shutil
@@ -15,7 +14,6 @@ import yaml
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names, obs_columns, write_cohort
 from pmcell.cli import main
-from pmcell.io.submitted import sandbox
 from pmcell.registry.cohorts.matrix_paths import add_matrix_paths, allowed_paths
 from pmcell.registry.cohorts.registered import matrix_files
 from pmcell.registry.intake.check import check_cohort
@@ -25,18 +23,6 @@ from submissions import write_h5ad, write_mtx, write_zarr
 
 Change = Callable[[Path], object]
 SECRET = "root:x:0:0:Ada Secret"
-
-
-@pytest.fixture(autouse=True)
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the reader here: the same code, without the seconds that a child takes to start."""
-
-    def run(target: str, arguments: dict[str, object], **limits: object) -> object:
-        module, _, function = target.partition(":")
-        answer = getattr(importlib.import_module(module), function)(**arguments)
-        return json.loads(json.dumps(answer))
-
-    monkeypatch.setattr(sandbox, "run", run)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ NOW = "2026-01-01T00:00:00.000000+00:00"
 
 
 @pytest.fixture
-def book(tmp_path, monkeypatch, in_process) -> Path:
+def book(tmp_path, monkeypatch) -> Path:
     """A workbook as `register --workbook` writes it."""
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad", visit=["T0"] * 60)

@@ -31,7 +31,7 @@ MEANS = {"1": "male", "2": "PATO:0000383 female", "odd kind": "unknown"}
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch, in_process):
+def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad", visit=["T0"] * 60)
     (tmp_path / "config/programmes").mkdir(parents=True)
@@ -248,7 +248,7 @@ def test_numbers_that_excel_typed_are_the_text_that_was_meant(study):
     assert [donor.donor_id for donor in registration.donors] == ["1", "2", "3", "4"]
 
 
-def test_text_of_the_file_never_becomes_a_formula(tmp_path, monkeypatch, in_process):
+def test_text_of_the_file_never_becomes_a_formula(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kinds = ["=HYPERLINK(1)", "B cell"] * 30
     write_steward_file(tmp_path / "in.h5ad", cell_type=kinds)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmcell.errors import UsageError
+from pmcell.io.system import without_collection
 
 if TYPE_CHECKING:
     from pmcell.io.counts.aggregates import AggregateFiles
@@ -75,7 +76,11 @@ def use_threads(n_threads: int) -> None:
     """Let numba's kernels use `n_threads` threads, or as many as the machine allows."""
     if n_threads < 1:
         raise UsageError(f"--threads must be at least 1, got {n_threads}")
-    import numba
+    with without_collection():
+        # What every such step imports in the end.
+        import numba
+        import pandas  # noqa: F401
+        import pyarrow.parquet  # noqa: F401
 
     allowed = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(n_threads, allowed))

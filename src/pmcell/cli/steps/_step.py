@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from pmcell.errors import UsageError
+from pmcell.io.system import without_collection
 from pmcell.steps import BY_NAME, Files, Step, files_named
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
@@ -84,7 +85,11 @@ def _use_threads(n_threads: int) -> None:
     """Let numba's kernels use so many threads, or as many as the machine allows."""
     if n_threads < 1:
         raise UsageError(f"--threads must be at least 1, got {n_threads}")
-    import numba
+    with without_collection():
+        # What every such step imports in the end.
+        import numba
+        import pandas  # noqa: F401
+        import pyarrow.parquet  # noqa: F401
 
     allowed = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     numba.set_num_threads(min(n_threads, allowed))

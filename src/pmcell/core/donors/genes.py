@@ -78,6 +78,13 @@ def weigh_genes(
     sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = True
 ) -> GeneWeights:
     """How far each gene repeats in a donor beyond its batch."""
+    return _weigh(sums, batch, n_batches, residual=residual)[0]
+
+
+def _weigh(
+    sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool
+) -> tuple[GeneWeights, Floats]:
+    """The weights, and the expression that they rest on (rows, types, genes)."""
     known = sums.size > 0
     count = np.maximum(known.sum(axis=0), 1)
     centre = np.where(known[:, :, None], sums.mean, 0.0).sum(axis=0) / count[:, None]
@@ -90,16 +97,15 @@ def weigh_genes(
     noise = sums.within * (sums.variance().sum(axis=0) / count)[:, None]
     between = np.maximum(variance - noise, 0.0)
     repeats = between / np.maximum(between + 2.0 * noise, 1e-300)
-    return GeneWeights(centre, offset, between, noise, repeats**2)
+    return GeneWeights(centre, offset, between, noise, repeats**2), x
 
 
 def fit_genes(sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = True) -> GeneChannel:
     """Fit the gene feature set on these rows, one a donor."""
     n_rows = sums.donor.size
     known = sums.size > 0
-    found = weigh_genes(sums, batch, n_batches, residual=residual)
+    found, x = _weigh(sums, batch, n_batches, residual=residual)
     weight = found.weight
-    x = _clean(sums, found.centre, found.offset, batch)
     bound = CLIP * np.sqrt(found.between + found.noise)
     rows = np.clip(x, -bound, bound) * np.sqrt(weight)
     energy = (weight * found.between).sum(axis=1)
@@ -127,14 +133,18 @@ def fit_genes(sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = T
         np.zeros(1),
         1.0,
     )
-    fill, scale = scales(place_genes(channel, sums, batch))
+    fill, scale = scales(_place(channel, sums, rows))
     return replace(channel, fill=fill, scale=scale)
 
 
 def place_genes(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Features:
     """Rows on the axes (one block), each from its inner products with the other donors."""
+    return _place(channel, sums, weighted(channel, sums, batch))
+
+
+def _place(channel: GeneChannel, sums: GeneSums, x: Floats) -> Features:
+    """The same, of rows whose weighted expression is `x`."""
     known = sums.size > 0
-    x = weighted(channel, sums, batch)
     products = x.reshape(x.shape[0], -1) @ channel.rows.reshape(channel.rows.shape[0], -1).T
     products = _shared(products, known, channel.present, channel.energy)
     products[_same_donor(channel, sums)] = 0.0

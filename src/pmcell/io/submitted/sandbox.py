@@ -25,7 +25,7 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, PmcellError, UsageError
 from pmcell.io.scratch import scratch_folder
-from pmcell.io.system import catch_lost_errors, cause
+from pmcell.io.system import catch_lost_errors, cause, without_collection
 
 MEMORY_MB = 8192
 MIN_MEMORY_MB = 1024
@@ -205,7 +205,9 @@ def _call(request: dict[str, Any]) -> dict[str, Any]:
     module, _, function = request["target"].partition(":")
     lost = catch_lost_errors()
     try:
-        value = getattr(importlib.import_module(module), function)(**request["arguments"])
+        with without_collection():
+            target = getattr(importlib.import_module(module), function)
+        value = target(**request["arguments"])
         if lost:
             raise lost[0]
     except FaultsError as error:

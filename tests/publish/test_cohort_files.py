@@ -26,10 +26,10 @@ from pmcell.publish.cohort_files import (
     CELLS,
     EXPRESSION,
     RECORD,
-    place_file,
     read_record,
 )
 from pmcell.publish.facts import PREPARED_BY, Facts, load_facts
+from pmcell.publish.placed import place_file
 from pmcell.publish.plan import plan_of, planned_facts
 from pmcell.release.digest import content_sha256
 from pmcell.steps import BY_NAME, files_of

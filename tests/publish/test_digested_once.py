@@ -73,8 +73,9 @@ def test_missing_text_is_not_empty_text() -> None:
     schema = pa.schema([("gene_id", pa.string())])
     digests = set()
     for values in (["a", None], ["a", ""]):
-        for table in (pa.table([values], schema), pa.table({"gene_id": pa.array(values).dictionary_encode()})):
+        column = pa.array(values, pa.string())
+        for held in (column, column.dictionary_encode()):
             digest = TableDigest(schema)
-            digest.add(table)
+            digest.add(pa.table({"gene_id": held}))
             digests.add(digest.hexdigest())
     assert len(digests) == 2

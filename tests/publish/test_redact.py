@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from pmcell.io.coded_tables import coded, plain_frame
 from pmcell.io.tables import read_table, write_table
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content import tables
@@ -17,7 +19,7 @@ from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.disclosure.audits import CHECKS, Audit, table_faults
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.policy import Policy
-from pmcell.publish.disclosure.redact import redact
+from pmcell.publish.disclosure.redact import redact, redact_coded
 from pmcell.publish.disclosure.rules import rules_of
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.schema import TABLES, Disclosure, Field, Table, table
@@ -246,3 +248,19 @@ def test_where_strata_are_withheld_no_table_tells_of_one(tmp_path: Path) -> None
     ]
     assert told == []
     assert len(written["assignments"]) > 0
+
+
+def test_rows_in_codes_are_redacted_as_rows_of_frames_are(shared_results: Path) -> None:
+    policy = Policy(load_facts(shared_results))
+    samples = np.array(["alpha:S0a", "closed:S0a"])
+    counts = np.array([3, 4])
+    rows = pa.table({"sample_id": coded(np.arange(2), samples), "counts": counts})
+    shown = redact_coded(table("pseudobulk"), rows, policy)
+    assert plain_frame(shown)["sample_id"].tolist() == ["alpha:S0a"]
+    assert redact(table("pseudobulk"), plain_frame(rows), policy)["counts"].tolist() == [3]
+
+
+def test_a_table_with_other_rules_is_not_redacted_by_codes(shared_results: Path) -> None:
+    policy = Policy(load_facts(shared_results))
+    with pytest.raises(ValueError, match="table 'clusters' must be of rows about single people"):
+        redact_coded(table("clusters"), pa.table({"cluster": ["0"]}), policy)

@@ -8,20 +8,15 @@ published has empty files: nothing of it is prepared for a release.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import shutil
-import stat
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pmcell.io.atomic import atomic_path, read_json, write_json, write_text
+from pmcell.io.atomic import read_json, write_json, write_text
 from pmcell.io.counts.open import open_counts
-from pmcell.io.modes import current_umask
 from pmcell.io.stamps import is_made_of_present, read_stamp
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.content.cells import write_cells
@@ -29,6 +24,7 @@ from pmcell.publish.content.expression import NONE, expression_writer
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.manifest import Sources, sources_of
+from pmcell.publish.placed import place_file
 from pmcell.publish.plan import plan_of
 from pmcell.release.digest import content_sha256
 from pmcell.release.manifest import Entries
@@ -103,23 +99,6 @@ def link_cohort(cohort: Cohort, record: Mapping[str, Any], folder: Path) -> Entr
         known = {key: stamp[key] for key in ("size", "sha256")}
         entries[placed] = {**known, "content_sha256": content}
     return entries
-
-
-def place_file(source: Path, target: Path) -> None:
-    """Link a file, or copy it where it cannot be linked.
-
-    A link has the modes of the file: where a release is more open than the study, it is a copy.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if stat.S_IMODE(source.stat().st_mode) == 0o666 & ~current_umask():
-        try:
-            os.link(source, target)
-            return
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-    with atomic_path(target) as temporary:
-        shutil.copyfile(source, temporary)
 
 
 def _plan_digest(facts: Facts) -> str:

@@ -18,8 +18,8 @@ from pmcell.io.stamps import is_made_of_present
 from pmcell.io.tables import read_table
 from pmcell.mapping.training import MIN_CELLS_OF_TYPE, training_cells
 from pmcell.publish.atlas import Atlas, load_atlas
-from pmcell.publish.cohort_files import place_file
 from pmcell.publish.facts import Cohort, Facts
+from pmcell.publish.placed import place_file
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN, X_INTEGRATED, X_PCA, X_UMAP
 from pmcell.schema.halves import hash_cells
 from pmcell.schema.text import as_text, text_array

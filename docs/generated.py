@@ -170,6 +170,12 @@ def example() -> Iterator[str]:
     yield "```"
 
 
+def where() -> Iterator[str]:
+    """Where it runs and what to do by symptom: the last sections of config/README.md."""
+    text = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    yield text[text.index("## Where it runs") :].rstrip()
+
+
 def settings() -> Iterator[str]:
     """The tables of config/README.md."""
     from pmcell.settings.documents import step_rows, study_rows
@@ -270,6 +276,7 @@ PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "joins": joins,
     "dictionary": dictionary,
     "example": example,
+    "where": where,
     "settings": settings,
     "commands": commands,
     "extras": extras,

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from pmcell.io.tables import empty_table
+from pmcell.pl.style import NEUTRAL
 from pmcell.release.report_tables import Release
 from pmcell.report import identity, page
+from pmcell.report.colours import donor_colours
 from pmcell.schema import TABLES, Verdict
 
 EMPTY = {item.name: empty_table(item) for item in TABLES}
@@ -118,6 +120,13 @@ def test_of_three_strata_each_has_its_own_cells_and_those_set_apart_alike_are_na
     assert "S1 is 5 donors, 5 of 5 with condition severe, higher share of monocyte, lower" in said
     assert said.count("has a") == 0
     assert "S1 and S2 are set apart most by the state of T cell. S3 is set apart most by" in said
+
+
+def test_a_colour_of_a_stratum_is_that_of_no_condition() -> None:
+    colours = donor_colours(study())
+    used = [colours[name].values() for name in ("stratum", "condition")]
+    named = [colour for values in used for colour in values if colour != NEUTRAL]
+    assert len(named) == len(set(named)) == 4
 
 
 def test_a_property_that_nobody_has_is_unknown() -> None:

@@ -17,7 +17,7 @@ from pmcell.publish.metadata.opening import R_READER, how_to_open
 from pmcell.release.expression import ALL
 from pmcell.release.report_tables import read_release
 from pmcell.report.identity import identity
-from pmcell.report.strata import verdict
+from pmcell.report.strata import confounding, verdict
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
 from pmcell.schema.guide import FIRST, join_tree, topics
 from pmcell.version import __version__
@@ -130,13 +130,8 @@ def _found(facts: Facts, folder: Path, has_report: bool) -> list[str]:
     lines = ["## What was found", "", " ".join([verdict(release), identity(release)]).strip()]
     if not facts.has_strata:
         lines += ["", f"The decision was `{told.decision}`; the axes are in `assignments`."]
-    beside = told.existence.confounding if told.existence else None
-    if beside is not None:
-        lines += [
-            "",
-            f"How closely the groups follow the {beside.factor or 'batch'}: Cramér's V "
-            f"{beside.v:.2f} (0 not at all, 1 fully), p = {beside.p:.2g}.",
-        ]
+    if beside := confounding(release):
+        lines += ["", beside]
     figures = "`report.html` has the figures and methods; " if has_report else ""
     return [*lines, "", f"{figures}`strata.json` has every number of the verdict."]
 

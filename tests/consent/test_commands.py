@@ -166,8 +166,8 @@ def closed(study: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     consent("init", *INIT)
     words = ["correct", "config/cohorts/c1", "anna1", "--set"]
     assert main([*words, "sex_ontology_term_id=PATO:0000383", "--why", "asked"]) == 0
-    monkeypatch.setattr("pmcell.cli.withdraw._rebuild", lambda *args, **kwargs: None)
-    monkeypatch.setattr("pmcell.cli.withdraw._prove", lambda *args, **kwargs: {"said": "equal"})
+    monkeypatch.setattr("pmcell.cli.withdraw.rebuild", lambda *args, **kwargs: None)
+    monkeypatch.setattr("pmcell.cli.withdraw.prove", lambda *args, **kwargs: {"said": "equal"})
     (study / "results").mkdir()
     return study
 

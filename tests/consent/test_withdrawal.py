@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ledgers import KEY, OTHER_KEY, entry
 
-from pmcell.cli.withdraw import compare
+from pmcell.cli._rebuild import compare
 from pmcell.consent import withdrawal as module
 from pmcell.consent.entries import Policy
 from pmcell.consent.ledger import add_entries, begin_ledger, read_ledger

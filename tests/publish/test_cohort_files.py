@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pmcell.cli import main
-from pmcell.cli.withdraw import compare
+from pmcell.cli._rebuild import compare
 from pmcell.consent.needles import Needles
 from pmcell.consent.scan import scan
 from pmcell.consent.withdrawal import artefacts

@@ -1,0 +1,124 @@
+"""Rebuild a study after a withdrawal, and compare the results with those of a clean build."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmcell.errors import DataError
+
+if TYPE_CHECKING:
+    from pmcell.cli.run._study import Study
+
+
+def rebuild(study: Study, cores: int | None, *, folder: Path | None = None) -> None:
+    """Run the workflow; a release that the gate refuses stays down, and that is said."""
+    from pmcell.bundle import profile_folder
+    from pmcell.cli.run import _study, _workflow
+    from pmcell.cli.run.run import run_and_summarise
+
+    if folder is not None:
+        study = _study.open_study(folder, None)
+    _study.decide_consent(study)
+    command = _workflow.snakemake_command(
+        study, cores=cores, profile=profile_folder("default", study.folder), extra=[]
+    )
+    code = run_and_summarise(study, command, as_json=False)
+    if code and not _is_refused(study.results):
+        raise DataError(
+            "the results must be rebuilt without the donor; the run failed (see above). The "
+            "withdrawal is recorded and the release is down; the same command goes on from here.",
+            reason="rebuild",
+        )
+    if code:
+        print(
+            "pmcell withdraw: the gate refused the release (results/disclosure.json): together "
+            "with an earlier one it would tell of few people. It stays down; the results beside it "
+            "are rebuilt. Collect withdrawals until enough donors differ, then: pmcell run.",
+            file=sys.stderr,
+        )
+
+
+def _is_refused(results: Path) -> bool:
+    """Whether the release is missing because the disclosure gate did not pass."""
+    from pmcell.io.atomic import read_json
+
+    report = results / "disclosure.json"
+    is_down = not (results / "release" / "manifest.json").exists()
+    return is_down and report.is_file() and read_json(report).get("passed") is False
+
+
+def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
+    """Compare the results with those of a clean build in an empty folder."""
+    from pmcell.io.atomic import write_text
+    from pmcell.private_folder import process_folder
+
+    if skip:
+        return {"said": "not compared with a clean build (--no-proof)"}
+    outside = [path for paths in study.settings.study.matrix_paths.values() for path in paths]
+    if any(not Path(path).is_absolute() for path in outside):
+        return {"said": "not compared with a clean build: matrix_paths are relative to the study"}
+    clean = process_folder("pmcell-clean-")
+    _copy_folder(study.folder / "config", clean / "config")
+    if not study.cohorts_dir.resolve().is_relative_to((study.folder / "config").resolve()):
+        _copy_folder(study.cohorts_dir, clean / study.settings.study.cohorts_dir)
+    write_text(clean / "config" / "config.yaml", study.config.read_text(encoding="utf-8"))
+    rebuild(study, cores, folder=clean)
+    return compare(study.results, clean / "results")
+
+
+def compare(results: Path, clean: Path) -> dict[str, Any]:
+    """Whether two results folders hold the same; `DataError` names what differs.
+
+    Releases are compared by the digest of their content, and file by file; intermediates by
+    their stamps.
+    """
+    from pmcell.io.atomic import read_json
+    from pmcell.io.stamps import FOLDER
+    from pmcell.release.digest import content_sha256
+
+    def stamps(folder: Path) -> dict[str, str]:
+        values = [read_json(path) for path in folder.glob(f"**/{FOLDER}/*.json")]
+        return {str(value["result"]): content_sha256(folder / value["result"]) for value in values}
+
+    ours, theirs = stamps(results), stamps(clean)
+    differ = sorted(
+        name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
+    )
+    digests = []
+    for folder in (results, clean):
+        manifest = folder / "release" / "manifest.json"
+        digests.append(read_json(manifest)["content_sha256"] if manifest.is_file() else None)
+    if digests[0] != digests[1]:
+        differ.append("release")
+    if differ:
+        raise DataError(
+            "the rebuilt results must be those of a clean build without the donor; these differ: "
+            f"{', '.join(differ[:20])}. Remove results/ and .snakemake/, then withdraw again.",
+            reason="not_clean",
+        )
+    release = f"; release {digests[0]}" if digests[0] else "; no release was published"
+    return {
+        "n_results": len(ours),
+        "release_content_sha256": digests[0],
+        "said": f"{len(ours)} results are equal to those of a clean build{release}",
+    }
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """Put the files of a folder into another: the same file where that can be, else a copy."""
+    from pmcell.io.atomic import atomic_path
+
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if not path.is_file():
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, place)
+        except OSError:
+            with atomic_path(place) as temporary:
+                shutil.copy2(path, temporary)

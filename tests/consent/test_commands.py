@@ -283,7 +283,10 @@ def test_a_withdrawal_of_nobody_and_without_a_ledger_is_refused(study: Path, cap
 def test_a_scan_says_where_a_donor_is(study: Path, capsys) -> None:
     from pmcell.io.atomic import write_text
 
+    write_text(study / "notes" / "x.txt", "anna1 called\n")
     assert main(["withdraw", "anna1", "--cohort", "c1", "--scan-only"]) == 0
+    assert " s): none found. Not searched: " in (said := capsys.readouterr().out)
+    assert "notes" in said
     write_text(study / "results" / "logs" / "x.log", "no cells of anna1\n")
     assert main(["withdraw", "anna1", "--cohort", "c1", "--scan-only"]) == 1
     assert "results/logs/x.log: donor in bytes" in capsys.readouterr().out

@@ -213,6 +213,8 @@ def test_in_pages_without_signs_a_number_that_goes_on_is_somebody_else() -> None
     assert needles.in_bytes(b"annadonor-17other", is_joined=True) == {"x"}
     assert needles.in_bytes(b"annadonor-17other") == set()
     assert needles.in_bytes(b"annadonor-172", is_joined=True) == set()
+    assert Needles({"anna": "x"}).in_bytes(b"hannah", is_joined=True) == set()
+    assert Needles({"anna": "x"}).in_bytes(b"\0anna\0", is_joined=True) == {"x"}
 
 
 @pytest.mark.parametrize(

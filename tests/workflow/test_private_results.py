@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anndata as ad
 import pytest
 
 import pmcell as pm
 from pmcell import bundle
 from pmcell.cli import main
+from pmcell.consent.needles import Needles
+from pmcell.consent.scan import scan
 from pmcell.io.modes import OPERATORS_UMASK, operators_umask, private_umask
 from pmcell.registry.intake.pseudonyms import KEY_VARIABLE
 from pmcell.simulate.cohort_folders import write_cohort_folders
@@ -124,6 +127,16 @@ def test_the_workflow_keeps_logs_and_benchmarks_private_and_leaves_the_release_o
     wanted = ("logs/qc/sim_2.log", "benchmarks/intake/sim_2.tsv", "cohorts/sim_2/qc.parquet")
     assert {f"results/{name}" for name in wanted} <= set(found)
     assert not {name: oct(mode) for name, mode in found.items() if "sim_2" in name and mode & 0o077}
+    # Whoever submitted the cohort knows its people by these names, and no one else may.
+    cohort = study / "config" / "cohorts" / "sim_2"
+    cells = ad.read_h5ad(cohort / "counts.h5ad").obs_names
+    tables = [(cohort / f"{name}s.tsv").read_text() for name in ("donor", "sample")]
+    names = [line.split("\t")[0] for text in tables for line in text.splitlines()[1:]]
+    needles = Needles(dict.fromkeys([*names, *cells], "submitted"))
+    assert scan([cohort], needles).hits
+    left = scan([study / "results", study / ".snakemake"], needles, base=study)
+    assert left.is_clean, (left.hits[:5], left.unread[:5])
+    assert left.n_files > 40
 
 
 def test_a_release_is_written_with_the_umask_that_the_operator_had(monkeypatch):

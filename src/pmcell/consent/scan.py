@@ -27,12 +27,13 @@ class ScanReport:
     """What a scan saw: hits (file, place in it, what), files that could not be read, size, time.
 
     `encrypted` are files that only who has a key can read: they are named and nothing is said
-    of what they hold.
+    of what they hold. `left_out` are folders beside that nobody asked to look into.
     """
 
     hits: list[tuple[str, str, str]] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
     encrypted: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     n_files: int = 0
     n_objects: int = 0
     n_bytes: int = 0

@@ -419,6 +419,8 @@ def _searched(work: Work, journal: Journal) -> dict[str, Any]:
         raise DataError(scan_sentence(report), reason="removal_scan")
     n = len(report.encrypted)
     hidden = f"; {n} encrypted files were made anew and not opened" if n else ""
+    if report.left_out:
+        hidden += f"; not searched: {', '.join(report.left_out)}"
     return {
         "n_files": report.n_files,
         "n_objects": report.n_objects,
@@ -426,6 +428,7 @@ def _searched(work: Work, journal: Journal) -> dict[str, Any]:
         "n_texts": len(needles.texts),
         "n_cells": len(needles.cells),
         "n_encrypted": len(report.encrypted),
+        "not_searched": report.left_out,
         "said": f"{len(needles.texts)} names and {len(needles.cells)} cells looked for in "
         f"{report.n_files} files ({report.n_objects} objects): none found{hidden}",
     }

@@ -16,6 +16,8 @@ MIN_TABLE_BITS, MAX_TABLE_BITS = 16, 27
 WHOLE, WIDE, WIDER, PART = 1, 2, 4, 0
 """How a form must stand: between signs that are no letters or digits of 1, 2 or 4 bytes; or
 anywhere."""
+MIN_JOINED = 6
+"""Bytes of a form that is found within a longer word, where texts are joined."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 Bytes = NDArray[np.uint8]
@@ -77,7 +79,8 @@ def search(data: bytes, forms: Forms, *, is_joined: bool = False) -> NDArray[np.
         The bytes, and what is looked for.
     is_joined
         Whether texts stand beside each other without a sign, as in the pages of a database: a form
-        that must stand whole may then have letters beside it, but no digit beside its own digit.
+        that must stand whole may then have letters beside it, but no digit beside its own digit,
+        unless it is shorter than `MIN_JOINED`.
 
     Examples
     --------
@@ -235,10 +238,10 @@ def _search(
                 if not is_same:
                     continue
                 stride = stands[form]
-                if stride == 0:
+                if stride == 0 or (stride == 1 and _is_declared(data, begin, length)):
                     found[form] = True
-                elif stride == 1 and (is_joined or _is_declared(data, begin, length)):
-                    found[form] = not is_joined or _is_apart(data, begin, at + 1)
+                elif stride == 1 and is_joined and length >= MIN_JOINED:
+                    found[form] = _is_apart(data, begin, at + 1)
                 else:
                     found[form] = _begins(data, begin, length, stride) and _ends(
                         data, at + 1, stride

@@ -146,7 +146,7 @@ def _transfer(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.DataFrame
     terms = {str(term) for term in np.unique(source)}
     has_label = np.isin(source, sorted(term for term in terms if is_label(term)))
     asked, voters = np.flatnonzero(~has_label), np.flatnonzero(has_label)
-    run = _Run(
+    run = Run(
         np.asarray(scores, np.float64),
         source,
         *(text_array(as_text(cells[name])) for name in ("cluster", "batch_id", "donor_id")),
@@ -157,7 +157,7 @@ def _transfer(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.DataFrame
     if not asked.size or names.size < 2 or np.unique(run.donor[learned]).size < MIN_DONORS:
         return empty_table(CELL_LABELS)
     voters = voters[np.isin(source[voters], names)]
-    told, probability = _label(run, asked, learned, voters, names)
+    told, probability = label_run(run, asked, learned, voters, names)
     return pd.DataFrame(
         {
             "cell_id": ids[asked],
@@ -171,7 +171,7 @@ def _transfer(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.DataFrame
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """Scores (cells, components), and source label, cluster, batch and donor of each cell."""
 
     scores: Floats
@@ -181,19 +181,47 @@ class _Run:
     donor: Text
 
 
-def _label(
-    run: _Run, asked: Ints, learned: Ints, voters: Ints, names: Text
+def label_run(
+    run: Run,
+    asked: Ints,
+    learned: Ints,
+    voters: Ints,
+    names: Text,
+    *,
+    basis: Basis | None = None,
+    vote: float = VOTE,
 ) -> tuple[CellLabels, Floats]:
-    """Labels by a head that is fitted, calibrated and asked, and the probability of each."""
+    """Label cells by a head that is fitted, calibrated and asked.
+
+    Parameters
+    ----------
+    run
+        What is known of all cells.
+    asked, learned, voters
+        Positions of the cells that are labelled, of those that the head learns from, and of those
+        that vote in their clusters.
+    names
+        The types, sorted.
+    basis
+        Coordinates of the scores; without it they are principal components already.
+    vote
+        Power of the cluster's shares; 0 leaves them out.
+
+    Returns
+    -------
+    tuple
+        Labels of the asked cells, and the probability of each.
+    """
     cells = LabelledCells(
         run.scores[learned], run.label[learned], run.batch[learned], run.donor[learned]
     )
-    basis = _plain_basis(run.scores.shape[1])
+    basis = _plain_basis(run.scores.shape[1]) if basis is None else basis
     votes = _Votes(
         np.unique(run.cluster, return_inverse=True)[1],
         voters,
         np.searchsorted(names, run.label[voters]),
         names.size,
+        vote,
     )
     left = []
     for fold, of_cell, of_run in (
@@ -210,7 +238,7 @@ def _label(
     for start in range(0, asked.size, BLOCK):
         part = slice(start, start + BLOCK)
         own, far = head.judge(run.scores[asked[part]], basis, np.ones(basis.means.size, bool))
-        probability[part] = _with_vote(own, shares[votes.cluster[asked[part]]])
+        probability[part] = votes.added(own, shares, asked[part])
         distance[part] = far
     told = label_cells(probability, distance, calibration, names, names)
     return told, _of_label(told, probability, names)
@@ -234,6 +262,7 @@ class _Votes:
     voters: Ints
     kind: Ints
     n_types: int
+    power: float
 
     def shares(self, kept: NDArray[np.bool_]) -> Floats:
         """Share of each type among the voters of each cluster, some left out (clusters, types)."""
@@ -242,6 +271,11 @@ class _Votes:
         everywhere = counts.sum(axis=0) + 0.5
         prior = PRIOR * everywhere / everywhere.sum()
         return np.asarray((counts + prior) / (counts.sum(axis=1, keepdims=True) + PRIOR))
+
+    def added(self, probability: Floats, shares: Floats, cells: Ints) -> Floats:
+        """Probabilities of some cells with the votes of their clusters."""
+        product = probability * shares[self.cluster[cells]] ** self.power
+        return np.asarray(product / np.maximum(product.sum(axis=1, keepdims=True), 1e-300))
 
 
 def _voted(
@@ -254,15 +288,8 @@ def _voted(
     for item in np.unique(fold):
         own = fold[left.rows] == item
         shares = votes.shares(of_voter != item)
-        probability[own] = _with_vote(
-            probability[own], shares[votes.cluster[learned[left.rows[own]]]]
-        )
+        probability[own] = votes.added(probability[own], shares, learned[left.rows[own]])
     return replace(left, probability=probability)
-
-
-def _with_vote(probability: Floats, shares: Floats) -> Floats:
-    product = probability * shares**VOTE
-    return np.asarray(product / np.maximum(product.sum(axis=1, keepdims=True), 1e-300))
 
 
 def _plain_basis(n: int) -> Basis:

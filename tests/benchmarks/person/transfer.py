@@ -14,26 +14,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from within import TERMS
 
 import pmcell as pm
 from pmcell.errors import PmcellError
 from pmcell.mapping.labels import covers
 from pmcell.registry.draft.person import read_people
-
-TRUTH = {
-    "CD4 T cells": "CL:0000624",
-    "CD8 T cells": "CL:0000625",
-    "NK cells": "CL:0000623",
-    "B cells": "CL:0000236",
-    "CD14+ Monocytes": "CL:0000860",
-    "FCGR3A+ Monocytes": "CL:0000875",
-    "Dendritic cells": "CL:0000451",
-    "Megakaryocytes": "CL:0000233",
-    "cd4nc": "CL:0000624",
-    "bmem": "CL:0000787",
-    "monoc": "CL:0000860",
-    "mononc": "CL:0000875",
-}
 
 
 def main() -> None:
@@ -52,7 +38,7 @@ def main() -> None:
         published = ad.read_h5ad(path).obs
         cells, _ = read_people([path])
         names = [cell.partition(":")[2] or cell for cell in cells.obs_names]
-        truth = np.array([TRUTH[str(published["cell_type"][cell])] for cell in names])
+        truth = np.array([TERMS[name][str(published["cell_type"][cell])] for cell in names])
         found = pm.map(cells, reference)
         table = found.cells.set_index("cell_id").loc[list(cells.obs_names)]
         used = table["passes_qc"].to_numpy(bool)

@@ -29,17 +29,8 @@ from threadpoolctl import threadpool_limits
 
 import pmcell as pm
 from pmcell.core.pca.gram import Basis
-from pmcell.mapping.calibration import (
-    LabelledCells,
-    LeftOut,
-    batch_folds,
-    calibrate,
-    donor_folds,
-    leave_out,
-)
-from pmcell.mapping.head import fit_head
-from pmcell.mapping.labels import covers, label_cells
-from pmcell.mapping.transfer import transfer_labels
+from pmcell.mapping.labels import covers
+from pmcell.mapping.transfer import Run, label_run, transfer_labels
 from pmcell.registry.draft.person import read_people
 from pmcell.registry.terms.cell_types import JOINT
 from pmcell.schema.halves import hash_cells
@@ -236,83 +227,21 @@ def learned(adata: ad.AnnData, hidden: np.ndarray) -> np.ndarray:
     return rows[sizes.reindex(truth[rows]).to_numpy() >= 10]
 
 
-def plain_basis(n: int) -> Basis:
-    """Coordinates that are components already."""
-    return Basis(np.zeros(n), np.ones(n), np.eye(n), np.ones(n), float(n))
-
-
-def shares_of(
-    group: np.ndarray, kind: np.ndarray, n_groups: int, n_types: int, prior: float
-) -> np.ndarray:
-    """Share of each type among the labelled cells of each cluster, drawn to that of all."""
-    counts = np.zeros((n_groups, n_types))
-    np.add.at(counts, (group, kind), 1.0)
-    total = counts.sum(axis=0) + 0.5
-    return (counts + prior * total / total.sum()) / (counts.sum(axis=1, keepdims=True) + prior)
-
-
-@dataclass(frozen=True)
-class Vote:
-    """How much the shares of a cell's cluster weigh beside its head."""
-
-    weight: float
-    prior: float = 10.0
-
-
 def with_head(
-    adata: ad.AnnData, hidden: np.ndarray, x: np.ndarray, basis: Basis, vote: Vote
+    adata: ad.AnnData, hidden: np.ndarray, x: np.ndarray, basis: Basis | None, vote: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Term, most probable term, and share of sets with the truth."""
-    rows = learned(adata, hidden)
-    truth = adata.obs["truth"].to_numpy(str)
-    cells = LabelledCells(
-        x[rows],
-        text_array(truth[rows]),
-        text_array(adata.obs["batch_id"].iloc[rows]),
-        text_array(adata.obs["donor_id"].iloc[rows]),
-    )
-    names = np.unique(cells.types)
-    code = np.unique(cells.batch, return_inverse=True)[1].astype(np.int64)
-    head = fit_head(cells.x, cells.types, code, basis)
-    cluster = np.unique(adata.obs["cluster"].astype(str), return_inverse=True)[1]
-    n_clusters = int(cluster.max()) + 1
+    rows, asked = learned(adata, hidden), np.flatnonzero(hidden)
+    truth = text_array(adata.obs["truth"])
+    names = np.unique(truth[rows])
     # Every labelled cell votes in its cluster, not only those learned from.
     voters = np.flatnonzero(~hidden & np.isin(truth, names))
-    kind = np.searchsorted(names, truth[voters])
-    fold_of = {
-        "batch": text_array(adata.obs["batch_id"]),
-        "donor": text_array(adata.obs["donor_id"]),
-    }
-
-    def voted(left: LeftOut, unit: str, fold: np.ndarray | None) -> LeftOut:
-        if fold is None or not left.rows.size or not vote.weight:
-            return left
-        p = left.probability.copy()
-        number = dict(zip(getattr(cells, unit).tolist(), fold.tolist(), strict=True))
-        of_voter = np.array([number.get(str(item), -1) for item in fold_of[unit][voters]])
-        for item in np.unique(fold):
-            own = fold[left.rows] == item
-            kept = of_voter != item
-            share = shares_of(cluster[voters[kept]], kind[kept], n_clusters, names.size, vote.prior)
-            p[own] *= share[cluster[rows[left.rows[own]]]] ** vote.weight
-        p /= np.maximum(p.sum(axis=1, keepdims=True), 1e-300)
-        return LeftOut(left.rows, p, left.distance)
-
-    folds = batch_folds(cells.batch), donor_folds(cells.donor)
-    left = [
-        voted(leave_out(cells, fold, basis, names), unit, fold)
-        for unit, fold in zip(("batch", "donor"), folds, strict=True)
-    ]
-    calibration = calibrate(cells, names, *left)
-    asked = np.flatnonzero(hidden)
-    p, distance = head.judge(x[asked], basis, np.ones(x.shape[1], bool))
-    if vote.weight:
-        share = shares_of(cluster[voters], kind, n_clusters, names.size, vote.prior)
-        p = p * share[cluster[asked]] ** vote.weight
-        p /= np.maximum(p.sum(axis=1, keepdims=True), 1e-300)
-    told = label_cells(p, distance, calibration, names, names)
-    own = np.searchsorted(names, truth[asked])
-    own = np.minimum(own, names.size - 1)
+    columns = (
+        text_array(adata.obs[name].astype(str)) for name in ("cluster", "batch_id", "donor_id")
+    )
+    run = Run(x, truth, *columns)
+    told, _ = label_run(run, asked, rows, voters, names, basis=basis, vote=vote)
+    own = np.minimum(np.searchsorted(names, truth[asked]), names.size - 1)
     known = names[own] == truth[asked]
     coverage = float(told.sets[np.arange(asked.size), own][known].mean()) if known.any() else np.nan
     return told.term.astype(str), names[told.best], coverage
@@ -498,13 +427,13 @@ def methods(
     yield "kNN", (answer, best, np.nan, time.process_time() - start)
     scores_of = adata.obsm["X_pca"].astype(np.float64)
     spaces = {
-        "components": (scores_of, plain_basis(scores_of.shape[1])),
-        "integrated": (moved, plain_basis(moved.shape[1])),
+        "components": (scores_of, None),
+        "integrated": (moved, None),
         "genes": (x.astype(np.float64), gene_basis(adata)),
     }
     for space, weight in HEADS:
         start = time.process_time()
-        answer, best, coverage = with_head(adata, hidden, *spaces[space], Vote(weight))
+        answer, best, coverage = with_head(adata, hidden, *spaces[space], weight)
         spent = time.process_time() - start
         yield f"head, {space}, vote {weight}", (answer, best, coverage, spent)
 

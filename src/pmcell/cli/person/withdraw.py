@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from pmcell.consent.withdrawal import Known
     from pmcell.registry.cohorts.registration import Registration
 
+OF_A_STUDY = (
+    "config", "profiles", "workflow", "withdrawals", "src", "tests", "docs", "scripts", "envs",
+)  # fmt: skip
+"""Folders of a study, or of a checkout, in which no step writes about people."""
 MIN_LETTERS = 4
 """A shorter id, or a number, is everywhere by chance: it is looked for with its cohort's alone."""
 
@@ -349,7 +353,16 @@ def _search(study: Study, needles: Needles) -> ScanReport:
     from pmcell.consent.scan import scan
 
     self_test()
-    return scan(_roots(study), needles, base=study.folder)
+    report = scan(_roots(study), needles, base=study.folder)
+    report.left_out = _beside(study)
+    return report
+
+
+def _beside(study: Study) -> list[str]:
+    """Folders of the study that are not searched: data, notes, releases that lie elsewhere."""
+    known = {*(root.name for root in _roots(study)), *OF_A_STUDY, study.cohorts_dir.name}
+    names = [path.name for path in study.folder.iterdir() if path.is_dir()]
+    return sorted(name for name in names if name not in known and not name.startswith("."))
 
 
 def _roots(study: Study) -> list[Path]:
@@ -376,6 +389,7 @@ def _scan_only(study: Study, registration: Registration, donor: str, *, as_json:
             f"{len(needles.texts)} names and {len(needles.cells)} cells looked for in "
             f"{report.n_files} files ({report.n_bytes / 1e6:.1f} MB, {report.n_objects} objects, "
             f"{report.seconds:.1f} s): none found."
+            + (f" Not searched: {', '.join(report.left_out)}." if report.left_out else "")
         )
     else:
         print(scan_sentence(report))

@@ -7,7 +7,7 @@ import difflib
 import pytest
 
 from pmcell import spelling
-from pmcell.spelling import MAX_LETTERS, did_you_mean, nearest
+from pmcell.spelling import MAX_LETTERS, as_seen, did_you_mean, folded, nearest
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,26 @@ def test_leaving_names_of_other_lengths_out_loses_no_match():
         for cutoff in (0.3, 0.6, 0.85):
             near = difflib.get_close_matches(word, words, n=1, cutoff=cutoff)
             assert nearest(word, words, cutoff) == (near[0] if near else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("P1", "P1"),
+        ("\u0420\u0421\u2212 1\u200b", "PC- 1"),
+        ("\xa0P1\ufeff", "P1"),
+        ("\uff301", "P1"),
+        ("Mu\u0308ller", "M\xfcller"),
+    ],
+)
+def test_what_nobody_can_tell_apart_is_one_text(text, seen):
+    assert as_seen(text) == seen
+    assert as_seen(seen) == seen
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [("M\xc4RZ", "marz"), ("p\u0142e\u0107", "plec"), ("\u0662\u0660", "20"), ("x\xb2", "x2")],
+)
+def test_folded_text_has_no_accents_and_plain_digits(text, plain):
+    assert folded(text) == plain

@@ -1,8 +1,9 @@
-"""The nearest match to a misspelt name, for every error that can offer one."""
+"""Compare names as people read them: the nearest to a misspelt one, and those that look alike."""
 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from itertools import islice
@@ -15,6 +16,49 @@ MAX_LETTERS = 64
 
 MAX_CHOICES = 10_000
 """Names of about the right length that are compared."""
+
+# Letters of other alphabets that look like these; Cyrillic in capitals and small, Greek capitals.
+_LOOK_ALIKES = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0408\u0405"
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
+    "\u2010\u2011\u2012\u2013\u2014\u2212",
+    "ABEKMHOPCTYXIJS" + "aeopcyxijs" + "ABEZHIKMNOPTYX" + "------",
+)
+_STROKES = str.maketrans("\u0142\u00f8\u0111\u0131", "lodi")
+"""Letters that hold no accent to take off: l and o with a stroke, d with a bar, i without a dot."""
+
+
+def as_seen(text: str) -> str:
+    """Return the text as it is seen: no invisible signs or outer spaces, look-alikes as ASCII.
+
+    Examples
+    --------
+    >>> as_seen("\\u0420\\u200b1\\u00a0"), as_seen("P1")
+    ('P1', 'P1')
+    """
+    if text.isascii():
+        return text.strip()
+    plain = unicodedata.normalize("NFKC", text).translate(_LOOK_ALIKES)
+    return "".join(sign for sign in plain if unicodedata.category(sign) != "Cf").strip()
+
+
+def folded(text: str) -> str:
+    """Return the text in small letters without accents, with the digits 0 to 9.
+
+    Examples
+    --------
+    >>> folded("P\\u0142e\\u0107 2"), folded("\\u00c9TAT")
+    ('plec 2', 'etat')
+    """
+    if text.isascii():
+        return text.lower()
+    parts = unicodedata.normalize("NFKD", text.casefold().translate(_STROKES))
+    return "".join(
+        str(unicodedata.digit(sign)) if sign.isdigit() else sign
+        for sign in parts
+        if not unicodedata.combining(sign)
+    )
 
 
 def nearest(word: object, choices: Iterable[object], cutoff: float = 0.6) -> str | None:

@@ -266,7 +266,50 @@ def test_copies_are_left_out_unless_all_cells_are():
     assert any("all 60 cells" in note for note in all_copies.notes)
 
 
-@pytest.mark.parametrize("nothing", [None, float("nan"), "unknown", "NA"])
+LANGUAGES = {
+    "de": {"Spender": "A B", "Probe": "a b", "Geschlecht": "männlich w", "Alter": "7 70+"},
+    "fr": {"sujet": "A B", "échantillon": "a b", "sexe": "masculin femme", "âge": "7 70+"},
+    "es": {"paciente": "A B", "muestra": "a b", "sexo": "hombre mujer", "edad": "7 70+"},
+    "it": {"paziente": "A B", "campione": "a b", "sesso": "maschio donna", "età": "7 70+"},
+    "pl": {"pacjent": "A B", "próbka": "a b", "płeć": "mężczyzna kobieta", "wiek": "7 70+"},
+    "nl": {"Donor": "A B", "monster": "a b", "geslacht": "man vrouw", "leeftijd": "7 70+"},
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_columns_and_sexes_are_told_in_the_languages_of_clinics(language):
+    columns = {name: every(*values.split()) for name, values in LANGUAGES[language].items()}
+    _, donors, samples = texts(draft_registration(submission(columns), "c1"))
+    assert [(row["donor_id"], row["age_group"]) for row in donors] == [("A", "0-9"), ("B", "70+")]
+    assert [row["sex_ontology_term_id"] for row in donors] == ["PATO:0000384", "PATO:0000383"]
+    assert [row["sample_id"] for row in samples] == ["a", "b"]
+
+
+def test_m_beside_h_is_left_to_a_person():
+    obs = {"donor": every("a", "b"), "sample": every("a", "b"), "sexo": every("M", "H")}
+    draft = draft_registration(submission(obs), "c1")
+    assert [row["sex_ontology_term_id"][:4] for row in draft.donors] == ["TODO", "TODO"]
+    draft = draft_registration(submission({**obs, "sexo": every("M", "F")}), "c1")
+    assert draft.donors[0]["sex_ontology_term_id"] == "PATO:0000384"
+
+
+@pytest.mark.parametrize("twin", ["P1\xa0", "P1\u200b", "\u04201", "\uff301", " P1", "P\xad1"])
+def test_names_that_look_the_same_are_one_person(twin):
+    obs = {"donor": every("P1", twin, "P2"), "sample": every("s1", "s2", "s3")}
+    draft = draft_registration(submission(obs), "c1")
+    assert [row["donor_id"] for row in draft.samples] == ["P1", "P1", "P2"]
+    assert f"'P1', {twin!a} look the same and are taken as one: P1" in draft.notes
+
+
+def test_names_that_look_different_stay_apart():
+    obs = {"donor": every("P 1", "P_1", "p_1"), "sample": every("s1", "s2", "s3")}
+    draft = draft_registration(submission(obs), "c1")
+    assert [row["donor_id"] for row in draft.donors] == ["P_1", "P_1_2", "p_1"]
+
+
+@pytest.mark.parametrize(
+    "nothing", [None, float("nan"), "unknown", "NA", "n.a.", "#N/A", "unbekannt"]
+)
 def test_a_missing_donor_is_no_donor(nothing):
     donors = [nothing if k % 9 == 0 else f"P{k % 4}" for k in range(N)]
     obs = {"donor_id": donors, "sample": [f"S{k % 4}" for k in range(N)]}
@@ -291,6 +334,10 @@ def test_whole_numbers_with_missing_ones_are_ids_without_a_point():
         (("63 years", "45y", "7"), ["60-69", "40-49", "0-9"]),
         ((63, 81, np.nan), ["60-69", "80-89", ""]),
         (("63", "90+", "45"), ["60-69", "90+", "40-49"]),
+        (("P63Y", "P18M", "45-year-old human stage"), ["60-69", "0-9", "40-49"]),
+        (("adult", "child", "45"), ["adult", "child", "40-49"]),
+        (("999", "-1", "1957"), ["", "", ""]),
+        (("63", "999", "45"), ["60-69", "", "40-49"]),
     ],
 )
 def test_ages_never_vanish(ages, bands):

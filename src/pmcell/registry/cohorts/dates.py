@@ -9,11 +9,11 @@ spreadsheet stored, a donor '43930' is a number.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from pmcell.registry.cohorts.month_names import MONTH_ABBREVIATIONS, MONTH_NAMES
+from pmcell.spelling import folded
 
 VISIT, LABEL, TEXT = "visit", "label", "text"
 """How a text is read: a time point; a short label; an id, a cell type or other text."""
@@ -99,8 +99,10 @@ _ALONE = MONTH_NAMES - {"sep"}
 _ALL_NAMES = MONTH_NAMES | MONTH_ABBREVIATIONS
 _IN_VISIT = _patterns(
     rf"(?:year |anno |jahr |annee )?{_YEAR}",
-    rf"{_YEAR}-[0-3]\d\d",
+    rf"{_YEAR}[-./ ]?[0-3]\d\d",
     rf"{_DAY}\.{_MONTH}\.",
+    rf"\d\d(?P<same>[-./ ]){_MM}(?P=same){_DD}",
+    rf"{_DD}(?P<other> ){_MM}(?P=other)\d\d",
 )
 """What is a date where it is all that a visit says, beside a month's name."""
 
@@ -127,7 +129,7 @@ def find_date(text: str, kind: str = LABEL) -> str:
     >>> find_date("2 April 2020"), find_date("43930", VISIT), find_date("day 7", VISIT)
     ('a date', '2020-04-09 as spreadsheets store it', '')
     """
-    plain = _folded(text)
+    plain = folded(text).strip()
     if kind == VISIT and (
         plain.removesuffix(".") in _ALONE or any(pattern.fullmatch(plain) for pattern in _IN_VISIT)
     ):
@@ -145,14 +147,6 @@ def find_date(text: str, kind: str = LABEL) -> str:
     if any(pattern.search(plain) for pattern in tried):
         return "a date"
     return "" if kind == TEXT else _in_numbers(plain, kind)
-
-
-def _folded(text: str) -> str:
-    """Small letters without accents."""
-    if text.isascii():
-        return text.strip().lower()
-    parts = unicodedata.normalize("NFKD", text.strip().casefold())
-    return "".join(sign for sign in parts if not unicodedata.combining(sign))
 
 
 def _in_numbers(plain: str, kind: str) -> str:

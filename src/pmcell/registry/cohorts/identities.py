@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pmcell.errors import Fault
@@ -11,7 +12,8 @@ from pmcell.registry.cohorts.keys import DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.cohorts.not_people import is_missing, not_people
 from pmcell.registry.cohorts.same_number import SameNumbers, as_written
 from pmcell.registry.cohorts.sheets import Row
-from pmcell.spelling import did_you_mean
+from pmcell.schema.ids import ID_PATTERN
+from pmcell.spelling import as_seen, folded, nearest
 
 MAX_HINTS = 20
 """Unknown ids for which the nearest known one is looked for: it takes long among many."""
@@ -25,7 +27,10 @@ def is_open(tree: Mapping[str, Any]) -> bool:
 def check_ids(
     file: str, column: str, rows: Sequence[Row], faults: list[Fault], *, is_open: bool
 ) -> None:
-    """Append a fault for each id that is no person or sample, or (if open) holds a date."""
+    """Append a fault for each id that is no person or sample, or (if open) holds a date.
+
+    Ids of donors that differ in their spelling only are warned of.
+    """
     labels = not_people(row.get(column, "") for row in rows if row.get(column, ""))
     if column != "donor_id":
         # A library may be called NA; a person of whom nothing is known is no person.
@@ -55,6 +60,42 @@ def check_ids(
                 f"values: {{sample_id: {{'{name}': <the new id>}}}}."
             )
             faults.append(Fault(file, must, repr(name), fix, row.line, column, reason="date"))
+    if column == "donor_id":
+        lines = {row.get(column, ""): row.line for row in rows}
+        faults += alike_people(filter(None, lines), file, column, lines)
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ in case, accents, punctuation, zeros or unseen signs only.
+
+    >>> alike(["P1", "p-01", "P2", "P1-1", "P11"])
+    [['P1', 'p-01']]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        plain = re.sub(r"(?<=\d)[\W_]+(?=\d)", "-", folded(as_seen(name)))
+        plain = re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[^\w-]|_|(?<!\d)-|-(?!\d)", "", plain))
+        groups.setdefault(plain or name, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def alike_people(
+    names: Iterable[str], file: str, column: str, lines: Mapping[str, int] | None = None
+) -> list[Fault]:
+    """A warning for each group of donors' ids that are probably one person's."""
+    return [
+        Fault(
+            file,
+            "each person must have one id",
+            f"{', '.join(map(repr, group[:4]))} differ in their spelling only",
+            "Write the same person the same way; if they are two people, give clearer ids.",
+            row=lines[group[1]] if lines else None,
+            column=column,
+            severity="warning",
+            reason="alike",
+        )
+        for group in alike(names)
+    ]
 
 
 def check_references(
@@ -63,12 +104,16 @@ def check_references(
     """Append a fault for each donor of samples.tsv that donors.tsv lacks; return those it has."""
     lines = {row.get("donor_id", ""): row.line for row in donor_rows}
     same = SameNumbers(name for name in lines if name)
+    # An id that only looks like another has its own fault, which names the right one.
+    by_look = {as_seen(name): name for name in lines if as_seen(name) != name}
     used: set[str] = set()
     n_hints = 0
     for row in rows:
         name = row.get("donor_id", "")
         if name in lines:
             used.add(name)
+        elif as_seen(name) in by_look or as_seen(name) in lines:
+            used.add(by_look.get(as_seen(name), as_seen(name)))
         elif donor_rows and name:
             twin = same.find(name)
             if twin is not None:
@@ -76,8 +121,11 @@ def check_references(
                 faults.append(_changed(row, name, lines[twin], twin))
                 continue
             n_hints += 1
-            near = did_you_mean(name, lines) if n_hints <= MAX_HINTS else ""
-            must, fix = "must be a donor of donors.tsv", near or "Add the donor to donors.tsv."
+            near = nearest(name, lines) if n_hints <= MAX_HINTS else None
+            must, fix = "must be a donor of donors.tsv", "Add the donor to donors.tsv."
+            if near is not None:
+                is_id = re.match(ID_PATTERN, near)
+                fix = f"Did you mean {near!r}?" if is_id else f"Rename {near!r} there to it."
             faults.append(
                 Fault(SAMPLES_FILE, must, repr(name), fix, row.line, "donor_id", reason="reference")
             )

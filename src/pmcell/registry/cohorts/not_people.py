@@ -12,18 +12,23 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
+from pmcell.spelling import folded
+
 MISSING = frozenset(
     {"", "nan", "na", "n/a", "<na>", "none", "null", "nd", "n.d.", "-", "?", "unknown"}
-    | {"not available", "not applicable", "missing"}
+    | {"not available", "not applicable", "not known", "missing", "n.a.", "n. a.", "k.a.", "k. a."}
+    | {"#n/a", "#value!", "#ref!", "#null!", "#name?", "#div/0!", ".", "unbekannt", "inconnu"}
+    | {"inconnue", "desconocido", "desconocida", "sconosciuto", "nieznany", "nieznana", "onbekend"}
 )
 """What stands for no value, in small letters."""
 
 _SEVERAL = re.compile(
-    r"(?<![a-z])(?:doublets?|multiplets?|triplets?|multi(?=$)|dbl|heterotypic|homotypic)(?![a-z])"
+    r"(?<![a-z])(?:doublets?|multiplets?|triplets?|multi(?=$)|dbl|dubletten?|doublons?|dobletes?|heterotypic|homotypic)(?![a-z])"
 )
 _NOT_TOLD = re.compile(
     r"(?<![a-z])(?:ambiguous|amb(?= |$)|unassigned|unassignable|undetermined|unclassified|undecided"
-    r"|uncertain|not ?assigned|unmapped|no ?call|low ?confidence|no ?match)(?![a-z])"
+    r"|uncertain|not ?assigned|nicht ?zugeordnet|non ?attribue|sin ?asignar|nie ?przypisan[ya]"
+    r"|niet ?toegewezen|unmapped|no ?call|low ?(?:confidence|quality)|no ?match)(?![a-z])"
 )
 _NO_TAG = frozenset(
     {"negative", "negatives", "neg", "blank", "blanks", "empty", "no hashtag", "no tag", "untagged"}
@@ -55,7 +60,7 @@ def why_no_person(label: str, others: Collection[str] = ()) -> str:
     >>> why_no_person("Doublet"), why_no_person("P1,P2", ["P1", "P2"]), why_no_person("P1")
     ('several donors', 'several donors', '')
     """
-    plain = _SIGNS.sub(" ", label.casefold()).strip()
+    plain = _SIGNS.sub(" ", folded(label)).strip()
     if is_missing(label):
         return "no donor"
     if _SEVERAL.search(plain) or _pair(label.strip(), others):

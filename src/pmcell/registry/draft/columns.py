@@ -15,7 +15,7 @@ from pmcell.registry.cohorts.barcode_rule import cut_barcode
 from pmcell.registry.cohorts.not_people import MISSING, not_people
 from pmcell.registry.intake.cells import texts_of
 from pmcell.schema.text import as_text
-from pmcell.spelling import did_you_mean
+from pmcell.spelling import did_you_mean, folded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,36 +24,58 @@ _NAMES = {
     "sample_id": (
         "sampleid sample samplename library libraryid librarysample specimen specimenid "
         "origident sampleuuid libraryuuid channel gsm sampletag "
-        "sampleassignment hashid htomaxid hto"
+        "sampleassignment hashid htomaxid hto "
+        "probe probenid probenname echantillon idechantillon muestra idmuestra campione "
+        "idcampione probka idprobki monster monsterid amostra"
     ),
     "donor_id": (
         "donorid donor donorname patient patientid subject subjectid individual "
         "individualid participant participantid person personid indcov ind assignment "
-        "donorassignment souporcellassignment bestsinglet sngbestguess snglbestguess vireodonor"
+        "donorassignment souporcellassignment bestsinglet sngbestguess snglbestguess vireodonor "
+        "spender spenderid spenderin proband probandid probandin patientin donneur sujet paciente "
+        "idpaciente donante sujeto paziente idpaziente donatore soggetto pacjent idpacjenta dawca "
+        "proefpersoon doador"
     ),
-    "visit": "visit visitid visitlabel timepoint time tp",
+    "visit": (
+        "visit visitid visitlabel timepoint time tp visite visita wizyta zeitpunkt tijdstip momento"
+    ),
     "visit_day": "visitday studyday daysincefirstvisit",
     "batch_id": "batchid batch processingbatch seqbatch pool poolid seqrun run lane",
     "cell_type": (
         "authorcelltype celltype celltypes celltypeoriginal mergedcelltype cellannotation "
         "celllabel celltypelabel celltypename annotation celltypefine celltypemajor "
-        "celltypecoarse celltypel2 celltypel1 predictedcelltype celltypist labels"
+        "celltypecoarse celltypel2 celltypel1 predictedcelltype celltypist labels "
+        "zelltyp typecellulaire tipocelular tipocellulare typkomorki celtype"
     ),
-    "sex": "sex gender donorsex",
-    "age": "age ageyears ageyear donorage ageatsampling ageatcollection",
-    "age_group": "agegroup ageinterval ageband agerange agebin agecategory",
-    "disease": "disease diagnosis diseasestate diseasestatus diseasename",
+    "sex": ("sex gender donorsex geschlecht sexe sexo sesso plec geslacht"),
+    "age": (
+        "age ageyears ageyear donorage ageatsampling ageatcollection "
+        "alter edad eta wiek leeftijd idade developmentstage"
+    ),
+    "age_group": (
+        "agegroup ageinterval ageband agerange agebin agecategory "
+        "altersgruppe tranchedage grupodeedad fasciadieta grupawiekowa leeftijdsgroep"
+    ),
+    "disease": (
+        "disease diagnosis diseasestate diseasestatus diseasename "
+        "diagnose krankheit erkrankung maladie diagnostic enfermedad diagnostico malattia "
+        "diagnosi choroba rozpoznanie ziekte doenca"
+    ),
     "condition": (
-        "condition condgroup group status treatment stim stimulation severity outcome diseasegroup"
+        "condition condgroup group status treatment stim stimulation severity outcome diseasegroup "
+        "gruppe groupe grupo gruppo grupa groep"
     ),
     "ethnicity": "selfreportedethnicity ethnicity race ancestry",
-    "tissue": "tissue organ tissuename",
+    "tissue": ("tissue organ tissuename gewebe tissu tejido tessuto tkanka weefsel tecido"),
     "assay": "assay technology platform chemistry protocol method library10xversion",
 }
 ROLES: Mapping[str, tuple[str, ...]] = {
     role: tuple(names.split()) for role, names in _NAMES.items()
 }
-"""Names that columns of each meaning have, letters and digits only, likelier ones first."""
+"""Names that columns of each meaning have, folded letters and digits only, likelier ones first.
+
+English, and what German, French, Spanish, Italian, Polish, Dutch and Portuguese tables write.
+"""
 
 TERM_COLUMNS = (
     "assay_ontology_term_id",
@@ -70,14 +92,16 @@ EMPTY = MISSING
 """What says nothing, in small letters."""
 
 _YEARS = re.compile(
-    r"(\d+(?:[.,]\d+)?)\s*[- ]?(?:y|yr|yrs|year|years|yo|y/o|jahre?|ans?|anni|anos|jaar|lat|let)?"
-    r"\.?(?:\s*[- ]?old)?",
-    re.IGNORECASE,
+    r"p?(\d+(?:[.,]\d+)?)\s*[- ]?"
+    r"(?:y|yr|yrs|year|years|yo|y/o|jahre?|ans?|anni|anos|jaar|lat|lata|let)?"
+    r"\.?(?:\s*[- ]?old)?(?: human)?(?: stage)?"
 )
 _MONTHS = re.compile(
-    r"(\d+(?:[.,]\d+)?)\s*[- ]?(?:m|mo|mos|months?|monate?|mois|maanden)\.?(?:\s*[- ]?old)?",
-    re.IGNORECASE,
+    r"p?(\d+(?:[.,]\d+)?)\s*[- ]?"
+    r"(?:m|mo|mos|months?|monate?|mois|meses|mesi|maanden|miesiecy)\.?(?:\s*[- ]?old)?(?: stage)?"
 )
+MAX_AGE = 125
+_MISFIT = re.compile(r"-\d+(?:[.,]\d+)?|\d{3,}(?:[.,]\d+)?")
 _WITH_BARCODE = re.compile(r"[ACGT]{10,}")
 
 
@@ -112,7 +136,7 @@ def guess_columns(
             )
     by_name: dict[str, str] = {}
     for column in obs.columns:
-        by_name.setdefault(re.sub(r"[^a-z0-9]", "", str(column).lower()), str(column))
+        by_name.setdefault(re.sub(r"[^a-z0-9]", "", folded(str(column))), str(column))
     for role, names in ROLES.items():
         if role in roles:
             continue
@@ -191,14 +215,24 @@ def is_empty(value: str) -> bool:
 def years_of(value: str) -> float | None:
     """An age in years, with or without its unit; None for bands and words.
 
-    >>> years_of("63"), years_of("18 months"), years_of("60-69")
-    (63.0, 1.5, None)
+    >>> years_of("63"), years_of("18 months"), years_of("P7Y"), years_of("60-69")
+    (63.0, 1.5, 7.0, None)
     """
     for form, in_a_year in ((_YEARS, 1), (_MONTHS, 12)):
-        found = form.fullmatch(value.strip())
+        found = form.fullmatch(folded(value.strip()))
         if found:
-            return float(found[1].replace(",", ".")) / in_a_year
+            years = float(found[1].replace(",", ".")) / in_a_year
+            return years if years <= MAX_AGE else None
     return None
+
+
+def is_no_age(value: str) -> bool:
+    """Whether a value is a number that no age is: -1, 999, or a year of birth.
+
+    >>> is_no_age("999"), is_no_age("1957"), is_no_age("63"), is_no_age("60-69")
+    (True, True, False, False)
+    """
+    return bool(_MISFIT.fullmatch(value.strip())) and years_of(value) is None
 
 
 def _share_numbers(values: np.ndarray) -> float:

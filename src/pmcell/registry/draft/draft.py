@@ -33,6 +33,8 @@ from pmcell.registry.draft.values import (
     one_per_sample,
     one_term,
     safe_ids,
+    taken_as_one,
+    unclear_sexes,
 )
 from pmcell.registry.terms.rules import check_term, term_of
 from pmcell.schema import UNKNOWN
@@ -171,6 +173,7 @@ def _sample_ids(submission: Submission, columns: Columns, draft: Draft) -> np.nd
     draft.settings["columns.sample_id"] = columns.sample_rule
     ids, renamed = safe_ids(columns.sample_of_cell)
     draft.sample_names = renamed
+    draft.notes += taken_as_one(columns.sample_of_cell, ids)
     if columns.sample_rule.startswith("constant:"):
         draft.notes.append(
             "nothing in the file tells samples apart: all cells are taken as one sample; "
@@ -201,6 +204,7 @@ def _donor_ids(
     given = np.array([not is_empty(label) for label in labels.tolist()], dtype=bool)
     donors = np.full(len(labels), "", dtype=object)
     donors[given], renamed = safe_ids(labels[given])
+    draft.notes += taken_as_one(labels[given], donors[given])
     found = per_group(donors, samples)
     many = [name for name in names if len(found[name]) > 1]
     draft.n_mixed = len(many)
@@ -373,9 +377,14 @@ def _terms(
     if role not in columns.roles:
         return dict.fromkeys(names, "")
     found = per_group(text(submission.obs, columns.roles[role]), groups)
+    different = {value for values in found.values() for value in values}
+    unclear = unclear_sexes(different) if role == "sex" else set()
     answer, open_texts = {}, {}
     for name in names:
-        terms = {value: one_term(value, column) for value in found[name]}
+        terms = {
+            value: None if value.strip().lower() in unclear else one_term(value, column)
+            for value in found[name]
+        }
         if not terms:
             answer[name] = ""
         elif len(set(terms.values())) == 1 and next(iter(terms.values())) is not None:

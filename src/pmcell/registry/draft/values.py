@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 
 import numpy as np
 
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.draft.columns import Columns, per_group, text, years_of
+from pmcell.registry.draft.columns import ROLES, Columns, is_no_age, per_group, text, years_of
 from pmcell.registry.terms.ontology import exact
 from pmcell.registry.terms.rules import term_of, terms_near
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import as_seen, folded
 
 
 def one_per_sample(
@@ -39,7 +41,9 @@ def age_groups(
         return dict.fromkeys(names, ""), []
     column = columns.roles[role]
     found = per_group(text(submission.obs, column), of_cell)
-    bands = {name: _bands(found[name], role) for name in names}
+    # A column of ages may hold so many bands and words that it was taken for one of groups.
+    in_years = re.sub(r"[^a-z]", "", folded(column)) not in ROLES["age_group"]
+    bands = {name: _bands(found[name], in_years=in_years) for name in names}
     several = [name for name in names if len(bands[name]) > 1]
     notes = []
     if several:
@@ -48,7 +52,11 @@ def age_groups(
             f"donors.tsv, age_group: {len(several)} donors have several ages in column {column!r} "
             f"({several[0]}: {said}); the first is taken, check them"
         )
-    if role == "age_group" and "agegroup" not in re.sub(r"[^a-z]", "", column.lower()):
+    none = sorted({value for values in found.values() for value in values if is_no_age(value)})
+    if none:
+        shown = ", ".join(map(repr, none[:4]))
+        notes.append(f"donors.tsv, age_group: {shown} in column {column!r} are no ages: left empty")
+    if role == "age_group" and in_years:
         notes.append(f"donors.tsv, age_group: bands and words of column {column!r} as they are")
     return {name: (bands[name] or [""])[0] for name in names}, notes
 
@@ -67,6 +75,12 @@ def one_term(value: str, column: str) -> str | None:
     return found.term_id if found else UNKNOWN
 
 
+def unclear_sexes(values: Iterable[str]) -> set[str]:
+    """Letters of a column that may mean either sex: M beside H is mujer, or mâle."""
+    letters = {value.strip().lower() for value in values}
+    return {"m"} if "h" in letters and "f" not in letters else set()
+
+
 def near(value: str, column: str) -> str:
     """The nearest terms, as a phrase."""
     found = terms_near(value, column)
@@ -74,27 +88,51 @@ def near(value: str, column: str) -> str:
 
 
 def safe_ids(names: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
-    """Ids for names: the names themselves, or where they are no ids, the nearest that are."""
-    renamed: dict[str, str] = {}
+    """Ids for names: the names themselves, or where they are no ids, the nearest that are.
+
+    Names that nobody can tell apart (a no-break space, a letter of another alphabet) are one.
+    """
     ids: dict[str, str] = {}
+    by_look: dict[str, str] = {}
     taken: set[str] = set()
     for name in dict.fromkeys(names.tolist()):
-        plain = re.sub(r"\.\.+", ".", re.sub(r"[^A-Za-z0-9_.-]+", "_", name)).lstrip("_.-")[:60]
-        unique, n = plain or "unnamed", 2
-        while unique in taken:
-            unique, n = f"{plain}_{n}", n + 1
-        ids[name] = unique
-        taken.add(unique)
-        if unique != name:
-            renamed[name] = unique
+        seen = as_seen(name)
+        if seen not in by_look:
+            plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", seen).lstrip("_.-")
+            plain = re.sub(r"\.\.+", ".", plain)[:60] or "unnamed"
+            by_look[seen] = _unused(plain, taken)
+            taken.add(by_look[seen])
+        ids[name] = by_look[seen]
+    renamed = {name: one for name, one in ids.items() if name != one}
     return np.array([ids[name] for name in names.tolist()], dtype=object), renamed
 
 
-def _bands(values: Sequence[str], role: str) -> list[str]:
+def taken_as_one(names: np.ndarray, ids: np.ndarray) -> list[str]:
+    """A note for each id that stands for several names."""
+    spelt: dict[str, list[str]] = {}
+    for name, one in dict.fromkeys(zip(names.tolist(), ids.tolist(), strict=True)):
+        spelt.setdefault(one, []).append(name)
+    return [
+        f"{', '.join(map(ascii, group))} look the same and are taken as one: {one}"
+        for one, group in spelt.items()
+        if len(group) > 1
+    ]
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, or with the first number behind it that is not taken."""
+    return next(one for n in count(1) if (one := name if n == 1 else f"{name}_{n}") not in taken)
+
+
+def _bands(values: Sequence[str], *, in_years: bool) -> list[str]:
     """The bands of a donor's ages: decades, youngest first, and what is no number as it is."""
-    ages = [years_of(value) for value in values] if role == "age" else [None] * len(values)
+    ages = [years_of(value) for value in values] if in_years else [None] * len(values)
     decades = sorted({int(age) // 10 * 10 for age in ages if age is not None})
-    words = [one_cell(value) for value, age in zip(values, ages, strict=True) if age is None]
+    words = [
+        one_cell(value)
+        for value, age in zip(values, ages, strict=True)
+        if age is None and not is_no_age(value)
+    ]
     return list(dict.fromkeys([*(f"{start}-{start + 9}" for start in decades), *words]))
 
 

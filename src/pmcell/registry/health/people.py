@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pmcell.errors import Fault
+from pmcell.registry.cohorts import identities
 from pmcell.registry.cohorts.dates import LABEL, TEXT, VISIT, find_date
 from pmcell.registry.draft.columns import Columns, is_empty, text
 
@@ -71,25 +72,12 @@ def alike_people(obs: pd.DataFrame, columns: Columns, file: str) -> Iterator[Fau
     column = columns.roles.get("donor_id")
     if column is None:
         return
-    by_folded: dict[str, list[str]] = {}
-    for name in dict.fromkeys(text(obs, column).tolist()):
-        if not is_empty(name):
-            by_folded.setdefault(_folded(name), []).append(name)
-    for names in by_folded.values():
-        if len(names) > 1:
-            must = "each person must have one id"
-            found = f"{', '.join(map(repr, names[:4]))} differ in their spelling only"
-            fix = "Write the same person the same way; if they are two people, give clearer ids."
-            yield Fault(file, must, found, fix, column=column, severity="warning", reason="alike")
+    names = dict.fromkeys(text(obs, column).tolist())
+    yield from identities.alike_people((name for name in names if not is_empty(name)), file, column)
 
 
 def _are_numbers(values: list[str]) -> bool:
     return sum(bool(_NUMBER.fullmatch(one)) for one in values) > 0.9 * len(values)
-
-
-def _folded(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]", "", name.casefold())
-    return re.sub(r"(?<!\d)0+(?=\d)", "", plain) or name
 
 
 def _fault(file: str, column: str, must: str, found: str, fix: str, reason: str) -> Fault:

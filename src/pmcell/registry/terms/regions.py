@@ -10,12 +10,11 @@ refused: what a code must look like is `region_problem`'s to say.
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-from pmcell.spelling import nearest
+from pmcell.spelling import folded, nearest
 
 WHOLE_WORDS = 0.8
 ALIKE = 0.6
@@ -37,22 +36,22 @@ def find_regions(text: str) -> list[Region]:
     >>> find_regions("Oost-Nederland")[0].code, find_regions("Lombardy")[0].code
     ('NL2', 'ITC4')
     """
-    wanted = _folded(text)
+    wanted = _words(text)
     words = set(wanted.split())
     if not words:
         return []
     found: dict[str, Region] = {}
     for code, name, names in _regions():
         for spoken in (code, *names):
-            folded = _folded(spoken)
-            is_same = folded == wanted or text.strip().upper() == code
-            if is_same or words <= set(folded.split()):
+            plain = _words(spoken)
+            is_same = plain == wanted or text.strip().upper() == code
+            if is_same or words <= set(plain.split()):
                 score = 1.0 if is_same else WHOLE_WORDS
                 if code not in found or found[code].score < score:
                     found[code] = Region(code, name, spoken, score)
     if not found:
         spoken_by = {
-            _folded(one): (code, name, one) for code, name, all_ in _regions() for one in all_
+            _words(one): (code, name, one) for code, name, all_ in _regions() for one in all_
         }
         near = nearest(wanted, spoken_by, cutoff=0.8)
         if near:
@@ -91,10 +90,6 @@ def _regions() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     return tuple(rows)
 
 
-def _folded(text: str) -> str:
+def _words(text: str) -> str:
     """Words in small letters without accents or punctuation."""
-    plain = unicodedata.normalize("NFKD", text.casefold().replace("ø", "o").replace("ł", "l"))
-    kept = "".join(
-        sign if sign.isalnum() else " " for sign in plain if not unicodedata.combining(sign)
-    )
-    return " ".join(kept.split())
+    return " ".join("".join(sign if sign.isalnum() else " " for sign in folded(text)).split())

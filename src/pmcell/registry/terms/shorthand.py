@@ -52,17 +52,27 @@ _CELLS = {
     "CL:0002064": "acinar",
     "CL:0002079": "ductal",
 }
-_TISSUES = {"UBERON:0000178": "pbmc, pbmcs, peripheral blood, whole blood"}
+_TISSUES = {
+    "UBERON:0000178": "pbmc, pbmcs, peripheral blood, whole blood, blut, sang, sangre, sangue, "
+    "krew, bloed"
+}
 _DISEASES = {
-    NORMAL: "healthy, normal, healthy control, healthy donor, hc",
+    NORMAL: "healthy, normal, healthy control, healthy donor, hc, gesund, sain, saine, sano, sana, "
+    "saludable, zdrowy, zdrowa, gezond",
     "MONDO:0100096": "covid, covid19, covid 19, sars cov 2 infection",
-    "MONDO:0005148": "t2d, t2dm, type 2 diabetes, type ii diabetes",
+    "MONDO:0005148": "t2d, t2dm, type 2 diabetes, type ii diabetes, diabetes mellitus typ 2, "
+    "typ 2 diabetes, diabete de type 2, diabetes tipo 2, diabete tipo 2, cukrzyca typu 2",
     "MONDO:0005147": "t1d, t1dm, type 1 diabetes",
     "MONDO:0007915": "sle, csle, lupus, childhood sle",
     "MONDO:0005300": "ckd",
     "MONDO:0005178": "oa, arthrosis",
 }
-_SEXES = {"PATO:0000383": "f, female, woman, w", "PATO:0000384": "m, male, man"}
+_SEXES = {
+    "PATO:0000383": "f, female, woman, w, weiblich, frau, femme, feminin, mujer, femenino, "
+    "femenina, hembra, femmina, donna, femminile, kobieta, zenska, vrouw, vrouwelijk, feminino",
+    "PATO:0000384": "m, male, man, mannlich, mann, homme, masculin, hombre, masculino, varon, "
+    "maschio, uomo, maschile, mezczyzna, meska, mannelijk",
+}
 _ASSAYS = {
     "EFO:0009922": "10x v3, 10xv3, 10x 3 v3, chromium v3",
     "EFO:0009899": "10x v2, 10xv2, 10x 3 v2, chromium v2",

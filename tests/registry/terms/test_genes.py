@@ -31,6 +31,15 @@ def one(name, **options):
         ("HLA.A", "ENSG00000206503", "HLA-A", "renamed"),
         ("GRCh38_CD3E", "ENSG00000198851", "CD3E", "renamed"),
         ("CD3E_ENSG00000198851", "ENSG00000198851", "CD3E", "kept"),
+        ("CD3E (ENSG00000198851.12)", "ENSG00000198851", "CD3E", "kept"),
+        ("ensg00000198851", "ENSG00000198851", "CD3E", "renamed"),
+        ("HGNC:CD3E", "ENSG00000198851", "CD3E", "renamed"),
+        ("gene-CD3E", "ENSG00000198851", "CD3E", "renamed"),
+        ("b'CD3E'", "ENSG00000198851", "CD3E", "renamed"),
+        ("CD3E\xa0", "ENSG00000198851", "CD3E", "renamed"),
+        ("HLA\u2011A", "ENSG00000206503", "HLA-A", "renamed"),
+        ("MT\u2013ND1\u200b", "ENSG00000198888", "MT-ND1", "renamed"),
+        ("ENST00000361763", None, None, "lost"),
         ("ENSG00000256374", "ENSG00000289549", "PPIAL4D", "renamed"),
         ("CD16", None, None, "ambiguous"),
         ("Y_RNA", None, None, "ambiguous"),
@@ -192,7 +201,7 @@ def test_a_dotted_name_beside_its_stem_is_its_own_gene_and_no_duplicate():
 
 def test_each_cause_has_words():
     names = ["PTPRC", "CD45", "NP", "CD16", "IGJ", "HBB", "HBB.1", "2-Sep", "ERCC-00002"]
-    mapping = map_genes([*names, "100.0", "cd3e", "mm10_Cd3e", "NOSUCHGENE"])
+    mapping = map_genes([*names, "100.0", "cd3e", "mm10_Cd3e", "NOSUCHGENE", "ENST00000361763"])
     assert set(mapping.cause) - {""} == set(CAUSES) - {"spelling"}
 
 

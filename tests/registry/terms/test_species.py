@@ -12,6 +12,7 @@ from pmcell.registry.terms.species import HUMAN, MOUSE, RAT, detect_species
     [
         (["CD3E", "MS4A1", "IGJ"], HUMAN),
         (["ENSG00000244734.4", "ENSG00000198851"], HUMAN),
+        ([" CD3E ", "b'MS4A1'", "IGJ\xa0"], HUMAN),
         (["ENSMUSG00000051951", "ENSMUSG00000064842.1"], MOUSE),
         (["Cd3e", "Ms4a1", "mt-Nd1", "Gm26206", "4933401J01Rik"], MOUSE),
         (["ENSRNOG00000000001"], RAT),

@@ -17,6 +17,24 @@ from pmcell.registry.terms.genes import SPREADSHEET, GeneMapping, map_genes, sha
 from pmcell.registry.terms.species import HUMAN, MOUSE, RAT, detect_species
 
 SAMPLED_NAMES = 2000
+NOT_HUMAN = "Submit human data, or the genes of the human genome only."
+MORE_GENES = (
+    "Submit all genes that were counted; where these are all, lower intake.min_genes in "
+    "config/config.yaml."
+)
+HOW_TO_NAME = {
+    "": "Set matrix.gene_column and matrix.gene_namespace in cohort.yaml to where the gene names "
+    "are and what they are.",
+    "capitals": "The symbols lack their capitals: adata.var_names = adata.var_names.str.upper() "
+    "where the file came from, and write it again.",
+    "number": "The names are numbers (Entrez ids?): write symbols or Ensembl ids into a column of "
+    "var where the file came from, and name it in matrix.gene_column.",
+    "other_species": NOT_HUMAN,
+    "spreadsheet": f"{SPREADSHEET[0].upper()}{SPREADSHEET[1:]}.",
+    "transcript": "The names are transcripts: add those of each gene up where they were counted "
+    "(tximport; alevin-fry or kb count with the list of transcripts and genes).",
+}
+"""What a steward can do about names that lead to no gene, by the cause of most of them."""
 SPECIES = {HUMAN: "human", MOUSE: "mouse", RAT: "rat"}
 
 
@@ -77,9 +95,10 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
         examples = [
             name for name, gene in zip(names, mapping.gene_id, strict=True) if gene is None
         ][:3]
+        fix = MORE_GENES if mapping.share_mapped > 0.5 else how_to_name(list(names))
         raise DataError(
             f"{file}: at least {min_genes} genes must have a canonical id (intake.min_genes); "
-            f"{n_genes} of {len(names)} have. {_examples(examples)}{how_to_name(list(names))}",
+            f"{n_genes} of {len(names)} have. {_examples(examples)}{fix}",
             reason="too_few_genes",
         )
     return Genes(rows, mapping, len(var))
@@ -87,27 +106,15 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
 
 def how_to_name(names: Sequence[str]) -> str:
     """What a steward can do about names that lead to no human gene, by what most of them are."""
-    mapping = map_genes(list(names[:SAMPLED_NAMES]))
+    some = list(names[:SAMPLED_NAMES])
+    if detect_species(some).taxon not in (HUMAN, "unknown"):
+        return NOT_HUMAN
+    mapping = map_genes(some)
     causes = Counter(
         cause for cause, fate in zip(mapping.cause, mapping.fate, strict=True) if fate == "lost"
     )
     most = causes.most_common(1)[0][0] if causes else ""
-    if most == "capitals":
-        return (
-            "The symbols lack their capitals: adata.var_names = adata.var_names.str.upper() where "
-            "the file came from, and write it again."
-        )
-    if most == "number":
-        return (
-            "The names are numbers (Entrez ids?): write symbols or Ensembl ids into a column of "
-            "var where the file came from, and name it in matrix.gene_column."
-        )
-    if most == "spreadsheet":
-        return f"{SPREADSHEET[0].upper()}{SPREADSHEET[1:]}."
-    return (
-        "Set matrix.gene_column and matrix.gene_namespace in cohort.yaml to where the gene names "
-        "are and what they are."
-    )
+    return HOW_TO_NAME.get(most, HOW_TO_NAME[""])
 
 
 def _judge_names(submission: Submission, names: np.ndarray) -> None:
@@ -116,7 +123,7 @@ def _judge_names(submission: Submission, names: np.ndarray) -> None:
         raise DataError(
             f"{submission.path.name}: genes must be human ({HUMAN}); these look like "
             f"{SPECIES.get(call.taxon, call.taxon)} ({call.evidence}, such as {names[0]!r}). "
-            "Submit human data, or the genes of the human genome only.",
+            f"{NOT_HUMAN}",
             reason="wrong_species",
         )
     barcodes = list(submission.obs.index[:SAMPLED_NAMES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterator
 from itertools import product
 
@@ -10,7 +11,8 @@ MAX_DOTS = 6
 """Dots of a name that are tried as dashes; 64 spellings at most."""
 
 _ENSEMBL = re.compile(r"(ENSG\d{11})(?:\.\d+)?(?:_PAR_Y)?")
-_ENSEMBL_INSIDE = re.compile(r"(?:^|[_|:; .-])(ENSG\d{11})(?:\.\d+)?(?=$|[_|:; .-])")
+_BESIDE = r"[_|:;,/ .()\[\]-]"
+_ENSEMBL_INSIDE = re.compile(rf"(?:^|{_BESIDE})(ENSG\d{{11}})(?:\.\d+)?(?=$|{_BESIDE})")
 _OTHER_ENSEMBL = re.compile(r"ENS([A-Z]{3,4})G\d{11}(\.\d+)?")
 # Cell Ranger writes GRCh38_CD3E (older: GRCh38___), Seurat makes dashes of it, R's make.names dots.
 _GENOME = re.compile(
@@ -18,6 +20,10 @@ _GENOME = re.compile(
     re.IGNORECASE,
 )
 OTHER_GENOME = re.compile(r"(?:GRCm3[89]|mm(?:9|10|39)|mouse|rn[67]|mRatBN7[.]2)[-_.|:]+.", re.I)
+_TRANSCRIPT = re.compile(r"ENST\d{11}(?:\.\d+)?")
+# Annotations write gene:CD3E and gene-CD3E, exports HGNC:CD3E, Python's text of bytes b'CD3E'.
+_AROUND = re.compile(r"(?:HGNC:|gene[:-])(?=\D)|^b(?=(['\"]).*\1$)")
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212\uff0d"), "-")
 _MADE_UNIQUE = re.compile(r"(.+)[-.](\d{1,3})")
 # Names of months as spreadsheets write them in English, German, Dutch, French, Spanish, Italian,
 # Portuguese and the Nordic languages; MARCH, SEPT, DEC, OCT and FEB once began symbols.
@@ -82,14 +88,26 @@ def original_of_duplicate(name: str, present: Collection[str]) -> str:
     return match.group(1) if match and match.group(1) in present else ""
 
 
-def unquoted(name: str) -> str:
-    """The name without quotes and spaces around it; empty where it has none.
+def is_transcript(name: str) -> bool:
+    """Whether the name is the Ensembl id of a human transcript."""
+    return bool(_TRANSCRIPT.fullmatch(name))
 
-    >>> unquoted('"CD3E"'), unquoted("CD3E")
-    ('CD3E', '')
+
+def plain_spelling(name: str) -> str:
+    """The name as it is typed; the same where there is nothing to undo.
+
+    Quotes and spaces around it, marks of a program before it, signs that only look like ASCII
+    and those that are not seen at all are no part of a gene's name.
+
+    >>> [plain_spelling(name) for name in ('"CD3E"', "HGNC:HLA-A", "MT\u2011ND1", "b'CD3E'")]
+    ['CD3E', 'HLA-A', 'MT-ND1', 'CD3E']
     """
-    bare = name.strip().strip("\"'").strip()
-    return bare if bare != name else ""
+    bare = name
+    if not name.isascii():
+        bare = unicodedata.normalize("NFKC", name).translate(_DASHES)
+        bare = "".join(sign for sign in bare if unicodedata.category(sign) != "Cf")
+    bare = _AROUND.sub("", bare.strip(), count=1).strip("\"'").strip()
+    return bare.upper() if bare.startswith("ensg") else bare
 
 
 def dashed_spellings(name: str) -> Iterator[str]:

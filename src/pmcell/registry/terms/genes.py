@@ -26,9 +26,10 @@ from pmcell.registry.terms.gene_spelling import (
     ensembl_id_inside,
     ensembl_id_of,
     is_spreadsheet_date,
+    is_transcript,
     original_of_duplicate,
     other_species_of_id,
-    unquoted,
+    plain_spelling,
     without_genome,
 )
 from pmcell.registry.terms.gene_table import ANNOTATION, FOREIGN_NAMES, GeneTable, gene_table
@@ -46,6 +47,7 @@ CAUSES = {
     "spike_in": "spike-ins",
     "number": "numbers, such as Entrez ids",
     "capitals": "symbols without their capitals",
+    "transcript": "transcripts, not genes",
     "other_species": "genes of another species",
     "unknown": "names that are not known",
 }
@@ -183,6 +185,12 @@ def _resolve(
     inside = ensembl_id_inside(name)
     if inside:
         return _by_id(inside, symbol, table)
+    bare = plain_spelling(name)
+    if bare not in ("", name):
+        found = _resolve(bare, symbol, namespace, table, present)
+        return _respelt(found, "quotes, spaces or other signs removed")
+    if is_transcript(name):
+        return _lost("a transcript, not a gene", "transcript")
     if namespace == "ensembl":
         return _lost("not an Ensembl gene id; set matrix.gene_namespace to auto or symbol")
     return _by_spelling(name, table, present)
@@ -224,9 +232,6 @@ def _by_spelling(name: str, table: GeneTable, present: set[str] | frozenset[str]
     if name in table.shouted:
         current = table.shouted[name]
         return _respelt(_by_name(current, table), f"upper-case spelling of {current}")
-    bare = unquoted(name)
-    if bare:
-        return _respelt(_resolve(bare, None, "auto", table, present), "quotes or spaces removed")
     if name.upper().startswith("ERCC-"):
         return _lost("ERCC spike-in, not a gene", "spike_in")
     prefixed = without_genome(name)

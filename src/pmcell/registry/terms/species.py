@@ -6,7 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pmcell.registry.terms.gene_spelling import OTHER_GENOME, ensembl_id_inside, without_genome
+from pmcell.registry.terms.gene_spelling import (
+    OTHER_GENOME,
+    ensembl_id_inside,
+    plain_spelling,
+    without_genome,
+)
 from pmcell.registry.terms.gene_table import gene_table
 
 HUMAN = "NCBITaxon:9606"
@@ -43,7 +48,7 @@ def detect_species(names: Sequence[str]) -> SpeciesCall:
     votes = {HUMAN: 0, MOUSE: 0, RAT: 0, "unknown": 0}
     by_id = 0
     for name in names:
-        text = str(name)
+        text = plain_spelling(str(name))
         if OTHER_GENOME.match(text):
             votes["unknown"] += 1
             continue

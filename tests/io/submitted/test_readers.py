@@ -111,6 +111,12 @@ def test_an_ambiguous_table_asks_for_the_orientation(tmp_path, counts):
         (lambda c: c / c.sum(1, keepdims=True) * 1e4, "normalised"),
         (lambda c: (c - c.mean(0)) / c.std(0), "scaled"),
         (lambda c: c * 0, "empty"),
+        (lambda c: c * (1 + 1e-7), "noisy"),
+        (lambda c: np.where(c == 2, -2, c), "negative"),
+        (lambda c: np.where(c == 2, np.nan, c), "not_finite"),
+        (lambda c: np.where(c == 2, np.inf, c), "not_finite"),
+        (lambda c: np.rint(c / c.sum(1, keepdims=True) * 1e6), "rounded"),
+        (lambda c: c * 1000, "counts"),
     ],
 )
 def test_values_are_told_by_their_kind(tmp_path, barcodes, make, kind):

@@ -82,7 +82,7 @@ FEW = WHOLE + np.where(np.arange(WHOLE.size).reshape(WHOLE.shape) % 17 == 0, 0.1
     [
         (FRACTIONS, "fractions"),
         (FEW, "fractions"),
-        (FRACTIONS * 40, "fractions"),
+        (FRACTIONS * 41, "fractions"),
         (np.log2(WHOLE + 1), "log2"),
         (np.log1p(WHOLE), "log1p"),
         (LOGGED, "log1p"),

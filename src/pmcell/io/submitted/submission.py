@@ -20,6 +20,10 @@ MAX_LN_CPM = 13.9
 """ln(1e6 + 1): no natural logarithm of counts per million is larger."""
 MIN_WHOLE_OF_FRACTIONS = 0.03
 """Share of whole values from which the others are corrected counts: hardly a logarithm is whole."""
+MAX_NOISE = 1e-3
+"""How far from a whole number a count may lie that arithmetic has moved, and never a logarithm."""
+MIN_ROUNDED_CELLS = 10
+"""Cells from which equal sums of normalised values are no chance."""
 MAX_LOG = 25.0
 """No logarithm of counts (per million) comes near; larger fractions are normalised values."""
 
@@ -28,8 +32,9 @@ MAX_LOG = 25.0
 class LayerSummary:
     """One matrix of a submission; minimum, maximum and kind come from a sample of its values.
 
-    `looks_like` is counts, fractions (counts of which some are not whole), log1p, log2, scaled,
-    normalised, empty, no_numbers or unknown.
+    `looks_like` is counts, fractions (counts of which some are not whole), noisy (counts a hair
+    from whole), rounded (whole numbers that add up alike in each cell), negative (whole numbers
+    below zero), not_finite, log1p, log2, scaled, normalised, empty or no_numbers.
     """
 
     name: str
@@ -125,12 +130,14 @@ def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     if values.size == 0 or not np.any(values):
         return "empty"
     if not np.isfinite(values).all():
-        return "unknown"
+        return "not_finite"
     whole = bool(np.all(values == np.floor(values)))
     if values.min() < 0:
-        return "unknown" if whole else "scaled"
+        return "negative" if whole else "scaled"
     if whole:
-        return "counts"
+        return "rounded" if _cells_add_up_alike(cells) else "counts"
+    if np.abs(values - np.rint(values)).max() < MAX_NOISE and np.rint(values).all():
+        return "noisy"
     for kind, inverse in (
         ("log1p", np.expm1),
         ("log2", lambda x: np.exp2(x) - 1.0),
@@ -149,6 +156,17 @@ def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     if values.max() > MAX_LOG:
         return "normalised"
     return "log1p" if values.max() <= MAX_LN_CPM else "log2"
+
+
+def _cells_add_up_alike(cells: Sequence[np.ndarray]) -> bool:
+    """Whether each cell's whole numbers add up to about one power of ten, as rounded CPM do."""
+    sums = np.array([np.asarray(cell, np.float64).sum() for cell in cells])
+    if sums.size < MIN_ROUNDED_CELLS or sums.min() < 1e4:
+        return False
+    # Rounding moves a sum by less than half a count a value.
+    moved = max(len(cell) for cell in cells) / 2
+    target = 10.0 ** np.rint(np.log10(sums[0]))
+    return bool(np.abs(sums - target).max() <= moved) and bool(np.unique(sums).size > 1)
 
 
 def _are_whole(values: np.ndarray) -> bool:

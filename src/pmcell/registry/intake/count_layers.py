@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from pmcell.io.submitted.readers import iter_counts
-from pmcell.io.submitted.submission import LayerSummary, Submission
+from pmcell.io.submitted.submission import MAX_NOISE, LayerSummary, Submission
 
 _WHOLE = [
     "counts",
@@ -77,6 +77,19 @@ FRACTIONS_HELP = (
     "its source."
 )
 LOGARITHM_HELP = "Get the file with the counts from the source; pmcell does not undo logarithms."
+_HELP = {
+    "noisy": (
+        "Round them where the file came from, adata.X.data = numpy.rint(adata.X.data) (dense: "
+        "adata.X = numpy.rint(adata.X)), and write it again."
+    ),
+    "fractions": FRACTIONS_HELP,
+    "not_finite": (
+        "Get the file with the counts from the source: where a value is missing, nobody knows "
+        "whether it was 0."
+    ),
+    "rounded": "Get the file with the counts from the source; rounded values are none.",
+}
+"""What helps, by what a matrix of the file looks like; the likeliest to lead to counts first."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +149,7 @@ def is_part(name: str) -> bool:
 def without_counts_help(submission: Submission) -> str:
     """What a steward can do when no matrix of the file looks like raw counts."""
     kinds = {layer.looks_like for layer in submission.layers.values()}
-    return FRACTIONS_HELP if "fractions" in kinds else LOGARITHM_HELP
+    return next((help_ for kind, help_ in _HELP.items() if kind in kinds), LOGARITHM_HELP)
 
 
 def describe_layer(summary: LayerSummary) -> str:
@@ -148,8 +161,11 @@ def describe_layer(summary: LayerSummary) -> str:
         "scaled": "scaled (centred) values",
         "normalised": "normalised values",
         "fractions": "counts with fractions, as after the removal of ambient RNA or from EM",
-        "empty": "all zero",
-        "unknown": "not counts",
+        "noisy": f"counts that arithmetic moved by less than {MAX_NOISE:g}",
+        "rounded": "rounded normalised values, which add up to the same in each cell",
+        "negative": "not counts",
+        "not_finite": "not counts: some are missing or infinite (NaN, inf)",
+        "empty": "all zero" if all(summary.shape) else "without values",
     }
     if summary.looks_like == "no_numbers":
         return f"not counts: values of type {summary.dtype}"

@@ -104,8 +104,8 @@ def _not_counts(
         if broken.mean() >= 0.01
         else "a few do not"
     )
-    looks = f"; they look like {summary.looks_like}" if reason != "not_finite" else ""
-    if summary.looks_like in ("counts", "unknown", "empty", "no_numbers"):
+    looks = f"; they look like {summary.looks_like}"
+    if summary.looks_like in ("counts", "negative", "not_finite", "empty", "no_numbers"):
         looks = ""
     return DataError(
         f"{submission.path.name}: raw counts in {layer} must {must}; {seen} (first: cell "

@@ -129,6 +129,51 @@ def test_other_encodings_are_named_with_the_command_that_converts(tmp_path, data
         inspect(path)
 
 
+@pytest.mark.parametrize(
+    "before", ["sep=;\n", "sep=;\r\n", "# made by us\n#\n", "\n\n", "# a;b;c\n\nsep=;\n"]
+)
+def test_lines_above_the_header_that_are_no_part_of_the_table_are_passed_over(
+    tmp_path, counts, barcodes, before
+):
+    path = table(tmp_path / "a.csv", counts, barcodes, GENES, sep=";")
+    path.write_bytes(before.encode() + path.read_bytes())
+    np.testing.assert_array_equal(dense(inspect(path)), counts)
+
+
+def test_a_header_that_begins_with_a_hash_is_the_header(tmp_path, counts, barcodes):
+    path = table(tmp_path / "a.csv", counts, barcodes, GENES, sep=",")
+    path.write_text(f"#id{path.read_text()}")
+    np.testing.assert_array_equal(dense(inspect(path)), counts)
+
+
+def test_a_title_above_the_header_is_to_be_removed(tmp_path, counts, barcodes):
+    path = table(tmp_path / "a.csv", counts, barcodes, GENES, sep=",")
+    path.write_text(f"Counts of our study\n{path.read_text()}")
+    with pytest.raises(DataError, match=r"found 1 line above them \('Counts of our study'\)"):
+        inspect(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [
+        ("", "Write 0 where nothing was counted"),
+        ("NA", "Write 0 where nothing was counted"),
+        ('"1,000"', "Write numbers without commas: 1000"),
+        ("many", "Correct the value"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named_with_its_line_and_its_fix(
+    tmp_path, counts, barcodes, value, fix
+):
+    path = table(tmp_path / "a.csv", counts, barcodes, GENES, sep=",")
+    lines = path.read_text().split("\n")
+    cells = lines[3].split(",")
+    lines[3] = ",".join([*cells[:2], value, *cells[3:]])
+    path.write_text("\n".join(["# ours", *lines]))
+    with pytest.raises(DataError, match=rf"row 5, column '{GENES[1]}'.*{fix}"):
+        inspect(path)
+
+
 def test_a_file_that_is_no_table_says_what_was_found(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("some words\nmore\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,17 +56,21 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
                 reason="truncated",
             ) from error
         except UnicodeDecodeError as error:
-            seen, encoding = _encoding(head, error)
+            seen, encoding = _encoding(error)
+            packed_too = head.startswith(b"\x1f\x8b")
+            old, new = path.name, f"utf8_{path.name.removesuffix('.gz')}"
+            unpack = f"gunzip -c {shlex.quote(old)} | " if packed_too else ""
+            source = "" if packed_too else f" {shlex.quote(old)}"
             raise DataError(
                 f"{path.name}: the file must be UTF-8 text; found {seen}. Save it as UTF-8: "
-                f"iconv -f {encoding} -t UTF-8 {path.name} > utf8_{path.name}.",
+                f"{unpack}iconv -f {encoding} -t UTF-8{source} > {shlex.quote(new)}.",
                 reason="not_text",
             ) from error
 
 
-def _encoding(head: bytes, error: UnicodeDecodeError) -> tuple[str, str]:
+def _encoding(error: UnicodeDecodeError) -> tuple[str, str]:
     """What was seen instead of UTF-8, and the likely encoding by iconv's name."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if error.start == 0 and error.object.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16", "UTF-16"
     # Bytes from 0x80 to 0x9f are control characters in ISO 8859, letters and signs in Windows.
     return f"byte {error.object[error.start]:#04x}", "WINDOWS-1252"

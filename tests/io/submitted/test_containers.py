@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
 import zipfile
 
 import h5py
@@ -23,13 +24,14 @@ from submissions import write_10x_h5, write_h5ad, write_zarr
         ("a.h5mu", "MuData", "read_h5mu('a.h5mu')['rna']"),
         ("a.h5Seurat", "SeuratDisk", "Convert('a.h5Seurat', dest = 'h5ad')"),
         ("a.rds", "an R object", "write_h5ad"),
-        ("a.RData", "R objects", "write_h5ad"),
+        ("a.RData", "R objects", "that was read with load()"),
         ("a.xlsx", "a spreadsheet", "names of genes"),
         ("a.mtx", "alone", "barcodes.tsv and features.tsv"),
         ("a.mtx.gz", "alone", "barcodes.tsv and features.tsv"),
         ("a.tar.gz", "an archive", "tar -xf"),
         ("a.tgz", "an archive", "tar -xf"),
         ("a.h5ad.gz", "packed", "gunzip a.h5ad.gz, and give a.h5ad"),
+        ("my a.h5ad.gz", "packed", "gunzip 'my a.h5ad.gz', and give my a.h5ad"),
         ("a.csv.bz2", "packed", "bunzip2"),
         ("a.pkl", "pickled", "write_h5ad"),
         ("a.bam", "reads", "STARsolo"),
@@ -83,6 +85,41 @@ def test_renamed_files_of_other_formats_are_known_by_what_they_hold(tmp_path, na
             file["matrix"] = [[1, 2]]
     with pytest.raises(DataError, match=what):
         inspect(path, fmt)
+
+
+@pytest.mark.parametrize("name", ["a.h5ad", "a.h5", "a.csv"])
+@pytest.mark.parametrize(
+    ("content", "what", "how"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "Git LFS",
+            "git lfs pull --include a.",
+        ),
+        (b"../.git/annex/objects/x", "git-annex", "git annex get a."),
+        (b"\n<!DOCTYPE html><title>Log in", "a web page", "perhaps for a login"),
+        (gzip.compress(b"X\n\0\0\0\3\0\4"), "an R object", "readRDS()"),
+        (gzip.compress(b"RDX3\nX\n"), "R objects", "load()"),
+        (b"PAR1xx", "a Parquet table", "read_parquet"),
+    ],
+)
+def test_files_are_known_by_their_first_bytes_whatever_their_name(
+    tmp_path, name, content, what, how
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=what) as error:
+        inspect(tmp_path / name)
+    assert how in str(error.value)
+
+
+def test_the_command_for_a_packed_file_without_its_ending_works(tmp_path, counts, barcodes):
+    path = write_h5ad(tmp_path / "it's a.h5ad", sp.csr_matrix(counts), barcodes)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(DataError, match="found a packed file") as error:
+        inspect(path)
+    command = str(error.value).partition("packed file. ")[2]
+    subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True)
+    assert inspect(path).n_cells == len(barcodes)
 
 
 def test_anndata_named_h5_and_10x_named_h5ad_are_told_their_format(tmp_path, counts, barcodes):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -55,6 +57,37 @@ def test_files_of_two_samples_are_all_named(folder):
     with pytest.raises(DataError, match=r"S2_barcodes.tsv.*in a folder of its own") as error:
         inspect(folder)
     assert error.value.reason == "ambiguous_files"
+
+
+def test_packed_and_unpacked_copies_are_told_from_two_samples(folder, counts):
+    for path in list(folder.iterdir()):
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(DataError, match=r"without barcodes.tsv.gz, features.tsv.gz, matrix.mtx.gz"):
+        inspect(folder)
+    for path in folder.glob("*.gz"):
+        path.unlink()
+    np.testing.assert_array_equal(dense(inspect(folder)), counts)
+
+
+@pytest.mark.parametrize(
+    ("barcodes_of", "features_of", "matrix_of"),
+    [
+        ("cells_x_genes.barcodes.txt", "cells_x_genes.genes.txt", "cells_x_genes.mtx"),
+        ("quants_mat_rows.txt", "quants_mat_cols.txt", "quants_mat.mtx"),
+        ("barcodes.tsv", "features.tsv", "UniqueAndMult-EM.mtx"),
+    ],
+)
+def test_the_command_for_names_of_other_tools_works(
+    folder, counts, barcodes_of, features_of, matrix_of
+):
+    (folder / "barcodes.tsv").rename(folder / barcodes_of)
+    (folder / "features.tsv").rename(folder / features_of)
+    (folder / "matrix.mtx").rename(folder / matrix_of)
+    with pytest.raises(DataError, match="In the folder: mv ") as error:
+        inspect(folder)
+    command = str(error.value).partition("In the folder: ")[2]
+    subprocess.run(["bash", "-ec", command], cwd=folder, check=True)
+    np.testing.assert_array_equal(dense(inspect(folder)), counts)
 
 
 def test_a_folder_within_the_folder_is_pointed_at(folder):

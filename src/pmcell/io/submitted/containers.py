@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pmcell.errors import DataError
@@ -28,8 +32,7 @@ CONVERSIONS: dict[str, tuple[str, str]] = {
         f"{_R}SeuratDisk::Convert({{name!r}}, dest = 'h5ad').",
     ),
     ".rds": ("an R object", _SEURAT),
-    ".rda": ("R objects", _SEURAT),
-    ".rdata": ("R objects", _SEURAT),
+    ".rda": ("R objects", _SEURAT.replace("readRDS", "load")),
     ".qs": ("an R object", _SEURAT.replace("readRDS", "qs::qread")),
     ".xlsx": (
         "a spreadsheet",
@@ -63,14 +66,50 @@ CONVERSIONS: dict[str, tuple[str, str]] = {
         "a Loupe file",
         "Give Cell Ranger's filtered_feature_bc_matrix.h5 of the same run.",
     ),
-    ".tar": ("an archive", "Unpack it (tar -xf {name!r}), and give the file or folder inside."),
+    ".tar": ("an archive", "Unpack it (tar -xf {quoted}), and give the file or folder inside."),
     ".fastq": ("reads, not counts", "Count them first, with Cell Ranger, STARsolo or alevin-fry."),
     ".bam": ("reads, not counts", "Count them first, with Cell Ranger, STARsolo or alevin-fry."),
 }
 """By the ending of the name: what the file is, and how to make one that is read of it."""
-_SAME = {".tgz": ".tar", ".xls": ".xlsx", ".ods": ".xlsx", ".robj": ".rda", ".pickle": ".pkl"}
+_SAME = {
+    ".tgz": ".tar",
+    ".rdata": ".rda",
+    ".xls": ".xlsx",
+    ".ods": ".xlsx",
+    ".robj": ".rda",
+    ".pickle": ".pkl",
+}
 _PACKED = {".gz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd"}
 _ONLY_PLAIN = (".h5ad", ".h5", ".zarr", ".zip")
+
+_CONTENTS = (
+    (
+        re.compile(rb"version https://git-lfs"),
+        (
+            "a pointer of Git LFS, not the file",
+            "Get the file itself: git lfs pull --include {quoted} in its repository.",
+        ),
+    ),
+    (
+        re.compile(rb"\S*/annex/objects/"),
+        ("a pointer of git-annex, not the file", "Get the file itself: git annex get {quoted}."),
+    ),
+    (
+        re.compile(rb"\s*<(?:!doctype html|html|\?xml)", re.IGNORECASE),
+        (
+            "a web page",
+            "The download was answered with a page, perhaps for a login: open {name!r} in a "
+            "browser, and download the file again.",
+        ),
+    ),
+    (re.compile(rb"RD[XA][23]\n"), CONVERSIONS[".rda"]),
+    (re.compile(rb"X\n\0\0\0[\x02\x03]|A\n[23]\n"), CONVERSIONS[".rds"]),
+    (re.compile(rb"PAR1"), CONVERSIONS[".parquet"]),
+    (re.compile(rb"ARROW1"), CONVERSIONS[".feather"]),
+    (re.compile(rb"\x93NUMPY"), CONVERSIONS[".npz"]),
+)
+"""First bytes, unpacked, that tell what a file is, whatever it is called."""
+HEAD = 512
 
 
 def refuse_other(path: Path) -> None:
@@ -83,13 +122,32 @@ def refuse_other(path: Path) -> None:
     elif last in _PACKED and (before in _ONLY_PLAIN or last != ".gz"):
         unpacked = path.name.removesuffix(path.suffix)
         raise _refusal(
-            path, "a packed file", f"Unpack it, {_PACKED[last]} {path.name}, and give {unpacked}."
+            path,
+            "a packed file",
+            f"Unpack it, {_PACKED[last]} {shlex.quote(path.name)}, and give {unpacked}.",
         )
     elif last == ".gz":
         last = before
     kind = CONVERSIONS.get(_SAME.get(last, last))
     if kind is not None:
-        raise _refusal(path, kind[0], kind[1].format(name=path.name))
+        raise _of_kind(path, kind)
+
+
+def other_content(path: Path, *, is_text: bool) -> DataError | None:
+    """The error for a file whose first bytes say that it is no matrix, whatever its name says."""
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+    if head.startswith(b"\x1f\x8b"):
+        with suppress(zlib.error):  # Damage is named where the whole file is read.
+            head = zlib.decompressobj(wbits=31).decompress(head, HEAD)
+        if not is_text and head.startswith(b"\x89HDF"):
+            name = path.name if path.suffix == ".gz" else f"{path.name}.gz"
+            moved = "" if name == path.name else f"mv {{quoted}} {shlex.quote(name)} && "
+            return _of_kind(path, ("a packed file", f"{moved}gunzip {shlex.quote(name)}"))
+    for form, kind in _CONTENTS:
+        if form.match(head):
+            return _of_kind(path, kind)
+    return None
 
 
 def what_hdf5_is(names: Iterable[str]) -> str:
@@ -114,14 +172,19 @@ def other_hdf5(path: Path, names: Iterable[str], *, is_10x: bool, wanted: str) -
     if kind in ("", wanted):
         return None
     if kind in CONVERSIONS:
-        what, how = CONVERSIONS[kind]
-        return _refusal(path, what, how.format(name=path.name))
+        return _of_kind(path, CONVERSIONS[kind])
     what = {"h5ad": "AnnData", "10x_h5": "a matrix of Cell Ranger"}[kind]
     return DataError(
         f"{path.name}: a file of format {wanted} must be one; found {what}. Set matrix.format in "
         f"cohort.yaml to {kind}.",
         reason=f"not_{wanted.removesuffix('_h5')}",
     )
+
+
+def _of_kind(path: Path, kind: tuple[str, str]) -> DataError:
+    """The error for a file of a known kind, with the way to convert it."""
+    what, how = kind
+    return _refusal(path, what, how.format(name=path.name, quoted=shlex.quote(path.name)))
 
 
 def _refusal(path: Path, what: str, how: str) -> DataError:

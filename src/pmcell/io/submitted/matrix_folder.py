@@ -23,6 +23,17 @@ KINDS = {
     "matrix": ("matrix.mtx", re.compile(r"(?:^|.*[_.-])matrix(?:[_.-].*)?\.mtx")),
 }
 """What each of the three files is called, and the form of its name without .gz."""
+_OF_OTHER_TOOLS = {
+    "cells_x_genes.barcodes.txt": "barcodes.tsv",
+    "cells_x_genes.genes.txt": "features.tsv",
+    "cells_x_genes.mtx": "matrix.mtx",
+    "quants_mat_rows.txt": "barcodes.tsv",
+    "quants_mat_cols.txt": "features.tsv",
+    "quants_mat.mtx": "matrix.mtx",
+    "uniqueandmult-em.mtx": "matrix.mtx",
+    "uniqueandmult-uniform.mtx": "matrix.mtx",
+}
+"""Names that kb count, alevin-fry and STARsolo give the three files, and what they are here."""
 _HEADERS = frozenset(
     [
         "x",
@@ -83,9 +94,14 @@ def find_parts(folder: Path) -> dict[str, Path]:
     several = {kind: items for kind, items in found.items() if len(items) > 1}
     if several:
         listed = ", ".join(item.name for items in several.values() for item in items)
+        packed = [item.name for items in several.values() for item in items if _is_packed(item)]
+        fix = (
+            f"Keep one of each pair, for example without {', '.join(packed)}."
+            if packed
+            else "Put the three files of each sample in a folder of its own."
+        )
         raise DataError(
-            f"{folder.name}: the folder must hold one file of each kind; found {listed}. "
-            "Put the three files of each sample in a folder of its own.",
+            f"{folder.name}: the folder must hold one file of each kind; found {listed}. {fix}",
             reason="ambiguous_files",
         )
     missing = [KINDS[kind][0] for kind, items in found.items() if not items]
@@ -101,6 +117,11 @@ def find_parts(folder: Path) -> dict[str, Path]:
     for items in found.values():
         preflight(items[0], "text")
     return {kind: items[0] for kind, items in found.items()}
+
+
+def _is_packed(item: Path) -> bool:
+    """Whether a file is the packed copy of another one beside it."""
+    return item.suffix == ".gz" and item.with_suffix("").exists()
 
 
 def read_list(path: Path, n_declared: tuple[int, int]) -> list[list[str]]:
@@ -169,6 +190,9 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
     tables = [
         item.name for item in files if re.search(r"\.(mtx|tsv|txt|csv)(\.gz)?$", item.name.lower())
     ]
+    known = {item.name: _OF_OTHER_TOOLS.get(item.name.lower()) for item in files}
+    if moves := [f"mv {name} {new}" for name, new in known.items() if new]:
+        return f"In the folder: {' && '.join(moves)}"
     if tables:
         return "Rename each file to the name of what it holds, or write the matrix as h5ad."
     return "Give the folder that Cell Ranger or STARsolo wrote, or the file itself."

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pmcell.errors import DataError, UsageError
-from pmcell.io.submitted.containers import refuse_other
+from pmcell.io.submitted.containers import other_content, refuse_other
 from pmcell.io.submitted.preflight import preflight
 from pmcell.io.submitted.submission import FORMATS, LayerSummary, Submission
 from pmcell.io.zarr_store import is_store
@@ -65,8 +65,11 @@ def inspect(
     fmt = fmt or detect_format(path)
     if fmt not in FORMATS:
         raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {fmt!r}")
+    is_text = fmt in ("csv", "tsv")
+    if path.is_file() and (error := other_content(path, is_text=is_text)):
+        raise error
     preflight(path, fmt)
-    if fmt in ("csv", "tsv"):
+    if is_text:
         from pmcell.io.submitted.text import inspect_text
 
         return inspect_text(path, fmt, orientation=orientation, looks_like_genes=looks_like_genes)

@@ -211,28 +211,31 @@ def _nonzero(values: np.ndarray, start: int, genes_first: bool) -> Entries:
 def _table_rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """The header without its corner, then (line number, fields) of each row, all of one width."""
     with open_text(path) as stream:
+        before = dialect.n_before
+        for _ in range(before):
+            next(stream)
         reader = dialect.reader(stream)
         try:
             header: list[str] = next(reader, [])
             second: list[str] = next(reader, [])
             # R writes no field above the row names.
             header = header[1:] if len(second) == len(header) else header
-            yield 1, header
-            yield 2, second
+            yield before + 1, header
+            yield before + 2, second
             for fields in reader:
                 if not fields:
                     continue
                 if len(fields) != len(header) + 1:
                     raise DataError(
-                        f"{path.name}, row {reader.line_num}: each row must have "
+                        f"{path.name}, row {before + reader.line_num}: each row must have "
                         f"{len(header) + 1} fields; "
                         f"found {len(fields)}. The file is cut off or damaged: write it again.",
                         reason="truncated",
                     )
-                yield reader.line_num, fields
+                yield before + reader.line_num, fields
         except csv.Error as error:
             raise DataError(
-                f"{path.name}, row {reader.line_num}: the line must be a row of a table "
+                f"{path.name}, row {before + reader.line_num}: the line must be a row of a table "
                 f"{dialect}; {error}. Write it again from the source.",
                 reason="unreadable",
             ) from error
@@ -246,12 +249,14 @@ def _numbers(
     except ValueError:
         bad = next(k for k, value in enumerate(fields[1:]) if not _is_number(dialect, value))
         value = fields[bad + 1]
-        unclear = dialect.decimal == "," and re.fullmatch(r"[\d,.]+", value)
-        fix = (
-            "Write it without a comma: it may be a decimal or a thousand."
-            if unclear
-            else "Correct the value."
-        )
+        if dialect.decimal == "," and re.fullmatch(r"[\d,.]+", value):
+            fix = "Write it without a comma: it may be a decimal or a thousand."
+        elif re.fullmatch(r"\d{1,3}(?:,\d{3})+", value):
+            fix = f"Write numbers without commas: {value.replace(',', '')}."
+        elif value.strip().lower() in ("", "na", "n/a", "null", "none", "-"):
+            fix = "Write 0 where nothing was counted."
+        else:
+            fix = "Correct the value."
         raise DataError(
             f"{path.name}, row {number}, column {header[bad]!r}: each count must be a number; "
             f"found {value!r}. {fix}",

@@ -17,16 +17,23 @@ FAMILIES = {"csv": (",", ";", "|"), "tsv": ("\t", " ")}
 """Separators that a format is read with, likelier ones first."""
 _WORDS = {",": "commas", ";": "semicolons", "|": "bars", "\t": "tabs", " ": "spaces"}
 _SAMPLED_LINES = 6
+_MAX_BEFORE = 40
+_BEFORE = re.compile(r"#|sep=.\s*$|\s*$", re.IGNORECASE)
+"""Lines that are no part of a table: comments, empty ones, and what tells Excel the separator."""
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _THREE_DIGITS = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """The separator of fields and the decimal sign of a text table."""
+    """The separator of fields and the decimal sign of a text table.
+
+    `n_before` are lines above its header: comments, and what tells Excel the separator.
+    """
 
     delimiter: str
     decimal: str = "."
+    n_before: int = 0
 
     def __str__(self) -> str:
         commas = " and decimal commas" if self.decimal == "," else ""
@@ -55,23 +62,20 @@ def sniff_dialect(path: Path, fmt: str) -> Dialect:
     fits where the format does not.
     """
     with open_text(path) as stream:
-        lines = [line for line in islice(stream, _SAMPLED_LINES) if line.strip()]
+        lines = list(islice(stream, _SAMPLED_LINES + _MAX_BEFORE))
+    n_before = _lines_before(lines)
+    lines = [line for line in lines[n_before:] if line.strip()][:_SAMPLED_LINES]
     if not lines:
         raise DataError(
             f"{path.name}: the first line must name the columns, and the second hold a name and "
             "their values; found nothing. Copy the file again from the source.",
             reason="empty_file",
         )
-    fits = {
-        delimiter: width
-        for delimiters in FAMILIES.values()
-        for delimiter in delimiters
-        if (width := _width(lines, delimiter))
-    }
+    fits = _fitting(lines)
     own = [delimiter for delimiter in FAMILIES[fmt] if delimiter in fits]
     if own:
         best = max(own, key=lambda delimiter: fits[delimiter])
-        return Dialect(best, _decimal(lines, best))
+        return Dialect(best, _decimal(lines, best), n_before)
     other = "tsv" if fmt == "csv" else "csv"
     for delimiter in FAMILIES[other]:
         if delimiter in fits:
@@ -81,6 +85,14 @@ def sniff_dialect(path: Path, fmt: str) -> Dialect:
                 f"Set matrix.format in cohort.yaml to {other}.",
                 reason="unreadable",
             )
+    above = next((k for k in range(1, len(lines) - 1) if _fitting(lines[k:])), 0)
+    if above:
+        raise DataError(
+            f"{path.name}: the first line must name the columns; found {above} "
+            f"{'line' if above == 1 else 'lines'} above them ({lines[0].strip()[:60]!r}). Remove "
+            f"{'it' if above == 1 else 'them'}.",
+            reason="unreadable",
+        )
     widths = [len(row) for row in Dialect(FAMILIES[fmt][0]).reader(lines[:2])]
     raise DataError(
         f"{path.name}: the first line must name the columns, and the second hold a name and their "
@@ -88,6 +100,22 @@ def sniff_dialect(path: Path, fmt: str) -> Dialect:
         f"{_WORDS[FAMILIES[fmt][0]]} between its fields and the same number of them in each row.",
         reason="unreadable",
     )
+
+
+def _lines_before(lines: list[str]) -> int:
+    """How many lines stand above the header; one that begins with # may be the header itself."""
+    n_marked = next((k for k, line in enumerate(lines) if not _BEFORE.match(line)), len(lines))
+    starts = [k for k in range(n_marked + 1) if k < len(lines) and lines[k].strip()]
+    return max(
+        starts, key=lambda k: max(_fitting(lines[k:]).values(), default=0), default=len(lines)
+    )
+
+
+def _fitting(lines: list[str]) -> dict[str, int]:
+    """The separators that fit, likelier ones first, with the number of fields of a row."""
+    some = [line for line in lines if line.strip()][:_SAMPLED_LINES]
+    every = (delimiter for delimiters in FAMILIES.values() for delimiter in delimiters)
+    return {delimiter: width for delimiter in every if (width := _width(some, delimiter))}
 
 
 def _width(lines: list[str], delimiter: str) -> int:

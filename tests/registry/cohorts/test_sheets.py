@@ -230,3 +230,100 @@ def test_different_faults_of_a_kind_are_cut_and_counted(folder):
     faults = samples(folder, *rows, "s3\td2\tT0\t0\tb1\tx")
     assert len(faults) == 21
     assert faults[-1].found.startswith("8 more like these")
+
+
+TWO = ("s1\td1\tT0\t0\tb1\tx", "s2\td2\tT0\t0\tb1\tx")
+
+
+def test_columns_without_a_name_and_a_value_are_passed_over(folder):
+    text = HEADER + "".join(f"{row}\n" for row in TWO)
+    (folder / "samples.tsv").write_text(text.replace("\n", "\t\t\n"))
+    assert not errors(folder)
+
+
+@pytest.mark.parametrize("above", ["sep=\t\n", "# ours\n", "Study 7\nof 2020\n"])
+def test_lines_above_the_header_are_counted_and_to_be_removed(folder, above):
+    path = folder / "donors.tsv"
+    path.write_text(above + path.read_text())
+    (fault,) = [fault for fault in errors(folder) if fault.file == "donors.tsv"]
+    n = above.count("\n")
+    assert fault.fix == f"Remove the {'line' if n == 1 else f'{n} lines'} above them."
+    subprocess.run(["sed", "-i", f"1,{n}d", path], check=True)
+    assert not errors(folder)
+
+
+@pytest.mark.parametrize("written", ["d1\u200b", "d\xad1", "\uff441"])
+def test_an_id_with_a_sign_that_is_not_seen_is_one_fault_with_the_id_to_write(folder, written):
+    edit(folder / "donors.tsv", "\nd1\t", f"\n{written}\t")
+    (fault,) = [fault for fault in errors(folder) if fault.reason in ("bad_id", "reference")]
+    assert fault.fix.startswith("Write d1: ")
+    edit(folder / "donors.tsv", written, "d1")
+    assert not errors(folder)
+
+
+def test_an_id_is_never_to_be_written_as_one_that_is_none(folder):
+    edit(folder / "donors.tsv", "\nd1\t", "\nd 1\t")
+    (fault,) = [fault for fault in errors(folder) if fault.reason == "reference"]
+    assert fault.fix == "Rename 'd 1' there to it."
+
+
+def test_people_whose_ids_differ_in_their_spelling_only_are_warned_of(folder):
+    edit(folder / "donors.tsv", "\nd2\t", "\nD-01\t")
+    edit(folder / "samples.tsv", "\td2\t", "\tD-01\t")
+    (fault,) = [fault for fault in find_faults(folder) if fault.reason == "alike"]
+    assert (fault.severity, fault.row, fault.column) == ("warning", 3, "donor_id")
+    assert "'d1', 'D-01' differ in their spelling only" in fault.found
+
+
+def test_rows_that_are_the_same_are_to_be_removed_and_others_to_be_renamed(folder):
+    fixes = {}
+    for name, row in {"same": TWO[1], "other": TWO[1].replace("T0", "T1")}.items():
+        (fault,) = samples(folder, *TWO, row)
+        fixes[name] = fault.fix
+    assert fixes == {
+        "same": "Remove one of the rows: they are the same.",
+        "other": "Give each row its own id.",
+    }
+
+
+def test_a_minus_sign_of_another_font_is_named_with_the_number_to_write(folder):
+    (fault,) = samples(folder, TWO[0].replace("\t0\t", "\t\u22123\t"), TWO[1])
+    assert fault.fix == "Write -3."
+
+
+@pytest.mark.parametrize(
+    ("column", "written", "fix"),
+    [
+        ("sex_ontology_term_id", "weiblich", "Nearest: PATO:0000383 female."),
+        ("sex_ontology_term_id", "male", "Nearest: PATO:0000384 male."),
+        ("disease_ontology_term_id", "MONDO_0005148", "Write MONDO:0005148."),
+        ("disease_ontology_term_id", "mondo:0005148", "Write MONDO:0005148."),
+        ("disease_ontology_term_id", "MONDO:5148", "Write MONDO:0005148."),
+        (
+            "disease_ontology_term_id",
+            "MONDO:0005300, MONDO:0005148",
+            "Write MONDO:0005148 || MONDO:0005300.",
+        ),
+        (
+            "disease_ontology_term_id",
+            "http://purl.obolibrary.org/obo/MONDO_0005148",
+            "Write MONDO:0005148.",
+        ),
+    ],
+)
+def test_a_term_written_otherwise_is_answered_with_its_id(folder, column, written, fix):
+    (folder / "donors.tsv").write_text(f"donor_id\t{column}\nd1\t{written}\nd2\tunknown\n")
+    assert [fault.fix for fault in errors(folder) if fault.column == column] == [fix]
+
+
+def test_a_column_of_words_where_terms_are_read_is_warned_of(folder):
+    edit(folder / "donors.tsv", "sex_ontology_term_id", "Sex")
+    (fault,) = [fault for fault in find_faults(folder) if fault.column == "Sex"]
+    assert fault.severity == "warning"
+    assert "a column sex_ontology_term_id" in fault.fix
+    assert not errors(folder)
+
+
+def test_a_table_whose_rows_are_all_faulty_is_not_called_empty(folder):
+    faults = samples(folder, f"{TWO[0]}\tmore", f"{TWO[1]}\tmore")
+    assert {fault.must for fault in faults} == {"a row must have 6 cells"}

@@ -21,9 +21,11 @@ from pmcell.registry.cohorts.sheet_text import (
 )
 from pmcell.registry.terms.rules import TERM_RULES, check_term
 from pmcell.schema import UNKNOWN
-from pmcell.spelling import did_you_mean, nearest
+from pmcell.spelling import as_seen, did_you_mean, nearest
 
 MAX_COLUMNS = 200
+MAX_ABOVE = 10
+"""Lines in which the header is looked for where the first one is none."""
 MAX_HINTS = 20
 """Wrong values of a column for which the nearest term is looked for: it takes long."""
 MAX_DAYS = 30_000
@@ -40,7 +42,7 @@ _NO_DATES = {
     "visit_day": "Write the days since the donor's first visit: 0 for it, 28 four weeks later.",
     "age_group": "Write the band of ages, such as 60-69; spreadsheets turn 10-19 into Oct-19.",
 }
-_NO_DATE = "Write a label that is no date, such as B1, here and in no other column the date."
+_NO_DATE = "Write a label that is no date, such as B1, and the date in no other column."
 
 
 @dataclass(frozen=True)
@@ -78,44 +80,52 @@ def read_sheet(
     if not lines:
         return []
     if not is_header_of([column.name for column in columns], lines[0]):
-        faults.append(_no_table(name, columns))
+        faults.append(_no_table(name, columns, lines))
         return []
     n_before = len(faults)
     rows_of_text = iter_rows(name, lines, faults)
     _, header = next(rows_of_text)
+    while header and not header[-1]:
+        header.pop()  # Spreadsheets save columns that were once touched.
     if len(faults) > n_before or not _header_is_good(name, lines[0], header, columns, faults):
         return []
     checks = [
         _Checks(name, header_name, next((c for c in columns if c.name == header_name), None), path)
         for header_name in header
     ]
-    rows = []
+    rows, is_empty = [], True
     for number, cells in rows_of_text:
         if not any(cells):
             continue
-        if len(cells) > len(header):
+        is_empty = False
+        if any(cells[len(header) :]):
             found = f"{len(cells)} cells"
             fix = "Separate cells by one tab, and leave none at the end of the line."
             faults.append(
                 Fault(name, f"a row must have {len(header)} cells", found, fix, row=number)
             )
             continue
-        cells += [""] * (len(header) - len(cells))
+        cells = [*cells[: len(header)], *[""] * (len(header) - len(cells))]
         rows.append(Row(number, dict(zip(header, cells, strict=True))))
         for check, value in zip(checks, cells, strict=True):
             of_value = check[value]
             if of_value:
                 faults += [replace(fault, row=number) for fault in of_value]
-    if not rows:
+    if is_empty:
         faults.append(Fault(name, "must have at least one row", "only a header", "Add the rows."))
     return rows
 
 
-def _no_table(name: str, columns: Sequence[Column]) -> Fault:
+def _no_table(name: str, columns: Sequence[Column], lines: Sequence[str]) -> Fault:
     """The fault of a file that is another one altogether: nothing of it is quoted."""
+    names = [column.name for column in columns]
     wanted = ", ".join(column.name for column in columns if column.required)
     must = f"must be a table whose first line names the columns {wanted}"
     fix = "Put the table in its place: `pmcell register` drafts one."
+    for above, line in enumerate(lines[1:MAX_ABOVE], 1):
+        if is_header_of(names, line):
+            fix = f"Remove the {'line' if above == 1 else f'{above} lines'} above them."
+            break
     return Fault(name, must, "a first line that names none of ours", fix, row=1, reason="no_table")
 
 
@@ -142,19 +152,22 @@ class _Checks(dict[str, list[Fault]]):
 
 def check_unique(name: str, rows: Sequence[Row], column: str, faults: list[Fault]) -> None:
     """Append a fault for every value of `column` that stands in more than one row."""
-    first: dict[str, int] = {}
+    first: dict[str, Row] = {}
     for row in rows:
         value = row.cells.get(column, "")
-        if value and value in first:
+        twin = first.setdefault(value, row)
+        if value and twin is not row:
             must = "must stand in one row only"
-            found = f"{value!r}, also in row {first[value]}"
-            fix = (
-                "Merge the rows into one." if column == "donor_id" else "Give each row its own id."
-            )
+            found = f"{value!r}, also in row {twin.line}"
+            if twin.cells == row.cells:
+                fix = "Remove one of the rows: they are the same."
+            elif column == "donor_id":
+                fix = "Merge the rows into one."
+            else:
+                fix = "Give each row its own id."
             faults.append(
                 Fault(name, must, found, fix, row=row.line, column=column, reason="duplicate_id")
             )
-        first.setdefault(value, row.line)
 
 
 def _header_is_good(
@@ -191,7 +204,14 @@ def _header_is_good(
             must = "a column must be a known one, or clearly another"
             fix = f"Did you mean {near!r}?"
             faults.append(Fault(name, must, repr(cell), fix, row=1, column=cell))
-    return len(faults) == before
+        term = f"{cell.lower()}_ontology_term_id"
+        if term in known and term not in header:
+            must = "terms should stand in a column that a step reads"
+            fix = f"Write the ids of terms in a column {term}; `pmcell terms NAME` finds them."
+            faults.append(
+                Fault(name, must, repr(cell), fix, row=1, column=cell, severity="warning")
+            )
+    return not any(fault.severity == "error" for fault in faults[before:])
 
 
 def _check_cell(
@@ -209,9 +229,13 @@ def _check_cell(
             fault("must not be empty", f"It is: {column.prose}", "empty")
         return None
     if column.pattern and (not re.match(column.pattern, value) or ".." in value):
+        seen = as_seen(value)
+        fix = "Rename it here and in every other table; spaces and accents are not allowed."
+        if seen != value and re.match(column.pattern, seen):
+            fix = f"Write {seen}: a sign of {value!a} is not seen, or only looks like it."
         return fault(
             "must be 1 to 64 letters, digits, '_', '.' or '-', starting with a letter or digit",
-            "Rename it here and in every other table; spaces and accents are not allowed.",
+            fix,
             "bad_id",
         )
     if column.name == "visit_day" and (value == UNKNOWN or _NUMBER.fullmatch(value)):
@@ -227,7 +251,7 @@ def _check_cell(
             must = "must never be a date, which identifies people"
             return fault(must, _NO_DATES.get(column.name, _NO_DATE), "date", date)
     if column.name == "visit_day":
-        point = value.replace(",", ".")
+        point = as_seen(value).replace(",", ".")
         fix = f"Write {point}." if _NUMBER.fullmatch(point) else "Write for example 0, 28 or -3."
         return fault("must be a number of days, or empty", fix, "not_a_number")
     if column.choices and value not in (*column.choices, UNKNOWN):

@@ -17,7 +17,7 @@ from typing import Any
 
 from pmcell.errors import Fault, UsageError
 from pmcell.registry.terms.species import SPECIES_NAMES
-from pmcell.spelling import MAX_LETTERS
+from pmcell.spelling import MAX_LETTERS, folded
 
 CELLXGENE_SCHEMA = "7.1.0"
 """Version of the CELLxGENE schema whose ontology releases are used."""
@@ -29,6 +29,8 @@ LOOK_UP = "Look the term up by its label."
 
 _TERM = re.compile(r"([A-Za-z]+):\d+")
 _EXTRA = {"AfPO": "HANCESTRO"}
+_CURIE = re.compile(r"(?:^|[/#])([A-Za-z]+)[_:](\d+)$")
+_PREFIXES = ("AfPO", "CL", "EFO", "HANCESTRO", "HsapDv", "MONDO", "PATO", "UBERON")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,17 @@ def resolve(term_id: str, ontology: str | None = None) -> str | Fault:
         found = f"{term_id} ({label}), which is obsolete"
         return Fault("", "must be a current term", found, f"Use {instead}.", reason="term")
     return label
+
+
+def as_curie(text: str) -> str:
+    """A term id written otherwise, as an address or with an underscore, as prefix:number; else ''.
+
+    >>> as_curie("http://www.ebi.ac.uk/efo/EFO_0009922"), as_curie("cl:236"), as_curie("B cell")
+    ('EFO:0009922', 'CL:0000236', '')
+    """
+    match = _CURIE.search(text.strip())
+    prefix = next((one for one in _PREFIXES if match and one.lower() == match[1].lower()), "")
+    return f"{prefix}:{match[2].zfill(7)}" if match and prefix else ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +199,7 @@ def release(ontology: str) -> str:
 
 def normalise(text: str) -> str:
     """Lower case, words only, no plural, '+' and '-' of markers spelt out."""
-    text = re.sub(r"(?<=[a-z0-9])\+", "-positive ", text.lower())
+    text = re.sub(r"(?<=[a-z0-9])\+", "-positive ", folded(text))
     text = re.sub(r"(?<=[a-z0-9])-(?=\s|$)", "-negative ", text)
     words = re.findall(r"[a-z0-9]+", text.replace("'", ""))
     return " ".join(word[:-1] if _is_plural(word) else word for word in words)

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pmcell.errors import Fault
-from pmcell.registry.terms.ontology import LOOK_UP, exact, is_under, normalise, resolve, suggest
+from pmcell.registry.terms.ontology import (
+    LOOK_UP,
+    as_curie,
+    exact,
+    is_under,
+    normalise,
+    resolve,
+    suggest,
+)
 from pmcell.registry.terms.shorthand import SHORTHAND, SPELT
 from pmcell.registry.terms.vocabulary import NORMAL, SEXES
 from pmcell.schema import UNKNOWN
@@ -119,8 +127,14 @@ def check_term(
             near = label.fix
             if ":" not in part or near == LOOK_UP:
                 near = nearest(part, column)
+            written = as_curie(part)
+            if written not in ("", part) and isinstance(resolve(written, rule.ontology), str):
+                near = f"Write {written}."
+            together = SEPARATOR.join(sorted(set(re.split(r"\s*[,;|]+\s*", part))))
+            if rule.several and together != part and not check_term(together, column, file=file):
+                near = f"Write {together}."
             must = label.must
-            if ":" not in part:
+            if must.startswith("must be a term id"):
                 must = f"must be a term id such as {rule.example.split(' ')[0]}"
             return fault(f"{must}, or unknown", label.found, near)
         if part in rule.forbidden or not is_under(part, rule.under):
@@ -152,7 +166,8 @@ def terms_near(text: str, column: str, n: int = 3) -> list[str]:
     """The terms that the column may hold, nearest to `text` first, as 'id label'."""
     rule = TERM_RULES[column]
     if not rule.under:
-        return [f"{term} {SEXES[term]}" for term in rule.terms[:2]]
+        sex = term_of(text, column)
+        return [f"{term} {SEXES[term]}" for term in ((sex,) if sex else rule.terms[:2])]
     words = spelt_out(text, column)
     known = [term_of(text, column), term_of(f"{words} cell", column)]
     found = [

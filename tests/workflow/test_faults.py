@@ -21,6 +21,7 @@ from pmcell.cli import main
 from pmcell.cli.run import _lock
 from pmcell.errors import PmcellError
 from pmcell.io.stamps import read_stamp
+from pmcell.io.system import end_in_order
 
 STEP = [sys.executable, "-m", "pmcell.cli"]
 
@@ -182,6 +183,28 @@ def test_a_killed_step_leaves_nothing_that_its_next_try_does_not_mend(study):
     process.wait()
     assert main(gene_stats(folder)) == 0
     assert contents(folder) == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_in_order_with_one_sentence(number, monkeypatch, capsys, tmp_path):
+    from pmcell.cli import check
+    from pmcell.io.atomic import atomic_path
+
+    def stopped(args):
+        with atomic_path(tmp_path / "half") as part:
+            part.write_text("half")
+            os.kill(os.getpid(), number)
+
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setattr(check, "run", stopped)
+    try:
+        end_in_order()
+        assert main(["check"]) == 128 + number
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert capsys.readouterr().err == f"pmcell check: ended by {number.name}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_steps_work_without_a_home_a_cache_or_a_temporary_folder(study):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -125,8 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pmcell.audit.record import audited
     from pmcell.cli.steps._step import run_step
     from pmcell.cli.steps._step_log import start_log
-    from pmcell.io.system import catch_lost_errors, explain, leave
+    from pmcell.io.system import catch_lost_errors, end_in_order, explain, leave
 
+    if is_program:
+        end_in_order()
     module = module_of(name)
     if (name, *rest[:1]) in SUBCOMMANDS:
         module, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
@@ -142,9 +145,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PmcellError as error:
         print(f"pmcell {name}: {error}", file=sys.stderr)
         code = error.exit_code
-    except KeyboardInterrupt:
-        print(f"pmcell {name}: interrupted", file=sys.stderr)
-        code = 130
+    except KeyboardInterrupt as stopped:
+        by = stopped.args[0] if stopped.args in (("SIGTERM",), ("SIGHUP",)) else "SIGINT"
+        said = "interrupted" if by == "SIGINT" else f"ended by {by}"
+        print(f"pmcell {name}: {said}", file=sys.stderr)
+        code = 128 + signal.Signals[by]
     except BrokenPipeError:
         return 141
     except Exception as error:

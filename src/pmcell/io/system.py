@@ -6,10 +6,11 @@ import errno
 import gc
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 _IN_TEXT = re.compile(r"errno = (\d+)")
@@ -33,6 +34,20 @@ _CAUSES = {
     errno.EIO: ("the disk must answer; it reports an error of its own", "Ask who runs it"),
     errno.ESTALE: ("the network disk must be mounted; its handle is stale", "Mount it again"),
 }
+
+
+def end_in_order() -> None:
+    """Let SIGTERM and SIGHUP end this process as SIGINT does, so that it removes what is half done.
+
+    They raise `KeyboardInterrupt` with the name of the signal; what is ignored stays ignored.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)
 
 
 def explain(error: BaseException) -> str | None:

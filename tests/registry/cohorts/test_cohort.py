@@ -352,3 +352,32 @@ def test_many_unknown_keys_are_cut_and_counted(folder):
 def test_a_rule_for_barcodes_without_a_separator_is_named(folder):
     edit(folder / "cohort.yaml", "sample_id: sample_id", "sample_id: 'barcode_prefix:'")
     assert "barcode_prefix:_:last" in only_error(folder).fix
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fix"),
+    [
+        ("doi: unknown", "doi: https://doi.org/10.1016/j.x.1", "Write 10.1016/j.x.1."),
+        ("doi: unknown", "doi: 'doi:10.1016/j.x.1'", "Write 10.1016/j.x.1."),
+        ("url: unknown", "url: www.example.org", "Write https://www.example.org."),
+        ("region: NL32", "region: nl32", "Write NL32."),
+        ("region: NL32", "region: Utrecht", "Write NL35."),
+        ('"1"', "2", "Write 1."),
+        ("EFO:0009922", "EFO_0009922", "Write EFO:0009922."),
+    ],
+)
+def test_the_fix_is_what_to_write_and_it_works(folder, old, new, fix):
+    path = folder / "cohort.yaml"
+    text = path.read_text()
+    path.write_text(text.replace(old, new, 1))
+    (fault,) = [fault for fault in find_faults(folder) if fault.severity == "error"]
+    assert fault.fix == fix
+    good = fix.removeprefix("Write ").removesuffix(".")
+    path.write_text(text.replace(old, f"{old.partition(': ')[0]}: {good}" if ": " in old else good))
+    assert not [fault for fault in find_faults(folder) if fault.severity == "error"]
+
+
+def test_cells_of_a_mouse_are_never_to_be_called_human(folder):
+    edit(folder / "cohort.yaml", "NCBITaxon:9606", "NCBITaxon:10090")
+    (fault,) = [fault for fault in find_faults(folder) if fault.severity == "error"]
+    assert fault.fix.startswith("Write NCBITaxon:9606 where the cells are human")

@@ -17,6 +17,7 @@ from pmcell.registry.cohorts.key import Key
 from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO, key
 from pmcell.registry.cohorts.registered import is_usable
 from pmcell.registry.cohorts.yaml_text import YamlText
+from pmcell.registry.terms.regions import region_of
 from pmcell.registry.terms.rules import check_term
 from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
 from pmcell.schema import NO_PROGRAMME, UNKNOWN
@@ -24,6 +25,10 @@ from pmcell.spelling import did_you_mean, nearest
 
 MAX_HINTS = 20
 """Wrong values for which the nearest right one is looked for: it takes long among many."""
+_IN_PLACE = re.compile(r"10\.\d{4,9}/\S+$")
+"""A DOI, behind the address or word that people write before it."""
+_BARE_ADDRESS = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
+_ORGANISM = "Write NCBITaxon:9606 where the cells are human; pmcell takes no others."
 WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
 
 
@@ -60,8 +65,9 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
         problem = region_problem(region)
         if problem:
             fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
-            if not region_problem(region.upper()):
-                fix = f"Write {region.upper()}."
+            code = region.upper() if not region_problem(region.upper()) else region_of(region)
+            if code and not region_problem(code):
+                fix = f"Write {code}."
             fault("region", "must be a region code", f"{region!r}: {problem}", fix, reason="region")
         elif region in COUNTRIES:
             fix = (
@@ -241,11 +247,19 @@ def _in_words(error: Any, path: str, value: Any, text: YamlText) -> Iterator[Fau
             if declared and not declared.required:
                 must += ", or unknown"
             hint = did_you_mean(str(value), choices)
+            if len(choices) == 1:
+                # The nearest of one would have mouse cells called human.
+                hint = _ORGANISM if path.startswith("organism") else f"Write {choices[0]}."
             if declared in CATALOGUE_KEYS:
                 hint = f"{hint} It is: {meaning(path)}".strip()
             yield fault(path, must, repr(value), hint or "Choose one.")
             return
+        doi = _IN_PLACE.search(str(value)) if path.endswith("doi") else None
         fix = f"It is: {_about(path)}"
+        if doi:
+            fix = f"Write {doi[0]}."
+        elif path.endswith("url") and _BARE_ADDRESS.fullmatch(str(value)):
+            fix = f"Write https://{value}."
         yield fault(path, "must have the form that its key says", repr(value), fix)
 
 

@@ -204,7 +204,14 @@ def _header_is_good(
             must = "a column must be a known one, or clearly another"
             fix = f"Did you mean {near!r}?"
             faults.append(Fault(name, must, repr(cell), fix, row=1, column=cell))
-    return len(faults) == before
+        term = f"{cell.lower()}_ontology_term_id"
+        if term in known and term not in header:
+            must = "terms should stand in a column that a step reads"
+            fix = f"Write the ids of terms in a column {term}; `pmcell terms NAME` finds them."
+            faults.append(
+                Fault(name, must, repr(cell), fix, row=1, column=cell, severity="warning")
+            )
+    return not any(fault.severity == "error" for fault in faults[before:])
 
 
 def _check_cell(

@@ -85,12 +85,12 @@ def resolve(term_id: str, ontology: str | None = None) -> str | Fault:
 def as_curie(text: str) -> str:
     """A term id written otherwise, as an address or with an underscore, as prefix:number; else ''.
 
-    >>> as_curie("http://www.ebi.ac.uk/efo/EFO_0009922"), as_curie("cl:0000236"), as_curie("B cell")
+    >>> as_curie("http://www.ebi.ac.uk/efo/EFO_0009922"), as_curie("cl:236"), as_curie("B cell")
     ('EFO:0009922', 'CL:0000236', '')
     """
     match = _CURIE.search(text.strip())
     prefix = next((one for one in _PREFIXES if match and one.lower() == match[1].lower()), "")
-    return f"{prefix}:{match[2]}" if match and prefix else ""
+    return f"{prefix}:{match[2].zfill(7)}" if match and prefix else ""
 
 
 @dataclass(frozen=True)

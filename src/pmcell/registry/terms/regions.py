@@ -43,9 +43,9 @@ def find_regions(text: str) -> list[Region]:
     found: dict[str, Region] = {}
     for code, name, names in _regions():
         for spoken in (code, *names):
-            folded = _words(spoken)
-            is_same = folded == wanted or text.strip().upper() == code
-            if is_same or words <= set(folded.split()):
+            plain = _words(spoken)
+            is_same = plain == wanted or text.strip().upper() == code
+            if is_same or words <= set(plain.split()):
                 score = 1.0 if is_same else WHOLE_WORDS
                 if code not in found or found[code].score < score:
                     found[code] = Region(code, name, spoken, score)

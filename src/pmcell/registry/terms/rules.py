@@ -130,8 +130,11 @@ def check_term(
             written = as_curie(part)
             if written not in ("", part) and isinstance(resolve(written, rule.ontology), str):
                 near = f"Write {written}."
+            together = SEPARATOR.join(sorted(set(re.split(r"\s*[,;|]+\s*", part))))
+            if rule.several and together != part and not check_term(together, column, file=file):
+                near = f"Write {together}."
             must = label.must
-            if ":" not in part or "/" in part:
+            if must.startswith("must be a term id"):
                 must = f"must be a term id such as {rule.example.split(' ')[0]}"
             return fault(f"{must}, or unknown", label.found, near)
         if part in rule.forbidden or not is_under(part, rule.under):
@@ -163,8 +166,8 @@ def terms_near(text: str, column: str, n: int = 3) -> list[str]:
     """The terms that the column may hold, nearest to `text` first, as 'id label'."""
     rule = TERM_RULES[column]
     if not rule.under:
-        known = term_of(text, column)
-        return [f"{term} {SEXES[term]}" for term in ([known] if known else rule.terms[:2])]
+        sex = term_of(text, column)
+        return [f"{term} {SEXES[term]}" for term in ((sex,) if sex else rule.terms[:2])]
     words = spelt_out(text, column)
     known = [term_of(text, column), term_of(f"{words} cell", column)]
     found = [

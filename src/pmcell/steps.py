@@ -161,7 +161,7 @@ STEPS: tuple[Step, ...] = (
         "check a submitted file and rewrite it canonically",
         reads=_files(),
         writes=_files(out_dir=_REGISTERED),
-        version=4,
+        version=5,
         per_cohort=True,
         asks=("cohort_dir",),
         old_rule="intake_cohort",
@@ -339,7 +339,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=7,
+        version=8,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),
@@ -401,7 +401,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=_files(out_dir=_SHOWN),
-        version=1,
+        version=2,
         per_cohort=True,
     ),
     Step(

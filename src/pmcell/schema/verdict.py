@@ -65,6 +65,9 @@ class Existence:
     z: tuple[float, ...] | None = fact(
         "Silhouette of each k, standardised over data and draws.", tells=RESULT
     )
+    k_support: tuple[float, ...] | None = fact(
+        "How far bootstraps are for each k; adds up to 1.", tells=RESULT
+    )
     silhouette: tuple[float, ...] | None = fact(
         "Silhouette of the spectral clusters of each k, from 2.", tells=RESULT
     )

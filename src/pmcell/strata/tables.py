@@ -222,7 +222,11 @@ def verdict(donors: AnnData) -> Verdict:
         },
         "channels": {name: donors.uns["channels"][name] for name in CHANNELS},
         "clustering": {
-            **{name: item for name, item in clustering.items() if name != "consensus"},
+            **{
+                name: item
+                for name, item in clustering.items()
+                if name not in ("consensus", "silhouette_of_runs")
+            },
             "consensus_histogram": _histogram(clustering["consensus"][str(k)]) if k else [],
         },
         "stability": stability(donors),

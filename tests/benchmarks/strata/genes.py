@@ -353,19 +353,23 @@ def _thinned(
     return counts
 
 
-def _tasks(args: argparse.Namespace) -> Iterator[tuple[str, int, Study, int]]:
-    """Name, seed, study and true k (1: none) of each data set."""
+def _tasks(
+    args: argparse.Namespace, done: set[tuple[str, int]]
+) -> Iterator[tuple[str, int, Study, int]]:
+    """Name, seed, study and true k (1: none) of each data set that is not `done`, seed by seed."""
     seeds = range(args.first_seed, args.first_seed + args.sets)
     if args.kind == "thin":
         for seed in seeds:
             for name, n_genes, k in (("thinned", args.genes, 2), ("as they are", 0, 1)):
                 columns = (args.donor, args.type, args.batch)
-                yield name, seed, real(args.file, *columns, n_genes, seed), k
+                if (name, seed) not in done:
+                    yield name, seed, real(args.file, *columns, n_genes, seed), k
         return
     worlds = NULL if args.only_null else PLANTED if args.only_planted else PLANTED | NULL
     for seed in seeds:
         for name, world in worlds.items():
-            yield name, seed, simulate(world, seed), 3 if name in PLANTED else 1
+            if (name, seed) not in done:
+                yield name, seed, simulate(world, seed), 3 if name in PLANTED else 1
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -387,6 +391,13 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _kept(out: Path | None) -> list[dict[str, Any]]:
+    """The rows that an earlier run wrote."""
+    if out is None or not out.exists():
+        return []
+    return list(pd.read_csv(out, sep="\t").to_dict("records"))
+
+
 def _aris(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame if "pseudobulk" in str(name) or name == "genes, true k"]
 
@@ -406,7 +417,11 @@ def main() -> None:
     parser.add_argument("--n-null", type=int, default=199)
     parser.add_argument("--only-null", action="store_true")
     parser.add_argument("--only-planted", action="store_true")
-    parser.add_argument("--out", type=Path, help="file to add a line to for each data set")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="table (tsv) to add a row to for each set; what it holds is not made again",
+    )
     args = parser.parse_args()
     if args.kind == "label":
         study = real(args.file, args.donor, args.type, args.batch)
@@ -421,15 +436,15 @@ def main() -> None:
                 share, limit = neighbours_share(squared, values)
                 print(f"{name}: 3-NN {share:.2f}, 95th percentile of permutations {limit:.2f}")
         return
-    rows = []
-    for name, seed, study, k in _tasks(args):
+    rows = _kept(args.out)
+    for name, seed, study, k in _tasks(args, {(row["data"], row["seed"]) for row in rows}):
         rows.append(
             {"data": name, "seed": seed} | judge(study, seed, args.channels, args.n_null, k)
         )
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         if args.out:
-            with args.out.open("a", encoding="utf-8") as lines:
-                print(json.dumps(rows[-1]), file=lines)
+            is_new = not args.out.exists()
+            pd.DataFrame(rows[-1:]).to_csv(args.out, sep="\t", mode="a", index=False, header=is_new)
     print(table(rows))
 
 

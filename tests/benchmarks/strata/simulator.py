@@ -86,7 +86,16 @@ WITHOUT_STRATA = {
 CONFOUNDED = {
     f"confounding {share:g}": replace(STANDARD, batch_sd=0.6, confounding=share)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0)
-} | {"nested batches": replace(STANDARD, batch_sd=0.6, confounding=1.0, n_batches=6)}
+} | {
+    "confounding 1, state": replace(STANDARD, composition=0.0, batch_sd=0.6, confounding=1.0),
+    "nested batches": replace(STANDARD, batch_sd=0.6, confounding=1.0, n_batches=6),
+    "four batches, weak": replace(
+        STANDARD, n_donors=30, n_batches=4, batch_sd=0.4, state=0.2, composition=0.5
+    ),
+    "four batches, weaker": replace(
+        STANDARD, n_donors=30, n_batches=4, batch_sd=0.4, state=0.15, composition=0.4
+    ),
+}
 DEPTH = {
     "nothing, 120 to 2000 cells": replace(NULL, n_cells=120, most_cells=2000),
     "both, 120 to 2000 cells": replace(STANDARD, n_cells=120, most_cells=2000),

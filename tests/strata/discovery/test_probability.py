@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pmcell.strata.discovery.probability import (
-    counterpart,
-    partition_weights,
-    stratum_probability,
-)
+from pmcell.strata.discovery.probability import counterpart, stratum_probability
 from pmcell.strata.profiles import slots
 
 if TYPE_CHECKING:
@@ -30,36 +26,14 @@ def two_or_three(analysed: AnnData) -> AnnData:
     labels[rows[24:], 1] = 1
     donors.obsm[slots.LABELS] = labels
     donors.obsm[slots.SUPPORT] = np.tile([0.9, 0.8], (donors.n_obs, 1))
-    donors.uns["clustering"] = {"ks": np.array([2, 3]), "pac": np.array([0.05, 0.1])}
-    donors.uns["existence"] = {
-        "k": 2,
-        "z": np.array([4.0, 4.5]),
-        "null_statistics": np.linspace(0.0, 2.0, 41),
-        "alpha": 0.05,
-        "n_views": 1,
-    }
+    donors.uns["clustering"] = {"ks": np.array([2, 3])}
+    donors.uns["existence"] = {"k": 2, "k_support": np.array([0.6, 0.4])}
     return donors
-
-
-def test_a_finer_partition_weighs_by_z_and_pac_if_the_test_supports_it(
-    two_or_three: AnnData,
-) -> None:
-    weight = partition_weights(two_or_three)
-    assert np.isclose(weight.sum(), 1)
-    odds = 1.3 + 1.1 * 0.5 - 10.0 * 0.05
-    assert np.isclose(weight[1] / weight[0], np.exp(odds))
-    two_or_three.uns["existence"]["z"] = np.array([4.0, 1.9])
-    assert list(partition_weights(two_or_three)) == [1.0, 0.0]
-
-
-def test_a_coarser_partition_weighs_nothing(two_or_three: AnnData) -> None:
-    two_or_three.uns["existence"]["k"] = 3
-    assert list(partition_weights(two_or_three)) == [0.0, 1.0]
 
 
 def test_donors_of_the_smaller_part_of_a_stratum_are_unsure(two_or_three: AnnData) -> None:
     donors = two_or_three
-    one, other = partition_weights(donors)
+    one, other = donors.uns["existence"]["k_support"]
     rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
     got = stratum_probability(donors, np.ones(donors.n_obs))
     assert np.allclose(got[rows[:14]], one * 0.9 + other * 0.8)
@@ -67,10 +41,21 @@ def test_donors_of_the_smaller_part_of_a_stratum_are_unsure(two_or_three: AnnDat
     assert np.allclose(got[rows[24:]], one * 0.9 + other * 0.8)
 
 
+def test_donors_of_the_smaller_of_two_strata_that_may_be_one_are_unsure(
+    two_or_three: AnnData,
+) -> None:
+    donors = two_or_three
+    donors.uns["existence"]["k"] = 3
+    rows = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
+    got = stratum_probability(donors, np.ones(donors.n_obs))
+    assert np.allclose(got[rows[:14]], 0.6 * 0.9 + 0.4 * 0.8)
+    assert np.allclose(got[rows[14:24]], 0.6 * 0.1 + 0.4 * 0.8)
+
+
 def test_refits_stand_for_bootstraps_in_donors_who_took_no_part(two_or_three: AnnData) -> None:
     donors = two_or_three
     donors.obsm[slots.SUPPORT][0] = np.nan
-    donors.uns["existence"]["z"] = np.array([4.0, 0.0])
+    donors.uns["existence"]["k_support"] = np.array([1.0, 0.0])
     refits = np.full(donors.n_obs, 0.7)
     assert stratum_probability(donors, refits)[0] == 0.7
     donors.obsm[slots.LABELS][0] = -1

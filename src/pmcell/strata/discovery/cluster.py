@@ -51,8 +51,8 @@ def cluster(
 
     Writes obsm X_axes, candidate_by_k and support_by_k (one column a k, -1 or
     NaN where nothing is assigned), and uns['clustering']: ks, silhouette (NaN
-    where a stratum is too small), pac, min_size, axes_share, and consensus
-    (k → donors × donors). With fewer than 20 donors with enough cells there
+    where a stratum is too small), silhouette_of_runs (bootstraps × ks), pac, min_size, axes_share,
+    and consensus (k → donors × donors). With fewer than 20 donors with enough cells there
     are axes and no candidates.
 
     >>> import pmcell as pm
@@ -78,19 +78,20 @@ def cluster(
     labels = np.full((donors.n_obs, len(ks)), -1, np.int64)
     support = np.full((donors.n_obs, len(ks)), np.nan)
     found = Partitions(ks, np.zeros((0, own.shape[0]), np.int64), np.zeros(0))
-    consensus = np.zeros((0, own.shape[0], own.shape[0]))
+    consensus, widths = np.zeros((0, own.shape[0], own.shape[0])), np.zeros((0, 0))
     pac: list[float] = []
     if len(ks):
         found = partition(own, ks, min_size)
         labels = _assign_all(donors, squared, opened.rows, found)
         runs = _bootstrap(opened, found, labels, n_bootstraps, donor_share, seed)
-        consensus, support = runs.consensus, runs.support
+        consensus, support, widths = runs.consensus, runs.support, runs.silhouette
         pac = [proportion_ambiguous(matrix, runs.counted) for matrix in consensus]
     donors.obsm[slots.LABELS] = labels
     donors.obsm[slots.SUPPORT] = support
     donors.uns["clustering"] = {
         "ks": np.array(ks, np.int64),
         "silhouette": found.silhouette,
+        "silhouette_of_runs": widths,
         "pac": np.array(pac),
         "min_size": min_size,
         "axes_share": axes_share,
@@ -121,6 +122,7 @@ class _Runs:
     consensus: Floats
     counted: NDArray[np.bool_]
     support: Floats
+    silhouette: Floats
 
 
 def _axes(squared: Floats, rows: Ints) -> tuple[Floats, Floats]:
@@ -164,10 +166,11 @@ def distance_to_groups(squared: Floats, rows: Ints, labels: Ints, k: int) -> Flo
 
 @dataclass(frozen=True)
 class _Run:
-    """One bootstrap: donors drawn, their clusters per k, their visits and where these fall."""
+    """One bootstrap: donors drawn, their clusters and silhouette per k, and where visits fall."""
 
     drawn: Ints
     labels: Ints
+    silhouette: Floats
     visits: Ints
     placed: Ints
 
@@ -184,14 +187,15 @@ def _bootstrap(
         visits = np.sort(np.concatenate([visits_of[index] for index in drawn]))
         fitted_on = np.searchsorted(visits, rows[drawn])
         squared = _resampled_distances(opened, visits, fitted_on, rng)
-        again = partition(squared[np.ix_(fitted_on, fitted_on)], ks, 1).labels
+        cut = partition(squared[np.ix_(fitted_on, fitted_on)], ks, 1)
+        again = cut.labels
         aligned, placed = np.empty_like(again), np.empty((visits.size, len(ks)), np.int64)
         for index, k in enumerate(ks):
             aligned[index] = align(again[index], found.labels[index][drawn], k)
             near = distance_to_groups(squared, fitted_on, aligned[index], k)
             placed[:, index] = near.argmin(axis=1)
             placed[fitted_on, index] = aligned[index]
-        return _Run(drawn, aligned, visits, placed)
+        return _Run(drawn, aligned, cut.silhouette, visits, placed)
 
     runs = in_order(run, range(n_runs))
     agree, seen = np.zeros(labels.shape), np.zeros(labels.shape[0])
@@ -206,7 +210,8 @@ def _bootstrap(
     with np.errstate(divide="ignore", invalid="ignore"):
         share_agreeing = agree / seen[:, None]
     known = (labels >= 0) & (seen > 0)[:, None]
-    return _Runs(consensus, both > 0, np.where(known, share_agreeing, np.nan))
+    widths = np.array([one.silhouette for one in runs])
+    return _Runs(consensus, both > 0, np.where(known, share_agreeing, np.nan), widths)
 
 
 def _together(runs: list[_Run], n: int, labels: list[Ints], k: int) -> Floats:

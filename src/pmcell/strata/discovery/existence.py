@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.association import chi_square, cramers_v, permutation_p, permutations
-from pmcell.core.donors.donor_map import CHANNELS, map_donors, partition
-from pmcell.core.donors.resample import PERMUTE, stream
+from pmcell.core.donors.donor_map import CHANNELS
 from pmcell.errors import UsageError
-from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.distances import fitted
-from pmcell.strata.discovery.null import NullTest, choose_k, compare_with_null
+from pmcell.strata.discovery.null import NullTest, choose_k, compare_with_null, support_of_k
 from pmcell.strata.discovery.power import donors_needed
-from pmcell.strata.discovery.sizes import DONORS_PER_K, min_stratum_size
+from pmcell.strata.discovery.separable import follows, groups_of_batches, strongest_confounding
+from pmcell.strata.discovery.sizes import DONORS_PER_K
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import DonorMap, require
 
@@ -28,11 +26,6 @@ if TYPE_CHECKING:
 CONTINUUM = "continuum"
 NOT_SEPARABLE = "not separable from batch"
 TOO_FEW = "too few donors"
-
-N_PERMUTATIONS = 999
-
-TECHNICAL_FACTORS = {"cohort": "cohort_id", "assay": "assay_ontology_term_id"}
-"""What strata must not follow besides the batch: its name in a sentence, its obs column."""
 
 
 @single_thread
@@ -54,16 +47,16 @@ def existence(
     counts. Draws go through the same distances and
     clustering as the data. With z_k the silhouette at k standardised over data and
     draws, T = max_k z_k and p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel
-    combinations that `distances` chose from, if it chose (Bonferroni). k is the largest z_k
-    among the k that are above the draws' 1 - alpha quantile of T and whose PAC is at most
-    0.15, or within 0.05 of the least: a split that resampling does not confirm is not
-    taken for finer strata.
+    combinations that `distances` chose from, if it chose (Bonferroni). Of the k whose z_k is
+    above the draws' 1 - alpha quantile of T, that of largest `k_support` is taken: the share of
+    bootstraps in which it stands out most, less where they do not hold its strata together.
 
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
     `not separable from batch` (bias-corrected Cramér's V of candidates and
     batch, cohort or assay above `max_confounding` with permutation p ≤ 0.05; or structure that
-    is there only before batch removal and follows the batch; or every channel
-    dropped because of batch); `too few donors` (below 20).
+    is there only before batch removal, follows the batch and is more than what the embedding
+    shows of a batch in all cell types alike; or every channel dropped because of batch);
+    `too few donors` (below 20).
 
     Beside `continuum`, `power` says how many donors would find strata of a stated distance.
 
@@ -108,12 +101,15 @@ def existence(
                 f"{n_views} combinations; got {n_null}. Give more, or channels='all' to distances."
             )
         result = compare_with_null(opened, range(ks[0], ks[-1] + 1), n_null, seed)
+        clustering = donors.uns["clustering"]
+        support = support_of_k(result, clustering["silhouette_of_runs"], clustering["pac"])
         result = replace(
             result,
-            k=choose_k(result, donors.uns["clustering"]["pac"], alpha / n_views, ks),
+            k=choose_k(result, support, alpha / n_views, ks),
             p=min(n_views * result.p, 1.0),
         )
         report |= result.report() | {
+            "k_support": support,
             "n_views": n_views,
             "view_scores": dict(donors.uns["channels"]["view_scores"]),
         }
@@ -139,17 +135,16 @@ def _decide(
     if result.p <= alpha and result.k:
         column = ks.index(result.k)
         labels = np.asarray(donors.obsm[slots.LABELS])[opened.rows, column]
-        confounding = _strongest_confounding(donors, opened, labels, seed)
-        if confounding["v"] > max_confounding and confounding["p"] <= 0.05:
+        confounding = strongest_confounding(donors, opened, labels, seed)
+        if follows(confounding, max_confounding):
             why = (
                 f"candidate strata follow the {confounding['factor']} "
                 f"(Cramér's V {confounding['v']:.2f})"
             )
             return {"confounding": confounding} | _verdict(NOT_SEPARABLE, why)
         return {"confounding": confounding} | _verdict(STRATA, "")
-    raw = opened.with_weights(dict.fromkeys(opened.settings.weights, 1.0), residual=False)
     if len(opened.batches) > 1:
-        before = _before_removal(raw, ks, n_null, alpha, max_confounding, seed)
+        before = groups_of_batches(donors, opened, ks, n_null, alpha, max_confounding, seed)
         if before is not None:
             why = (
                 "groups are there before batch removal and gone after it, and they follow the "
@@ -158,60 +153,6 @@ def _decide(
             return {"confounding": before} | _verdict(NOT_SEPARABLE, why)
     why = f"donors without strata give as clear a clustering (p = {result.p:.3g})"
     return _verdict(CONTINUUM, why)
-
-
-def _before_removal(
-    raw: DonorMap, ks: range, n_null: int, alpha: float, max_confounding: float, seed: int
-) -> dict[str, float] | None:
-    """Confounding of the groups seen without batch removal, if they exist and follow the batch."""
-    batch = raw.batch[raw.rows]
-    squared = map_donors(raw.discovery, batch, raw.settings)
-    found = partition(squared, ks, min_stratum_size(raw.rows.size))
-    measured = [_confounding(labels, batch, seed) for labels in found.labels]
-    suspects = [
-        index
-        for index, item in enumerate(measured)
-        if item["v"] > max_confounding
-        and item["p"] <= 0.05
-        and np.isfinite(found.silhouette[index])
-    ]
-    if not suspects:
-        return None
-    result = compare_with_null(raw, ks, n_null, seed)
-    if result.p > alpha or not result.k or ks.index(result.k) not in suspects:
-        return None
-    return measured[ks.index(result.k)]
-
-
-def _strongest_confounding(
-    donors: AnnData, opened: DonorMap, labels: NDArray[np.int64], seed: int
-) -> dict[str, Any]:
-    """Confounding by the technical factor that the labels follow most.
-
-    Many small batches hide what they share, hence the cohort and the assay as well.
-    """
-    factors = {"batch": opened.batch[opened.rows]}
-    for name, column in TECHNICAL_FACTORS.items():
-        if column in donors.obs:
-            values = as_text(donors.obs[column]).to_numpy()[opened.rows]
-            factors[name] = np.unique(values, return_inverse=True)[1]
-    measured = [
-        _confounding(labels, codes, seed) | {"factor": name} for name, codes in factors.items()
-    ]
-    return max(measured, key=lambda item: item["v"])
-
-
-def _confounding(
-    labels: NDArray[np.int64], batch: NDArray[np.int64], seed: int
-) -> dict[str, float]:
-    """Bias-corrected Cramér's V of labels and batch over donors, with its permutation p."""
-    if np.unique(batch).size < 2 or np.unique(labels).size < 2:
-        return {"v": 0.0, "p": 1.0}
-    _, code = np.unique(batch, return_inverse=True)
-    _, label = np.unique(labels, return_inverse=True)
-    orders = permutations(label.size, N_PERMUTATIONS, stream(seed, PERMUTE, 0))
-    p = permutation_p(chi_square(code, label[orders]))
-    return {"v": round(cramers_v(code, label), 6), "p": p}
 
 
 def _no_channel(donors: AnnData) -> dict[str, Any]:

@@ -30,9 +30,12 @@ GAUSS, SCALED, FLAT = "gauss_lowrank", "scaled_lowrank", "flat_lowrank"
 """Shapes of a continuum: thick in the middle; the same with donors who are far out in every
 direction at once; even from end to end. Strata must beat all."""
 
-PAC_TOLERANCE = 0.05
-STABLE_PAC = 0.15
-"""Share of donor pairs that resampling may leave ambiguous in strata that it confirms."""
+LOG_ODDS_OF_PAC = 5.0
+"""Log odds that a number of strata loses if bootstraps leave all pairs of donors ambiguous.
+
+Made on simulated donors (tests/benchmarks/strata/sets.py, development seeds), where anything from
+0 to 10 chose as well, and on the demo, whose strata it keeps apart from finer ones.
+"""
 
 N_CALIBRATIONS = 4
 N_CALIBRATION_DRAWS = 10
@@ -179,21 +182,38 @@ def _tails(squared: Floats) -> float:
     return float(np.log(np.mean(radius**2) / max(float(np.mean(radius)) ** 2, 1e-300)))
 
 
-def choose_k(result: NullTest, pac: Floats, alpha: float, ks: list[int]) -> int:
-    """The k of largest z among those that the test supports and resampling confirms; 0 for none.
+def support_of_k(result: NullTest, of_runs: Floats, pac: Floats) -> Floats:
+    """How far bootstraps are for each number of strata (ks,), adding up to 1.
 
-    Confirmed is a PAC of at most `STABLE_PAC`, or near the least where none is
-    so stable: the least alone would always prefer the fewest strata.
+    The share of bootstraps in which a k is the clearest, less where its strata do not hold
+    together. `of_runs` (bootstraps × ks) are the bootstraps' silhouettes; clearest is the k that
+    stands out most, in standard deviations, from the draws without strata. `pac` (ks,) is the
+    share of donor pairs that bootstraps leave ambiguous.
     """
-    pac = np.asarray(pac)
+    both = np.vstack([result.observed, result.draws])
+    centre = nan_mean(both)
+    spread = np.sqrt(nan_mean((both - centre) ** 2))
+    z = (of_runs - centre) / np.maximum(spread, 1e-12)
+    clearest = np.where(np.isnan(z), -np.inf, z).argmax(axis=1)
+    count = np.bincount(clearest, minlength=z.shape[1]).astype(np.float64)
+    weight = count * np.exp(-LOG_ODDS_OF_PAC * np.nan_to_num(np.asarray(pac), nan=1.0))
+    return np.asarray(weight / weight.sum())
+
+
+def choose_k(result: NullTest, support: Floats, alpha: float, ks: list[int]) -> int:
+    """The k of most `support_of_k`, of those that the test supports; 0 if none can be.
+
+    Donors and cells drawn again say how far the data hold a k up: where strata lie far apart, one
+    more can stand out by chance, and does not in other donors.
+    """
     possible = np.isfinite(result.z)
     supported = possible & (result.z >= np.quantile(result.null, 1 - alpha))
     if not possible.any():
         return 0
     if not supported.any():
         return result.k
-    limit = max(STABLE_PAC, float(pac[supported].min()) + PAC_TOLERANCE)
-    return ks[int(np.where(supported & (pac <= limit), result.z, -np.inf).argmax())]
+    chosen = max(np.flatnonzero(supported), key=lambda i: (support[i], result.z[i]))
+    return ks[int(chosen)]
 
 
 def nan_mean(values: Floats) -> Floats:

@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ODDS_OF_FINER, ODDS_OF_Z, ODDS_OF_PAC = 1.3, 1.1, 10.0
-"""Log odds of a finer partition against the chosen one: a constant, per unit of z, per unit of PAC.
-
-Fitted by log loss in simulated donors (tests/benchmarks/strata/sets.py, development seeds). A
-coarser partition got no weight there: the choice of k errs towards too few strata.
-"""
-
 
 def stratum_probability(donors: AnnData, refits: Floats) -> Floats:
     """Return the probability of each row's candidate stratum, NaN where it has none.
@@ -38,10 +31,11 @@ def stratum_probability(donors: AnnData, refits: Floats) -> Floats:
     Returns
     -------
     numpy.ndarray
-        Share of bootstraps that agree, averaged over the chosen partition and the finer ones that
-        the test supports (`partition_weights`). In a finer partition a row agrees if its
-        stratum is the one that overlaps most with its chosen stratum: a stratum that may be two
-        is certain for the larger part only.
+        Share of bootstraps that agree, averaged over the numbers of strata by how far
+        bootstraps are for each (`k_support` of the existence test). In
+        another partition a row agrees if its stratum is the one that overlaps most with its
+        chosen stratum: a stratum that may be two is certain for the larger part only, and of two
+        that may be one the smaller is not.
     """
     ks = [int(k) for k in donors.uns["clustering"]["ks"]]
     chosen = ks.index(int(donors.uns["existence"]["k"]))
@@ -51,31 +45,12 @@ def stratum_probability(donors: AnnData, refits: Floats) -> Floats:
     support = np.where(np.isnan(support), refits[:, None], support)
     known = labels[:, chosen] >= 0
     out = np.zeros(labels.shape[0])
-    for index, weight in enumerate(partition_weights(donors)):
+    for index, weight in enumerate(np.asarray(donors.uns["existence"]["k_support"], np.float64)):
         if weight > 0:
             agrees = counterpart(labels[rows, index], labels[rows, chosen])[labels[:, index]]
             same = agrees == labels[:, chosen]
             out += weight * np.where(same, support[:, index], 1.0 - support[:, index])
     return np.where(known, out, np.nan)
-
-
-def partition_weights(donors: AnnData) -> Floats:
-    """How much each number of strata of the clustering counts, adding up to 1; 0 where too coarse.
-
-    The chosen one, and those with more strata that stand out from the draws without strata as the
-    chosen one must (the 1 - alpha quantile of T), by their z and PAC.
-    """
-    existence, clustering = donors.uns["existence"], donors.uns["clustering"]
-    ks = [int(k) for k in clustering["ks"]]
-    chosen = ks.index(int(existence["k"]))
-    z, pac = np.asarray(existence["z"], float), np.asarray(clustering["pac"], float)
-    null = np.asarray(existence["null_statistics"], float)
-    limit = np.quantile(null, 1 - float(existence["alpha"]) / int(existence["n_views"]))
-    finer = (np.arange(len(ks)) > chosen) & (z >= limit)
-    odds = ODDS_OF_FINER + ODDS_OF_Z * (z - z[chosen]) - ODDS_OF_PAC * (pac - pac[chosen])
-    weight = np.where(finer, np.exp(np.minimum(odds, 50.0)), 0.0)
-    weight[chosen] = 1.0
-    return np.asarray(weight / weight.sum())
 
 
 def counterpart(labels: Ints, reference: Ints) -> Ints:

@@ -16,7 +16,7 @@ from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.conformal import NEW, Calibration, Placed, place_on
-from pmcell.strata.discovery.probability import partition_weights, stratum_probability
+from pmcell.strata.discovery.probability import stratum_probability
 from pmcell.strata.discovery.refit import cut, refit, to_strata
 from pmcell.strata.discovery.sizes import DONORS_PER_K
 from pmcell.strata.profiles import slots
@@ -73,8 +73,8 @@ def place(donors: AnnData, *, coverage: float = 0.9, n_folds: int = 10, seed: in
     batch adds to the distances to all strata alike does not count in the set. That needs three
     batches or more and 20 donors besides each; else it is refused: verdict `new_batch`.
 
-    `probability` becomes the share of bootstraps that agree, averaged over the finer partitions
-    that the existence test supports as well (`pmcell.strata.discovery.probability`).
+    `probability` becomes the share of bootstraps that agree, averaged over the numbers of strata
+    by how far bootstraps are for each (`pmcell.strata.discovery.probability`).
 
     Verdicts: `new_batch`; `novel` (`ood_p` ≤ 0.04); `ambiguous` (two strata or more in the set,
     or another than the row's own; a probability below one half; a margin below 0.1: as far from
@@ -178,7 +178,7 @@ class _Study:
         number = {name: index for index, name in enumerate(donor[rows])}
         ks = [int(k) for k in donors.uns["clustering"]["ks"]]
         chosen = ks.index(int(donors.uns["existence"]["k"]))
-        weight = partition_weights(donors)
+        weight = np.asarray(donors.uns["existence"]["k_support"], np.float64)
         used = [chosen, *(index for index in range(chosen + 1, len(ks)) if weight[index] >= RIVAL)]
         labels = np.asarray(donors.obsm[slots.LABELS], np.int64)
         return cls(

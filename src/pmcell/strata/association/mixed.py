@@ -180,7 +180,8 @@ def random_intercept(values: Floats, x: Floats, donor: NDArray[np.int64]) -> tup
     rest = values - basis @ (basis.T @ values)
     codes = np.unique(donor, return_inverse=True)[1]
     size = np.asarray(np.bincount(codes), np.float64)
-    sums = np.stack([np.bincount(codes, column) for column in (*basis.T, rest)], axis=1)
+    parts = [np.bincount(codes, column) for column in (*basis.T, rest)]
+    sums: Floats = np.column_stack(parts).astype(np.float64)
     columns = np.column_stack([basis, rest])
     _require_noise(columns - (sums / size[:, None])[codes], float(np.abs(rest).max()))
     squares = columns.T @ columns

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pmcell.core.donors.donor_map import CHANNELS
 from pmcell.errors import UsageError

@@ -60,7 +60,7 @@ def make_frames(
     rng = np.random.default_rng(seed)
     visits = make_visits(rng, n_donors)
     cells = make_cells(rng, visits, n_cells)
-    frames = {"cells": cells}
+    frames = {"cells": cells.assign(cell_type_set=None)}
     passing = cells[cells["passes_qc"]]
     per_sample = passing.groupby("sample_id").size()
     visits["n_cells"] = visits["sample_id"].map(per_sample).fillna(0).astype(int)

@@ -41,7 +41,8 @@ def profiled(tmp_path: Path, finished: Path) -> Path:
 @pytest.fixture
 def atlas(tmp_path: Path, finished: Path) -> Path:
     """A folder of one's own with what the steps before leave."""
-    for name in ("embedding.h5ad", "clusters.parquet", "cell-types.parquet", "config.yaml"):
+    sums = ("aggregate.npz", "samples.parquet")
+    for name in ("embedding.h5ad", "clusters.parquet", "cell-types.parquet", "config.yaml", *sums):
         shutil.copy(finished / name, tmp_path / name)
     return tmp_path
 

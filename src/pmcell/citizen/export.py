@@ -20,6 +20,7 @@ from pmcell.citizen.person import Person, find_person
 from pmcell.citizen.receipts import Receipts, receipts_of
 from pmcell.errors import UsageError
 from pmcell.io.atomic import write_json, write_text
+from pmcell.io.coded_tables import plain_frame
 from pmcell.io.crypt.keys import read_recipient, read_signing_key
 from pmcell.io.h5ad import write_h5ad
 from pmcell.io.modes import private_files
@@ -38,6 +39,7 @@ from pmcell.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 RECIPIENT = "person"
 
@@ -159,7 +161,8 @@ def _own_rows(table: Table, facts: Facts, atlas: Atlas, person: Person) -> pd.Da
     assert table.disclosure is not None
     ids = list(table.disclosure.ids)
 
-    def own(frame: pd.DataFrame) -> pd.DataFrame:
+    def own(rows: pd.DataFrame | pa.Table) -> pd.DataFrame:
+        frame = rows if isinstance(rows, pd.DataFrame) else plain_frame(rows)
         return frame[frame[ids].isin(person.ids).all(axis=1)]
 
     rows = rows_of(table, facts, atlas)

@@ -45,7 +45,9 @@ def run_step(
     seed = parameters.pop("seed", None)
     if hasattr(args, "threads"):
         _use_threads(threads)
-    _require_files(_paths(args, step.reads))
+    # Of cohorts that were set aside a step may read nothing: it looks for its results itself.
+    own = {option: paths for option, paths in step.reads.items() if option != "results"}
+    require_files(_paths(args, step.reads if step.per_cohort else own))
     with _libraries_use(threads):
         inputs = check_inputs(_existing(args, step), threads=threads)
         outputs = _paths(args, step.writes)
@@ -95,7 +97,7 @@ def _use_threads(n_threads: int) -> None:
     numba.set_num_threads(min(n_threads, allowed))
 
 
-def _require_files(paths: Sequence[Path]) -> None:
+def require_files(paths: Sequence[Path]) -> None:
     """`UsageError` for the first path that is not a file."""
     for path in paths:
         if not path.is_file():

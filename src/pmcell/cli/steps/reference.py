@@ -21,10 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write reference.json and the arrays of the model."""
+    from pmcell.cli.steps._step import require_files
     from pmcell.publish.content.reference import prepare_reference
     from pmcell.publish.facts import read_facts
+    from pmcell.steps import BY_NAME, files_of
 
     facts = read_facts(args.results)
+    accepted = [cohort.cohort_id for cohort in facts.cohorts if cohort.accepted]
+    require_files([args.results / path for path in files_of(BY_NAME["reference"].inputs, accepted)])
     record = prepare_reference(facts, args.out_dir)
     if facts.withheld:
         said = "a cohort is not open: no model"

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from made_reference import cells as cells_of_reference
 from made_reference import new_donors, people, reference, write_reference
 from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.tables import read_table, write_table
@@ -24,6 +25,7 @@ from pmcell.release.digest import combined_sha256
 from pmcell.release.manifest import OWN_DIGEST, manifest_text, own_digest
 from pmcell.schema import DONORS, GENE_LEDGER, QC, QC_CELLS, SAMPLES, VISITS, Table
 from pmcell.settings.cohort import QcSettings
+from pmcell.tl.aggregate import SOURCE_TERM
 from results_folder import make_results
 
 CONFIG = {"release": {"date": "2026-01-31"}}
@@ -65,8 +67,12 @@ def add_results(
     batch: str | None = None,
     **registered: object,
 ) -> Path:
-    """Write what intake and QC leave of a cohort of some cells; by default of `new_donors`."""
-    cells = people(new_donors(), batch=batch) if cells is None else cells
+    """Write what intake and QC leave of a cohort of some cells; by default of `new_donors`, every
+    third of which has its type from the source."""
+    if cells is None:
+        cells = people(new_donors(), batch=batch)
+        term = cells_of_reference().obs.loc[cells.obs_names, "term"].astype(str)
+        cells.obs[SOURCE_TERM] = term.where(np.arange(cells.n_obs) % 3 == 0, "unknown")
     folder = results / "cohorts" / cohort_id
     folder.mkdir(parents=True)
     obs = _obs(cells, cohort_id)
@@ -111,7 +117,9 @@ def _obs(cells: ad.AnnData, cohort_id: str) -> pd.DataFrame:
             "region": "NL2",
             "programme": "test",
             "source_cell_type": "unknown",
-            "source_cell_type_ontology_term_id": "unknown",
+            SOURCE_TERM: cells.obs.get(
+                SOURCE_TERM, pd.Series("unknown", cells.obs_names)
+            ).to_numpy(),
             "assay_ontology_term_id": "EFO:0009899",
             "development_stage_ontology_term_id": "HsapDv:0000258",
             "disease_ontology_term_id": "PATO:0000461",

@@ -163,7 +163,7 @@ def test_people_stand_where_mapping_their_cells_puts_them(study: Path) -> None:
     adata = ad.AnnData(counts.read_rows(np.arange(counts.n_cells)), obs, counts.read_var())
     visits = {
         (visit.donor_id, visit.visit): visit.stratum
-        for visit in map_cells(adata, reference(), is_marked=True).visits
+        for visit in map_cells(adata, reference(), is_marked=True, by_source=True).visits
     }
     told = read_table(study / "later" / "tables" / "placements.parquet")
     assert len(told) == len(visits) == 3
@@ -179,6 +179,30 @@ def test_people_stand_where_mapping_their_cells_puts_them(study: Path) -> None:
     assert found["n_donors"] == 3
     assert (
         found["n_assigned"] + found["n_ambiguous"] + found["n_novel"] + found["n_not_placed"] == 3
+    )
+
+
+def test_cells_count_by_the_label_of_their_source_in_every_table(study: Path) -> None:
+    tables = study / "later" / "tables"
+    cells = read_table(tables / "cells.parquet").set_index("cell_id")
+    cells = cells[(cells["cohort_id"] == COHORT) & cells["passes_qc"]]
+    term = cells["source_cell_type_ontology_term_id"]
+    placed = read_table(tables / "placed_cells.parquet").set_index("cell_id").loc[cells.index]
+    assert list(placed["counted_by"]) == list(np.where(term != "unknown", "source", "reference"))
+    model = reference().labels
+    counts_as = dict(zip(model.terms.tolist(), model.profile_types.tolist(), strict=True))
+    given = cells[term != "unknown"]
+    assert set(given["profile_cell_type"]) == set(counts_as.values())
+    assert list(given["profile_cell_type"]) == list(given[term.name].map(counts_as))
+    keys = ["donor_id", "visit", "cell_type"]
+    composition = read_table(tables / "composition.parquet").set_index(keys)["n_cells"]
+    counted = cells.rename(columns={"cell_type": "label", "profile_cell_type": "cell_type"})
+    counted = counted.groupby(keys).size()
+    assert counted.to_dict() == composition.reindex(counted.index).to_dict()
+    sums = read_table(tables / "pseudobulk.parquet", ["sample_id", "cell_type", "n_cells"])
+    sums = sums[sums["sample_id"].str.startswith(f"{COHORT}:")].drop_duplicates()
+    assert dict(sums.groupby("cell_type")["n_cells"].sum()) == dict(
+        cells.groupby("profile_cell_type").size()
     )
 
 

@@ -141,6 +141,13 @@ def test_the_few_unlabelled_cells_take_the_level_of_their_cluster() -> None:
     assert found["1", NONE] == "cluster 1"
 
 
+def test_a_joint_name_takes_in_no_other_lymphocyte() -> None:
+    rows = [("a", "0", T, 90), ("b", "0", NK, 90), ("b", "1", NONE, 5), ("b", "2", NONE, 5)]
+    found = profiled(rows, c1=("B cell", B), c2=(CD8_NAME, CD8))
+    assert found["0", T] == found["0", NK] == found["2", NONE] == "T or NK cell"
+    assert found["1", NONE] == "B cell"
+
+
 def test_the_order_of_the_cells_changes_nothing() -> None:
     rows = [("a", "0", CD8_MEMORY, 60), ("b", "0", CD8_EFFECTOR, 60), ("b", "1", T, 30)]
     assert profiled(rows) == profiled(rows[::-1])

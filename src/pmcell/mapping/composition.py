@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.mapping.labels import CellLabels
 from pmcell.mapping.reference import Reference
+from pmcell.mapping.strata import Profiled
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import Surprise
 from pmcell.schema.text import text_array
@@ -23,7 +23,7 @@ MIN_DONORS = 20
 
 
 def composition_rows(
-    reference: Reference, told: CellLabels, own: NDArray[np.bool_], key: tuple[str, str]
+    reference: Reference, cells: Profiled, own: NDArray[np.bool_], key: tuple[str, str]
 ) -> pd.DataFrame:
     """Rows of `MAPPED_COMPOSITION` of one visit: types of the profiles, and 'unknown'.
 
@@ -34,12 +34,14 @@ def composition_rows(
     labels = reference.labels
     profiled = labels.profile_types
     known = text_array(reference.donors.donors.var_names)
-    types = [name for name in sorted({*known, *profiled}) if name != UNKNOWN]
-    of_type = np.array([types.index(str(name)) for name in profiled], np.int64)
-    best = np.where(told.unlike[own], -1, of_type[told.best[own]])
-    member = np.zeros((len(of_type), len(types)), bool)
-    member[np.arange(len(of_type)), of_type] = True
-    in_set = (told.sets[own].astype(np.int64) @ member.astype(np.int64)) > 0
+    used, counted, by_source = cells.used()[own], cells.types(reference)[own], cells.by_source[own]
+    names = {*known, *profiled, *text_array(by_source)} - {"", UNKNOWN}
+    types = text_array(sorted(names))
+    best = np.where(used, np.searchsorted(types, counted), -1)
+    member = (profiled[:, None] == types).astype(np.int64)
+    in_set = (cells.labels.sets[own].astype(np.int64) @ member) > 0
+    given = by_source != ""
+    in_set[given] = counted[given, None] == types
     certain = in_set & (in_set.sum(axis=1) == 1)[:, None]
     n = np.array([(best == at).sum() for at in range(len(types))], np.int64)
     total = int(own.sum())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.mapping.calibration import TypeCalibration, mass_before
-from pmcell.registry.terms.cell_types import JOINT, is_label, name_of
+from pmcell.registry.terms.cell_types import JOINT, is_label, is_of_type, name_of
 from pmcell.registry.terms.marker_panel import marker_panel
 from pmcell.registry.terms.ontology import is_under
 from pmcell.registry.terms.ontology import terms as terms_of
@@ -229,10 +229,11 @@ def nodes_above(names: tuple[str, ...], of_type: tuple[str, ...]) -> tuple[Node,
 
 
 def covers(term: str, truth: str) -> bool:
-    """Whether a label's term is the true one or above it; 'T or NK cell' covers either.
+    """Whether a label's term is the true one or above it; 'T or NK cell' covers these two alone.
 
     >>> covers("CL:0000084", "CL:0000624"), covers("CL:0000624", "CL:0000084")
     (True, False)
+    >>> covers("CL:0000542", "CL:0000624"), covers("CL:0000542", "CL:0000236")
+    (True, False)
     """
-    known = UNKNOWN not in (term, truth)
-    return known and (term == truth or is_under(truth, (term,)))
+    return UNKNOWN not in (term, truth) and is_of_type(truth, term)

@@ -21,6 +21,7 @@ from pmcell.mapping.expression import log_expression
 from pmcell.mapping.labels import CellLabels, label_cells
 from pmcell.mapping.reference import MIN_SHARE_OF_MODEL, Reference
 from pmcell.mapping.residual import left_over
+from pmcell.mapping.source_labels import types_of_source
 from pmcell.mapping.strata import Profiled, stratum_answers
 from pmcell.pp._adata import raw_counts
 from pmcell.pp.qc import EXCLUSIONS, QcOptions, qc
@@ -37,6 +38,7 @@ from pmcell.schema.mapped import (
     Residual,
 )
 from pmcell.schema.text import as_text, text_array
+from pmcell.tl.aggregate import SOURCE_TERM, source_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +68,15 @@ class Located:
 
     `scores` and `integrated` (cells, components) are their principal components before and after
     their batch was moved onto the reference; `counted_as` the type under which each counts in the
-    profiles of donors, 'unknown' where it is unlike every type.
+    profiles of donors, 'unknown' where it is unlike every type; `by_source` whether the label of
+    its source says so.
     """
 
     cell_ids: NDArray[np.object_]
     scores: NDArray[np.float32]
     integrated: NDArray[np.float32]
     counted_as: NDArray[np.object_]
+    by_source: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ class Mapping:
     located: Located
 
 
-def map_cells(adata: AnnData, reference: Reference, *, is_marked: bool = False) -> Mapping:
+def map_cells(
+    adata: AnnData, reference: Reference, *, is_marked: bool = False, by_source: bool = False
+) -> Mapping:
     """Map cells onto a reference.
 
     Parameters
@@ -100,6 +106,9 @@ def map_cells(adata: AnnData, reference: Reference, *, is_marked: bool = False) 
         The frozen reference (`pmcell.release.reference.open_reference`).
     is_marked
         Whether obs holds the marks of QC (`MARKS`), which are then used as they are.
+    by_source
+        Whether cells count in composition and profiles by the label of their source
+        (`source_cell_type_ontology_term_id`), where that is a type (`types_of_source`).
 
     Returns
     -------
@@ -111,7 +120,7 @@ def map_cells(adata: AnnData, reference: Reference, *, is_marked: bool = False) 
     DataError
         X is not raw counts; too few genes of the reference; too few cells; another tissue.
     """
-    ordered = _ordered(adata, MARKS if is_marked else ())
+    ordered = _ordered(adata, (*MARKS * is_marked, *[SOURCE_TERM] * by_source))
     _same_tissue(ordered, reference)
     counts = raw_counts(ordered)
     genes = text_array(ordered.var_names)
@@ -139,12 +148,13 @@ def map_cells(adata: AnnData, reference: Reference, *, is_marked: bool = False) 
     for batch in np.unique(as_text(obs["batch_id"])):
         own = (as_text(obs["batch_id"]) == batch).to_numpy()
         integrated[own] = reference.mixture.integrate(scores[own])
-    profiled = Profiled(obs, integrated, told, counts[passes], genes)
+    given = types_of_source(source_labels(ordered.obs[passes]), model)
+    profiled = Profiled(obs, integrated, told, counts[passes], genes, given)
     answers = stratum_answers(reference, profiled)
     visits, tables = [], []
     for key in _visits(ordered.obs):
         own = _of_visit(obs, key)
-        table = composition_rows(reference, told, own, key)
+        table = composition_rows(reference, profiled, own, key)
         tables.append(table)
         visits.append(
             MappedVisit(
@@ -176,12 +186,13 @@ def map_cells(adata: AnnData, reference: Reference, *, is_marked: bool = False) 
             np.asarray(as_text(ordered.obs_names[passes]), object),
             np.asarray(scores, np.float32),
             integrated,
-            np.where(told.unlike, UNKNOWN, profiled.types(reference).astype(object)),
+            np.where(profiled.used(), profiled.types(reference).astype(object), UNKNOWN),
+            given != "",
         ),
     )
 
 
-def _ordered(adata: AnnData, marks: Sequence[str] = ()) -> AnnData:
+def _ordered(adata: AnnData, others: Sequence[str] = ()) -> AnnData:
     """The cells by person, visit, sample and name, with all columns that are needed."""
     import anndata as ad
     import pandas as pd
@@ -199,7 +210,7 @@ def _ordered(adata: AnnData, marks: Sequence[str] = ()) -> AnnData:
         obs[name] = values
     if "tissue_ontology_term_id" in adata.obs:
         obs["tissue_ontology_term_id"] = as_text(adata.obs["tissue_ontology_term_id"]).to_numpy()
-    for name in marks:
+    for name in others:
         obs[name] = adata.obs[name].to_numpy()
     order = np.lexsort(
         (

@@ -44,21 +44,27 @@ N_DRIVERS = 5
 
 @dataclass(frozen=True)
 class Profiled:
-    """Cells that passed QC: columns, integrated coordinates, labels and counts."""
+    """Cells that passed QC: columns, integrated coordinates, labels and counts.
+
+    `by_source` is the type under which the label of its source makes a cell count, '' where the
+    reference says it.
+    """
 
     obs: pd.DataFrame
     integrated: NDArray[np.float32]
     labels: CellLabels
     counts: Any
     gene_ids: NDArray[np.str_]
+    by_source: NDArray[np.object_]
 
     def used(self) -> NDArray[np.bool_]:
-        """Cells that count in profiles: those that are like a type of the reference."""
-        return np.asarray(~self.labels.unlike, bool)
+        """Cells that count in profiles: with a source's label, or like a type of the reference."""
+        return np.asarray((self.by_source != "") | ~self.labels.unlike, bool)
 
     def types(self, reference: Reference) -> NDArray[np.str_]:
         """Type under which each cell counts."""
-        return text_array(reference.labels.profile_types[self.labels.best])
+        told = reference.labels.profile_types[self.labels.best]
+        return text_array(np.where(self.by_source != "", self.by_source, told))
 
     def donor_p(self, reference: Reference, own: NDArray[np.bool_]) -> float | None:
         """How unusual the composition of some cells is among the donors."""

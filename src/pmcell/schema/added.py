@@ -127,6 +127,12 @@ PLACED_CELLS = Table(
                 "veto",
             )
         ),
+        Field(
+            "counted_by",
+            "string",
+            "By what the cell counts as its profile_cell_type: 'source', the label of its source, "
+            "as in a whole release; 'reference', the reference's most probable type.",
+        ),
     ),
     (ForeignKey(("cell_id",), "cells"),),
     source="strata/placed_cells.parquet",

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.errors import DataError
-from pmcell.registry.terms.cell_types import consensus, is_label, name_of
+from pmcell.registry.terms.cell_types import consensus, is_label, is_of_type, name_of
 from pmcell.registry.terms.ontology import is_under, terms
 from pmcell.schema import CELL_TYPES, TISSUE_GROUP, UNKNOWN
 from pmcell.schema.steps import NEAREST_TERM, TRANSFERRED_PROBABILITY, TRANSFERRED_TERM
@@ -241,12 +241,22 @@ def _profile_types(
     if (n_labelled.reindex(n_cells.index, fill_value=0) < MIN_COHORT_LABELLED * n_cells).any():
         return of_cluster
     levels = comparable_terms(labelled)
-    used = set(levels.values())
     found = []
     for term, name in zip(table["cell_type_ontology_term_id"], table["cell_type"], strict=True):
-        level = levels.get(term) or _closest(term, used)
+        level = counted_term(term, levels)
         found.append(name if level == term else name_of(level))
     return found
+
+
+def counted_term(term: str, levels: Mapping[str, str]) -> str:
+    """The term under which cells of a term count, which may be none of those compared.
+
+    `levels` are the terms that stand for each compared term, as `comparable_terms` gives them.
+
+    >>> counted_term("CL:0000895", {"CL:0000624": "CL:0000624"})
+    'CL:0000624'
+    """
+    return levels.get(term) or _closest(term, set(levels.values()))
 
 
 def _levels(votes: Mapping[str, pd.Series]) -> set[str]:
@@ -269,7 +279,7 @@ def _lift(term: str, levels: set[str]) -> str:
 
 def _closest(term: str, levels: set[str]) -> str:
     """The most specific of `levels` at or above a cluster's term; the term itself without one."""
-    above = [level for level in levels if term != UNKNOWN and is_under(term, (level,))]
+    above = [level for level in levels if term != UNKNOWN and is_of_type(term, level)]
     return max(above, key=lambda level: (_depth(level), level), default=term)
 
 

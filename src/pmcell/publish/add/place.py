@@ -34,8 +34,9 @@ class Placed:
     """A cohort on a reference.
 
     `cells` (index cell_id) are those that passed QC, with the columns of `MAPPED_CELLS`;
-    `counted_as` the type under which each counts; `composition` and `visits` are what `pmcell map`
-    tells of people; `n_genes` how many genes of the model there are, and were measured.
+    `counted_as` the type under which each counts and `counted_by` who says so; `composition` and
+    `visits` are what `pmcell map` tells of people; `n_genes` how many genes of the model there
+    are, and were measured.
     """
 
     atlas: Atlas
@@ -105,7 +106,7 @@ def _mapped(
     for name in MARKS:
         obs[name] = qc[name].to_numpy()
     cells = ad.AnnData(counts.read_rows(rows), obs.iloc[rows].copy(), counts.read_var())
-    return map_cells(cells, reference, is_marked=True)
+    return map_cells(cells, reference, is_marked=True, by_source=True)
 
 
 def _joined(cohort: Cohort, counts: CountsFile, found: list[Mapping]) -> Placed:
@@ -117,6 +118,8 @@ def _joined(cohort: Cohort, counts: CountsFile, found: list[Mapping]) -> Placed:
     names = np.concatenate([item.cell_ids for item in located])
     assert np.array_equal(names, cells.index.to_numpy(object))
     cells["counted_as"] = np.concatenate([item.counted_as for item in located])
+    is_source = np.concatenate([item.by_source for item in located])
+    cells["counted_by"] = np.where(is_source, "source", "reference")
     told = pd.DataFrame(
         {
             "cohort_id": cohort.cohort_id,

@@ -121,6 +121,15 @@ def name_of(term: str) -> str:
     return JOINT[term][0] if term in JOINT else str(terms("CL")[term]["label"])
 
 
+def is_of_type(term: str, kind: str) -> bool:
+    """Whether a term is a type or below it; of a joint name, whether it is of one of its types.
+
+    >>> is_of_type("CL:0000084", "CL:0000542"), is_of_type("CL:0000236", "CL:0000542")
+    (True, False)
+    """
+    return term == kind or is_under(term, JOINT[kind][1] if kind in JOINT else (kind,))
+
+
 def joint_term(one: str, other: str) -> str:
     """The term whose joint name covers both terms; '' where they have none or are one type's.
 

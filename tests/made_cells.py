@@ -153,6 +153,7 @@ def make_cohorts(cells: pd.DataFrame, donors: pd.DataFrame, samples: pd.DataFram
     )
     frame = pd.DataFrame(rows).assign(
         programme="covid19",
+        programme_report="Interferon at each visit.",
         organism_ontology_term_id="NCBITaxon:9606",
         access="open",
         consent="no consent ledger: the cohort's own policy holds",
@@ -161,6 +162,7 @@ def make_cohorts(cells: pd.DataFrame, donors: pd.DataFrame, samples: pd.DataFram
         source_accession="GSE161918",
     )
     frame["data_use"] = [["DUO:0000042"]] * len(frame)
+    frame["programme_sources"] = [["10.1007/s10875-016-0359-1", "A handbook"]] * len(frame)
     return frame
 
 

@@ -197,7 +197,7 @@ _FREE_TEXT = {
     "batch_id", "visit", "why_it_matters", "symbol", "source_cell_type", "exclusion", "status",
     "covariate", "cohort_id", "donor_id", "sample_id", "cluster", "label_method", "test",
     "effect_name", "channel", "why", "fate", "source_gene", "outcome", "family", "column",
-    "stratum", "candidate_stratum", "medoid_donor_id",
+    "stratum", "candidate_stratum", "medoid_donor_id", "programme_report",
 }  # fmt: skip
 
 

@@ -240,6 +240,8 @@ def _cohort(results: Path, name: str, spec: dict, access: dict[str, str], rng) -
         "title": f"Cohort {name}",
         "region": spec["region"],
         "programme": "test",
+        "programme_report": "Glycaemia at each visit.",
+        "programme_sources": ["10.1000/pack", "A handbook"],
         "organism_ontology_term_id": "NCBITaxon:9606",
         "access": access.get(name, spec["access"]),
         "license": "CC-BY-4.0",

@@ -77,6 +77,14 @@ def test_nothing_is_loaded_from_anywhere(page):
     assert policy.startswith("default-src 'none'")
 
 
+def test_what_a_programme_says_stands_once_with_its_sources(page):
+    told = re.findall(r"<p><b>Programme covid19:</b> (.*?)</p>", page)
+    assert len(told) == 1
+    assert told[0].startswith("Interferon at each visit. <small>Sources: <a href=")
+    assert 'href="https://doi.org/10.1007/s10875-016-0359-1"' in told[0]
+    assert told[0].endswith("; A handbook</small>")
+
+
 def test_it_is_small(page):
     assert len(page.encode()) < 3_000_000
 

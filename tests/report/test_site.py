@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,19 @@ def test_cards_hold_reason_and_fix_and_no_number_that_the_release_withholds(doms
     text = " ".join(doms["cohorts.html"].text)
     assert by_id["wrong"].reason in text
     assert by_id["wrong"].message in text
+
+
+def test_what_a_programme_says_stands_on_the_card_of_each_of_its_cohorts(doms, made_site):
+    release = read_release(made_site, only=TABLES)
+    found = [card for card in cards(release, {}) if card.state != "quarantined"]
+    assert {card.about_programme.text for card in found} == {"Glycaemia at each visit."}
+    dom = doms["cohorts.html"]
+    assert " ".join(dom.text).count("Glycaemia at each visit.") == len(found)
+    assert dom.values("href").count("https://doi.org/10.1000/pack") == len(found)
+    assert " ".join(dom.text).count("A handbook") == len(found)
+    rows = release["cohorts"].assign(programme_report="")
+    silent = replace(release, tables={**release.tables, "cohorts": rows})
+    assert {card.about_programme for card in cards(silent, {})} == {None}
 
 
 def test_consent_terms_are_spelt_out(made_site, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.report import figures, flow, grids, methods, sections
 from pmcell.report.donor_groups import duplicate_grid, group_grid
 from pmcell.report.parts import count, percent
+from pmcell.report.programmes import programme_texts
 from pmcell.report.reflow import label_cells
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def content(release: Release) -> dict[str, Any]:
         "hidden": list(flow.hidden_cohorts(release).itertuples()),
         "cohort_flow": flow.cohort_flow(release),
         "cohorts": grids.cohort_grid(release),
+        "programme_texts": programme_texts(release),
         "ledger": grids.ledger_grid(release),
         "qc": grids.qc_grid(release),
         "donor_groups": group_grid(release),

@@ -40,6 +40,18 @@ COHORTS = Table(
         Field("title", "string", "Title that the steward gave."),
         REGION,
         Field("programme", "string", "Disease programme of the cohort."),
+        Field(
+            "programme_report",
+            "string",
+            "What the programme says a report of its cohorts should tell, as it stood at intake; "
+            "empty where it says nothing.",
+        ),
+        Field(
+            "programme_sources",
+            "list<string>",
+            "Where the programme's markers, signatures and published variations come from: DOIs, "
+            "or their publication.",
+        ),
         Field("organism_ontology_term_id", "string", "Organism.", ontology="NCBITaxon"),
         Field("access", "string", "open, registered or controlled."),
         Field(

@@ -158,6 +158,14 @@ class Programme(Settings):
         """Terms of its diseases."""
         return self.disease_ontology_term_ids
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where its markers, signatures and published variations come from."""
+        parts = (*self.cell_types.values(), *self.signatures.values())
+        varied = (variable.variation for variable in self.variables.values())
+        named = {part.source for part in parts} | {part.source for part in varied if part}
+        return tuple(sorted(named - {""}))
+
     @model_validator(mode="after")
     def _codes_are_of_one_variable(self) -> Programme:
         owner: dict[str, str] = {}

@@ -32,6 +32,9 @@ variables:
     high: 2000
     molar_mass: 168.11
 minimal_data_set: [urate]
+signatures:
+  urate_transport: {title: Urate transport, genes: [SLC2A9], source: A handbook}
+report: Urate at each visit.
 contrasts:
   urate_treated:
     question: Does urate fall more in the treated?
@@ -119,7 +122,11 @@ def test_a_sixth_programme_is_one_file_in_the_study(tmp_path):
         "donor_id\tvisit\tloinc\tvalue\tunit\nd1\tT0\t14933-6\t7.2\tmg/dL\n"
     )
     assert not [fault for fault in find_faults(folder) if fault.severity == "error"]
-    (value,) = load_registration(folder).measurements
+    registration = load_registration(folder)
+    facts = registration.facts()
+    assert facts["programme_report"] == "Urate at each visit."
+    assert facts["programme_sources"] == ["A handbook"]
+    (value,) = registration.measurements
     assert (value.variable, value.unit) == ("urate", "umol/L")
     assert value.value == pytest.approx(428.3, abs=0.1)
 

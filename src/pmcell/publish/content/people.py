@@ -71,6 +71,8 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
         "title": cohort.text("title"),
         "region": cohort.text("region"),
         "programme": cohort.text("programme"),
+        "programme_report": str(cohort.registration.get("programme_report") or ""),
+        "programme_sources": list(cohort.registration.get("programme_sources") or ()),
         "organism_ontology_term_id": cohort.text("organism_ontology_term_id"),
         "access": cohort.access,
         "license": cohort.text("license"),

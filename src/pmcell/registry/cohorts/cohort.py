@@ -88,7 +88,12 @@ def _read_registration(
     if programme is not None:
         own = programme_faults(programme, found.donors, found.samples, measurements)
         faults = gather([*faults, *own])
-        found = replace(found, warnings=tuple(faults))
+        found = replace(
+            found,
+            warnings=tuple(faults),
+            programme_report=programme.report,
+            programme_sources=programme.sources,
+        )
     return found, faults
 
 

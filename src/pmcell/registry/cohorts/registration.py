@@ -90,6 +90,7 @@ class Registration:
     `cell_types` maps the source's cell types to Cell Ontology terms,
     `sample_names` those of its sample names that are not ids to sample ids;
     `catalogue` holds what was given for a record in a data catalogue;
+    `programme_report` and `programme_sources` are what its programme says of itself;
     `measurements` are clinical values; `warnings` are the faults that do not stop the cohort.
     """
 
@@ -121,6 +122,8 @@ class Registration:
     warnings: tuple[Fault, ...] = ()
     min_donors: str = UNKNOWN
     exclude: tuple[Exclusion, ...] = ()
+    programme_report: str = ""
+    programme_sources: tuple[str, ...] = ()
 
     def require_donor(self, donor_id: str, option: str) -> None:
         """`UsageError` that names `option` and the nearest id where no such donor is registered."""
@@ -158,6 +161,8 @@ class Registration:
             "license": self.license,
             "region": self.region,
             "programme": self.programme,
+            "programme_report": self.programme_report,
+            "programme_sources": list(self.programme_sources),
             "organism_ontology_term_id": self.organism_ontology_term_id,
             "access": self.access,
             "data_use": list(self.data_use),

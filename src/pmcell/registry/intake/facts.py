@@ -49,5 +49,7 @@ def facts_at_least(folder: Path) -> dict[str, Any]:
         "data_use": [use for use in uses if isinstance(use, str) and use != UNKNOWN]
         if isinstance(uses, list)
         else [],
+        "programme_report": "",
+        "programme_sources": [],
         "catalogue": catalogue_facts(tree),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.report.methods import doi_link, known
 from pmcell.report.parts import as_number, count, percent
+from pmcell.report.programmes import ProgrammeText, programme_text
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Card:
     description: str
     numbers: tuple[Line, ...]
     lines: tuple[Line, ...] = field(default=())
+    about_programme: ProgrammeText | None = None
 
     @property
     def anchor(self) -> str:
@@ -99,6 +101,7 @@ def _card(release: Release, row: Mapping[str, Any], people: Mapping[str, str]) -
         people.get("description", ""),
         () if out else numbers,
         tuple(lines) if out else (*lines, *_quality(release, row)),
+        programme_text(row),
     )
 
 

@@ -200,6 +200,7 @@ def _qc(name: str, visit: str) -> dict[str, Any]:
 def _cohort(name: str) -> dict[str, Any]:
     known = {
         "cohort_id": name, "title": f"Cohort {name}", "region": "NL2", "programme": "none",
+        "programme_report": "", "programme_sources": [],
         "organism_ontology_term_id": "NCBITaxon:9606", "license": "CC-BY-4.0",
         "consent": "no consent ledger: the cohort's own policy holds",
         "access": "controlled" if name == CLOSED else "open", "status": "ok",

@@ -161,9 +161,10 @@ class Programme(Settings):
     @property
     def sources(self) -> tuple[str, ...]:
         """Where its markers, signatures and published variations come from."""
-        parts = (*self.cell_types.values(), *self.signatures.values())
         varied = (variable.variation for variable in self.variables.values())
-        named = {part.source for part in parts} | {part.source for part in varied if part}
+        named = {part.source for part in varied if part}
+        named |= {part.source for part in self.signatures.values()}
+        named |= {part.source for part in self.cell_types.values()}
         return tuple(sorted(named - {""}))
 
     @model_validator(mode="after")

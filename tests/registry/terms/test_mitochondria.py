@@ -2,31 +2,25 @@
 
 import pandas as pd
 
-from pmcell.registry.terms import mitochondria
-from pmcell.registry.terms.gene_table import current_genes, gene_table
+from pmcell.registry.terms.gene_table import GeneTable, gene_table
 from pmcell.registry.terms.mitochondria import mitochondrial_features
 
 
-def test_the_current_genes_are_those_of_the_whole_table():
+def test_current_ids_and_symbols_give_what_the_whole_table_gives():
     table = gene_table()
-    assert {gene: symbol for gene, (symbol, _) in current_genes().items()} == table.symbols
-    assert {gene for gene, (_, is_own) in current_genes().items() if is_own} == table.mitochondrial
-
-
-def test_current_ids_and_symbols_give_what_the_whole_table_gives(monkeypatch):
-    genes = current_genes()
-    var = pd.DataFrame({"symbol": [symbol for symbol, _ in genes.values()]}, index=list(genes))
+    var = pd.DataFrame({"symbol": list(table.symbols.values())}, index=list(table.symbols))
     fast = mitochondrial_features(var)
-    monkeypatch.setattr(mitochondria, "current_genes", dict)
-    assert fast.sum() > 13
-    assert fast.tolist() == mitochondrial_features(var).tolist()
+    assert fast.sum() == len(table.mitochondrial)
+    assert fast.tolist() == [gene_id in table.mitochondrial for gene_id in table.symbols]
+    by_symbol = mitochondrial_features(var.set_axis(var["symbol"]))
+    assert by_symbol.tolist() == fast.tolist()
 
 
 def test_current_ids_are_found_without_the_older_names(monkeypatch):
-    def refuse():
+    def refuse(table):
         raise AssertionError("the older names were loaded")
 
-    monkeypatch.setattr(mitochondria, "gene_table", refuse)
+    monkeypatch.setattr(GeneTable, "names", property(refuse))
     var = pd.DataFrame({"symbol": ["MT-ND2", "JCHAIN"]}, ["ENSG00000198763", "ENSG00000132465"])
     assert mitochondrial_features(var).tolist() == [True, False]
 

@@ -18,7 +18,6 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json, write_json
-from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.io.modes import close_folder, current_umask, private_files
 from pmcell.io.submitted import sandbox
 from pmcell.registry.cohorts.keys import (
@@ -181,6 +180,7 @@ def write_empty_counts(path: Path) -> None:
     import numpy as np
     import pandas as pd
 
+    from pmcell.io.counts.canonical import CanonicalWriter
     from pmcell.registry.intake.cells import OBS_COLUMNS
 
     empty = np.zeros(0, dtype=object)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
+
+from pmcell.io.collection import without_collection
 
 ANNOTATION = "GENCODE v48"
 
@@ -29,107 +30,112 @@ _FOREIGN = {
 FOREIGN_NAMES = {name: whose for whose, names in _FOREIGN.items() for name in names.split()}
 """Names of foreign genes; where they are old names of a human gene they are ambiguous."""
 
+_NOTHING_MORE = "\t" * 6
+"""Ends the row of a gene of which id, symbol and biotype are all that is known."""
 
-@dataclass(frozen=True)
+
 class GeneTable:
-    """Ids with their current symbols, and names with what they lead to.
+    """Ids with their current symbols, and names with what they lead to; made when asked for."""
 
-    `symbols`: gene id → current symbol. `names`: symbol of any age → its kind
-    (symbol, approved, previous or alias) and the ids it leads to, joined by
-    '|'; more than one id is never resolved. `shouted`: upper-case spelling →
-    name, for names with small letters. `old_ids`: retired Ensembl id → current id.
-    """
+    def __init__(self, text: str) -> None:
+        start = text.index("\ngene_id\t") + 1
+        self._rows = text[start:].splitlines()[1:]
 
-    symbols: Mapping[str, str]
-    names: Mapping[str, tuple[str, str]]
-    shouted: Mapping[str, str]
-    old_ids: Mapping[str, str]
-    mitochondrial: frozenset[str]
+    @cached_property
+    def symbols(self) -> Mapping[str, str]:
+        """Current symbol of each current gene id."""
+        found = {}
+        with without_collection():
+            for row in self._rows:
+                gene_id, symbol, _ = row.split("\t", 2)
+                found[gene_id] = symbol or gene_id
+        return found
 
+    @cached_property
+    def mitochondrial(self) -> frozenset[str]:
+        """Ids of the genes of the mitochondrial genome."""
+        found = set()
+        for row in self._rows:
+            if "\tMT-" in row or "\tMt_" in row:
+                gene_id, symbol, biotype, _ = row.split("\t", 3)
+                if biotype.startswith("Mt_") or symbol.startswith("MT-"):
+                    found.add(gene_id)
+        return frozenset(found)
 
-@lru_cache(maxsize=1)
-def current_genes() -> Mapping[str, tuple[str, bool]]:
-    """Current symbol of each current gene id, and whether the gene is mitochondrial.
+    @property
+    def old_ids(self) -> Mapping[str, str]:
+        """Current id of each retired Ensembl id."""
+        return self._levels["old_ids"]
 
-    A part of `gene_table`, for a twentieth of its time.
-    """
-    found = {}
-    for line in _lines():
-        gene_id, symbol, biotype, _ = line.split("\t", 3)
-        symbol = symbol or gene_id
-        found[gene_id] = (symbol, _is_mitochondrial(symbol, biotype))
-    return found
+    @cached_property
+    def names(self) -> Mapping[str, tuple[str, str]]:
+        """Kind of each symbol of any age, and the ids it leads to, joined by '|'.
 
+        The kind is symbol, approved, previous or alias; more than one id is never resolved.
+        """
+        found: dict[str, tuple[str, str]] = {}
+        for kind in ("alias", "previous", "approved", "symbol"):
+            level = self._levels[kind].items()
+            found.update((name, (kind, gene_ids)) for name, gene_ids in level)
+        return found
 
-@lru_cache(maxsize=1)
-def gene_table() -> GeneTable:
-    """Load the table that ships with the package (about half a second, once)."""
-    symbols: dict[str, str] = {}
-    old_ids: dict[str, str] = {}
-    mitochondrial = set()
-    current: dict[str, str] = {}
-    approved_names: dict[str, str] = {}
-    previous_names: dict[str, str] = {}
-    aliases: dict[str, str] = {}
-    owners: dict[str, str] = {}
-    for line in _lines():
-        gene_id, symbol, biotype, hgnc, approved, previous, alias, old_names, retired = line.split(
-            "\t"
-        )
-        symbol = symbol or gene_id
-        symbols[gene_id] = symbol
-        _add(current, symbol, gene_id)
-        if hgnc and not approved:
-            owners[symbol] = gene_id
-        if approved:
-            _add(approved_names, approved, gene_id)
-        for name in _split(previous) | _split(old_names):
-            _add(previous_names, name, gene_id)
-        for name in _split(alias):
-            _add(aliases, name, gene_id)
-        for old_id in _split(retired):
-            old_ids[old_id] = gene_id
-        if _is_mitochondrial(symbol, biotype):
-            mitochondrial.add(gene_id)
-    # Where several genes share a symbol, HGNC's record says which of them it names.
-    current.update(owners)
-    names: dict[str, tuple[str, str]] = {}
-    for kind, level in (
-        ("alias", aliases),
-        ("previous", previous_names),
-        ("approved", approved_names),
-        ("symbol", current),
-    ):
-        names.update((name, (kind, gene_ids)) for name, gene_ids in level.items())
-    shouted = {
-        name.upper(): name
-        for level in (previous_names, current)
-        for name in level
-        if not name.isupper()
-    }
-    return GeneTable(
-        symbols,
-        names,
-        {upper: name for upper, name in shouted.items() if upper not in names},
-        old_ids,
-        frozenset(mitochondrial),
-    )
+    @cached_property
+    def shouted(self) -> Mapping[str, str]:
+        """Name of each upper-case spelling of a name with small letters."""
+        found = {
+            name.upper(): name
+            for kind in ("previous", "symbol")
+            for name in self._levels[kind]
+            if not name.isupper()
+        }
+        return {upper: name for upper, name in found.items() if upper not in self.names}
 
-
-def _is_mitochondrial(symbol: str, biotype: str) -> bool:
-    return biotype.startswith("Mt_") or symbol.startswith("MT-")
+    @cached_property
+    def _levels(self) -> Mapping[str, dict[str, str]]:
+        """For each kind of names, and for old ids, the ids that each leads to."""
+        current: dict[str, str] = {}
+        approved_names: dict[str, str] = {}
+        previous_names: dict[str, str] = {}
+        aliases: dict[str, str] = {}
+        old_ids: dict[str, str] = {}
+        owners: dict[str, str] = {}
+        for gene_id, symbol in self.symbols.items():
+            _add(current, symbol, gene_id)
+        for row in self._rows:
+            if row.endswith(_NOTHING_MORE):
+                continue
+            gene_id, _, _, hgnc, approved, previous, alias, old_names, retired = row.split("\t")
+            if approved:
+                _add(approved_names, approved, gene_id)
+            elif hgnc:
+                owners[self.symbols[gene_id]] = gene_id
+            for name in _split(previous) | _split(old_names):
+                _add(previous_names, name, gene_id)
+            for name in _split(alias):
+                _add(aliases, name, gene_id)
+            for old_id in _split(retired):
+                old_ids[old_id] = gene_id
+        # Where several genes share a symbol, HGNC's record says which of them it names.
+        current.update(owners)
+        return {
+            "symbol": current,
+            "approved": approved_names,
+            "previous": previous_names,
+            "alias": aliases,
+            "old_ids": old_ids,
+        }
 
 
 def _add(level: dict[str, str], name: str, gene_id: str) -> None:
     level[name] = f"{level[name]}|{gene_id}" if name in level else gene_id
 
 
-def _lines() -> list[str]:
-    path = resources.files("pmcell.data") / "genes_homo_sapiens.tsv.gz"
-    text = gzip.decompress(path.read_bytes()).decode()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return lines[1:]
-
-
 def _split(names: str) -> set[str]:
     return set(names.split("|")) if names else set()
+
+
+@lru_cache(maxsize=1)
+def gene_table() -> GeneTable:
+    """The table that ships with the package."""
+    path = resources.files("pmcell.data") / "genes_homo_sapiens.tsv.gz"
+    return GeneTable(gzip.decompress(path.read_bytes()).decode())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.registry.terms.gene_columns import ID_COLUMNS, SYMBOL_COLUMNS
-from pmcell.registry.terms.gene_table import current_genes, gene_table
+from pmcell.registry.terms.gene_table import gene_table
 from pmcell.registry.terms.genes import map_genes
 
 if TYPE_CHECKING:
@@ -26,20 +26,21 @@ def mitochondrial_features(var: pd.DataFrame) -> NDArray[np.bool_]:
     >>> mitochondrial_features(pd.DataFrame(index=names)).tolist()
     [True, True, True, True, False]
     """
-    current = current_genes()
-    said = [current.get(gene_id) for gene_id in map(str, var.index)]
-    # Of a current id and its own symbol no older name needs to be asked.
-    found = np.array([gene is not None and gene[1] for gene in said], bool)
+    table = gene_table()
+    ids = [str(gene_id) for gene_id in var.index]
+    symbols = [table.symbols.get(gene_id) for gene_id in ids]
+    found = np.array([gene_id in table.mitochondrial for gene_id in ids], bool)
     usual = {*SYMBOL_COLUMNS, *ID_COLUMNS}
     columns = [column for column in var.columns if str(column).lower() in usual]
     for values in (var.index, *(var[column] for column in columns)):
         names = [str(name) for name in values]
         # The case of a prefix differs between species; whole symbols are looked up below.
         found |= np.array([name.upper().startswith("MT-") for name in names], bool)
+        # Of a current id and its own symbol no older name needs to be asked.
         if not all(
-            gene is not None and name in (gene_id, gene[0])
-            for name, gene_id, gene in zip(names, var.index, said, strict=True)
+            symbol is not None and name in (gene_id, symbol)
+            for name, gene_id, symbol in zip(names, ids, symbols, strict=True)
         ):
-            known = gene_table().mitochondrial
-            found |= np.array([gene_id in known for gene_id in map_genes(names).gene_id], bool)
+            mapped = map_genes(names).gene_id
+            found |= np.array([gene_id in table.mitochondrial for gene_id in mapped], bool)
     return found

@@ -8,14 +8,18 @@ release. Only the ontologies that are asked for are loaded.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from pmcell.errors import Fault, UsageError
+from pmcell.registry.terms.one_by_one import OneByOne
 from pmcell.registry.terms.species import SPECIES_NAMES
 from pmcell.spelling import MAX_LETTERS, folded
 
@@ -180,21 +184,24 @@ def is_under(term_id: str, ancestors: tuple[str, ...]) -> bool:
     return term_id in ancestors or any(ancestor in above for ancestor in ancestors)
 
 
+@lru_cache(maxsize=16)
 def terms(ontology: str) -> Mapping[str, Any]:
     """All terms of an ontology by id; `UsageError` when the schema has no such ontology."""
-    try:
-        found: Mapping[str, Any] = _schema().ontology(ontology)
-    except ValueError as error:
+    if ontology not in _releases():
         raise UsageError(
             "ontology must be one of CL, EFO, HANCESTRO, HsapDv, MONDO, PATO, UBERON; "
             f"got {ontology!r}"
-        ) from error
-    return found
+        )
+    from pyarrow import input_stream
+
+    path = _data() / f"{ontology}-ontology-{_releases()[ontology]['version']}.json.zst"
+    with path.open("rb") as packed, input_stream(packed, compression="zstd") as file:
+        return OneByOne(file.read().decode())
 
 
 def release(ontology: str) -> str:
     """The release of an ontology that is used, for example `CL v2026-03-26`."""
-    return f"{ontology} {_schema().supported_ontologies[ontology]['version']}"
+    return f"{ontology} {_releases()[ontology]['version']}"
 
 
 def normalise(text: str) -> str:
@@ -252,16 +259,22 @@ def _candidates(wanted: str, index: _Index, limit: int = 200) -> list[int]:
 
 
 @lru_cache(maxsize=1)
-def _schema() -> Any:
-    from cellxgene_ontology_guide.supported_versions import CXGSchema
-
-    try:
-        return CXGSchema(version=CELLXGENE_SCHEMA)
-    except ValueError as error:
+def _releases() -> Mapping[str, Any]:
+    """What the schema says of each ontology: its version among others."""
+    carried = json.loads((_data() / "ontology_info.json").read_text(encoding="utf-8"))
+    if CELLXGENE_SCHEMA not in carried:
         raise UsageError(
             "cellxgene-ontology-guide must carry the ontologies of CELLxGENE schema "
             f"{CELLXGENE_SCHEMA}; the installed version does not. Install version 1.11 of it."
-        ) from error
+        )
+    found: Mapping[str, Any] = carried[CELLXGENE_SCHEMA]["ontologies"]
+    return found
+
+
+def _data() -> Traversable:
+    import cellxgene_ontology_guide
+
+    return resources.files(cellxgene_ontology_guide) / "data"
 
 
 def _fault(term_id: str, ontology: str | None, must: str, found: str) -> Fault:

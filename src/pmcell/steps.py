@@ -316,7 +316,7 @@ STEPS: tuple[Step, ...] = (
             features=_FEATURES,
         ),
         writes=_files(out="atlas/annotation.parquet", cell_types_out=_CELL_TYPES),
-        version=2,
+        version=3,
         asks=("programmes",),
         old_rule="annotate_clusters",
     ),

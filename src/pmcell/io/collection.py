@@ -21,3 +21,16 @@ def without_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextmanager
+def imports_without_collection() -> Iterator[None]:
+    """Import libraries without the collector, and keep what they made out of its sight.
+
+    It looks at all that was imported again and again: a tenth of the time of a small job.
+    """
+    with without_collection():
+        try:
+            yield
+        finally:
+            gc.freeze()

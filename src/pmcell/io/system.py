@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import importlib.util
 import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
@@ -141,22 +138,6 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Import libraries without the collector of cycles, and keep what they made out of its sight.
-
-    It looks at all that was imported again and again: a tenth of the time of a small job.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()
 
 
 def import_when_used(name: str) -> None:

@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from pmcell.errors import UsageError
-from pmcell.io.system import import_when_used, without_collection
+from pmcell.io.collection import imports_without_collection
+from pmcell.io.system import import_when_used
 from pmcell.steps import BY_NAME, Files, Step, files_named
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
@@ -87,7 +88,7 @@ def _use_threads(n_threads: int) -> None:
     """Let numba's kernels use so many threads, or as many as the machine allows."""
     if n_threads < 1:
         raise UsageError(f"--threads must be at least 1, got {n_threads}")
-    with without_collection():
+    with imports_without_collection():
         import_when_used("numpy.f2py")
         # What every such step imports in the end.
         import numba

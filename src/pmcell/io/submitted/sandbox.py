@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError, PmcellError, UsageError
+from pmcell.io.collection import imports_without_collection
 from pmcell.io.scratch import scratch_folder
-from pmcell.io.system import catch_lost_errors, cause, import_when_used, without_collection
+from pmcell.io.system import catch_lost_errors, cause, import_when_used
 
 MEMORY_MB = 8192
 MIN_MEMORY_MB = 1024
@@ -205,7 +206,7 @@ def _call(request: dict[str, Any]) -> dict[str, Any]:
     module, _, function = request["target"].partition(":")
     lost = catch_lost_errors()
     try:
-        with without_collection():
+        with imports_without_collection():
             import_when_used("numpy.f2py")
             target = getattr(importlib.import_module(module), function)
         value = target(**request["arguments"])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pmcell.consent.canaries import PLANTS, self_test
 from pmcell.consent.canary import COUNTS, NAME
 from pmcell.consent.needles import Needles, donor_needles, print_of
+from pmcell.consent.places import of_text
 from pmcell.consent.scan import scan
 from pmcell.errors import DataError
 
@@ -237,3 +238,22 @@ def test_a_store_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     report = scan([tmp_path], NEEDLES, base=tmp_path)
     assert [name for name, _ in report.unread] == ["a.zarr/zarr.json"]
     assert report.unread[0][1].startswith("zarr: ")
+
+
+def test_ways_of_writing_in_any_order_are_opened_once(tmp_path: Path) -> None:
+    text = f"<b>&lt;{NAME}&gt;</b> Ä =3D %41 -\nx " * 3
+    (tmp_path / "x.html").write_text(text)
+    texts = [
+        place.text for place in of_text((tmp_path / "x.html").read_bytes(), "", 0) if place.text
+    ]
+    again = [place for place in texts if texts.count(place) > 2]
+    assert not again
+    assert scan([tmp_path], NEEDLES).hits
+
+
+def test_images_in_a_page_are_not_read_as_text() -> None:
+    image = b"\x89PNG\r\n\x1a\n" + b"<a&amp;%41=3D" * 40
+    page = (b"<img src='data:;base64," + base64.b64encode(image) + b"'>") * 4
+    texts = [place.text for place in of_text(page, "", 0) if image in place.text]
+    assert texts
+    assert set(texts) == {image}

@@ -10,6 +10,7 @@ themselves are always one of the places. What cannot be read is named.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickletools
 import re
@@ -72,13 +73,24 @@ def of_bytes(data: bytes, where: str, depth: int, path: Path | None = None) -> I
         yield Place(where or "content", problem=type(error).__name__)
 
 
-def of_text(data: bytes, where: str, depth: int) -> Iterator[Place]:
-    """Texts that stand together, and what is packed or written in another way within them."""
+def of_text(
+    data: bytes, where: str, depth: int, opened: dict[bytes, int] | None = None
+) -> Iterator[Place]:
+    """Texts that stand together, and what is packed or written in another way within them.
+
+    `opened` has the texts that were met already in what these stand in, and how deep: ways of
+    writing that are undone in another order mostly give the same text, and orders are many.
+    """
+    opened = {} if opened is None else opened
+    mark = hashlib.blake2b(data, digest_size=16).digest()
+    if opened.get(mark, depth + 1) <= depth:
+        return
+    opened[mark] = depth
     yield Place(where, data)
     if depth > MAX_DEPTH:
         yield Place(where, problem=f"packed more than {MAX_DEPTH} times")
         return
-    yield from _within(data, where, depth)
+    yield from _within(data, where, depth, opened)
 
 
 def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterator[Place]:
@@ -125,19 +137,20 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         if raw and size == len(data):
             yield from of_bytes(raw, f"{where}/deflate", depth + 1)
         yield from text_places(data, where)
-        yield from _within(data, where, depth)
+        yield from _within(data, where, depth, {})
 
 
-def _within(data: bytes, where: str, depth: int) -> Iterator[Place]:
+def _within(data: bytes, where: str, depth: int, opened: dict[bytes, int]) -> Iterator[Place]:
     """What stands in bytes otherwise than as it is, and what is packed in them."""
+    into = partial(of_text, opened=opened)
     flags, begins = signs(data, packed.MAX_STREAMS + 1)
     for how, text in readings(data, flags):
         if text and text != data:
-            yield from of_text(text, f"{where}/{how}", depth + 1)
+            yield from into(text, f"{where}/{how}", depth + 1)
     if b"\0" not in data[:4096]:
         yield Place(f"{where}/broken lines", unwrapped(data))
     yield from packed.streams(data, begins, where, depth, of_bytes)
-    yield from packed.words(data, where, depth, of_bytes, of_text)
+    yield from packed.words(data, where, depth, of_bytes, into)
 
 
 def _is_blosc(data: bytes) -> bool:

@@ -163,8 +163,10 @@ def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Ite
     for text in _joined_words(data):
         for plain, kind in _decoded(text):
             if plain.startswith((*READERS, *ZLIB, *CONTAINERS)):
+                # Its bytes are searched there; among texts they would be read as ways of writing.
                 yield from into(plain, f"{where}/{kind}", depth + 1)
-            elif len(text) >= 2 * MIN_WORD and (raw := inflated(plain, 0, -15))[1]:
+                continue
+            if len(text) >= 2 * MIN_WORD and (raw := inflated(plain, 0, -15))[1]:
                 # A whole stream without a header, as programs in web pages pack.
                 yield from of_text(raw[0], f"{where}/{kind}", depth + 1)
             found.append(plain)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.consent.entries import PERMITTING, Entry, Policy, disagree, entry_of, policy_of
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.crypt.chain import append, read_chain
-from pmcell.io.crypt.chain_form import Head
+from pmcell.io.crypt.chain_form import Head, head_path, pending_path
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.registered import LEDGER_FILE
 
@@ -103,7 +103,16 @@ def read_ledger(
 def begin_ledger(
     folder: Path, policy: Policy, entries: Sequence[Entry], *, key: Ed25519PrivateKey
 ) -> Head:
-    """Begin the ledger of a cohort with its policy, and the entries that are there already."""
+    """Begin the ledger of a cohort with its policy, and the entries that are there already.
+
+    `UsageError` where it has one; one that was interrupted while it was begun alike is finished.
+    """
+    if has_ledger(folder):
+        ledger = read_ledger(folder, signers=[key.public_key()])
+        begun = replace(ledger.policies[ledger.current_policy], recorded_at="")
+        if begun == replace(policy, recorded_at="") and _is_interrupted(ledger, entries):
+            return finish_append(folder, key)
+        raise UsageError(f"{folder.name} has a ledger already; add to it: consent add")
     faults = entry_faults(entries, {policy.policy: policy}, file=ledger_path(folder).name)
     if faults:
         raise FaultsError(faults)
@@ -111,6 +120,24 @@ def begin_ledger(
     with private_files():
         name = chain_name(folder.name)
         return append(ledger_path(folder), records, chain=name, key=key, create=True)
+
+
+def has_ledger(folder: Path) -> bool:
+    """Whether a ledger was begun: its file is more than what is left by a process ended before."""
+    path = ledger_path(folder)
+    begun = (head_path(path), pending_path(path))
+    return any(one.exists() for one in begun) or (path.exists() and path.stat().st_size > 0)
+
+
+def _is_interrupted(ledger: Ledger, entries: Sequence[Entry]) -> bool:
+    """Whether the last append was not finished, and these entries were in it, or before it."""
+    return ledger.was_interrupted and all(is_recorded(ledger, entry) for entry in entries)
+
+
+def finish_append(folder: Path, key: Ed25519PrivateKey) -> Head:
+    """Finish an append that was interrupted."""
+    with private_files():
+        return append(ledger_path(folder), [], chain=chain_name(folder.name), key=key)
 
 
 def add_policy(folder: Path, policy: Policy, *, key: Ed25519PrivateKey) -> Head:
@@ -133,9 +160,12 @@ def add_entries(
 ) -> Head:
     """Append entries, all or none; `FaultsError` with all that is wrong with them together.
 
-    The ledger is verified before: nothing is added to one that does not verify.
+    The ledger is verified before: nothing is added to one that does not verify. Where adding the
+    same entries was interrupted, it is finished.
     """
     ledger = read_ledger(folder, signers=[key.public_key()])
+    if _is_interrupted(ledger, entries):
+        return finish_append(folder, key)
     faults = entry_faults(entries, ledger.policies, file=file, rows=rows, before=ledger)
     if faults:
         raise FaultsError(faults)

@@ -110,7 +110,8 @@ def begin_ledger(
     if has_ledger(folder):
         ledger = read_ledger(folder, signers=[key.public_key()])
         begun = replace(ledger.policies[ledger.current_policy], recorded_at="")
-        if begun == replace(policy, recorded_at="") and _is_interrupted(ledger, entries):
+        is_same = begun == replace(policy, recorded_at="") and _are_recorded(ledger, entries)
+        if is_same and is_unfinished(folder):
             return finish_append(folder, key)
         raise UsageError(f"{folder.name} has a ledger already; add to it: consent add")
     faults = entry_faults(entries, {policy.policy: policy}, file=ledger_path(folder).name)
@@ -129,9 +130,9 @@ def has_ledger(folder: Path) -> bool:
     return any(one.exists() for one in begun) or (path.exists() and path.stat().st_size > 0)
 
 
-def _is_interrupted(ledger: Ledger, entries: Sequence[Entry]) -> bool:
-    """Whether the last append was not finished, and these entries were in it, or before it."""
-    return ledger.was_interrupted and all(is_recorded(ledger, entry) for entry in entries)
+def is_unfinished(folder: Path) -> bool:
+    """Whether the last append to a ledger was interrupted, though it may be recorded whole."""
+    return pending_path(ledger_path(folder)).exists()
 
 
 def finish_append(folder: Path, key: Ed25519PrivateKey) -> Head:
@@ -164,7 +165,7 @@ def add_entries(
     same entries was interrupted, it is finished.
     """
     ledger = read_ledger(folder, signers=[key.public_key()])
-    if _is_interrupted(ledger, entries):
+    if is_unfinished(folder) and _are_recorded(ledger, entries):
         return finish_append(folder, key)
     faults = entry_faults(entries, ledger.policies, file=file, rows=rows, before=ledger)
     if faults:
@@ -218,6 +219,10 @@ def entry_faults(
             fix = "Remove it: the ledger has it."
             add("act", "must not be in the ledger already", "the same entry", fix)
     return faults
+
+
+def _are_recorded(ledger: Ledger, entries: Sequence[Entry]) -> bool:
+    return all(is_recorded(ledger, entry) for entry in entries)
 
 
 def is_recorded(ledger: Ledger, entry: Entry) -> bool:

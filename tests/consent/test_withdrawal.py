@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ledgers import KEY, OTHER_KEY, entry
 
-from pmcell.cli.person._clean_build import compare
+from pmcell.cli.person._clean_build import compare, rebuild
+from pmcell.cli.run import _study, _workflow
+from pmcell.cli.run import run as workflow
 from pmcell.consent import withdrawal as module
 from pmcell.consent.entries import Policy
 from pmcell.consent.ledger import add_entries, begin_ledger, read_ledger
@@ -309,3 +312,16 @@ def test_the_journal_is_its_owners_alone(study: Study) -> None:
     study.journal()
     assert journal_path(study.folder, SUBJECT).stat().st_mode & 0o077 == 0
     assert module.FOLDER == "withdrawals"
+
+
+@pytest.mark.parametrize(("code", "error"), [(130, KeyboardInterrupt), (1, DataError)])
+def test_a_rebuild_that_was_stopped_is_not_taken_for_one_that_the_gate_refused(
+    code, error, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_study, "decide_consent", lambda study: None)
+    monkeypatch.setattr(_workflow, "snakemake_command", lambda study, **options: [])
+    monkeypatch.setattr(workflow, "run_and_summarise", lambda *args, **options: code)
+    # What an earlier run of a study whose release is down has left.
+    write_json(tmp_path / "results" / "disclosure.json", {"passed": False})
+    with pytest.raises(error):
+        rebuild(SimpleNamespace(folder=tmp_path, results=tmp_path / "results"), 1)

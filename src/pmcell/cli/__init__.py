@@ -119,6 +119,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in _names():
         print(_unknown_command(name), file=sys.stderr)
         return 2
+    try:
+        return _run(name, rest, is_program=is_program)
+    except KeyboardInterrupt as stopped:
+        return _say_stopped(name, stopped)
+
+
+def _run(name: str, rest: list[str], *, is_program: bool) -> int:
+    """Import a command, run it on its arguments, and say in one sentence what stopped it."""
+    from pmcell.io.system import catch_lost_errors, end_in_order, explain, leave
+
+    if is_program:
+        end_in_order()
     absent = _absent_packages(name)
     if absent:
         print(f"pmcell {name}: {absent}", file=sys.stderr)
@@ -126,10 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pmcell.audit.record import audited
     from pmcell.cli.steps._step import run_step
     from pmcell.cli.steps._step_log import start_log
-    from pmcell.io.system import catch_lost_errors, end_in_order, explain, leave
 
-    if is_program:
-        end_in_order()
     module = module_of(name)
     if (name, *rest[:1]) in SUBCOMMANDS:
         module, name, rest = SUBCOMMANDS[name, rest[0]], f"{name} {rest[0]}", rest[1:]
@@ -146,10 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pmcell {name}: {error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt as stopped:
-        by = stopped.args[0] if stopped.args in (("SIGTERM",), ("SIGHUP",)) else "SIGINT"
-        said = "interrupted" if by == "SIGINT" else f"ended by {by}"
-        print(f"pmcell {name}: {said}", file=sys.stderr)
-        code = 128 + signal.Signals[by]
+        code = _say_stopped(name, stopped)
     except BrokenPipeError:
         return 141
     except Exception as error:
@@ -164,6 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         end_log(code)
     return code
+
+
+def _say_stopped(name: str, stopped: KeyboardInterrupt) -> int:
+    """Say which signal ended a command; its exit code."""
+    by = stopped.args[0] if stopped.args in (("SIGTERM",), ("SIGHUP",)) else "SIGINT"
+    said = "interrupted" if by == "SIGINT" else f"ended by {by}"
+    print(f"pmcell {name}: {said}", file=sys.stderr)
+    return 128 + signal.Signals[by]
 
 
 def _complete() -> None:

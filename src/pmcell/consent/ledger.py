@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.consent.entries import PERMITTING, Entry, Policy, disagree, entry_of, policy_of
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.crypt.chain import append, read_chain
-from pmcell.io.crypt.chain_form import Head
+from pmcell.io.crypt.chain_form import Head, head_path, pending_path
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.registered import LEDGER_FILE
 
@@ -103,7 +103,17 @@ def read_ledger(
 def begin_ledger(
     folder: Path, policy: Policy, entries: Sequence[Entry], *, key: Ed25519PrivateKey
 ) -> Head:
-    """Begin the ledger of a cohort with its policy, and the entries that are there already."""
+    """Begin the ledger of a cohort with its policy, and the entries that are there already.
+
+    `UsageError` where it has one; one that was interrupted while it was begun alike is finished.
+    """
+    if has_ledger(folder):
+        ledger = read_ledger(folder, signers=[key.public_key()])
+        begun = replace(ledger.policies[ledger.current_policy], recorded_at="")
+        is_same = begun == replace(policy, recorded_at="") and _are_recorded(ledger, entries)
+        if is_same and is_unfinished(folder):
+            return finish_append(folder, key)
+        raise UsageError(f"{folder.name} has a ledger already; add to it: consent add")
     faults = entry_faults(entries, {policy.policy: policy}, file=ledger_path(folder).name)
     if faults:
         raise FaultsError(faults)
@@ -111,6 +121,24 @@ def begin_ledger(
     with private_files():
         name = chain_name(folder.name)
         return append(ledger_path(folder), records, chain=name, key=key, create=True)
+
+
+def has_ledger(folder: Path) -> bool:
+    """Whether a ledger was begun: its file is more than what is left by a process ended before."""
+    path = ledger_path(folder)
+    begun = (head_path(path), pending_path(path))
+    return any(one.exists() for one in begun) or (path.exists() and path.stat().st_size > 0)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether the last append to a ledger was interrupted, though it may be recorded whole."""
+    return pending_path(ledger_path(folder)).exists()
+
+
+def finish_append(folder: Path, key: Ed25519PrivateKey) -> Head:
+    """Finish an append that was interrupted."""
+    with private_files():
+        return append(ledger_path(folder), [], chain=chain_name(folder.name), key=key)
 
 
 def add_policy(folder: Path, policy: Policy, *, key: Ed25519PrivateKey) -> Head:
@@ -133,9 +161,12 @@ def add_entries(
 ) -> Head:
     """Append entries, all or none; `FaultsError` with all that is wrong with them together.
 
-    The ledger is verified before: nothing is added to one that does not verify.
+    The ledger is verified before: nothing is added to one that does not verify. Where adding the
+    same entries was interrupted, it is finished.
     """
     ledger = read_ledger(folder, signers=[key.public_key()])
+    if is_unfinished(folder) and _are_recorded(ledger, entries):
+        return finish_append(folder, key)
     faults = entry_faults(entries, ledger.policies, file=file, rows=rows, before=ledger)
     if faults:
         raise FaultsError(faults)
@@ -188,6 +219,10 @@ def entry_faults(
             fix = "Remove it: the ledger has it."
             add("act", "must not be in the ledger already", "the same entry", fix)
     return faults
+
+
+def _are_recorded(ledger: Ledger, entries: Sequence[Entry]) -> bool:
+    return all(is_recorded(ledger, entry) for entry in entries)
 
 
 def is_recorded(ledger: Ledger, entry: Entry) -> bool:

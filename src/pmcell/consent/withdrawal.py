@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.consent.entries import Entry, entry_of
-from pmcell.consent.ledger import add_entries, is_recorded, read_ledger
+from pmcell.consent.ledger import (
+    add_entries,
+    finish_append,
+    is_recorded,
+    is_unfinished,
+    read_ledger,
+)
 from pmcell.consent.needles import Needles
 from pmcell.consent.scan import ScanReport
 from pmcell.errors import DataError
@@ -297,6 +303,8 @@ def record(cohort: Path, entry: Entry, *, key: Ed25519PrivateKey) -> None:
     ledger = read_ledger(cohort, signers=[key.public_key()])
     if entry not in ledger.of(entry.subject) and not is_recorded(ledger, entry):
         add_entries(cohort, [entry], key=key)
+    elif is_unfinished(cohort):
+        finish_append(cohort, key)
 
 
 def take_down(study: Path, results: Path, release: Mapping[str, Any], *, day: str) -> None:

@@ -31,14 +31,16 @@ def scratch_folder(parent: Path | str, prefix: str) -> Iterator[Path]:
     parent = Path(parent)
     remove_dead(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    mark = os.open(folder, os.O_RDONLY)
     try:
-        # A disk without locks keeps the folder of a killed process: nothing tells it is dead.
-        with suppress(OSError):
-            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield folder
+        mark = os.open(folder, os.O_RDONLY)
+        try:
+            # A disk without locks keeps the folder of a killed process: nothing tells it is dead.
+            with suppress(OSError):
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield folder
+        finally:
+            os.close(mark)
     finally:
-        os.close(mark)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -36,30 +36,30 @@ def whole_folder(target: Path) -> Iterator[Path]:
     _refuse_foreign(target)
     _remove_leftovers(target)
     new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    mark = _mark_as_written(new)
     try:
-        yield new
-        new.chmod(0o777 & ~current_umask())
-        if target.exists():
-            os.rename(target, old)
-        try:
+        with _marked_as_written(new):
+            yield new
+            new.chmod(0o777 & ~current_umask())
+            if target.exists():
+                os.rename(target, old)
             os.rename(new, target)
-        except BaseException:
-            if old.exists():
-                os.rename(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
     finally:
-        os.close(mark)
+        # Wherever it was stopped: the older one is put back, or goes once the new one is there.
+        with suppress(OSError):
+            _recover(target, old)
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _mark_as_written(folder: Path) -> int:
-    """Lock a folder for as long as this process lives; where the disk has no locks, do not."""
+@contextmanager
+def _marked_as_written(folder: Path) -> Iterator[None]:
+    """Lock a folder while it is written; where the disk has no locks, do not."""
     mark = os.open(folder, os.O_RDONLY)
-    with suppress(OSError):
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return mark
+    try:
+        with suppress(OSError):
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(mark)
 
 
 def _remove_leftovers(target: Path) -> None:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.cli import main, module_of
-from pmcell.cli.run import try_
+from pmcell.cli.run import run, try_
 from pmcell.cli.run._trial import make_trial
 from pmcell.errors import DataError, UsageError
 from pmcell.registry.cohorts.cohort import find_faults, load_registration
@@ -113,3 +113,27 @@ def test_the_command_is_found_and_a_wrong_call_makes_no_folder(study, capsys):
     write_steward_file(study / "in.h5ad")
     assert main(["try", "in.h5ad", "--cores", "0"]) == 2
     assert not (study / "pmcell-try-in").exists()
+
+
+def test_a_trial_that_was_interrupted_goes_on_with_what_it_made(study, monkeypatch, capsys):
+    write_steward_file(study / "in.h5ad")
+    runs = []
+
+    def stopped(of, command):
+        runs.append(of.folder)
+        raise KeyboardInterrupt("SIGTERM")
+
+    monkeypatch.setattr(run, "run_workflow", stopped)
+    words = ["try", "in.h5ad", "--out", "t"]
+    assert main(words) == 143
+    told = capsys.readouterr().out
+    draft = study / "t/config/cohorts/in/cohort.yaml"
+    draft.write_text(draft.read_text() + "# what a person wrote since\n")
+    assert main(words) == 143
+    assert capsys.readouterr().out == told
+    assert len(runs) == 2
+    assert "what a person wrote since" in draft.read_text()
+    assert main([*words, "--donor", "donor_id"]) == 2
+    write_steward_file(study / "in.h5ad", who=["x", "y"] * 30)
+    assert main(words) == 2
+    assert "that of a trial of the same files, unchanged" in capsys.readouterr().err

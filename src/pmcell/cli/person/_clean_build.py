@@ -17,14 +17,19 @@ def rebuild(study: Study, cores: int | None, *, folder: Path | None = None) -> N
     from pmcell.bundle import profile_folder
     from pmcell.cli.run import _study, _workflow
     from pmcell.cli.run.run import run_and_summarise
+    from pmcell.publish.disclosure.gate import REPORT
 
     if folder is not None:
         study = _study.open_study(folder, None)
     _study.decide_consent(study)
+    # What the gate said of an earlier run says nothing of this one.
+    (study.results / REPORT).unlink(missing_ok=True)
     command = _workflow.snakemake_command(
         study, cores=cores, profile=profile_folder("default", study.folder), extra=[]
     )
     code = run_and_summarise(study, command, as_json=False)
+    if code == _workflow.INTERRUPTED:
+        raise KeyboardInterrupt
     if code and not _is_refused(study.results):
         raise DataError(
             "the results must be rebuilt without the donor; the run failed (see above). The "
@@ -43,8 +48,9 @@ def rebuild(study: Study, cores: int | None, *, folder: Path | None = None) -> N
 def _is_refused(results: Path) -> bool:
     """Whether the release is missing because the disclosure gate did not pass."""
     from pmcell.io.atomic import read_json
+    from pmcell.publish.disclosure.gate import REPORT
 
-    report = results / "disclosure.json"
+    report = results / REPORT
     is_down = not (results / "release" / "manifest.json").exists()
     return is_down and report.is_file() and read_json(report).get("passed") is False
 

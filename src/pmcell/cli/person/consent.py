@@ -99,13 +99,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from pmcell.consent.ledger import begin_ledger, ledger_path, with_subjects
+    from pmcell.consent.ledger import begin_ledger, with_subjects
     from pmcell.consent.subjects import add_keys
     from pmcell.io.crypt.keys import read_signing_key
 
     registration = registration_of(args)
-    if ledger_path(registration.folder).exists():
-        raise UsageError(f"{registration.cohort_id} has a ledger already; add to it: consent add")
     key = read_signing_key()
     donors = [donor.donor_id for donor in registration.donors]
     policy = new_policy(args)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OUTCOME = "outcome.json"
 """What became of a file that was mapped by itself: status, and why it was refused."""
 MAPPED, REFUSED = "mapped", "refused"
+SCRATCH = ".pmcell-map-"
 
 NAMED = {
     "donor": ("donor_id", "people"),
@@ -189,15 +190,20 @@ LIMITATIONS = (
 
 def _write(folder: Path, mapping: Mapping, document: Mapped) -> None:
     from pmcell.io.atomic import write_json
+    from pmcell.io.scratch import scratch_folder
     from pmcell.io.tables import write_table
     from pmcell.schema import mapped
 
-    # An older document must not stand beside new tables.
-    (folder / mapped.FILE).unlink(missing_ok=True)
-    write_table(folder / mapped.CELLS_FILE, mapping.cells, mapped.MAPPED_CELLS)
-    write_table(folder / mapped.COMPOSITION_FILE, mapping.composition, mapped.MAPPED_COMPOSITION)
-    # The document goes last: where it stands, the tables stand too.
-    write_json(folder / mapped.FILE, document.as_json())
+    folder.mkdir(parents=True, exist_ok=True)
+    # What an earlier try left stays until all of this one is written.
+    with scratch_folder(folder, SCRATCH) as made:
+        write_table(made / mapped.CELLS_FILE, mapping.cells, mapped.MAPPED_CELLS)
+        write_table(made / mapped.COMPOSITION_FILE, mapping.composition, mapped.MAPPED_COMPOSITION)
+        write_json(made / mapped.FILE, document.as_json())
+        # An older document must not stand beside new tables, nor the new one before them.
+        (folder / mapped.FILE).unlink(missing_ok=True)
+        for name in (mapped.CELLS_FILE, mapped.COMPOSITION_FILE, mapped.FILE):
+            (made / name).replace(folder / name)
 
 
 def _show(document: Mapped, folder: Path) -> None:

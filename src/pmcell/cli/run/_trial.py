@@ -7,6 +7,8 @@ for what is open, says so in its title, and is what the workflow runs on.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, UsageError
+from pmcell.version import __version__
 
 TRIAL = "trial"
 """Folder of the trial's own study within the study."""
+RECORD = "trial.json"
+"""File in it that says what the trial is of, so that one that was interrupted goes on."""
 STAND_INS = {
     "access": "open",
     "data_use": "unknown",
@@ -56,27 +61,68 @@ class Trial:
 def make_trial(
     files: Sequence[Path], folder: Path, *, given: Mapping[str, str], fmt: str | None
 ) -> list[Trial]:
-    """Make the study and the trial's copy; `UsageError` or `DataError` leaves neither behind."""
-    from pmcell.cli.init import make_study
+    """Make the study and the trial's copy; `UsageError` or `DataError` leaves neither behind.
 
+    Where they were made for the same files and options, they are taken as they are.
+    """
+    from pmcell.cli.init import make_study
+    from pmcell.io.atomic import write_text
+
+    asked = _asked(files, given, fmt)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"--out must be a new or empty folder; {folder} is not. Name another one, or remove it."
-        )
+        begun = _begun(folder, asked)
+        if begun is None:
+            raise UsageError(
+                "--out must be a new or empty folder, or that of a trial of the same files, "
+                f"unchanged, with the same options; {folder} is not. Name another one, or remove "
+                "it."
+            )
+        return begun
     was_there = folder.is_dir()
     try:
         make_study(folder, cohorts=())
         make_study(folder / TRIAL, cohorts=())
         _only_look(folder / TRIAL)
-        return [
+        trials = [
             _add(file, name, folder, given, fmt)
             for file, name in zip(files, cohort_ids(files), strict=True)
         ]
+        told = {"asked": asked, "trials": [vars(one) | {"file": str(one.file)} for one in trials]}
+        write_text(folder / TRIAL / RECORD, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        return trials
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         if was_there:
             folder.mkdir()
         raise
+
+
+def _asked(files: Sequence[Path], given: Mapping[str, str], fmt: str | None) -> dict[str, Any]:
+    """What a trial is of: options, and files by place, size and time of their last change."""
+    told = [
+        (str(part.absolute()), found.st_size, found.st_mtime_ns)
+        for file in files
+        for part in (file, *(sorted(file.rglob("*")) if file.is_dir() else ()))
+        for found in [part.stat()]
+    ]
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return {"files": digest, "columns": dict(given), "format": fmt, "pmcell": __version__}
+
+
+def _begun(folder: Path, asked: Mapping[str, Any]) -> list[Trial] | None:
+    """What was made before for the same trial; None where the folder is not one of it."""
+    from pmcell.io.atomic import read_json
+
+    try:
+        found = read_json(folder / TRIAL / RECORD)
+        if found["asked"] != asked:
+            return None
+        return [
+            Trial(**{**one, "file": Path(one["file"]), "notes": tuple(one["notes"])})
+            for one in found["trials"]
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _only_look(study: Path) -> None:

@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._options import (
     add_cores_option,
@@ -82,6 +82,15 @@ def run_and_summarise(
     study: Study, command: list[str], *, executor: str = "local", as_json: bool
 ) -> int:
     """Run the command, then tell what became of each cohort and where the release lies."""
+    from pmcell.cli.run import _summary
+
+    summary = run_workflow(study, command, executor=executor)
+    print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
+    return int(summary["exit_code"])
+
+
+def run_workflow(study: Study, command: list[str], *, executor: str = "local") -> dict[str, Any]:
+    """Run the command, alone in the study's folder; what became of it, as `summarise` has it."""
     from pmcell.cli.run import _lock, _slurm, _summary, _workflow
     from pmcell.cli.run._progress import Progress
 
@@ -100,6 +109,4 @@ def run_and_summarise(
                 "for want of memory; the same command goes on from what is finished",
                 file=sys.stderr,
             )
-    summary = _summary.summarise(study, code, progress)
-    print(json.dumps(summary, indent=2) if as_json else _summary.as_text(summary))
-    return code
+    return _summary.summarise(study, code, progress)

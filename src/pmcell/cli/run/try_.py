@@ -3,7 +3,7 @@
 Nothing is registered and nothing published. The file stays where it is. A study folder is made
 beside it (pmcell-try-NAME): finish it and run it, and it is published like any other; the trial's
 own results lie in its folder trial/ and say that they are a trial. What a person would have to
-decide is taken as unknown there.
+decide is taken as unknown there. Interrupted, the same command goes on.
 
 Example:
     pmcell try counts.h5ad
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.cli.run import _study, _workflow
     from pmcell.cli.run._display import clock
     from pmcell.cli.run._trial import TRIAL, cohort_ids, make_trial
+    from pmcell.cli.run.run import run_workflow
     from pmcell.errors import UsageError
 
     require_cores(args)
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         study, cores=args.cores, profile=profile_folder("default", study.folder), extra=[]
     )
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
-    summary = _run(study, command)
+    summary = run_workflow(study, command)
     answer = _answer(trials, folder, summary)
     if args.json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
@@ -91,17 +92,6 @@ def run(args: argparse.Namespace) -> int:
     if answer["report"] and not args.no_open and not args.json and sys.stdout.isatty():
         _open(Path(answer["report"]))
     return int(summary["exit_code"])
-
-
-def _run(study: Any, command: list[str]) -> dict[str, Any]:
-    from pmcell.cli.run import _lock, _summary, _workflow
-    from pmcell.cli.run._progress import Progress
-
-    progress = Progress()
-    with _lock.only_run(study.folder, None):
-        _workflow.warm_up()
-        code = _workflow.run_snakemake(study, command, progress)
-    return _summary.summarise(study, code, progress)
 
 
 def _answer(trials: Sequence[Trial], folder: Path, summary: dict[str, Any]) -> dict[str, Any]:

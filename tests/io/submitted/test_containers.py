@@ -98,10 +98,11 @@ def test_renamed_files_of_other_formats_are_known_by_what_they_hold(tmp_path, na
         ),
         (b"../.git/annex/objects/x", "git-annex", "git annex get a."),
         (b"\n<!DOCTYPE html><title>Log in", "a web page", "perhaps for a login"),
-        (gzip.compress(b"X\n\0\0\0\3\0\4"), "an R object", "readRDS()"),
-        (gzip.compress(b"RDX3\nX\n"), "R objects", "load()"),
+        (gzip.compress(b"X\n\0\0\0\3\0\4", mtime=0), "an R object", "readRDS()"),
+        (gzip.compress(b"RDX3\nX\n", mtime=0), "R objects", "load()"),
         (b"PAR1xx", "a Parquet table", "read_parquet"),
     ],
+    ids=["lfs", "annex", "page", "rds", "rdata", "parquet"],
 )
 def test_files_are_known_by_their_first_bytes_whatever_their_name(
     tmp_path, name, content, what, how

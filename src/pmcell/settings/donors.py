@@ -69,7 +69,7 @@ class StrataSettings(Settings):
     """How strata are sought, tested and compared."""
 
     n_null: int = count(
-        199, "draws of the null model, which has no strata", unit="draws", at_least=19
+        499, "draws of the null model, which has no strata", unit="draws", at_least=19
     )
     n_bootstraps: int = count(200, "bootstraps of donors and cells", unit="draws")
     donor_share: float = share(0.8, "share of donors in a bootstrap", ge=0.5, lt=1)

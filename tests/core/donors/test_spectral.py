@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import eigh
 from scipy.spatial.distance import pdist, squareform
 from sklearn.metrics import silhouette_score
 
+from pmcell.core.donors import spectral
 from pmcell.core.donors.spectral import (
     align,
     ordered_labels,
@@ -48,6 +50,20 @@ def test_signs_of_axes_are_fixed() -> None:
     x, _ = blobs()
     axes, _ = principal_coordinates(pairwise_squared(x))
     assert (axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] > 0).all()
+
+
+@pytest.mark.parametrize("axes", [spectrum, principal_coordinates])
+def test_axes_do_not_hang_on_the_signs_that_a_library_returns(axes, monkeypatch) -> None:
+    squared = pairwise_squared(blobs()[0])
+    first = axes(squared)
+
+    def with_other_signs(*args, **options):
+        values, vectors = eigh(*args, **options)
+        return values, vectors * np.where(np.arange(vectors.shape[1]) % 3, -1.0, 1.0)
+
+    monkeypatch.setattr(spectral, "eigh", with_other_signs)
+    for expected, found in zip(first, axes(squared), strict=True):
+        assert np.array_equal(expected, found)
 
 
 def test_donors_that_do_not_differ_have_no_axes() -> None:

@@ -296,7 +296,7 @@ def test_other_strata_than_those_of_the_covariate_are_told_by_a_small_p(
     label = donors.obs[slots.CANDIDATE].astype(str)
     gone = donors.obs["batch_id"].astype(str) == "batch_3"
     donors.obs["sex"] = np.where(gone, "unknown", np.where(label == "S1", "F", "M"))
-    donors.uns["existence"]["n_null"] = 99
+    donors.uns["existence"]["n_null"] = 499
     found = pm.strata.adjusted_strata(donors, adjust_for=("sex",))
     assert found["refused"] == ""
     assert found["n_donors"] == int((~gone & donors.obs[slots.DISCOVERY]).sum())

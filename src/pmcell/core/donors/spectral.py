@@ -42,16 +42,23 @@ def principal_coordinates(
         every = np.linalg.eigvalsh(gram)
         total = float(every[every > max(tolerance, 1e-300)].sum())
     n_axes = min(int(np.searchsorted(cumulative, share * total - 1e-12)) + 1, n_positive)
-    vectors = vectors[:, :n_axes]
-    peak = np.abs(vectors).argmax(axis=0)
-    vectors = vectors * np.where(vectors[peak, np.arange(n_axes)] < 0, -1.0, 1.0)
-    return vectors * np.sqrt(values[:n_axes]), values[:n_axes]
+    return _with_signs(vectors[:, :n_axes]) * np.sqrt(values[:n_axes]), values[:n_axes]
 
 
 def spectrum(squared: Floats) -> tuple[Floats, Floats]:
-    """Eigenvalues, largest first, and eigenvectors of `centred_products`."""
+    """Eigenvalues, largest first, and eigenvectors of `centred_products`, with their signs."""
     values, vectors = eigh(centred_products(squared), overwrite_a=True, check_finite=False)
-    return values[::-1], vectors[:, ::-1]
+    return values[::-1], _with_signs(vectors[:, ::-1])
+
+
+def _with_signs(vectors: Floats) -> Floats:
+    """The columns with the entry of largest magnitude positive.
+
+    Which of the two signs a library returns hangs on the processor. Donors drawn along an axis of
+    the other sign are other donors, and where few draws decide, another decision.
+    """
+    peak = np.abs(vectors).argmax(axis=0)
+    return vectors * np.where(vectors[peak, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
 
 
 def eigenvalues(squared: Floats) -> Floats:

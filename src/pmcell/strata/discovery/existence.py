@@ -31,7 +31,7 @@ TOO_FEW = "too few donors"
 def existence(
     donors: AnnData,
     *,
-    n_null: int = 199,
+    n_null: int = 499,
     alpha: float = 0.05,
     max_confounding: float = 0.6,
     seed: int = 0,

@@ -53,6 +53,8 @@ class Step:
         the same (documentation, speed, messages).
     per_cohort
         Whether it runs once for each cohort and sees no other; else once, across cohorts.
+    is_told_cohort
+        Whether its command must be told which cohort it is (`--cohort ID`).
     asks
         Options that name files of the study itself, which no step makes.
     settings
@@ -71,6 +73,7 @@ class Step:
     writes: Files
     version: int
     per_cohort: bool = False
+    is_told_cohort: bool = False
     asks: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     streams: bool = False
@@ -210,6 +213,7 @@ STEPS: tuple[Step, ...] = (
         writes=_files(out=f"{COHORT}/gram.npz"),
         version=3,
         per_cohort=True,
+        is_told_cohort=True,
         streams=True,
         old_name="gram",
         old_rule="sum_products",
@@ -232,6 +236,7 @@ STEPS: tuple[Step, ...] = (
         writes=_files(out=f"{COHORT}/embedding.npz"),
         version=3,
         per_cohort=True,
+        is_told_cohort=True,
         streams=True,
         old_name="project",
         old_rule="project_cells",
@@ -403,6 +408,7 @@ STEPS: tuple[Step, ...] = (
         writes=_files(out_dir=_SHOWN),
         version=2,
         per_cohort=True,
+        is_told_cohort=True,
     ),
     Step(
         "reference",

@@ -16,10 +16,10 @@ import pmcell as pm
 from pmcell.bundle import snakefile
 from pmcell.cli import main
 from pmcell.cli.init import make_study
+from pmcell.cli.job import memory
 from pmcell.cli.run._resources import Model
 from pmcell.cli.run._study import open_study
 from pmcell.cli.run.estimate import study_sizes
-from pmcell.cli.steps import _memory
 from pmcell.io.counts.open import CountsFile, open_counts
 from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, STEPS
@@ -123,7 +123,7 @@ def test_a_step_and_the_model_reckon_by_one_formula(
     counts = CountsFile(tmp_path / "x", 10_000, 20_000, None, None)
     monkeypatch.setattr(CountsFile, "longest_cell", lambda self: 900)
     with pytest.raises(pm.errors.UsageError, match=r"must be at least 1[4-9]\d\d "):
-        _memory.within_memory(counts, step, 900)
+        memory.within_memory(counts, step, 900)
 
 
 def test_numbers_that_a_configuration_leaves_out_are_those_of_the_steps() -> None:
@@ -157,7 +157,7 @@ def test_soft_memory_takes_what_is_needed_and_says_so(study: Path, capsys) -> No
     said = capsys.readouterr().err
     assert re.search(r"must be at least (\d+) \(MB\).*got 5. \1 are taken: --soft-memory", said)
     assert (folder / "moments.npz").read_bytes() == usual
-    smallest = _memory.within_memory(
+    smallest = memory.within_memory(
         open_counts(folder / "intake.h5ad"), "gene_stats", 5, is_soft=True, n_batches=1
     )
     assert 131_072 <= smallest.block_values < 131_072 + 2**20

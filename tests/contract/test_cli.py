@@ -14,6 +14,7 @@ import pytest
 
 import pmcell.cli
 from pmcell.cli import GROUPS, SUBCOMMANDS, main, module_of
+from pmcell.cli.job.options import add_options
 
 COMMANDS = [name for _, commands in GROUPS for name, _ in commands]
 
@@ -64,7 +65,7 @@ def test_every_example_of_a_command_is_a_call_that_it_takes(command: str) -> Non
         if (name, *words[:1]) in SUBCOMMANDS:
             module, words = SUBCOMMANDS[name, words[0]], words[1:]
         parser = argparse.ArgumentParser(prog=f"pmcell {name}", exit_on_error=False)
-        importlib.import_module(module).add_arguments(parser)
+        add_options(parser, name, importlib.import_module(module))
         try:
             parser.parse_args(words)
         except (SystemExit, argparse.ArgumentError) as error:
@@ -74,7 +75,7 @@ def test_every_example_of_a_command_is_a_call_that_it_takes(command: str) -> Non
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_has_a_help_text(command: str) -> None:
     parser = argparse.ArgumentParser()
-    importlib.import_module(module_of(command)).add_arguments(parser)
+    add_options(parser, command, importlib.import_module(module_of(command)))
     assert [action.dest for action in parser._actions if not action.help] == []
 
 

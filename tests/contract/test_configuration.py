@@ -16,6 +16,7 @@ import pmcell as pm
 from pmcell.bundle import bundle_folder
 from pmcell.cli import module_of
 from pmcell.cli._settings import PREFIX
+from pmcell.cli.job.options import add_options
 from pmcell.cli.run._resources import Model
 from pmcell.core.donors import donor_map
 from pmcell.core.graph import layout, leiden
@@ -143,7 +144,7 @@ def test_every_setting_has_a_sentence_a_type_and_a_valid_default(model):
 def test_every_setting_of_a_step_is_an_option_of_its_command(model):
     section = section_of(model)
     parser = argparse.ArgumentParser()
-    importlib.import_module(module_of(section)).add_arguments(parser)
+    add_options(parser, section, importlib.import_module(module_of(section)))
     text = " ".join(parser.format_help().split())
     options = {action.dest: action for action in parser._actions}
     for key in model.model_fields:

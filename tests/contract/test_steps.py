@@ -19,6 +19,7 @@ from pmcell import steps
 from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, snakefile
 from pmcell.cli import main, module_of
 from pmcell.cli.init import make_study
+from pmcell.cli.job.options import add_options
 from pmcell.cli.run._resources import Model
 from pmcell.cli.run._workflow import RERUN_TRIGGERS, renamed_rules
 from pmcell.settings.table import SETTINGS
@@ -131,7 +132,7 @@ def test_no_name_of_today_is_an_old_one_of_another_step() -> None:
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_a_command_has_the_options_that_name_its_files(step: Step) -> None:
     parser = argparse.ArgumentParser()
-    importlib.import_module(module_of(step.name)).add_arguments(parser)
+    add_options(parser, step.name, importlib.import_module(module_of(step.name)))
     known = {action.dest for action in parser._actions}
     assert {*step.reads, *step.writes, *step.asks} <= known
     assert ("soft_memory" in known) or not step.streams

@@ -2,7 +2,8 @@
 
 Nothing heavy is imported before a command is chosen, so `pmcell --help` is
 instant. A command module has a docstring (its help text, with an example),
-`add_arguments(parser)` and `run(args) -> int`.
+`run(args) -> int`, and `add_arguments(parser)`; that of a step has its options by
+its row, and there only those that are not told by it.
 """
 
 from __future__ import annotations
@@ -136,8 +137,8 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
         print(f"pmcell {name}: {absent}", file=sys.stderr)
         return 2
     from pmcell.audit.record import audited
-    from pmcell.cli.steps._step import run_step
-    from pmcell.cli.steps._step_log import start_log
+    from pmcell.cli.job.log import start_log
+    from pmcell.cli.job.run import run_step
 
     module = module_of(name)
     if (name, *rest[:1]) in SUBCOMMANDS:
@@ -218,12 +219,14 @@ def help_of(name: str) -> str:
 
 
 def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+    from pmcell.cli.job.options import add_options
+
     parser = argparse.ArgumentParser(
         prog=f"pmcell {name}",
         description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_arguments(parser)
+    add_options(parser, name, command)
     return parser
 
 

@@ -31,13 +31,15 @@ def parser_for(
     line: str, commands: Mapping[str, str], module_of: Callable[[str], str]
 ) -> argparse.ArgumentParser:
     """A parser of all commands in which the one that `line` names has its options."""
+    from pmcell.cli.job.options import add_options
+
     parser = argparse.ArgumentParser(prog="pmcell")
     under = parser.add_subparsers(dest="command")
     named = _words(line)[1:2]
     for name, summary in commands.items():
         command = under.add_parser(name, help=summary)
         if [name] == named:
-            importlib.import_module(module_of(name)).add_arguments(command)
+            add_options(command, name, importlib.import_module(module_of(name)))
     return parser
 
 

@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.steps._memory import add_memory_options, within_memory
-from pmcell.cli.steps._options import add_step_options
+from pmcell.cli.job.memory import add_memory_options, within_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add_step_options(parser, "aggregate")
     add_memory_options(parser)
 
 

@@ -17,18 +17,12 @@ from __future__ import annotations
 import argparse
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import AnnotateSettings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "annotate")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write annotation.parquet and cell_types.parquet."""
-    from pmcell.cli.steps._atlas import read_clustered, read_symbols
+    from pmcell.cli.job.atlas import read_clustered, read_symbols
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import write_table

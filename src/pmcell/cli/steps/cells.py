@@ -11,14 +11,6 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.steps._options import add_cohort_option, add_step_options
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "cells")
-    add_cohort_option(parser)
-
 
 def run(args: argparse.Namespace) -> int:
     """Write cells.h5ad, expression.parquet and cells.json."""

@@ -9,14 +9,8 @@ from __future__ import annotations
 import argparse
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.schema.text import as_text
 from pmcell.settings.atlas import ClusterSettings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "cluster")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,15 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.steps._atlas import read_cohort_cells
-from pmcell.cli.steps._memory import within_memory
-from pmcell.cli.steps._options import add_cohort_option, add_step_options
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "covariance")
-    add_cohort_option(parser)
+from pmcell.cli.job.atlas import read_cohort_cells
+from pmcell.cli.job.memory import within_memory
 
 
 def run(args: argparse.Namespace) -> int:

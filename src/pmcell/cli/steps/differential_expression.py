@@ -18,14 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._atlas import cohort_sums, read_symbols
-from pmcell.cli.steps._options import add_step_options
+from pmcell.cli.job.atlas import cohort_sums, read_symbols
 from pmcell.settings.donors import DifferentialExpressionSettings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "differential_expression")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,13 +15,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pmcell.cli.steps._options import add_step_options
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "duplicates")
-
 
 def run(args: argparse.Namespace) -> int:
     """Write duplicates.parquet."""

@@ -17,19 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._atlas import cohort_sums
-from pmcell.cli.steps._options import add_step_options
+from pmcell.cli.job.atlas import cohort_sums
 from pmcell.settings.donors import FollowupSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pmcell.settings.programme import Programme
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "followup")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -140,7 +134,7 @@ def _measurements(named: list[list[str]]) -> pd.DataFrame:
 
 def _people(path: Path | None) -> pd.DataFrame | None:
     """One row a donor of the study's clinical table: columns with one value for each donor."""
-    from pmcell.cli.steps._clinical import read_clinical
+    from pmcell.cli.job.clinical import read_clinical
 
     if path is None:
         return None

@@ -10,19 +10,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from pmcell.cli.steps._memory import within_memory
-from pmcell.cli.steps._options import add_step_options
+from pmcell.cli.job.memory import within_memory
 from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "gene_stats")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.schema import UNKNOWN
 from pmcell.settings.atlas import HvgSettings
 
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pmcell.pp.accept import AtlasSelection, Selection
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "hvg")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import IntegrateSettings
 
 CELL_COLUMNS = (
@@ -31,11 +30,6 @@ CELL_COLUMNS = (
     "assay_ontology_term_id",
     "tissue_ontology_term_id",
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "integrate")
 
 
 def run(args: argparse.Namespace) -> int:

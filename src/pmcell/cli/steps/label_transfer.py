@@ -15,18 +15,12 @@ from __future__ import annotations
 import argparse
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import LabelTransferSettings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "label_transfer")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write cell_labels.parquet."""
-    from pmcell.cli.steps._atlas import read_clustered
+    from pmcell.cli.job.atlas import read_clustered
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import empty_table, write_table
     from pmcell.mapping.transfer import transfer_labels

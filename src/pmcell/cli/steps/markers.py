@@ -18,18 +18,12 @@ import argparse
 from pathlib import Path
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import MarkersSettings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "markers")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write markers.parquet."""
-    from pmcell.cli.steps._atlas import read_symbols
+    from pmcell.cli.job.atlas import read_symbols
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.counts.clustered import open_clustered
     from pmcell.io.tables import write_table

@@ -10,13 +10,7 @@ from __future__ import annotations
 import argparse
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import NeighborsSettings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "neighbors")
 
 
 def run(args: argparse.Namespace) -> int:

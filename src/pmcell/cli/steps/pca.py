@@ -10,18 +10,12 @@ from __future__ import annotations
 import argparse
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.atlas import PcaSettings
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "pca")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write basis.npz."""
-    from pmcell.cli.steps._atlas import read_features
+    from pmcell.cli.job.atlas import read_features
     from pmcell.core.pca.gram import Gram, basis
     from pmcell.io.counts.sums import read_grams, write_bases
     from pmcell.registry.terms.tissues import tissue_label

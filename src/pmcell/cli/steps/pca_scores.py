@@ -13,16 +13,9 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.steps._atlas import read_cohort_cells
-from pmcell.cli.steps._memory import within_memory
-from pmcell.cli.steps._options import add_cohort_option, add_step_options
+from pmcell.cli.job.atlas import read_cohort_cells
+from pmcell.cli.job.memory import within_memory
 from pmcell.schema.text import text_array
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "pca_scores")
-    add_cohort_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

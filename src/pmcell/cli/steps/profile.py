@@ -14,19 +14,13 @@ import argparse
 from typing import TYPE_CHECKING
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._atlas import cohort_sums
-from pmcell.cli.steps._options import add_step_options
+from pmcell.cli.job.atlas import cohort_sums
 from pmcell.schema.text import as_text
 from pmcell.settings.donors import ProfileSettings
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "profile")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,18 +13,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._memory import within_memory
-from pmcell.cli.steps._options import add_step_options
+from pmcell.cli.job.memory import within_memory
 from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "qc")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,17 +11,10 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.steps._options import add_step_options
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "reference")
-
 
 def run(args: argparse.Namespace) -> int:
     """Write reference.json and the arrays of the model."""
-    from pmcell.cli.steps._step import require_files
+    from pmcell.cli.job.run import require_files
     from pmcell.publish.content.reference import prepare_reference
     from pmcell.publish.facts import read_facts
     from pmcell.steps import BY_NAME, files_of

@@ -12,13 +12,6 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.steps._options import add_step_options
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "release_plan")
-
 
 def run(args: argparse.Namespace) -> int:
     """Write release_plan.json."""

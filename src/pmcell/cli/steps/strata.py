@@ -17,22 +17,16 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._settings import step_settings
-from pmcell.cli.steps._options import add_step_options
 from pmcell.settings.donors import StrataSettings
 
 if TYPE_CHECKING:
     from pmcell.schema import Verdict
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command."""
-    add_step_options(parser, "strata")
-
-
 def run(args: argparse.Namespace) -> int:
     """Write strata.json, eight tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
-    from pmcell.cli.steps._clinical import Plan
+    from pmcell.cli.job.clinical import Plan
     from pmcell.io.h5ad import read_h5ad, write_h5ad
     from pmcell.io.tables import write_table
     from pmcell.io.verdict import write_verdict

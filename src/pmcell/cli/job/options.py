@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from pmcell.cli._settings import add_settings
-from pmcell.cli.steps._memory import add_memory_options
+from pmcell.cli.job.memory import add_memory_options
 from pmcell.settings.table import SETTINGS
 from pmcell.steps import BY_NAME, COHORT, OPTIONAL, STEPS, Step
 
@@ -32,9 +32,18 @@ ASKED: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 """Options that name files of the study itself, by what a step asks for."""
 
 
-def add_step_options(parser: argparse.ArgumentParser, name: str) -> None:
-    """Add the options of a step: its files, `--config`, `--threads`, its settings, its memory."""
-    step = BY_NAME[name]
+def add_options(parser: argparse.ArgumentParser, name: str, command: ModuleType) -> None:
+    """Add the options of a command: of a step those that its row tells, then the command's own."""
+    step = BY_NAME.get(name)
+    # What is taken in, and what leaves the study, is named by folders of other kinds.
+    if step is not None and step.reads and not step.is_product:
+        _add_row(parser, step)
+    if hasattr(command, "add_arguments"):
+        command.add_arguments(parser)
+
+
+def _add_row(parser: argparse.ArgumentParser, step: Step) -> None:
+    """Add the files of a step, its cohort, `--config`, `--threads`, its settings, its memory."""
     for option, paths in step.reads.items():
         _add_read(parser, step, option, paths)
     for option, paths in step.writes.items():
@@ -45,19 +54,16 @@ def add_step_options(parser: argparse.ArgumentParser, name: str) -> None:
     for option in step.asks:
         flag, more = ASKED[option]
         parser.add_argument(flag, type=Path, dest=option, metavar="FILE", **more)
+    if step.is_told_cohort:
+        parser.add_argument("--cohort", required=True, help="identifier of the cohort")
     parser.add_argument("--config", type=Path, help="YAML file with a section named like the step")
     parser.add_argument("--threads", type=int, default=1, help="threads to use (default 1)")
-    model = SETTINGS[name]
+    model = SETTINGS[step.name]
     # A setting that names a file is the option by which the file is checked.
     leave_out = [key for key in model.model_fields if _flag(key) in asked]
     add_settings(parser, model, leave_out=leave_out)
     if step.streams:
         add_memory_options(parser)
-
-
-def add_cohort_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--cohort ID`, for a step of one cohort that must know which it is."""
-    parser.add_argument("--cohort", required=True, help="identifier of the cohort")
 
 
 def _add_read(

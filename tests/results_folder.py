@@ -33,7 +33,8 @@ from pmcell.schema import (
     VISITS,
 )
 from pmcell.schema import table as table_of
-from pmcell.steps import BY_NAME, files_of
+from pmcell.step import files_of
+from pmcell.steps import BY_NAME
 from pmcell.tl.cell_types import label_cells
 
 GENE_IDS = [

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pmcell.steps import STEPS, files_of
+from pmcell.step import files_of
+from pmcell.steps import STEPS
 
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 START = 1_795_393_940.25

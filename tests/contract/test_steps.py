@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pmcell import steps
 from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, snakefile
 from pmcell.cli import main, module_of
 from pmcell.cli.init import make_study
@@ -23,7 +22,8 @@ from pmcell.cli.job.options import add_options
 from pmcell.cli.run._resources import Model
 from pmcell.cli.run._workflow import RERUN_TRIGGERS, renamed_rules
 from pmcell.settings.table import SETTINGS
-from pmcell.steps import BY_NAME, FOLDER_OPTIONS, OLD_NAMES, OLD_RULES, STEPS, Step, files_of
+from pmcell.step import FOLDER_OPTIONS, Step, as_yaml, files_of
+from pmcell.steps import BY_NAME, OLD_NAMES, OLD_RULES, STEPS
 
 COHORTS = EMBEDDED_COHORTS[:2]
 ENTRY = re.compile(r"^    (\w+): (.*)$", re.MULTILINE)
@@ -104,11 +104,11 @@ def _below_results(text: str) -> frozenset[str]:
 
 
 def test_the_file_for_the_snakefile_is_that_of_the_table() -> None:
-    path = bundle_folder() / steps.WORKFLOW_FILE
-    assert path.read_text(encoding="utf-8") == steps.as_yaml(), (
+    path = bundle_folder() / "workflow/steps.yaml"
+    assert path.read_text(encoding="utf-8") == as_yaml(STEPS), (
         "write it anew: python -m pmcell.steps > workflow/steps.yaml"
     )
-    told = yaml.safe_load(steps.as_yaml())
+    told = yaml.safe_load(as_yaml(STEPS))
     assert {name: item["version"] for name, item in told.items()} == {
         step.name: step.version for step in STEPS
     }

@@ -32,7 +32,8 @@ from pmcell.publish.facts import PREPARED_BY, Facts, load_facts
 from pmcell.publish.placed import place_file
 from pmcell.publish.plan import plan_of, planned_facts
 from pmcell.release.digest import content_sha256
-from pmcell.steps import BY_NAME, files_of
+from pmcell.step import files_of
+from pmcell.steps import BY_NAME
 from results_folder import COHORTS, make_results
 
 CONFIG = {"release": {"date": "2026-01-31", "validators": "none"}}

@@ -190,7 +190,7 @@ def _submitted(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _of_step(args: argparse.Namespace, files: Any, asks: Sequence[str]) -> list[tuple[str, Path]]:
-    from pmcell.steps import files_named
+    from pmcell.step import files_named
 
     found = [(option, item) for option, path in files_named(args, files) for item in _files(path)]
     return found + [

@@ -34,7 +34,8 @@ from pmcell.publish.sealed.controlled import only
 from pmcell.publish.sealed.sealed import Sealer
 from pmcell.schema import TABLES, Table
 from pmcell.schema.disclosure import INDIVIDUAL
-from pmcell.steps import STEPS, files_of
+from pmcell.step import files_of
+from pmcell.steps import STEPS
 from pmcell.version import __version__
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pmcell.consent.entries import day_of
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.registry.cohorts.sheet_text import read_lines
+from pmcell.registry.sheets.text import read_lines
 
 COLUMNS = ("donor_id", "first_visit")
 NO_LIMIT = 999_999

@@ -12,7 +12,7 @@ from typing import Any
 
 from pmcell.consent.entries import COLUMNS, REQUIRED, Entry, parse_row
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
-from pmcell.registry.cohorts.sheet_text import read_lines
+from pmcell.registry.sheets.text import read_lines
 from pmcell.spelling import did_you_mean
 
 EXCEL = (".xlsx", ".xlsm")
@@ -90,7 +90,7 @@ def _text_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
 
 
 def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
-    from pmcell.registry.cohorts.excel import open_book, too_big
+    from pmcell.registry.sheets.excel import open_book, too_big
 
     try:
         sheets = open_book(path).worksheets
@@ -113,7 +113,7 @@ def _excel_rows(path: Path, faults: list[Fault]) -> list[list[str]]:
 
 def _visible_rows(sheet: Any, name: str, faults: list[Fault]) -> Iterator[list[str]]:
     """Rows as text; a consent that nobody sees, or that a formula makes, is a fault."""
-    from pmcell.registry.cohorts.excel import form_problems, hidden_parts
+    from pmcell.registry.sheets.excel import form_problems, hidden_parts
 
     for cell, must, found, fix in form_problems(sheet):
         faults.append(Fault(name, must, found, fix, column=cell, reason="workbook"))

@@ -21,7 +21,8 @@ from pmcell.schema import NO_PROGRAMME, UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
 from pmcell.settings.table import SETTINGS
-from pmcell.steps import BY_NAME, files_of
+from pmcell.step import files_of
+from pmcell.steps import BY_NAME
 
 ACCEPTED = ("ok", "warned")
 PREPARED_BY = ("release_plan", "cells", "reference")

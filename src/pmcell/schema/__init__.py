@@ -9,6 +9,7 @@ here. A new output is first a new field here.
 from __future__ import annotations
 
 from pmcell.schema.added import ADDITIONS, PLACED_CELLS, PLACEMENTS
+from pmcell.schema.association import ASSOCIATIONS, COMPOSITION_SHIFTS, OUTCOMES, SURVIVAL
 from pmcell.schema.cells import (
     CELLS,
     CLUSTERS,
@@ -83,18 +84,7 @@ from pmcell.schema.slots import (
     X_UMAP,
 )
 from pmcell.schema.steps import CELL_CLUSTERS, CELL_LABELS, CELL_TYPES, CELL_UMAP, QC_CELLS
-from pmcell.schema.strata import (
-    ASSIGNMENTS,
-    ASSOCIATIONS,
-    COMPOSITION_SHIFTS,
-    CONSENSUS,
-    DONOR_DISTANCES,
-    DRIVERS,
-    MOVEMENT,
-    OUTCOMES,
-    STRATA,
-    SURVIVAL,
-)
+from pmcell.schema.strata import ASSIGNMENTS, CONSENSUS, DONOR_DISTANCES, DRIVERS, MOVEMENT, STRATA
 from pmcell.schema.tables import TABLES, table
 from pmcell.schema.verdict import Verdict
 

@@ -25,7 +25,8 @@ import hdf5plugin  # noqa: F401  # counts between steps are packed with it
 import pandas as pd
 
 from pmcell.release.digest import content_sha256
-from pmcell.steps import STEPS, Step
+from pmcell.step import Step
+from pmcell.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGETS = {

@@ -12,8 +12,8 @@ import pytest
 from pmcell.cli import main
 from pmcell.consent.sheets import read_consent_table
 from pmcell.errors import DataError, FaultsError, PmcellError
-from pmcell.registry.cohorts import excel
-from pmcell.registry.cohorts.excel import Sheet, open_book, read_sheet_of
+from pmcell.registry.sheets import excel
+from pmcell.registry.sheets.excel import Sheet, open_book, read_sheet_of
 from pmcell.registry.workbook.check import check_workbook
 from pmcell.registry.workbook.register import register_workbook
 from steward_files import write_steward_file

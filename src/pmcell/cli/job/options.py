@@ -11,7 +11,8 @@ from typing import Any
 from pmcell.cli._settings import add_settings
 from pmcell.cli.job.memory import add_memory_options
 from pmcell.settings.table import SETTINGS
-from pmcell.steps import BY_NAME, COHORT, OPTIONAL, STEPS, Step
+from pmcell.step import COHORT, OPTIONAL, Step
+from pmcell.steps import BY_NAME, STEPS
 
 ASKED: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {

@@ -17,7 +17,8 @@ from typing import Any
 from pmcell.errors import UsageError
 from pmcell.io.collection import imports_without_collection
 from pmcell.io.system import import_when_used
-from pmcell.steps import BY_NAME, Files, Step, files_named
+from pmcell.step import Files, Step, files_named
+from pmcell.steps import BY_NAME
 
 _LIBRARIES = ("OMP", "OPENBLAS", "MKL", "GOTO", "NUMEXPR", "BLIS")
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pmcell import bundle
 from pmcell.errors import UsageError
 from pmcell.registry.intake.sizes import Sizes, matrix_bytes
-from pmcell.steps import BY_NAME, OLD_RULES, STEPS, benchmark_path, with_new_names
+from pmcell.step import benchmark_path, with_new_names
+from pmcell.steps import BY_NAME, OLD_RULES, STEPS
 
 if TYPE_CHECKING:
     import numpy as np

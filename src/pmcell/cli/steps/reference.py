@@ -17,7 +17,8 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.cli.job.run import require_files
     from pmcell.publish.content.reference import prepare_reference
     from pmcell.publish.facts import read_facts
-    from pmcell.steps import BY_NAME, files_of
+    from pmcell.step import files_of
+    from pmcell.steps import BY_NAME
 
     facts = read_facts(args.results)
     accepted = [cohort.cohort_id for cohort in facts.cohorts if cohort.accepted]

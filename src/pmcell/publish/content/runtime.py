@@ -14,7 +14,8 @@ from pmcell.io.benchmarks import read_benchmark
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
 from pmcell.schema import RUNTIME
-from pmcell.steps import STEPS, benchmark_path
+from pmcell.step import benchmark_path
+from pmcell.steps import STEPS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pmcell.errors import Fault
-from pmcell.registry.cohorts.dates import TEXT, find_date
 from pmcell.registry.cohorts.keys import DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.cohorts.not_people import is_missing, not_people
 from pmcell.registry.cohorts.same_number import SameNumbers, as_written
 from pmcell.registry.cohorts.sheets import Row
+from pmcell.registry.sheets.dates import TEXT, find_date
 from pmcell.schema.ids import ID_PATTERN
 from pmcell.spelling import as_seen, folded, nearest
 

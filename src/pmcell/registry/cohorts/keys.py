@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pmcell.registry.cohorts import registered
 from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS, EMAIL
-from pmcell.registry.cohorts.dates import LABEL, VISIT
 from pmcell.registry.cohorts.key import Key
+from pmcell.registry.sheets.dates import LABEL, VISIT
 from pmcell.registry.terms.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 from pmcell.schema.ids import ID_PATTERN as ID
 
@@ -219,7 +219,7 @@ class Column:
     """One column of a registration table.
 
     `dates` is how its values are read when dates are looked for
-    (`pmcell.registry.cohorts.dates`), '' where none is published.
+    (`pmcell.registry.sheets.dates`), '' where none is published.
     """
 
     name: str

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pmcell.errors import Fault
-from pmcell.registry.cohorts.dates import LABEL, VISIT
 from pmcell.registry.cohorts.keys import MEASUREMENTS_FILE, Column
 from pmcell.registry.cohorts.sheets import MAX_DAYS, Row, read_sheet
 from pmcell.registry.measurements.loinc import loinc_problem
 from pmcell.registry.measurements.reading import COMPARATORS, SOURCES
 from pmcell.registry.measurements.units import SeenUnits, UnitError, convert
+from pmcell.registry.sheets.dates import LABEL, VISIT
 from pmcell.schema import UNKNOWN
 from pmcell.schema.ids import ID_PATTERN
 from pmcell.settings.programme import Programme, Variable

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pmcell.errors import Fault
-from pmcell.registry.cohorts.dates import find_date
 from pmcell.registry.cohorts.keys import TODO, Column
 from pmcell.registry.cohorts.registered import A_LINK, MUST_LIE_THERE, PUT_IT_THERE, leads_to
-from pmcell.registry.cohorts.sheet_text import (
+from pmcell.registry.sheets.dates import find_date
+from pmcell.registry.sheets.text import (
     is_header_of,
     iter_rows,
     read_lines,

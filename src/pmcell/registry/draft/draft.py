@@ -11,7 +11,6 @@ import numpy as np
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.cohorts.dates import VISIT, find_date
 from pmcell.registry.cohorts.keys import TODO
 from pmcell.registry.cohorts.registration import Exclusion
 from pmcell.registry.draft.columns import (
@@ -22,6 +21,7 @@ from pmcell.registry.draft.columns import (
     per_group,
     text,
 )
+from pmcell.registry.draft.group_terms import FILE, terms_of_groups
 from pmcell.registry.draft.left_out import propose_exclusions, status_columns
 from pmcell.registry.draft.matrix import draft_matrix
 from pmcell.registry.draft.source import source_facts
@@ -31,17 +31,15 @@ from pmcell.registry.draft.values import (
     near,
     one_cell,
     one_per_sample,
-    one_term,
     safe_ids,
     taken_as_one,
-    unclear_sexes,
 )
+from pmcell.registry.sheets.dates import VISIT, find_date
 from pmcell.registry.terms.rules import check_term, term_of
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.spelling import did_you_mean
 
-FILE = "draft"
 DONOR_TERMS = {
     "sex_ontology_term_id": "sex",
     "self_reported_ethnicity_ontology_term_id": "ethnicity",
@@ -49,8 +47,6 @@ DONOR_TERMS = {
     "disease_ontology_term_id": "disease",
 }
 SAMPLE_TERMS = {"assay_ontology_term_id": "assay", "tissue_ontology_term_id": "tissue"}
-MAX_NOTES = 20
-"""Texts of a column that are noted with the nearest terms: looking for them takes long."""
 
 
 @dataclass
@@ -267,7 +263,9 @@ def _sample_rows(
     batches = one_per_sample(submission, columns, samples, "batch_id")
     days = one_per_sample(submission, columns, samples, "visit_day")
     terms = {
-        column: _terms(submission, columns, samples, column, role, draft, "samples.tsv")
+        column: terms_of_groups(
+            submission, columns, samples, column, role, "samples.tsv", draft.notes
+        )
         for column, role in SAMPLE_TERMS.items()
     }
     defaults = {}
@@ -303,7 +301,9 @@ def _donor_rows(
 ) -> None:
     of_cell = np.array([donors[name] for name in samples.tolist()], dtype=object)
     terms = {
-        column: _terms(submission, columns, of_cell, column, role, draft, "donors.tsv")
+        column: terms_of_groups(
+            submission, columns, of_cell, column, role, "donors.tsv", draft.notes
+        )
         for column, role in DONOR_TERMS.items()
     }
     ages, notes = age_groups(submission, columns, of_cell)
@@ -353,52 +353,3 @@ def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
         else:
             draft.cell_types[label] = TODO
             draft.comments[f"values.cell_type.{label}"] = near(label, "cell_type")
-
-
-def _terms(
-    submission: Submission,
-    columns: Columns,
-    groups: np.ndarray,
-    column: str,
-    role: str,
-    draft: Draft,
-    table: str,
-) -> dict[str, str]:
-    """The term of each group: given, or told by a text, or 'TODO (source: …)', or ''."""
-    names = list(dict.fromkeys(groups.tolist()))
-    if column in columns.terms:
-        given = per_group(text(submission.obs, column), groups)
-        if all(
-            len(given[name]) <= 1
-            and all(check_term(term, column, file=FILE) is None for term in given[name])
-            for name in names
-        ):
-            return {name: (given[name] or [""])[0] for name in names}
-    if role not in columns.roles:
-        return dict.fromkeys(names, "")
-    found = per_group(text(submission.obs, columns.roles[role]), groups)
-    different = {value for values in found.values() for value in values}
-    unclear = unclear_sexes(different) if role == "sex" else set()
-    answer, open_texts = {}, {}
-    for name in names:
-        terms = {
-            value: None if value.strip().lower() in unclear else one_term(value, column)
-            for value in found[name]
-        }
-        if not terms:
-            answer[name] = ""
-        elif len(set(terms.values())) == 1 and next(iter(terms.values())) is not None:
-            answer[name] = str(next(iter(terms.values())))
-        else:
-            said = " | ".join(value.replace("\t", " ")[:40] for value in found[name][:4])
-            answer[name] = f"{TODO} (source: {said})"
-            open_texts[said] = found[name][0]
-    n_rows = Counter(answer.values())
-    for number, (said, example) in enumerate(open_texts.items()):
-        if number == MAX_NOTES:
-            draft.notes.append(f"{table}, {column}: {len(open_texts) - MAX_NOTES} more texts")
-            break
-        n = n_rows[f"{TODO} (source: {said})"]
-        rows = "1 row" if n == 1 else f"{n} rows"
-        draft.notes.append(f"{table}, {column}: {said!r} in {rows}; {near(example, column)}")
-    return answer

@@ -19,11 +19,11 @@ import numpy as np
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.cohorts.excel import open_book, read_sheet_of
 from pmcell.registry.cohorts.same_number import SameNumbers
 from pmcell.registry.draft.columns import guess_columns, text
 from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.intake.cell_table import BARCODE
+from pmcell.registry.sheets.excel import open_book, read_sheet_of
 from pmcell.schema.text import as_text
 from pmcell.spelling import repeated
 

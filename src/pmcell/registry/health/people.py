@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pmcell.errors import Fault
 from pmcell.registry.cohorts import identities
-from pmcell.registry.cohorts.dates import LABEL, TEXT, VISIT, find_date
 from pmcell.registry.draft.columns import Columns, is_empty, text
+from pmcell.registry.sheets.dates import LABEL, TEXT, VISIT, find_date
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,6 @@ import numpy as np
 
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.cohorts.dates import TEXT, find_date
 from pmcell.registry.cohorts.gathered import gather
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.cohorts.not_people import is_missing, not_people
@@ -21,6 +20,7 @@ from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.cohorts.same_number import SameNumbers
 from pmcell.registry.intake.cells import exclude_line, label_cells, source_cell_types, texts_of
 from pmcell.registry.intake.left_out import LeftOut, leave_out
+from pmcell.registry.sheets.dates import TEXT, find_date
 from pmcell.schema import UNKNOWN
 
 PRIMARY = "is_primary_data"

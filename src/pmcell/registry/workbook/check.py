@@ -13,9 +13,9 @@ from pmcell.io.atomic import atomic_path, write_text
 from pmcell.registry.cohorts.catalogue import missing_metadata
 from pmcell.registry.cohorts.cohort import find_faults
 from pmcell.registry.cohorts.cohort_file import meaning
-from pmcell.registry.cohorts.excel import open_book, plain_text, too_big
 from pmcell.registry.cohorts.keys import COHORT_FILE
 from pmcell.registry.cohorts.yaml_text import read_yaml
+from pmcell.registry.sheets.excel import open_book, plain_text, too_big
 from pmcell.registry.workbook import layout
 from pmcell.registry.workbook.content import HEAD, Content, content_of, place_of
 from pmcell.registry.workbook.read import read_sheets

@@ -10,7 +10,6 @@ from typing import Any
 
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.catalogue import NO_BODY
-from pmcell.registry.cohorts.excel import Sheet, SheetRow
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.cohorts.not_people import is_missing
 from pmcell.registry.cohorts.registration import Exclusion
@@ -18,6 +17,7 @@ from pmcell.registry.draft.answers import normalise_answer
 from pmcell.registry.draft.decisions import CELL_TYPES, Decision
 from pmcell.registry.draft.draft import Draft
 from pmcell.registry.draft.text import cohort_yaml, sheet
+from pmcell.registry.sheets.excel import Sheet, SheetRow
 from pmcell.registry.terms.rules import TERM_RULES
 from pmcell.registry.workbook import layout
 from pmcell.registry.workbook.measured import measurement_rows

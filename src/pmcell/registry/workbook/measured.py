@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pmcell.errors import Fault
-from pmcell.registry.cohorts.excel import Sheet, SheetRow
 from pmcell.registry.draft.measured_columns import (
     LOINC,
     Measured,
@@ -13,6 +12,7 @@ from pmcell.registry.draft.measured_columns import (
     measurement_row,
     visits_of,
 )
+from pmcell.registry.sheets.excel import Sheet, SheetRow
 from pmcell.registry.workbook import layout
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pmcell.errors import Fault, UsageError
-from pmcell.registry.cohorts.excel import Sheet, open_book, read_sheet_of
+from pmcell.registry.sheets.excel import Sheet, open_book, read_sheet_of
 from pmcell.registry.workbook import layout
 from pmcell.spelling import did_you_mean
 

@@ -12,9 +12,9 @@ from typing import Any
 from pmcell.io.atomic import atomic_path
 from pmcell.registry.cohorts.catalogue import REQUIREMENTS
 from pmcell.registry.cohorts.cohort_file import meaning
-from pmcell.registry.cohorts.excel import openpyxl
 from pmcell.registry.cohorts.keys import ONLY_A_PERSON, TODO
 from pmcell.registry.draft.decisions import source_text
+from pmcell.registry.sheets.excel import openpyxl
 from pmcell.registry.terms.meanings import words_in
 from pmcell.registry.terms.ontology import resolve
 from pmcell.registry.terms.rules import TERM_RULES, terms_near

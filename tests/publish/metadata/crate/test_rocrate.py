@@ -23,7 +23,8 @@ from pmcell.publish.metadata.crate.rocrate import write_crate
 from pmcell.publish.metadata.crate.software import container_image
 from pmcell.publish.metadata.crate.workflow import write_workflow
 from pmcell.release.digest import CRATE, content_sha256
-from pmcell.steps import BY_NAME, STEPS, files_of
+from pmcell.step import files_of
+from pmcell.steps import BY_NAME, STEPS
 from results_folder import COHORTS, make_results
 from snakemake_records import START, record_flow, record_job, record_study
 

@@ -27,7 +27,8 @@ from pmcell.publish.metadata.crate.provenance_records import (
     running_since,
 )
 from pmcell.publish.provenance_paths import PathRules, as_pattern
-from pmcell.steps import BY_NAME, OLD_RULES, files_of
+from pmcell.step import files_of
+from pmcell.steps import BY_NAME, OLD_RULES
 
 RELEASE = BY_NAME["release"]
 PEOPLE = ("donors", "visits", "samples", "measurements", "consent")

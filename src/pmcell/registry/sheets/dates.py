@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
-from pmcell.registry.cohorts.month_names import MONTH_ABBREVIATIONS, MONTH_NAMES
+from pmcell.registry.sheets.month_names import MONTH_ABBREVIATIONS, MONTH_NAMES
 from pmcell.spelling import folded
 
 VISIT, LABEL, TEXT = "visit", "label", "text"

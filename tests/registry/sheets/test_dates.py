@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pmcell.registry.cohorts.dates import LABEL, TEXT, VISIT, find_date
+from pmcell.registry.sheets.dates import LABEL, TEXT, VISIT, find_date
 
 DATES_IN_VISITS = (
     "20200402",

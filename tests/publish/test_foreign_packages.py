@@ -24,6 +24,7 @@ from pmcell.io.crypt.keys import (
     read_signer,
     read_signing_key,
 )
+from pmcell.io.crypt.signed_json import sign_document
 from pmcell.publish.sealed import sealed
 from pmcell.publish.sealed.unsealed import open_controlled
 
@@ -78,8 +79,7 @@ def sign_again(package: Path, change: Callable[[dict[str, Any]], object]) -> Non
     value = json.loads(path.read_text())
     value.pop("signature")
     change(value)
-    signature = read_signing_key().sign(sealed._signed_bytes(value))
-    path.write_text(json.dumps({**value, "signature": base64.b64encode(signature).decode()}))
+    path.write_text(json.dumps(sign_document(value, read_signing_key())))
 
 
 def everything(folder: Path) -> set[Path]:

@@ -9,8 +9,6 @@ the report or today.
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.dossier.model import Claim, Validation
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.crypt.keys import fingerprint
+from pmcell.io.crypt.signed_json import read_signed, sign_document
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -65,26 +64,16 @@ def read_validation(
     DataError
         It is not signed by this key; `FaultsError` names all else that is wrong with it.
     """
-    from cryptography.exceptions import InvalidSignature
-
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"--validation must be a file; there is none at {str(path)!r}. {ASK}")
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ValueError(f"more than {MAX_BYTES} bytes")
-        value = json.loads(file.read_text(encoding="utf-8"))
-        signature = base64.b64decode(value["signature"], validate=True)
-        signer.verify(signature, signed_bytes(value))
-    except (
-        *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
-        InvalidSignature,
-    ) as error:
+    if file.stat().st_size > MAX_BYTES:
         raise DataError(
-            f"--validation {file.name} must be signed by {fingerprint(signer.public_bytes_raw())}; "
-            f"it is not: it was not signed, was changed, or someone else signed it. {ASK}",
+            f"--validation {file.name} must have at most {MAX_BYTES:,} bytes; it has "
+            f"{file.stat().st_size:,}. {ASK}",
             reason="signature",
-        ) from error
+        )
+    value = read_signed(file, signer, name=f"--validation {file.name}", fix=ASK)
     faults = list(_faults(value, file.name, content_sha256, days))
     if faults:
         raise FaultsError(faults)
@@ -126,15 +115,7 @@ def sign_validation(document: Mapping[str, Any], key: Ed25519PrivateKey) -> dict
     dict
         The document with its format and signature.
     """
-    value = {"format": FORMAT, **document}
-    signature = key.sign(signed_bytes(value))
-    return {**value, "signature": base64.b64encode(signature).decode()}
-
-
-def signed_bytes(value: Mapping[str, Any]) -> bytes:
-    """What the signature covers: everything but itself, keys sorted."""
-    rest = {name: item for name, item in value.items() if name != "signature"}
-    return json.dumps(rest, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return sign_document({"format": FORMAT, **document}, key)
 
 
 def as_day(text: object) -> date | None:

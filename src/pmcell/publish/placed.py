@@ -1,4 +1,4 @@
-"""Files of the results in a release: linked where the release is as closed as they are."""
+"""Files of the results or of an earlier release in a release: the same bytes, held once."""
 
 from __future__ import annotations
 
@@ -13,17 +13,31 @@ from pmcell.io.modes import current_umask
 
 
 def place_file(source: Path, target: Path) -> None:
-    """Link a file, or copy it where it cannot be linked.
+    """Link a file where the release is as closed as it is, else copy it.
 
     A link has the modes of the file: where a release is more open than the study, it is a copy.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     if stat.S_IMODE(source.stat().st_mode) == 0o666 & ~current_umask():
-        try:
-            os.link(source, target)
-            return
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
+        link_file(source, target)
+    else:
+        _copy(source, target)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Make `target` the file `source`: a second name of it, or a copy where there can be none.
+
+    A release is never edited in place, so that a shared file is changed through neither name.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)

@@ -9,7 +9,6 @@ here. A new output is first a new field here.
 from __future__ import annotations
 
 from pmcell.schema.added import ADDITIONS, PLACED_CELLS, PLACEMENTS
-from pmcell.schema.association import ASSOCIATIONS, COMPOSITION_SHIFTS, OUTCOMES, SURVIVAL
 from pmcell.schema.cells import (
     CELLS,
     CLUSTERS,
@@ -64,6 +63,7 @@ from pmcell.schema.fields import (
 from pmcell.schema.followup import FOLLOWUP, FOLLOWUP_EFFECTS, STRATUM_STEPS
 from pmcell.schema.measurements import MEASUREMENTS
 from pmcell.schema.model import Field, ForeignKey, Table
+from pmcell.schema.pairs import CONSENSUS, DONOR_DISTANCES
 from pmcell.schema.people import COHORT_COUNTS, COHORTS, DONORS, DUPLICATES, SAMPLES, VISITS
 from pmcell.schema.release_files import EXPRESSION, RELEASE_FILES, ReleaseFile
 from pmcell.schema.slots import (
@@ -84,7 +84,16 @@ from pmcell.schema.slots import (
     X_UMAP,
 )
 from pmcell.schema.steps import CELL_CLUSTERS, CELL_LABELS, CELL_TYPES, CELL_UMAP, QC_CELLS
-from pmcell.schema.strata import ASSIGNMENTS, CONSENSUS, DONOR_DISTANCES, DRIVERS, MOVEMENT, STRATA
+from pmcell.schema.strata import (
+    ASSIGNMENTS,
+    ASSOCIATIONS,
+    COMPOSITION_SHIFTS,
+    DRIVERS,
+    MOVEMENT,
+    OUTCOMES,
+    STRATA,
+    SURVIVAL,
+)
 from pmcell.schema.tables import TABLES, table
 from pmcell.schema.verdict import Verdict
 

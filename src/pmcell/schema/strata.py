@@ -1,10 +1,11 @@
-"""Tables of strata: what they are, who is in them, how far apart they are."""
+"""Tables of strata: what they are, who is in them, what they go with."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, Disclosure
+from pmcell.schema.disclosure import AGGREGATE, INDIVIDUAL, OPEN_ONLY, Disclosure
+from pmcell.schema.explanation import CONTRAST, LEVEL, REFERENCE
 from pmcell.schema.fields import DONOR_FK, DONOR_ID, N_DONORS, PROFILED_TYPE, VISIT, VISIT_FK
 from pmcell.schema.model import Field, Table
 
@@ -128,6 +129,47 @@ ASSIGNMENTS = Table(
     ),
 )
 
+ASSOCIATIONS = Table(
+    "associations",
+    "Association of strata or axes with covariates of the donors; technical ones show confounding.",
+    ("outcome", "covariate"),
+    (
+        Field(
+            "outcome",
+            "string",
+            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; map_within_donors: place, over the visits of donors at which the covariate differs; stratum, or candidate_stratum where labels are not published; condition or disease for the design.",
+        ),
+        Field("covariate", "string", "Column of donors, visits or samples."),
+        Field(
+            "family",
+            "string",
+            "technical, clinical, or design (a condition against a technical factor); q values are within a family.",
+        ),
+        Field("test", "string", "Name of the test."),
+        Field("effect", "float64", "Effect size.", "1"),
+        Field("effect_name", "string", "Name of the effect size."),
+        Field(
+            "effect_low",
+            "float64",
+            "Lower end of the effect's 95 % interval, from drawing the donors again.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "effect_high",
+            "float64",
+            "Upper end of the effect's 95 % interval, from drawing the donors again.",
+            "1",
+            required=False,
+        ),
+        Field("p_value", "float64", "Permutation p over donors.", "1"),
+        Field("q_value", "float64", "Benjamini-Hochberg q within the family.", "1"),
+        Field("n_donors", "int64", "Donors in the test.", "donors"),
+    ),
+    source="strata/associations.parquet",
+    disclosure=Disclosure(AGGREGATE, rule="associations"),
+)
+
 DRIVERS = Table(
     "drivers",
     "What places each donor: contributions that sum to the distance difference between the nearest other and the own stratum.",
@@ -160,6 +202,47 @@ DRIVERS = Table(
     (DONOR_FK, VISIT_FK),
     source="strata/drivers.parquet",
     disclosure=Disclosure(INDIVIDUAL, ids=("donor_id",), needs_strata=True),
+)
+
+COMPOSITION_SHIFTS = Table(
+    "composition_shifts",
+    "Which cell types strata and conditions have more or less of: ratios of shares, the median type taken as unchanged.",
+    ("contrast", "level", "cell_type"),
+    (
+        CONTRAST,
+        replace(LEVEL, prose="The group that is compared with the reference."),
+        REFERENCE,
+        PROFILED_TYPE,
+        Field("mean_share", "float64", "Mean share of the type among the donors' cells.", "1"),
+        Field("mean_share_others", "float64", "The same in the donors of the reference.", "1"),
+        Field(
+            "log2_ratio",
+            "float64",
+            "log2 of the type's ratio to the reference over that of the median type; 1: twice as much.",
+        ),
+        Field("ratio_low", "float64", "Lower end of its 95 % interval, given the groups."),
+        Field("ratio_high", "float64", "Upper end of its 95 % interval, given the groups."),
+        Field(
+            "p_value",
+            "float64",
+            "Two-sided p of the moderated t; null for strata, which were made of the same cells.",
+            "1",
+            required=False,
+        ),
+        Field(
+            "q_value",
+            "float64",
+            "Benjamini-Hochberg q over the cell types of the level; null for strata.",
+            "1",
+            required=False,
+        ),
+        Field("within_batch", "bool", "Whether donors are compared within batches."),
+        Field("n_donors", "int64", "Donors of the level.", "donors"),
+        Field("n_donors_others", "int64", "Donors of the reference.", "donors"),
+        Field("n_donors_paired", "int64", "Donors on both sides.", "donors"),
+    ),
+    source="strata/composition_shifts.parquet",
+    disclosure=Disclosure(OPEN_ONLY, rule="contrasts"),
 )
 
 MOVEMENT = Table(
@@ -208,44 +291,71 @@ MOVEMENT = Table(
     ),
 )
 
-DONOR_DISTANCES = Table(
-    "donor_distances",
-    "Squared distance of each pair of donor visits: fused, and in each feature set; sampling noise is subtracted, so a few are slightly negative. Of more than 2,000 visits, pairs of which one is among the 50 nearest (fused) of the other.",
-    ("donor_id", "visit", "other_donor_id", "other_visit", "channel"),
+OUTCOMES = Table(
+    "outcomes",
+    "Clinical outcomes against strata, or axes where labels are not published: mixed models of repeated visits, survival; refused comparisons with the reason.",
+    ("outcome", "model", "term"),
     (
-        DONOR_ID,
-        VISIT,
-        Field("other_donor_id", "string", "Donor of the other visit, later in the file's order."),
-        Field("other_visit", "string", "Label of the other visit."),
+        Field("outcome", "string", "Column of the study's clinical table."),
+        Field("model", "string", "mixed model, Cox regression or log-rank test."),
         Field(
-            "channel",
+            "term",
             "string",
-            "fused: the weighted mean of the feature sets that were not dropped, each over its median; else the feature set, dropped ones too.",
+            "strata or axes: all of them together; else one contrast, as 'S2 against S1', or one axis.",
         ),
         Field(
-            "squared_distance", "float64", "Squared distance; pairs without one have no row.", "1"
+            "family",
+            "string",
+            "outcomes (all strata or axes together) or contrasts; q values are within a family.",
         ),
+        Field(
+            "effect",
+            "float64",
+            "Difference in the outcome's own unit, or hazard ratio; null for a whole comparison.",
+            required=False,
+        ),
+        Field("effect_name", "string", "Name of the effect; empty for a whole comparison."),
+        Field("effect_low", "float64", "Lower end of the effect's 95 % interval.", required=False),
+        Field("effect_high", "float64", "Upper end of the effect's 95 % interval.", required=False),
+        Field("p_value", "float64", "p over donors; null where refused.", "1", required=False),
+        Field(
+            "q_value",
+            "float64",
+            "Benjamini-Hochberg q within the family; null where refused.",
+            "1",
+            required=False,
+        ),
+        Field("n_donors", "int64", "Donors in the comparison; 0 where refused.", "donors"),
+        Field("n_visits", "int64", "Visits in a mixed model.", "visits", required=False),
+        Field("n_events", "int64", "Donors who had the event.", "donors", required=False),
+        Field("adjusted_for", "string", "Columns that the model is adjusted for, joined by ';'."),
+        Field(
+            "ph_p",
+            "float64",
+            "p of the test of proportional hazards; null where it does not apply.",
+            "1",
+            required=False,
+        ),
+        Field("note", "string", "What to mind when reading the row; else empty."),
+        Field("refused", "string", "Why the comparison was not made; else empty."),
     ),
-    (DONOR_FK, VISIT_FK),
-    source="content.pairs:iter_distances",
-    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id", "other_donor_id")),
+    source="strata/outcomes.parquet",
+    disclosure=Disclosure(AGGREGATE, rule="outcomes"),
 )
 
-CONSENSUS = Table(
-    "consensus",
-    "Share of resampled runs that put two donors into one stratum; no rows when no strata are published. Of more than 2,000 donors, pairs of which one is among the 50 nearest (fused distance) of the other.",
-    ("donor_id", "other_donor_id"),
+SURVIVAL = Table(
+    "survival",
+    "Kaplan-Meier curve of each published stratum; no rows without strata and a declared event.",
+    ("stratum", "time"),
     (
-        DONOR_ID,
-        Field("other_donor_id", "string", "The other donor, later in the file's order."),
-        Field(
-            "consensus",
-            "float64",
-            "Share of the runs with both donors that joined them, for the published number of strata.",
-            "1",
-        ),
+        Field("stratum", "string", "Stratum label."),
+        Field("time", "float64", "Time of one event or more, in the unit of the study's column."),
+        Field("survival", "float64", "Share of donors without the event after this time.", "1"),
+        Field("low", "float64", "Lower end of its 95 % interval (log-log).", "1"),
+        Field("high", "float64", "Upper end of its 95 % interval (log-log).", "1"),
+        Field("n_at_risk", "int64", "Donors observed until then without the event.", "donors"),
+        Field("n_events", "int64", "Donors with the event at this time.", "donors"),
     ),
-    (DONOR_FK,),
-    source="content.pairs:consensus_frame",
-    disclosure=Disclosure(INDIVIDUAL, ids=("donor_id", "other_donor_id"), needs_strata=True),
+    source="strata/survival.parquet",
+    disclosure=Disclosure(OPEN_ONLY, needs_strata=True),
 )

@@ -12,13 +12,25 @@ from pmcell.schema import (
     explanation,
     followup,
     measurements,
+    pairs,
     people,
     strata,
     vocabulary,
 )
 from pmcell.schema.model import Table
 
-MODULES = (people, measurements, cells, strata, added, followup, explanation, counts, vocabulary)
+MODULES = (
+    people,
+    measurements,
+    cells,
+    strata,
+    pairs,
+    added,
+    followup,
+    explanation,
+    counts,
+    vocabulary,
+)
 """In reading order; tables that no release holds stand in `steps`."""
 
 

@@ -114,7 +114,7 @@ def compare(results: Path, clean: Path) -> dict[str, Any]:
 
 def _copy_folder(source: Path, target: Path) -> None:
     """Put the files of a folder into another: the same file where that can be, else a copy."""
-    from pmcell.publish.add.link import link_file
+    from pmcell.publish.placed import link_file
 
     for path in sorted(source.rglob("*")):
         if path.is_file():

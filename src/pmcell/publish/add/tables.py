@@ -11,7 +11,6 @@ from pmcell.gaps.groups import donor_groups
 from pmcell.io.atomic import write_text
 from pmcell.io.coded_tables import plain_frame
 from pmcell.io.tables import read_table, write_table
-from pmcell.publish.add.link import link_file
 from pmcell.publish.add.previous import Previous
 from pmcell.publish.add.rows import add_rows
 from pmcell.publish.atlas import Atlas
@@ -21,6 +20,7 @@ from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.facts import Facts
 from pmcell.publish.file_facts import file_facts
+from pmcell.publish.placed import link_file
 from pmcell.schema import DONOR_GROUPS, TABLES, Table
 
 if TYPE_CHECKING:

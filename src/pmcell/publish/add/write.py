@@ -11,7 +11,6 @@ from typing import Any
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.io.scratch import scratch_folder
-from pmcell.publish.add.link import link_file
 from pmcell.publish.add.people import require_strangers
 from pmcell.publish.add.place import place_cohort
 from pmcell.publish.add.previous import Previous, require_addable, require_new
@@ -23,6 +22,7 @@ from pmcell.publish.facts import Cohort, Facts, Revision
 from pmcell.publish.folder import whole_folder
 from pmcell.publish.manifest import cohort_entry, sources_of
 from pmcell.publish.metadata.attribution import require_attribution
+from pmcell.publish.placed import link_file
 from pmcell.publish.release import Page, Site, complete_release
 from pmcell.release.expression import ALL, GENES
 from pmcell.release.manifest import Entries, read_manifest

@@ -9,9 +9,7 @@ plaintexts confirm no guess, because every file holds keyed pseudonyms.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -24,6 +22,7 @@ from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import atomic_path, remove_leftovers, write_json
 from pmcell.io.crypt.crypt4gh import Crypt4ghReader, encrypt_file, open_crypt4gh
 from pmcell.io.crypt.keys import fingerprint
+from pmcell.io.crypt.signed_json import read_signed, sign_document
 from pmcell.io.modes import private_files
 from pmcell.schema.ids import ID_PATTERN as ID
 
@@ -122,16 +121,11 @@ class Sealer:
             "signer": fingerprint(public),
             "files": self._files,
         }
-        signature = self._signing_key.sign(_signed_bytes(value))
-        write_json(
-            self._folder / MANIFEST, {**value, "signature": base64.b64encode(signature).decode()}
-        )
+        write_json(self._folder / MANIFEST, sign_document(value, self._signing_key))
 
 
 def read_manifest(folder: Path, signer: Ed25519PublicKey) -> dict[str, Any]:
     """The manifest of a package, if `signer` signed it; `DataError` if not."""
-    from cryptography.exceptions import InvalidSignature
-
     path = folder / MANIFEST
     if path.is_symlink() or not path.is_file():
         raise UsageError(f"a sealed package must hold {MANIFEST}; {folder.name!r} does not")
@@ -141,19 +135,7 @@ def read_manifest(folder: Path, signer: Ed25519PublicKey) -> dict[str, Any]:
             f"{path.stat().st_size:,}. {REFETCH}",
             reason="manifest",
         )
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        signature = base64.b64decode(value["signature"], validate=True)
-        signer.verify(signature, _signed_bytes(value))
-    except (
-        *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
-        InvalidSignature,
-    ) as error:
-        raise DataError(
-            f"{MANIFEST} must be signed by {fingerprint(signer.public_bytes_raw())}; it is not. "
-            "It was changed, or someone else signed it. " + REFETCH,
-            reason="signature",
-        ) from error
+    value = read_signed(path, signer, name=MANIFEST, fix=REFETCH)
     if value.get("format") != FORMAT:
         raise DataError(
             f"{MANIFEST} must have format {FORMAT}; found {_shown(value.get('format'))}. "
@@ -365,12 +347,6 @@ def _read_back(path: Path, session_key: bytes, n_recipients: int) -> tuple[str, 
                 "the header must have one packet a recipient", reason="encryption_failed"
             )
         return _digest_stream(Crypt4ghReader(stream, session_key))
-
-
-def _signed_bytes(value: Mapping[str, Any]) -> bytes:
-    """What the signature covers: all of the manifest but the signature, keys sorted."""
-    rest = {key: item for key, item in value.items() if key != "signature"}
-    return json.dumps(rest, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _digest(path: Path) -> tuple[str, int]:

@@ -33,12 +33,13 @@ class Validator:
     heavy: bool = False
     needs_node: bool = False
     on_request: str = ""
+    shared_driver: str = ""
 
     @property
     def driver(self) -> Path:
         """The program that runs inside the validator's environment."""
         suffix = ".mjs" if self.needs_node else ".py"
-        return DRIVERS / f"{self.name.replace('-', '_')}{suffix}"
+        return DRIVERS / f"{self.shared_driver or self.name.replace('-', '_')}{suffix}"
 
     @property
     def lock(self) -> Path:
@@ -96,13 +97,21 @@ VALIDATORS: tuple[Validator, ...] = (
         "cellxgene-schema",
         "each file of cells, against the CELLxGENE schema 7.1.0",
         ("cells/*.h5ad",),
+        {
+            "validator": "cellxgene_schema.validate:Validator",
+            "arguments": {"ignore_labels": False},
+            "level": "schema 7.1.0",
+        },
         heavy=True,
+        shared_driver="h5ad_schema",
     ),
     Validator(
         "hca-schema-validator",
         "exports in the profile of the Human Cell Atlas",
         ("hca/*.h5ad",),
+        {"validator": "hca_schema_validator:HCAValidator", "level": "HCA schema"},
         heavy=True,
+        shared_driver="h5ad_schema",
         on_request="no export in the HCA profile was asked for: pmcell export-hca writes one",
     ),
 )

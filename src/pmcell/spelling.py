@@ -107,6 +107,17 @@ def did_you_mean(word: object, choices: Iterable[object], cutoff: float = 0.6) -
     return f"Did you mean {near!r}?" if near is not None else ""
 
 
+def plural(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number with its noun; `nouns` where that is not the noun with an s.
+
+    Examples
+    --------
+    >>> plural(1, "donor"), plural(2000, "donor"), plural(2, "stratum", "strata")
+    ('1 donor', '2,000 donors', '2 strata')
+    """
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def repeated(names: Iterable[Name]) -> dict[Name, int]:
     """Return the names that stand more than once with their number, in the order of the first.
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pmcell.spelling import plural
+
 if TYPE_CHECKING:
     from pmcell.registry.draft.decisions import Decision
 
@@ -57,11 +59,10 @@ def list_open(folder: Path, still: list[Decision], *, where: str) -> None:
         if near:
             print(f"    nearest: {' | '.join(near)}")
     if still:
-        noun = "decision" if len(still) == 1 else "decisions"
         print(
-            f"\nNext: {len(still)} {noun}. Answer in a terminal with `pmcell register --id "
-            f"{folder.name}{where}`, or with --set KEY=ANSWER; --rest unknown closes what may be "
-            "unknown."
+            f"\nNext: {plural(len(still), 'decision')}. Answer in a terminal with `pmcell register "
+            f"--id {folder.name}{where}`, or with --set KEY=ANSWER; --rest unknown closes what "
+            "may be unknown."
         )
     else:
         print("\nNothing is open. Next: ", end="")

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pmcell.spelling import plural
+
 
 def print_health(metrics: Mapping[str, Any]) -> None:
     """Print the numbers of a health report in words; nothing where the file could not be read."""
@@ -20,9 +22,9 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     yield "raw counts", f"{metrics['counts_in'] or 'none'} ({metrics['counts_are']})"
     yield "genes", f"var {metrics['gene_column']}; {metrics['species']}"
-    donors = metrics["n_donors"] or "no"
-    noun = "donor" if donors == 1 else "donors"
-    yield "people", f"{donors} {noun} named, {metrics['n_samples']} samples"
+    n_donors = metrics["n_donors"]
+    donors = plural(n_donors, "donor") if n_donors else "no donors"
+    yield "people", f"{donors} named, {plural(metrics['n_samples'], 'sample')}"
     told = metrics["told_by"]
     yield "columns", ", ".join(f"{meaning} = {column}" for meaning, column in told.items())
     for note in metrics["notes"]:

@@ -30,6 +30,7 @@ from pmcell.cli._options import (
     add_study_options,
     require_cores,
 )
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.cli.run._study import Study
@@ -191,7 +192,7 @@ def _tell(target: Path, version: str) -> None:
     print(f"Release {version} written to {target}, verified.")
     for row in table[table["release_version"] == version].itertuples():
         print(
-            f"{row.cohort_id}: {row.n_donors} donors at {row.n_visits} visits were placed, not "
-            f"clustered: {row.n_assigned} assigned, {row.n_ambiguous} ambiguous, {row.n_novel} "
-            f"novel, {row.n_not_placed} not placed."
+            f"{row.cohort_id}: {plural(row.n_donors, 'donor')} at {plural(row.n_visits, 'visit')} "
+            f"placed, not clustered: {row.n_assigned} assigned, {row.n_ambiguous} "
+            f"ambiguous, {row.n_novel} novel, {row.n_not_placed} not placed."
         )

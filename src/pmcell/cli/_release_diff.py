@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pmcell.spelling import plural
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -93,7 +95,7 @@ def _columns(found: dict[str, Any]) -> Iterator[str]:
         else:
             yield _change(place, row) if row["what"] == "retyped" else f"{place} {row['what']}"
     if described:
-        yield f"{len(described)} columns described in another way: {', '.join(described)}"
+        yield f"{plural(len(described), 'column')} described in another way: {', '.join(described)}"
 
 
 def _labels(found: dict[str, Any]) -> Iterator[str]:
@@ -142,8 +144,7 @@ def _lineage(rows: list[dict[str, Any]]) -> Iterator[str]:
 def _came_and_went(found: dict[str, Any], noun: str) -> Iterator[str]:
     for what in ("added", "removed"):
         if found[what]:
-            plural = noun if len(found[what]) == 1 else f"{noun}s"
-            yield f"{len(found[what])} {plural} {what}: {', '.join(found[what])}"
+            yield f"{plural(len(found[what]), noun)} {what}: {', '.join(found[what])}"
 
 
 def _change(name: str, row: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.errors import Fault
@@ -234,7 +235,7 @@ def _print_check(check: CohortCheck) -> None:
     if not check.errors:
         console.print(f"[bold]{escape(check.cohort_id)}[/bold]  [green]ok[/green]  {escape(seen)}")
     else:
-        verdict = f"[red]{_count(len(check.errors), 'fault')}[/red]"
+        verdict = f"[red]{plural(len(check.errors), 'fault')}[/red]"
         console.print(f"[bold]{escape(check.cohort_id)}[/bold]  {verdict}  {escape(seen)}")
     if not check.faults:
         return
@@ -283,7 +284,7 @@ def _seen(metrics: Any) -> str:
         reasons = "; ".join(f"{item['reason']} {item['n_cells']:,}" for item in metrics["left_out"])
         parts.append(f"{metrics['n_cells_left_out']:,} left out ({reasons})")
     if "n_samples" in metrics:
-        parts.append(f"{metrics['n_samples']} samples")
+        parts.append(plural(metrics["n_samples"], "sample"))
     if "share_genes_mapped" in metrics:
         parts.append(f"{metrics['share_genes_mapped']:.1%} of genes mapped")
     return ", ".join(parts)
@@ -295,12 +296,8 @@ def _print_summary(checks: Sequence[CohortCheck]) -> None:
     n_bad = sum(bool(check.errors) for check in checks)
     print(
         f"{len(checks)} checked: {len(checks) - n_bad} ok, {n_bad} with faults "
-        f"({_count(n_faults, 'fault')}, {_count(n_warnings, 'warning')})"
+        f"({plural(n_faults, 'fault')}, {plural(n_warnings, 'warning')})"
     )
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _print_json(checks: Sequence[CohortCheck]) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._options import add_form_options
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.registry.draft.decisions import Decision
@@ -204,8 +205,8 @@ def _print(registered: Registered, out: Path, is_allowed: bool) -> None:
     table.add_row("genes", escape(f"var {seen['genes']}"))
     for meaning, column in seen["columns"].items():
         table.add_row(meaning, escape(column))
-    donors = "donors unknown" if "TODO" in seen["donors"] else f"{len(seen['donors'])} donors"
-    table.add_row("people", f"{donors}, {seen['n_samples']} samples")
+    donors = "donors unknown" if "TODO" in seen["donors"] else plural(len(seen["donors"]), "donor")
+    table.add_row("people", f"{donors}, {plural(seen['n_samples'], 'sample')}")
     console.print(table)
     if registered.notes:
         console.print("\n[bold]Look at[/bold]")
@@ -254,9 +255,9 @@ def _print_workbook(args: argparse.Namespace, registered: Registered, is_allowed
         return
     for note in registered.notes:
         print(f"  - {note}")
-    noun = "line" if registered.n_todo == 1 else "lines"
     print(
-        f"Wrote {args.workbook}. Fill in the {registered.n_todo} yellow {noun}, save it, then run\n"
+        f"Wrote {args.workbook}. Fill in the {plural(registered.n_todo, 'yellow line')}, save it, "
+        f"then run\n"
         f"  pmcell check --workbook {args.workbook}"
     )
 

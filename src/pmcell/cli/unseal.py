@@ -18,6 +18,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pmcell.spelling import plural
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     faults = package_faults(args.package, manifest)
     if faults:
         raise FaultsError(faults)
-    print(f"{args.package}: signed, {len(manifest['files'])} files whole and in order.")
+    print(f"{args.package}: signed, {plural(len(manifest['files']), 'file')} whole and in order.")
     if args.out is not None:
         path = keys.named_file(keys.PRIVATE_KEY, "your private key")
         private_key = keys.read_private_key(path, keys.read_passphrase)

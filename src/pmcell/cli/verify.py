@@ -14,6 +14,8 @@ import json
 import sys
 from pathlib import Path
 
+from pmcell.spelling import plural
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -33,10 +35,8 @@ def run(args: argparse.Namespace) -> int:
         result = {"ok": not faults, "faults": [dataclasses.asdict(fault) for fault in faults]}
         print(json.dumps(result, indent=2, ensure_ascii=False))
     elif faults:
-        noun = "fault" if len(faults) == 1 else "faults"
-        print(
-            f"pmcell verify: {args.release} is not intact, {len(faults)} {noun}:", file=sys.stderr
-        )
+        n_faults = plural(len(faults), "fault")
+        print(f"pmcell verify: {args.release} is not intact, {n_faults}:", file=sys.stderr)
         for fault in faults:
             print(f"  - {fault}", file=sys.stderr)
     else:

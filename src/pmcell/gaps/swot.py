@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pmcell.gaps.power import POWERED
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,14 +111,14 @@ def _strengths(place: _Place) -> Iterator[Statement]:
     if len(donors):
         n_cells, n_visits = int(donors["n_cells"].sum()), int(donors["n_visits"].sum())
         yield Statement(
-            f"{_count(len(donors), 'donor')}, {_count(n_visits, 'visit')} and "
-            f"{_count(n_cells, 'cell')} can be used by anyone.",
+            f"{plural(len(donors), 'donor')}, {plural(n_visits, 'visit')} and "
+            f"{plural(n_cells, 'cell')} can be used by anyone.",
             ("donors",),
         )
         n_followed = int((donors["n_visits"] > 1).sum())
         if n_followed:
             yield Statement(
-                f"{_count(n_followed, 'donor')} of {len(donors)} have more than one visit.",
+                f"{plural(n_followed, 'donor')} of {len(donors)} have more than one visit.",
                 ("donors",),
             )
     sources = _sources(place.accepted)
@@ -129,7 +130,7 @@ def _strengths(place: _Place) -> Iterator[Statement]:
     powered = place.groups[place.groups["power"] >= POWERED]
     if len(powered):
         yield Statement(
-            f"{_count(len(powered), 'group')} of {len(place.groups)} have enough donors for the "
+            f"{plural(len(powered), 'group')} of {len(place.groups)} have enough donors for the "
             "stated effect.",
             ("donor_groups",),
         )
@@ -150,7 +151,7 @@ def _weaknesses(place: _Place) -> Iterator[Statement]:
     weak = place.groups[place.groups["power"] < POWERED]
     if len(weak):
         yield Statement(
-            f"{_count(len(weak), 'group')} of {len(place.groups)} have too few donors for the "
+            f"{plural(len(weak), 'group')} of {len(place.groups)} have too few donors for the "
             "stated effect.",
             ("donor_groups",),
         )
@@ -162,7 +163,7 @@ def _opportunities(place: _Place) -> Iterator[Statement]:
     near = groups.assign(lacking=lacking)[lacking > 0].sort_values("lacking", kind="stable")
     for row in near.head(MAX_LISTED).itertuples():
         yield Statement(
-            f"{_count(int(row.lacking), 'more donor')} would be enough for the group "
+            f"{plural(int(row.lacking), 'more donor')} would be enough for the group "
             f"{row.condition}, {row.age_band}, sex {row.sex_ontology_term_id}, region {row.region} "
             f"({row.n_donors} now).",
             ("donor_groups",),
@@ -174,7 +175,7 @@ def _opportunities(place: _Place) -> Iterator[Statement]:
     ]
     if len(elsewhere) and place.programme != UNKNOWN:
         yield Statement(
-            f"The programme has {_count(len(elsewhere), 'cohort')} in other regions: "
+            f"The programme has {plural(len(elsewhere), 'cohort')} in other regions: "
             f"{_listed(elsewhere['region'])}.",
             ("cohorts",),
         )
@@ -233,10 +234,6 @@ def _threats(place: _Place) -> Iterator[Statement]:
                 f"In {cohort} every batch has one condition: they cannot be told apart.",
                 ("samples",),
             )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(names: object) -> str:

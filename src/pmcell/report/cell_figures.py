@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from pmcell import pl
 from pmcell.report import flow as cell_flow
 from pmcell.report.colours import colours_of
-from pmcell.report.parts import Figure, picture, plural
+from pmcell.report.parts import Figure, picture
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release

@@ -16,9 +16,9 @@ from pmcell.report.parts import (
     p_text,
     picture,
     plain_name,
-    plural,
     text_cell,
 )
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import pandas as pd

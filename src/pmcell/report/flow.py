@@ -5,17 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pmcell.pl import Exits, Stage
-from pmcell.report.parts import (
-    Column,
-    Grid,
-    as_number,
-    count,
-    number_cell,
-    percent,
-    plural,
-    text_cell,
-)
+from pmcell.report.parts import Column, Grid, as_number, count, number_cell, percent, text_cell
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import pandas as pd

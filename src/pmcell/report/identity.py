@@ -19,11 +19,11 @@ from pmcell.report.parts import (
     number_cell,
     p_text,
     percent,
-    plural,
     text_cell,
 )
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pmcell.registry.terms.tissues import tissue_groups, tissue_label
-from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, plural, text_cell
+from pmcell.report.parts import NOT_AVAILABLE, Cell, Column, Grid, listed, text_cell
 from pmcell.schema import COUNT_SCALE, TARGET_SUM, UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 from pmcell.version import __version__
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pmcell.report.parts import Column, Grid, decimal, number_cell, p_text, plural, text_cell
+from pmcell.report.parts import Column, Grid, decimal, number_cell, p_text, text_cell
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release

@@ -131,15 +131,6 @@ def number_cell(value: Any, text: str | None = None, *, bar: bool = False, tone:
     return Cell(count(number) if text is None else text, sort=number, bar=share, tone=tone)
 
 
-def plural(number: int, noun: str) -> str:
-    """'1 donor', '2 donors'.
-
-    >>> plural(2, "donor")
-    '2 donors'
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def listed(names: Sequence[str], most: int = 6) -> str:
     """'a, b and c'; beyond `most`, how many others.
 

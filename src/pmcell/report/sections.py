@@ -20,6 +20,7 @@ from pmcell.report import (
 from pmcell.report import strata as verdicts
 from pmcell.report.environment import open_templates
 from pmcell.schema import SCHEMA_VERSION
+from pmcell.spelling import plural
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _title(release: Release) -> str:
     names = sorted({methods.known(name) for name in release["cohorts"]["programme"]} - {""})
     n = len(flow.accepted_cohorts(release))
     about = f" ({', '.join(names)})" if names else ""
-    return f"Cells, donors and strata of {n} cohort{'' if n == 1 else 's'}{about}"
+    return f"Cells, donors and strata of {plural(n, 'cohort')}{about}"
 
 
 def _strata(release: Release) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from pmcell.report.parts import (
     number_cell,
     p_text,
     plain_name,
-    plural,
     text_cell,
 )
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import Channel, Clustering, Existence
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,6 +18,7 @@ import argparse
 from pathlib import Path
 
 from pmcell.errors import UsageError
+from pmcell.spelling import plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         if args.donor is None or args.set:
             raise UsageError("--forget takes DONOR and changes nothing else")
         n = forget(args.cohort_dir, args.donor, signers=[key.public_key()])
-        print(f"{n} records forgotten; that there were corrections, and when, stays in the chain.")
+        forgotten = plural(n, "record")
+        print(f"{forgotten} forgotten; that there were corrections, and when, stays in the chain.")
         return 0
     if args.donor is None or not args.set:
         raise UsageError("correct needs DONOR and --set COLUMN=VALUE, or --show")

@@ -15,6 +15,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pmcell.spelling import plural
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -46,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
             consent=consent,
             progress=lambda part: status.update(f"export: {part}"),
         )
-    print(f"{len(names)} files about one person, scanned for others, encrypted: {args.out}")
+    print(
+        f"{plural(len(names), 'file')} about one person, scanned for others, encrypted: {args.out}"
+    )
     if consent is None:
         print("No consent ledger is kept for the cohort: the package holds no consent.")
     elif not consent["entry"]:

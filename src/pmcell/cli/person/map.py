@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._options import add_form_options
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.mapping.mapper import Mapping
@@ -141,7 +142,8 @@ def _map_each(folders: dict[Path, Path], reference: Reference, args: argparse.Na
         print(json.dumps(outcomes, indent=2, ensure_ascii=False))
     n_mapped = sum(outcome["status"] == MAPPED for outcome in outcomes)
     if not args.json:
-        print(f"{n_mapped} of {len(outcomes)} files mapped onto {args.release} -> {args.out}")
+        files = plural(len(outcomes), "file")
+        print(f"{n_mapped} of {files} mapped onto {args.release} -> {args.out}")
     return 0 if n_mapped else 3
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmcell.errors import UsageError
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.registry.intake.keyring import Keyring
@@ -87,7 +88,8 @@ def _add(names: Sequence[str]) -> int:
         return ring
 
     before, after = change_keyring(change)
-    print(f"{len(after.keys) - len(before.keys)} keys drawn; {after.n_keys} donors have one.")
+    drawn = plural(len(after.keys) - len(before.keys), "key")
+    print(f"{drawn} drawn; {plural(after.n_keys, 'donor')} with one.")
     return 0
 
 
@@ -140,7 +142,7 @@ def _rotate(names: Sequence[str]) -> int:
 
     before, after = change_keyring(change)
     n = sum(before.keys[tag] != key for tag, key in after.keys.items())
-    print(f"{n} keys drawn anew. {AGAIN}")
+    print(f"{plural(n, 'key')} drawn anew. {AGAIN}")
     return 0
 
 

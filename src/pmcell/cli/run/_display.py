@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from pmcell.cli.run._progress import Event, Job, Progress
 from pmcell.cli.run._remaining import Need, Remaining, Span, about
+from pmcell.spelling import plural
 
 NAMED = 3
 """Running jobs that are named; the others are counted."""
@@ -64,7 +65,10 @@ def display(
                 event = progress.feed(line)
                 if progress.total and not announced:
                     work = about(remaining.now())
-                    say(f"pmcell run: {progress.total} steps to do" + (work and f", {work}"))
+                    say(
+                        f"pmcell run: {plural(progress.total, 'step')} to do"
+                        + (work and f", {work}")
+                    )
                 if event is not None and (told := tell(event, progress, progress.clock() - start)):
                     left = _left(remaining.now())
                     say(f"{told}  {left}".rstrip() if event.kind == "finished" else told)

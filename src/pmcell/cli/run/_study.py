@@ -11,6 +11,7 @@ from pmcell.errors import UsageError
 from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE, list_cohorts
 from pmcell.settings.load import Configuration, load_settings
 from pmcell.settings.table import ALIASES
+from pmcell.spelling import plural
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def decide_consent(study: Study, *, write: bool = True) -> None:
     for view in found:
         dropped = view.facts["dropped"]
         said = "; ".join(f"{item['n_donors']}: {item['reason']}" for item in dropped)
-        allowed = f"{len(view.allowed)} donors may be used"
+        allowed = f"{plural(len(view.allowed), 'donor')} may be used"
         print(
             f"pmcell: {view.cohort_id}: {allowed}" + (f", not {said}" if said else ""),
             file=sys.stderr,

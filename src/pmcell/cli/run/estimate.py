@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._options import add_study_options, require_cores
 from pmcell.errors import UsageError
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.cli.run._resources import Model, Record, Size
@@ -188,7 +189,8 @@ def _as_verdict(value: dict[str, Any]) -> str:
 
 def _as_text(value: dict[str, Any]) -> str:
     lines = [
-        f"{value['n_cohorts']} cohorts, {value['n_cells']:,} cells, {value['n_stored']:,} counts",
+        f"{plural(value['n_cohorts'], 'cohort')}, {value['n_cells']:,} cells, "
+        f"{value['n_stored']:,} counts",
         "",
         f"  core-hours    {value['core_hours']:10.2f}",
         f"  peak memory   {value['peak_memory_mb'] / 1000:10.1f} GB, of the largest job",

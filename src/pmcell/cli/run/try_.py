@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._options import add_cores_option, require_cores
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.cli.run._trial import Trial
@@ -143,7 +144,7 @@ def _strata_sentence(verdict: Verdict) -> str:
     if verdict.has_strata:
         k = verdict.existence.k if verdict.existence else None
         p = verdict.existence.p if verdict.existence else None
-        number = f"{k} strata" if k else "Strata"
+        number = plural(k, "stratum", "strata") if k else "Strata"
         return f"{number} of donors (existence test p = {p:.2g})." if p else f"{number} of donors."
     why = (verdict.why or "").rstrip(".")
     return f"No strata: {verdict.decision}. {why[:1].upper()}{why[1:]}.".replace(". .", ".")
@@ -171,13 +172,12 @@ def _print_answer(answer: dict[str, Any], summary: dict[str, Any], taken: str) -
         if cohort["status"] != "ok":
             print(f"{name}: {cohort['status']} ({cohort['reason']}): {cohort['message']}")
     clusters = answer["clusters"]
-    print(f"\n{answer['n_cells']:,} cells in {len(clusters)} clusters:")
+    print(f"\n{answer['n_cells']:,} cells in {plural(len(clusters), 'cluster')}:")
     for cluster in clusters[:MAX_CLUSTERS]:
         print(f"  {cluster['cluster']:<5}{cluster['n_cells']:>8,}  {cluster['label']}")
     if len(clusters) > MAX_CLUSTERS:
         print(f"  … and {len(clusters) - MAX_CLUSTERS} smaller ones")
-    donors = "donor" if answer["n_donors"] == 1 else "donors"
-    print(f"{answer['n_donors']} {donors}. {answer['strata']}")
+    print(f"{plural(answer['n_donors'], 'donor')}. {answer['strata']}")
     print(f"\nReport ({taken} min): {answer['report']}")
     cohorts = " ".join(file["cohort_id"] for file in answer["files"])
     print(

@@ -11,6 +11,7 @@ import argparse
 from pmcell.cli._settings import step_settings
 from pmcell.schema.text import as_text
 from pmcell.settings.atlas import ClusterSettings
+from pmcell.spelling import plural
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,5 +29,5 @@ def run(args: argparse.Namespace) -> int:
     labels = as_text(graph.obs[CLUSTER]).to_numpy()
     frame = pd.DataFrame({"cell_id": as_text(graph.obs_names), "cluster": labels})
     write_table(args.out, frame, CELL_CLUSTERS, sort=False)
-    print(f"{graph.n_obs} cells in {graph.obs[CLUSTER].nunique()} clusters -> {args.out}")
+    print(f"{graph.n_obs} cells in {plural(graph.obs[CLUSTER].nunique(), 'cluster')} -> {args.out}")
     return 0

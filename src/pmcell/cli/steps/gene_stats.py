@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.cli.job.memory import within_memory
 from pmcell.schema.text import as_text, text_array
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     found = moments(counts, codes, batches)
     symbols = text_array(counts.read_var()["symbol"]) if counts.n_genes else np.zeros(0, "U1")
     write_moments(args.out, counts.gene_ids, symbols, text_array(tissues), found)
-    print(f"{int(found.n_cells.sum())} cells in {len(found.batches)} batches -> {args.out}")
+    batches_found = plural(len(found.batches), "batch", "batches")
+    print(f"{int(found.n_cells.sum())} cells in {batches_found} -> {args.out}")
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.cli._settings import step_settings
 from pmcell.schema import UNKNOWN
 from pmcell.settings.atlas import HvgSettings
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +90,8 @@ def _tissue_lines(selection: AtlasSelection) -> Iterator[str]:
 
     for group, found in selection.by_tissue.items():
         label = tissue_label(group)
-        yield f"{label}: {len(found.cohorts)} cohorts, {int(found.chosen.sum())} genes selected"
+        cohorts = plural(len(found.cohorts), "cohort")
+        yield f"{label}: {cohorts}, {int(found.chosen.sum())} genes selected"
         if found.n_lost:
             yield f"warning: {lost_genes(found, label)}"
     if UNKNOWN in selection.group_of:

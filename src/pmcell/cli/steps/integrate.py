@@ -13,6 +13,7 @@ from typing import Any
 
 from pmcell.cli._settings import step_settings
 from pmcell.settings.atlas import IntegrateSettings
+from pmcell.spelling import plural
 
 CELL_COLUMNS = (
     "cohort_id",
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     atlas = AnnData(obs=obs, obsm={X_PCA: np.concatenate(points)})
     tl.integrate(atlas, theta=settings.theta, seed=settings.seed)
     write_h5ad(args.out, atlas)
-    n_batches = obs["batch_id"].nunique()
-    print(f"{atlas.n_obs} cells of {len(points)} cohorts, {n_batches} batches -> {args.out}")
+    batches = plural(obs["batch_id"].nunique(), "batch", "batches")
+    print(f"{atlas.n_obs} cells of {plural(len(points), 'cohort')}, {batches} -> {args.out}")
     return 0
 
 

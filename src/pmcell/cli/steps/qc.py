@@ -16,6 +16,7 @@ from pmcell.cli._settings import step_settings
 from pmcell.cli.job.memory import within_memory
 from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     write_json(args.out_dir / "status.json", verdict)
     print(
         f"{cohort}: {verdict['status']}; {verdict['metrics'].get('n_cells', 0)} of "
-        f"{len(cells)} cells pass QC in {len(thresholds)} samples"
+        f"{len(cells)} cells pass QC in {plural(len(thresholds), 'sample')}"
     )
     return 0
 

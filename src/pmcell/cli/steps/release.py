@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from pmcell.cli._settings import add_settings, given_configuration
 from pmcell.schema import UNKNOWN
 from pmcell.settings.release import ReleaseSettings
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.publish.facts import Cohort, Facts
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             site=None if args.no_report else _site,
             progress=lambda part: status.update(f"release: {part}"),
         )
-    print(f"Release written to {args.out}: {len(facts.published)} cohorts, verified.")
+    print(f"Release written to {args.out}: {plural(len(facts.published), 'cohort')}, verified.")
     if facts.withheld:
         names = ", ".join(cohort.cohort_id for cohort in facts.withheld)
         print(f"Not published, because access is not open: {names}.")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pmcell.cli._settings import add_settings, given_configuration
 from pmcell.settings.study import SealSettings
+from pmcell.spelling import plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,5 +49,5 @@ def run(args: argparse.Namespace) -> int:
     for cohort_id in sealed:
         manifest = read_json(args.out / cohort_id / "manifest.json")
         names = ", ".join(manifest["recipients"])
-        print(f"{args.out / cohort_id}: {len(manifest['files'])} files for {names}")
+        print(f"{args.out / cohort_id}: {plural(len(manifest['files']), 'file')} for {names}")
     return 0

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.cli._settings import step_settings
 from pmcell.settings.donors import StrataSettings
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.schema import Verdict
@@ -118,9 +119,9 @@ def _sentence(verdict: Verdict) -> str:
     p = verdict.existence.p if verdict.existence else None
     test = "" if p is None else f", p = {p:.3g}"
     first = "".join(f"{sentence} " for sentence in verdict.limitations or ())
-    used = f"{verdict.n_donors} donors"
+    used = plural(verdict.n_donors or 0, "donor")
     if verdict.n_donors_used != verdict.n_donors:
         used = f"{verdict.n_donors_used} of {used}"
     if verdict.has_strata:
-        return f"{first}{len(verdict.stability or ())} strata of {used}{test}"
+        return f"{first}{plural(len(verdict.stability or ()), 'stratum', 'strata')} of {used}{test}"
     return f"{first}No strata published ({verdict.decision}{test}) of {used}: {verdict.why}"

@@ -27,6 +27,7 @@ from pmcell.registry.cohorts.sheets import Row, read_sheet
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.terms.meanings import words_in
 from pmcell.registry.terms.rules import TERM_RULES, terms_near
+from pmcell.spelling import plural
 
 CELL_TYPES = "values.cell_type"
 EACH = "each"
@@ -141,7 +142,11 @@ def _donors(samples: list[Row]) -> Iterator[Decision]:
         "are of that person; else SAMPLE=PERSON, with commas between."
     )
     yield Decision(
-        "donor_id", SAMPLES_FILE, "donor_id", prose, seen=f"{_n(len(open_), 'sample')} ({shown})"
+        "donor_id",
+        SAMPLES_FILE,
+        "donor_id",
+        prose,
+        seen=f"{plural(len(open_), 'sample')} ({shown})",
     )
 
 
@@ -161,10 +166,6 @@ def _of_table(
                     column.name,
                     column.prose,
                     text=text,
-                    seen=_n(n, noun),
+                    seen=plural(n, noun),
                     choices=column.choices,
                 )
-
-
-def _n(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

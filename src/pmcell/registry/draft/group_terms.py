@@ -11,6 +11,7 @@ from pmcell.registry.cohorts.keys import TODO
 from pmcell.registry.draft.columns import Columns, per_group, text
 from pmcell.registry.draft.values import near, one_term, unclear_sexes
 from pmcell.registry.terms.rules import check_term
+from pmcell.spelling import plural
 
 FILE = "draft"
 MAX_NOTES = 20
@@ -61,6 +62,6 @@ def terms_of_groups(
             notes.append(f"{table}, {column}: {len(open_texts) - MAX_NOTES} more texts")
             break
         n = n_rows[f"{TODO} (source: {said})"]
-        rows = "1 row" if n == 1 else f"{n} rows"
+        rows = plural(n, "row")
         notes.append(f"{table}, {column}: {said!r} in {rows}; {near(example, column)}")
     return answer

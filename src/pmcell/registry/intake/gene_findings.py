@@ -17,6 +17,7 @@ from pmcell.registry.cohorts.registration import Matrix
 from pmcell.registry.intake.genes import Genes
 from pmcell.registry.terms.features import FeatureKinds, feature_kinds
 from pmcell.registry.terms.genes import CAUSES, SPREADSHEET
+from pmcell.spelling import plural
 
 HEAVY_RATIO = 10
 """Times the counts of one row that another row of the same name holds, from which it is named."""
@@ -155,8 +156,7 @@ def spreadsheet_names(
             submission.path.name,
             "var",
             "no gene name should be a date or a number",
-            f"{rows.size} {'gene is' if rows.size == 1 else 'genes are'} lost: "
-            f"{_weighed(genes, rows, umis)}",
+            f"{plural(rows.size, 'gene is', 'genes are')} lost: {_weighed(genes, rows, umis)}",
             f"{SPREADSHEET[0].upper()}{SPREADSHEET[1:]}.",
             "spreadsheet_names",
         )

@@ -10,7 +10,7 @@ from pmcell.release import ReleaseFolder
 from pmcell.release.report_tables import read_release
 from pmcell.report import flow, methods, sections
 from pmcell.report.donor_figures import donor_figure
-from pmcell.report.parts import Column, Grid, count, number_cell, plural, text_cell
+from pmcell.report.parts import Column, Grid, count, number_cell, text_cell
 from pmcell.report.reflow import label_cells
 from pmcell.report.site import cards as cohort_cards
 from pmcell.report.site import contents, search, trust
@@ -24,6 +24,7 @@ from pmcell.report.site.sample import MAX_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
 from pmcell.schema.guide import FIRST, OTHERS, join_tree, topics
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release

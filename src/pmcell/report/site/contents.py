@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pmcell.report.parts import plural
+from pmcell.spelling import plural
 
 _FOLDERS = ("cells", "tables", "expression", "reference", "validation")
 _PAGES = {"tables": "dictionary.html", "expression": "dictionary.html#table-expression"}

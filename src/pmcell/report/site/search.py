@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.registry.terms.regions import region_name
 from pmcell.registry.terms.shorthand import words_for
-from pmcell.report.parts import plural
 from pmcell.report.site.pack import script
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release

@@ -10,7 +10,8 @@ from pmcell.limitations import RESEARCH_USE, limitation
 from pmcell.report import flow
 from pmcell.report import strata as verdicts
 from pmcell.report.methods import known
-from pmcell.report.parts import Cell, Column, Grid, listed, plural, text_cell
+from pmcell.report.parts import Cell, Column, Grid, listed, text_cell
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.release import ReleaseFolder
@@ -67,7 +68,7 @@ def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]])
 
 def _strata(release: Release) -> Sign:
     if verdicts.is_published(release):
-        found = plural(len(release["strata"]), "stratum").replace("stratums", "strata")
+        found = plural(len(release["strata"]), "stratum", "strata")
         tone, answer, more = "good", found, verdicts.confounding(release)
     else:
         tone, answer, more = "open", "None published", "The axes of variation are, without labels."

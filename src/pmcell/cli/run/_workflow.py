@@ -292,9 +292,9 @@ def _explain_failure(study: Study, progress: Progress, log: Path) -> None:
     _say(f"the run failed; what finished is kept. All messages: {short(log)}")
 
 
-def _last_lines(path: Path, n_lines: int = 12) -> list[str]:
+def _last_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-n_lines:]
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
     except OSError:
         return []
 

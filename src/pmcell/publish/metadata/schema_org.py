@@ -114,14 +114,14 @@ def _revised(facts: Facts) -> list[dict[str, Any]]:
     return [{"@type": "Dataset", "@id": revised_release(facts), "name": name}]
 
 
-def signposting(facts: Facts, entries: Entries, *, root: str = "../") -> list[dict[str, str]]:
+def signposting(facts: Facts, entries: Entries) -> list[dict[str, str]]:
     """Typed links of the landing page (https://signposting.org/FAIR/), for its `<head>`.
 
     Each is a mapping of `rel`, `href` and, where known, `type`: the attributes
     of one `<link>` element. The relations are cite-as (only with a DOI),
     author, license, type, describedby and item.
     """
-    where = facts.options.files_url or root
+    where = facts.options.files_url or "../"
     names = _in_reading_order(entries)
     links = (
         [{"rel": "cite-as", "href": doi_address(facts.options.doi)}] if facts.options.doi else []

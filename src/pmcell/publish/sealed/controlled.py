@@ -54,7 +54,6 @@ def write_controlled(
     results: Path | str,
     target: Path | str,
     *,
-    cohort_ids: Sequence[str] = (),
     config: Mapping[str, Any] | None = None,
     progress: Callable[[str], None] = lambda part: None,
 ) -> list[str]:
@@ -66,17 +65,16 @@ def write_controlled(
     is its owner's alone.
     """
     with private_files():
-        return _write_controlled(Path(results), Path(target), cohort_ids, config, progress)
+        return _write_controlled(Path(results), Path(target), config, progress)
 
 
 def _write_controlled(
     results: Path,
     target: Path,
-    cohort_ids: Sequence[str],
     config: Mapping[str, Any] | None,
     progress: Callable[[str], None],
 ) -> list[str]:
-    facts = load_facts(results, cohort_ids=cohort_ids, config=config, require_published=False)
+    facts = load_facts(results, config=config, require_published=False)
     recipients = read_recipients(checked_section(SealSettings, (config or {}).get("seal")))
     hidden = facts.withheld
     signing_key = read_signing_key() if hidden else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.registry.cohorts.catalogue import NO_BODY
-from pmcell.registry.cohorts.cohort import find_faults
+from pmcell.registry.cohorts.cohort import find_faults, programmes_folder
 from pmcell.registry.cohorts.keys import (
     COHORT_FILE,
     COHORT_KEYS,
@@ -105,9 +105,7 @@ def normalise_answer(decision: Decision, text: str) -> str:
     return text
 
 
-def apply_answers(
-    folder: Path, answers: Mapping[str, str], *, programmes_dir: Path | None = None
-) -> list[Decision]:
+def apply_answers(folder: Path, answers: Mapping[str, str]) -> list[Decision]:
     """Write answers into a cohort's folder; return what is still open.
 
     `answers` are those of `match_answers`. They are written into a copy first, and what is wrong
@@ -122,7 +120,6 @@ def apply_answers(
     chosen = {name: text for name, text in answers.items() if name in decisions}
     if not chosen:
         return open_decisions(folder)
-    programmes = programmes_dir or folder.resolve().parent.parent / "programmes"
     with tempfile.TemporaryDirectory(prefix="pmcell-answers-") as scratch:
         trial = Path(scratch) / folder.name
         trial.mkdir()
@@ -130,7 +127,7 @@ def apply_answers(
             if (folder / name).is_file():
                 write_text(trial / name, (folder / name).read_text(encoding="utf-8"))
         _write(trial, {decisions[name]: text for name, text in chosen.items()})
-        faults = _faults_of(trial, programmes, [decisions[name] for name in chosen])
+        faults = _faults_of(trial, programmes_folder(folder), [decisions[name] for name in chosen])
         if faults:
             raise FaultsError(faults)
         for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):

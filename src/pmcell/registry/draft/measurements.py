@@ -60,7 +60,6 @@ def add_measurements(
     *,
     people: Path,
     source: str = NO_SOURCE,
-    programmes_dir: Path | None = None,
 ) -> Added:
     """Add what FHIR R4, Open mHealth and IEEE 1752 files hold to `folder`/measurements.tsv.
 
@@ -79,8 +78,6 @@ def add_measurements(
         Table (TSV) of `subject`, `donor_id` and `first_visit` (a date), outside `folder`.
     source
         Who made the values of which a file does not tell: clinic, person or device.
-    programmes_dir
-        Where programmes are; by default beside the folder of cohorts.
 
     Raises
     ------
@@ -96,10 +93,10 @@ def add_measurements(
             f"--people must lie outside the cohort's folder, for its dates identify people; found "
             f"{people}. Move it to a place of its own."
         )
-    registration, faults = read_registration(folder, programmes_dir=programmes_dir)
+    registration, faults = read_registration(folder)
     if registration is None:
         raise FaultsError([fault for fault in faults if fault.severity == "error"])
-    programme = _programme(registration, programmes_dir)
+    programme = _programme(registration)
     found = read_files(files)
     persons = _persons(people, registration, found.faults)
     placer = _Placer(registration, programme, persons, source, found.faults)
@@ -123,8 +120,8 @@ def add_measurements(
     )
 
 
-def _programme(registration: Registration, programmes_dir: Path | None) -> Programme | None:
-    path = programmes_folder(registration.folder, programmes_dir) / f"{registration.programme}.yaml"
+def _programme(registration: Registration) -> Programme | None:
+    path = programmes_folder(registration.folder) / f"{registration.programme}.yaml"
     if registration.programme == NO_PROGRAMME or not path.is_file():
         return None
     return load_programme(path)

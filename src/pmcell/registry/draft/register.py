@@ -15,6 +15,7 @@ from pmcell.io.atomic import write_text
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
 from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.cohort import programmes_folder
 from pmcell.registry.cohorts.keys import (
     CELLS_FILE,
     COHORT_FILE,
@@ -64,7 +65,6 @@ def register_file(
     *,
     fmt: str | None = None,
     orientation: str = "auto",
-    programmes_dir: Path | str | None = None,
     given: Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
     tables: Mapping[str, Path] | None = None,
@@ -88,7 +88,6 @@ def register_file(
         Path(cohorts_dir),
         fmt=fmt,
         orientation=orientation,
-        programmes=Path(programmes_dir) if programmes_dir else programmes_beside(cohorts_dir),
         given=given,
         keep=[*(name for name in keep if name not in columns), *columns],
         tables=tables,
@@ -139,11 +138,6 @@ def _measurements(
     return rows
 
 
-def programmes_beside(cohorts_dir: Path | str) -> Path:
-    """Where programmes are: beside the folder of cohorts."""
-    return Path(cohorts_dir).resolve().parent / "programmes"
-
-
 def read_draft(
     target: str,
     file: Path,
@@ -152,7 +146,6 @@ def read_draft(
     *,
     fmt: str | None,
     orientation: str,
-    programmes: Path,
     given: Mapping[str, str] | None,
     keep: Sequence[str],
     tables: Mapping[str, Path] | None,
@@ -162,6 +155,7 @@ def read_draft(
     Nothing is written; the errors are those of `register_file`.
     """
     folder = cohorts_dir / cohort_id
+    programmes = programmes_folder(folder)
     if not re.fullmatch(ID_PATTERN, cohort_id) or ".." in cohort_id:
         raise UsageError(
             "--id must be 1 to 64 letters, digits, '_', '.' or '-', "

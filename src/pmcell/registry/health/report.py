@@ -38,16 +38,14 @@ LACKING = {
 TIME_SECONDS = 1800
 
 
-def file_health(
-    file: Path, *, fmt: str | None = None, orientation: str = "auto", is_deep: bool = False
-) -> CohortCheck:
+def file_health(file: Path, *, fmt: str | None = None, is_deep: bool = False) -> CohortCheck:
     """Everything that can be said of a file on its own; faults and numbers, never an exception.
 
     Parameters
     ----------
     file
         The file or folder; it is read in a sandbox and not changed.
-    fmt, orientation
+    fmt
         As in cohort.yaml; told from the file by default.
     is_deep
         Whether all counts of a large file are read, to find cells that stand twice and people of
@@ -59,7 +57,6 @@ def file_health(
             {
                 "file": str(file.absolute()),
                 "fmt": fmt or detect_format(file),
-                "orientation": orientation,
                 "is_deep": is_deep,
             },
             time_seconds=TIME_SECONDS,
@@ -77,9 +74,9 @@ def file_health(
     return CohortCheck(file.name, faults, report["metrics"])
 
 
-def health_of(file: str, fmt: str, orientation: str, is_deep: bool) -> dict[str, Any]:
+def health_of(file: str, fmt: str, is_deep: bool) -> dict[str, Any]:
     """Faults and numbers of a file, as JSON values; what runs inside the sandbox."""
-    submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
+    submission = inspect(file, fmt, looks_like_genes=share_known)
     draft = draft_registration(submission, "cohort")
     # What says of cells that they are nobody's is no sample or donor of its own.
     obs = submission.obs.drop(columns=status_columns(submission.obs))

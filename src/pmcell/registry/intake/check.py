@@ -24,6 +24,8 @@ from pmcell.registry.intake.place import place_faults
 from pmcell.registry.terms.rules import TERM_RULES
 from pmcell.schema import UNKNOWN
 
+WORKERS = 4
+"""Cohorts that are checked at the same time."""
 TIME_SECONDS = 600
 
 
@@ -53,7 +55,6 @@ class CohortCheck:
 def check_cohort(
     folder: Path | str,
     *,
-    programmes_dir: Path | str | None = None,
     with_matrix: bool = True,
     allowed: Sequence[Path] = (),
 ) -> CohortCheck:
@@ -63,10 +64,10 @@ def check_cohort(
     `allowed` places. Its cells are compared with the tables only when these have no error.
     """
     folder = Path(folder)
-    registration, faults = read_registration(folder, programmes_dir=programmes_dir)
+    registration, faults = read_registration(folder)
     if registration is not None:
         faults += _unknowns(registration)
-        path = programmes_folder(folder, programmes_dir) / f"{registration.programme}.yaml"
+        path = programmes_folder(folder) / f"{registration.programme}.yaml"
         faults += read_programme(path, look_up=True)[1] if path.is_file() else []
     # Read from the text, so that these faults are named with all others, not after them.
     text = read_yaml(folder / COHORT_FILE, [])
@@ -84,14 +85,10 @@ def check_cohort(
         where = "matrix.path"
         faults.append(Fault(COHORT_FILE, must, found, fix, column=where, reason="file_missing"))
         return CohortCheck(folder.name, tuple(faults))
-    arguments = {
-        "folder": str(folder.absolute()),
-        "programmes_dir": None if programmes_dir is None else str(Path(programmes_dir).absolute()),
-    }
     try:
         report = sandbox.run(
             "pmcell.registry.intake.matrix_check:matrix_report",
-            arguments,
+            {"folder": str(folder.absolute())},
             time_seconds=TIME_SECONDS,
         )
     except DataError as error:
@@ -116,7 +113,6 @@ def check_cohorts(
     folders: Sequence[Path],
     *,
     with_matrix: bool = True,
-    workers: int = 4,
     allowed: Mapping[str, Sequence[Path]] | None = None,
 ) -> list[CohortCheck]:
     """Check several cohorts, some at the same time; results in the order of `folders`.
@@ -129,7 +125,7 @@ def check_cohorts(
         own = places.get(folder.name, ())
         return check_cohort(folder, with_matrix=with_matrix, allowed=own)
 
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         checks = list(pool.map(check_one, folders))
     shared = _shared_batches(folders)
     for name, faults in _shared_cells(checks).items():

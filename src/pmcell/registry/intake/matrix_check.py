@@ -33,7 +33,7 @@ WARN_SHARE_MAPPED = 0.8
 SAMPLED_NAMES = 2000
 
 
-def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, Any]:
+def matrix_report(folder: str) -> dict[str, Any]:
     """Faults and numbers of the submitted file of a cohort, as JSON values.
 
     Where the registration has faults of its own (they are not repeated here),
@@ -44,7 +44,7 @@ def matrix_report(folder: str, programmes_dir: str | None = None) -> dict[str, A
     registration: Registration | None = None
     matrix: Matrix | None = None
     try:
-        registration = load_registration(folder, programmes_dir=programmes_dir)
+        registration = load_registration(folder)
         matrix = registration.matrix
     except FaultsError:
         matrix = read_matrix(folder)

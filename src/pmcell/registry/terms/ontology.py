@@ -28,6 +28,8 @@ CELLXGENE_SCHEMA = "7.1.0"
 
 MAX_TEXT = 200
 """No label is longer; what follows in a text is not compared."""
+MAX_CANDIDATES = 200
+"""Names with words in common that are looked at, the best first."""
 
 LOOK_UP = "Look the term up by its label."
 
@@ -238,7 +240,7 @@ def _index(ontology: str) -> _Index:
     return _Index(names, normalised, by_word)
 
 
-def _candidates(wanted: str, index: _Index, limit: int = 200) -> list[int]:
+def _candidates(wanted: str, index: _Index) -> list[int]:
     """Names that share most words with the text, rare words most; else words spelt alike."""
     shared: Counter[int] = Counter()
     for word in set(wanted.split()):
@@ -255,7 +257,7 @@ def _candidates(wanted: str, index: _Index, limit: int = 200) -> list[int]:
         key=lambda entry: (-shared[entry], abs(len(index.normalised[entry]) - len(wanted)), entry),
     )
     same = [entry for entry in ranked if index.normalised[entry] == wanted]
-    return same + ranked[:limit]
+    return same + ranked[:MAX_CANDIDATES]
 
 
 @lru_cache(maxsize=1)

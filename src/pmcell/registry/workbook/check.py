@@ -38,9 +38,7 @@ class WorkbookCheck:
         return [fault for fault in self.faults if fault.severity == "error"]
 
 
-def check_workbook(
-    path: Path, cohorts_dir: Path, *, programmes_dir: Path | None = None
-) -> WorkbookCheck:
+def check_workbook(path: Path, cohorts_dir: Path) -> WorkbookCheck:
     """Check `path`, mark its cells, and write `cohorts_dir/ID` where nothing is wrong.
 
     Raises
@@ -54,7 +52,7 @@ def check_workbook(
     sheets = read_sheets(path, faults)
     content = content_of(sheets, path.name)
     faults += content.faults
-    programmes = programmes_dir or cohorts_dir.resolve().parent / "programmes"
+    programmes = cohorts_dir.resolve().parent / "programmes"
     with tempfile.TemporaryDirectory(prefix="pmcell-workbook-") as scratch:
         trial = Path(scratch) / content.cohort_id
         trial.mkdir()

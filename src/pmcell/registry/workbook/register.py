@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pmcell.errors import UsageError
+from pmcell.registry.cohorts.cohort import programmes_folder
 from pmcell.registry.cohorts.programmes import load_programmes
-from pmcell.registry.draft.register import Registered, programmes_beside, read_draft
+from pmcell.registry.draft.register import Registered, read_draft
 from pmcell.registry.workbook.write import write_workbook
 
 
@@ -41,7 +42,6 @@ def register_workbook(
             "--cells goes into the cohort's folder, which a workbook replaces; register without "
             "--workbook"
         )
-    programmes = programmes_beside(cohorts_dir)
     registered, draft = read_draft(
         "draft_parts",
         Path(file),
@@ -49,10 +49,9 @@ def register_workbook(
         Path(cohorts_dir),
         fmt=fmt,
         orientation=orientation,
-        programmes=programmes,
         given=given,
         keep=keep,
         tables=tables,
     )
-    names = [one.programme_id for one in load_programmes(programmes)]
+    names = [one.programme_id for one in load_programmes(programmes_folder(registered.folder))]
     return replace(registered, n_todo=write_workbook(workbook, draft, names))

@@ -10,7 +10,7 @@ gate. Size and SHA-256 of files are in manifest.json alone.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pmcell.io.atomic import write_json, write_text
 from pmcell.publish.facts import Cohort, Facts, publication_date
@@ -52,7 +52,7 @@ def write_dcat(facts: Facts, folder: Path, entries: Entries, *, has_report: bool
 def dcat_graph(facts: Facts, folder: Path, entries: Entries, *, has_report: bool) -> Graph:
     """The record as RDF."""
     from rdflib import Graph, Literal
-    from rdflib.namespace import DCTERMS, XSD
+    from rdflib.namespace import DCAT, DCTERMS, XSD
 
     from pmcell.publish.metadata.dcat.datasets import add_dataset
     from pmcell.publish.metadata.dcat.distributions import add_file
@@ -81,7 +81,7 @@ def dcat_graph(facts: Facts, folder: Path, entries: Entries, *, has_report: bool
     laws = given.get("applicable_legislation", ())
     for name in _files(entries):
         node = add_file(graph, facts, names, name, licence=licence, laws=laws)
-        graph.add((release, _slot("distribution"), node))
+        graph.add((release, DCAT.distribution, node))
     for name in REPORTS[: 2 if has_report else 1]:
         node = add_file(graph, facts, names, name, licence=licence, laws=laws)
         graph.add((release, HEALTH.analytics, node))
@@ -109,7 +109,7 @@ def _add_cohort(
     entries: Entries,
 ) -> None:
     from rdflib import Literal
-    from rdflib.namespace import DCTERMS
+    from rdflib.namespace import DCAT, DCTERMS
 
     from pmcell.publish.metadata.dcat.datasets import add_cohort_facts, add_dataset
     from pmcell.publish.metadata.dcat.distributions import add_access, add_file
@@ -144,10 +144,10 @@ def _add_cohort(
                 file = add_file(
                     graph, facts, names, name, licence=cohort.text("license"), uses=uses, laws=laws
                 )
-                graph.add((node, _slot("distribution"), file))
+                graph.add((node, DCAT.distribution, file))
     else:
         graph.add((names.release, DCTERMS.source, node))
-        graph.add((node, _slot("distribution"), add_access(graph, names, cohort, given)))
+        graph.add((node, DCAT.distribution, add_access(graph, names, cohort, given)))
     variables = names.node("variables-of-cohorts")
     graph.add((node, HEALTH.hasStructuredData, Literal(True)))
     add_variables(graph, names, variables, "Variables of a cohort", OF_ONE_COHORT)
@@ -187,12 +187,6 @@ def _files(entries: Entries) -> list[str]:
         if name.startswith(("tables/", "cells/", "expression/"))
         and name.endswith((".parquet", ".h5ad"))
     ] + [name for name in ("donors.h5ad",) if name in entries]
-
-
-def _slot(name: str) -> Any:
-    from rdflib.namespace import DCAT
-
-    return DCAT[name]
 
 
 def _turtle(graph: Graph) -> str:

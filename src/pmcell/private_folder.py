@@ -131,9 +131,10 @@ def _check_content(folder: Path) -> None:
     """Raise `NotPrivateError` for a file below the folder that another user put there."""
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            item = Path(place, name)
+            # Each step of a run looks at every compiled kernel: no object a file.
+            item = os.path.join(place, name)
             try:
-                owner = item.lstat().st_uid
+                owner = os.lstat(item).st_uid
             except FileNotFoundError:  # Another process of ours has just replaced it.
                 continue
             if owner not in (ROOT, os.geteuid()):

@@ -179,3 +179,22 @@ def test_on_an_error_the_older_file_stays(tmp_path: Path, fails_in: str) -> None
         h5ad.CsrWriter(file, "X", (2, 2), dtype=np.float32).close()
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["x.h5ad"]
+
+
+@pytest.mark.parametrize("storage", [h5ad.PUBLISHED, h5ad.UNPACKED, h5ad.Storage(1, checksum=True)])
+@pytest.mark.parametrize("shape", [(9,), (300_001,), (5_000, 50), (3, 200_000), (70, 40, 60)])
+def test_arrays_of_any_shape_and_kind_are_read_back(
+    tmp_path: Path, storage: h5ad.Storage, shape: tuple[int, ...]
+) -> None:
+    numbers = np.random.default_rng(0).integers(-100, 100, shape)
+    kinds = (np.float32, np.float64, np.int8, np.uint16, np.int64, bool)
+    with h5ad.create_h5ad(tmp_path / "x.h5ad") as file:
+        for kind in kinds:
+            h5ad.write_array(
+                file["uns"], np.dtype(kind).name, numbers.astype(kind), storage=storage
+            )
+    with h5py.File(tmp_path / "x.h5ad") as file:
+        for kind in kinds:
+            found = file["uns"][np.dtype(kind).name][()]
+            assert found.dtype == kind
+            assert np.array_equal(found, numbers.astype(kind))

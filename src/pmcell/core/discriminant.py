@@ -21,6 +21,8 @@ FLOOR = 0.01
 """Added to the diagonal, as a share of the mean variance within groups."""
 MIN_CELLS = 5
 """A batch with fewer cells of a group says nothing of where the group lies in it."""
+BLOCK_ROWS = 4096
+"""Cells × features that are in memory in double precision at a time."""
 N_ROUNDS = 5
 """Rounds in which means of groups and offsets of batches are found from each other."""
 
@@ -38,6 +40,18 @@ class Discriminants:
     offsets: Floats
     directions: Floats
     centre: Floats
+
+    def along(
+        self, x: NDArray[np.floating], batch: Ints, centre: Floats, directions: Floats
+    ) -> Floats:
+        """Coordinates of cells (cells, directions), free of their batches, from a centre."""
+        found = np.empty((x.shape[0], directions.shape[1]))
+        for start in range(0, x.shape[0], BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            apart = x[rows] - self.offsets[batch[rows]]
+            apart -= centre
+            found[rows] = apart @ directions
+        return found
 
 
 def find_discriminants(x: NDArray[np.floating], group: Ints, batch: Ints) -> Discriminants:
@@ -132,9 +146,11 @@ def _within(x: NDArray[np.floating], cell: Ints, mean: Floats, count: Ints) -> F
     weight = np.where(used, 1.0 / np.maximum(freedom, 1), 0.0) / max(int(used.sum()), 1)
     root = np.sqrt(np.repeat(weight, count.shape[1]))[cell]
     within = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, x.shape[0], 4096):
-        rows = slice(start, start + 4096)
-        apart = (x[rows] - mean[cell[rows]]) * root[rows, None]
+    for start in range(0, x.shape[0], BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        apart = mean[cell[rows]]
+        np.subtract(x[rows], apart, out=apart)
+        apart *= root[rows, None]
         within += apart.T @ apart
     return within
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,21 @@ def write_arrays(target: Path | str, **arrays: Any) -> None:
 def read_arrays(path: Path | str, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
     """The arrays of a file, or those named that it has; `DataError` when it cannot be read."""
     members = None if names is None else {f"{name}.npy" for name in names}
-    try:
+    with _told_as_data_error(path):
         found = read_members(path, members)
         return {name.removesuffix(".npy"): _array(data) for name, data in found}
+
+
+def array_names(path: Path | str) -> list[str]:
+    """Names of the arrays of a file; `DataError` when it cannot be read."""
+    with _told_as_data_error(path), zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+@contextmanager
+def _told_as_data_error(path: Path | str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} must be an array file that pmcell wrote; reading it failed ({error}). "

@@ -37,7 +37,8 @@ GROUPS = ("layers", "obsm", "obsp", "uns", "varm", "varp")
 class Storage:
     """How arrays of numbers are stored: level of gzip, and whether chunks carry checksums.
 
-    With `is_fast` the values of a matrix are in blosc, with checksums, not in gzip.
+    At level 0 nothing is packed. With `is_fast` the values of a matrix are in blosc, with
+    checksums, not in gzip.
     """
 
     level: int = 4
@@ -47,6 +48,8 @@ class Storage:
     @property
     def options(self) -> dict[str, Any]:
         """The same as arguments of h5py."""
+        if not self.level:
+            return {}
         return gzip_chunks.filter_options(self.level, has_checksum=self.checksum)
 
     @property
@@ -55,13 +58,17 @@ class Storage:
         return blosc_chunks.filter_options() if self.is_fast else self.options
 
     def pack(self, chunk: np.ndarray) -> bytes:
-        """A chunk of a matrix as it is stored."""
+        """A chunk as it is stored."""
         if self.is_fast:
             return blosc_chunks.packed(chunk)
+        if not self.level:
+            return chunk.tobytes()
         return gzip_chunks.packed(chunk, is_shuffled=True, has_checksum=self.checksum)
 
 
 PUBLISHED = Storage()
+UNPACKED = Storage(level=0)
+"""Of results that many steps read: coordinates hardly get smaller, and each reader unpacks them."""
 
 
 @contextmanager
@@ -87,7 +94,7 @@ def create_h5ad(target: Path | str) -> Iterator[h5py.File]:
         yield file
 
 
-def write_h5ad(target: Path | str, adata: AnnData) -> None:
+def write_h5ad(target: Path | str, adata: AnnData, *, storage: Storage = PUBLISHED) -> None:
     """Write an AnnData that is in memory; reading it gives the same values and types.
 
     Parameters
@@ -97,18 +104,20 @@ def write_h5ad(target: Path | str, adata: AnnData) -> None:
     adata
         Without `raw`. Text columns of obs and var whose values repeat become
         categoricals, as AnnData's own writer makes them.
+    storage
+        How its numbers are stored.
     """
     if adata.raw is not None:
         raise ValueError("write_h5ad must get an AnnData without raw; write raw block by block")
     with create_h5ad(target) as file:
         for name, frame in (("obs", adata.obs), ("var", adata.var)):
-            write_frame(file, name, frame, index=index_name(frame), is_exact=True)
+            write_frame(file, name, frame, index=index_name(frame), storage=storage, is_exact=True)
         if adata.X is not None:
-            write_value(file, "X", adata.X)
+            write_value(file, "X", adata.X, storage=storage)
         for name in ("layers", "obsm", "obsp", "varm", "varp", "uns"):
             # Of anndata 0.13 on, the layers also hold X, under the name None.
             items = {key: value for key, value in getattr(adata, name).items() if key is not None}
-            write_value(file, name, items)
+            write_value(file, name, items, storage=storage)
 
 
 def read_h5ad(path: Path | str) -> AnnData:
@@ -260,7 +269,7 @@ def write_array(
     _stamp(_write_numbers(parent, name, values, storage), "array", "0.2.0")
 
 
-def write_value(parent: h5py.Group, name: str, value: Any) -> None:
+def write_value(parent: h5py.Group, name: str, value: Any, *, storage: Storage = PUBLISHED) -> None:
     """Write a value of a slot: mapping, text, number, list, array, sparse matrix, frame or None."""
     import h5py
     import pandas as pd
@@ -270,7 +279,7 @@ def write_value(parent: h5py.Group, name: str, value: Any) -> None:
         group = parent.require_group(name)
         _stamp(group, "dict", "0.1.0")
         for key in sorted(value):
-            write_value(group, str(key), value[key])
+            write_value(group, str(key), value[key], storage=storage)
     elif value is None:
         _stamp(parent.create_dataset(name, data=h5py.Empty("f")), "null", "0.1.0")
     elif isinstance(value, str):
@@ -280,14 +289,16 @@ def write_value(parent: h5py.Group, name: str, value: Any) -> None:
         item = parent.create_dataset(name, data=value, track_times=False)
         _stamp(item, "numeric-scalar", "0.2.0")
     elif isinstance(value, pd.DataFrame):
-        write_frame(parent, name, value, index=index_name(value), is_exact=True)
+        write_frame(parent, name, value, index=index_name(value), storage=storage, is_exact=True)
     elif sp.issparse(value):
         rows = sp.csr_matrix(value)
-        writer = CsrWriter(parent, name, rows.shape, dtype=rows.dtype, n_values=rows.nnz)
+        writer = CsrWriter(
+            parent, name, rows.shape, dtype=rows.dtype, n_values=rows.nnz, storage=storage
+        )
         writer.append(np.diff(rows.indptr), rows.indices, rows.data)
         writer.close()
     else:
-        write_array(parent, name, value)
+        write_array(parent, name, value, storage=storage)
 
 
 def index_name(frame: pd.DataFrame) -> str:
@@ -353,10 +364,19 @@ def _write_codes(
 def _write_numbers(
     parent: h5py.Group, name: str, values: np.ndarray, storage: Storage
 ) -> h5py.Dataset:
-    options: dict[str, Any] = storage.options if values.size and values.shape else {}
-    if options and values.ndim == 1 and storage.checksum:
-        options["chunks"] = (min(values.size, CHUNK_VALUES),)
-    return parent.create_dataset(name, data=values, track_times=False, **options)
+    """An array; its chunks are packed past the library, whose gzip takes ten times as long."""
+    if not values.size or not values.shape or not storage.level:
+        return parent.create_dataset(name, data=values, track_times=False)
+    n_rows = max(min(len(values), CHUNK_VALUES // int(np.prod(values.shape[1:]))), 1)
+    chunks = (n_rows, *values.shape[1:])
+    options = {**storage.options, "chunks": chunks, "track_times": False}
+    item = parent.create_dataset(name, values.shape, values.dtype, **options)
+    for start in range(0, len(values), n_rows):
+        chunk = np.zeros(chunks, values.dtype)
+        chunk[: len(values) - start] = values[start : start + n_rows]
+        packed = gzip_chunks.packed(chunk.ravel(), is_shuffled=True, has_checksum=storage.checksum)
+        item.id.write_direct_chunk((start, *(0 for _ in chunks[1:])), packed)
+    return item
 
 
 def _stamp(item: Any, encoding: str, version: str) -> None:

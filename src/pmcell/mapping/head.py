@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.discriminant import find_discriminants
+from pmcell.core.discriminant import BLOCK_ROWS, find_discriminants
 from pmcell.core.pca.gram import Basis
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError
@@ -78,15 +78,22 @@ class LabelHead:
             covariance of cells of one type.
         """
         weights = projection_weights(basis, measured)
-        apart = np.where(measured, x - basis.means, 0.0)
-        scores = apart @ weights
-        coordinates = (x - self.centre) @ self.directions if measured.all() else None
-        if coordinates is None:
-            missing = ~measured
+        is_whole, missing = bool(measured.all()), ~measured
+        linear = self.directions
+        if not is_whole:
             guess = weights @ _unscaled(basis)[missing].T
             linear = np.where(measured[:, None], self.directions, 0.0)
             linear = linear + guess @ self.directions[missing]
-            coordinates = apart @ linear + (basis.means - self.centre) @ self.directions
+        scores = np.empty((x.shape[0], weights.shape[1]))
+        coordinates = np.empty((x.shape[0], linear.shape[1]))
+        for start in range(0, x.shape[0], BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            apart = x[rows] - basis.means
+            apart[:, missing] = 0.0
+            scores[rows] = apart @ weights
+            coordinates[rows] = (x[rows] - self.centre if is_whole else apart) @ linear
+        if not is_whole:
+            coordinates += (basis.means - self.centre) @ self.directions
         logits = coordinates @ self.coefficients.T + self.intercepts
         logits -= logits.max(axis=1, keepdims=True)
         probability = np.exp(logits)
@@ -138,10 +145,10 @@ def fit_head(
     # One thread: the last bits of sums depend on how BLAS splits its work.
     with threadpool_limits(1):
         found = find_discriminants(x, group, code)
-        coordinates = (x - found.offsets[code] - found.centre) @ found.directions
+        coordinates = found.along(x, code, found.centre, found.directions)
         model = LogisticRegression(C=PENALTY, max_iter=MAX_ROUNDS, class_weight="balanced")
         model.fit(coordinates, group)
-        scores = (x - found.offsets[code] - basis.means) @ basis.loadings
+        scores = found.along(x, code, basis.means, basis.loadings)
         means = (found.means - basis.means) @ basis.loadings
         whitening = _whitening(scores - means[group], group)
     coefficients, intercepts = model.coef_, model.intercept_

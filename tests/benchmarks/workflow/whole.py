@@ -1,12 +1,12 @@
 """A whole study, from submitted files to a verified release: CPU seconds, time and memory by step.
 
-    python tests/benchmarks/workflow/whole.py [STUDY] [--cores 2] [--cells 200] [--genes 2000]
+    python tests/benchmarks/workflow/whole.py [STUDY] [--cores 2] [--keep NEW] [--cells N --genes N]
 
 STUDY is a folder with the config/ of a registered study, which is copied and stays as it is;
 without one, a study of four cohorts is simulated (`--cells` of each of 40 samples). CPU seconds
 are those of all processes of the run together, by the operating system: Snakemake's own records
-sample them, and miss what a step spends after the last sample. Seconds of a step are the sum over
-its jobs, as each says them in its log; memory is that of its largest job.
+sample them, and miss what a step spends after the last sample. Those of a step are the sum over its
+jobs, as each says them in its log, its children included; memory is that of its largest job.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-DONE = re.compile(r"^# done in ([0-9.]+) s, peak memory ([0-9]+) MB", re.MULTILINE)
+DONE = re.compile(r"^# done in .*?([0-9.]+) CPU s, peak memory ([0-9]+) MB", re.MULTILINE)
 
 
 def main() -> int:
@@ -31,13 +31,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", nargs="?", type=Path)
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="new folder for the study, kept with its results")
     parser.add_argument("--cells", type=int, default=200, help="of a simulated sample")
     parser.add_argument("--genes", type=int, default=2000, help="of a simulated study")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        study = Path(temporary) / "study"
+        study = args.keep or Path(temporary) / "study"
         if args.study:
-            study.mkdir()
+            study.mkdir(parents=True)
             shutil.copytree(args.study / "config", study / "config")
         else:
             sizes = ("--cohorts", 4, "--donors", 40, "--cells", args.cells, "--genes", args.genes)
@@ -63,7 +64,7 @@ def _print_steps(logs: Path) -> None:
         if found := DONE.search(path.read_text(encoding="utf-8")):
             step = path.relative_to(logs).parts[0].removesuffix(".log")
             jobs[step].append((float(found[1]), int(found[2])))
-    print("| step | jobs | seconds | largest job, MB |\n|---|---|---|---|")
+    print("| step | jobs | CPU s | largest job, MB |\n|---|---|---|---|")
     for step, found in sorted(jobs.items(), key=lambda item: -sum(s for s, _ in item[1])):
         seconds, peak = sum(s for s, _ in found), max(mb for _, mb in found)
         print(f"| {step} | {len(found)} | {seconds:.1f} | {peak} |")

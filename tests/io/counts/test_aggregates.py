@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pmcell.core.counts.aggregate import groups_of
+from pmcell.core.counts.grouped import COUNTS
 from pmcell.errors import DataError, UsageError
 from pmcell.io.arrays import read_arrays, write_arrays
 from pmcell.io.counts import aggregates
@@ -62,7 +64,7 @@ def test_another_array_file_is_refused_with_what_is_missing(tmp_path: Path) -> N
         read_aggregate(tmp_path / "a.npz")
 
 
-def test_groups_are_read_without_the_sums(tmp_path: Path, monkeypatch) -> None:
+def test_groups_are_read_without_the_sums_and_sums_one_by_one(tmp_path: Path, monkeypatch) -> None:
     write_aggregate(tmp_path / "a.npz", make_aggregate())
     read: set[str] = set()
 
@@ -76,7 +78,20 @@ def test_groups_are_read_without_the_sums(tmp_path: Path, monkeypatch) -> None:
     assert list(found.clusters) == ["0", "1"]
     assert "counts" not in read
     assert list(files[0].clusters) == list(found.clusters)
-    assert "counts" in read
+    assert files[0].sums.matrix(COUNTS).toarray().tolist() == [[1, 0], [2, 3], [0, 4]]
+    assert read & {"counts", "n_detected", "sum_q", "sum_q2"} == {"counts"}
+
+
+@pytest.mark.parametrize("largest", [0, 255, 256, 65_536, 2**32 - 1, 2**32, 2**62])
+def test_sums_of_any_size_are_read_as_int64(tmp_path: Path, largest: int) -> None:
+    written = make_aggregate()
+    values = written.sums.values.copy()
+    values[0] = largest
+    sums = replace(written.sums, values=values)
+    write_aggregate(tmp_path / "a.npz", replace(written, sums=sums))
+    found = read_aggregate(tmp_path / "a.npz").sums
+    assert found.values.dtype == found.matrix(COUNTS).dtype == np.int64
+    np.testing.assert_array_equal(found.values, values)
 
 
 def test_sums_that_are_missing_are_told(tmp_path: Path) -> None:

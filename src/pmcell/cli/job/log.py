@@ -30,7 +30,9 @@ def start_log(name: str, arguments: Sequence[str]) -> Callable[[int | None], Non
     def end(code: int | None) -> None:
         how = "failed" if code is None else "done" if code == 0 else f"exit code {code}"
         took = time.monotonic() - start
-        _write(f"# {how} in {took:.1f} s, peak memory {peak_mb():.0f} MB")
+        _write(
+            f"# {how} in {took:.1f} s, {cpu_seconds():.1f} CPU s, peak memory {peak_mb():.0f} MB"
+        )
 
     return end
 
@@ -41,6 +43,12 @@ def _write(line: str) -> None:
         # What the command printed must stand before, though it may still be held back.
         sys.stdout.flush()
         print(line, file=sys.stderr, flush=True)
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def peak_mb() -> float:

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     from pmcell import tl
     from pmcell.io.arrays import read_arrays
-    from pmcell.io.h5ad import write_h5ad
+    from pmcell.io.h5ad import UNPACKED, write_h5ad
     from pmcell.schema import TISSUE_GROUP, X_PCA
 
     settings = step_settings(args, IntegrateSettings)
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             obs[name] = pd.Categorical(obs[name])
     atlas = AnnData(obs=obs, obsm={X_PCA: np.concatenate(points)})
     tl.integrate(atlas, theta=settings.theta, seed=settings.seed)
-    write_h5ad(args.out, atlas)
+    write_h5ad(args.out, atlas, storage=UNPACKED)
     batches = plural(obs["batch_id"].nunique(), "batch", "batches")
     print(f"{atlas.n_obs} cells of {plural(len(points), 'cohort')}, {batches} -> {args.out}")
     return 0

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
     from anndata import AnnData
 
     from pmcell import tl
-    from pmcell.io.h5ad import read_h5ad, write_h5ad
+    from pmcell.io.h5ad import UNPACKED, read_h5ad, write_h5ad
     from pmcell.schema import TISSUE_GROUP
 
     settings = step_settings(args, NeighborsSettings)
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     # The embeddings stay where they are: a value lives in one file only.
     for name in list(graph.obsm):
         del graph.obsm[name]
-    write_h5ad(args.out, graph)
+    write_h5ad(args.out, graph, storage=UNPACKED)
     print(
         f"{graph.n_obs} cells, {graph.obsp['connectivities'].nnz // 2} edges, "
         f"{found['search']} search, recall {found['recall']:.4f} -> {args.out}"

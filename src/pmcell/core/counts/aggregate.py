@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from pmcell.core.counts.blocks import Counts
-from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, GroupedSums
+from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, Sums
 from pmcell.core.counts.lognorm import SCALE
 from pmcell.errors import DataError
 
@@ -56,7 +56,7 @@ class Groups:
 class Aggregate(Groups):
     """Exact sums of one cohort, for each of its groups and genes."""
 
-    sums: GroupedSums
+    sums: Sums
 
 
 @dataclass(frozen=True)

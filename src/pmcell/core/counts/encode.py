@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from pmcell.core.compiler import Array, kernel
 
+_MIN_COMPILED = 1 << 14
+"""Values from which the kernel is worth loading."""
+
 _SUMS_BEFORE_FOLD = 360
 """16-bit words whose sums of sums fit 32 bits, as HDF5 counts them."""
 
@@ -22,7 +25,7 @@ def shuffled(values: NDArray) -> bytes:  # type: ignore[type-arg]
     """
     values = np.ascontiguousarray(values)
     planes = np.empty((values.itemsize, values.size), np.uint8)
-    if values.itemsize == 4:
+    if values.itemsize == 4 and values.size >= _MIN_COMPILED:
         _split_planes(values.view(np.uint32), planes)
     else:
         planes[:] = values.view(np.uint8).reshape(values.size, values.itemsize).T

@@ -12,6 +12,7 @@ the result, which holds 36 bytes for each gene that was seen in a group.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,37 @@ COUNTS, N_DETECTED, SUM_Q, SUM_Q2 = range(4)
 MAX_TABLE = 2**30
 """Bytes of a table of all groups × genes, 32 a place; above, only what was seen is kept."""
 
+_NO_GENE = np.zeros(0, np.int32)
+
 CELLS_FOR_TABLE = 32
 """Cells a group from which most places of the table are filled."""
+
+
+class Sums(Protocol):
+    """What `GroupedSums` holds, in memory or elsewhere."""
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes."""
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+
+    @property
+    def indptr(self) -> NDArray[np.int64]:
+        """Where the entries of each group begin, and the end."""
+
+    @property
+    def indices(self) -> NDArray[np.int32]:
+        """The gene of each entry."""
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        """The four sums of each entry."""
+
+    def matrix(self, column: int) -> sparse.csr_matrix:
+        """One of the sums: groups × genes."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +115,7 @@ def grouped_sums(
     return total
 
 
-def take_groups(sums: GroupedSums, groups: NDArray[np.int64]) -> GroupedSums:
+def take_groups(sums: Sums, groups: NDArray[np.int64]) -> GroupedSums:
     """Return the sums of some groups, given by their positions."""
     sizes = np.diff(sums.indptr)[groups]
     indptr = np.append(0, np.cumsum(sizes)).astype(np.int64)
@@ -126,9 +156,12 @@ def _sum_in_table(counts: Counts, group_of_cell: NDArray[np.int64], n_groups: in
         lookups, factors, _ = open_cells(block.indptr, block.data, rows, 0)
         matrix = (block.indptr, block.indices, block.data)
         _add_to_table(matrix, rows, group_of_row, lookups, factors, shares, table)
-    group, gene = np.nonzero(table[:, :, N_DETECTED])
-    indptr = np.searchsorted(group, np.arange(n_groups + 1)).astype(np.int64)
-    return GroupedSums(counts.n_genes, indptr, gene.astype(np.int32), table[group, gene])
+    genes = [np.flatnonzero(own[:, N_DETECTED]).astype(np.int32) for own in table]
+    indptr = np.cumsum([0, *(own.size for own in genes)], dtype=np.int64)
+    values = np.empty((indptr[-1], 4), np.int64)
+    for group, own in enumerate(genes):
+        values[indptr[group] : indptr[group + 1]] = table[group, own]
+    return GroupedSums(counts.n_genes, indptr, np.concatenate([*genes, _NO_GENE]), values)
 
 
 def _sum_block(

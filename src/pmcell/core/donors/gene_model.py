@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,14 @@ class GeneModel:
     alike: float
     sums: GeneSums
 
+    @cached_property
+    def error(self) -> Floats:
+        """Standard deviation of what is a donor's in one type alone, and of sampling, as one."""
+        variance = (1.0 - self.alike) * self.own**2
+        size = self.sums.size
+        spread = np.where(size > 0, 1.0 / np.maximum(size, 1e-300), 0.0)[:, :, None]
+        return np.asarray(np.sqrt(variance + spread * self.sums.within))
+
 
 def fit_gene_model(
     channel: GeneChannel, sums: GeneSums, batch: Ints, axes: Floats, rescale: Floats
@@ -55,12 +64,11 @@ def draw_expression(model: GeneModel, scores: Floats, rng: np.random.Generator) 
     sums = model.sums
     shared = rng.standard_normal((scores.shape[0], int(sums.gene.max(initial=-1)) + 1))
     common = np.sqrt(model.alike) * model.own
-    # What is a donor's in one type alone, and what sampling adds, are drawn as one.
-    variance = (1.0 - model.alike) * model.own**2
-    spread = np.where(sums.size > 0, 1.0 / np.maximum(sums.size, 1e-300), 0.0)[:, :, None]
     mean = rng.standard_normal(sums.mean.shape)
-    mean *= np.sqrt(variance + spread * sums.within)
-    mean += common * shared[:, np.maximum(sums.gene, 0)]
+    mean *= model.error
+    of_genes = shared[:, np.maximum(sums.gene, 0)]
+    of_genes *= common
+    mean += of_genes
     mean += np.tensordot(scores, model.loadings, 1)
     mean[sums.size <= 0] = np.nan
     return replace(sums, mean=mean, noise=1.0)

@@ -16,16 +16,18 @@ def batch_offsets(x: Floats, batch: NDArray[np.int64], n_batches: int) -> Floats
     τ²/(τ² + v)·m, τ² = max(mean over batches of m² − v, 0). A batch with one
     row, and any batch when there is only one, gets 0: nothing can be told.
     """
-    known = ~np.isnan(x)
-    filled = np.where(known, x, 0.0)
-    centre = filled.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    is_known = ~np.isnan(x)
+    filled, known = np.where(is_known, x, 0.0), is_known.astype(np.float64)
     member = (batch[None, :] == np.arange(n_batches)[:, None]).astype(np.float64)
     count = member @ known
+    n_known = count.sum(axis=0)
+    centre = filled.sum(axis=0) / np.maximum(n_known, 1)
     safe = np.maximum(count, 1.0)
     mean = (member @ filled) / safe
-    residual = np.where(known, filled - mean[batch], 0.0)
-    freedom = np.maximum(known.sum(axis=0) - (count > 0).sum(axis=0), 1)
-    spread = (residual**2).sum(axis=0) / freedom
+    filled -= mean[batch]
+    filled *= known
+    freedom = np.maximum(n_known - (count > 0).sum(axis=0), 1)
+    spread = np.square(filled, out=filled).sum(axis=0) / freedom
     shift = mean - centre
     error = spread / safe
     usable = count >= 2

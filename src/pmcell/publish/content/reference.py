@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pmcell.io.arrays import write_arrays
 from pmcell.io.atomic import read_json, write_json, write_text
+from pmcell.io.counts.aggregates import read_aggregate, read_groups
 from pmcell.io.counts.open import open_counts
 from pmcell.io.counts.sums import read_bases
 from pmcell.io.h5ad import read_h5ad
@@ -244,13 +245,14 @@ def _gene_space(facts: Facts, cohorts: list[Cohort]) -> GeneSpace:
     chosen = set(as_text(features.loc[features["is_highly_variable"].to_numpy(bool), "gene_id"]))
     symbol = dict(zip(as_text(features["gene_id"]), as_text(features["symbol"]), strict=True))
     shared: set[str] | None = None
-    for genes, _ in _counted(cohorts):
-        shared = set(genes) if shared is None else shared & set(genes)
+    for cohort in cohorts:
+        genes = set(map(str, read_groups(cohort.folder / "aggregate.npz").gene_ids))
+        shared = genes if shared is None else shared & genes
     # The components' genes belong to the space wherever they were measured.
     names = text_array(sorted((shared or set()) | chosen))
     total, place = np.zeros(names.size), {name: at for at, name in enumerate(names.tolist())}
-    for genes, sums in _counted(cohorts):
-        for gene, value in zip(genes, sums, strict=True):
+    for measured, sums in _counted(cohorts):
+        for gene, value in zip(measured, sums, strict=True):
             if gene in place:
                 total[place[gene]] += value
     model = np.array([place[name] for name in _features(facts)], np.int64)
@@ -267,7 +269,6 @@ def _features(facts: Facts) -> list[str]:
 def _counted(cohorts: list[Cohort]) -> Iterator[tuple[list[str], NDArray[np.float64]]]:
     """Genes of each cohort, and the counts of each in cells that passed QC."""
     from pmcell.core.counts.grouped import COUNTS
-    from pmcell.io.counts.aggregates import read_aggregate
 
     for cohort in cohorts:
         part = read_aggregate(cohort.folder / "aggregate.npz")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pmcell.core.counts.cell_metrics import block_metrics
 from pmcell.io.counts.open import CountsFile, open_counts
 from pmcell.io.tables import read_table
 from pmcell.registry.duplicates.match import Cells, Match, match_donors, richest
@@ -65,10 +66,9 @@ def _compared(counts: CountsFile, sex: Mapping[str, str]) -> tuple[Cells, pd.Dat
     linked = {"xist": np.isin(genes, list(XIST)), "y": np.isin(genes, list(Y_GENES))}
     sums = {name: np.zeros(counts.n_cells) for name in ("total", *linked)}
     for block in counts.iter_blocks():
-        bounds = block.indptr
-        sums["total"][block.rows] = _row_sums(block.data.astype(float), bounds)
         for name, is_gene in linked.items():
-            sums[name][block.rows] = _row_sums(block.data * is_gene[block.indices], bounds)
+            total, _, of_genes = block_metrics(block, is_gene).T
+            sums["total"][block.rows], sums[name][block.rows] = total, of_genes
     by_sample = pd.DataFrame({"donor_id": donors, "sample_id": samples, **sums})
     frame = by_sample.groupby(["donor_id", "sample_id"], as_index=False, sort=True).sum()
     frame["sex"] = frame["donor_id"].map(sex)
@@ -77,11 +77,6 @@ def _compared(counts: CountsFile, sex: Mapping[str, str]) -> tuple[Cells, pd.Dat
             frame[name] = np.nan
     rows = richest(sums["total"].astype(np.int64), donors)
     return Cells(counts.read_rows(rows).astype(np.float64), genes, donors[rows]), frame
-
-
-def _row_sums(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    return np.asarray(total[bounds[1:]] - total[bounds[:-1]])
 
 
 def _pair(match: Match, sex: Mapping[str, str]) -> dict[str, object]:

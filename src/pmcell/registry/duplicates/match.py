@@ -86,11 +86,18 @@ def match_donors(cohorts: Sequence[Cells]) -> list[Match]:
     distances: Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94, section 7.1. Another
     sample of the same person has other cells and is not found: that takes genotypes.
     """
+    if not cohorts:
+        return []
+    # Genes as numbers in the order of their names: texts would be sorted anew for each pair.
+    sizes = [cells.gene_ids.size for cells in cohorts]
+    _, numbers = np.unique(np.concatenate([c.gene_ids for c in cohorts]), return_inverse=True)
+    genes = np.split(numbers, np.cumsum(sizes)[:-1])
     found = []
     for one, other in combinations_with_replacement(range(len(cohorts)), 2):
-        shared = np.intersect1d(cohorts[one].gene_ids, cohorts[other].gene_ids)
+        shared = np.intersect1d(genes[one], genes[other])
         if shared.size >= MIN_GENES:
-            found += _matched(cohorts[one], cohorts[other], shared, is_same=one == other)
+            counts = [cohorts[at].counts[:, _columns(genes[at], shared)] for at in (one, other)]
+            found += _matched(cohorts[one], cohorts[other], counts, is_same=one == other)
     return sorted(found, key=lambda match: (match.one, match.other))
 
 
@@ -105,9 +112,9 @@ def richest(totals: NDArray[np.int64], donors: NDArray[np.object_]) -> NDArray[n
 
 
 def _matched(
-    one: Cells, other: Cells, shared: NDArray[np.object_], *, is_same: bool
+    one: Cells, other: Cells, counts: Sequence[sp.csr_matrix], *, is_same: bool
 ) -> list[Match]:
-    counts = [cells.counts[:, _columns(cells.gene_ids, shared)] for cells in (one, other)]
+    """Pairs of donors of two cohorts, by the counts of the genes that both have."""
     chosen = _variable(counts)
     x, y = (_residuals(item[:, chosen]) for item in counts)
     rows, columns = _nearest(x, y, one.donors, other.donors if is_same else None)
@@ -187,9 +194,9 @@ def _keep_best(found: _Nearest, similarity: Floats, first: int, into: slice) -> 
     found.value[into] = np.maximum(before, value)
 
 
-def _columns(gene_ids: NDArray[np.object_], shared: NDArray[np.object_]) -> NDArray[np.int64]:
-    order = np.argsort(gene_ids)
-    return order[np.searchsorted(gene_ids, shared, sorter=order)]
+def _columns(genes: NDArray[np.int64], shared: NDArray[np.int64]) -> NDArray[np.int64]:
+    order = np.argsort(genes)
+    return order[np.searchsorted(genes, shared, sorter=order)]
 
 
 def _variable(counts: Sequence[sp.csr_matrix]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from pmcell.cli.run import run as workflow
 from pmcell.consent import withdrawal as module
 from pmcell.consent.entries import Policy
 from pmcell.consent.ledger import add_entries, begin_ledger, read_ledger
-from pmcell.consent.scan import ScanReport, scan
+from pmcell.consent.removal.scan import ScanReport, scan
 from pmcell.consent.withdrawal import (
     STAGES,
     Journal,

@@ -24,8 +24,8 @@ from pmcell.consent.ledger import (
     is_unfinished,
     read_ledger,
 )
-from pmcell.consent.needles import Needles
-from pmcell.consent.scan import ScanReport
+from pmcell.consent.removal.needles import Needles
+from pmcell.consent.removal.scan import ScanReport
 from pmcell.errors import DataError
 from pmcell.io.atomic import read_json, sha256_file, write_json
 from pmcell.io.crypt.keys import fingerprint

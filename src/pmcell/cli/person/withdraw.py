@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from pmcell.cli.run._study import Study
     from pmcell.consent.entries import Entry
-    from pmcell.consent.needles import Needles
-    from pmcell.consent.scan import ScanReport
+    from pmcell.consent.removal.needles import Needles
+    from pmcell.consent.removal.scan import ScanReport
     from pmcell.consent.withdrawal import Known
     from pmcell.registry.cohorts.registration import Registration
 
@@ -289,7 +289,7 @@ def _needles(study: Study, registration: Registration, donor: str) -> Needles:
     """What of the donor may be anywhere: ids, samples, cells, and their counts."""
     import numpy as np
 
-    from pmcell.consent.needles import cell_prints, donor_needles
+    from pmcell.consent.removal.needles import cell_prints, donor_needles
     from pmcell.io.counts.open import open_counts
     from pmcell.schema.text import as_text, text_array
 
@@ -349,8 +349,8 @@ def _as_noted(needles: Needles) -> dict[str, Any]:
 
 def _search(study: Study, needles: Needles) -> ScanReport:
     """Scan everything of the study but what the steward submitted, once canaries were found."""
-    from pmcell.consent.canaries import self_test
-    from pmcell.consent.scan import scan
+    from pmcell.consent.removal.canaries import self_test
+    from pmcell.consent.removal.scan import scan
 
     self_test()
     report = scan(_roots(study), needles, base=study.folder)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
+from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
 
 MAX_DENSE = 50_000_000
 """Values of a dense matrix whose columns are compared, too, and of a table with a value a row."""

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MAX_CELL, MIN_GENES
-from pmcell.consent.place import Into, Place, dense_prints, long_prints, sparse_prints
-from pmcell.consent.places_hdf5 import raw_text
-from pmcell.consent.places_numbers import array_letters
+from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES
+from pmcell.consent.removal.place import Into, Place, dense_prints, long_prints, sparse_prints
+from pmcell.consent.removal.places_hdf5 import raw_text
+from pmcell.consent.removal.places_numbers import array_letters
 
 PARQUET, ARROW, FEATHER, ORC = b"PAR1", b"ARROW1\0\0", b"FEA1", b"ORC"
 ARROW_STREAM = b"\xff\xff\xff\xff"

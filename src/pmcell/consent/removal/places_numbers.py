@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MIN_GENES
-from pmcell.consent.place import Place, array_prints, long_prints, matrix_prints
+from pmcell.consent.removal.needles import MIN_GENES
+from pmcell.consent.removal.place import Place, array_prints, long_prints, matrix_prints
 from pmcell.core.byte_signs import long_words
 
 MATRIX_MARKET = b"%%MatrixMarket"

@@ -16,22 +16,23 @@ from pmcell.consent import withdrawal as module
 from pmcell.consent.entries import Policy
 from pmcell.consent.ledger import add_entries, begin_ledger, read_ledger
 from pmcell.consent.removal.scan import ScanReport, scan
+from pmcell.consent.takedown import artefacts, release_facts
 from pmcell.consent.withdrawal import (
     STAGES,
     Journal,
-    Known,
     Work,
-    artefacts,
     as_needles,
-    as_text,
-    backups_gone_by,
     journal_path,
     open_journal,
     receipt_path,
-    release_facts,
+    withdraw,
+)
+from pmcell.consent.withdrawal_receipt import (
+    Known,
+    as_text,
+    backups_gone_by,
     stays,
     verify_receipt,
-    withdraw,
 )
 from pmcell.errors import DataError
 from pmcell.io.atomic import write_json, write_text

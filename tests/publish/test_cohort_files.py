@@ -15,7 +15,7 @@ from pmcell.cli import main
 from pmcell.cli.person._clean_build import compare
 from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.scan import scan
-from pmcell.consent.withdrawal import artefacts
+from pmcell.consent.takedown import artefacts
 from pmcell.errors import DataError
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.modes import umask_of

@@ -81,7 +81,7 @@ def test_tables_of_every_kind_say_the_same(tmp_path: Path, kind: str) -> None:
     assert entries[-1].act == "withdraw"
     if kind != "semicolons":
         assert entries[1].purposes == ("DUO:0000007 MONDO:0005148", "DUO:0000046")
-        assert entries[1].effective_from == "2024-01-01T07:00:00+00:00"
+        assert entries[1].effective_from == "2024-01-01T09:00:00+02:00"
         assert (entries[1].visit_days, entries[1].recipients) == ((0, 28), ("A", "B"))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +31,8 @@ from pmcell.spelling import did_you_mean
 ACTS = ("give", "narrow", "withdraw", "opt_out", "opt_in")
 PERMITTING = ("give", "opt_in")
 SCOPED = ("give", "narrow")
+CONSENT = (*SCOPED, "withdraw")
+"""Acts of which one moment can hold one kind alone."""
 BASES = ("consent", "law")
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -58,7 +60,8 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]
 class Entry:
     """One act of a person, as the ledger holds it.
 
-    `subject` stands for the person (see `subjects`). `effective_from` is a day, or a time in UTC.
+    `subject` stands for the person (see `subjects`). `effective_from` is a day, or a time with its
+    offset from UTC.
     Empty `data`, `recipients` and `visit_days` mean all; `expires` is the last day.
     """
 
@@ -91,6 +94,23 @@ class Entry:
         """The day in UTC from which it holds."""
         return self.instant.date()
 
+    @property
+    def is_day(self) -> bool:
+        """Whether it says a day, and not when in it."""
+        return len(self.effective_from) == len("2026-03-01")
+
+    @property
+    def days(self) -> frozenset[date]:
+        """The day in UTC, and the one where it was written."""
+        return frozenset({self.day, date.fromisoformat(self.effective_from[:10])})
+
+    def says_as(self, other: Entry) -> bool:
+        """Whether another entry says the same, whenever and with whatever signature."""
+        mine, theirs = (
+            replace(one, effective_from="", recorded_at="", agreement="") for one in (self, other)
+        )
+        return mine == theirs and (self.instant, self.is_day) == (other.instant, other.is_day)
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -118,7 +138,7 @@ def disagree(first: Entry, second: Entry) -> bool:
     if first is second:
         return False
     pair = {first.act, second.act}
-    consent = pair <= {"give", "narrow", "withdraw"} and len(pair) == 2
+    consent = pair <= set(CONSENT) and len(pair) == 2
     return consent or pair == {"opt_out", "opt_in"}
 
 
@@ -181,12 +201,12 @@ def parse_row(
     if faults:
         return None, faults
     evidence = given["evidence"]
-    effective = instant_of(given["effective_from"])
     is_day = len(given["effective_from"]) == len("2026-03-01")
+    effective = given["effective_from"]
     entry = Entry(
         act=given["act"],
         subject=given["donor_id"],
-        effective_from=given["effective_from"] if is_day else effective.isoformat(),
+        effective_from=effective if is_day else datetime.fromisoformat(effective).isoformat(),
         policy=given["policy"],
         recorded_at=recorded_at,
         purposes=values["purposes"],

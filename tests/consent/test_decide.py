@@ -261,3 +261,33 @@ def test_modifiers_need_what_they_ask_for() -> None:
     care = Use("clinical_care")
     assert care_refusals(["DUO:0000042"], care)
     assert not care_refusals(["DUO:0000042", "DUO:0000043"], care)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "allowed"),
+    [
+        # A day says no hour: beside a time of it the order of records tells.
+        (("give", "2026-02-10T09:00:00+01:00"), ("withdraw", "2026-02-10"), False),
+        (("withdraw", "2026-02-10"), ("give", "2026-02-10T09:00:00+01:00"), True),
+        (("give", "2026-02-10"), ("withdraw", "2026-02-10T00:30:00+02:00"), False),
+        (("give", "2026-02-10T20:00:00-05:00"), ("withdraw", "2026-02-10"), False),
+        # What was on file and was to hold later is taken back, too.
+        (("give", "2026-02-20"), ("withdraw", "2026-02-10"), False),
+        (("withdraw", "2026-02-10"), ("give", "2026-02-20"), True),
+        (("give", "2026-02-20"), ("withdraw", "2025-02-10"), True),
+    ],
+)
+def test_which_of_two_entries_came_last(first, second, allowed) -> None:
+    entries = [entry(act, day, number=number) for number, (act, day) in enumerate((first, second))]
+    assert ask(entries).allowed == allowed
+
+
+def test_an_opt_in_to_come_does_not_outlive_an_opt_out() -> None:
+    entries = [entry("give", "2024-01-01"), entry("opt_in", "2026-02-20", number=1)]
+    assert ask([*entries, entry("opt_out", "2026-02-10", number=2)]).reason == "opted_out"
+
+
+def test_a_day_and_a_time_of_it_recorded_together_contradict() -> None:
+    entries = [entry("give", "2026-02-10T09:00:00+01:00"), entry("withdraw", "2026-02-10")]
+    with pytest.raises(ContradictionError, match="recorded together"):
+        ask(entries)

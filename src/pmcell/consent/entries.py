@@ -19,6 +19,7 @@ from typing import Any
 from pmcell.consent.uses import DPV_PURPOSES
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.keys import COHORT_FILE
+from pmcell.registry.terms.ontology import release, terms
 from pmcell.registry.terms.vocabulary import (
     DUO,
     DUO_CODES,
@@ -196,7 +197,8 @@ def parse_row(
     values["visit_days"] = days_of(given["visit_days"]) or ()
     faults = [
         Fault(file, must, found, fix, row=row, column=column, reason="consent")
-        for column, must, found, fix in _wrong(given, values)
+        for wrong in (_wrong(given, values), _unclear_purposes(values["purposes"]))
+        for column, must, found, fix in wrong
     ]
     if faults:
         return None, faults
@@ -282,6 +284,10 @@ def _wrong(
         yield "act", "must be an act", repr(act[:40]), fix
     yield from _wrong_days(given)
     yield from _wrong_purposes(act, values["purposes"])
+    for name in ("purposes", "data", "recipients"):
+        if given[name] and not values[name]:
+            must, found = "must name something, or be empty for all", repr(given[name][:40])
+            yield name, must, found, "Write what is meant."
     for kind in values["data"]:
         if kind not in DATA_KINDS:
             fix = did_you_mean(kind, DATA_KINDS) or f"Write of {', '.join(DATA_KINDS)}."
@@ -336,8 +342,7 @@ def _wrong_purposes(act: str, purposes: tuple[str, ...]) -> Iterator[tuple[str, 
             yield "purposes", "must be terms of DUO or DPV", repr(term[:60]), fix
         elif code == DUO_DISEASE_SPECIFIC and not _MONDO.fullmatch(disease):
             permissions += 1
-            fix = f"Write for example '{DUO_DISEASE_SPECIFIC} MONDO:0005148'."
-            yield "purposes", "must name the disease (MONDO) of its term", repr(term[:60]), fix
+            yield "purposes", "must name the disease (MONDO) of its term", repr(term[:60]), _DISEASE
         elif code != DUO_DISEASE_SPECIFIC and disease:
             yield "purposes", "must be a term alone", repr(term[:60]), f"Write {code}."
         else:
@@ -350,3 +355,25 @@ def _wrong_purposes(act: str, purposes: tuple[str, ...]) -> Iterator[tuple[str, 
             else "Write what remains allowed, also where the purposes stay as they were."
         )
         yield "purposes", "must hold a permission", found[:60], fix
+
+
+def _unclear_purposes(purposes: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
+    """Purposes that nobody could write today: a disease that is none, permissions that differ.
+
+    A ledger keeps what was written under another release of the ontology.
+    """
+    codes = [code for term in purposes for code in DPV_PURPOSES.get(term, (term.split(" ")[0],))]
+    permissions = sorted({code for code in codes if code in DUO_PERMISSIONS})
+    if len(permissions) > 1:
+        fix = "Write the narrower one, or an entry for each that the person gave."
+        must = "must hold one permission: they allow different uses"
+        yield "purposes", must, ", ".join(permissions)[:60], fix
+    for term in purposes:
+        code, _, disease = term.partition(" ")
+        is_disease = code == DUO_DISEASE_SPECIFIC and _MONDO.fullmatch(disease)
+        if is_disease and disease not in terms("MONDO"):
+            must = f"must name a disease of {release('MONDO')}"
+            yield "purposes", must, repr(term[:60]), _DISEASE
+
+
+_DISEASE = f"Write for example '{DUO_DISEASE_SPECIFIC} MONDO:0005148'."

@@ -190,6 +190,8 @@ def entry_faults(
 ) -> list[Fault]:
     """What is wrong with entries beside each other, and under the policies of a ledger."""
     faults: list[Fault] = []
+    current = next(reversed(policies), "")
+    committee = policies[current].committee if policies else ""
     places = rows or range(1, len(entries) + 1)
     seen: dict[tuple[str, date], list[tuple[int, Entry]]] = {}
     for row, entry in zip(places, entries, strict=True):
@@ -201,6 +203,10 @@ def entry_faults(
             known = ", ".join(policies)
             fix = f"Write one of {known}; a new one: pmcell consent policy."
             add("policy", "must be a policy of the ledger", repr(entry.policy[:60]), fix)
+        elif entry.act in PERMITTING and policies[entry.policy].committee not in ("", committee):
+            must = "must stand under a policy whose committee still agrees"
+            found, fix = f"{entry.policy!r}, which a later policy replaced", f"Use {current!r}."
+            add("policy", must, found, fix)
         elif not is_agreed(entry, policies[entry.policy]):
             must = f"must be agreed by the committee of policy {entry.policy!r}"
             found = "a signature that does not verify" if entry.agreement else "no signature"

@@ -170,7 +170,7 @@ def _elsewhere(views: Sequence[View], refused: Mapping[str, set[str]]) -> Iterat
         for cohort, donors in refused.items():
             if n := len(donors & view.allowed.keys()):
                 must = f"should not allow whom {cohort} lost, if they are the same people"
-                fix = "Compare `pmcell consent show` of both; where it is one person, withdraw here."
+                fix = "Compare `pmcell consent show` of both; is it one person, withdraw here, too."
                 where = f"{view.cohort_id}/{LEDGER_FILE}"
                 found = f"{n} ids that withdrew or opted out there"
                 yield Fault(where, must, found, fix, severity="warning", reason="consent")

@@ -302,6 +302,17 @@ def test_results_that_are_not_those_of_a_clean_build_are_named(
         compare(study.results, clean.results)
 
 
+def test_a_release_that_the_gate_refused_is_not_asked_of_a_clean_build(
+    study: Study, tmp_path: Path
+) -> None:
+    clean = Study(tmp_path / "clean")
+    (study.results / "release" / "manifest.json").unlink()
+    with pytest.raises(DataError, match="these differ: release"):
+        compare(study.results, clean.results)
+    write_json(study.results / "disclosure.json", {"passed": False})
+    assert "the gate refused the release" in compare(study.results, clean.results)["said"]
+
+
 def test_a_damaged_journal_is_a_clear_error(study: Study) -> None:
     journal_path(study.folder, SUBJECT).parent.mkdir()
     journal_path(study.folder, SUBJECT).write_text("{")

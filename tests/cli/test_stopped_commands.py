@@ -30,7 +30,7 @@ from pmcell.cli import main
 from pmcell.cli.person import map as mapping
 from pmcell.cli.person import withdraw
 from pmcell.cli.run import run as workflow
-from pmcell.consent.scan import ScanReport
+from pmcell.consent.removal.scan import ScanReport
 from pmcell.io import tables
 from pmcell.io.crypt import keys as key_files
 from pmcell.publish.folder import whole_folder

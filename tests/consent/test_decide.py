@@ -30,10 +30,22 @@ def ask(entries, use=RESEARCH, permit=None, day=DAY, basis="consent") -> Decisio
 
 
 def naive(entries: list[Entry], use: Use, permit: Permit | None, day: date, basis: str) -> bool:
-    """Replay day by day; each grant is a set of (purpose, kind, recipient, last day)."""
+    """Replay day by day; each grant is a set of (purpose, kind, recipient, last day).
+
+    What was recorded before something was taken back, and was to hold later, is taken back, too.
+    """
     everything = set(product(PURPOSES, KINDS, RECIPIENTS, [date.max]))
     grants = [everything] if basis == "law" else []
     out_since = None
+    limits, gone = [], []
+
+    def to_come(item, act):
+        return [
+            one
+            for one in entries[: entries.index(item)]
+            if one.act == act and one.instant > item.instant
+        ]
+
     moments = sorted({item.instant for item in entries})
     for moment in moments:
         if moment.date() > day:
@@ -49,17 +61,24 @@ def naive(entries: list[Entry], use: Use, permit: Permit | None, day: date, basi
                     )
                 )
                 if item.act == "give":
-                    grants.append({(*triple, last) for triple in said})
+                    grant = {(*triple, last) for triple in said}
+                    for narrow, kept, until in limits:
+                        if item in to_come(narrow, "give"):
+                            grant = {(*c[:3], min(c[3], until)) for c in grant if c[:3] in kept}
+                    grants += [] if item in gone else [grant]
                 else:
+                    limits.append((item, said, last))
                     grants = [
                         {(*cell[:3], min(cell[3], last)) for cell in grant if cell[:3] in said}
                         for grant in grants
                     ]
             elif item.act == "withdraw":
                 grants = []
-            elif item.act == "opt_out" and out_since is None:
-                out_since = moment.date()
-            elif item.act == "opt_in":
+                gone += to_come(item, "give")
+            elif item.act == "opt_out":
+                out_since = out_since or moment.date()
+                gone += to_come(item, "opt_in")
+            elif item.act == "opt_in" and item not in gone:
                 out_since = None
     if out_since is not None and (permit is None or permit.approved_on >= out_since):
         return False
@@ -242,3 +261,33 @@ def test_modifiers_need_what_they_ask_for() -> None:
     care = Use("clinical_care")
     assert care_refusals(["DUO:0000042"], care)
     assert not care_refusals(["DUO:0000042", "DUO:0000043"], care)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "allowed"),
+    [
+        # A day says no hour: beside a time of it the order of records tells.
+        (("give", "2026-02-10T09:00:00+01:00"), ("withdraw", "2026-02-10"), False),
+        (("withdraw", "2026-02-10"), ("give", "2026-02-10T09:00:00+01:00"), True),
+        (("give", "2026-02-10"), ("withdraw", "2026-02-10T00:30:00+02:00"), False),
+        (("give", "2026-02-10T20:00:00-05:00"), ("withdraw", "2026-02-10"), False),
+        # What was on file and was to hold later is taken back, too.
+        (("give", "2026-02-20"), ("withdraw", "2026-02-10"), False),
+        (("withdraw", "2026-02-10"), ("give", "2026-02-20"), True),
+        (("give", "2026-02-20"), ("withdraw", "2025-02-10"), True),
+    ],
+)
+def test_which_of_two_entries_came_last(first, second, allowed) -> None:
+    entries = [entry(act, day, number=number) for number, (act, day) in enumerate((first, second))]
+    assert ask(entries).allowed == allowed
+
+
+def test_an_opt_in_to_come_does_not_outlive_an_opt_out() -> None:
+    entries = [entry("give", "2024-01-01"), entry("opt_in", "2026-02-20", number=1)]
+    assert ask([*entries, entry("opt_out", "2026-02-10", number=2)]).reason == "opted_out"
+
+
+def test_a_day_and_a_time_of_it_recorded_together_contradict() -> None:
+    entries = [entry("give", "2026-02-10T09:00:00+01:00"), entry("withdraw", "2026-02-10")]
+    with pytest.raises(ContradictionError, match="recorded together"):
+        ask(entries)

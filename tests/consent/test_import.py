@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ledgers import KEY, entry, ledger_of
 
 from pmcell.consent.data_period import period_of, read_first_visits, visit_days_of
-from pmcell.consent.entries import COLUMNS, Policy
-from pmcell.consent.fhir import read_consents
-from pmcell.consent.fhir_export import as_bundle
+from pmcell.consent.entries import COLUMNS, Policy, parse_row
+from pmcell.consent.fhir.export import as_bundle
+from pmcell.consent.fhir.resources import read_consents
 from pmcell.consent.ledger import begin_ledger, entry_faults, read_ledger
 from pmcell.consent.receipts import as_records
 from pmcell.consent.sheets import read_consent_table
@@ -81,7 +81,7 @@ def test_tables_of_every_kind_say_the_same(tmp_path: Path, kind: str) -> None:
     assert entries[-1].act == "withdraw"
     if kind != "semicolons":
         assert entries[1].purposes == ("DUO:0000007 MONDO:0005148", "DUO:0000046")
-        assert entries[1].effective_from == "2024-01-01T07:00:00+00:00"
+        assert entries[1].effective_from == "2024-01-01T09:00:00+02:00"
         assert (entries[1].visit_days, entries[1].recipients) == ((0, 28), ("A", "B"))
 
 
@@ -128,6 +128,8 @@ def test_rows_that_contradict_or_repeat_each_other_are_faults(tmp_path: Path) ->
 
 
 PURPOSE = {"system": "http://purl.obolibrary.org/obo/duo.owl", "code": "DUO:0000042"}
+HEALTH = {**PURPOSE, "code": "DUO:0000006"}
+TAGGED = {"tag": [{"system": "urn:pmcell:consent-act", "code": "give"}]}
 R4 = {
     "resourceType": "Consent",
     "status": "active",
@@ -189,6 +191,25 @@ def test_patients_of_a_bundle_are_followed_to_their_identifiers(tmp_path: Path) 
         ({"status": "draft"}, "must be active or inactive"),
         ({"status": "entered-in-error"}, "must be active or inactive"),
         ({"status": "inactive"}, "must say since when"),
+        ({"status": "entered-in-error", "meta": TAGGED}, "must be active or inactive"),
+        ({"status": "inactive", "meta": TAGGED}, "must stand beside what ended it"),
+        ({"meta": {"tag": [*TAGGED["tag"], {**TAGGED["tag"][0], "code": "withdraw"}]}}, "one of"),
+        ({"meta": {"tag": [{**TAGGED["tag"][0], "code": "withdraw"}]}}, "say the same as meta.tag"),
+        ({"meta": TAGGED, "provision": {"type": "deny"}}, "must permit something"),
+        ({"meta": [TAGGED]}, "must be an object"),
+        ({"provision": {**R4["provision"], "period": "2020/2021"}}, "start and end alone"),
+        ({"provision": {**R4["provision"], "period": {"ende": "2021-01-01"}}}, "start and end"),
+        ({"provision": {**R4["provision"], "period": {"end": None}}}, "must be a day or a time"),
+        ({"provision": {**R4["provision"], "period": {"end": "2021"}}}, "must be a day or a time"),
+        ({"policy": [{"uri": "p"}, {"uri": "q"}]}, "must be one, with its uri"),
+        ({"policy": [{"authority": "p"}]}, "must be one, with its uri"),
+        ({"scope": {"text": "treatment only"}}, "words alone"),
+        ({"scope": {"coding": [{"system": "urn:x", "code": "research"}]}}, "codes of others"),
+        ({"category": [{"coding": [{"code": "dnr"}]}]}, "about the use of data"),
+        ({"verification": [{"verified": "false"}]}, "failed its verification"),
+        ({"patient": {"type": "Group", "reference": "Patient/d1"}}, "must be a patient"),
+        ({"patient": {"identifier": {"use": "old", "value": "d1"}}}, "must be in use"),
+        ({"id": "x", "provision": {**R4["provision"], "purpose": [PURPOSE, HEALTH]}}, "one perm"),
         ({"provision": {**R4["provision"], "dataPeriod": {"start": "2020"}}}, "no first visit"),
         ({"provision": {**R4["provision"], "securityLabel": [{"code": "R"}]}}, "not understood"),
         ({"provision": {**R4["provision"], "code": [{"text": "x"}]}}, "not understood"),
@@ -267,6 +288,94 @@ def test_a_patient_of_the_file_and_another_identifier_are_a_fault(tmp_path: Path
     who = {"reference": "Patient/7", "identifier": {"value": "d2"}}
     with pytest.raises(FaultsError, match="must name one patient"):
         read(tmp_path, [patient, {**R4, "patient": who}])
+
+
+ANNA = {"resourceType": "Patient", "id": "7", "identifier": [{"value": "d1"}]}
+
+
+@pytest.mark.parametrize(
+    ("others", "more", "words"),
+    [
+        ([], {"link": [{"relation": "next", "url": "x?page=2"}]}, "all pages"),
+        ([], {"type": "history"}, "no history"),
+        ([{"resourceType": "OperationOutcome"}], {}, "no answer that failed"),
+        ([{"resourceType": "Bundle", "entry": []}], {}, "must be whole"),
+        ([{**R4, "id": "c", "dateTime": "2023-01-01"}], {}, "in the file once"),
+        ([ANNA, {**ANNA, "id": "8"}], {}, "must not share its identifier"),
+        ([ANNA, {**ANNA, "identifier": [{"value": "d2"}]}], {}, "must not share its reference"),
+        ([{**ANNA, "active": False}], {}, "must be a record in use"),
+        ([{**ANNA, "link": [{"type": "replaced-by"}]}], {}, "must be a record in use"),
+        ([{**ANNA, "identifier": [{"value": "d1"}, {"value": "d2"}]}], {}, "must be one donor"),
+    ],
+)
+def test_a_bundle_that_says_two_things_or_not_all_is_refused(
+    tmp_path: Path, others, more, words
+) -> None:
+    parts = [{"resource": item} for item in [{**R4, "id": "c"}, *others]]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": parts, **more}
+    (tmp_path / "x.json").write_text(json.dumps(bundle))
+    with pytest.raises(FaultsError, match=words):
+        read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
+
+
+def test_a_reference_and_an_identifier_of_two_donors_are_a_fault(tmp_path: Path) -> None:
+    who = {"reference": "Patient/d1", "identifier": {"value": "d2"}}
+    (tmp_path / "x.json").write_text(json.dumps({**R4, "patient": who}))
+    with pytest.raises(FaultsError, match="must name one patient"):
+        read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [("2026-03-01T00:30:00+14:00", "2026-02-27"), ("2026-02-28T23:59:59Z", "2026-02-28")],
+)
+def test_a_consent_that_ends_at_a_time_has_ended_by_that_time(tmp_path: Path, end, last) -> None:
+    provision = {**R4["provision"], "period": {"end": end}}
+    assert read(tmp_path, {**R4, "provision": provision})[0].expires == last
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("d1\tgive\t2024-01-01\tp\tGRU; HMB\t\t\t\t\t", "must hold one permission"),
+        ("d1\tgive\t2024-01-01\tp\tDS MONDO:9999999\t\t\t\t\t", "must name a disease of MONDO"),
+        ("d1\tgive\t2024-01-01\tp\tGRU\t;\t\t\t\t", "must name something"),
+        ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t; ;\t\t", "must name something"),
+        ("d1\tgive\t2024-01-01\tp\tGRU", "must have 10 cells"),
+    ],
+)
+def test_a_row_that_may_mean_less_is_not_taken_for_all(tmp_path: Path, row, words) -> None:
+    with pytest.raises(FaultsError, match=words):
+        read_consent_table(write(tmp_path / "x.tsv", [row]), recorded_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("gave", "withdrew"),
+    [
+        ("2024-01-10T09:00:00Z", "2024-01-10"),
+        ("2024-01-10", "2024-01-10T00:30:00+02:00"),
+        ("2024-01-10T12:00:00+02:00", "2024-01-10T10:00:00Z"),
+    ],
+)
+def test_a_day_and_a_time_of_it_that_disagree_are_a_fault(tmp_path: Path, gave, withdrew) -> None:
+    rows = [f"d1\tgive\t{gave}\tp\tGRU\t\t\t\t\t", f"d1\twithdraw\t{withdrew}\tp\t\t\t\t\t\t"]
+    entries, places = read_consent_table(write(tmp_path / "x.tsv", rows), recorded_at=NOW)
+    [fault] = entry_faults(entries, {"p": Policy("p", "consent", NOW)}, file="x", rows=places)
+    assert "must not disagree" in str(fault)
+
+
+def test_nobody_gives_under_a_policy_whose_committee_was_replaced() -> None:
+    rows = ["d1\tgive\t2024-01-01\told\tGRU", "d1\twithdraw\t2024-01-02\told"]
+    names = ("donor_id", "act", "effective_from", "policy", "purposes")
+    entries = [
+        parse_row(
+            dict(zip(names, row.split("\t"), strict=False)), file="x", row=1, recorded_at=NOW
+        )[0]
+        for row in rows
+    ]
+    policies = {n: Policy(n, "consent", NOW, committee=n) for n in ("old", "new")}
+    [fault] = entry_faults(entries, policies, file="x")
+    assert "must stand under a policy whose committee still agrees" in str(fault)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmcell.consent.canaries import PLANTS, self_test
-from pmcell.consent.canary import COUNTS, NAME
-from pmcell.consent.needles import Needles, donor_needles, print_of
-from pmcell.consent.places import of_text
-from pmcell.consent.scan import scan
+from pmcell.consent.removal.canaries import PLANTS, self_test
+from pmcell.consent.removal.canary import COUNTS, NAME
+from pmcell.consent.removal.needles import Needles, donor_needles, print_of
+from pmcell.consent.removal.places import of_text
+from pmcell.consent.removal.scan import scan
 from pmcell.errors import DataError
 
 NEEDLES = Needles({NAME: "donor", "P1": "donor"}, frozenset([print_of(COUNTS)]))
@@ -43,8 +43,8 @@ def test_a_canary_that_is_missed_fails_the_scan(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_scan_that_is_blind_to_cells_fails_its_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pmcell.consent.place.print_of", lambda values: None)
-    monkeypatch.setattr("pmcell.consent.place.cell_prints", lambda *args: iter(()))
+    monkeypatch.setattr("pmcell.consent.removal.place.print_of", lambda values: None)
+    monkeypatch.setattr("pmcell.consent.removal.place.cell_prints", lambda *args: iter(()))
     with pytest.raises(DataError, match="cells in CSR"):
         self_test()
 

@@ -84,6 +84,19 @@ def test_a_withdrawal_changes_the_digest_and_an_entry_that_changes_nobody_does_n
     assert digest(folder, results) != first
 
 
+def test_an_id_that_left_one_cohort_and_not_another_is_pointed_at(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = make_cohort(tmp_path / "cohorts" / "c2", DONORS, data_use="[DUO:0000042]")
+    begin(folder)
+    begin(other)
+    add(other, "withdraw", "bert2")
+    _, [warning] = enforce([folder, other], tmp_path / "results", use=USE, day=DAY)
+    assert (warning.severity, warning.file) == ("warning", "c1/consent.jsonl")
+    assert "1 ids that withdrew" in str(warning)
+    assert "bert2" not in str(warning)
+
+
 def test_a_view_holds_until_the_day_on_which_something_changes(
     folder: Path, tmp_path: Path
 ) -> None:

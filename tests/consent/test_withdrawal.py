@@ -15,23 +15,24 @@ from pmcell.cli.run import run as workflow
 from pmcell.consent import withdrawal as module
 from pmcell.consent.entries import Policy
 from pmcell.consent.ledger import add_entries, begin_ledger, read_ledger
-from pmcell.consent.scan import ScanReport, scan
+from pmcell.consent.removal.scan import ScanReport, scan
+from pmcell.consent.takedown import artefacts, release_facts
 from pmcell.consent.withdrawal import (
     STAGES,
     Journal,
-    Known,
     Work,
-    artefacts,
     as_needles,
-    as_text,
-    backups_gone_by,
     journal_path,
     open_journal,
     receipt_path,
-    release_facts,
+    withdraw,
+)
+from pmcell.consent.withdrawal_receipt import (
+    Known,
+    as_text,
+    backups_gone_by,
     stays,
     verify_receipt,
-    withdraw,
 )
 from pmcell.errors import DataError
 from pmcell.io.atomic import write_json, write_text
@@ -299,6 +300,17 @@ def test_results_that_are_not_those_of_a_clean_build_are_named(
     write_text(clean.results / "atlas/pca.json", "something else")
     with pytest.raises(DataError, match=r"these differ: atlas/pca\.json"):
         compare(study.results, clean.results)
+
+
+def test_a_release_that_the_gate_refused_is_not_asked_of_a_clean_build(
+    study: Study, tmp_path: Path
+) -> None:
+    clean = Study(tmp_path / "clean")
+    (study.results / "release" / "manifest.json").unlink()
+    with pytest.raises(DataError, match="these differ: release"):
+        compare(study.results, clean.results)
+    write_json(study.results / "disclosure.json", {"passed": False})
+    assert "the gate refused the release" in compare(study.results, clean.results)["said"]
 
 
 def test_a_damaged_journal_is_a_clear_error(study: Study) -> None:

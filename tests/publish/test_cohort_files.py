@@ -13,9 +13,9 @@ import pytest
 
 from pmcell.cli import main
 from pmcell.cli.person._clean_build import compare
-from pmcell.consent.needles import Needles
-from pmcell.consent.scan import scan
-from pmcell.consent.withdrawal import artefacts
+from pmcell.consent.removal.needles import Needles
+from pmcell.consent.removal.scan import scan
+from pmcell.consent.takedown import artefacts
 from pmcell.errors import DataError
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.modes import umask_of

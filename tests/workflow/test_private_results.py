@@ -15,8 +15,8 @@ import pytest
 import pmcell as pm
 from pmcell import bundle
 from pmcell.cli import main
-from pmcell.consent.needles import Needles
-from pmcell.consent.scan import scan
+from pmcell.consent.removal.needles import Needles
+from pmcell.consent.removal.scan import scan
 from pmcell.io.modes import OPERATORS_UMASK, operators_umask, private_umask
 from pmcell.registry.intake.pseudonyms import KEY_VARIABLE
 from pmcell.simulate.cohort_folders import write_cohort_folders

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pmcell.consent.withdrawal import MANIFEST, TOMBSTONES
+from pmcell.consent.takedown import MANIFEST, TOMBSTONES
 from pmcell.errors import DataError
 from pmcell.io.atomic import read_json
 from pmcell.publish.disclosure.register import register_of, releases_with

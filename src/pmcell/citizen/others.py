@@ -8,8 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 from pmcell.citizen.person import Person
-from pmcell.consent.needles import Needles
-from pmcell.consent.scan import scan
+from pmcell.consent.removal.needles import Needles
+from pmcell.consent.removal.scan import scan
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.tables import read_table
 from pmcell.schema.text import text_array

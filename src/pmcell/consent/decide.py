@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from itertools import combinations
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from pmcell.consent.entries import Entry, disagree
+from pmcell.consent.entries import CONSENT, Entry
+from pmcell.consent.order import Numbered, contradictions, ends, forestalls, numbered
 from pmcell.consent.uses import Permit, Use, care_refusals, refusals
 from pmcell.errors import DataError
 
@@ -49,9 +49,10 @@ class Decision:
 def decide(ledger: Ledger, subject: str, *, use: Use, permit: Permit | None, day: date) -> Decision:
     """Say whether a person's data may be used for `use` on `day`.
 
-    Entries are taken in the order in which they take effect; those that take effect at the same
-    moment in the order in which they were recorded. Those that were recorded together have no
-    order: the decision is the same for every one. An entry of a later day counts for nothing.
+    Entries are taken in the order in which they take effect; those of one moment, and a day beside
+    a time of it, in the order in which they were recorded. Those that were recorded together have
+    no order: the decision is the same for every one. An entry of a later day counts for nothing,
+    and a consent to come that was on file when the person took it back never will.
 
     Parameters
     ----------
@@ -73,15 +74,14 @@ def decide(ledger: Ledger, subject: str, *, use: Use, permit: Permit | None, day
         return Decision(False, "unlinked")
     entries = ledger.of(subject)
     check_contradictions(entries)
-    now = [entry for entry in _in_order(entries) if entry.day <= day]
-    acts = [entry.act for entry in now]
+    now = [item for item in _in_order(entries) if item[1].day <= day]
     opted_out = _opted_out(now)
     if opted_out is not None and (permit is None or permit.approved_on >= opted_out):
         return Decision(False, "opted_out")
-    grants = _grants(now, by_law=_basis(ledger, now) == "law")
+    grants = _grants(now, by_law=_basis(ledger, [entry for _, entry in now]) == "law")
     if grants:
         return _best(_judge(grant, use, day) for grant in grants)
-    if "withdraw" in acts:
+    if any(entry.act == "withdraw" for _, entry in now):
         return Decision(False, "withdrawn")
     return Decision(False, "not_yet" if any(entry.act == "give" for entry in entries) else "absent")
 
@@ -102,37 +102,25 @@ def next_change(entries: Iterable[Entry], day: date) -> date | None:
 
 def check_contradictions(entries: Sequence[Entry]) -> None:
     """Raise `ContradictionError` for two entries that nothing puts in an order."""
-    seen: dict[tuple[datetime, str], list[Entry]] = {}
-    for entry in entries:
-        seen.setdefault((entry.instant, entry.recorded_at), []).append(entry)
-    for (instant, _), together in sorted(seen.items()):
-        acts = sorted(
-            {
-                f"{min(one.act, other.act)} and {max(one.act, other.act)}"
-                for one, other in combinations(together, 2)
-                if disagree(one, other)
-            }
+    found = {
+        (min(one.instant, other.instant).date(), " and ".join(sorted((one.act, other.act))))
+        for one, other in contradictions(entries)
+    }
+    if found:
+        day = min(found)[0]
+        acts = sorted(acts for when, acts in found if when == day)
+        raise ContradictionError(
+            f"entries of one person must not disagree about one moment; on {day} the ledger holds "
+            f"{'; '.join(acts)}, recorded together. Ask the person, then add an entry of a later "
+            "day that says what holds."
         )
-        if acts:
-            raise ContradictionError(
-                f"entries of one person must not disagree about one moment; on "
-                f"{instant.date()} the ledger holds {'; '.join(acts)}, recorded together. Ask the "
-                "person, then add an entry of a later day that says what holds."
-            )
 
 
-def _in_order(entries: Sequence[Entry]) -> list[Entry]:
+def _in_order(entries: Sequence[Entry]) -> list[Numbered]:
     """Entries as they take effect, then as they were recorded, then by what they say."""
-    first: dict[str, int] = {}
-    for number, entry in enumerate(entries):
-        first.setdefault(entry.recorded_at, number)
     return sorted(
-        entries,
-        key=lambda entry: (
-            entry.instant,
-            first[entry.recorded_at],
-            json.dumps(entry.as_dict(), sort_keys=True),
-        ),
+        numbered(entries),
+        key=lambda item: (item[1].instant, item[0], json.dumps(item[1].as_dict(), sort_keys=True)),
     )
 
 
@@ -152,28 +140,28 @@ def _basis(ledger: Ledger, entries: Sequence[Entry]) -> str:
     return "law" if bases == {"law"} else "consent"
 
 
-def _grants(entries: Sequence[Entry], *, by_law: bool) -> list[tuple[Entry, ...]]:
-    """Each consent with what later entries left of it; by law there is one to begin with."""
-    grants: list[tuple[Entry, ...]] = [()] if by_law else []
-    for entry in entries:
-        if entry.act == "give":
-            grants.append((entry,))
-        elif entry.act == "narrow":
-            grants = [(*grant, entry) for grant in grants]
-        elif entry.act == "withdraw":
-            grants = []
+def _grants(now: Sequence[Numbered], *, by_law: bool) -> list[tuple[Entry, ...]]:
+    """Each consent with what narrowed it; by law there is one to begin with."""
+    acts = {act: [item for item in now if item[1].act == act] for act in CONSENT}
+    is_open = by_law and not acts["withdraw"]
+    grants = [tuple(entry for _, entry in acts["narrow"])] if is_open else []
+    for give in acts["give"]:
+        if not any(ends(withdrawal, give) for withdrawal in acts["withdraw"]):
+            narrowed = (entry for number, entry in acts["narrow"] if ends((number, entry), give))
+            grants.append((give[1], *narrowed))
     return grants
 
 
-def _opted_out(entries: Sequence[Entry]) -> date | None:
+def _opted_out(now: Sequence[Numbered]) -> date | None:
     """The day since which a person has opted out, without having opted in again."""
-    since: date | None = None
-    for entry in entries:
-        if entry.act == "opt_out" and since is None:
-            since = entry.day
-        elif entry.act == "opt_in":
-            since = None
-    return since
+    out = [item for item in now if item[1].act == "opt_out"]
+    into = [
+        item
+        for item in now
+        if item[1].act == "opt_in" and not any(forestalls(other, item) for other in out)
+    ]
+    days = [item[1].day for item in out if all(ends(item, other) for other in into)]
+    return min(days, default=None)
 
 
 def _judge(grant: Sequence[Entry], use: Use, day: date) -> Decision:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from pmcell.consent.uses import DPV_PURPOSES
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.keys import COHORT_FILE
+from pmcell.registry.terms.ontology import release, terms
 from pmcell.registry.terms.vocabulary import (
     DUO,
     DUO_CODES,
@@ -31,6 +32,8 @@ from pmcell.spelling import did_you_mean
 ACTS = ("give", "narrow", "withdraw", "opt_out", "opt_in")
 PERMITTING = ("give", "opt_in")
 SCOPED = ("give", "narrow")
+CONSENT = (*SCOPED, "withdraw")
+"""Acts of which one moment can hold one kind alone."""
 BASES = ("consent", "law")
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -58,7 +61,8 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]
 class Entry:
     """One act of a person, as the ledger holds it.
 
-    `subject` stands for the person (see `subjects`). `effective_from` is a day, or a time in UTC.
+    `subject` stands for the person (see `subjects`). `effective_from` is a day, or a time with its
+    offset from UTC.
     Empty `data`, `recipients` and `visit_days` mean all; `expires` is the last day.
     """
 
@@ -91,6 +95,23 @@ class Entry:
         """The day in UTC from which it holds."""
         return self.instant.date()
 
+    @property
+    def is_day(self) -> bool:
+        """Whether it says a day, and not when in it."""
+        return len(self.effective_from) == len("2026-03-01")
+
+    @property
+    def days(self) -> frozenset[date]:
+        """The day in UTC, and the one where it was written."""
+        return frozenset({self.day, date.fromisoformat(self.effective_from[:10])})
+
+    def says_as(self, other: Entry) -> bool:
+        """Whether another entry says the same, whenever and with whatever signature."""
+        mine, theirs = (
+            replace(one, effective_from="", recorded_at="", agreement="") for one in (self, other)
+        )
+        return mine == theirs and (self.instant, self.is_day) == (other.instant, other.is_day)
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -118,7 +139,7 @@ def disagree(first: Entry, second: Entry) -> bool:
     if first is second:
         return False
     pair = {first.act, second.act}
-    consent = pair <= {"give", "narrow", "withdraw"} and len(pair) == 2
+    consent = pair <= set(CONSENT) and len(pair) == 2
     return consent or pair == {"opt_out", "opt_in"}
 
 
@@ -176,17 +197,18 @@ def parse_row(
     values["visit_days"] = days_of(given["visit_days"]) or ()
     faults = [
         Fault(file, must, found, fix, row=row, column=column, reason="consent")
-        for column, must, found, fix in _wrong(given, values)
+        for wrong in (_wrong(given, values), _unclear_purposes(values["purposes"]))
+        for column, must, found, fix in wrong
     ]
     if faults:
         return None, faults
     evidence = given["evidence"]
-    effective = instant_of(given["effective_from"])
     is_day = len(given["effective_from"]) == len("2026-03-01")
+    effective = given["effective_from"]
     entry = Entry(
         act=given["act"],
         subject=given["donor_id"],
-        effective_from=given["effective_from"] if is_day else effective.isoformat(),
+        effective_from=effective if is_day else datetime.fromisoformat(effective).isoformat(),
         policy=given["policy"],
         recorded_at=recorded_at,
         purposes=values["purposes"],
@@ -262,6 +284,10 @@ def _wrong(
         yield "act", "must be an act", repr(act[:40]), fix
     yield from _wrong_days(given)
     yield from _wrong_purposes(act, values["purposes"])
+    for name in ("purposes", "data", "recipients"):
+        if given[name] and not values[name]:
+            must, found = "must name something, or be empty for all", repr(given[name][:40])
+            yield name, must, found, "Write what is meant."
     for kind in values["data"]:
         if kind not in DATA_KINDS:
             fix = did_you_mean(kind, DATA_KINDS) or f"Write of {', '.join(DATA_KINDS)}."
@@ -316,8 +342,7 @@ def _wrong_purposes(act: str, purposes: tuple[str, ...]) -> Iterator[tuple[str, 
             yield "purposes", "must be terms of DUO or DPV", repr(term[:60]), fix
         elif code == DUO_DISEASE_SPECIFIC and not _MONDO.fullmatch(disease):
             permissions += 1
-            fix = f"Write for example '{DUO_DISEASE_SPECIFIC} MONDO:0005148'."
-            yield "purposes", "must name the disease (MONDO) of its term", repr(term[:60]), fix
+            yield "purposes", "must name the disease (MONDO) of its term", repr(term[:60]), _DISEASE
         elif code != DUO_DISEASE_SPECIFIC and disease:
             yield "purposes", "must be a term alone", repr(term[:60]), f"Write {code}."
         else:
@@ -330,3 +355,25 @@ def _wrong_purposes(act: str, purposes: tuple[str, ...]) -> Iterator[tuple[str, 
             else "Write what remains allowed, also where the purposes stay as they were."
         )
         yield "purposes", "must hold a permission", found[:60], fix
+
+
+def _unclear_purposes(purposes: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
+    """Purposes that nobody could write today: a disease that is none, permissions that differ.
+
+    A ledger keeps what was written under another release of the ontology.
+    """
+    codes = [code for term in purposes for code in DPV_PURPOSES.get(term, (term.split(" ")[0],))]
+    permissions = sorted({code for code in codes if code in DUO_PERMISSIONS})
+    if len(permissions) > 1:
+        fix = "Write the narrower one, or an entry for each that the person gave."
+        must = "must hold one permission: they allow different uses"
+        yield "purposes", must, ", ".join(permissions)[:60], fix
+    for term in purposes:
+        code, _, disease = term.partition(" ")
+        is_disease = code == DUO_DISEASE_SPECIFIC and _MONDO.fullmatch(disease)
+        if is_disease and disease not in terms("MONDO"):
+            must = f"must name a disease of {release('MONDO')}"
+            yield "purposes", must, repr(term[:60]), _DISEASE
+
+
+_DISEASE = f"Write for example '{DUO_DISEASE_SPECIFIC} MONDO:0005148'."

@@ -6,11 +6,12 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.consent.entries import PERMITTING, Entry, Policy, disagree, entry_of, policy_of
+from pmcell.consent.order import is_one_moment
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.crypt.chain import append, read_chain
 from pmcell.io.crypt.chain_form import Head, head_path, pending_path
@@ -189,8 +190,10 @@ def entry_faults(
 ) -> list[Fault]:
     """What is wrong with entries beside each other, and under the policies of a ledger."""
     faults: list[Fault] = []
+    current = next(reversed(policies), "")
+    committee = policies[current].committee if policies else ""
     places = rows or range(1, len(entries) + 1)
-    seen: dict[tuple[str, datetime], list[tuple[int, Entry]]] = {}
+    seen: dict[tuple[str, date], list[tuple[int, Entry]]] = {}
     for row, entry in zip(places, entries, strict=True):
 
         def add(column: str, must: str, found: str, fix: str, row: int = row) -> None:
@@ -200,21 +203,26 @@ def entry_faults(
             known = ", ".join(policies)
             fix = f"Write one of {known}; a new one: pmcell consent policy."
             add("policy", "must be a policy of the ledger", repr(entry.policy[:60]), fix)
+        elif entry.act in PERMITTING and policies[entry.policy].committee not in ("", committee):
+            must = "must stand under a policy whose committee still agrees"
+            found, fix = f"{entry.policy!r}, which a later policy replaced", f"Use {current!r}."
+            add("policy", must, found, fix)
         elif not is_agreed(entry, policies[entry.policy]):
             must = f"must be agreed by the committee of policy {entry.policy!r}"
             found = "a signature that does not verify" if entry.agreement else "no signature"
             fix = "Write it with --draft FILE, let the committee run `pmcell consent agree FILE`."
             add("act", must, found, fix)
-        moment = seen.setdefault((entry.subject, entry.instant), [])
-        for other, second in moment:
-            if disagree(second, entry):
+        days = [seen.setdefault((entry.subject, day), []) for day in entry.days]
+        for other, second in dict.fromkeys(item for day in days for item in day):
+            if disagree(second, entry) and is_one_moment(second, entry):
                 must = "must not disagree with another entry of the person and moment"
                 found = f"{entry.act}, and {second.act} in row {other}"
-                add("act", must, found, "Ask the person; write the one that came last.")
-            elif second == entry:
-                found, fix = f"row {other} again", "Remove one."
-                add("act", "must be written once", found, fix)
-        moment.append((row, entry))
+                fix = "Ask the person; write the one that came last, or the time of both."
+                add("act", must, found, fix)
+            elif second.says_as(entry):
+                add("act", "must be written once", f"row {other} again", "Remove one.")
+        for day in days:
+            day.append((row, entry))
         if before is not None and is_recorded(before, entry):
             fix = "Remove it: the ledger has it."
             add("act", "must not be in the ledger already", "the same entry", fix)
@@ -228,10 +236,7 @@ def _are_recorded(ledger: Ledger, entries: Sequence[Entry]) -> bool:
 def is_recorded(ledger: Ledger, entry: Entry) -> bool:
     """Whether the ledger holds the entry, whenever it was recorded, and nothing undid it since."""
     same = [old for old in ledger.of(entry.subject) if old.instant == entry.instant]
-    return bool(same) and (
-        replace(same[-1], recorded_at="", agreement="")
-        == replace(entry, recorded_at="", agreement="")
-    )
+    return bool(same) and same[-1].says_as(entry)
 
 
 def agreement_message(entry: Entry) -> bytes:

@@ -185,13 +185,10 @@ def _with_header(name: str, rows: list[list[str]], faults: list[Fault]) -> list[
     for number, cells in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in cells):
             continue
-        if any(cell.strip() for cell in cells[len(header) :]):
-            add(
-                f"must have {len(header)} cells",
-                f"{len(cells)}",
-                "Quote cells that hold a separator.",
-                number,
-            )
+        if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
+            # A row that was cut short may have lost what limits it.
+            fix = "Write cells that are empty, too, and quote those that hold a separator."
+            add(f"must have {len(header)} cells", f"{len(cells)}", fix, number)
             continue
-        table.append((number, dict(zip(header, [*cells, *[""] * len(header)], strict=False))))
+        table.append((number, dict(zip(header, cells, strict=False))))
     return table

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from pmcell.io.crypt.keys import trusted_signers
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.cohort import read_registration
 from pmcell.registry.cohorts.keys import COHORT_FILE
-from pmcell.registry.cohorts.registered import VIEW_FILE
+from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE
 from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.terms.vocabulary import DUO_MODIFIERS
 from pmcell.spelling import did_you_mean
@@ -123,6 +123,7 @@ def enforce(
     faults: list[Fault] = []
     warnings: list[Fault] = []
     views: list[View] = []
+    refused: dict[str, set[str]] = {}
     declared, permit = declared_use(use) if use else (None, None)
     faults += _use_faults(declared, permit, day)
     for folder in folders:
@@ -147,7 +148,8 @@ def enforce(
             keys = read_keys(folder.name)
             if declared is not None:
                 donors = [d.donor_id for d in registration.donors] if registration else []
-                views.append(_view(ledger, keys, donors, declared, permit, day))
+                view, refused[folder.name] = _view(ledger, keys, donors, declared, permit, day)
+                views.append(view)
         except FaultsError as error:
             faults += [_named(fault, folder) for fault in error.faults]
     found = list(dict.fromkeys(faults))
@@ -159,7 +161,19 @@ def enforce(
     if write:
         for view in views:
             write_view(results, view)
-    return views, warnings
+    return views, [*warnings, *_elsewhere(views, refused)]
+
+
+def _elsewhere(views: Sequence[View], refused: Mapping[str, set[str]]) -> Iterator[Fault]:
+    """Ids of which one cohort's ledger takes back what another's allows: one person, or two."""
+    for view in views:
+        for cohort, donors in refused.items():
+            if n := len(donors & view.allowed.keys()):
+                must = f"should not allow whom {cohort} lost, if they are the same people"
+                fix = "Compare `pmcell consent show` of both; is it one person, withdraw here, too."
+                where = f"{view.cohort_id}/{LEDGER_FILE}"
+                found = f"{n} ids that withdrew or opted out there"
+                yield Fault(where, must, found, fix, severity="warning", reason="consent")
 
 
 def write_view(results: Path, view: View) -> Path:
@@ -181,9 +195,11 @@ def _view(
     use: Use,
     permit: Permit | None,
     day: date,
-) -> View:
+) -> tuple[View, set[str]]:
+    """The view of a cohort, and the donors who withdrew or opted out."""
     allowed: dict[str, tuple[tuple[int, int], ...]] = {}
     dropped: Counter[str] = Counter()
+    refused: set[str] = set()
     entries: list[Entry] = []
     for donor in donors:
         subject = keys.subject(donor)
@@ -192,6 +208,8 @@ def _view(
             allowed[donor] = decision.visit_days
         else:
             dropped[decision.reason] += 1
+            if decision.reason in ("withdrawn", "opted_out"):
+                refused.add(donor)
         entries += ledger.of(subject) if subject else ()
     said = {
         "purpose": use.purpose,
@@ -200,7 +218,8 @@ def _view(
         "permit_approved_on": permit.approved_on.isoformat() if permit else "",
     }
     head = asdict(ledger.head)
-    return View(ledger.cohort_id, allowed, dropped, head, said, next_change(entries, day))
+    until = next_change(entries, day)
+    return View(ledger.cohort_id, allowed, dropped, head, said, until), refused
 
 
 def _use_faults(use: Use | None, permit: Permit | None, day: date) -> list[Fault]:

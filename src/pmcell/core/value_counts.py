@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,26 +41,79 @@ def times_of_values(
     return times[: bounds[-1]], bounds
 
 
+def grouped(
+    codes: NDArray[np.int64], indptr: NDArray[np.int64], values: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Values in the order of their groups, and within one as they stand.
+
+    Parameters
+    ----------
+    codes
+        The group of each value, from 0.
+    indptr
+        Where each group begins and ends in the result (groups + 1,).
+    values
+        Numbers.
+
+    Examples
+    --------
+    >>> grouped(np.array([1, 0, 1]), np.array([0, 1, 3]), np.array([7.0, 8, 9])).tolist()
+    [8.0, 7.0, 9.0]
+    """
+    result = np.empty(codes.size, np.float64)
+    _group(codes, indptr[:-1].copy(), np.asarray(values, np.float64), result)
+    return result
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _group(codes: Array, following: Array, values: Array, result: Array) -> None:
+    for k in range(codes.size):
+        result[following[codes[k]]] = values[k]
+        following[codes[k]] += 1
+
+
 @kernel  # type: ignore[untyped-decorator]
 def _count(
     indptr: Array, values: Array, least: int, most: int, times: Array, bounds: Array
 ) -> None:
+    """Count in a table of the row's different values, which are few, and put only these in order.
+
+    A slot of the table is a row's while `rows` says so: it is never emptied.
+    """
+    longest = 1
+    for row in range(indptr.size - 1):
+        n = indptr[row + 1] - indptr[row]
+        if least <= n <= most:
+            longest = max(longest, n)
+    n_bits = np.uint64(1)
+    while np.int64(1) << np.int64(n_bits) < 2 * longest:
+        n_bits += np.uint64(1)
+    size = np.int64(1) << np.int64(n_bits)
+    keys, counts = np.empty(size, np.float64), np.empty(size, np.int64)
+    rows, used = np.full(size, -1, np.int64), np.empty(longest, np.int64)
+    bits = values.view(np.uint64)
     at = 0
     for row in range(indptr.size - 1):
         bounds[row + 1] = at
         if not least <= indptr[row + 1] - indptr[row] <= most:
             continue
-        kept = np.empty(indptr[row + 1] - indptr[row], np.float64)
-        n = 0
+        n, n_used = 0, 0
         for k in range(indptr[row], indptr[row + 1]):
-            if values[k] != 0 and values[k] == values[k]:
-                kept[n] = values[k]
-                n += 1
+            value = values[k]
+            if value == 0 or value != value:
+                continue
+            n += 1
+            slot = np.int64((bits[k] * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - n_bits))
+            while rows[slot] == row and keys[slot] != value:
+                slot = (slot + 1) & (size - 1)
+            if rows[slot] != row:
+                rows[slot], keys[slot], counts[slot] = row, value, 0
+                used[n_used] = slot
+                n_used += 1
+            counts[slot] += 1
         if n >= least:
-            kept = np.sort(kept[:n])
-            begin = 0
-            for k in range(1, n + 1):
-                if k == n or kept[k] != kept[begin]:
-                    times[at] = k - begin
-                    at, begin = at + 1, k
+            order = np.argsort(keys[used[:n_used]])
+            for k in range(n_used):
+                times[at] = counts[used[order[k]]]
+                at += 1
         bounds[row + 1] = at

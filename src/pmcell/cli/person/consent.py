@@ -170,8 +170,8 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from pmcell.consent.fhir import read_consents
-    from pmcell.consent.fhir_files import SUFFIXES
+    from pmcell.consent.fhir.files import SUFFIXES
+    from pmcell.consent.fhir.resources import read_consents
     from pmcell.consent.ledger import add_entries, entry_faults, now_text, with_subjects
     from pmcell.consent.sheets import donor_faults, read_consent_table
     from pmcell.consent.subjects import add_keys
@@ -182,14 +182,14 @@ def _import(args: argparse.Namespace) -> int:
     ledger = ledger_of(registration.folder)
     key = read_signing_key()
     policy = args.policy or ledger.current_policy
+    donors = {donor.donor_id for donor in registration.donors}
     if path.suffix.lower() in SUFFIXES:
         first = first_visits(args)
         entries, rows = read_consents(
-            path, policy=policy, recorded_at=now_text(), first_visits=first
+            path, policy=policy, recorded_at=now_text(), first_visits=first, donors=donors
         )
     else:
         entries, rows = read_consent_table(path, recorded_at=now_text())
-    donors = {donor.donor_id for donor in registration.donors}
     faults = list(donor_faults(entries, rows, donors, file=path.name))
     faults += entry_faults(entries, ledger.policies, file=path.name, rows=rows)
     if faults:
@@ -296,7 +296,7 @@ def _views(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from pmcell.consent.fhir_export import as_bundle
+    from pmcell.consent.fhir.export import as_bundle
     from pmcell.consent.receipts import as_records
     from pmcell.consent.subjects import read_keys
     from pmcell.io.atomic import write_json

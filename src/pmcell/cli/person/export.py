@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _consent(cohorts_dir: Path, donor: str) -> dict[str, Any] | None:
     """The person's Consent resources, where the cohort has a ledger."""
-    from pmcell.consent.fhir_export import as_bundle
+    from pmcell.consent.fhir.export import as_bundle
     from pmcell.consent.ledger import ledger_path, read_ledger
     from pmcell.consent.subjects import read_keys
     from pmcell.io.crypt.keys import trusted_signers

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from pmcell.cli.run._study import Study
     from pmcell.consent.entries import Entry
-    from pmcell.consent.needles import Needles
-    from pmcell.consent.scan import ScanReport
-    from pmcell.consent.withdrawal import Known
+    from pmcell.consent.removal.needles import Needles
+    from pmcell.consent.removal.scan import ScanReport
+    from pmcell.consent.withdrawal_receipt import Known
     from pmcell.registry.cohorts.registration import Registration
 
 OF_A_STUDY = (
@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     """Withdraw, or say what it would mean."""
     from pmcell.cli.run._study import open_study
     from pmcell.consent import withdrawal
+    from pmcell.consent.takedown import artefacts, release_facts
     from pmcell.consent.views import needs_ledger, today
+    from pmcell.consent.withdrawal_receipt import as_text
     from pmcell.io.crypt.keys import read_signing_key
     from pmcell.registry.cohorts.cohort import load_registration
 
@@ -95,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.scan_only:
         return _scan_only(study, registration, donor, as_json=args.json)
     needs_ledger(folder)
-    gone = withdrawal.artefacts(study.results, args.cohort)
+    gone = artefacts(study.results, args.cohort)
     if args.dry_run:
         _say_what(study, registration, donor, gone)
         return 0
@@ -111,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             _entry(args, registration, subject).as_dict(),
             needles=_as_noted(_needles(study, registration, donor)),
             gone=gone,
-            release=withdrawal.release_facts(study.results),
+            release=release_facts(study.results),
             known=_known(study, registration, donor),
         )
         journal.reach("noted")
@@ -128,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     )
     receipt = withdrawal.withdraw(journal, work, key=key, day=today().isoformat())
     place = withdrawal.receipt_path(study.folder, subject)
-    print(json.dumps(receipt, indent=2) if args.json else withdrawal.as_text(receipt))
+    print(json.dumps(receipt, indent=2) if args.json else as_text(receipt))
     print(f"Receipt, signed: {place}", file=sys.stderr)
     return 0
 
@@ -210,7 +212,7 @@ def _say_what(
 ) -> None:
     """What a withdrawal would touch, by the provenance of the results."""
     from pmcell.consent.views import today
-    from pmcell.consent.withdrawal import DOWNLOADS, erased, stays
+    from pmcell.consent.withdrawal_receipt import DOWNLOADS, erased, stays
 
     known = _known(study, registration, donor)
     groups: dict[str, list[str]] = {}
@@ -255,7 +257,7 @@ def _known(study: Study, registration: Registration, donor: str) -> Known:
     """What is known before of what the withdrawal reaches, and of what it does not."""
     from pmcell.citizen.correct import n_records
     from pmcell.citizen.history import older_releases, packages_of
-    from pmcell.consent.withdrawal import Known
+    from pmcell.consent.withdrawal_receipt import Known
     from pmcell.registry.intake.keyring import Keyring
     from pmcell.registry.intake.pseudonyms import load_key
 
@@ -289,7 +291,7 @@ def _needles(study: Study, registration: Registration, donor: str) -> Needles:
     """What of the donor may be anywhere: ids, samples, cells, and their counts."""
     import numpy as np
 
-    from pmcell.consent.needles import cell_prints, donor_needles
+    from pmcell.consent.removal.needles import cell_prints, donor_needles
     from pmcell.io.counts.open import open_counts
     from pmcell.schema.text import as_text, text_array
 
@@ -349,8 +351,8 @@ def _as_noted(needles: Needles) -> dict[str, Any]:
 
 def _search(study: Study, needles: Needles) -> ScanReport:
     """Scan everything of the study but what the steward submitted, once canaries were found."""
-    from pmcell.consent.canaries import self_test
-    from pmcell.consent.scan import scan
+    from pmcell.consent.removal.canaries import self_test
+    from pmcell.consent.removal.scan import scan
 
     self_test()
     report = scan(_roots(study), needles, base=study.folder)
@@ -378,7 +380,7 @@ def _roots(study: Study) -> list[Path]:
 def _scan_only(study: Study, registration: Registration, donor: str, *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from pmcell.consent.withdrawal import scan_sentence
+    from pmcell.consent.withdrawal_receipt import scan_sentence
 
     needles = _needles(study, registration, donor)
     report = _search(study, needles)

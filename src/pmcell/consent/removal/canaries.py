@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from pmcell.consent.canaries_bytes import BYTES
-from pmcell.consent.canaries_cells import CELLS
-from pmcell.consent.canaries_tables import TABLES
-from pmcell.consent.canary import COUNTS, NAME, Plant
-from pmcell.consent.needles import donor_needles, print_of
-from pmcell.consent.scan import scan
+from pmcell.consent.removal.canaries_bytes import BYTES
+from pmcell.consent.removal.canaries_cells import CELLS
+from pmcell.consent.removal.canaries_tables import TABLES
+from pmcell.consent.removal.canary import COUNTS, NAME, Plant
+from pmcell.consent.removal.needles import donor_needles, print_of
+from pmcell.consent.removal.scan import scan
 from pmcell.errors import DataError
 
 PLANTS: dict[str, Plant] = {**BYTES, **TABLES, **CELLS}

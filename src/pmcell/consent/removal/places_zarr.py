@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pmcell.consent.place import Place
-from pmcell.consent.places import of_text
-from pmcell.consent.places_hdf5 import object_places
+from pmcell.consent.removal.place import Place
+from pmcell.consent.removal.places import of_text
+from pmcell.consent.removal.places_hdf5 import object_places
 
 MARKS = ("zarr.json", ".zgroup", ".zarray")
 """Files that a store, or a group in one, is known by."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MAX_CELL, MIN_GENES
-from pmcell.consent.place import Into, Place, dense_prints, long_prints, sparse_prints
-from pmcell.consent.places_hdf5 import raw_text
-from pmcell.consent.places_numbers import array_letters
+from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES
+from pmcell.consent.removal.place import Into, Place, dense_prints, long_prints, sparse_prints
+from pmcell.consent.removal.places_hdf5 import raw_text
+from pmcell.consent.removal.places_numbers import array_letters
 
 PARQUET, ARROW, FEATHER, ORC = b"PAR1", b"ARROW1\0\0", b"FEA1", b"ORC"
 ARROW_STREAM = b"\xff\xff\xff\xff"
@@ -81,7 +82,8 @@ def _rows(base: sqlite3.Connection, name: bytes) -> sqlite3.Cursor:
 
 def _row_prints(rows: list[tuple[Any, ...]]) -> frozenset[bytes]:
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return _column_prints([column for column in columns if column.dtype.kind in "iufS"])
+    numbers = [column for column in columns if column.dtype.kind in "iuf"]
+    return _column_prints(numbers, [column for column in columns if column.dtype.kind == "S"])
 
 
 def _dictionaries(data: bytes) -> list[str]:
@@ -112,10 +114,19 @@ def _metadata(schema: Any, where: str, depth: int, into: Into) -> Iterator[Place
 
 
 def _batches(batches: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
+    said: set[bytes] = set()
+
+    def once(text: bytes, where: str, depth: int) -> Iterator[Place]:
+        # Each batch has the whole dictionary of its column.
+        mark = hashlib.blake2b(text, digest_size=16).digest()
+        if mark not in said:
+            said.add(mark)
+            yield from into(text, where, depth)
+
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for leaf in leaves(column):
-                yield from _leaf(leaf, f"{where}/{name}", depth, into)
+                yield from _leaf(leaf, f"{where}/{name}", depth, once)
             if (bounds := _bounds(column)) is not None:
                 prints = partial(sparse_prints, bounds, column.values.to_numpy(False))
                 yield Place(f"{where}/{name}", prints=prints)
@@ -159,13 +170,26 @@ def _leaf(array: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
         return
     if pa.types.is_primitive(kind):
         return
-    values = array if "view" in str(kind) else array.unique()
-    text = raw_text([value for value in values.to_pylist() if value is not None])
-    yield from into(text, where, depth)
+    yield from into(_text_of(array), where, depth)
     if array.null_count:
         # What stands under a value that is missing.
         for buffer in array.buffers()[1:]:
             yield Place(where, buffer.to_pybytes() if buffer else b"", is_joined=True)
+
+
+def _text_of(array: Any) -> bytes:
+    """The different values of an array as lines."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = array.type
+    values = array if "view" in str(kind) else array.unique()
+    if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+        return raw_text([value for value in values.to_pylist() if value is not None])
+    whole = values.drop_null()
+    sign = pa.scalar("\n").cast(kind)
+    lines = pc.binary_join(pa.ListArray.from_arrays([0, len(whole)], whole), sign)
+    return lines[0].as_buffer().to_pybytes() if len(whole) else b""
 
 
 def _bounds(column: Any) -> np.ndarray | None:
@@ -203,22 +227,24 @@ def _is_plain(kind: Any) -> bool:
 def _frame_prints(read: Callable[[list[str]], Any], names: list[str]) -> frozenset[bytes]:
     import pyarrow as pa
 
-    columns = []
+    columns: list[np.ndarray] = []
+    texts: list[np.ndarray] = []
     for column in read(names).columns:
         whole = column.combine_chunks()
         if pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type):
             whole = whole.dictionary_encode()
         if pa.types.is_dictionary(whole.type):
-            whole = whole.indices
-            columns.append(whole.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+            codes = whole.indices.fill_null(-1) if whole.null_count else whole.indices
+            texts.append(codes.to_numpy(zero_copy_only=False).astype(np.int64))
         else:
-            columns.append(np.nan_to_num(whole.to_numpy(zero_copy_only=False)))
-    return _column_prints(columns)
+            values = whole.to_numpy(zero_copy_only=False)
+            columns.append(np.nan_to_num(values) if values.dtype.kind == "f" else values)
+    return _column_prints(columns, texts)
 
 
-def _column_prints(columns: list[np.ndarray]) -> frozenset[bytes]:
-    numbers = [column for column in columns if column.dtype.kind in "iuf"]
+def _column_prints(numbers: list[np.ndarray], texts: list[np.ndarray]) -> frozenset[bytes]:
     found: frozenset[bytes] = frozenset()
     if numbers and (len(numbers) >= MIN_GENES or MIN_GENES <= len(numbers[0]) <= MAX_CELL):
         found |= dense_prints(np.column_stack(numbers))
-    return found | (long_prints(columns) if len(columns) <= MAX_LONG else frozenset())
+    is_long = len(numbers) + len(texts) <= MAX_LONG
+    return found | (long_prints(numbers, texts) if is_long else frozenset())

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.place import MAX_DENSE, ROWS, Into, Place, long_prints, matrix_prints
-from pmcell.consent.place import sparse_prints as prints_of_parts
-from pmcell.consent.places_numbers import array_letters, array_places
+from pmcell.consent.removal.place import MAX_DENSE, ROWS, Into, Place, long_prints, matrix_prints
+from pmcell.consent.removal.place import sparse_prints as prints_of_parts
+from pmcell.consent.removal.places_numbers import array_letters, array_places
 from pmcell.io.filters import register_filters
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

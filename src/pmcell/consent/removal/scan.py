@@ -16,10 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pmcell.consent.needles import Needles
-from pmcell.consent.place import Place
-from pmcell.consent.places import inside, of_bytes, of_text
-from pmcell.consent.places_zarr import is_store, store_places
+from pmcell.consent.removal.needles import Needles
+from pmcell.consent.removal.place import Place
+from pmcell.consent.removal.places import inside, of_bytes, of_text
+from pmcell.consent.removal.places_zarr import is_store, store_places
 
 
 @dataclass

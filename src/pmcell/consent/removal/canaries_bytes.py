@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from pmcell.consent.canary import NAME, TEXT, Plant, file_of
+from pmcell.consent.removal.canary import NAME, TEXT, Plant, file_of
 
 _GLYPHS = {
     **{str(digit): name for digit, name in enumerate(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.place import Into, Place
+from pmcell.consent.removal.place import Into, Place
 from pmcell.core.byte_signs import long_words, signs
 
 ZIP, GZIP, BZIP, XZ, LZMA, ZSTD, LZ4 = (

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
+from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
+from pmcell.core.value_counts import grouped
 
 MAX_DENSE = 50_000_000
 """Values of a dense matrix whose columns are compared, too, and of a table with a value a row."""
@@ -88,8 +89,12 @@ def matrix_prints(matrix: Any) -> frozenset[bytes]:
     return frozenset().union(*(sparse_prints(part.indptr, part.data) for part in parts))
 
 
-def long_prints(columns: Sequence[np.ndarray]) -> frozenset[bytes]:
+def long_prints(
+    columns: Sequence[np.ndarray], names: Sequence[np.ndarray] = ()
+) -> frozenset[bytes]:
     """Cells of a table that has a row for each value: which column names them is not known.
+
+    `names` are columns of texts, or numbers of texts, which are no values.
 
     >>> cells, genes = np.repeat([0, 1], 300), np.tile(np.arange(300), 2)
     >>> counts = np.random.default_rng(0).poisson(5, 600)
@@ -97,20 +102,19 @@ def long_prints(columns: Sequence[np.ndarray]) -> frozenset[bytes]:
     True
     """
     found: set[bytes] = set()
-    n_rows = min(map(len, columns), default=0)
+    n_rows = min(map(len, [*names, *columns]), default=0)
     if not MIN_GENES <= n_rows <= MAX_DENSE:
         return frozenset()
-    keys = [column for column in columns if column.dtype.kind not in "fc"][:MAX_KEYS]
+    keys = [*names, *(column for column in columns if column.dtype.kind in "iu")][:MAX_KEYS]
     for key in keys:
         codes = _codes(key)
         sizes = np.bincount(codes)
         if not ((sizes >= MIN_GENES) & (sizes <= MAX_CELL)).any():
             continue
-        order = np.argsort(codes, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(sizes)])
         for values in columns:
-            if values is not key and values.dtype.kind in "iuf":
-                found |= sparse_prints(indptr, values[order])
+            if values is not key:
+                found |= sparse_prints(indptr, grouped(codes, indptr, values))
     return frozenset(found)
 
 

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent import places_packed as packed
-from pmcell.consent.place import Place, array_prints, matrix_prints
-from pmcell.consent.places_hdf5 import begin_of, hdf5_places
-from pmcell.consent.places_numbers import text_places
-from pmcell.consent.places_tables import (
+from pmcell.consent.removal import places_packed as packed
+from pmcell.consent.removal.place import Place, array_prints, matrix_prints
+from pmcell.consent.removal.places_hdf5 import begin_of, hdf5_places
+from pmcell.consent.removal.places_numbers import text_places
+from pmcell.consent.removal.places_tables import (
     ARROW,
     ARROW_STREAM,
     FEATHER,
@@ -39,7 +39,7 @@ from pmcell.consent.places_tables import (
     parquet_places,
     sqlite_places,
 )
-from pmcell.consent.places_text import readings
+from pmcell.consent.removal.places_text import readings
 from pmcell.core.byte_signs import signs
 from pmcell.core.byte_texts import unwrapped
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.canary import NAME, TEXT, Plant
+from pmcell.consent.removal.canary import NAME, TEXT, Plant
 
 
 def _hdf5(write: Callable[[Any], None], *, then: Callable[[Any], None] | None = None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,12 @@ def read_resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[s
     for value in values:
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, Mapping) and item.get("resourceType") == "Bundle":
-                inside = item.get("entry") or []
-                for part in inside if isinstance(inside, list) else []:
-                    if isinstance(part, Mapping) and isinstance(part.get("resource"), Mapping):
-                        found.append((str(part.get("fullUrl", "")), part["resource"]))
-                    else:
-                        found.append(("", {}))
+                faults += _of_bundle(item, path.name)
+                for part in as_list(item.get("entry")):
+                    part = part if isinstance(part, Mapping) else {}
+                    inside = part.get("resource")
+                    url = str(part.get("fullUrl", ""))
+                    found.append((url, inside if isinstance(inside, Mapping) else {}))
             else:
                 found.append(("", item if isinstance(item, Mapping) else {}))
     for number, (_, item) in enumerate(found, start=1):
@@ -45,7 +45,29 @@ def read_resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[s
             must, fix = "must be a FHIR resource", "Export it anew."
             found_text = "something without resourceType"
             faults.append(Fault(path.name, must, found_text, fix, row=number, reason="consent"))
+        elif item["resourceType"] in ("Bundle", "OperationOutcome"):
+            must, fix = "must be whole, and no answer that failed", "Export the consents anew."
+            kind = str(item["resourceType"])
+            faults.append(Fault(path.name, must, kind, fix, row=number, reason="consent"))
     return found
+
+
+def _of_bundle(bundle: Mapping[str, Any], file: str) -> Iterator[Fault]:
+    """A page of an answer lacks others; of a history nobody says which version holds."""
+    if any(
+        isinstance(a, Mapping) and a.get("relation") == "next" for a in as_list(bundle.get("link"))
+    ):
+        must, fix = "must hold all pages of an answer", "Follow its links, and import all at once."
+        yield Fault(file, must, "a link to the next page", fix, column="link", reason="consent")
+    methods = {
+        str(request.get("method"))
+        for part in as_list(bundle.get("entry"))
+        if isinstance(part, Mapping) and isinstance(request := part.get("request"), Mapping)
+    }
+    if bundle.get("type") == "history" or methods - {"POST", "PUT"}:
+        found = ", ".join(sorted(methods)) or "a history"
+        must, fix = "must hold what is in force, and no history", "Export the state that holds."
+        yield Fault(file, must, found, fix, column="type", reason="consent")
 
 
 def _load(text: str) -> Any:
@@ -62,18 +84,6 @@ def _load(text: str) -> Any:
         raise ValueError(f"{text} is no number of JSON")
 
     return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
-
-
-def patients_of(resources: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """What references to patients of the file stand for: their first identifier, else their id."""
-    known = {}
-    for url, item in resources:
-        if item.get("resourceType") == "Patient":
-            identifiers = [i for i in as_list(item.get("identifier")) if isinstance(i, Mapping)]
-            name = next((str(i["value"]) for i in identifiers if i.get("value")), item.get("id"))
-            for reference in (url, f"Patient/{item.get('id')}"):
-                known[reference] = str(name)
-    return known
 
 
 def as_list(value: Any) -> list[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pmcell.consent.canary import COUNTS, DRAW, Plant
+from pmcell.consent.removal.canary import COUNTS, DRAW, Plant
 
 
 def _sparse(home: Path, *, normalised: bool, by_column: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pmcell.consent.data_period import period_of
 from pmcell.consent.entries import SCOPED, Entry
-from pmcell.consent.fhir import (
+from pmcell.consent.fhir.codes import (
     ACT_SYSTEM,
     CATEGORIES,
     DATA_SYSTEM,
@@ -16,6 +16,7 @@ from pmcell.consent.fhir import (
     DUO_SYSTEM,
     PARTICIPATION,
     RECIPIENT_ROLES,
+    SCOPE_SYSTEM,
     SUBJECT_SYSTEM,
     VISIT_DAYS_URL,
 )
@@ -88,7 +89,7 @@ def _consent(
         "scope": {
             "coding": [
                 {
-                    "system": "http://terminology.hl7.org/CodeSystem/consentscope",
+                    "system": SCOPE_SYSTEM,
                     "code": "research",
                 }
             ]

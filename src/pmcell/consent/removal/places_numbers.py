@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.needles import MIN_GENES
-from pmcell.consent.place import Place, array_prints, long_prints, matrix_prints
+from pmcell.consent.removal.needles import MIN_GENES
+from pmcell.consent.removal.place import Place, array_prints, long_prints, matrix_prints
 from pmcell.core.byte_signs import long_words
 
 MATRIX_MARKET = b"%%MatrixMarket"
@@ -128,7 +128,7 @@ def _text_prints(data: bytes, sign: bytes) -> frozenset[bytes]:
         # Of a table with a row for each value: names as they are, numbers as numbers.
         full = [row for row in rows if len(row) == width]
         names = [np.array(column) for column in zip(*full, strict=True)]
-        found |= long_prints([*names, *padded.T])
+        found |= long_prints([*padded.T], names)
     return found
 
 

@@ -1,0 +1,81 @@
+"""Whom a consent is of: references and identifiers of patients, each of one person alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pmcell.consent.fhir.files import as_list
+from pmcell.consent.fhir.provisions import AddFault
+from pmcell.errors import Fault
+
+
+@dataclass(frozen=True)
+class Patients:
+    """What references to patients of a file stand for."""
+
+    names: Mapping[str, str]
+    donors: Collection[str] = ()
+
+    def donor(self, who: Any, add: AddFault) -> str:
+        """The donor whom a reference names; empty where it names nobody."""
+        who = who if isinstance(who, Mapping) else {}
+        if who.get("type", "Patient") != "Patient":
+            add("patient", "must be a patient", repr(who["type"])[:40], "Name the person.")
+        identifier = who.get("identifier")
+        reference = str(who.get("reference") or "")
+        known = self.names.get(reference)
+        if not isinstance(identifier, Mapping) or not identifier.get("value"):
+            return known or reference.removeprefix("Patient/")
+        name = str(identifier["value"])
+        if identifier.get("use") == "old":
+            add("patient.identifier", "must be in use", "use: old", "Give the one that holds.")
+        said = reference.removeprefix("Patient/")
+        known = known or (said if said in self.donors else None)
+        if known is not None and known != name:
+            must = "must name one patient by reference and identifier"
+            add("patient", must, "two", "Export it anew, of one person.")
+        return name
+
+
+def patients_of(
+    resources: Sequence[tuple[str, Mapping[str, Any]]],
+    donors: Collection[str],
+    file: str,
+    faults: list[Fault],
+) -> Patients:
+    """The patients of a file by reference: the identifier that is a donor's, else the first.
+
+    Two people under one name, and one under two, are faults.
+    """
+    names: dict[str, str] = {}
+    rows: dict[str, int] = {}
+
+    def add(row: int, must: str, found: str, fix: str) -> None:
+        faults.append(Fault(file, must, found, fix, row=row, column="Patient", reason="consent"))
+
+    for row, (url, item) in enumerate(resources, start=1):
+        if item.get("resourceType") != "Patient":
+            continue
+        if item.get("active") is False or any(
+            isinstance(link, Mapping) and link.get("type") == "replaced-by"
+            for link in as_list(item.get("link"))
+        ):
+            fix = "Export the record that took its place, with its consents."
+            add(row, "must be a record in use", "one that is inactive or replaced", fix)
+        given = [i for i in as_list(item.get("identifier")) if isinstance(i, Mapping)]
+        said = [str(i["value"]) for i in given if i.get("value")]
+        known = sorted(set(said) & set(donors))
+        if len(known) > 1:
+            add(row, "must be one donor", f"identifiers of {len(known)}", "Remove the others.")
+        name = next(iter([*known, *said]), str(item.get("id")))
+        if name in rows:
+            fix = "Give each person an identifier of their own."
+            add(row, "must not share its identifier", f"the one of resource {rows[name]}", fix)
+        rows[name] = row
+        for reference in {url, f"Patient/{item.get('id')}"} - {""}:
+            if names.setdefault(reference, name) != name:
+                fix = "Export the file anew: each reference must be of one person."
+                add(row, "must not share its reference", "two patients of one", fix)
+    return Patients(names, donors)

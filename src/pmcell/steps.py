@@ -331,7 +331,7 @@ STEPS: tuple[Step, ...] = (
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
         ),
         writes=_files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
-        version=4,
+        version=5,
         old_rule="profile_donors",
     ),
     Step(

@@ -114,7 +114,7 @@ def existence(
         }
         report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
         if report["decision"] == CONTINUUM:
-            report["power"] = donors_needed(opened, alpha / n_views, seed)
+            report["power"] = donors_needed(opened, result.model, alpha / n_views, seed)
     donors.uns["existence"] = report
     for stale in ("placement", "generalisation"):
         donors.uns.pop(stale, None)

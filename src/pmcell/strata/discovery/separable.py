@@ -115,7 +115,7 @@ def _groups_in(
     ]
     if not suspects:
         return None
-    result = compare_with_null(raw, ks, n_null, seed)
+    result = compare_with_null(raw, ks, n_null, seed, settled=alpha)
     if result.p > alpha or result.k not in suspects:
         return None
     return measured[ks.index(result.k)]

@@ -7,7 +7,7 @@ to 90019, were looked at while the method was made.
 
 Example:
   python tests/benchmarks/strata/genes.py worlds --sets 10 --first-seed 64000
-  python tests/benchmarks/strata/genes.py worlds --only null --sets 40 --channels genes --n-null 59
+  python tests/benchmarks/strata/genes.py worlds --only null --channels genes --n-null 59 --verdicts
   python tests/benchmarks/strata/genes.py thin onek1k.h5ad --type cell_type --sets 10
   python tests/benchmarks/strata/genes.py label kang.h5ad --donor sample_id --type cell_type \
     --label condition
@@ -20,6 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, balanced_accuracy_score
-from study import mean_interval, wilson
+from study import mean_interval, verdicts_alone, wilson
 
 import pmcell as pm
 from pmcell.core.counts.aggregate import Aggregate
@@ -428,6 +429,7 @@ def main() -> None:
     parser.add_argument("--channels", default="clearest")
     parser.add_argument("--n-null", type=int, default=199)
     parser.add_argument("--only", choices=list(WORLDS), help="worlds of this kind alone")
+    parser.add_argument("--verdicts", action="store_true", help="verdicts only, p is a bound")
     parser.add_argument(
         "--out",
         type=Path,
@@ -449,9 +451,9 @@ def main() -> None:
         return
     rows = _kept(args.out)
     for name, seed, study, k in _tasks(args, {(row["data"], row["seed"]) for row in rows}):
-        rows.append(
-            {"data": name, "seed": seed} | judge(study, seed, args.channels, args.n_null, k)
-        )
+        with verdicts_alone() if args.verdicts else nullcontext():
+            row = judge(study, seed, args.channels, args.n_null, k)
+        rows.append({"data": name, "seed": seed} | row)
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         if args.out:
             is_new = not args.out.exists()

@@ -339,7 +339,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=8,
+        version=9,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

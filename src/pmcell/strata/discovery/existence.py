@@ -53,8 +53,8 @@ def existence(
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
     `not separable from batch` (bias-corrected Cramér's V of candidates and
     batch, cohort or assay above `max_confounding` with permutation p ≤ 0.05; or structure that
-    is there only before batch removal, follows the batch and is more than what the embedding
-    shows of a batch in all cell types alike; or every channel dropped because of batch);
+    is there only before batch removal, follows the batch and is more than what a batch adds to
+    all cell types alike; or every channel dropped because of batch);
     `too few donors` (below 20).
 
     Beside `continuum`, `power` says how many donors would find strata of a stated distance.

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import html
 import importlib
+import importlib.util
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -219,6 +221,18 @@ def extras() -> Iterator[str]:
         yield f"| `{name}` | {what} | {brought} |"
 
 
+def error_rates() -> Iterator[str]:
+    """The error rates of the strata, from the table that README.md is made of too."""
+    path = ROOT / "tests" / "benchmarks" / "strata" / "rates.py"
+    spec = importlib.util.spec_from_file_location("rates", path)
+    assert spec is not None
+    assert spec.loader is not None
+    rates = importlib.util.module_from_spec(spec)
+    sys.modules["rates"] = rates
+    spec.loader.exec_module(rates)
+    yield from rates.page()
+
+
 EXTRAS = {
     "": "the library: `pm.pp`, `pm.tl`, `pm.strata`, `pm.pl`, and `pm.open_release`",
     "publish": "commands: register, check, single steps, release, report, verify",
@@ -281,6 +295,7 @@ PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "commands": commands,
     "extras": extras,
     "gallery": gallery,
+    "error_rates": error_rates,
 }
 
 

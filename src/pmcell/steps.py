@@ -257,7 +257,7 @@ STEPS: tuple[Step, ...] = (
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
         ),
         writes=files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
-        version=4,
+        version=5,
         old_rule="profile_donors",
     ),
     Step(
@@ -265,7 +265,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=files(profiles="strata/profiles.h5ad"),
         writes=files(out_dir=_STRATIFIED),
-        version=8,
+        version=9,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

@@ -54,6 +54,15 @@ def test_nothing_is_found_where_nothing_is(study) -> None:
         assert donors == []
 
 
+def test_what_is_left_out_for_verdicts_alone_changes_none(study) -> None:
+    world = small(study.WORLDS["factors, t3"])
+    told, _ = study.judge(world, 5, 19, 2, gate=ALL)
+    with study.verdicts_alone():
+        again, _ = study.judge(world, 5, 19, 2, gate=ALL)
+    assert again["decision"] == told["decision"]
+    assert 0.05 < again["p"] <= told["p"]
+
+
 def test_a_continuum_that_waves_bend_is_not_called_strata(study) -> None:
     """Without the bow in the draws, p was 0.02 and 0.01."""
     for seed in (101, 112):

@@ -167,15 +167,28 @@ def found_strata(
     return matched, parts
 
 
+Bounds = tuple[float, float, float]
+"""A figure, and the ends of its 95 % interval from drawing data sets anew."""
+
+
 def share_over_sets(frame: pd.DataFrame, column: str) -> str:
-    """Share of all donors with its 95 % interval from drawing data sets anew, as text."""
-    values = frame[column].astype(float)
-    sums = values.groupby([frame["world"], frame["seed"]]).agg(["sum", "count"]).to_numpy()
-    return interval(sums, lambda total: total[..., 0] / total[..., 1])
+    """Share of all donors and its interval, as text."""
+    return _as_text(bounds(frame, frame[column])) if len(frame) else ""
 
 
-def error_over_sets(frame: pd.DataFrame, bins: int = 10) -> str:
-    """Expected calibration error (`study.calibration_error`) with the same interval."""
+def bounds(frame: pd.DataFrame, hit: pd.Series) -> Bounds:
+    """Share of the donors that are a hit."""
+    sums = hit.astype(float).groupby([frame["world"], frame["seed"]]).agg(["sum", "count"])
+    return interval(sums.to_numpy(), lambda total: total[..., 0] / total[..., 1])
+
+
+def error_over_sets(frame: pd.DataFrame) -> str:
+    """Expected calibration error and its interval, as text."""
+    return _as_text(calibration_bounds(frame))
+
+
+def calibration_bounds(frame: pd.DataFrame, bins: int = 10) -> Bounds:
+    """Expected calibration error (`study.calibration_error`)."""
     place = np.minimum((frame["probability"] * bins).astype(int), bins - 1)
     excess = frame["probability"] - frame["right"].astype(float)
     of_set = [frame["world"], frame["seed"]]
@@ -184,13 +197,15 @@ def error_over_sets(frame: pd.DataFrame, bins: int = 10) -> str:
     return interval(sums, lambda total: np.abs(total[..., :-1]).sum(axis=-1) / total[..., -1])
 
 
-def interval(sums: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> str:
+def interval(sums: np.ndarray, figure: Callable[[np.ndarray], np.ndarray]) -> Bounds:
     """A figure of the sums over data sets (sets, sums), and of sets drawn with replacement."""
-    if len(sums) == 0:
-        return ""
     drawn = np.random.default_rng(0).integers(0, len(sums), (2000, len(sums)))
     low, high = np.quantile(figure(sums[drawn].sum(axis=1)), [0.025, 0.975])
-    return f"{float(figure(sums.sum(axis=0))):.3f} ({low:.3f} to {high:.3f})"
+    return float(figure(sums.sum(axis=0))), float(low), float(high)
+
+
+def _as_text(found: Bounds) -> str:
+    return "{:.3f} ({:.3f} to {:.3f})".format(*found)
 
 
 def table(rows: pd.DataFrame) -> str:

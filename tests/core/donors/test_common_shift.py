@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pmcell.core.donors.channels import DonorSums
-from pmcell.core.donors.common_shift import without_common_shift
+from pmcell.core.donors.common_shift import squared_between_types, without_common_shift
+from pmcell.core.donors.gene_sums import GeneSums
 
 BATCH = np.repeat([0, 1], 20)
 SHIFT = np.array([1.0, -2.0, 0.5])
@@ -54,3 +55,50 @@ def test_types_with_few_cells_do_not_say_what_is_alike(sums: DonorSums) -> None:
 def test_of_two_types_nothing_is_alike(sums: DonorSums) -> None:
     two = replace(sums, n=sums.n[:, :2], mean=sums.mean[:, :2] + BATCH[:, None, None])
     assert without_common_shift(two, BATCH, 2, 10) is two
+
+
+GENES = np.stack([np.r_[np.arange(40), 40 + 20 * kind + np.arange(20)] for kind in range(5)])
+"""Codes of genes: forty of all five types, and twenty of each type's own."""
+
+
+def expressed(added: np.ndarray, *, lacking: bool = False) -> GeneSums:
+    """Forty rows that differ by noise; the second batch adds `added` (types, genes)."""
+    rng = np.random.default_rng(1)
+    genes = np.where(np.arange(60) < 55, GENES, -1)
+    size = np.full((40, 5), 50.0)
+    size[::7, 2] = 0.0 if lacking else 50.0
+    mean = rng.normal(0, np.sqrt(1 / 50), (40, *GENES.shape)) + BATCH[:, None, None] * added
+    mean = np.where(size[:, :, None] > 0, np.where(genes >= 0, mean, 0.0), np.nan)
+    return GeneSums(size, mean, np.ones(genes.shape), genes, np.arange(40))
+
+
+def between_and_within(squared: np.ndarray) -> tuple[float, float]:
+    """Mean squared distance of rows of two batches, and of one."""
+    same = BATCH[:, None] == BATCH[None, :]
+    other = ~np.eye(40, dtype=bool)
+    return float(squared[~same].mean()), float(squared[same & other].mean())
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_what_all_types_have_alike_is_no_distance_between_types(lacking: bool) -> None:
+    of_gene = np.random.default_rng(2).normal(0, 1, GENES.max() + 1)
+    squared = squared_between_types(expressed(of_gene[GENES], lacking=lacking))
+    assert np.abs(between_and_within(squared)).max() < 0.3
+    assert np.allclose(squared, squared.T)
+    assert (np.diag(squared) == 0).all()
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_what_one_type_has_is_a_distance_between_types(lacking: bool) -> None:
+    added = np.zeros(GENES.shape)
+    added[0, :10] = 1.0
+    between, within = between_and_within(squared_between_types(expressed(added, lacking=lacking)))
+    # In one type of five, and the mean over the five less.
+    assert between == pytest.approx(10 * (1 - 1 / 5), rel=0.1)
+    assert abs(within) < 0.3
+
+
+def test_genes_of_one_type_tell_nothing_of_differences_between_types() -> None:
+    added = np.zeros(GENES.shape)
+    added[:, 40:] = 5.0
+    assert np.abs(between_and_within(squared_between_types(expressed(added)))).max() < 0.3

@@ -10,8 +10,11 @@ import pytest
 from anndata import AnnData
 
 import pmcell as pm
+from pmcell.core.donors.resample import DonorModel
 from pmcell.strata.discovery.distances import fitted
+from pmcell.strata.discovery.null import compare_with_null
 from pmcell.strata.discovery.power import N_DONORS, donors_needed
+from pmcell.strata.profiles.model import DonorMap
 
 
 def cells_of(n_donors: int, spread: float, seed: int = 0, n_cells: int = 150) -> AnnData:
@@ -43,6 +46,11 @@ def analysed(cells: AnnData) -> AnnData:
     return donors
 
 
+def with_model(cells: AnnData) -> tuple[DonorMap, DonorModel]:
+    opened = fitted(analysed(cells))
+    return opened, compare_with_null(opened, range(2, 3), 19, 0).model
+
+
 def test_a_continuum_says_how_many_donors_would_find_two_strata() -> None:
     donors = analysed(cells_of(30, 0.4))
     assert donors.uns["existence"]["decision"] == "continuum"
@@ -55,14 +63,14 @@ def test_a_continuum_says_how_many_donors_would_find_two_strata() -> None:
 
 
 def test_a_smaller_level_needs_no_fewer_donors() -> None:
-    opened = fitted(analysed(cells_of(30, 0.4)))
-    needed = [int(donors_needed(opened, alpha, 0).split()[0]) for alpha in (0.2, 0.02)]
+    opened, model = with_model(cells_of(30, 0.4))
+    needed = [int(donors_needed(opened, model, alpha, 0).split()[0]) for alpha in (0.2, 0.02)]
     assert needed[0] <= needed[1]
 
 
 def test_the_same_seed_says_the_same() -> None:
-    opened = fitted(analysed(cells_of(24, 0.4)))
-    assert donors_needed(opened, 0.05, 3) == donors_needed(opened, 0.05, 3)
+    opened, model = with_model(cells_of(24, 0.4))
+    assert donors_needed(opened, model, 0.05, 3) == donors_needed(opened, model, 0.05, 3)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 
 import pmcell as pm
 from pmcell.simulate import simulate_latent
 from pmcell.strata.discovery.distances import fitted
 from pmcell.strata.discovery.separable import groups_of_batches
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 LIMITS = {"ks": range(2, 4), "n_null": 19, "alpha": 0.05, "limit": 0.6, "seed": 0}
 
@@ -33,6 +30,51 @@ def profiled(shift: float, n_types_moved: int) -> AnnData:
     donors = pm.strata.profile(cells)
     pm.strata.distances(donors, channels="all")
     return donors
+
+
+def with_genes(added: np.ndarray) -> AnnData:
+    """Thirty donors without strata, three types and 80 genes; batches add (batches, types, genes).
+
+    Donors lie along an axis of genes, so that there is something to look at.
+    """
+    rng = np.random.default_rng(3)
+    donor, kind = (np.repeat(np.arange(30), 120), np.tile(np.arange(3), 1200))
+    batch = np.arange(30) % 3
+    axis = np.outer(rng.normal(0, 1, 30), rng.normal(0, 0.3, 80))
+    log = rng.normal(0.5, 0.5, 80) + axis[donor] + added[batch[donor], kind]
+    obs = pd.DataFrame(
+        {
+            "donor_id": [f"d{number:02d}" for number in donor],
+            "visit": "v",
+            "batch_id": [f"b{code}" for code in batch[donor]],
+            "cell_type": np.array(["a", "b", "c"])[kind],
+        },
+        index=[f"c{number}" for number in range(donor.size)],
+    )
+    cells = AnnData(rng.poisson(np.exp(log)).astype(np.float32), obs=obs)
+    cells.var_names = [f"ENSG{number:011d}" for number in range(80)]
+    cells.obsm["X_integrated"] = rng.normal(4.0 * kind[:, None], 1.0, (donor.size, 4))
+    donors = pm.strata.profile(cells)
+    pm.strata.add_genes(donors, cells=cells)
+    pm.strata.distances(donors, channels="genes")
+    assert list(donors.uns["channels"]["used"]) == ["genes"]
+    return donors
+
+
+def test_batches_that_move_genes_alike_in_all_types_are_no_groups() -> None:
+    of_gene = np.random.default_rng(5).normal(0, 0.6, (3, 1, 80))
+    donors = with_genes(np.broadcast_to(of_gene, (3, 3, 80)))
+    assert donors.uns["channels"]["genes"]["q"] > 0.5
+    assert groups_of_batches(donors, fitted(donors), **LIMITS) is None
+
+
+def test_batches_that_move_genes_of_one_type_are_groups_of_batches() -> None:
+    added = np.random.default_rng(5).normal(0, 1.2, (3, 3, 80))
+    added[:, 1:] = 0.0
+    donors = with_genes(added)
+    found = groups_of_batches(donors, fitted(donors), **LIMITS)
+    assert found is not None
+    assert found["v"] == pytest.approx(1.0, abs=0.15)
 
 
 def test_batches_that_move_all_types_alike_are_no_groups() -> None:

@@ -69,10 +69,11 @@ def sum_waves(x: NDArray[np.floating], group: Ints, n_groups: int, waves: Floats
 
 
 def error_root(x: NDArray[np.floating], group: Ints, n_groups: int, waves: Floats) -> Floats:
-    """Root R (2·waves square) of the covariance RᵀR of a cell's waves within groups, pooled.
+    """Symmetric root R (2·waves square) of the covariance R² of a cell's waves, pooled over groups.
 
     A cell has a place on every wave, so the sampling errors of a row's means go
-    together. The cells given may be a sample of all.
+    together. The cells given may be a sample of all. Of all roots this one does not hang on the
+    signs of eigenvectors, nor on where those of equal eigenvalues lie: processors differ in both.
     """
     kept = np.flatnonzero(group >= 0)
     each = sum_waves(x[kept], np.arange(kept.size), kept.size, waves).reshape(kept.size, -1) / SCALE
@@ -82,8 +83,7 @@ def error_root(x: NDArray[np.floating], group: Ints, n_groups: int, waves: Float
     each = each - (sums / np.maximum(n, 1.0)[:, None])[group[kept]]
     freedom = max(float(np.maximum(n - 1, 0).sum()), 1.0)
     values, vectors = np.linalg.eigh(each.T @ each / freedom)
-    root: Floats = np.ascontiguousarray((vectors * np.sqrt(np.maximum(values, 0.0))).T)
-    return root
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 @dataclass(frozen=True)

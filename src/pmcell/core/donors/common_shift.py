@@ -3,7 +3,9 @@
 A batch whose donors are all of one stratum differs from others as the stratum does: in some
 types, or in shares. A batch that differs by the laboratory alone differs alike everywhere. So
 of what each batch adds to each type, the median over the types is taken for the
-laboratory's; a minority of types that strata move does not change it.
+laboratory's; a minority of types that strata move does not change it. Of expression, most of whose
+genes are kept of few types, no such part is taken: it is asked how far donors differ in a
+gene between their types, which no laboratory that moves all types alike changes.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.channels import DonorSums
+from pmcell.core.donors.gene_sums import GeneSums
 from pmcell.core.donors.offsets import batch_offsets
+from pmcell.core.donors.spectral import pairwise_squared
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,3 +44,29 @@ def without_common_shift(sums: DonorSums, batch: Ints, n_batches: int, min_cells
     added = batch_offsets(mean.reshape(batch.size, -1), batch, n_batches)
     shift = np.median(added.reshape(n_batches, *mean.shape[1:]), axis=1)
     return replace(sums, mean=sums.mean - shift[batch][:, None])
+
+
+def squared_between_types(genes: GeneSums) -> Floats:
+    """Squared distances of rows in what their types do not have alike, sampling noise taken out.
+
+    Of each gene that several types of a row have, the row's mean over them is left out.
+    """
+    real = genes.gene >= 0
+    code = genes.gene[real]
+    place = (genes.size > 0)[:, np.nonzero(real)[0]].astype(np.float64)
+    x = np.where(place > 0, genes.mean[:, real], 0.0)
+    n_types = np.maximum(_over_types(place, code), 1.0)[:, code]
+    own = np.where(n_types > 1, place, 0.0)
+    x = own * (x - _over_types(x, code)[:, code] / n_types)
+    x -= own * (x.sum(axis=0) / np.maximum(own.sum(axis=0), 1.0))
+    variance = (genes.variance()[:, :, None] * genes.within)[:, real]
+    noise = (own * variance * (1.0 - 1.0 / n_types)).sum(axis=1)
+    squared = pairwise_squared(x) - noise[:, None] - noise[None, :]
+    np.fill_diagonal(squared, 0.0)
+    return np.asarray(squared)
+
+
+def _over_types(values: Floats, code: Ints) -> Floats:
+    """Sums over the types of each gene (rows, genes)."""
+    size = int(code.max(initial=-1)) + 1
+    return np.stack([np.bincount(code, row, minlength=size) for row in values])

@@ -53,8 +53,8 @@ def existence(
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
     `not separable from batch` (bias-corrected Cramér's V of candidates and
     batch, cohort or assay above `max_confounding` with permutation p ≤ 0.05; or structure that
-    is there only before batch removal, follows the batch and is more than what the embedding
-    shows of a batch in all cell types alike; or every channel dropped because of batch);
+    is there only before batch removal, follows the batch and is more than what a batch adds to
+    all cell types alike; or every channel dropped because of batch);
     `too few donors` (below 20).
 
     Beside `continuum`, `power` says how many donors would find strata of a stated distance.
@@ -114,7 +114,7 @@ def existence(
         }
         report |= _decide(donors, opened, result, n_null, alpha, max_confounding, seed)
         if report["decision"] == CONTINUUM:
-            report["power"] = donors_needed(opened, alpha / n_views, seed)
+            report["power"] = donors_needed(opened, result.model, alpha / n_views, seed)
     donors.uns["existence"] = report
     for stale in ("placement", "generalisation"):
         donors.uns.pop(stale, None)

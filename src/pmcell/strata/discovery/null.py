@@ -46,7 +46,10 @@ MAX_TAILS = 2.0
 
 @dataclass(frozen=True)
 class NullTest:
-    """Silhouettes per k of data and draws, standardised; T of data and draws; p; the best k."""
+    """Silhouettes per k of data and draws, standardised; T of data and draws; p; the best k.
+
+    `model` is the calibrated Gaussian one, whatever null this is the test of.
+    """
 
     name: str
     observed: Floats
@@ -56,6 +59,7 @@ class NullTest:
     null: Floats
     p: float
     k: int
+    model: DonorModel
 
     def report(self) -> dict[str, Any]:
         """What is kept for the report."""
@@ -82,31 +86,35 @@ def compare_with_null(
     seed: int,
     finish: Callable[[Floats], Floats] = _as_it_is,
     purpose: int = NULL,
+    settled: float = 1.0,
 ) -> NullTest:
     """Silhouettes of the data and of `n_null` draws of each null; the larger p counts.
 
     Draws come from the streams of `purpose`. `finish` changes the squared distances of data
-    and draws alike before they are clustered.
+    and draws alike before they are clustered. Who asks only whether p is above some level says
+    so by `settled`: after a null whose p is, the others are left out.
     """
     rows, batch, settings = opened.rows, opened.batch[opened.rows], opened.settings
     min_size = min_stratum_size(rows.size)
     squared = finish(map_donors(opened.discovery, batch, settings))
     observed = silhouettes(squared, ks, min_size)
     fitted = fit_null_model(opened, squared)
-    model = _calibrate(fitted, squared, opened, seed, finish)
-    shapes = {GAUSS: model, FLAT: model}
-    if model.tails > 0:
-        scaled = replace(fitted, whole_donor=True)
-        shapes[SCALED] = _calibrate(scaled, squared, opened, seed, finish)
-    results = []
-    for null, shape in shapes.items():
+    gauss = _calibrate(fitted, squared, opened, seed, finish)
+    results: list[NullTest] = []
+    for null in (GAUSS, FLAT, SCALED) if gauss.tails > 0 else (GAUSS, FLAT):
+        if results and results[-1].p > settled:
+            break
+        shape = gauss
+        if null == SCALED:
+            whole = replace(fitted, whole_donor=True)
+            shape = _calibrate(whole, squared, opened, seed, finish)
 
         def drawn_silhouette(number: int, model: DonorModel = shape, null: str = null) -> Floats:
             drawn = draw_donors(model, stream(seed, purpose, number), flat=null == FLAT)
             return silhouettes(finish(map_donors(drawn, batch, settings)), ks, min_size)
 
         draws = np.array(in_order(drawn_silhouette, range(n_null)))
-        results.append(_compare(null, observed, draws, ks))
+        results.append(_compare(null, observed, draws, ks, gauss))
     return max(results, key=lambda result: result.p)
 
 
@@ -119,13 +127,7 @@ def fit_null_model(opened: DonorMap, squared: Floats) -> DonorModel:
     return fit_donor_model(parts, squared, opened.discovery, batch)
 
 
-def null_model(opened: DonorMap, seed: int) -> DonorModel:
-    """The same, calibrated: what the draws of `compare_with_null` come from."""
-    squared = map_donors(opened.discovery, opened.batch[opened.rows], opened.settings)
-    return _calibrate(fit_null_model(opened, squared), squared, opened, seed, _as_it_is)
-
-
-def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> NullTest:
+def _compare(null: str, observed: Floats, draws: Floats, ks: range, model: DonorModel) -> NullTest:
     """Standardise data and draws together, so that they are exchangeable under the model."""
     both = np.vstack([observed, draws])
     centre = nan_mean(both)
@@ -136,7 +138,7 @@ def _compare(null: str, observed: Floats, draws: Floats, ks: range) -> NullTest:
     reached = int((best[1:] >= best[0]).sum()) if np.isfinite(best[0]) else draws.shape[0]
     k = ks[int(z[0].argmax())] if np.isfinite(best[0]) else 0
     p = (1 + reached) / (draws.shape[0] + 1)
-    return NullTest(null, observed, draws, z[0], float(best[0]), best[1:], p, k)
+    return NullTest(null, observed, draws, z[0], float(best[0]), best[1:], p, k, model)
 
 
 def _calibrate(

@@ -17,7 +17,7 @@ from pmcell.core.donors.resample import (
     with_rows,
 )
 from pmcell.strata._threads import in_order
-from pmcell.strata.discovery.null import nan_mean, null_model
+from pmcell.strata.discovery.null import nan_mean
 from pmcell.strata.discovery.sizes import k_range, min_stratum_size
 from pmcell.strata.profiles.model import DonorMap
 
@@ -31,20 +31,19 @@ N_DONORS = (20, 30, 40, 60, 90, 130, 190, 280)
 N_NULL, N_PLANTED = 60, 20
 
 
-def donors_needed(opened: DonorMap, alpha: float, seed: int) -> str:
+def donors_needed(opened: DonorMap, model: DonorModel, alpha: float, seed: int) -> str:
     """Say the smallest number of donors that finds two strata of a stated distance.
 
-    Donors are drawn from the model without strata, with the cells and the noise of these, and
-    moved apart along their first axis into two equal strata, `APART` standard deviations
-    between the means. For each of `N_DONORS` the statistic of `N_PLANTED` such draws is held
-    against that of `N_NULL` draws without strata. The first number at which `POWERED` of
+    Donors are drawn from `model`, the calibrated one without strata, with the cells and the noise
+    of these, and moved apart along their first axis into two equal strata, `APART` standard
+    deviations between the means. For each of `N_DONORS` the statistic of `N_PLANTED` such draws
+    is held against that of `N_NULL` draws without strata. The first number at which `POWERED` of
     them are above the draws' 1 - `alpha` quantile is named.
 
     Optimistic: the existence test also asks for a continuum that is even from end to end.
 
     '' where donors do not differ beyond sampling, so that there is no axis.
     """
-    model = null_model(opened, seed)
     if model.rank == 0:
         return ""
     effect = (

@@ -9,11 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.association import chi_square, cramers_v, permutation_p, permutations
-from pmcell.core.donors.channels import CLUSTER_FREE, COMPOSITION, GENES, STATE
-from pmcell.core.donors.common_shift import without_common_shift
+from pmcell.core.donors.channels import (
+    CLUSTER_FREE,
+    COMPOSITION,
+    GENES,
+    STATE,
+    require_genes,
+)
+from pmcell.core.donors.common_shift import squared_between_types, without_common_shift
 from pmcell.core.donors.donor_map import map_donors, partition
 from pmcell.core.donors.resample import PERMUTE, stream
 from pmcell.schema.text import as_text
+from pmcell.strata.discovery.distances import batch_share
 from pmcell.strata.discovery.null import compare_with_null
 from pmcell.strata.discovery.sizes import min_stratum_size
 from pmcell.strata.profiles.model import DonorMap
@@ -72,12 +79,12 @@ def groups_of_batches(
     is a batch effect whatever the strata are, and makes groups of any study with several
     batches. Composition and state are looked at each by itself, whether or not they are
     reliable or show groups after removal: where strata are the batch, nothing is left of them.
-    From expression and waves it cannot be told: expression is asked where it is in use, waves
-    where there is no state besides.
+    Expression is asked where it is in use and batches move types apart; waves, from which that
+    cannot be told, where there is no state besides.
     """
     channels, in_use = donors.uns["channels"], opened.settings.weights
     asked = [name for name in (COMPOSITION, STATE) if channels[name]["measured"]]
-    asked += [GENES] if GENES in in_use else []
+    asked += [GENES] if GENES in in_use and _move_types_apart(opened, alpha, seed) else []
     asked += [CLUSTER_FREE] if CLUSTER_FREE in in_use and STATE not in asked else []
     moved = _as_measured(opened)
     found = [
@@ -86,6 +93,19 @@ def groups_of_batches(
         if (confounding := _groups_in(moved, name, ks, n_null, alpha, limit, seed)) is not None
     ]
     return max(found, key=lambda confounding: confounding["v"], default=None)
+
+
+def _move_types_apart(opened: DonorMap, alpha: float, seed: int) -> bool:
+    """Whether batches change expression in some types more than in others, as strata do.
+
+    By the share of how donors differ between their types that lies between batches, against
+    batches dealt anew.
+    """
+    squared = squared_between_types(require_genes(opened.discovery))
+    batch = opened.batch[opened.rows]
+    orders = permutations(batch.size, N_PERMUTATIONS, stream(seed, PERMUTE, 0))
+    shares = np.array([batch_share(squared, batch[order]) for order in orders])
+    return bool(np.isfinite(shares[0]) and permutation_p(shares) <= alpha)
 
 
 def _as_measured(opened: DonorMap) -> DonorMap:
@@ -115,7 +135,7 @@ def _groups_in(
     ]
     if not suspects:
         return None
-    result = compare_with_null(raw, ks, n_null, seed)
+    result = compare_with_null(raw, ks, n_null, seed, settled=alpha)
     if result.p > alpha or result.k not in suspects:
         return None
     return measured[ks.index(result.k)]

@@ -20,7 +20,9 @@ from pmcell.registry.draft.columns import (
     guess_columns,
     is_empty,
     per_group,
+    same_names,
     text,
+    values_of,
 )
 from pmcell.registry.draft.left_out import propose_exclusions, status_columns
 from pmcell.registry.draft.matrix import draft_matrix
@@ -104,6 +106,7 @@ def draft_registration(
             "taken as a sample"
             + (" and the pool as its batch" if columns.roles["batch_id"] == columns.pool else "")
         )
+    draft.notes += same_names(submission.obs, columns)
     proposed, stays = propose_exclusions(submission, columns, status)
     draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
     draft.notes += proposed.notes
@@ -376,7 +379,7 @@ def _terms(
             return {name: (given[name] or [""])[0] for name in names}
     if role not in columns.roles:
         return dict.fromkeys(names, "")
-    found = per_group(text(submission.obs, columns.roles[role]), groups)
+    found = per_group(values_of(submission.obs, columns, role), groups)
     different = {value for values in found.values() for value in values}
     unclear = unclear_sexes(different) if role == "sex" else set()
     answer, open_texts = {}, {}

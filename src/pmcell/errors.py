@@ -40,7 +40,7 @@ class DataError(PmcellError):
         """The sentence as a fault of a file, which its first clause names already."""
         must, _, rest = str(self).removeprefix(f"{file}: ").partition("; ")
         found, _, fix = rest.partition(". ")
-        return Fault(file, must, found or must, fix, reason=self.reason)
+        return Fault(file, must, found.removeprefix("found ") or must, fix, reason=self.reason)
 
 
 MAX_SHOWN = 500

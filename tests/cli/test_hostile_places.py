@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+import resource
+import sys
 
 import pytest
 
+from pmcell import cli
 from pmcell.cli import main
-from pmcell.io.system import explain
+from pmcell.io.system import MIN_ADDRESS_SPACE, explain, memory_warning
 
 ODD = 'it\'s a "ré lease" $(x) 🧬'
 
@@ -105,3 +109,31 @@ def test_cells_that_are_none_are_not_exported(tmp_path, capsys):
 def test_a_text_without_end_is_no_term(capsys):
     assert main(["terms", "a" * 100_000]) == 2
     assert "at most 300 letters; got 100,000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_signs_that_a_terminal_lacks_are_question_marks(monkeypatch, encoding):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    cli._print_any_text()
+    print(ODD, "│")
+    out.flush()
+    assert out.buffer.getvalue().decode(encoding).endswith("$(x) ? ?\n")
+
+
+@pytest.mark.parametrize(
+    ("limit", "warned"),
+    [
+        (700_000 * 1024, True),
+        (MIN_ADDRESS_SPACE - 1, True),
+        (MIN_ADDRESS_SPACE, False),
+        (resource.RLIM_INFINITY, False),
+    ],
+)
+def test_a_step_says_what_its_compiler_needs_before_that_ends_the_process(
+    monkeypatch, capsys, limit, warned
+):
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
+    assert bool(memory_warning()) == warned
+    assert main(["qc", "--counts", "absent", "--intake", "absent", "--out-dir", "out"]) != 0
+    assert ("need 1,000 MB of address space" in capsys.readouterr().err) == warned

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import re
 
 import numpy as np
@@ -183,3 +185,41 @@ def test_a_file_that_is_no_table_says_what_was_found(tmp_path):
     with pytest.raises(DataError, match="found nothing") as error:
         sniff_dialect(path, "csv")
     assert error.value.reason == "empty_file"
+
+
+@pytest.mark.parametrize("axis", ["row", "column"])
+@pytest.mark.parametrize("name", ["Total", "SUM", "rowSums", "Gesamt"])
+def test_sums_of_rows_and_columns_are_no_cells(tmp_path, counts, barcodes, axis, name):
+    rows = [*barcodes[:-1], name] if axis == "row" else barcodes
+    columns = GENES if axis == "row" else [*GENES[:-1], name]
+    path = table(tmp_path / "a.csv", counts, rows, columns, sep=",")
+    with pytest.raises(DataError, match=f"adds them up .'{name}'.") as error:
+        inspect(path)
+    fix = re.search(r"Remove it: (pandas.*)\.to_csv", str(error.value))[1]
+    left = eval(fix.replace("'a.csv'", repr(str(path))), {"pandas": pd})  # noqa: S307
+    assert name not in [*left.index, *left.columns]
+    assert left.size == counts.size - counts.shape[1 if axis == "row" else 0]
+
+
+def test_a_row_for_each_count_is_named_and_the_fix_turns_it(tmp_path, counts, barcodes):
+    cells, genes = np.nonzero(counts)
+    rows = [f"{GENES[g]},{barcodes[c]},{counts[c, g]}" for c, g in zip(cells, genes, strict=True)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["gene,cell,n", *rows]))
+    with pytest.raises(DataError, match="found a row for each count") as error:
+        inspect(path)
+    fix = re.search(r"Turn it: (pandas.*)\.to_csv", str(error.value))[1]
+    made = eval(fix.replace("'a.csv'", repr(str(path))), {"pandas": pd})  # noqa: S307
+    wanted = pd.DataFrame(counts.T, GENES, barcodes).loc[made.index, made.columns]
+    pd.testing.assert_frame_equal(made, wanted, check_dtype=False, check_names=False)
+
+
+def test_a_table_that_is_packed_twice_says_so(tmp_path, counts, barcodes):
+    path = table(tmp_path / "a.csv", counts, barcodes, GENES, sep=",")
+    packed = tmp_path / "a.csv.gz"
+    packed.write_bytes(gzip.compress(gzip.compress(path.read_bytes())))
+    with pytest.raises(DataError, match=r"found gzip within gzip\. Unpack it: gunzip -c a\.csv"):
+        inspect(packed)
+    packed.write_bytes(gzip.compress(bz2.compress(path.read_bytes())))
+    with pytest.raises(DataError, match="found bzip2 within gzip"):
+        inspect(packed)

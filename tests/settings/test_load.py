@@ -304,3 +304,17 @@ def test_a_section_by_an_old_name_is_read_and_its_faults_keep_their_lines(tmp_pa
     assert "line 2, cluster.seed" in fault_of(tmp_path, "leiden:\n  seed: x\n")
     both = fault_of(tmp_path, "leiden: {seed: 1}\ncluster: {seed: 2}\n")
     assert "must be given once: 'leiden' is the old name of 'cluster'" in both
+
+
+def test_a_cohort_that_is_named_twice_is_a_fault_of_its_line(tmp_path):
+    with pytest.raises(SettingsError, match=r"line 1, cohorts: must name each once.*'a' 2 times"):
+        load_settings(config(tmp_path, "cohorts: [a, a]\n"))
+
+
+@pytest.mark.parametrize("text", ["", "# all as it is\n", "\n\n"])
+def test_a_study_whose_configuration_holds_no_key_is_told_before_snakemake_refuses_it(
+    tmp_path, text
+):
+    with pytest.raises(SettingsError, match="must hold keys and values; found nothing"):
+        load_settings(config(tmp_path, text), study=tmp_path)
+    assert load_settings(tmp_path / "config.yaml").given == {}

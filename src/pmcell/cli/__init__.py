@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -128,10 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     """Import a command, run it on its arguments, and say in one sentence what stopped it."""
-    from pmcell.io.system import catch_lost_errors, end_in_order, explain, leave
+    from pmcell.io.system import catch_lost_errors, end_in_order, explain, leave, memory_warning
 
     if is_program:
         end_in_order()
+        _print_any_text()
+    if name in BY_NAME and (warning := memory_warning()):
+        # A compiler that cannot be loaded ends the process: nothing can be said then.
+        print(f"pmcell {name}: {warning}", file=sys.stderr)
     absent = _absent_packages(name)
     if absent:
         print(f"pmcell {name}: {absent}", file=sys.stderr)
@@ -179,6 +184,13 @@ def _say_stopped(name: str, stopped: KeyboardInterrupt) -> int:
     said = "interrupted" if by == "SIGINT" else f"ended by {by}"
     print(f"pmcell {name}: {said}", file=sys.stderr)
     return 128 + signal.Signals[by]
+
+
+def _print_any_text() -> None:
+    """Let what the terminal's encoding lacks (Latin-1, ASCII) be a question mark, no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _complete() -> None:

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import os
 import re
+import resource
 import signal
 import sys
 from types import FrameType, TracebackType
@@ -18,6 +19,8 @@ _NO_MEMORY = re.compile(
     r"|memory allocation failed|out of memory|can't start new thread|errno = 12\b",
     re.IGNORECASE,
 )
+MIN_ADDRESS_SPACE = 1_000_000_000
+"""Bytes in which every step begins; LLVM, which loads the kernels, aborts below some 0.8 GB."""
 _CAUSES = {
     errno.ENOSPC: ("there must be room on the disk; it is full", "Free some space"),
     errno.EDQUOT: ("there must be room in your quota; it is used up", "Free some space"),
@@ -47,6 +50,18 @@ def end_in_order() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, stop)
+
+
+def memory_warning() -> str:
+    """What to know where the address space is limited below the kernels' need; '' elsewhere."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or limit >= MIN_ADDRESS_SPACE:
+        return ""
+    return (
+        f"compiled steps need {MIN_ADDRESS_SPACE / 1e6:,.0f} MB of address space to start; the "
+        f"limit is {limit / 1e6:,.0f} MB (ulimit -v), and a step that does not fit may end with "
+        "std::bad_alloc. Raise it: ulimit -v unlimited, or the job's own limit of memory."
+    )
 
 
 def explain(error: BaseException) -> str | None:

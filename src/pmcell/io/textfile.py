@@ -29,13 +29,7 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
     with path.open("rb") as packed:
         head = packed.read(6)
         packed.seek(0)
-        for magic, name in _OTHER_PACKERS.items():
-            if head.startswith(magic):
-                raise DataError(
-                    f"{path.name}: a text file must be plain or gzip; found {name}. Unpack it "
-                    "first.",
-                    reason="format_unknown",
-                )
+        _refuse_packed(path.name, head)
         if head.startswith(b"\x89HDF"):
             raise DataError(
                 f"{path.name}: the file must be text; found HDF5. Set matrix.format in cohort.yaml "
@@ -47,6 +41,8 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
         bounded = io.BufferedReader(_Bounded(raw, limit, path.name), 2**20)
         text = io.TextIOWrapper(bounded, encoding="utf-8-sig", newline="")
         try:
+            if raw is not packed:
+                _refuse_packed(path.name, bounded.peek(6), within=True)
             yield text
         except (EOFError, gzip.BadGzipFile, OSError) as error:
             raise DataError(
@@ -65,6 +61,20 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
                 f"{unpack}iconv -f {encoding} -t UTF-8{source} > {shlex.quote(new)}.",
                 reason="not_text",
             ) from error
+
+
+def _refuse_packed(name: str, head: bytes, *, within: bool = False) -> None:
+    """`DataError` for what is packed by another program than gzip, or `within` gzip once more."""
+    for magic, packer in (_OTHER_PACKERS | ({b"\x1f\x8b": "gzip"} if within else {})).items():
+        if head.startswith(magic):
+            found, fix = packer, "Unpack it first."
+            if within:
+                found = f"{packer} within gzip"
+                fix = f"Unpack it: gunzip -c {shlex.quote(name)} > unpacked, and then that."
+            raise DataError(
+                f"{name}: a text file must be plain, or packed once by gzip; found {found}. {fix}",
+                reason="format_unknown",
+            )
 
 
 def _encoding(error: UnicodeDecodeError) -> tuple[str, str]:

@@ -14,6 +14,9 @@ class IntakeSettings(Settings):
         0.1, "above this share of counts on unknown genes the cohort is warned"
     )
     max_share_umis_lost: float = share(0.5, "above this share it is quarantined")
+    max_share_empty: float = share(
+        0.5, "above this share of barcodes with fewer than 10 counts it is quarantined"
+    )
 
 
 class DuplicatesSettings(Settings):

@@ -81,6 +81,10 @@ def load_settings(path: Path, *, study: Path | None = None) -> Configuration:
     given = _present_names(document)
     found = _checked_parts(document, given)
     if study is not None:
+        if not document.written and not document.faults:
+            # Snakemake reads no file without keys.
+            fix = "Write a line such as `cohorts_dir: config/cohorts`, or `pmcell init` a study."
+            document.add("must hold keys and values", "nothing", fix)
         add_missing_places(found, document, study)
     if document.faults:
         raise SettingsError(sorted(document.faults, key=lambda fault: fault.row or 0))

@@ -78,10 +78,11 @@ def one_of(values: Sequence[str]) -> str:
 Text = Annotated[str, Field(min_length=1)]
 """A text that is not empty."""
 
-_ONCE = (AfterValidator(_each_once), Field(json_schema_extra={"uniqueItems": True}))
+ONCE = (AfterValidator(_each_once), Field(json_schema_extra={"uniqueItems": True}))
+"""What a list is annotated with whose values must differ."""
 
-Names = Annotated[tuple[Text, ...], Strict(False), *_ONCE]
+Names = Annotated[tuple[Text, ...], Strict(False), *ONCE]
 """A list of names, each once; a tuple in the model."""
 
-SomeNames = Annotated[tuple[Text, ...], Strict(False), Field(min_length=1), *_ONCE]
+SomeNames = Annotated[tuple[Text, ...], Strict(False), Field(min_length=1), *ONCE]
 """A list of at least one name."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from pmcell.schema.ids import ID_PATTERN
-from pmcell.settings.model import Names, Settings, SomeNames, Text, setting
+from pmcell.settings.model import ONCE, Names, Settings, SomeNames, Text, setting
 
 PURPOSES = (
     "general_research",
@@ -73,7 +73,7 @@ class StudySettings(Settings):
     cohorts: Annotated[
         tuple[Annotated[str, Field(pattern=ID_PATTERN, examples=["liu_b1"])], ...],
         Strict(False),
-        Field(json_schema_extra={"uniqueItems": True}),
+        *ONCE,
     ] = setting((), "use only these cohorts; by default every folder in `cohorts_dir`")
     matrix_paths: dict[Text, Names] = setting(
         {},

@@ -116,7 +116,13 @@ def test_an_ambiguous_table_asks_for_the_orientation(tmp_path, counts):
         (lambda c: np.where(c == 2, np.nan, c), "not_finite"),
         (lambda c: np.where(c == 2, np.inf, c), "not_finite"),
         (lambda c: np.rint(c / c.sum(1, keepdims=True) * 1e6), "rounded"),
-        (lambda c: c * 1000, "counts"),
+        (lambda c: np.rint(c / c.sum(1, keepdims=True) * 1e4), "rounded"),
+        (lambda c: c * 2, "multiplied"),
+        (lambda c: c * 1000, "multiplied"),
+        (lambda c: np.rint(np.log2(c / c.sum(1, keepdims=True) * 3e3 + 1)), "multiplied"),
+        (lambda c: (c > 0).astype(int), "presence"),
+        (lambda c: np.argsort(np.argsort(c, 1), 1), "binned"),
+        (lambda c: c * (np.arange(40) % 7 == 0)[:, None], "counts"),
     ],
 )
 def test_values_are_told_by_their_kind(tmp_path, barcodes, make, kind):

@@ -361,3 +361,47 @@ def test_every_cut_of_the_barcodes_is_shown_with_its_number():
     note = next(note for note in draft.notes if "barcodes" in note)
     assert "barcode_prefix:_:last gives 6 (PT00_T0, " in note
     assert "barcode_prefix:_ gives 3 (PT00, " in note
+
+
+@pytest.mark.parametrize(
+    ("columns", "band", "stage"),
+    [
+        ({"age": "18", "age_unit": "months"}, "0-9", "HsapDv:0000246"),
+        ({"organism_age": "18", "organism_age_unit": "month"}, "0-9", "HsapDv:0000246"),
+        ({"Age": "63", "Age Units": "years"}, "60-69", "HsapDv:0000157"),
+        ({"age_months": "756"}, "60-69", "HsapDv:0000157"),
+        ({"age_days": "23011"}, "60-69", "HsapDv:0000157"),
+        ({"age": "63 years", "age_unit": "months"}, "60-69", "HsapDv:0000157"),
+        ({"age": "63", "age_unit": "NA"}, "60-69", "HsapDv:0000157"),
+        ({"age": "20", "age_unit": "weeks gestation"}, "20 weeks gestation", "unknown"),
+    ],
+)
+def test_an_age_has_the_unit_that_stands_beside_it(columns, band, stage):
+    obs = {"donor_id": every("a")} | {name: every(value) for name, value in columns.items()}
+    donor = draft_registration(submission(obs), "c1").donors[0]
+    assert donor["age_group"] == band
+    assert donor["development_stage_ontology_term_id"] == stage
+
+
+@pytest.mark.parametrize(
+    "band", ["40-49", "40–49", "40 - 49 years", "40 to 49", "40s", "40 bis 49"]
+)
+def test_bands_of_ages_have_one_spelling(band):
+    obs = {"donor_id": every("a"), "age_group": every(band)}
+    assert draft_registration(submission(obs), "c1").donors[0]["age_group"] == "40-49"
+
+
+def test_a_doubt_about_a_sex_is_left_to_a_person_and_a_term_is_taken():
+    obs = {"donor_id": every("a", "b"), "sex": every("male?", "PATO:0000383")}
+    found = [
+        row["sex_ontology_term_id"] for row in draft_registration(submission(obs), "c1").donors
+    ]
+    assert found == ["TODO (source: male?)", "PATO:0000383"]
+
+
+def test_columns_of_one_name_that_differ_are_said():
+    obs = {"donor_id": every("a"), "sex": every("male"), "Sex": every("female")}
+    notes = draft_registration(submission(obs), "c1").notes
+    assert any("columns 'sex' and 'Sex' have one name and differ" in note for note in notes)
+    obs["Sex"] = every("male")
+    assert not any("one name" in note for note in draft_registration(submission(obs), "c1").notes)

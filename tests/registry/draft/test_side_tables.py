@@ -12,8 +12,8 @@ from pmcell.registry.cohorts.cohort import read_matrix
 from pmcell.registry.cohorts.measurements import COLUMN_NAMES, read_measurements
 from pmcell.registry.cohorts.sheets import Row
 from pmcell.registry.draft.measured_columns import Measured, split_measured
+from pmcell.registry.draft.people_table import read_table_of_people
 from pmcell.registry.draft.register import register_file
-from pmcell.registry.draft.side_tables import read_table_of_people
 from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.check import check_cohorts
 from steward_files import steward_obs, write_steward_file
@@ -168,6 +168,7 @@ def test_ids_that_lost_their_zeros_still_match(tmp_path, monkeypatch):
         ("id\nd1\n", "two columns or more"),
         ("", "found 0 lines"),
         ("id;sex\nd1;male;7\n", "a row must have 2 cells"),
+        (";d1;d2;d3;d4\nsex;male;female;male;female\n", "They stand in its first line: turn it"),
     ],
 )
 def test_a_table_that_cannot_be_joined_says_why_and_nothing_is_drafted(study, text, message):
@@ -175,6 +176,22 @@ def test_a_table_that_cannot_be_joined_says_why_and_nothing_is_drafted(study, te
     with pytest.raises(DataError, match=message):
         register(study, "people.csv")
     assert not (study / "config").exists()
+
+
+def test_ids_that_only_one_side_has_are_named(study):
+    (study / "people.csv").write_text("id;sex\nd1;male\nd2;female\nd7;male\nTotal;\n")
+    notes = register(study, "people.csv").notes
+    assert "people.csv: 'Total', 'd7': not used, for they are no donors of the file" in notes
+    assert any(note.startswith("people.csv: 'd3', 'd4': donors of the file") for note in notes)
+
+
+@pytest.mark.parametrize("form", ["{}\u200b", "\ufeff{}", "{}\u00ad", "'{}", '="{}"'])
+def test_an_id_is_found_without_the_signs_that_nobody_typed(study, form):
+    rows = [f"{form.format(f'd{k}')};{'male' if k % 2 else 'female'}" for k in range(1, 5)]
+    (study / "people.csv").write_text("\n".join(["id;sex", *rows]))
+    folder = register(study, "people.csv").folder
+    sexes = [line.split("\t")[1] for line in (folder / "donors.tsv").read_text().splitlines()]
+    assert sexes[1:] == ["PATO:0000384", "PATO:0000383"] * 2
 
 
 def lane(study, **more):

@@ -54,6 +54,17 @@ def test_parts_alone_are_never_taken_and_the_fix_adds_them_up(tmp_path):
     assert chosen(tmp_path, LOGGED, spliced=SPLICED).name == ""
 
 
+def test_layers_of_single_samples_are_parts_of_the_counts(tmp_path):
+    first, second = WHOLE.copy(), WHOLE.copy()
+    first[::2], second[1::2] = 0, 0
+    choice = chosen(tmp_path, LOGGED, **{"counts.S1": first, "counts.S2": second})
+    assert choice.name == ""
+    assert "adata.layers['counts.S1'] + adata.layers['counts.S2']" in choice.fix
+    many = {f"counts.S{k}": first for k in range(12)}
+    assert "for name in adata.layers if" in chosen(tmp_path, LOGGED, **many).fix
+    assert chosen(tmp_path, LOGGED, **{"counts.S1": WHOLE}).name == "layers/counts.S1"
+
+
 @pytest.mark.parametrize("name", ["spliced", "unspliced", "nascent", "mature", "Spliced_counts"])
 def test_names_of_parts_are_known(name):
     assert is_part(f"layers/{name}")

@@ -298,3 +298,46 @@ def test_different_cells_are_no_copies():
     other.add(sp.csr_matrix(cell_counts(1)))
     assert one.copies() == (0, None)
     assert not shared_cells({"a": one.sketch(), "b": other.sketch()})
+
+
+@pytest.mark.parametrize(
+    "other", ["Mus musculus", "mouse", "NCBITaxon:10090", "mm10", "Macaca mulatta"]
+)
+def test_cells_that_the_file_calls_another_species_are_refused_and_can_be_left_out(folder, other):
+    labels = [other if k % 3 == 0 else "Homo sapiens" for k in range(N_CELLS)]
+    submission = matrix(folder, organism=labels)
+    found = faults(folder, submission)
+    assert [fault.reason for fault in found] == ["species"]
+    assert found[0].found == f"20 of 60 are {other!r}"
+    path = folder / "cohort.yaml"
+    path.write_text(path.read_text() + found[0].fix.removeprefix("Leave them out: ").rstrip("."))
+    assert cells(folder, submission).left_out.n_left_out == 20
+
+
+@pytest.mark.parametrize("label", ["Homo sapiens", "human", "hg38", "NCBITaxon:9606", "GRCh38", ""])
+def test_names_of_the_human_species_are_no_fault(folder, label):
+    assert not cells(folder, matrix(folder, species=[label] * N_CELLS)).warnings
+
+
+def test_spots_of_a_tissue_are_no_single_cells(folder):
+    at = dict.fromkeys(("in_tissue", "array_row", "array_col"), [1] * N_CELLS)
+    assert [fault.reason for fault in cells(folder, matrix(folder, **at)).warnings] == ["spots"]
+
+
+def test_a_matrix_from_before_cells_were_called_is_refused(folder, tmp_path):
+    counts = cell_counts()
+    counts[20:] = counts[20:] * (np.arange(counts.shape[1]) % 40 == 0)
+    write_h5ad(
+        folder / "counts.h5ad",
+        sp.csr_matrix(counts),
+        barcodes(),
+        genes=gene_names(),
+        obs=obs_columns(),
+    )
+    reasons = [fault["reason"] for fault in matrix_report(str(folder))["faults"]]
+    assert "empty_droplets" in reasons
+    (tmp_path / "out").mkdir()
+    with pytest.raises(FaultsError, match=r"40 of 60\. Take the matrix after cells were called"):
+        read_cohort(str(folder), str(tmp_path / "out"), LIMITS)
+    raised = LIMITS | {"max_share_empty": 0.9}
+    assert read_cohort(str(folder), str(tmp_path / "out"), raised)["status"] in ("ok", "warned")

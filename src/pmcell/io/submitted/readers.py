@@ -136,6 +136,12 @@ def detect_format(path: Path | str) -> str:
     }
     if suffix in known:
         return known[suffix]
+    if suffix == ".zarr":
+        raise DataError(
+            f"{path.name}: a zarr store must be a folder, or a zip file of one (.zip); found a "
+            "file. Copy the whole folder from the source.",
+            reason="format_unknown",
+        )
     raise DataError(
         f"{path.name}: the name must tell the format, one of {', '.join(FORMATS)}; it does not. "
         "Set matrix.format in cohort.yaml.",

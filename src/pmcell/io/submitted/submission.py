@@ -24,6 +24,12 @@ MAX_NOISE = 1e-3
 """How far from a whole number a count may lie that arithmetic has moved, and never a logarithm."""
 MIN_ROUNDED_CELLS = 10
 """Cells from which equal sums of normalised values are no chance."""
+MIN_ROUNDED_SUM = 5_000
+"""Ten thousand, the least that cells are normalised to, after some values were rounded away."""
+MIN_TOLD_VALUES = 1_000
+"""Values above zero among which counts have ones, and more than ones."""
+MIN_BINS = 10
+"""Largest number from which the same one in each cell is no chance."""
 MAX_LOG = 25.0
 """No logarithm of counts (per million) comes near; larger fractions are normalised values."""
 
@@ -33,8 +39,9 @@ class LayerSummary:
     """One matrix of a submission; minimum, maximum and kind come from a sample of its values.
 
     `looks_like` is counts, fractions (counts of which some are not whole), noisy (counts a hair
-    from whole), rounded (whole numbers that add up alike in each cell), negative (whole numbers
-    below zero), not_finite, log1p, log2, scaled, normalised, empty or no_numbers.
+    from whole), rounded (whole numbers that add up alike in each cell), multiplied, presence and
+    binned (`_kind_of_whole`), negative (whole numbers below zero), not_finite, log1p, log2, scaled,
+    normalised, empty or no_numbers.
     """
 
     name: str
@@ -137,7 +144,7 @@ def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     if values.min() < 0:
         return "negative" if whole else "scaled"
     if whole:
-        return "rounded" if _cells_add_up_alike(cells) else "counts"
+        return "rounded" if _cells_add_up_alike(cells) else _kind_of_whole(values, cells)
     if np.abs(values - np.rint(values)).max() < MAX_NOISE and np.rint(values).all():
         return "noisy"
     for kind, inverse in (
@@ -160,10 +167,26 @@ def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     return "log1p" if values.max() <= MAX_LN_CPM else "log2"
 
 
+def _kind_of_whole(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
+    """Counts, or whole numbers that no counting gives.
+
+    Among many counts some are 1 and some are more, and cells differ in their largest.
+    """
+    positive = values[values > 0]
+    if positive.size >= MIN_TOLD_VALUES and positive.min() > 1:
+        return "multiplied"
+    if positive.size >= MIN_TOLD_VALUES and positive.max() == 1:
+        return "presence"
+    largest = {float(np.max(cell, initial=0)) for cell in cells}
+    if len(cells) >= MIN_ROUNDED_CELLS and len(largest) == 1 and min(largest) >= MIN_BINS:
+        return "binned"
+    return "counts"
+
+
 def _cells_add_up_alike(cells: Sequence[np.ndarray]) -> bool:
     """Whether each cell's whole numbers add up to about one power of ten, as rounded CPM do."""
     sums = np.array([np.asarray(cell, np.float64).sum() for cell in cells])
-    if sums.size < MIN_ROUNDED_CELLS or sums.min() < 1e4:
+    if sums.size < MIN_ROUNDED_CELLS or sums.min() < MIN_ROUNDED_SUM:
         return False
     # Rounding moves a sum by less than half a count a value.
     moved = max(len(cell) for cell in cells) / 2

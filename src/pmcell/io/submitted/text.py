@@ -31,6 +31,10 @@ _MEASURE = re.compile(
     "|age|length|start|end|strand"
 )
 """Names of numeric columns that stand beside counts in exported tables."""
+_TOTAL = re.compile(
+    "(?:grand)?totals?|sums?|(?:row|col|column)sums?|summe|gesamt|somme|suma|somma|totaal|razem|ogolem"
+)
+"""Names of rows and columns that add up the others, letters only."""
 _NUMBER_LIKE = re.compile(r"[-+.,\d]+(?:[eE][-+]?\d+)?|nan|na|", re.IGNORECASE)
 
 
@@ -53,7 +57,9 @@ def inspect_text(
     known = looks_like_genes or gene_share
     if orientation == "auto":
         orientation = _orientation(path, header, row_names, known)
+    _refuse_long_table(path, header, first)
     _refuse_other_columns(path, dialect, header, first)
+    _refuse_totals(path, header, row_names)
     genes_first = orientation == "genes_by_cells"
     cells, genes = (header, row_names) if genes_first else (row_names, header)
     shape = (len(cells), len(genes))
@@ -130,6 +136,38 @@ def _orientation(
             reason="ambiguous_orientation",
         )
     return "genes_by_cells" if by_row > by_column else "cells_by_genes"
+
+
+def _refuse_long_table(path: Path, header: list[str], rows: list[tuple[int, list[str]]]) -> None:
+    """`DataError` for a table with a row for each count: its gene, its cell and its number."""
+    if len(header) != 2 or not rows:
+        return
+    words = [not _NUMBER_LIKE.fullmatch(fields[1].strip()) for _, fields in rows]
+    if all(words):
+        raise DataError(
+            f"{path.name}: a count table must have genes on one axis and cells on the other; found "
+            f"a row for each count ({', '.join(rows[0][1])}). Turn it: "
+            f"pandas.read_csv({path.name!r}, sep=None, engine='python').pipe(lambda t: t.pivot("
+            "index=t.columns[0], columns=t.columns[1], values=t.columns[2])).fillna(0).astype(int)"
+            ".to_csv('counts.csv').",
+            reason="long_table",
+        )
+
+
+def _refuse_totals(path: Path, header: list[str], row_names: list[str]) -> None:
+    """`DataError` for a row or column that adds up the others: it would be a cell of its own."""
+    columns, rows = (
+        [name for name in names if _TOTAL.fullmatch(re.sub(r"[^a-z]", "", name.lower()))]
+        for names in (header, row_names)
+    )
+    if columns or rows:
+        raise DataError(
+            f"{path.name}: a count table must hold counts of single cells and genes; found what "
+            f"adds them up ({', '.join(map(repr, [*columns, *rows]))}). Remove it: "
+            f"pandas.read_csv({path.name!r}, sep=None, engine='python', index_col=0)"
+            f".drop(columns={columns!r}, index={rows!r}).to_csv('counts.csv').",
+            reason="other_columns",
+        )
 
 
 def _refuse_other_columns(

@@ -49,7 +49,8 @@ _NAMES = {
     ),
     "sex": ("sex gender donorsex geschlecht sexe sexo sesso plec geslacht"),
     "age": (
-        "age ageyears ageyear donorage ageatsampling ageatcollection "
+        "age organismage agemonths ageinmonths ageweeks ageinweeks agedays ageindays ageyears "
+        "ageyear donorage ageatsampling ageatcollection "
         "alter edad eta wiek leeftijd idade developmentstage"
     ),
     "age_group": (
@@ -91,15 +92,22 @@ TERM_COLUMNS = (
 EMPTY = MISSING
 """What says nothing, in small letters."""
 
-_YEARS = re.compile(
-    r"p?(\d+(?:[.,]\d+)?)\s*[- ]?"
-    r"(?:y|yr|yrs|year|years|yo|y/o|jahre?|ans?|anni|anos|jaar|lat|lata|let)?"
-    r"\.?(?:\s*[- ]?old)?(?: human)?(?: stage)?"
-)
-_MONTHS = re.compile(
-    r"p?(\d+(?:[.,]\d+)?)\s*[- ]?"
-    r"(?:m|mo|mos|months?|monate?|mois|meses|mesi|maanden|miesiecy)\.?(?:\s*[- ]?old)?(?: stage)?"
-)
+_PER_YEAR = {
+    1: r"(?:y|yr|yrs|year|years|yo|y/o|jahre?|ans?|anni|anos|jaar|lat|lata|let|岁|歳|才)?"
+    r"\.?(?:\s*[- ]?old)?(?: human)?(?: stage)?",
+    12: r"(?:m|mo|mos|months?|monate?|mois|meses|mesi|maanden|miesiecy)"
+    r"\.?(?:\s*[- ]?old)?(?: stage)?",
+    52.18: r"(?:w|wk|wks|weeks?|wochen?|semaines?|semanas?|settimane|weken|tygodni[ea]?)"
+    r"\.?(?:\s*[- ]?old)?(?: stage)?",
+    365.25: r"(?:d|days?|tage?|jours?|dias?|giorni|dagen|dni)\.?(?:\s*[- ]?old)?(?: stage)?",
+}
+_AGES = {
+    in_a_year: re.compile(r"p?(\d+(?:[.,]\d+)?)\s*[- ]?" + unit)
+    for in_a_year, unit in _PER_YEAR.items()
+}
+"""Forms of an age, by how many of its unit are a year."""
+_UNIT_IN_NAME = re.compile(r"age(?:in)?(months|weeks|days)")
+_UNIT_COLUMN = re.compile(r"(?:age|organismage|donorage)(?:time)?units?|unitofage|ageuom")
 MAX_AGE = 125
 _MISFIT = re.compile(r"-\d+(?:[.,]\d+)?|\d{3,}(?:[.,]\d+)?")
 _WITH_BARCODE = re.compile(r"[ACGT]{10,}")
@@ -136,7 +144,7 @@ def guess_columns(
             )
     by_name: dict[str, str] = {}
     for column in obs.columns:
-        by_name.setdefault(re.sub(r"[^a-z0-9]", "", folded(str(column))), str(column))
+        by_name.setdefault(_letters(str(column)), str(column))
     for role, names in ROLES.items():
         if role in roles:
             continue
@@ -181,6 +189,50 @@ def text(obs: pd.DataFrame, column: str) -> np.ndarray:
     return texts_of(obs, column, key=column, file="obs")
 
 
+def same_names(obs: pd.DataFrame, columns: Columns) -> list[str]:
+    """A note for each column in use beside which another has the same name and other values."""
+    notes = []
+    for column in columns.roles.values():
+        for other in map(str, obs.columns):
+            if other == column or _letters(other) != _letters(column):
+                continue
+            if (text(obs, other) != text(obs, column)).any():
+                notes.append(
+                    f"columns {column!r} and {other!r} have one name and differ: {column!r} is "
+                    "taken; rename the wrong one where the file came from"
+                )
+    return notes
+
+
+def values_of(obs: pd.DataFrame, columns: Columns, role: str) -> np.ndarray:
+    """The text of the column of a meaning; of ages with the unit that the file tells elsewhere."""
+    column = columns.roles[role]
+    return ages(obs, column) if role in ("age", "age_group") else text(obs, column)
+
+
+def ages(obs: pd.DataFrame, column: str) -> np.ndarray:
+    """A column of ages as text, each with the unit that its name or a column beside it tells.
+
+    18 is a year and a half where `age_unit` says months.
+    """
+    values = text(obs, column)
+    named = _UNIT_IN_NAME.fullmatch(_letters(column))
+    units = np.full(len(values), named[1] if named else "", dtype=object)
+    for other in map(str, obs.columns):
+        if _UNIT_COLUMN.fullmatch(_letters(other)):
+            units = text(obs, other)
+    pairs = zip(values.tolist(), units.tolist(), strict=True)
+    with_unit = [
+        f"{value} {unit}" if re.fullmatch(r"[\d.,]+", value) and not is_empty(unit) else value
+        for value, unit in pairs
+    ]
+    return np.array(with_unit, dtype=object)
+
+
+def _letters(column: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", folded(column))
+
+
 def per_group(values: np.ndarray, groups: np.ndarray) -> dict[str, list[str]]:
     """The different values of each group, most frequent first, without those that say nothing."""
     counted: dict[str, Counter[str]] = {}
@@ -197,7 +249,7 @@ def _fits(obs: pd.DataFrame, column: str, role: str) -> bool:
     if n_different == 0:
         return False
     if role == "age":
-        given = {value for value in text(obs, column).tolist() if not is_empty(value)}
+        given = {value for value in ages(obs, column).tolist() if not is_empty(value)}
         return sum(years_of(value) is not None for value in given) > 0.5 * len(given)
     if role == "cell_type":
         # Numbered clusters are not cell types.
@@ -217,8 +269,10 @@ def years_of(value: str) -> float | None:
 
     >>> years_of("63"), years_of("18 months"), years_of("P7Y"), years_of("60-69")
     (63.0, 1.5, 7.0, None)
+    >>> years_of("1461 days"), years_of("12 weeks") < 1, years_of("20 weeks gestation")
+    (4.0, True, None)
     """
-    for form, in_a_year in ((_YEARS, 1), (_MONTHS, 12)):
+    for in_a_year, form in _AGES.items():
         found = form.fullmatch(folded(value.strip()))
         if found:
             years = float(found[1].replace(",", ".")) / in_a_year

@@ -19,6 +19,7 @@ from pmcell.registry.draft.columns import (
     guess_columns,
     is_empty,
     per_group,
+    same_names,
     text,
 )
 from pmcell.registry.draft.group_terms import FILE, terms_of_groups
@@ -100,6 +101,7 @@ def draft_registration(
             "taken as a sample"
             + (" and the pool as its batch" if columns.roles["batch_id"] == columns.pool else "")
         )
+    draft.notes += same_names(submission.obs, columns)
     proposed, stays = propose_exclusions(submission, columns, status)
     draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
     draft.notes += proposed.notes

@@ -8,7 +8,7 @@ import numpy as np
 
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import TODO
-from pmcell.registry.draft.columns import Columns, per_group, text
+from pmcell.registry.draft.columns import Columns, per_group, text, values_of
 from pmcell.registry.draft.values import near, one_term, unclear_sexes
 from pmcell.registry.terms.rules import check_term
 from pmcell.spelling import plural
@@ -39,7 +39,7 @@ def terms_of_groups(
             return {name: (given[name] or [""])[0] for name in names}
     if role not in columns.roles:
         return dict.fromkeys(names, "")
-    found = per_group(text(submission.obs, columns.roles[role]), groups)
+    found = per_group(values_of(submission.obs, columns, role), groups)
     different = {value for values in found.values() for value in values}
     unclear = unclear_sexes(different) if role == "sex" else set()
     answer, open_texts = {}, {}

@@ -15,7 +15,7 @@ from pmcell.registry.cohorts.not_people import is_missing, not_people
 from pmcell.registry.cohorts.registration import Exclusion
 from pmcell.registry.draft.columns import Columns, text
 from pmcell.registry.intake.cells import exclude_line
-from pmcell.registry.intake.identified import PRIMARY
+from pmcell.registry.intake.identified import OTHER_SPECIES, PRIMARY, species_columns
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def _labels(
     if PRIMARY in obs.columns:
         marks = {label.strip() for label in text(obs, PRIMARY).tolist()}
         yield PRIMARY, {m: COPIES for m in sorted(marks) if m.lower() in ("false", "0")}, ""
+    for column, labels in species_columns(obs):
+        yield column, dict.fromkeys(labels, OTHER_SPECIES), ""
     for column in status:
         yield column, _no_person(obs, column, _ONE_DONOR), ""
     donor, sample = columns.roles.get("donor_id"), columns.roles.get("sample_id")

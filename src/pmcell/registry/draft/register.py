@@ -207,7 +207,7 @@ def draft_files(
     tables: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
-    submission, cells = _opened(file, fmt, orientation, given, tables)
+    submission, cells, notes = _opened(file, fmt, orientation, given, tables)
     draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
     if cells:
         draft.settings["matrix.cells"] = CELLS_FILE
@@ -218,7 +218,7 @@ def draft_files(
         },
         "donors": draft.donors,
         "samples": draft.samples,
-        "notes": draft.notes,
+        "notes": [*notes, *draft.notes],
         "seen": _seen(submission, draft),
     }
 
@@ -238,7 +238,7 @@ def draft_parts(
 
     What runs inside the sandbox for a workbook, in which a person says what becomes of them.
     """
-    submission, _ = _opened(file, fmt, orientation, given, tables)
+    submission, _, notes = _opened(file, fmt, orientation, given, tables)
     first = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
     every = [*keep, *first.keepable]
     draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, every)
@@ -261,7 +261,7 @@ def draft_parts(
             }
             for name, level in levels.items()
         ],
-        "notes": draft.notes,
+        "notes": [*notes, *draft.notes],
         "seen": _seen(submission, draft),
     }
 
@@ -272,18 +272,19 @@ def _opened(
     orientation: str,
     given: Mapping[str, str] | None,
     tables: Mapping[str, str] | None,
-) -> tuple[Submission, str]:
-    """The submission, with what tables beside it say; and the text of the table of its cells."""
+) -> tuple[Submission, str, list[str]]:
+    """The submission, with what tables beside it say; the text of the table of its cells; notes."""
     submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
-    cells, paths = "", dict(tables or {})
+    cells, notes, paths = "", list[str](), dict(tables or {})
     if "cells" in paths:
         cells = cells_text(submission, Path(paths.pop("cells")))
         with tempfile.TemporaryDirectory() as scratch:
             write_text(Path(scratch) / CELLS_FILE, cells)
             submission = join_cells(submission, Path(scratch) / CELLS_FILE)
     for kind, table in paths.items():
-        submission = join_table(submission, Path(table), kind, given or {})
-    return submission, cells
+        submission, found = join_table(submission, Path(table), kind, given or {})
+        notes += found
+    return submission, cells, notes
 
 
 def _draft(

@@ -9,11 +9,25 @@ from itertools import count
 import numpy as np
 
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.draft.columns import ROLES, Columns, is_no_age, per_group, text, years_of
+from pmcell.registry.draft.columns import (
+    ROLES,
+    Columns,
+    is_no_age,
+    per_group,
+    text,
+    values_of,
+    years_of,
+)
 from pmcell.registry.terms.ontology import exact
 from pmcell.registry.terms.rules import term_of, terms_near
 from pmcell.schema import UNKNOWN
 from pmcell.spelling import as_seen, folded
+
+_BAND = re.compile(
+    r"(\d{1,3}) ?(?:-|to|bis|tot|a|à) ?(\d{1,3})(?: ?(?:y|yrs?|years?|jahre?|ans|jaar)\.?)?",
+    re.IGNORECASE,
+)
+_DECADE = re.compile(r"(\d)0'?s")
 
 
 def one_per_sample(
@@ -40,7 +54,7 @@ def age_groups(
     if role is None:
         return dict.fromkeys(names, ""), []
     column = columns.roles[role]
-    found = per_group(text(submission.obs, column), of_cell)
+    found = per_group(values_of(submission.obs, columns, role), of_cell)
     # A column of ages may hold so many bands and words that it was taken for one of groups.
     in_years = re.sub(r"[^a-z]", "", folded(column)) not in ROLES["age_group"]
     bands = {name: _bands(found[name], in_years=in_years) for name in names}
@@ -129,11 +143,25 @@ def _bands(values: Sequence[str], *, in_years: bool) -> list[str]:
     ages = [years_of(value) for value in values] if in_years else [None] * len(values)
     decades = sorted({int(age) // 10 * 10 for age in ages if age is not None})
     words = [
-        one_cell(value)
+        _band(one_cell(value))
         for value, age in zip(values, ages, strict=True)
         if age is None and not is_no_age(value)
     ]
     return list(dict.fromkeys([*(f"{start}-{start + 9}" for start in decades), *words]))
+
+
+def _band(value: str) -> str:
+    """A band of ages in one spelling, 40-49, so that a group is not two; other words as they are.
+
+    >>> _band("40 – 49 years"), _band("40 to 49"), _band("50s"), _band("adult")
+    ('40-49', '40-49', '50-59', 'adult')
+    """
+    plain = as_seen(value)
+    found = _BAND.fullmatch(plain)
+    if found and int(found[1]) <= int(found[2]):
+        return f"{found[1]}-{found[2]}"
+    decade = _DECADE.fullmatch(plain)
+    return f"{decade[1]}0-{decade[1]}9" if decade else plain
 
 
 def one_cell(value: str) -> str:

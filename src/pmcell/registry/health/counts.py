@@ -1,4 +1,4 @@
-"""One pass over the counts of a file: cells that stand twice, sexes that are not as stated."""
+"""One pass over the counts of a file: empty droplets, copies, sexes that are not as stated."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pmcell.io.submitted.submission import Submission
 from pmcell.registry.draft.columns import Columns, is_empty, text
 from pmcell.registry.intake.cells_check import MAX_STORED
 from pmcell.registry.intake.copies import Fingerprints
+from pmcell.registry.intake.counts import empty_droplets
 from pmcell.registry.terms.genes import map_genes
 from pmcell.registry.terms.rules import term_of
 from pmcell.schema.text import as_text
+from pmcell.settings.cohort import IntakeSettings
 
 MIN_COUNTS = 10
 """Counts of a gene of one sex, without any of the other's, from which a sex is told."""
@@ -45,6 +47,7 @@ def counted_faults(
     names = as_text(var.index if gene_column == "index" else var[gene_column]).tolist()
     prints = Fingerprints(as_text(var.index).tolist())
     sexes = _Sexes(submission, columns, names)
+    totals = np.zeros(submission.n_cells)
     file = submission.path.name
     for start, block in iter_counts(submission, layer):
         if block.data.size and not np.array_equal(block.data, np.floor(block.data)):
@@ -54,8 +57,12 @@ def counted_faults(
                 reason="not_counts",
             )
         block.sum_duplicates()
+        totals[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel()
         prints.add(block)
         sexes.add(start, block)
+    empty = empty_droplets(totals, file, IntakeSettings().max_share_empty)
+    if empty is not None:
+        yield empty
     n, pair = prints.copies()
     if pair is not None:
         must = "no two cells should have the same counts of every gene"

@@ -14,6 +14,7 @@ from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import COHORT_FILE, SAMPLES_FILE
 from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.intake.copies import Fingerprints
+from pmcell.registry.intake.counts import empty_droplets
 from pmcell.registry.intake.identified import identify_cells
 from pmcell.registry.terms.rules import terms_near
 from pmcell.schema import UNKNOWN
@@ -51,16 +52,19 @@ def check_cells(
         found = f"{len(cells.samples)} cells"
         yield Fault(submission.path.name, must, found, fix, reason="too_few_cells")
     yield from _cell_types(registration, cells.cell_types, metrics)
-    yield from _copies(registration, submission, cells.left_out.keep, metrics)
+    yield from _counts(registration, submission, cells.left_out.keep, metrics)
 
 
-def _copies(
+def _counts(
     registration: Registration,
     submission: Submission,
     keep: np.ndarray,
     metrics: dict[str, Any],
 ) -> Iterator[Fault]:
-    """Cells with the very counts of another; of larger files intake tells, which reads them all."""
+    """Cells with the very counts of another, and barcodes without a cell.
+
+    Of larger files intake tells, which reads them all.
+    """
     layer = registration.matrix.counts
     if layer not in submission.layers:
         return
@@ -68,9 +72,15 @@ def _copies(
     if summary.n_stored > MAX_STORED or summary.looks_like != "counts":
         return
     prints = Fingerprints(as_text(submission.var_of(layer).index).tolist())
+    totals = np.zeros(submission.n_cells)
     for start, block in iter_counts(submission, layer):
         block.sum_duplicates()
-        prints.add(block[keep[start : start + block.shape[0]]])
+        rows = slice(start, start + block.shape[0])
+        totals[rows] = np.asarray(block.sum(axis=1)).ravel()
+        prints.add(block[keep[rows]])
+    empty = empty_droplets(totals[keep], submission.path.name, IntakeSettings().max_share_empty)
+    if empty is not None:
+        yield empty
     metrics["sketch"] = prints.sketch()
     n, pair = prints.copies()
     if pair is not None:

@@ -69,8 +69,12 @@ _PARTS = frozenset(
     ]
 )
 """Names of layers that velocity and labelling tools split the counts into."""
+_OF_A_SAMPLE = re.compile(r"layers/(?:raw_?)?counts\.", re.IGNORECASE)
+"""Layers of Seurat 5 where each sample has its own: counts.S1, counts.S2, …"""
 COMPARED_VALUES = 200_000
 
+MAX_ADDED = 8
+"""Layers that the line which adds them up names one by one."""
 FRACTIONS_HELP = (
     "Take the uncorrected counts, or whole ones from the tool: SoupX adjustCounts(…, roundToInt = "
     "TRUE), STARsolo without --soloMultiMappers EM, alevin-fry with -r cr-like, decontX rounded at "
@@ -87,7 +91,10 @@ _HELP = {
         "Get the file with the counts from the source: where a value is missing, nobody knows "
         "whether it was 0."
     ),
-    "rounded": "Get the file with the counts from the source; rounded values are none.",
+    **dict.fromkeys(
+        ("rounded", "multiplied", "presence", "binned"),
+        "Get the file with the counts from the source; whole numbers made of them are none.",
+    ),
 }
 """What helps, by what a matrix of the file looks like; the likeliest to lead to counts first."""
 
@@ -110,7 +117,9 @@ def choose_counts(submission: Submission) -> CountsChoice:
     """
     counts = [name for name, layer in submission.layers.items() if layer.looks_like == "counts"]
     parts = [name for name in counts if is_part(name)]
-    whole = [name for name in counts if not is_part(name)]
+    split = [name for name in counts if _OF_A_SAMPLE.match(name)]
+    parts += split if len(split) > 1 else []
+    whole = [name for name in counts if name not in parts]
     totals: dict[str, np.ndarray] = {}
     if len(counts) > 1:
         totals = {name: _first_totals(submission, name) for name in counts}
@@ -163,6 +172,9 @@ def describe_layer(summary: LayerSummary) -> str:
         "fractions": "counts with fractions, as after the removal of ambient RNA or from EM",
         "noisy": f"counts that arithmetic moved by less than {MAX_NOISE:g}",
         "rounded": "rounded normalised values, which add up to the same in each cell",
+        "multiplied": "whole numbers without a single 1, as after a multiplication",
+        "presence": "ones alone: whether a gene was seen, not how often",
+        "binned": "whole numbers with the same largest one in each cell, as ranks and bins have",
         "negative": "not counts",
         "not_finite": "not counts: some are missing or infinite (NaN, inf)",
         "empty": "all zero" if all(summary.shape) else "without values",
@@ -206,9 +218,10 @@ def _is_copy_of_part(name: str, parts: list[str], totals: Mapping[str, np.ndarra
 
 def _how_to_add(submission: Submission, parts: list[str]) -> str:
     split = [name for name in parts if _letters(name) in ("spliced", "unspliced", "ambiguous")]
-    added = " + ".join(
-        f"adata.layers[{name.removeprefix('layers/')!r}]" for name in (split or parts)
-    )
+    names = [name.removeprefix("layers/") for name in (split or parts)]
+    added = " + ".join(f"adata.layers[{name!r}]" for name in names)
+    if len(names) > MAX_ADDED:
+        added = "sum(adata.layers[name] for name in adata.layers if name.startswith('counts.'))"
     return (
         f"Add them up where the file came from: adata.layers['counts'] = {added}; "
         "then write it again."

@@ -10,10 +10,12 @@ import scipy.sparse as sp
 
 from pmcell.core.counts.decode import MAX_COUNT, copy_counts
 from pmcell.core.counts.rewritten import over_columns
-from pmcell.errors import DataError
+from pmcell.errors import DataError, Fault
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.intake.count_layers import choose_counts
 
+MIN_COUNTS_OF_A_CELL = 10
+"""Barcodes with fewer hold no cell: droplets catch that much from the solution."""
 EXACT_FLOATS = {"float16": 2**11, "float32": 2**24}
 """From this value on, floats of a type do not hold every whole number."""
 
@@ -46,6 +48,26 @@ def row_totals(indptr: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Sum of each row's counts (int64)."""
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
     return np.diff(before[indptr])
+
+
+def empty_droplets(totals: np.ndarray, file: str, max_share: float) -> Fault | None:
+    """The fault of a matrix from before cells were called, by the counts of its barcodes.
+
+    The limits of QC lie around the median of a sample: among empty droplets, cells are outliers.
+    """
+    n = int((totals < MIN_COUNTS_OF_A_CELL).sum())
+    if n <= max_share * totals.size:
+        return None
+    return Fault(
+        file,
+        f"at most {max_share:.0%} of the barcodes may have fewer than {MIN_COUNTS_OF_A_CELL} "
+        "counts (intake.max_share_empty)",
+        f"{n:,} of {totals.size:,}",
+        "Take the matrix after cells were called (filtered_feature_bc_matrix of Cell Ranger, "
+        "filtered of STARsolo), or call them (EmptyDrops, CellBender). Where these are cells, "
+        "raise intake.max_share_empty in config/config.yaml.",
+        reason="empty_droplets",
+    )
 
 
 def _refuse(block: sp.csr_matrix, start: int, submission: Submission, layer: str) -> np.ndarray:

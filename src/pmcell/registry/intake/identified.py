@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +22,14 @@ from pmcell.registry.cohorts.same_number import SameNumbers
 from pmcell.registry.intake.cells import exclude_line, label_cells, source_cell_types, texts_of
 from pmcell.registry.intake.left_out import LeftOut, leave_out
 from pmcell.registry.sheets.dates import TEXT, find_date
+from pmcell.registry.terms.species import is_other_species, is_species_column
 from pmcell.schema import UNKNOWN
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+OTHER_SPECIES = "cells of another species"
+SPOT_COLUMNS = frozenset({"in_tissue", "array_row", "array_col"})
 PRIMARY = "is_primary_data"
 """Column of files in the CELLxGENE schema: False for cells that are copies of another data set."""
 
@@ -64,6 +71,8 @@ def identify_cells(submission: Submission, registration: Registration) -> Cells:
         faults.append(_of_error(error, submission.path.name))
     faults += _dates(registration, submission.path.name, barcodes, cell_types)
     faults += _copies(submission, keep)
+    faults += _other_species(submission, keep)
+    faults += _spots(submission)
     faults = gather(faults)
     if any(fault.severity == "error" for fault in faults):
         raise FaultsError([fault for fault in faults if fault.severity == "error"])
@@ -163,6 +172,49 @@ def _copies(submission: Submission, keep: np.ndarray) -> Iterator[Fault]:
             column=PRIMARY,
             severity="warning",
             reason="copies",
+        )
+
+
+def species_columns(obs: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """Columns that name other species than the human, with those labels."""
+    for column in map(str, obs.columns):
+        if is_species_column(column):
+            texts = texts_of(obs, column, key=column, file="obs")
+            labels = sorted({text.strip() for text in texts.tolist() if is_other_species(text)})
+            if labels:
+                yield column, labels
+
+
+def _other_species(submission: Submission, keep: np.ndarray) -> Iterator[Fault]:
+    """Cells of which the file says that they are not human, however their genes are named."""
+    for column, labels in species_columns(submission.obs[keep]):
+        texts = texts_of(submission.obs, column, key=column, file=submission.path.name)[keep]
+        n = int(np.isin([text.strip() for text in texts.tolist()], labels).sum())
+        fix = "Submit a human cohort, or correct the column."
+        if n < len(texts):
+            fix = f"Leave them out: {exclude_line(column, labels, OTHER_SPECIES)}."
+        yield Fault(
+            submission.path.name,
+            "cells must be human (NCBITaxon:9606)",
+            f"{n} of {len(texts)} are {', '.join(map(repr, labels[:4]))}",
+            fix,
+            column=f"obs {column}",
+            reason="species",
+        )
+
+
+def _spots(submission: Submission) -> Iterator[Fault]:
+    """A warning where rows are places of a tissue, each with the counts of several cells."""
+    if {str(column) for column in submission.obs.columns} >= SPOT_COLUMNS:
+        yield Fault(
+            submission.path.name,
+            "rows should be single cells",
+            f"columns of Visium ({', '.join(sorted(SPOT_COLUMNS))}): rows are spots of a tissue",
+            "Submit single cells; of spots neither doublets nor types of cells are what they are "
+            "called.",
+            column="obs",
+            severity="warning",
+            reason="spots",
         )
 
 

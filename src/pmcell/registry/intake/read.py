@@ -21,7 +21,13 @@ from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells import Scope, cell_table
 from pmcell.registry.intake.checksum import checksum_faults
 from pmcell.registry.intake.copies import Fingerprints
-from pmcell.registry.intake.counts import EXACT_FLOATS, Projection, check_counts, row_totals
+from pmcell.registry.intake.counts import (
+    EXACT_FLOATS,
+    Projection,
+    check_counts,
+    empty_droplets,
+    row_totals,
+)
 from pmcell.registry.intake.facts import facts_at_least
 from pmcell.registry.intake.gene_findings import heavy_duplicates, mixed_features
 from pmcell.registry.intake.genes import Genes, choose_genes
@@ -282,6 +288,9 @@ def _check_totals(
             f"that holds them; the file has {', '.join(submission.layers)}.",
             reason="no_counts",
         )
+    empty = empty_droplets(totals.per_cell, file, limits.max_share_empty)
+    if empty is not None:
+        raise FaultsError([empty])
     if totals.share_lost > limits.max_share_umis_lost:
         raise DataError(
             f"{file}: at most {limits.max_share_umis_lost:.0%} of the counts may fall on genes "

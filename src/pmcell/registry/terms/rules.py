@@ -149,12 +149,20 @@ def check_term(
 
 
 def term_of(text: str, column: str) -> str | None:
-    """The one term that `text` is the label, a synonym or a known shorthand of, or None.
+    """The one term that `text` is, or is the label, a synonym or a known shorthand of, or None.
+
+    A question mark is a doubt, which a person decides.
 
     >>> term_of("NK cells", "cell_type"), term_of("2", "sex_ontology_term_id")
     ('CL:0000623', None)
+    >>> term_of("PATO:0000384", "sex_ontology_term_id"), term_of("male?", "sex_ontology_term_id")
+    ('PATO:0000384', None)
     """
     rule = TERM_RULES[column]
+    if "?" in text:
+        return None
+    if ":" in text and check_term(text.strip(), column, file="", hint=False) is None:
+        return text.strip()
     known = SHORTHAND.get(column, {}).get(normalise(text))
     if known or not rule.under:
         return known

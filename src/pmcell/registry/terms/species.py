@@ -20,6 +20,20 @@ RAT = "NCBITaxon:10116"
 SPECIES_NAMES = {HUMAN: "Homo sapiens", MOUSE: "Mus musculus", RAT: "Rattus norvegicus"}
 """Of the taxa told apart here; the taxonomy as a whole takes seconds and gigabytes to load."""
 
+_HUMAN_WORDS = re.compile(
+    r"(?:homo sapiens|human|h sapiens|hsapiens|humain|mensch|humano|umano|hg\d\d|grch\d\d"
+    r"|t2t chm13|(?:ncbitaxon )?9606)(?: .*)?"
+)
+_OTHER_WORDS = re.compile(
+    r"(?:ncbitaxon )?(?!9606\b)\d{4,7}|(?:mus musculus|mouse|murine|mice|maus|souris|mm\d\d?"
+    r"|grcm\d\d"
+    r"|rattus norvegicus|rat|rn\d|macaca \w+|macaque|monkey|pan troglodytes|chimpanzee|sus scrofa"
+    r"|pig|danio rerio|zebrafish|gallus gallus|chicken|bos taurus|cow|oryctolagus cuniculus|rabbit"
+    r"|drosophila \w+|canis \w+|dog|sars cov 2|plasmodium \w+)(?: .*)?"
+)
+SPECIES_COLUMNS = frozenset({"organism", "organismontologytermid", "species", "taxon", "taxid"})
+"""Names of columns that tell the species of each cell, letters only."""
+
 _PREFIXES = {"ENSG": HUMAN, "ENSMUSG": MOUSE, "ENSRNOG": RAT}
 _ENSEMBL = re.compile(r"(ENS[A-Z]*G)\d{11}")
 # Nomenclature of mouse genes: a capital and small letters (Xkr4), mt-Nd1, Gm26206, 4933401J01Rik.
@@ -33,6 +47,21 @@ class SpeciesCall:
     taxon: str
     share: float
     evidence: str
+
+
+def is_other_species(label: str) -> bool:
+    """Whether a label of a cell's species names another one than the human.
+
+    >>> [is_other_species(x) for x in ("Mus musculus", "NCBITaxon:10090", "Homo sapiens", "mixed")]
+    [True, True, False, False]
+    """
+    words = " ".join(re.findall(r"[a-z0-9]+", label.lower()))
+    return bool(_OTHER_WORDS.fullmatch(words)) and not _HUMAN_WORDS.fullmatch(words)
+
+
+def is_species_column(name: str) -> bool:
+    """Whether a column of this name tells the species of each cell."""
+    return re.sub(r"[^a-z]", "", name.lower()) in SPECIES_COLUMNS
 
 
 def detect_species(names: Sequence[str]) -> SpeciesCall:

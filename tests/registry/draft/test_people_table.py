@@ -1,0 +1,84 @@
+"""Tables of people are read as the program at hand saved them, or refused by what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import openpyxl
+import pytest
+
+from pmcell.errors import DataError, FaultsError
+from pmcell.registry.draft.people_table import read_table_of_people
+
+PLAIN = "donor,sex,age\nP01,F,45\nP02,M,52\n"
+ROWS = [
+    {"donor": "P01", "sex": "F", "age": "45"},
+    {"donor": "P02", "sex": "M", "age": "52"},
+]
+
+
+def read(tmp_path, content, name="people.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_table_of_people(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN.replace("\n", "\r"),
+        PLAIN.replace("\n", "\r\n", 1).replace("\nP02", "\rP02"),
+        PLAIN.rstrip("\n"),
+        "sep=,\r\n" + PLAIN,
+        "sep=;\n" + PLAIN.replace(",", ";"),
+        "# made by hand\n\n# on Monday\n" + PLAIN,
+        PLAIN.replace("\n", ",,,\n") + ",,,,,\n,,,,,\n",
+        PLAIN.replace("P01", '="P01"'),
+        PLAIN.replace("donor", "donor\xa0").replace("P01", "P01 "),
+        '"donor",sex,age\n"P01",F,"45"\nP02,M,52\n',
+    ],
+)
+def test_forms_of_spreadsheets_give_the_same_rows(tmp_path, text):
+    assert read(tmp_path, text) == ROWS
+
+
+def test_a_column_without_a_name_before_all_others_holds_row_names(tmp_path):
+    rows = read(tmp_path, ",donor,sex\n1,P01,F\n2,P02,M\n")
+    assert rows[1] == {"row names": "2", "donor": "P02", "sex": "M"}
+
+
+def test_a_cell_in_quotes_may_hold_lines_and_separators(tmp_path):
+    rows = read(tmp_path, 'donor,note,sex\nP01,"a\nb, c",F\nP02,,M\n')
+    assert [row["note"] for row in rows] == ["a b, c", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(PLAIN.encode()), "packed by gzip. Unpack it: gunzip -k people.csv"),
+        (b"PK\x03\x04rest", "name it .xlsx: mv people.csv people.xlsx"),
+        (json.dumps(ROWS), "found JSON"),
+        ("<html><table></table></html>", "found HTML or XML"),
+        ('donor,note,sex\nP01,x,F\nP02,"open,M\nP03,y,F\n', "row 3: a cell that starts with a quo"),
+        ("donor,sex\nP01,F\nP02,M,52\n", "row 3: a row must have 2 cells"),
+        # A decimal comma without quotes must not move the columns.
+        ("donor,bmi\nP01,21,5\nP02,30,1\n", "a row must have 2 cells"),
+        ("donor,,sex\nP01,x,F\n", "a column without a name"),
+        ("donor,sex\n", "found 1 lines"),
+        ("", "found 0 lines"),
+    ],
+)
+def test_what_is_no_table_is_named_with_its_fix(tmp_path, content, message):
+    with pytest.raises((DataError, FaultsError), match=message):
+        read(tmp_path, content)
+
+
+def test_a_workbook_whose_table_is_not_on_its_first_sheet_names_the_others(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["notes"])
+    book.create_sheet("people").append(["donor", "sex"])
+    book.save(tmp_path / "people.xlsx")
+    with pytest.raises(DataError, match="Put the sheet of the table first, of 'people'"):
+        read_table_of_people(tmp_path / "people.xlsx")

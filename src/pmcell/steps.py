@@ -423,7 +423,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=_files(out_dir=_FROZEN),
-        version=1,
+        version=2,
     ),
     Step(
         "release",

@@ -340,7 +340,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out_dir=_FROZEN),
-        version=1,
+        version=2,
     ),
     Step(
         "release",

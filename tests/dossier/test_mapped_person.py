@@ -15,6 +15,7 @@ from pmcell.dossier.page import render
 from pmcell.errors import UsageError
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import write_table
+from pmcell.release.reference import FILES, reference_digest
 from pmcell.schema import mapped as m
 
 COUNTS = dict(zip(TYPES, (100, 50, 200, 2, 300, 178, 0, 150), strict=True)) | {"unknown": 20}
@@ -83,7 +84,7 @@ def test_a_mapped_person_is_compared_with_the_people_of_the_release(
     assert told.place.probability == 0.8
     assert [part.cell_type for part in told.place.parts] == ["platelet", "plasmablast"]
     assert told.previous_visit == "T0"
-    assert "Of 100 of them the kind is not sure." in render(told)
+    assert "We are not sure of the exact kind of 100 of them." in render(told)
     said = " ".join((*told.notes, *told.reference_facts, *told.unsaid))
     for text in (
         "900 of the 1,000 genes",
@@ -112,6 +113,9 @@ def test_a_person_who_cannot_be_placed_is_told_why(people: Path, tmp_path: Path)
     told = build_mapped_dossier(people, folder, "new1")
     assert told.place.stratum == ""
     assert f"No stratum is given: {why}." in told.unsaid
+    plain_half = render(told).split('id="technical"')[0]
+    assert "whose cells look like yours: too little is known to compare them" in plain_half
+    assert why not in plain_half, "reasons for experts stand on the other page"
     assert told.place.probability is None
 
 
@@ -156,3 +160,14 @@ def test_a_broken_mapping_is_refused_without_a_traceback(
     call = ["patient", PERSON, "--release", str(people), "--mapped", str(mapped)]
     assert main([*call, "--out", str(tmp_path / "out")]) == code
     assert capsys.readouterr().err.startswith("pmcell patient: ")
+
+
+def test_a_mapping_onto_another_reference_of_the_same_version_is_refused(
+    mapped: Path, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {name: {"sha256": "0" * 64} for name in FILES}
+    digest = reference_digest({"files": files})
+    assert len(digest) == 64
+    monkeypatch.setattr("pmcell.dossier.mapped.reference_digest", lambda _: digest)
+    with pytest.raises(UsageError, match=f"digest {digest[:12]}; it is of ab"):
+        build_mapped_dossier(people, mapped, "new1")

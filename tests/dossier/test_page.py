@@ -58,7 +58,7 @@ def test_with_few_people_nothing_is_said_of_9_of_10(tmp_path: Path) -> None:
     release = make_people(tmp_path, n_women=20, n_men=0)
     page = render(build_dossier(release, PERSON))
     text = plain_half(page)
-    assert "Too few people to compare: 20 people like you" in text
+    assert "Too few people to compare you with: 20 people, and" in text
     assert "what 9 of 10 people like you have" not in text
     assert 'class="people"' not in page, "no pictogram of what is not known"
 
@@ -92,7 +92,7 @@ def test_change_is_said_in_words_and_bounded(dossier: Dossier) -> None:
 
 def test_a_person_of_whom_little_is_known_gets_a_page(people: Path) -> None:
     page = render(build_dossier(people, ALONE))
-    assert "We cannot name a group of people that you belong to" in plain_half(page)
+    assert "We cannot name a group of people whose cells look like yours:" in plain_half(page)
     assert "None" not in re.sub(r"None: no stratum", "", page)
     assert "nan" not in re.findall(r">\s*nan\s*<", page)
 

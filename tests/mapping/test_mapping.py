@@ -159,12 +159,35 @@ def test_another_tissue_is_refused_by_its_term():
         pm.map(own, reference())
 
 
-def test_cells_unlike_every_type_are_refused():
+def test_counts_under_names_of_other_genes_are_refused():
     own = people(new_donors()[:1])
     rng = np.random.default_rng(0)
     own.X = own.X[:, rng.permutation(own.n_vars)].copy()
+    with pytest.raises(DataError, match=r"log shares correlate by -?0\.0"):
+        pm.map(own, reference())
+
+
+def test_cells_unlike_every_type_are_refused():
+    own = people(new_donors()[:1])
+    # Genes change names with genes that are as frequent, so that only the cells are strange.
+    order = np.argsort(np.asarray(own.X.sum(axis=0)).ravel(), kind="stable")
+    mixed = np.array([np.random.default_rng(0).permutation(part) for part in order.reshape(-1, 20)])
+    names = own.var_names.to_numpy(object)
+    renamed = names.copy()
+    renamed[order] = names[mixed.ravel()]
+    own.var_names = renamed
     with pytest.raises(DataError, match="may be unlike every cell type"):
         pm.map(own, reference())
+
+
+def test_a_person_whose_cells_are_of_one_type_gets_no_stratum():
+    own = people(new_donors())
+    kept = own[(cells().obs.loc[own.obs_names, "term"] == TERMS[0]).to_numpy()].copy()
+    visits = pm.map(kept, reference()).visits
+    assert visits
+    for visit in visits:
+        assert visit.stratum.stratum is None
+        assert visit.stratum.why
 
 
 def test_too_few_cells_are_refused():

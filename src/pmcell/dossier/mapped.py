@@ -29,6 +29,7 @@ from pmcell.registry.terms.ontology import resolve
 from pmcell.registry.terms.vocabulary import SEXES
 from pmcell.release import Release, open_release
 from pmcell.release.folder import read_bounded_text
+from pmcell.release.reference import reference_digest
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import (
     ASSIGNED,
@@ -158,6 +159,13 @@ def read_mapped(folder: Path, release: Release) -> tuple[Mapped, pd.DataFrame]:
             f"failed: {error}. Map the samples again.",
             reason="unreadable",
         ) from error
+    digest = reference_digest(release.manifest)
+    if digest and document.reference.content_sha256 != digest:
+        raise UsageError(
+            "--mapped must be of the reference of the release that --release names, digest "
+            f"{digest[:12]}; it is of {document.reference.content_sha256[:12]}. Map onto this "
+            "release, or name the one that was mapped onto."
+        )
     version = str(release.manifest["version"])
     if document.reference.release_version != version:
         raise UsageError(

@@ -93,8 +93,8 @@ def reference_facts(verdict: Verdict | None) -> tuple[str, ...]:
     placed, tried = verdict.placement, verdict.generalisation
     if placed is not None and placed.fold_agreement is not None:
         said.append(
-            f"{_in_hundred(placed.fold_agreement)} donors are placed in their own stratum by runs "
-            "that left them out."
+            f"{100 * placed.fold_agreement:.0f} % of the donors are placed in their own stratum by "
+            "runs that left them out."
         )
     if tried is not None and tried.balanced_accuracy:
         known = [value for value in tried.balanced_accuracy if value == value]
@@ -107,10 +107,6 @@ def reference_facts(verdict: Verdict | None) -> tuple[str, ...]:
     if tried is not None and tried.why:
         said.append(f"Not tested: {tried.why}.")
     return tuple(said)
-
-
-def _in_hundred(share: float) -> str:
-    return f"{round(100 * share)} of 100"
 
 
 def _number(value: Any) -> float | None:

@@ -90,7 +90,7 @@ def _unsaid(dossier: Dossier) -> Iterator[str]:
     if dossier.place.why_not:
         yield f"No stratum is given: {dossier.place.why_not}."
     if not dossier.previous_visit:
-        yield "Nothing is said of change: this is the first visit in the release."
+        yield "Nothing is said of change: no visit before this one is known here."
     elif not any(item.repeats and item.repeats.is_judged for item in dossier.changes):
         yield (
             "Change is held against counting cells only. How much the same person varies from day "

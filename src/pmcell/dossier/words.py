@@ -15,6 +15,7 @@ from pmcell.dossier.unsaid import people_text
 from pmcell.limitations import limitation
 from pmcell.registry.terms.ontology import is_under
 from pmcell.schema import UNKNOWN
+from pmcell.schema.mapped import AMBIGUOUS, NO_STRATA, NOVEL, TOO_FEW_CELLS
 
 GLOSSES = (
     ("CL:0000980", "plasmablasts make large amounts of antibodies"),
@@ -29,6 +30,15 @@ GLOSSES = (
 )
 """What kinds of cells do, by the Cell Ontology term above them, the narrower first."""
 
+
+WHY_NO_GROUP = {
+    AMBIGUOUS: "more than one group fits them, or none fits clearly",
+    NOVEL: "they are unlike those of each group",
+    TOO_FEW_CELLS: "too few of them could be used",
+    NO_STRATA: "the people of this collection do not fall into groups",
+}
+"""Why there is no group, in plain words, by the status of the placement."""
+WHY_NOTHING = "too little is known to compare them (page 2 says what)"
 
 MAX_KINDS = 8
 """Kinds of cells that a sentence names."""
@@ -81,7 +91,7 @@ def _lead(dossier: Dossier) -> str:
         f"We looked at {total:,} single cells from your sample{where} and sorted them into kinds."
     )
     if dossier.n_cells_unsure:
-        looked += f" Of {dossier.n_cells_unsure:,} of them the kind is not sure."
+        looked += f" We are not sure of the exact kind of {dossier.n_cells_unsure:,} of them."
     group = dossier.group
     if group.n < group.least:
         return (
@@ -120,11 +130,12 @@ def _findings(dossier: Dossier) -> Iterator[Finding]:
             tuple(edge),
         )
     if few:
-        n = dossier.group.n
+        people = people_text(dossier.group.n, dossier.group.least)
+        found = "Found" if not dossier.n_cells_unsure else "Most likely"
         yield Finding(
             "few",
-            f"Too few people to compare: {people_text(n, dossier.group.least)} like you, and we "
-            f"need at least {MIN_NINE_OF_TEN} to say what is usual. Found in your sample:",
+            f"Too few people to compare you with: {people}, and we need at least "
+            f"{MIN_NINE_OF_TEN} to say what is usual. {found} in your sample:",
             tuple(item.cell_type for item in dossier.shares if item.n_cells and not item.position),
         )
 
@@ -172,7 +183,8 @@ def _change(dossier: Dossier) -> Iterator[Finding]:
 def _place(dossier: Dossier) -> str:
     place = dossier.place
     if place.why_not:
-        return f"We cannot name a group of people that you belong to: {place.why_not}."
+        why = WHY_NO_GROUP.get(place.status, WHY_NOTHING)
+        return f"We cannot name a group of people whose cells look like yours: {why}."
     people = f", which {place.n_donors:,} people are in" if place.n_donors else ""
     said = (
         "People in this collection fall into groups by their cells. Your cells look most like "
@@ -181,7 +193,10 @@ def _place(dossier: Dossier) -> str:
     if place.conformal_set is not None and place.coverage is not None:
         named = " or ".join(place.conformal_set) or "none of the groups"
         often = natural(place.coverage)
-        said += f" Your answer is: {named}. Such an answer is right for {often} people like these."
+        said += (
+            f" We cannot rule out: {named}. What is not ruled out holds the right group for "
+            f"{often} people of this collection."
+        )
     return f"{said} A group is a description, not a diagnosis."
 
 

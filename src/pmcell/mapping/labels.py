@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from pmcell.mapping.calibration import TypeCalibration, mass_before
 from pmcell.registry.terms.cell_types import JOINT, is_label, is_of_type, name_of
-from pmcell.registry.terms.marker_panel import marker_panel
 from pmcell.registry.terms.ontology import is_under
 from pmcell.registry.terms.ontology import terms as terms_of
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import ANCESTOR, LEAF, NO_LABEL
-from pmcell.schema.text import text_array
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,95 +22,9 @@ Text = NDArray[np.str_]
 
 MISS_FAR = 0.05
 """Share of a type's left-out cells that may be as far from it before a cell is unlike it."""
-LEAF_MASS, ANCESTOR_MASS = 0.95, 0.8
+LEAF_MASS, ANCESTOR_MASS = 0.98, 0.8
 """Probability that a type, and a common ancestor of types, must have to be the label. Chosen on
 development donors of two batches left out (tests/benchmarks/person)."""
-MAX_FALSE_VETO = 0.02
-"""A veto holds for a type where at most this share of its own cells would be struck."""
-MAX_NEGATIVE = 2
-"""Markers of other types that strike a label together; one may be of the soup."""
-MIN_MARKERS = 3
-"""Markers of a type that must be measured before their absence says anything."""
-
-
-@dataclass(frozen=True)
-class Vetoes:
-    """Markers that a cell of a type must have, or must not.
-
-    Attributes
-    ----------
-    of_type
-        The type that each veto is about (vetoes,).
-    kind
-        The row of the marker panel that says so: the type's own, or one above it.
-    markers
-        Its markers among the features (vetoes, features).
-    is_negative
-        Whether a cell must not have `MAX_NEGATIVE` of them; else it must have one (vetoes,).
-    """
-
-    of_type: Ints
-    kind: Text
-    markers: Bools
-    is_negative: Bools
-
-    def struck(self, x: NDArray[np.floating], best: Ints, measured: Bools) -> NDArray[np.object_]:
-        """Which row of the panel speaks against each cell's most probable type; '' for none."""
-        out = np.full(best.size, "", object)
-        for at, kind in enumerate(self.kind):
-            usable = self.markers[at] & measured
-            rows = np.flatnonzero((best == self.of_type[at]) & (out == ""))
-            if self.is_negative[at]:
-                out[rows[_has_negative(x[rows], usable)]] = f"not {kind}"
-            elif usable.sum() >= MIN_MARKERS:
-                out[rows[_lacks_all(x[rows], usable)]] = str(kind)
-        return out
-
-
-def find_vetoes(
-    x: NDArray[np.floating], types: Text, names: Text, terms: Text, symbols: Text
-) -> Vetoes:
-    """Vetoes of the marker panel that a reference's own cells respect.
-
-    A row of the panel is held against all types at or below its term, where at most
-    `MAX_FALSE_VETO` of their cells would be struck.
-
-    Parameters
-    ----------
-    x, types
-        Expression (cells, features) and type of the training cells.
-    names, terms
-        The types and their Cell Ontology terms.
-    symbols
-        Symbols of the features.
-    """
-    found: list[tuple[int, str, Bools, bool]] = []
-    for row in marker_panel():
-        below = [at for at, term in enumerate(terms) if is_under(str(term), (row.term_id,))]
-        own = x[np.isin(types, names[below])]
-        if not own.shape[0]:
-            continue
-        for genes, is_negative in ((row.positive, False), (row.negative, True)):
-            markers = np.isin(symbols, genes)
-            if markers.sum() < (MAX_NEGATIVE if is_negative else MIN_MARKERS):
-                continue
-            struck = (_has_negative if is_negative else _lacks_all)(own, markers)
-            if struck.mean() <= MAX_FALSE_VETO:
-                found += [(at, row.cell_type, markers, is_negative) for at in below]
-    return Vetoes(
-        np.array([item[0] for item in found], np.int64),
-        text_array([item[1] for item in found]),
-        np.array([item[2] for item in found], bool).reshape(len(found), symbols.size),
-        np.array([item[3] for item in found], bool),
-    )
-
-
-def _lacks_all(x: NDArray[np.floating], markers: Bools) -> Bools:
-    return np.asarray(~(x[:, markers] > 0).any(axis=1), bool)
-
-
-def _has_negative(x: NDArray[np.floating], markers: Bools) -> Bools:
-    return np.asarray((x[:, markers] > 0).sum(axis=1) >= MAX_NEGATIVE, bool)
 
 
 @dataclass(frozen=True)

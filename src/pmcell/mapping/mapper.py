@@ -19,14 +19,16 @@ from pmcell.errors import DataError, UsageError
 from pmcell.mapping.composition import composition_rows, surprises
 from pmcell.mapping.expression import log_expression
 from pmcell.mapping.labels import CellLabels, label_cells
+from pmcell.mapping.plausible import check_samples
 from pmcell.mapping.reference import MIN_SHARE_OF_MODEL, Reference
 from pmcell.mapping.residual import left_over
 from pmcell.mapping.source_labels import types_of_source
 from pmcell.mapping.strata import Profiled, stratum_answers
 from pmcell.pp._adata import raw_counts
 from pmcell.pp.qc import EXCLUSIONS, QcOptions, qc
+from pmcell.registry.terms.declared import DECLARED, check_declared
 from pmcell.registry.terms.marker_panel import marker_panel
-from pmcell.registry.terms.tissues import organ_of, tissue_label
+from pmcell.registry.terms.tissues import tissue_label
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import (
     MAPPED_CELLS,
@@ -100,8 +102,8 @@ def map_cells(
     ----------
     adata
         Raw counts in X, genes by Ensembl id. obs: `donor_id`, `sample_id`, `visit` and `batch_id`,
-        each where it is there, else all cells are of one; `tissue_ontology_term_id` is compared
-        with the reference's where it is there.
+        each where it is there, else all cells are of one; what they declare themselves to be
+        (`DECLARED`) is compared with the reference.
     reference
         The frozen reference (`pmcell.release.reference.open_reference`).
     is_marked
@@ -118,10 +120,12 @@ def map_cells(
     Raises
     ------
     DataError
-        X is not raw counts; too few genes of the reference; too few cells; another tissue.
+        X is not raw counts; too few genes of the reference; too few cells; another tissue or
+        species; cells that differ no more than empty droplets do.
     """
     ordered = _ordered(adata, (*MARKS * is_marked, *[SOURCE_TERM] * by_source))
-    _same_tissue(ordered, reference)
+    tissue = str(reference.facts["tissue_ontology_term_id"])
+    check_declared(ordered.obs, tissue)
     counts = raw_counts(ordered)
     genes = text_array(ordered.var_names)
     overlap, measured = _overlap(reference, genes)
@@ -133,9 +137,11 @@ def map_cells(
             f"{passes.size} do. Map whole samples, unfiltered but for empty droplets.",
             reason="too_few_cells",
         )
+    is_poor = check_samples(counts[passes], genes, reference.space, tissue_label(tissue))
     x = log_expression(counts[passes], genes, reference.space)
     model = reference.labels
     probability, distance = model.head.judge(x, reference.basis, measured)
+    distance[is_poor] = np.inf
     veto = model.vetoes.struck(x, np.asarray(probability.argmax(axis=1), np.int64), measured)
     told = label_cells(
         probability, distance, model.calibration, model.head.types, model.terms, veto
@@ -208,8 +214,8 @@ def _ordered(adata: AnnData, others: Sequence[str] = ()) -> AnnData:
         default = "sample" if name in ("sample_id", "donor_id") else UNKNOWN
         values = as_text(adata.obs[name]).to_numpy() if name in adata.obs else default
         obs[name] = values
-    if "tissue_ontology_term_id" in adata.obs:
-        obs["tissue_ontology_term_id"] = as_text(adata.obs["tissue_ontology_term_id"]).to_numpy()
+    for name in set(DECLARED) & set(adata.obs):
+        obs[name] = as_text(adata.obs[name]).to_numpy()
     for name in others:
         obs[name] = adata.obs[name].to_numpy()
     order = np.lexsort(
@@ -222,20 +228,6 @@ def _ordered(adata: AnnData, others: Sequence[str] = ()) -> AnnData:
     if "symbol" in adata.var:
         var["symbol"] = as_text(adata.var["symbol"]).to_numpy()
     return ad.AnnData(raw_counts(adata)[order], obs.iloc[order].copy(), var)
-
-
-def _same_tissue(adata: AnnData, reference: Reference) -> None:
-    if "tissue_ontology_term_id" not in adata.obs:
-        return
-    own = organ_of(str(reference.facts["tissue_ontology_term_id"]))
-    for tissue in sorted(set(adata.obs["tissue_ontology_term_id"])):
-        if tissue.startswith("UBERON:") and organ_of(tissue) != own:
-            raise DataError(
-                f"samples must be of the reference's tissue, {tissue_label(own)} ({own}); found "
-                f"{tissue_label(organ_of(tissue))} ({tissue}). Map them onto a release of that "
-                "tissue.",
-                reason="wrong_tissue",
-            )
 
 
 def _overlap(

@@ -24,15 +24,16 @@ from pmcell.mapping.coordinates import Mixture
 from pmcell.mapping.donors import DonorModel
 from pmcell.mapping.expression import GeneSpace
 from pmcell.mapping.head import LabelHead, fit_head
-from pmcell.mapping.labels import Vetoes, covers, find_vetoes, label_cells
+from pmcell.mapping.labels import covers, label_cells
 from pmcell.mapping.residual import ResidualModel, fit_residual
+from pmcell.mapping.vetoes import Vetoes, find_vetoes
 from pmcell.schema import UNKNOWN
 from pmcell.schema.mapped import UnseenSite
 from pmcell.schema.text import text_array
 
 Text = NDArray[np.str_]
 
-FORM = 1
+FORM = 2
 """Raised when a reference is written in another form: an older pmcell then refuses it."""
 MIN_SHARE_OF_MODEL = 0.2
 """Least share of the label model on measured genes (tests/benchmarks/person/RESULTS.md)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +19,11 @@ from pmcell.mapping.donors import (
 )
 from pmcell.mapping.labels import CellLabels
 from pmcell.mapping.reference import Reference
+from pmcell.schema import mapped
 from pmcell.schema.halves import second_half
 from pmcell.schema.mapped import (
+    ASSIGNED,
+    NO_LABEL,
     NO_STRATA,
     NOT_PLACED,
     TOO_FEW_CELLS,
@@ -28,6 +31,7 @@ from pmcell.schema.mapped import (
     StratumAnswer,
 )
 from pmcell.schema.text import as_text, text_array
+from pmcell.strata.discovery.uncertainty import NOVEL
 from pmcell.strata.explanation.drivers import drivers
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.profile import profile
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Key = tuple[str, str]
+MIN_LABELLED = 0.5
+"""Share of a visit's cells that must have a label before it is placed by its composition."""
 N_DRIVERS = 5
 """Drivers that are named."""
 
@@ -105,8 +111,31 @@ def stratum_answers(reference: Reference, cells: Profiled) -> dict[Key, StratumA
                 answers[names[row]] = StratumAnswer(NOT_PLACED, why)
             continue
         found = _answers(model, both, sets, rows, batch_unseen=unseen)
-        answers.update({names[row]: answer for row, answer in found.items()})
+        for row, answer in found.items():
+            answers[names[row]] = _unless_strange(answer, reference, cells, names[row])
     return answers
+
+
+def _unless_strange(
+    answer: StratumAnswer, reference: Reference, cells: Profiled, key: Key
+) -> StratumAnswer:
+    """The answer, but for a stratum that rests on what no donor of the reference showed.
+
+    Strata need not be told apart by composition, so that cells of one type alone may lie near one.
+    """
+    if answer.status != ASSIGNED:
+        return answer
+    own = ((cells.obs["donor_id"] == key[0]) & (cells.obs["visit"] == key[1])).to_numpy(bool)
+    has_label = (cells.labels.level != NO_LABEL) | (cells.by_source != "")
+    labelled = float(has_label[own].mean())
+    if labelled < MIN_LABELLED:
+        why = f"{labelled:.0%} of the cells could be labelled; {MIN_LABELLED:.0%} are needed"
+        return replace(answer, status=NOT_PLACED, why=why, stratum=None)
+    p = cells.donor_p(reference, own)
+    if p is not None and p <= NOVEL:
+        why = "the composition is farther from the reference's donors than they are from each other"
+        return replace(answer, status=mapped.NOVEL, why=why, stratum=None)
+    return answer
 
 
 class _Every(dict[Key, StratumAnswer]):

@@ -51,7 +51,8 @@ def open_reference(path: Path | str) -> Reference:
     folder = ReleaseFolder(place)
     note = folder.json(NOTE)
     _require_model(note, place)
-    digest = _digest(folder, manifest["files"])
+    _check_files(folder, manifest["files"])
+    digest = reference_digest(manifest)
     for name in FILES[1:]:
         check_contents(folder.place(name))
     try:
@@ -124,9 +125,17 @@ def _require_model(note: dict[str, Any], place: Path) -> None:
         )
 
 
-def _digest(folder: ReleaseFolder, entries: dict[str, Any]) -> str:
-    """Digest of the reference's files; `DataError` where one is not what the manifest says."""
-    lines = []
+def reference_digest(manifest: dict[str, Any]) -> str:
+    """Digest of the reference that a release's manifest names; '' where it names none."""
+    entries = manifest["files"]
+    if any(name not in entries for name in FILES):
+        return ""
+    lines = [f"{name} {entries[name]['sha256']}" for name in FILES]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _check_files(folder: ReleaseFolder, entries: dict[str, Any]) -> None:
+    """`DataError` where a file of the reference is not what the manifest says."""
     for name in FILES:
         place = folder.place(name)
         found = sha256_file(place) if place.is_file() else "no such file"
@@ -136,8 +145,6 @@ def _digest(folder: ReleaseFolder, entries: dict[str, Any]) -> str:
                 f"{'missing' if not place.is_file() else 'another'}. Fetch the release again.",
                 reason="damaged",
             )
-        lines.append(f"{name} {found}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _read(folder: ReleaseFolder, note: dict[str, Any], digest: str) -> Reference:

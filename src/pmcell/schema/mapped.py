@@ -94,12 +94,13 @@ class Labels:
     n_ancestor: int = fact("Cells with a common ancestor only.", tells=PERSON, required=True)
     n_unknown: int = fact("Cells without a label.", tells=PERSON, required=True)
     n_unlike: int = fact(
-        "Cells unlike every type of the reference; all are without a label.",
+        "Cells unlike every type of the reference, or with too few counts of its genes to tell; "
+        "all are without a label.",
         tells=PERSON,
         required=True,
     )
     vetoed: Mapping[str, int] = fact(
-        "Cells whose label was taken back because they lack its markers, by type.",
+        "Cells whose label was taken back because markers speak against it, by type.",
         tells=PERSON,
         required=True,
     )

@@ -38,7 +38,8 @@ from pmcell.mapping.calibration import (
     leave_out,
 )
 from pmcell.mapping.head import fit_head
-from pmcell.mapping.labels import covers, find_vetoes, label_cells, nodes_above
+from pmcell.mapping.labels import covers, label_cells, nodes_above
+from pmcell.mapping.vetoes import find_vetoes
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.reference import _expression, _training_cells
 from pmcell.publish.facts import load_facts

@@ -17,12 +17,13 @@ import numpy as np
 from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted import sandbox
 from pmcell.registry.draft.options import with_options
+from pmcell.registry.terms.declared import DECLARED
 from pmcell.schema import UNKNOWN
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-COLUMNS = ("donor_id", "sample_id", "visit", "batch_id", "tissue_ontology_term_id")
+COLUMNS = ("donor_id", "sample_id", "visit", "batch_id", *DECLARED)
 """Columns of cells that are taken: of the same name, unless another is named."""
 FROM_FILE = ("donor_id", "sample_id")
 """Columns that are the file's name where the file has none."""
@@ -190,6 +191,7 @@ def _columns(obs: Any, columns: Mapping[str, str], source: Path) -> Any:
             f"{source.name}: the column for {ours} must be one of the file; found {theirs!r}, the "
             f"columns are {listed}. {hint}".rstrip()
         )
+    _require_people(obs, columns, source)
     stem = source.name.split(".")[0]
     out = pd.DataFrame(index=pd.Index(as_text(obs.index), dtype=object))
     for name in COLUMNS:
@@ -214,6 +216,33 @@ def _columns(obs: Any, columns: Mapping[str, str], source: Path) -> Any:
             reason="duplicate_barcodes",
         )
     return out
+
+
+def _require_people(obs: Any, columns: Mapping[str, str], source: Path) -> None:
+    """Refuse cells of several people that no column tells apart, and cells of no one person."""
+    from pmcell.registry.cohorts.not_people import is_missing, not_people
+    from pmcell.registry.draft.columns import guess_columns
+    from pmcell.schema.text import as_text
+
+    named = columns.get("donor_id", "donor_id")
+    if named not in obs.columns:
+        found = guess_columns(obs, "person").roles.get("donor_id")
+        n_people = obs[found].nunique() if found else 0
+        if n_people > 1:
+            raise UsageError(
+                f"{source.name}: cells must be of one person, or a column must tell people apart; "
+                f"column {found!r} looks like one, with {n_people} of them. Say --donor {found}, "
+                "or leave the column out of the file."
+            )
+        return
+    labels = {label for label in as_text(obs[named], missing="") if not is_missing(label)}
+    nobody = not_people(labels)
+    if nobody:
+        label, why = sorted(nobody.items())[0]
+        raise UsageError(
+            f"{source.name}: column {named!r} must name a person for each cell; {label!r} is none "
+            f"({why}). Leave these cells out of the file."
+        )
 
 
 def _digest(source: Path) -> str:

@@ -1,0 +1,99 @@
+"""Matrices of whole numbers that are no counts of cells of the reference's tissue are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from pmcell.errors import DataError
+from pmcell.mapping.expression import GeneSpace
+from pmcell.mapping.plausible import MIN_COUNTS, check_samples
+
+N_CELLS, N_GENES = 300, 200
+
+
+def profiles():
+    """Shares of genes in three types, each with genes of its own."""
+    rng = np.random.default_rng(0)
+    share = np.tile(rng.lognormal(0.0, 1.5, N_GENES), (3, 1))
+    for kind in range(3):
+        share[kind, kind * 20 : kind * 20 + 20] *= 8.0
+    return share / share.sum(axis=1, keepdims=True)
+
+
+def counts(depth=1000, *, share=None):
+    """Counts of cells of the three types, or of one profile."""
+    rng = np.random.default_rng(1)
+    of_cell = profiles()[np.arange(N_CELLS) % 3] if share is None else np.tile(share, (N_CELLS, 1))
+    return rng.poisson(of_cell * depth * rng.lognormal(0.0, 0.3, (N_CELLS, 1)))
+
+
+def check(values, genes=None):
+    ids = np.array([f"ENSG{number:011d}" for number in range(N_GENES)])
+    space = GeneSpace(ids, ids, profiles().mean(axis=0), np.arange(N_GENES))
+    return check_samples(
+        sparse.csr_matrix(values), ids if genes is None else ids[genes], space, "blood"
+    )
+
+
+@pytest.mark.parametrize("depth", [150, 1000, 20000])
+def test_counts_of_cells_pass_whatever_their_depth(depth):
+    check(counts(depth))
+
+
+def test_counts_of_few_cells_pass():
+    check(counts()[:20])
+
+
+def test_counts_of_one_type_pass():
+    values = counts()
+    values = np.random.default_rng(2).poisson(values[::3] * 1.0)
+    check(values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: np.rint(np.log1p(values / values.sum(axis=1, keepdims=True) * 1e4)),
+        lambda values: np.rint(np.log2(1.0 + values)),
+        lambda values: values > 0,
+        lambda values: values + 1,
+        lambda values: np.repeat(values[:10], 30, axis=0),
+    ],
+    ids=["rounded ln", "rounded log2", "binary", "shifted", "cells given often"],
+)
+def test_whole_numbers_that_are_no_counts_are_refused(change):
+    with pytest.raises(DataError, match="must vary over cells at least as much") as told:
+        check(np.asarray(change(counts()), np.float64))
+    assert told.value.reason == "not_counts"
+
+
+def test_empty_droplets_are_refused():
+    with pytest.raises(DataError, match="They are empty droplets") as told:
+        check(counts(share=profiles().mean(axis=0)))
+    assert told.value.reason == "cells_alike"
+
+
+def test_genes_under_other_names_are_refused():
+    order = np.random.default_rng(3).permutation(N_GENES)
+    with pytest.raises(DataError, match="log shares correlate by") as told:
+        check(counts()[:, order])
+    assert told.value.reason == "unlike_reference"
+
+
+def test_cells_with_few_counts_are_named_and_most_of_them_refused():
+    values = counts()
+    values[:50] = np.random.default_rng(4).binomial(values[:50], 0.05)
+    is_poor = check(values)
+    np.testing.assert_array_equal(is_poor, values.sum(axis=1) < MIN_COUNTS)
+    assert 40 < is_poor.sum() <= 50
+    with pytest.raises(DataError, match=f"fewer than {MIN_COUNTS} counts") as told:
+        check(np.random.default_rng(4).binomial(counts(), 0.05))
+    assert told.value.reason == "too_few_counts"
+
+
+def test_the_order_of_genes_and_genes_that_the_reference_lacks_change_nothing():
+    values = counts()
+    order = np.random.default_rng(5).permutation(N_GENES)
+    np.testing.assert_array_equal(check(values[:, order], order), check(values))

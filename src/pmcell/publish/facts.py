@@ -21,6 +21,7 @@ from pmcell.schema import NO_PROGRAMME, UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
 from pmcell.settings.table import SETTINGS
+from pmcell.spelling import plural
 from pmcell.steps import BY_NAME, files_of
 
 ACCEPTED = ("ok", "warned")
@@ -136,9 +137,8 @@ class Facts:
         names = sorted(
             {cohort.text("programme") for cohort in self.published} - {UNKNOWN, NO_PROGRAMME}
         )
-        noun = "cohort" if len(self.published) == 1 else "cohorts"
         about = f" ({', '.join(names)})" if names else ""
-        return f"Cells, donors and strata of {len(self.published)} {noun}{about}"
+        return f"Cells, donors and strata of {plural(len(self.published), 'cohort')}{about}"
 
 
 def load_facts(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pmcell.spelling import plural as plural
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
@@ -129,15 +131,6 @@ def number_cell(value: Any, text: str | None = None, *, bar: bool = False, tone:
         return Cell("–", tone="muted")
     share = min(1.0, max(0.0, number)) if bar else None
     return Cell(count(number) if text is None else text, sort=number, bar=share, tone=tone)
-
-
-def plural(number: int, noun: str) -> str:
-    """'1 donor', '2 donors'.
-
-    >>> plural(2, "donor")
-    '2 donors'
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

@@ -20,6 +20,7 @@ from pmcell.report.identity import identity
 from pmcell.report.strata import confounding, verdict
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
 from pmcell.schema.guide import FIRST, join_tree, topics
+from pmcell.spelling import plural
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -67,9 +68,10 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
         "",
         facts.options.description
         or (
-            f"{int(shown['n_cells'].sum()):,} cells of {int(shown['n_donors'].sum()):,} donors in "
-            f"{len(shown)} cohorts, processed in one way: same genes, same quality control, one "
-            "map of the cells, labels and profiles of the donors."
+            f"{plural(int(shown['n_cells'].sum()), 'cell')} of "
+            f"{plural(int(shown['n_donors'].sum()), 'donor')} in {plural(len(shown), 'cohort')}, "
+            "processed in one way: same genes, same quality control, one map of the cells, labels "
+            "and profiles of the donors."
         ),
         "",
         f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "

@@ -29,6 +29,7 @@ from pmcell.registry.terms.meanings import words_in
 from pmcell.registry.terms.rules import TERM_RULES, terms_near
 from pmcell.registry.terms.vocabulary import DUO_PERMISSIONS
 from pmcell.schema import NO_PROGRAMME
+from pmcell.spelling import plural
 
 CELL_TYPES = "values.cell_type"
 EACH = "each"
@@ -149,7 +150,11 @@ def _donors(samples: list[Row]) -> Iterator[Decision]:
         "are of that person; else SAMPLE=PERSON, with commas between."
     )
     yield Decision(
-        "donor_id", SAMPLES_FILE, "donor_id", prose, seen=f"{_n(len(open_), 'sample')} ({shown})"
+        "donor_id",
+        SAMPLES_FILE,
+        "donor_id",
+        prose,
+        seen=f"{plural(len(open_), 'sample')} ({shown})",
     )
 
 
@@ -169,10 +174,6 @@ def _of_table(
                     column.name,
                     column.prose,
                     text=text,
-                    seen=_n(n, noun),
+                    seen=plural(n, noun),
                     choices=column.choices,
                 )
-
-
-def _n(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

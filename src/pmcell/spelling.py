@@ -25,8 +25,10 @@ _LOOK_ALIKES = str.maketrans(
     "\u2010\u2011\u2012\u2013\u2014\u2212",
     "ABEKMHOPCTYXIJS" + "aeopcyxijs" + "ABEZHIKMNOPTYX" + "------",
 )
-_STROKES = str.maketrans("\u0142\u00f8\u0111\u0131", "lodi")
-"""Letters that hold no accent to take off: l and o with a stroke, d with a bar, i without a dot."""
+_STROKES = str.maketrans(
+    {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u0131": "i", "\u0153": "oe", "\u00e6": "ae"}
+)
+"""Letters that hold no accent to take off, such as an l with a stroke, and two written as one."""
 
 
 def as_seen(text: str) -> str:
@@ -127,3 +129,14 @@ def repeated(names: Iterable[Name]) -> dict[Name, int]:
     {'a': 2}
     """
     return {name: n for name, n in Counter(names).items() if n > 1}
+
+
+def plural(number: int, noun: str) -> str:
+    """Return the number with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "donor"), plural(2000, "donor")
+    ('1 donor', '2,000 donors')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

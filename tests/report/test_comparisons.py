@@ -13,6 +13,7 @@ from pmcell.report import read_release
 from pmcell.report.comparisons import adjusted_text, confounding_grid, outcome_grid
 from pmcell.report.donor_figures import existence_figure
 from pmcell.report.parts import Grid
+from pmcell.report.placement import generalisation_note
 from pmcell.schema.verdict import Adjusted
 
 
@@ -114,3 +115,13 @@ def test_the_test_says_how_many_combinations_its_p_pays_for(opened: Release) -> 
     assert opened.verdict.existence is not None
     chosen = with_verdict(opened, existence=replace(opened.verdict.existence, n_views=5))
     assert "It is 5 times the share of draws" in str(existence_figure(chosen))
+
+
+def test_of_many_batches_that_were_not_left_out_the_first_are_named(opened):
+    why = "; ".join(f"b{at}: 2 donors, 3 are needed" for at in range(9))
+    verdict = replace(opened.verdict.generalisation, group=["b9"], why=why)
+    said = generalisation_note(with_verdict(opened, generalisation=verdict))
+    assert said.endswith("b3: 2 donors, 3 are needed; and 5 others (strata.json).")
+    few = replace(verdict, why="b0: 2 donors, 3 are needed")
+    said = generalisation_note(with_verdict(opened, generalisation=few))
+    assert said.endswith("Not tested: b0: 2 donors, 3 are needed.")

@@ -57,7 +57,7 @@ def cohort_grid(release: Release) -> Grid:
     columns = (
         Column("Cohort"),
         Column("Title", help="With the programme below"),
-        Column("Region", help=_prose("cohorts", "region")),
+        Column("Region"),
         Column("Source", help="DOI, with the accession below"),
         Column("Licence"),
         Column("Access", help="With the permitted uses (Data Use Ontology) below"),

@@ -93,7 +93,11 @@ def tiles(release: Release) -> list[Tile]:
     abstained = int((clusters["label_method"] == "abstained").sum())
     n_strata = len(release["strata"])
     return [
-        Tile(count(accepted), "cohorts", f"of {len(cohorts)} registered"),
+        Tile(
+            count(accepted),
+            "cohort" if accepted == 1 else "cohorts",
+            f"of {len(cohorts)} registered",
+        ),
         Tile(count(len(release["donors"])), "donors", f"{followed} with more than one visit"),
         Tile(count(len(visits)), "visits", ""),
         Tile(count(len(release["samples"])), "samples", ""),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pmcell.spelling import plural as plural
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from pmcell.release.report_tables import Release
 
+MAX_REASONS = 4
+"""Batches that are named with why they were not left out."""
 VERDICTS = {
     "assigned": "assigned",
     "ambiguous": "ambiguous: could belong to another stratum",
@@ -132,6 +134,10 @@ def generalisation_note(release: Release) -> str:
     if not told.group:
         return f"Strata were not tested on donors left out: {why}." if why else ""
     text = "Everything but the embedding of the cells was fitted without the donors left out."
+    reasons = why.split("; ")
+    if len(reasons) > MAX_REASONS:
+        others = f"and {len(reasons) - MAX_REASONS} others (strata.json)"
+        why = "; ".join([*reasons[:MAX_REASONS], others])
     return f"{text} Not tested: {why}." if why else text
 
 

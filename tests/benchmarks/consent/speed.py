@@ -17,9 +17,9 @@ import h5py
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pmcell.consent.removal.canaries import self_test
 from pmcell.consent.entries import Entry, Policy
 from pmcell.consent.ledger import begin_ledger, ledger_path, read_ledger
+from pmcell.consent.removal.canaries import self_test
 from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.scan import scan
 from pmcell.io.crypt.chain import read_chain

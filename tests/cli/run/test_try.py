@@ -54,6 +54,8 @@ def test_what_only_publishing_needs_is_left_out_of_the_trial_and_not_of_the_stud
     }
     chosen = {place: (of.validators, of.expression) for place, of in settings.items()}
     assert chosen == {"t": (("light",), "all"), "t/trial": (("none",), "none")}
+    titles = [settings[place].title for place in ("t", "t/trial")]
+    assert titles == ["", "Trial of in.h5ad, not for publication"]
 
 
 def test_a_lane_without_metadata_is_one_person_and_says_so(study):

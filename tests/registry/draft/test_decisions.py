@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pmcell.errors import FaultsError, UsageError
-from pmcell.registry.draft.answers import apply_answers, match_answers, split_answer
+from pmcell.registry.draft.answers import (
+    apply_answers,
+    match_answers,
+    normalise_answer,
+    split_answer,
+)
 from pmcell.registry.draft.decisions import open_decisions
 from pmcell.registry.draft.register import register_file
 from steward_files import write_steward_file
@@ -139,6 +144,22 @@ def test_a_column_that_a_person_names_is_taken_and_a_missing_one_is_named(tmp_pa
     assert seen["donors"] == ["x", "y"]
     with pytest.raises(UsageError, match=r"--donor must name a column.*Did you mean 'who'"):
         register_file("in.h5ad", "c2", "config/cohorts", given={"donor_id": "whoo"})
+
+
+def test_a_column_that_is_the_same_for_all_is_listed_and_kept_of_nobody(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_steward_file(tmp_path / "in.h5ad", Aufbereitung=["Zellen"] * 60)
+    seen = register_file("in.h5ad", "c1", "config/cohorts").seen
+    assert "Aufbereitung (the same for all; Zellen)" in seen["unused"]
+    assert seen["keepable"] == ["score"]
+
+
+def test_programmes_and_uses_are_offered_and_taken_as_they_are_shown(folder):
+    (folder.parent.parent / "programmes/gout.yaml").write_text("id: gout\n", encoding="utf-8")
+    by_key = {one.key: one for one in open_decisions(folder)}
+    assert by_key["programme"].choices == ("gout", "none")
+    uses = by_key["data_use"].choices
+    assert normalise_answer(by_key["data_use"], uses[-1]) == "DUO:0000042"
 
 
 def test_unused_columns_are_named_and_kept_when_asked(folder, tmp_path):

@@ -12,7 +12,7 @@ from pmcell.registry.cohorts.cohort import read_matrix
 from pmcell.registry.cohorts.measurements import COLUMN_NAMES, read_measurements
 from pmcell.registry.cohorts.sheets import Row
 from pmcell.registry.draft.measured_columns import Measured, split_measured
-from pmcell.registry.draft.people_table import read_table_of_people
+from pmcell.registry.draft.people_table import read_table_of_people, rows_above_names
 from pmcell.registry.draft.register import register_file
 from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.check import check_cohorts
@@ -59,6 +59,52 @@ def write_excel(path):
 def test_an_excel_sheet_is_read_as_text(tmp_path):
     rows = read_table_of_people(write_excel(tmp_path / "people.xlsx"))
     assert rows[1] == {"Spender": "d2", "Gender": "female", "Ort": "Łódź"}
+
+
+def test_polish_letters_of_windows_are_told_from_western_ones(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_bytes("pacjent;płeć\nP1;mężczyzna\nP2;kobieta\n".encode("cp1250"))
+    assert read_table_of_people(path)[0] == {"pacjent": "P1", "płeć": "mężczyzna"}
+    path.write_bytes("Patient;Größe (m²);Zellen/mm³\nP1;1,8;7³\n".encode("cp1252"))
+    assert list(read_table_of_people(path)[0]) == ["Patient", "Größe (m²)", "Zellen/mm³"]
+
+
+@pytest.mark.parametrize("with_notes", [False, True])
+def test_the_sheet_with_the_ids_is_read_below_titles_and_groups_of_columns(tmp_path, with_notes):
+    book = openpyxl.Workbook()
+    if with_notes:
+        book.active.title = "Notas"
+        book.active["A1"] = "Base de datos"
+        book.active["B3"] = "d1"
+        book.create_sheet("Donantes")
+    sheet = book.worksheets[-1]
+    sheet.append(["Donantes del hospital"])
+    sheet.append(["", "Demografía", ""])
+    sheet.merge_cells("B2:C2")
+    for row in ROWS:
+        sheet.append(row)
+    path = tmp_path / "people.xlsx"
+    book.save(path)
+    rows = read_table_of_people(path, {"d1", "d2", "d3", "d4"}.__contains__)
+    assert [row["Spender"] for row in rows] == ["d1", "d2", "d3", "d4"]
+
+
+def test_a_title_above_the_names_of_a_text_table_is_left_out(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("Patienten der Station\nSpender;Ort\nd1;Bonn\n", encoding="utf-8")
+    assert read_table_of_people(path) == [{"Spender": "d1", "Ort": "Bonn"}]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["id", "", "sex"], ["d1", "7", "male"]],
+        [["id", "id", ""], ["d1", "d2", "male"]],
+        [["Labs", ""], ["d1", "male"], ["d2", "female"]],
+    ],
+)
+def test_a_row_of_values_is_never_taken_for_the_names(rows):
+    assert rows_above_names(rows, {"d1", "d2"}.__contains__) == 0
 
 
 def test_a_formula_in_an_excel_sheet_is_refused_by_its_cell(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pmcell.errors import UsageError
+from pmcell.registry.terms.languages import readings
 from pmcell.registry.terms.meanings import MEANINGS, words_in
 from pmcell.registry.terms.regions import find_regions, region_of
 from pmcell.registry.terms.rules import contradicts, term_of, terms_near
@@ -34,6 +35,40 @@ ETHNICITY = "self_reported_ethnicity_ontology_term_id"
 )
 def test_the_usual_name_finds_the_term_first(text, kind, code):
     assert search_terms(text, n=1, kind=kind)[0].code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "term"),
+    [
+        ("CD4-T-Zellen", "cell_type", "CL:0000624"),
+        ("Lymphocytes T CD4", "cell_type", "CL:0000624"),
+        ("cellules dendritiques", "cell_type", "CL:0000451"),
+        ("linfocitos B", "cell_type", "CL:0000236"),
+        ("komórki NK", "cell_type", "CL:0000623"),
+        ("FCGR3A+ Monozyten", "cell_type", "CL:0002397"),
+        ("Cœur", "tissue_ontology_term_id", "UBERON:0000948"),
+        ("Krew obwodowa", "tissue_ontology_term_id", "UBERON:0000178"),
+        ("témoin sain", "disease_ontology_term_id", "PATO:0000461"),
+        ("toczeń rumieniowaty układowy", "disease_ontology_term_id", "MONDO:0007915"),
+    ],
+)
+def test_words_of_hospitals_in_other_languages_are_their_terms(text, column, term):
+    assert term_of(text, column) == term
+
+
+def test_an_adjective_before_its_noun_is_not_turned_around():
+    assert readings("memory b cell") == []
+    assert readings("dendritische zellen") == ["dendritic cell"]
+
+
+def test_nothing_of_other_species_is_offered():
+    assert not [one for one in terms_near("lupus", "disease_ontology_term_id", 9) if "dog" in one]
+    assert not [one for one in terms_near("alpha", "cell_type", 9) if "Mmus" in one]
+
+
+@pytest.mark.parametrize("column", ["disease_ontology_term_id", "cell_type"])
+def test_no_term_is_near_to_a_code(column):
+    assert terms_near("1", column) == []
 
 
 def test_definitions_are_shown_where_they_are_shipped():

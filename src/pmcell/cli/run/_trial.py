@@ -82,7 +82,7 @@ def make_trial(
     try:
         make_study(folder, cohorts=())
         make_study(folder / TRIAL, cohorts=())
-        _only_look(folder / TRIAL)
+        _only_look(folder / TRIAL, files)
         trials = [
             _add(file, name, folder, given, fmt)
             for file, name in zip(files, cohort_ids(files), strict=True)
@@ -125,14 +125,25 @@ def _begun(folder: Path, asked: Mapping[str, Any]) -> list[Trial] | None:
         return None
 
 
-def _only_look(study: Path) -> None:
-    """Leave out what only publishing needs: validators, and the counts gene after gene for SQL."""
+def _only_look(study: Path, files: Sequence[Path]) -> None:
+    """Say that it is a trial, and leave out what only publishing needs.
+
+    That are validators, and the counts gene after gene for SQL.
+    """
     from pmcell.io.atomic import write_text
 
     path = study / "config" / "config.yaml"
     text = path.read_text(encoding="utf-8").rstrip("\n")
-    chosen = "release: {validators: none, expression: none}   # a first look: nothing is published"
+    chosen = f"""\
+release:   # a first look: nothing is published
+  title: {json.dumps(_title(files), ensure_ascii=False)}
+  validators: none
+  expression: none"""
     write_text(path, f"{text}\n\n{chosen}\n")
+
+
+def _title(files: Sequence[Path]) -> str:
+    return f"Trial of {', '.join(file.name for file in files)}, not for publication"
 
 
 def cohort_ids(files: Sequence[Path]) -> list[str]:
@@ -203,7 +214,7 @@ def _stand_in(folder: Path, file: Path) -> dict[str, str]:
     from pmcell.registry.draft.decisions import EACH, open_decisions
     from pmcell.schema import UNKNOWN
 
-    fixed = {**STAND_INS, "title": f"Trial of {file.name}, not for publication", "donor_id": EACH}
+    fixed = {**STAND_INS, "title": _title([file]), "donor_id": EACH}
     answers = {one.key: fixed.get(one.path, UNKNOWN) for one in open_decisions(folder)}
     still = apply_answers(folder, answers)
     if still:

@@ -68,10 +68,10 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
         "",
         facts.options.description
         or (
-            f"{int(shown['n_cells'].sum()):,} cells of "
-            f"{plural(int(shown['n_donors'].sum()), 'donor')} in "
-            f"{plural(len(shown), 'cohort')}, processed in one way: same genes, same quality "
-            "control, one map of the cells, labels and profiles of the donors."
+            f"{plural(int(shown['n_cells'].sum()), 'cell')} of "
+            f"{plural(int(shown['n_donors'].sum()), 'donor')} in {plural(len(shown), 'cohort')}, "
+            "processed in one way: same genes, same quality control, one map of the cells, labels "
+            "and profiles of the donors."
         ),
         "",
         f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "

@@ -113,7 +113,7 @@ def missing_metadata(
         reach = [f"{agent}.email", f"{agent}.url"]
         named = known(lookup(tree, f"{agent}.name"))
         required = any(reach[0] in item.paths and access in item.access for item in REQUIREMENTS)
-        if named == NO_BODY:
+        if named and named.casefold().split(":")[0] == "none":
             continue
         if named and not required and all(known(lookup(tree, path)) is None for path in reach):
             faults.append(

@@ -36,6 +36,7 @@ from pmcell.registry.cohorts.programmes import read_programme
 from pmcell.registry.cohorts.registration import Donor, Exclusion, Matrix, Registration, Sample
 from pmcell.registry.cohorts.sheets import Row, check_unique, read_sheet
 from pmcell.registry.cohorts.yaml_text import read_yaml
+from pmcell.registry.terms.regions import region_fix
 from pmcell.registry.terms.vocabulary import region_problem
 from pmcell.schema import UNKNOWN
 from pmcell.settings.programme import Programme
@@ -185,7 +186,7 @@ def _check_donors(rows: list[Row], faults: list[Fault]) -> None:
         problem = "" if region == UNKNOWN else region_problem(region)
         if problem:
             must = "must be a region code, or unknown"
-            fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
+            fix = region_fix(region)
             faults.append(
                 Fault(
                     DONORS_FILE, must, f"{region!r}: {problem}", fix, row=row.line, column="region"

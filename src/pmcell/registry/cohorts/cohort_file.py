@@ -17,7 +17,7 @@ from pmcell.registry.cohorts.key import Key
 from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO, key
 from pmcell.registry.cohorts.registered import is_usable
 from pmcell.registry.cohorts.yaml_text import YamlText
-from pmcell.registry.terms.regions import region_of
+from pmcell.registry.terms.regions import region_fix
 from pmcell.registry.terms.rules import check_term
 from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
 from pmcell.schema import NO_PROGRAMME, UNKNOWN
@@ -64,11 +64,8 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
     if region and region != UNKNOWN:
         problem = region_problem(region)
         if problem:
-            fix = "Look the code up: NUTS in the EU, ISO 3166-2 elsewhere."
-            code = region.upper() if not region_problem(region.upper()) else region_of(region)
-            if code and not region_problem(code):
-                fix = f"Write {code}."
-            fault("region", "must be a region code", f"{region!r}: {problem}", fix, reason="region")
+            found = f"{region!r}: {problem}"
+            fault("region", "must be a region code", found, region_fix(region), reason="region")
         elif region in COUNTRIES:
             fix = (
                 "Give the region where it is known: NUTS 2 such as NL32 in the EU, else ISO 3166-2 "

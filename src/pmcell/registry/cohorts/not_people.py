@@ -19,6 +19,21 @@ MISSING = frozenset(
     | {"not available", "not applicable", "not known", "missing", "n.a.", "n. a.", "k.a.", "k. a."}
     | {"#n/a", "#value!", "#ref!", "#null!", "#name?", "#div/0!", ".", "unbekannt", "inconnu"}
     | {"inconnue", "desconocido", "desconocida", "sconosciuto", "nieznany", "nieznana", "onbekend"}
+    | {
+        "keine angabe",
+        "nicht bekannt",
+        "nicht erhoben",
+        "non renseign\u00e9",
+        "non pr\u00e9cis\u00e9",
+    }
+    | {
+        "non renseign\u00e9e",
+        "non pr\u00e9cis\u00e9e",
+        "non recueilli",
+        "non recueillie",
+        "no consta",
+    }
+    | {"sin datos", "non noto", "non rilevato", "brak danych", "nie podano", "niet bekend"}
 )
 """What stands for no value, in small letters."""
 

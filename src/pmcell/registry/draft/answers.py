@@ -35,7 +35,7 @@ from pmcell.registry.draft.text import scalar, sheet
 from pmcell.registry.terms.ontology import resolve
 from pmcell.registry.terms.regions import region_of
 from pmcell.registry.terms.rules import SEPARATOR, TERM_RULES, term_of
-from pmcell.registry.terms.vocabulary import DUO_CODES, region_problem
+from pmcell.registry.terms.vocabulary import DUO, DUO_CODES, region_problem
 from pmcell.schema import UNKNOWN
 from pmcell.spelling import did_you_mean
 
@@ -251,7 +251,7 @@ def _term(text: str, column: str) -> str:
 
 
 def _use(text: str) -> str:
-    """A permitted use as its DUO term; a disease behind it stays."""
+    """A permitted use as its DUO term without its label; a disease behind it stays."""
     first, _, rest = text.partition(" ")
     code = DUO_CODES.get(first.upper(), first)
-    return f"{code} {rest}".strip()
+    return code if rest == DUO.get(code) else f"{code} {rest}".strip()

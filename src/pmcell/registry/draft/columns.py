@@ -26,7 +26,8 @@ _NAMES = {
         "origident sampleuuid libraryuuid channel gsm sampletag "
         "sampleassignment hashid htomaxid hto "
         "probe probenid probenname echantillon idechantillon muestra idmuestra campione "
-        "idcampione probka idprobki monster monsterid amostra"
+        "idcampione probka idprobki nrprobki numerprobki monster monsterid monsternummer amostra "
+        "probennummer prelevement idprelevement numeroechantillon numeromuestra"
     ),
     "donor_id": (
         "donorid donor donorname patient patientid subject subjectid individual "
@@ -34,18 +35,22 @@ _NAMES = {
         "donorassignment souporcellassignment bestsinglet sngbestguess snglbestguess vireodonor "
         "spender spenderid spenderin proband probandid probandin patientin donneur sujet paciente "
         "idpaciente donante sujeto paziente idpaziente donatore soggetto pacjent idpacjenta dawca "
-        "proefpersoon doador"
+        "proefpersoon doador patientennummer patientennr patientenid numeropatient idpatient "
+        "numeropaciente nrpacjenta numerpacjenta patientnummer"
     ),
     "visit": (
         "visit visitid visitlabel timepoint time tp visite visita wizyta zeitpunkt tijdstip momento"
     ),
     "visit_day": "visitday studyday daysincefirstvisit",
-    "batch_id": "batchid batch processingbatch seqbatch pool poolid seqrun run lane",
+    "batch_id": (
+        "batchid batch processingbatch seqbatch pool poolid seqrun run lane charge lot lote lotto "
+        "partia pula"
+    ),
     "cell_type": (
         "authorcelltype celltype celltypes celltypeoriginal mergedcelltype cellannotation "
         "celllabel celltypelabel celltypename annotation celltypefine celltypemajor "
         "celltypecoarse celltypel2 celltypel1 predictedcelltype celltypist labels "
-        "zelltyp typecellulaire tipocelular tipocellulare typkomorki celtype"
+        "zelltyp typecellulaire soustypecellulaire tipocelular tipocellulare typkomorki celtype"
     ),
     "sex": ("sex gender donorsex geschlecht sexe sexo sesso plec geslacht"),
     "age": (
@@ -64,11 +69,21 @@ _NAMES = {
     ),
     "condition": (
         "condition condgroup group status treatment stim stimulation severity outcome diseasegroup "
-        "gruppe groupe grupo gruppo grupa groep"
+        "gruppe groupe grupo gruppo grupa groep behandlung traitement tratamiento trattamento "
+        "leczenie behandeling"
     ),
-    "ethnicity": "selfreportedethnicity ethnicity race ancestry",
-    "tissue": ("tissue organ tissuename gewebe tissu tejido tessuto tkanka weefsel tecido"),
-    "assay": "assay technology platform chemistry protocol method library10xversion",
+    "ethnicity": (
+        "selfreportedethnicity ethnicity race ancestry ethnie ethnischeherkunft origineethnique "
+        "etnia origenetnico origineetnica pochodzenieetniczne etniciteit"
+    ),
+    "tissue": (
+        "tissue organ tissuename gewebe tissu tejido tessuto tkanka weefsel tecido "
+        "material probenmaterial materialart materiel materiale"
+    ),
+    "assay": (
+        "assay technology platform chemistry protocol method library10xversion "
+        "chemie chimie quimica chimica chemia"
+    ),
 }
 ROLES: Mapping[str, tuple[str, ...]] = {
     role: tuple(names.split()) for role, names in _NAMES.items()
@@ -143,8 +158,9 @@ def guess_columns(
                 f"{', '.join(known) or 'none'}."
             )
     by_name: dict[str, str] = {}
-    for column in obs.columns:
-        by_name.setdefault(_letters(str(column)), str(column))
+    for plain in (plain_name, _name_alone):
+        for column in map(str, obs.columns):
+            by_name.setdefault(plain(column), column)
     for role, names in ROLES.items():
         if role in roles:
             continue
@@ -167,6 +183,20 @@ def guess_columns(
         roles.setdefault("batch_id", pool)
     rule, samples = _sample_rule(obs, roles, cohort_id)
     return Columns(roles, terms, rule, samples, pool)
+
+
+def plain_name(column: str) -> str:
+    """A column's name as it is compared: letters and digits alone.
+
+    >>> plain_name("Donor ID"), plain_name("Płeć")
+    ('donorid', 'plec')
+    """
+    return re.sub(r"[^a-z0-9]", "", folded(column))
+
+
+def _name_alone(column: str) -> str:
+    """The plain name of a column without a unit or a remark in brackets behind it."""
+    return plain_name(re.sub(r"\s*[(\[].*[)\]]\s*$", "", column))
 
 
 def _pool(obs: pd.DataFrame, roles: Mapping[str, str]) -> str:
@@ -194,7 +224,7 @@ def same_names(obs: pd.DataFrame, columns: Columns) -> list[str]:
     notes = []
     for column in columns.roles.values():
         for other in map(str, obs.columns):
-            if other == column or _letters(other) != _letters(column):
+            if other == column or plain_name(other) != plain_name(column):
                 continue
             if (text(obs, other) != text(obs, column)).any():
                 notes.append(
@@ -216,10 +246,10 @@ def ages(obs: pd.DataFrame, column: str) -> np.ndarray:
     18 is a year and a half where `age_unit` says months.
     """
     values = text(obs, column)
-    named = _UNIT_IN_NAME.fullmatch(_letters(column))
+    named = _UNIT_IN_NAME.fullmatch(plain_name(column))
     units = np.full(len(values), named[1] if named else "", dtype=object)
     for other in map(str, obs.columns):
-        if _UNIT_COLUMN.fullmatch(_letters(other)):
+        if _UNIT_COLUMN.fullmatch(plain_name(other)):
             units = text(obs, other)
     pairs = zip(values.tolist(), units.tolist(), strict=True)
     with_unit = [
@@ -227,10 +257,6 @@ def ages(obs: pd.DataFrame, column: str) -> np.ndarray:
         for value, unit in pairs
     ]
     return np.array(with_unit, dtype=object)
-
-
-def _letters(column: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", folded(column))
 
 
 def per_group(values: np.ndarray, groups: np.ndarray) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from pmcell.registry.cohorts.sheets import Row, read_sheet
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.terms.meanings import words_in
 from pmcell.registry.terms.rules import TERM_RULES, terms_near
+from pmcell.registry.terms.vocabulary import DUO_PERMISSIONS
+from pmcell.schema import NO_PROGRAMME
 from pmcell.spelling import plural
 
 CELL_TYPES = "values.cell_type"
@@ -78,16 +80,19 @@ class Decision:
     def explain(self) -> str:
         """What is asked, its choices, and what the names of vocabularies in it mean."""
         parts = [self.prose, *words_in(self.prose)]
+        if self.text.isdigit():
+            parts.append("A number is a code: answer with what its code book says.")
         return " ".join(parts)
 
 
 def open_decisions(folder: Path) -> list[Decision]:
     """What is still open in a cohort's folder, in the order of its files."""
     tree = read_yaml(folder / COHORT_FILE, []).tree
+    programmes = folder.resolve().parent.parent / "programmes"
     donors = read_sheet(folder / DONORS_FILE, DONOR_COLUMNS, [], required=False)
     samples = read_sheet(folder / SAMPLES_FILE, SAMPLE_COLUMNS, [], required=False)
     return [
-        *_of_cohort(tree),
+        *_of_cohort(tree, [path.stem for path in sorted(programmes.glob("*.yaml"))]),
         *_donors(samples),
         *_of_table(DONORS_FILE, DONOR_COLUMNS, donors, "donor"),
         *_of_table(SAMPLES_FILE, SAMPLE_COLUMNS, samples, "sample"),
@@ -109,7 +114,11 @@ def short_name(column: str) -> str:
     return _SHORT.sub("", _SHORT.sub("", column))
 
 
-def _of_cohort(tree: Mapping[str, object]) -> Iterator[Decision]:
+def _of_cohort(tree: Mapping[str, object], programmes: Sequence[str]) -> Iterator[Decision]:
+    choices = {
+        "programme": (*programmes, NO_PROGRAMME) if programmes else (),
+        "data_use": tuple(f"{code} {label}" for code, label in DUO_PERMISSIONS.items()),
+    }
     for item in COHORT_KEYS:
         value = lookup(tree, item.path)
         if item.kind == "mapping" and isinstance(value, dict):
@@ -121,9 +130,8 @@ def _of_cohort(tree: Mapping[str, object]) -> Iterator[Decision]:
             continue
         entries = value if isinstance(value, list) else [value]
         if any(isinstance(entry, str) and entry.startswith(TODO) for entry in entries):
-            yield Decision(
-                item.path, COHORT_FILE, item.path, meaning(item.path), choices=item.choices
-            )
+            offered = item.choices or choices.get(item.path, ())
+            yield Decision(item.path, COHORT_FILE, item.path, meaning(item.path), choices=offered)
     for fault in missing_metadata(tree, meaning):
         path, value = fault.column or "", lookup(tree, fault.column or "")
         if fault.severity == "error" and not str(value).startswith(TODO):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,6 @@ from pmcell.registry.draft.columns import guess_columns, is_empty, text
 from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.draft.people_table import read_table_of_people
 from pmcell.registry.intake.cell_table import BARCODE
-from pmcell.registry.sheets.excel import open_book, read_sheet_of
 from pmcell.schema.text import as_text
 from pmcell.spelling import as_seen
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = {"donors": "donor_id", "samples": "sample_id"}
-MAX_SHOWN = 4
-"""Ids that a message lists."""
 MIN_SHARE = 0.5
 """Share of the file's donors (or samples) that the table must name."""
 
@@ -61,8 +58,9 @@ def join_table(
             f"{', '.join(map(str, obs.columns)) or 'no columns'}."
         )
     ids = columns.sample_of_cell if own is None else text(obs, own)
-    table = read_table_of_people(path)
-    key, rows = _key(table, ids, path, kind, obs)
+    own_id = _own_id(ids)
+    table = read_table_of_people(path, lambda cell: bool(own_id(cell)))
+    key, rows = _key(table, ids, own_id, path, kind, obs)
     joined = obs.copy()
     for column in table[0]:
         if column == key:
@@ -79,8 +77,9 @@ def cells_text(submission: Submission, path: Path) -> str:
     Barcodes match as they are, else without the number of the lane behind a dash. Raises
     `DataError` where fewer than half of the file's cells are named, or one is named twice.
     """
-    table = read_table_of_people(path)
     barcodes = as_text(submission.obs.index).tolist()
+    own = {_without_lane(one) for one in barcodes}
+    table = read_table_of_people(path, lambda cell: _without_lane(cell) in own)
     for plain in (str, _without_lane):
         known = {plain(one): one for one in barcodes}
         if len(known) < len(barcodes):
@@ -120,10 +119,12 @@ def _without_lane(barcode: str) -> str:
     return re.sub(r"-\d+$", "", barcode)
 
 
-def _key(
-    table: list[dict[str, str]], ids: np.ndarray, path: Path, kind: str, obs: pd.DataFrame
-) -> tuple[str, dict[str, dict[str, str]]]:
-    """The column of the table that holds the ids, and its rows by the id as the file writes it."""
+def _own_id(ids: np.ndarray) -> Callable[[str], str]:
+    """A function: the id of the file that a value is, or '' where it is none.
+
+    Also where a spreadsheet took its zeros. Signs that nobody sees are no part of an id, nor is the
+    ' by which cells are made text.
+    """
     wanted = {name for name in ids.tolist() if name}
     same = SameNumbers(wanted)
     looks: dict[str, str | None] = {}
@@ -131,22 +132,31 @@ def _key(
         looks[as_seen(name)] = None if as_seen(name) in looks else name
 
     def own(value: str) -> str:
-        """The id of the file that a value is, also where a spreadsheet took its zeros.
-
-        Signs that nobody sees are no part of an id, nor is the ' by which cells are made text.
-        """
         if value in wanted:
             return value
-        return same.find(value) or looks.get(as_seen(value).removeprefix("'")) or value
+        return same.find(value) or looks.get(as_seen(value).removeprefix("'")) or ""
 
+    return own
+
+
+def _key(
+    table: list[dict[str, str]],
+    ids: np.ndarray,
+    own_id: Callable[[str], str],
+    path: Path,
+    kind: str,
+    obs: pd.DataFrame,
+) -> tuple[str, dict[str, dict[str, str]]]:
+    """The column of the table that holds the ids, and its rows by the id as the file writes it."""
+    wanted = {name for name in ids.tolist() if name}
     shares = {
-        column: len({own(row[column]) for row in table} & wanted) / max(len(wanted), 1)
+        column: len({own_id(row[column]) for row in table} - {""}) / max(len(wanted), 1)
         for column in table[0]
     }
     best = max(shares, key=lambda column: shares[column])
     if shares[best] < MIN_SHARE:
         fix = _naming_option(table, obs, kind) or "Write the ids as they stand in the file."
-        if len({own(column) for column in table[0]} & wanted) >= MIN_SHARE * len(wanted):
+        if len({own_id(column) for column in table[0]} - {""}) >= MIN_SHARE * len(wanted):
             fix = f"They stand in its first line: turn it, so that each of the {kind} has a row."
         shown = ", ".join(sorted(wanted)[:4])
         raise DataError(
@@ -157,7 +167,7 @@ def _key(
     rows: dict[str, dict[str, str]] = {}
     twice = []
     for row in table:
-        name = own(row[best])
+        name = own_id(row[best]) or row[best]
         if name in rows and rows[name] != row:
             twice.append(name)
         rows.setdefault(name, row)

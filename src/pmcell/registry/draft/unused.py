@@ -63,8 +63,11 @@ def unused_columns(
             continue
         values = text(obs, column)
         given = [one for one in dict.fromkeys(values.tolist()) if not is_empty(one)]
-        if len(given) < 2:
-            # What is the same for all says nothing of anybody.
+        if not given:
+            continue
+        if len(given) == 1:
+            # It may be the study's, such as a tissue or a protocol; it sets nobody apart.
+            found.append(Unused(column, "the same for all", 1, (given[0][:20],)))
             continue
         level = "cell"
         for name, groups in (("sample", samples), ("donor", of_donor)):

@@ -41,16 +41,18 @@ def unprotected(matrix: Matrix, submission: Submission) -> list[Fault]:
     """A warning for a file that is stored plain and has no stated digest: damage would not show."""
     if matrix.sha256 or is_compressed(submission, matrix.counts):
         return []
-    fix = {
-        "10x_mtx": "Pack it where the file came from: gzip matrix.mtx.",
-        "csv": f"Pack it where it came from (gzip {matrix.path.name})",
-        "tsv": f"Pack it where it came from (gzip {matrix.path.name})",
-    }.get(matrix.format, "Write it with compression='gzip' where it came from")
+    how = {
+        "10x_mtx": "gzip matrix.mtx",
+        "csv": f"gzip {matrix.path.name}",
+        "tsv": f"gzip {matrix.path.name}",
+    }.get(matrix.format, "compression='gzip'")
+    fix = f"The run goes on without it. To have copies checked, ask the sender to pack it ({how})"
     if not matrix.path.is_dir():
         fix += (
-            f", or ask the sender for the output of sha256sum {matrix.path.name} and set {KEY} in "
-            "cohort.yaml."
+            f", or for what `sha256sum {matrix.path.name}` prints there, and give it: pmcell "
+            f"register --id COHORT --set {KEY}=…"
         )
+    fix += "."
     return [
         Fault(
             matrix.path.name,

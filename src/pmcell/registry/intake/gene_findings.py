@@ -140,8 +140,8 @@ def old_names(
         "an old name should stand for its gene alone; beside the current name, or as the name of a "
         "viral gene, it is something else",
         f"{'; '.join(parts)}{seen}",
-        "Where one is the human gene all the same, write its current symbol or Ensembl id (and add "
-        "the two up) where the file came from; else leave the row out there.",
+        "Nothing has to be done. Where one of them matters to you, ask whoever made the file to "
+        "write its current symbol or Ensembl id.",
         "old_names",
     )
 

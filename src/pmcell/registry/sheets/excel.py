@@ -199,18 +199,20 @@ def _column_number(letters: str) -> int:
     return number
 
 
-def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str = "") -> Sheet:
+def read_sheet_of(
+    sheet: Any, file: str, faults: list[Fault], *, identifier: str = "", first_row: int = 1
+) -> Sheet:
     """One sheet of a workbook as text; what is wrong with its cells is appended to `faults`.
 
     A fault names the sheet as its file's part behind '#', and the cell as its column. Where there
-    is an `identifier`, the first row must name that column.
+    is an `identifier`, the first row must name that column. Rows above `first_row` are not read.
     """
     name = str(sheet.title)
 
     def fault(cell: str, must: str, found: str, fix: str, reason: str = "workbook") -> None:
         faults.append(Fault(f"{file}#{name}", must, found, fix, column=cell, reason=reason))
 
-    for cell, must, found, fix in form_problems(sheet):
+    for cell, must, found, fix in form_problems(sheet, first_row):
         fault(cell, must, found, fix)
     if found := too_big(sheet):
         must = (
@@ -220,9 +222,9 @@ def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str
         fault("A1", must, found, "Delete the empty rows and columns that were touched.", "too_big")
         return Sheet(name)
     hidden_rows, hidden_columns = hidden_parts(sheet)
-    rows = sheet.iter_rows()
+    rows = sheet.iter_rows(min_row=first_row)
     head = next(rows, ())
-    names = [_text(cell) for cell in head]
+    names = [cell_text(cell) for cell in head]
     result = Sheet(name)
     for cell, column in zip(head, names, strict=True):
         if column and column in result.letters:
@@ -244,20 +246,25 @@ def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str
         for cell, column in zip(cells, names, strict=True):
             if column:
                 texts[column] = _value(cell, fault)
-            elif _text(cell):
+            elif cell_text(cell):
                 must = "a value must stand below a column's name"
-                found = repr(_text(cell)[:40])
-                fault(cell.coordinate, must, found, "Name the column in row 1, or delete it.")
+                found = repr(cell_text(cell)[:40])
+                fault(
+                    cell.coordinate,
+                    must,
+                    found,
+                    f"Name the column in row {first_row}, or delete it.",
+                )
         if not any(texts.values()):
             continue
         if number in hidden_rows:
             must = "a row must be visible"
             fault(f"A{number}", must, "it is hidden", "Unhide it, or delete it.", "hidden")
         same = [column for column, text in texts.items() if text and _alike(text, column)]
-        if number == 2 and len(same) > 1:
+        if number == first_row + 1 and len(same) > 1:
             must = "there must be one row of column names"
             found = f"a second one ({', '.join(same[:3])})"
-            fault("A2", must, found, "Delete row 2.", "two_headers")
+            fault(f"A{number}", must, found, f"Delete row {number}.", "two_headers")
             continue
         result.rows.append(SheetRow(number, texts))
     for column, letter in result.letters.items():
@@ -267,11 +274,12 @@ def read_sheet_of(sheet: Any, file: str, faults: list[Fault], *, identifier: str
     return result
 
 
-def form_problems(sheet: Any) -> Iterator[tuple[str, str, str, str]]:
+def form_problems(sheet: Any, first_row: int = 1) -> Iterator[tuple[str, str, str, str]]:
     """Cell, what must hold, what was found and the fix, where a sheet hides or merges cells."""
     if sheet.sheet_state != "visible":
         yield "A1", "a sheet must be visible", "it is hidden", "Unhide it."
-    for merged in list(sheet.merged_cells.ranges)[:20]:
+    read = [merged for merged in sheet.merged_cells.ranges if merged.max_row >= first_row]
+    for merged in read[:20]:
         must = "cells must not be merged"
         fix = "Unmerge them, and write the value into each."
         yield merged.coord.split(":")[0], must, merged.coord, fix
@@ -321,10 +329,10 @@ def _value(cell: Any, fault: Any) -> str:
         )
         fault(cell.coordinate, must, shown, fix, "date")
         return ""
-    return _text(cell)
+    return cell_text(cell)
 
 
-def _text(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """A value as text without spaces around it: 7.0 is 7, as it was typed."""
     value = cell.value
     if value is None:

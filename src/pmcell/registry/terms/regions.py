@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+from pmcell.registry.terms.vocabulary import region_problem
 from pmcell.spelling import folded, nearest
 
 WHOLE_WORDS = 0.8
@@ -69,6 +70,21 @@ def region_of(text: str) -> str | None:
     same = [one.code for one in find_regions(text) if one.score == 1.0]
     widest = [code for code in same if all(other.startswith(code) for other in same)]
     return widest[0] if widest else None
+
+
+def region_fix(text: str) -> str:
+    """What to write in place of a text that is no code of a region.
+
+    >>> region_fix("nl3"), region_fix("Limburg")
+    ('Write NL3.', 'Write one of BE22 Prov. Limburg (BE); NL42 Limburg (NL).')
+    """
+    code = text.upper() if not region_problem(text.upper()) else region_of(text)
+    if code and not region_problem(code):
+        return f"Write {code}."
+    near = [f"{one.code} {one.name}" for one in find_regions(text)[:5]]
+    if near:
+        return f"Write one of {'; '.join(near)}."
+    return "Type the region's name, or its code: NUTS in the EU, ISO 3166-2 elsewhere."
 
 
 def region_name(code: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pmcell.errors import Fault
+from pmcell.registry.terms.languages import readings
 from pmcell.registry.terms.ontology import (
     LOOK_UP,
     as_curie,
@@ -26,6 +27,8 @@ from pmcell.registry.terms.vocabulary import NORMAL, SEXES
 from pmcell.schema import UNKNOWN
 
 SEPARATOR = " || "
+_OTHER_SPECIES = re.compile(r"\((?:Mmus|sensu (?!Vertebrata|Mammalia)[^)]*)\)")
+"""What stands behind the labels of cells that people do not have."""
 _NOT = frozenset({"no", "non", "not", "without", "never", "negative"})
 
 
@@ -33,8 +36,9 @@ _NOT = frozenset({"no", "non", "not", "without", "never", "negative"})
 class TermRule:
     """Terms must be of `ontology` and under one of `under` (or among `terms`), not `forbidden`.
 
-    `several` allows more than one term, sorted and joined by ' || '. `strict`
-    is where the CELLxGENE schema does not accept `unknown`. Where not `by_spelling`,
+    No term below `not_under` is offered, for cohorts are of people. `several` allows more than
+    one term, sorted and joined by ' || '. `strict` is where the CELLxGENE schema does not accept
+    `unknown`. Where not `by_spelling`,
     a term is offered by its own label only, not by a synonym nor by likeness: a wrong one would
     harm ("White" is a synonym of European American, and a word in every country).
     """
@@ -43,6 +47,7 @@ class TermRule:
     under: tuple[str, ...] = ()
     terms: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+    not_under: str = ""
     several: bool = False
     strict: bool = False
     example: str = ""
@@ -66,6 +71,7 @@ TERM_RULES: Mapping[str, TermRule] = {
         "MONDO",
         under=("MONDO:0000001", "MONDO:0021178"),
         terms=(NORMAL,),
+        not_under="MONDO:0005583",
         several=True,
         strict=True,
         example="MONDO:0005148 type 2 diabetes mellitus, or PATO:0000461 for healthy",
@@ -155,6 +161,8 @@ def term_of(text: str, column: str) -> str | None:
 
     >>> term_of("NK cells", "cell_type"), term_of("2", "sex_ontology_term_id")
     ('CL:0000623', None)
+    >>> term_of("NK-Zellen", "cell_type")
+    'CL:0000623'
     >>> term_of("PATO:0000384", "sex_ontology_term_id"), term_of("male?", "sex_ontology_term_id")
     ('PATO:0000384', None)
     """
@@ -163,11 +171,14 @@ def term_of(text: str, column: str) -> str | None:
         return None
     if ":" in text and check_term(text.strip(), column, file="", hint=False) is None:
         return text.strip()
-    known = SHORTHAND.get(column, {}).get(normalise(text))
-    if known or not rule.under:
-        return known
-    found = exact(text, rule.ontology, alike=rule.by_spelling)
-    return found.term_id if found and allowed_term(found.term_id, rule) else None
+    for said in _said(text, column):
+        known = SHORTHAND.get(column, {}).get(normalise(said))
+        if known or not rule.under:
+            return known
+        found = exact(said, rule.ontology, alike=rule.by_spelling)
+        if found and allowed_term(found.term_id, rule):
+            return found.term_id
+    return None
 
 
 def terms_near(text: str, column: str, n: int = 3) -> list[str]:
@@ -176,6 +187,9 @@ def terms_near(text: str, column: str, n: int = 3) -> list[str]:
     if not rule.under:
         sex = term_of(text, column)
         return [f"{term} {SEXES[term]}" for term in ((sex,) if sex else rule.terms[:2])]
+    if not re.search("[a-z]", normalise(text)):
+        # A number is a code: what it stands for is in a code book, not in its spelling.
+        return []
     words = spelt_out(text, column)
     known = [term_of(text, column), term_of(f"{words} cell", column)]
     found = [
@@ -191,8 +205,14 @@ def spelt_out(text: str, column: str) -> str:
     """The words of a text, abbreviations of cell types written out."""
     words = normalise(text)
     if column == "cell_type":
+        words = (readings(words) or [words])[0]
         words = " ".join(SPELT.get(word, word) for word in words.split())
     return words
+
+
+def _said(text: str, column: str) -> list[str]:
+    """A text, and what it may say in English."""
+    return [text, *(readings(normalise(text)) if column == "cell_type" else ())]
 
 
 def contradicts(text: str, name: str) -> bool:
@@ -211,10 +231,13 @@ def contradicts(text: str, name: str) -> bool:
 
 
 def allowed_term(term_id: str, rule: TermRule) -> bool:
-    """Whether a column with a rule may hold a term."""
+    """Whether a column with a rule may hold a term: one of people, not of other species."""
     if term_id in rule.terms:
         return True
-    return term_id not in rule.forbidden and is_under(term_id, rule.under)
+    if term_id in rule.forbidden or not is_under(term_id, rule.under):
+        return False
+    is_of_animals = rule.not_under != "" and is_under(term_id, (rule.not_under,))
+    return not (is_of_animals or _OTHER_SPECIES.search(str(resolve(term_id))))
 
 
 def _nearest(text: str, column: str, but: str = "") -> str:

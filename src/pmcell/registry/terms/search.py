@@ -14,8 +14,7 @@ from pmcell.errors import UsageError
 from pmcell.registry.terms.health_terms import LABELS
 from pmcell.registry.terms.ontology import normalise, suggest, terms
 from pmcell.registry.terms.regions import find_regions
-from pmcell.registry.terms.rules import TERM_RULES, allowed_term, contradicts, spelt_out
-from pmcell.registry.terms.shorthand import SHORTHAND
+from pmcell.registry.terms.rules import TERM_RULES, allowed_term, contradicts, spelt_out, term_of
 from pmcell.registry.terms.vocabulary import DUO, DUO_CODES, LICENSES, SEXES
 from pmcell.spelling import did_you_mean
 
@@ -112,7 +111,7 @@ def _of_column(text: str, column: str) -> list[Found]:
     if text.strip() in rule.terms or text.strip() in terms(rule.ontology):
         return _by_code(text.strip(), column)
     found: dict[str, Found] = {}
-    known = SHORTHAND.get(column, {}).get(normalise(text))
+    known = term_of(text, column)
     if known:
         found[known] = _found(known, column, text.strip(), 1.0)
     if not rule.under:

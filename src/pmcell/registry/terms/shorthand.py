@@ -14,7 +14,7 @@ from pmcell.registry.terms.vocabulary import NORMAL
 
 _CELLS = {
     "CL:0000236": "b, b cell, bcell, b lymphocyte",
-    "CL:0000787": "b mem, b memory, memory b",
+    "CL:0000787": "b mem, bmem, b memory, memory b",
     "CL:0000788": "b naive, naive b",
     "CL:0000980": "plasmablast, pb",
     "CL:0000786": "plasma, pc",
@@ -22,9 +22,9 @@ _CELLS = {
     "CL:0000624": "cd4, cd4 t, cd4 t cell, cd4 positive t cell, t cd4",
     "CL:0000625": "cd8, cd8 t, cd8 t cell, cd8 positive t cell, t cd8",
     "CL:0000897": "cd4 mem, cd4 memory, cd4 memory t cell",
-    "CL:0000895": "cd4 naive, naive cd4, cd4 naive t cell",
+    "CL:0000895": "cd4 naive, naive cd4, cd4 naive t cell, naive cd4 t cell",
     "CL:0000909": "cd8 mem, cd8 memory, cd8 memory t cell",
-    "CL:0000900": "cd8 naive, naive cd8, cd8 naive t cell",
+    "CL:0000900": "cd8 naive, naive cd8, cd8 naive t cell, naive cd8 t cell",
     "CL:0000815": "treg, t reg, regulatory t",
     "CL:0000798": "gdt, gd t, t gd, gamma delta t, tgd",
     "CL:0000940": "mait",
@@ -32,8 +32,9 @@ _CELLS = {
     "CL:0000938": "nk cd56bright, cd56bright nk, nk bright",
     "CL:0000939": "nk cd56dim, cd56dim nk, nk dim",
     "CL:0000576": "mono, monocyte",
-    "CL:0000860": "mono classical, classical mono, cmono",
-    "CL:0000875": "mono nonclassical, mono non classical, nonclassical monocyte, ncmono",
+    "CL:0000860": "mono classical, classical mono, cmono, mono c, monoc",
+    "CL:0000875": "mono nonclassical, mono non classical, nonclassical monocyte, ncmono, "
+    "mono nc, mononc",
     "CL:0001054": "cd14 mono, cd14 monocyte, mono cd14",
     "CL:0002397": "cd16 mono, cd16 monocyte, mono cd16, fcgr3a positive monocyte, fcgr3a mono",
     "CL:0000451": "dc",
@@ -53,19 +54,44 @@ _CELLS = {
     "CL:0002079": "ductal",
 }
 _TISSUES = {
-    "UBERON:0000178": "pbmc, pbmcs, peripheral blood, whole blood, blut, sang, sangre, sangue, "
-    "krew, bloed"
+    "UBERON:0000178": "pbmc, pbmcs, peripheral blood, whole blood, blut, vollblut, edta blut, "
+    "venenblut, peripheres blut, sang, sang total, sangre, sangre periferica, sangue, krew, "
+    "krew obwodowa, bloed, volbloed",
+    "UBERON:0000006": "islet, pancreatic islet, langerhans insel, langerhans inseln, "
+    "ilot de langerhans, islote de langerhans, islote pancreatico, isola di langerhans, "
+    "isole di langerhans, wyspa langerhansa, wyspy langerhansa, eilandje van langerhans",
+    "UBERON:0002113": "niere, rein, rinon, rene, nerka, nier",
+    "UBERON:0002107": "leber, foie, higado, fegato, watroba, lever",
+    "UBERON:0002048": "lunge, poumon, pulmon, polmone, pluco, pluca",
+    "UBERON:0000948": "herz, coeur, corazon, cuore, serce, hart",
+    "UBERON:0001264": "bauchspeicheldruse, pankreas, pancrea, trzustka, alvleesklier",
+    "UBERON:0001013": "fett, fettgewebe, tissu adipeux, tejido adiposo, tessuto adiposo, "
+    "tkanka tluszczowa, vetweefsel",
+    "UBERON:0002371": "knochenmark, moelle osseuse, medula osea, midollo osseo, szpik, "
+    "szpik kostny, beenmerg",
+    "UBERON:0000029": "lymphknoten, ganglion lymphatique, ganglio linfatico, linfonodo, "
+    "wezel chlonny, lymfeklier",
+    "UBERON:0002418": "knorpel, gelenkknorpel, cartilago, cartilagine, chrzastka, kraakbeen",
 }
 _DISEASES = {
     NORMAL: "healthy, normal, healthy control, healthy donor, hc, gesund, sain, saine, sano, sana, "
-    "saludable, zdrowy, zdrowa, gezond",
+    "saludable, zdrowy, zdrowa, gezond, gesunde kontrolle, gesunde kontrollperson, "
+    "temoin sain, controle sain, volontaire sain, control sano, voluntario sano, "
+    "controllo sano, zdrowa kontrola, gezonde controle",
     "MONDO:0100096": "covid, covid19, covid 19, sars cov 2 infection",
     "MONDO:0005148": "t2d, t2dm, type 2 diabetes, type ii diabetes, diabetes mellitus typ 2, "
     "typ 2 diabetes, diabete de type 2, diabetes tipo 2, diabete tipo 2, cukrzyca typu 2",
-    "MONDO:0005147": "t1d, t1dm, type 1 diabetes",
-    "MONDO:0007915": "sle, csle, lupus, childhood sle",
-    "MONDO:0005300": "ckd",
-    "MONDO:0005178": "oa, arthrosis",
+    "MONDO:0005147": "t1d, t1dm, type 1 diabetes, diabetes mellitus typ 1, typ 1 diabetes, "
+    "diabete de type 1, diabetes tipo 1, diabete tipo 1, cukrzyca typu 1",
+    "MONDO:0007915": "sle, csle, lupus, childhood sle, systemischer lupus erythematodes, "
+    "lupus erythemateux systemique, lupus erythemateux dissemine, lupus eritematoso sistemico, "
+    "toczen rumieniowaty ukladowy, systemische lupus erythematosus",
+    "MONDO:0005300": "ckd, chronische nierenkrankheit, chronische niereninsuffizienz, "
+    "maladie renale chronique, insuffisance renale chronique, enfermedad renal cronica, "
+    "malattia renale cronica, przewlekla choroba nerek, chronische nierziekte",
+    "MONDO:0005178": "oa, arthrosis, arthrose, artrosis, artrosi, artroza, artrose",
+    "MONDO:0005252": "herzinsuffizienz, insuffisance cardiaque, insuficiencia cardiaca, "
+    "scompenso cardiaco, niewydolnosc serca, hartfalen",
 }
 _SEXES = {
     "PATO:0000383": "f, female, woman, w, weiblich, frau, femme, feminin, mujer, femenino, "
@@ -74,6 +100,7 @@ _SEXES = {
     "maschio, uomo, maschile, mezczyzna, meska, mannelijk",
 }
 _ASSAYS = {
+    "EFO:0009901": "10x v1, 10xv1, 10x 3 v1, chromium v1",
     "EFO:0009922": "10x v3, 10xv3, 10x 3 v3, chromium v3",
     "EFO:0009899": "10x v2, 10xv2, 10x 3 v2, chromium v2",
     "EFO:0008931": "smartseq2, smart seq 2, ss2",

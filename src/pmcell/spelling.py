@@ -129,14 +129,3 @@ def repeated(names: Iterable[Name]) -> dict[Name, int]:
     {'a': 2}
     """
     return {name: n for name, n in Counter(names).items() if n > 1}
-
-
-def plural(number: int, noun: str) -> str:
-    """Return the number with its noun.
-
-    Examples
-    --------
-    >>> plural(1, "donor"), plural(2000, "donor")
-    ('1 donor', '2,000 donors')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = {"donors": "donor_id", "samples": "sample_id"}
+MAX_SHOWN = 4
+"""Ids that a message lists."""
 MIN_SHARE = 0.5
 """Share of the file's donors (or samples) that the table must name."""
 

@@ -75,10 +75,12 @@ def test_what_is_no_table_is_named_with_its_fix(tmp_path, content, message):
         read(tmp_path, content)
 
 
-def test_a_workbook_whose_table_is_not_on_its_first_sheet_names_the_others(tmp_path):
+def test_a_workbook_without_rows_names_the_sheet_that_comes_nearest(tmp_path):
     book = openpyxl.Workbook()
     book.active.append(["notes"])
     book.create_sheet("people").append(["donor", "sex"])
     book.save(tmp_path / "people.xlsx")
-    with pytest.raises(DataError, match="Put the sheet of the table first, of 'people'"):
+    with pytest.raises(
+        DataError, match="#people: a sheet must hold the table.*found 2 names and 0 rows"
+    ):
         read_table_of_people(tmp_path / "people.xlsx")

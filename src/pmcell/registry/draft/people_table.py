@@ -111,14 +111,14 @@ def rows_above_names(rows: Sequence[Sequence[str]], is_id: Callable[[str], bool]
     """How many rows stand above the row of names: titles, and names of groups of columns.
 
     The names fill as many cells as any row, each differs, and none is a number or an id; the rows
-    above fill fewer. 0 where no row is that.
+    above fill fewer, and rows stand below. 0 where no row is that.
 
     >>> rows_above_names([["Labs", ""], ["id", "CRP"], ["P1", "7"]], {"P1"}.__contains__)
     1
     """
     filled = [sum(map(bool, row)) for row in rows]
     width = max(filled, default=0)
-    for at, row in enumerate(rows[:MAX_ABOVE]):
+    for at, row in enumerate(rows[:-1][:MAX_ABOVE]):
         if filled[at] == width:
             cells = [cell for cell in row if cell]
             are_names = len(set(cells)) == width > 1 and not any(

@@ -81,6 +81,6 @@ def test_a_workbook_without_rows_names_the_sheet_that_comes_nearest(tmp_path):
     book.create_sheet("people").append(["donor", "sex"])
     book.save(tmp_path / "people.xlsx")
     with pytest.raises(
-        DataError, match="#people: a sheet must hold the table.*found 2 names and 0 rows"
+        DataError, match=r"#people: a sheet must hold the table.*found 2 names and 0 rows"
     ):
         read_table_of_people(tmp_path / "people.xlsx")

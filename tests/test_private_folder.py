@@ -160,7 +160,7 @@ def test_without_a_folder_of_ones_own_kernels_are_compiled_and_not_kept(tmp_path
 
 @pytest.mark.parametrize("planted", ["in the environment", "in the temporary folder"])
 def test_figures_read_no_settings_that_others_could_write(tmp_path, monkeypatch, planted):
-    from pmcell.cli.job.run import _libraries_use
+    from pmcell.cli._job.run import _libraries_use
 
     name = "given" if planted == "in the environment" else f"pmcell-mpl-{os.getuid()}"
     (tmp_path / name).mkdir()
@@ -177,7 +177,7 @@ def test_figures_read_no_settings_that_others_could_write(tmp_path, monkeypatch,
 
 
 def test_a_folder_for_figures_of_ones_own_is_kept(tmp_path, monkeypatch):
-    from pmcell.cli.job.run import _libraries_use
+    from pmcell.cli._job.run import _libraries_use
 
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "mine"))
     with _libraries_use(1):

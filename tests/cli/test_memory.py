@@ -15,8 +15,8 @@ from anndata import read_h5ad
 import pmcell as pm
 from pmcell.bundle import snakefile
 from pmcell.cli import main
+from pmcell.cli._job import memory
 from pmcell.cli.init import make_study
-from pmcell.cli.job import memory
 from pmcell.cli.run._resources import Model
 from pmcell.cli.run._study import open_study
 from pmcell.cli.run.estimate import study_sizes

@@ -14,7 +14,7 @@ import pytest
 
 import pmcell.cli
 from pmcell.cli import GROUPS, SUBCOMMANDS, main, module_of
-from pmcell.cli.job.options import add_options
+from pmcell.cli._job.options import add_options
 
 COMMANDS = [name for _, commands in GROUPS for name, _ in commands]
 
@@ -31,7 +31,7 @@ def test_every_module_is_a_command_or_private() -> None:
     names = {
         module.name
         for module in pkgutil.walk_packages(pmcell.cli.__path__, "pmcell.cli.")
-        if not module.ispkg and not module.name.rpartition(".")[2].startswith("_")
+        if not module.ispkg and "._" not in module.name
     }
     assert names == {module_of(name) for name in COMMANDS}
 

@@ -15,8 +15,8 @@ import pytest
 import pmcell as pm
 from pmcell.bundle import bundle_folder
 from pmcell.cli import module_of
+from pmcell.cli._job.options import add_options
 from pmcell.cli._settings import PREFIX
-from pmcell.cli.job.options import add_options
 from pmcell.cli.run._resources import Model
 from pmcell.core.donors import donor_map
 from pmcell.core.graph import layout, leiden

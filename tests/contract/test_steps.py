@@ -17,8 +17,8 @@ import yaml
 
 from pmcell.bundle import EMBEDDED_COHORTS, bundle_folder, snakefile
 from pmcell.cli import main, module_of
+from pmcell.cli._job.options import add_options
 from pmcell.cli.init import make_study
-from pmcell.cli.job.options import add_options
 from pmcell.cli.run._resources import Model
 from pmcell.cli.run._workflow import RERUN_TRIGGERS, renamed_rules
 from pmcell.settings.table import SETTINGS

@@ -10,7 +10,7 @@ from scipy import sparse
 import pmcell as pm
 from counts_data import random_counts
 from pmcell.cli import main
-from pmcell.cli.job.memory import megabytes, within_memory
+from pmcell.cli._job.memory import megabytes, within_memory
 from pmcell.errors import DataError, UsageError
 from pmcell.io.counts.open import open_counts
 from pmcell.pp.qc import QcOptions

@@ -220,7 +220,7 @@ def test_steps_work_without_a_home_a_cache_or_a_temporary_folder(study):
 def test_threads_reach_blas_and_openmp(monkeypatch, tmp_path):
     from types import SimpleNamespace
 
-    from pmcell.cli.job.run import run_step
+    from pmcell.cli._job.run import run_step
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     seen = {}

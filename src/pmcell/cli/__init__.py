@@ -142,8 +142,8 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
         print(f"pmcell {name}: {absent}", file=sys.stderr)
         return 2
     from pmcell.audit.record import audited
-    from pmcell.cli.job.log import start_log
-    from pmcell.cli.job.run import run_step
+    from pmcell.cli._job.log import start_log
+    from pmcell.cli._job.run import run_step
 
     module = module_of(name)
     if (name, *rest[:1]) in SUBCOMMANDS:
@@ -231,7 +231,7 @@ def help_of(name: str) -> str:
 
 
 def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
-    from pmcell.cli.job.options import add_options
+    from pmcell.cli._job.options import add_options
 
     parser = argparse.ArgumentParser(
         prog=f"pmcell {name}",

@@ -31,7 +31,7 @@ def parser_for(
     line: str, commands: Mapping[str, str], module_of: Callable[[str], str]
 ) -> argparse.ArgumentParser:
     """A parser of all commands in which the one that `line` names has its options."""
-    from pmcell.cli.job.options import add_options
+    from pmcell.cli._job.options import add_options
 
     parser = argparse.ArgumentParser(prog="pmcell")
     under = parser.add_subparsers(dest="command")

@@ -111,7 +111,11 @@ def test_antibodies_named_like_genes_are_refused_until_they_are_left_out(
 def test_register_leaves_antibodies_out_and_says_so(folder):
     kinds = ["RNA"] * len(genes()) + ["ADT"] * len(PROTEINS)
     write(folder, PROTEINS, modality=kinds)
-    draft = draft_files(str(folder / "counts.h5ad"), "h5ad", "c1", "counts.h5ad", None)
+    draft = draft_files(
+        **{"file": str(folder / "counts.h5ad"), "fmt": "h5ad", "matrix_path": "counts.h5ad"},
+        **{"cohort_id": "c1", "programmes_dir": None, "orientation": "auto"},
+        **{"given": {}, "keep": (), "tables": {}},
+    )
     assert (
         "  keep_features:\n    column: modality\n    value: RNA\n" in draft["files"]["cohort.yaml"]
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.job.memory import add_memory_options, within_memory
+from pmcell.cli._job.memory import add_memory_options, within_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from pmcell.settings.atlas import AnnotateSettings
 
 def run(args: argparse.Namespace) -> int:
     """Write annotation.parquet and cell_types.parquet."""
-    from pmcell.cli.job.atlas import read_clustered, read_symbols
+    from pmcell.cli._job.atlas import read_clustered, read_symbols
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import write_table

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.job.atlas import read_cohort_cells
-from pmcell.cli.job.memory import within_memory
+from pmcell.cli._job.atlas import read_cohort_cells
+from pmcell.cli._job.memory import within_memory
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,8 +17,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pmcell.cli._job.atlas import cohort_sums, read_symbols
 from pmcell.cli._settings import step_settings
-from pmcell.cli.job.atlas import cohort_sums, read_symbols
 from pmcell.settings.donors import DifferentialExpressionSettings
 
 

@@ -16,8 +16,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._job.atlas import cohort_sums
 from pmcell.cli._settings import step_settings
-from pmcell.cli.job.atlas import cohort_sums
 from pmcell.settings.donors import FollowupSettings
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _measurements(named: list[list[str]]) -> pd.DataFrame:
 
 def _people(path: Path | None) -> pd.DataFrame | None:
     """One row a donor of the study's clinical table: columns with one value for each donor."""
-    from pmcell.cli.job.clinical import read_clinical
+    from pmcell.cli._job.clinical import read_clinical
 
     if path is None:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from pmcell.cli.job.memory import within_memory
+from pmcell.cli._job.memory import within_memory
 from pmcell.schema.text import as_text, text_array
 from pmcell.spelling import plural
 

@@ -20,7 +20,7 @@ from pmcell.settings.atlas import LabelTransferSettings
 
 def run(args: argparse.Namespace) -> int:
     """Write cell_labels.parquet."""
-    from pmcell.cli.job.atlas import read_clustered
+    from pmcell.cli._job.atlas import read_clustered
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import empty_table, write_table
     from pmcell.mapping.transfer import transfer_labels

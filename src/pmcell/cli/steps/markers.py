@@ -23,7 +23,7 @@ from pmcell.settings.atlas import MarkersSettings
 
 def run(args: argparse.Namespace) -> int:
     """Write markers.parquet."""
-    from pmcell.cli.job.atlas import read_symbols
+    from pmcell.cli._job.atlas import read_symbols
     from pmcell.io.counts.aggregates import open_aggregates
     from pmcell.io.counts.clustered import open_clustered
     from pmcell.io.tables import write_table

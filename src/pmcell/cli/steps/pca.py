@@ -15,7 +15,7 @@ from pmcell.settings.atlas import PcaSettings
 
 def run(args: argparse.Namespace) -> int:
     """Write basis.npz."""
-    from pmcell.cli.job.atlas import read_features
+    from pmcell.cli._job.atlas import read_features
     from pmcell.core.pca.gram import Gram, basis
     from pmcell.io.counts.sums import read_grams, write_bases
     from pmcell.registry.terms.tissues import tissue_label

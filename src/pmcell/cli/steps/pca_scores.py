@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 
-from pmcell.cli.job.atlas import read_cohort_cells
-from pmcell.cli.job.memory import within_memory
+from pmcell.cli._job.atlas import read_cohort_cells
+from pmcell.cli._job.memory import within_memory
 from pmcell.schema.text import text_array
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from pmcell.cli._job.atlas import cohort_sums
 from pmcell.cli._settings import step_settings
-from pmcell.cli.job.atlas import cohort_sums
 from pmcell.schema.text import as_text
 from pmcell.settings.donors import ProfileSettings
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from pmcell.cli._job.memory import within_memory
 from pmcell.cli._settings import step_settings
-from pmcell.cli.job.memory import within_memory
 from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
 from pmcell.spelling import plural

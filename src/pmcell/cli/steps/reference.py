@@ -14,7 +14,7 @@ import argparse
 
 def run(args: argparse.Namespace) -> int:
     """Write reference.json and the arrays of the model."""
-    from pmcell.cli.job.run import require_files
+    from pmcell.cli._job.run import require_files
     from pmcell.publish.content.reference import prepare_reference
     from pmcell.publish.facts import read_facts
     from pmcell.step import files_of

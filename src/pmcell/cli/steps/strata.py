@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def run(args: argparse.Namespace) -> int:
     """Write strata.json, eight tables, and donors.h5ad: the profiles with distances and strata."""
     from pmcell import schema, strata
-    from pmcell.cli.job.clinical import Plan
+    from pmcell.cli._job.clinical import Plan
     from pmcell.io.h5ad import read_h5ad, write_h5ad
     from pmcell.io.tables import write_table
     from pmcell.io.verdict import write_verdict

@@ -195,20 +195,26 @@ def read_draft(
     return Registered(folder, answer["seen"], tuple(answer["notes"]), 0, outside), answer
 
 
-def draft_files(
-    file: str,
-    fmt: str,
-    cohort_id: str,
-    matrix_path: str,
-    programmes_dir: str | None,
-    orientation: str = "auto",
-    given: Mapping[str, str] | None = None,
-    keep: Sequence[str] = (),
-    tables: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Wanted:
+    """What is drafted, as JSON values: it goes into the sandbox."""
+
+    file: str
+    fmt: str
+    cohort_id: str
+    matrix_path: str
+    programmes_dir: str | None
+    orientation: str
+    given: Mapping[str, str]
+    keep: Sequence[str]
+    tables: Mapping[str, str]
+
+
+def draft_files(**wanted: Any) -> dict[str, Any]:
     """Inspect the file and draft its texts; what runs inside the sandbox."""
-    submission, cells, notes = _opened(file, fmt, orientation, given, tables)
-    draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
+    one = _Wanted(**wanted)
+    submission, cells, notes = _opened(one)
+    draft = _draft(submission, one, one.keep)
     if cells:
         draft.settings["matrix.cells"] = CELLS_FILE
     return {
@@ -223,29 +229,19 @@ def draft_files(
     }
 
 
-def draft_parts(
-    file: str,
-    fmt: str,
-    cohort_id: str,
-    matrix_path: str,
-    programmes_dir: str | None,
-    orientation: str = "auto",
-    given: Mapping[str, str] | None = None,
-    keep: Sequence[str] = (),
-    tables: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+def draft_parts(**wanted: Any) -> dict[str, Any]:
     """Inspect the file and draft its registration as JSON values, with all columns worth keeping.
 
     What runs inside the sandbox for a workbook, in which a person says what becomes of them.
     """
-    submission, _, notes = _opened(file, fmt, orientation, given, tables)
-    first = _draft(submission, cohort_id, matrix_path, programmes_dir, given, keep)
-    every = [*keep, *first.keepable]
-    draft = _draft(submission, cohort_id, matrix_path, programmes_dir, given, every)
+    one = _Wanted(**wanted)
+    submission, _, notes = _opened(one)
+    first = _draft(submission, one, one.keep)
+    draft = _draft(submission, one, [*one.keep, *first.keepable])
     levels = {name: "donor" if name in draft.donors[0] else "sample" for name in first.keepable}
     rows_of = {"donor": draft.donors, "sample": draft.samples}
     return {
-        "cohort_id": cohort_id,
+        "cohort_id": one.cohort_id,
         "settings": draft.settings,
         "comments": draft.comments,
         "cell_types": draft.cell_types,
@@ -266,43 +262,31 @@ def draft_parts(
     }
 
 
-def _opened(
-    file: str,
-    fmt: str,
-    orientation: str,
-    given: Mapping[str, str] | None,
-    tables: Mapping[str, str] | None,
-) -> tuple[Submission, str, list[str]]:
+def _opened(wanted: _Wanted) -> tuple[Submission, str, list[str]]:
     """The submission, with what tables beside it say; the text of the table of its cells; notes."""
-    submission = inspect(file, fmt, orientation=orientation, looks_like_genes=share_known)
-    cells, notes, paths = "", list[str](), dict(tables or {})
+    submission = inspect(
+        wanted.file, wanted.fmt, orientation=wanted.orientation, looks_like_genes=share_known
+    )
+    cells, notes, paths = "", list[str](), dict(wanted.tables)
     if "cells" in paths:
         cells = cells_text(submission, Path(paths.pop("cells")))
         with tempfile.TemporaryDirectory() as scratch:
             write_text(Path(scratch) / CELLS_FILE, cells)
             submission = join_cells(submission, Path(scratch) / CELLS_FILE)
     for kind, table in paths.items():
-        submission, found = join_table(submission, Path(table), kind, given or {})
+        submission, found = join_table(submission, Path(table), kind, wanted.given)
         notes += found
     return submission, cells, notes
 
 
-def _draft(
-    submission: Submission,
-    cohort_id: str,
-    matrix_path: str,
-    programmes_dir: str | None,
-    given: Mapping[str, str] | None,
-    keep: Sequence[str],
-) -> Draft:
+def _draft(submission: Submission, wanted: _Wanted, keep: Sequence[str]) -> Draft:
     """The draft of a submission, with the programme that its diseases fall under."""
-    draft = draft_registration(submission, cohort_id, given=given, keep=keep)
-    fmt = submission.format
-    draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
+    draft = draft_registration(submission, wanted.cohort_id, given=wanted.given, keep=keep)
+    draft.settings |= {"matrix.path": wanted.matrix_path, "matrix.format": submission.format}
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
     terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
-    if programmes_dir is not None:
-        programmes = load_programmes(programmes_dir)
+    if wanted.programmes_dir is not None:
+        programmes = load_programmes(wanted.programmes_dir)
         found = programme_of({term for term in terms if TODO not in term}, programmes)
         if found:
             draft.settings["programme"] = found

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from pmcell.cli._job.memory import add_memory_options
 from pmcell.cli._settings import add_settings
-from pmcell.cli.job.memory import add_memory_options
 from pmcell.settings.table import SETTINGS
 from pmcell.step import COHORT, OPTIONAL, Step
 from pmcell.steps import BY_NAME, STEPS

@@ -66,7 +66,7 @@ def umap(
     axes.scatter(
         points[order, 0],
         points[order, 1],
-        c=[colours[value] for value in values[order]],
+        c=_rgba(values[order], colours),
         s=_point_size(len(points)),
         linewidths=0,
         alpha=0.85 if len(points) < 50_000 else 0.5,
@@ -78,6 +78,17 @@ def umap(
     else:
         legend_row(figure, shown, 4, head + size * 0.9 + 6, size - 8)
     return figure
+
+
+def _rgba(values: np.ndarray, colours: dict[str, str]) -> np.ndarray:
+    """Colour of each point (points, 4): matplotlib reads a name for each point one by one."""
+    import numpy as np
+    from matplotlib.colors import to_rgba_array
+
+    names = list(colours)
+    place = {name: at for at, name in enumerate(names)}
+    codes = np.fromiter((place[value] for value in values), np.int64, len(values))
+    return np.asarray(to_rgba_array([colours[name] for name in names]))[codes]
 
 
 def _points(data: Any, color: str) -> tuple[np.ndarray, np.ndarray]:

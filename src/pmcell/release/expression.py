@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,26 +152,42 @@ def _counts(
     folder: ReleaseFolder, tables: Parts, cohort_id: str, genes: pd.Series[str]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(position of the gene, rows of cells, counts); the index of `genes` holds the positions."""
-    import pyarrow.compute as pc
-
     name = f"expression/{cohort_id}.parquet"
     wanted = dict(zip(genes, genes.index, strict=True))
     listed = _listed(folder, tables, name, list(wanted))
     if listed:
-        table = ReleaseTable(folder.place(name)).to_pandas(
-            ["gene_id", "cell_row", "counts"], pc.field("gene_id").isin(listed)
-        )
-        for gene, part in table.groupby("gene_id"):
-            yield wanted[str(gene)], part["cell_row"].to_numpy(), part["counts"].to_numpy()
+        yield from _gene_by_gene(listed_counts(folder, name, {g: wanted[g] for g in listed}))
     others = {gene: column for gene, column in wanted.items() if gene not in listed}
     if others:
         with folder.hdf5(f"cells/{cohort_id}.h5ad") as file:
             raw = file["raw"]
             names = raw["var"][raw["var"].attrs["_index"]].asstr()[:]
-            for genes_at, rows, counts in stored_values(raw["X"], names, others):
-                for column in np.unique(genes_at):
-                    own = genes_at == column
-                    yield int(column), rows[own], counts[own]
+            yield from _gene_by_gene(stored_values(raw["X"], names, others))
+
+
+def _gene_by_gene(
+    found: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    for genes, rows, values in found:
+        for gene in np.unique(genes):
+            own = genes == gene
+            yield int(gene), rows[own], values[own]
+
+
+def listed_counts(
+    folder: ReleaseFolder, name: str, wanted: Mapping[str, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(number of the gene, row of the cell, count) of what an expression table has of some genes.
+
+    `wanted` gives the number of each gene that is asked for.
+    """
+    table = ReleaseTable(folder.place(name))
+    for batch in table.batches_with("gene_id", wanted, ["gene_id", "cell_row", "counts"]):
+        gene, rows, counts = (batch.column(place) for place in range(3))
+        codes = np.array([wanted.get(one, -1) for one in gene.dictionary.to_pylist()], np.int64)
+        number = codes[gene.indices.to_numpy()]
+        hits = np.flatnonzero(number >= 0)
+        yield number[hits], rows.to_numpy()[hits], counts.to_numpy()[hits]
 
 
 def _listed(folder: ReleaseFolder, tables: Parts, name: str, genes: list[str]) -> list[str]:

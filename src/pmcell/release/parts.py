@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.dataset as ds
+
+
+BATCH_ROWS = 1 << 20
 
 
 class MissingPart(DataError, KeyError):
@@ -56,6 +60,32 @@ class ReleaseTable:
     def to_pandas(self, columns: Sequence[str] | None = None, filter: Any = None) -> pd.DataFrame:
         """The same as a data frame."""
         return self.to_arrow(columns, filter).to_pandas()
+
+    def batches_with(
+        self, column: str, texts: Collection[str], columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Columns of the row groups that may hold one of the texts; `column` comes as codes.
+
+        Rows of other texts are among them. A filter would make a text of each row, which takes
+        ten times as long.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        check_contents(self.path)
+        wanted = sorted(texts)
+        try:
+            file = pq.ParquetFile(self.path, read_dictionary=[column])
+            place, groups = file.schema_arrow.get_field_index(column), []
+            for number in range(file.metadata.num_row_groups):
+                known = file.metadata.row_group(number).column(place).statistics
+                is_unknown = known is None or not known.has_min_max
+                low, high = ("", "") if is_unknown else (known.min, known.max)
+                if is_unknown or bisect_left(wanted, low) < bisect_right(wanted, high):
+                    groups.append(number)
+            yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns))
+        except (pa.ArrowException, OSError, ValueError, IndexError) as error:
+            raise self._unreadable(error) from error
 
     def describe(self) -> pd.DataFrame:
         """Each column with its type, unit, ontology, concept and meaning."""

@@ -146,7 +146,8 @@ def add_sums(left: GroupedSums, right: GroupedSums) -> GroupedSums:
 
 
 def _sum_in_table(counts: Counts, group_of_cell: NDArray[np.int64], n_groups: int) -> GroupedSums:
-    table = np.zeros((n_groups, counts.n_genes, 4), np.int64)
+    values = np.zeros((n_groups * counts.n_genes, 4), np.int64)
+    table = values.reshape(n_groups, counts.n_genes, 4)
     shares = np.linspace(0, counts.n_genes, thread_count() + 1).astype(np.int64)
     for block in counts.iter_blocks():
         group_of_row = np.asarray(group_of_cell[block.rows], np.int64)
@@ -158,9 +159,11 @@ def _sum_in_table(counts: Counts, group_of_cell: NDArray[np.int64], n_groups: in
         _add_to_table(matrix, rows, group_of_row, lookups, factors, shares, table)
     genes = [np.flatnonzero(own[:, N_DETECTED]).astype(np.int32) for own in table]
     indptr = np.cumsum([0, *(own.size for own in genes)], dtype=np.int64)
-    values = np.empty((indptr[-1], 4), np.int64)
+    # What was seen moves to the front of the table, whose rest is given back: no second copy.
     for group, own in enumerate(genes):
         values[indptr[group] : indptr[group + 1]] = table[group, own]
+    del table
+    values.resize((int(indptr[-1]), 4), refcheck=False)
     return GroupedSums(counts.n_genes, indptr, np.concatenate([*genes, _NO_GENE]), values)
 
 

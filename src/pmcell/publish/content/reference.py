@@ -25,6 +25,7 @@ from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN, X_INTEGRATED, X_P
 from pmcell.schema.halves import hash_cells
 from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
+from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
 from pmcell.version import __version__
 
@@ -123,9 +124,11 @@ def _freeze_into(facts: Facts, atlas: Atlas, places: Mapping[str, Path]) -> dict
     return {"cannot_map": "", **reference.facts, **told, "donors": of_donors}
 
 
+@single_thread
 def freeze_reference(facts: Facts, atlas: Atlas, donors: AnnData) -> Reference:
     """The reference of a study all of whose cohorts are open and of one tissue.
 
+    With one thread of BLAS: the last bits of its sums depend on how many there are.
     `donors` are those of the strata step.
     """
     from pmcell.mapping.calibration import LabelledCells

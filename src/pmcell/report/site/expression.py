@@ -14,9 +14,8 @@ import numpy as np
 
 from pmcell.core.counts.lognorm import log_normalised
 from pmcell.errors import DataError
-from pmcell.release.expression import holds_all_genes, stored_values
+from pmcell.release.expression import holds_all_genes, listed_counts, stored_values
 from pmcell.release.folder import CHECK
-from pmcell.release.parts import ReleaseTable
 
 if TYPE_CHECKING:
     import h5py
@@ -120,23 +119,14 @@ def _by_gene(
     folder: ReleaseFolder, name: str, totals: np.ndarray, wanted: dict[str, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """What `stored_values` gives of X, with the same bits, of the row groups with the genes."""
-    import pyarrow.compute as pc
-
-    columns = ["gene_id", "cell_row", "counts"]
-    is_wanted = pc.field("gene_id").isin(list(wanted))
-    table = ReleaseTable(folder.place(name)).to_arrow(columns, is_wanted)
-    for batch in table.to_batches():
-        gene = batch.column("gene_id").dictionary_encode()
-        number = np.array([wanted[one] for one in gene.dictionary.to_pylist()], np.int64)
-        rows = batch.column("cell_row").to_numpy()
-        counts = batch.column("counts").to_numpy()
+    for number, rows, counts in listed_counts(folder, name, wanted):
         if rows.size and not 0 <= rows.min() <= rows.max() < totals.size:
             raise DataError(
                 f"{folder.place(name)} must name cells by their row, 0 to {totals.size - 1}; "
                 f"found {rows.min()} to {rows.max()}. {CHECK}",
                 reason="unreadable_table",
             )
-        yield number[gene.indices], rows, log_normalised(counts, totals[rows]).astype(np.float32)
+        yield number, rows, log_normalised(counts, totals[rows]).astype(np.float32)
 
 
 def _index(group: Any) -> np.ndarray:

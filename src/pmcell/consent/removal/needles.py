@@ -145,11 +145,12 @@ def donor_needles(
 def other_spellings(text: str) -> set[str]:
     """How other programs write an id: R's make.names, word processors' hyphens, file names.
 
-    >>> sorted(other_spellings("c1:Anna_7"))
-    ['c1 Anna 7', 'c1-Anna-7', 'c1.Anna.7', 'c1Anna7', 'c1_Anna_7']
+    >>> sorted(other_spellings("c1:Anna_7"))  # doctest: +NORMALIZE_WHITESPACE
+    ['c1  Anna  7', 'c1 - Anna - 7', 'c1 Anna 7', 'c1-Anna-7', 'c1.Anna.7', 'c1/Anna/7',
+     'c1:Anna:7', 'c1Anna7', 'c1_Anna_7']
     """
     if len(_SIGNS.sub("", text)) < MIN_SPELLED or not _SIGNS.search(text):
         return set()
-    found = {_SIGNS.sub(sign, text) for sign in (".", "_", "-", " ", "")}
+    found = {_SIGNS.sub(sign, text) for sign in (".", "_", "-", " ", "", "/", ":", "  ", " - ")}
     found |= {text.replace("-", hyphen) for hyphen in ("\u2010", "\u2011", "\u2013")}
     return found - {text}

@@ -107,7 +107,7 @@ def cell_prints(indptr: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, b
     """Row and print of each cell of a sparse matrix in rows that has enough genes and values."""
     indptr = np.asarray(indptr, np.int64)
     times, bounds = times_of_values(indptr, np.asarray(values, np.float64), MIN_GENES, MAX_CELL)
-    said, ends = memoryview(times.astype("<i8", copy=False)).cast("B"), (bounds * 8).tolist()
+    said, ends = memoryview(times.astype("<i8", copy=False).tobytes()), (bounds * 8).tolist()
     for row in np.flatnonzero(np.diff(bounds) >= MIN_VALUES).tolist():
         part = said[ends[row] : ends[row + 1]]
         yield row, hashlib.blake2b(part, digest_size=12).digest()

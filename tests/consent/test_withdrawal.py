@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from ledgers import KEY, OTHER_KEY, entry
 
@@ -37,6 +40,7 @@ from pmcell.consent.withdrawal_receipt import (
 from pmcell.errors import DataError
 from pmcell.io.atomic import write_json, write_text
 from pmcell.io.stamps import write_stamps
+from pmcell.release.digest import content_sha256
 
 DONOR, SUBJECT = "donor-anna-1", "a" * 64
 OLDER = {"version": "0", "content_sha256": "b" * 64, "state": "taken down", "known_from": "x"}
@@ -311,6 +315,23 @@ def test_a_release_that_the_gate_refused_is_not_asked_of_a_clean_build(
         compare(study.results, clean.results)
     write_json(study.results / "disclosure.json", {"passed": False})
     assert "the gate refused the release" in compare(study.results, clean.results)["said"]
+
+
+def test_packed_results_have_a_digest_in_a_process_that_has_read_none_before(
+    tmp_path: Path,
+) -> None:
+    import h5py
+    import hdf5plugin
+
+    with h5py.File(tmp_path / "x.h5ad", "w") as file:
+        file.create_dataset("a", data=np.arange(999), chunks=(99,), **hdf5plugin.Blosc())
+    # A withdrawal that goes on begins where the results are compared.
+    code = (
+        "from pmcell.release.digest import *; import sys; print(content_sha256(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "x.h5ad")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == content_sha256(tmp_path / "x.h5ad")
 
 
 def test_a_damaged_journal_is_a_clear_error(study: Study) -> None:

@@ -22,7 +22,7 @@ EXCEPTIONS = {
     "cli/run/_workflow.py": "a log is read while it grows",
     **dict.fromkeys(
         (
-            f"consent/{name}.py"
+            f"consent/removal/{name}.py"
             for name in ("canary", "canaries_bytes", "canaries_tables", "canaries_cells")
         ),
         "files that are scanned and thrown away",

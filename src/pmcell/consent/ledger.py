@@ -190,7 +190,7 @@ def entry_faults(
 ) -> list[Fault]:
     """What is wrong with entries beside each other, and under the policies of a ledger."""
     faults: list[Fault] = []
-    current = next(reversed(policies), "")
+    current = list(policies)[-1] if policies else ""
     committee = policies[current].committee if policies else ""
     places = rows or range(1, len(entries) + 1)
     seen: dict[tuple[str, date], list[tuple[int, Entry]]] = {}

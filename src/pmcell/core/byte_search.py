@@ -179,8 +179,14 @@ def _is_apart(data: Bytes, begin: int, end: int) -> bool:
 def _is_declared(data: Bytes, begin: int, length: int) -> bool:
     """Whether its length stands before a text, as binary files write it: it ends where that says.
 
-    In 8 or 4 bytes of either order, or in one that no text has.
+    In 8 or 4 bytes of either order, or in one that no text has: as it is, with MessagePack's mark,
+    or doubled, as Avro writes it.
     """
+    is_plain = begin < 2 or data[begin - 2] < 128  # Else the mark may end a letter of UTF-8.
+    if begin and length < 32 and data[begin - 1] == 160 + length and is_plain:
+        return True
+    if begin and 2 * length < 32 and data[begin - 1] == 2 * length:
+        return True
     if begin and data[begin - 1] == length and length < 32 and length not in (9, 10, 13):
         return True
     if begin < 4:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.byte_search import Bytes, _digit
+from pmcell.core.byte_search import Bytes, _digit, _is_letter
 from pmcell.core.compiler import Array, kernel
 
-ESCAPES, TAGS, QUOTED, HYPHENS, KERNED = 1, 2, 4, 8, 16
+ESCAPES, TAGS, QUOTED, HYPHENS, KERNED, JOINED = 1, 2, 4, 8, 16, 32
 """What `signs` says of bytes: escapes, tags or colours of terminals, quoted-printable, lines that
-end in a hyphen, text with its kerning (PDF)."""
+end in a hyphen, text with its kerning (PDF), texts that a program joins."""
 STREAMS = ("zlib", "gzip", "bzip", "xz", "zip", "zstd", "lz4")
 """Kinds of packed data, by the numbers that `signs` gives them."""
 
@@ -37,7 +37,7 @@ def signs(data: bytes, most: int) -> tuple[int, list[tuple[int, str]]]:
 
 
 _FIRST = np.zeros(256, dtype=np.bool_)
-_FIRST[[*b"\\%</=xBP(-T", 0x04, 0x1B, 0x1F, 0xFD]] = True
+_FIRST[[*b"\\%</=xBP(-T\"'", 0x04, 0x08, 0x1B, 0x1F, 0xFD]] = True
 """Bytes that what `signs` tells begins with."""
 
 
@@ -65,15 +65,30 @@ def _signs(data: Bytes, first: Array, begins: Array, kinds: Array) -> tuple[int,
         following, kind = data[at + 1], -1
         third = data[at + 2] if at + 2 < data.size else 0
         fourth = data[at + 3] if at + 3 < data.size else 0
-        # A backslash before u, U, x or a hexadecimal digit.
-        if sign == 37 or (sign == 92 and (following in (117, 85, 120) or _digit(following) >= 0)):
+        # A backslash before u, U, x, a hexadecimal digit, a hyphen or the end of a line.
+        if sign == 37 or (
+            sign == 92
+            and (
+                following in (117, 85, 120)
+                or _digit(following) >= 0
+                or following in (10, 39, 45, 95)
+            )
+        ):
             flags |= 1
         elif (
-            (sign == 60 and following == 47)
+            (sign == 60 and (following in (33, 47, 63) or _is_letter(following)))
             or (sign == 47 and following == 62)
-            or (sign == 27 and following == 91)
+            or (sign == 27 and following in (91, 93))
+            or sign == 8
         ):
             flags |= 2
+        elif sign in (34, 39) and (
+            (following in (32, 10) and third in (43, 124, 34, 39, 32, 10))
+            or following == 43
+            or (fourth == 44 and third == sign)
+            or (third == sign and fourth == 32)
+        ):
+            flags |= 32
         elif sign == 61 and (
             following in (10, 13, 63)
             or (fourth == 61 and _digit(following) >= 2 and _digit(third) >= 0)
@@ -82,10 +97,10 @@ def _signs(data: Bytes, first: Array, begins: Array, kinds: Array) -> tuple[int,
             flags |= 4
         elif sign == 45 and following in (10, 13):
             flags |= 8
-        elif sign == 84 and following == 74 and at > 2:
-            # A bracket before it, after a parenthesis, with or without spaces.
+        elif sign == 84 and following in (74, 106) and at > 2:
+            # A bracket or a parenthesis before it, with or without spaces.
             bracket = at - 2 if data[at - 1] == 32 else at - 1
-            if data[bracket] == 93 and data[bracket - 1] in (32, 41):
+            if data[bracket] == (93 if following == 74 else 41):
                 flags |= 16
         elif sign == 120 and following in (0x01, 0x5E, 0x9C, 0xDA):
             kind = 0

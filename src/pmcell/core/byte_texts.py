@@ -12,7 +12,8 @@ def unescaped(data: bytes) -> bytes | None:
     r"""Bytes without escapes: ``\u0041``, ``\u{41}``, ``\U00000041``, ``\x41``, ``\101``, ``%41``,
     and ``\41`` with a space after it.
 
-    None where there is none. Numbers of letters become UTF-8; numbers of bytes bytes.
+    A backslash before another sign, as in ``\\-``, and one that ends a line are gone. None where
+    there is none. Numbers of letters become UTF-8; numbers of bytes bytes.
 
     >>> unescaped(b"P%2e1 \\u0041\\u{42}\\43 \\x21")
     b'P.1 ABC!'
@@ -23,8 +24,8 @@ def unescaped(data: bytes) -> bytes | None:
 
 
 def untagged(data: bytes) -> bytes:
-    r"""Bytes without tags of HTML and XML and colours of terminals, so that a name within which
-    one stands is whole.
+    r"""Bytes without tags of HTML and XML, colours and links of terminals, and letters that were
+    written over, so that a name within which one stands is whole.
 
     >>> untagged(b"<b>Do</b>nor-\x1b[1;36m1\x1b[0m < 2")
     b'Donor-1 < 2'
@@ -69,6 +70,17 @@ def spelled(data: bytes, base: int) -> bytes:
     """
     out = np.zeros(len(data) + 1, np.uint8)
     return out[: _spell(np.frombuffer(data, np.uint8), base, out)].tobytes()
+
+
+def single_letters(data: bytes) -> bytes:
+    """Letters that stand alone with the same spaces or line breaks between them, a line for each
+    row of at least `MIN_SPELLED`.
+
+    >>> single_letters(b"it is D o n o r - 1 or I")
+    b'Donor-1\\n'
+    """
+    out = np.zeros(len(data) + 1, np.uint8)
+    return out[: _put_singles(np.frombuffer(data, np.uint8), out)].tobytes()
 
 
 MIN_WRAP, MAX_WRAP = 40, 400
@@ -125,6 +137,12 @@ def _spell(data: Bytes, base: int, out: Bytes) -> int:
         while end < data.size and _is_letter(data[end]):
             end += 1
         first = at + 2 if base == 16 and end - at == 4 and _lower(data[at + 1]) == 120 else at
+        if base == 10 and end + 1 < data.size and data[end] == 46 and data[end + 1] == 48:
+            stop = end + 2  # A whole number that is written with a fraction of zeros.
+            while stop < data.size and data[stop] == 48:
+                stop += 1
+        else:
+            stop = end
         number = 0
         for k in range(first, min(end, first + 4)):
             digit = _digit(data[k])
@@ -142,7 +160,7 @@ def _spell(data: Bytes, base: int, out: Bytes) -> int:
         if goes_on:
             out[n_out] = number
             n_out += 1
-        at = last = end
+        at = last = stop
     if 0 < n_out - begin < MIN_SPELLED:
         return begin
     if n_out > begin:
@@ -237,13 +255,22 @@ def _escape(data: Bytes, at: int) -> tuple[int, int, bool]:
         return _hexadecimal(data, at + 2, at + 6), at + 6, True
     if following == 85:
         return _hexadecimal(data, at + 2, at + 10), at + 10, True
-    if following == 120:
-        return _hexadecimal(data, at + 2, at + 4), at + 4, False
+    if following == 120 or following == 39:
+        number = _hexadecimal(data, at + 2, at + 4)
+        if number >= 0:
+            return number, at + 4, False
     number = _octal(data, at + 1, at + 4) if 48 <= following <= 51 else -1
     if number >= 0:
         return number, at + 4, False
     number, end = _of_a_style_sheet(data, at + 1)
-    return number, end, True
+    if number >= 0:
+        return number, end, True
+    number = _octal(data, at + 1, at + 3) if 52 <= following <= 55 else -1
+    if number >= 0:
+        return number, at + 3, False
+    if 32 < following < 127 and not _is_letter(following):
+        return following, at + 2, True
+    return -1, at, True
 
 
 @kernel  # type: ignore[untyped-decorator]
@@ -251,6 +278,12 @@ def _unescape(data: Bytes, out: Bytes) -> tuple[int, int]:
     n_escapes, n_out, at = 0, 0, 0
     while at < data.size:
         number, end, is_letter = -1, at, True
+        if data[at] == 92 and at + 1 < data.size and data[at + 1] == 10:
+            # A line that goes on, and its indent.
+            n_escapes, at = n_escapes + 1, at + 2
+            while at < data.size and (data[at] == 32 or data[at] == 9):
+                at += 1
+            continue
         if data[at] == 92 or data[at] == 37:
             number, end, is_letter = _escape(data, at)
         if number < 0 or number > 0x10FFFF:
@@ -276,6 +309,15 @@ def _untag(data: Bytes, out: Bytes) -> int:
                 at += 1
             at += 1
             continue
+        if data[at] == 27 and at + 1 < data.size and data[at + 1] == 93:
+            # A link or a title, up to a bell or ESC and a backslash.
+            while at < data.size and data[at] != 7 and not (data[at] == 92 and data[at - 1] == 27):
+                at += 1
+            at += 1
+            continue
+        if data[at] == 8:
+            n_out, at = max(n_out - 1, 0), at + 1
+            continue
         if data[at] == 60 and at + 1 < data.size:
             following = _lower(data[at + 1])
             if 97 <= following <= 122 or following in (33, 47, 63):
@@ -287,4 +329,40 @@ def _untag(data: Bytes, out: Bytes) -> int:
                     continue
         out[n_out] = data[at]
         n_out, at = n_out + 1, at + 1
+    return n_out
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _is_alone(data: Bytes, at: int) -> bool:
+    """Whether a byte that is seen has spaces, line breaks or the ends of the text around it."""
+    if data[at] <= 32:
+        return False
+    return (at == 0 or data[at - 1] <= 32) and (at + 1 >= data.size or data[at + 1] <= 32)
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _put_singles(data: Bytes, out: Bytes) -> int:
+    n_out, at = 0, 0
+    while at < data.size:
+        if not _is_alone(data, at):
+            at += 1
+            continue
+        begin, gap, last = n_out, 0, at
+        while True:
+            out[n_out] = data[last]
+            n_out += 1
+            at = last + 1
+            while at < data.size and data[at] <= 32 and at - last <= 2 * MAX_GAP:
+                at += 1
+            if at >= data.size or not _is_alone(data, at):
+                break
+            # As many signs between two of a row as between the first two, and the same first one.
+            if gap and (at - last != gap or data[last + 1] != data[last + 1 - gap]):
+                break
+            gap, last = at - last, at
+        if n_out - begin < MIN_SPELLED:
+            n_out = begin
+        else:
+            out[n_out] = 10
+            n_out += 1
     return n_out

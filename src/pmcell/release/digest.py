@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.io.atomic import sha256_file
+from pmcell.io.filters import register_filters
 from pmcell.release.table_digest import TableDigest
 
 BLOCK_VALUES = 1 << 20
@@ -93,6 +94,7 @@ def _h5ad(path: Path) -> str:
     total = hashlib.sha256()
     names: list[str] = []
     with h5py.File(path, "r", locking=False) as file:
+        register_filters(file)
         file.visit(names.append)
         for name in ["/", *sorted(names)]:
             item = file[name]

@@ -229,6 +229,12 @@ def _say_what(
     for what, why in stays(known, today().isoformat()):
         print(f"  {what}: {why}")
     print(f"Downloads: {DOWNLOADS}")
+    if any(one.access != "open" for one in (registration, *_others(study, registration).values())):
+        print(
+            "Not all cohorts are open: where the next release, beside an earlier one, would tell "
+            "of few of their donors, the gate refuses it, and it stays down. --collect DAY lets "
+            "several leave together."
+        )
     for item in known.older_releases:
         print(f"Older release {item['version']}: {item['state']}; known from {item['known_from']}")
     if elsewhere := _elsewhere(study, registration, donor):
@@ -238,18 +244,23 @@ def _say_what(
 
 def _elsewhere(study: Study, registration: Registration, donor: str) -> list[str]:
     """Other cohorts that register a donor of this id."""
-    return sorted(name for name, donors in _others(study, registration).items() if donor in donors)
+    return sorted(
+        name
+        for name, other in _others(study, registration).items()
+        if any(item.donor_id == donor for item in other.donors)
+    )
 
 
-def _others(study: Study, registration: Registration) -> dict[str, set[str]]:
+def _others(study: Study, registration: Registration) -> dict[str, Registration]:
+    """The other cohorts of the study that can be read."""
     from pmcell.registry.cohorts.cohort import read_registration
     from pmcell.registry.cohorts.registered import list_cohorts
 
-    found = {}
+    found: dict[str, Registration] = {}
     for name in list_cohorts(study.cohorts_dir):
         other, _ = read_registration(study.cohorts_dir / name)
         if other is not None and name != registration.cohort_id:
-            found[name] = {item.donor_id for item in other.donors}
+            found[name] = other
     return found
 
 
@@ -302,7 +313,8 @@ def _needles(study: Study, registration: Registration, donor: str) -> Needles:
     for name, (kind, _) in zip(in_results, submitted, strict=False):
         own += [(name, kind), (name.partition(":")[2], kind)]
     others = {item.sample_id for item in registration.samples if item.donor_id != donor}
-    others |= set().union(*_others(study, registration).values())
+    elsewhere = _others(study, registration).values()
+    others |= {item.donor_id for other in elsewhere for item in other.donors}
     mine: set[bytes] = set()
     theirs: set[bytes] = set()
     path = study.results / "cohorts" / registration.cohort_id / "intake.h5ad"

@@ -79,6 +79,12 @@ def _forgotten_zip() -> bytes:
     )
 
 
+def _brotli(home: Path) -> None:
+    import pyarrow as pa
+
+    (home / "x.br").write_bytes(pa.compress(TEXT * 9, codec="brotli", asbytes=True))
+
+
 def _plain_tar(data: bytes) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -171,6 +177,28 @@ BYTES: dict[str, Plant] = {
     "field in a zip": file_of("x.zip", _zip_of({"a": b"x"}, extra=NAME.encode())),
     "packed comment of a zip": file_of("x.zip", _zip_of({"a": b"x"}, whole=gzip.compress(TEXT))),
     "tar behind a tar": file_of("x.tar", _plain_tar(b"x") + _plain_tar(gzip.compress(TEXT))),
+    "joined by a program": file_of("x.js", f'd = "{NAME[:5]}" + "{NAME[5:]}";'.encode()),
+    "list of letters": file_of("x.json", json.dumps(list(NAME)).encode()),
+    "letters apart": file_of("x.svg", "\n".join(f"  <t>{c}</t>" for c in NAME).encode()),
+    "glyphs of SVG": file_of(
+        "x.svg", "".join(f'<use xlink:href="#DejaVuSans-{ord(c):x}"/>\n' for c in NAME).encode()
+    ),
+    "letters of PDF one by one": file_of(
+        "x.pdf", b"BT " + b" ".join(f"({c}) Tj 5 0 Td".encode() for c in NAME) + b" ET"
+    ),
+    "base85 of PDF": file_of(
+        "x.pdf", b"%PDF stream\n" + base64.a85encode(zlib.compress(TEXT)) + b"~>\nendstream"
+    ),
+    "escaped hyphen": file_of("x.md", NAME.replace("-", "\\-").encode()),
+    "escapes escaped": file_of("x.map", json.dumps(NAME.replace("-", "\\x2d")).encode()),
+    "names of XML": file_of("x.xml", NAME.replace("-", "_x002D_").encode()),
+    "written over": file_of("x.log", "".join(f"{c}\b{c}" for c in NAME).encode()),
+    "link of a terminal": file_of("x", f"\x1b]8;;u\x1b\\{NAME[:7]}\x1b]8;;\x07{NAME[7:]}".encode()),
+    "letters of another script": file_of("x.md", NAME.replace("a", "\u0430").encode()),
+    "minus in place of a hyphen": file_of("x.md", NAME.replace("-", "\u2212").encode()),
+    "MessagePack": file_of("x", b"\x81\xa1d\xaf" + NAME.encode() + b"abc"),
+    "brotli": _brotli,
+    "zip that begins within": file_of("x", b"." * 99 + _zip_of({f"a-{NAME}": b"1"}) + b"."),
     "escaped file name": file_of(NAME.replace("-", "%2D"), b"x"),
 }
 """How each canary is planted, by the place that it stands for."""

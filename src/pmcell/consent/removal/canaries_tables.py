@@ -66,6 +66,7 @@ def _parquet(home: Path, *, how: str) -> None:
     # Of "dictionary" the row is gone, its name is still in the dictionary.
     columns = {
         "metadata": pa.array([1]),
+        "between": pa.array([1]),
         "dictionary": pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["b", NAME])),
         "list": pa.array([["x"], ["y", NAME]]),
         "field": pa.array([[1]], pa.list_(named)),
@@ -77,6 +78,10 @@ def _parquet(home: Path, *, how: str) -> None:
     options: dict[str, Any] = encoding if how == "lengths" else {}
     path = home / "x.parquet"
     pq.write_table(table, path, compression="zstd", write_statistics=False, **options)
+    if how == "between":
+        data = path.read_bytes()
+        footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+        path.write_bytes(data[:footer] + gzip.compress(TEXT * 3) + data[footer:])
 
 
 def _npy(home: Path) -> None:
@@ -132,6 +137,11 @@ def _labels() -> Any:
     import h5py
 
     return h5py.enum_dtype({NAME: 1, "other": 2}, basetype="i")
+
+
+def _comment(file: Any) -> None:
+    file.create_group("a")
+    file["/"].id.set_comment(b"a", base64.b64encode(TEXT))
 
 
 def _type(file: Any) -> None:
@@ -193,6 +203,23 @@ TABLES: dict[str, Plant] = {
     "HDF5 deleted, shuffled": _hdf5(
         lambda file: _texts(file, compression="gzip", shuffle=True, chunks=(100,)), then=_delete
     ),
+    "HDF5 comment": _hdf5(_comment),
+    "HDF5 bits": _hdf5(
+        lambda file: file.create_dataset(
+            "a", data=np.unpackbits(np.frombuffer(TEXT, np.uint8)).astype(bool), compression="gzip"
+        )
+    ),
+    "HDF5 bytes of numbers": _hdf5(
+        lambda file: file.create_dataset(
+            "a", data=np.frombuffer(TEXT.ljust(64), "<u8"), compression="gzip"
+        )
+    ),
+    "HDF5 letters in columns": _hdf5(
+        lambda file: file.create_dataset(
+            "a", data=np.array([list(NAME), list(NAME[::-1])], "S1").T, compression="gzip"
+        )
+    ),
+    "between the parts of Parquet": lambda home: _parquet(home, how="between"),
     "HDF5 type": _hdf5(_type),
     "HDF5 type of an attribute": _hdf5(lambda file: file.attrs.create("a", 1, dtype=_labels())),
     "HDF5 code points behind others": _hdf5(_late_letters),

@@ -24,9 +24,14 @@ from typing import Any
 import numpy as np
 
 from pmcell.consent.removal import places_packed as packed
-from pmcell.consent.removal.place import Place, array_prints, matrix_prints
+from pmcell.consent.removal.place import Place, matrix_prints
 from pmcell.consent.removal.places_hdf5 import begin_of, hdf5_places
-from pmcell.consent.removal.places_numbers import text_places
+from pmcell.consent.removal.places_numbers import (
+    array_letters,
+    array_places,
+    number_bytes,
+    text_places,
+)
 from pmcell.consent.removal.places_tables import (
     ARROW,
     ARROW_STREAM,
@@ -46,7 +51,8 @@ from pmcell.core.byte_texts import unwrapped
 MAX_DEPTH = 8
 CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "RAR", b"\x1f\x9d": "compress", b"LZIP": "lzip",
-    b"Obj\x01": "Avro", b"\xff\x06\x00\x00sNaPpY": "snappy",
+    b"Obj\x01": "Avro", b"\xff\x06\x00\x00sNaPpY": "snappy", b"MSCF": "cabinet",
+    b"\x89LZO\0": "lzop", b"\x02\x21\x4c\x18": "old lz4",
 }  # fmt: skip
 """Containers that are known and not opened here."""
 ENCRYPTED = (
@@ -57,7 +63,14 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def inside(path: Path) -> Iterator[Place]:
     """Every place of a file; a place that cannot be read has a `problem`."""
-    yield from of_bytes(path.read_bytes(), "", 0, path)
+    data = path.read_bytes()
+    yield from of_bytes(data, "", 0, path)
+    if path.suffix == ".br":
+        # The one packing that nothing tells but the name.
+        try:
+            yield from of_bytes(packed.by_arrow(data, "brotli"), "brotli", 1)
+        except packed.BROKEN as error:
+            yield Place("brotli", problem=type(error).__name__)
 
 
 def of_bytes(data: bytes, where: str, depth: int, path: Path | None = None) -> Iterator[Place]:
@@ -102,10 +115,13 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         yield from of_text(data[:begin], f"{where}/user block", depth) if begin else ()
     elif data.startswith(PARQUET) and data.endswith(PARQUET):
         yield from parquet_places(data, where, depth, of_text)
+        yield from _left(data, where, depth)
     elif data.startswith((ARROW, FEATHER)) or (data.startswith(ORC) and data.endswith(ORC, 0, -1)):
         yield from arrow_places(data, where, depth, of_text)
+        yield from _left(data, where, depth)
     elif data.startswith(SQLITE):
         yield from sqlite_places(data, where, depth, of_text)
+        yield from _left(data, where, depth)
     elif data.startswith(JOURNALS):
         yield Place(f"{where}/journal", data, is_joined=True)
     elif data.startswith(packed.ZIP):
@@ -140,6 +156,14 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         yield from _within(data, where, depth, {})
 
 
+def _left(data: bytes, where: str, depth: int) -> Iterator[Place]:
+    """Packed files between the parts of a table, or where its rows were."""
+    begins = signs(data, packed.MAX_STREAMS + 1)[1]
+    own = ("gzip", "bzip", "xz", "zip")
+    found = [(at, kind) for at, kind in begins if kind in own]
+    yield from packed.streams(data, found, where, depth, of_bytes)
+
+
 def _within(data: bytes, where: str, depth: int, opened: dict[bytes, int]) -> Iterator[Place]:
     """What stands in bytes otherwise than as it is, and what is packed in them."""
     into = partial(of_text, opened=opened)
@@ -160,14 +184,17 @@ def _is_blosc(data: bytes) -> bool:
 
 def _pickled(data: bytes) -> list[bytes]:
     """Texts of a pickle, which is read and not run; none where it is no pickle."""
-    found = []
+    found: list[bytes] = []
+    numbers: list[int] = []
     try:
-        for _, value, _ in pickletools.genops(data):
+        for kind, value, _ in pickletools.genops(data):
             if isinstance(value, str | bytes):
                 found.append(value if isinstance(value, bytes) else value.encode())
+            elif isinstance(value, int) and kind.name.startswith("BININT"):
+                numbers.append(value)
     except (ValueError, IndexError, KeyError, UnicodeError):
         return []
-    return found
+    return [*found, array_letters(np.array(numbers, np.int64))] if numbers else found
 
 
 def _png(data: bytes, where: str, depth: int) -> Iterator[Place]:
@@ -245,8 +272,9 @@ def _numpy(data: bytes, where: str) -> Iterator[Place]:
     if array.dtype.kind in "US":
         text = "\n".join(map(str, array.ravel().tolist()))
         yield Place(f"{where}/texts", text.encode("utf-8", "replace"))
-    elif array.ndim and array.dtype.kind in "iuf":
-        yield Place(f"{where}/cells", prints=partial(array_prints, array))
+    else:
+        yield from array_places(array, f"{where}/cells")
+        yield from number_bytes(array, f"{where}/bytes")
 
 
 def _tar(data: bytes, where: str, depth: int) -> Iterator[Place]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pmcell.consent.removal.place import MAX_DENSE, ROWS, Into, Place, long_prints, matrix_prints
 from pmcell.consent.removal.place import sparse_prints as prints_of_parts
-from pmcell.consent.removal.places_numbers import array_letters, array_places
+from pmcell.consent.removal.places_numbers import array_letters, array_places, in_rows, number_bytes
 from pmcell.io.filters import register_filters
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -55,6 +55,8 @@ def hdf5_places(
         file.visit(names.append)
         for name in ["/", *names]:
             yield from object_places(file[name], f"{where}{name}", name, depth, into)
+            if comment := file["/"].id.get_comment(name.encode("utf-8", "surrogateescape")):
+                yield from into(comment, f"{where}{name}/comment", depth)
         # What was deleted is still in the file until it is packed anew; compressed, too.
         used = _chunks([file[name] for name in names])
         yield from free(_without(data, used), f"{where}free space", depth)
@@ -126,6 +128,8 @@ def _dataset(item: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
     kind, shape = item.dtype, item.shape
     if isinstance(kind, np.dtype) and (labels := _labels(kind)):
         yield from into(labels, where, depth)
+    if kind.kind in "OSUVT" and (fill := getattr(item, "fillvalue", None)) is not None:
+        yield from into(raw_text(fill), f"{where}/fill value", depth)
     if shape is None or 0 in shape:
         return
     if getattr(kind, "names", None) or kind.kind in "OSUVT":
@@ -134,10 +138,13 @@ def _dataset(item: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
         )  # fmt: skip
         for block in blocks:
             yield from into(raw_text(np.atleast_1d(block)), where, depth)
-    elif kind.kind in "iuf":
+        if kind == np.dtype("S1") and len(shape) > 1:
+            yield from into(in_rows(np.asarray(item[()]).T), where, depth)
+    elif kind.kind in "iufbc":
         for place in array_places(item, where):
             yield place
             yield from into(place.text, where, depth) if place.text else ()
+        yield from number_bytes(item, where)
 
 
 def _group(group: Any, where: str) -> Iterator[Place]:

@@ -34,6 +34,19 @@ def array_places(array: Any, where: str) -> Iterator[Place]:
         yield Place(where, prints=partial(array_prints, array))
 
 
+def number_bytes(array: Any, where: str) -> Iterator[Place]:
+    """Bytes that numbers are made of, bits that truths are, letters that complex numbers are."""
+    kind = array.dtype.kind
+    if kind not in "iufbc" or array.size > MAX_WHOLE:
+        return
+    values = np.asarray(array[()])
+    if kind == "b":
+        text = np.packbits(values.ravel()).tobytes()
+    else:
+        text = array_letters(values.real) if kind == "c" else values.tobytes()
+    yield Place(where, text, is_joined=True)
+
+
 def array_letters(array: Any) -> bytes:
     """Numbers as the letters that they stand for, rows apart; nothing where too few are letters.
 
@@ -43,7 +56,7 @@ def array_letters(array: Any) -> bytes:
     n_rows = array.shape[0] if array.ndim else 1
     if array.dtype.itemsize == 1:
         values = np.asarray(array[()])
-        return _in_rows(values.astype(np.uint8, copy=False)) if array.dtype.kind in "iu" else b""
+        return in_rows(values.astype(np.uint8, copy=False)) if array.dtype.kind in "iu" else b""
     is_whole = array.size <= MAX_WHOLE
     rows = n_rows if is_whole else max(SAMPLED * n_rows // max(array.size, 1), 1)
     values = np.asarray(array[()] if array.ndim == 0 else array[:rows])
@@ -57,7 +70,7 @@ def array_letters(array: Any) -> bytes:
     if values.ndim < 2:
         is_kept = is_letter | np.concatenate([[False], is_letter[:-1]]) if values.ndim else True
         return bytes(letters[is_kept].tobytes())
-    return _in_rows(letters[is_letter.any(axis=tuple(range(1, values.ndim)))])
+    return in_rows(letters[is_letter.any(axis=tuple(range(1, values.ndim)))])
 
 
 def _has_a_row(values: np.ndarray) -> bool:
@@ -70,7 +83,8 @@ def _has_a_row(values: np.ndarray) -> bool:
     return bool((ends[1::2] - ends[::2]).max(initial=0) >= MIN_ROW)
 
 
-def _in_rows(values: np.ndarray) -> bytes:
+def in_rows(values: np.ndarray) -> bytes:
+    """Letters of an array, all together and each row by itself."""
     if values.ndim < 2:
         return values.tobytes()
     # Where a text goes on over rows, and where each row is one.

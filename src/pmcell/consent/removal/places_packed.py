@@ -84,6 +84,10 @@ def streams(
             # What lies within a stream that was read is no other stream.
             end = start + size
             yield from into(text, f"{where}/stream at {start}", depth + 1)
+        if kind == "zip":
+            size = int.from_bytes(data[start + 26 : start + 28], "little")
+            name = data[start + HEADER : start + HEADER + size]
+            yield Place(f"{where}/name at {start}", name)
 
 
 def free_space(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
@@ -148,11 +152,11 @@ def inflated(data: bytes, start: int, bits: int) -> tuple[bytes, int]:
     return (text, size) if len(text) >= MIN_STREAM else (b"", 0)
 
 
-def by_arrow(data: bytes) -> bytes:
-    """What zstd or lz4 packed, in one frame or more."""
+def by_arrow(data: bytes, kind: str = "") -> bytes:
+    """What zstd or lz4 packed, in one frame or more, or what another program of Arrow's did."""
     import pyarrow as pa
 
-    kind = "lz4" if data.startswith(LZ4) else "zstd"
+    kind = kind or ("lz4" if data.startswith(LZ4) else "zstd")
     with pa.CompressedInputStream(pa.BufferReader(data), kind) as stream:
         return bytes(stream.read())
 

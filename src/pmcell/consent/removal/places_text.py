@@ -6,17 +6,54 @@ ways within ways are found, too.
 
 from __future__ import annotations
 
+import base64
 import html
 import quopri
 import re
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator
 
-from pmcell.core.byte_signs import ESCAPES, HYPHENS, KERNED, QUOTED, TAGS
-from pmcell.core.byte_texts import spelled, unescaped, untagged
+from pmcell.core.byte_signs import ESCAPES, HYPHENS, JOINED, KERNED, QUOTED, TAGS
+from pmcell.core.byte_texts import single_letters, spelled, unescaped, untagged
 
-HIDDEN = re.compile("[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-"""Letters that are not seen."""
+LOOKS: dict[int, str | None] = {
+    **dict.fromkeys(
+        (
+            *(0xAD, 0x34F, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)),
+            *(*range(0x2060, 0x2065), *range(0xFE00, 0xFE10)),
+        )
+    ),
+    **{0xE0000 + sign: chr(sign) for sign in range(32, 127)},
+    **dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0x2E3A, 0x2E3B), "-"),
+    **dict(
+        zip(
+            map(ord, "АВЕЅІЈКМНОРСТУХаесорхуіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧο"),
+            "ABESIJKMHOPCTYXaecopxyijsABEZHIKMNOPTYXo",
+            strict=True,
+        )
+    ),
+    **{
+        zero + digit: str(digit)
+        for zero in (0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xE50, 0x1040)
+        for digit in range(10)
+    },
+}
+"""Letters of another script that look like one of ASCII; None for those that are not seen."""
+_NOT_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]+")
+"""Letters beyond ASCII; not what stands for bytes that are none."""
+_JOINED = re.compile(
+    rb"""["'][^"'\n]{0,64}(?:["'](?:\s{1,40}|\s{0,40}(?:\+|\|\|)\s{0,40})["'][^"'\n]{0,64}){1,20}["']"""
+)
+_JOIN = re.compile(rb"""["'](?:\s+|\s*(?:\+|\|\|)\s*)["']""")
+_LETTERS = re.compile(rb"""(?:(["'])[^"'\\]\1\s*,\s*){5,}(["'])[^"'\\]\2""")
+_SHOWN = re.compile(rb"BT(.*?)ET", re.DOTALL)
+_STRING = re.compile(rb"\(((?:[^()\\]|\\.)*)\)", re.DOTALL)
+_ASCII85 = re.compile(rb"(?:<~|stream\r?\n)([!-uz\s]{16,}?~>)")
+_USED = re.compile(
+    rb"""<use\b[^>]*?href=["']#[^"']*?-([0-9a-fA-F]{2,6})["'][^>]*>\s*(?:</use>)?\s*"""
+)
+_NAMED = re.compile(rb"_x([0-9A-Fa-f]{4})_")
 GLYPHS = {
     **{name: str(digit).encode() for digit, name in enumerate(
         (b"zero", b"one", b"two", b"three", b"four", b"five", b"six", b"seven", b"eight", b"nine")
@@ -49,6 +86,10 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "utf-16", wide
     if flags & KERNED:
         yield "kerned text", re.sub(rb"\)\s*-?[\d.]+\s*\(", b"", data)
+        shown = (b"".join(_STRING.findall(part)) for part in _SHOWN.findall(data))
+        yield "shown text", b"\n".join(shown)
+    if b"~>" in data:
+        yield "base85", b"\n".join(_of_ascii85(word) for word in _ASCII85.findall(data))
     if data.startswith(b"%!PS"):
         yield "glyphs", _GLYPHS.sub(_written, data)
     if b"\0" in data[:4096]:
@@ -59,12 +100,22 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "without tags", untagged(data)
     if flags & QUOTED:
         yield "quoted-printable", quopri.decodestring(data, header=b"=?" in data)
+    if flags & JOINED:
+        joined = (_JOIN.sub(b"", text[0]) for text in _JOINED.finditer(data))
+        yield "joined texts", b"\n".join(joined)
+        rows = (row[0] for row in _LETTERS.finditer(data))
+        yield "lists of letters", b"\n".join(re.sub(rb"[\"',\s]", b"", row) for row in rows)
+    if b"<use" in data:
+        yield "glyphs that are used", _USED.sub(lambda use: _letter(use[1]), data)
+    if b"_x00" in data:
+        yield "escaped names", _NAMED.sub(lambda name: _letter(name[1]), data)
     if b"&" in data:
         yield "entities", _as_letters(data, html.unescape)
     if not data.isascii():
         yield "letters that look alike", _as_letters(data, _seen)
     if flags & HYPHENS:
         yield "lines broken at hyphens", re.sub(rb"-\r?\n[ \t#>*|]*", b"-", data)
+    yield "single letters", single_letters(data)
     yield "hexadecimal numbers", spelled(data, 16)
     yield "decimal numbers", spelled(data, 10)
 
@@ -91,7 +142,24 @@ def _seen(text: str) -> str:
     >>> _seen("Do\\u200bno\\u00adr-１７")
     'Donor-17'
     """
-    return HIDDEN.sub("", unicodedata.normalize("NFKC", text))
+    return _NOT_ASCII.sub(
+        lambda part: unicodedata.normalize("NFKC", part[0].translate(LOOKS)).translate(LOOKS), text
+    )
+
+
+def _letter(digits: bytes) -> bytes:
+    """The letter that a hexadecimal number stands for."""
+    number = int(digits, 16)
+    return chr(number).encode("utf-8", "replace") if number < 0x110000 else b""
+
+
+def _of_ascii85(word: bytes) -> bytes:
+    """What a text in ASCII85 says, unpacked where it is packed; nothing of what is none."""
+    try:
+        plain = base64.a85decode(b"<~" + word, adobe=True)
+        return zlib.decompress(plain) if plain[:1] == b"x" else plain
+    except (ValueError, zlib.error):
+        return b""
 
 
 def _written(row: re.Match[bytes]) -> bytes:

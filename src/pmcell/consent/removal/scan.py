@@ -94,7 +94,8 @@ def _scan_names(path: Path, name: str, needles: Needles, report: ScanReport) -> 
     """A file's name, as it is and as the base64 that workflow records are named by; its link."""
     # Long names of records are parts of one in base64, folders within each other.
     whole = f"{path.parent.name}{path.name}" if path.parent.name.startswith("@") else path.name
-    places = [("file name", kind) for kind in _kinds(whole, needles)]
+    kinds = _kinds(whole, needles) | needles.in_bytes(os.fsencode(name))
+    places = [("file name", kind) for kind in kinds]
     if path.is_symlink():
         places += [("link", kind) for kind in _kinds(os.readlink(path), needles)]
     try:

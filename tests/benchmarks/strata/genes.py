@@ -92,7 +92,8 @@ CONFOUNDED = {
     "strata are the batch": World(n_batches=3, confounded=True),
     "strata are the batch, all genes, weak": World(n_batches=3, confounded=True, of_all=0.12),
 }
-WORLDS = {"planted": PLANTED, "null": NULL, "confounded": CONFOUNDED}
+KINDS = {"planted": PLANTED, "null": NULL, "confounded": CONFOUNDED}
+WORLDS = PLANTED | NULL | CONFOUNDED
 
 
 @dataclass(frozen=True)
@@ -376,11 +377,11 @@ def _tasks(
                 if (name, seed) not in done:
                     yield name, seed, real(args.file, *columns, n_genes, seed), k
         return
-    worlds = WORLDS[args.only] if args.only else PLANTED | NULL | CONFOUNDED
+    names = [name for asked in args.only for name in KINDS.get(asked, [asked])]
     for seed in seeds:
-        for name, world in worlds.items():
+        for name in names:
             if (name, seed) not in done:
-                yield name, seed, simulate(world, seed), 3 if name in PLANTED else 1
+                yield name, seed, simulate(WORLDS[name], seed), 3 if name in PLANTED else 1
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -428,7 +429,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=64000)
     parser.add_argument("--channels", default="clearest")
     parser.add_argument("--n-null", type=int, default=199)
-    parser.add_argument("--only", choices=list(WORLDS), help="worlds of this kind alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=[*KINDS, *WORLDS], default=list(KINDS), help="kinds or worlds"
+    )
     parser.add_argument("--verdicts", action="store_true", help="verdicts only, p is a bound")
     parser.add_argument(
         "--out",

@@ -48,7 +48,7 @@ RATES = {
     "genes_batches": Asked(
         "batches without strata, in genes", "called not separable, though nothing was there", True
     ),
-    "genes_confounded": Asked("strata that are the batch, in genes", "called not separable"),
+    "genes_confounded": Asked("strata that are the batch, in genes", "called not separable", True),
     "nothing": Asked("donors without groups, in an embedding", "strata claimed", True),
     "line": Asked("donors along a line", "strata claimed", True),
     "both": Asked("strata in state and composition", "found"),

@@ -64,8 +64,7 @@ def turn(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(owner, function, other(getattr(owner, function)))
 
 
-@pytest.fixture(scope="module")
-def cells() -> AnnData:
+def made_cells() -> AnnData:
     """Thirty-six donors in three strata, with an embedding and counts of 150 genes."""
     cells = simulate_latent(n_donors=36, cells_per_donor=150, n_types=4, seed=2)
     rng = np.random.default_rng(0)
@@ -93,14 +92,11 @@ def published(cells: AnnData) -> dict[str, Any]:
     return {**report, **columns, **dict(donors.obsm), **dict(donors.obsp)}
 
 
-@pytest.fixture(scope="module")
-def first(cells: AnnData) -> dict[str, Any]:
-    return published(cells)
-
-
 def test_what_is_published_does_not_hang_on_the_signs_of_any_decomposition(
-    cells: AnnData, first: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    cells = made_cells()
+    first = published(cells)
     for name in LIBRARY:
         turn(monkeypatch, name)
     again = published(cells)

@@ -77,14 +77,15 @@ def groups_of_batches(
 
     Only what a batch adds to all cell types alike is removed from means in the embedding: that
     is a batch effect whatever the strata are, and makes groups of any study with several
-    batches. Composition and state are looked at each by itself, whether or not they are
-    reliable or show groups after removal: where strata are the batch, nothing is left of them.
-    Expression is asked where it is in use and batches move types apart; waves, from which that
-    cannot be told, where there is no state besides.
+    batches. Composition, state, and expression where batches move types apart, are looked at
+    each by itself, whether or not they are reliable or show groups after removal: where strata
+    are the batch, nothing is left of them. Waves, of which no common part can be told, are asked
+    where they are in use and there is no state besides.
     """
     channels, in_use = donors.uns["channels"], opened.settings.weights
     asked = [name for name in (COMPOSITION, STATE) if channels[name]["measured"]]
-    asked += [GENES] if GENES in in_use and _move_types_apart(opened, alpha, seed) else []
+    if channels[GENES]["measured"] and _move_types_apart(opened, alpha, seed):
+        asked.append(GENES)
     asked += [CLUSTER_FREE] if CLUSTER_FREE in in_use and STATE not in asked else []
     moved = _as_measured(opened)
     found = [

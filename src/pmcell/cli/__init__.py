@@ -93,6 +93,9 @@ NEEDED = ("crypt4gh", "cryptography", "jinja2", "jsonschema", "pydantic", "rdfli
 PERSON = tuple(name for title, group in GROUPS if title == "One person" for name, _ in group)
 """Commands about one person."""
 
+CALCULATING = ("check", "register", "map", "try")
+"""Commands beside the steps that load what steps calculate with."""
+
 RUNNERS = ("run", "demo", "estimate", "try")
 """Commands that plan or start the workflow."""
 
@@ -133,7 +136,7 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     if is_program:
         end_in_order()
         _print_any_text()
-    if name in BY_NAME and (why := no_address_space()):
+    if (name in BY_NAME or name in CALCULATING) and (why := no_address_space()):
         print(f"pmcell {name}: {why}", file=sys.stderr)
         return 1
     absent = _absent_packages(name)

@@ -69,7 +69,8 @@ def contradicting_names(submission: Submission, matrix: Matrix, genes: Genes) ->
     var = submission.var_of(matrix.counts)
 
     def names_in(column: str) -> np.ndarray:
-        return np.asarray(as_text(var.index if column == "index" else var[column]))[genes.rows]
+        names = as_text(var.index if column == "index" else var[column])
+        return np.array(names.tolist(), dtype=object)[genes.rows]
 
     own = names_in(matrix.gene_column)
     told = (["index"], *([c for c in names if c in var] for names in (SYMBOL_COLUMNS, ID_COLUMNS)))

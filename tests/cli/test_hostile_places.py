@@ -12,7 +12,7 @@ import pytest
 
 from pmcell import cli
 from pmcell.cli import main
-from pmcell.io.system import MIN_ADDRESS_SPACE, explain, memory_warning
+from pmcell.io.system import MIN_ADDRESS_SPACE, explain, no_address_space
 
 ODD = 'it\'s a "ré lease" $(x) 🧬'
 
@@ -122,7 +122,7 @@ def test_signs_that_a_terminal_lacks_are_question_marks(monkeypatch, encoding):
 
 
 @pytest.mark.parametrize(
-    ("limit", "warned"),
+    ("limit", "is_refused"),
     [
         (700_000 * 1024, True),
         (MIN_ADDRESS_SPACE - 1, True),
@@ -130,10 +130,10 @@ def test_signs_that_a_terminal_lacks_are_question_marks(monkeypatch, encoding):
         (resource.RLIM_INFINITY, False),
     ],
 )
-def test_a_step_says_what_its_compiler_needs_before_that_ends_the_process(
-    monkeypatch, capsys, limit, warned
+def test_a_step_without_room_for_its_libraries_is_refused_before_they_hang_or_abort(
+    monkeypatch, capsys, limit, is_refused
 ):
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
-    assert bool(memory_warning()) == warned
+    assert bool(no_address_space()) == is_refused
     assert main(["qc", "--counts", "absent", "--intake", "absent", "--out-dir", "out"]) != 0
-    assert ("need 1,000 MB of address space" in capsys.readouterr().err) == warned
+    assert ("must have 800 MB of address space" in capsys.readouterr().err) == is_refused

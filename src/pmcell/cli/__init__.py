@@ -94,6 +94,9 @@ NEEDED = ("crypt4gh", "cryptography", "jinja2", "jsonschema", "pydantic", "rdfli
 PERSON = tuple(name for title, group in GROUPS if title == "One person" for name, _ in group)
 """Commands about one person."""
 
+CALCULATING = ("check", "register", "map", "try")
+"""Commands beside the steps that load what steps calculate with."""
+
 RUNNERS = ("run", "demo", "estimate", "try")
 """Commands that plan or start the workflow."""
 
@@ -129,14 +132,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     """Import a command, run it on its arguments, and say in one sentence what stopped it."""
-    from pmcell.io.system import catch_lost_errors, end_in_order, explain, leave, memory_warning
+    from pmcell.io.system import catch_lost_errors, end_in_order, explain, leave, no_address_space
 
     if is_program:
         end_in_order()
         _print_any_text()
-    if name in BY_NAME and (warning := memory_warning()):
-        # A compiler that cannot be loaded ends the process: nothing can be said then.
-        print(f"pmcell {name}: {warning}", file=sys.stderr)
+    if (name in BY_NAME or name in CALCULATING) and (why := no_address_space()):
+        print(f"pmcell {name}: {why}", file=sys.stderr)
+        return 1
     absent = _absent_packages(name)
     if absent:
         print(f"pmcell {name}: {absent}", file=sys.stderr)

@@ -19,8 +19,8 @@ _NO_MEMORY = re.compile(
     r"|memory allocation failed|out of memory|can't start new thread|errno = 12\b",
     re.IGNORECASE,
 )
-MIN_ADDRESS_SPACE = 1_000_000_000
-"""Bytes in which every step begins; LLVM, which loads the kernels, aborts below some 0.8 GB."""
+MIN_ADDRESS_SPACE = 800_000_000
+"""Bytes in which a step begins; with less OpenBLAS waits without end, and LLVM aborts."""
 _CAUSES = {
     errno.ENOSPC: ("there must be room on the disk; it is full", "Free some space"),
     errno.EDQUOT: ("there must be room in your quota; it is used up", "Free some space"),
@@ -52,15 +52,15 @@ def end_in_order() -> None:
             signal.signal(number, stop)
 
 
-def memory_warning() -> str:
-    """What to know where the address space is limited below the kernels' need; '' elsewhere."""
+def no_address_space() -> str:
+    """Why no step can begin where the address space is limited too far; '' elsewhere."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY or limit >= MIN_ADDRESS_SPACE:
         return ""
     return (
-        f"compiled steps need {MIN_ADDRESS_SPACE / 1e6:,.0f} MB of address space to start; the "
-        f"limit is {limit / 1e6:,.0f} MB (ulimit -v), and a step that does not fit may end with "
-        "std::bad_alloc. Raise it: ulimit -v unlimited, or the job's own limit of memory."
+        f"a step must have {MIN_ADDRESS_SPACE / 1e6:,.0f} MB of address space, to load what it "
+        f"calculates with; found a limit of {limit / 1e6:,.0f} MB (ulimit -v). Raise it: ulimit -v "
+        "unlimited, or the memory of the job (mem_mb of the rule); then run again."
     )
 
 

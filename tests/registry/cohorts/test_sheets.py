@@ -275,6 +275,36 @@ def test_people_whose_ids_differ_in_their_spelling_only_are_warned_of(folder):
     assert "'d1', 'D-01' differ in their spelling only" in fault.found
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_warned"),
+    [
+        ("Control", "control", True),
+        ("week 4", "Week_4", True),
+        ("severe", "sev\u200bere", True),
+        ("naïve", "naive", True),
+        ("CD4+", "CD4-", False),
+        ("stage 1", "stage 10", False),
+        ("-1", "1", False),
+    ],
+)
+@pytest.mark.parametrize("column", ["visit", "batch_id", "condition"])
+def test_labels_of_groups_that_differ_in_their_spelling_only_are_warned_of(
+    folder, one, other, is_warned, column
+):
+    rows = [
+        {"visit": "T", "batch_id": "b", "condition": "c", column: name} for name in (one, other)
+    ]
+    samples(
+        folder,
+        *(
+            f"s{k}\td{k}\t{row['visit']}\t0\t{row['batch_id']}\t{row['condition']}"
+            for k, row in enumerate(rows, 1)
+        ),
+    )
+    found = [fault for fault in find_faults(folder) if fault.reason == "alike"]
+    assert [(fault.column, fault.row) for fault in found] == [(column, 3)] * is_warned
+
+
 def test_rows_that_are_the_same_are_to_be_removed_and_others_to_be_renamed(folder):
     fixes = {}
     for name, row in {"same": TWO[1], "other": TWO[1].replace("T0", "T1")}.items():

@@ -13,6 +13,7 @@ from pmcell.registry.draft.register import draft_files
 from pmcell.registry.intake.check import check_cohort
 from pmcell.registry.intake.intake import intake_cohort
 from pmcell.registry.terms.features import feature_kinds
+from pmcell.registry.terms.genes import map_genes
 
 PROTEINS = ["CD4", "CD8A", "CD19", "MS4A1"]
 
@@ -194,3 +195,27 @@ def test_entries_stored_twice_are_found_at_check(folder):
     cells.X.indices[1] = cells.X.indices[0]
     cells.write_h5ad(folder / "counts.h5ad", compression="gzip")
     assert found(folder, "duplicate_entries")
+
+
+@pytest.mark.parametrize(
+    ("shifted", "refused"), [(0, False), (12, False), (60, True), (len(genes()), True)]
+)
+def test_columns_that_name_other_genes_are_refused_and_drift_of_annotations_is_not(
+    folder, tmp_path, shifted, refused
+):
+    ids = [map_genes([name]).gene_id[0] for name in genes()]
+    ids[:shifted] = ids[1:shifted] + ids[:1] if shifted else []
+    write(folder, gene_ids=ids)
+    path = folder / "cohort.yaml"
+    path.write_text(path.read_text().replace("gene_column: index", "gene_column: gene_ids"))
+    faults = found(folder, "contradicting_names")
+    assert bool(faults) == refused
+    report, _ = taken_in(folder, tmp_path) if not refused else (intake_cohort(folder, tmp_path), 0)
+    assert (report["reason"] == "contradicting_names") == refused
+    if refused:
+        assert f"{shifted:,} of {len(ids):,} differ" in faults[0].found
+
+
+def test_symbols_in_a_column_are_held_against_ids_in_the_index(folder):
+    write(folder, feature_name=genes()[::-1])
+    assert found(folder, "contradicting_names")

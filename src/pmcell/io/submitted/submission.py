@@ -30,6 +30,8 @@ MIN_TOLD_VALUES = 1_000
 """Values above zero among which counts have ones, and more than ones."""
 MIN_BINS = 10
 """Largest number from which the same one in each cell is no chance."""
+MIN_MEDIAN_OF_BINS = 0.2
+"""Share of the largest number that the median of ranks and of equally filled bins is above."""
 MAX_LOG = 25.0
 """No logarithm of counts (per million) comes near; larger fractions are normalised values."""
 
@@ -170,7 +172,7 @@ def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
 def _kind_of_whole(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     """Counts, or whole numbers that no counting gives.
 
-    Among many counts some are 1 and some are more, and cells differ in their largest.
+    Among many counts some are 1, some are more and most are small; cells differ in their largest.
     """
     positive = values[values > 0]
     if positive.size >= MIN_TOLD_VALUES and positive.min() > 1:
@@ -178,9 +180,9 @@ def _kind_of_whole(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     if positive.size >= MIN_TOLD_VALUES and positive.max() == 1:
         return "presence"
     largest = {float(np.max(cell, initial=0)) for cell in cells}
-    if len(cells) >= MIN_ROUNDED_CELLS and len(largest) == 1 and min(largest) >= MIN_BINS:
-        return "binned"
-    return "counts"
+    if len(cells) < MIN_ROUNDED_CELLS or len(largest) > 1 or min(largest) < MIN_BINS:
+        return "counts"
+    return "binned" if np.median(positive) >= MIN_MEDIAN_OF_BINS * min(largest) else "counts"
 
 
 def _cells_add_up_alike(cells: Sequence[np.ndarray]) -> bool:

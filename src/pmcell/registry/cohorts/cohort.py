@@ -18,7 +18,12 @@ from pmcell.registry.cohorts import registered
 from pmcell.registry.cohorts.catalogue import catalogue_facts, lookup
 from pmcell.registry.cohorts.cohort_file import check_cohort_file
 from pmcell.registry.cohorts.gathered import gather
-from pmcell.registry.cohorts.identities import check_ids, check_references, is_open
+from pmcell.registry.cohorts.identities import (
+    check_ids,
+    check_labels,
+    check_references,
+    is_open,
+)
 from pmcell.registry.cohorts.keys import (
     CELLS_FILE,
     COHORT_FILE,
@@ -167,6 +172,8 @@ def _read(
     _check_samples(sample_rows, donor_rows, faults)
     check_ids(DONORS_FILE, "donor_id", donor_rows, faults, is_open=is_open(text.tree))
     check_ids(SAMPLES_FILE, "sample_id", sample_rows, faults, is_open=is_open(text.tree))
+    faults += check_labels(DONORS_FILE, ("age_group",), donor_rows)
+    faults += check_labels(SAMPLES_FILE, ("condition", "visit", "batch_id"), sample_rows)
     return text.tree, donor_rows, sample_rows
 
 

@@ -98,6 +98,27 @@ def alike_people(
     ]
 
 
+def check_labels(file: str, columns: Sequence[str], rows: Sequence[Row]) -> list[Fault]:
+    """A warning for labels of groups that differ in capitals, spaces or unseen signs only."""
+    faults = []
+    for column in columns:
+        spelt: dict[str, dict[str, int]] = {}
+        for row in rows:
+            label = row.get(column, "")
+            plain = re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", folded(as_seen(label)))
+            spelt.setdefault(plain, {}).setdefault(label, row.line)
+        for labels in spelt.values():
+            if len(labels) > 1:
+                must = f"each {column} must be written in one way"
+                found = f"{', '.join(map(repr, list(labels)[:4]))} differ in their spelling only"
+                fix = "Write the same one the same way: else it is several groups."
+                line = list(labels.values())[1]
+                faults.append(
+                    Fault(file, must, found, fix, line, column, severity="warning", reason="alike")
+                )
+    return faults
+
+
 def check_references(
     rows: Sequence[Row], donor_rows: Sequence[Row], faults: list[Fault]
 ) -> set[str]:

@@ -49,7 +49,7 @@ _NO_TAG = frozenset(
     {"negative", "negatives", "neg", "blank", "blanks", "empty", "no hashtag", "no tag", "untagged"}
     | {"unlabelled", "unlabeled", "background", "debris", "noise"}
 )
-_NOT_A_NAME = frozenset({"singlet", "singlets", "sng"})
+_NOT_A_NAME = frozenset({"singlet", "singlets", "sng", "true", "false"})
 _SIGNS = re.compile(r"[\s_.-]+")
 MAX_PARTS = 8
 _APART = (r"\s*[,;|/+&]\s*", r"\s+(?:and|vs)\s+", "__", "--", "_", "-", r"\.", ":")

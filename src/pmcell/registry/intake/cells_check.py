@@ -75,9 +75,9 @@ def _counts(
     totals = np.zeros(submission.n_cells)
     for start, block in iter_counts(submission, layer):
         block.sum_duplicates()
-        rows = slice(start, start + block.shape[0])
-        totals[rows] = np.asarray(block.sum(axis=1)).ravel()
-        prints.add(block[keep[rows]])
+        place = slice(start, start + block.shape[0])
+        totals[place] = np.asarray(block.sum(axis=1)).ravel()
+        prints.add(block[keep[place]])
     empty = empty_droplets(totals[keep], submission.path.name, IntakeSettings().max_share_empty)
     if empty is not None:
         yield empty

@@ -16,7 +16,9 @@ from pmcell.registry.cohorts.keys import COHORT_FILE
 from pmcell.registry.cohorts.registration import Matrix
 from pmcell.registry.intake.genes import Genes
 from pmcell.registry.terms.features import FeatureKinds, feature_kinds
-from pmcell.registry.terms.genes import CAUSES, SPREADSHEET
+from pmcell.registry.terms.gene_columns import ID_COLUMNS, SYMBOL_COLUMNS
+from pmcell.registry.terms.genes import CAUSES, SPREADSHEET, map_genes
+from pmcell.schema.text import as_text
 from pmcell.spelling import plural
 
 HEAVY_RATIO = 10
@@ -24,6 +26,9 @@ HEAVY_RATIO = 10
 HEAVY_SHARE = 0.001
 HEAVY_TIMES = 5
 """Share of all counts, and times the share of an average gene, that such a row must hold."""
+MIN_COMPARED = 50
+MAX_CONTRADICTING = 0.3
+"""Genes that two columns name, and the share that may differ: annotations do in some percent."""
 SHOWN = 6
 KEEP_FEATURES = "matrix.keep_features"
 
@@ -58,6 +63,38 @@ def mixed_features(submission: Submission, matrix: Matrix, genes: Genes) -> Faul
         column=KEEP_FEATURES,
         reason="mixed_features",
     )
+
+
+def contradicting_names(submission: Submission, matrix: Matrix, genes: Genes) -> Fault | None:
+    """The error that two columns of var name different genes, as where one of them was sorted."""
+    var = submission.var_of(matrix.counts)
+
+    def names_in(column: str) -> np.ndarray:
+        names = as_text(var.index if column == "index" else var[column])
+        return np.array(names.tolist(), dtype=object)[genes.rows]
+
+    own = names_in(matrix.gene_column)
+    told = (["index"], *([c for c in names if c in var] for names in (SYMBOL_COLUMNS, ID_COLUMNS)))
+    for column in (columns[0] for columns in told if columns):
+        if column == matrix.gene_column:
+            continue
+        names = names_in(column)
+        ids = zip(genes.mapping.gene_id, map_genes(names.tolist()).gene_id, strict=True)
+        differ = [one != other for one, other in ids if one is not None and other is not None]
+        if len(differ) < MIN_COMPARED or sum(differ) <= MAX_CONTRADICTING * len(differ):
+            continue
+        at = len(names) // 2
+        return Fault(
+            submission.path.name,
+            f"columns {matrix.gene_column!r} and {column!r} of var must name the same genes",
+            f"{sum(differ):,} of {len(differ):,} differ; row {genes.rows[at] + 1} holds "
+            f"{own[at]!r} and {names[at]!r}",
+            "One of them was sorted, or is of another file: find out where it came from which fits "
+            "the counts, and write the file without the other.",
+            column="var",
+            reason="contradicting_names",
+        )
+    return None
 
 
 def other_features(

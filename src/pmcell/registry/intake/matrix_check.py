@@ -17,6 +17,7 @@ from pmcell.registry.intake.cells_check import check_cells
 from pmcell.registry.intake.checksum import checksum_faults, unprotected
 from pmcell.registry.intake.count_layers import choose_counts, describe_layer, is_part
 from pmcell.registry.intake.gene_findings import (
+    contradicting_names,
     heavy_duplicates,
     lost_counts,
     mixed_features,
@@ -146,6 +147,9 @@ def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> I
     mixed = mixed_features(submission, matrix, genes)
     if mixed is not None:
         yield mixed
+    contradicting = contradicting_names(submission, matrix, genes)
+    if contradicting is not None:
+        yield contradicting
     yield from other_features(submission, matrix, genes, umis)
     yield from old_names(submission, genes, umis, seen)
     yield from spreadsheet_names(submission, genes, umis)

@@ -29,7 +29,11 @@ from pmcell.registry.intake.counts import (
     row_totals,
 )
 from pmcell.registry.intake.facts import facts_at_least
-from pmcell.registry.intake.gene_findings import heavy_duplicates, mixed_features
+from pmcell.registry.intake.gene_findings import (
+    contradicting_names,
+    heavy_duplicates,
+    mixed_features,
+)
 from pmcell.registry.intake.genes import Genes, choose_genes
 from pmcell.registry.intake.identified import identify_cells
 from pmcell.registry.intake.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
@@ -104,9 +108,10 @@ def read_cohort(
     limits = IntakeSettings(**config)
     _check_size(submission, submission.n_cells, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
-    mixed = mixed_features(submission, matrix, genes)
-    if mixed is not None:
-        raise FaultsError([mixed])
+    for find in (mixed_features, contradicting_names):
+        fault = find(submission, matrix, genes)
+        if fault is not None:
+            raise FaultsError([fault])
     known["metrics"]["n_genes_submitted"] = len(genes.rows)
     write_json(state, known)
 

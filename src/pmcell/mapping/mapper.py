@@ -23,7 +23,7 @@ from pmcell.mapping.plausible import check_samples
 from pmcell.mapping.reference import MIN_SHARE_OF_MODEL, Reference
 from pmcell.mapping.residual import left_over
 from pmcell.mapping.source_labels import types_of_source
-from pmcell.mapping.strata import Profiled, stratum_answers
+from pmcell.mapping.strata import Profiled, stratum_answers, unless_strange
 from pmcell.pp._adata import raw_counts
 from pmcell.pp.qc import EXCLUSIONS, QcOptions, qc
 from pmcell.registry.terms.declared import DECLARED, check_declared
@@ -162,6 +162,8 @@ def map_cells(
         own = _of_visit(obs, key)
         table = composition_rows(reference, profiled, own, key)
         tables.append(table)
+        labels = _count_labels(told, own, reference)
+        donor_p, residual = profiled.donor_p(reference, own), _residual(reference, x[own], measured)
         visits.append(
             MappedVisit(
                 *key,
@@ -172,12 +174,12 @@ def map_cells(
                     sorted(set(as_text(ordered.obs.loc[_of_visit(ordered.obs, key), "sample_id"])))
                 ),
                 quality=_quality(ordered.obs.loc[_of_visit(ordered.obs, key)]),
-                labels=_count_labels(told, own, reference),
+                labels=labels,
                 surprises=surprises(reference, table),
-                stratum=answers[key],
+                stratum=unless_strange(answers[key], profiled.labelled(own), donor_p, residual),
                 warnings=tuple(notes),
-                donor_p=profiled.donor_p(reference, own),
-                residual=_residual(reference, x[own], measured),
+                donor_p=donor_p,
+                residual=residual,
             )
         )
     import pandas as pd

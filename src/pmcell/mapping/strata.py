@@ -19,7 +19,6 @@ from pmcell.mapping.donors import (
 )
 from pmcell.mapping.labels import CellLabels
 from pmcell.mapping.reference import Reference
-from pmcell.schema import mapped
 from pmcell.schema.halves import second_half
 from pmcell.schema.mapped import (
     ASSIGNED,
@@ -28,6 +27,7 @@ from pmcell.schema.mapped import (
     NOT_PLACED,
     TOO_FEW_CELLS,
     Driver,
+    Residual,
     StratumAnswer,
 )
 from pmcell.schema.text import as_text, text_array
@@ -72,6 +72,11 @@ class Profiled:
         told = reference.labels.profile_types[self.labels.best]
         return text_array(np.where(self.by_source != "", self.by_source, told))
 
+    def labelled(self, own: NDArray[np.bool_]) -> float:
+        """Share of some cells that have a label."""
+        has_label = (self.labels.level != NO_LABEL) | (self.by_source != "")
+        return float(has_label[own].mean()) if own.any() else 0.0
+
     def donor_p(self, reference: Reference, own: NDArray[np.bool_]) -> float | None:
         """How unusual the composition of some cells is among the donors."""
         known = text_array(reference.donors.donors.var_names)
@@ -111,31 +116,42 @@ def stratum_answers(reference: Reference, cells: Profiled) -> dict[Key, StratumA
                 answers[names[row]] = StratumAnswer(NOT_PLACED, why)
             continue
         found = _answers(model, both, sets, rows, batch_unseen=unseen)
-        for row, answer in found.items():
-            answers[names[row]] = _unless_strange(answer, reference, cells, names[row])
+        answers.update({names[row]: answer for row, answer in found.items()})
     return answers
 
 
-def _unless_strange(
-    answer: StratumAnswer, reference: Reference, cells: Profiled, key: Key
+def unless_strange(
+    answer: StratumAnswer, labelled: float, donor_p: float | None, residual: Residual | None
 ) -> StratumAnswer:
     """The answer, but for a stratum that rests on what no donor of the reference showed.
 
-    Strata need not be told apart by composition, so that cells of one type alone may lie near one.
+    Strata need not be told apart by composition, so that cells of one type alone may lie near
+    one; and sets are calibrated by the reference's batches, which say nothing of a laboratory
+    whose expression differs more than theirs does.
+
+    Parameters
+    ----------
+    answer
+        What the strata's model says.
+    labelled
+        Share of the visit's cells that have a label.
+    donor_p, residual
+        How unusual the composition and the expression outside the model are.
     """
     if answer.status != ASSIGNED:
         return answer
-    own = ((cells.obs["donor_id"] == key[0]) & (cells.obs["visit"] == key[1])).to_numpy(bool)
-    has_label = (cells.labels.level != NO_LABEL) | (cells.by_source != "")
-    labelled = float(has_label[own].mean())
     if labelled < MIN_LABELLED:
         why = f"{labelled:.0%} of the cells could be labelled; {MIN_LABELLED:.0%} are needed"
-        return replace(answer, status=NOT_PLACED, why=why, stratum=None)
-    p = cells.donor_p(reference, own)
-    if p is not None and p <= NOVEL:
-        why = "the composition is farther from the reference's donors than they are from each other"
-        return replace(answer, status=mapped.NOVEL, why=why, stratum=None)
-    return answer
+    elif donor_p is not None and donor_p <= NOVEL:
+        why = "no donor of the reference has a composition as unusual"
+    elif residual is not None and residual.p <= NOVEL:
+        why = (
+            "more expression lies outside the model than in any donor of the reference, as in "
+            "samples of another laboratory or chemistry"
+        )
+    else:
+        return answer
+    return replace(answer, status=NOT_PLACED, why=why, stratum=None)
 
 
 class _Every(dict[Key, StratumAnswer]):

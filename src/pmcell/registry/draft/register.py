@@ -309,6 +309,9 @@ def _draft(
     if programmes_dir is not None:
         programmes = load_programmes(programmes_dir)
         found = programme_of({term for term in terms if TODO not in term}, programmes)
+        if found == "healthy" and any(TODO in value for value in diseases):
+            # Those who have another word in place of healthy may well be patients.
+            found = None
         if found:
             draft.settings["programme"] = found
             theme = next(item.health_theme for item in programmes if item.programme_id == found)

@@ -151,8 +151,8 @@ def guess_columns(
             )
     by_name: dict[str, str] = {}
     for plain in (plain_name, _name_alone):
-        for column in map(str, obs.columns):
-            by_name.setdefault(plain(column), column)
+        for spelt in map(str, obs.columns):
+            by_name.setdefault(plain(spelt), spelt)
     for role, names in ROLES.items():
         if role in roles:
             continue

@@ -304,6 +304,12 @@ def _draft(
     draft = draft_registration(submission, cohort_id, given=given, keep=keep)
     fmt = submission.format
     draft.settings |= {"matrix.path": matrix_path, "matrix.format": fmt}
+    if submission.by_visit:
+        draft.notes.append(
+            f"{', '.join(submission.by_visit)}: donors have a value at each visit, so these were "
+            "not taken; clinical values by visit go to measurements.tsv (donor_id, visit or day, "
+            "LOINC code, value, unit)"
+        )
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
     terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
     if programmes_dir is not None:

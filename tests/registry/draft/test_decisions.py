@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from pmcell.errors import FaultsError, UsageError
@@ -15,6 +18,7 @@ from pmcell.registry.draft.decisions import open_decisions
 from pmcell.registry.draft.register import register_file
 from steward_files import write_steward_file
 
+PROGRAMMES = Path(__file__).parents[3] / "config/programmes"
 KNOWN = {
     "title": "A title",
     "steward.name": "Ada",
@@ -152,6 +156,19 @@ def test_a_column_that_is_the_same_for_all_is_listed_and_kept_of_nobody(tmp_path
     seen = register_file("in.h5ad", "c1", "config/cohorts").seen
     assert "Aufbereitung (the same for all; Zellen)" in seen["unused"]
     assert seen["keepable"] == ["score"]
+
+
+@pytest.mark.parametrize(
+    ("diseases", "is_asked"), [(["healthy"], False), (["healthy", "a word of ours"], True)]
+)
+def test_controls_alone_do_not_make_a_programme_where_a_disease_is_open(
+    tmp_path, monkeypatch, diseases, is_asked
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(PROGRAMMES, tmp_path / "config/programmes")
+    write_steward_file(tmp_path / "in.h5ad", disease=diseases * (60 // len(diseases)))
+    folder = register_file("in.h5ad", "c1", "config/cohorts").folder
+    assert ("programme" in {one.key for one in open_decisions(folder)}) == is_asked
 
 
 def test_programmes_and_uses_are_offered_and_taken_as_they_are_shown(folder):

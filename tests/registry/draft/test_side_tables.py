@@ -275,3 +275,36 @@ def test_the_table_of_another_lane_is_refused(study):
     with pytest.raises(DataError, match="at least 50% of the file's 60 cells"):
         lane(study, n=20)
     assert not (study / "config").exists()
+
+
+BY_VISIT = [
+    "record_id,redcap_event_name,Gender,Smoker,hba1c",
+    "d1,baseline_arm_1,male,yes,5.1",
+    "d1,month_6_arm_1,,,5.6",
+    "d2,baseline_arm_1,female,no,6.0",
+    "d2,month_6_arm_1,,no,",
+    "d3,baseline_arm_1,male,no,",
+    "d4,baseline_arm_1,female,yes,",
+]
+
+
+def test_a_table_with_a_row_for_each_visit_gives_what_a_donor_has_one_value_of(study):
+    (study / "people.csv").write_text("\n".join(BY_VISIT))
+    found = register(study, "people.csv", keep=["Smoker"])
+    rows = [line.split("\t") for line in (found.folder / "donors.tsv").read_text().splitlines()]
+    assert [row[1] for row in rows[1:]] == ["PATO:0000384", "PATO:0000383"] * 2
+    assert [row[-1] for row in rows] == ["Smoker", "yes", "no", "no", "yes"]
+    assert any(note.startswith("redcap_event_name, hba1c: donors have") for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("d1,month_12_arm_1,female,,5.6", "a donor must have one sex"),
+        ("d1,baseline_arm_1,male,no,5.1", "must have one row for each; 'd1'"),
+    ],
+)
+def test_rows_of_one_visit_that_differ_and_two_sexes_are_refused(study, line, message):
+    (study / "people.csv").write_text("\n".join([*BY_VISIT, line]))
+    with pytest.raises(DataError, match=message):
+        register(study, "people.csv")

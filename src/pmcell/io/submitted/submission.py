@@ -64,7 +64,8 @@ class Submission:
     `obs` and `var` are indexed by barcode and gene as submitted (text). The
     matrix `raw.X` may have genes of its own: ask `var_of(layer)`. `detail`
     belongs to the reader of the format. `beside` names the columns of `obs` that
-    the file does not have: they come from a table beside it.
+    the file does not have: they come from a table beside it. `by_visit` names columns of that
+    table that were not taken, for a person has a value at each visit.
     """
 
     path: Path
@@ -75,6 +76,7 @@ class Submission:
     raw_var: pd.DataFrame | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
+    by_visit: tuple[str, ...] = ()
 
     @property
     def n_cells(self) -> int:

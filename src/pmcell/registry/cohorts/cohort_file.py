@@ -64,8 +64,8 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
     if region and region != UNKNOWN:
         problem = region_problem(region)
         if problem:
-            found = f"{region!r}: {problem}"
-            fault("region", "must be a region code", found, region_fix(region), reason="region")
+            got = f"{region!r}: {problem}"
+            fault("region", "must be a region code", got, region_fix(region), reason="region")
         elif region in COUNTRIES:
             fix = (
                 "Give the region where it is known: NUTS 2 such as NL32 in the EU, else ISO 3166-2 "

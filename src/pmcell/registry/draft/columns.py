@@ -159,8 +159,8 @@ def guess_columns(
             )
     by_name: dict[str, str] = {}
     for plain in (plain_name, _name_alone):
-        for name in map(str, obs.columns):
-            by_name.setdefault(plain(name), name)
+        for spelt in map(str, obs.columns):
+            by_name.setdefault(plain(spelt), spelt)
     for role, names in ROLES.items():
         if role in roles:
             continue

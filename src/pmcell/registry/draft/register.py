@@ -283,11 +283,20 @@ def _draft(submission: Submission, wanted: _Wanted, keep: Sequence[str]) -> Draf
     """The draft of a submission, with the programme that its diseases fall under."""
     draft = draft_registration(submission, wanted.cohort_id, given=wanted.given, keep=keep)
     draft.settings |= {"matrix.path": wanted.matrix_path, "matrix.format": submission.format}
+    if submission.by_visit:
+        draft.notes.append(
+            f"{', '.join(submission.by_visit)}: donors have a value at each visit, so these were "
+            "not taken; clinical values by visit go to measurements.tsv (donor_id, visit or day, "
+            "LOINC code, value, unit)"
+        )
     diseases = {row["disease_ontology_term_id"] for row in draft.donors}
     terms = {part for value in diseases for part in value.split(" || ") if ":" in part}
     if wanted.programmes_dir is not None:
         programmes = load_programmes(wanted.programmes_dir)
         found = programme_of({term for term in terms if TODO not in term}, programmes)
+        if found == "healthy" and any(TODO in value for value in diseases):
+            # Those who have another word in place of healthy may well be patients.
+            found = None
         if found:
             draft.settings["programme"] = found
             theme = next(item.health_theme for item in programmes if item.programme_id == found)

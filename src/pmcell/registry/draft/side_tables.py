@@ -18,7 +18,7 @@ import numpy as np
 from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.same_number import SameNumbers
-from pmcell.registry.draft.columns import guess_columns, is_empty, text
+from pmcell.registry.draft.columns import ROLES, guess_columns, is_empty, plain_name, text
 from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.draft.people_table import read_table_of_people
 from pmcell.registry.intake.cell_table import BARCODE
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 KINDS = {"donors": "donor_id", "samples": "sample_id"}
 MAX_SHOWN = 4
 """Ids that a message lists."""
+VISIT_NAMES = (*ROLES["visit"], *ROLES["visit_day"], "redcapeventname", "redcaprepeatinstance")
+"""Names of the column that tells the rows of a donor apart."""
 MIN_SHARE = 0.5
 """Share of the file's donors (or samples) that the table must name."""
 
@@ -62,15 +64,18 @@ def join_table(
     ids = columns.sample_of_cell if own is None else text(obs, own)
     own_id = _own_id(ids)
     table = read_table_of_people(path, lambda cell: bool(own_id(cell)))
-    key, rows = _key(table, ids, own_id, path, kind, obs)
+    key = _key(table, ids, own_id, path, kind, obs)
+    rows, by_visit = _one_row_each(table, key, own_id, path, kind)
     joined = obs.copy()
     for column in table[0]:
-        if column == key:
+        if column == key or column in by_visit:
             continue
         values = np.array([rows.get(name, {}).get(column, "") for name in ids.tolist()], object)
         joined[column] = values
     beside = submission.beside | {str(name) for name in joined.columns if name not in obs.columns}
-    return replace(submission, obs=joined, beside=beside), _unmatched(path, kind, rows, ids)
+    several = submission.by_visit + by_visit
+    joined_to = replace(submission, obs=joined, beside=beside, by_visit=several)
+    return joined_to, _unmatched(path, kind, rows, ids)
 
 
 def cells_text(submission: Submission, path: Path) -> str:
@@ -148,8 +153,8 @@ def _key(
     path: Path,
     kind: str,
     obs: pd.DataFrame,
-) -> tuple[str, dict[str, dict[str, str]]]:
-    """The column of the table that holds the ids, and its rows by the id as the file writes it."""
+) -> str:
+    """The column of the table that holds the ids."""
     wanted = {name for name in ids.tolist() if name}
     shares = {
         column: len({own_id(row[column]) for row in table} - {""}) / max(len(wanted), 1)
@@ -166,20 +171,61 @@ def _key(
             f"its columns; {best!r} comes nearest, with {shares[best]:.0%} of them. {fix}",
             reason="ids_differ",
         )
-    rows: dict[str, dict[str, str]] = {}
-    twice = []
+    return best
+
+
+def _one_row_each(
+    table: list[dict[str, str]], key: str, own_id: Callable[[str], str], path: Path, kind: str
+) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
+    """The row of each id as the file writes it, and the columns that differ by visit.
+
+    A table of donors may have a row for each visit, as REDCap exports it, where a column names the
+    visit: what a donor has one value of is the donor's, whichever row it stands in.
+    """
+    rows: dict[str, list[dict[str, str]]] = {}
     for row in table:
-        name = own_id(row[best]) or row[best]
-        if name in rows and rows[name] != row:
-            twice.append(name)
-        rows.setdefault(name, row)
-    if twice:
+        own = rows.setdefault(own_id(row[key]) or row[key], [])
+        if row not in own:
+            own.append(row)
+    twice = next((name for name, own in rows.items() if len(own) > 1), None)
+    if twice is None:
+        return {name: own[0] for name, own in rows.items()}, ()
+    visit = next((column for column in table[0] if plain_name(column) in VISIT_NAMES), None)
+    if (
+        kind != "donors"
+        or visit is None
+        or any(len({row[visit] for row in own}) < len(own) for own in rows.values())
+    ):
         raise DataError(
-            f"{path.name}: a table of {kind} must have one row for each; {twice[0]!r} has several "
-            "that differ. Give what differs by sample in a table of samples (--samples).",
+            f"{path.name}: a table of {kind} must have one row for each; {twice!r} has several "
+            "that differ. Give what differs by sample in a table of samples (--samples); or name "
+            "the visit of each row in a column 'visit'.",
             reason="duplicate_id",
         )
-    return best, rows
+    return _merged(rows, [column for column in table[0] if column != key], visit, path)
+
+
+def _merged(
+    rows: dict[str, list[dict[str, str]]], columns: list[str], visit: str, path: Path
+) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
+    """A row of each donor's own values, and the columns in which a donor has several."""
+    merged: dict[str, dict[str, str]] = {}
+    several = {visit}
+    for name, own in rows.items():
+        values = {
+            column: list(dict.fromkeys(row[column] for row in own if not is_empty(row[column])))
+            for column in columns
+        }
+        several |= {column for column, found in values.items() if len(found) > 1}
+        merged[name] = {column: (found or [""])[0] for column, found in values.items()}
+    sex = next((column for column in several if plain_name(column) in ROLES["sex"]), None)
+    if sex is not None:
+        raise DataError(
+            f"{path.name}: a donor must have one sex; some have several in column {sex!r}. "
+            "Correct the rows.",
+            reason="duplicate_id",
+        )
+    return merged, tuple(column for column in columns if column in several)
 
 
 def _unmatched(

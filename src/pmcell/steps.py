@@ -250,7 +250,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=_files(out=_EMBEDDING),
-        version=3,
+        version=4,
         old_rule="integrate_cohorts",
     ),
     Step(
@@ -331,7 +331,7 @@ STEPS: tuple[Step, ...] = (
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
         ),
         writes=_files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
-        version=4,
+        version=5,
         old_rule="profile_donors",
     ),
     Step(
@@ -339,7 +339,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=_files(profiles="strata/profiles.h5ad"),
         writes=_files(out_dir=_STRATIFIED),
-        version=8,
+        version=9,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

@@ -17,9 +17,10 @@ from pmcell.publish.metadata.opening import R_READER, how_to_open
 from pmcell.release.expression import ALL
 from pmcell.release.report_tables import read_release
 from pmcell.report.identity import identity
+from pmcell.report.parts import plural
 from pmcell.report.strata import confounding, verdict
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
-from pmcell.schema.guide import FIRST, join_tree, topics
+from pmcell.schema.guide import FIRST, ONE_WAY, join_tree, topics
 from pmcell.version import __version__
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
         facts.options.description
         or (
             f"{int(shown['n_cells'].sum()):,} cells of {int(shown['n_donors'].sum()):,} donors in "
-            f"{len(shown)} cohorts, processed in one way: same genes, same quality control, one "
-            "map of the cells, labels and profiles of the donors."
+            f"{plural(len(shown), 'cohort')}, {ONE_WAY}, labels and profiles of the donors."
         ),
         "",
         f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "
@@ -192,7 +192,7 @@ def _contents(facts: Facts, has_report: bool) -> list[str]:
         "`CITATION.cff`: how to cite.",
         "",
         "In `cells/`, `cell_type_ontology_term_id` is the source's term where it gave one, else "
-        "that of the cell's cluster; `atlas_cell_type` is `cell_type` of the tables. Composition, "
+        "that of `atlas_cell_type`, which is `cell_type` of the tables. Composition, "
         "pseudobulk and all tests of donors count cells by `profile_cell_type`, which has the same "
         "meaning in every cohort.",
     ]

@@ -454,7 +454,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=_files(out="release/manifest.json"),
-        version=3,
+        version=4,
         is_product=True,
         old_rule="write_release",
     ),

@@ -176,7 +176,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out=_EMBEDDING),
-        version=3,
+        version=4,
         old_rule="integrate_cohorts",
     ),
     Step(
@@ -366,7 +366,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out="release/manifest.json"),
-        version=3,
+        version=4,
         is_product=True,
         old_rule="write_release",
     ),

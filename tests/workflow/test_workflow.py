@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 import pmcell as pm
+import recomputed
 import step_summary
 from pmcell.bundle import snakefile
+from pmcell.schema.verdict import NO_COLUMN
 from pmcell.steps import BY_NAME, STEPS
 from repository import ROOT
 
@@ -185,6 +187,18 @@ def test_released_counts_equal_the_submitted_ones_cell_by_cell(study):
         by_id = wanted.var_names if set(symbols) <= set(wanted.var_names) else None
         assert by_id is not None
         np.testing.assert_array_equal(raw.X.toarray(), wanted[:, symbols].X.toarray())
+
+
+@pytest.mark.parametrize("check", recomputed.CHECKS, ids=lambda check: check.__name__)
+def test_published_numbers_are_those_that_others_compute_from_the_submitted_files(study, check):
+    check(recomputed.Study(study, GOOD))
+
+
+def test_no_technical_factor_is_missing_for_want_of_a_column(study):
+    verdict = json.loads((study / "results/release/strata.json").read_text())
+    told = verdict["not_tested"]
+    # The one that a cohort gives or not; the others every cohort has.
+    assert {name for name, why in told.items() if why == NO_COLUMN} == {"hours_to_processing"}
 
 
 def test_a_second_run_does_nothing(study):

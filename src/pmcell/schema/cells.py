@@ -222,7 +222,7 @@ CLUSTERS = Table(
         Field(
             "batch_entropy",
             "float64",
-            "Entropy of the cluster's batches over that of all cells; 1 is fully mixed.",
+            "Entropy of the cluster's batches over that of all cells, at most 1: fully mixed, or one batch.",
             "1",
         ),
     ),

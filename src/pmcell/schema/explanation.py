@@ -16,7 +16,11 @@ REFERENCE = Field(
     "The other groups, joined by '; ': of more than one, the mean of their means.",
 )
 N_LEVEL = Field(
-    "n_donors_level", "int64", "Donors of the level; their visits with it are added up.", "donors"
+    "n_donors_level",
+    "int64",
+    "Donors of the level; their visits with it that have enough cells of the type "
+    "(min_cells_type of strata.json) are added up.",
+    "donors",
 )
 N_REFERENCE = Field("n_donors_reference", "int64", "Donors of the reference.", "donors")
 INFERENCE = Field(
@@ -58,7 +62,7 @@ EXPRESSION_CONTRASTS = Table(
         Field(
             "n_donors_left_out",
             "int64",
-            "Donors with cells of the type who are not compared: of broken pairs, or of a group with too few donors.",
+            "Donors with enough cells of the type who are not compared: of broken pairs, or of a group with too few donors.",
             "donors",
         ),
         Field("n_genes", "int64", "Genes tested.", "genes"),

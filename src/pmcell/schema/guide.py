@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from pmcell.schema.model import ForeignKey, Table
 from pmcell.schema.tables import TABLES
 
+ONE_WAY = (
+    "processed in one way: genes under the same names, the same quality control, one map of the "
+    "cells of each tissue"
+)
+"""What its cohorts have in common: not the genes that were measured, and not the tissues."""
+
 
 @dataclass(frozen=True)
 class First:

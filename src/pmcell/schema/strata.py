@@ -15,7 +15,11 @@ STRATA = Table(
     ("stratum",),
     (
         Field("stratum", "string", "Stratum label, 'S1' is the largest."),
-        N_DONORS,
+        replace(
+            N_DONORS,
+            prose="Donors who make the stratum, at their visit that was used, also those whose own "
+            "place is not sure: candidate_stratum of assignments.",
+        ),
         Field(
             "stability",
             "float64",
@@ -51,7 +55,7 @@ ASSIGNMENTS = Table(
         Field(
             "candidate_stratum",
             "string",
-            "Stratum of the best partition before the decision to publish; null when not assigned.",
+            "Stratum of the best partition, also where the place of the donor is not sure; null where no strata are published, or not assigned.",
             required=False,
         ),
         Field(
@@ -137,7 +141,7 @@ ASSOCIATIONS = Table(
         Field(
             "outcome",
             "string",
-            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; map_within_donors: place, over the visits of donors at which the covariate differs; stratum, or candidate_stratum where labels are not published; condition or disease for the design.",
+            "axis_1 … axis_3; map and dispersion: place and spread in the whole distance matrix; map_within_donors: place, over the visits of donors at which the covariate differs; stratum (candidate_stratum of assignments: all donors who make the strata), or candidate_stratum where labels are not published; condition or disease for the design.",
         ),
         Field("covariate", "string", "Column of donors, visits or samples."),
         Field(

@@ -255,6 +255,7 @@ def test_a_fit_without_a_maximum_is_refused() -> None:
     ("values", "why"),
     [
         (None, ""),
+        (["x"] * 30 + ["unknown"] * 10, "the same for every donor, unknown for 10"),
         (["x"] * 40, "the same for every donor"),
         (["unknown"] * 40, "known for 0 donors"),
         ("batch", "follow from the batch"),

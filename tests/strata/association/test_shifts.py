@@ -12,6 +12,7 @@ import pmcell as pm
 from pmcell import schema
 from pmcell.io.tables import conform
 from pmcell.simulate import simulate_latent
+from pmcell.strata.association import shifts
 from pmcell.strata.profiles import slots
 
 if TYPE_CHECKING:
@@ -115,3 +116,22 @@ def test_shifts_of_simulated_strata_are_those_of_their_true_proportions(
     table = of_strata(analysed)
     found = table[table["level"] == "S1"]["log2_ratio"].to_numpy()
     assert np.corrcoef(found, difference - np.median(difference))[0, 1] > 0.95
+
+
+def test_without_a_difference_few_studies_find_a_type_and_rare_types_no_more_than_others() -> None:
+    rng = np.random.default_rng(11)
+    share = np.array([0.4, 0.25, 0.15, 0.1, 0.05, 0.03, 0.015, 0.005])
+    inside, batch = np.arange(16) < 8, np.zeros(16, np.int64)
+    found, rarest = [], []
+    for _ in range(1000):
+        own = share * np.exp(0.5 * rng.standard_normal((16, N_TYPES)))
+        own /= own.sum(axis=1, keepdims=True)
+        n = np.stack([rng.multinomial(220, row) for row in own]).astype(np.float64)
+        tested = shifts._test(inside, n, batch)
+        assert tested is not None
+        p = shifts._against_typical(tested[0]).p
+        found.append(bool((stats.false_discovery_control(p) <= 0.05).any()))
+        rarest.append(p[-1] <= 0.01)
+    # Where all types share one variance and the median has no error: 0.09 to 0.11, 0.03 to 0.04.
+    assert np.mean(found) <= 0.085
+    assert np.mean(rarest) <= 0.02

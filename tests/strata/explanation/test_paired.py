@@ -141,7 +141,7 @@ def test_two_pairs_are_too_few_and_their_first_visit_counts() -> None:
     alone = people(pairs(2))
     _, facts = compared(alone, counts_of(alone))
     assert facts["why_not"].item() == (
-        "too few donors have cells of the type (ctrl 2, stim 0); 3 a side are needed, "
+        "too few donors have enough cells of the type (ctrl 2, stim 0); 3 a side are needed, "
         "or 3 donors in several groups, where 2 are"
     )
 

@@ -29,6 +29,7 @@ CELL_COLUMNS = (
     "development_stage_ontology_term_id",
     "disease_ontology_term_id",
     "assay_ontology_term_id",
+    "suspension_type",
     "tissue_ontology_term_id",
 )
 
@@ -69,11 +70,11 @@ def _cells(folder: Path, cell_ids: Any) -> Any:
     """The cells of one cohort with what later steps need to know of donor, visit and sample."""
     from pmcell.io.counts.open import open_counts
     from pmcell.io.tables import read_table
+    from pmcell.strata.profiles.slots import MEDIANS
 
     obs = open_counts(folder / "intake.h5ad").read_obs().loc[cell_ids, list(CELL_COLUMNS)]
-    obs["total_counts"] = (
-        read_table(folder / "qc.parquet").set_index("cell_id").loc[cell_ids, "total_counts"]
-    )
+    qc = read_table(folder / "qc.parquet").set_index("cell_id")
+    obs[list(MEDIANS)] = qc.loc[cell_ids, list(MEDIANS)]
     samples = read_table(folder / "samples.parquet").set_index("sample_id")
     donors = read_table(folder / "donors.parquet").set_index("donor_id")
     visits = read_table(folder / "visits.parquet").set_index(["donor_id", "visit"])

@@ -20,6 +20,7 @@ WHY: dict[tuple[str, str], str] = {
     ("cohorts", "license"): "Nobody can tell whether reuse is allowed.",
     ("cohorts", "source_doi"): "The source cannot be cited.",
     ("cohorts", "source_accession"): "The submitted data cannot be compared with their source.",
+    ("donors", "region"): "Strata cannot be compared with where the donor lives.",
     ("donors", "sex_ontology_term_id"): "Strata cannot be tested for or adjusted by sex.",
     (
         "donors",

@@ -21,6 +21,7 @@ from pmcell.publish.metadata.agents import (
     read_organisation,
 )
 from pmcell.schema import NO_PROGRAMME, UNKNOWN
+from pmcell.schema.guide import ONE_WAY
 from pmcell.spelling import plural
 
 DOI_SITE = "https://doi.org/"
@@ -196,9 +197,8 @@ def keywords(facts: Facts) -> list[str]:
 def summary(facts: Facts) -> str:
     """The configured description, else a sentence made from the facts."""
     return facts.options.description or (
-        f"Processed single cells, donors and strata of {plural(len(facts.published), 'cohort')} "
-        f"({', '.join(cohort.cohort_id for cohort in facts.published)}), harmonised in one way: "
-        "same genes, same quality control, one map of the cells. "
+        f"Single cells, donors and strata of {plural(len(facts.published), 'cohort')} "
+        f"({', '.join(cohort.cohort_id for cohort in facts.published)}), {ONE_WAY}. "
         f"{RESEARCH_USE.capitalize()}."
     )
 

@@ -19,7 +19,7 @@ from pmcell.release.report_tables import read_release
 from pmcell.report.identity import identity
 from pmcell.report.strata import confounding, verdict
 from pmcell.schema import SCHEMA_VERSION, TABLES, UNKNOWN
-from pmcell.schema.guide import FIRST, join_tree, topics
+from pmcell.schema.guide import FIRST, ONE_WAY, join_tree, topics
 from pmcell.spelling import plural
 from pmcell.version import __version__
 
@@ -70,8 +70,7 @@ def _head(facts: Facts, cohorts: pd.DataFrame) -> list[str]:
         or (
             f"{plural(int(shown['n_cells'].sum()), 'cell')} of "
             f"{plural(int(shown['n_donors'].sum()), 'donor')} in {plural(len(shown), 'cohort')}, "
-            "processed in one way: same genes, same quality control, one map of the cells, labels "
-            "and profiles of the donors."
+            f"{ONE_WAY}, labels and profiles of the donors."
         ),
         "",
         f"Release {facts.options.version}, made by pmcell {__version__}, schema {SCHEMA_VERSION}. "
@@ -194,7 +193,7 @@ def _contents(facts: Facts, has_report: bool) -> list[str]:
         "`CITATION.cff`: how to cite.",
         "",
         "In `cells/`, `cell_type_ontology_term_id` is the source's term where it gave one, else "
-        "that of the cell's cluster; `atlas_cell_type` is `cell_type` of the tables. Composition, "
+        "that of `atlas_cell_type`, which is `cell_type` of the tables. Composition, "
         "pseudobulk and all tests of donors count cells by `profile_cell_type`, which has the same "
         "meaning in every cohort.",
     ]

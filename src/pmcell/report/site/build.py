@@ -22,7 +22,7 @@ from pmcell.report.site.gene_types import gene_type_files
 from pmcell.report.site.observatory import observatory
 from pmcell.report.site.sample import MAX_POINTS, read_cells, rule
 from pmcell.report.site.snippets import snippets
-from pmcell.schema.guide import FIRST, OTHERS, join_tree, topics
+from pmcell.schema.guide import FIRST, ONE_WAY, OTHERS, join_tree, topics
 from pmcell.schema.text import as_text
 from pmcell.spelling import plural
 
@@ -141,9 +141,8 @@ def _overview(
 def _sentence(release: Release) -> str:
     return (
         f"{count(release['clusters']['n_cells'].sum())} single cells of "
-        f"{plural(len(release['donors']), 'donor')}, processed in "
-        "one way: the same genes, the same quality control, one map of the cells, one set of "
-        "labels, and a comparable profile of each donor and visit."
+        f"{plural(len(release['donors']), 'donor')}, {ONE_WAY}, one set of labels, and a "
+        "comparable profile of each donor and visit."
     )
 
 

@@ -48,7 +48,7 @@ def validators(folder: ReleaseFolder) -> list[dict[str, Any]]:
 
 def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]]) -> list[Sign]:
     """What a reader must know before using the release, most important first."""
-    n_files = len(release.manifest.get("files") or ())
+    has_manifest = bool(release.manifest.get("files"))
     return [
         _strata(release),
         _validators(checks),
@@ -56,9 +56,9 @@ def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]])
         _privacy(release, folder.json(DISCLOSURE)),
         _licences(release),
         Sign(
-            "good" if n_files else "open",
+            "good" if has_manifest else "open",
             "Is it intact?",
-            f"{plural(n_files, 'file')} with SHA-256" if n_files else "No manifest",
+            "All files with SHA-256" if has_manifest else "No manifest",
             "pmcell verified the folder before it was put in place. Check a copy: pmcell verify .",
             "use.html#intact",
             of_validators=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,7 @@ from pmcell.strata.explanation.groups import (
 )
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
-from pmcell.strata.statistics.moderated import Tested, moderated_tests
+from pmcell.strata.statistics.moderated import Blocks, Tested, moderated_tests, within_blocks
 from pmcell.strata.statistics.pairing import CORRELATED
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ Floats = NDArray[np.float64]
 
 PSEUDO = 0.5
 """Cells added to each count, so that a type that a donor lacks has a logarithm."""
+LN2 = float(np.log(2))
+MIN_BEYOND = 0.05
+"""Least share of the variance of the logs that is not laid to counting."""
 
 
 def composition_shifts(
@@ -51,8 +54,8 @@ def composition_shifts(
     donors and the others, within batch where both occur in a batch, and the
     median type is taken as not moved (as LinDA takes the mode: Zhou 2022,
     doi:10.1186/s13059-022-02655-5, section "Methods"). That holds while fewer
-    than half of the types move in one direction. Intervals and p are of moderated t,
-    given the reference.
+    than half of the types move in one direction. Intervals and p are of moderated t, in which
+    types of few cells weigh less and the median type is uncertain too.
 
     `contrasts` are `stratum` or columns of the donors. Strata are compared in the discovery visits
     from which they were made, so they describe and do not test: they have no p. Other columns are
@@ -148,9 +151,10 @@ def _of_column(donors: AnnData, contrast: str) -> Iterator[_Found]:
     if isinstance(design, str):
         return
     logs = _centred_logs(n)
+    weights = _precision(n, logs, design.matrix, design.blocks)
     if pairing.kind == CORRELATED:
-        design = with_correlation(design, logs, np.ones_like(logs))
-    tests = moderated_tests(logs, design.matrix, design.contrasts, None, design.blocks)
+        design = with_correlation(design, logs, weights)
+    tests = moderated_tests(logs, design.matrix, design.contrasts, weights, design.blocks)
     for (level, others), test in zip(design.pairs, tests, strict=True):
         reference = "; ".join(levels[other] for other in others)
         inside = units.level == level
@@ -160,13 +164,13 @@ def _of_column(donors: AnnData, contrast: str) -> Iterator[_Found]:
 def _frame(found: _Found, types: pd.Index) -> pd.DataFrame:
     import pandas as pd
 
-    typical = np.median(found.test.effect)
-    low, high = found.test.interval()
+    test = _against_typical(found.test)
+    low, high = test.interval()
     share = found.n / np.maximum(found.n.sum(axis=1, keepdims=True), 1.0)
     inside = found.inside
     p = q = np.full(len(types), np.nan)
     if found.contrast != STRATUM:
-        p = found.test.about(typical).p
+        p = test.p
         q = benjamini_hochberg(p)
     return pd.DataFrame(
         {
@@ -176,9 +180,9 @@ def _frame(found: _Found, types: pd.Index) -> pd.DataFrame:
             "cell_type": np.asarray(types, object),
             "mean_share": share[inside].mean(axis=0),
             "mean_share_others": share[~inside].mean(axis=0),
-            "log2_ratio": found.test.effect - typical,
-            "ratio_low": low - typical,
-            "ratio_high": high - typical,
+            "log2_ratio": test.effect,
+            "ratio_low": low,
+            "ratio_high": high,
             "p_value": p,
             "q_value": q,
             "within_batch": found.is_within,
@@ -194,6 +198,36 @@ def _centred_logs(n: Floats) -> Floats:
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
+def _precision(n: Floats, logs: Floats, design: Floats, blocks: Blocks | None = None) -> Floats:
+    """Weights (rows × types) by what counting so many cells leaves uncertain.
+
+    Types share their variance in the moderated t, which a type of few cells must not: its
+    logarithms vary by the counting alone, about 1/(x + ½) in squared nats at x cells (Gart &
+    Zweifel 1967, doi:10.1093/biomet/54.1-2.181). What is beyond it is taken as common to all types.
+    """
+    x = design
+    if blocks is not None and blocks.correlation is None:
+        logs, x = within_blocks(logs, blocks.code), within_blocks(design, blocks.code)
+    coefficients, *_ = np.linalg.lstsq(x, logs, rcond=None)
+    df = len(logs) - design.shape[1] - (blocks.n_levels if blocks else 0)
+    spread = ((logs - x @ coefficients) ** 2).sum(axis=0) / df
+    expected = n.sum(axis=1, keepdims=True) * n.sum(axis=0) / max(n.sum(), 1.0)
+    counting = 1 / (expected + PSEUDO) / LN2**2
+    beyond = max(float((spread - counting.mean(axis=0)).mean()), MIN_BEYOND * float(spread.mean()))
+    return np.asarray(1 / np.maximum(beyond + counting, 1e-300))
+
+
+def _against_typical(test: Tested) -> Tested:
+    """The differences from the median type, whose own uncertainty is added to theirs.
+
+    Effects of centred logs are differences from the mean of all types. Against the median they
+    vary by (π/2 - 1)/types of a type's variance more, as the median of so many normal values does.
+    """
+    more = (np.pi / 2 - 1) * float((test.error**2).mean()) / test.effect.size
+    error = np.sqrt(test.error**2 + more)
+    return replace(test, error=error).about(float(np.median(test.effect)))
+
+
 def _test(
     inside: NDArray[np.bool_], n: Floats, batch: NDArray[np.int64]
 ) -> tuple[Tested, bool] | None:
@@ -205,5 +239,6 @@ def _test(
         width = design.shape[1]
         if len(n) > width and np.linalg.matrix_rank(design) == width:
             contrast = np.append(np.zeros(width - 1), 1.0)[None, :]
-            return moderated_tests(logs, design, contrast)[0], is_within
+            weights = _precision(n, logs, design)
+            return moderated_tests(logs, design, contrast, weights)[0], is_within
     return None

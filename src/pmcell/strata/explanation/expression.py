@@ -175,7 +175,7 @@ def _one_type(
         )
     seen = {fact["level"] for fact in facts}
     left = [level for level in _sides(compared) if level not in seen]
-    why = f"fewer than {MIN_DONORS} donors have cells of the type"
+    why = f"fewer than {MIN_DONORS} donors have enough cells of the type"
     return tables, facts + [_untested(compared, name, level, why) for level in left]
 
 

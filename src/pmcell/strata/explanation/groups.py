@@ -150,7 +150,7 @@ def compared_units(
 
 
 def _too_few(units: Group, few: str) -> str:
-    what = "cells of the type" + (" and every covariate" if units.names else "")
+    what = "enough cells of the type" + (" and every covariate" if units.names else "")
     n_paired = units.donors.size - len(set(units.donors))
     pairs = f", or {MIN_DONORS} donors in several groups, where {n_paired} are" if n_paired else ""
     return f"too few donors have {what} ({few}); {MIN_DONORS} a side are needed{pairs}"

@@ -58,7 +58,7 @@ def profile(
     `discovery` (the first visit with enough cells, one row a donor) and every
     cell column that is constant within the rows (as source_<name> where the name
     is one of `slots.OWN_COLUMNS`), n_samples and
-    median_total_counts where sample_id and total_counts are known; var `state_pool`: the type
+    the medians of `slots.MEDIANS` where sample_id and these are known; var `state_pool`: the type
     itself where it has `min_cells_type` cells in `min_share_donors` of the discovery rows, else
     the pool of rare types that it is looked at with, or '' (`pmcell.core.donors.pools`); the sums
     of `pmcell.strata.profiles.slots`; obsm X_composition (arcsine shares) and X_state
@@ -332,10 +332,11 @@ def _row_columns(
     if "sample_id" in obs:
         samples = pd.DataFrame({"row": row_of, "sample": as_text(obs["sample_id"]).to_numpy()})
         table["n_samples"] = samples.drop_duplicates().groupby("row").size().to_numpy()
-    if "total_counts" in obs:
-        depth = pd.Series(obs["total_counts"].to_numpy(float)).groupby(row_of).median()
-        table["median_total_counts"] = depth.to_numpy()
-    used = {name for name in columns.values() if name} | {"sample_id", "total_counts"}
+    for name in slots.MEDIANS:
+        if name in obs:
+            median = pd.Series(obs[name].to_numpy(float)).groupby(row_of).median()
+            table[f"median_{name}"] = median.to_numpy()
+    used = {name for name in columns.values() if name} | {"sample_id", *slots.MEDIANS}
     for name in obs.columns:
         if name in used:
             continue

@@ -50,13 +50,15 @@ PROBABILITY = "probability"
 CONFORMAL = "conformal_set"
 OOD = "ood_p"
 MARGIN = "margin"
+MEDIANS = ("total_counts", "share_mitochondrial")
+"""Columns of the cells of which a row has the median, as `median_<name>`."""
 OWN_COLUMNS = (
     "donor_id",
     "visit",
     "batch_id",
     "n_cells",
     "n_samples",
-    "median_total_counts",
+    *(f"median_{name}" for name in MEDIANS),
     DISCOVERY,
     ENOUGH,
     CANDIDATE,

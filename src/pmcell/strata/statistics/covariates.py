@@ -71,7 +71,8 @@ def read(column: pd.Series[Any], name: str) -> Variable | str:
     if known.sum() < MIN_DONORS:
         return f"known for {int(known.sum())} donors, {MIN_DONORS} are needed"
     if levels < 2:
-        return "the same for every donor"
+        n_unknown = int((~known).sum())
+        return "the same for every donor" + (f", unknown for {n_unknown}" if n_unknown else "")
     if not numeric and levels > MAX_LEVELS_SHARE * known.sum():
         return f"{levels} levels in {int(known.sum())} donors"
     return variable

@@ -7,11 +7,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pmcell as pm
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.publish import write_release
+from pmcell.release.parts import ReleaseTable
 from results_folder import make_results
 
 
@@ -140,3 +143,21 @@ def test_damage_is_found_when_asked_for(folder: Path, tmp_path: Path) -> None:
     pm.open_release(copy)
     with pytest.raises(FaultsError, match=r"README\.md"):
         pm.open_release(copy, verify=True)
+
+
+@pytest.mark.parametrize("texts", [["c"], ["a", "zz"], ["b", "f"], ["none"], []])
+@pytest.mark.parametrize("has_statistics", [True, False])
+def test_rows_with_a_text_are_found_by_row_groups(
+    tmp_path: Path, texts: list[str], has_statistics: bool
+) -> None:
+    rows = pa.table({"gene_id": sorted("aabbbcddef" * 3), "cell_row": range(30)})
+    path = tmp_path / "x.parquet"
+    pq.write_table(rows, path, row_group_size=4, write_statistics=has_statistics)
+    found = [
+        (gene, row)
+        for batch in ReleaseTable(path).batches_with("gene_id", texts, rows.column_names)
+        for gene, row in zip(*(batch.column(at).to_pylist() for at in (0, 1)), strict=True)
+    ]
+    wanted = [row for row in zip(*rows.to_pydict().values(), strict=True) if row[0] in texts]
+    assert [row for row in found if row[0] in texts] == wanted
+    assert has_statistics is False or len(found) <= len(wanted) + 6 * len(texts)

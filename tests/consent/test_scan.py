@@ -251,6 +251,14 @@ def test_ways_of_writing_in_any_order_are_opened_once(tmp_path: Path) -> None:
     assert scan([tmp_path], NEEDLES).hits
 
 
+def test_lines_of_equal_signs_are_not_taken_for_what_is_packed_too_often(tmp_path: Path) -> None:
+    word = "aB3" * 20
+    (tmp_path / "run.log").write_text(f"{'=' * 40}\nof=3D x-\n{word} é &amp;\n{'=' * 40}\n" * 9)
+    report = scan([tmp_path], NEEDLES)
+    assert report.is_clean
+    assert report.n_objects < 200
+
+
 def test_images_in_a_page_are_not_read_as_text() -> None:
     image = b"\x89PNG\r\n\x1a\n" + b"<a&amp;%41=3D" * 40
     page = (b"<img src='data:;base64," + base64.b64encode(image) + b"'>") * 4

@@ -251,6 +251,23 @@ def test_ways_of_writing_in_any_order_are_opened_once(tmp_path: Path) -> None:
     assert scan([tmp_path], NEEDLES).hits
 
 
+def test_lines_of_equal_signs_are_not_taken_for_what_is_packed_too_often(tmp_path: Path) -> None:
+    # What Snakemake says of a job that failed: each reading as quoted-printable takes a sign away.
+    digests = (
+        "c582f793ba8647a599cc0664a7411cf1df74b35f2a699db7c4577a5b7324a17e",
+        "301b082a9ef79356edda9d5afa2f6d89fb6c12319e282bbb2f74fb325c4b112f",
+    )
+    lost = "Cannot restore results/release/{}: no backup found."
+    names = ("manifest.json", "tables/cohorts.parquet")
+    (tmp_path / "run.log").write_text(
+        f"    reason: Params have changed since last execution: before: '{digests[0]}' now: "
+        f"'{digests[1]}' \n{'=' * 80}\n" + "\n".join(map(lost.format, names))
+    )
+    report = scan([tmp_path], NEEDLES)
+    assert report.is_clean
+    assert report.n_objects < 200
+
+
 def test_images_in_a_page_are_not_read_as_text() -> None:
     image = b"\x89PNG\r\n\x1a\n" + b"<a&amp;%41=3D" * 40
     page = (b"<img src='data:;base64," + base64.b64encode(image) + b"'>") * 4

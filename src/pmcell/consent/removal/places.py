@@ -48,7 +48,8 @@ from pmcell.consent.removal.places_text import readings
 from pmcell.core.byte_signs import signs
 from pmcell.core.byte_texts import unwrapped
 
-MAX_DEPTH = 8
+MAX_DEPTH, MAX_WAYS = 8, 6
+"""Times that something is packed, and ways of writing within each other."""
 CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "RAR", b"\x1f\x9d": "compress", b"LZIP": "lzip",
     b"Obj\x01": "Avro", b"\xff\x06\x00\x00sNaPpY": "snappy", b"MSCF": "cabinet",
@@ -87,23 +88,24 @@ def of_bytes(data: bytes, where: str, depth: int, path: Path | None = None) -> I
 
 
 def of_text(
-    data: bytes, where: str, depth: int, opened: dict[bytes, int] | None = None
+    data: bytes, where: str, depth: int, opened: dict[bytes, int] | None = None, n_ways: int = 0
 ) -> Iterator[Place]:
     """Texts that stand together, and what is packed or written in another way within them.
 
     `opened` has the texts that were met already in what these stand in, and how deep: ways of
     writing that are undone in another order mostly give the same text, and orders are many.
+    `n_ways` were undone already: nobody writes a name in more than `MAX_WAYS` of them.
     """
     opened = {} if opened is None else opened
     mark = hashlib.blake2b(data, digest_size=16).digest()
-    if opened.get(mark, depth + 1) <= depth:
+    if opened.get(mark, depth + n_ways + 1) <= depth + n_ways:
         return
-    opened[mark] = depth
+    opened[mark] = depth + n_ways
     yield Place(where, data)
     if depth > MAX_DEPTH:
         yield Place(where, problem=f"packed more than {MAX_DEPTH} times")
         return
-    yield from _within(data, where, depth, opened)
+    yield from _within(data, where, depth, opened, n_ways)
 
 
 def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterator[Place]:
@@ -164,13 +166,15 @@ def _left(data: bytes, where: str, depth: int) -> Iterator[Place]:
     yield from packed.streams(data, found, where, depth, of_bytes)
 
 
-def _within(data: bytes, where: str, depth: int, opened: dict[bytes, int]) -> Iterator[Place]:
+def _within(
+    data: bytes, where: str, depth: int, opened: dict[bytes, int], n_ways: int = 0
+) -> Iterator[Place]:
     """What stands in bytes otherwise than as it is, and what is packed in them."""
-    into = partial(of_text, opened=opened)
+    into = partial(of_text, opened=opened, n_ways=n_ways)
     flags, begins = signs(data, packed.MAX_STREAMS + 1)
-    for how, text in readings(data, flags):
+    for how, text in readings(data, flags) if n_ways < MAX_WAYS else ():
         if text and text != data:
-            yield from into(text, f"{where}/{how}", depth + 1)
+            yield from of_text(text, f"{where}/{how}", depth, opened, n_ways + 1)
     if b"\0" not in data[:4096]:
         yield Place(f"{where}/broken lines", unwrapped(data))
     yield from packed.streams(data, begins, where, depth, of_bytes)

@@ -86,14 +86,15 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "utf-16", wide
     if flags & KERNED:
         yield "kerned text", re.sub(rb"\)\s*-?[\d.]+\s*\(", b"", data)
-        shown = (b"".join(_STRING.findall(part)) for part in _SHOWN.findall(data))
-        yield "shown text", b"\n".join(shown)
-    if b"~>" in data:
+    if data.startswith(b"%PDF"):
         yield "base85", b"\n".join(_of_ascii85(word) for word in _ASCII85.findall(data))
     if data.startswith(b"%!PS"):
         yield "glyphs", _GLYPHS.sub(_written, data)
     if b"\0" in data[:4096]:
         return
+    if flags & KERNED:
+        shown = (b"".join(_STRING.findall(part)) for part in _SHOWN.findall(data))
+        yield "shown text", b"\n".join(shown)
     if flags & ESCAPES and (plain := unescaped(data)) is not None:
         yield "escapes", plain
     if flags & TAGS:

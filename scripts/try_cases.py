@@ -135,7 +135,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("folder", type=lambda text: Path(text).resolve(), metavar="FOLDER")
     parser.add_argument("cases", nargs="*", help="numbers of generators (default: all)")
     parser.add_argument("--messages", action="store_true", help="print what pmcell said of each")
     args = parser.parse_args()

@@ -71,7 +71,8 @@ def contradicting_names(submission: Submission, matrix: Matrix, genes: Genes) ->
 
     def names_in(column: str) -> np.ndarray:
         names = as_text(var.index if column == "index" else var[column])
-        return np.array(names.tolist(), dtype=object)[genes.rows]
+        found: np.ndarray = np.array(names.tolist(), dtype=object)[genes.rows]
+        return found
 
     own = names_in(matrix.gene_column)
     told = (["index"], *([c for c in names if c in var] for names in (SYMBOL_COLUMNS, ID_COLUMNS)))

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pmcell.mapping.transfer import transfer_labels
+from pmcell.mapping.calibration import N_LEVELS, TypeCalibration
+from pmcell.mapping.labels import label_cells
+from pmcell.mapping.transfer import LEAF_MASS, transfer_labels
 from pmcell.schema import CELL_LABELS, UNKNOWN
 
 CD4, CD8, B, MONO = "CL:0000624", "CL:0000625", "CL:0000236", "CL:0000860"
@@ -125,3 +127,13 @@ def test_tissues_are_looked_at_one_by_one():
     alone = transfer_labels(cells[one], scores[one])
     same = both[both["cell_id"].isin(alone["cell_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(same, alone)
+
+
+def test_a_type_needs_more_to_be_the_label_of_a_new_sample_than_inside_a_run():
+    names = np.array(["CL:0000624", "CL:0000625"])
+    sure = TypeCalibration(
+        np.full((2, N_LEVELS), 1.0), np.array(["batch"] * 2), np.array([9, 9]), np.array(0.9)
+    )
+    given = np.array([[0.96, 0.04]]), np.zeros((1, 2)), sure, names, names
+    assert label_cells(*given).level[0] == "ancestor"
+    assert label_cells(*given, leaf_mass=LEAF_MASS).level[0] == "leaf"

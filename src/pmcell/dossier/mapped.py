@@ -159,7 +159,7 @@ def read_mapped(folder: Path, release: Release) -> tuple[Mapped, pd.DataFrame]:
             f"failed: {error}. Map the samples again.",
             reason="unreadable",
         ) from error
-    digest = reference_digest(release.manifest)
+    digest = reference_digest(dict(release.manifest))
     if digest and document.reference.content_sha256 != digest:
         raise UsageError(
             "--mapped must be of the reference of the release that --release names, digest "

@@ -55,12 +55,14 @@ def label_cells(
     names: Text,
     terms: Text,
     veto: NDArray[np.object_] | None = None,
+    *,
+    leaf_mass: float = LEAF_MASS,
 ) -> CellLabels:
     """Label cells by what a head says of them.
 
     Notes
     -----
-    The *label* is the most specific term that is probable enough: a type with `LEAF_MASS`, else a
+    The *label* is the most specific term that is probable enough: a type with `leaf_mass`, else a
     term above several that have `ANCESTOR_MASS` together and still names a type. Under it must be
     a type that the cell is not unlike; a vetoed cell has no label.
 
@@ -78,7 +80,7 @@ def label_cells(
     for node in nodes_above(tuple(map(str, names)), tuple(map(str, terms))):
         members = list(node.members)
         mass = probability[:, members].sum(axis=1)
-        least = LEAF_MASS if node.is_leaf else ANCESTOR_MASS
+        least = leaf_mass if node.is_leaf else ANCESTOR_MASS
         rows = (level == NO_LABEL) & (mass >= least) & (veto == "")
         rows &= near[:, members].any(axis=1)
         label[rows], term[rows] = node.name, node.term

@@ -48,6 +48,9 @@ Text = NDArray[np.str_]
 
 VOTE = 0.5
 """Power of the cluster's shares. Chosen on development data (tests/benchmarks/person/within.py)."""
+LEAF_MASS = 0.95
+"""Probability that a type must have to be the label inside a run, where cells count by their
+label: with more, as new samples have it, shares err more (there the nearest type counts)."""
 PRIOR = 10.0
 """Cells that the shares of all labelled cells weigh in a cluster."""
 MIN_DONORS = 2
@@ -240,7 +243,7 @@ def label_run(
         own, far = head.judge(run.scores[asked[part]], basis, np.ones(basis.means.size, bool))
         probability[part] = votes.added(own, shares, asked[part])
         distance[part] = far
-    told = label_cells(probability, distance, calibration, names, names)
+    told = label_cells(probability, distance, calibration, names, names, leaf_mass=LEAF_MASS)
     return told, _of_label(told, probability, names)
 
 

@@ -12,8 +12,13 @@ from pmcell.registry.terms.tissues import organ_of, tissue_label
 if TYPE_CHECKING:
     import pandas as pd
 
-TISSUE = "tissue_ontology_term_id"
-DECLARED = (TISSUE, "tissue", "tissue_type", "organism_ontology_term_id", "organism")
+DECLARED = (
+    "tissue_ontology_term_id",
+    "tissue",
+    "tissue_type",
+    "organism_ontology_term_id",
+    "organism",
+)
 """Columns that are read, each where it is there."""
 HUMAN_NAMES = frozenset({HUMAN, SPECIES_NAMES[HUMAN], "human"})
 IN_A_BODY = frozenset({"tissue"})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,13 +27,13 @@ from pmcell.registry.draft.source import source_facts
 from pmcell.registry.draft.unused import unused_columns
 from pmcell.registry.draft.values import (
     age_groups,
+    guess_visits,
     near,
     one_cell,
     one_per_sample,
     safe_ids,
     taken_as_one,
 )
-from pmcell.registry.sheets.dates import VISIT, find_date
 from pmcell.registry.terms.rules import check_term, term_of
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
@@ -111,7 +109,8 @@ def draft_registration(
     samples = _sample_ids(submission, columns, draft)
     donors = _donor_ids(submission, columns, samples, draft)
     conditions = one_per_sample(submission, columns, samples, "condition")
-    visits = _visits(submission, columns, samples, donors, conditions, draft)
+    visits, note = guess_visits(submission, columns, samples, donors, conditions)
+    draft.notes += [note] if note else []
     _sample_rows(submission, columns, samples, donors, visits, conditions, draft)
     _donor_rows(submission, columns, samples, donors, conditions, draft)
     _cell_types(submission, columns, draft)
@@ -214,43 +213,6 @@ def _donor_ids(
     elif not renamed and column not in submission.beside:
         draft.settings["columns.donor_id"] = column
     return {name: found[name][0] if len(found[name]) == 1 else TODO for name in names}
-
-
-def _visits(
-    submission: Submission,
-    columns: Columns,
-    samples: np.ndarray,
-    donors: Mapping[str, str],
-    conditions: Mapping[str, str],
-    draft: Draft,
-) -> dict[str, str]:
-    given = one_per_sample(submission, columns, samples, "visit")
-    if any(given.values()):
-        dates = [visit for visit in given.values() if find_date(visit, VISIT)]
-        if dates:
-            draft.notes.append(
-                f"visits in column {columns.roles['visit']!r} are dates ({dates[0]}, …), which "
-                "identify people: write days since the donor's first visit in visit_day of "
-                "samples.tsv, and labels such as T0 in visit"
-            )
-        return given
-    of_donor = Counter(donors.values())
-    if TODO in of_donor or max(of_donor.values()) == 1:
-        return dict.fromkeys(donors, "")
-    guessed = {
-        name: re.split(r"[_.-]+", name.replace(donor, "").strip("_.-"))[-1] if donor in name else ""
-        for name, donor in donors.items()
-    }
-    for source, visits in (("the end of the sample ids", guessed), ("the condition", conditions)):
-        pairs = {(donors[name], visits[name]) for name in donors}
-        several = {name for name, donor in donors.items() if of_donor[donor] > 1}
-        if all(visits[name] for name in several) and len(pairs) == len(donors):
-            draft.notes.append(f"visits are taken from {source}: check them in samples.tsv")
-            return {name: visits[name] for name in donors}
-    draft.notes.append(
-        "donors have several samples and no column names visits: fill visit in samples.tsv"
-    )
-    return dict.fromkeys(donors, "")
 
 
 def _sample_rows(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 import numpy as np
 
 from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.keys import TODO
 from pmcell.registry.draft.columns import (
     ROLES,
     Columns,
@@ -18,6 +20,7 @@ from pmcell.registry.draft.columns import (
     values_of,
     years_of,
 )
+from pmcell.registry.sheets.dates import VISIT, find_date
 from pmcell.registry.terms.ontology import exact
 from pmcell.registry.terms.rules import term_of, terms_near
 from pmcell.schema import UNKNOWN
@@ -39,6 +42,43 @@ def one_per_sample(
         return dict.fromkeys(names, "")
     found = per_group(text(submission.obs, columns.roles[role]), samples)
     return {name: one_cell(found[name][0]) if len(found[name]) == 1 else "" for name in names}
+
+
+def guess_visits(
+    submission: Submission,
+    columns: Columns,
+    samples: np.ndarray,
+    donors: Mapping[str, str],
+    conditions: Mapping[str, str],
+) -> tuple[dict[str, str], str]:
+    """The visit of each sample, '' where it is not known, and a note for a person to look at."""
+    given = one_per_sample(submission, columns, samples, "visit")
+    if any(given.values()):
+        dates = [visit for visit in given.values() if find_date(visit, VISIT)]
+        if not dates:
+            return given, ""
+        return given, (
+            f"visits in column {columns.roles['visit']!r} are dates ({dates[0]}, …), which "
+            "identify people: write days since the donor's first visit in visit_day of "
+            "samples.tsv, and labels such as T0 in visit"
+        )
+    of_donor = Counter(donors.values())
+    if TODO in of_donor or max(of_donor.values()) == 1:
+        return dict.fromkeys(donors, ""), ""
+    guessed = {
+        name: re.split(r"[_.-]+", name.replace(donor, "").strip("_.-"))[-1] if donor in name else ""
+        for name, donor in donors.items()
+    }
+    for source, visits in (("the end of the sample ids", guessed), ("the condition", conditions)):
+        pairs = {(donors[name], visits[name]) for name in donors}
+        several = {name for name, donor in donors.items() if of_donor[donor] > 1}
+        if all(visits[name] for name in several) and len(pairs) == len(donors):
+            labels = list(dict.fromkeys(visits.values()))
+            shown = ", ".join(labels[:4] + ["…"] * (len(labels) > 4))
+            note = f"visits ({shown}) are taken from {source}: check them in samples.tsv"
+            return dict(visits), note
+    note = "donors have several samples and no column names visits: fill visit in samples.tsv"
+    return dict.fromkeys(donors, ""), note
 
 
 def age_groups(

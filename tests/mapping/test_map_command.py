@@ -252,3 +252,51 @@ def test_the_workflow_makes_each_file_a_job_and_repeats_none(release, files, tmp
     assert "rule map_file" in again.stderr
     assert "b.log" in again.stderr
     assert "logs/a.log" not in again.stderr
+
+
+def test_people_whom_an_unnamed_column_tells_apart_are_not_taken_as_one(release, tmp_path, capsys):
+    own = people(new_donors())
+    own.obs = own.obs.rename(columns={"donor_id": "patient"})
+    own.write_h5ad(tmp_path / "people.h5ad")
+    call = [tmp_path / "people.h5ad", "--release", release, "--out", tmp_path / "out"]
+    told = refused(capsys, 2, *call)
+    assert f"column 'patient' looks like one, with {len(new_donors())} of them" in told
+    assert not (tmp_path / "out").exists()
+    assert run(*call, "--donor", "patient") == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("donor_id", "doublet", "must name a person for each cell; 'doublet' is none"),
+        ("tissue", "kidney", "must be of the reference's tissue, blood"),
+        ("tissue_type", "cell culture", "must be of tissue"),
+        ("organism", "Mus musculus", "must be human"),
+    ],
+)
+def test_samples_are_refused_for_what_they_say_to_be(
+    release, tmp_path, capsys, column, value, reason
+):
+    own = people(new_donors()[:1])
+    own.obs[column] = value
+    own.write_h5ad(tmp_path / "sample.h5ad")
+    call = [tmp_path / "sample.h5ad", "--release", release, "--out", tmp_path / "out"]
+    assert run(*call) in (2, 3)
+    assert reason in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("tissue", "PBMC"),
+        ("tissue", "blood"),
+        ("organism", "Homo sapiens"),
+        ("tissue_type", "tissue"),
+    ],
+)
+def test_what_says_nothing_against_the_reference_stops_nobody(release, tmp_path, column, value):
+    own = people(new_donors()[:1])
+    own.obs[column] = value
+    own.write_h5ad(tmp_path / "sample.h5ad")
+    assert run(tmp_path / "sample.h5ad", "--release", release, "--out", tmp_path / "out") == 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -137,3 +139,22 @@ def test_a_step_without_room_for_its_libraries_is_refused_before_they_hang_or_ab
     assert bool(no_address_space()) == is_refused
     assert main(["qc", "--counts", "absent", "--intake", "absent", "--out-dir", "out"]) != 0
     assert ("must have 800 MB of address space" in capsys.readouterr().err) == is_refused
+
+
+@pytest.mark.parametrize("words", [["--help"], ["terms", "blood"], ["check", "--help"]])
+def test_who_stops_reading_the_output_is_told_no_traceback(words):
+    """`pmcell … | head`: argparse passes over it, everything else ends as SIGPIPE would."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pmcell.cli", *words],
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(write)
+    assert ended.stderr == ""
+    assert ended.returncode == (0 if "--help" in words[1:] else 141)

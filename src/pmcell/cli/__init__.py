@@ -102,7 +102,23 @@ RUNNERS = ("run", "demo", "estimate", "try")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code (0, 1, 2 user's mistake, 3 data contract)."""
+    """Run one command; return its exit code (0, 1, 2 user's mistake, 3 data contract).
+
+    Whoever reads the output may stop reading (`pmcell --help | head`): that is 141, and no fault.
+    """
+    try:
+        try:
+            return _main(argv)
+        finally:
+            if argv is None and sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still to be written would be refused again at the end of the program.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _main(argv: Sequence[str] | None) -> int:
     is_program = argv is None
     if is_program:
         # pydantic would look for plugins in every installed package: a tenth of the start.
@@ -166,7 +182,7 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     except KeyboardInterrupt as stopped:
         code = _say_stopped(name, stopped)
     except BrokenPipeError:
-        return 141
+        raise
     except Exception as error:
         sentence = explain(error)
         if sentence is None:

@@ -245,7 +245,7 @@ def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     share = hits / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return centre - half, centre + half
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:

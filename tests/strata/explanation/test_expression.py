@@ -78,7 +78,7 @@ def test_strata_found_without_the_held_out_donors_confirm_planted_genes() -> Non
     donors = pm.strata.profile(cells)
     pm.strata.distances(donors, channels="all")
     pm.strata.cluster(donors, n_bootstraps=10)
-    pm.strata.existence(donors, n_null=19)
+    pm.strata.existence(donors, n_null=199)
     assert donors.uns["existence"]["decision"] == "strata"
     counts = {"T cell": counts_of(donors)}
     table, facts = pm.strata.differential_expression(donors, pseudobulk=counts)

@@ -311,7 +311,7 @@ MARKERS = Table(
 
 COMPOSITION = Table(
     "composition",
-    "Cells of each type per donor and visit.",
+    "Cells of each type per donor and visit; no row where no tissue with the type was sampled.",
     ("donor_id", "visit", "cell_type"),
     (
         DONOR_ID,

@@ -222,6 +222,11 @@ def test_tissues_are_profiled_without_what_compares_their_embeddings() -> None:
     assert "waves_q" not in donors.obsm
     pools = donors.var["state_pool"].astype(str)
     assert set(pools) <= {"", *donors.var_names}
+    table = pm.strata.composition(donors)
+    assert len(table) == 24 * 6, "six types of a donor's own tissue, and none of the other"
+    assert table.groupby("donor_id")["n_cells"].sum().eq(150).all()
+    own = table["donor_id"].isin(cells.obs.loc[in_blood, "donor_id"])
+    assert table["cell_type"].str.endswith("(blood)").equals(own)
     pm.strata.distances(donors)
     assert donors.uns["channels"]["cluster_free"]["why"] == "the profile holds no sums of waves"
     pm.strata.cluster(donors, n_bootstraps=3)

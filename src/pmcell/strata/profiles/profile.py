@@ -122,6 +122,8 @@ def profile(
     n_tissues = adata.obs[TISSUE_GROUP].nunique() if TISSUE_GROUP in adata.obs else 1
     if n_tissues == 1:
         _add_waves(donors, x, row_of.astype(np.int64), half, hashed, like)
+    else:
+        donors.layers[slots.SAMPLED] = _sampled(adata.obs[TISSUE_GROUP], row_of, type_of, n.shape)
     limits = _limits(donors, min_cells_donor, min_cells_type, like)
     donors.obs[slots.ENOUGH] = donors.obs["n_cells"] >= limits.donor
     donors.obs[slots.DISCOVERY] = _discovery_rows(donors.obs)
@@ -143,6 +145,9 @@ def profile(
 def composition(donors: AnnData) -> pd.DataFrame:
     """Cells and share of every type for each donor and visit (columns of schema.COMPOSITION).
 
+    A type of a tissue of which a donor gave no sample at the visit has no row: it is not known to
+    be absent.
+
     >>> from pmcell.simulate import simulate_latent
     >>> donors = profile(simulate_latent(n_donors=6, cells_per_donor=150, n_types=3))
     >>> composition(donors).shape  # a row for each donor and type
@@ -153,7 +158,7 @@ def composition(donors: AnnData) -> pd.DataFrame:
     counts = np.asarray(donors.X)
     total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     n_types = donors.n_vars
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "donor_id": np.repeat(as_text(donors.obs["donor_id"]).to_numpy(), n_types),
             "visit": np.repeat(as_text(donors.obs["visit"]).to_numpy(), n_types),
@@ -162,6 +167,24 @@ def composition(donors: AnnData) -> pd.DataFrame:
             "share": (counts / total).reshape(-1),
         }
     )
+    if slots.SAMPLED not in donors.layers:
+        return table
+    return table[np.asarray(donors.layers[slots.SAMPLED]).reshape(-1)].reset_index(drop=True)
+
+
+def _sampled(
+    tissue: pd.Series[str],
+    row_of: NDArray[np.integer],
+    type_of: NDArray[np.integer],
+    shape: tuple[int, ...],
+) -> NDArray[np.bool_]:
+    """Whether a row (visit) has cells of a tissue in which a type (column) occurs at all."""
+    tissues, of_cell = np.unique(as_text(tissue).to_numpy(object), return_inverse=True)
+    in_row = np.zeros((shape[0], len(tissues)), dtype=np.int64)
+    in_type = np.zeros((shape[1], len(tissues)), dtype=np.int64)
+    in_row[row_of, of_cell] = 1
+    in_type[type_of, of_cell] = 1
+    return np.asarray(in_row @ in_type.T > 0)
 
 
 def _limits(donors: AnnData, donor: int | str, of_type: int | str, like: AnnData | None) -> Limits:

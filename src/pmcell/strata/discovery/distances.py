@@ -55,14 +55,15 @@ def distances(
     q ≥ `max_batch_share` or r < `min_reliability` is dropped; the others weigh r.
     Of these the `clearest` are used, the one or several in which groups stand out
     most (`pmcell.strata.discovery.views`), for which the existence test then pays by the
-    number of combinations looked at; or all, or those that `channels` names.
+    number of combinations looked at; or all, or those that `channels` names: others never stand in
+    for them.
 
     Writes obsp distance_composition, distance_state, distance_genes, distance_cluster_free
     (NaN where a channel is not measured) and distance, and uns['channels']: r, q, weight,
     dropped, used, why; view_scores. Where
-    every channel is dropped, the one with the least q fills `distance`, for the axes
-    only, and uns['channels']['usable'] is False. Raises UsageError for a channel
-    that does not exist.
+    every one of these is dropped, the one with the least q (of all where none of these is
+    measured) fills `distance`, for the axes only, and uns['channels']['usable'] is False. Raises
+    UsageError for a channel that does not exist.
 
     >>> import pmcell as pm
     >>> cells = pm.simulate.simulate_latent(n_donors=9, cells_per_donor=150, n_types=3)
@@ -94,26 +95,27 @@ def distances(
             donors.obsp[f"distance_{name}"] = np.full((donors.n_obs, donors.n_obs), np.nan)
         if not verdict["dropped"]:
             weights[name] = verdict["weight"]
+    weights = {name: weight for name, weight in weights.items() if name in names}
     usable = bool(weights)
-    if channels == "clearest":
-        choice = choose_view(opened, weights)
-    else:
-        named = {name: weight for name, weight in weights.items() if name in names}
-        choice = Choice(named or weights, {})
+    choice = choose_view(opened, weights) if channels == "clearest" else Choice(weights, {})
     weights = choice.weights
     if not usable:
-        measured = [name for name in CHANNELS if report[name]["measured"]]
+        every = [name for name in CHANNELS if report[name]["measured"]]
+        measured = [name for name in every if name in names] or every
         weights = {min(measured, key=lambda name: report[name]["q"]): 1.0} if measured else {}
     if weights:
         donors.obsp[slots.DISTANCE] = opened.with_weights(weights).distances()
     else:
         donors.obsp[slots.DISTANCE] = np.full((donors.n_obs, donors.n_obs), np.nan)
-    through = " + ".join(sorted(weights))
-    reason = "groups show more clearly through" if channels == "clearest" else "settings name only"
+    reason = (
+        f"groups show more clearly through {' + '.join(sorted(weights))}"
+        if channels == "clearest"
+        else f"settings name only {' + '.join(sorted(names))}"
+    )
     for name, verdict in report.items():
         verdict["used"] = name in weights
-        if not verdict["dropped"] and not verdict["used"]:
-            verdict["why"] = f"set aside: {reason} {through}"
+        if not verdict["dropped"] and name not in choice.weights:
+            verdict["why"] = f"set aside: {reason}"
     donors.uns["channels"] = {
         **report,
         "usable": usable,

@@ -84,14 +84,14 @@ def test_a_channel_that_does_not_exist_is_refused(chosen) -> None:
 
 def test_channels_that_settings_do_not_name_never_stand_in_for_those_they_do():
     """A profile without gene counts, asked for genes alone: axes of another set, and no strata."""
-    cells = pm.simulate.simulate_latent(n_donors=12, cells_per_donor=150, n_types=3)
+    cells = pm.simulate.simulate_latent(n_donors=24, cells_per_donor=150, n_types=3)
     donors = pm.strata.profile(cells)
     pm.strata.distances(donors, channels="genes")
     told = donors.uns["channels"]
     assert not told["usable"]
     assert told["composition"]["why"] == "set aside: settings name only genes"
     pm.strata.cluster(donors, n_bootstraps=3)
-    pm.strata.existence(donors, n_null=19)
+    pm.strata.existence(donors, n_null=119)
     found = donors.uns["existence"]
     assert found["decision"] != "strata"
     assert "genes: the profile holds no counts of genes" in found["why"]

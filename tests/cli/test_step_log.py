@@ -28,7 +28,7 @@ def test_log_starts_with_the_command_and_ends_with_what_it_took(tmp_path: Path) 
     assert lines[0] == "$ pmcell umap --graph 'a b.h5ad' --embedding e --out u"
     assert lines[1] == f"# pmcell {__version__}, run in the study's folder"
     assert lines[2].startswith("pmcell umap: a b.h5ad must be a file")
-    end = re.fullmatch(r"# exit code 2 in \d+\.\d s, peak memory (\d+) MB", lines[3])
+    end = re.fullmatch(r"# exit code 2 in \d+\.\d s, \d+\.\d CPU s, peak memory (\d+) MB", lines[3])
     assert end is not None
     assert 10 < int(end[1]) < 2000
     assert len(lines) == 4

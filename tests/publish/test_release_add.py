@@ -336,7 +336,7 @@ def test_the_command_writes_beside_the_release_once(folder: Path, capsys) -> Non
                "--no-run", "--no-report"]  # fmt: skip
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert f"{COHORT}: 3 donors at 3 visits were placed, not clustered:" in said
+    assert f"{COHORT}: 3 donors at 3 visits placed, not clustered:" in said
     later = folder / "results" / "release-2"
     assert verify_release(later) == []
     before = (later / "manifest.json").read_bytes()

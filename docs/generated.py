@@ -282,6 +282,32 @@ def gallery() -> Iterator[str]:
         yield ""
 
 
+LIBRARY = {
+    "pmcell": "Files, releases and new people: `pm`",
+    "pmcell.pp": "Preprocessing: `pm.pp`",
+    "pmcell.tl": "Tools: `pm.tl`",
+    "pmcell.strata": "Strata of donors: `pm.strata`",
+    "pmcell.pl": "Figures: `pm.pl`",
+    "pmcell.dossier": "The dossier of one person: `pmcell.dossier`",
+    "pmcell.simulate": "Simulation: `pm.simulate`",
+    "pmcell.publish": "Writing and checking a release: `pm.publish`",
+}
+
+
+def library() -> Iterator[str]:
+    """Name each function and class where it is defined.
+
+    Many have the name of their module, `pmcell.pp.qc.qc`, which hides them from mkdocstrings in
+    the package that offers them.
+    """
+    for package, title in LIBRARY.items():
+        yield from ("", f"## {title}", "")
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            if callable(offered := getattr(module, name)):
+                yield from (f"::: {offered.__module__}.{name}", "")
+
+
 PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "flow": flow,
     "steps": steps,
@@ -293,6 +319,7 @@ PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "where": where,
     "settings": settings,
     "commands": commands,
+    "library": library,
     "extras": extras,
     "gallery": gallery,
     "error_rates": error_rates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import duckdb
 import pytest
 import yaml
 
+import pmcell as pm
 from pmcell.cli import GROUPS, help_of
 from pmcell.io.tables import read_table
 from pmcell.publish import write_release
@@ -96,6 +98,14 @@ def test_every_page_has_one_place_in_the_navigation() -> None:
 
 def test_the_tour_shows_the_example_of_the_readme(hook: ModuleType) -> None:
     assert blocks(hook.on_page_markdown(PAGES["tour.md"]), "python") == EXAMPLE
+
+
+def test_the_page_of_the_library_names_functions_where_they_are_defined(hook: ModuleType) -> None:
+    page = hook.on_page_markdown(PAGES["api.md"])
+    places = [name.rpartition(".") for name in re.findall(r"^::: (\S+)$", page, re.MULTILINE)]
+    shown = [getattr(importlib.import_module(module), name) for module, _, name in places]
+    assert {pm.open_release, pm.map, pm.pp.qc, pm.tl.umap, pm.strata.profile} <= {*shown}
+    assert not any(isinstance(item, ModuleType) for item in shown)
 
 
 @pytest.mark.parametrize("page", pages_with("python"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,3 +157,33 @@ def test_flow_prints_every_reason_and_number():
 def test_long_names_are_cut_on_one_line():
     assert shorten("a\nb  c") == "a b c"
     assert len(shorten("x" * 500, 32)) == 32
+
+
+def label_boxes(axes) -> list:
+    """Boxes of the labels of the x axis that are drawn, from left to right."""
+    axes.figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    drawn = [tick.label1 for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return sorted((text.get_window_extent() for text in drawn), key=lambda box: box.x0)
+
+
+@pytest.mark.parametrize("last", [0.1, 0.75, 1.0, 10.0])
+def test_no_tick_label_of_the_donor_map_is_cut_at_the_edge(last):
+    reach = last / 1.16 * 1.001  # with its margins the axis just holds the tick
+    rows = pd.DataFrame(
+        {"donor_id": ["a", "b"], "visit": "v", "axis_1": [-reach, reach], "axis_2": [0.0, 1.0]}
+    ).assign(condition="x")
+    for size in (278, 420):
+        figure = pl.donor_map(rows, color="condition", size=size)
+        assert label_boxes(figure.axes[0])[-1].x1 < figure.bbox.x1
+
+
+@pytest.mark.parametrize("high", [2_000, 30_000, 400_000, 50_000_000])
+def test_labels_of_counts_stand_apart(frames, high):
+    samples = frames["qc"][frames["qc"]["cohort_id"] == "liu_b1"]
+    limits = {"total_counts": (130.0, float(high)), "n_genes_detected": (100.0, high / 4)}
+    figure = pl.qc(frames["cells"], samples, limits=limits)
+    for axes in figure.axes[:2]:
+        boxes = label_boxes(axes)
+        assert len(boxes) >= 2
+        assert all(one.x1 < other.x0 for one, other in pairwise(boxes))

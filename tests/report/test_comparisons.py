@@ -11,7 +11,8 @@ import pytest
 from pmcell.release.report_tables import Release
 from pmcell.report import read_release
 from pmcell.report.comparisons import adjusted_text, confounding_grid, outcome_grid
-from pmcell.report.donor_figures import existence_figure
+from pmcell.report.donor_figures import donor_figure, existence_figure
+from pmcell.report.explanation import shifts_note
 from pmcell.report.parts import Grid
 from pmcell.report.placement import generalisation_note
 from pmcell.schema.verdict import Adjusted
@@ -125,3 +126,36 @@ def test_of_many_batches_that_were_not_left_out_the_first_are_named(opened):
     few = replace(verdict, why="b0: 2 donors, 3 are needed")
     said = generalisation_note(with_verdict(opened, generalisation=few))
     assert said.endswith("Not tested: b0: 2 donors, 3 are needed.")
+
+
+def test_cell_types_that_were_not_compared_between_conditions_say_why(opened: Release) -> None:
+    contrasts = pd.DataFrame(
+        {"contrast": "condition", "cell_type": ["all"], "why_not": ["known values: 9"]}
+    )
+    shifts = opened["composition_shifts"]
+    of_strata = shifts.iloc[:0].reindex([0]).assign(contrast="stratum")
+    told = replace(
+        opened,
+        tables={
+            **opened.tables,
+            "composition_shifts": of_strata,
+            "expression_contrasts": contrasts,
+        },
+    )
+    assert shifts_note(told).endswith("between conditions: known values: 9.")
+    of_types = contrasts.assign(cell_type="B cell")
+    unsaid = replace(told, tables={**told.tables, "expression_contrasts": of_types})
+    assert "too few donors of each group" in shifts_note(unsaid)
+    compared = of_strata.assign(contrast="condition")
+    assert not shifts_note(replace(told, tables={**told.tables, "composition_shifts": compared}))
+
+
+def test_the_donor_map_of_one_cohort_is_not_drawn_by_cohort(opened: Release) -> None:
+    several = donor_figure(opened)
+    visits = opened["visits"].assign(cohort_id="only")
+    one = donor_figure(replace(opened, tables={**opened.tables, "visits": visits}))
+    assert several is not None
+    assert one is not None
+    assert len(several.pictures) == len(one.pictures) + 1
+    assert "by cohort" in several.caption
+    assert "by cohort" not in one.caption

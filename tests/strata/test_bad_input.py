@@ -76,7 +76,7 @@ def test_one_donor_gets_no_number_from_any_function(few: AnnData) -> None:
     assert len(pm.strata.associate(donors, n_permutations=99)) == 0
     assert set(donors.uns["not_tested"].values()) <= {
         "no column of the profiles of donors",
-        "known for 1 donors, 5 are needed",
+        "known for 1 donor, 5 are needed",
     }
     visits = donors.obs[["donor_id"]].assign(score=1.0, days=3.0, died=1)
     mixed = pm.strata.mixed_models(donors, visits=visits, outcomes=("score",), covariates=())

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name}",
             metavar="COL",
-            help=f"column of the cells with the {name} (default: auto)",
+            help=f"column of the cells with the {name.replace('-', ' ')} (default: auto)",
         )
     parser.add_argument(
         "--keep",

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LAST_LABEL = 20
+"""Pixels beside an axis: half of the label of a tick at its end, such as -0.75."""
+
 
 @styled
 def donor_map(
@@ -58,7 +61,7 @@ def donor_map(
     colours = {**palette(names), **(colours or {})}
     shown = {name: colours[name] for name in names}
     head = 24 if title else 6
-    square = size - 56
+    square = size - 48 - LAST_LABEL
     foot = 40 + legend_height(list(shown), size - 50)
     figure = new_figure(size, head + square + foot)
     axes = panel(figure, 48, head, square, square, title=title)

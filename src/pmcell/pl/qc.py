@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ def qc(
         axes = panel(figure, left + index * (each + gap), head, each, height, title=metric.title)
         _rows(axes, len(names), row)
         _strips(axes, cells, samples.set_index("sample_id"), names, metric, row)
-        _scale(axes, metric, limits.get(metric.column, (0.0, 1.0)))
+        _scale(axes, metric, limits.get(metric.column, (0.0, 1.0)), each)
         _sample_labels(axes, short if index == 0 and row >= 9 else [])
     start = left + len(METRICS) * (each + gap)
     axes = panel(figure, start, head, kept_width, height, title="Cells kept (%)")
@@ -157,19 +158,32 @@ def _strips(
             axes.vlines(cuts[at] * scale, at - 0.4, at + 0.4, color=WARN, lw=1.3)
 
 
-def _scale(axes: Axes, metric: Metric, limits: tuple[float, float]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+def _scale(axes: Axes, metric: Metric, limits: tuple[float, float], width: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+    low, high = limits
     if metric.log:
+        low = max(low, 0.1)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 3.0), numticks=6))
+        axes.xaxis.set_major_locator(FixedLocator(_log_ticks(low, high, width)))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_xlim(max(limits[0], 0.1) if metric.log else limits[0], limits[1])
+    axes.set_xlim(low, high)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short_number(value)))
     axes.grid(axis="x", color=GRID, lw=0.7)
     axes.spines["bottom"].set_color(GRID)
+
+
+def _log_ticks(low: float, high: float, width: float) -> list[float]:
+    """Powers of 10, with 3 times each where `width` pixels have room for the labels."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    finest = [factor * 10.0**power for power in powers for factor in (1, 3)]
+    every = width / math.log10(high / low)
+    needed = widest(_short_number(tick) for tick in finest if low <= tick <= high) + 6
+    is_fine = needed <= every * math.log10(3)
+    chosen = finest if is_fine else finest[:: 2 * math.ceil(needed / every)]
+    return [tick for tick in chosen if low <= tick <= high]
 
 
 def _kept(axes: Axes, cells: pd.DataFrame, names: Sequence[str], row: float) -> None:

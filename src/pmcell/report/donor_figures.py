@@ -10,6 +10,7 @@ from pmcell.report import strata as verdicts
 from pmcell.report.colours import donor_colours
 from pmcell.report.parts import Figure, Picture, p_text, picture, plain_name
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ MAX_SHIFTS = 6
 
 
 def donor_figure(release: Release) -> Figure | None:
-    """The donor map by stratum or condition, and by cohort beside it."""
+    """The donor map by stratum or condition, and beside it by cohort where there are several."""
     rows = release["assignments"]
     visits = release["visits"][["donor_id", "visit", "cohort_id", "condition", "visit_day"]]
     rows = rows[rows["axis_1"].notna()].merge(visits, on=["donor_id", "visit"], how="left")
@@ -30,7 +31,9 @@ def donor_figure(release: Release) -> Figure | None:
     colours = donor_colours(release)
     shares = verdicts.explained(release)
     pictures: list[Picture] = []
-    panels = [("condition", "By condition"), ("cohort_id", "By cohort")]
+    panels = [("condition", "By condition")]
+    if rows["cohort_id"].nunique() > 1:
+        panels.append(("cohort_id", "By cohort"))
     if verdicts.is_published(release):
         panels = [("stratum", "By stratum"), *panels]
     for column, title in panels:
@@ -52,13 +55,15 @@ def donor_figure(release: Release) -> Figure | None:
         if verdicts.is_published(release)
         else " No strata are published, so none are drawn."
     )
+    has_cohorts = "cohort_id" in dict(panels)
+    technical = " Colours by cohort show what may be technical." if has_cohorts else ""
     return Figure(
         "donors",
         "Donor map",
-        f"Each dot is a donor at a visit (n = {len(rows):,} visits of "
-        f"{rows['donor_id'].nunique():,} donors); near means alike in cells, and lines join the "
-        f"visits of a donor.{stability} Colours by cohort show what may be technical. Axes: "
-        "principal coordinates of the donor distances, with their share of the variation.",
+        f"Each dot is a donor at a visit (n = {plural(len(rows), 'visit')} of "
+        f"{plural(rows['donor_id'].nunique(), 'donor')}); near means alike in cells, and lines "
+        f"join the visits of a donor.{stability}{technical} Axes: principal coordinates of "
+        "the donor distances, with their share of the variation.",
         ("assignments", "visits"),
         tuple(pictures),
     )

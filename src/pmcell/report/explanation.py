@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 CONTRASTS, GENES = "expression_contrasts", "differential_expression"
 MAX_TYPES, MAX_GENES, MAX_PICTURES = 6, 5, 6
 MAX_ROWS = 60
+ALL_TYPES = "all"
+"""The cell type of a contrast of which nothing was compared."""
+TOO_FEW_TO_SHIFT = (
+    "too few donors of each group have enough cells, or the groups cannot be told from batch"
+)
 TONES = {"confirmed": "ok", "not confirmed": "warn"}
 
 MEANING = (
@@ -85,6 +90,17 @@ def _design(tested: pd.DataFrame) -> str:
     how = " and ".join(sorted(set(paired["design"].str.split("; ").str[0])))
     said = f" Up to {n_paired} donors are in several groups (model {how})." if n_paired else ""
     return said + (f" Up to {plural(n_lost, 'donor')} could not be compared." if n_lost else "")
+
+
+def shifts_note(release: Release) -> str:
+    """Why shares of cell types were not compared between conditions; '' where they were."""
+    if (release["composition_shifts"]["contrast"] == "condition").any():
+        return ""
+    rows = release[CONTRASTS]
+    whole = rows[(rows["contrast"] == "condition") & (rows["cell_type"] == ALL_TYPES)]
+    known = whole["why_not"][whole["why_not"] != ""]
+    why = known.iloc[0] if len(known) else TOO_FEW_TO_SHIFT
+    return f"Shares of cell types were not compared between conditions: {why}."
 
 
 def effect_figure(release: Release) -> Figure | None:

@@ -97,6 +97,7 @@ def _strata(release: Release) -> dict[str, Any]:
         "followup_effects": followup.effects_grid(release),
         "explanation": explanation.explanation_text(release),
         "explanation_meaning": explanation.MEANING,
+        "shifts_note": explanation.shifts_note(release),
         "contrasts": explanation.contrast_grid(release),
         "differing_genes": explanation.gene_grid(release),
         "differing_sets": explanation.pathway_grid(release),

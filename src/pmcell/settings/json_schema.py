@@ -159,11 +159,15 @@ def _describe_ways(ways: Sequence[Schema]) -> str:
     """Return the alternatives; a list of the others is called so."""
     single = [describe(way) for way in ways if way.get("type") != "array"]
     lists = [way for way in ways if way.get("type") == "array"]
-    alone = ", ".join(single)
+    alone = _either(single)
     for way in lists:
         is_of_them = describe(way.get("items", {})) == alone
         single.append("a list of them" if is_of_them else describe(way))
-    *others, last = dict.fromkeys(single)
+    return _either(single)
+
+
+def _either(ways: Sequence[str]) -> str:
+    *others, last = [*dict.fromkeys(ways)] or [""]
     return f"{', '.join(others)}, or {last}" if others else last
 
 

@@ -103,6 +103,10 @@ def _with_scanpy(example: _Example) -> str:
 import scanpy as sc
 cells = sc.read_h5ad("cells/{example.cohort_id}.h5ad")
 counts = cells.raw.to_adata()  # raw counts
+# Without use_raw=False scanpy ranks raw counts. Its p values are over cells: donors are the unit.
+sc.tl.rank_genes_groups(
+    cells, "atlas_cell_type", groups=[{_text(example.cell_type)}], use_raw=False
+)
 sc.pl.umap(cells, color="atlas_cell_type")  # or a gene: color="LYZ", gene_symbols="symbol"
 """
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
+from pmcell.spelling import plural
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
 
@@ -46,7 +47,7 @@ class Exposure:
         for name in sorted(set(self.label)):
             n = int((chosen & (self.label == name)).sum())
             if n < MIN_STRATUM:
-                return f"{name} has {n} donors with all values, {MIN_STRATUM} are needed"
+                return f"{name} has {plural(n, 'donor')} with all values, {MIN_STRATUM} are needed"
         return ""
 
 

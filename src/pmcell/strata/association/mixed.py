@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import VISIT_DAY
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 from pmcell.strata.association.exposure import Exposure, exposure
 from pmcell.strata.association.outcomes import MIXED, Refused, as_frame, refused_row, row
 from pmcell.strata.statistics.covariates import Design, design
@@ -130,7 +131,8 @@ def _fit(
     repeated = int((counts >= 2).sum())
     if repeated < MIN_REPEATED:
         raise Refused(
-            f"{repeated} donors have two visits or more with all values, {MIN_REPEATED} are needed"
+            f"{plural(repeated, 'donor has', 'donors have')} two visits or more with all values, "
+            f"{MIN_REPEATED} are needed"
         )
     if np.ptp(values) == 0:
         raise Refused("the outcome is the same in every visit")
@@ -145,7 +147,10 @@ def _fit(
     between = 1 + len(groups.terms) + sum(_is_between(column, donor) for column in extra.T)
     freedom = n_donors - between
     if freedom < MIN_REPEATED:
-        raise Refused(f"{n_donors} donors are too few for {between} parameters between donors")
+        raise Refused(
+            f"{plural(n_donors, 'donor is', 'donors are')} too few for {between} "
+            "parameters between donors"
+        )
     effects, covariance = random_intercept(values, x, donor)
     common: dict[str, Any] = {
         "outcome": name,

@@ -12,6 +12,7 @@ from pmcell.core.donors.association import adjusted_rand
 from pmcell.core.donors.donor_map import partition
 from pmcell.core.donors.permanova import dummies, gower, without
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.distances import fitted
 from pmcell.strata.discovery.null import compare_with_null
@@ -88,7 +89,7 @@ def _refusal(columns: Design, batch: NDArray[Any], k: int) -> str:
         return "; ".join(f"{name}: {why}" for name, why in columns.left_out.items())
     n = int(columns.known.sum())
     if n < MIN_DONORS:
-        return f"{n} donors have all values, {MIN_DONORS} are needed"
+        return f"{plural(n, 'donor has', 'donors have')} all values, {MIN_DONORS} are needed"
     known = np.column_stack([_batches(batch[columns.known]), columns.columns[columns.known]])
     n_batches = np.unique(batch[columns.known]).size
     if np.linalg.matrix_rank(known) < n_batches + columns.columns.shape[1]:

@@ -19,6 +19,7 @@ from pmcell.core.donors.donor_map import (
 )
 from pmcell.core.donors.genes import GeneChannel
 from pmcell.errors import UsageError
+from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.views import Choice, choose_view
 from pmcell.strata.profiles import slots
@@ -168,7 +169,8 @@ def _judge(
     if opened.rows.size < MIN_ROWS:
         return {
             **out,
-            "why": f"only {opened.rows.size} donors have enough cells, {MIN_ROWS} are needed",
+            "why": f"only {plural(opened.rows.size, 'donor has', 'donors have')} enough cells, "
+            f"{MIN_ROWS} are needed",
         }
     if name == STATE and (opened.settings.pool < 0).all():
         return {**out, "why": "no cell type has enough cells in enough donors"}

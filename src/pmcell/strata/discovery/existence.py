@@ -10,6 +10,7 @@ import numpy as np
 from pmcell.core.donors.donor_map import CHANNELS
 from pmcell.errors import UsageError
 from pmcell.schema.verdict import STRATA
+from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.distances import fitted
 from pmcell.strata.discovery.null import NullTest, choose_k, compare_with_null, support_of_k
@@ -87,7 +88,9 @@ def existence(
     if not ks:
         need = 2 * DONORS_PER_K
         report |= _verdict(
-            TOO_FEW, f"{opened.rows.size} donors have enough cells, {need} are needed"
+            TOO_FEW,
+            f"{plural(opened.rows.size, 'donor has', 'donors have')} enough cells, "
+            f"{need} are needed",
         )
     elif not donors.uns["channels"]["usable"]:
         report |= _no_channel(donors)

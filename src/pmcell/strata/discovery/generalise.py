@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.refit import full_labels, refit, with_own_offsets
 from pmcell.strata.discovery.sizes import DONORS_PER_K
@@ -82,7 +83,7 @@ def generalise(donors: AnnData, *, by: str | None = None) -> dict[str, Any]:
     else:
         own = full_labels(donors)
         if n_aside:
-            skipped["unknown"] = f"{n_aside} donors, neither learned from nor placed"
+            skipped["unknown"] = f"{plural(n_aside, 'donor')}, neither learned from nor placed"
         for name in sorted(set(group[discovery & ~aside])):
             why = _too_small(discovery, group == name, aside)
             if why:
@@ -128,9 +129,10 @@ def _too_small(
 ) -> str:
     n_held, n_left = int((discovery & held).sum()), int((discovery & ~held & ~aside).sum())
     if n_held < MIN_HELD_OUT:
-        return f"{n_held} donors, {MIN_HELD_OUT} are needed"
+        return f"{plural(n_held, 'donor')}, {MIN_HELD_OUT} are needed"
     if n_left < 2 * DONORS_PER_K:
-        return f"{n_left} donors are left without it, {2 * DONORS_PER_K} are needed"
+        left = plural(n_left, "donor is", "donors are")
+        return f"{left} left without it, {2 * DONORS_PER_K} are needed"
     return ""
 
 

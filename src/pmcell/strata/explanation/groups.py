@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 from pmcell.strata.statistics import covariates as adjustment
 from pmcell.strata.statistics.correlation import block_correlation
 from pmcell.strata.statistics.moderated import Blocks, within_blocks
@@ -86,7 +87,7 @@ def group_of(table: pd.DataFrame, level: Ints, covariates: Sequence[str]) -> Gro
     found = adjustment.design(table, tuple(covariates))
     donors = as_text(table["donor_id"]).to_numpy(object)
     unknown = len(set(donors[~found.known]))
-    few = f"{unknown} donors without {' or '.join(found.used)} left out"
+    few = f"{plural(unknown, 'donor')} without {' or '.join(found.used)} left out"
     batch = as_text(table["batch_id"]).to_numpy(object)
     names = sorted(set(batch))
     return Group(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pmcell.core.donors.permanova import dummies
 from pmcell.schema.text import text_array
+from pmcell.spelling import plural
 from pmcell.strata.followup.effects import CHANGE, GROUPS, effect_row
 from pmcell.strata.followup.reference import has_value
 
@@ -82,9 +83,10 @@ def contrast_row(
     common["unit"] = str(values["change_unit"].iloc[0])
     if min(inside.sum(), outside.sum()) < MIN_ARM:
         what = "with two visits " if is_change else ""
+        few = plural(int(inside.sum()), f"donor {what}is", f"donors {what}are")
         return effect_row(
             **common,
-            refused=f"{inside.sum()} donors {what}are {contrast.group} and {outside.sum()} "
+            refused=f"{few} {contrast.group} and {outside.sum()} "
             f"{contrast.reference}: {MIN_ARM} of each are needed",
         )
     x = frame["x"].to_numpy(float)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.schema.text import text_array
+from pmcell.spelling import plural
 from pmcell.strata.association.mixed import MIN_REPEATED, random_intercept
 from pmcell.strata.association.outcomes import Refused
 from pmcell.strata.followup.effects import BETWEEN, WITHIN, effect_row
@@ -64,7 +65,8 @@ def state_models(
             continue
         repeated = int((pairs.drop_duplicates(keys).groupby("donor_id").size() >= 2).sum())
         if repeated < MIN_REPEATED:
-            why = f"{repeated} donors have two visits with value and cells, {MIN_REPEATED} needed"
+            found = plural(repeated, "donor has", "donors have")
+            why = f"{found} two visits with value and cells, {MIN_REPEATED} needed"
             rows.append(_refused(programme, str(outcome), why))
             continue
         for state, visits in pairs.groupby("quantity", sort=True):
@@ -103,7 +105,7 @@ def _fit(
     n_donors = names.size
     freedom = (n_donors - 2, y.size - n_donors - 1 - extra.shape[1])
     if min(freedom) < MIN_REPEATED - 2:
-        raise Refused(f"{n_donors} donors and {y.size} visits are too few")
+        raise Refused(f"{plural(n_donors, 'donor')} and {plural(y.size, 'visit')} are too few")
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise Refused("state and covariates tell the same: their effects cannot be parted")
     effects, covariance = random_intercept(y, design, donor)

@@ -23,6 +23,7 @@ from pmcell.core.donors.genes import weigh_genes
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
+from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require_profile
@@ -230,7 +231,7 @@ def _why_none(aggregates: Sequence[Aggregate], n_shared: int, n_donors: int) -> 
     if not any(part.group_sample.size for part in groups_of(aggregates)):
         return "there are no sums of counts"
     if n_donors < 2:
-        return f"{n_donors} donors have enough cells"
+        return f"{plural(n_donors, 'donor has', 'donors have')} enough cells"
     return f"{n_shared} genes are measured in every cohort, {MIN_GENES} are needed"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text, text_array
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ def read(column: pd.Series[Any], name: str) -> Variable | str:
         levels, numeric = np.unique(text_array(text[known])).size, False
         variable = category(name, text, known)
     if known.sum() < MIN_DONORS:
-        return f"known for {int(known.sum())} donors, {MIN_DONORS} are needed"
+        return f"known for {plural(int(known.sum()), 'donor')}, {MIN_DONORS} are needed"
     if levels < 2:
         n_unknown = int((~known).sum())
         return "the same for every donor" + (f", unknown for {n_unknown}" if n_unknown else "")

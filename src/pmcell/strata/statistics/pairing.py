@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.schema.text import text_array
+from pmcell.spelling import plural
 from pmcell.strata.statistics.moderated import Blocks
 
 Bools = NDArray[np.bool_]
@@ -59,7 +60,7 @@ def pairing_of(donors: NDArray[np.object_], *, is_added_up: bool = False) -> Pai
     Examples
     --------
     >>> pairing_of(np.array(["a", "a", "b", "b", "c", "c", "d"], object)).notes
-    ('1 donors with one level left out (d)',)
+    ('1 donor with one level left out (d)',)
     """
     name, place, size = np.unique(text_array(donors), return_inverse=True, return_counts=True)
     several = size > 1
@@ -67,7 +68,8 @@ def pairing_of(donors: NDArray[np.object_], *, is_added_up: bool = False) -> Pai
     notes = ["visits of a donor and level added up"] if is_added_up else []
     if n_paired >= MIN_DONORS and n_paired >= n_single:
         if n_single:
-            notes.insert(0, f"{n_single} donors with one level left out ({_named(name[~several])})")
+            who = _named(name[~several])
+            notes.insert(0, f"{plural(n_single, 'donor')} with one level left out ({who})")
         return Pairing(PAIRED, several[place], tuple(notes))
     if n_paired >= MIN_DONORS:
         return Pairing(CORRELATED, np.ones(donors.size, bool), tuple(notes))
@@ -75,7 +77,10 @@ def pairing_of(donors: NDArray[np.object_], *, is_added_up: bool = False) -> Pai
     first[np.unique(text_array(donors), return_index=True)[1]] = True
     if n_paired:
         who = _named(name[several])
-        notes.insert(0, f"{n_paired} donors with several levels count with their first ({who})")
+        found = plural(
+            n_paired, "donor with several levels counts", "donors with several levels count"
+        )
+        notes.insert(0, f"{found} with their first ({who})")
     return Pairing(BETWEEN, first, tuple(notes))
 
 

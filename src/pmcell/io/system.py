@@ -23,8 +23,8 @@ MIN_ADDRESS_SPACE = 800_000_000
 """Bytes in which a step begins; with less OpenBLAS waits without end, and LLVM aborts."""
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Numbers of the options of glibc's mallopt(3)."""
-MAX_KEPT_ARRAY, MAX_KEPT = 32 << 20, 64 << 20
-"""Bytes of an array whose memory is used again, the most that glibc takes, and of all that."""
+MAX_KEPT = 32 << 20
+"""Bytes that are kept at the end of a thread's memory, and of the largest array kept there."""
 _CAUSES = {
     errno.ENOSPC: ("there must be room on the disk; it is full", "Free some space"),
     errno.EDQUOT: ("there must be room in your quota; it is used up", "Free some space"),
@@ -66,7 +66,7 @@ def keep_freed_memory() -> bool:
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(
-        mallopt(_MMAP_THRESHOLD, MAX_KEPT_ARRAY) and mallopt(_TRIM_THRESHOLD, MAX_KEPT)
+        mallopt(_MMAP_THRESHOLD, MAX_KEPT) and mallopt(_TRIM_THRESHOLD, MAX_KEPT)
     )
 
 

@@ -60,7 +60,7 @@ def keep_freed_memory() -> bool:
     """Let glibc use the memory of arrays that are gone for new ones; whether it was glibc.
 
     Else it hands arrays of a few MB back to the system each time, which clears every page anew:
-    a third of the time of a step that makes many of them.
+    a third of the time of draws of donors. A step that reads large blocks takes more memory so.
     """
     import ctypes
 

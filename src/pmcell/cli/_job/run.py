@@ -16,7 +16,7 @@ from typing import Any
 
 from pmcell.errors import UsageError
 from pmcell.io.collection import imports_without_collection
-from pmcell.io.system import import_when_used, keep_freed_memory
+from pmcell.io.system import import_when_used
 from pmcell.step import Files, Step, files_named
 from pmcell.steps import BY_NAME
 
@@ -35,8 +35,6 @@ def run_step(
     """
     step = BY_NAME.get(name)
     threads: int = getattr(args, "threads", 1)
-    if step is not None:
-        keep_freed_memory()
     if step is None or step.is_product:
         if name == "release":
             _check_release(args)

@@ -21,6 +21,10 @@ _NO_MEMORY = re.compile(
 )
 MIN_ADDRESS_SPACE = 800_000_000
 """Bytes in which a step begins; with less OpenBLAS waits without end, and LLVM aborts."""
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+"""Numbers of the options of glibc's mallopt(3)."""
+MAX_KEPT = 32 << 20
+"""Bytes that are kept at the end of a thread's memory, and of the largest array kept there."""
 _CAUSES = {
     errno.ENOSPC: ("there must be room on the disk; it is full", "Free some space"),
     errno.EDQUOT: ("there must be room in your quota; it is used up", "Free some space"),
@@ -50,6 +54,20 @@ def end_in_order() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, stop)
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc use the memory of arrays that are gone for new ones; whether it was glibc.
+
+    Else it hands arrays of a few MB back to the system each time, which clears every page anew:
+    a third of the time of draws of donors. A step that reads large blocks takes more memory so.
+    """
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(
+        mallopt(_MMAP_THRESHOLD, MAX_KEPT) and mallopt(_TRIM_THRESHOLD, MAX_KEPT)
+    )
 
 
 def no_address_space() -> str:

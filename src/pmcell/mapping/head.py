@@ -18,6 +18,7 @@ from pmcell.core.pca.gram import Basis
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError
 from pmcell.schema.text import text_array
+from pmcell.strata._threads import single_thread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,6 +58,7 @@ class LabelHead:
     means: Floats
     whitening: Floats
 
+    @single_thread
     def judge(
         self, x: NDArray[np.floating], basis: Basis, measured: Bools
     ) -> tuple[Floats, Floats]:
@@ -112,6 +114,7 @@ def _unscaled(basis: Basis) -> Floats:
     return np.asarray(basis.components / scales[:, None])
 
 
+@single_thread
 def fit_head(
     x: NDArray[np.floating], types: NDArray[np.str_], batch: Ints, basis: Basis
 ) -> LabelHead:
@@ -134,7 +137,6 @@ def fit_head(
         Where there are fewer than two types.
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     names, group = np.unique(types, return_inverse=True)
     if names.size < 2:
@@ -142,15 +144,13 @@ def fit_head(
             f"a label head needs cells of two types at least, got {names.size}", reason="one_type"
         )
     group, code = group.astype(np.int64), np.unique(batch, return_inverse=True)[1].astype(np.int64)
-    # One thread: the last bits of sums depend on how BLAS splits its work.
-    with threadpool_limits(1):
-        found = find_discriminants(x, group, code)
-        coordinates = found.along(x, code, found.centre, found.directions)
-        model = LogisticRegression(C=PENALTY, max_iter=MAX_ROUNDS, class_weight="balanced")
-        model.fit(coordinates, group)
-        scores = found.along(x, code, basis.means, basis.loadings)
-        means = (found.means - basis.means) @ basis.loadings
-        whitening = _whitening(scores - means[group], group)
+    found = find_discriminants(x, group, code)
+    coordinates = found.along(x, code, found.centre, found.directions)
+    model = LogisticRegression(C=PENALTY, max_iter=MAX_ROUNDS, class_weight="balanced")
+    model.fit(coordinates, group)
+    scores = found.along(x, code, basis.means, basis.loadings)
+    means = (found.means - basis.means) @ basis.loadings
+    whitening = _whitening(scores - means[group], group)
     coefficients, intercepts = model.coef_, model.intercept_
     if names.size == 2:
         coefficients = np.concatenate([-coefficients, coefficients]) / 2.0

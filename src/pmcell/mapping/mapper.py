@@ -40,6 +40,7 @@ from pmcell.schema.mapped import (
     Residual,
 )
 from pmcell.schema.text import as_text, text_array
+from pmcell.strata._threads import single_thread
 from pmcell.tl.aggregate import SOURCE_TERM, source_labels
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Mapping:
     located: Located
 
 
+@single_thread
 def map_cells(
     adata: AnnData, reference: Reference, *, is_marked: bool = False, by_source: bool = False
 ) -> Mapping:
@@ -115,7 +117,7 @@ def map_cells(
     Returns
     -------
     Mapping
-        The same for any order of the cells.
+        The same for any order of the cells and any threads of BLAS.
 
     Raises
     ------

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from pmcell.core.pca.gram import Basis
 from pmcell.errors import UsageError
@@ -35,6 +34,7 @@ from pmcell.schema import CELL_LABELS, UNKNOWN, X_PCA
 from pmcell.schema.mapped import ANCESTOR
 from pmcell.schema.steps import TRANSFERRED
 from pmcell.schema.text import as_text, text_array
+from pmcell.strata._threads import single_thread
 from pmcell.tl.aggregate import SOURCE_TERM, source_labels
 from pmcell.tl.tissues import cells_by_tissue
 
@@ -59,6 +59,7 @@ BLOCK = 65_536
 """Cells that are judged at a time."""
 
 
+@single_thread
 def transfer_labels(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.DataFrame:
     """Label the cells whose source gave none.
 
@@ -79,9 +80,7 @@ def transfer_labels(cells: pd.DataFrame, scores: NDArray[np.floating]) -> pd.Dat
     """
     import pandas as pd
 
-    # One thread: the last bits of sums depend on how BLAS splits its work.
-    with threadpool_limits(1):
-        parts = [_transfer(cells.iloc[own], scores[own]) for own in cells_by_tissue(cells)]
+    parts = [_transfer(cells.iloc[own], scores[own]) for own in cells_by_tissue(cells)]
     found = [part for part in parts if len(part)] or [empty_table(CELL_LABELS)]
     return pd.concat(found, ignore_index=True).sort_values("cell_id", ignore_index=True)
 

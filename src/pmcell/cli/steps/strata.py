@@ -29,10 +29,12 @@ def run(args: argparse.Namespace) -> int:
     from pmcell import schema, strata
     from pmcell.cli._job.clinical import Plan
     from pmcell.io.h5ad import read_h5ad, write_h5ad
+    from pmcell.io.system import keep_freed_memory
     from pmcell.io.tables import write_table
     from pmcell.io.verdict import write_verdict
     from pmcell.strata.association.clinical import clinical_visits
 
+    keep_freed_memory()
     settings = step_settings(args, StrataSettings)
     plan = Plan.read(settings, args.clinical_table)
     donors = read_h5ad(args.profiles)

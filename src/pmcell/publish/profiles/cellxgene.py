@@ -7,7 +7,6 @@ for in the file itself and travel with the release, each with its fix.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell import schema
+from pmcell.core.counts.rewritten import fingerprints
 from pmcell.errors import Fault
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.counts.stored import read_values
@@ -185,19 +185,17 @@ def _cell_faults(file: str, source: h5py.File) -> Iterator[Fault]:
 
 
 def _n_twins(raw: h5py.Group, indptr: np.ndarray) -> int:
-    seen: set[bytes] = set()
-    twins = 0
+    """Cells with the counts of an earlier one, by their numbers; cells without counts are none."""
+    names = np.arange(int(raw.attrs["shape"][1]), dtype=np.uint64)
+    of_cells = []
     for start in range(0, indptr.size - 1, BLOCK_ROWS):
         ends = indptr[start : start + BLOCK_ROWS + 1]
         columns = [raw["indices"], raw["data"]]
         indices, data = read_values(columns, int(ends[0]), int(ends[-1]))
-        for left, right in zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True):
-            if right > left:
-                digest = hashlib.blake2b(indices[left:right].data, digest_size=16)
-                digest.update(data[left:right].data)
-                twins += digest.digest() in seen
-                seen.add(digest.digest())
-    return twins
+        numbers, n_counts = fingerprints((ends - ends[0], indices, data.astype(np.int64)), names)
+        of_cells.append(numbers[n_counts > 0])
+    numbers = np.concatenate([np.zeros(0, np.uint64), *of_cells])
+    return int(numbers.size - np.unique(numbers).size)
 
 
 def _counted(obs: h5py.Group, column: str) -> dict[str, int]:

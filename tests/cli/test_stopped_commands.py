@@ -24,6 +24,7 @@ from added_cohort import COHORT, make_study
 from consent.ledgers import make_cohort
 from crypt_keys import make_keys
 from dossier.made_people import PERSON, make_people
+from hca_fields import VALUES
 from made_reference import new_donors, people, reference, write_reference_release
 from made_release import make_release
 from pmcell.cli import main
@@ -33,6 +34,7 @@ from pmcell.cli.run import run as workflow
 from pmcell.consent.removal.scan import ScanReport
 from pmcell.io import tables
 from pmcell.io.crypt import keys as key_files
+from pmcell.publish import write_release
 from pmcell.publish.folder import whole_folder
 from results_folder import make_results
 from steward_files import write_steward_file
@@ -72,6 +74,35 @@ def _dossier(root: Path) -> list[str]:
 def _report(root: Path) -> list[str]:
     make_release(root / "release", n_cells=3000)
     return ["report", "--release", "release", "--out", "report.html"]
+
+
+def _gaps(root: Path) -> list[str]:
+    make_release(root / "release", n_cells=3000)
+    return ["gaps", "release", "--out", "gaps.csv"]
+
+
+def _exchange(root: Path) -> list[str]:
+    write_release(make_results(root / "study", decision="continuum"), root / "release")
+    shutil.rmtree(root / "study")
+    given = [f"--set={name}={value}" for name, value in VALUES.items()]
+    return [
+        "export-hca",
+        "release",
+        "alpha",
+        "--out",
+        "hca.h5ad",
+        "--study-pi",
+        "Byron, A.",
+        *given,
+    ]
+
+
+def _sealed(root: Path) -> list[str]:
+    make_results(root)
+    make_keys(root)
+    config = root / "config.yaml"
+    config.write_text("seal: {recipients: {region: region.pub}}\n")
+    return ["seal", "--results", "results", "--out", "controlled", "--config", config.name]
 
 
 def _package(root: Path) -> list[str]:
@@ -116,6 +147,9 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "release add": _addition,
     "report": _report,
     "export": _package,
+    "export-hca": _exchange,
+    "gaps": _gaps,
+    "seal": _sealed,
     "try": _trial,
     "consent init": _ledger,
     "consent add": _refusal,
@@ -127,6 +161,9 @@ WHOLE_WITH = {
     "release add": "results/release-2/manifest.json",
     "report": "report.html",
     "export": "package/manifest.json",
+    "export-hca": "hca.h5ad",
+    "gaps": "gaps.csv",
+    "seal": "controlled/index.json",
     "try": "trial/trial/trial.json",
     "consent init": "config/cohorts/c1/consent.jsonl.head.json",
     "consent add": "",
@@ -136,7 +173,7 @@ WHOLE_WITH = {
 
 
 EVERY = os.environ.get("STOPPED_AT") == "every"
-LONG = {"map", "report", "release add", "export"}
+LONG = {"map", "report", "release add", "export", "export-hca", "seal"}
 
 
 @contextmanager
@@ -172,6 +209,7 @@ def test_a_command_that_is_stopped_leaves_its_result_whole_or_absent(
     start.mkdir()
     monkeypatch.setenv(key_files.SIGNING_KEY, "signer.pem")
     monkeypatch.setenv(key_files.ALLOW_TEST_KEYS, "1")
+    monkeypatch.setenv("PMCELL_VALIDATORS_DIR", str(tmp_path / "no validators"))
     monkeypatch.setenv("PMCELL_DONOR_KEYS_FILE", "keys/donors.json")
     nothing = {"exit_code": 0, "cohorts": {}, "release": None}
     monkeypatch.setattr(workflow, "run_workflow", lambda study, command: nothing)

@@ -11,27 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
+from hca_fields import VALUES
 from pmcell.errors import FaultsError, UsageError
 from pmcell.publish.profiles.cellxgene import cellxgene_reasons, sources_reasons, write_reasons
 from pmcell.publish.profiles.hca import FIELDS, export_hca
 from pmcell.publish.validators import run_validators
 from pmcell.publish.validators.environments import is_ready
 from pmcell.publish.validators.table import find
-
-VALUES = {
-    "library_id": "L1",
-    "institute": "UMCG",
-    "alignment_software": "Cell Ranger 3.1",
-    "manner_of_death": "not applicable",
-    "sample_source": "living organ donor",
-    "sample_collection_method": "blood draw",
-    "sampled_site_condition": "healthy",
-    "sample_preservation_method": "frozen in liquid nitrogen",
-    "sequenced_fragment": "3 prime tag",
-    "reference_genome": "GRCh38",
-    "cell_enrichment": "na",
-    "gene_annotation_version": "v98",
-}
 
 
 def _first(release: Path) -> str:

@@ -43,5 +43,5 @@ def add_form_options(parser: argparse.ArgumentParser) -> None:
         "--orientation",
         choices=("auto", "genes_by_cells", "cells_by_genes"),
         default="auto",
-        help="how a text table lies (default: by its names)",
+        help="how a text table or a square matrix folder lies (default: by its content)",
     )

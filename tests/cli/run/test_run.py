@@ -146,6 +146,35 @@ def test_other_configuration_file_is_used(study: Path, tmp_path: Path) -> None:
     assert not (study / "results" / "cohorts" / "bad").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("# said in other words\ncohorts: [good, bad]\ncluster: {seed: 0}\n", 0),
+        ("cohorts: [good, bad]\ncluster: {seed: 1}\n", 1),
+        ("cohorts: [good, bad\n", 1),
+        (None, 1),
+    ],
+)
+def test_a_configuration_that_changes_during_a_run_is_said(
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    code: int,
+) -> None:
+    config = study / "config" / "config.yaml"
+
+    def edited(*arguments: object) -> int:
+        config.unlink() if text is None else config.write_text(text)
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_workflow, "run_snakemake", edited)
+        assert run(study) == code
+    said = capsys.readouterr().err
+    assert (f"{config} must stay as it is while a run works" in said) == bool(code)
+
+
 def test_dry_run_makes_nothing(study: Path) -> None:
     assert run(study, "--dry-run") == 0
     assert not (study / "results").exists()

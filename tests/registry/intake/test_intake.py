@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import anndata as ad
@@ -27,6 +28,7 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.counts.open import open_counts
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.submission import LayerSummary, Submission
+from pmcell.registry.intake.check import check_cohort
 from pmcell.registry.intake.counts import Projection, check_counts
 from pmcell.registry.intake.intake import OUTPUTS, intake_cohort
 from pmcell.registry.intake.pseudonyms import KEY_VARIABLE, pseudonym
@@ -244,6 +246,48 @@ def test_the_matrix_that_holds_counts_is_pointed_at(folder):
     counts = cell_counts()
     write_matrix(folder, np.log1p(counts), layers={"umi": counts})
     quarantined(folder, "not_counts", "set matrix.counts: layers/umi in cohort.yaml")
+
+
+def cpm(counts):
+    return counts / counts.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "seen"),
+    [
+        (lambda counts: np.rint(cpm(counts) * 1e6), "rounded normalised values"),
+        (lambda counts: np.rint(np.log1p(cpm(counts) * 1e4)), "whole numbers without a single 1"),
+        (lambda counts: counts * 2, "whole numbers without a single 1"),
+        (lambda counts: (counts > 0).astype(int), "ones alone"),
+        (lambda counts: np.argsort(np.argsort(counts, 1), 1), "as ranks and bins have"),
+    ],
+)
+def test_whole_numbers_that_are_no_counts_are_refused(folder, make, seen):
+    write_matrix(folder, sp.csr_matrix(make(cell_counts())))
+    report = quarantined(folder, "not_counts", seen)
+    assert report["faults"][0]["fix"].endswith("whole numbers made of them are none.")
+    checked = [fault for fault in check_cohort(folder).errors if fault.reason == "not_counts"]
+    assert [asdict(fault) for fault in checked] == report["faults"]
+
+
+def test_counts_beside_whole_numbers_that_are_none_are_pointed_at(folder):
+    counts = cell_counts()
+    write_matrix(folder, sp.csr_matrix(counts * 2), layers={"umi": counts})
+    quarantined(folder, "not_counts", "Set matrix.counts: layers/umi, which looks like raw counts")
+
+
+@pytest.mark.parametrize(
+    "thin",
+    [
+        lambda counts: np.random.default_rng(1).binomial(counts, 0.3),
+        lambda counts: counts * (np.arange(counts.shape[1]) < 40),
+        lambda counts: np.minimum(counts, 2),
+    ],
+)
+def test_thin_counts_and_those_of_few_genes_are_counts(folder, thin):
+    write_matrix(folder, sp.csr_matrix(thin(cell_counts())))
+    report, _ = take_in(folder, config=IntakeSettings(max_share_empty=1.0))
+    assert report["status"] in ("ok", "warned"), report["message"]
 
 
 @pytest.mark.parametrize(

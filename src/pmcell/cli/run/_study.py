@@ -81,3 +81,11 @@ def open_study(folder: Path, config: Path | None) -> Study:
     for old in settings.old_names:
         print(f"pmcell: {path}: the section {old!r} is now {ALIASES[old]!r}", file=sys.stderr)
     return Study(folder, path.resolve(), config is None, settings)
+
+
+def is_changed(study: Study) -> bool:
+    """Whether the configuration file no longer says what it said when the study was opened."""
+    try:
+        return load_settings(study.config, study=study.folder) != study.settings
+    except (UsageError, OSError):
+        return True

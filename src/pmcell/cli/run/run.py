@@ -91,7 +91,7 @@ def run_and_summarise(
 
 def run_workflow(study: Study, command: list[str], *, executor: str = "local") -> dict[str, Any]:
     """Run the command, alone in the study's folder; what became of it, as `summarise` has it."""
-    from pmcell.cli.run import _lock, _slurm, _summary, _workflow
+    from pmcell.cli.run import _lock, _slurm, _study, _summary, _workflow
     from pmcell.cli.run._progress import Progress
 
     progress = Progress()
@@ -107,6 +107,14 @@ def run_workflow(study: Study, command: list[str], *, executor: str = "local") -
             print(
                 f"pmcell run: Snakemake was killed ({signal.Signals(-code).name}), which is often "
                 "for want of memory; the same command goes on from what is finished",
+                file=sys.stderr,
+            )
+        if code == 0 and _study.is_changed(study):
+            code = 1
+            print(
+                f"pmcell run: {study.config} must stay as it is while a run works; it was changed, "
+                "and steps may have used the old settings or the new. Run it again: it repeats "
+                "what the change requires.",
                 file=sys.stderr,
             )
     return _summary.summarise(study, code, progress)

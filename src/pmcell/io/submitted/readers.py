@@ -56,10 +56,10 @@ def inspect(
     """Tables of cells and genes and a summary of each matrix, from headers and a sample of values.
 
     `fmt` is h5ad, zarr, 10x_h5, 10x_mtx, csv or tsv; by default it is told from the
-    file. Text tables may be genes × cells or cells × genes: `orientation` is
-    auto, genes_by_cells or cells_by_genes, and auto asks `looks_like_genes`
-    (names → share that are gene names). Raises `DataError` with a reason when
-    the file is unsafe, damaged or unreadable.
+    file. Text tables and square matrix folders may be genes × cells or cells × genes:
+    `orientation` is auto, genes_by_cells or cells_by_genes, and auto asks `looks_like_genes`
+    (names → share that are gene names), or the values of a square matrix. Raises `DataError` with
+    a reason when the file is unsafe, damaged or unreadable.
     """
     path = Path(path)
     fmt = fmt or detect_format(path)
@@ -73,7 +73,8 @@ def inspect(
         from pmcell.io.submitted.text import inspect_text
 
         return inspect_text(path, fmt, orientation=orientation, looks_like_genes=looks_like_genes)
-    submission: Submission = _reader(fmt).inspect(path)
+    options = {"orientation": orientation} if fmt == "10x_mtx" else {}
+    submission: Submission = _reader(fmt).inspect(path, **options)
     return submission
 
 

@@ -1,6 +1,7 @@
 """Reader of 10x matrix folders: barcodes.tsv, features.tsv (or genes.tsv), matrix.mtx; gzip or not.
 
 How the three files are found and the two lists are read: `pmcell.io.submitted.matrix_folder`.
+Which side the genes are on is told by the lists' lengths, of a square matrix by its values.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from pmcell.errors import DataError
 from pmcell.io.entries import Entries, blocks_from_entries, check_range
 from pmcell.io.submitted.matrix_folder import find_parts, read_list
+from pmcell.io.submitted.square_mtx import orientation_of_square
 from pmcell.io.submitted.submission import Submission, summarise
 from pmcell.io.textfile import open_text
 
@@ -25,15 +27,17 @@ READ_LINES = 2_000_000
 SAMPLED_LINES = 200_000
 MIN_BYTES_PER_ENTRY = 4
 GZIP_MAX_RATIO = 1032
+CELL_RANGER = "%metadata_json"
+"""How Cell Ranger's comment begins. It writes genes × cells, and who turns a matrix loses it."""
 
 
-def inspect(path: Path) -> Submission:
+def inspect(path: Path, orientation: str = "auto") -> Submission:
     """Barcodes, features (index: feature id) and a summary; see `readers.inspect`."""
     import pandas as pd
 
     parts = find_parts(path)
     matrix = parts["matrix"]
-    n_rows, n_columns, n_stored, field = _header(matrix)
+    n_rows, n_columns, n_stored, field, is_of_cell_ranger = _header(matrix)
     barcodes = [row[0] for row in read_list(parts["barcodes"], (n_rows, n_columns))]
     var = _features(read_list(parts["features"], (n_rows, n_columns)))
     genes_by_cells = (n_rows, n_columns) == (len(var), len(barcodes))
@@ -53,6 +57,9 @@ def inspect(path: Path) -> Submission:
         "genes_by_cells": genes_by_cells,
         "field": field,
     }
+    if n_rows == n_columns:
+        detail["orientation"] = _orientation(parts, var, detail, orientation, is_of_cell_ranger)
+        detail["genes_by_cells"] = detail["orientation"] == "genes_by_cells"
     shape = (len(barcodes), len(var))
     values, by_cell = _sample(matrix, detail)
     dtype = np.dtype("int64" if field == "integer" else "float64")
@@ -102,6 +109,33 @@ def _features(rows: list[list[str]]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index([row[0] for row in rows], dtype=object))
 
 
+def _orientation(
+    parts: Mapping[str, Path],
+    var: pd.DataFrame,
+    detail: Mapping[str, Any],
+    orientation: str,
+    is_of_cell_ranger: bool,
+) -> str:
+    """How a square matrix lies: as its registration says, else as its values tell."""
+    if orientation != "auto":
+        return orientation
+    matrix = parts["matrix"]
+    symbols = var.get("symbol", var.index)
+    stored = ((rows, columns, values) for columns, rows, values in _entries(matrix, detail))
+    told = orientation_of_square(symbols.tolist(), stored)
+    if told is None and is_of_cell_ranger:
+        return "genes_by_cells"
+    if told is None:
+        raise DataError(
+            f"{matrix.name}: one side must be the genes of {parts['features'].name}, the other the "
+            f"cells of {parts['barcodes'].name}; both have {len(var)} lines, and the values do not "
+            "tell which. Set matrix.orientation in cohort.yaml to genes_by_cells, as Cell Ranger "
+            "writes it, or cells_by_genes.",
+            reason="ambiguous_orientation",
+        )
+    return told
+
+
 def _first_lines(
     parts: Mapping[str, Path], barcodes: list[str], var: pd.DataFrame, declared: tuple[int, int]
 ) -> str:
@@ -114,7 +148,7 @@ def _first_lines(
     )
 
 
-def _header(path: Path) -> tuple[int, int, int, str]:
+def _header(path: Path) -> tuple[int, int, int, str, bool]:
     with open_text(path) as stream:
         banner = stream.readline(1024).lower().split()
         if len(banner) != 5 or banner[:3] != ["%%matrixmarket", "matrix", "coordinate"]:
@@ -128,12 +162,14 @@ def _header(path: Path) -> tuple[int, int, int, str]:
                 path, f"integer or real values in general layout, found {field} {symmetry}"
             )
         line = stream.readline(2**16)
+        is_of_cell_ranger = False
         while line.startswith("%") or line.strip() == "" != line:
+            is_of_cell_ranger |= line.startswith(CELL_RANGER)
             line = stream.readline(2**16)
     sizes = line.split()
     if len(sizes) != 3 or not all(size.isdigit() and len(size) < 19 for size in sizes):
         raise _malformed(path, f"a line 'rows columns entries', found {line.strip()[:60]!r}")
-    return int(sizes[0]), int(sizes[1]), int(sizes[2]), field
+    return int(sizes[0]), int(sizes[1]), int(sizes[2]), field, is_of_cell_ranger
 
 
 def _check_declared(path: Path, n_rows: int, n_columns: int, n_stored: int) -> None:

@@ -153,7 +153,7 @@ COHORT_KEYS: tuple[Key, ...] = (
     ),
     Key(
         "matrix.orientation",
-        "How a text table lies.",
+        "How a text table or a square matrix folder lies.",
         choices=("auto", "genes_by_cells", "cells_by_genes"),
     ),
     Key("matrix.keep_features.column", "Column of var that tells genes from other features."),

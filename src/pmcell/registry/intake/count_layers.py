@@ -9,8 +9,10 @@ from itertools import islice
 
 import numpy as np
 
+from pmcell.errors import Fault
 from pmcell.io.submitted.readers import iter_counts
 from pmcell.io.submitted.submission import MAX_NOISE, LayerSummary, Submission
+from pmcell.registry.cohorts.keys import COHORT_FILE, TODO
 
 _WHOLE = [
     "counts",
@@ -80,6 +82,8 @@ FRACTIONS_HELP = (
     "TRUE), STARsolo without --soloMultiMappers EM, alevin-fry with -r cr-like, decontX rounded at "
     "its source."
 )
+WHOLE_BUT_NO_COUNTS = ("rounded", "multiplied", "presence", "binned")
+"""What whole numbers look like that no counting gives; no value alone shows it."""
 LOGARITHM_HELP = "Get the file with the counts from the source; pmcell does not undo logarithms."
 _HELP = {
     "noisy": (
@@ -92,7 +96,7 @@ _HELP = {
         "whether it was 0."
     ),
     **dict.fromkeys(
-        ("rounded", "multiplied", "presence", "binned"),
+        WHOLE_BUT_NO_COUNTS,
         "Get the file with the counts from the source; whole numbers made of them are none.",
     ),
 }
@@ -146,6 +150,40 @@ def choose_counts(submission: Submission) -> CountsChoice:
     return CountsChoice("", f"no raw counts found: {seen}", (), without_counts_help(submission))
 
 
+def counts_fault(submission: Submission, layer: str) -> Fault | None:
+    """What is wrong with taking `layer` for the raw counts, by its name and a sample of its values.
+
+    An error unless it looks like counts, a warning where it is named as a part of them.
+    """
+    seen = f"no matrix {layer!r}"
+    severity = "error"
+    if layer in submission.layers:
+        summary = submission.summary_of(layer)
+        seen = describe_layer(summary)
+        if summary.looks_like == "counts":
+            if not is_part(layer):
+                return None
+            seen, severity = "a part of the counts, by its name", "warning"
+    found = f"{layer} of {submission.path.name}: {seen}"
+    if layer.startswith(TODO):
+        found = "none is chosen yet"
+    return Fault(
+        COHORT_FILE,
+        "must name a matrix of raw counts, all of them",
+        found,
+        _fix_of_counts(submission, layer),
+        column="matrix.counts",
+        severity=severity,
+        reason="not_counts",
+    )
+
+
+def whole_but_no_counts(submission: Submission, layer: str) -> Fault | None:
+    """The fault of `counts_fault` where values are whole, so that no value alone shows it."""
+    is_kind = submission.summary_of(layer).looks_like in WHOLE_BUT_NO_COUNTS
+    return counts_fault(submission, layer) if is_kind else None
+
+
 def is_part(name: str) -> bool:
     """Whether the name of a layer says that it holds a part of the counts.
 
@@ -184,6 +222,21 @@ def describe_layer(summary: LayerSummary) -> str:
     whole = "whole numbers" if summary.is_integer else f"{1 - summary.share_integer:.0%} not whole"
     span = f"from {summary.sampled_min:.4g} to {summary.sampled_max:.4g} in the sample"
     return f"{kinds[summary.looks_like]}: {whole}, {span}"
+
+
+def _fix_of_counts(submission: Submission, layer: str) -> str:
+    choice = choose_counts(submission)
+    if choice.name:
+        return f"Set matrix.counts: {choice.name}, which looks like raw counts."
+    if choice.candidates:
+        return f"{choice.why[0].upper()}{choice.why[1:]}. {choice.fix}"
+    rest = [
+        f"{name} is {describe_layer(other)}"
+        for name, other in submission.layers.items()
+        if name != layer
+    ]
+    shown = f" ({'; '.join(rest)})" if rest else ""
+    return f"No matrix of this file looks like raw counts{shown}. {choice.fix}"
 
 
 def _letters(name: str) -> str:

@@ -10,12 +10,11 @@ from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submitted.readers import sample_umis
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.cohort import load_registration, read_matrix
-from pmcell.registry.cohorts.keys import COHORT_FILE, TODO
 from pmcell.registry.cohorts.registration import Matrix, Registration
 from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells_check import check_cells
 from pmcell.registry.intake.checksum import checksum_faults, unprotected
-from pmcell.registry.intake.count_layers import choose_counts, describe_layer, is_part
+from pmcell.registry.intake.count_layers import counts_fault, describe_layer
 from pmcell.registry.intake.gene_findings import (
     contradicting_names,
     heavy_duplicates,
@@ -93,42 +92,11 @@ def check_matrix(
 
 
 def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:
-    layer = matrix.counts
-    seen = f"no matrix {layer!r}"
-    severity = "error"
-    if layer in submission.layers:
-        summary = submission.summary_of(layer)
-        seen = metrics["counts"] = describe_layer(summary)
-        if summary.looks_like == "counts":
-            if not is_part(layer):
-                return
-            seen, severity = "a part of the counts, by its name", "warning"
-    choice = choose_counts(submission)
-    if choice.name:
-        fix = f"Set matrix.counts: {choice.name}, which looks like raw counts."
-    elif choice.candidates:
-        fix = f"{choice.why[0].upper()}{choice.why[1:]}. {choice.fix}"
-    else:
-        rest = [
-            f"{name} is {describe_layer(other)}"
-            for name, other in submission.layers.items()
-            if name != layer
-        ]
-        shown = f" ({'; '.join(rest)})" if rest else ""
-        fix = f"No matrix of this file looks like raw counts{shown}. {choice.fix}"
-    found = f"{layer} of {submission.path.name}: {seen}"
-    if layer.startswith(TODO):
-        found = "none is chosen yet"
-    must = "must name a matrix of raw counts, all of them"
-    yield Fault(
-        COHORT_FILE,
-        must,
-        found,
-        fix,
-        column="matrix.counts",
-        severity=severity,
-        reason="not_counts",
-    )
+    if matrix.counts in submission.layers:
+        metrics["counts"] = describe_layer(submission.summary_of(matrix.counts))
+    fault = counts_fault(submission, matrix.counts)
+    if fault is not None:
+        yield fault
 
 
 def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:

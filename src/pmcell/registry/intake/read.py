@@ -21,6 +21,7 @@ from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells import Scope, cell_table
 from pmcell.registry.intake.checksum import checksum_faults
 from pmcell.registry.intake.copies import Fingerprints
+from pmcell.registry.intake.count_layers import whole_but_no_counts
 from pmcell.registry.intake.counts import (
     EXACT_FLOATS,
     Projection,
@@ -108,8 +109,11 @@ def read_cohort(
     limits = IntakeSettings(**config)
     _check_size(submission, submission.n_cells, limits)
     genes = choose_genes(submission, matrix, min_genes=limits.min_genes)
-    for find in (mixed_features, contradicting_names):
-        fault = find(submission, matrix, genes)
+    for fault in (
+        whole_but_no_counts(submission, matrix.counts),
+        mixed_features(submission, matrix, genes),
+        contradicting_names(submission, matrix, genes),
+    ):
         if fault is not None:
             raise FaultsError([fault])
     known["metrics"]["n_genes_submitted"] = len(genes.rows)

@@ -28,8 +28,9 @@ from pmcell.strata.explanation.gene_drivers import donor_gene_drivers, gene_driv
 from pmcell.strata.explanation.pathways import pathways
 from pmcell.strata.followup.changes import Followed, followup
 from pmcell.strata.followup.stratum_steps import stratum_steps
+from pmcell.strata.profiles.composition import composition
 from pmcell.strata.profiles.genes import add_genes
-from pmcell.strata.profiles.profile import composition, profile
+from pmcell.strata.profiles.profile import profile
 from pmcell.strata.profiles.pseudobulk import pseudobulk
 from pmcell.strata.tables import assignments, strata_table, summary, verdict
 

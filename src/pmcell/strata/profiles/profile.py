@@ -8,25 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.cloud import error_root, local_distance, random_waves, sum_waves
 from pmcell.core.donors.donor_stats import GroupSums, sum_groups, within_variance
 from pmcell.errors import DataError, UsageError
 from pmcell.schema import TISSUE_GROUP, UNKNOWN, X_COMPOSITION, X_INTEGRATED, X_STATE
 from pmcell.schema.halves import hash_cells
 from pmcell.schema.text import as_text, source_name, text_array
-from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
+from pmcell.strata.profiles.composition import sampled
 from pmcell.strata.profiles.limits import AUTO, Limits, limits_of
 from pmcell.strata.profiles.model import open_map, pool_names, pool_types
+from pmcell.strata.profiles.waves import add_waves
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-N_CELLS_NEAR = 2000
-"""Cells, spread over the rows, whose neighbours tell the local distance."""
-N_CELLS_ERROR = 10_000
-"""Cells, spread over the rows, that tell how the errors of waves go together."""
 
 
 def profile(
@@ -121,9 +116,9 @@ def profile(
     donors.var["n_cells"] = n.sum(axis=0)
     n_tissues = adata.obs[TISSUE_GROUP].nunique() if TISSUE_GROUP in adata.obs else 1
     if n_tissues == 1:
-        _add_waves(donors, x, row_of.astype(np.int64), half, hashed, like)
+        add_waves(donors, x, row_of.astype(np.int64), half, hashed, like)
     else:
-        donors.layers[slots.SAMPLED] = _sampled(adata.obs[TISSUE_GROUP], row_of, type_of, n.shape)
+        donors.layers[slots.SAMPLED] = sampled(adata.obs[TISSUE_GROUP], row_of, type_of, n.shape)
     limits = _limits(donors, min_cells_donor, min_cells_type, like)
     donors.obs[slots.ENOUGH] = donors.obs["n_cells"] >= limits.donor
     donors.obs[slots.DISCOVERY] = _discovery_rows(donors.obs)
@@ -140,51 +135,6 @@ def profile(
     donors.var[slots.POOL] = pool_types(donors)
     _place(donors)
     return donors
-
-
-def composition(donors: AnnData) -> pd.DataFrame:
-    """Cells and share of every type for each donor and visit (columns of schema.COMPOSITION).
-
-    A type of a tissue of which a donor gave no sample at the visit has no row: it is not known to
-    be absent.
-
-    >>> from pmcell.simulate import simulate_latent
-    >>> donors = profile(simulate_latent(n_donors=6, cells_per_donor=150, n_types=3))
-    >>> composition(donors).shape  # a row for each donor and type
-    (18, 5)
-    """
-    import pandas as pd
-
-    counts = np.asarray(donors.X)
-    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    n_types = donors.n_vars
-    table = pd.DataFrame(
-        {
-            "donor_id": np.repeat(as_text(donors.obs["donor_id"]).to_numpy(), n_types),
-            "visit": np.repeat(as_text(donors.obs["visit"]).to_numpy(), n_types),
-            "cell_type": np.tile(donors.var_names.to_numpy(), donors.n_obs),
-            "n_cells": counts.reshape(-1),
-            "share": (counts / total).reshape(-1),
-        }
-    )
-    if slots.SAMPLED not in donors.layers:
-        return table
-    return table[np.asarray(donors.layers[slots.SAMPLED]).reshape(-1)].reset_index(drop=True)
-
-
-def _sampled(
-    tissue: pd.Series[str],
-    row_of: NDArray[np.integer],
-    type_of: NDArray[np.integer],
-    shape: tuple[int, ...],
-) -> NDArray[np.bool_]:
-    """Whether a row (visit) has cells of a tissue in which a type (column) occurs at all."""
-    tissues, of_cell = np.unique(as_text(tissue).to_numpy(object), return_inverse=True)
-    in_row = np.zeros((shape[0], len(tissues)), dtype=np.int64)
-    in_type = np.zeros((shape[1], len(tissues)), dtype=np.int64)
-    in_row[row_of, of_cell] = 1
-    in_type[type_of, of_cell] = 1
-    return np.asarray(in_row @ in_type.T > 0)
 
 
 def _limits(donors: AnnData, donor: int | str, of_type: int | str, like: AnnData | None) -> Limits:
@@ -275,60 +225,6 @@ def _text(column: pd.Series[Any]) -> pd.Series[Any]:
 def _natural(column: pd.Series[Any]) -> pd.Series[Any]:
     """Sort key that puts T2 before T10."""
     return column.map(lambda text: re.sub(r"\d+", lambda number: number[0].zfill(12), str(text)))
-
-
-def _add_waves(
-    donors: AnnData,
-    x: NDArray[np.floating],
-    row: NDArray[np.int64],
-    half: NDArray[np.bool_],
-    hashed: NDArray[np.uint64],
-    like: AnnData | None,
-) -> None:
-    """Sums of random waves over the cells of each row, and over those of the first half."""
-    n_rows = donors.n_obs
-    if like is None:
-        donors.uns[slots.CLOUD] = _waves(x, row, n_rows, hashed)
-    else:
-        donors.uns[slots.CLOUD] = _waves_of(like, x.shape[1])
-    waves = np.asarray(donors.uns[slots.CLOUD]["frequencies"])
-    first = sum_waves(x, np.where(half, row, -1), n_rows, waves)
-    second = sum_waves(x, np.where(half, -1, row), n_rows, waves)
-    donors.obsm[slots.HALF_WAVES] = first.reshape(n_rows, -1)
-    donors.obsm[slots.WAVES] = (first + second).reshape(n_rows, -1)
-
-
-@single_thread
-def _waves(
-    x: NDArray[np.floating], row: NDArray[np.int64], n_rows: int, hashed: NDArray[np.uint64]
-) -> dict[str, Any]:
-    """Random waves as wide as neighbourhoods here, and how their errors go together."""
-    local = local_distance(x[_sample(row, hashed, N_CELLS_NEAR)])
-    waves = random_waves(x.shape[1], local)
-    some = _sample(row, hashed, N_CELLS_ERROR)
-    error = error_root(x[some], row[some], n_rows, waves)
-    return {"local_distance": local, "frequencies": waves, "error": error}
-
-
-def _waves_of(like: AnnData, n_dims: int) -> dict[str, Any]:
-    """The waves of another profile."""
-    known = like.uns.get(slots.CLOUD)
-    if known is None or np.asarray(known["frequencies"]).shape[0] != n_dims:
-        raise UsageError(
-            f"like must be a profile of cells in the same embedding of {n_dims} dimensions; "
-            "make it with pmcell.strata.profile."
-        )
-    return {name: known[name] for name in ("local_distance", "frequencies", "error")}
-
-
-def _sample(row: NDArray[np.int64], hashed: NDArray[np.uint64], n_cells: int) -> NDArray[np.int64]:
-    """Cells picked by hash, as many of each row where there are enough, about `n_cells` in all."""
-    order = np.lexsort((hashed, row))
-    start = np.concatenate([[0], np.flatnonzero(np.diff(row[order])) + 1])
-    size = np.diff(np.append(start, row.size))
-    place = np.arange(row.size) - np.repeat(start, size)
-    each = max(-(-n_cells // start.size), 2)
-    return np.asarray(order[place < each], np.int64)
 
 
 def _row_columns(

@@ -215,7 +215,7 @@ def test_a_command_that_is_stopped_leaves_its_result_whole_or_absent(
     monkeypatch.setattr(workflow, "run_workflow", lambda study, command: nothing)
     monkeypatch.setattr(withdraw, "rebuild", lambda study, cores: None)
     monkeypatch.setattr(withdraw, "prove", lambda study, cores, skip: {"said": "equal"})
-    monkeypatch.setattr(withdraw, "_search", lambda study, needles: ScanReport())
+    monkeypatch.setattr(withdraw, "search", lambda study, needles: ScanReport())
     words = COMMANDS[name](start)
     before = files(start)
 

@@ -24,12 +24,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pmcell.cli._options import add_cores_option, add_study_options, require_cores
 from pmcell.cli.person._clean_build import prove, rebuild
+from pmcell.cli.person._trace import names_of, needles_of, other_cohorts, scan_only, search
 from pmcell.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -37,17 +38,8 @@ if TYPE_CHECKING:
 
     from pmcell.cli.run._study import Study
     from pmcell.consent.entries import Entry
-    from pmcell.consent.removal.needles import Needles
-    from pmcell.consent.removal.scan import ScanReport
     from pmcell.consent.withdrawal_receipt import Known
     from pmcell.registry.cohorts.registration import Registration
-
-OF_A_STUDY = (
-    "config", "profiles", "workflow", "withdrawals", "src", "tests", "docs", "scripts", "envs",
-)  # fmt: skip
-"""Folders of a study, or of a checkout, in which no step writes about people."""
-MIN_LETTERS = 4
-"""A shorter id, or a number, is everywhere by chance: it is looked for with its cohort's alone."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     donor = args.donor.removeprefix(f"{args.cohort}:")
     registration.require_donor(donor, "DONOR")
     if args.scan_only:
-        return _scan_only(study, registration, donor, as_json=args.json)
+        return scan_only(study, registration, donor, as_json=args.json)
     needs_ledger(folder)
     gone = artefacts(study.results, args.cohort)
     if args.dry_run:
@@ -107,11 +99,12 @@ def run(args: argparse.Namespace) -> int:
         return _collect(args, registration, subject)
     journal = withdrawal.open_journal(study.folder, subject)
     if journal is None:
+        needles = needles_of(study, registration, donor)
         journal = withdrawal.Journal(
             withdrawal.journal_path(study.folder, subject),
             args.cohort,
             _entry(args, registration, subject).as_dict(),
-            needles=_as_noted(_needles(study, registration, donor)),
+            needles=withdrawal.as_needles(needles.texts, list(needles.cells)),
             gone=gone,
             release=release_facts(study.results),
             known=_known(study, registration, donor),
@@ -125,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         folder,
         rebuild=lambda: rebuild(study, args.cores),
         prove=lambda: prove(study, args.cores, skip=args.no_proof),
-        search=lambda needles: _search(study, needles),
+        search=lambda needles: search(study, needles),
         erase=lambda: _erase(registration, donor, key),
     )
     receipt = withdrawal.withdraw(journal, work, key=key, day=today().isoformat())
@@ -229,7 +222,9 @@ def _say_what(
     for what, why in stays(known, today().isoformat()):
         print(f"  {what}: {why}")
     print(f"Downloads: {DOWNLOADS}")
-    if any(one.access != "open" for one in (registration, *_others(study, registration).values())):
+    if any(
+        one.access != "open" for one in (registration, *other_cohorts(study, registration).values())
+    ):
         print(
             "Not all cohorts are open: where the next release, beside an earlier one, would tell "
             "of few of their donors, the gate refuses it, and it stays down. --collect DAY lets "
@@ -246,22 +241,9 @@ def _elsewhere(study: Study, registration: Registration, donor: str) -> list[str
     """Other cohorts that register a donor of this id."""
     return sorted(
         name
-        for name, other in _others(study, registration).items()
+        for name, other in other_cohorts(study, registration).items()
         if any(item.donor_id == donor for item in other.donors)
     )
-
-
-def _others(study: Study, registration: Registration) -> dict[str, Registration]:
-    """The other cohorts of the study that can be read."""
-    from pmcell.registry.cohorts.cohort import read_registration
-    from pmcell.registry.cohorts.registered import list_cohorts
-
-    found: dict[str, Registration] = {}
-    for name in list_cohorts(study.cohorts_dir):
-        other, _ = read_registration(study.cohorts_dir / name)
-        if other is not None and name != registration.cohort_id:
-            found[name] = other
-    return found
 
 
 def _known(study: Study, registration: Registration, donor: str) -> Known:
@@ -274,7 +256,7 @@ def _known(study: Study, registration: Registration, donor: str) -> Known:
 
     cohort_id = registration.cohort_id
     key = None if registration.access == "open" else load_key()
-    name = next(iter(_names(registration, donor, [("donor", donor)])), "")
+    name = next(iter(names_of(registration, donor, [("donor", donor)])), "")
     packages = packages_of(study.results, cohort_id)
     kinds = {type(None): "none", bytes: "shared", Keyring: "erased"}
     return Known(
@@ -296,115 +278,3 @@ def _erase(registration: Registration, donor: str, key: Ed25519PrivateKey) -> No
     if registration.access != "open" and isinstance(load_key(), Keyring):
         change_keyring(lambda ring: erase_donor(ring, cohort_id, donor))
     forget(registration.folder, donor, signers=[key.public_key()])
-
-
-def _needles(study: Study, registration: Registration, donor: str) -> Needles:
-    """What of the donor may be anywhere: ids, samples, cells, and their counts."""
-    import numpy as np
-
-    from pmcell.consent.removal.needles import cell_prints, donor_needles
-    from pmcell.io.counts.open import open_counts
-    from pmcell.schema.text import as_text, text_array
-
-    samples = [item for item in registration.samples if item.donor_id == donor]
-    submitted = [("donor", donor), *(("sample", item.sample_id) for item in samples)]
-    in_results = _names(registration, donor, submitted)
-    own = [(name, kind) for kind, name in submitted]
-    for name, (kind, _) in zip(in_results, submitted, strict=False):
-        own += [(name, kind), (name.partition(":")[2], kind)]
-    others = {item.sample_id for item in registration.samples if item.donor_id != donor}
-    elsewhere = _others(study, registration).values()
-    others |= {item.donor_id for other in elsewhere for item in other.donors}
-    mine: set[bytes] = set()
-    theirs: set[bytes] = set()
-    path = study.results / "cohorts" / registration.cohort_id / "intake.h5ad"
-    if path.is_file():
-        counts = open_counts(path)
-        donors = text_array(counts.read_obs()["donor_id"])
-        is_own = donors == next(iter(in_results), "")
-        names = as_text(counts.cell_ids)
-        own += [(str(name), "cell name") for name in np.asarray(names)[is_own]]
-        others |= {str(name) for name in np.asarray(names)[~is_own]}
-        for block in counts.iter_blocks():
-            rows = np.arange(counts.n_cells)[block.rows]
-            for row, mark in cell_prints(block.indptr, block.data):
-                (mine if is_own[rows[row]] else theirs).add(mark)
-    usable = [(text, kind) for text, kind in own if _is_telling(text)]
-    return donor_needles(usable, others, mine, theirs)
-
-
-def _names(
-    registration: Registration, donor: str, submitted: Sequence[tuple[str, str]]
-) -> list[str]:
-    """What results call a donor and their samples; nothing once the donor's key was erased."""
-    from pmcell.registry.intake.cells import Scope
-    from pmcell.registry.intake.keyring import Keyring
-    from pmcell.registry.intake.pseudonyms import load_key
-
-    key = None if registration.access == "open" else load_key()
-    if isinstance(key, Keyring) and not key.has_key(registration.cohort_id, donor):
-        return []
-    scope = Scope(registration.cohort_id, registration.access, key)
-    return [
-        scope(kind, name, donor) if kind == "sample" else scope(kind, name)
-        for kind, name in submitted
-    ]
-
-
-def _is_telling(text: str) -> bool:
-    return len(text) >= MIN_LETTERS and not text.isdecimal()
-
-
-def _as_noted(needles: Needles) -> dict[str, Any]:
-    from pmcell.consent.withdrawal import as_needles
-
-    return as_needles(needles.texts, list(needles.cells))
-
-
-def _search(study: Study, needles: Needles) -> ScanReport:
-    """Scan everything of the study but what the steward submitted, once canaries were found."""
-    from pmcell.consent.removal.canaries import self_test
-    from pmcell.consent.removal.scan import scan
-
-    self_test()
-    report = scan(_roots(study), needles, base=study.folder)
-    report.left_out = _beside(study)
-    return report
-
-
-def _beside(study: Study) -> list[str]:
-    """Folders of the study that are not searched: data, notes, releases that lie elsewhere."""
-    known = {*(root.name for root in _roots(study)), *OF_A_STUDY, study.cohorts_dir.name}
-    names = [path.name for path in study.folder.iterdir() if path.is_dir()]
-    return sorted(name for name in names if name not in known and not name.startswith("."))
-
-
-def _roots(study: Study) -> list[Path]:
-    """Results, the workflow's records, tombstones, the configuration, and files beside them."""
-    config = study.folder / "config"
-    submitted = study.cohorts_dir.resolve()
-    beside = [path for path in study.folder.iterdir() if path.is_file()]
-    configured = [path for path in config.iterdir() if path.resolve() != submitted]
-    folders = [study.results, study.folder / ".snakemake", study.folder / "tombstones"]
-    return [*folders, *sorted(configured), *sorted(beside)]
-
-
-def _scan_only(study: Study, registration: Registration, donor: str, *, as_json: bool) -> int:
-    from dataclasses import asdict
-
-    from pmcell.consent.withdrawal_receipt import scan_sentence
-
-    needles = _needles(study, registration, donor)
-    report = _search(study, needles)
-    if as_json:
-        print(json.dumps(asdict(report), indent=2))
-    elif report.is_clean:
-        print(
-            f"{len(needles.texts)} names and {len(needles.cells)} cells looked for in "
-            f"{report.n_files} files ({report.n_bytes / 1e6:.1f} MB, {report.n_objects} objects, "
-            f"{report.seconds:.1f} s): none found."
-            + (f" Not searched: {', '.join(report.left_out)}." if report.left_out else "")
-        )
-    else:
-        print(scan_sentence(report))
-    return 0 if report.is_clean else 1

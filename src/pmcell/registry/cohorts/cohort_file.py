@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a cohort.yaml, in words."""
+"""Everything that can be wrong with a cohort.yaml, in words: its keys, and their form."""
 
 from __future__ import annotations
 
@@ -8,23 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
-from pmcell.registry.cohorts.barcode_rule import BARCODE_RULE
-from pmcell.registry.cohorts.catalogue import contradictions, explain, lookup
+from pmcell.registry.cohorts.catalogue import explain
 from pmcell.registry.cohorts.catalogue_keys import CATALOGUE_KEYS
-from pmcell.registry.cohorts.data_use import check_data_use
+from pmcell.registry.cohorts.cohort_values import MAX_HINTS, Values, value_faults
 from pmcell.registry.cohorts.json_schema import cohort_schema
 from pmcell.registry.cohorts.key import Key
-from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO, key
-from pmcell.registry.cohorts.registered import is_usable
+from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO
 from pmcell.registry.cohorts.yaml_text import YamlText
-from pmcell.registry.terms.regions import region_fix
-from pmcell.registry.terms.rules import check_term
-from pmcell.registry.terms.vocabulary import COUNTRIES, LICENSES, region_problem
-from pmcell.schema import NO_PROGRAMME, UNKNOWN
 from pmcell.spelling import did_you_mean, nearest
 
-MAX_HINTS = 20
-"""Wrong values for which the nearest right one is looked for: it takes long among many."""
 _IN_PLACE = re.compile(r"10\.\d{4,9}/\S+$")
 """A DOI, behind the address or word that people write before it."""
 _BARE_ADDRESS = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
@@ -35,97 +27,8 @@ WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
 def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None) -> list[Fault]:
     """Faults of the cohort.yaml in `folder`; `programmes` are those there are, if known."""
     faults = [*_todos(text), *_schema_faults(text)]
-    broken = {fault.column for fault in faults}
-
-    def value(path: str) -> Any:
-        return None if path in broken else lookup(text.tree, path)
-
-    def fault(path: str, must: str, found: str, fix: str, **more: str) -> None:
-        faults.append(
-            Fault(COHORT_FILE, must, found, fix, row=text.lines.get(path), column=path, **more)
-        )
-
-    if value("id") and value("id") != folder.resolve().name:
-        fix = f"Rename the folder to {value('id')!r}, or the id."
-        fault(
-            "id",
-            "must be the name of the cohort's folder",
-            f"{value('id')!r} in folder {folder.name!r}",
-            fix,
-        )
-    if value("id") and ".." in value("id"):
-        fault("id", "must not hold '..'", repr(value("id")), "Use single dots.")
-    path = value("matrix.path")
-    if path and not is_usable(path):
-        must = "must be a path that a disk takes: at most 3000 bytes, 255 a name, none of them zero"
-        shown = f"{len(path)} letters, {path[:40]!r} …"
-        fault("matrix.path", must, shown, "Give the file a shorter name.", reason="file_missing")
-    region = value("region")
-    if region and region != UNKNOWN:
-        problem = region_problem(region)
-        if problem:
-            got = f"{region!r}: {problem}"
-            fault("region", "must be a region code", got, region_fix(region), reason="region")
-        elif region in COUNTRIES:
-            fix = (
-                "Give the region where it is known: NUTS 2 such as NL32 in the EU, else ISO 3166-2 "
-                "such as US-MD. `pmcell terms NAME --in region` finds its code."
-            )
-            fault("region", "should be a region", f"the country {region}", fix, severity="warning")
-    programme = value("programme")
-    if programme and programmes is not None and programme not in (*programmes, NO_PROGRAMME):
-        known = f"There are {', '.join(programmes) or 'no files'}; {NO_PROGRAMME} is none of them."
-        fix = f"{did_you_mean(programme, programmes)} {known}".strip()
-        must = "must be a file in config/programmes, or none"
-        fault("programme", must, repr(programme), fix, reason="programme")
-    spdx = value("license")
-    if spdx and spdx != UNKNOWN and spdx not in LICENSES and not spdx.startswith("LicenseRef-"):
-        fix = (
-            did_you_mean(spdx, LICENSES)
-            or "Check it on spdx.org/licenses, or write LicenseRef-<name>."
-        )
-        fault("license", "should be a known SPDX identifier", repr(spdx), fix, severity="warning")
-    faults += check_data_use(value("data_use"), row=text.lines.get("data_use"))
-    for column in ("assay_ontology_term_id", "tissue_ontology_term_id"):
-        path = f"defaults.{column}"
-        term = value(path)
-        found = (
-            check_term(term, column, file=COHORT_FILE, row=text.lines.get(path), where=path)
-            if term
-            else None
-        )
-        if found:
-            faults.append(found)
-    n_hints = 0
-    for label, term in (value("values.cell_type") or {}).items():
-        path = f"values.cell_type.{label}"
-        if path in broken or not term:
-            continue
-        found = check_term(
-            term,
-            "cell_type",
-            file=COHORT_FILE,
-            row=text.lines.get(path),
-            where=path,
-            hint=n_hints < MAX_HINTS,
-        )
-        if found:
-            n_hints += 1
-            faults.append(found)
-    if bool(value("matrix.keep_features.column")) != bool(value("matrix.keep_features.value")):
-        must = "must have both column and value"
-        fault("matrix.keep_features", must, "one of them", "Add the other, or remove both.")
-    rule = value("columns.sample_id")
-    if rule and rule.startswith("constant:") and not re.match(key("id").pattern, rule[9:]):
-        must = "constant: must be followed by a sample id"
-        fault("columns.sample_id", must, repr(rule), "Write for example constant:sample1.")
-    kind = rule.split(":")[0] if rule else ""
-    if kind in ("barcode_prefix", "barcode_suffix") and not BARCODE_RULE.fullmatch(rule):
-        must = "must name the separator"
-        fix = "Write for example barcode_suffix:-, or barcode_prefix:_:last for the last '_'."
-        fault("columns.sample_id", must, repr(rule), fix)
-    for where, must, found_there, fix in contradictions(value):
-        fault(where, must, found_there, fix, reason="contradiction")
+    values = Values(text, frozenset(fault.column for fault in faults if fault.column))
+    faults += value_faults(values, folder, programmes)
     return sorted(faults, key=lambda item: (item.row or 0, item.column or ""))
 
 

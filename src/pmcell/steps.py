@@ -257,7 +257,7 @@ STEPS: tuple[Step, ...] = (
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
         ),
         writes=files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
-        version=5,
+        version=6,
         old_rule="profile_donors",
     ),
     Step(

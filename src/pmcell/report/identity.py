@@ -56,7 +56,8 @@ def limitations(release: Release) -> list[str]:
     used = ""
     if told.n_donors is not None and told.n_donors_used is not None:
         used = f"{told.n_donors_used:,} of {plural(told.n_donors, 'donor')} were used. "
-    return [used + sentence for sentence in told.limitations]
+    first, *others = told.limitations
+    return [used + first, *others]
 
 
 def identity(release: Release) -> str:

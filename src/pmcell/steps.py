@@ -257,7 +257,7 @@ STEPS: tuple[Step, ...] = (
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
         ),
         writes=files(out="strata/profiles.h5ad", composition_out="strata/composition.parquet"),
-        version=5,
+        version=6,
         old_rule="profile_donors",
     ),
     Step(
@@ -265,7 +265,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=files(profiles="strata/profiles.h5ad"),
         writes=files(out_dir=_STRATIFIED),
-        version=9,
+        version=10,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

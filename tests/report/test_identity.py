@@ -155,6 +155,35 @@ def test_without_strata_it_says_what_donors_are_instead(verdict: Verdict, said: 
     assert identity.identity(study(strata="-" * 10, verdict=verdict)) == said
 
 
+@pytest.mark.parametrize(
+    ("q_value", "said"),
+    [
+        (0.01, "differ by condition (R squared 0.72, p = 0.010; 2 genes do in 1 cell type)."),
+        (0.4, "are not shown to differ by condition (R squared 0.72, p = 0.400)."),
+    ],
+)
+def test_conditions_within_donors_are_told_where_there_are_no_strata(
+    q_value: float, said: str
+) -> None:
+    release = study(strata="-" * 10, verdict=Verdict("too few donors", "10"))
+    columns = ["outcome", "covariate", "effect", "p_value", "q_value", "n_donors"]
+    within = [
+        ("map_within_donors", "condition", 0.72, q_value, q_value, 8),
+        # What is technical stands in its own table.
+        ("map_within_donors", "median_total_counts", 0.9, 0.01, 0.01, 8),
+    ]
+    genes = [("condition", "B cell", "g1", 0.01), ("condition", "B cell", "g2", q_value / 10)]
+    genes += [("condition", "T cell", "g1", 0.2), ("stratum", "T cell", "g1", 0.01)]
+    found = pd.DataFrame(genes, columns=["contrast", "cell_type", "gene_id", "q_value"])
+    tables = release.tables | {
+        "associations": pd.DataFrame(within, columns=columns),
+        "differential_expression": found if q_value < 0.05 else found.iloc[2:],
+    }
+    assert identity.identity(replace(release, tables=tables)) == (
+        f"8 donors, compared with themselves, {said}"
+    )
+
+
 def test_the_table_counts_every_donor_once_beside_the_test() -> None:
     release = study(condition="ssss-ccccc")
     told = replace(release.verdict, not_tested={"region": "the same for every donor"})

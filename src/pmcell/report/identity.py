@@ -56,11 +56,16 @@ def limitations(release: Release) -> list[str]:
     used = ""
     if told.n_donors is not None and told.n_donors_used is not None:
         used = f"{told.n_donors_used:,} of {plural(told.n_donors, 'donor')} were used. "
-    return [used + sentence for sentence in told.limitations]
+    first, *others = told.limitations
+    return [used + first, *others]
 
 
 def identity(release: Release) -> str:
     """What each stratum is, in sentences; without strata what the donors are instead."""
+    return " ".join(filter(None, [_groups(release), *_within_donors(release)]))
+
+
+def _groups(release: Release) -> str:
     if not verdicts.is_published(release):
         return _without_strata(release)
     people = donors_used(release)
@@ -90,6 +95,25 @@ def _without_strata(release: Release) -> str:
     if told.decision != verdicts.CONTINUUM:
         return needed.strip()
     return f"The donors differ by degrees, along axes, not as groups.{needed}"
+
+
+def _within_donors(release: Release) -> list[str]:
+    """What shows where donors with several conditions or visits are compared with themselves."""
+    rows = release["associations"]
+    asked = (as_text(rows["outcome"]) == "map_within_donors") & rows["covariate"].isin(PROPERTIES)
+    genes = release["differential_expression"]
+    said = []
+    for row in rows[asked].itertuples():
+        verb = "differ by" if row.q_value <= ALPHA else "are not shown to differ by"
+        found = genes[(genes["contrast"] == row.covariate) & (genes["q_value"] <= ALPHA)]
+        n_types = found["cell_type"].nunique()
+        n_genes = f"; {len(found):,} genes do in {plural(n_types, 'cell type')}" if n_types else ""
+        said.append(
+            f"{plural(int(row.n_donors), 'donor')}, compared with themselves, {verb} "
+            f"{PROPERTIES[row.covariate]} (R squared {decimal(row.effect)}, "
+            f"p = {p_text(row.p_value)}{n_genes})."
+        )
+    return said
 
 
 def donors_used(release: Release) -> pd.DataFrame:

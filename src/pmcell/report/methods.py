@@ -130,8 +130,10 @@ def _of_cells(release: Release) -> str:
 def _strata() -> str:
     return (
         "Each donor and visit is described by its composition (shares of cell types), its state "
-        "(mean of the integrated components per cell type) and the distribution of all its cells, "
-        "whatever their type (a kernel mean embedding by random Fourier features); "
+        "(mean of the integrated components per cell type), the genes of each cell type (log "
+        "counts of its cells together, weighed by how well two halves of them agree) and the "
+        "distribution of all its cells, whatever their type (a kernel mean embedding by random "
+        "Fourier features); "
         "distances between donors subtract the sampling noise that few cells cause. "
         "Visits of one donor were never treated as different people. Strata are published only "
         "where an existence test rejects the null model."

@@ -253,14 +253,21 @@ def verdict(donors: AnnData) -> Verdict:
 
 def _limitations(donors: AnnData) -> list[str]:
     """What to know before the decision; in words alone, since withheld donors may be counted."""
-    n_donors = donors.obs["donor_id"].nunique()
-    if 2 * int(donors.obs[slots.DISCOVERY].sum()) >= n_donors:
-        return []
-    limit = int(donors.uns["profile"]["min_cells_donor"])
-    return [
-        "Strata were sought in fewer than half of the donors: the others have fewer than "
-        f"{limit:,} cells at every visit."
-    ]
+    found = []
+    used = donors.obs[slots.DISCOVERY].to_numpy(bool)
+    if 2 * int(used.sum()) < donors.obs["donor_id"].nunique():
+        limit = int(donors.uns["profile"]["min_cells_donor"])
+        found.append(
+            "Strata were sought in fewer than half of the donors: the others have fewer than "
+            f"{limit:,} cells at every visit."
+        )
+    sampled = donors.layers.get(slots.SAMPLED)
+    if sampled is not None and len(np.unique(np.asarray(sampled)[used], axis=0)) > 1:
+        found.append(
+            "Not all donors gave the same tissues, so groups of donors may be their tissues: to "
+            "seek strata in one tissue, run its cohorts alone (`cohorts` in config/config.yaml)."
+        )
+    return found
 
 
 def _placed(donors: AnnData) -> dict[str, Any]:

@@ -106,6 +106,36 @@ def test_a_gene_that_a_cohort_did_not_measure_is_left_out_for_all() -> None:
     assert not {*told["gene_ids"]} & {*GENES[:5]}
 
 
+def test_a_cohort_without_a_type_takes_no_gene_of_it_away() -> None:
+    cells = made_cells()
+    by = ("sample_id", "cell_type")
+    donors = [f"d{number}" for number in range(7)]
+    other = cells.obs["donor_id"].isin(donors).to_numpy()
+    cells = cells[~other | (cells.obs["cell_type"] == "b").to_numpy()].copy()
+    other = cells.obs["donor_id"].isin(donors).to_numpy()
+    parts = [
+        # Of type b alone 110 genes are shared; of a all that the second cohort has.
+        pm.tl.aggregate(cells[other][:, GENES[10:]].copy(), by=by),
+        pm.tl.aggregate(cells[~other].copy(), by=by),
+    ]
+    told = with_genes(cells, *parts)
+    kept = {
+        str(name): {told.uns[slots.GENES]["gene_ids"][code] for code in row if code >= 0}
+        for name, row in zip(told.var_names, told.uns[slots.GENES]["gene"], strict=True)
+    }
+    assert kept["a"] & {*GENES[:10]}
+    assert kept["b"]
+    assert not kept["b"] & {*GENES[:10]}
+    alone = with_genes(cells, parts[1])
+    second = ~told.obs["donor_id"].isin(donors).to_numpy()
+    a = list(told.var_names).index("a")
+    totals, of_alone = (
+        found.obsm[slots.GENE_TOTALS].reshape(found.n_obs, 2, -1)[second, :, a]
+        for found in (told, alone)
+    )
+    np.testing.assert_array_equal(totals, of_alone)
+
+
 def test_too_few_shared_genes_are_no_feature_set_and_it_says_why() -> None:
     cells = made_cells()
     by = ("sample_id", "cell_type")
@@ -115,7 +145,7 @@ def test_too_few_shared_genes_are_no_feature_set_and_it_says_why() -> None:
         pm.tl.aggregate(cells[~first][:, GENES[40:]].copy(), by=by),
     ]
     donors = with_genes(cells, *parts)
-    why = f"30 genes are measured in every cohort, {MIN_GENES} are needed"
+    why = f"30 genes are measured in every cohort of a cell type, {MIN_GENES} are needed"
     assert donors.uns[slots.GENES]["why"] == why
     pm.strata.distances(donors)
     assert donors.uns["channels"]["genes"]["why"] == why

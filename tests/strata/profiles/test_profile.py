@@ -231,4 +231,16 @@ def test_tissues_are_profiled_without_what_compares_their_embeddings() -> None:
     assert donors.uns["channels"]["cluster_free"]["why"] == "the profile holds no sums of waves"
     pm.strata.cluster(donors, n_bootstraps=3)
     pm.strata.existence(donors, n_null=119)
-    assert donors.uns["existence"]["decision"]
+    (said,) = pm.strata.verdict(donors).limitations
+    assert said.startswith("Not all donors gave the same tissues")
+
+
+def test_donors_who_all_gave_both_tissues_are_limited_by_none() -> None:
+    cells = pm.simulate.simulate_latent(n_donors=24, cells_per_donor=150, n_types=6)
+    is_blood = cells.obs["cell_type"].isin(sorted(set(cells.obs["cell_type"]))[:3])
+    cells.obs["tissue_group"] = np.where(is_blood, "UBERON:0000178", "UBERON:0001264")
+    donors = pm.strata.profile(cells)
+    pm.strata.distances(donors)
+    pm.strata.cluster(donors, n_bootstraps=3)
+    pm.strata.existence(donors, n_null=119)
+    assert pm.strata.verdict(donors).limitations == ()

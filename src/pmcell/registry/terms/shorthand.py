@@ -35,8 +35,9 @@ _CELLS = {
     "CL:0000860": "mono classical, classical mono, cmono, mono c, monoc",
     "CL:0000875": "mono nonclassical, mono non classical, nonclassical monocyte, ncmono, "
     "mono nc, mononc",
-    "CL:0001054": "cd14 mono, cd14 monocyte, mono cd14",
-    "CL:0002397": "cd16 mono, cd16 monocyte, mono cd16, fcgr3a positive monocyte, fcgr3a mono",
+    "CL:0001054": "cd14 mono, cd14 monocyte, mono cd14, cd14 positive mono",
+    "CL:0002396": "cd16 mono, cd16 monocyte, cd16 positive monocyte, mono cd16, "
+    "fcgr3a positive monocyte, fcgr3a mono, cd16 positive mono, fcgr3a positive mono",
     "CL:0000451": "dc",
     "CL:0000990": "cdc, mdc",
     "CL:0000784": "pdc",

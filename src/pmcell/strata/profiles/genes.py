@@ -68,9 +68,9 @@ def add_genes(
     Either `cells`, those that the profile was made of, with raw counts in X and obs donor_id
     and, where there are several, visit; or `aggregates`, the sums of every cohort, with
     `visits`, the visit of each sample, and `cell_types`, the type of each cluster, or pair of a
-    cluster and a source's label. Genes that a cohort did not measure, and genes
-    of the Y chromosome or of X inactivation, which would tell sex from sex, are left out. Of a
-    type that `min_share_donors` of the donors have, those `n_genes` are kept whose variance
+    cluster and a source's label. Genes that a cohort with cells of the type did not measure are
+    left out, and genes of the Y chromosome or of X inactivation, which would tell sex from sex.
+    Of a type that `min_share_donors` of the donors have, those `n_genes` are kept whose variance
     between donors, batches taken out, repeats best in halves of the cells; of many donors
     fewer (`MAX_VALUES`).
 
@@ -91,10 +91,10 @@ def add_genes(
     known, types = visits or {}, cell_types or {}
     if cells is not None:
         aggregates, known, types = _of_cells(donors, cells)
-    shared = _shared_genes(aggregates)
     own = np.flatnonzero(donors.obs[slots.DISCOVERY].to_numpy())
-    if shared.size < MIN_GENES or own.size < 2:
-        _write_none(donors, _why_none(aggregates, shared.size, own.size))
+    genes = _measured_genes(aggregates)
+    if genes.size == 0 or own.size < 2:
+        _write_none(donors, _why_none(genes.size, own.size))
         return
     at = {
         pair: row
@@ -102,20 +102,31 @@ def add_genes(
             zip(as_text(donors.obs["donor_id"]), as_text(donors.obs["visit"]), strict=True)
         )
     }
-    groups = [_Groups.of(part, shared, at, known, types) for part in aggregates]
+    groups = [_Groups.of(part, genes, at, known, types) for part in aggregates]
+    most_shared = 0
     keep = max(min(n_genes, MAX_VALUES // max(donors.n_obs * donors.n_vars, 1)), 1)
     chosen: list[Ints] = []
     counts = np.zeros((2, donors.n_obs, donors.n_vars, keep), np.int32)
     total = np.zeros((2, donors.n_obs, donors.n_vars), np.int64)
     for place, name in enumerate(donors.var_names):
-        halves = _sum_type(groups, str(name), donors.n_obs, shared.size)
+        shared = _shared_genes(groups, str(name))
+        halves = _sum_type(groups, str(name), donors.n_obs, shared)
         total[:, :, place] = halves.total
-        genes = _choose(donors, halves, place, keep) if str(name) != UNKNOWN else np.zeros(0, int)
-        chosen.append(np.sort(genes))
+        most_shared = max(most_shared, shared.size)
+        own_genes = np.zeros(0, np.int64)
+        if str(name) != UNKNOWN and shared.size >= MIN_GENES:
+            own_genes = np.sort(_choose(donors, halves, place, keep))
         for half in (0, 1):
-            values = halves.counts[half][:, chosen[-1]].toarray()
-            counts[half, :, place, : genes.size] = values
-    _write(donors, shared, chosen, counts, total)
+            counts[half, :, place, : own_genes.size] = halves.counts[half][:, own_genes].toarray()
+        chosen.append(shared[own_genes])
+    if most_shared < MIN_GENES:
+        _write_none(
+            donors,
+            f"{plural(most_shared, 'gene is', 'genes are')} measured in every cohort of a cell "
+            f"type, {MIN_GENES} are needed",
+        )
+        return
+    _write(donors, genes, chosen, counts, total)
 
 
 def _of_cells(
@@ -142,8 +153,12 @@ def _of_cells(
 
 @dataclass(frozen=True)
 class _Groups:
-    """Counts of a cohort's groups over the shared genes, and each group's row, type and half."""
+    """Counts of a cohort's groups over all genes, and each group's row, type and half.
 
+    `measured` are the genes that the cohort measured.
+    """
+
+    measured: NDArray[np.bool_]
     counts: sparse.csr_matrix
     row: Ints
     kind: NDArray[np.object_]
@@ -153,7 +168,7 @@ class _Groups:
     def of(
         cls,
         part: Aggregate,
-        shared: NDArray[np.object_],
+        genes: NDArray[np.object_],
         at: Mapping[tuple[str, str], int],
         visits: Mapping[str, str],
         cell_types: TypeOfCells,
@@ -165,22 +180,35 @@ class _Groups:
             ],
             np.int64,
         )
+        own = np.isin(part.gene_ids.astype(str), genes.astype(str))
+        place = positions(genes, part.gene_ids[own])
+        measured = np.zeros(genes.size, np.bool_)
+        measured[place] = True
         if not part.group_sample.size:
             empty = np.zeros(0, np.int64)
-            none = sparse.csr_matrix((0, shared.size), dtype=np.int64)
-            return cls(none, empty, np.zeros(0, object), empty)
-        columns = positions(part.gene_ids, shared)
+            none = sparse.csr_matrix((0, genes.size), dtype=np.int64)
+            return cls(measured, none, empty, np.zeros(0, object), empty)
+        counts = part.sums.matrix(COUNTS)[:, own]
+        indices = place[counts.indices]
+        shape = (counts.shape[0], genes.size)
         return cls(
-            part.sums.matrix(COUNTS)[:, columns],
+            measured,
+            sparse.csr_matrix((counts.data, indices, counts.indptr), shape=shape),
             of_sample[part.group_sample],
             type_of_groups(part, cell_types),
             part.group_half,
         )
 
 
-def _sum_type(groups: Sequence[_Groups], name: str, n_rows: int, n_genes: int) -> _Halves:
-    """Sums of one type per row and half over all cohorts."""
-    counts = [sparse.csr_matrix((n_rows, n_genes), dtype=np.int64) for _ in range(2)]
+def _shared_genes(groups: Sequence[_Groups], name: str) -> Ints:
+    """Places of the genes that every cohort with cells of the type measured."""
+    of_type = [part.measured for part in groups if ((part.kind == name) & (part.row >= 0)).any()]
+    return np.flatnonzero(np.all(of_type, axis=0)) if of_type else np.zeros(0, np.int64)
+
+
+def _sum_type(groups: Sequence[_Groups], name: str, n_rows: int, shared: Ints) -> _Halves:
+    """Sums of one type per row and half over all cohorts, of the genes that they share."""
+    counts = [sparse.csr_matrix((n_rows, shared.size), dtype=np.int64) for _ in range(2)]
     for part in groups:
         for half in (0, 1):
             chosen = np.flatnonzero((part.kind == name) & (part.half == half) & (part.row >= 0))
@@ -188,7 +216,7 @@ def _sum_type(groups: Sequence[_Groups], name: str, n_rows: int, n_genes: int) -
                 (np.ones(chosen.size, np.int64), (part.row[chosen], np.arange(chosen.size))),
                 shape=(n_rows, chosen.size),
             )
-            counts[half] = counts[half] + add @ part.counts[chosen]
+            counts[half] = counts[half] + add @ part.counts[chosen][:, shared]
     total = np.stack([np.asarray(matrix.sum(axis=1), np.int64).ravel() for matrix in counts])
     return _Halves(counts, total)
 
@@ -217,22 +245,19 @@ def _choose(donors: AnnData, halves: _Halves, place: int, n_genes: int) -> Ints:
     return np.asarray(looked_at[order[energy[order] > 0]], np.int64)
 
 
-def _shared_genes(aggregates: Sequence[Aggregate]) -> NDArray[np.object_]:
-    """Genes that every cohort with cells measured, sorted; none that tells the sex."""
-    shared: set[str] | None = None
+def _measured_genes(aggregates: Sequence[Aggregate]) -> NDArray[np.object_]:
+    """Genes that a cohort with cells measured, sorted; none that tells the sex."""
+    found: set[str] = set()
     for part in groups_of(aggregates):
         if part.group_sample.size:
-            genes = {str(gene) for gene in part.gene_ids}
-            shared = genes if shared is None else shared & genes
-    return np.array(sorted((shared or set()) - SEX_LINKED), object)
+            found |= {str(gene) for gene in part.gene_ids}
+    return np.array(sorted(found - SEX_LINKED), object)
 
 
-def _why_none(aggregates: Sequence[Aggregate], n_shared: int, n_donors: int) -> str:
-    if not any(part.group_sample.size for part in groups_of(aggregates)):
+def _why_none(n_genes: int, n_donors: int) -> str:
+    if n_genes == 0:
         return "there are no sums of counts"
-    if n_donors < 2:
-        return f"{plural(n_donors, 'donor has', 'donors have')} enough cells"
-    return f"{n_shared} genes are measured in every cohort, {MIN_GENES} are needed"
+    return f"{plural(n_donors, 'donor has', 'donors have')} enough cells"
 
 
 def _write_none(donors: AnnData, why: str) -> None:
@@ -244,22 +269,22 @@ def _write_none(donors: AnnData, why: str) -> None:
 
 def _write(
     donors: AnnData,
-    shared: NDArray[np.object_],
+    genes: NDArray[np.object_],
     chosen: Sequence[Ints],
     counts: NDArray[np.int32],
     total: NDArray[np.int64],
 ) -> None:
     """Keep what was chosen; genes are numbered over all types."""
     used = np.unique(np.concatenate(chosen))
-    most = max(genes.size for genes in chosen)
+    most = max(own.size for own in chosen)
     if most == 0:
         _write_none(donors, "no gene of a type that most donors have repeats in a donor")
         return
     gene = np.full((donors.n_vars, most), -1, np.int64)
-    for place, genes in enumerate(chosen):
-        gene[place, : genes.size] = np.searchsorted(used, genes)
+    for place, own in enumerate(chosen):
+        gene[place, : own.size] = np.searchsorted(used, own)
     n_rows = donors.n_obs
     donors.obsm[slots.GENE_COUNTS] = counts[..., :most].swapaxes(0, 1).reshape(n_rows, -1)
     donors.obsm[slots.GENE_TOTALS] = total.swapaxes(0, 1).reshape(n_rows, -1)
-    facts: dict[str, Any] = {"gene_ids": shared[used], "gene": gene, "why": ""}
+    facts: dict[str, Any] = {"gene_ids": genes[used], "gene": gene, "why": ""}
     donors.uns[slots.GENES] = facts

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from made_genes import MadeGenes, made_genes
 from pmcell.core.donors.association import adjusted_rand
@@ -15,8 +18,10 @@ from pmcell.core.donors.genes import (
     fit_genes,
     gene_distance_parts,
     place_genes,
+    weigh_genes,
     weighted,
 )
+from pmcell.core.donors.offsets import batch_offsets
 
 
 def fitted(made: MadeGenes) -> tuple[GeneChannel, GeneSums]:
@@ -29,6 +34,35 @@ def without_rows(made: MadeGenes, missing: list[tuple[int, int]]) -> MadeGenes:
     for row, kind in missing:
         total[:, row, kind] = 0
     return MadeGenes(HalfCounts(made.halves.counts, total, made.halves.n), made.stratum, made.batch)
+
+
+@pytest.mark.parametrize("batch", [[0] * 6 + [1] * 5 + [2], [0] * 12, range(12), [0, 1] * 6])
+@pytest.mark.parametrize("residual", [True, False])
+def test_genes_are_centred_as_by_sums_over_whole_arrays(batch: list[int], residual: bool) -> None:
+    of_row = np.array(batch)
+    n_batches = int(of_row.max()) + 1
+    sums = without_rows(made_genes(4, n_donors=12), [(2, 1), (5, 0), (11, 3)]).sums()
+    known = (sums.size > 0)[:, :, None]
+    count = known.sum(axis=0)
+    centre = np.nansum(sums.mean, axis=0) / count
+    offset = batch_offsets((sums.mean - centre).reshape(12, -1), of_row, n_batches)
+    offset = offset.reshape(n_batches, *centre.shape) * residual
+    x = np.where(known, sums.mean - centre - offset[of_row], 0.0)
+    noise = sums.within * (sums.variance().sum(axis=0)[:, None] / count)
+    found = weigh_genes(sums, of_row, n_batches, residual=residual)
+    assert np.allclose(found.centre, centre, rtol=1e-12)
+    assert np.allclose(found.offset, offset, rtol=1e-9, atol=1e-15)
+    expected = np.maximum((x**2).sum(axis=0) / (count - 1) - noise, 0.0)
+    assert np.allclose(found.between, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_rows_fitted_on_lie_where_equal_rows_would() -> None:
+    made = without_rows(made_genes(5, n_batches=2), [(2, 1)])
+    channel, sums = fitted(made)
+    own = place_genes(channel, sums, made.batch)
+    again = place_genes(channel, replace(sums), made.batch.copy())
+    assert (own.x == again.x).all()
+    assert (own.noise == again.noise).all()
 
 
 def test_planted_strata_are_found_on_their_two_axes() -> None:
@@ -124,6 +158,21 @@ def test_draws_of_the_model_have_the_variance_of_the_data() -> None:
     drawn = draw_expression(model, scores, rng)
     data, draw = (np.nanvar(one.mean, axis=0).sum() for one in (sums, drawn))
     assert 0.85 < draw / data < 1.15
+
+
+def test_a_draw_adds_up_what_axes_the_donor_and_sampling_add() -> None:
+    made = without_rows(made_genes(8), [(2, 1)])
+    channel, sums = fitted(made)
+    axes = np.linalg.qr(np.random.default_rng(1).standard_normal((40, 3)))[0]
+    model = fit_gene_model(channel, sums, made.batch, axes, np.ones(3))
+    drawn = draw_expression(model, axes, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((40, int(sums.gene.max()) + 1))
+    alone = rng.standard_normal(sums.mean.shape)
+    expected = alone * model.error + shared[:, sums.gene] * np.sqrt(model.alike) * model.own
+    expected += np.tensordot(axes, model.loadings, 1)
+    expected[2, 1] = np.nan
+    assert np.allclose(drawn.mean, expected, rtol=1e-12, equal_nan=True)
 
 
 def test_a_gene_of_one_donor_alone_makes_no_axis() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from pmcell.core.compiler import Array, kernel
 from pmcell.core.donors.gene_sums import GeneSums
 from pmcell.core.donors.genes import GeneChannel, clean_expression
 
@@ -65,13 +66,32 @@ def draw_expression(model: GeneModel, scores: Floats, rng: np.random.Generator) 
     shared = rng.standard_normal((scores.shape[0], int(sums.gene.max(initial=-1)) + 1))
     common = np.sqrt(model.alike) * model.own
     mean = rng.standard_normal(sums.mean.shape)
-    mean *= model.error
-    of_genes = shared[:, np.maximum(sums.gene, 0)]
-    of_genes *= common
-    mean += of_genes
-    mean += np.tensordot(scores, model.loadings, 1)
-    mean[sums.size <= 0] = np.nan
+    along = np.tensordot(scores, model.loadings, 1)
+    _add_up(mean, model.error, shared, sums.gene, common, along, sums.size > 0)
     return replace(sums, mean=mean, noise=1.0)
+
+
+@kernel
+def _add_up(
+    drawn: Array,
+    error: Array,
+    shared: Array,
+    gene: Array,
+    common: Array,
+    along: Array,
+    known: Array,
+) -> None:
+    """Make expression of the standard normal values `drawn`; NaN where a row lacks the type."""
+    n_rows, n_types, n_genes = drawn.shape
+    for row in range(n_rows):
+        for kind in range(n_types):
+            own = drawn[row, kind]
+            if not known[row, kind]:
+                own[:] = np.nan
+                continue
+            for at in range(n_genes):
+                alike = shared[row, max(gene[kind, at], 0)] * common[kind, at]
+                own[at] = own[at] * error[row, kind, at] + alike + along[row, kind, at]
 
 
 def _alike(rest: Floats, own: Floats, known: Floats, gene: Ints) -> float:

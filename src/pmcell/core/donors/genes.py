@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.compiler import Array, kernel
 from pmcell.core.donors.channels import GENES, Features, scales, squared_distances
 from pmcell.core.donors.gene_sums import GeneSums
-from pmcell.core.donors.offsets import batch_offsets, new_offset
+from pmcell.core.donors.offsets import new_offset
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,7 +42,8 @@ class GeneChannel:
     `rows` (donors fitted on × types × genes) are those donors, weighted, 0 where a type is
     missing, `present` their types, `donor` their codes; `axes` (donors, axes) turn inner
     products with them into coordinates. `n_shared` is how many axes are above the edge of
-    independent genes: 0 means that the one axis kept is none.
+    independent genes: 0 means that the one axis kept is none. `fitted_on` are those donors and
+    their batches as they were given.
     """
 
     name: str
@@ -57,6 +59,7 @@ class GeneChannel:
     n_shared: int
     fill: Floats
     scale: float
+    fitted_on: tuple[GeneSums, Ints] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,9 @@ def _weigh(
     """The weights, and the expression that they rest on (rows, types, genes)."""
     known = sums.size > 0
     count = np.maximum(known.sum(axis=0), 1)
-    centre = _zero_where_missing(sums.mean.copy(), sums).sum(axis=0) / count[:, None]
-    offset = np.zeros((n_batches, *centre.shape))
-    if residual:
-        flat = (sums.mean - centre).reshape(known.shape[0], -1)
-        offset = batch_offsets(flat, batch, n_batches).reshape(offset.shape)
-    x = _clean(sums, centre, offset, batch)
-    variance = (x**2).sum(axis=0) / np.maximum(count - 1, 1)[:, None]
+    centre, offset, x, variance = _centred(
+        sums.mean, known, batch, n_batches, residual and n_batches > 1
+    )
     noise = sums.within * (sums.variance().sum(axis=0) / count)[:, None]
     between = np.maximum(variance - noise, 0.0)
     repeats = between / np.maximum(between + 2.0 * noise, 1e-300)
@@ -107,9 +106,11 @@ def fit_genes(sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = T
     found, x = _weigh(sums, batch, n_batches, residual=residual)
     weight = found.weight
     bound = CLIP * np.sqrt(found.between + found.noise)
-    rows = np.clip(x, -bound, bound) * np.sqrt(weight)
+    rows = np.clip(x, -bound, bound, out=x)
+    rows *= np.sqrt(weight)
     energy = (weight * found.between).sum(axis=1)
-    products = rows.reshape(n_rows, -1) @ rows.reshape(n_rows, -1).T
+    inner = rows.reshape(n_rows, -1) @ rows.reshape(n_rows, -1).T
+    products = inner.copy()
     products[np.diag_indices(n_rows)] -= sums.variance() @ (weight * sums.within).sum(axis=1)
     products = _shared(products, known, known, energy)
     values, vectors = _leading(products)
@@ -133,19 +134,20 @@ def fit_genes(sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = T
         np.zeros(1),
         1.0,
     )
-    fill, scale = scales(_place(channel, sums, rows))
-    return replace(channel, fill=fill, scale=scale)
+    fill, scale = scales(_place(channel, sums, inner))
+    return replace(channel, fill=fill, scale=scale, fitted_on=(sums, batch))
 
 
 def place_genes(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Features:
     """Rows on the axes (one block), each from its inner products with the other donors."""
-    return _place(channel, sums, weighted(channel, sums, batch))
+    x = weighted(channel, sums, batch)
+    inner = x.reshape(x.shape[0], -1) @ channel.rows.reshape(channel.rows.shape[0], -1).T
+    return _place(channel, sums, inner)
 
 
-def _place(channel: GeneChannel, sums: GeneSums, x: Floats) -> Features:
-    """The same, of rows whose weighted expression is `x`."""
+def _place(channel: GeneChannel, sums: GeneSums, products: Floats) -> Features:
+    """The same, of rows with these inner products with the rows fitted on."""
     known = sums.size > 0
-    products = x.reshape(x.shape[0], -1) @ channel.rows.reshape(channel.rows.shape[0], -1).T
     products = _shared(products, known, channel.present, channel.energy)
     products[_same_donor(channel, sums)] = 0.0
     present = np.asarray(known.any(axis=1))[:, None]
@@ -161,13 +163,17 @@ def clean_expression(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Float
 
 
 def weighted(channel: GeneChannel, sums: GeneSums, batch: Ints) -> Floats:
-    """The same, weighted."""
+    """The same, weighted; an array that the caller may change."""
+    known = channel.fitted_on
+    if known is not None and known[0] is sums and known[1] is batch:
+        return channel.rows.copy()
     return np.asarray(clean_expression(channel, sums, batch) * np.sqrt(channel.weight))
 
 
 def loadings(channel: GeneChannel) -> Floats:
     """What a unit of weighted expression adds to each axis (types, genes, axes)."""
-    return np.tensordot(channel.rows, channel.axes, axes=(0, 0))
+    found = channel.axes.T @ channel.rows.reshape(channel.rows.shape[0], -1)
+    return np.ascontiguousarray(found.T).reshape(*channel.weight.shape, -1)
 
 
 def adapt_genes(
@@ -225,14 +231,7 @@ def _clean(sums: GeneSums, centre: Floats, offset: Floats, batch: Ints) -> Float
     added[batch < 0] = 0.0
     x = sums.mean - centre
     x -= added
-    return _zero_where_missing(x, sums)
-
-
-def _zero_where_missing(x: Floats, sums: GeneSums) -> Floats:
-    """`x` (rows, types, genes) itself, with 0 where a row lacks the type.
-
-    `np.where` with a condition of fewer dimensions takes twenty times as long.
-    """
+    # `np.where` with a condition of fewer dimensions takes twenty times as long.
     x[sums.size <= 0] = 0.0
     return x
 
@@ -285,3 +284,72 @@ def _edge(energy: Floats, gene: Ints, n_rows: int) -> float:
         return np.inf
     n_equal = total**2 / float((of_gene**2).sum())
     return float(total * (1.0 + np.sqrt(n_rows / n_equal)) ** 2)
+
+
+@kernel
+def _centred(
+    mean: Array, known: Array, batch: Array, n_batches: int, has_offsets: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Centre, what batches add, what is left of each row (0 where missing), and its variance.
+
+    Offsets are those of `pmcell.core.donors.offsets.batch_offsets`. Rows are added in their order.
+    """
+    n_types, n_genes = mean.shape[1:]
+    centre, variance = np.zeros((n_types, n_genes)), np.zeros((n_types, n_genes))
+    offset, left = np.zeros((n_batches, n_types, n_genes)), np.zeros(mean.shape)
+    for kind in range(n_types):
+        rows = np.flatnonzero(known[:, kind])
+        middle, spread = centre[kind], variance[kind]
+        for row in rows:
+            own = mean[row, kind]
+            for gene in range(n_genes):
+                middle[gene] += own[gene]
+        for gene in range(n_genes):
+            middle[gene] /= max(rows.size, 1)
+        if has_offsets:
+            _add_offsets(mean[:, kind], rows, batch, middle, offset[:, kind])
+        for row in rows:
+            own, out, added = mean[row, kind], left[row, kind], offset[batch[row], kind]
+            for gene in range(n_genes):
+                out[gene] = own[gene] - middle[gene] - added[gene]
+                spread[gene] += out[gene] * out[gene]
+        for gene in range(n_genes):
+            spread[gene] /= max(rows.size - 1, 1)
+    return centre, offset, left, variance
+
+
+@kernel
+def _add_offsets(mean: Array, rows: Array, batch: Array, middle: Array, offset: Array) -> None:
+    n_batches, n_genes = offset.shape
+    count = np.zeros(n_batches)
+    total, centre, spread = np.zeros((n_batches, n_genes)), np.zeros(n_genes), np.zeros(n_genes)
+    for row in rows:
+        own, of_batch = mean[row], total[batch[row]]
+        count[batch[row]] += 1
+        for gene in range(n_genes):
+            of_batch[gene] += own[gene] - middle[gene]
+            centre[gene] += own[gene] - middle[gene]
+    for at in range(n_batches):
+        for gene in range(n_genes):
+            total[at, gene] /= max(count[at], 1.0)
+    for row in rows:
+        own, of_batch = mean[row], total[batch[row]]
+        for gene in range(n_genes):
+            difference = own[gene] - middle[gene] - of_batch[gene]
+            spread[gene] += difference * difference
+    n_usable = (count >= 2).sum()
+    if n_usable < 2:
+        return
+    freedom = max(rows.size - (count > 0).sum(), 1)
+    for gene in range(n_genes):
+        within = spread[gene] / freedom
+        tau = 0.0
+        for at in range(n_batches):
+            if count[at] >= 2:
+                shift = total[at, gene] - centre[gene] / rows.size
+                tau += shift * shift - within / count[at]
+        tau /= n_usable
+        for at in range(n_batches):
+            if count[at] >= 2 and tau > 0:
+                shift = total[at, gene] - centre[gene] / rows.size
+                offset[at, gene] = tau / (tau + within / count[at]) * shift

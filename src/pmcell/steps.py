@@ -208,7 +208,7 @@ STEPS: tuple[Step, ...] = (
         "label cells whose source gave no label, from those with one",
         reads=files(embedding=_EMBEDDING, clusters=_CLUSTERS),
         writes=files(out=_CELL_LABELS),
-        version=1,
+        version=2,
     ),
     Step(
         "aggregate",
@@ -340,7 +340,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out_dir=_FROZEN),
-        version=2,
+        version=3,
     ),
     Step(
         "release",

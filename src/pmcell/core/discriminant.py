@@ -11,9 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+
+from pmcell.core.weighted_products import weighted_products
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Cells = NDArray[np.floating] | sparse.csr_matrix
+"""Features of cells (cells, features)."""
 
 SHRINKAGE = 0.3
 """Weight of the diagonal of the covariance within groups (tests/benchmarks/person)."""
@@ -21,8 +26,6 @@ FLOOR = 0.01
 """Added to the diagonal, as a share of the mean variance within groups."""
 MIN_CELLS = 5
 """A batch with fewer cells of a group says nothing of where the group lies in it."""
-BLOCK_ROWS = 4096
-"""Cells × features that are in memory in double precision at a time."""
 N_ROUNDS = 5
 """Rounds in which means of groups and offsets of batches are found from each other."""
 
@@ -41,26 +44,20 @@ class Discriminants:
     directions: Floats
     centre: Floats
 
-    def along(
-        self, x: NDArray[np.floating], batch: Ints, centre: Floats, directions: Floats
-    ) -> Floats:
+    def along(self, x: Cells, batch: Ints, centre: Floats, directions: Floats) -> Floats:
         """Coordinates of cells (cells, directions), free of their batches, from a centre."""
-        found = np.empty((x.shape[0], directions.shape[1]))
-        for start in range(0, x.shape[0], BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            apart = x[rows] - self.offsets[batch[rows]]
-            apart -= centre
-            found[rows] = apart @ directions
+        found = np.asarray(x @ directions)
+        found -= ((self.offsets + centre) @ directions)[batch]
         return found
 
 
-def find_discriminants(x: NDArray[np.floating], group: Ints, batch: Ints) -> Discriminants:
+def find_discriminants(x: Cells, group: Ints, batch: Ints) -> Discriminants:
     """Find the directions that tell groups apart.
 
     Parameters
     ----------
     x
-        Features of cells (cells, features).
+        Features of cells (cells, features); of a sparse matrix nothing is made dense.
     group, batch
         Code of each cell, from 0; every group has a cell.
 
@@ -79,6 +76,7 @@ def find_discriminants(x: NDArray[np.floating], group: Ints, batch: Ints) -> Dis
     >>> float(np.mean(score.argmax(axis=1) == group))
     1.0
     """
+    x = sparse.csr_matrix(x)
     n_groups, n_batches = int(group.max()) + 1, int(batch.max()) + 1
     if n_groups < 2:
         raise ValueError(f"discriminants need at least two groups, got {n_groups}")
@@ -100,16 +98,11 @@ def find_discriminants(x: NDArray[np.floating], group: Ints, batch: Ints) -> Dis
     return Discriminants(means, offsets, directions / spread, centre)
 
 
-def _sums(x: NDArray[np.floating], code: Ints, n_codes: int) -> tuple[Ints, Floats]:
+def _sums(x: sparse.csr_matrix, code: Ints, n_codes: int) -> tuple[Ints, Floats]:
     """Cells and sum of each code; cells are added in their order."""
-    n = np.bincount(code, minlength=n_codes)
-    order = np.argsort(code, kind="stable")
-    ends = np.cumsum(n)
-    total = np.zeros((n_codes, x.shape[1]))
-    for index in np.flatnonzero(n):
-        rows = order[ends[index] - n[index] : ends[index]]
-        total[index] = x[rows].sum(axis=0, dtype=np.float64)
-    return n, total
+    cells = np.arange(code.size)
+    of_code = sparse.csr_matrix((np.ones(code.size), (code, cells)), (n_codes, code.size))
+    return np.bincount(code, minlength=n_codes), (of_code @ x).toarray()
 
 
 def _seen(count: Ints) -> NDArray[np.bool_]:
@@ -139,20 +132,18 @@ def _mean_of(values: Floats, seen: NDArray[np.bool_]) -> Floats:
     return np.asarray(np.einsum("gb,gbf->gf", weight, values))
 
 
-def _within(x: NDArray[np.floating], cell: Ints, mean: Floats, count: Ints) -> Floats:
-    """Covariance within group and batch, every group alike: each cell weighs 1 / its group's."""
+def _within(x: sparse.csr_matrix, cell: Ints, mean: Floats, count: Ints) -> Floats:
+    """Covariance within group and batch, every group alike: each cell weighs 1 / its group's.
+
+    The means are taken off the sums of products, so that zeros stay zeros: values are of the size
+    of their spread, and double precision has 15 digits.
+    """
     freedom = np.maximum(count - 1, 0).sum(axis=1)
     used = freedom > 0
     weight = np.where(used, 1.0 / np.maximum(freedom, 1), 0.0) / max(int(used.sum()), 1)
-    root = np.sqrt(np.repeat(weight, count.shape[1]))[cell]
-    within = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, x.shape[0], BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        apart = mean[cell[rows]]
-        np.subtract(x[rows], apart, out=apart)
-        apart *= root[rows, None]
-        within += apart.T @ apart
-    return within
+    of_code = np.repeat(weight, count.shape[1])
+    between = np.sqrt(of_code * count.ravel())[:, None] * mean
+    return weighted_products(x, of_code[cell]) - between.T @ between
 
 
 def _spread(means: Floats, directions: Floats, within: Floats) -> Floats:

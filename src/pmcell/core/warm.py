@@ -29,6 +29,7 @@ from pmcell.core.harmony import harmony
 from pmcell.core.pca.doublets import doublet_scores
 from pmcell.core.pca.gram import basis, gram
 from pmcell.core.pca.project import project
+from pmcell.core.weighted_products import weighted_products
 
 
 def warm_kernels() -> None:
@@ -46,6 +47,7 @@ def warm_kernels() -> None:
     moments(counts, np.zeros(counts.n_cells, np.int64), ["all"])
     sums = gram(counts, features, counts.n_genes, used)
     scores = project(counts, features, used, basis([sums], 5), sums.measured)
+    weighted_products(matrix, np.ones(counts.n_cells))
     harmony(scores, np.arange(counts.n_cells) % 2)
     positions, distances = nearest_neighbors(scores, 5)
     shared_weights(positions)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.discriminant import Cells
 from pmcell.core.pca.gram import Basis
 from pmcell.mapping.head import LabelHead, fit_head
 
@@ -39,7 +40,7 @@ BY_BATCH, BY_DONOR, BY_ALL = "batch", "donor", "all types"
 class LabelledCells:
     """Training cells: expression (cells, features), and type, batch and donor of each."""
 
-    x: NDArray[np.floating]
+    x: Cells
     types: NDArray[np.str_]
     batch: NDArray[np.str_]
     donor: NDArray[np.str_]

@@ -61,8 +61,8 @@ class GeneSpace:
 
 def log_expression(
     counts: sparse.csr_matrix, gene_ids: Sequence[str] | NDArray[np.str_], space: GeneSpace
-) -> NDArray[np.float32]:
-    """Log-normalised expression of the features (cells, features), 0 where a gene is missing.
+) -> sparse.csr_matrix:
+    """Log-normalised expression of the features (cells, features), nothing where a gene is missing.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ def log_expression(
 
     Returns
     -------
-    numpy.ndarray
-        ln(1 + 10⁴ · count / total) with the total of the module's docstring. A cell without
-        counts has zeros.
+    scipy.sparse.csr_matrix
+        ln(1 + 10⁴ · count / total), float32, with the total of the module's docstring; nothing of
+        a cell without counts.
     """
     from scipy import sparse
 
@@ -94,6 +94,8 @@ def log_expression(
     to_features = sparse.csr_matrix(
         (np.ones(chosen.size), (chosen, of_gene[chosen])), shape=(own.size, space.model.size)
     )
-    values = (counts.astype(np.float64) @ to_features).toarray()
+    values = counts.astype(np.float64) @ to_features
+    values.sort_indices()
     factor = np.divide(TARGET, total, out=np.zeros_like(total), where=total > 0)
-    return np.asarray(np.log1p(values * factor[:, None]), np.float32)
+    values.data = np.log1p(values.data * np.repeat(factor, np.diff(values.indptr)))
+    return values.astype(np.float32)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.discriminant import BLOCK_ROWS, find_discriminants
+from pmcell.core.discriminant import Cells, find_discriminants
 from pmcell.core.pca.gram import Basis
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError
@@ -59,15 +59,13 @@ class LabelHead:
     whitening: Floats
 
     @single_thread
-    def judge(
-        self, x: NDArray[np.floating], basis: Basis, measured: Bools
-    ) -> tuple[Floats, Floats]:
+    def judge(self, x: Cells, basis: Basis, measured: Bools) -> tuple[Floats, Floats]:
         """Probability of each type, and how far from it each cell is.
 
         Parameters
         ----------
         x
-            Log-normalised expression (cells, features).
+            Log-normalised expression (cells, features), 0 for features that are not measured.
         basis
             Principal components of the reference, in the order of the features.
         measured
@@ -80,22 +78,14 @@ class LabelHead:
             covariance of cells of one type.
         """
         weights = projection_weights(basis, measured)
-        is_whole, missing = bool(measured.all()), ~measured
-        linear = self.directions
-        if not is_whole:
+        linear, centre = self.directions, self.centre
+        if not measured.all():
+            missing, centre = ~measured, basis.means
             guess = weights @ _unscaled(basis)[missing].T
             linear = np.where(measured[:, None], self.directions, 0.0)
             linear = linear + guess @ self.directions[missing]
-        scores = np.empty((x.shape[0], weights.shape[1]))
-        coordinates = np.empty((x.shape[0], linear.shape[1]))
-        for start in range(0, x.shape[0], BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            apart = x[rows] - basis.means
-            apart[:, missing] = 0.0
-            scores[rows] = apart @ weights
-            coordinates[rows] = (x[rows] - self.centre if is_whole else apart) @ linear
-        if not is_whole:
-            coordinates += (basis.means - self.centre) @ self.directions
+        scores = x @ weights - basis.means @ weights
+        coordinates = x @ linear - centre @ linear + (centre - self.centre) @ self.directions
         logits = coordinates @ self.coefficients.T + self.intercepts
         logits -= logits.max(axis=1, keepdims=True)
         probability = np.exp(logits)
@@ -115,9 +105,7 @@ def _unscaled(basis: Basis) -> Floats:
 
 
 @single_thread
-def fit_head(
-    x: NDArray[np.floating], types: NDArray[np.str_], batch: Ints, basis: Basis
-) -> LabelHead:
+def fit_head(x: Cells, types: NDArray[np.str_], batch: Ints, basis: Basis) -> LabelHead:
     """Fit a head on labelled cells.
 
     Parameters

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.discriminant import Cells
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError, UsageError
 from pmcell.mapping.composition import composition_rows, surprises
@@ -151,7 +152,7 @@ def map_cells(
     _like_reference(told, reference)
     obs = ordered.obs.loc[passes, list(COLUMNS)]
     weights = projection_weights(reference.basis, measured)
-    scores = np.where(measured, x - reference.basis.means, 0.0) @ weights
+    scores = x @ weights - reference.basis.means @ weights
     integrated = np.zeros(scores.shape, np.float32)
     for batch in np.unique(as_text(obs["batch_id"])):
         own = (as_text(obs["batch_id"]) == batch).to_numpy()
@@ -307,9 +308,7 @@ def _count_labels(told: CellLabels, own: NDArray[np.bool_], reference: Reference
     )
 
 
-def _residual(
-    reference: Reference, x: NDArray[np.float32], measured: NDArray[np.bool_]
-) -> Residual | None:
+def _residual(reference: Reference, x: Cells, measured: NDArray[np.bool_]) -> Residual | None:
     if reference.residual is None or x.shape[0] < MIN_CELLS:
         return None
     value, p, top = reference.residual.judge(left_over(x, reference.basis, measured), measured)

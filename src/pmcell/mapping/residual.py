@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.discriminant import Cells
 from pmcell.core.pca.gram import Basis
 from pmcell.core.pca.project import projection_weights
 
@@ -40,19 +41,18 @@ class ResidualModel:
         return value, p, np.asarray(order[parts[order] > 0], np.int64)
 
 
-def left_over(x: NDArray[np.floating], basis: Basis, measured: Bools) -> Floats:
+def left_over(x: Cells, basis: Basis, measured: Bools) -> Floats:
     """Mean over cells of the expression that the components leave (features,), in scaled units."""
     if not x.shape[0]:
         return np.zeros(measured.size)
-    mean = np.where(measured, x.mean(axis=0, dtype=np.float64) - basis.means, 0.0)
+    of_cells = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
+    mean = np.where(measured, of_cells - basis.means, 0.0)
     scores = mean @ projection_weights(basis, measured)
     left = basis.scales * mean - basis.components @ scores
     return np.asarray(np.where(measured, left, 0.0))
 
 
-def fit_residual(
-    x: NDArray[np.floating], donor: Text, batch: Text, basis: Basis
-) -> ResidualModel | None:
+def fit_residual(x: Cells, donor: Text, batch: Text, basis: Basis) -> ResidualModel | None:
     """Fit on training cells; None with fewer than ten donors."""
     names, code = np.unique(donor, return_inverse=True)
     if names.size < 10:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.discriminant import Cells
 from pmcell.registry.terms.marker_panel import CellTypeMarkers, marker_panel
 from pmcell.registry.terms.ontology import is_under
 from pmcell.schema.text import text_array
@@ -51,21 +53,19 @@ class Vetoes:
     own: Bools
     others: Bools
 
-    def struck(self, x: NDArray[np.floating], best: Ints, measured: Bools) -> NDArray[np.object_]:
+    def struck(self, x: Cells, best: Ints, measured: Bools) -> NDArray[np.object_]:
         """Which veto speaks against each cell's most probable type; '' for none."""
-        out = np.full(best.size, "", object)
+        out, detected = np.full(best.size, "", object), x > 0
         for at, kind in enumerate(self.kind):
             own, others = self.own[at] & measured, self.others[at] & measured
             # Markers that were not measured are not absent.
             if _can_tell(own, others, self.own[at].any(), self.others[at].any()):
                 rows = np.flatnonzero((best == self.of_type[at]) & (out == ""))
-                out[rows[_strikes(x[rows], own, others)]] = str(kind)
+                out[rows[_strikes(detected[rows], own, others)]] = str(kind)
         return out
 
 
-def find_vetoes(
-    x: NDArray[np.floating], types: Text, names: Text, terms: Text, symbols: Text
-) -> Vetoes:
+def find_vetoes(x: Cells, types: Text, names: Text, terms: Text, symbols: Text) -> Vetoes:
     """Vetoes of the marker panel that a reference's own cells respect.
 
     A row of the panel is held against all types at or below its term, in three ways: a cell lacks
@@ -123,12 +123,15 @@ def _can_tell(own: Bools, others: Bools, needs_own: bool, needs_others: bool) ->
     return bool(has_own and (others.sum() >= MIN_OTHERS or not needs_others))
 
 
-def _allowed(cells: Bools, own: Bools, others: Bools) -> Bools | None:
-    """The markers of others by which few enough of the own cells are struck; None for none."""
+def _allowed(cells: Any, own: Bools, others: Bools) -> Bools | None:
+    """The markers of others by which few enough of the own cells are struck; None for none.
+
+    `cells` says which features each detects, as an array or a sparse matrix.
+    """
     rarest = np.flatnonzero(others)
     least = rarest.size
     if own.any() and others.any():
-        rarest = rarest[np.argsort(cells[:, rarest].mean(axis=0), kind="stable")]
+        rarest = rarest[np.argsort(np.asarray(cells.sum(axis=0)).ravel()[rarest], kind="stable")]
         least = MIN_OTHERS
     for n in range(rarest.size, least - 1, -1):
         chosen = np.isin(np.arange(others.size), rarest[:n])
@@ -137,9 +140,9 @@ def _allowed(cells: Bools, own: Bools, others: Bools) -> Bools | None:
     return None
 
 
-def _strikes(x: NDArray[np.floating] | Bools, own: Bools, others: Bools) -> Bools:
-    n_own = (x[:, own] > 0).sum(axis=1)
+def _strikes(cells: Any, own: Bools, others: Bools) -> Bools:
+    n_own = cells @ own.astype(np.int64)
     if not others.any():
         return np.asarray(n_own == 0, bool)
-    n_others = (x[:, others] > 0).sum(axis=1)
+    n_others = cells @ others.astype(np.int64)
     return np.asarray((n_others >= MIN_OTHERS) & (n_others > n_own), bool)

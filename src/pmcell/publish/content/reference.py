@@ -31,6 +31,7 @@ from pmcell.version import __version__
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scipy import sparse
 
     from pmcell.mapping.expression import GeneSpace
     from pmcell.mapping.reference import Reference
@@ -222,13 +223,15 @@ def _training_cells(atlas: Atlas) -> NDArray[np.int64]:
 
 def _expression(
     facts: Facts, atlas: Atlas, chosen: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], GeneSpace]:
+) -> tuple[sparse.csr_matrix, GeneSpace]:
     """Expression of the chosen cells, and the genes that every cohort measured."""
+    from scipy import sparse
+
     from pmcell.mapping.expression import log_expression
 
     cohorts = [cohort for cohort in facts.cohorts if cohort.accepted]
     space = _gene_space(facts, cohorts)
-    x = np.zeros((chosen.size, space.model.size), np.float32)
+    parts, places = [], []
     row_of = {str(name): row for row, name in enumerate(atlas.cells.index[chosen])}
     for cohort in cohorts:
         counts = open_counts(cohort.folder / "intake.h5ad")
@@ -237,8 +240,9 @@ def _expression(
         for start in range(0, wanted.size, MAX_ANCHORS):
             part = wanted[start : start + MAX_ANCHORS]
             matrix = counts.read_rows(part)
-            x[rows[part]] = log_expression(matrix, text_array(counts.gene_ids), space)
-    return x, space
+            parts.append(log_expression(matrix, text_array(counts.gene_ids), space))
+            places.append(rows[part])
+    return sparse.vstack(parts, format="csr")[np.argsort(np.concatenate(places))], space
 
 
 def _gene_space(facts: Facts, cohorts: list[Cohort]) -> GeneSpace:

@@ -90,7 +90,8 @@ class StrataSettings(Settings):
     )
     max_batch_share: float = share(
         0.9,
-        "a feature set is dropped when batch explains more of it, before batch removal",
+        "a feature set is dropped when batch explains more of it, before batch removal, and does "
+        "not move all cell types alike",
     )
     coverage: float = share(
         0.9,

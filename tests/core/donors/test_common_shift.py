@@ -69,7 +69,8 @@ def expressed(added: np.ndarray, *, lacking: bool = False) -> GeneSums:
     size[::7, 2] = 0.0 if lacking else 50.0
     mean = rng.normal(0, np.sqrt(1 / 50), (40, *GENES.shape)) + BATCH[:, None, None] * added
     mean = np.where(size[:, :, None] > 0, np.where(genes >= 0, mean, 0.0), np.nan)
-    return GeneSums(size, mean, np.ones(genes.shape), genes, np.arange(40))
+    ones = np.ones(genes.shape)
+    return GeneSums(size, mean, ones, genes, np.arange(40), shown=ones)
 
 
 def between_and_within(squared: np.ndarray) -> tuple[float, float]:
@@ -93,8 +94,10 @@ def test_what_one_type_has_is_a_distance_between_types(lacking: bool) -> None:
     added = np.zeros(GENES.shape)
     added[0, :10] = 1.0
     between, within = between_and_within(squared_between_types(expressed(added, lacking=lacking)))
-    # In one type of five, and the mean over the five less.
-    assert between == pytest.approx(10 * (1 - 1 / 5), rel=0.1)
+    # Ten of the type's 55 genes: less the mean over these, and in one type of five.
+    level = 10 / 55
+    expected = (10 * (1 - level) ** 2 + 30 * level**2) * (1 - 1 / 5)
+    assert between == pytest.approx(expected, rel=0.1)
     assert abs(within) < 0.3
 
 
@@ -102,3 +105,17 @@ def test_genes_of_one_type_tell_nothing_of_differences_between_types() -> None:
     added = np.zeros(GENES.shape)
     added[:, 40:] = 5.0
     assert np.abs(between_and_within(squared_between_types(expressed(added)))).max() < 0.3
+
+
+def test_what_all_genes_of_a_type_have_is_no_distance_between_types() -> None:
+    added = np.repeat([[0.5], [-1.0], [0.0], [2.0], [0.0]], 60, axis=1)
+    assert np.abs(between_and_within(squared_between_types(expressed(added)))).max() < 0.3
+
+
+def test_few_counts_that_show_half_of_a_change_make_no_distance_between_types() -> None:
+    of_gene = np.random.default_rng(2).normal(0, 1, GENES.max() + 1)[GENES]
+    shown = np.where(np.arange(5)[:, None] < 2, 0.5, np.ones(GENES.shape))
+    part = replace(expressed(of_gene * shown), shown=shown)
+    assert np.abs(between_and_within(squared_between_types(part))).max() < 0.3
+    whole = replace(part, shown=np.ones(GENES.shape))
+    assert between_and_within(squared_between_types(whole))[0] > 3.0

@@ -10,6 +10,7 @@ from anndata import AnnData
 import pmcell as pm
 from pmcell.simulate import simulate_latent
 from pmcell.strata.discovery.distances import fitted
+from pmcell.strata.discovery.existence import CONTINUUM, NOT_SEPARABLE
 from pmcell.strata.discovery.separable import groups_of_batches
 
 LIMITS = {"ks": range(2, 4), "n_null": 19, "alpha": 0.05, "limit": 0.6, "seed": 0}
@@ -35,13 +36,15 @@ def profiled(shift: float, n_types_moved: int) -> AnnData:
 def with_genes(added: np.ndarray) -> AnnData:
     """Thirty donors without strata, three types and 80 genes; batches add (batches, types, genes).
 
-    Donors lie along an axis of genes, so that there is something to look at.
+    Donors lie along an axis of genes, so that there is something to look at, and differ in each
+    type a little.
     """
     rng = np.random.default_rng(3)
     donor, kind = (np.repeat(np.arange(30), 120), np.tile(np.arange(3), 1200))
     batch = np.arange(30) % 3
     axis = np.outer(rng.normal(0, 1, 30), rng.normal(0, 0.3, 80))
-    log = rng.normal(0.5, 0.5, 80) + axis[donor] + added[batch[donor], kind]
+    own = rng.normal(0, 0.15, (30, 3, 80))
+    log = rng.normal(0.5, 0.5, 80) + axis[donor] + own[donor, kind] + added[batch[donor], kind]
     obs = pd.DataFrame(
         {
             "donor_id": [f"d{number:02d}" for number in donor],
@@ -75,6 +78,32 @@ def test_batches_that_move_genes_of_one_type_are_groups_of_batches() -> None:
     found = groups_of_batches(donors, fitted(donors), **LIMITS)
     assert found is not None
     assert found["v"] == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("shift", "n_types_moved", "said"), [(1.2, 3, CONTINUUM), (2.0, 1, NOT_SEPARABLE)]
+)
+def test_what_makes_nearly_all_of_expression_may_still_be_the_laboratory(
+    shift: float, n_types_moved: int, said: str
+) -> None:
+    of_gene = shift * np.random.default_rng(5).standard_normal((3, 1, 80))
+    added = np.repeat(of_gene, 3, axis=1)
+    added[:, n_types_moved:] = 0.0
+    donors = with_genes(added)
+    assert donors.uns["channels"]["genes"]["q"] > 0.9
+    assert donors.uns["channels"]["genes"]["dropped"] == (said == NOT_SEPARABLE)
+    pm.strata.cluster(donors, n_bootstraps=2)
+    pm.strata.existence(donors, n_null=19)
+    assert donors.uns["existence"]["decision"] == said
+
+
+@pytest.mark.parametrize(("n_types_moved", "dropped"), [(6, False), (2, True)])
+def test_a_feature_set_is_kept_whatever_batches_add_to_all_types_alike(
+    n_types_moved: int, dropped: bool
+) -> None:
+    told = profiled(2.0, n_types_moved).uns["channels"]["state"]
+    assert told["q"] > 0.9
+    assert told["dropped"] == dropped
 
 
 def test_batches_that_move_all_types_alike_are_no_groups() -> None:

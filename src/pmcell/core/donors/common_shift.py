@@ -5,7 +5,8 @@ types, or in shares. A batch that differs by the laboratory alone differs alike 
 of what each batch adds to each type, the median over the types is taken for the
 laboratory's; a minority of types that strata move does not change it. Of expression, most of whose
 genes are kept of few types, no such part is taken: it is asked how far donors differ in a
-gene between their types, which no laboratory that moves all types alike changes.
+gene between their types, which no laboratory that moves all types alike changes, neither by
+what a batch's commonest genes take from the share of all others nor where counts are few.
 """
 
 from __future__ import annotations
@@ -49,18 +50,26 @@ def without_common_shift(sums: DonorSums, batch: Ints, n_batches: int, min_cells
 def squared_between_types(genes: GeneSums) -> Floats:
     """Squared distances of rows in what their types do not have alike, sampling noise taken out.
 
-    Of each gene that several types of a row have, the row's mean over them is left out.
+    Of each gene that several types of a row have, what they have alike is left out. Before, so is
+    what all genes of a type have alike: expression is a share of all counts, so a gene that many
+    counts are of moves the others of its type the other way, and types differ in these genes.
+    Both as far as each gene and type shows a change.
     """
-    real = genes.gene >= 0
-    code = genes.gene[real]
-    place = (genes.size > 0)[:, np.nonzero(real)[0]].astype(np.float64)
-    x = np.where(place > 0, genes.mean[:, real], 0.0)
-    n_types = np.maximum(_over_types(place, code), 1.0)[:, code]
-    own = np.where(n_types > 1, place, 0.0)
-    x = own * (x - _over_types(x, code)[:, code] / n_types)
+    known, real = genes.size > 0, genes.gene >= 0
+    shown = np.where(real, genes.shown, 0.0)
+    x = np.where(known[:, :, None], genes.mean, 0.0)
+    x -= np.where(known[:, :, None], x.sum(axis=0) / np.maximum(known.sum(axis=0), 1)[:, None], 0.0)
+    level = (x * shown).sum(axis=2) / np.maximum((shown**2).sum(axis=1), 1e-300)
+    x -= level[:, :, None] * shown
+    code, kind = genes.gene[real], np.nonzero(real)[0]
+    place = known[:, kind].astype(np.float64)
+    shows, x = place * shown[real], place * x[:, real]
+    alike = shows / np.maximum(_over_types(shows**2, code), 1e-300)[:, code]
+    own = np.where(_over_types(place, code)[:, code] > 1, place, 0.0)
+    x = own * (x - shows * _over_types(alike * x, code)[:, code])
     x -= own * (x.sum(axis=0) / np.maximum(own.sum(axis=0), 1.0))
     variance = (genes.variance()[:, :, None] * genes.within)[:, real]
-    noise = (own * variance * (1.0 - 1.0 / n_types)).sum(axis=1)
+    noise = (own * variance * (1.0 - alike * shows)).sum(axis=1)
     squared = pairwise_squared(x) - noise[:, None] - noise[None, :]
     np.fill_diagonal(squared, 0.0)
     return np.asarray(squared)

@@ -8,7 +8,7 @@ gene, the gene's. So depth, number of cells and overdispersion are in it as they
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ class GeneSums:
     `mean` (rows, types, genes) log expression, NaN where a row lacks the type; `size` (rows,
     types) effective cells, 0 where it lacks it; `within` (types, genes) variance of one;
     `gene` (types, genes) codes of the genes, -1 where a type has fewer; `donor` (rows,)
-    codes of the donors.
+    codes of the donors; `shown` (types, genes) how much of a change of a gene its expression
+    shows: few counts, drawn to the mean, show less.
     """
 
     size: Floats
@@ -41,13 +42,12 @@ class GeneSums:
     within: Floats
     gene: Ints
     donor: Ints
+    shown: Floats
     noise: float = 1.0
 
     def take(self, rows: Ints) -> GeneSums:
         """The same for some rows."""
-        return GeneSums(
-            self.size[rows], self.mean[rows], self.within, self.gene, self.donor[rows], self.noise
-        )
+        return replace(self, size=self.size[rows], mean=self.mean[rows], donor=self.donor[rows])
 
     def variance(self) -> Floats:
         """Variance of the expression of each row and type as a multiple of `within`; 0 if none."""
@@ -58,7 +58,7 @@ class GeneSums:
         root = np.sqrt(np.where(self.size > 0, 1.0 / np.maximum(self.size, 1e-300), 0.0))
         error = root[:, :, None] * np.sqrt(self.within)
         mean = self.mean + error * rng.standard_normal(self.mean.shape)
-        return GeneSums(self.size, mean, self.within, self.gene, self.donor, self.noise + 1.0)
+        return replace(self, mean=mean, noise=self.noise + 1.0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ def gene_sums(halves: HalfCounts, fitted_on: Ints, gene: Ints, donor: Ints) -> G
     size, within = _rank_one(squared, known, whole, gene >= 0, fitted_on)
     unit = _mean_size(halves.n, size, known, fitted_on)
     mean = np.where(known[:, :, None], np.where(gene >= 0, mean, 0.0), np.nan)
-    return GeneSums(size * unit, mean, within * unit[:, None], gene, donor)
+    count = _mean_of_known(halves.counts.sum(axis=0), known[:, :, None], fitted_on)
+    return GeneSums(
+        size * unit, mean, within * unit[:, None], gene, donor, shown=count / (count + PRIOR)
+    )
 
 
 def half_gene_sums(
@@ -99,7 +102,7 @@ def half_gene_sums(
         mean = log_expression(halves.counts[half], halves.total[half], mean_total)
         mean = np.where(known[:, :, None], np.where(whole.gene >= 0, mean, 0.0), np.nan)
         share = halves.total[half] / np.maximum(halves.total.sum(axis=0), 1.0)
-        out.append(GeneSums(whole.size * share, mean, whole.within, whole.gene, whole.donor))
+        out.append(replace(whole, size=whole.size * share, mean=mean))
     return out[0], out[1]
 
 
@@ -119,9 +122,13 @@ def _known(halves: HalfCounts) -> NDArray[np.bool_]:
 
 def _mean_total(halves: HalfCounts, rows: Ints) -> Floats:
     """Mean depth of a type over the rows that have it (types,)."""
-    known = _known(halves)[rows]
-    total = np.where(known, halves.total.sum(axis=0)[rows], 0.0)
-    return np.asarray(total.sum(axis=0) / np.maximum(known.sum(axis=0), 1))
+    return _mean_of_known(halves.total.sum(axis=0), _known(halves), rows)
+
+
+def _mean_of_known(values: Floats, known: NDArray[np.bool_], rows: Ints) -> Floats:
+    known = known[rows]
+    total = np.where(known, values[rows], 0.0).sum(axis=0)
+    return np.asarray(total / np.maximum(known.sum(axis=0), 1))
 
 
 def _rank_one(

@@ -21,6 +21,7 @@ from pmcell.core.donors.genes import GeneChannel
 from pmcell.errors import UsageError
 from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
+from pmcell.strata.discovery.separable import batch_share, is_made_by_batch
 from pmcell.strata.discovery.views import Choice, choose_view
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import DonorMap, half_sums, open_map
@@ -53,7 +54,8 @@ def distances(
     is judged on the discovery rows: r, the Spearman-Brown split-half correlation
     of its distances, and q, the share of its distances *before* batch removal that
     lies between batches (PERMANOVA R² minus what chance gives). A channel with
-    q ≥ `max_batch_share` or r < `min_reliability` is dropped; the others weigh r.
+    r < `min_reliability` is dropped, and one with q ≥ `max_batch_share` unless that is what
+    batches add to all cell types alike, which is no stratum's; the others weigh r.
     Of these the `clearest` are used, the one or several in which groups stand out
     most (`pmcell.strata.discovery.views`), for which the existence test then pays by the
     number of combinations looked at; or all, or those that `channels` names: others never stand in
@@ -138,30 +140,6 @@ def fitted(donors: AnnData) -> DonorMap:
     return open_map(donors, weights)
 
 
-def batch_share(squared: Floats, batch: NDArray[np.int64]) -> float:
-    """Share of squared distances between batches: PERMANOVA R², minus its mean under permutation.
-
-    Permuting rows gives R² = (b - 1)/(n - 1) on average, exactly, so
-    1 - (1 - R²)(n - 1)/(n - b) is 0 by chance and 1 when batch is everything.
-    Anderson 2001, doi:10.1111/j.1442-9993.2001.01070.pp.x. With one batch, 0;
-    with as many batches as rows, NaN: nothing can be told.
-    """
-    n = batch.size
-    names = np.unique(batch)
-    if names.size < 2:
-        return 0.0
-    if names.size >= n:
-        return float("nan")
-    total = squared.sum() / (2 * n)
-    within = sum(
-        squared[np.ix_(batch == name, batch == name)].sum() / (2 * (batch == name).sum())
-        for name in names
-    )
-    if total <= 0:
-        return 0.0
-    return float(1.0 - (within / total) * (n - 1) / (n - names.size))
-
-
 def _judge(
     donors: AnnData, opened: DonorMap, name: str, max_share: float, min_reliability: float
 ) -> dict[str, Any]:
@@ -189,7 +167,7 @@ def _judge(
             **out,
             "why": "every donor has a batch of its own: batch and donor cannot be told apart",
         }
-    if q >= max_share:
+    if is_made_by_batch(alone, name, q, max_share):
         why = f"batch explains {q:.2f} of it before correction, {max_share:g} or more is too much"
         return {**out, "why": why}
     shared = [channel.n_shared for channel in alone.channels if isinstance(channel, GeneChannel)]

@@ -15,7 +15,12 @@ from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.distances import fitted
 from pmcell.strata.discovery.null import NullTest, choose_k, compare_with_null, support_of_k
 from pmcell.strata.discovery.power import donors_needed
-from pmcell.strata.discovery.separable import follows, groups_of_batches, strongest_confounding
+from pmcell.strata.discovery.separable import (
+    follows,
+    groups_of_batches,
+    is_made_by_batch,
+    strongest_confounding,
+)
 from pmcell.strata.discovery.sizes import DONORS_PER_K
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import DonorMap, require
@@ -55,7 +60,7 @@ def existence(
     `not separable from batch` (bias-corrected Cramér's V of candidates and
     batch, cohort or assay above `max_confounding` with permutation p ≤ 0.05; or structure that
     is there only before batch removal, follows the batch and is more than what a batch adds to
-    all cell types alike; or every channel dropped because of batch);
+    all cell types alike; or every channel made by batch, and by more than that);
     `too few donors` (below 20).
 
     Beside `continuum`, `power` says how many donors would find strata of a stated distance.
@@ -93,7 +98,7 @@ def existence(
             f"{need} are needed",
         )
     elif not donors.uns["channels"]["usable"]:
-        report |= _no_channel(donors)
+        report |= _no_channel(donors, opened)
     else:
         n_views = int(donors.uns["channels"]["n_views"])
         if n_views > alpha * (n_null + 1):
@@ -157,14 +162,14 @@ def _decide(
     return _verdict(CONTINUUM, why)
 
 
-def _no_channel(donors: AnnData) -> dict[str, Any]:
+def _no_channel(donors: AnnData, opened: DonorMap) -> dict[str, Any]:
     channels = donors.uns["channels"]
     limit = channels["max_batch_share"]
     why = "; ".join(f"{name}: {channels[name]['why']}" for name in CHANNELS)
     by_batch = any(
         channels[name]["measured"]
-        and channels[name]["q"] >= limit
         and channels[name]["r"] >= channels["min_reliability"]
+        and is_made_by_batch(opened, name, channels[name]["q"], limit)
         for name in CHANNELS
     )
     return _verdict(NOT_SEPARABLE if by_batch else CONTINUUM, f"no channel can be used: {why}")

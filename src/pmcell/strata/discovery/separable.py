@@ -20,13 +20,14 @@ from pmcell.core.donors.common_shift import squared_between_types, without_commo
 from pmcell.core.donors.donor_map import map_donors, partition
 from pmcell.core.donors.resample import PERMUTE, stream
 from pmcell.schema.text import as_text
-from pmcell.strata.discovery.distances import batch_share
 from pmcell.strata.discovery.null import compare_with_null
 from pmcell.strata.discovery.sizes import min_stratum_size
 from pmcell.strata.profiles.model import DonorMap
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+Floats = NDArray[np.float64]
 
 N_PERMUTATIONS = 999
 
@@ -96,7 +97,23 @@ def groups_of_batches(
     return max(found, key=lambda confounding: confounding["v"], default=None)
 
 
-def _move_types_apart(opened: DonorMap, alpha: float, seed: int) -> bool:
+def is_made_by_batch(opened: DonorMap, name: str, q: float, limit: float) -> bool:
+    """Whether batches make a channel, whose share between them is `q`, to `limit` or more.
+
+    What they add to all cell types alike does not count: strata do not do that.
+    """
+    batch = opened.batch[opened.rows]
+    if q < limit or np.unique(batch).size >= batch.size:
+        return q >= limit
+    if name == GENES:
+        return _move_types_apart(opened)
+    if name == STATE:
+        raw = _as_measured(opened).with_weights({STATE: 1.0}, residual=False)
+        return batch_share(map_donors(raw.discovery, batch, raw.settings), batch) >= limit
+    return True
+
+
+def _move_types_apart(opened: DonorMap, alpha: float = 0.05, seed: int = 0) -> bool:
     """Whether batches change expression in some types more than in others, as strata do.
 
     By the share of how donors differ between their types that lies between batches, against
@@ -140,3 +157,27 @@ def _groups_in(
     if result.p > alpha or result.k not in suspects:
         return None
     return measured[ks.index(result.k)]
+
+
+def batch_share(squared: Floats, batch: NDArray[np.int64]) -> float:
+    """Share of squared distances between batches: PERMANOVA R², minus its mean under permutation.
+
+    Permuting rows gives R² = (b - 1)/(n - 1) on average, exactly, so
+    1 - (1 - R²)(n - 1)/(n - b) is 0 by chance and 1 when batch is everything.
+    Anderson 2001, doi:10.1111/j.1442-9993.2001.01070.pp.x. With one batch, 0;
+    with as many batches as rows, NaN: nothing can be told.
+    """
+    n = batch.size
+    names = np.unique(batch)
+    if names.size < 2:
+        return 0.0
+    if names.size >= n:
+        return float("nan")
+    total = squared.sum() / (2 * n)
+    within = sum(
+        squared[np.ix_(batch == name, batch == name)].sum() / (2 * (batch == name).sum())
+        for name in names
+    )
+    if total <= 0:
+        return 0.0
+    return float(1.0 - (within / total) * (n - 1) / (n - names.size))

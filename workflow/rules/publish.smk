@@ -103,9 +103,10 @@ rule reference:
         disk_mb=disk_mb("reference"),
     params:
         out=subpath(output.record, parent=True),
+        config=config_option,
         options=step_options("reference"),
     shell:
-        "pmcell reference --results results --out-dir {params.out:q} > {log:q} 2>&1"
+        "pmcell reference --results results --out-dir {params.out:q} {params.config} > {log:q} 2>&1"
 
 
 rule release:

@@ -12,6 +12,7 @@ Example: pmcell register counts.h5ad --id island_b2
          pmcell register --id island_b2 --set access=open --set "sex[1]=female" --rest unknown
          pmcell register counts.h5ad --id island_b2 --workbook island_b2.xlsx
          pmcell register counts.h5ad --id b2 --donors people.csv --measure "BMI=39156-5 kg/m2"
+         pmcell register counts.h5ad --id b2 --donors people.xlsx --code-book codes.csv
          pmcell register lane/ --id island_b3 --format 10x_mtx --samples samples.csv
 """
 
@@ -83,6 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"CSV, TSV or Excel with more of the {kind}, by their ids or barcodes",
         )
     parser.add_argument(
+        "--code-book",
+        type=Path,
+        metavar="TABLE",
+        help="CSV, TSV or Excel that says what values stand for: column, value, meaning; or "
+        "column, choices ('1, male | 2, female'), as REDCap exports it",
+    )
+    parser.add_argument(
         "--workbook", type=Path, metavar="XLSX", help="write a workbook in place of the folder"
     )
     parser.add_argument(
@@ -129,10 +137,10 @@ def run(args: argparse.Namespace) -> int:
             f"--workbook starts a registration; {folder} is one already. Go on with --set, or name "
             "another --id."
         )
-    elif args.keep or args.measure:
+    elif args.keep or args.measure or args.code_book:
         raise UsageError(
-            f"--keep and --measure are for a first draft; {folder} is one already. Move it away "
-            "and register again, or write the columns into its tables."
+            f"--keep, --measure and --code-book are for a first draft; {folder} is one already. "
+            "Move it away and register again, or write what they say into its tables."
         )
     elif not args.json:
         print(f"Going on with {folder}; what was decided stays.")
@@ -164,7 +172,10 @@ def _draft(args: argparse.Namespace) -> Registered:
     from pmcell.registry.workbook.register import register_workbook
 
     named = {role: getattr(args, name.replace("-", "_")) for name, role in COLUMNS.items()}
-    tables = {"cells": args.cells, "samples": args.samples, "donors": args.donors}
+    tables = {
+        kind: getattr(args, kind.replace("-", "_"))
+        for kind in ("cells", "samples", "donors", "code-book")
+    }
     options: dict[str, Any] = {
         "fmt": args.format,
         "orientation": args.orientation,

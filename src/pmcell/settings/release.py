@@ -356,3 +356,9 @@ class CellsSettings(Settings):
 
 class ReferenceSettings(Settings):
     """It follows from the steps before it; cells are chosen by their ids."""
+
+    freeze: bool = setting(
+        True,
+        "freeze the model onto which `pmcell map` maps new people; without it nobody can be "
+        "mapped onto the release",
+    )

@@ -18,7 +18,7 @@ from pmcell.registry.cohorts.keys import ONLY_A_PERSON
 from pmcell.registry.draft.decisions import open_decisions
 from pmcell.schema.verdict import Verdict
 from pmcell.settings.load import load_settings
-from pmcell.settings.release import ReleaseSettings
+from pmcell.settings.release import ReferenceSettings, ReleaseSettings
 from steward_files import steward_obs, write_steward_file
 from submissions import write_h5ad, write_mtx
 
@@ -54,6 +54,9 @@ def test_what_only_publishing_needs_is_left_out_of_the_trial_and_not_of_the_stud
     }
     chosen = {place: (of.validators, of.expression) for place, of in settings.items()}
     assert chosen == {"t": (("light",), "all"), "t/trial": (("none",), "none")}
+    for place, is_wanted in (("t", True), ("t/trial", False)):
+        found = load_settings(study / place / "config/config.yaml").of(ReferenceSettings)
+        assert found.freeze is is_wanted
     titles = [settings[place].title for place in ("t", "t/trial")]
     assert titles == ["", "Trial of in.h5ad, not for publication"]
 

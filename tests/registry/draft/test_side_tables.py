@@ -308,3 +308,38 @@ def test_rows_of_one_visit_that_differ_and_two_sexes_are_refused(study, line, me
     (study / "people.csv").write_text("\n".join([*BY_VISIT, line]))
     with pytest.raises(DataError, match=message):
         register(study, "people.csv")
+
+
+def unnamed_donors(tmp_path, values):
+    """A file in which no name of a column tells the donors."""
+    path = write_steward_file(tmp_path / "in.h5ad", kto=[values[k % 4] for k in range(60)])
+    table = tmp_path / "osoby.csv"
+    table.write_bytes(
+        ("Numer;Płeć\r\n" + "\r\n".join(f"{one};kobieta" for one in values)).encode("cp1250")
+    )
+    return path, table
+
+
+def without_donors(path):
+    import anndata
+
+    cells = anndata.read_h5ad(path)
+    del cells.obs["donor_id"]
+    cells.write_h5ad(path)
+
+
+def test_a_table_of_donors_tells_the_column_that_has_its_ids(tmp_path):
+    path, table = unnamed_donors(tmp_path, ["K-1", "K-2", "K-3", "K-4"])
+    without_donors(path)
+    made = register_file(path, "c", tmp_path / "cohorts", tables={"donors": table})
+    assert made.seen["columns"]["donor_id"] == "kto"
+    assert made.seen["donors"] == ["K-1", "K-2", "K-3", "K-4"]
+    assert any("column 'kto' has the ids of osoby.csv" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("values", [["1", "2", "3", "4"], ["1", "2", "x", "y"]])
+def test_bare_numbers_tell_no_column_of_donors(tmp_path, values):
+    path, table = unnamed_donors(tmp_path, values)
+    without_donors(path)
+    with pytest.raises(UsageError, match="--donors needs a column of the file"):
+        register_file(path, "c", tmp_path / "cohorts", tables={"donors": table})

@@ -128,7 +128,8 @@ def _begun(folder: Path, asked: Mapping[str, Any]) -> list[Trial] | None:
 def _only_look(study: Path, files: Sequence[Path]) -> None:
     """Say that it is a trial, and leave out what only publishing needs.
 
-    That are validators, and the counts gene after gene for SQL.
+    That are validators, the counts gene after gene for SQL, and the model onto which people are
+    mapped.
     """
     from pmcell.io.atomic import write_text
 
@@ -138,7 +139,9 @@ def _only_look(study: Path, files: Sequence[Path]) -> None:
 release:   # a first look: nothing is published
   title: {json.dumps(_title(files), ensure_ascii=False)}
   validators: none
-  expression: none"""
+  expression: none
+reference:
+  freeze: false"""
     write_text(path, f"{text}\n\n{chosen}\n")
 
 

@@ -1,7 +1,8 @@
 """Freeze the model of cells and donors onto which `pmcell map` maps new people.
 
 The release links these files. Where a cohort is not open nothing is frozen, and they are empty:
-a model of genes that a person's cells shaped tells of the person.
+a model of genes that a person's cells shaped tells of the person. `freeze: false` in the settings
+leaves it out as well.
 
 Example:
   pmcell reference --results results --out-dir results/atlas
@@ -15,12 +16,15 @@ import argparse
 def run(args: argparse.Namespace) -> int:
     """Write reference.json and the arrays of the model."""
     from pmcell.cli._job.run import require_files
+    from pmcell.cli._settings import step_settings
     from pmcell.publish.content.reference import prepare_reference
     from pmcell.publish.facts import read_facts
+    from pmcell.settings.release import ReferenceSettings
     from pmcell.step import files_of
     from pmcell.steps import BY_NAME
 
-    facts = read_facts(args.results)
+    settings = step_settings(args, ReferenceSettings)
+    facts = read_facts(args.results, config={"reference": settings.model_dump()})
     accepted = [cohort.cohort_id for cohort in facts.cohorts if cohort.accepted]
     require_files([args.results / path for path in files_of(BY_NAME["reference"].inputs, accepted)])
     record = prepare_reference(facts, args.out_dir)

@@ -65,7 +65,8 @@ class Submission:
     matrix `raw.X` may have genes of its own: ask `var_of(layer)`. `detail`
     belongs to the reader of the format. `beside` names the columns of `obs` that
     the file does not have: they come from a table beside it. `by_visit` names columns of that
-    table that were not taken, for a person has a value at each visit.
+    table that were not taken, for a person has a value at each visit; `told` has columns of the
+    file by the meaning that such a table told.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Submission:
     detail: Mapping[str, Any] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     by_visit: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_cells(self) -> int:

@@ -25,6 +25,8 @@ from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN, X_INTEGRATED, X_P
 from pmcell.schema.halves import hash_cells
 from pmcell.schema.text import as_text, text_array
 from pmcell.settings.cohort import QcSettings
+from pmcell.settings.load import checked_section
+from pmcell.settings.release import ReferenceSettings
 from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
 from pmcell.version import __version__
@@ -196,6 +198,8 @@ def _accuracy(donors: Any) -> list[float]:
 
 def _why_not(facts: Facts, atlas: Atlas, donors: AnnData) -> str:
     """Why there is nothing to map onto; '' where there is."""
+    if not checked_section(ReferenceSettings, facts.parameters.get("reference")).freeze:
+        return "no model was wanted (`freeze: false` in section `reference` of the settings)"
     if slots.SUM not in donors.obsm or not donors.n_vars:
         return "the strata step left no sums of donors' cells"
     tissues = read_bases(facts.results / "atlas" / "basis.npz")

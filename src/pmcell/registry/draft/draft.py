@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,12 +12,14 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import TODO
 from pmcell.registry.cohorts.registration import Exclusion
+from pmcell.registry.draft.code_book import CodeBook, decode, word_of
 from pmcell.registry.draft.columns import (
     Columns,
     barcode_rules,
     guess_columns,
     is_empty,
     per_group,
+    plain_name,
     same_names,
     text,
 )
@@ -78,11 +81,13 @@ def draft_registration(
     *,
     given: Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
+    code_book: CodeBook = MappingProxyType({}),
 ) -> Draft:
     """The draft for a submitted file; every guess is one a person can see and change.
 
     `given` are the columns that a person named, by meaning (`donor_id`, `sample_id`, `batch_id`);
-    `keep` are columns that stay in donors.tsv or samples.tsv under their own names.
+    `keep` are columns that stay in donors.tsv or samples.tsv under their own names; `code_book`
+    has the words that values stand for.
     """
     draft = Draft(cohort_id)
     if not submission.n_cells:
@@ -92,7 +97,13 @@ def draft_registration(
     draft_matrix(submission, draft.settings, draft.comments, draft.notes)
     status = status_columns(submission.obs)
     status = [name for name in status if name not in (given or {}).values()]
-    columns = guess_columns(submission.obs.drop(columns=status), cohort_id, given)
+    decoded, read = decode(submission, code_book, given or {}, status)
+    draft.notes += read
+    columns = guess_columns(decoded.obs.drop(columns=status), cohort_id, given)
+    if "cell_type" in columns.roles:
+        # Intake reads these labels from the file: cohort.yaml must have them as they are there.
+        name = columns.roles["cell_type"]
+        decoded.obs[name] = submission.obs[name]
     if columns.pool:
         draft.notes.append(
             f"samples in column {columns.pool!r} hold cells of several donors: each donor is "
@@ -103,7 +114,7 @@ def draft_registration(
     proposed, stays = propose_exclusions(submission, columns, status)
     draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
     draft.notes += proposed.notes
-    submission = replace(submission, obs=submission.obs[stays])
+    submission = replace(decoded, obs=decoded.obs[stays])
     columns = replace(columns, sample_of_cell=columns.sample_of_cell[stays])
     _barcodes(submission, draft)
     samples = _sample_ids(submission, columns, draft)
@@ -113,7 +124,7 @@ def draft_registration(
     draft.notes += [note] if note else []
     _sample_rows(submission, columns, samples, donors, visits, conditions, draft)
     _donor_rows(submission, columns, samples, donors, conditions, draft)
-    _cell_types(submission, columns, draft)
+    _cell_types(submission, columns, code_book, draft)
     _unused(submission, columns, samples, donors, keep, draft)
     for path, (value, place) in source_facts(submission).items():
         draft.settings[path] = value
@@ -295,7 +306,9 @@ def _donor_rows(
         draft.donors.append(row)
 
 
-def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
+def _cell_types(
+    submission: Submission, columns: Columns, code_book: CodeBook, draft: Draft
+) -> None:
     column = columns.roles.get("cell_type")
     if column is None:
         draft.notes.append(
@@ -304,6 +317,7 @@ def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
         return
     draft.settings["columns.cell_type"] = column
     labels = text(submission.obs, column)
+    meanings = code_book.get(plain_name(column), {})
     given: dict[str, list[str]] = {}
     if "cell_type_ontology_term_id" in columns.terms:
         given = per_group(text(submission.obs, "cell_type_ontology_term_id"), labels)
@@ -311,9 +325,10 @@ def _cell_types(submission: Submission, columns: Columns, draft: Draft) -> None:
         if is_empty(label):
             continue
         own = given.get(label, [])
-        term = own[0] if len(own) == 1 else term_of(label, "cell_type")
+        word = word_of(label, meanings)
+        term = own[0] if len(own) == 1 else term_of(word, "cell_type")
         if term and check_term(term, "cell_type", file=FILE) is None:
             draft.cell_types[label] = term
         else:
             draft.cell_types[label] = TODO
-            draft.comments[f"values.cell_type.{label}"] = near(label, "cell_type")
+            draft.comments[f"values.cell_type.{label}"] = near(word, "cell_type")

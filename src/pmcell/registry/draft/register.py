@@ -26,6 +26,7 @@ from pmcell.registry.cohorts.keys import (
 )
 from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
+from pmcell.registry.draft.code_book import read_code_book
 from pmcell.registry.draft.draft import Draft, draft_registration
 from pmcell.registry.draft.measured_columns import (
     Measured,
@@ -41,6 +42,9 @@ from pmcell.registry.terms.genes import share_known
 from pmcell.registry.terms.ontology import resolve
 from pmcell.schema import NO_PROGRAMME
 from pmcell.schema.ids import ID_PATTERN
+
+CODE_BOOK = "code-book"
+"""Kind of a table that is no one's, but says what values stand for."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ def register_file(
     `fmt` and `orientation` are those of cohort.yaml, told from the file by default. `given` are
     columns by meaning (`donor_id`, `sample_id`, `batch_id`, …), else guessed; `keep` are columns
     that stay in the tables under their own names, `tables` files with more of `donors`,
-    `samples` or `cells` (see `side_tables`); `measured` are columns that become rows of
-    measurements.tsv in place of a column of their table.
+    `samples` or `cells` (see `side_tables`), or with the meaning of values (`code-book`);
+    `measured` are columns that become rows of measurements.tsv in place of a column of their table.
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
@@ -273,6 +277,7 @@ def _opened(wanted: _Wanted) -> tuple[Submission, str, list[str]]:
         with tempfile.TemporaryDirectory() as scratch:
             write_text(Path(scratch) / CELLS_FILE, cells)
             submission = join_cells(submission, Path(scratch) / CELLS_FILE)
+    paths.pop(CODE_BOOK, None)
     for kind, table in paths.items():
         submission, found = join_table(submission, Path(table), kind, wanted.given)
         notes += found
@@ -281,7 +286,14 @@ def _opened(wanted: _Wanted) -> tuple[Submission, str, list[str]]:
 
 def _draft(submission: Submission, wanted: _Wanted, keep: Sequence[str]) -> Draft:
     """The draft of a submission, with the programme that its diseases fall under."""
-    draft = draft_registration(submission, wanted.cohort_id, given=wanted.given, keep=keep)
+    path = wanted.tables.get(CODE_BOOK)
+    draft = draft_registration(
+        submission,
+        wanted.cohort_id,
+        given={**submission.told, **wanted.given},
+        keep=keep,
+        code_book=read_code_book(Path(path)) if path else {},
+    )
     draft.settings |= {"matrix.path": wanted.matrix_path, "matrix.format": submission.format}
     if submission.by_visit:
         draft.notes.append(

@@ -53,9 +53,12 @@ def join_table(
     """
     role = KINDS[kind]
     obs = submission.obs
-    columns = guess_columns(obs.drop(columns=status_columns(obs)), "cohort", given)
+    told = dict(submission.told)
+    columns = guess_columns(obs.drop(columns=status_columns(obs)), "cohort", {**told, **given})
     own = columns.roles.get(role)
     if own is None and role == "donor_id":
+        own = told[role] = _told_column(path, obs, set(columns.roles.values()))
+    if own == "":
         raise UsageError(
             f"--donors needs a column of the file that names the donors; there is none. Name it "
             f"with --donor, or give a table of samples with --samples. There are "
@@ -74,8 +77,16 @@ def join_table(
         joined[column] = values
     beside = submission.beside | {str(name) for name in joined.columns if name not in obs.columns}
     several = submission.by_visit + by_visit
-    joined_to = replace(submission, obs=joined, beside=beside, by_visit=several)
-    return joined_to, _unmatched(path, kind, rows, ids)
+    joined_to = replace(submission, obs=joined, beside=beside, by_visit=several, told=told)
+    notes = _unmatched(path, kind, rows, ids)
+    if told.keys() - submission.told.keys():
+        option = f"--{role.removesuffix('_id')}"
+        notes.insert(
+            0,
+            f"column {own!r} has the ids of {path.name}: {kind} are taken from it, else name "
+            f"another with {option}",
+        )
+    return joined_to, notes
 
 
 def cells_text(submission: Submission, path: Path) -> str:
@@ -172,6 +183,31 @@ def _key(
             reason="ids_differ",
         )
     return best
+
+
+def _told_column(path: Path, obs: pd.DataFrame, used: set[str]) -> str:
+    """The one column of the file all of whose values are ids of the table's rows; '' for none.
+
+    Bare numbers tell nothing: clusters have them as well as people.
+    """
+    values = {
+        str(column): set(text(obs, column).tolist()) - {""}
+        for column in obs.columns
+        if str(column) not in used
+    }
+    names = {
+        column: found
+        for column, found in values.items()
+        if len(found) > 1 and not any(one.isdecimal() for one in found)
+    }
+    if not names:
+        return ""
+    every = set().union(*names.values())
+    table = read_table_of_people(path, every.__contains__)
+    ids = [{row[name] for row in table} for name in table[0]]
+    unique = [found for found in ids if len(found) == len(table)]
+    fitting = [column for column, found in names.items() if any(found <= one for one in unique)]
+    return fitting[0] if len(fitting) == 1 else ""
 
 
 def _one_row_each(

@@ -59,7 +59,7 @@ def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]])
             "good" if has_manifest else "open",
             "Is it intact?",
             "All files with SHA-256" if has_manifest else "No manifest",
-            "pmcell verified the folder before it was put in place. Check a copy: pmcell verify .",
+            "pmcell verified the folder before it was put in place, and verifies a copy.",
             "use.html#intact",
             of_validators=True,
         ),

@@ -92,10 +92,10 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "duplicates",
-        "find people who stand twice, and samples of another sex than registered",
+        "find people who stand twice, two in one, and samples of another sex than registered",
         reads=files(cohort=_of_cohort("intake.h5ad", "donors.parquet")),
         writes=files(out=_DUPLICATES),
-        version=2,
+        version=3,
     ),
     Step(
         "qc",

@@ -12,7 +12,7 @@ from dossier.made_people import PERSON, TYPES
 from pmcell.cli import main
 from pmcell.dossier import build_mapped_dossier
 from pmcell.dossier.page import render
-from pmcell.errors import UsageError
+from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import write_table
 from pmcell.release.reference import FILES, reference_digest
@@ -36,7 +36,8 @@ def visit(name: str, label: str, stratum: m.StratumAnswer = STRATUM) -> m.Mapped
 def document(*visits: m.MappedVisit, version: str = "3") -> m.Mapped:
     return m.Mapped(
         "1.0.0", "0", "research", m.ReferenceUsed("ab", version, "UBERON:0000178", 1, 2, 3),
-        (m.MappedFile("x.h5ad", "ab", "X", 1_100, 900),), m.GeneOverlap(1_000, 900, 0.95, ()),
+        (m.MappedFile("x.h5ad", "ab", "X", 1_100, 900, ("2 samples were taken as one person's",)),),
+        m.GeneOverlap(1_000, 900, 0.95, ()),
         visits,
         m.UnseenSite(
             "batch", "", ("a", "b"), (1, 1), answered_accuracy=(0.9, 0.97),
@@ -90,6 +91,7 @@ def test_a_mapped_person_is_compared_with_the_people_of_the_release(
         "900 of the 1,000 genes",
         "No donor of the reference had such a share of plasmablast.",
         "The batch is new.",
+        "2 samples were taken as one person's.",
         "0.90 to 0.97 of the labels that were given were right",
         "not matched by suspension: not known of this person",
         "Shares are of the 1,000 cells",
@@ -117,6 +119,15 @@ def test_a_person_who_cannot_be_placed_is_told_why(people: Path, tmp_path: Path)
     assert "whose cells look like yours: too little is known to compare them" in plain_half
     assert why not in plain_half, "reasons for experts stand on the other page"
     assert told.place.probability is None
+
+
+def test_cells_of_two_people_are_no_persons_dossier(people: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mapped"
+    write_table(folder / m.COMPOSITION_FILE, composition(("new1", "T0")), m.MAPPED_COMPOSITION)
+    mixed = replace(visit("new1", "T0"), n_cells_of_another=1_234)
+    write_json(folder / m.FILE, document(mixed).as_json())
+    with pytest.raises(DataError, match="1,234 of the cells at visit 'T0' are of another person"):
+        build_mapped_dossier(people, folder, "new1")
 
 
 def test_the_command_writes_it_and_refuses_what_does_not_fit(

@@ -111,6 +111,21 @@ def test_log_values_are_refused_and_nothing_is_written(release, tmp_path, capsys
     assert not (tmp_path / "out").exists()
 
 
+def test_samples_that_no_column_gives_to_people_are_taken_as_one_persons_and_it_is_said(
+    release, tmp_path, capsys
+):
+    own = people(new_donors()[:2])
+    n_samples = own.obs["sample_id"].nunique()
+    own.obs = own.obs[["sample_id"]]
+    own.write_h5ad(tmp_path / "own.h5ad")
+    assert run(tmp_path / "own.h5ad", "--release", release, "--out", tmp_path / "out") == 0
+    said = f"{n_samples} samples (sample_id) were taken as one person's"
+    assert said in " ".join(capsys.readouterr().out.split())
+    document = Mapped.from_json(read_json(tmp_path / "out" / "mapped.json"))
+    assert document.files[0].notes[0].startswith(said)
+    assert "--donor COLUMN" in document.files[0].notes[0]
+
+
 def test_another_species_is_refused(release, tmp_path, capsys):
     own = people(new_donors()[:1])
     own.var_names = [f"ENSMUSG{number:011d}" for number in range(own.n_vars)]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import anndata as ad
+import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
 
+import pmcell as pm
+from made_reference import new_donors, people, reference
 from pmcell.mapping.strata import unless_strange
+from pmcell.registry.duplicates.sex import XIST, Y_GENES
+from pmcell.registry.duplicates.two_people import TwoPeople
 from pmcell.schema.mapped import AMBIGUOUS, ASSIGNED, NOT_PLACED, Residual, StratumAnswer
 
+TWO = TwoPeople("genes of Y and XIST", 200, 60)
 PLACED = StratumAnswer(ASSIGNED, "", "S1", "S1", {"S1": 0.9, "S2": 0.1}, ("S1",), 0.9)
 
 
@@ -38,3 +47,25 @@ def test_a_person_like_the_donors_keeps_it(left):
 def test_an_answer_without_a_stratum_keeps_its_reason():
     told = StratumAnswer(AMBIGUOUS, "more than one stratum cannot be ruled out")
     assert unless_strange(told, 0.1, 0.01, residual(0.01)) is told
+
+
+def with_sex_genes(own, is_man):
+    """The cells with four counts of XIST, or of a gene of Y."""
+    genes = pd.DataFrame(index=[*XIST, sorted(Y_GENES)[0]])
+    counts = sp.csr_matrix(np.where(is_man[:, None], [0, 4], [4, 0]))
+    return ad.AnnData(sp.hstack([own.X, counts]).tocsr(), own.obs, pd.concat([own.var[[]], genes]))
+
+
+def test_two_people_in_one_sample_get_no_stratum_and_it_is_said():
+    one, other = (people([name]) for name in new_donors()[:2])
+    whole = ad.concat([one, other])
+    is_man = np.repeat([True, False], [one.n_obs, other.n_obs])
+    told = pm.map(with_sex_genes(whole, is_man), reference()).visits
+    assert [visit.n_cells_of_another for visit in told] == [None, None]
+    whole.obs = whole.obs.assign(donor_id="P", sample_id="P", visit="T0", batch_id="new")
+    (visit,) = pm.map(with_sex_genes(whole, is_man), reference()).visits
+    assert visit.n_cells_of_another > 50
+    assert visit.stratum.status != ASSIGNED
+    assert "the cells may be of two people: by genes of Y and XIST" in visit.warnings[-1]
+    placed = unless_strange(PLACED, 1.0, None, None, TWO)
+    assert (placed.status, placed.why) == (NOT_PLACED, TWO.sentence)

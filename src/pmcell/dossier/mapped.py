@@ -76,6 +76,8 @@ def build_mapped_dossier(
     ------
     UsageError
         No such person or visit, another release, device mode without validation.
+    DataError
+        The cells are of two people.
     FaultsError
         `mapped.json` is not of the form that this version reads.
     """
@@ -96,6 +98,14 @@ def build_mapped_dossier(
         )
     before = labels[labels.index(now) - 1] if labels.index(now) else ""
     about = own[labels.index(now)]
+    if about.n_cells_of_another:
+        raise DataError(
+            f"a dossier must be of one person; {about.n_cells_of_another:,} of the cells at visit "
+            f"{now!r} are of another person than the rest, by genes that people have in different "
+            f"shares ({FILE}). Map each person's cells by themselves. Of who was given another's "
+            "blood stem cells pmcell makes none.",
+            reason="two_people",
+        )
     donors, visits, samples, theirs, strata, _ = reference_tables(opened)
     least = least_people(opened.manifest)
     tissue = document.reference.tissue_ontology_term_id
@@ -265,7 +275,8 @@ def _notes(document: Mapped, visit: MappedVisit) -> Iterator[str]:
         yield f"No donor of the reference had such a share of {item.cell_type}."
     if visit.residual is not None:
         yield f"Expression outside the model: p {visit.residual.p:.2g} among left-out donors."
-    for text in visit.warnings:
+    of_files = (text for file in document.files for text in file.notes or ())
+    for text in (*visit.warnings, *of_files):
         yield f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from pmcell.mapping.source_labels import types_of_source
 from pmcell.mapping.strata import Profiled, stratum_answers, unless_strange
 from pmcell.pp._adata import raw_counts
 from pmcell.pp.qc import EXCLUSIONS, QcOptions, qc
+from pmcell.registry.duplicates.two_people import PairCounts, gene_sums
 from pmcell.registry.terms.declared import DECLARED, check_declared
 from pmcell.registry.terms.marker_panel import marker_panel
 from pmcell.registry.terms.tissues import tissue_label
@@ -160,6 +162,8 @@ def map_cells(
     given = types_of_source(source_labels(ordered.obs[passes]), model)
     profiled = Profiled(obs, integrated, told, counts[passes], genes, given)
     answers = stratum_answers(reference, profiled)
+    pairs = PairCounts(genes, len(obs))
+    pairs.add(slice(None), partial(gene_sums, profiled.counts))
     visits, tables = [], []
     for key in _visits(ordered.obs):
         own = _of_visit(obs, key)
@@ -167,6 +171,7 @@ def map_cells(
         tables.append(table)
         labels = _count_labels(told, own, reference)
         donor_p, residual = profiled.donor_p(reference, own), _residual(reference, x[own], measured)
+        two = pairs.two_people(own)
         visits.append(
             MappedVisit(
                 *key,
@@ -179,10 +184,13 @@ def map_cells(
                 quality=_quality(ordered.obs.loc[_of_visit(ordered.obs, key)]),
                 labels=labels,
                 surprises=surprises(reference, table),
-                stratum=unless_strange(answers[key], profiled.labelled(own), donor_p, residual),
-                warnings=tuple(notes),
+                stratum=unless_strange(
+                    answers[key], profiled.labelled(own), donor_p, residual, two
+                ),
+                warnings=(*notes, *([two.sentence] if two else [])),
                 donor_p=donor_p,
                 residual=residual,
+                n_cells_of_another=two.n_fewer if two else None,
             )
         )
     import pandas as pd

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from pmcell.registry.duplicates.two_people import TwoPeople
+
 Key = tuple[str, str]
 MIN_LABELLED = 0.5
 """Share of a visit's cells that must have a label before it is placed by its composition."""
@@ -121,7 +123,11 @@ def stratum_answers(reference: Reference, cells: Profiled) -> dict[Key, StratumA
 
 
 def unless_strange(
-    answer: StratumAnswer, labelled: float, donor_p: float | None, residual: Residual | None
+    answer: StratumAnswer,
+    labelled: float,
+    donor_p: float | None,
+    residual: Residual | None,
+    two: TwoPeople | None = None,
 ) -> StratumAnswer:
     """The answer, but for a stratum that rests on what no donor of the reference showed.
 
@@ -137,10 +143,14 @@ def unless_strange(
         Share of the visit's cells that have a label.
     donor_p, residual
         How unusual the composition and the expression outside the model are.
+    two
+        What says that the cells are of two people.
     """
     if answer.status != ASSIGNED:
         return answer
-    if labelled < MIN_LABELLED:
+    if two is not None:
+        why = two.sentence
+    elif labelled < MIN_LABELLED:
         why = f"{labelled:.0%} of the cells could be labelled; {MIN_LABELLED:.0%} are needed"
     elif donor_p is not None and donor_p <= NOVEL:
         why = "no donor of the reference has a composition as unusual"

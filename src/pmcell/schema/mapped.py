@@ -54,6 +54,7 @@ class MappedFile:
     counts: str = fact("Which of its matrices was read.", tells=PERSON, required=True)
     n_cells: int = fact("Cells in it.", tells=PERSON, required=True)
     n_genes: int = fact("Genes in it that have a canonical id.", tells=PERSON, required=True)
+    notes: tuple[str, ...] | None = fact("What to mind of it, a sentence each.", tells=PERSON)
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,11 @@ class MappedVisit:
         tells=PERSON,
     )
     residual: Residual | None = fact("Expression outside the model.", tells=PERSON)
+    n_cells_of_another: int | None = fact(
+        "Cells that are of another person than the rest, of those whose genes tell; null where the "
+        "cells may all be of one.",
+        tells=PERSON,
+    )
 
 
 @dataclass(frozen=True)

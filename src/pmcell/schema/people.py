@@ -191,8 +191,9 @@ VISITS = Table(
 
 DUPLICATES = Table(
     "duplicates",
-    "Pairs of donors who may be one person, and donors whose cells are of another sex than is "
-    "registered: hints for the stewards. Nobody was merged or left out for them.",
+    "Pairs of donors who may be one person, donors whose cells are of another sex than is "
+    "registered, and donors whose cells are of two people: hints for the stewards. Nobody was "
+    "merged or left out for them.",
     ("donor_id", "other_donor_id", "kind"),
     (
         DONOR_ID,
@@ -205,19 +206,25 @@ DUPLICATES = Table(
             "kind",
             "string",
             "shared_cells: both have cells with the same molecules; sex_conflict: samples express "
-            "genes of the other sex.",
+            "genes of the other sex; two_people: some of the donor's cells are of another person.",
         ),
-        Field("n_found", "int64", "Cells in common, or samples in conflict.", "1"),
+        Field(
+            "n_found",
+            "int64",
+            "Cells in common, samples in conflict, or cells of the other person.",
+            "1",
+        ),
         Field(
             "n_compared",
             "int64",
-            "Cells compared of the donor with fewer, or samples that tell a sex.",
+            "Cells compared of the donor with fewer, samples that tell a sex, or cells that tell the "
+            "person.",
             "1",
         ),
         Field(
             "similarity",
             "float64",
-            "Median correlation of the residuals of the cells in common; null for sex_conflict.",
+            "Median correlation of the residuals of the cells in common; null for other kinds.",
             "1",
             required=False,
         ),

@@ -87,25 +87,40 @@ def test_cells_that_stand_twice_are_found(tmp_path):
     assert found[0].found == "1 cells are copies; cell 8 is cell 4"
 
 
-def test_a_sex_that_the_genes_contradict_is_named(tmp_path):
+def check_with_sex_genes(folder, counts, **columns):
+    """Faults of a file with XIST and RPS4Y1 as its last genes."""
     names = [*gene_names()[:150], "XIST", "RPS4Y1"]
-    counts = np.column_stack([cell_counts()[:, :150], np.zeros((60, 2), np.int64)])
-    donors = np.array(AT)
-    counts[donors == 0, 151] = 3  # d1 is stated male, and is.
-    counts[donors == 1, 151] = 3  # d2 is stated female, and is not.
-    counts[donors == 2, 150] = 3  # d3 is stated male, and is not.
-    sexes = {"sex": [("male", "female", "male", "female")[k] for k in AT]}
+    matrix = sp.csr_matrix(np.column_stack([cell_counts()[:, :150], counts]))
     path = write_h5ad(
-        tmp_path / "in.h5ad",
-        sp.csr_matrix(counts),
-        barcodes(),
-        genes=names,
-        obs=steward_obs(**sexes),
+        folder / "in.h5ad", matrix, barcodes(), genes=names, obs=steward_obs(**columns)
     )
-    found = [fault.found for fault in file_health(path).faults if fault.reason == "sex"]
+    return file_health(path).faults
+
+
+def test_a_sex_that_the_genes_contradict_is_named(tmp_path):
+    donors, counts = np.array(AT), np.zeros((60, 2), np.int64)
+    counts[donors == 0, 1] = 3  # d1 is stated male, and is.
+    counts[donors == 1, 1] = 3  # d2 is stated female, and is not.
+    counts[donors == 2, 0] = 3  # d3 is stated male, and is not.
+    sexes = {"sex": [("male", "female", "male", "female")[k] for k in AT]}
+    faults = check_with_sex_genes(tmp_path, counts, **sexes)
+    found = [fault.found for fault in faults if fault.reason == "sex"]
     assert len(found) == 2
     assert found[0].startswith("'d2' stated female")
     assert found[1].startswith("'d3' stated male")
+
+
+def test_cells_of_two_people_under_one_donor_are_warned_of(tmp_path):
+    of_men = np.where(np.arange(60)[:, None] % 3 == 0, [0, 4], [4, 0])
+    faults = check_with_sex_genes(tmp_path, of_men, donor_id=["P01"] * 60)
+    (fault,) = [fault for fault in faults if fault.reason == "two_people"]
+    assert (fault.severity, fault.column) == ("warning", "obs donor_id")
+    assert "'P01': the cells may be of two people: by genes of Y and XIST, 20 of the 60" in (
+        fault.found
+    )
+    own = np.where(np.array(AT)[:, None] % 2 == 0, [0, 4], [4, 0])
+    faults = check_with_sex_genes(tmp_path, own)
+    assert "two_people" not in {fault.reason for fault in faults}
 
 
 def test_a_file_without_counts_and_a_damaged_one_are_faults(tmp_path):

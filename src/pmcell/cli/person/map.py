@@ -230,7 +230,10 @@ def _show(document: Mapped, folder: Path) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    for why in sorted({visit.stratum.why for visit in document.visits} - {""}):
+    told = {visit.stratum.why for visit in document.visits}
+    told |= {text for visit in document.visits for text in visit.warnings}
+    told |= {f"{file.name}: {text}" for file in document.files for text in file.notes or ()}
+    for why in sorted(told - {""}):
         console.print(f"Note: {why}.")
     genes = document.genes
     console.print(

@@ -7,7 +7,7 @@ human genes in canonical ids. Only what mapping needs is taken from it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,14 @@ FROM_FILE = ("donor_id", "sample_id")
 
 @dataclass(frozen=True)
 class PersonFile:
-    """A file that was read: its name, digest, matrix, and what it holds."""
+    """A file that was read: its name, digest, matrix, what it holds, and what to mind of it."""
 
     name: str
     sha256: str
     counts: str
     n_cells: int
     n_genes: int
+    notes: tuple[str, ...] = ()
 
 
 def read_people(
@@ -101,7 +102,7 @@ def read_people(
             counts = open_counts(target)
             rows = np.arange(counts.n_cells)
             parts.append(ad.AnnData(counts.read_rows(rows), counts.read_obs(), counts.read_var()))
-            files.append(PersonFile(**told))
+            files.append(PersonFile(**told | {"notes": tuple(told["notes"])}))
     shared = sorted(set.intersection(*(set(part.var_names) for part in parts)))
     whole = ad.concat([part[:, shared] for part in parts], merge="first")
     if not whole.obs_names.is_unique:
@@ -153,9 +154,9 @@ def rewrite(
         for start, block in iter_counts(submission, choice.name):
             own = block.multiply(is_gene[None, :]).tocsr()
             writer.append(projection.apply(check_counts(own, start, submission, choice.name)))
-    return asdict(
-        PersonFile(source.name, _digest(source), choice.name, len(obs), len(projection.gene_ids))
-    )
+    notes = tuple(_taken_as_one(submission.obs, columns))
+    n_genes = len(projection.gene_ids)
+    return asdict(PersonFile(source.name, _digest(source), choice.name, len(obs), n_genes, notes))
 
 
 def _matrix(source: Path, submission: Any, settings: Mapping[str, str]) -> Any:
@@ -242,6 +243,21 @@ def _require_people(obs: Any, columns: Mapping[str, str], source: Path) -> None:
         raise UsageError(
             f"{source.name}: column {named!r} must name a person for each cell; {label!r} is none "
             f"({why}). Leave these cells out of the file."
+        )
+
+
+def _taken_as_one(obs: Any, columns: Mapping[str, str]) -> Iterator[str]:
+    """Say that several samples were taken as one person's, where no column says whose they are."""
+    from pmcell.registry.draft.columns import guess_columns
+
+    if columns.get("donor_id", "donor_id") in obs.columns:
+        return
+    found = guess_columns(obs, "person")
+    n_samples = len(set(found.sample_of_cell.tolist()))
+    if n_samples > 1:
+        yield (
+            f"{n_samples} samples ({found.sample_rule}) were taken as one person's, for no column "
+            "tells people apart: where they are of several, say --donor COLUMN"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from pmcell.errors import DataError, Fault
 from pmcell.io.submitted.readers import iter_counts
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.draft.columns import Columns, is_empty, text
+from pmcell.registry.duplicates.sex import FEMALE, MALE
+from pmcell.registry.duplicates.two_people import SEX_PAIR, PairCounts, gene_sums
 from pmcell.registry.intake.cells_check import MAX_STORED
 from pmcell.registry.intake.copies import Fingerprints
 from pmcell.registry.intake.counts import empty_droplets
@@ -21,9 +24,6 @@ from pmcell.settings.cohort import IntakeSettings
 
 MIN_COUNTS = 10
 """Counts of a gene of one sex, without any of the other's, from which a sex is told."""
-X_GENE = ("XIST",)
-Y_GENES = ("RPS4Y1", "DDX3Y", "KDM5D", "EIF1AY", "UTY", "USP9Y", "ZFY")
-FEMALE, MALE = "PATO:0000383", "PATO:0000384"
 
 
 def counted_faults(
@@ -46,7 +46,8 @@ def counted_faults(
     var = submission.var_of(layer)
     names = as_text(var.index if gene_column == "index" else var[gene_column]).tolist()
     prints = Fingerprints(as_text(var.index).tolist())
-    sexes = _Sexes(submission, columns, names)
+    ids = np.array([name or "" for name in map_genes(names).gene_id])
+    pairs = PairCounts(ids, submission.n_cells)
     totals = np.zeros(submission.n_cells)
     file = submission.path.name
     for start, block in iter_counts(submission, layer):
@@ -57,9 +58,10 @@ def counted_faults(
                 reason="not_counts",
             )
         block.sum_duplicates()
-        totals[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel()
+        rows = slice(start, start + block.shape[0])
+        totals[rows] = np.asarray(block.sum(axis=1)).ravel()
         prints.add(block)
-        sexes.add(start, block)
+        pairs.add(rows, partial(gene_sums, block))
     empty = empty_droplets(totals, file, IntakeSettings().max_share_empty)
     if empty is not None:
         yield empty
@@ -69,72 +71,63 @@ def counted_faults(
         found = f"{n} cells are copies; cell {pair[1] + 1} is cell {pair[0] + 1}"
         fix = "Leave the copies out where the file came from."
         yield Fault(file, must, found, fix, severity="warning", reason="copies")
-    yield from sexes.faults(file)
+    yield from _other_sexes(pairs, submission, columns)
+    yield from _two_people(pairs, submission, columns)
 
 
-class _Sexes:
-    """Counts of XIST and of genes of the Y chromosome, by donor, beside the sex that is stated."""
+def _other_sexes(pairs: PairCounts, submission: Submission, columns: Columns) -> Iterator[Fault]:
+    """A warning for each donor whose genes say another sex than is stated."""
+    obs, roles, term_column = submission.obs, columns.roles, "sex_ontology_term_id"
+    column = term_column if term_column in columns.terms else roles.get("sex", "")
+    of_y, of_x = pairs.counts(SEX_PAIR)
+    if "donor_id" not in roles or not column or of_y is None or of_x is None:
+        return
+    of_cell = text(obs, roles["donor_id"])
+    donors, at = _codes(of_cell)
+    stated: dict[str, set[str]] = {}
+    for donor, sex in set(zip(of_cell.tolist(), text(obs, column).tolist(), strict=True)):
+        term = sex if ":" in sex else term_of(sex, term_column)
+        if term:
+            stated.setdefault(donor, set()).add(term)
+    sums = [np.bincount(at, weights=own, minlength=len(donors)) for own in (of_y, of_x)]
+    for donor, n_y, n_x in zip(donors, *sums, strict=True):
+        sexes, seen = stated.get(donor, set()), ""
+        if is_empty(donor):
+            continue
+        if sexes == {FEMALE} and n_y >= MIN_COUNTS and n_x == 0:
+            seen = f"stated female, {n_y:.0f} counts of genes of Y, none of XIST"
+        if sexes == {MALE} and n_x >= MIN_COUNTS and n_y == 0:
+            seen = f"stated male, {n_x:.0f} counts of XIST, none of genes of Y"
+        if seen:
+            yield Fault(
+                submission.path.name,
+                "the sex should be the one that the genes show",
+                f"{donor!r} {seen}",
+                "Look whether samples were exchanged, or the sex was mistyped.",
+                column=f"obs {column}",
+                severity="warning",
+                reason="sex",
+            )
 
-    def __init__(self, submission: Submission, columns: Columns, names: list[str]) -> None:
-        obs, roles = submission.obs, columns.roles
-        self._donors: list[str] = []
-        self._is_told = "donor_id" in roles and bool(
-            "sex" in roles or "sex_ontology_term_id" in columns.terms
-        )
-        symbols = list(map_genes(names).symbol)
-        self._x = np.flatnonzero([symbol in X_GENE for symbol in symbols])
-        self._y = np.flatnonzero([symbol in Y_GENES for symbol in symbols])
-        self._is_told &= bool(len(self._x) and len(self._y))
-        if not self._is_told:
-            return
-        donors = text(obs, roles["donor_id"])
-        self._donors, self._at = _codes(donors)
-        self._column = (
-            "sex_ontology_term_id" if "sex_ontology_term_id" in columns.terms else roles["sex"]
-        )
-        stated = text(obs, self._column)
-        self._stated: dict[str, set[str]] = {}
-        for donor, sex in set(zip(donors.tolist(), stated.tolist(), strict=True)):
-            term = sex if ":" in sex else term_of(sex, "sex_ontology_term_id")
-            if term:
-                self._stated.setdefault(donor, set()).add(term)
-        self._sums = np.zeros((2, len(self._donors)), dtype=np.float64)
 
-    def add(self, start: int, block: Any) -> None:
-        """Take in a block of cells."""
-        if not self._is_told:
-            return
-        at = self._at[start : start + block.shape[0]]
-        for row, genes in enumerate((self._x, self._y)):
-            per_cell = np.asarray(block[:, genes].sum(axis=1)).ravel()
-            self._sums[row] += np.bincount(at, weights=per_cell, minlength=len(self._donors))
-
-    def faults(self, file: str) -> Iterator[Fault]:
-        """A warning for each donor whose genes say another sex than is stated."""
-        if not self._is_told:
-            return
-        for donor, n_x, n_y in zip(self._donors, *self._sums, strict=True):
-            stated = self._stated.get(donor, set())
-            if is_empty(donor) or len(stated) != 1:
-                continue
-            sex = next(iter(stated))
-            seen = ""
-            if sex == FEMALE and n_y >= MIN_COUNTS and n_x == 0:
-                seen = f"stated female, {n_y:.0f} counts of genes of Y, none of XIST"
-            if sex == MALE and n_x >= MIN_COUNTS and n_y == 0:
-                seen = f"stated male, {n_x:.0f} counts of XIST, none of genes of Y"
-            if seen:
-                must = "the sex should be the one that the genes show"
-                fix = "Look whether samples were exchanged, or the sex was mistyped."
-                yield Fault(
-                    file,
-                    must,
-                    f"{donor!r} {seen}",
-                    fix,
-                    column=f"obs {self._column}",
-                    severity="warning",
-                    reason="sex",
-                )
+def _two_people(pairs: PairCounts, submission: Submission, columns: Columns) -> Iterator[Fault]:
+    """A warning for each donor, or sample where no column names donors, with cells of two."""
+    column = columns.roles.get("donor_id") or columns.roles.get("sample_id")
+    whole = np.full(submission.n_cells, "all cells", object)
+    names, at = _codes(text(submission.obs, column) if column else whole)
+    for number, name in enumerate(names):
+        found = None if is_empty(name) else pairs.two_people(at == number)
+        if found is not None:
+            yield Fault(
+                submission.path.name,
+                "cells of one donor should be of one person",
+                f"{name!r}: {found.sentence}",
+                "Look whether samples were pooled, exchanged or mislabelled; name a column that "
+                "tells people apart.",
+                column=f"obs {column}" if column else "",
+                severity="warning",
+                reason="two_people",
+            )
 
 
 def _codes(values: np.ndarray) -> tuple[list[str], np.ndarray]:

@@ -21,7 +21,7 @@ from pmcell.strata.discovery.cluster import (
     k_range,
     min_stratum_size,
 )
-from pmcell.strata.discovery.distances import batch_share
+from pmcell.strata.discovery.separable import batch_share
 from pmcell.strata.profiles import slots
 
 if TYPE_CHECKING:

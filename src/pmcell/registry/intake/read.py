@@ -19,7 +19,7 @@ from pmcell.registry.cohorts.cohort import load_registration, programmes_folder
 from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells import Scope, cell_table
-from pmcell.registry.intake.checksum import checksum_faults
+from pmcell.registry.intake.checksum import checksum_faults, files_now
 from pmcell.registry.intake.copies import Fingerprints
 from pmcell.registry.intake.count_layers import whole_but_no_counts
 from pmcell.registry.intake.counts import (
@@ -99,6 +99,7 @@ def read_cohort(
     refused = intake_place_faults(Path(folder), matrix, places) or checksum_faults(matrix)
     if refused:
         raise FaultsError(refused)
+    before = files_now(matrix.path)
     submission = open_matrix(matrix)
     known["inputs"] = _digests(registration)
     known["metrics"] = {
@@ -145,6 +146,13 @@ def read_cohort(
     totals = _write_counts(
         paths["counts"], submission, matrix.counts, genes, obs, known["inputs"], keep
     )
+    if files_now(matrix.path) != before:
+        # Two copies in part would be one in the results, under the digest of neither.
+        raise DataError(
+            f"{matrix.path.name}: the file must stay as it is while it is read; found another size "
+            "or time after it. Run again once it is copied whole.",
+            reason="changed",
+        )
     known["metrics"] |= {
         "n_features_not_genes": genes.n_features - len(genes.rows),
         "n_genes": len(totals.projection.gene_ids),

@@ -63,13 +63,8 @@ def file_health(file: Path, *, fmt: str | None = None, is_deep: bool = False) ->
         )
     except DataError as error:
         told = with_options(error)
-        if isinstance(told, FaultsError):
-            return CohortCheck(file.name, told.faults, {})
-        must = "must be readable"
-        fix = "See what was found; else get the file again from its source."
-        return CohortCheck(
-            file.name, (Fault(file.name, must, str(told), fix, reason=told.reason),), {}
-        )
+        faults = told.faults if isinstance(told, FaultsError) else (told.fault(file.name),)
+        return CohortCheck(file.name, faults, {})
     faults = tuple(Fault(**fault) for fault in report["faults"])
     return CohortCheck(file.name, faults, report["metrics"])
 
@@ -100,11 +95,10 @@ def health_of(file: str, fmt: str, is_deep: bool) -> dict[str, Any]:
                 submission, matrix.counts, matrix.gene_column, columns, metrics, is_deep=is_deep
             )
         except DataError as error:
-            faults.append(
-                Fault(name, "counts must be readable", str(error), "", reason=error.reason)
-            )
+            faults.append(error.fault(name))
     metrics |= _seen(submission, draft, columns)
-    return {"faults": [asdict(_own(fault, name)) for fault in faults], "metrics": metrics}
+    told = dict.fromkeys(_own(fault, name) for fault in faults)
+    return {"faults": [asdict(fault) for fault in told], "metrics": metrics}
 
 
 def _matrix(submission: Submission, draft: Draft) -> Matrix:

@@ -55,9 +55,12 @@ def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
     from pmcell import bundle
     from pmcell.cli.run import _lock, _study, _workflow
+    from pmcell.registry.cohorts.registered import not_cohorts
 
     require_cores(args)
     study = _study.open_study(args.directory, args.config)
+    for passed_over in not_cohorts(study.cohorts_dir):
+        print(f"pmcell run: not read, in {study.cohorts_dir}: {passed_over}", file=sys.stderr)
     if not args.unlock:
         _study.decide_consent(study)
     profile = bundle.profile_folder(args.profile, study.folder)

@@ -48,7 +48,7 @@ class DataError(PmcellError):
         row, column = place.groups() if place else (None, None)
         line = int(row) if row else None
         parts = re.match(r"(.*?)(?:; (?:found )?|, found )(.*?)(?:\. (.*)|\.?$)", text, re.DOTALL)
-        must, found, fix = parts.groups("") if parts else (text.rstrip("."), "another", "")
+        must, found, fix = parts.groups("") if parts else ("must be readable", text.rstrip("."), "")
         return Fault(file, must, found, fix, line, column, reason=self.reason)
 
 

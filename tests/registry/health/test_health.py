@@ -144,6 +144,14 @@ def test_the_command_takes_a_file_and_exits_by_its_faults(tmp_path, capsys):
     assert "FILE must exist" in capsys.readouterr().err
 
 
+def test_a_fix_names_no_file_that_is_not_there_yet(tmp_path):
+    names = [f"feature {k}" for k in range(len(gene_names()))]
+    path = write_h5ad(tmp_path / "in.h5ad", sp.csr_matrix(cell_counts()), barcodes(), genes=names)
+    fixes = [fault.fix for fault in file_health(path).errors]
+    assert any("adata.var_names = adata.var['COLUMN']" in fix for fix in fixes)
+    assert not any("cohort.yaml" in fix for fix in fixes)
+
+
 def test_a_damaged_file_is_told_once_and_in_one_sentence(tmp_path):
     path = write_steward_file(tmp_path / "in.h5ad")
     with h5py.File(path, "r+") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pmcell.registry.cohorts.registration import Matrix
 from pmcell.registry.draft.columns import Columns, guess_columns
 from pmcell.registry.draft.draft import Draft, draft_registration
 from pmcell.registry.draft.left_out import status_columns
-from pmcell.registry.draft.options import with_options
+from pmcell.registry.draft.options import reworded, with_options
 from pmcell.registry.health.counts import counted_faults
 from pmcell.registry.health.design import confounding
 from pmcell.registry.health.people import alike_people, identifying
@@ -119,9 +119,8 @@ def _matrix(submission: Submission, draft: Draft) -> Matrix:
 
 def _own(fault: Fault, name: str) -> Fault:
     """A fault of cohort.yaml as one of the file: there is no cohort.yaml yet."""
-    if fault.file != COHORT_FILE:
-        return fault
-    return Fault(**{**asdict(fault), "file": name, "row": None})
+    fault = replace(fault, fix=reworded(fault.fix))
+    return replace(fault, file=name, row=None) if fault.file == COHORT_FILE else fault
 
 
 def _seen(submission: Submission, draft: Draft, columns: Columns) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from pmcell.io.submitted.readers import iter_counts
 from pmcell.io.submitted.submission import LayerSummary, Submission
 from pmcell.registry.intake import read
 from pmcell.registry.intake.check import check_cohort
+from pmcell.registry.intake.checksum import files_now
 from pmcell.registry.intake.counts import Projection, check_counts
 from pmcell.registry.intake.intake import OUTPUTS, intake_cohort
 from pmcell.registry.intake.pseudonyms import KEY_VARIABLE, pseudonym
@@ -591,6 +592,15 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken_in(folder, monkeypatc
         patch.setattr(read, "iter_counts", changed)
         quarantined(folder, "changed", "Run again once it is copied whole")
     assert take_in(folder)[0]["metrics"]["umis"] == sound["metrics"]["umis"]
+
+
+def test_what_a_desktop_writes_into_a_folder_is_no_change_of_it(tmp_path):
+    (tmp_path / "data").write_text("1")
+    before = files_now(tmp_path)
+    (tmp_path / ".DS_Store").write_text("x")
+    assert files_now(tmp_path) == before
+    (tmp_path / ".zattrs").write_text("{}")
+    assert files_now(tmp_path) != before
 
 
 @pytest.mark.parametrize(

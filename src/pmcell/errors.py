@@ -7,6 +7,7 @@ prints the sentence without a traceback and exits with the class's code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,10 +38,18 @@ class DataError(PmcellError):
         self.reason = reason
 
     def fault(self, file: str) -> Fault:
-        """The sentence as a fault of a file, which its first clause names already."""
-        must, _, rest = str(self).removeprefix(f"{file}: ").partition("; ")
-        found, _, fix = rest.partition(". ")
-        return Fault(file, must, found.removeprefix("found ") or must, fix, reason=self.reason)
+        """The sentence as a fault of a file, which its first clause names already.
+
+        >>> str(DataError("a.csv, row 2, column 'x': must be 1, found '2'. Do it.").fault("a.csv"))
+        "a.csv, row 2, column 'x': must be 1; found '2'. Do it."
+        """
+        place = re.match(rf"{re.escape(file)}(?:, row (\d+))?(?:, column '(.+?)')?: ", str(self))
+        text = str(self)[place.end() if place else 0 :]
+        row, column = place.groups() if place else (None, None)
+        line = int(row) if row else None
+        parts = re.match(r"(.*?)(?:; (?:found )?|, found )(.*?)(?:\. (.*)|\.?$)", text, re.DOTALL)
+        must, found, fix = parts.groups("") if parts else ("must be readable", text.rstrip("."), "")
+        return Fault(file, must, found, fix, line, column, reason=self.reason)
 
 
 MAX_SHOWN = 500

@@ -38,8 +38,8 @@ from pmcell.publish import write_release
 from pmcell.publish.folder import whole_folder
 from results_folder import make_results
 from steward_files import write_steward_file
+from stopped_calls import CALLS, EVERY
 
-CALLS = ("open", "mkdir", "link", "symlink", "chmod", "fsync", "rename", "replace")
 FILLS = {"open", "mkdir", "link", "symlink", "fsync"}
 """Calls that a full disk refuses."""
 TO_GO_ON = r"withdrawals/\w+\.json|config/cohorts/c1/consent\.jsonl\.pending"
@@ -172,7 +172,6 @@ WHOLE_WITH = {
 """The file that is there only where all others of the result are."""
 
 
-EVERY = os.environ.get("STOPPED_AT") == "every"
 LONG = {"map", "report", "release add", "export", "export-hca", "seal"}
 
 

@@ -295,3 +295,30 @@ def test_what_is_stored_compressed_is_known(tmp_path, counts, barcodes):
         folder = write_mtx(tmp_path / f"m{packed}", counts, barcodes, packed=packed)
         assert is_compressed(inspect(folder), "X") is packed
     assert is_compressed(inspect(write_zarr(tmp_path / "a.zarr", x, barcodes)), "X")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("features/id", np.array(["ENSG1"] * 11, "S"), "each of 11 features; found 12"),
+        ("features/name", np.array(["A"], "S"), "each of 12 features; found 1"),
+        ("features/feature_type", np.array(["Gene Expression"], "S"), "of 12 features; found 1"),
+        ("features", np.arange(12), "must hold /matrix/features/id; it is missing"),
+        ("shape", np.array([b"many", b"few"]), "must equal 40 barcodes × 12 features; found"),
+        (
+            "shape",
+            np.array([12.5, 40.0]),
+            "must equal 40 barcodes × 12 features; found 40.0 × 12.5",
+        ),
+        ("shape", np.array([12]), "must equal 40 barcodes × 12 features; found 12"),
+    ],
+)
+def test_parts_of_a_10x_file_that_do_not_fit_are_named(
+    tmp_path, counts, barcodes, place, value, said
+):
+    path = write_10x_h5(tmp_path / "a.h5", counts, barcodes)
+    with h5py.File(path, "r+") as file:
+        del file["matrix"][place]
+        file["matrix"][place] = value
+    with pytest.raises(DataError, match=said):
+        inspect(path)

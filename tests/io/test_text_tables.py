@@ -223,3 +223,60 @@ def test_a_table_that_is_packed_twice_says_so(tmp_path, counts, barcodes):
     packed.write_bytes(gzip.compress(bz2.compress(path.read_bytes())))
     with pytest.raises(DataError, match="found bzip2 within gzip"):
         inspect(packed)
+
+
+def rows_of(counts, barcodes, number=str, end=""):
+    lines = [",".join(["cell", *GENES]) + end]
+    lines += [
+        ",".join([name, *map(number, row)]) + end
+        for name, row in zip(barcodes, counts.tolist(), strict=True)
+    ]
+    return lines
+
+
+def test_separators_at_the_end_of_rows_make_no_columns(tmp_path, counts, barcodes):
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(rows_of(counts, barcodes, end=",,")))
+    submission = inspect(path)
+    assert list(submission.var.index) == GENES
+    np.testing.assert_array_equal(dense(submission), counts)
+    path.write_text(path.read_text() + "\nlast," + "1," * len(GENES) + ",7")
+    with pytest.raises(DataError, match="found a value in column 14, which has none"):
+        inspect(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (lambda v: "1_0" if v == 3 else str(v), "found '1_0'. Correct the value"),
+        (lambda v: f"{v}_", "No value of the row is a plain number: write them so"),
+        (lambda v: f"{v}%", "No value of the row is a plain number: write them so"),
+        (lambda v: f"'{v}", "No value of the row is a plain number: write them so"),
+        (hex, "No value of the row is a plain number: write them so"),
+    ],
+)
+def test_what_python_or_a_person_alone_takes_for_a_number_is_named(
+    tmp_path, counts, barcodes, number, said
+):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "\n".join(rows_of(np.hstack([counts] * 2), barcodes, number)).replace(
+            ",".join(GENES), ",".join([*GENES, *(f"{name}-AS1" for name in GENES)])
+        )
+    )
+    with pytest.raises(DataError, match=re.escape(said)):
+        inspect(path)
+
+
+def test_a_row_of_units_is_to_be_removed(tmp_path, counts, barcodes):
+    head, *rows = rows_of(counts, barcodes)
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([head, ",".join(["unit", *["UMI"] * len(GENES)]), *rows]))
+    with pytest.raises(DataError, match=r"row 2, .*remove the row where it tells something else"):
+        inspect(path)
+
+
+def test_infinite_values_are_named_and_their_columns_stay(tmp_path, counts, barcodes):
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(rows_of(counts, barcodes, lambda v: "inf" if v > 3 else str(v))))
+    assert inspect(path).layers["X"].looks_like == "not_finite"

@@ -8,6 +8,7 @@ import shutil
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -160,6 +161,29 @@ def test_codecs_of_format_3_that_are_not_on_the_list_are_refused(
 def test_a_missing_chunk_of_a_sparse_matrix_is_no_zeros(store):
     (store / "X" / "data" / "0").unlink()
     refuse(store, "truncated", "all 1 chunks of a sparse matrix must be there; found 0")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("obs/_index", "of names"),
+        ("var/_index", "of names"),
+        ("obs/s/categories", "of labels"),
+        ("obs/s/codes", "labels without cells"),
+    ],
+)
+def test_a_missing_chunk_of_names_and_labels_is_no_text(
+    tmp_path, counts, barcodes, version, place, what
+):
+    # Writers leave out a chunk of zeros: the codes of a column with one label.
+    obs = {"s": pd.Categorical(["x", "y"] * 20), "one": pd.Categorical(["z"] * 40)}
+    store = write_zarr(tmp_path / "a.zarr", counts, barcodes, version=version, obs=obs)
+    assert list(inspect(store).obs["one"].astype(str)) == ["z"] * 40
+    (store / place / ("0" if version == 2 else "c/0")).unlink()
+    with pytest.raises(DataError, match=f"all 1 chunks .*{what}") as error:
+        inspect(store)
+    assert error.value.reason == "truncated"
 
 
 def test_a_damaged_chunk_is_named(store):

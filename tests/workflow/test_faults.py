@@ -22,6 +22,7 @@ from pmcell.cli.run import _lock
 from pmcell.errors import PmcellError
 from pmcell.io.stamps import read_stamp
 from pmcell.io.system import end_in_order
+from stopped_calls import CALLS, EVERY
 
 STEP = [sys.executable, "-m", "pmcell.cli"]
 
@@ -64,6 +65,11 @@ def qc(folder: Path) -> list[str]:
 def gene_stats(folder: Path) -> list[str]:
     files = ["--counts", f"{folder}/intake.h5ad", "--qc", f"{folder}/qc.parquet"]
     return ["gene_stats", *files, "--out", f"{folder}/moments.npz"]
+
+
+def intake(folder: Path) -> list[str]:
+    cohort = f"config/cohorts/{folder.name}"
+    return ["intake", "--cohort-dir", cohort, "--out-dir", str(folder)]
 
 
 def say(arguments: list[str], **options: object) -> tuple[int, str]:
@@ -183,6 +189,44 @@ def test_a_killed_step_leaves_nothing_that_its_next_try_does_not_mend(study):
     process.wait()
     assert main(gene_stats(folder)) == 0
     assert contents(folder) == undisturbed
+
+
+@pytest.mark.parametrize("step", [intake, qc, gene_stats])
+def test_what_kill_9_leaves_at_any_write_is_mended_by_the_next_try(
+    study, tmp_path, monkeypatch, step
+):
+    """The folder is copied before a write: what is there if the process is gone at that moment."""
+    kept: list[Path] = []
+    n_seen, wanted, is_copying = 0, set[int](), False
+
+    def copying_first(call):
+        def copied_first(*arguments, **options):
+            nonlocal n_seen, is_copying
+            if not is_copying:
+                n_seen, is_copying = n_seen + 1, True
+                if n_seen in wanted:
+                    kept.append(Path(shutil.copytree(study, tmp_path / f"at {n_seen}")))
+                is_copying = False
+            return call(*arguments, **options)
+
+        return copied_first
+
+    monkeypatch.chdir(study)
+    words = step(Path("results/cohorts") / folders(study)[0].name)
+    with monkeypatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, copying_first(getattr(os, name)))
+        assert main(words) == 0
+        n_calls, n_seen = n_seen, 0
+        wanted = set(range(1, n_calls + 1, 1 if EVERY else n_calls // 3))
+        assert main(words) == 0
+    assert len(kept) >= 3
+    undisturbed = contents(study / "results")
+    for left in kept:
+        monkeypatch.chdir(left)
+        assert main(words) == 0, left.name
+        assert contents(left / "results") == undisturbed, left.name
+        shutil.rmtree(left)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -17,7 +17,11 @@ import pmcell as pm
 from pmcell import bundle
 from pmcell.cli import main
 from pmcell.registry.cohorts.cohort import list_cohorts
-from pmcell.registry.cohorts.registered import COHORT_FILE, matrix_files
+from pmcell.registry.cohorts.registered import (
+    COHORT_FILE,
+    matrix_files,
+    not_cohorts,
+)
 from pmcell.schema.ids import ID_PATTERN
 from pmcell.simulate.cohort_folders import write_cohort_folders
 
@@ -212,7 +216,22 @@ def test_a_cohort_of_the_configuration_must_be_an_id(study):
 def test_a_folder_with_a_name_that_is_no_id_is_named_by_check(study):
     code, said = say("pmcell.cli", "check", "sound", cwd=study)
     assert code == 0, said
-    assert "'a..b', 'my cohort', '{cohort}'" in said
+    for name in ("a..b", "my cohort", "{cohort}"):
+        assert f"{name!r} must be an id (letters, digits, _ . -): rename the folder" in said
+
+
+@pytest.mark.parametrize("name", ["cohort.yml", "Cohort.yaml", "cohort.yaml.txt", "COHORT.YML"])
+def test_a_cohort_yaml_under_a_like_name_is_not_passed_over(tmp_path, name):
+    cohorts = tmp_path / "my cohorts"
+    for cohort in ("c1", "c2"):
+        (cohorts / cohort).mkdir(parents=True)
+    (cohorts / "c1" / COHORT_FILE).write_text("id: c1\n")
+    (cohorts / "c2" / name).write_text("id: c2\n")
+    assert list_cohorts(cohorts) == ["c1"]
+    (said,) = not_cohorts(cohorts)
+    assert f"'c2' has {name!r}" in said
+    subprocess.run(["sh", "-c", said.partition(": ")[2]], check=True)
+    assert (list_cohorts(cohorts), not_cohorts(cohorts)) == (["c1", "c2"], [])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ REGISTRATION_FILES = (
     "measurements.tsv",
 )
 """Files of a registration that may be there; the matrix is found in cohort.yaml."""
+_LIKE_COHORT_FILE = re.compile(r"cohort\.ya?ml(\.txt)?", re.IGNORECASE)
 LEDGER_FILE = "consent.jsonl"
 """The consent ledger: what counts of it is the view that is made of it before the run."""
 VIEW_FILE = "consent.json"
@@ -87,16 +89,22 @@ def list_cohorts(folder: Path) -> list[str]:
 
 
 def not_cohorts(folder: Path) -> list[str]:
-    """Names of the folders with a cohort.yaml that are no cohorts, for their names alone."""
+    """What keeps folders from being cohorts, a line each: their names, or that of cohort.yaml."""
     if not folder.is_dir():
         return []
-    return sorted(
-        entry.name
-        for entry in os.scandir(folder)
-        if not is_cohort_id(entry.name)
-        and not entry.name.startswith(".")
-        and os.path.lexists(os.path.join(entry.path, COHORT_FILE))
-    )
+    found = []
+    for place in sorted(folder.iterdir()):
+        if not place.is_dir() or place.name.startswith("."):
+            continue
+        names = sorted(os.listdir(place)) if os.access(place, os.R_OK | os.X_OK) else []
+        alike = next((name for name in names if _LIKE_COHORT_FILE.fullmatch(name)), "")
+        if alike and not is_cohort_id(place.name):
+            rule = "must be an id (letters, digits, _ . -)"
+            found.append(f"{place.name!r} {rule}: rename the folder, and the id in it")
+        elif alike and COHORT_FILE not in names:
+            old, new = shlex.quote(str(place / alike)), shlex.quote(str(place / COHORT_FILE))
+            found.append(f"{place.name!r} has {alike!r} and no {COHORT_FILE}: mv {old} {new}")
+    return found
 
 
 def registration_files(folder: Path) -> list[Path]:

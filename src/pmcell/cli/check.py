@@ -193,12 +193,8 @@ def _folders(named: Sequence[str], study: StudySettings, cohorts_dir: Path | Non
             raise UsageError(f"COHORT must be an id or a folder; there is no folder {missing[0]!r}")
         return paths
     known = list_cohorts(parent)
-    if misnamed := not_cohorts(parent):
-        print(
-            f"pmcell check: the name of a cohort's folder must be an id (letters, digits, _ . -); "
-            f"found {', '.join(map(repr, misnamed))} in {parent}. Rename it, and the id in it.",
-            file=sys.stderr,
-        )
+    for passed_over in not_cohorts(parent):
+        print(f"pmcell check: not read, in {parent}: {passed_over}", file=sys.stderr)
     for name in named:
         if name not in known and not (parent / name).is_dir():
             raise UsageError(

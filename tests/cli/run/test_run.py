@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,56 @@ def test_a_configuration_that_changes_during_a_run_is_said(
         assert run(study) == code
     said = capsys.readouterr().err
     assert (f"{config} must stay as it is while a run works" in said) == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda cohorts: (cohorts / "good" / "cohort.yaml").write_text("title: U\n"), 1),
+        (lambda cohorts: (cohorts / "good" / "donors.tsv").unlink(), 1),
+        (lambda cohorts: (cohorts / "good" / "measurements.tsv").write_text("x\n"), 1),
+        (lambda cohorts: (cohorts / "good" / "cohort.yaml").touch(), 0),
+        (lambda cohorts: (cohorts / "good" / "notes.txt").write_text("x"), 0),
+    ],
+)
+def test_a_registration_that_changes_during_a_run_is_said(
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Path], object],
+    code: int,
+) -> None:
+    cohorts = study / "config" / "cohorts"
+    for name in ("cohort.yaml", "donors.tsv"):
+        (cohorts / "good" / name).write_text("title: T\n")
+
+    def edited(*arguments: object) -> int:
+        change(cohorts)
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_workflow, "run_snakemake", edited)
+        assert run(study) == code
+    said = capsys.readouterr().err
+    assert ("must stay as it is while a run works" in said) == bool(code)
+    assert (str(cohorts / "good") in said.replace("snakemake", "")) == bool(code)
+
+
+def test_a_cohort_that_is_registered_during_a_run_is_the_next_one_s(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "config" / "config.yaml").write_text("cluster: {seed: 0}\n")
+    cohorts = study / "config" / "cohorts"
+    (cohorts / "good" / "cohort.yaml").write_text("title: T\n")
+
+    def added(*arguments: object) -> int:
+        (cohorts / "new").mkdir()
+        (cohorts / "new" / "cohort.yaml").write_text("title: T\n")
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_workflow, "run_snakemake", added)
+        assert run(study) == 0
 
 
 def test_dry_run_makes_nothing(study: Path) -> None:

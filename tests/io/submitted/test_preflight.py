@@ -211,6 +211,47 @@ def test_deep_and_crowded_files_are_refused(path):
     assert scan_hdf5(path, Limits(max_objects=5))[0].reason == "too_many_objects"
 
 
+def write_part(file, place, n_written, chunk=None):
+    """Declare a dataset anew as it is and write its first rows only, as a stopped writer does."""
+    values, more = file[place][()], dict(file[place].attrs)
+    del file[place]
+    chunks = (chunk, *values.shape[1:]) if chunk else None
+    part = file.create_dataset(place, values.shape, values.dtype, chunks=chunks)
+    if n_written:
+        part[:n_written] = values[:n_written]
+    part.attrs.update(more)
+
+
+@pytest.mark.parametrize(
+    ("place", "n_written", "chunk", "found"),
+    [
+        ("X/data", 40, 40, "1 of"),
+        ("X/data", 0, None, "0 of 1 chunks"),
+        ("X/indices", 40, 20, "2 of"),
+        ("X/indptr", 0, 41, "0 of 1 chunks"),
+        ("obs/s/codes", 20, 20, "1 of 2 chunks"),
+        ("obs/n", 0, None, "0 of 1 chunks"),
+        ("layers/dense", 20, 10, "2 of 4 chunks"),
+    ],
+)
+def test_what_was_declared_and_never_written_is_no_zeros(
+    tmp_path, counts, barcodes, place, n_written, chunk, found
+):
+    obs, layers = {"s": ["x", "y"] * 20, "n": np.arange(40.0)}, {"dense": counts}
+    path = write_h5ad(tmp_path / "a.h5ad", sp.csr_matrix(counts), barcodes, obs=obs, layers=layers)
+    preflight(path, "h5ad")
+    with h5py.File(path, "r+") as file:
+        write_part(file, place, n_written, chunk)
+    refuse(path, "truncated", f"/{place}: every chunk of values must have been .*found {found}")
+
+
+def test_what_lies_beside_the_cells_may_be_written_in_part(path):
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("obsm/X_pca", (40, 2), "f4", chunks=(10, 2))
+        file.create_dataset("obs/nothing", (0,), "f4", maxshape=(None,), chunks=(10,))
+    preflight(path, "h5ad")
+
+
 def test_a_truncated_file_is_named(path):
     path.write_bytes(path.read_bytes()[:-500])
     refuse(path, "truncated", "truncated")

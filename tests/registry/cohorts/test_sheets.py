@@ -357,3 +357,27 @@ def test_a_column_of_words_where_terms_are_read_is_warned_of(folder):
 def test_a_table_whose_rows_are_all_faulty_is_not_called_empty(folder):
     faults = samples(folder, f"{TWO[0]}\tmore", f"{TWO[1]}\tmore")
     assert {fault.must for fault in faults} == {"a row must have 6 cells"}
+
+
+def test_a_table_that_is_not_there_is_told_from_one_of_another_kind_or_name(folder):
+    table = folder / "donors.tsv"
+    kept = table.read_bytes()
+    table.unlink()
+    (missing,) = (fault for fault in errors(folder) if fault.reason == "file_missing")
+    assert "the columns donor_id" in missing.fix
+    (folder / "Donors.TSV").write_bytes(kept)
+    (named,) = (fault for fault in errors(folder) if fault.reason == "file_missing")
+    assert named.found == "'Donors.TSV'"
+    subprocess.run(["sh", "-c", named.fix.partition(": ")[2]], cwd=folder, check=True)
+    assert errors(folder) == []
+    table.unlink()
+    table.mkdir()
+    (other,) = (fault for fault in errors(folder) if fault.reason == "file_missing")
+    assert "a folder, device or pipe" in other.found
+
+
+def test_an_optional_table_under_another_name_is_not_passed_over(folder):
+    (folder / "Measurements.tsv").write_text("donor_id\n")
+    assert [fault.fix for fault in errors(folder)] == [
+        "Rename it: mv Measurements.tsv measurements.tsv"
+    ]

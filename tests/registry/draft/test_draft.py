@@ -338,6 +338,7 @@ def test_whole_numbers_with_missing_ones_are_ids_without_a_point():
         (("adult", "child", "45"), ["adult", "child", "40-49"]),
         (("999", "-1", "1957"), ["", "", ""]),
         (("63", "999", "45"), ["60-69", "", "40-49"]),
+        (("1,045", "45,5", "12"), ["", "40-49", "10-19"]),
     ],
 )
 def test_ages_never_vanish(ages, bands):

@@ -69,6 +69,18 @@ def test_polish_letters_of_windows_are_told_from_western_ones(tmp_path):
     assert list(read_table_of_people(path)[0]) == ["Patient", "Größe (m²)", "Zellen/mm³"]
 
 
+@pytest.mark.filterwarnings("error::pandas.errors.PerformanceWarning")
+def test_a_table_of_many_columns_is_joined_at_once(tmp_path):
+    names = [f"c{k}" for k in range(300)]
+    rows = [f"d{donor}," + ",".join(f"{donor}.{k}" for k in range(300)) for donor in range(1, 5)]
+    table = tmp_path / "people.csv"
+    table.write_text("\n".join([",".join(["donor_id", *names]), *rows]))
+    file, cohorts = write_steward_file(tmp_path / "in.h5ad"), tmp_path / "cohorts"
+    folder = register_file(file, "c1", cohorts, keep=["c299"], tables={"donors": table}).folder
+    rows = [line.split("\t") for line in (folder / "donors.tsv").read_text().splitlines()]
+    assert [row[rows[0].index("c299")] for row in rows[1:]] == [f"{k}.299" for k in range(1, 5)]
+
+
 @pytest.mark.parametrize("with_notes", [False, True])
 def test_the_sheet_with_the_ids_is_read_below_titles_and_groups_of_columns(tmp_path, with_notes):
     book = openpyxl.Workbook()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -53,6 +54,11 @@ def test_text_that_identifies_people_is_an_error(health, column, values, reason)
     check = health(**{column: [values[k] for k in AT]})
     assert (reason, f"obs {column}") in reasons(check)
     assert [fault.column for fault in check.errors] == [f"obs {column}"]
+
+
+@pytest.mark.parametrize("letters", ["y", "_", "a.", "1-", " 1"])
+def test_a_text_of_a_million_letters_is_looked_through(health, letters):
+    assert health(note=[letters * 500_000] * 60).errors == []
 
 
 def test_numbers_that_look_like_days_are_no_dates(health):
@@ -151,3 +157,24 @@ def test_the_command_takes_a_file_and_exits_by_its_faults(tmp_path, capsys):
     assert "not both" in capsys.readouterr().err
     assert main(["check", "nothing.h5ad"]) == 2
     assert "FILE must exist" in capsys.readouterr().err
+
+
+def test_a_fix_names_no_file_that_is_not_there_yet(tmp_path):
+    names = [f"feature {k}" for k in range(len(gene_names()))]
+    path = write_h5ad(tmp_path / "in.h5ad", sp.csr_matrix(cell_counts()), barcodes(), genes=names)
+    fixes = [fault.fix for fault in file_health(path).errors]
+    assert any("adata.var_names = adata.var['COLUMN']" in fix for fix in fixes)
+    assert not any("cohort.yaml" in fix for fix in fixes)
+
+
+def test_a_damaged_file_is_told_once_and_in_one_sentence(tmp_path):
+    path = write_steward_file(tmp_path / "in.h5ad")
+    with h5py.File(path, "r+") as file:
+        file["X/indices"][5] = 5000
+    (error,) = file_health(path).errors
+    assert str(error).startswith("in.h5ad: positions of genes must be from 0 to ")
+    with h5py.File(path, "r+") as file:
+        file["X/indptr"][5] = 10**6
+    (error,) = file_health(path).errors
+    assert str(error).startswith("in.h5ad: the pointers of /X must rise from 0 to ")
+    assert ".." not in str(error)

@@ -87,6 +87,26 @@ def test_columns_that_tell_something_else_are_not(column, values):
     assert feature_kinds(pd.DataFrame({column: values}, index=["a", "b"])) is None
 
 
+@pytest.mark.parametrize(
+    ("column", "kinds", "is_refused"),
+    [
+        ("feature_types", ["Antibody Capture"], True),
+        ("modality", ["ADT", "HTO"], True),
+        ("feature_types", ["Peaks"], True),
+        ("feature_types", ["Gene Expression"], False),
+        ("feature_type", ["protein_coding", "lncRNA"], False),
+        ("modality", ["ADT", ""], False),
+        ("antibody", ["Antibody Capture"], False),
+    ],
+)
+def test_a_file_of_other_features_alone_holds_no_genes(folder, tmp_path, column, kinds, is_refused):
+    write(folder, **{column: [kinds[k % len(kinds)] for k in range(len(genes()))]})
+    report, _ = taken_in(folder, tmp_path)
+    assert (report["reason"] == "no_genes") == is_refused
+    assert bool(found(folder, "no_genes")) == is_refused
+    assert not is_refused or "must be genes; found 'A" in report["message"].replace("'Pe", "'A")
+
+
 @pytest.mark.parametrize(("column", "gene", "other"), WORDS[:3])
 def test_antibodies_named_like_genes_are_refused_until_they_are_left_out(
     folder, tmp_path, column, gene, other

@@ -27,8 +27,11 @@ from cohorts_on_disk import (
 from pmcell.errors import DataError, UsageError
 from pmcell.io.counts.open import open_counts
 from pmcell.io.submitted import sandbox
+from pmcell.io.submitted.readers import iter_counts
 from pmcell.io.submitted.submission import LayerSummary, Submission
+from pmcell.registry.intake import read
 from pmcell.registry.intake.check import check_cohort
+from pmcell.registry.intake.checksum import files_now
 from pmcell.registry.intake.counts import Projection, check_counts
 from pmcell.registry.intake.intake import OUTPUTS, intake_cohort
 from pmcell.registry.intake.pseudonyms import KEY_VARIABLE, pseudonym
@@ -569,10 +572,50 @@ def test_projection_keeps_every_count_of_kept_genes(counts, targets):
     )
 
 
-def test_sums_of_a_cell_must_fit_int32(tmp_path):
-    block = sp.csr_matrix(np.full((1, 2), 2**30, dtype=np.int64))
+@pytest.mark.parametrize("how", ["written over", "exchanged", "grown"])
+def test_a_file_that_changes_while_it_is_read_is_not_taken_in(folder, monkeypatch, how):
+    path = folder / "counts.h5ad"
+    write_other = write_matrix(folder, sp.csr_matrix(cell_counts()[::-1].copy())).read_bytes()
+    write_matrix(folder, sp.csr_matrix(cell_counts()))
+    sound, _ = take_in(folder)
+
+    def changed(*arguments):
+        blocks = list(iter_counts(*arguments))
+        if how == "exchanged":
+            (folder / "new").write_bytes(write_other)
+            (folder / "new").replace(path)
+        else:
+            path.write_bytes(write_other + bytes(how == "grown"))
+        return iter(blocks)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(read, "iter_counts", changed)
+        quarantined(folder, "changed", "Run again once it is copied whole")
+    assert take_in(folder)[0]["metrics"]["umis"] == sound["metrics"]["umis"]
+
+
+def test_what_a_desktop_writes_into_a_folder_is_no_change_of_it(tmp_path):
+    (tmp_path / "data").write_text("1")
+    before = files_now(tmp_path)
+    (tmp_path / ".DS_Store").write_text("x")
+    assert files_now(tmp_path) == before
+    (tmp_path / ".zattrs").write_text("{}")
+    assert files_now(tmp_path) != before
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        np.array([[2**30, 2**30]]),
+        np.array([[2**62, 2**62]]),
+        np.array([[2**63 - 1, 5]]),
+        np.array([[2**64 - 1, 5]], dtype=np.uint64),
+    ],
+)
+def test_sums_of_a_cell_must_fit_int32(tmp_path, counts):
+    block = sp.csr_matrix(counts)
     summary = LayerSummary("X", "int64", (1, 2), 2, 1, 1, True, 1.0, "counts")
     submission = Submission(tmp_path / "x", "h5ad", pd.DataFrame(), pd.DataFrame(), {"X": summary})
-    with pytest.raises(DataError, match="cell 8 holds 2147483648") as error:
+    with pytest.raises(DataError, match=r"cell 8 holds \d{10}") as error:
         check_counts(block, 7, submission, "X")
     assert error.value.reason == "count_too_large"

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pmcell.errors import UsageError
-from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE, list_cohorts
+from pmcell.io.atomic import sha256_file
+from pmcell.registry.cohorts.registered import (
+    LEDGER_FILE,
+    VIEW_FILE,
+    list_cohorts,
+    programme_files,
+    registration_files,
+)
 from pmcell.settings.load import Configuration, load_settings
 from pmcell.settings.table import ALIASES
 from pmcell.spelling import plural
@@ -89,3 +98,30 @@ def is_changed(study: Study) -> bool:
         return load_settings(study.config, study=study.folder) != study.settings
     except (UsageError, OSError):
         return True
+
+
+def registered(study: Study) -> dict[Path, str]:
+    """SHA-256 of each file that the study's cohorts are registered by, and of their programmes."""
+    names = study.settings.study.cohorts or list_cohorts(study.cohorts_dir)
+    folders = [study.cohorts_dir / name for name in names]
+    files = {file for one in folders for file in (*registration_files(one), *programme_files(one))}
+    digests = {}
+    for file in sorted(files):
+        # What cannot be read, or is gone by now, is intake's to report.
+        with suppress(OSError):
+            digests[file] = sha256_file(file)
+    return digests
+
+
+def changed_files(study: Study, before: Mapping[Path, str]) -> list[Path]:
+    """The configuration and files of registrations that no longer are as they were `before`.
+
+    A cohort that was registered since is the next run's.
+    """
+    now, places = registered(study), {path.parent for path in before}
+    files = sorted(
+        path
+        for path in now.keys() | before
+        if path.parent in places and now.get(path) != before.get(path)
+    )
+    return [study.config] * is_changed(study) + files

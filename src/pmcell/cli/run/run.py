@@ -55,9 +55,12 @@ def run(args: argparse.Namespace) -> int:
     """Run Snakemake and print the summary; Snakemake's exit code."""
     from pmcell import bundle
     from pmcell.cli.run import _lock, _study, _workflow
+    from pmcell.registry.cohorts.registered import not_cohorts
 
     require_cores(args)
     study = _study.open_study(args.directory, args.config)
+    for passed_over in not_cohorts(study.cohorts_dir):
+        print(f"pmcell run: not read, in {study.cohorts_dir}: {passed_over}", file=sys.stderr)
     if not args.unlock:
         _study.decide_consent(study)
     profile = bundle.profile_folder(args.profile, study.folder)
@@ -101,6 +104,7 @@ def run_workflow(study: Study, command: list[str], *, executor: str = "local") -
             # A lock that was removed by hand says nothing of the jobs it stood for.
             stop_jobs()
         _workflow.warm_up()
+        before = _study.registered(study)
         code = _workflow.run_snakemake(study, command, progress)
         if code < 0:
             held.keep_for_next()
@@ -109,12 +113,13 @@ def run_workflow(study: Study, command: list[str], *, executor: str = "local") -
                 "for want of memory; the same command goes on from what is finished",
                 file=sys.stderr,
             )
-        if code == 0 and _study.is_changed(study):
+        changed = _study.changed_files(study, before) if code == 0 else []
+        if changed:
             code = 1
             print(
-                f"pmcell run: {study.config} must stay as it is while a run works; it was changed, "
-                "and steps may have used the old settings or the new. Run it again: it repeats "
-                "what the change requires.",
+                f"pmcell run: {', '.join(map(str, changed))} must stay as it is while a run works; "
+                "it was changed, and steps may have used the old content or the new. Run it again: "
+                "it repeats what the change requires.",
                 file=sys.stderr,
             )
     return _summary.summarise(study, code, progress)

@@ -93,6 +93,7 @@ def _values(group: Any, column: str, path: Path, name: str) -> Any:
         return _factor(_array(item, path, name, column), labels, f"{name}[{column!r}]", path)
     if "codes" in item and "categories" in item:
         codes, labels = (_array(item[part], path, name, column) for part in ("codes", "categories"))
+        _require_chunks(item["codes"], codes, labels.size, f"{name}[{column!r}]", path)
         return _factor(codes, labels, f"{name}[{column!r}]", path)
     if "values" in item and "mask" in item:
         values = _array(item["values"], path, name, column).astype(object)
@@ -159,6 +160,25 @@ def _factor(codes: np.ndarray, labels: np.ndarray, where: str, path: Path) -> An
         values = np.concatenate([labels.astype(object), np.array([None], dtype=object)])
         return values[codes]
     return pd.Categorical.from_codes(codes, categories=labels)
+
+
+def _require_chunks(item: Any, codes: np.ndarray, n_labels: int, where: str, path: Path) -> None:
+    """Refuse codes of a zarr store of which a chunk is not there: it reads as the first label.
+
+    Writers leave out a chunk of zeros. That the first label alone stands there is believed where
+    every label has its cells; one that has none was in the chunk, or stands there in vain.
+    """
+    n_chunks = getattr(item, "nchunks", 0)
+    if n_labels < 2 or not n_chunks or len(np.unique(codes[codes >= 0])) == n_labels:
+        return
+    if item.nchunks_initialized < n_chunks:
+        raise DataError(
+            f"{path.name}: all {n_chunks} chunks of the codes of {where} must be there, or every "
+            f"label have cells; found {item.nchunks_initialized}, and labels without cells. Copy "
+            "the store again and compare checksums; where it is whole, write it again with "
+            "adata.write_zarr() after adata.obs[column].cat.remove_unused_categories().",
+            reason="truncated",
+        )
 
 
 def _not_a_column(path: Path, name: str, column: str) -> DataError:

@@ -26,6 +26,9 @@ from pmcell.io.submitted.preflight_zarr import scan_zarr
 if TYPE_CHECKING:
     import h5py
 
+BESIDE = frozenset({"uns", "obsm", "varm", "obsp", "varp"})
+"""Groups of AnnData of which nothing is taken in."""
+
 
 def preflight(path: Path | str, fmt: str, limits: Limits | None = None) -> None:
     """Raise `FaultsError` (a `DataError`) with every reason to refuse the file or folder at `path`.
@@ -101,11 +104,15 @@ def _check_regular(path: Path) -> None:
 
 def _must_be(path: Path, holds: bool, reason: str, must: str) -> None:
     if not holds:
-        found = {
-            "file_missing": "no such file",
-            "empty_file": "0 bytes",
-            "not_a_folder": "something else",
-            "not_a_file": "a folder, device or pipe",
+        other_form = "Set matrix.format in cohort.yaml to what it is, or copy it again."
+        found, fix = {
+            "file_missing": (
+                "a link that leads nowhere" if path.is_symlink() else "no such file",
+                "Copy it there, or name the file where it is now.",
+            ),
+            "empty_file": ("0 bytes", "Copy it again from the source."),
+            "not_a_folder": ("something else", other_form),
+            "not_a_file": ("a folder, device or pipe", other_form),
         }[reason]
         raise FaultsError(
             [
@@ -113,7 +120,7 @@ def _must_be(path: Path, holds: bool, reason: str, must: str) -> None:
                     file=path.name,
                     must=must,
                     found=found,
-                    fix=("Set matrix.format in cohort.yaml to what it is, or copy it again."),
+                    fix=fix,
                     reason=reason,
                 )
             ]
@@ -254,12 +261,34 @@ def _check_dataset(
         must = f"a dataset may declare at most {limits.max_ratio} times what it stores"
         found = f"{declared / 1e9:.2f} GB declared, {stored} bytes stored"
         faults.append(fault("bomb", place, must, found, rewrite))
+    if place.split("/")[1] not in BESIDE:
+        faults += _unwritten(item, place, stored, fault)
     if plist.get_layout() == h5d.CHUNKED:
         chunk = math.prod(int(side) for side in plist.get_chunk()) * itemsize
         if chunk > limits.max_chunk:
             must = f"a chunk may hold {limits.max_chunk / 2**30:.0f} GiB"
             faults.append(fault("bomb", place, must, f"{chunk / 2**30:.1f} GiB", rewrite))
     return declared, faults
+
+
+def _unwritten(item: Any, place: str, stored: int, fault: Any) -> Iterator[Fault]:
+    """What was declared and never written reads as zeros, as if nothing had been counted there."""
+    from h5py import h5d
+
+    shape, plist = item.shape or (0,), item.get_create_plist()
+    n_wanted, n_found = int(math.prod(shape) > 0), int(stored > 0)
+    if plist.get_layout() == h5d.CHUNKED:
+        n_wanted = math.prod(-(-n // c) for n, c in zip(shape, plist.get_chunk(), strict=True))
+        n_found = item.get_num_chunks()
+    if n_found < n_wanted:
+        yield fault(
+            "truncated",
+            place,
+            "every chunk of values must have been written",
+            f"{n_found:,} of {n_wanted:,} chunks; the others read as zeros",
+            "Writing it was interrupted: write it again where it came from. Where these are zeros, "
+            "read it with anndata and write it again with adata.write_h5ad().",
+        )
 
 
 def _attribute_faults(item: Any, place: str, limits: Limits, fault: Any) -> Iterator[Fault]:

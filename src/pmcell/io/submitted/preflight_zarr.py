@@ -180,13 +180,22 @@ def _missing_chunks(
     chunk: Sequence[int],
     fault: Any,
 ) -> Iterator[Fault]:
-    """A missing chunk reads as zeros: no sparse matrix is written so, a broken copy looks so."""
+    """A missing chunk reads as zeros or no text: a broken copy looks so.
+
+    Writers leave out a chunk of zeros, which may be right of a column and of a dense matrix. No
+    sparse matrix, names of cells and genes or labels are written so.
+    """
     parent, _, name = place.rpartition("/")
-    kind = str(nodes[parent].attributes.get("encoding-type", "")) if parent in nodes else ""
+    above = nodes[parent].attributes if parent in nodes else {}
+    kind, index = str(above.get("encoding-type", "")), above.get("_index")
     wanted = math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True))
-    if name in ("data", "indices") and kind in ("csr_matrix", "csc_matrix"):
+    is_matrix = kind in ("csr_matrix", "csc_matrix") and name in ("data", "indices")
+    is_names = kind == "dataframe" and name == index
+    is_labels = kind == "categorical" and name == "categories" and shape != [1]
+    if is_matrix or is_names or is_labels:
         if node.n_chunks < wanted:
-            must = f"all {wanted} chunks of a sparse matrix must be there"
+            what = "a sparse matrix" if is_matrix else "names" if is_names else "labels"
+            must = f"all {wanted} chunks of {what} must be there"
             yield fault("truncated", place, must, str(node.n_chunks), COPY)
     elif node.n_chunks > wanted:
         must = f"an array of {wanted} chunks may hold no more files"

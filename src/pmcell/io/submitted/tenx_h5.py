@@ -34,8 +34,8 @@ def inspect(path: Path) -> Submission:
         barcodes = _texts(group, "barcodes", path)
         var = _features(group, path)
         shape = (len(barcodes), len(var))
-        stated = tuple(int(side) for side in _part(group, "shape", path)[:])[::-1]
-        if stated != shape:
+        stated = np.asarray(_part(group, "shape", path)[:]).tolist()[::-1]
+        if stated != list(shape):
             raise DataError(
                 f"{path.name}: the stated shape must equal {shape[0]} barcodes × {shape[1]} "
                 "features; "
@@ -106,15 +106,27 @@ def _members(item: Any) -> Any:
 def _features(group: Any, path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    features = group.get("features")
-    if features is None:
-        ids, names = _texts(group, "genes", path), _texts(group, "gene_names", path)
-        return pd.DataFrame({"symbol": names}, index=pd.Index(ids, dtype=object))
-    columns = {"symbol": _texts(features, "name", path)}
-    for stored, column in (("feature_type", "feature_types"), ("genome", "genome")):
-        if stored in features:
-            columns[column] = _texts(features, stored, path)
-    return pd.DataFrame(columns, index=pd.Index(_texts(features, "id", path), dtype=object))
+    if "features" not in group:
+        places = {"id": "genes", "symbol": "gene_names"}
+    else:
+        places = {"id": "features/id", "symbol": "features/name"}
+        members = _members(group["features"])
+        places |= {
+            column: f"features/{stored}"
+            for stored, column in (("feature_type", "feature_types"), ("genome", "genome"))
+            if stored in members
+        }
+    columns = {column: _texts(group, place, path) for column, place in places.items()}
+    n_features = len(columns["id"])
+    for column, values in columns.items():
+        if len(values) != n_features:
+            raise DataError(
+                f"{path.name}: {group.name}/{places[column]} must have a value for each of "
+                f"{n_features} features; found {len(values)}. Write the file again.",
+                reason="shape_mismatch",
+            )
+    ids = pd.Index(columns.pop("id"), dtype=object)
+    return pd.DataFrame(columns, index=ids)
 
 
 def _part(group: Any, name: str, path: Path) -> Any:

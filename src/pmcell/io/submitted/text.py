@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ _TOTAL = re.compile(
     "(?:grand)?totals?|sums?|(?:row|col|column)sums?|summe|gesamt|somme|suma|somma|totaal|razem|ogolem"
 )
 """Names of rows and columns that add up the others, letters only."""
-_NUMBER_LIKE = re.compile(r"[-+.,\d]+(?:[eE][-+]?\d+)?|nan|na|", re.IGNORECASE)
+_NUMBER_LIKE = re.compile(r"[-+.,_\d]+(?:e[-+]?\d+)?|[-+]?inf(?:inity)?|nan|na|", re.IGNORECASE)
 
 
 def inspect_text(
@@ -185,7 +186,8 @@ def _refuse_other_columns(
         # Genes that are called like a measure have capitals only.
         if 2 * words > len(values) or (is_measure and (name != name.upper() or "_" in name)):
             found.append(name)
-    if not found:
+    # Where most are words, the values are in the way and not the columns.
+    if not found or 2 * len(found) > len(header) > 20:
         return
     shown = ", ".join(map(repr, found[:8])) + (", …" if len(found) > 8 else "")
     dropped = f"[{', '.join(map(repr, found))}]" if len(found) <= 20 else "[…]"
@@ -258,19 +260,30 @@ def _table_rows(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]
             second: list[str] = next(reader, [])
             # R writes no field above the row names.
             header = header[1:] if len(second) == len(header) else header
+            width = len(header) + 1
+            # A separator at the end of each row makes columns of nothing.
+            while len(header) > 1 and not header[-1].strip():
+                header.pop()
+            n_kept = len(header) + 1
             yield before + 1, header
-            yield before + 2, second
-            for fields in reader:
+            for fields in chain([second], reader):
                 if not fields:
                     continue
-                if len(fields) != len(header) + 1:
+                number = before + (2 if fields is second else reader.line_num)
+                if len(fields) != width:
                     raise DataError(
-                        f"{path.name}, row {before + reader.line_num}: each row must have "
-                        f"{len(header) + 1} fields; "
+                        f"{path.name}, row {number}: each row must have {width} fields; "
                         f"found {len(fields)}. The file is cut off or damaged: write it again.",
                         reason="truncated",
                     )
-                yield before + reader.line_num, fields
+                if width > n_kept and any(field.strip() for field in fields[n_kept:]):
+                    raise DataError(
+                        f"{path.name}, row {number}: each column must have a name in the first "
+                        f"line; found a value in column {n_kept + 1}, which has none. Name it "
+                        "there, or remove it.",
+                        reason="not_counts",
+                    )
+                yield number, fields[:n_kept]
         except csv.Error as error:
             raise DataError(
                 f"{path.name}, row {before + reader.line_num}: the line must be a row of a table "
@@ -293,6 +306,11 @@ def _numbers(
             fix = f"Write numbers without commas: {value.replace(',', '')}."
         elif value.strip().lower() in ("", "na", "n/a", "null", "none", "-"):
             fix = "Write 0 where nothing was counted."
+        elif not any(_is_number(dialect, other) for other in fields[1:]):
+            fix = (
+                "No value of the row is a plain number: write them so, or remove the row where it "
+                "tells something else, such as units."
+            )
         else:
             fix = "Correct the value."
         raise DataError(

@@ -45,7 +45,12 @@ class Dialect:
         return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=spaces)
 
     def plain_numbers(self, fields: Sequence[str]) -> list[str]:
-        """The fields with points for decimal commas; `ValueError` for 1,000, which may be 1000."""
+        """The fields with points for decimal commas.
+
+        `ValueError` for 1,000, which may be 1000, and for 1_000, which Python alone reads.
+        """
+        if any("_" in field for field in fields):
+            raise ValueError("a number must not hold a low line")
         if self.decimal == ".":
             return list(fields)
         for field in fields:

@@ -32,4 +32,6 @@ matrix_outside: Callable[[Path, Sequence[Path]], tuple[Path, Path] | None] = _SH
 yaml_events: Callable[[str], Iterable[Any]] = _SHARED.yaml_events
 is_usable: Callable[[str], bool] = _SHARED.is_usable
 is_open: Callable[[Path], bool] = _SHARED.is_open
+registration_files: Callable[[Path], list[Path]] = _SHARED.registration_files
+programme_files: Callable[[Path], list[Path]] = _SHARED.programme_files
 matrix_files: Callable[..., list[Path]] = _SHARED.matrix_files

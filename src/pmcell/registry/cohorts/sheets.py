@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.keys import TODO, Column
@@ -71,10 +72,21 @@ def read_sheet(
         faults.append(Fault(name, MUST_LIE_THERE, A_LINK, PUT_IT_THERE, reason="outside"))
         return []
     if not path.is_file():
-        if required:
-            must = "must exist"
-            fix = "Draft it with `pmcell register`, or write a tab-separated table with that name."
-            faults.append(Fault(name, must, "no such file", fix, reason="file_missing"))
+        alike = [one.name for one in path.parent.glob("*") if one.name.lower() == name.lower()]
+        if path.exists():
+            found = "a folder, device or pipe of that name"
+            fix = "Move it away, and put the table there."
+        elif alike:
+            found, fix = f"{alike[0]!r}", f"Rename it: mv {quote(alike[0])} {name}"
+        else:
+            needed = ", ".join(column.name for column in columns if column.required)
+            found = "no such file"
+            fix = (
+                f"Write a tab-separated table with that name and the columns {needed}; `pmcell "
+                "register FILE --id ID` drafts one in a new folder."
+            )
+        if required or found != "no such file":
+            faults.append(Fault(name, "must exist", found, fix, reason="file_missing"))
         return []
     lines = read_lines(path, faults)
     if not lines:

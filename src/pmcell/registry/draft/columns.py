@@ -124,7 +124,9 @@ _AGES = {
 _UNIT_IN_NAME = re.compile(r"age(?:in)?(months|weeks|days)")
 _UNIT_COLUMN = re.compile(r"(?:age|organismage|donorage)(?:time)?units?|unitofage|ageuom")
 MAX_AGE = 125
-_MISFIT = re.compile(r"-\d+(?:[.,]\d+)?|\d{3,}(?:[.,]\d+)?")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+")
+"""A number of whose comma nobody knows what it parts: nobody writes an age to a thousandth."""
+_MISFIT = re.compile(rf"-\d+(?:[.,]\d+)?|\d{{3,}}(?:[.,]\d+)?|{_THOUSANDS.pattern}")
 _WITH_BARCODE = re.compile(r"[ACGT]{10,}")
 
 
@@ -298,6 +300,8 @@ def years_of(value: str) -> float | None:
     >>> years_of("1461 days"), years_of("12 weeks") < 1, years_of("20 weeks gestation")
     (4.0, True, None)
     """
+    if _THOUSANDS.match(value.strip()):
+        return None
     for in_a_year, form in _AGES.items():
         found = form.fullmatch(folded(value.strip()))
         if found:
@@ -309,7 +313,7 @@ def years_of(value: str) -> float | None:
 def is_no_age(value: str) -> bool:
     """Whether a value is a number that no age is: -1, 999, or a year of birth.
 
-    >>> is_no_age("999"), is_no_age("1957"), is_no_age("63"), is_no_age("60-69")
+    >>> is_no_age("999"), is_no_age("1,045"), is_no_age("45,5"), is_no_age("60-69")
     (True, True, False, False)
     """
     return bool(_MISFIT.fullmatch(value.strip())) and years_of(value) is None

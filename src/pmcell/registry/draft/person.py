@@ -204,6 +204,14 @@ def _columns(obs: Any, columns: Mapping[str, str], source: Path) -> Any:
             out[name] = out[name].replace({"": UNKNOWN, UNKNOWN: stem})
     out["visit"] = out["visit"].replace("", UNKNOWN)
     out["batch_id"] = out["batch_id"].replace("", UNKNOWN)
+    texts = (*out.index, *pd.unique(out.to_numpy().ravel()))
+    unsafe = next((text for text in texts if "\0" in text), None)
+    if unsafe is not None:
+        raise DataError(
+            f"{source.name}: barcodes and labels of cells must be text; found {unsafe!r}, with a "
+            "byte that is none. Rename it where the file came from.",
+            reason="bad_barcode",
+        )
     names = [
         barcode if barcode.startswith(f"{sample}:") else f"{sample}:{barcode}"
         for barcode, sample in zip(out.index, out["sample_id"], strict=True)

@@ -51,6 +51,8 @@ def join_table(
     DataError
         Where the table cannot be read, names an id twice, or shares too few ids with the file.
     """
+    import pandas as pd
+
     role = KINDS[kind]
     obs = submission.obs
     told = dict(submission.told)
@@ -69,11 +71,17 @@ def join_table(
     table = read_table_of_people(path, lambda cell: bool(own_id(cell)))
     key = _key(table, ids, own_id, path, kind, obs)
     rows, by_visit = _one_row_each(table, key, own_id, path, kind)
-    joined = obs.copy()
-    for column in table[0]:
-        if column == key or column in by_visit:
-            continue
-        values = np.array([rows.get(name, {}).get(column, "") for name in ids.tolist()], object)
+    names, of_cell = np.unique(ids, return_inverse=True)
+    own_rows = [rows.get(name, {}) for name in names.tolist()]
+    told = {
+        column: np.array([row.get(column, "") for row in own_rows], object)[of_cell]
+        for column in table[0]
+        if column != key and column not in by_visit
+    }
+    more = {column: values for column, values in told.items() if column not in obs.columns}
+    same = {column: values for column, values in told.items() if column in obs.columns}
+    joined = pd.concat([obs, pd.DataFrame(more, index=obs.index, dtype=object)], axis=1)
+    for column, values in same.items():
         joined[column] = values
     beside = submission.beside | {str(name) for name in joined.columns if name not in obs.columns}
     several = submission.by_visit + by_visit
@@ -125,7 +133,7 @@ def cells_text(submission: Submission, path: Path) -> str:
         if rows.setdefault(name, cells) != cells:
             raise DataError(
                 f"{path.name}: a table of cells must name each cell once; {name!r} has two rows "
-                "that differ.",
+                "that differ. Keep one of them.",
                 reason="duplicate_id",
             )
     lines = ["\t".join([BARCODE, *columns])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pmcell.registry.cohorts.registration import Matrix
 from pmcell.registry.draft.columns import Columns, guess_columns
 from pmcell.registry.draft.draft import Draft, draft_registration
 from pmcell.registry.draft.left_out import status_columns
-from pmcell.registry.draft.options import with_options
+from pmcell.registry.draft.options import reworded, with_options
 from pmcell.registry.health.counts import counted_faults
 from pmcell.registry.health.design import confounding
 from pmcell.registry.health.people import alike_people, identifying
@@ -63,13 +63,8 @@ def file_health(file: Path, *, fmt: str | None = None, is_deep: bool = False) ->
         )
     except DataError as error:
         told = with_options(error)
-        if isinstance(told, FaultsError):
-            return CohortCheck(file.name, told.faults, {})
-        must = "must be readable"
-        fix = "See what was found; else get the file again from its source."
-        return CohortCheck(
-            file.name, (Fault(file.name, must, str(told), fix, reason=told.reason),), {}
-        )
+        faults = told.faults if isinstance(told, FaultsError) else (told.fault(file.name),)
+        return CohortCheck(file.name, faults, {})
     faults = tuple(Fault(**fault) for fault in report["faults"])
     return CohortCheck(file.name, faults, report["metrics"])
 
@@ -100,11 +95,10 @@ def health_of(file: str, fmt: str, is_deep: bool) -> dict[str, Any]:
                 submission, matrix.counts, matrix.gene_column, columns, metrics, is_deep=is_deep
             )
         except DataError as error:
-            faults.append(
-                Fault(name, "counts must be readable", str(error), "", reason=error.reason)
-            )
+            faults.append(error.fault(name))
     metrics |= _seen(submission, draft, columns)
-    return {"faults": [asdict(_own(fault, name)) for fault in faults], "metrics": metrics}
+    told = dict.fromkeys(_own(fault, name) for fault in faults)
+    return {"faults": [asdict(fault) for fault in told], "metrics": metrics}
 
 
 def _matrix(submission: Submission, draft: Draft) -> Matrix:
@@ -125,9 +119,8 @@ def _matrix(submission: Submission, draft: Draft) -> Matrix:
 
 def _own(fault: Fault, name: str) -> Fault:
     """A fault of cohort.yaml as one of the file: there is no cohort.yaml yet."""
-    if fault.file != COHORT_FILE:
-        return fault
-    return Fault(**{**asdict(fault), "file": name, "row": None})
+    fault = replace(fault, fix=reworded(fault.fix))
+    return replace(fault, file=name, row=None) if fault.file == COHORT_FILE else fault
 
 
 def _seen(submission: Submission, draft: Draft, columns: Columns) -> dict[str, Any]:

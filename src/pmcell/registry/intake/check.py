@@ -92,9 +92,7 @@ def check_cohort(
             time_seconds=TIME_SECONDS,
         )
     except DataError as error:
-        must = "must be readable"
-        fix = "Write the file again, or get it again from its source."
-        faults.append(Fault(matrix.path.name, must, str(error), fix, reason=error.reason))
+        faults.append(error.fault(matrix.path.name))
         return CohortCheck(folder.name, tuple(faults))
     metrics = report["metrics"]
     sketch = tuple(metrics.pop("sketch", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from pmcell.errors import Fault
 from pmcell.io.atomic import sha256_file
@@ -35,6 +36,15 @@ def checksum_faults(matrix: Matrix) -> list[Fault]:
             reason="checksum",
         )
     ]
+
+
+def files_now(matrix: Path) -> list[tuple[str, int, int, int]]:
+    """Name, size, time and inode of the file, or of each of a folder: what a writer changes."""
+    files = sorted(matrix.rglob("*")) if matrix.is_dir() else [matrix]
+    # A desktop writes its own files into a folder that somebody looks at.
+    own = (file for file in files if not file.name.startswith(("._", ".DS_Store")))
+    stats = [(str(file), file.stat()) for file in own if file.is_file()]
+    return [(name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats]
 
 
 def unprotected(matrix: Matrix, submission: Submission) -> list[Fault]:

@@ -80,7 +80,9 @@ def _refuse(block: sp.csr_matrix, start: int, submission: Submission, layer: str
     ):
         if broken.any():
             raise _not_counts(block, start, submission, layer, reason, must, broken)
-    return np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
+    # Sums of the block itself are integers, which wrap around.
+    sums = sp.csr_matrix((real, block.indices, block.indptr), block.shape).sum(axis=1)
+    return np.asarray(sums).ravel()
 
 
 @dataclass

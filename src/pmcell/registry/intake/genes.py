@@ -12,6 +12,7 @@ from pmcell.errors import DataError
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.registration import Matrix
 from pmcell.registry.intake.cells import texts_of
+from pmcell.registry.terms.features import other_features_alone
 from pmcell.registry.terms.gene_columns import SYMBOL_COLUMNS
 from pmcell.registry.terms.genes import SPREADSHEET, GeneMapping, map_genes, share_known
 from pmcell.registry.terms.species import HUMAN, MOUSE, RAT, detect_species
@@ -79,6 +80,13 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
                 f"the values are {listed}. Correct it in cohort.yaml.",
                 reason="no_genes",
             )
+    others = other_features_alone(var.iloc[rows])
+    if others:
+        raise DataError(
+            f"{file}: the features must be genes; found {others} alone. Get the file with the gene "
+            "expression of these cells; where these are genes, correct or remove the column.",
+            reason="no_genes",
+        )
     names = texts_of(var, matrix.gene_column, key="matrix.gene_column", file=file)[rows]
     if not rows.size:
         raise DataError(f"{file}: the matrix must have genes; it has none.", reason="no_genes")

@@ -18,7 +18,7 @@ from pmcell.registry.cohorts.cohort import load_registration, programmes_folder
 from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.cells import COHORT_COLUMNS, Scope, cell_table
-from pmcell.registry.intake.checksum import checksum_faults
+from pmcell.registry.intake.checksum import checksum_faults, files_now
 from pmcell.registry.intake.count_layers import whole_but_no_counts
 from pmcell.registry.intake.facts import facts_at_least
 from pmcell.registry.intake.gene_findings import (
@@ -83,7 +83,7 @@ def read_cohort(
         registration = load_registration(folder)
     known.add(registration=registration.facts())
     limits = IntakeSettings(**config)
-    submission = _open(registration, [Path(place) for place in allowed], known)
+    submission, before = _open(registration, [Path(place) for place in allowed], known)
     _check_size(submission, submission.n_cells, limits)
     genes = _genes(submission, registration, limits)
     known.measure(n_genes_submitted=len(genes.rows))
@@ -96,6 +96,13 @@ def read_cohort(
     known.measure(n_cells_left_out=sum(left_out.n_cells), left_out=left_out.counts())
     _check_size(submission, len(cells.samples), limits)
     totals = _write(Path(out_dir), registration, submission, genes, cells, known, limits)
+    if files_now(registration.matrix.path) != before:
+        # Two copies in part would be one in the results, under the digest of neither.
+        raise DataError(
+            f"{submission.path.name}: the file must stay as it is while it is read; found another "
+            "size or time after it. Run again once it is copied whole.",
+            reason="changed",
+        )
     warnings = [
         *registration.warnings,
         *cells.warnings,
@@ -112,19 +119,22 @@ def read_cohort(
     }
 
 
-def _open(registration: Registration, allowed: list[Path], known: Known) -> Submission:
-    """Open the matrix, once its place and its digest are right."""
+def _open(
+    registration: Registration, allowed: list[Path], known: Known
+) -> tuple[Submission, list[tuple[str, int, int, int]]]:
+    """Open the matrix, once its place and its digest are right; its files as they were before."""
     matrix = registration.matrix
     refused = intake_place_faults(registration.folder, matrix, allowed) or checksum_faults(matrix)
     if refused:
         raise FaultsError(refused)
+    before = files_now(matrix.path)
     submission = open_matrix(matrix)
     known.add(inputs=_digests(registration))
     known.measure(
         n_cells_submitted=submission.n_cells,
         n_genes_submitted=len(submission.var_of(matrix.counts)),
     )
-    return submission
+    return submission, before
 
 
 def _genes(submission: Submission, registration: Registration, limits: IntakeSettings) -> Genes:

@@ -58,6 +58,11 @@ _OTHERS = re.compile(
     "antibod|^abs?$|adt|protein|^prot|cite|hto|hash|multiplex|custom|crispr|guide|grna|sgrna|tag"
     "|atac|peak|chromatin|isotype|control|codeword|blank|barcode|tcr|bcr|^vdj|cmo|spike|virus|viral"
 )
+_NEVER_GENES = re.compile(
+    "antibod(?:y|ies)(?:capture|derivedtags?)?|adts?|hto|hashtags?|multiplexingcapture|peaks?"
+    "|crisprguidecapture|chromatinaccessibility|atac"
+)
+"""Values that call no feature a gene, whatever stands beside them."""
 _UNSTATED = frozenset({"", "nan", "none", "na", "unknown"})
 MAX_KINDS = 50
 
@@ -103,6 +108,22 @@ def feature_kinds(var: pd.DataFrame) -> FeatureKinds | None:
             in_order = dict(counted.most_common())
             return FeatureKinds(str(column), best, in_order, np.isin(values, others))
     return None
+
+
+def other_features_alone(var: pd.DataFrame) -> str:
+    """What the column that tells features apart calls all of them, where none is a gene; or ''.
+
+    >>> import pandas as pd
+    >>> other_features_alone(pd.DataFrame({"feature_types": ["Antibody Capture"] * 2}))
+    "'Antibody Capture' (column 'feature_types' of var)"
+    >>> other_features_alone(pd.DataFrame({"feature_type": ["protein_coding", "lncRNA"]}))
+    ''
+    """
+    for column in var.columns:
+        kinds = set(as_text(var[column], missing="")) if _letters(column) in _STRONG else set()
+        if kinds and all(_NEVER_GENES.fullmatch(_letters(kind)) for kind in kinds):
+            return f"{', '.join(map(repr, sorted(kinds)))} (column {column!r} of var)"
+    return ""
 
 
 def _letters(text: object) -> str:

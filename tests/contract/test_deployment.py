@@ -63,7 +63,7 @@ def test_the_container_does_not_run_as_root():
     text = (ENVS / "Containerfile").read_text(encoding="utf-8")
     before, _, after = text.partition("ENTRYPOINT")
     users = re.findall(r"^USER (\S+)", before, re.MULTILINE)
-    assert users[-1:] == ["pmcell"]
+    assert users[-1:] == ["1000"]
     assert after
 
 

@@ -117,6 +117,19 @@ def test_nothing_is_frozen_where_a_cohort_is_not_published(prepared: Path) -> No
     assert read_json(prepared / "atlas" / "reference.json") == {}
 
 
+def test_a_study_that_wants_no_model_has_none(tmp_path: Path) -> None:
+    results = make_results(tmp_path, access={"closed": "open"})
+    config = {**CONFIG, "reference": {"freeze": False}}
+    write_release(results, results / "release", config=config)
+    folder = results / "release" / "reference"
+    assert "freeze: false" in read_json(folder / "reference.json")["cannot_map"]
+    assert not (folder / "labels.npz").exists()
+    step = ["reference", "--results", str(results), "--out-dir", str(results / "atlas")]
+    assert main([*step, "--no-freeze"]) == 0
+    record = read_json(results / "atlas" / "reference.json")
+    assert "freeze: false" in record["cannot_map"]
+
+
 def test_a_model_of_older_inputs_is_not_served(tmp_path: Path) -> None:
     results = make_results(tmp_path, access={"closed": "open"})
     prepare(results)

@@ -19,7 +19,7 @@ SAMPLED = "sampled"
 GENE_COUNTS = "gene_counts"
 """obsm (rows, 2·types·genes) int32: counts of each type's genes in two halves of the cells."""
 GENE_TOTALS = "gene_totals"
-"""obsm (rows, 2·types) int64: counts of all genes that every cohort measured."""
+"""obsm (rows, 2·types) int64: counts of the genes that all cohorts with the type measured."""
 SUMS = (SUM, SUM_SQUARES, HALF_N, HALF_SUM, WAVES, HALF_WAVES, GENE_COUNTS, GENE_TOTALS)
 """obsm: all that is added up over cells."""
 GENES = "genes"

@@ -372,7 +372,8 @@ def _tasks(
     seeds = range(args.first_seed, args.first_seed + args.sets)
     if args.kind == "thin":
         for seed in seeds:
-            for name, n_genes, k in (("thinned", args.genes, 2), ("as they are", 0, 1)):
+            thinned = f"{args.genes} genes of real donors thinned"
+            for name, n_genes, k in ((thinned, args.genes, 2), ("as they are", 0, 1)):
                 columns = (args.donor, args.type, args.batch)
                 if (name, seed) not in done:
                     yield name, seed, real(args.file, *columns, n_genes, seed), k

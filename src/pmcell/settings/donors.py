@@ -191,7 +191,7 @@ class DifferentialExpressionSettings(Settings):
     contrasts: SomeNames = setting(
         ("stratum", "condition"),
         "what is compared in each cell type: `stratum` (only published strata are), or columns of "
-        "the donors and visits",
+        "the donors and visits (`visit` compares before and after)",
     )
     covariates: Names = setting(
         (),

@@ -4,7 +4,8 @@ python tests/benchmarks/person/finished.py RELEASE [--sources OTHER]
 
 The labels of the sources are those that RELEASE has, or, where a study was registered without them,
 those of OTHER, a release of the same cells with them. An answer is right that is the source's term,
-above it or below it. Intervals draw donors anew.
+above it or below it; coarse, also where both are B cells, T cells, NK cells or monocytes. Intervals
+draw donors anew.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ def main() -> None:
     cells[SOURCE] = labels_of(args.sources or args.release)[SOURCE].reindex(cells.index)
     cells = cells.fillna({SOURCE: UNKNOWN})
     print(
-        "| cohort | cells with a label | donors | answered | wrong (95 %) | macro-F1 "
-        "| of another tissue | wrong most often |"
+        "| cohort | cells with a label | donors | answered | wrong (95 %) | coarse, wrong (95 %) "
+        "| macro-F1 | of another tissue | wrong most often |"
     )
-    print("|" + "---|" * 8)
+    print("|" + "---|" * 9)
     for cohort, own in cells.groupby("cohort_id"):
         print(f"| {cohort} | " + " | ".join(judge(own[own[SOURCE] != UNKNOWN])) + " |")
 
@@ -64,7 +65,12 @@ def judge(cells: pd.DataFrame) -> list[str]:
         f"{found['n_cells']:,}",
         str(found["n_donors"]),
         f"{found['answered']:.3f}",
-        f"{found['wrong']:.4f} ({found['wrong_low']:.4f} to {found['wrong_high']:.4f})",
+        *(
+            "{:.4f} ({:.4f} to {:.4f})".format(
+                *(found[name + end] for end in ("", "_low", "_high"))
+            )
+            for name in ("wrong", "coarse_wrong")
+        ),
         f"{found['macro_f1']:.2f}",
         str(crossed),
         worst,

@@ -94,7 +94,9 @@ def main() -> None:
 def take(output: Path, command: str, tree: str) -> None:
     """Put the rates of one program's output into the table, in the place of older ones."""
     kept = {row["key"]: row for row in rows()}
-    for measured in measure(pd.read_csv(output, sep=None, engine="python")):
+    # Told by its name: names of worlds hold blanks, of which a guess makes separators.
+    separator = "\t" if output.suffix == ".tsv" else ","
+    for measured in measure(pd.read_csv(output, sep=separator)):
         new = {name: str(value) for name, value in asdict(measured).items()}
         for name in ("share", "low", "high"):
             new[name] = f"{float(new[name]):.4f}"

@@ -293,7 +293,7 @@ STEPS: tuple[Step, ...] = (
             features=_FEATURES,
         ),
         writes=files(out_dir=_EXPLAINED),
-        version=3,
+        version=4,
         asks=("gene_sets_file",),
         old_name="explain",
         old_rule="explain_strata",

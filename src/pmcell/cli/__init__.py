@@ -121,8 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     is_program = argv is None
     if is_program:
-        # pydantic would look for plugins in every installed package: a tenth of the start.
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+        _look_for_no_plugins()
         _complete()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -203,6 +202,18 @@ def _say_stopped(name: str, stopped: KeyboardInterrupt) -> int:
     said = "interrupted" if by == "SIGINT" else f"ended by {by}"
     print(f"pmcell {name}: {said}", file=sys.stderr)
     return 128 + signal.Signals[by]
+
+
+def _look_for_no_plugins() -> None:
+    """Keep pydantic from looking for plugins in every installed package: a fifth of the start.
+
+    By its variable it looks for none, but imports what it would look with all the same.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if os.environ["PYDANTIC_DISABLE_PLUGINS"] == "__all__":
+        loader = ModuleType("pydantic.plugin._loader")
+        loader.get_plugins = tuple  # type: ignore[attr-defined]
+        sys.modules.setdefault(loader.__name__, loader)
 
 
 def _print_any_text() -> None:

@@ -23,14 +23,17 @@ from pmcell.schema.text import text_array
 
 
 def write_arrays(target: Path | str, **arrays: Any) -> None:
-    """Write arrays under their names; equal values give equal bytes (text has a fixed width)."""
-    plain = {name: _without_objects(np.asarray(value)) for name, value in arrays.items()}
+    """Write arrays under their names; equal values give equal bytes (text has a fixed width).
+
+    A function in an array's place makes it when its turn comes, so that not all are in memory.
+    """
     with (
         atomic_path(target) as temporary,
         open(temporary, "wb") as file,
         ZipWriter(file) as archive,
     ):
-        for name, array in plain.items():
+        for name, value in arrays.items():
+            array = _without_objects(np.asarray(value() if callable(value) else value))
             archive.add(f"{name}.npy", _pieces(np.asarray(array, order="C")))
 
 

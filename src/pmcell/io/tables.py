@@ -206,7 +206,12 @@ def read_table(path: Path | str, columns: list[str] | None = None) -> pd.DataFra
 
 
 def conform(frame: pd.DataFrame, table: Table, *, sort: bool = True) -> pd.DataFrame:
-    """The frame in the table's column order, types and row order; `DataError` if it cannot be."""
+    """The frame in the table's column order, types and row order; `DataError` if it cannot be.
+
+    Its columns may be those of `frame` itself.
+    """
+    import pandas as pd
+
     names = table.columns
     unknown = sorted(set(frame.columns) - set(names))
     missing = [name for name in names if name not in frame.columns]
@@ -215,11 +220,12 @@ def conform(frame: pd.DataFrame, table: Table, *, sort: bool = True) -> pd.DataF
             f"table {table.name!r} must have exactly the columns of the schema; "
             f"missing {missing}, not in the schema {unknown}. Add the field to pmcell.schema first."
         )
-    frame = frame[names].copy()
-    for item in table.fields:
-        frame[item.name] = _convert(frame[item.name], item, table)
+    # Columns that are right already are those of the frame given: large tables are not copied.
+    columns = {item.name: _convert(frame[item.name], item, table) for item in table.fields}
+    frame = pd.DataFrame(columns, copy=False)
     if sort and set(table.row_order) == set(table.key) and _rises(frame, table.row_order):
-        return frame.reset_index(drop=True)
+        frame.index = pd.RangeIndex(len(frame))
+        return frame
     duplicated = frame.duplicated(list(table.key))
     if duplicated.any():
         first = frame.loc[duplicated, list(table.key)].iloc[0].to_dict()
@@ -230,7 +236,8 @@ def conform(frame: pd.DataFrame, table: Table, *, sort: bool = True) -> pd.DataF
         )
     if sort:
         frame = frame.sort_values(list(table.row_order), kind="stable")
-    return frame.reset_index(drop=True)
+    frame.index = pd.RangeIndex(len(frame))
+    return frame
 
 
 def _rises(frame: pd.DataFrame, order: Sequence[str]) -> bool:
@@ -273,7 +280,7 @@ def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
             f"{int(is_missing.sum())} of {len(column)} rows are"
         )
     if item.kind == "string":
-        values = column.astype(object)
+        values = column.astype(object, copy=False)
         if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
             return values.where(~is_missing, None) if has_missing else values
         return pd.Series(
@@ -284,8 +291,8 @@ def _convert(column: pd.Series[Any], item: Field, table: Table) -> Any:
     if item.kind == "list<string>":
         return column.map(_strings, na_action="ignore").astype(object).where(column.notna(), None)
     if item.kind in NULLABLE and not item.required:
-        return column.astype(NULLABLE[item.kind])
-    return column.astype({"int64": "int64", "float64": "float64", "bool": "bool"}[item.kind])
+        return column.astype(NULLABLE[item.kind], copy=False)
+    return column.astype(item.kind, copy=False)
 
 
 def _strings(values: Iterable[Any]) -> list[str]:

@@ -57,19 +57,28 @@ def run(args: argparse.Namespace) -> int:
     drivers = strata.gene_drivers(
         donors, pseudobulk=counts, symbols=symbols, top=settings.top_drivers, seed=settings.seed
     )
+    facts = pd.concat(compared)
     for table, frames in (
         (schema.EXPRESSION_CONTRASTS, compared),
         (schema.DIFFERENTIAL_EXPRESSION, genes),
         (schema.PATHWAYS, activities),
         (schema.GENE_DRIVERS, [drivers]),
     ):
-        filled = [frame for frame in frames if len(frame)]
-        columns = table.columns
-        whole = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
-        write_table(args.out_dir / f"{table.name}.parquet", whole, table)
-    for line in _sentences(pd.concat(compared), len(sets)):
+        write_table(args.out_dir / f"{table.name}.parquet", _joined(frames, table.columns), table)
+    for line in _sentences(facts, len(sets)):
         print(line)
     return 0
+
+
+def _joined(frames: list[Any], columns: list[str]) -> Any:
+    """The rows of all frames, which are let go of: tables of genes are large."""
+    import pandas as pd
+
+    filled = [frame for frame in frames if len(frame)]
+    frames.clear()
+    if len(filled) == 1:
+        return filled.pop()
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)
 
 
 def _gene_sets(path: Path | str | None) -> dict[str, dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -61,7 +62,7 @@ def write_aggregate(target: Path | str, aggregate: Aggregate) -> None:
     labels = {name: text_array(getattr(aggregate, name)) for name in _LABELS}
     groups = {name: getattr(aggregate, name) for name in _GROUPS}
     values = aggregate.sums.values
-    sums = {name: _smallest(values[:, column]) for column, name in _SUMS.items()}
+    sums = {name: partial(_smallest, values[:, column]) for column, name in _SUMS.items()}
     entries = {"indptr": aggregate.sums.indptr, "indices": aggregate.sums.indices}
     write_arrays(target, **labels, **groups, **entries, **sums)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import UsageError
-from pmcell.schema.text import text_array
 from pmcell.strata._threads import single_thread
 from pmcell.strata.explanation.blind import Blind
 from pmcell.strata.explanation.contrasts import Comparison, compare
@@ -108,7 +107,9 @@ def differential_expression(
             facts += rows
     columns = DIFFERENTIAL_EXPRESSION.columns
     table = pd.concat(genes, ignore_index=True) if genes else pd.DataFrame(columns=columns)
-    table["symbol"] = [(symbols or {}).get(gene, gene) for gene in table["gene_id"]]
+    genes.clear()
+    code, known = pd.factorize(table["gene_id"])
+    table["symbol"] = np.array([(symbols or {}).get(gene, gene) for gene in known], object)[code]
     names = EXPRESSION_CONTRASTS.columns
     return table[columns], pd.DataFrame(facts, columns=names)
 
@@ -139,7 +140,7 @@ def _one_type(
                     "level": side["level"],
                     "reference": side["reference"],
                     "cell_type": name,
-                    "gene_id": text_array(whole.genes),
+                    "gene_id": whole.genes,
                     "log2_fold_change": test.effect,
                     "log2_fold_change_low": low,
                     "log2_fold_change_high": high,

@@ -55,12 +55,11 @@ class Pseudobulk(Mapping[str, "pd.DataFrame"]):
         return len(self._blocks)
 
     def add(
-        self, cell_type: str, visits: Iterable[str], genes: Iterable[str], counts: sparse.csr_matrix
+        self, cell_type: str, visits: Iterable[str], columns: np.ndarray, counts: sparse.csr_matrix
     ) -> None:
-        """Add a cohort's visits of one cell type."""
+        """Add a cohort's visits of one cell type; `columns` are the places of its genes."""
         rows = np.array([self._at[str(name)] for name in visits], np.int64)
-        block = (rows, positions(self._genes, np.array([*genes], object)), counts)
-        self._blocks.setdefault(cell_type, []).append(block)
+        self._blocks.setdefault(cell_type, []).append((rows, columns, counts))
 
 
 def pseudobulk(
@@ -88,8 +87,10 @@ def pseudobulk(
     at = {pair: place for place, pair in enumerate(key)}
     names = as_text(donors.obs_names.to_series()).to_numpy(object)
     least = int(donors.uns["profile"]["min_cells_type"])
-    out = Pseudobulk(names, measured_genes(aggregates))
+    genes = measured_genes(aggregates)
+    out = Pseudobulk(names, genes)
     for part in aggregates:
+        columns = positions(np.array(genes, object), part.gene_ids)
         row_of_sample = np.array(
             [
                 at.get((str(donor), str(visits.get(str(sample)))), -1)
@@ -110,7 +111,7 @@ def pseudobulk(
             enough = adder @ part.group_n_cells[chosen] >= least
             if enough.any():
                 summed = (adder @ counts[chosen])[enough]
-                out.add(str(name), names[rows[enough]], part.gene_ids, summed.astype(np.int32))
+                out.add(str(name), names[rows[enough]], columns, summed.astype(np.int32))
     return out
 
 

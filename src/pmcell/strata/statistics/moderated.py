@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from pmcell.core.compiler import Array, kernel
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -125,7 +127,8 @@ def precision_weights(
     coefficients, *_ = np.linalg.lstsq(x, inside, rcond=None)
     n_coefficients = design.shape[1] + (blocks.n_levels if blocks else 0)
     squares = ((inside - x @ coefficients) ** 2).sum(axis=0)
-    mean, root = y.mean(axis=0), (squares / (len(y) - n_coefficients)) ** 0.25
+    # Square roots and products are the same on every processor; powers are not.
+    mean, root = y.mean(axis=0), np.sqrt(np.sqrt(squares / (len(y) - n_coefficients)))
     at, first = np.unique(mean + depth.mean(), return_index=True)
     if at.size < MIN_TREND:
         return np.ones_like(y)
@@ -134,9 +137,14 @@ def precision_weights(
     local = loess(at, root[first], span=SPAN, degree=1, family="symmetric")
     local.fit()
     curve = np.asarray(local.outputs.fitted_values)
-    fitted = mean + (design - design.mean(axis=0)) @ coefficients
-    trend = np.interp(fitted + depth[:, None], at, np.maximum(curve, 0.05 * curve.max()))
-    return np.asarray(trend**-4)
+    # Genes in the order of the trend, so that each is looked up near the one before it.
+    order = np.argsort(mean)
+    fitted = mean[order] + (design - design.mean(axis=0)) @ coefficients[:, order]
+    trend = np.empty_like(y)
+    trend[:, order] = np.interp(fitted + depth[:, None], at, np.maximum(curve, 0.05 * curve.max()))
+    trend *= trend
+    trend *= trend
+    return np.asarray(1.0 / trend)
 
 
 def within_blocks(values: Floats, code: Ints) -> Floats:
@@ -192,10 +200,7 @@ def _fit(
 ) -> tuple[Floats, Floats, Floats]:
     """Coefficients (genes, q), inverse normal matrix (genes, q, q), weighted sum of squares."""
     x, values = scaled_rows(y, design, weights, blocks)
-    inverse = np.linalg.inv(np.einsum("gni,gnj->gij", x, x))
-    coefficients = np.einsum("gij,gnj,gn->gi", inverse, x, values, optimize=True)
-    left = values - np.einsum("gni,gi->gn", x, coefficients)
-    return coefficients, inverse, (left**2).sum(axis=1)
+    return _least_squares(np.ascontiguousarray(x), np.ascontiguousarray(values))
 
 
 def scaled_rows(
@@ -247,3 +252,58 @@ def _trigamma_inverse(value: float) -> float:
         if -step / x < 1e-8:
             break
     return float(x)
+
+
+@kernel
+def _least_squares(x: Array, values: Array) -> tuple[Array, Array, Array]:
+    """Coefficients, inverse normal matrix and sum of squares of each gene.
+
+    Sums follow the rows, so they are the same on every processor. The normal matrix is inverted
+    through its Cholesky root: inverse = L⁻ᵀ L⁻¹.
+    """
+    n_genes, n_rows, width = x.shape
+    coefficients, squares = np.zeros((n_genes, width)), np.zeros(n_genes)
+    inverse = np.zeros((n_genes, width, width))
+    root, product = np.zeros((width, width)), np.zeros(width)
+    for gene in range(n_genes):
+        own, out = x[gene], inverse[gene]
+        root[:] = 0.0
+        product[:] = 0.0
+        for row in range(n_rows):
+            for i in range(width):
+                product[i] += own[row, i] * values[gene, row]
+                for j in range(i + 1):
+                    root[i, j] += own[row, i] * own[row, j]
+        _invert_root(root)
+        for i in range(width):
+            for j in range(width):
+                for k in range(max(i, j), width):
+                    out[i, j] += root[k, i] * root[k, j]
+                coefficients[gene, i] += out[i, j] * product[j]
+        for row in range(n_rows):
+            left = values[gene, row]
+            for i in range(width):
+                left -= own[row, i] * coefficients[gene, i]
+            squares[gene] += left * left
+    return coefficients, inverse, squares
+
+
+@kernel
+def _invert_root(matrix: Array) -> None:
+    """Replace a positive definite matrix (its lower half) by the inverse of its Cholesky root."""
+    width = matrix.shape[0]
+    for j in range(width):
+        for k in range(j):
+            matrix[j, j] -= matrix[j, k] * matrix[j, k]
+        matrix[j, j] = np.sqrt(matrix[j, j])
+        for i in range(j + 1, width):
+            for k in range(j):
+                matrix[i, j] -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] /= matrix[j, j]
+    for j in range(width):
+        matrix[j, j] = 1.0 / matrix[j, j]
+        for i in range(j + 1, width):
+            total = 0.0
+            for k in range(j, i):
+                total -= matrix[i, k] * matrix[k, j]
+            matrix[i, j] = total / matrix[i, i]

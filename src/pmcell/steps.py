@@ -322,7 +322,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out_dir=_SHOWN),
-        version=2,
+        version=3,
         per_cohort=True,
         is_told_cohort=True,
     ),
@@ -366,7 +366,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out="release/manifest.json"),
-        version=4,
+        version=5,
         is_product=True,
         old_rule="write_release",
     ),

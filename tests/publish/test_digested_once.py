@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pmcell.io.atomic import read_json
+from pmcell.io.h5ad import CsrWriter, create_h5ad
 from pmcell.publish.manifest import file_entries
 from pmcell.release import verify
+from pmcell.release.digest import content_sha256
 from pmcell.release.table_digest import TableDigest
 from pmcell.release.verify import verify_release
 
@@ -67,6 +70,41 @@ def test_text_has_the_same_digest_however_it_is_held(texts: str) -> None:
     digest.add(coded)
     assert digest.hexdigest() in found
     assert len(found) == 2
+
+
+def test_where_text_begins_is_part_of_the_content() -> None:
+    texts = (["a", "a", "b"], ["a", "b", "b"], ["ab", "", "a"], ["a", "b", ""], ["", "ab", "a"])
+    tables = [pa.table({"gene_id": own}) for own in texts]
+    for rows in (1, 2, 3):
+        assert len({_digest(table, rows) for table in tables}) == len(texts)
+
+
+def test_lists_of_text_have_the_same_digest_in_any_batches() -> None:
+    lists = [["a", "a"], [], None, ["a"], ["a", "b"], ["b"]]
+    table = pa.table({"cell_type_set": pa.array(lists, pa.list_(pa.string()))})
+    assert len({_digest(table, rows) for rows in (1, 2, 4, 6)}) == 1
+    other = pa.array([["a"], ["a"], None, ["a"], ["a", "b"], ["b"]], pa.list_(pa.string()))
+    assert _digest(pa.table({"cell_type_set": other}), 6) != _digest(table, 6)
+
+
+def test_a_matrix_is_digested_alike_when_written_and_when_read(tmp_path: Path) -> None:
+    path, rng = tmp_path / "x.h5ad", np.random.default_rng(0)
+    lengths = rng.integers(0, 90_000, 7)
+    with create_h5ad(path) as file:
+        form = {"dtype": np.float32, "is_digested": True}
+        raw = CsrWriter(file, "X", (7, 100_000), **form)
+        other = CsrWriter(file["layers"], "double", (7, 100_000), **form, like=raw)
+        for length in lengths:
+            values = rng.integers(0, 9, length)
+            raw.append([length], np.arange(length), values)
+            other.append_data(2 * values)
+        raw.close()
+        other.close()
+        digests = raw.digests | other.digests
+    assert sorted(digests) == [
+        f"{name}/{part}" for name in ("X", "layers/double") for part in ("data", "indices")
+    ]
+    assert content_sha256(path, digests) == content_sha256(path)
 
 
 def test_missing_text_is_not_empty_text() -> None:

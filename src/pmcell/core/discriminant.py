@@ -8,6 +8,7 @@ diagonal (Friedman 1989, doi:10.1080/01621459.1989.10478752).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from pmcell.core.weighted_products import weighted_products
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Cells = NDArray[np.floating] | sparse.csr_matrix
+Cells: TypeAlias = NDArray[np.floating] | sparse.csr_matrix
 """Features of cells (cells, features)."""
 
 SHRINKAGE = 0.3

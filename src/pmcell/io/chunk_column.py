@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,11 +23,16 @@ class ChunkColumn:
     """A one-dimensional dataset that grows at its end, in chunks that `pack` encodes.
 
     What several `datasets` are to hold alike is encoded once, and written to each. They must be
-    new, empty, resizable, and have the filters whose work `pack` does.
+    new, empty, resizable, and have the filters whose work `pack` does. With `is_digested` the
+    values are digested as they come.
     """
 
     def __init__(
-        self, datasets: Sequence[h5py.Dataset], pack: Callable[[np.ndarray], bytes]
+        self,
+        datasets: Sequence[h5py.Dataset],
+        pack: Callable[[np.ndarray], bytes],
+        *,
+        is_digested: bool = False,
     ) -> None:
         self._datasets = list(datasets)
         self._pack = pack
@@ -35,7 +41,15 @@ class ChunkColumn:
         self._coming: deque[Future[bytes]] = deque()
         self._n_written = 0
         self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="encode")
+        self._digest = hashlib.sha256() if is_digested else None
         self.size = 0
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the values so far, by the name of each dataset; none where none is taken."""
+        if self._digest is None:
+            return {}
+        return {item.name.lstrip("/"): self._digest.hexdigest() for item in self._datasets}
 
     def add_dataset(self, dataset: h5py.Dataset) -> None:
         """Write all values to one more dataset; only before the first of them."""
@@ -47,6 +61,8 @@ class ChunkColumn:
         """Add values at the end, which the caller must not change: they are encoded later."""
         values = np.asarray(values, self._rest.dtype)
         self.size += values.size
+        if self._digest is not None:
+            self._digest.update(np.ascontiguousarray(values).data)
         low = 0
         if self._rest.size:
             low = min(self._length - self._rest.size, values.size)

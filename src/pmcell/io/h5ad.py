@@ -142,7 +142,8 @@ class CsrWriter:
     (scipy, scanpy's kernels) want one width. Without it positions are int32
     and row pointers int64. With `like`, an empty writer of the same shape, the
     matrix gets that writer's rows and positions, which are compressed once, and
-    `append_data` adds its values; `like` is closed before it.
+    `append_data` adds its values; `like` is closed before it. With `is_digested`
+    the writer takes the `digests` of what it is given.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class CsrWriter:
         n_values: int | None = None,
         storage: Storage = PUBLISHED,
         like: CsrWriter | None = None,
+        is_digested: bool = False,
     ) -> None:
         index, pointer = "i4", "i8"
         if n_values is not None:
@@ -163,14 +165,21 @@ class CsrWriter:
         self._group = parent.create_group(name)
         _stamp(self._group, "csr_matrix", "0.1.0")
         self._group.attrs["shape"] = np.array(shape, np.int64)
-        self._data = ChunkColumn([self._dataset("data", dtype)], storage.pack)
+        self._data = ChunkColumn(
+            [self._dataset("data", dtype)], storage.pack, is_digested=is_digested
+        )
         positions = self._dataset("indices", index)
         self._like = like
         if like is None:
-            self._indices = ChunkColumn([positions], storage.pack)
+            self._indices = ChunkColumn([positions], storage.pack, is_digested=is_digested)
         else:
             like._indices.add_dataset(positions)
         self._row_lengths: list[np.ndarray] = []
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of values and positions, by the names of their datasets."""
+        return self._data.digests | (self._indices.digests if self._like is None else {})
 
     def append(self, row_lengths: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
         """Add rows: stored values of each row, their columns and values."""

@@ -11,22 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pmcell.core.counts.kept import KeptRows
 from pmcell.io.atomic import read_json, write_json, write_text
 from pmcell.io.counts.open import open_counts
 from pmcell.io.stamps import is_made_of_present, read_stamp
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.content.cells import write_cells
-from pmcell.publish.content.expression import NONE, expression_writer
+from pmcell.publish.content.expression import NONE, AddRows, expression_writer
 from pmcell.publish.disclosure.atlas import shown_atlas
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.publish.manifest import Sources, sources_of
 from pmcell.publish.placed import place_file
 from pmcell.publish.plan import plan_of
-from pmcell.release.digest import content_sha256
+from pmcell.publish.profiles.cellxgene import Twins
 from pmcell.release.manifest import Entries
 
 CELLS, EXPRESSION, RECORD = "cells.h5ad", "expression.parquet", "cells.json"
@@ -42,15 +44,16 @@ def prepare_cohort(facts: Facts, cohort: Cohort, folder: Path) -> int:
     paths = [folder / CELLS, folder / EXPRESSION]
     for path in paths:
         write_text(path, "")
-    n_cells, known = 0, {}
+    n_cells, twins = 0, 0
+    files: dict[Path, str] = {}
     if cohort.published:
         atlas = shown_atlas(facts, load_atlas(facts.results, cohort_id=cohort.cohort_id))
         n_cells = len(atlas.cells)
-        known = write_counts(facts, atlas, cohort, *paths)
-    written = [path for path in paths if path.stat().st_size]
+        files, twins = write_counts(facts, atlas, cohort, *paths)
     record = {
         "plan": _plan_digest(facts),
-        "files": {path.name: known.get(path) or content_sha256(path) for path in written},
+        "files": {path.name: digest for path, digest in files.items()},
+        "n_twins": twins,
         "sources": sources_of(cohort),
     }
     write_json(folder / RECORD, record)
@@ -59,20 +62,28 @@ def prepare_cohort(facts: Facts, cohort: Cohort, folder: Path) -> int:
 
 def write_counts(
     facts: Facts, atlas: Atlas, cohort: Cohort, cells: Path, expression: Path
-) -> dict[Path, str]:
+) -> tuple[dict[Path, str], int]:
     """Write the files of a cohort that hold its counts, from one pass over them.
 
-    Returns the digests of content that were taken meanwhile.
+    Returns the digest of each file's content, and how many cells have the counts of an earlier one.
     """
     known: dict[Path, str] = {}
-    if facts.options.expression == NONE:
-        write_cells(facts, atlas, cohort, cells)
-        return known
     counts = open_counts(cohort.folder / "intake.h5ad")
-    told = partial(known.__setitem__, expression)
-    with expression_writer(facts, cohort, counts, expression, told=told) as add:
-        write_cells(facts, atlas, cohort, cells, also=add)
-    return known
+    twins = Twins(counts.n_genes)
+    takers: list[AddRows] = []
+
+    def also(rows: KeptRows) -> None:
+        twins.add(rows.indptr, rows.indices, rows.data)
+        for take in takers:
+            take(rows)
+
+    with ExitStack() as stack:
+        if facts.options.expression != NONE:
+            told = partial(known.__setitem__, expression)
+            writer = expression_writer(facts, cohort, counts, expression, told=told)
+            takers.append(stack.enter_context(writer))
+        known[cells] = write_cells(facts, atlas, cohort, cells, also=also)
+    return known, twins.n
 
 
 def read_record(facts: Facts, cohort: Cohort) -> Mapping[str, Any]:
@@ -81,7 +92,7 @@ def read_record(facts: Facts, cohort: Cohort) -> Mapping[str, Any]:
     if not all(path.is_file() and is_made_of_present(path, facts.results) for path in paths):
         return {}
     record: Mapping[str, Any] = read_json(paths[0])
-    return record if record["plan"] == _plan_digest(facts) else {}
+    return record if record["plan"] == _plan_digest(facts) and "n_twins" in record else {}
 
 
 def recorded_sources(record: Mapping[str, Any], cohort: Cohort) -> Sources:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pmcell.errors import FaultsError
@@ -72,9 +73,12 @@ def write_release(
     with whole_folder(Path(target)) as folder:
         records = {cohort.cohort_id: read_record(facts, cohort) for cohort in facts.cohorts}
         linked: Entries = {}
+        twins: dict[str, int] = {}
         for cohort in facts.published:
             progress(f"cells and expression of {cohort.cohort_id}")
-            linked |= _add_cohort(facts, atlas, cohort, records[cohort.cohort_id], folder)
+            record = records[cohort.cohort_id]
+            own, twins[cohort.cohort_id] = _add_cohort(facts, atlas, cohort, record, folder)
+            linked |= own
         sources = {
             cohort.cohort_id: recorded_sources(records[cohort.cohort_id], cohort)
             for cohort in facts.cohorts
@@ -95,6 +99,7 @@ def write_release(
             site=site,
             progress=progress,
             known=linked,
+            twins=twins,
         )
     return facts
 
@@ -110,16 +115,18 @@ def complete_release(
     site: Site | None = None,
     progress: Callable[[str], None] = lambda part: None,
     known: Entries | None = None,
+    twins: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     """Pass the disclosure gate with what lies in `folder`, describe it, and verify it.
 
     `sources` has what `sources_of` gives of each cohort, `place` is where the release will lie,
     `started` when it was begun (POSIX seconds); `known` are digests of files of `folder` that
-    need not be taken again. For the rest see `write_release`.
+    need not be taken again, `twins` how many cells of a cohort equal an earlier one, where that is
+    known. For the rest see `write_release`.
     """
     progress("disclosure gate")
     check_disclosure(facts, folder)
-    write_reasons(folder, [cohort.cohort_id for cohort in facts.published])
+    write_reasons(folder, [cohort.cohort_id for cohort in facts.published], twins)
     write_readme(facts, folder, has_report=report is not None)
     write_r_reader(folder)
     write_citation(facts, folder / "CITATION.cff")
@@ -161,10 +168,12 @@ def complete_release(
 
 def _add_cohort(
     facts: Facts, atlas: Atlas, cohort: Cohort, record: Mapping[str, Any], folder: Path
-) -> Entries:
-    """Link the files that the cohort's own job wrote by the same plan, else write them here."""
+) -> tuple[Entries, int]:
+    """Link the files that the cohort's own job wrote by the same plan, else write them here.
+
+    Returns digests that are known of them, and how many cells equal an earlier one.
+    """
     if record:
-        return link_cohort(cohort, record, folder)
+        return link_cohort(cohort, record, folder), int(record["n_twins"])
     places = (folder / name for name in released_names(cohort.cohort_id).values())
-    write_counts(facts, atlas, cohort, *places)
-    return {}
+    return {}, write_counts(facts, atlas, cohort, *places)[1]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,15 @@ RUN_IDS = (
 SOFTWARE_TYPES = ("SoftwareApplication", "ComputerLanguage")
 
 
-def content_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content, in bounded memory; an empty file has that of ''."""
+def content_sha256(path: Path, known: Mapping[str, str] | None = None) -> str:
+    """Hexadecimal SHA-256 of a file's content, in bounded memory; an empty file has that of ''.
+
+    `known` are digests of the values of an h5ad's datasets, by name, which its writer took.
+    """
     if not path.stat().st_size:
         return sha256_file(path)
     if path.suffix == ".h5ad":
-        return _h5ad(path)
+        return _h5ad(path, known or {})
     if path.suffix == ".parquet":
         return _parquet(path)
     if path.suffix == ".npz":
@@ -88,7 +91,7 @@ def combined_sha256(digests: dict[str, str]) -> str:
     return _hex(json.dumps(sorted(judged.items())))
 
 
-def _h5ad(path: Path) -> str:
+def _h5ad(path: Path, known: Mapping[str, str]) -> str:
     import h5py
 
     total = hashlib.sha256()
@@ -101,13 +104,14 @@ def _h5ad(path: Path) -> str:
             attributes = {key: _plain(item.attrs[key]) for key in sorted(item.attrs)}
             total.update(json.dumps([name, attributes], sort_keys=True).encode())
             if isinstance(item, h5py.Dataset):
-                _add_dataset(total, item, path)
+                form = ["text" if item.dtype.kind == "O" else item.dtype.str, list(item.shape)]
+                total.update(json.dumps([*form, known.get(name) or _values(item, path)]).encode())
     return total.hexdigest()
 
 
-def _add_dataset(total: Any, item: Any, path: Path) -> None:
-    is_text = item.dtype.kind == "O"
-    total.update(json.dumps(["text" if is_text else item.dtype.str, list(item.shape)]).encode())
+def _values(item: Any, path: Path) -> str:
+    """Digest of the values of a dataset."""
+    total, is_text = hashlib.sha256(), item.dtype.kind == "O"
     blocks: Iterable[Any]
     if item.shape == ():
         blocks = [item[()]]
@@ -125,6 +129,7 @@ def _add_dataset(total: Any, item: Any, path: Path) -> None:
             total.update(b"".join(bytes(value) + b"\0" for value in values))
         else:
             total.update(np.ascontiguousarray(block).data)
+    return total.hexdigest()
 
 
 def _parquet(path: Path) -> str:

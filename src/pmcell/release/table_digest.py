@@ -1,7 +1,8 @@
 """Digest of what a table says, taken while its rows are read, or while they are written.
 
-Presence, lengths and values of each column are digested by themselves, so that the digest is the
-same however the rows are cut into batches, and whether text is plain or comes as codes.
+Missing rows, lengths and values of each column are digested by themselves, and of text that
+follows itself each run counts once, so that the digest is the same however the rows are cut into
+batches, and whether text is plain or comes as codes.
 """
 
 from __future__ import annotations
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 JOB_COLUMNS = ("job", "rule", "cohort_id")
 """Columns of the runtime table that are the same in each run."""
-ROWS_OF_A_RUN = 8
-"""Rows with the same text, on average, from which text is digested run by run."""
-RUN_BYTES = 1 << 22
 
 
 class TableDigest:
@@ -54,23 +52,21 @@ class TableDigest:
 
 
 class _Column:
-    """Running digests of one column: presence, lengths and values, the same for any batches."""
+    """Running digests of one column, the same for any batches."""
 
     def __init__(self) -> None:
-        self._valid, self._length, self._value = (hashlib.sha256() for _ in range(3))
+        self._missing, self._length, self._value = (hashlib.sha256() for _ in range(3))
+        self._text = _Runs()
+        self._n_rows = 0
 
     def add(self, values: pa.Array) -> None:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if pa.types.is_dictionary(values.type):
-            if self._add_runs(values):
-                return
-            values = values.dictionary_decode()
         if values.null_count:
-            _update(self._valid, values.is_valid())
-        else:
-            self._valid.update(np.ones(len(values), bool).data)
+            rows = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
+            self._missing.update((rows + self._n_rows).astype(np.int64).data)
+        self._n_rows += len(values)
         if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
             lengths = pc.fill_null(pc.list_value_length(values), 0)
             _update(self._length, pc.cast(lengths, "int64"))
@@ -78,36 +74,53 @@ class _Column:
         if pa.types.is_boolean(values.type):
             _update(self._value, values.fill_null(False))
         elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-            _update(self._value, values.fill_null(0))
+            _update(self._value, values.fill_null(0) if values.null_count else values)
         else:
-            text = values.cast(pa.string()).fill_null("")
-            _update(self._length, pc.binary_length(text))
-            self._value.update(_text_bytes(text))
-
-    def _add_runs(self, values: pa.DictionaryArray) -> bool:
-        """Add text of which the same follows itself many times; whether it does."""
-        codes = values.indices
-        if codes.null_count or not len(codes):
-            return False
-        numbers = codes.to_numpy()
-        edges = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
-        if len(codes) < ROWS_OF_A_RUN * (edges.size + 1):
-            return False
-        self._valid.update(np.ones(len(codes), bool).data)
-        texts = values.dictionary.to_pylist()
-        starts, ends = np.append(0, edges), np.append(edges, len(codes))
-        lengths = np.zeros(len(codes), np.int32)
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            text = texts[numbers[start]].encode()
-            lengths[start:end] = len(text)
-            step = max(RUN_BYTES // max(len(text), 1), 1)
-            for at in range(start, end, step):
-                self._value.update(text * (min(at + step, end) - at))
-        self._length.update(lengths.data)
-        return True
+            self._text.add(values)
 
     def digests(self) -> list[str]:
-        return [part.hexdigest() for part in (self._valid, self._length, self._value)]
+        own = [part.hexdigest() for part in (self._missing, self._length, self._value)]
+        return own + self._text.digests()
+
+
+class _Runs:
+    """Running digests of text: where another text begins, how long it is, and its bytes.
+
+    Missing text counts as empty here.
+    """
+
+    def __init__(self) -> None:
+        self._start, self._length, self._value = (hashlib.sha256() for _ in range(3))
+        self._n_rows = 0
+        self._last: str | None = None
+
+    def add(self, values: pa.Array) -> None:
+        """Add text, plain or as codes of which several may stand for the same."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not len(values):
+            return
+        if pa.types.is_dictionary(values.type):
+            codes = values.indices
+            codes = (codes.fill_null(-1) if codes.null_count else codes).to_numpy()
+            starts = np.append(0, np.flatnonzero(codes[1:] != codes[:-1]) + 1)
+            texts = values.take(pa.array(starts)).cast(pa.string()).fill_null("")
+        else:
+            texts = values.cast(pa.string()).fill_null("")
+            starts = np.arange(len(texts))
+        differs = pc.not_equal(texts.slice(1), texts.slice(0, len(texts) - 1))
+        is_new = np.append(texts[0].as_py() != self._last, differs.to_numpy(zero_copy_only=False))
+        self._last = texts[-1].as_py()
+        self._start.update((starts[is_new] + self._n_rows).astype(np.int64).data)
+        self._n_rows += len(values)
+        if not is_new.all():
+            texts = texts.filter(pa.array(is_new))
+        _update(self._length, pc.binary_length(texts))
+        self._value.update(_text_bytes(texts))
+
+    def digests(self) -> list[str]:
+        return [part.hexdigest() for part in (self._start, self._length, self._value)]
 
 
 def _update(digest: Any, values: Any) -> None:

@@ -97,10 +97,12 @@ def add_cohorts(
         known = _link_files(previous, folder)
         staged = stage_results(facts, previous, placed, sex_conflicts, staging)
         atlases = {name: found.atlas for name, found in placed.items()}
+        twins = {}
         for cohort in staged.cohorts:
             progress(f"cells and expression of {cohort.cohort_id}")
             places = (folder / name for name in released_names(cohort.cohort_id).values())
-            write_counts(staged, atlases[cohort.cohort_id], cohort, *places)
+            written = write_counts(staged, atlases[cohort.cohort_id], cohort, *places)
+            twins[cohort.cohort_id] = written[1]
         progress("tables")
         linked = grow_tables(facts, staged, atlases, previous, folder / "tables")
         known |= {name: previous.manifest["files"][name] for name in linked}
@@ -114,6 +116,7 @@ def add_cohorts(
             site=site,
             progress=progress,
             known=known,
+            twins=twins,
         )
     return facts
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from pmcell.limitations import RESEARCH_USE
 from pmcell.publish.atlas import Atlas, best_term
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.registry.terms.ontology import in_words
+from pmcell.release.digest import content_sha256
 from pmcell.schema import SCHEMA_VERSION, TARGET_SUM, UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.tl.cell_types import PER_CELL
@@ -78,9 +79,10 @@ def write_cells(
     target: Path,
     *,
     also: Callable[[KeptRows], None] = lambda rows: None,
-) -> None:
+) -> str:
     """Write one cohort's cells in blocks: cells × genes are never in memory whole.
 
+    Returns the digest of the file's content; the matrices are digested as they are written.
     `also` gets the same blocks, so that what else is made of them reads no file again.
     """
     counts = open_counts(cohort.folder / "intake.h5ad")
@@ -100,26 +102,28 @@ def write_cells(
         obs["stratum"] = _strata_of(facts.results, obs)
     var = counts.read_var()[["symbol"]]
     with h5ad.create_h5ad(target) as file:
-        _write_matrices(file, counts, keep, also)
+        digests = _write_matrices(file, counts, keep, also)
         h5ad.write_frame(file, "obs", obs, index="cell_id")
         h5ad.write_frame(file, "var", var.assign(feature_is_filtered=False), index="gene_id")
         h5ad.write_frame(file["raw"], "var", var, index="gene_id")
         for name, values in sorted(atlas.coordinates.items()):
             h5ad.write_array(file["obsm"], name, values[rows])
         h5ad.write_value(file, "uns", _uns(facts, cohort))
+    return content_sha256(target, digests)
 
 
 def _write_matrices(
     file: h5py.File, counts: CountsFile, keep: np.ndarray, also: Callable[[KeptRows], None]
-) -> None:
+) -> dict[str, str]:
     raw_group = file.create_group("raw")
     raw_group.attrs["encoding-type"] = "raw"
     raw_group.attrs["encoding-version"] = "0.1.0"
     h5ad.write_value(raw_group, "varm", {})
     shape = (int(keep.sum()), counts.n_genes)
     n_values = _n_values(counts.path)
-    raw = h5ad.CsrWriter(raw_group, "X", shape, dtype=np.float32, n_values=n_values)
-    normalised = h5ad.CsrWriter(file, "X", shape, dtype=np.float32, n_values=n_values, like=raw)
+    form: dict[str, Any] = {"dtype": np.float32, "n_values": n_values, "is_digested": True}
+    raw = h5ad.CsrWriter(raw_group, "X", shape, **form)
+    normalised = h5ad.CsrWriter(file, "X", shape, **form, like=raw)
     for block in counts.iter_blocks():
         rows = kept_rows(block, keep[block.rows])
         raw.append(rows.lengths, rows.indices, rows.data.astype(np.float32))
@@ -127,6 +131,7 @@ def _write_matrices(
         also(rows)
     raw.close()
     normalised.close()
+    return raw.digests | normalised.digests
 
 
 def _obs(observed: pd.DataFrame, qc: pd.DataFrame, atlas: Atlas, rows: np.ndarray) -> pd.DataFrame:

@@ -7,9 +7,10 @@ for in the file itself and travel with the release, each with its fix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,9 +65,14 @@ SUSPENSIONS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 """What `suspension_type` may be, for assays at or under these terms; others may have any."""
 
 
-def write_reasons(folder: Path, cohort_ids: Sequence[str]) -> dict[str, list[Fault]]:
-    """Write `validation/cellxgene.json` of a release; the reasons of each cohort."""
-    reasons = {name: cellxgene_reasons(folder, name) for name in cohort_ids}
+def write_reasons(
+    folder: Path, cohort_ids: Sequence[str], twins: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, list[Fault]]:
+    """Write `validation/cellxgene.json` of a release; the reasons of each cohort.
+
+    Of the cohorts in `twins` it is known how many cells equal an earlier one.
+    """
+    reasons = {name: cellxgene_reasons(folder, name, twins.get(name)) for name in cohort_ids}
     write_json(
         folder / REASONS_FILE,
         {
@@ -96,7 +102,7 @@ def sources_reasons(folder: Path) -> dict[str, str]:
     }
 
 
-def cellxgene_reasons(folder: Path, cohort_id: str) -> list[Fault]:
+def cellxgene_reasons(folder: Path, cohort_id: str, n_twins: int | None = None) -> list[Fault]:
     """Every reason of one file of cells in a release; none where the source allows the schema."""
     import h5py
 
@@ -110,7 +116,7 @@ def cellxgene_reasons(folder: Path, cohort_id: str) -> list[Fault]:
         faults = list(_term_faults(name, counted))
         faults += _vocabulary_faults(name, counted, _pairs(file["obs"], ASSAY, SUSPENSION))
         faults += _uns_faults(name, file["uns"])
-        faults += _cell_faults(name, file)
+        faults += _cell_faults(name, file, n_twins)
     return faults
 
 
@@ -170,32 +176,47 @@ def _uns_faults(file: str, uns: h5py.Group) -> Iterator[Fault]:
         yield _reason(file, "uns.title", must, repr(title), 0, "Correct the title in cohort.yaml.")
 
 
-def _cell_faults(file: str, source: h5py.File) -> Iterator[Fault]:
+def _cell_faults(file: str, source: h5py.File, n_twins: int | None) -> Iterator[Fault]:
     raw = source["raw/X"]
     indptr = raw["indptr"][:]
     empty = int((np.diff(indptr) == 0).sum())
     if empty:
         must = "each cell must have a count"
         yield _reason(file, "raw.X", must, "cells without one", empty, "Run qc again.")
-    twins = _n_twins(raw, indptr)
+    twins = _read_twins(raw, indptr) if n_twins is None else n_twins
     if twins:
         must = "no two cells may have the same counts of all genes"
         fix = "The source holds a cell twice under two names, or near-empty cells: ask the source."
         yield _reason(file, "raw.X", must, "cells equal to an earlier one", twins, fix)
 
 
-def _n_twins(raw: h5py.Group, indptr: np.ndarray) -> int:
-    """Cells with the counts of an earlier one, by their numbers; cells without counts are none."""
-    names = np.arange(int(raw.attrs["shape"][1]), dtype=np.uint64)
-    of_cells = []
+class Twins:
+    """Counts cells with the counts of an earlier one; cells without counts are none."""
+
+    def __init__(self, n_genes: int) -> None:
+        self._names = np.arange(n_genes, dtype=np.uint64)
+        self._numbers = [np.zeros(0, np.uint64)]
+
+    def add(self, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
+        """Take in the next cells."""
+        rows = (indptr.astype(np.int64), indices, data.astype(np.int64))
+        numbers, n_counts = fingerprints(rows, self._names)
+        self._numbers.append(numbers[n_counts > 0])
+
+    @property
+    def n(self) -> int:
+        """Twins so far."""
+        numbers = np.concatenate(self._numbers)
+        return int(numbers.size - np.unique(numbers).size)
+
+
+def _read_twins(raw: h5py.Group, indptr: np.ndarray) -> int:
+    twins = Twins(int(raw.attrs["shape"][1]))
     for start in range(0, indptr.size - 1, BLOCK_ROWS):
         ends = indptr[start : start + BLOCK_ROWS + 1]
         columns = [raw["indices"], raw["data"]]
-        indices, data = read_values(columns, int(ends[0]), int(ends[-1]))
-        numbers, n_counts = fingerprints((ends - ends[0], indices, data.astype(np.int64)), names)
-        of_cells.append(numbers[n_counts > 0])
-    numbers = np.concatenate([np.zeros(0, np.uint64), *of_cells])
-    return int(numbers.size - np.unique(numbers).size)
+        twins.add(ends - ends[0], *read_values(columns, int(ends[0]), int(ends[-1])))
+    return twins.n
 
 
 def _counted(obs: h5py.Group, column: str) -> dict[str, int]:

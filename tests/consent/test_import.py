@@ -197,6 +197,7 @@ def test_patients_of_a_bundle_are_followed_to_their_identifiers(tmp_path: Path) 
         ({"meta": {"tag": [{**TAGGED["tag"][0], "code": "withdraw"}]}}, "say the same as meta.tag"),
         ({"meta": TAGGED, "provision": {"type": "deny"}}, "must permit something"),
         ({"meta": [TAGGED]}, "must be an object"),
+        ({"meta": {"security": [{"code": "HTEST"}]}}, "no label but of who may see"),
         ({"provision": {**R4["provision"], "period": "2020/2021"}}, "start and end alone"),
         ({"provision": {**R4["provision"], "period": {"ende": "2021-01-01"}}}, "start and end"),
         ({"provision": {**R4["provision"], "period": {"end": None}}}, "must be a day or a time"),
@@ -301,6 +302,10 @@ ANNA = {"resourceType": "Patient", "id": "7", "identifier": [{"value": "d1"}]}
         ([{"resourceType": "OperationOutcome"}], {}, "no answer that failed"),
         ([{"resourceType": "Bundle", "entry": []}], {}, "must be whole"),
         ([{**R4, "id": "c", "dateTime": "2023-01-01"}], {}, "in the file once"),
+        ([{**R4, "identifier": [{"value": "7"}], "id": n} for n in "ab"], {}, "in the file once"),
+        ([], {"total": 3}, "all that were found"),
+        ([], {"entry": [{"resource": R4, "response": {"status": "410 Gone"}}]}, "410 Gone"),
+        ([], {"entry": [{"resource": R4, "search": {"mode": "outcome"}}]}, "an outcome"),
         ([ANNA, {**ANNA, "id": "8"}], {}, "must not share its identifier"),
         ([ANNA, {**ANNA, "identifier": [{"value": "d2"}]}], {}, "must not share its reference"),
         ([{**ANNA, "active": False}], {}, "must be a record in use"),
@@ -316,6 +321,43 @@ def test_a_bundle_that_says_two_things_or_not_all_is_refused(
     (tmp_path / "x.json").write_text(json.dumps(bundle))
     with pytest.raises(FaultsError, match=words):
         read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
+
+
+def test_an_identifier_of_a_study_may_stand_in_consents_of_many(tmp_path: Path) -> None:
+    shared = {**R4, "identifier": [{"system": "urn:study", "value": "s1"}]}
+    read(tmp_path, [shared, {**shared, "patient": {"reference": "Patient/d2"}}])
+
+
+def test_a_provision_of_r5_that_denies_is_no_exception_that_permits(tmp_path: Path) -> None:
+    part = {**R5["provision"][0], "type": "deny"}
+    with pytest.raises(FaultsError, match="must be permit below a deny"):
+        read(tmp_path, [{**R5, "provision": [part]}])
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("struck", "struck out"),
+        ("note", "a note"),
+        ("white", "cannot be seen"),
+        ("format", "cannot be seen"),
+    ],
+)
+def test_a_cell_that_says_by_its_look_what_it_means_is_a_fault(tmp_path: Path, how, words) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path = in_excel(tmp_path / "x.xlsx", GOOD)
+    book = openpyxl.load_workbook(path)
+    sheet = book.active
+    if how in ("struck", "white"):
+        look = {"strike": True} if how == "struck" else {"color": "FFFFFFFF"}
+        sheet["B3"].font = openpyxl.styles.Font(**look)
+    elif how == "note":
+        sheet["B3"].comment = openpyxl.comments.Comment("withdrew in May", "x")
+    else:
+        sheet["B3"].number_format = ";;;"
+    book.save(path)
+    with pytest.raises(FaultsError, match=words):
+        read_consent_table(path, recorded_at=NOW)
 
 
 def test_a_reference_and_an_identifier_of_two_donors_are_a_fault(tmp_path: Path) -> None:

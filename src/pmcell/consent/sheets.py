@@ -129,11 +129,30 @@ def _visible_rows(sheet: Any, name: str, faults: list[Fault]) -> Iterator[list[s
                 must, fix = "must be a value, no formula", "Paste it as a value."
                 where = cell.column_letter
                 faults.append(Fault(name, must, repr(cell.value), fix, row=number, column=where))
+            if cell.value is not None and (how := _unsaid(cell)):
+                must, fix = "must say in words what it means", "Clear the format, or correct it."
+                where = cell.column_letter
+                faults.append(Fault(name, must, how, fix, row=number, column=where))
             row.append(_plain(cell.value))
         if number in rows and any(row):
             must, fix = "a row must be visible", "Unhide it, or delete it."
             faults.append(Fault(name, must, "it is hidden", fix, row=number, reason="hidden"))
         yield row
+
+
+def _unsaid(cell: Any) -> str:
+    """What a reader sees of a cell that its value does not say; '' for nothing.
+
+    Who strikes out a row means that it no longer holds.
+    """
+    if cell.font is not None and cell.font.strike:
+        return "it is struck out"
+    if cell.comment is not None:
+        return "it has a note"
+    colour = cell.font.color.rgb if cell.font is not None and cell.font.color else None
+    if cell.number_format == ";;;" or (colour == "FFFFFFFF" and not cell.fill.patternType):
+        return "it cannot be seen"
+    return ""
 
 
 def _plain(value: Any) -> str:

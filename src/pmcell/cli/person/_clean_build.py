@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     """Compare the results with those of a clean build in an empty folder."""
     from pmcell.io.atomic import write_text
     from pmcell.private_folder import process_folder
+    from pmcell.publish.disclosure.register import register_of
 
     if skip:
         return {"said": "not compared with a clean build (--no-proof)"}
@@ -70,6 +72,10 @@ def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     if not study.cohorts_dir.resolve().is_relative_to((study.folder / "config").resolve()):
         _copy_folder(study.cohorts_dir, clean / study.settings.study.cohorts_dir)
     write_text(clean / "config" / "config.yaml", study.config.read_text(encoding="utf-8"))
+    # What a release may count depends on earlier ones.
+    register, own = register_of(study.results), register_of(clean / "results")
+    for path in register.parent.glob(f"{register.name}*"):
+        shutil.copy2(path, own.with_name(path.name))
     rebuild(study, cores, folder=clean)
     return compare(study.results, clean / "results")
 
@@ -78,8 +84,7 @@ def compare(results: Path, clean: Path) -> dict[str, Any]:
     """Whether two results folders hold the same; `DataError` names what differs.
 
     Releases are compared by the digest of their content; intermediates by their stamps. Where the
-    gate refused the release for an earlier one, of which a clean build knows nothing, there is none
-    to compare.
+    gate refused the release, for an earlier one, there is none to compare.
     """
     from pmcell.io.atomic import read_json
     from pmcell.io.stamps import FOLDER

@@ -28,6 +28,7 @@ SCOPES = frozenset({"research", "patient-privacy"})
 """Scopes of FHIR's consents that are about the use of data."""
 OPTING = frozenset({"OPTIN", "OPTOUT"})
 USE_ACTIONS = {"access", "use"}
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 NOT_CONSENT = ("draft", "proposed", "entered-in-error", "not-done", "unknown", "rejected")
 OF_RESOURCE = frozenset(
     (

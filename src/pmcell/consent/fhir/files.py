@@ -59,15 +59,28 @@ def _of_bundle(bundle: Mapping[str, Any], file: str) -> Iterator[Fault]:
     ):
         must, fix = "must hold all pages of an answer", "Follow its links, and import all at once."
         yield Fault(file, must, "a link to the next page", fix, column="link", reason="consent")
-    methods = {
-        str(request.get("method"))
-        for part in as_list(bundle.get("entry"))
-        if isinstance(part, Mapping) and isinstance(request := part.get("request"), Mapping)
-    }
+    parts = [part for part in as_list(bundle.get("entry")) if isinstance(part, Mapping)]
+    modes = [_of(part, "search").get("mode", "match") for part in parts]
+    total = bundle.get("total")
+    if total is not None and total != modes.count("match"):
+        must, fix = "must hold all that were found", "Import all pages at once."
+        found = f"{modes.count('match')} of {total}"
+        yield Fault(file, must, found, fix, column="total", reason="consent")
+    states = [str(_of(part, "response").get("status", "200")) for part in parts]
+    if "outcome" in modes or not all(state.startswith("2") for state in states):
+        must, fix = "must be whole, and no answer that failed", "Export the consents anew."
+        found = ", ".join(sorted({state for state in states if state[0] != "2"})) or "an outcome"
+        yield Fault(file, must, found[:80], fix, column="entry", reason="consent")
+    methods = {str(request.get("method")) for part in parts if (request := _of(part, "request"))}
     if bundle.get("type") == "history" or methods - {"POST", "PUT"}:
         found = ", ".join(sorted(methods)) or "a history"
         must, fix = "must hold what is in force, and no history", "Export the state that holds."
         yield Fault(file, must, found, fix, column="type", reason="consent")
+
+
+def _of(part: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = part.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _load(text: str) -> Any:

@@ -12,6 +12,7 @@ from pmcell.consent.entries import ACTS, PERMITTING, SCOPED, Entry, parse_row
 from pmcell.consent.fhir.codes import (
     ACT_CODE,
     ACT_SYSTEM,
+    CONFIDENTIALITY,
     NOT_CONSENT,
     NOT_OF_DATA,
     OF_RESOURCE,
@@ -90,12 +91,24 @@ def read_consents(
 
 def _repeated(consents: Sequence[tuple[int, Mapping[str, Any]]], file: str) -> Iterator[Fault]:
     """Versions of one consent: which of them holds, a file does not say."""
-    times = Counter(item["id"] for _, item in consents if isinstance(item.get("id"), str))
-    for number, item in consents:
-        if isinstance(item.get("id"), str) and times[item["id"]] > 1:
-            found, fix = f"{times[item['id']]} of one id", "Keep the version that holds."
-            must = "must be in the file once"
-            yield Fault(file, must, found, fix, row=number, column="id", reason="consent")
+    for column in ("id", "identifier"):
+        names = {number: set(_names(item, column)) for number, item in consents}
+        times = Counter(name for found in names.values() for name in found)
+        for number, own in names.items():
+            if (most := max((times[name] for name in own), default=1)) > 1:
+                must, fix = "must be in the file once", "Keep the version that holds."
+                found = f"{most} of one {column}"
+                yield Fault(file, must, found, fix, row=number, column=column, reason="consent")
+
+
+def _names(item: Mapping[str, Any], column: str) -> Iterator[tuple[str, ...]]:
+    """The id of a resource, or its identifiers, each with its system and the person."""
+    for part in as_list(item.get(column)):
+        if isinstance(part, str):
+            yield (part,)
+        elif isinstance(part, Mapping) and isinstance(part.get("value"), str):
+            person = repr(item.get("patient", item.get("subject")))
+            yield str(part.get("system")), part["value"], person
 
 
 def _ended(
@@ -177,6 +190,11 @@ class _Reader:
         if meta is not None and not isinstance(meta, Mapping):
             self._add("meta", "must be an object", repr(meta)[:40], "Export it anew.")
         tags = as_list(meta.get("tag")) if isinstance(meta, Mapping) else []
+        labels = as_list(meta.get("security")) if isinstance(meta, Mapping) else []
+        if not all(is_of(label, CONFIDENTIALITY) for label in labels):
+            # Of test data, or of what may not be passed on.
+            must = "must hold no label but of who may see the resource"
+            self._add("meta.security", must, "another", AS_TABLE)
         codes = [tag.get("code") for tag in tags if is_of(tag, ACT_SYSTEM)]
         if len(codes) > 1 or not set(codes) <= set(ACTS):
             found = ", ".join(sorted(map(repr, codes)))[:80]
@@ -282,7 +300,8 @@ class _Reader:
         outer = period_of(root.get("period"), "period", lambda *_: None)
         first = self._first_visits.get(common["donor_id"])
         for part in details or [root]:
-            if not is_r5 and part.get("type") != "permit":
+            # In R5 no provision has a type: it is an exception to what the decision denies.
+            if part.get("type", "permit" if is_r5 else None) != "permit":
                 found = repr(part.get("type"))
                 self._add("provision.type", "must be permit below a deny", found, "Say which.")
                 continue

@@ -2,12 +2,13 @@
 
 One property at a time, small groups merged into `other`; pairs of properties
 with small cells withheld, and further ones so that totals do not give them
-away; cells by cell type.
+away; cells by cell type. What would tell too much beside an earlier release is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,15 @@ import numpy as np
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.attack import CELL_TYPE, TIMES
+from pmcell.publish.disclosure.counted import Groups, counted_people
+from pmcell.publish.disclosure.people import fingerprints
+from pmcell.publish.disclosure.register import (
+    KnownPeople,
+    known_people,
+    read_register,
+    register_key,
+    register_of,
+)
 from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
 from pmcell.publish.facts import Cohort, Facts
@@ -41,11 +51,48 @@ def cohort_counts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     import pandas as pd
 
     rules = rules_of(facts)
-    rows = [row for cohort in facts.withheld for row in _rows(facts, atlas, cohort, rules)]
-    frame = pd.DataFrame(rows, columns=COHORT_COUNTS.columns)
+    known = _known(facts)
+    parts = []
+    for cohort in facts.withheld:
+        donors = described_donors(facts, cohort)
+        rows = pd.DataFrame(_rows(atlas, cohort, donors, rules), columns=COHORT_COUNTS.columns)
+        if known and len(rows):
+            counted = counted_people(rows, donors)
+            told = dict(known.told(cohort.cohort_id, counted, rules.of(cohort.cohort_id)))
+            rows = rows[~rows["grouping"].isin(told)]
+        parts.append(rows)
+    frame = pd.concat(parts) if parts else pd.DataFrame(columns=COHORT_COUNTS.columns)
     for name in ("n_donors", "n_cells"):
         frame[name] = frame[name].astype("Int64")
-    return frame
+    return frame.reset_index(drop=True)
+
+
+def _known(facts: Facts) -> KnownPeople | None:
+    """Earlier releases with people of cohorts without open access; None where there are none."""
+    path = register_of(facts.results)
+    if not facts.withheld or not read_register(path):
+        return None
+    donors = {cohort.cohort_id: donors_with_cells(cohort).index for cohort in facts.withheld}
+    sets = {name: frozenset(map(str, found)) for name, found in donors.items()}
+    return known_people(path, sets, fingerprints(facts, register_key(path)))
+
+
+def published_people(facts: Facts, tables: Path) -> dict[str, dict[str, Groups]]:
+    """The donors behind each number of a written `cohort_counts`, by cohort and grouping."""
+    counts = read_table(tables / "cohort_counts.parquet")
+    return {
+        cohort.cohort_id: counted_people(rows, described_donors(facts, cohort))
+        for cohort in facts.withheld
+        for rows in [counts[counts["cohort_id"] == cohort.cohort_id]]
+    }
+
+
+def described_donors(facts: Facts, cohort: Cohort) -> pd.DataFrame:
+    """`donors_with_cells`, with the stratum of each where strata are published."""
+    donors = donors_with_cells(cohort)
+    if facts.has_strata:
+        donors["stratum"] = _strata_of(facts, donors)
+    return donors
 
 
 def donors_with_cells(cohort: Cohort) -> pd.DataFrame:
@@ -63,13 +110,10 @@ def cells_by_type(atlas: Atlas, cohort_id: str) -> pd.DataFrame:
     return pd.crosstab(cells["donor_id"], as_text(cells[PROFILE_CELL_TYPE.name]))
 
 
-def _rows(facts: Facts, atlas: Atlas, cohort: Cohort, rules: Rules) -> Iterator[Row]:
-    donors = donors_with_cells(cohort)
+def _rows(atlas: Atlas, cohort: Cohort, donors: pd.DataFrame, rules: Rules) -> Iterator[Row]:
     least = rules.of(cohort.cohort_id)
     if len(donors) < least:
         return
-    if facts.has_strata:
-        donors["stratum"] = _strata_of(facts, donors)
     merged: dict[str, np.ndarray] = {}
     for column in SINGLE:
         if column in donors:

@@ -24,6 +24,7 @@ from pmcell.publish.disclosure.audits import (
     table_faults,
     verdict_faults,
 )
+from pmcell.publish.disclosure.counts import published_people
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.people import fingerprints
 from pmcell.publish.disclosure.register import (
@@ -66,7 +67,7 @@ def check_disclosure(facts: Facts, folder: Path) -> None:
         *_reference_faults(facts, folder),
         *slot_faults(facts, folder),
         *verdict_faults(audit),
-        *_register(facts, hidden),
+        *_register(facts, hidden, folder / "tables"),
     ]
     report: dict[str, Any] = {
         "passed": not faults,
@@ -82,7 +83,9 @@ def check_disclosure(facts: Facts, folder: Path) -> None:
         "open_donors": anonymity(folder / "tables"),
         "open_donors_note": "Donors of open cohorts are shown as their source published them: "
         "k, l and those who stand alone are reported, not altered.",
-        "register": "People compared with those of every earlier release of this study.",
+        "register": "People compared with those of every earlier release of this study, as a whole "
+        "and in each group that is counted; what would tell of few people by the difference is "
+        "not counted again.",
     }
     if faults:
         found = [{**vars(fault)} for fault in faults]
@@ -107,16 +110,18 @@ def remember_release(facts: Facts, folder: Path) -> None:
         version=facts.options.version,
         content_sha256=str(read_json(folder / MANIFEST)["content_sha256"]),
         prints=fingerprints(facts, register_key(path)) if any(sets.values()) else {},
+        counted=published_people(facts, folder / "tables"),
     )
 
 
-def _register(facts: Facts, hidden: Hidden) -> list[Fault]:
+def _register(facts: Facts, hidden: Hidden, tables: Path) -> list[Fault]:
     """What this release and earlier ones tell together."""
     path, sets = register_of(facts.results), hidden.sets()
     if not any(sets.values()):
         return []
     prints = fingerprints(facts, register_key(path))
-    return register_faults(path, sets, hidden.least(), prints)
+    counted = published_people(facts, tables)
+    return register_faults(path, sets, hidden.least(), prints, counted)
 
 
 def class_of(name: str) -> str | None:

@@ -16,6 +16,8 @@ import hashlib
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -38,32 +40,40 @@ Prints = Mapping[str, frozenset[str]]
 
 def fingerprints(facts: Facts, key: bytes) -> dict[str, frozenset[str]]:
     """The hashes of each donor of the cohorts without open access, from their counts."""
-    from pmcell.io.counts.open import open_counts
-
     found: dict[str, frozenset[str]] = {}
     for cohort in facts.withheld:
-        counts = open_counts(cohort.folder / "intake.h5ad")
-        donors = text_array(counts.read_obs()["donor_id"])
-        codes = np.array([_code(gene, key) for gene in counts.gene_ids], dtype=np.uint64)
-        part = (codes % PARTS).astype(np.int8)
-        part[np.isin(part, np.flatnonzero(np.bincount(part, minlength=PARTS) < MIN_PANEL))] = -1
-        kept: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-        for block in counts.iter_blocks():
-            rows = np.arange(counts.n_cells)[block.rows]
-            for number in range(PARTS):
-                inside = part[block.indices] == number
-                bounds = np.concatenate([[0], np.cumsum(inside)])[block.indptr]
-                genes, values = codes[block.indices[inside]], block.data[inside].astype("<i8")
-                for row in np.flatnonzero(np.diff(bounds) >= MIN_GENES):
-                    span = slice(bounds[row], bounds[row + 1])
-                    order = np.argsort(genes[span])
-                    content = genes[span][order].tobytes() + values[span][order].tobytes()
-                    _keep(kept[donors[rows[row]], number], _hash(content, key))
-        hashes: defaultdict[str, set[str]] = defaultdict(set)
-        for (donor, number), smallest in kept.items():
-            hashes[donor] |= {f"{number}{-item:016x}" for item in smallest}
-        found |= {donor: frozenset(items) for donor, items in hashes.items()}
+        path = cohort.folder / "intake.h5ad"
+        about = path.stat()
+        found |= _of_cohort(path, key, about.st_mtime_ns, about.st_size)
     return found
+
+
+@lru_cache(maxsize=64)
+def _of_cohort(path: Path, key: bytes, *state: int) -> dict[str, frozenset[str]]:
+    """Of one cohort's file in a state of it: the writer of counts and the gate ask for the same."""
+    from pmcell.io.counts.open import open_counts
+
+    counts = open_counts(path)
+    donors = text_array(counts.read_obs()["donor_id"])
+    codes = np.array([_code(gene, key) for gene in counts.gene_ids], dtype=np.uint64)
+    part = (codes % PARTS).astype(np.int8)
+    part[np.isin(part, np.flatnonzero(np.bincount(part, minlength=PARTS) < MIN_PANEL))] = -1
+    kept: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for block in counts.iter_blocks():
+        rows = np.arange(counts.n_cells)[block.rows]
+        for number in range(PARTS):
+            inside = part[block.indices] == number
+            bounds = np.concatenate([[0], np.cumsum(inside)])[block.indptr]
+            genes, values = codes[block.indices[inside]], block.data[inside].astype("<i8")
+            for row in np.flatnonzero(np.diff(bounds) >= MIN_GENES):
+                span = slice(bounds[row], bounds[row + 1])
+                order = np.argsort(genes[span])
+                content = genes[span][order].tobytes() + values[span][order].tobytes()
+                _keep(kept[donors[rows[row]], number], _hash(content, key))
+    hashes: defaultdict[str, set[str]] = defaultdict(set)
+    for (donor, number), smallest in kept.items():
+        hashes[donor] |= {f"{number}{-item:016x}" for item in smallest}
+    return {donor: frozenset(items) for donor, items in hashes.items()}
 
 
 def same_people(prints: Iterable[Prints]) -> dict[str, str]:

@@ -7,7 +7,8 @@ all of them, in fewer than a group must have; and when people who were published
 in one cohort come back in another. People are compared, not their names: see
 `people.py`. They are kept as HMAC-SHA256 under a key of the register's own,
 which lies beside it and is readable by its owner alone: without the key the
-register says nothing of anyone.
+register says nothing of anyone. The groups in which they were counted are kept
+likewise: see `counted.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from pmcell.errors import DataError, Fault, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.crypt.keys import key_file
 from pmcell.io.modes import umask_of
+from pmcell.publish.disclosure.counted import Counted, Groups, without_telling
 from pmcell.publish.disclosure.people import Prints, same_people
 
 NAME = "disclosure_register.jsonl"
@@ -77,7 +80,11 @@ def releases_with(path: Path, donor: str) -> list[dict[str, Any]]:
 
 
 def register_faults(
-    path: Path, sets: Sets, least: Mapping[str, int], prints: Prints | None = None
+    path: Path,
+    sets: Sets,
+    least: Mapping[str, int],
+    prints: Prints | None = None,
+    counted: Mapping[str, Counted] | None = None,
 ) -> list[Fault]:
     """Aggregates from which, with those of earlier releases, too few people follow.
 
@@ -92,17 +99,82 @@ def register_faults(
     prints
         Hashes of each donor's cells, as `fingerprints` makes them with
         `register_key`; without them people are told by their ids alone.
+    counted
+        Donors of each group in which a cohort's are counted.
     """
-    entries = read_register(path)
     if not any(sets.values()):
         return []
-    marked = _marked(path, sets, prints or {})
+    known = known_people(path, sets, prints or {})
+    now = _people(_marked(path, sets, prints or {}), known.person)
+    earlier = [(str(entry["version"]), _people(entry, known.person)) for entry in known.entries]
+    told = [
+        _fault(
+            path,
+            f"{COHORT}{cohort_id}, {grouping}",
+            f"groups that are counted again must differ in none or at least {bound} people, pairs "
+            "and cell types be of the same ones",
+            f"{number} people whom the numbers of releases tell apart",
+            "Report this: a writer of the release let it through.",
+            "differencing",
+        )
+        for cohort_id, groups in (counted or {}).items()
+        for bound in [least.get(f"{COHORT}{cohort_id}", max(least.values()))]
+        for grouping, number in known.told(cohort_id, groups, bound)
+    ]
+    found = [*_moved(now, earlier, path), *_pairs(now, earlier, least, path)]
+    return [*(found or _combined(now, earlier, least, path)), *told]
+
+
+@dataclass(frozen=True)
+class KnownPeople:
+    """Earlier releases of the register, and who of this one's donors are the same people."""
+
+    entries: Sequence[Mapping[str, Any]]
+    person: Mapping[str, str]
+    key: bytes
+
+    def told(self, cohort_id: str, counted: Counted, least: int) -> list[tuple[str, int]]:
+        """Groupings by which earlier releases tell too few people apart, as `without_telling`."""
+        now = {
+            grouping: {
+                _group_mark(self.key, cohort_id, grouping, name): people
+                and frozenset(self.person[_mark(self.key, donor)] for donor in people)
+                for name, people in groups.items()
+            }
+            for grouping, groups in counted.items()
+        }
+        earlier = [
+            {
+                grouping: groups
+                for grouping in now
+                if (groups := self._groups(entry, cohort_id, grouping))
+            }
+            for entry in self.entries
+        ]
+        return list(without_telling(now, earlier, least=least))
+
+    def _groups(self, entry: Mapping[str, Any], cohort_id: str, grouping: str) -> Groups:
+        """The people of each group of an earlier release; none where it did not count by it."""
+        marks = entry["donors"].get(f"{COHORT}{cohort_id}", ())
+        if "counted" not in entry:
+            # How an older version counted is not known: as if it had told each by themselves.
+            return {mark: frozenset([self.person[mark]]) for mark in marks}
+        order = sorted({mark for found in entry["donors"].values() for mark in found})
+        groups = entry["counted"].get(_group_mark(self.key, cohort_id, grouping), {})
+        return {
+            name: numbers
+            if numbers is None
+            else frozenset(self.person[order[number]] for number in numbers)
+            for name, numbers in groups.items()
+        }
+
+
+def known_people(path: Path, sets: Sets, prints: Prints) -> KnownPeople:
+    """The register at `path`, with the donors of this release."""
+    entries = read_register(path)
+    marked = _marked(path, sets, prints)
     person = same_people([_by_donor(entry) for entry in [*entries, marked]])
-    now = _people(marked, person)
-    earlier = [(str(entry["version"]), _people(entry, person)) for entry in entries]
-    return [*_moved(now, earlier, path), *_pairs(now, earlier, least, path)] or list(
-        _combined(now, earlier, least, path)
-    )
+    return KnownPeople(entries, person, register_key(path))
 
 
 def _people(entry: Mapping[str, Any], person: Mapping[str, str]) -> dict[str, frozenset[str]]:
@@ -245,6 +317,7 @@ def add_release(
     version: str,
     content_sha256: str,
     prints: Prints | None = None,
+    counted: Mapping[str, Counted] | None = None,
 ) -> None:
     """Append this release, unless no donor is behind any aggregate or it is there already."""
     if not any(sets.values()):
@@ -253,7 +326,7 @@ def add_release(
     entry = {
         "version": version,
         "content_sha256": content_sha256,
-        **_marked(path, sets, prints or {}),
+        **_marked(path, sets, prints or {}, counted or {}),
     }
     if entry not in entries:
         lines = [json.dumps(item, sort_keys=True) for item in [*entries, entry]]
@@ -261,15 +334,33 @@ def add_release(
             write_text(path, "\n".join(lines) + "\n")
 
 
-def _marked(path: Path, sets: Sets, prints: Prints) -> dict[str, Any]:
-    """What an entry says of people: the donors of each aggregate, and hashes of their cells."""
+def _marked(
+    path: Path, sets: Sets, prints: Prints, counted: Mapping[str, Counted] | None = None
+) -> dict[str, Any]:
+    """What an entry says of people: the donors of each aggregate, hashes of their cells, and in
+    which groups they were counted, by their places among all marks in order."""
     key = register_key(path)
     donors = sorted(frozenset().union(*sets.values()))
     mark = {donor: _mark(key, donor) for donor in donors}
+    place = {item: number for number, item in enumerate(sorted(mark.values()))}
     return {
         "donors": {name: sorted(mark[donor] for donor in found) for name, found in sets.items()},
         "people": {mark[donor]: sorted(prints.get(donor, ())) for donor in donors},
+        "counted": {
+            _group_mark(key, cohort_id, grouping): {
+                _group_mark(key, cohort_id, grouping, name): people
+                and sorted(place[mark[donor]] for donor in people)
+                for name, people in groups.items()
+            }
+            for cohort_id, groupings in (counted or {}).items()
+            for grouping, groups in groupings.items()
+        },
     }
+
+
+def _group_mark(key: bytes, *names: str) -> str:
+    """What stands for a grouping of a cohort, or for a group of it, in the register."""
+    return _mark(key, "\n".join(names))
 
 
 def _mark(key: bytes, donor: str) -> str:

@@ -1,6 +1,6 @@
 """How well the label head of a reference labels cells of batches and of types that it lacks.
 
-python tests/benchmarks/person/labels.py --results RESULTS [--part batches|types|genes|cells]
+python tests/benchmarks/person/labels.py --results RESULTS [--part batches|types|vetoes|genes]
     [--half development|judgement] [--peers]
 
 RESULTS is the results folder of the demo (`pmcell demo`): the embedded Liu cohorts, whose types
@@ -52,6 +52,11 @@ COARSE = {
     "monocyte": "CL:0000576",
 }
 
+LINEAGE = {"T": ("CD3D", "CD3E", "CD3G"), "B": ("MS4A1", "CD79A", "CD79B", "BANK1")}
+"""Genes of the receptors of T and B cells: two of the one and at most one of the other tell."""
+NOT_AGAINST = {"T": ("T",), "B": ("B", "CL:0000980")}
+"""Coarse labels that such genes do not contradict; plasma blasts are B cells."""
+
 
 class Data:
     """Cells of the demo with their types."""
@@ -74,6 +79,18 @@ class Data:
         self.symbols = text_array(self.space.feature_symbols)
         halves = [zlib.crc32(str(name).encode()) % 2 == 0 for name in self.cells.donor]
         self.is_development = np.array(halves, bool)
+
+    def contradicted(self) -> np.ndarray:
+        """Cells whose genes say that they are T or B cells, and whose source says another."""
+        n = {
+            kind: (self.cells.x[:, np.isin(self.symbols, genes)] > 0).sum(axis=1)
+            for kind, genes in LINEAGE.items()
+        }
+        own = np.array([self.coarse(self.term[str(name)]) for name in self.cells.types])
+        out = np.zeros(own.size, bool)
+        for kind, other in (("T", "B"), ("B", "T")):
+            out |= (n[kind] >= 2) & (n[other] <= 1) & ~np.isin(own, NOT_AGAINST[kind])
+        return out
 
     def coarse(self, term: str) -> str:
         """B, T, NK, monocyte, or the type itself."""
@@ -239,6 +256,10 @@ def part_batches(data: Data, half: np.ndarray, with_peers: bool) -> None:
         everywhere = np.ones(data.basis.means.size, bool)
         told, _ = model.label(data.cells.x[judged], everywhere)
         show(f"{batch} pmcell", scores(data, model, told, data.cells.types[judged]), spent)
+        agreed = judged & ~data.contradicted()
+        told, _ = model.label(data.cells.x[agreed], everywhere)
+        line = scores(data, model, told, data.cells.types[agreed])
+        show(f"{batch} pmcell, cells whose genes do not contradict their source", line, 0.0)
         if not with_peers:
             continue
         truth = data.cells.types[judged]
@@ -305,6 +326,32 @@ def part_types(data: Data, half: np.ndarray) -> None:
             show(f"{batch} without {name}", line, 0.0, most)
 
 
+def part_vetoes(data: Data, half: np.ndarray) -> None:
+    """Composition of each donor where a struck cell counts as its next type, beside as it is."""
+    everywhere = np.ones(data.basis.means.size, bool)
+    draw = np.random.default_rng(0)
+    for batch in np.unique(data.cells.batch):
+        held = data.cells.batch == batch
+        model = Model(data, ~held)
+        own = data.cells.take(held & half & np.isin(data.cells.types, model.names))
+        told, p = model.label(own.x, everywhere)
+        rest = p.copy()
+        rest[np.arange(told.best.size), told.best] = -1.0
+        kinds = np.searchsorted(model.names, own.types), told.best
+        kinds = *kinds, np.where(told.veto != "", rest.argmax(axis=1), told.best)
+        errors = []
+        for donor in np.unique(own.donor):
+            n = [np.bincount(kind[own.donor == donor], minlength=p.shape[1]) for kind in kinds]
+            truth, *others = (counts / counts.sum() for counts in n)
+            errors.append([abs(other - truth).sum() / 2 for other in others])
+        plain, with_vetoes = np.array(errors).T
+        more = with_vetoes - plain
+        drawn = more[draw.integers(0, more.size, (2000, more.size))].mean(axis=1)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        line = {"n": float(more.size), "error": plain.mean(), "more_with_vetoes": more.mean()}
+        show(f"{batch} vetoes", line | {"low": low, "high": high}, 0.0)
+
+
 def part_genes(data: Data, half: np.ndarray) -> None:
     """Genes dropped at random, the same for all cells (seed 0)."""
     order = np.random.default_rng(0).permutation(data.basis.means.size)
@@ -329,22 +376,20 @@ def show(name: str, line: dict[str, float], seconds: float, more: str = "") -> N
     print(f"{name:60s} {told}  cpu {seconds:.1f} s  {more}", flush=True)
 
 
+PARTS = {"batches": part_batches, "types": part_types, "vetoes": part_vetoes, "genes": part_genes}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--part", default="batches", choices=["batches", "types", "genes"])
+    parser.add_argument("--part", default="batches", choices=list(PARTS))
     parser.add_argument("--half", default="judgement", choices=["development", "judgement"])
     parser.add_argument("--peers", action="store_true")
     args = parser.parse_args()
     data = Data(args.results)
     half = data.is_development if args.half == "development" else ~data.is_development
     with threadpool_limits(1):
-        if args.part == "batches":
-            part_batches(data, half, args.peers)
-        elif args.part == "types":
-            part_types(data, half)
-        else:
-            part_genes(data, half)
+        PARTS[args.part](data, half, *[args.peers] * (args.part == "batches"))
 
 
 if __name__ == "__main__":

@@ -210,7 +210,7 @@ def _told_column(path: Path, obs: pd.DataFrame, used: set[str]) -> str:
     }
     if not names:
         return ""
-    every = set().union(*names.values())
+    every = {one for found in names.values() for one in found}
     table = read_table_of_people(path, every.__contains__)
     ids = [{row[name] for row in table} for name in table[0]]
     unique = [found for found in ids if len(found) == len(table)]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from pmcell.core.discriminant import find_discriminants
+from pmcell.core.pca.gram import Basis
+from pmcell.core.weighted_products import weighted_products
+from pmcell.mapping.residual import left_over
 
 
 def made(seed, n_features=12):
@@ -43,6 +47,27 @@ def test_within_one_batch_they_lie_in_the_space_of_fishers_directions():
     directions = ours.directions / np.linalg.norm(ours.directions, axis=0)
     inside = np.linalg.norm(space.T @ directions, axis=0)
     assert inside.min() > 0.97
+
+
+def test_sparse_cells_of_32_bits_give_what_dense_ones_of_64_give():
+    x, group, batch, _ = made(3, n_features=150)
+    x = np.where(x > 1, x, 0.0).astype(np.float32)
+    apart = x.astype(np.float64)
+    mean = np.stack(
+        [[apart[(group == g) & (batch == b)].mean(0) for b in (0, 1)] for g in range(3)]
+    )
+    apart -= mean[group, batch]
+    n = np.array([[((group == g) & (batch == b)).sum() for b in (0, 1)] for g in range(3)])
+    weight = 1.0 / (n - 1).sum(axis=1) / 3
+    products = weighted_products(sparse.csr_matrix(x), weight[group])
+    between = np.einsum("gb,gbi,gbj->ij", weight[:, None] * n, mean, mean)
+    naive = (apart * weight[group][:, None]).T @ apart
+    np.testing.assert_allclose(products - between, naive, rtol=0, atol=1e-12)
+    dense, thin = (find_discriminants(own, group, batch) for own in (x, sparse.csr_matrix(x)))
+    np.testing.assert_allclose(thin.directions, dense.directions, rtol=1e-9, atol=1e-12)
+    basis = Basis(np.zeros(150), np.ones(150), np.eye(150)[:, :2], np.ones(2), 150.0)
+    left = left_over(sparse.csr_matrix(x), basis, np.ones(150, bool))
+    np.testing.assert_allclose(left[2:], x.mean(axis=0, dtype=np.float64)[2:], rtol=1e-13)
 
 
 def test_one_group_is_refused():

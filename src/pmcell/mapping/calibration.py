@@ -189,11 +189,11 @@ def mass_before(probability: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Own:
-    """Scores of left-out cells for their own type."""
+    """Scores of left-out cells for their own type; batch and donor are codes."""
 
     kind: Ints
-    batch: NDArray[np.str_]
-    donor: NDArray[np.str_]
+    batch: Ints
+    donor: Ints
     before: Floats
     distance: Floats
 
@@ -206,7 +206,7 @@ class _Own:
             self.distance[rows],
         )
 
-    def donors(self) -> NDArray[np.str_]:
+    def donors(self) -> Ints:
         return np.unique(self.donor)
 
     def quantiles(self) -> Floats:
@@ -234,10 +234,13 @@ class _Own:
 def _own(cells: LabelledCells, types: NDArray[np.str_], left: LeftOut) -> _Own:
     kind = np.searchsorted(types, cells.types[left.rows]).astype(np.int64)
     row = np.arange(kind.size)
+    batch, donor = (
+        np.unique(names, return_inverse=True)[1] for names in (cells.batch, cells.donor)
+    )
     return _Own(
         kind,
-        cells.batch[left.rows],
-        cells.donor[left.rows],
+        batch[left.rows],
+        donor[left.rows],
         mass_before(left.probability)[row, kind],
         left.distance[row, kind],
     )

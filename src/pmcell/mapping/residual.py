@@ -45,7 +45,8 @@ def left_over(x: Cells, basis: Basis, measured: Bools) -> Floats:
     """Mean over cells of the expression that the components leave (features,), in scaled units."""
     if not x.shape[0]:
         return np.zeros(measured.size)
-    of_cells = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
+    # The mean of a sparse matrix of 32 bits is taken in 32 bits, whatever is asked for.
+    of_cells = (x.T @ np.ones(x.shape[0])) / x.shape[0]
     mean = np.where(measured, of_cells - basis.means, 0.0)
     scores = mean @ projection_weights(basis, measured)
     left = basis.scales * mean - basis.components @ scores

@@ -137,6 +137,10 @@ def _uu(raw: bytes) -> bytes:
     return binascii.b2a_uu(raw[:45], backtick=True)[1:-1]
 
 
+_Z85 = bytes.maketrans(
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
+)
 _GROUPS: Sequence[tuple[int, int, Callable[[bytes], bytes]]] = (
     (5, 8, base64.b32encode),
     (4, 5, base64.b85encode),
@@ -145,10 +149,6 @@ _GROUPS: Sequence[tuple[int, int, Callable[[bytes], bytes]]] = (
     (3, 4, _uu),
 )
 """Bytes and letters of a group, and what writes it."""
-_Z85 = bytes.maketrans(
-    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
-    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
-)
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 

@@ -11,6 +11,8 @@ from pmcell.core.compiler import Array, kernel
 ESCAPES, TAGS, QUOTED, HYPHENS, KERNED, JOINED = 1, 2, 4, 8, 16, 32
 """What `signs` says of bytes: escapes, tags or colours of terminals, quoted-printable, lines that
 end in a hyphen, text with its kerning (PDF), texts that a program joins."""
+MIN_ROW = 6
+"""Numbers or letters in a row that are taken for a text."""
 STREAMS = ("zlib", "gzip", "bzip", "xz", "zip", "zstd", "lz4")
 """Kinds of packed data, by the numbers that `signs` gives them."""
 
@@ -53,6 +55,51 @@ def long_words(data: bytes, letters: NDArray[np.bool_], least: int) -> NDArray[n
     found = np.zeros((_long_words(values, letters, least, np.zeros((0, 2), np.int64)), 2), np.int64)
     _long_words(values, letters, least, found)
     return found
+
+
+def rows_of_signs(data: bytes) -> tuple[bool, bool]:
+    """Whether bytes may hold rows of letters as numbers, and of letters that stand alone.
+
+    >>> rows_of_signs(b"44:6f:6e:6f:72:2d"), rows_of_signs(b"D o n o r 1"), rows_of_signs(b"a 1 b")
+    ((True, False), (False, True), (False, False))
+    """
+    n_numbers, n_singles = _longest_rows(np.frombuffer(data, np.uint8), _CLASSES)
+    return n_numbers >= MIN_ROW, n_singles >= MIN_ROW
+
+
+_CLASSES = np.zeros(256, np.uint8)
+_CLASSES[33:] = 1
+_CLASSES[[*b",;"]] = 0
+_CLASSES[[*b"0123456789abcdefABCDEFxX"]] |= 2
+_CLASSES[[byte for byte in range(128) if chr(byte).isalnum()]] |= 4
+"""Of each byte whether it is seen, may be of a number, and goes on with a word."""
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _longest_rows(data: Bytes, classes: Bytes) -> tuple[int, int]:
+    """Most short words one after the other that may be numbers, and most single signs."""
+    n_numbers, most_numbers, n_singles, most_singles = 0, 0, 0, 0
+    n_word, n_seen, may_be = 0, 0, True
+    for at in range(data.size + 1):
+        kind = classes[data[at]] if at < data.size else 0
+        if kind & 4:
+            n_word += 1
+            may_be = may_be and (kind & 2) != 0
+        elif n_word:
+            # The zeros of a whole number that is written with a fraction may stand between.
+            if may_be and n_word <= 4:
+                n_numbers += 1
+                most_numbers = max(most_numbers, n_numbers)
+            elif not may_be:
+                n_numbers = 0
+            n_word, may_be = 0, True
+        if kind & 1:
+            n_seen += 1
+        elif n_seen:
+            n_singles = n_singles + 1 if n_seen == 1 else 0
+            most_singles = max(most_singles, n_singles)
+            n_seen = 0
+    return most_numbers, most_singles
 
 
 @kernel  # type: ignore[untyped-decorator]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pmcell.core.byte_search import Bytes, _digit, _is_letter, _lower
-from pmcell.core.compiler import kernel
+from pmcell.core.byte_signs import MIN_ROW
+from pmcell.core.compiler import Array, kernel
 
 
 def unescaped(data: bytes) -> bytes | None:
@@ -44,11 +45,17 @@ def unwrapped(data: bytes) -> bytes:
     b'xxxxxx of Donor-1 y\\n'
     """
     values = np.frombuffer(data, np.uint8)
-    width = _widest(values)
+    ends = np.flatnonzero(values == 10)
+    lengths = np.diff(ends, prepend=-1) - 1
+    width = int(lengths.max(initial=0))
     if not MIN_WRAP <= width <= MAX_WRAP:
         return b""
-    out = np.zeros(2 * len(data) + 2, np.uint8)
-    return out[: _unwrap(values, width, out)].tobytes()
+    ends = ends[(lengths == width) & (ends + 2 < values.size)]
+    # A space before the rest is how headers and calendars are folded.
+    is_folded = values[ends + 1] == 32
+    ends = ends[(values[ends - 1] > 32) & (values[ends + 1 + is_folded] > 32)]
+    out = np.empty((2 * WINDOW + 1) * ends.size, np.uint8)
+    return out[: _unwrap(values, ends, min(width, WINDOW), out)].tobytes()
 
 
 def spelled(data: bytes, base: int) -> bytes:
@@ -73,8 +80,8 @@ def spelled(data: bytes, base: int) -> bytes:
 
 
 def single_letters(data: bytes) -> bytes:
-    """Letters that stand alone with the same spaces or line breaks between them, a line for each
-    row of at least `MIN_SPELLED`.
+    """Letters that stand alone with the same spaces, commas or line breaks between them, a line for
+    each row of at least `MIN_ROW`.
 
     >>> single_letters(b"it is D o n o r - 1 or I")
     b'Donor-1\\n'
@@ -89,38 +96,23 @@ WINDOW = 64
 """Bytes on each side of a break: a name of so many is whole."""
 MAX_GAP = 8
 """Bytes between two of them."""
-MIN_SPELLED = 6
-"""Numbers in a row that are taken for letters."""
 
 
 @kernel  # type: ignore[untyped-decorator]
-def _widest(data: Bytes) -> int:
-    """Bytes of the longest line."""
-    most, begin = 0, 0
-    for at in range(data.size):
-        if data[at] == 10:
-            most = max(most, at - begin)
-            begin = at + 1
-    return most
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _unwrap(data: Bytes, width: int, out: Bytes) -> int:
-    n_out, begin = 0, 0
-    for at in range(data.size - 1):
-        if data[at] != 10:
-            continue
-        if at - begin == width and data[at - 1] > 32 and data[at + 1] > 32:
-            first = at - min(width, WINDOW)
-            out[n_out : n_out + at - first] = data[first:at]
-            n_out += at - first
-            end = at + 1
-            while end < data.size and data[end] != 10 and end <= at + WINDOW:
-                out[n_out] = data[end]
-                n_out, end = n_out + 1, end + 1
-            out[n_out] = 10
+def _unwrap(data: Bytes, ends: Array, width: int, out: Bytes) -> int:
+    n_out = 0
+    for end in ends:
+        for at in range(end - width, end):
+            out[n_out] = data[at]
             n_out += 1
-        begin = at + 1
+        first = end + 2 if data[end + 1] == 32 else end + 1
+        for at in range(first, min(first + WINDOW, data.size)):
+            if data[at] == 10:
+                break
+            out[n_out] = data[at]
+            n_out += 1
+        out[n_out] = 10
+        n_out += 1
     return n_out
 
 
@@ -151,7 +143,7 @@ def _spell(data: Bytes, base: int, out: Bytes) -> int:
         goes_on = is_one and 32 <= number < 127
         if n_out > begin and (not goes_on or at - last > MAX_GAP):
             # The end of a row, which too few numbers do not make.
-            if n_out - begin >= MIN_SPELLED:
+            if n_out - begin >= MIN_ROW:
                 out[n_out] = 10
                 n_out += 1
             else:
@@ -161,7 +153,7 @@ def _spell(data: Bytes, base: int, out: Bytes) -> int:
             out[n_out] = number
             n_out += 1
         at = last = stop
-    if 0 < n_out - begin < MIN_SPELLED:
+    if 0 < n_out - begin < MIN_ROW:
         return begin
     if n_out > begin:
         out[n_out] = 10
@@ -259,6 +251,11 @@ def _escape(data: Bytes, at: int) -> tuple[int, int, bool]:
         number = _hexadecimal(data, at + 2, at + 4)
         if number >= 0:
             return number, at + 4, False
+    if following == 48 and at + 2 < data.size and data[at + 2] == 48:
+        # Six digits of a style sheet, which need no space after them.
+        number = _hexadecimal(data, at + 1, at + 7)
+        if number >= 0:
+            return number, at + 7, True
     number = _octal(data, at + 1, at + 4) if 48 <= following <= 51 else -1
     if number >= 0:
         return number, at + 4, False
@@ -334,10 +331,15 @@ def _untag(data: Bytes, out: Bytes) -> int:
 
 @kernel  # type: ignore[untyped-decorator]
 def _is_alone(data: Bytes, at: int) -> bool:
-    """Whether a byte that is seen has spaces, line breaks or the ends of the text around it."""
-    if data[at] <= 32:
+    """Whether a byte that is seen has spaces, commas, line breaks or ends of the text around it."""
+    if _is_gap(data[at]):
         return False
-    return (at == 0 or data[at - 1] <= 32) and (at + 1 >= data.size or data[at + 1] <= 32)
+    return (at == 0 or _is_gap(data[at - 1])) and (at + 1 >= data.size or _is_gap(data[at + 1]))
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _is_gap(value: int) -> bool:
+    return value <= 32 or value == 44 or value == 59
 
 
 @kernel  # type: ignore[untyped-decorator]
@@ -352,7 +354,7 @@ def _put_singles(data: Bytes, out: Bytes) -> int:
             out[n_out] = data[last]
             n_out += 1
             at = last + 1
-            while at < data.size and data[at] <= 32 and at - last <= 2 * MAX_GAP:
+            while at < data.size and _is_gap(data[at]) and at - last <= 2 * MAX_GAP:
                 at += 1
             if at >= data.size or not _is_alone(data, at):
                 break
@@ -360,7 +362,7 @@ def _put_singles(data: Bytes, out: Bytes) -> int:
             if gap and (at - last != gap or data[last + 1] != data[last + 1 - gap]):
                 break
             gap, last = at - last, at
-        if n_out - begin < MIN_SPELLED:
+        if n_out - begin < MIN_ROW:
             n_out = begin
         else:
             out[n_out] = 10

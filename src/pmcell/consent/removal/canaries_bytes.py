@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import bz2
+import codecs
 import gzip
 import io
 import json
@@ -22,6 +24,16 @@ _GLYPHS = {
     )},
     "-": b"hyphen",
 }  # fmt: skip
+
+
+def _dumped() -> bytes:
+    """As hexdump -C writes bytes, sixteen a line."""
+    data = b"0123456789" + TEXT
+    lines = (
+        f"{at:08x}  {data[at : at + 8].hex(' ')}  {data[at + 8 : at + 16].hex(' ')}  |x|"
+        for at in range(0, len(data), 16)
+    )
+    return "\n".join(lines).encode()
 
 
 def _raw_deflate(data: bytes) -> bytes:
@@ -199,6 +211,19 @@ BYTES: dict[str, Plant] = {
     "MessagePack": file_of("x", b"\x81\xa1d\xaf" + NAME.encode() + b"abc"),
     "brotli": _brotli,
     "zip that begins within": file_of("x", b"." * 99 + _zip_of({f"a-{NAME}": b"1"}) + b"."),
+    "base32": file_of("x", b"secret " + base64.b32encode(TEXT)),
+    "base85": file_of("x", b"of git " + base64.b85encode(TEXT)),
+    "Ascii85": file_of("x", base64.a85encode(TEXT)),
+    "uuencode": file_of("x.uu", b"begin 644 x\n" + binascii.b2a_uu(TEXT) + b"`\nend\n"),
+    "EBCDIC": file_of("x", TEXT.decode().encode("cp500")),
+    "ROT13": file_of("x.txt", codecs.encode(TEXT.decode(), "rot13").encode()),
+    "backwards": file_of("x.txt", TEXT[::-1]),
+    "dump with addresses": file_of("x.log", _dumped()),
+    "letters in cells": file_of("x.csv", ",".join(NAME).encode()),
+    "folded lines": file_of("x.ics", f"NOTE:{'x' * 60} {NAME[:8]}\n {NAME[8:]} is y\n".encode()),
+    "six digits of a style sheet": file_of(
+        "x.css", "".join(f"\\{ord(c):06x}" for c in NAME).encode()
+    ),
     "escaped file name": file_of(NAME.replace("-", "%2D"), b"x"),
 }
 """How each canary is planted, by the place that it stands for."""

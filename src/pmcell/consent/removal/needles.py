@@ -1,20 +1,23 @@
 """What a removal scan looks for, and the search for it in bytes.
 
 Texts: ids, pseudonyms, names of samples and cells. They are found whole, in any
-case, where letters and digits do not go on; in UTF-8, UTF-16 and UTF-32, in
-hexadecimal and base64. Cells: how often each value occurs in a cell, in order of
-the values. That stays the same when genes or cells are put in another order or
-renamed, and under any increasing transformation such as log1p of counts per ten
-thousand, so it finds a cell by its numbers alone.
+case, where letters and digits do not go on; in UTF-8, UTF-16, UTF-32 and EBCDIC,
+backwards, in ROT13, hexadecimal, base32, base64, base85 and uuencode. Cells: how
+often each value occurs in a cell, in order of the values. That stays the same when
+genes or cells are put in another order or renamed, and under any increasing
+transformation such as log1p of counts per ten thousand, so it finds a cell by its
+numbers alone.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
+import codecs
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -73,6 +76,13 @@ def forms_of(text: str) -> Iterator[tuple[bytes, int]]:
             yield b"\0\0\0".join(raw.lower()[at : at + 1] for at in range(len(raw))), WIDER
         if len(raw) * 2 >= MIN_HEX:
             yield raw.hex().encode(), PART
+        if letters.isascii():
+            yield raw[::-1].lower(), WHOLE
+            yield codecs.encode(letters, "rot13").encode().lower(), WHOLE
+            yield letters.encode("cp037").lower(), PART
+        for form in within_groups(raw):
+            if len(form) >= MIN_BASE64:
+                yield form, PART
     for form in within_base64(text.encode("utf-8", "surrogateescape")):
         if len(form) >= MIN_BASE64:
             yield form, PART
@@ -99,6 +109,46 @@ def within_base64(raw: bytes) -> set[bytes]:
     return found
 
 
+def within_groups(raw: bytes) -> set[bytes]:
+    """The same of base32, base85 in its three alphabets and uuencode: of whole groups of letters.
+
+    >>> text = base64.b32encode(b"a donor-0017 b").lower()
+    >>> any(form in text for form in within_groups(b"donor-0017"))
+    True
+    """
+    found = set()
+    for size, letters, encode in _GROUPS:
+        for shift in range(size):
+            # Groups that begin and end within the bytes: what stands around them is in none.
+            first = -shift % size
+            inner = raw[first : first + (len(raw) - first) // size * size]
+            if size == 5:
+                # Of the groups at the ends those letters that hold bits of these bytes alone.
+                head, tail = raw[:first], raw[first + len(inner) :]
+                begin = encode(head.rjust(5, b"\0"))[8 - 8 * len(head) // 5 :]
+                end = encode(tail.ljust(5, b"\0"))[: 8 * len(tail) // 5]
+                found.add((begin + encode(inner) + end).lower())
+            elif len(inner) // size * letters >= MIN_BASE64:
+                found.add(encode(inner).lower())
+    return found
+
+
+def _uu(raw: bytes) -> bytes:
+    return binascii.b2a_uu(raw[:45], backtick=True)[1:-1]
+
+
+_Z85 = bytes.maketrans(
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
+)
+_GROUPS: Sequence[tuple[int, int, Callable[[bytes], bytes]]] = (
+    (5, 8, base64.b32encode),
+    (4, 5, base64.b85encode),
+    (4, 5, base64.a85encode),
+    (4, 5, lambda raw: base64.b85encode(raw).translate(_Z85)),
+    (3, 4, _uu),
+)
+"""Bytes and letters of a group, and what writes it."""
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 

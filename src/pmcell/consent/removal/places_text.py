@@ -14,7 +14,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 
-from pmcell.core.byte_signs import ESCAPES, HYPHENS, JOINED, KERNED, QUOTED, TAGS
+from pmcell.core.byte_signs import ESCAPES, HYPHENS, JOINED, KERNED, QUOTED, TAGS, rows_of_signs
 from pmcell.core.byte_texts import single_letters, spelled, unescaped, untagged
 
 LOOKS: dict[int, str | None] = {
@@ -54,6 +54,13 @@ _USED = re.compile(
     rb"""<use\b[^>]*?href=["']#[^"']*?-([0-9a-fA-F]{2,6})["'][^>]*>\s*(?:</use>)?\s*"""
 )
 _NAMED = re.compile(rb"_x([0-9A-Fa-f]{4})_")
+_DUMPED = re.compile(
+    rb"^[0-9a-fA-F]{7,16}:? {1,2}((?:(?:[0-9a-fA-F]{2}){1,2} {1,2}){1,16}(?= |\|)"
+    rb"|(?:(?:[0-9a-fA-F]{2}){1,2} {1,2}){0,15}(?:[0-9a-fA-F]{2}){1,2}$)",
+    re.MULTILINE,
+)
+"""Bytes of a line of hexdump or xxd, behind its address."""
+_SPACES = re.compile(rb" +")
 GLYPHS = {
     **{name: str(digit).encode() for digit, name in enumerate(
         (b"zero", b"one", b"two", b"three", b"four", b"five", b"six", b"seven", b"eight", b"nine")
@@ -84,13 +91,15 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
     wide = narrowed(data)
     if wide is not None:
         yield "utf-16", wide
-    if flags & KERNED:
+    is_text = b"\0" not in data[:4096]
+    if flags & KERNED and (is_text or b"%PDF" in data[:4096]):
+        # In other bytes its signs stand by chance.
         yield "kerned text", re.sub(rb"\)\s*-?[\d.]+\s*\(", b"", data)
     if data.startswith(b"%PDF"):
         yield "base85", b"\n".join(_of_ascii85(word) for word in _ASCII85.findall(data))
     if data.startswith(b"%!PS"):
         yield "glyphs", _GLYPHS.sub(_written, data)
-    if b"\0" in data[:4096]:
+    if not is_text:
         return
     if flags & KERNED:
         shown = (b"".join(_STRING.findall(part)) for part in _SHOWN.findall(data))
@@ -116,9 +125,14 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "letters that look alike", _as_letters(data, _seen)
     if flags & HYPHENS:
         yield "lines broken at hyphens", re.sub(rb"-\r?\n[ \t#>*|]*", b"-", data)
-    yield "single letters", single_letters(data)
-    yield "hexadecimal numbers", spelled(data, 16)
-    yield "decimal numbers", spelled(data, 10)
+    has_numbers, has_singles = rows_of_signs(data)
+    if has_singles:
+        yield "single letters", single_letters(data)
+    if has_numbers:
+        yield "hexadecimal numbers", spelled(data, 16)
+        yield "decimal numbers", spelled(data, 10)
+        lines = (line[1] for line in _DUMPED.finditer(data))
+        yield "dump", b"".join(bytes.fromhex(_SPACES.sub(b"", line).decode()) for line in lines)
 
 
 def narrowed(data: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import pmcell as pm
-from made_reference import new_donors, people, reference
+from made_reference import cells, new_donors, people, reference
 from pmcell.mapping.strata import unless_strange
 from pmcell.registry.duplicates.sex import XIST, Y_GENES
 from pmcell.registry.duplicates.two_people import TwoPeople
@@ -67,5 +67,15 @@ def test_two_people_in_one_sample_get_no_stratum_and_it_is_said():
     assert visit.n_cells_of_another > 50
     assert visit.stratum.status != ASSIGNED
     assert "the cells may be of two people: by genes of Y and XIST" in visit.warnings[-1]
-    placed = unless_strange(PLACED, 1.0, None, None, TWO)
+    placed = unless_strange(PLACED, 1.0, None, None, TWO.sentence)
     assert (placed.status, placed.why) == (NOT_PLACED, TWO.sentence)
+
+
+def test_cells_of_one_sorted_lineage_get_no_stratum_and_it_is_said():
+    own = people(new_donors()[:1])
+    (visit,) = pm.map(own, reference()).visits
+    assert not [text for text in visit.warnings if "sorted out" in text]
+    kinds = cells().obs.loc[own.obs_names, "cell_type"].astype(str)
+    (visit,) = pm.map(own[kinds.isin(sorted(set(kinds))[:2])].copy(), reference()).visits
+    assert visit.stratum.status != ASSIGNED
+    assert "cells are of 3 types that together make at least" in visit.warnings[-1]

@@ -20,6 +20,10 @@ LOW, HIGH = 0.05, 0.95
 """Percentiles of the donors' shares that stand beside a share."""
 MIN_DONORS = 20
 """Donors below which no share is called a surprise."""
+ALMOST_NONE = 0.02
+"""Share of a visit's cells up to which a type is nearly missing: some cells get a wrong type."""
+MAX_CHANCE = 1e-6
+"""Chance of so few cells of such types, by the donor with fewest, below which they are missing."""
 
 
 def composition_rows(
@@ -112,3 +116,25 @@ def surprises(reference: Reference, table: pd.DataFrame) -> tuple[Surprise, ...]
         if row.share - reach > most or row.share + reach < least:
             found.append(Surprise(row.cell_type, float(row.share), least, most, int(known.size)))
     return tuple(found)
+
+
+def lacks(reference: Reference, table: pd.DataFrame) -> str:
+    """Say so where types that every donor has many cells of, taken together, are missing.
+
+    Cells that were sorted or enriched may look usual type by type, for each is rare in some donor.
+    """
+    from scipy.stats import binom
+
+    shares = reference.donors.shares()
+    if shares.shape[0] < MIN_DONORS:
+        return ""
+    n_of = table.set_index("cell_type")["n_cells"].reindex(reference.donors.donors.var_names)
+    n, n_cells = n_of.fillna(0).to_numpy(np.int64), int(table["n_cells"].sum())
+    is_gone = n <= ALMOST_NONE * n_cells
+    least = float(shares[:, is_gone].sum(axis=1).min())
+    if binom.cdf(int(n[is_gone].sum()), n_cells, least) >= MAX_CHANCE:
+        return ""
+    return (
+        f"{int(n[is_gone].sum())} of {n_cells:,} cells are of {int(is_gone.sum())} types that "
+        f"together make at least {least:.0%} of every donor's: they may have been sorted out"
+    )

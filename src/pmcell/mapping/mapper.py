@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pmcell.core.discriminant import Cells
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError, UsageError
-from pmcell.mapping.composition import composition_rows, surprises
+from pmcell.mapping.composition import composition_rows, lacks, surprises
 from pmcell.mapping.expression import log_expression
 from pmcell.mapping.labels import CellLabels, label_cells
 from pmcell.mapping.plausible import check_samples
@@ -172,6 +172,8 @@ def map_cells(
         labels = _count_labels(told, own, reference)
         donor_p, residual = profiled.donor_p(reference, own), _residual(reference, x[own], measured)
         two = pairs.two_people(own)
+        against = [two.sentence] if two else []
+        against += filter(None, [lacks(reference, table)])
         visits.append(
             MappedVisit(
                 *key,
@@ -185,9 +187,9 @@ def map_cells(
                 labels=labels,
                 surprises=surprises(reference, table),
                 stratum=unless_strange(
-                    answers[key], profiled.labelled(own), donor_p, residual, two
+                    answers[key], profiled.labelled(own), donor_p, residual, "; ".join(against)
                 ),
-                warnings=(*notes, *([two.sentence] if two else [])),
+                warnings=(*notes, *against),
                 donor_p=donor_p,
                 residual=residual,
                 n_cells_of_another=two.n_fewer if two else None,

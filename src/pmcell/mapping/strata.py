@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-    from pmcell.registry.duplicates.two_people import TwoPeople
 
 Key = tuple[str, str]
 MIN_LABELLED = 0.5
@@ -127,7 +126,7 @@ def unless_strange(
     labelled: float,
     donor_p: float | None,
     residual: Residual | None,
-    two: TwoPeople | None = None,
+    against: str = "",
 ) -> StratumAnswer:
     """The answer, but for a stratum that rests on what no donor of the reference showed.
 
@@ -143,13 +142,13 @@ def unless_strange(
         Share of the visit's cells that have a label.
     donor_p, residual
         How unusual the composition and the expression outside the model are.
-    two
-        What says that the cells are of two people.
+    against
+        What else speaks against a stratum, in words.
     """
     if answer.status != ASSIGNED:
         return answer
-    if two is not None:
-        why = two.sentence
+    if against:
+        why = against
     elif labelled < MIN_LABELLED:
         why = f"{labelled:.0%} of the cells could be labelled; {MIN_LABELLED:.0%} are needed"
     elif donor_p is not None and donor_p <= NOVEL:

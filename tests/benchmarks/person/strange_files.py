@@ -151,7 +151,7 @@ MADE: dict[str, Made] = {
     "organism human and mouse": columned(organism=halves("Homo sapiens", "Mus musculus")),
     "donor 'doublet' for half": columned(donor_id=halves("P1", "doublet")),
     "donors without a name": columned(donor_id=lambda n: [""] * n),
-    "two people under one name": columned(donor_id=lambda n: ["P1"] * n),
+    "four people under one name": columned(donor_id=lambda n: ["P1"] * n),
     "libraries of ten, no donor": lambda c, r: new(
         c, obs=plain(c.n_obs).set_index(pd.Index([f"AC{n}G-{n % 10}" for n in range(c.n_obs)]))
     ),

@@ -51,8 +51,6 @@ def join_table(
     DataError
         Where the table cannot be read, names an id twice, or shares too few ids with the file.
     """
-    import pandas as pd
-
     role = KINDS[kind]
     obs = submission.obs
     told = dict(submission.told)
@@ -71,18 +69,8 @@ def join_table(
     table = read_table_of_people(path, lambda cell: bool(own_id(cell)))
     key = _key(table, ids, own_id, path, kind, obs)
     rows, by_visit = _one_row_each(table, key, own_id, path, kind)
-    names, of_cell = np.unique(ids, return_inverse=True)
-    own_rows = [rows.get(name, {}) for name in names.tolist()]
-    told = {
-        column: np.array([row.get(column, "") for row in own_rows], object)[of_cell]
-        for column in table[0]
-        if column != key and column not in by_visit
-    }
-    more = {column: values for column, values in told.items() if column not in obs.columns}
-    same = {column: values for column, values in told.items() if column in obs.columns}
-    joined = pd.concat([obs, pd.DataFrame(more, index=obs.index, dtype=object)], axis=1)
-    for column, values in same.items():
-        joined[column] = values
+    left_out = {key, *by_visit}
+    joined = _beside(obs, ids, rows, [column for column in table[0] if column not in left_out])
     beside = submission.beside | {str(name) for name in joined.columns if name not in obs.columns}
     several = submission.by_visit + by_visit
     joined_to = replace(submission, obs=joined, beside=beside, by_visit=several, told=told)
@@ -95,6 +83,25 @@ def join_table(
             f"another with {option}",
         )
     return joined_to, notes
+
+
+def _beside(
+    obs: pd.DataFrame, ids: np.ndarray, rows: dict[str, dict[str, str]], columns: list[str]
+) -> pd.DataFrame:
+    """The cells' columns and those of the table, all joined at once."""
+    import pandas as pd
+
+    names, of_cell = np.unique(ids, return_inverse=True)
+    own_rows = [rows.get(name, {}) for name in names.tolist()]
+    values = {
+        column: np.array([row.get(column, "") for row in own_rows], object)[of_cell]
+        for column in columns
+    }
+    more = {column: of_cells for column, of_cells in values.items() if column not in obs.columns}
+    joined = pd.concat([obs, pd.DataFrame(more, index=obs.index, dtype=object)], axis=1)
+    for column in values.keys() - more.keys():
+        joined[column] = values[column]
+    return joined
 
 
 def cells_text(submission: Submission, path: Path) -> str:

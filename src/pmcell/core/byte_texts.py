@@ -39,10 +39,11 @@ def unwrapped(data: bytes) -> bytes:
     """What stands around the ends of lines that a fixed width broke within a word, joined there.
 
     Lines of the most letters that any has, `MIN_WRAP` to `MAX_WRAP` of them: nobody else is so
-    broken. Nothing where there are none.
+    broken. Each byte once: such lines one after the other are one text. Nothing where there are
+    none.
 
-    >>> unwrapped(b"x" * 40 + b" of Do\\nnor-1 y\\nshort\\n")[-20:]
-    b'xxxxxx of Donor-1 y\\n'
+    >>> unwrapped(b"x" * 40 + b" of Do\\nnor-1 y\\nshort\\n")[-19:]
+    b'xxxxxx of Donor-1 y'
     """
     values = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(values == 10)
@@ -54,7 +55,7 @@ def unwrapped(data: bytes) -> bytes:
     # A space before the rest is how headers and calendars are folded.
     is_folded = values[ends + 1] == 32
     ends = ends[(values[ends - 1] > 32) & (values[ends + 1 + is_folded] > 32)]
-    out = np.empty((2 * WINDOW + 1) * ends.size, np.uint8)
+    out = np.empty(min((2 * WINDOW + 1) * ends.size, values.size + ends.size), np.uint8)
     return out[: _unwrap(values, ends, min(width, WINDOW), out)].tobytes()
 
 
@@ -100,19 +101,20 @@ MAX_GAP = 8
 
 @kernel  # type: ignore[untyped-decorator]
 def _unwrap(data: Bytes, ends: Array, width: int, out: Bytes) -> int:
-    n_out = 0
+    n_out, done = 0, 0
     for end in ends:
-        for at in range(end - width, end):
+        if end - width > done and n_out:
+            out[n_out] = 10
+            n_out += 1
+        for at in range(max(end - width, done), end):
             out[n_out] = data[at]
             n_out += 1
-        first = end + 2 if data[end + 1] == 32 else end + 1
-        for at in range(first, min(first + WINDOW, data.size)):
-            if data[at] == 10:
-                break
-            out[n_out] = data[at]
+        done = end + 2 if data[end + 1] == 32 else end + 1
+        last = min(done + WINDOW, data.size)
+        while done < last and data[done] != 10:
+            out[n_out] = data[done]
             n_out += 1
-        out[n_out] = 10
-        n_out += 1
+            done += 1
     return n_out
 
 

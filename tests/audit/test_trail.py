@@ -64,6 +64,14 @@ def test_a_command_that_was_killed_has_no_end(trail: Path) -> None:
     assert len(unfinished(read_trail(trail)[0])) == 1
 
 
+def test_a_trail_that_was_ended_before_its_first_entry_begins(trail: Path, tmp_path: Path) -> None:
+    trail.parent.mkdir()
+    trail.touch()
+    use_three_times(tmp_path)
+    records, _ = read_trail(trail)
+    assert len(records) == 6
+
+
 def test_without_its_key_nothing_is_run(
     trail: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

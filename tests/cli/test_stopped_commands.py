@@ -9,6 +9,7 @@ tries the commands that take long, too.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -42,7 +43,7 @@ from stopped_calls import CALLS, EVERY
 
 FILLS = {"open", "mkdir", "link", "symlink", "fsync"}
 """Calls that a full disk refuses."""
-TO_GO_ON = r"withdrawals/\w+\.json|config/cohorts/c1/consent\.jsonl\.pending"
+TO_GO_ON = r"withdrawals/\w+\.json|config/cohorts/c1/(consent|corrections)\.jsonl\.pending"
 """What is left on purpose: the same command goes on from it."""
 MAPPED = {"cells.parquet", "composition.parquet", "mapped.json"}
 SHARES = (0.3, 0.6, 0.9)
@@ -128,17 +129,41 @@ def _ledger(root: Path) -> list[str]:
 
 
 def _refusal(root: Path) -> list[str]:
-    words = _ledger(root)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        assert main(words) == 0
+    _done(root, _ledger(root))
     return ["consent", "add", "withdraw", "--donor", "bert2", "--cohort", "c1"]
+
+
+def _consents(root: Path) -> list[str]:
+    _done(root, [word for word in _ledger(root) if word not in ("--purposes", "GRU")])
+    rows = "".join(f"{donor},give,2024-01-01,form-1,GRU\n" for donor in ("anna1", "bert2"))
+    (root / "x.csv").write_text("donor_id,act,effective_from,policy,purposes\n" + rows)
+    return ["consent", "import", "x.csv", "--cohort", "c1"]
+
+
+def _correction(root: Path) -> list[str]:
+    make_cohort(root / "config" / "cohorts" / "c1", ("anna1", "bert2"))
+    make_keys(root)
+    words = ["correct", "config/cohorts/c1", "bert2", "--set", "sex_ontology_term_id=PATO:0000383"]
+    return [*words, "--why", "typing error"]
 
 
 def _withdrawal(root: Path) -> list[str]:
     _refusal(root)
     (root / "results").mkdir()
+    registered = root / "config" / "cohorts" / "c1"
+    change = ["--set", "sex_ontology_term_id=PATO:0000383", "--why", "typing error"]
+    _done(root, ["correct", str(registered), "bert2", *change])
+    described = registered / "cohort.yaml"
+    described.write_text(described.read_text().replace("access: open", "access: controlled"))
+    _done(root, ["pseudonyms", "new"])
+    _done(root, ["pseudonyms", "add", str(registered)])
     return ["withdraw", "bert2", "--cohort", "c1"]
+
+
+def _done(root: Path, words: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert main(words) == 0
 
 
 COMMANDS: dict[str, Callable[[Path], list[str]]] = {
@@ -153,6 +178,8 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "try": _trial,
     "consent init": _ledger,
     "consent add": _refusal,
+    "consent import": _consents,
+    "correct": _correction,
     "withdraw": _withdrawal,
 }
 WHOLE_WITH = {
@@ -167,6 +194,8 @@ WHOLE_WITH = {
     "try": "trial/trial/trial.json",
     "consent init": "config/cohorts/c1/consent.jsonl.head.json",
     "consent add": "",
+    "consent import": "",
+    "correct": "",
     "withdraw": "",
 }
 """The file that is there only where all others of the result are."""
@@ -200,6 +229,23 @@ def files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
 
 
+def recorded(root: Path) -> dict[str, object]:
+    """What the chains, the tables and the files of keys of a study say, but for what is drawn."""
+    found: dict[str, object] = {}
+    for path in [*root.glob("config/**/*"), *root.glob("keys/*")]:
+        name = str(path.relative_to(root))
+        if path.suffix == ".tsv":
+            found[name] = path.read_text()
+        elif path.suffix == ".jsonl":
+            entries = [json.loads(line)["entry"] for line in path.read_text().splitlines()]
+            found[name] = [(entry.get("act"), entry.get("table")) for entry in entries]
+        elif path.name in ("corrections.json", "donors.json", "pseudonyms"):
+            value = json.loads(path.read_text())
+            keys = value.get("donors", value)
+            found[name] = (len(keys), sum(key == "" for key in keys.values()))
+    return found
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if EVERY or name not in LONG])
 def test_a_command_that_is_stopped_leaves_its_result_whole_or_absent(
     name, tmp_path, monkeypatch, capsys
@@ -210,6 +256,7 @@ def test_a_command_that_is_stopped_leaves_its_result_whole_or_absent(
     monkeypatch.setenv(key_files.ALLOW_TEST_KEYS, "1")
     monkeypatch.setenv("PMCELL_VALIDATORS_DIR", str(tmp_path / "no validators"))
     monkeypatch.setenv("PMCELL_DONOR_KEYS_FILE", "keys/donors.json")
+    monkeypatch.setenv("PMCELL_PSEUDONYM_KEY_FILE", "keys/pseudonyms")
     nothing = {"exit_code": 0, "cohorts": {}, "release": None}
     monkeypatch.setattr(workflow, "run_workflow", lambda study, command: nothing)
     monkeypatch.setattr(withdraw, "rebuild", lambda study, cores: None)
@@ -252,6 +299,7 @@ def test_a_command_that_is_stopped_leaves_its_result_whole_or_absent(
                 code, said, _ = run(folder, -1, error)
                 assert code == 0, (where, said)
             assert files(folder) == after, where
+            assert recorded(folder) == recorded(first), where
             shutil.rmtree(folder)
 
 

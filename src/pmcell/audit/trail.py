@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
 from pmcell.io.crypt.chain import Chain, append, read_chain
-from pmcell.io.crypt.chain_form import Head
+from pmcell.io.crypt.chain_form import Head, is_begun
 from pmcell.io.crypt.keys import (
     SIGNING_KEY,
     trusted_signers,
@@ -113,7 +113,7 @@ def require_trail() -> Path:
 def add_record(path: Path, record: Record, key: Ed25519PrivateKey) -> Head:
     """Append an entry, private to its owner; the first one begins the trail."""
     with private_files():
-        if not path.exists():
+        if not is_begun(path):
             try:
                 return append(path, [record.as_dict()], chain=CHAIN, key=key, create=True)
             except UsageError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json, write_json, write_text
 from pmcell.io.crypt.chain import append, read_chain
+from pmcell.io.crypt.chain_form import is_begun, pending_path
 from pmcell.io.modes import as_private_as, private_files
+from pmcell.private_folder import process_folder
 from pmcell.registry.cohorts.cohort import read_registration
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.spelling import did_you_mean
@@ -112,12 +114,16 @@ def correct(
         raise UsageError(f"COHORT must be a cohort's folder; {folder} has no {COHORT_FILE}")
     if not why.strip() or len(why) > MAX_WHY:
         raise UsageError(f"--why must say in 1 to {MAX_WHY} signs why it was wrong")
+    _finish_chain(folder, key)
     finish(folder, signers=[key.public_key()])
     name = DONORS_FILE if sample is None else SAMPLES_FILE
     lines = _lines(folder / name)
     header = lines[0].split("\t")
     at_row = _row_of(lines, header, donor, sample, name)
     before = dict(zip(header, lines[at_row].split("\t"), strict=True))
+    last = corrections_of(folder, signers=[key.public_key()])[-1:]
+    if last and last[0].after == before == before | changes and last[0].why == why.strip():
+        return last[0]  # The same once more, as after it was interrupted: it is there.
     _require_changes(before, changes, name)
     after = {**before, **changes}
     lines[at_row] = "\t".join(after.values())
@@ -131,13 +137,9 @@ def correct(
 
 def corrections_of(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> list[Correction]:
     """Return all corrections of a cohort, oldest first; `FaultsError` where they do not verify."""
-    path = folder / CORRECTIONS
-    if not path.exists():
-        return []
-    chain = read_chain(path, chain=_chain(folder), signers=signers)
     records = _records(folder)
     made = []
-    for row, entry in enumerate(chain.entries, start=1):
+    for row, entry in enumerate(_signed(folder, signers), start=1):
         record = records.get(entry["sha256"])
         if record is None:
             made.append(
@@ -159,6 +161,12 @@ def corrections_of(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> list
             raise FaultsError([Fault(where, must, "another one", fix, row, reason="corrections")])
         made.append(Correction(**record["correction"]))
     return made
+
+
+def _signed(folder: Path, signers: Sequence[Ed25519PublicKey]) -> Sequence[Mapping[str, Any]]:
+    """The entries of the chain, verified; none where no correction was made."""
+    path = folder / CORRECTIONS
+    return read_chain(path, chain=_chain(folder), signers=signers).entries if is_begun(path) else ()
 
 
 def forget(folder: Path, donor: str, *, signers: Sequence[Ed25519PublicKey]) -> int:
@@ -208,6 +216,13 @@ def finish(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> bool:
     return True
 
 
+def _finish_chain(folder: Path, key: Ed25519PrivateKey) -> None:
+    path = folder / CORRECTIONS
+    if pending_path(path).exists():
+        with private_files():
+            append(path, [], chain=_chain(folder), key=key)
+
+
 def _chain(folder: Path) -> str:
     return f"corrections {folder.name}"
 
@@ -221,9 +236,12 @@ def _append(folder: Path, made: Correction, key: Ed25519PrivateKey) -> None:
         "entered_by": made.entered_by,
         "at": made.at,
     }
+    signed = {one["sha256"] for one in _signed(folder, [key.public_key()])}
+    # What was written for a correction that was never signed is no record of anything.
+    kept = {digest: one for digest, one in _records(folder).items() if digest in signed}
     with private_files():
-        write_json(folder / RECORDS, {**_records(folder), entry["sha256"]: record})
-        append(path, [entry], chain=_chain(folder), key=key, create=not path.exists())
+        write_json(folder / RECORDS, {**kept, entry["sha256"]: record})
+        append(path, [entry], chain=_chain(folder), key=key, create=not is_begun(path))
 
 
 def _lines(path: Path) -> list[str]:
@@ -267,14 +285,15 @@ def _require_changes(before: Mapping[str, str], changes: Mapping[str, str], name
 def _require_sound(folder: Path, name: str, text: str) -> None:
     """Check the corrected tables as registration does; faults that were there before may stay."""
     _, known = read_registration(folder)
-    with tempfile.TemporaryDirectory(prefix=".correct-", dir=folder.parent) as scratch:
-        copy = Path(scratch) / folder.name
-        copy.mkdir()
-        for table in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
-            if (folder / table).is_file():
-                write_text(copy / table, (folder / table).read_text(encoding="utf-8"))
-        write_text(copy / name, text)
-        _, found = read_registration(copy)
+    # Outside the study: whatever ends this, no copy stays beside the cohorts.
+    copy = process_folder("pmcell-correct-") / folder.name
+    copy.mkdir()
+    for table in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
+        if (folder / table).is_file():
+            write_text(copy / table, (folder / table).read_text(encoding="utf-8"))
+    write_text(copy / name, text)
+    _, found = read_registration(copy)
+    shutil.rmtree(copy.parent, ignore_errors=True)
     before = {_what(fault) for fault in known}
     new = [fault for fault in found if fault.severity == "error" and _what(fault) not in before]
     if new:

@@ -14,7 +14,7 @@ from pmcell.consent.entries import PERMITTING, Entry, Policy, disagree, entry_of
 from pmcell.consent.order import is_one_moment
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.crypt.chain import append, read_chain
-from pmcell.io.crypt.chain_form import Head, head_path, pending_path
+from pmcell.io.crypt.chain_form import Head, is_begun, pending_path
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.registered import LEDGER_FILE
 
@@ -125,10 +125,8 @@ def begin_ledger(
 
 
 def has_ledger(folder: Path) -> bool:
-    """Whether a ledger was begun: its file is more than what is left by a process ended before."""
-    path = ledger_path(folder)
-    begun = (head_path(path), pending_path(path))
-    return any(one.exists() for one in begun) or (path.exists() and path.stat().st_size > 0)
+    """Whether a ledger was begun."""
+    return is_begun(ledger_path(folder))
 
 
 def is_unfinished(folder: Path) -> bool:

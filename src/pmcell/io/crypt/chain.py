@@ -33,6 +33,7 @@ from pmcell.io.crypt.chain_form import (
     digest_of,
     error_of,
     head_path,
+    is_begun,
     origin_of,
     pending_path,
     read_heads,
@@ -101,9 +102,7 @@ def append(
         When there is no chain, or `create` finds one.
     """
     path = Path(path)
-    # An empty file is what a process leaves that was killed before it began a chain.
-    has_lines = path.exists() and path.stat().st_size > 0
-    exists = has_lines or head_path(path).exists() or pending_path(path).exists()
+    exists = is_begun(path)
     if create and exists:
         raise UsageError(f"{path.name} must not be there yet; it is. Add to it instead")
     if not create and not exists:

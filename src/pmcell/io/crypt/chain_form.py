@@ -53,6 +53,12 @@ def pending_path(path: Path) -> Path:
     return path.with_name(path.name + PENDING_SUFFIX)
 
 
+def is_begun(path: Path) -> bool:
+    """Whether a chain was begun: an empty file is what a process leaves that was ended before."""
+    has_lines = path.exists() and path.stat().st_size > 0
+    return has_lines or head_path(path).exists() or pending_path(path).exists()
+
+
 @dataclass(frozen=True)
 class Pending:
     """An append that was begun: its head, its lines, and the head as it was signed."""

@@ -265,7 +265,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=files(profiles="strata/profiles.h5ad"),
         writes=files(out_dir=_STRATIFIED),
-        version=10,
+        version=11,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),
@@ -285,7 +285,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "differential_expression",
-        "genes and gene sets that strata or conditions differ in",
+        "genes and gene sets that strata, conditions or visits differ in",
         reads=files(
             donors="strata/donors.h5ad",
             cohort=_of_cohort("aggregate.npz", "samples.parquet"),
@@ -293,7 +293,7 @@ STEPS: tuple[Step, ...] = (
             features=_FEATURES,
         ),
         writes=files(out_dir=_EXPLAINED),
-        version=4,
+        version=5,
         asks=("gene_sets_file",),
         old_name="explain",
         old_rule="explain_strata",

@@ -100,7 +100,8 @@ def _without_strata(release: Release) -> str:
 def _within_donors(release: Release) -> list[str]:
     """What shows where donors with several conditions or visits are compared with themselves."""
     rows = release["associations"]
-    asked = (as_text(rows["outcome"]) == "map_within_donors") & rows["covariate"].isin(PROPERTIES)
+    names = {**PROPERTIES, "visit": "visit"}
+    asked = (as_text(rows["outcome"]) == "map_within_donors") & rows["covariate"].isin(names)
     genes = release["expression_contrasts"]
     said = []
     for row in rows[asked].itertuples():
@@ -110,7 +111,7 @@ def _within_donors(release: Release) -> list[str]:
         n_genes = f"; {n_found:,} genes do in {plural(n_types, 'cell type')}" if n_types else ""
         said.append(
             f"{plural(int(row.n_donors), 'donor')}, compared with themselves, {verb} "
-            f"{PROPERTIES[row.covariate]} (R squared {decimal(row.effect)}, "
+            f"{names[row.covariate]} (R squared {decimal(row.effect)}, "
             f"p = {p_text(row.p_value)}{n_genes})."
         )
     return said

@@ -101,13 +101,13 @@ def _within_donors(release: Release) -> list[str]:
     """What shows where donors with several conditions or visits are compared with themselves."""
     rows = release["associations"]
     asked = (as_text(rows["outcome"]) == "map_within_donors") & rows["covariate"].isin(PROPERTIES)
-    genes = release["differential_expression"]
+    genes = release["expression_contrasts"]
     said = []
     for row in rows[asked].itertuples():
         verb = "differ by" if row.q_value <= ALPHA else "are not shown to differ by"
-        found = genes[(genes["contrast"] == row.covariate) & (genes["q_value"] <= ALPHA)]
-        n_types = found["cell_type"].nunique()
-        n_genes = f"; {len(found):,} genes do in {plural(n_types, 'cell type')}" if n_types else ""
+        found = genes[(genes["contrast"] == row.covariate) & (genes["n_significant"] > 0)]
+        n_types, n_found = found["cell_type"].nunique(), int(found["n_significant"].sum())
+        n_genes = f"; {n_found:,} genes do in {plural(n_types, 'cell type')}" if n_types else ""
         said.append(
             f"{plural(int(row.n_donors), 'donor')}, compared with themselves, {verb} "
             f"{PROPERTIES[row.covariate]} (R squared {decimal(row.effect)}, "

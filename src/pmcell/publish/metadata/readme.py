@@ -34,6 +34,7 @@ FINDING = (
     "strata",
     "assignments",
     "associations",
+    "expression_contrasts",
     "composition_shifts",
     "drivers",
     "additions",

@@ -12,7 +12,7 @@ import psutil
 from drills.study import Drill, Row, last_line, run, sentence, started
 
 LATE = (
-    ("strata", "runner"),
+    ("strata", "everything"),
     ("differential_expression", "step"),
     ("cells", "snakemake"),
     ("reference", "everything"),
@@ -148,7 +148,7 @@ def working_in(study: Path) -> list[psutil.Process]:
 def drill_two_runs(drill: Drill) -> Iterator[Row]:
     """A second run while one works, in a home that is not there and without a temporary folder."""
     study = drill.fresh("two")
-    first = started(study, HOME="/nonexistent", TMPDIR="/nonexistent")
+    first = started(study, HOME="/proc/none", TMPDIR="/nonexistent")
     waited(first, drill.seconds / 4)
     code, said = run(study)
     line = sentence(said, "is in use", str(first.pid)) or last_line(said)

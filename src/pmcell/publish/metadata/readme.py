@@ -35,6 +35,7 @@ FINDING = (
     "assignments",
     "associations",
     "composition_shifts",
+    "differential_expression",
     "drivers",
     "additions",
 )

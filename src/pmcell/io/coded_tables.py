@@ -39,8 +39,9 @@ def read_coded_chunks(path: Path | str, table: Table) -> Iterator[pa.Table]:
     text = [item.name for item in table.fields if item.kind == "string"]
     with pa.OSFile(str(path), "rb") as stream:
         file = pq.ParquetFile(stream, read_dictionary=text)
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, table.columns).unify_dictionaries()
+        # A table without rows may have no row group; its chunk has the columns.
+        for groups in [[at] for at in range(file.num_row_groups)] or [[]]:
+            yield file.read_row_groups(groups, table.columns).unify_dictionaries()
 
 
 def write_coded_chunks(

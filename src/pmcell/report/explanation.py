@@ -111,7 +111,6 @@ def shifts_note(release: Release) -> str:
 def effect_figure(release: Release) -> Figure | None:
     """The strongest genes of the cell types that differ most, with intervals."""
     rows = release[GENES]
-    rows = rows[rows["q_value"] <= 0.05]
     pictures: list[Picture] = []
     for (contrast, level, reference), own in rows.groupby(
         ["contrast", "level", "reference"], sort=True
@@ -179,7 +178,6 @@ def contrast_grid(release: Release) -> Grid | None:
 def gene_grid(release: Release) -> Grid | None:
     """The genes with the least q, confirmed ones first."""
     rows = release[GENES]
-    rows = rows[rows["q_value"] <= 0.05]
     if rows.empty:
         return None
     order = rows.assign(later=rows["inference"] != "confirmed")

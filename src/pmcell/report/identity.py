@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pmcell.registry.terms.ontology import in_words
+from pmcell.release.report_tables import ALPHA
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import (
     Cell,
@@ -45,7 +46,6 @@ NOT_ASSIGNED = "not assigned"
 MAX_LEVELS = 12
 MAX_NAMED = 2
 """Properties, and cell types in each direction, that a sentence names of a stratum."""
-ALPHA = 0.05
 
 
 def limitations(release: Release) -> list[str]:

@@ -36,6 +36,7 @@ FINDING = (
     "associations",
     "expression_contrasts",
     "composition_shifts",
+    "differential_expression",
     "drivers",
     "additions",
 )

@@ -123,6 +123,24 @@ def test_signs_that_a_terminal_lacks_are_question_marks(monkeypatch, encoding):
     assert out.buffer.getvalue().decode(encoding).endswith("$(x) ? ?\n")
 
 
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_a_path_beyond_ascii_is_itself_without_a_locale(tmp_path, locale):
+    """As it is where somebody turned Python's own remedies off, or a batch system sets LC_ALL."""
+    ascii_only = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    code = "import sys; print(sys.getfilesystemencoding())"
+    told = subprocess.check_output([sys.executable, "-c", code], env={**os.environ, **ascii_only})
+    assert told == b"ascii\n"
+    ended = subprocess.run(
+        [sys.executable, "-m", "pmcell.cli", "verify", ODD],
+        env={**os.environ, **ascii_only},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ODD in ended.stderr.decode("utf-8")
+
+
 @pytest.mark.parametrize(
     ("limit", "is_refused"),
     [

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 import zipfile
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import zarr
 
 from pmcell.errors import DataError, FaultsError
 from pmcell.io.counts.open import open_counts
@@ -184,6 +187,92 @@ def test_a_missing_chunk_of_names_and_labels_is_no_text(
     with pytest.raises(DataError, match=f"all 1 chunks .*{what}") as error:
         inspect(store)
     assert error.value.reason == "truncated"
+
+
+def cut_into_chunks(store, place, chunks):
+    """Write an array of a store again in small chunks, those of zeros left out; its folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        root = zarr.open_group(store, mode="r+", use_consolidated=False)
+        values, attributes = root[place][...], dict(root[place].attrs)
+        del root[place]
+        root.create_array(place, data=values, chunks=chunks, attributes=attributes)
+    return store / place
+
+
+def lose(folder, *numbers):
+    """Remove the chunk with these numbers, as a copy that broke off does."""
+    name = "/".join(map(str, numbers))
+    v2, v3 = folder / ".".join(map(str, numbers)), folder / "c" / name
+    (v2 if v2.exists() else v3).unlink()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("lost", [0, 1, 3])
+@pytest.mark.parametrize("column", ["day", "score", "is_old", "donor/codes"])
+def test_a_chunk_of_a_column_that_was_lost_is_no_zeros(
+    tmp_path, counts, barcodes, version, lost, column
+):
+    # No first label beside a chunk: one that is there is believed.
+    donor = pd.Categorical(list("bcbcbabcbc") * 4)
+    days = np.arange(1, 41)
+    obs = {"donor": donor, "day": days, "score": days / 2, "is_old": days > 0}
+    store = write_zarr(tmp_path / "a.zarr", counts, barcodes, version=version, obs=obs)
+    folder = cut_into_chunks(store, f"obs/{column}", (10,))
+    assert list(inspect(store).obs["donor"]) == list(donor)
+    lose(folder, lost)
+    with pytest.raises(
+        DataError, match=f"rows {10 * lost + 1} to {10 * lost + 10} is not"
+    ) as error:
+        inspect(store)
+    assert error.value.reason == "truncated"
+
+
+@pytest.mark.parametrize(
+    "is_set", [np.arange(40) >= 23, np.arange(40) < 15, np.arange(40) == 22, np.zeros(40, bool)]
+)
+def test_chunks_of_zeros_that_a_writer_left_out_are_read(tmp_path, counts, barcodes, is_set):
+    obs = {"is_set": is_set, "donor": pd.Categorical(np.where(is_set, "b", "a"))}
+    store = write_zarr(tmp_path / "a.zarr", counts, barcodes, obs=obs)
+    for column in ("is_set", "donor/codes"):
+        folder = cut_into_chunks(store, f"obs/{column}", (10,))
+        assert len(list((folder / "c").glob("*"))) < 4
+    read = inspect(store).obs
+    assert list(read["is_set"]) == list(is_set)
+    assert list(read["donor"]) == list(obs["donor"])
+
+
+@pytest.mark.parametrize("lost", [[(0, 0)], [(1, 1)], [(2, 0)], [(1, 0), (1, 1)]])
+def test_a_lost_block_of_a_dense_matrix_is_no_zeros(tmp_path, barcodes, lost):
+    folder, store, _ = dense_store(tmp_path)
+    for numbers in lost:
+        lose(folder, *numbers)
+    row = lost[0][0]
+    with pytest.raises(DataError, match=f"cells {20 * row + 1} to {20 * row + 20}, genes") as error:
+        dense(inspect(store))
+    assert error.value.reason == "truncated"
+
+
+def test_zeros_that_go_on_beyond_a_block_of_a_dense_matrix_are_read(tmp_path):
+    """Cells of a data set that did not measure some genes, joined with zeros."""
+    values = np.random.default_rng(3).poisson(1.0, (60, 40))
+    values[:50, 20:] = 0
+    folder, store, values = dense_store(tmp_path, values)
+    assert not (folder / "c/0/1").exists()
+    np.testing.assert_array_equal(dense(inspect(store)), values)
+
+
+def dense_store(tmp_path, values=None):
+    """A dense matrix of 60 cells and 40 genes in blocks of 20 by 20."""
+    if values is None:
+        values = np.random.default_rng(3).poisson(1.0, (60, 40))
+    names, genes = ([f"{kind}{k}" for k in range(n)] for kind, n in (("c", 60), ("g", 40)))
+    adata = ad.AnnData(values, pd.DataFrame(index=names), pd.DataFrame(index=genes))
+    store = tmp_path / "a.zarr"
+    with warnings.catch_warnings(), ad.settings.override(zarr_write_format=3):
+        warnings.simplefilter("ignore")
+        adata.write_zarr(store)
+    return cut_into_chunks(store, "X", (20, 20)), store, values
 
 
 def test_a_damaged_chunk_is_named(store):

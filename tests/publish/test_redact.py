@@ -99,7 +99,8 @@ def ungated(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables as the writers make them, with nothing redacted."""
     root = tmp_path_factory.mktemp("ungated")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "redact", lambda table, frame, policy: frame)
+        for name in ("redact", "redact_coded"):
+            patch.setattr(tables, name, lambda table, rows, policy: rows)
         facts = load_facts(study)
         write_tables(facts, load_atlas(study), root / "tables")
     return root
@@ -118,7 +119,8 @@ def test_values_that_were_changed_are_in_what_is_not_redacted(
 ) -> None:
     results = changed(study, tmp_path / "results")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "redact", lambda table, frame, policy: frame)
+        for name in ("redact", "redact_coded"):
+            patch.setattr(tables, name, lambda table, rows, policy: rows)
         write_tables(load_facts(results), load_atlas(results), tmp_path / "tables")
     differ = {
         name
@@ -258,6 +260,30 @@ def test_rows_in_codes_are_redacted_as_rows_of_frames_are(shared_results: Path) 
     shown = redact_coded(table("pseudobulk"), rows, policy)
     assert plain_frame(shown)["sample_id"].tolist() == ["alpha:S0a"]
     assert redact(table("pseudobulk"), plain_frame(rows), policy)["counts"].tolist() == [3]
+
+
+@pytest.mark.parametrize("access", ["open", "controlled"])
+@pytest.mark.parametrize("decision", ["strata", "continuum"])
+def test_contrasts_in_codes_are_redacted_as_frames_are(
+    tmp_path: Path, decision: str, access: str
+) -> None:
+    from results_folder import make_results
+
+    results = make_results(tmp_path, decision=decision, access={"closed": access})
+    policy = Policy(load_facts(results))
+    contrasts = np.array(["condition", "stratum"])
+    rows = pa.table(
+        {
+            "contrast": coded(np.array([0, 1, 1]), contrasts),
+            "level": coded(np.array([0, 1, 0]), np.array(["all", "S1"])),
+            "q_value": [0.1, None, 0.3],
+        }
+    )
+    of_genes = table("differential_expression")
+    shown = plain_frame(redact_coded(of_genes, rows, policy))
+    expected = redact(of_genes, plain_frame(rows), policy)
+    pd.testing.assert_frame_equal(shown, expected.reset_index(drop=True))
+    assert len(shown) == (0 if access == "controlled" else 3 if decision == "strata" else 2)
 
 
 def test_a_table_with_other_rules_is_not_redacted_by_codes(shared_results: Path) -> None:

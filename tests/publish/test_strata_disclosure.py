@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from pmcell import schema
+from pmcell.io.coded_tables import plain_frame
 from pmcell.io.tables import conform
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.sources import rows_of
@@ -39,7 +40,10 @@ def facts_of(results: Path, min_donors: int) -> Facts:
 def published(name: str, facts: Facts) -> pd.DataFrame:
     """A table as a release holds it."""
     atlas, table = load_atlas(facts.results), schema.table(name)
-    return redact(table, rows_of(table, facts, atlas), Policy(facts, atlas))
+    rows = rows_of(table, facts, atlas)
+    if not isinstance(rows, pd.DataFrame):
+        rows = pd.concat(map(plain_frame, rows), ignore_index=True)
+    return redact(table, rows, Policy(facts, atlas))
 
 
 def class_of(name: str) -> str:

@@ -172,12 +172,11 @@ def test_conditions_within_donors_are_told_where_there_are_no_strata(
         # What is technical stands in its own table.
         ("map_within_donors", "median_total_counts", 0.9, 0.01, 0.01, 8),
     ]
-    genes = [("condition", "B cell", "g1", 0.01), ("condition", "B cell", "g2", q_value / 10)]
-    genes += [("condition", "T cell", "g1", 0.2), ("stratum", "T cell", "g1", 0.01)]
-    found = pd.DataFrame(genes, columns=["contrast", "cell_type", "gene_id", "q_value"])
+    genes = [("condition", "B cell", 2), ("condition", "T cell", 0), ("stratum", "T cell", 7)]
+    found = pd.DataFrame(genes, columns=["contrast", "cell_type", "n_significant"])
     tables = release.tables | {
         "associations": pd.DataFrame(within, columns=columns),
-        "differential_expression": found if q_value < 0.05 else found.iloc[2:],
+        "expression_contrasts": found if q_value < 0.05 else found.iloc[1:],
     }
     assert identity.identity(replace(release, tables=tables)) == (
         f"8 donors, compared with themselves, {said}"

@@ -121,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     is_program = argv is None
     if is_program:
+        _start_in_utf8()
         _look_for_no_plugins()
         _complete()
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -214,6 +215,16 @@ def _look_for_no_plugins() -> None:
         loader = ModuleType("pydantic.plugin._loader")
         loader.get_plugins = tuple  # type: ignore[attr-defined]
         sys.modules.setdefault(loader.__name__, loader)
+
+
+def _start_in_utf8() -> None:
+    """Start again, for steps too, in Python's UTF-8 mode where names and files are ASCII alone.
+
+    What is beyond ASCII in a path would be signs of which no file can be written.
+    """
+    if sys.getfilesystemencoding() == "ascii":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def _print_any_text() -> None:

@@ -1,13 +1,12 @@
 """Write tables of many rows from Arrow, with text as codes: no row becomes an object of Python.
 
-A chunk is an Arrow table whose columns of text are dictionaries, each dictionary sorted, so that
-rows are compared by their codes. The file holds plain text, as every table does.
+A chunk is an Arrow table whose columns of text are dictionaries, so that rows are compared by
+codes. The file holds plain text, as every table does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +23,25 @@ if TYPE_CHECKING:
 
 
 def coded(codes: np.ndarray, texts: np.ndarray) -> pa.DictionaryArray:
-    """A column of text: `texts`, which must be sorted, and the position of each row's text."""
+    """A column of text: `texts`, and the position of each row's text."""
     import pyarrow as pa
 
     return pa.DictionaryArray.from_arrays(
         pa.array(codes.astype(np.int32)), pa.array(texts, pa.string())
     )
+
+
+def read_coded_chunks(path: Path | str, table: Table) -> Iterator[pa.Table]:
+    """The rows of a table that a step wrote, row group after row group, as a chunk each."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = [item.name for item in table.fields if item.kind == "string"]
+    with pa.OSFile(str(path), "rb") as stream:
+        file = pq.ParquetFile(stream, read_dictionary=text)
+        # A table without rows may have no row group; its chunk has the columns.
+        for groups in [[at] for at in range(file.num_row_groups)] or [[]]:
+            yield file.read_row_groups(groups, table.columns).unify_dictionaries()
 
 
 def write_coded_chunks(
@@ -41,9 +53,10 @@ def write_coded_chunks(
 ) -> int:
     """Write a table from chunks in its row order; the number of rows.
 
-    `DataError` for other columns than the schema's, null values, and rows out of order.
+    `DataError` for other columns than the schema's, null in a required one, and rows out of order.
     """
     names = [item.name for item in table.fields]
+    required = [item.name for item in table.fields if item.required]
     text = [item.name for item in table.fields if item.kind == "string"]
     schema = arrow_schema(table, about)
     n_rows, last = 0, None
@@ -52,10 +65,10 @@ def write_coded_chunks(
         table_writer(temporary, schema, table.row_order, coded=text) as writer,
     ):
         for chunk in chunks:
-            if chunk.column_names != names or any(column.null_count for column in chunk.columns):
+            if chunk.column_names != names or any(chunk[name].null_count for name in required):
                 raise DataError(
-                    f"table {table.name!r} must have the columns {', '.join(names)}, without null; "
-                    f"got {', '.join(chunk.column_names)}"
+                    f"table {table.name!r} must have the columns {', '.join(names)}, without null "
+                    f"in {', '.join(required)}; got {', '.join(chunk.column_names)}"
                 )
             if not chunk.num_rows:
                 continue
@@ -79,21 +92,27 @@ def plain_frame(chunk: pa.Table) -> pd.DataFrame:
     ).to_pandas()
 
 
+def rises(columns: Sequence[pa.Array]) -> bool:
+    """Whether each row comes after the one above it, by columns without null, the first first."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    undecided = np.ones(max(len(columns[0]) - 1, 0), bool)
+    for column in columns:
+        values = column
+        if pa.types.is_dictionary(column.type):
+            rank = pc.rank(column.dictionary, tiebreaker="dense").to_numpy()
+            values = pa.array(rank).take(column.indices)
+        values = values.to_numpy(zero_copy_only=False)
+        if np.any(undecided & (values[1:] < values[:-1])):
+            return False
+        undecided &= values[1:] == values[:-1]
+    return not undecided.any()
+
+
 def _ends(chunk: pa.Table, table: Table) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The keys of the first and last row; `DataError` unless each row comes after the last."""
-    rises = np.zeros(chunk.num_rows - 1, bool)
-    same = ~rises
-    for name in table.row_order:
-        column = chunk[name].combine_chunks()
-        if hasattr(column, "dictionary"):
-            texts = column.dictionary.to_pylist()
-            if any(one >= other for one, other in pairwise(texts)):
-                raise _out_of_order(table)
-            column = column.indices
-        values = column.to_numpy()
-        rises |= same & (values[1:] > values[:-1])
-        same &= values[1:] == values[:-1]
-    if not rises.all():
+    if not rises([chunk[name].combine_chunks() for name in table.row_order]):
         raise _out_of_order(table)
     first, end = (
         tuple(chunk[name][row].as_py() for name in table.row_order)

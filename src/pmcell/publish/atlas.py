@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +63,8 @@ def load_atlas(results: Path, *, cohort_id: str | None = None) -> Atlas:
     import pandas as pd
 
     folder = results / "atlas"
-    observed, coordinates = _read_embedding(folder / "embedding.h5ad", cohort_id)
+    embedding = folder / "embedding.h5ad"
+    observed, rows = _read_embedding(embedding, cohort_id)
     clusters, umap = (
         _by_cell(_read_cells(folder / name, cohort_id), observed.index, name)
         for name in ("clusters.parquet", "umap.parquet")
@@ -96,8 +97,8 @@ def load_atlas(results: Path, *, cohort_id: str | None = None) -> Atlas:
     types = types_of(cell_types, told)
     cells[list(PER_CELL)] = types
     cells["cell_type_set"] = transferred_sets(cells.index, known)
-    coordinates[X_UMAP] = umap[["umap_1", "umap_2"]].to_numpy(np.float32)
-    return Atlas(cells, coordinates, annotation, cell_types)
+    places = {X_UMAP: umap[["umap_1", "umap_2"]].to_numpy(np.float32)}
+    return Atlas(cells, _Coordinates(embedding, rows, places), annotation, cell_types)
 
 
 def best_term(source_term: pd.Series[str], atlas_term: np.ndarray) -> np.ndarray:
@@ -106,20 +107,44 @@ def best_term(source_term: pd.Series[str], atlas_term: np.ndarray) -> np.ndarray
     return np.where(source != UNKNOWN, source, atlas_term.astype(object))
 
 
-def _read_embedding(
-    path: Path, cohort_id: str | None
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+@dataclass
+class _Coordinates(Mapping[str, np.ndarray]):
+    """Coordinates of some rows of an embedding, each kind read when it is first asked for."""
+
+    path: Path
+    rows: slice
+    known: dict[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        import h5py
+
+        if name not in self.known and name in self:
+            with h5py.File(self.path, "r", locking=False) as file:
+                self.known[name] = file["obsm"][name][self.rows].astype(np.float32, copy=False)
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((X_PCA, X_INTEGRATED, X_UMAP))
+
+    def __len__(self) -> int:
+        return 3
+
+    def __contains__(self, name: object) -> bool:
+        return name in tuple(self)
+
+
+def _read_embedding(path: Path, cohort_id: str | None) -> tuple[pd.DataFrame, slice]:
+    """What is read of each cell, and where in the file the cells lie."""
     import h5py
     import pandas as pd
 
     with h5py.File(path, "r", locking=False) as file:
-        obs, obsm = file["obs"], file["obsm"]
+        obs = file["obs"]
         rows = slice(None) if cohort_id is None else _rows_of(obs["cohort_id"], cohort_id)
         names = [name for name in OBSERVED if name in obs]
         observed = pd.DataFrame({name: _text(obs[name], rows) for name in names})
         observed.index = pd.Index(_text(obs[obs.attrs["_index"]], rows), name=obs.attrs["_index"])
-        coordinates = {name: obsm[name][rows].astype(np.float32) for name in (X_PCA, X_INTEGRATED)}
-    return observed, coordinates
+    return observed, rows
 
 
 def _rows_of(item: Any, cohort_id: str) -> slice:

@@ -89,6 +89,7 @@ def write_release(
         write_donors(facts, folder / "donors.h5ad")
         write_strata_json(facts, folder / "strata.json")
         write_reference(facts, atlas, folder / "reference")
+        del atlas  # Labels and coordinates of all cells: what follows reads the release.
         complete_release(
             facts,
             folder,

@@ -27,6 +27,7 @@ from pmcell.io.filters import register_filters
 from pmcell.release.table_digest import TableDigest
 
 BLOCK_VALUES = 1 << 20
+BATCH_ROWS = 1 << 18
 CRATE = "ro-crate-metadata.json"
 DOCUMENTS = (CRATE, "croissant.json", "datacite.json", "datapackage.json")
 DATED = ("CITATION.cff", "dcat.ttl")
@@ -137,12 +138,14 @@ def _parquet(path: Path) -> str:
 
     with path.open("rb") as stream:
         schema = pq.read_schema(stream)
-        # What rows are sorted by comes in long runs of few texts; the last column need not.
+        # Text mostly comes in long runs; that of the column which rows are sorted by last need not.
         order = json.loads((schema.metadata or {}).get(b"pmcell:row_order", b"[]"))
+        text = [field.name for field in schema if field.type == "string"]
+        coded = [name for name in text if name not in order[-1:]]
         stream.seek(0)
-        file = pq.ParquetFile(stream, read_dictionary=order[:-1])
+        file = pq.ParquetFile(stream, read_dictionary=coded)
         digest = TableDigest(schema)
-        for batch in file.iter_batches(BLOCK_VALUES, columns=digest.names):
+        for batch in file.iter_batches(BATCH_ROWS, columns=digest.names):
             digest.add(batch)
     return digest.hexdigest()
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import h5py
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
 MAX_TEXT = 64 * 2**20
@@ -129,11 +130,24 @@ class ReleaseFolder:
                 reason="unreadable_table",
             ) from error
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A table of `tables/` in memory."""
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        rows: pc.Expression | None = None,
+    ) -> pd.DataFrame:
+        """A table of `tables/` in memory, or those of its `rows` for which a condition holds."""
+        import pyarrow as pa
+
         with self.parquet(f"tables/{name}.parquet") as file:
             _check_types(self.place(f"tables/{name}.parquet"), name, file.schema_arrow)
-            return file.read(None if columns is None else list(columns)).to_pandas()
+            wanted = None if columns is None else list(columns)
+            if rows is None:
+                return file.read(wanted).to_pandas()
+            batches = file.iter_batches(columns=wanted)
+            kept = [pa.Table.from_batches([batch]).filter(rows) for batch in batches]
+            return pa.concat_tables(kept or [file.read(wanted)]).to_pandas()
 
     @contextmanager
     def hdf5(self, name: str) -> Iterator[h5py.File]:

@@ -11,7 +11,7 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.tables import empty_table
 from pmcell.release import ReleaseFolder
 from pmcell.release.manifest import MANIFEST
-from pmcell.schema import TABLES, Table, Verdict
+from pmcell.schema import DIFFERENTIAL_EXPRESSION, TABLES, Table, Verdict
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CORE = ("cohorts", "donors", "visits", "samples", "cells", "qc")
 """Tables without which there is nothing to report; any other may be absent."""
+
+ALPHA = 0.05
+"""The largest q of what counts as a difference."""
 
 _NOT_SHOWN = ("pseudobulk", "genes", "runtime", "donor_distances", "consensus")
 
@@ -50,6 +53,7 @@ class Release:
 def read_release(path: Path, only: Collection[str] = ()) -> Release:
     """Read what the report shows; `UsageError` for no release, `DataError` for a broken one.
 
+    Of `differential_expression` these are the rows with q ≤ `ALPHA`.
     `only` names the tables to read; the others are then not in the result.
     """
     folder = ReleaseFolder(path)
@@ -85,16 +89,21 @@ def read_release(path: Path, only: Collection[str] = ()) -> Release:
 
 
 def _read(folder: ReleaseFolder, table: Table) -> pd.DataFrame:
-    frame = folder.table(table.name)
-    missing = [field.name for field in table.fields if field.name not in frame.columns]
+    import pyarrow.compute as pc
+
+    name = f"tables/{table.name}.parquet"
+    with folder.parquet(name) as file:
+        missing = [item.name for item in table.fields if item.name not in file.schema_arrow.names]
     if missing:
         raise DataError(
-            f"{folder.path / 'tables' / table.name}.parquet must have the columns of table "
+            f"{folder.path / name} must have the columns of table "
             f"{table.name!r}; missing {missing}. "
             "Was it written by another version of pmcell? Write the release again.",
             reason="missing_column",
         )
-    return frame
+    # A row for each gene, cell type and group: by far the most rows, of which few are shown.
+    is_of_genes = table.name == DIFFERENTIAL_EXPRESSION.name
+    return folder.table(table.name, rows=pc.field("q_value") <= ALPHA if is_of_genes else None)
 
 
 def _consensus(folder: ReleaseFolder) -> Consensus | None:

@@ -1,4 +1,4 @@
-"""What strata, or conditions, differ in: genes and gene sets, with what held-out donors say."""
+"""What strata, conditions or visits differ in: genes, gene sets, what held-out donors say."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def explanation_text(release: Release) -> str:
     rows = release[CONTRASTS]
     if rows.empty:
         return ""
-    parts = []
+    told = release.verdict.design if release.verdict else None
+    parts = [told] if told else []
     strata_first = sorted(rows["contrast"].unique(), key=lambda name: (name != "stratum", name))
     for name in strata_first:
         own = rows[rows["contrast"] == name]
@@ -93,20 +94,23 @@ def _design(tested: pd.DataFrame) -> str:
 
 
 def shifts_note(release: Release) -> str:
-    """Why shares of cell types were not compared between conditions; '' where they were."""
-    if (release["composition_shifts"]["contrast"] == "condition").any():
+    """Why cell types were not compared between conditions, or visits; '' where they were."""
+    if (release["composition_shifts"]["contrast"] != "stratum").any():
         return ""
     rows = release[CONTRASTS]
-    whole = rows[(rows["contrast"] == "condition") & (rows["cell_type"] == ALL_TYPES)]
-    known = whole["why_not"][whole["why_not"] != ""]
-    why = known.iloc[0] if len(known) else TOO_FEW_TO_SHIFT
-    return f"Shares of cell types were not compared between conditions: {why}."
+    whole = rows[(rows["cell_type"] == ALL_TYPES) & (rows["why_not"] != "")]
+    why = whole.groupby("contrast")["why_not"].first()
+    # Visits are compared where no condition differs.
+    what = "visit" if "condition" in why and (rows["contrast"] == "visit").any() else "condition"
+    return (
+        f"Shares of cell types were not compared between {what}s: "
+        f"{why.get(what, TOO_FEW_TO_SHIFT)}."
+    )
 
 
 def effect_figure(release: Release) -> Figure | None:
     """The strongest genes of the cell types that differ most, with intervals."""
     rows = release[GENES]
-    rows = rows[rows["q_value"] <= 0.05]
     pictures: list[Picture] = []
     for (contrast, level, reference), own in rows.groupby(
         ["contrast", "level", "reference"], sort=True
@@ -174,7 +178,6 @@ def contrast_grid(release: Release) -> Grid | None:
 def gene_grid(release: Release) -> Grid | None:
     """The genes with the least q, confirmed ones first."""
     rows = release[GENES]
-    rows = rows[rows["q_value"] <= 0.05]
     if rows.empty:
         return None
     order = rows.assign(later=rows["inference"] != "confirmed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pmcell.registry.terms.ontology import in_words
+from pmcell.release.report_tables import ALPHA
 from pmcell.report import strata as verdicts
 from pmcell.report.parts import (
     Cell,
@@ -45,7 +46,6 @@ NOT_ASSIGNED = "not assigned"
 MAX_LEVELS = 12
 MAX_NAMED = 2
 """Properties, and cell types in each direction, that a sentence names of a stratum."""
-ALPHA = 0.05
 
 
 def limitations(release: Release) -> list[str]:
@@ -100,17 +100,18 @@ def _without_strata(release: Release) -> str:
 def _within_donors(release: Release) -> list[str]:
     """What shows where donors with several conditions or visits are compared with themselves."""
     rows = release["associations"]
-    asked = (as_text(rows["outcome"]) == "map_within_donors") & rows["covariate"].isin(PROPERTIES)
-    genes = release["differential_expression"]
+    names = {**PROPERTIES, "visit": "visit"}
+    asked = (as_text(rows["outcome"]) == "map_within_donors") & rows["covariate"].isin(names)
+    genes = release["expression_contrasts"]
     said = []
     for row in rows[asked].itertuples():
         verb = "differ by" if row.q_value <= ALPHA else "are not shown to differ by"
-        found = genes[(genes["contrast"] == row.covariate) & (genes["q_value"] <= ALPHA)]
-        n_types = found["cell_type"].nunique()
-        n_genes = f"; {len(found):,} genes do in {plural(n_types, 'cell type')}" if n_types else ""
+        found = genes[(genes["contrast"] == row.covariate) & (genes["n_significant"] > 0)]
+        n_types, n_found = found["cell_type"].nunique(), int(found["n_significant"].sum())
+        n_genes = f"; {n_found:,} genes do in {plural(n_types, 'cell type')}" if n_types else ""
         said.append(
             f"{plural(int(row.n_donors), 'donor')}, compared with themselves, {verb} "
-            f"{PROPERTIES[row.covariate]} (R squared {decimal(row.effect)}, "
+            f"{names[row.covariate]} (R squared {decimal(row.effect)}, "
             f"p = {p_text(row.p_value)}{n_genes})."
         )
     return said

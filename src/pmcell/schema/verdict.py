@@ -238,6 +238,10 @@ class Verdict:
         "What limits the whole analysis, a sentence each; to be read before the decision.",
         tells=RESULT,
     )
+    design: str | None = fact(
+        "Whether conditions or visits are compared, and whether within donors, in a sentence.",
+        tells=RESULT,
+    )
     power: str | None = fact(
         "The smallest number of donors in which the test finds a stated effect, in a sentence.",
         tells=RESULT,

@@ -188,10 +188,11 @@ class FollowupSettings(Settings):
 class DifferentialExpressionSettings(Settings):
     """What strata, and other groups of donors, are compared in."""
 
-    contrasts: SomeNames = setting(
-        ("stratum", "condition"),
+    contrasts: SomeNames | None = setting(
+        None,
         "what is compared in each cell type: `stratum` (only published strata are), or columns of "
-        "the donors and visits (`visit` compares before and after)",
+        "the donors and visits (`visit` compares before and after); by default `stratum` and "
+        "`condition`, and `visit` too where no condition differs and 3 donors have the same two",
     )
     covariates: Names = setting(
         (),

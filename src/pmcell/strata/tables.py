@@ -15,8 +15,11 @@ from pmcell.schema import UNKNOWN, Verdict
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata.association.confounding import notes
+from pmcell.strata.association.movement import why_no_steps
+from pmcell.strata.discovery.cluster import histogram
 from pmcell.strata.discovery.sizes import DONORS_PER_K
 from pmcell.strata.discovery.uncertainty import MIN_BATCHES
+from pmcell.strata.explanation.contrasts import design_of_study
 from pmcell.strata.explanation.drivers import drivers
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import pool_names, require, require_profile
@@ -30,7 +33,6 @@ MIN_BATCH = 4
 SMALL_STRATUM = 10
 VERDICTS = ("assigned", "ambiguous", "novel", "new_batch", "too_few_cells")
 N_AXES = 3
-N_BINS = 20
 DIGITS = 6
 
 
@@ -211,6 +213,7 @@ def verdict(donors: AnnData) -> Verdict:
         "decision": existence["decision"],
         "why": existence["why"],
         "limitations": _limitations(donors),
+        "design": design_of_study(donors),
         **{name: existence[name] for name in ("power",) if name in existence},
         "n_donors": int(donors.obs["donor_id"].nunique()),
         "n_donors_used": int(donors.obs[slots.DISCOVERY].sum()),
@@ -227,7 +230,7 @@ def verdict(donors: AnnData) -> Verdict:
                 for name, item in clustering.items()
                 if name not in ("consensus", "silhouette_of_runs")
             },
-            "consensus_histogram": _histogram(clustering["consensus"][str(k)]) if k else [],
+            "consensus_histogram": histogram(clustering["consensus"][str(k)]) if k else [],
         },
         "stability": stability(donors),
         "placement": _placed(donors),
@@ -369,18 +372,13 @@ def _no_sets(donors: AnnData) -> list[str]:
 
 
 def _withheld(donors: AnnData) -> list[dict[str, str]]:
-    report = donors.uns["existence"]
-    out = []
-    if report["decision"] != STRATA:
-        why = f"{report['decision']}: {report['why']}"
-        out.append({"what": "Stratum labels, their drivers and probabilities", "why": why})
-    return out
-
-
-def _histogram(consensus: NDArray[np.float64]) -> list[int]:
-    """Pairs of donors by consensus, in 20 bins from 0 to 1."""
-    pairs = consensus[np.triu_indices(consensus.shape[0], 1)]
-    return [int(n) for n in np.histogram(pairs, N_BINS, (0.0, 1.0))[0]]
+    decision, why = (donors.uns["existence"][name] for name in ("decision", "why"))
+    labels = "" if decision == STRATA else f"{decision}: {why}"
+    reasons = {
+        "Stratum labels, their drivers and probabilities": labels,
+        "Steps between visits (movement)": why_no_steps(donors),
+    }
+    return [{"what": what, "why": why} for what, why in reasons.items() if why]
 
 
 def _or_none(column: pd.Series[Any]) -> list[str | None]:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -341,6 +342,21 @@ def test_snakemake_is_started_without_what_no_rule_needs(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     # Nothing of pandas until a rule asks for it; then all of it.
     assert done.stdout.splitlines()[:2] == ["LazyModule False", "(1, 1)"]
+
+
+def test_a_home_that_cannot_be_written_gives_snakemake_another_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", Path("/proc")):
+        monkeypatch.setenv("HOME", str(home))
+        folder = Path(_workflow.environment()["XDG_CACHE_HOME"])
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "XDG_CACHE_HOME" not in _workflow.environment()
 
 
 def test_a_run_waits_without_the_libraries_of_its_steps() -> None:

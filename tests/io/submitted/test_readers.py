@@ -123,6 +123,11 @@ def test_an_ambiguous_table_asks_for_the_orientation(tmp_path, counts):
         (lambda c: (c > 0).astype(int), "presence"),
         (lambda c: np.argsort(np.argsort(c, 1), 1), "binned"),
         (lambda c: c * (np.arange(40) % 7 == 0)[:, None], "counts"),
+        (lambda c: c * 2**30, "too_large"),
+        (lambda c: np.where(c == 2, 2**31, c), "too_large"),
+        (lambda c: np.where(c == 2, 2**64 - 1, c).astype(np.uint64), "too_large"),
+        (lambda c: np.where(np.arange(60) < 2, 2**30 - 99, c), "counts"),
+        (lambda c: np.where(np.arange(60) < 2, 2**30, c), "too_large"),
     ],
 )
 def test_values_are_told_by_their_kind(tmp_path, barcodes, make, kind):

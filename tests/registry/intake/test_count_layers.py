@@ -54,6 +54,13 @@ def test_parts_alone_are_never_taken_and_the_fix_adds_them_up(tmp_path):
     assert chosen(tmp_path, LOGGED, spliced=SPLICED).name == ""
 
 
+def test_counts_that_no_cell_can_hold_are_none(tmp_path):
+    choice = chosen(tmp_path, np.where(WHOLE == 2, 2**31, WHOLE))
+    assert choice.name == ""
+    assert "not counts: a cell may hold 2147483647 in all" in choice.why
+    assert "wrapped around" in choice.fix
+
+
 def test_layers_of_single_samples_are_parts_of_the_counts(tmp_path):
     first, second = WHOLE.copy(), WHOLE.copy()
     first[::2], second[1::2] = 0, 0

@@ -29,7 +29,7 @@ from pmcell.io.counts.open import open_counts
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import iter_counts
 from pmcell.io.submitted.submission import LayerSummary, Submission
-from pmcell.registry.intake import read
+from pmcell.registry.intake import totals
 from pmcell.registry.intake.check import check_cohort
 from pmcell.registry.intake.checksum import files_now
 from pmcell.registry.intake.counts import Projection, check_counts
@@ -589,7 +589,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_taken_in(folder, monkeypatc
         return iter(blocks)
 
     with monkeypatch.context() as patch:
-        patch.setattr(read, "iter_counts", changed)
+        patch.setattr(totals, "iter_counts", changed)
         quarantined(folder, "changed", "Run again once it is copied whole")
     assert take_in(folder)[0]["metrics"]["umis"] == sound["metrics"]["umis"]
 

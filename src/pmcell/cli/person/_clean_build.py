@@ -58,7 +58,7 @@ def _is_refused(results: Path) -> bool:
 
 def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     """Compare the results with those of a clean build in an empty folder."""
-    from pmcell.io.atomic import write_text
+    from pmcell.io.atomic import atomic_path, write_text
     from pmcell.private_folder import process_folder
     from pmcell.publish.disclosure.register import register_of
 
@@ -75,7 +75,8 @@ def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     # What a release may count depends on earlier ones.
     register, own = register_of(study.results), register_of(clean / "results")
     for path in register.parent.glob(f"{register.name}*"):
-        shutil.copy2(path, own.with_name(path.name))
+        with atomic_path(own.with_name(path.name)) as temporary:
+            shutil.copy2(path, temporary)
     rebuild(study, cores, folder=clean)
     return compare(study.results, clean / "results")
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from pmcell.cli.run._study import Study
 from pmcell.errors import UsageError
 from pmcell.io.benchmarks import read_benchmark
 from pmcell.io.modes import OPERATORS_UMASK, current_umask, private_umask
+from pmcell.private_folder import private_folder
 from pmcell.registry.cohorts.registered import is_open, list_cohorts
 from pmcell.steps import OLD_RULES
 
@@ -167,7 +169,19 @@ def _is_open(study: Study) -> bool:
 def environment() -> dict[str, str]:
     """The environment for rules: `pmcell` is found even where its environment is not activated."""
     folder = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
+    path = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, **_cache_home()}
+
+
+def _cache_home() -> dict[str, str]:
+    """A cache folder in the temporary one where the home has none: Snakemake cannot do without."""
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    with suppress(OSError):
+        os.makedirs(folder, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return {}
+    shared = private_folder(Path(tempfile.gettempdir(), f"pmcell-{os.getuid()}"))
+    return {"XDG_CACHE_HOME": str(shared)}
 
 
 def available_cores() -> int:

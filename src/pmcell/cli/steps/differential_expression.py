@@ -1,8 +1,9 @@
 """Say what strata, and groups of donors such as conditions, differ in: genes and gene sets.
 
 Each cell type's counts are added up per donor and compared, adjusted for batch. Donors who have
-several of the conditions are compared with themselves. A
-result is `descriptive` until donors who had no part in finding it confirm it.
+several of the conditions are compared with themselves; so are their visits where these alone
+differ, as before and after a treatment. A result is `descriptive` until donors who had no part in
+finding it confirm it.
 Without published strata only the other contrasts are tested.
 
 Example:
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell import schema, strata
     from pmcell.io.h5ad import read_h5ad
     from pmcell.io.tables import write_table
+    from pmcell.strata.explanation.contrasts import contrasts_of
 
     settings = step_settings(args, DifferentialExpressionSettings)
     options = settings.model_dump(include={"covariates", "alpha", "confirm", "seed"})
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     counts = _pseudobulk(args, donors)
     symbols = read_symbols(args.features)
     genes, compared, activities = [], [], []
-    for contrast in settings.contrasts:
+    for contrast in settings.contrasts or contrasts_of(donors):
         of_genes, facts = strata.differential_expression(
             donors, pseudobulk=counts, symbols=symbols, contrast=contrast, **options
         )

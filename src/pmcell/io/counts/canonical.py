@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell.core.counts.decode import MAX_COUNT
 from pmcell.errors import DataError
 from pmcell.io.h5ad import CsrWriter, Storage, create_h5ad, write_frame, write_value
 from pmcell.schema.text import as_text
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 STORAGE = Storage(level=1, checksum=True, is_fast=True)
-MAX_COUNT = 2**31 - 1
 
 
 class CanonicalWriter:

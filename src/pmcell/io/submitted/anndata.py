@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from pmcell.errors import DataError
 from pmcell.io.entries import Entries, blocks_from_entries, csr_block, row_bounds
 from pmcell.io.submitted.containers import other_hdf5
+from pmcell.io.submitted.empty_chunks import MatrixChunks
 from pmcell.io.submitted.frame import read_frame
 from pmcell.io.submitted.parts import (
     is_array,
@@ -272,8 +273,12 @@ def _dense_blocks(
     item: Any, shape: tuple[int, int], path: Path, max_values: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     n_rows = max(1, min(max_values, READ_VALUES) // max(shape[1], 1))
+    chunks = MatrixChunks(item)
     for start in range(0, shape[0], n_rows):
-        yield start, sp.csr_matrix(numeric(item[start : start + n_rows], path))
+        block = sp.csr_matrix(numeric(item[start : start + n_rows], path))
+        chunks.add(start, block)
+        yield start, block
+    chunks.require(item.name, path)
 
 
 def _csc_entries(item: Any, indptr: np.ndarray, path: Path) -> Iterator[Entries]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import DataError
+from pmcell.io.submitted.empty_chunks import require_column
 from pmcell.io.submitted.parts import attribute, decode, is_array, numeric, text_attribute, vector
 from pmcell.io.submitted.preflight import unreadable
 
@@ -111,6 +112,7 @@ def _array(item: Any, path: Path, name: str, column: str) -> np.ndarray:
     if not is_array(item) or item.shape is None or len(item.shape) != 1:
         raise _not_a_column(path, name, column)
     values: np.ndarray = item.asstr()[:] if _is_hdf5_text(item) else np.asarray(item[:])
+    require_column(item, values, f"{name}[{column!r}]", path)
     if values.dtype.kind in "iufb":
         return values if values.dtype.kind == "b" else numeric(values, path)
     if values.dtype.kind in "UT":
@@ -165,8 +167,8 @@ def _factor(codes: np.ndarray, labels: np.ndarray, where: str, path: Path) -> An
 def _require_chunks(item: Any, codes: np.ndarray, n_labels: int, where: str, path: Path) -> None:
     """Refuse codes of a zarr store of which a chunk is not there: it reads as the first label.
 
-    Writers leave out a chunk of zeros. That the first label alone stands there is believed where
-    every label has its cells; one that has none was in the chunk, or stands there in vain.
+    That the first label alone stands there is believed where every label has its cells; one that
+    has none was in the chunk, or stands there in vain.
     """
     n_chunks = getattr(item, "nchunks", 0)
     if n_labels < 2 or not n_chunks or len(np.unique(codes[codes >= 0])) == n_labels:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmcell.core.counts.decode import MAX_COUNT
 from pmcell.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class LayerSummary:
 
     `looks_like` is counts, fractions (counts of which some are not whole), noisy (counts a hair
     from whole), rounded (whole numbers that add up alike in each cell), multiplied, presence and
-    binned (`_kind_of_whole`), negative (whole numbers below zero), not_finite, log1p, log2, scaled,
-    normalised, empty or no_numbers.
+    binned (`_kind_of_whole`), too_large (more than a cell may hold), negative (whole numbers below
+    zero), not_finite, log1p, log2, scaled, normalised, empty or no_numbers.
     """
 
     name: str
@@ -150,6 +151,8 @@ def _looks_like(values: np.ndarray, cells: Sequence[np.ndarray]) -> str:
     if values.min() < 0:
         return "negative" if whole else "scaled"
     if whole:
+        if max([values.max(), *(np.sum(cell, dtype=np.float64) for cell in cells)]) > MAX_COUNT:
+            return "too_large"
         return "rounded" if _cells_add_up_alike(cells) else _kind_of_whole(values, cells)
     if np.abs(values - np.rint(values)).max() < MAX_NOISE and np.rint(values).all():
         return "noisy"

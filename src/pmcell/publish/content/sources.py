@@ -6,18 +6,20 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from pmcell.io.coded_tables import read_coded_chunks
 from pmcell.io.tables import empty_table, join_tables, read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Facts
-from pmcell.schema import Table
+from pmcell.schema import DIFFERENTIAL_EXPRESSION, PSEUDOBULK, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
     import pandas as pd
+    import pyarrow as pa
 
-    Rows: TypeAlias = pd.DataFrame | Iterator[pd.DataFrame]
+    Rows: TypeAlias = pd.DataFrame | Iterator[pd.DataFrame] | Iterator[pa.Table]
 
 PER_COHORT = "cohorts/*/"
 FOLDERS = (PER_COHORT, "atlas/", "strata/")
@@ -26,6 +28,8 @@ FOLDERS = (PER_COHORT, "atlas/", "strata/")
 
 def rows_of(table: Table, facts: Facts, atlas: Atlas) -> Rows:
     """Return the rows of a table before redaction: whole, or in chunks where they are many.
+
+    Chunks of the tables that `is_coded` names are Arrow tables with text as codes.
 
     A study that was made without the step has an empty table. Of files of single cohorts
     those of published cohorts are read. Raises ValueError for an unknown source.
@@ -37,6 +41,11 @@ def rows_of(table: Table, facts: Facts, atlas: Atlas) -> Rows:
         name = table.source.removeprefix(PER_COHORT)
         return join_tables((read_table(item.folder / name) for item in facts.published), table)
     return _step_rows(facts.results / table.source, table)
+
+
+def is_coded(table: Table) -> bool:
+    """Whether a table has so many rows that its text stays codes from its source to its file."""
+    return table.name in (PSEUDOBULK.name, DIFFERENTIAL_EXPRESSION.name)
 
 
 def require_source(table: Table) -> None:
@@ -62,7 +71,7 @@ def _function(table: Table) -> Callable[[Facts, Atlas], Rows]:
     return found  # type: ignore[no-any-return]
 
 
-def _step_rows(path: Path, table: Table) -> pd.DataFrame:
+def _step_rows(path: Path, table: Table) -> Rows:
     if not path.is_file():
         return empty_table(table)
-    return read_table(path)[table.columns]
+    return read_coded_chunks(path, table) if is_coded(table) else read_table(path)[table.columns]

@@ -9,12 +9,12 @@ from pmcell.io.atomic import write_text
 from pmcell.io.coded_tables import write_coded_chunks
 from pmcell.io.tables import resolved_foreign_keys, write_chunks, write_table
 from pmcell.publish.atlas import Atlas
-from pmcell.publish.content.sources import require_source, rows_of
+from pmcell.publish.content.sources import is_coded, require_source, rows_of
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import disclosure_of, redact, redact_coded
 from pmcell.publish.facts import Facts
 from pmcell.publish.file_facts import file_facts
-from pmcell.schema import EXPRESSION, PSEUDOBULK, SCHEMA_VERSION, TABLES, Table
+from pmcell.schema import EXPRESSION, SCHEMA_VERSION, TABLES, Table
 
 
 def write_tables(facts: Facts, atlas: Atlas, folder: Path) -> None:
@@ -35,7 +35,7 @@ def write_rows(
     """Write the rows of one table that `policy` lets anyone see."""
     assert policy.atlas is not None
     rows = rows_of(table, policy.facts, policy.atlas)
-    if table.name == PSEUDOBULK.name:
+    if is_coded(table) and isinstance(rows, Iterator):
         coded = (redact_coded(table, part, policy) for part in rows)
         write_coded_chunks(target, coded, table, about=about)
     elif isinstance(rows, Iterator):

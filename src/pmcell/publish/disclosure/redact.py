@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.publish.disclosure.policy import Policy
-from pmcell.publish.disclosure.redactions import RULES
+from pmcell.publish.disclosure.redactions import OF_ROWS, RULES
 from pmcell.schema import Table
 from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, Disclosure
 
@@ -58,9 +58,13 @@ def redact_coded(table: Table, rows: pa.Table, policy: Policy) -> pa.Table:
     Raises
     ------
     ValueError
-        Where the class of the table asks for more than to leave out rows of people.
+        Where the class of the table asks for more than to leave out rows of people, or by a rule
+        of rows.
     """
     told = disclosure_of(table)
+    if told.rule in OF_ROWS:
+        kept = redact(table, rows.to_pandas(), policy).index
+        return rows if len(kept) == rows.num_rows else rows.take(kept.to_numpy())
     if told.kind != INDIVIDUAL or told.private or told.strata or told.needs_strata or told.rule:
         raise ValueError(
             f"table {table.name!r} must be of rows about single people and nothing else to be "

@@ -185,6 +185,9 @@ RULES: Mapping[str, Rule] = {
 }
 """Every rule by the name by which a table of the schema asks for it."""
 
+OF_ROWS = (contrasts.__name__,)
+"""Rules that leave out rows by what stands in them alone, and change nothing of the others."""
+
 
 def _few_used_or_left_out(policy: Policy) -> bool:
     hidden = policy.hidden

@@ -34,7 +34,9 @@ FINDING = (
     "strata",
     "assignments",
     "associations",
+    "expression_contrasts",
     "composition_shifts",
+    "differential_expression",
     "drivers",
     "additions",
 )

@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 
+from pmcell.core.counts.decode import MAX_COUNT
 from pmcell.errors import Fault
 from pmcell.io.submitted.readers import iter_counts
 from pmcell.io.submitted.submission import MAX_NOISE, LayerSummary, Submission
@@ -99,6 +100,8 @@ _HELP = {
         WHOLE_BUT_NO_COUNTS,
         "Get the file with the counts from the source; whole numbers made of them are none.",
     ),
+    "too_large": "Get the file with the counts from the source; such sums wrapped around, or were "
+    "multiplied.",
 }
 """What helps, by what a matrix of the file looks like; the likeliest to lead to counts first."""
 
@@ -213,6 +216,7 @@ def describe_layer(summary: LayerSummary) -> str:
         "multiplied": "whole numbers without a single 1, as after a multiplication",
         "presence": "ones alone: whether a gene was seen, not how often",
         "binned": "whole numbers with the same largest one in each cell, as ranks and bins have",
+        "too_large": f"not counts: a cell may hold {MAX_COUNT} in all",
         "negative": "not counts",
         "not_finite": "not counts: some are missing or infinite (NaN, inf)",
         "empty": "all zero" if all(summary.shape) else "without values",

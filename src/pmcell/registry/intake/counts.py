@@ -140,7 +140,14 @@ def _not_counts(
         else "a few do not"
     )
     looks = f"; they look like {summary.looks_like}"
-    if summary.looks_like in ("counts", "negative", "not_finite", "empty", "no_numbers"):
+    if summary.looks_like in (
+        "counts",
+        "too_large",
+        "negative",
+        "not_finite",
+        "empty",
+        "no_numbers",
+    ):
         looks = ""
     return DataError(
         f"{submission.path.name}: raw counts in {layer} must {must}; {seen} (first: cell "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import Fault
+from pmcell.io.coded_tables import rises
 from pmcell.io.tables import arrow_schema
 from pmcell.schema import TABLES, Table
 from pmcell.schema import table as schema_table
@@ -91,7 +92,12 @@ def key_faults(path: Path, table: Table) -> list[Fault]:
                 must = "must not be null"
                 return [Fault(name, must, "null", REWRITE, row=row, column=column, reason="null")]
         keys = batch.select(order)
-        joined = pa.Table.from_batches([keys] if last is None else [last, keys]).combine_chunks()
+        if _surely_rises(last, keys):
+            last = keys.slice(keys.num_rows - 1, 1)
+            start += batch.num_rows
+            continue
+        pair = [_plain(part) for part in (last, keys) if part is not None]
+        joined = pa.Table.from_batches(pair).combine_chunks()
         ascending = _ascending(joined)
         if not pc.all(ascending, min_count=0).as_py():
             place = pc.index(ascending, False).as_py() + 1
@@ -102,6 +108,17 @@ def key_faults(path: Path, table: Table) -> list[Fault]:
         last = keys.slice(keys.num_rows - 1, 1)
         start += batch.num_rows
     return [] if set(order) == set(table.key) else _repeated_keys(path, table)
+
+
+def _surely_rises(last: pa.RecordBatch | None, keys: pa.RecordBatch) -> bool:
+    """Whether rows ascend, by the codes of their text; null proves nothing."""
+    if any(column.null_count for column in keys.columns):
+        return False
+    if last is not None:
+        before, first = ([column[0].as_py() for column in part.columns] for part in (last, keys))
+        if None in before or before >= first:
+            return False
+    return rises(keys.columns)
 
 
 def _repeated_keys(path: Path, table: Table) -> list[Fault]:
@@ -152,6 +169,9 @@ def _foreign_key_faults(folder: Path, table: Table) -> list[Fault]:
         )
         start = 0
         for batch in _batches(folder / f"{table.name}.parquet", list(key.columns)):
+            if batch.num_columns == 1 and _are_known(batch.column(0), known):
+                start += batch.num_rows
+                continue
             values = _joined(batch)
             dangling = pc.and_(values.is_valid(), pc.invert(pc.is_in(values, value_set=known)))
             if pc.any(dangling).as_py():
@@ -172,6 +192,27 @@ def _foreign_key_faults(folder: Path, table: Table) -> list[Fault]:
     return faults
 
 
+def _are_known(column: pa.Array, known: pa.Array) -> bool:
+    """Whether each text of a column's dictionary is one of `known`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pa.types.is_dictionary(column.type) and bool(
+        pc.all(pc.is_in(column.dictionary, value_set=known), min_count=0).as_py()
+    )
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with plain text in place of codes."""
+    import pyarrow as pa
+
+    columns = [
+        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
 def _joined(batch: pa.RecordBatch) -> pa.Array:
     """The columns as one string a row, null where any is null."""
     import pyarrow as pa
@@ -182,10 +223,15 @@ def _joined(batch: pa.RecordBatch) -> pa.Array:
 
 
 def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a table, text as codes."""
     import pyarrow.parquet as pq
 
     with path.open("rb") as stream:
-        for batch in pq.ParquetFile(stream).iter_batches(batch_size=BATCH_ROWS, columns=columns):
+        schema = pq.read_schema(stream)
+        stream.seek(0)
+        text = [name for name in columns if schema.field(name).type == "string"]
+        file = pq.ParquetFile(stream, read_dictionary=text)
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
             if batch.num_rows:
                 yield batch.select(columns)
 

@@ -24,6 +24,7 @@ from pmcell.schema.verdict import NO_COLUMN, STRATA
 from pmcell.strata.association.confounding import DESIGN, is_fixed, pairs
 from pmcell.strata.association.permanova import map_rows, within_donor_rows
 from pmcell.strata.association.redrawn import effect_interval
+from pmcell.strata.explanation.contrasts import VISIT, contrasts_of
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import require
 from pmcell.strata.statistics.covariates import (
@@ -70,7 +71,8 @@ def associate(
     of the bias-corrected bootstrap over donors. The outcomes `map` and
     `dispersion` are PERMANOVA and PERMDISP of the whole distance matrix, see
     `permanova`. A clinical covariate that differs between the visits of 5 donors or more is tested
-    within them as well (`map_within_donors`), over all their visits.
+    within them as well (`map_within_donors`), over all their visits; the visit itself is where no
+    condition differs.
 
     Returns the columns of schema.ASSOCIATIONS (outcome 'stratum' when strata
     are published, 'candidate_stratum' when they are withheld) and writes
@@ -121,6 +123,13 @@ def associate(
             rows += [_row(key, outcome, covariate, family, draw) for key, outcome in outcomes]
             if np.isfinite(squared).all():
                 rows += map_rows(squared, covariate, family, block, n_permutations, seed)
+    if VISIT in contrasts_of(donors):
+        visits = within_donor_rows(donors, VISIT, "clinical", n_permutations, seed)
+        rows += visits
+        if not visits:
+            not_tested[VISIT] = (
+                f"{MIN_DONORS} donors whose visits differ and share a batch are needed"
+            )
     draw = _Draw(n_permutations, seed, None)
     rows += [_row(first.name, first, second, DESIGN, draw) for first, second in pairs(people)]
     donors.uns["not_tested"] = not_tested

@@ -17,7 +17,7 @@ from pmcell.errors import UsageError
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
 from pmcell.strata._threads import single_thread
-from pmcell.strata.discovery.distances import fitted
+from pmcell.strata.discovery.distances import MIN_ROWS, fitted
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import DonorMap, require
 
@@ -97,6 +97,17 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
         }
     )
     return table[MOVEMENT.columns]
+
+
+def why_no_steps(donors: AnnData) -> str:
+    """Why `movement` has no rows though donors have several visits with enough cells; else ''."""
+    before, after = visit_steps(donors.obs)
+    if not before.size or np.isfinite(np.asarray(donors.obsp[slots.DISTANCE])[before, after]).any():
+        return ""
+    return (
+        f"no distance can be measured, for fewer than {MIN_ROWS} donors have enough cells; how "
+        "reliable a distance is shows among as many"
+    )
 
 
 def visit_steps(obs: pd.DataFrame) -> tuple[Ints, Ints]:

@@ -13,7 +13,7 @@ from pmcell.core.donors.association import benjamini_hochberg
 from pmcell.core.donors.permanova import dummies
 from pmcell.schema.text import as_text
 from pmcell.schema.verdict import STRATA
-from pmcell.strata.explanation.contrasts import STRATUM, is_comparable, levels_of
+from pmcell.strata.explanation.contrasts import STRATUM, contrasts_of, is_comparable, levels_of
 from pmcell.strata.explanation.groups import (
     compared_units,
     design_of,
@@ -42,7 +42,7 @@ MIN_BEYOND = 0.05
 def composition_shifts(
     donors: AnnData,
     *,
-    contrasts: Sequence[str] = (STRATUM, "condition"),
+    contrasts: Sequence[str] | None = None,
     candidates: bool = False,
 ) -> pd.DataFrame:
     """Ratio of each type's share in a group of donors to that in the others, over a typical type's.
@@ -67,7 +67,8 @@ def composition_shifts(
     donors
         Donors after `existence`.
     contrasts
-        What is compared; a name that is no column, or has not 2 to 8 known values, has no rows.
+        What is compared, by default strata and conditions, or visits where these alone differ; a
+        name that is no column, or has not 2 to 8 known values, has no rows.
     candidates
         Whether strata that are not published are compared as well.
 
@@ -93,7 +94,7 @@ def composition_shifts(
     from pmcell.schema import COMPOSITION_SHIFTS
 
     frames = []
-    for name in contrasts:
+    for name in contrasts_of(donors) if contrasts is None else contrasts:
         own = _of_strata(donors, candidates) if name == STRATUM else _of_column(donors, name)
         frames += [_frame(found, as_text(donors.var_names)) for found in own]
     columns = COMPOSITION_SHIFTS.columns

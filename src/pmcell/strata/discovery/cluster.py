@@ -230,3 +230,9 @@ def _resampled_distances(
     settings, batch = opened.settings, opened.batch[visits]
     channels = fit_channels(sums.take(fitted_on), batch[fitted_on], settings)
     return fused_distances(channels, settings, place_all(channels, sums, batch, settings))
+
+
+def histogram(consensus: Floats) -> list[int]:
+    """Pairs of donors by consensus, in 20 bins from 0 to 1."""
+    pairs = consensus[np.triu_indices(consensus.shape[0], 1)]
+    return [int(n) for n in np.histogram(pairs, 20, (0.0, 1.0))[0]]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
-STRATUM = "stratum"
+STRATUM, CONDITION, VISIT = "stratum", "condition", "visit"
 MIN_SPLIT = 4
 """Donors of each level that each part of a split needs."""
 MAX_LEVELS = 8
@@ -53,6 +55,72 @@ class Comparison:
     held_out: Group | None
     split: str
     why: str
+
+
+def contrasts_of(donors: AnnData) -> tuple[str, ...]:
+    """Return what is compared where nobody names it: strata and conditions, or else visits.
+
+    Visits are compared where no condition could be, and 3 donors or more have the same two of
+    them: a study of donors before and after a treatment.
+
+    Parameters
+    ----------
+    donors
+        Donors after `profile`.
+
+    Returns
+    -------
+    tuple of str
+        `stratum`, `condition` and, in such a study, `visit`.
+
+    Examples
+    --------
+    >>> import pmcell as pm
+    >>> cells = pm.simulate.simulate_latent(n_donors=8, cells_per_donor=150, n_visits=2)
+    >>> donors = pm.strata.profile(cells)
+    >>> contrasts_of(donors)
+    ('stratum', 'condition')
+    >>> donors.obs["condition"] = "treated"
+    >>> contrasts_of(donors)
+    ('stratum', 'condition', 'visit')
+    """
+    is_only_visits = not _differs(donors, CONDITION) and _is_within_donors(donors, VISIT)
+    return (STRATUM, CONDITION, *([VISIT] if is_only_visits else []))
+
+
+def design_of_study(donors: AnnData) -> str:
+    """Whether conditions or visits are compared, within donors or between them, in words."""
+    visits = _is_within_donors(donors, VISIT)
+    if not _differs(donors, CONDITION):
+        if visits:
+            return "Visits are compared within donors, since no condition differs."
+        return (
+            "Neither conditions nor visits are compared: no condition differs, and fewer than "
+            f"{MIN_DONORS} donors have the same two visits."
+        )
+    if _is_within_donors(donors, CONDITION):
+        return "Conditions are compared, within the donors who have several."
+    more = (
+        " Visits are not, since conditions differ; `differential_expression: "
+        "{contrasts: [stratum, condition, visit]}` compares their genes."
+    )
+    return "Conditions are compared between donors." + (more if visits else "")
+
+
+def _differs(donors: AnnData, column: str) -> bool:
+    return column in donors.obs and len(levels_of(donors, column)[2]) > 1
+
+
+def _is_within_donors(donors: AnnData, column: str) -> bool:
+    """Whether enough donors have the same two values of a column."""
+    if column not in donors.obs:
+        return False
+    rows, code, _ = levels_of(donors, column)
+    own: dict[str, set[int]] = {}
+    for donor, level in zip(as_text(donors.obs["donor_id"]).iloc[rows], code, strict=True):
+        own.setdefault(donor, set()).add(int(level))
+    shared = Counter(pair for levels in own.values() for pair in combinations(sorted(levels), 2))
+    return max(shared.values(), default=0) >= MIN_DONORS
 
 
 def compare(

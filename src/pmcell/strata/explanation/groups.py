@@ -179,6 +179,8 @@ def design_of(group: Group, n_levels: int, pairing: Pairing | None = None) -> De
         return np.where(np.abs(inside) < 1e-9, 0.0, inside)
 
     levels = [seen((group.level == level).astype(float)) for level in present[1:]]
+    if not _tells([], levels):
+        return _NOT_JOINED
     kept = _independent([seen(column) for column in group.batches.T], [])
     if not _tells(kept, levels):
         return _NOT_FROM_BATCH if not is_paired else _NOT_FROM_VISIT_BATCH
@@ -233,6 +235,10 @@ def with_correlation(design: Design, y: Floats, weights: Floats) -> Design:
 _NOT_FROM_BATCH = (
     "the groups cannot be told from batch: too few batches hold donors of several groups. "
     "Compare groups that share batches: one batch with 3 donors of each would suffice"
+)
+_NOT_JOINED = (
+    "the groups fall into sets that no donor joins: donors who are compared with themselves have "
+    "groups of one set only. Name alike what is alike, or run the cohorts of each set alone"
 )
 _NOT_FROM_VISIT_BATCH = (
     "the groups cannot be told from batch: the samples of each donor lie in another batch for "

@@ -22,7 +22,7 @@ from pmcell.core.donors.gene_sums import HalfCounts, gene_sums
 from pmcell.core.donors.genes import weigh_genes
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
-from pmcell.schema.text import as_text
+from pmcell.schema.text import as_text, text_array
 from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
 from pmcell.strata.profiles import slots
@@ -180,7 +180,7 @@ class _Groups:
             ],
             np.int64,
         )
-        own = np.isin(part.gene_ids.astype(str), genes.astype(str))
+        own = np.isin(text_array(part.gene_ids), text_array(genes))
         place = positions(genes, part.gene_ids[own])
         measured = np.zeros(genes.size, np.bool_)
         measured[place] = True

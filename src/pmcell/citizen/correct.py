@@ -122,10 +122,10 @@ def correct(
     at_row = _row_of(lines, header, donor, sample, name)
     before = dict(zip(header, lines[at_row].split("\t"), strict=True))
     last = corrections_of(folder, signers=[key.public_key()])[-1:]
-    if last and last[0].after == before == before | changes and last[0].why == why.strip():
+    after = {**before, **changes}
+    if last and last[0].after == before == after and last[0].why == why.strip():
         return last[0]  # The same once more, as after it was interrupted: it is there.
     _require_changes(before, changes, name)
-    after = {**before, **changes}
     lines[at_row] = "\t".join(after.values())
     text = "\n".join(lines) + "\n"
     _require_sound(folder, name, text)

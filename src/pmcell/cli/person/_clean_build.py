@@ -58,9 +58,8 @@ def _is_refused(results: Path) -> bool:
 
 def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     """Compare the results with those of a clean build in an empty folder."""
-    from pmcell.io.atomic import atomic_path, write_text
+    from pmcell.io.atomic import write_text
     from pmcell.private_folder import process_folder
-    from pmcell.publish.disclosure.register import register_of
 
     if skip:
         return {"said": "not compared with a clean build (--no-proof)"}
@@ -72,11 +71,7 @@ def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     if not study.cohorts_dir.resolve().is_relative_to((study.folder / "config").resolve()):
         _copy_folder(study.cohorts_dir, clean / study.settings.study.cohorts_dir)
     write_text(clean / "config" / "config.yaml", study.config.read_text(encoding="utf-8"))
-    # What a release may count depends on earlier ones.
-    register, own = register_of(study.results), register_of(clean / "results")
-    for path in register.parent.glob(f"{register.name}*"):
-        with atomic_path(own.with_name(path.name)) as temporary:
-            shutil.copy2(path, temporary)
+    _copy_register(study.results, clean / "results")
     rebuild(study, cores, folder=clean)
     return compare(study.results, clean / "results")
 
@@ -120,6 +115,20 @@ def compare(results: Path, clean: Path) -> dict[str, Any]:
         "release_content_sha256": digests[0],
         "said": f"{len(ours)} results are equal to those of a clean build{release}",
     }
+
+
+def _copy_register(results: Path, clean: Path) -> None:
+    """What a release may count depends on earlier ones: a clean build knows the same."""
+    from pmcell.io.atomic import atomic_path
+    from pmcell.publish.disclosure.register import register_of
+
+    register = register_of(results)
+    for path in register.parent.glob(f"{register.name}*"):
+        own = register_of(clean).with_name(path.name)
+        with atomic_path(own) as temporary:
+            shutil.copyfile(path, temporary)
+        # The key beside it is its owner's alone; the folder is, too.
+        shutil.copymode(path, own)
 
 
 def _copy_folder(source: Path, target: Path) -> None:

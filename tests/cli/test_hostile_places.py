@@ -161,7 +161,7 @@ def test_a_step_without_room_for_its_libraries_is_refused_before_they_hang_or_ab
 
 @pytest.mark.parametrize("words", [["--help"], ["terms", "blood"], ["check", "--help"]])
 def test_who_stops_reading_the_output_is_told_no_traceback(words):
-    """`pmcell … | head`: argparse passes over it, everything else ends as SIGPIPE would."""
+    """`pmcell … | head` ends as SIGPIPE would; argparse passes over it without a buffer."""
     read, write = os.pipe()
     os.close(read)
     try:
@@ -175,4 +175,4 @@ def test_who_stops_reading_the_output_is_told_no_traceback(words):
     finally:
         os.close(write)
     assert ended.stderr == ""
-    assert ended.returncode == (0 if "--help" in words[1:] else 141)
+    assert ended.returncode in ((0, 141) if "--help" in words[1:] else (141,))

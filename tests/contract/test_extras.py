@@ -149,7 +149,7 @@ def completed(line: str) -> list[str]:
         "from pmcell.cli._complete import parser_for\n"
         "commands = dict(row for _, group in GROUPS for row in group)\n"
         "out = io.StringIO()\n"
-        "def leave(code): print(out.getvalue()); os._exit(code)\n"
+        "def leave(code): print(out.getvalue(), flush=True); os._exit(code)\n"
         "parser = parser_for(os.environ['COMP_LINE'], commands, module_of)\n"
         "argcomplete.autocomplete(parser, exit_method=leave, output_stream=out)\n"
     )

@@ -325,7 +325,8 @@ def test_a_bundle_that_says_two_things_or_not_all_is_refused(
 
 def test_an_identifier_of_a_study_may_stand_in_consents_of_many(tmp_path: Path) -> None:
     shared = {**R4, "identifier": [{"system": "urn:study", "value": "s1"}]}
-    read(tmp_path, [shared, {**shared, "patient": {"reference": "Patient/d2"}}])
+    found = read(tmp_path, [shared, {**shared, "patient": {"reference": "Patient/d2"}}])
+    assert {entry.subject for entry in found} == {"d1", "d2"}
 
 
 def test_a_provision_of_r5_that_denies_is_no_exception_that_permits(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ MIN_LETTERS = 4
 
 
 def scan_only(study: Study, registration: Registration, donor: str, *, as_json: bool) -> int:
+    """Search for a donor and say what was found; 1 where anything was, or could not be read."""
     from dataclasses import asdict
 
     from pmcell.consent.withdrawal_receipt import scan_sentence

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import hdf5plugin  # noqa: F401  # with it AnnData reads the counts between steps
 import pytest
 
-from order import arrange
+from order import LEFT_OUT, arrange, left_out
 from pmcell.io.submitted import sandbox
 from pmcell.publish.validators.environments import folder
 
@@ -68,6 +68,22 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--all` also runs what takes long or needs programs that few machines have."""
+    parser.addoption("--all", action="store_true", help=f"also tests that are {', '.join(LEFT_OUT)}")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what is left out, for with several workers pytest does not."""
+    if config.getoption("--all"):
+        return None
+    return f"left out, unless named or with --all: tests marked {', '.join(LEFT_OUT)}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the tests in order, and mark them before `-m` chooses among them."""
     arrange(items)
+    if not config.getoption("--all"):
+        waiting = left_out(items, config.args)
+        config.hook.pytest_deselected(items=waiting)
+        items[:] = [item for item in items if item not in waiting]

@@ -1,6 +1,8 @@
-"""Which tests begin, and which are the same on any Python."""
+"""Which tests begin, which are the same on any Python, and which `scripts/test` leaves to CI."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import pytest
 
@@ -31,6 +33,22 @@ ONCE = (
 """Numbers, text of the repository, pages: one lock gives every Python the same numpy, scipy, numba
 and pandas, and tests/workflow holds the results of every step on each Python against those in
 tests/golden. What reads and writes files, commands and the workflow are tried on each."""
+
+
+LEFT_OUT = ("slow", "slurm", "browser", "r")
+"""Marks of tests that run with `--all`, as on the first Python of `.ci/run`, or where their file is
+named."""
+
+
+def left_out(items: Iterable[pytest.Item], named: Iterable[str]) -> set[pytest.Item]:
+    """Tests that take long, or need a program that few have, of files that nobody named."""
+    files = {str(name).partition("::")[0] for name in named if ".py" in str(name)}
+    return {
+        item
+        for item in items
+        if any(item.get_closest_marker(mark) for mark in LEFT_OUT)
+        and not any(str(item.path).endswith(file) for file in files)
+    }
 
 
 def arrange(items: list[pytest.Item]) -> None:

@@ -141,6 +141,7 @@ def test_readme_begins_with_the_run_command_and_the_test_command() -> None:
     assert (run, test) == ("scripts/demo\n", "scripts/test\n")
 
 
+@pytest.mark.slow
 def test_library_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

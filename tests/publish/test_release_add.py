@@ -283,6 +283,7 @@ def test_equal_additions_have_equal_content_and_a_second_does_nothing(
     assert one == other
 
 
+@pytest.mark.slow
 def test_two_cohorts_added_at_once_or_one_after_the_other_have_the_same_rows(
     results: Path,
 ) -> None:

@@ -101,6 +101,7 @@ def verdicts(
     return {item.name: pair for item, *pair in zip(chosen, accepted, rejected, strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize("name", BROKEN)
 def test_validator_accepts_a_release_and_rejects_its_broken_twin(

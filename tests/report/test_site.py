@@ -185,6 +185,7 @@ def test_validators_that_are_not_set_up_are_a_next_step(rows):
     assert "pmcell validate --set-up" in sign.more
 
 
+@pytest.mark.slow
 def test_content_of_a_release_does_not_depend_on_the_validators_that_are_set_up(
     made_site, tmp_path, monkeypatch
 ):

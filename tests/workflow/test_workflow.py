@@ -22,8 +22,6 @@ from pmcell.schema.verdict import NO_COLUMN
 from pmcell.steps import BY_NAME, STEPS
 from repository import ROOT
 
-pytestmark = pytest.mark.slow
-
 GOOD = ("sim1", "sim2")
 
 
@@ -246,6 +244,7 @@ def test_what_no_cohorts_file_says_rewrites_no_cohorts_file(study, tmp_path):
     assert set(jobs_to_run(other)) == {"release", "all"}
 
 
+@pytest.mark.slow
 def test_a_changed_title_rewrites_what_says_it_and_is_in_the_release(study, tmp_path):
     import pyarrow.parquet as pq
 

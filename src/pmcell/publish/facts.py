@@ -7,16 +7,18 @@ comes from here, so that README, crate and manifest cannot disagree.
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.atomic import read_json
 from pmcell.io.verdict import read_verdict
 from pmcell.publish.provenance_paths import without_places
+from pmcell.publish.sample_counts import count_cells
 from pmcell.schema import NO_PROGRAMME, UNKNOWN, Verdict
 from pmcell.settings.load import checked_section
 from pmcell.settings.release import ReleaseSettings
@@ -24,6 +26,9 @@ from pmcell.settings.table import SETTINGS
 from pmcell.spelling import plural
 from pmcell.step import files_of
 from pmcell.steps import BY_NAME
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ACCEPTED = ("ok", "warned")
 PREPARED_BY = ("release_plan", "cells", "reference")
@@ -40,6 +45,11 @@ class Cohort:
     reason: str
     message: str
     intake: Mapping[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def sample_counts(self) -> pd.DataFrame:
+        """Samples (index) with donor_id, visit, and the cells submitted and passing QC."""
+        return count_cells(self.folder)
 
     @classmethod
     def judged(cls, folder: Path, verdict: Mapping[str, Any], intake: Mapping[str, Any]) -> Cohort:
@@ -106,6 +116,7 @@ class Facts:
     """All that is known before the first file is written; cohorts are in the order of their ids.
 
     `revises` is the release to which cohorts are added; None for a release that is made whole.
+    `made` holds tables that several writers ask for, by name: what was read once is not read again.
     """
 
     results: Path
@@ -114,6 +125,9 @@ class Facts:
     parameters: Mapping[str, Any]
     strata: Verdict
     revises: Revision | None = None
+    made: dict[str, pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def published(self) -> tuple[Cohort, ...]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmcell.io.tables import read_table
-from pmcell.publish.facts import Cohort
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def sample_counts(cohort: Cohort) -> pd.DataFrame:
-    """Samples of a cohort (index) with donor_id, visit and cells submitted and passing QC."""
-    samples = read_table(cohort.folder / "samples.parquet").set_index("sample_id")
-    qc = read_table(cohort.folder / "qc.parquet", ["sample_id", "passes_qc"])
+def count_cells(cohort: Path) -> pd.DataFrame:
+    """Samples of a cohort's results (index): donor_id, visit, cells submitted and passing QC."""
+    samples = read_table(cohort / "samples.parquet").set_index("sample_id")
+    qc = read_table(cohort / "qc.parquet", ["sample_id", "passes_qc"])
     grouped = qc.groupby("sample_id", observed=True)["passes_qc"]
     counted = samples[["donor_id", "visit"]].copy()
     counted["n_cells_submitted"] = (

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.io.tables import join_tables, read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.facts import Cohort, Facts
-from pmcell.publish.sample_counts import sample_counts
 from pmcell.schema import COHORTS, DONORS, SAMPLES, UNKNOWN, VISITS, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def cohorts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+def _once(make: Callable[[Facts], pd.DataFrame]) -> Callable[[Facts, Atlas], pd.DataFrame]:
+    """Make a table once for a release, as five others are made from it; each gets its own copy."""
+
+    @functools.wraps(make)
+    def made(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+        if make.__name__ not in facts.made:
+            facts.made[make.__name__] = make(facts)
+        return facts.made[make.__name__].copy()
+
+    return made
+
+
+@_once
+def cohorts_frame(facts: Facts) -> pd.DataFrame:
     """All registered cohorts."""
     import pandas as pd
 
@@ -23,23 +36,26 @@ def cohorts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COHORTS.columns)
 
 
-def donors_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+@_once
+def donors_frame(facts: Facts) -> pd.DataFrame:
     """Donors of published cohorts."""
     return join_tables((_donors(cohort) for cohort in facts.published), DONORS)
 
 
-def visits_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+@_once
+def visits_frame(facts: Facts) -> pd.DataFrame:
     """Visits of published cohorts."""
     return join_tables((_visits(cohort) for cohort in facts.published), VISITS)
 
 
-def samples_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
+@_once
+def samples_frame(facts: Facts) -> pd.DataFrame:
     """Samples of published cohorts."""
     return join_tables((_samples(cohort) for cohort in facts.published), SAMPLES)
 
 
 def _donors(cohort: Cohort) -> pd.DataFrame:
-    used = sample_counts(cohort).query("n_cells > 0")
+    used = cohort.sample_counts.query("n_cells > 0")
     counted = used.groupby("donor_id", observed=True).agg(
         n_visits=("visit", "nunique"), n_samples=("n_cells", "size"), n_cells=("n_cells", "sum")
     )
@@ -47,7 +63,7 @@ def _donors(cohort: Cohort) -> pd.DataFrame:
 
 
 def _visits(cohort: Cohort) -> pd.DataFrame:
-    used = sample_counts(cohort).query("n_cells > 0")
+    used = cohort.sample_counts.query("n_cells > 0")
     counted = used.groupby(["donor_id", "visit"], observed=True).agg(
         n_samples=("n_cells", "size"), n_cells=("n_cells", "sum")
     )
@@ -55,7 +71,7 @@ def _visits(cohort: Cohort) -> pd.DataFrame:
 
 
 def _samples(cohort: Cohort) -> pd.DataFrame:
-    counted = sample_counts(cohort)[["n_cells_submitted", "n_cells"]].reset_index()
+    counted = cohort.sample_counts[["n_cells_submitted", "n_cells"]].reset_index()
     return _merge(cohort, SAMPLES, counted)
 
 
@@ -63,7 +79,7 @@ def _cohort_row(cohort: Cohort) -> dict[str, Any]:
     metrics = cohort.metrics
     n_cells = n_donors = n_samples = 0
     if cohort.accepted:
-        used = sample_counts(cohort).query("n_cells > 0")
+        used = cohort.sample_counts.query("n_cells > 0")
         n_cells, n_samples = int(used["n_cells"].sum()), len(used)
         n_donors = int(used["donor_id"].nunique())
     return {

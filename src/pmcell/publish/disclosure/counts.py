@@ -28,7 +28,6 @@ from pmcell.publish.disclosure.register import (
 from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
 from pmcell.publish.facts import Cohort, Facts
-from pmcell.publish.sample_counts import sample_counts
 from pmcell.schema import COHORT_COUNTS, PROFILE_CELL_TYPE
 from pmcell.schema.fields import DONOR_FACTS
 from pmcell.schema.text import as_text, text_array
@@ -97,7 +96,7 @@ def described_donors(facts: Facts, cohort: Cohort) -> pd.DataFrame:
 
 def donors_with_cells(cohort: Cohort) -> pd.DataFrame:
     """Registered donors of a cohort (index donor_id) with cells that passed QC."""
-    used = sample_counts(cohort).query("n_cells > 0")["donor_id"].unique()
+    used = cohort.sample_counts.query("n_cells > 0")["donor_id"].unique()
     donors = read_table(cohort.folder / "donors.parquet").set_index("donor_id")
     return donors.loc[sorted(used)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -21,8 +22,10 @@ from pmcell.citizen.receipts import receipts_of
 from pmcell.cli import main
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.crypt import keys as key_files
-from pmcell.io.tables import read_table
+from pmcell.io.tables import read_table, write_table
 from pmcell.publish.sealed.sealed import extract_all, read_manifest
+from pmcell.registry.duplicates.find import DOUBTS
+from pmcell.schema import DUPLICATES
 from pmcell.simulate import simulate
 from pmcell.simulate.cohort_folders import write_cohort_folders
 from results_folder import make_results
@@ -177,6 +180,27 @@ def test_nothing_is_written_when_somebody_else_is_found(
         export_person(results, DONOR, tmp_path / "out", recipient=keys.public)
     assert not (tmp_path / "out").exists()
     assert not list((results / "cohorts" / "alpha").glob(".export.*"))
+
+
+@pytest.mark.parametrize("kind", sorted(DOUBTS))
+def test_cells_that_may_be_anothers_are_not_given_out(
+    kind: str, results: Path, keys: Keys, tmp_path: Path
+) -> None:
+    study = tmp_path / "results"
+    shutil.copytree(results, study)
+    other = "alpha:D2" if kind == "shared_cells" else DONOR
+    row = {
+        "donor_id": min(DONOR, other), "other_donor_id": other, "kind": kind, "n_found": 7,
+        "n_compared": 9, "similarity": None, "what_to_do": "Ask.",
+    }  # fmt: skip
+    write_table(study / "atlas" / "duplicates.parquet", pd.DataFrame([row]), DUPLICATES)
+    call = [
+        "export", DONOR, "--results", str(study), "--recipient", str(keys.public),
+        "--out", str(tmp_path / "out"), "--cohorts-dir", str(tmp_path),
+    ]  # fmt: skip
+    assert main(call) == 3
+    assert not (tmp_path / "out").exists()
+    assert main([*call, "--surely-theirs"]) == 0
 
 
 def test_an_unknown_person_is_not_repeated_in_the_message(results: Path) -> None:

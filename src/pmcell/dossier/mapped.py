@@ -23,6 +23,7 @@ from pmcell.dossier.model import (
 from pmcell.dossier.people import reference_tables
 from pmcell.dossier.placed import no_place, parts_of
 from pmcell.dossier.standing import shares
+from pmcell.dossier.whose import two_people
 from pmcell.errors import DataError, UsageError
 from pmcell.io.tables import read_table
 from pmcell.registry.terms.ontology import resolve
@@ -99,13 +100,7 @@ def build_mapped_dossier(
     before = labels[labels.index(now) - 1] if labels.index(now) else ""
     about = own[labels.index(now)]
     if about.n_cells_of_another:
-        raise DataError(
-            f"a dossier must be of one person; {about.n_cells_of_another:,} of the cells at visit "
-            f"{now!r} are of another person than the rest, by genes that people have in different "
-            f"shares ({FILE}). Map each person's cells by themselves. Of who was given another's "
-            "blood stem cells pmcell makes none.",
-            reason="two_people",
-        )
+        raise two_people(about.n_cells_of_another, f"the cells at visit {now!r}", FILE)
     donors, visits, samples, theirs, strata, _ = reference_tables(opened)
     least = least_people(opened.manifest)
     tissue = document.reference.tissue_ontology_term_id

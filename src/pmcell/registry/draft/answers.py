@@ -251,7 +251,14 @@ def _term(text: str, column: str) -> str:
 
 
 def _use(text: str) -> str:
-    """A permitted use as its DUO term without its label; a disease behind it stays."""
+    """A permitted use, by term or by name, as its DUO term; a disease behind it stays.
+
+    >>> _use("general research use"), _use("Disease specific research MONDO:0005148")
+    ('DUO:0000042', 'DUO:0000007 MONDO:0005148')
+    """
+    for code, label in DUO.items():
+        if text.casefold().startswith(label.casefold()):
+            return f"{code} {text[len(label) :].strip()}".strip()
     first, _, rest = text.partition(" ")
     code = DUO_CODES.get(first.upper(), first)
-    return code if rest == DUO.get(code) else f"{code} {rest}".strip()
+    return code if rest.casefold() == DUO.get(code, "").casefold() else f"{code} {rest}".strip()

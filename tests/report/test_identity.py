@@ -13,7 +13,9 @@ from pmcell.pl.style import NEUTRAL
 from pmcell.release.report_tables import Release
 from pmcell.report import identity, page
 from pmcell.report.colours import donor_colours
+from pmcell.report.strata import confounding
 from pmcell.schema import TABLES, Verdict
+from pmcell.schema.verdict import Confounding, Existence
 
 EMPTY = {item.name: empty_table(item) for item in TABLES}
 SEX = "sex_ontology_term_id"
@@ -73,7 +75,8 @@ def test_a_stratum_is_its_donors_what_they_have_and_what_their_cells_have() -> N
         "S1 is 5 donors, 5 of 5 with condition severe; "
         "S2 is 5 donors, 5 of 5 with condition control. "
         "S1 has a higher share of monocyte and a lower share of B cell than S2. "
-        "Unknown for every donor: age group and region."
+        "Diagnoses took no part in finding the strata, and a stratum is none. "
+        "Not known of any donor: age group and region."
     )
 
 
@@ -129,9 +132,21 @@ def test_a_colour_of_a_stratum_is_that_of_no_condition() -> None:
     assert len(named) == len(set(named)) == 4
 
 
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [
+        (0.4, "No sign that the strata follow the batch: bias-corrected"),
+        (0.01, "The strata go along with the batch: bias-corrected"),
+    ],
+)
+def test_whether_strata_follow_the_batch_is_said_before_its_numbers(p: float, said: str) -> None:
+    told = Verdict("strata", "", existence=Existence(confounding=Confounding(0.2, p)))
+    assert confounding(study(verdict=told)).startswith(said)
+
+
 def test_a_property_that_nobody_has_is_unknown() -> None:
     said = identity.identity(study(condition="-" * 10, sex="-" * 10, q_values={}))
-    assert said.endswith("Unknown for every donor: condition, sex, age group and region.")
+    assert said.endswith("Not known of any donor: condition, sex, age group and region.")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.limitations import limitation
+from pmcell.release.report_tables import ALPHA
 from pmcell.report.parts import (
     NOT_AVAILABLE,
     Cell,
@@ -255,8 +256,10 @@ def confounding(release: Release) -> str:
     told = existence(release).confounding
     if told is None:
         return ""
+    is_seen = told.p <= ALPHA
+    said = "The strata go along with" if is_seen else "No sign that the strata follow"
     return (
-        f"Strata against {told.factor or 'batch'}: bias-corrected Cramér's V {decimal(told.v)} "
+        f"{said} the {told.factor or 'batch'}: bias-corrected Cramér's V {decimal(told.v)} "
         f"(0 none, 1 identical), permutation p = {p_text(told.p)}."
     )
 

@@ -94,14 +94,14 @@ def _validators(checks: list[dict[str, Any]]) -> Sign:
             "#validators",
             of_validators=True,
         )
-    words = {"pass": "pass", "fail": "fail", "advice": "advise more", "not_run": "not run"}
+    words = {"pass": "passed", "fail": "failed", "advice": "advise more", "not_run": "not run"}
     parts = [f"{counted[key]} {word}" for key, word in words.items() if counted[key]]
     tone = "bad" if counted["fail"] else "good" if counted["pass"] else "open"
     failed = [str(item.get("name")) for item in checks if _status(item) == "fail"]
     return Sign(
         tone,
         QUESTION,
-        ", ".join(parts),
+        f"Checks: {', '.join(parts)}",
         f"Rejected by {listed(failed)}." if failed else "No validator that ran rejected it.",
         "#validators",
         of_validators=True,

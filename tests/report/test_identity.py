@@ -13,12 +13,14 @@ from pmcell.pl.style import NEUTRAL
 from pmcell.release.report_tables import Release
 from pmcell.report import identity, page
 from pmcell.report.colours import donor_colours
+from pmcell.report.site.trust import _strata as signs_of_strata
 from pmcell.report.strata import confounding
 from pmcell.schema import TABLES, Verdict
 from pmcell.schema.verdict import Confounding, Existence
 
 EMPTY = {item.name: empty_table(item) for item in TABLES}
 SEX = "sex_ontology_term_id"
+TECHNICAL = ("batch_id", "median_share_mitochondrial")
 FEMALE, MALE = "PATO:0000383", "PATO:0000384"
 
 
@@ -48,7 +50,8 @@ def study(
     tests = pd.DataFrame(
         [("stratum", name, 1.0 - q, q, q, len(names)) for name, q in q_values.items()],
         columns=["outcome", "covariate", "effect", "p_value", "q_value", "n_donors"],
-    )
+    ).assign(family="clinical", effect_name="V")
+    tests.loc[tests["covariate"].isin(TECHNICAL), "family"] = "technical"
     shifts = pd.DataFrame(
         [
             ("S1", "monocyte", 1.5, 0.9, 2.1),
@@ -130,6 +133,18 @@ def test_a_colour_of_a_stratum_is_that_of_no_condition() -> None:
     used = [colours[name].values() for name in ("stratum", "condition")]
     named = [colour for values in used for colour in values if colour != NEUTRAL]
     assert len(named) == len(set(named)) == 4
+
+
+def test_strata_that_go_with_how_donors_were_measured_say_so_at_once() -> None:
+    q_values = {"condition": 0.01, "median_share_mitochondrial": 0.009, "batch_id": 0.4}
+    release = study(q_values=q_values)
+    said = identity.identity(release)
+    assert "They go along with mitochondrial share (V 0.99, q = 0.009): how samples were" in said
+    assert "(V 0.60" not in said, "a factor without a sign is not named"
+    sign = signs_of_strata(release)
+    assert sign.tone == "open"
+    assert "mitochondrial share" in sign.more
+    assert signs_of_strata(study()).tone == "good"
 
 
 @pytest.mark.parametrize(

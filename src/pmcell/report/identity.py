@@ -86,7 +86,8 @@ def _groups(release: Release) -> str:
     shifts = " and a ".join(_shifts(release, names[0])) if is_contrast else ""
     contrast = f" {names[0]} has a {shifts} than {names[1]}." if shifts else ""
     said = "; ".join(parts) + "." + contrast + _apart(release, names)
-    return f"{said} {NO_DIAGNOSIS}{_unknown(people)}"
+    technical = verdicts.technical_signs(release)
+    return f"{' '.join(filter(None, [said, technical, NO_DIAGNOSIS]))}{_unknown(people)}"
 
 
 def _without_strata(release: Release) -> str:

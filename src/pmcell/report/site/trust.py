@@ -69,7 +69,9 @@ def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]])
 def _strata(release: Release) -> Sign:
     if verdicts.is_published(release):
         found = plural(len(release["strata"]), "stratum", "strata")
-        tone, answer, more = "good", found, verdicts.confounding(release)
+        technical = verdicts.technical_signs(release)
+        tone, answer = "open" if technical else "good", found
+        more = " ".join(filter(None, [verdicts.confounding(release), technical]))
     else:
         tone, answer, more = "open", "None published", "The axes of variation are, without labels."
     return Sign(tone, "Are there strata of donors?", answer, more, "strata.html")

@@ -330,6 +330,21 @@ def test_a_person_who_withdrew_can_be_forgotten_and_the_chain_verifies(
     assert main(["correct", str(cohort), "--show"]) == 0
 
 
+def test_corrections_are_shown_without_the_key_that_signs(
+    cohort: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(key_files.SIGNING_KEY)
+    assert main(["correct", str(cohort), "--show"]) == 0
+    assert "Nothing of this cohort was corrected." in capsys.readouterr().out
+    name = donors_of(cohort)["donor_id"][0]
+    monkeypatch.setenv(key_files.SIGNING_KEY, str(keys.signing))
+    assert main(["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"]) == 0
+    monkeypatch.delenv(key_files.SIGNING_KEY)
+    monkeypatch.setenv(key_files.SIGNER_PUBLIC_KEY, str(keys.signer))
+    assert main(["correct", str(cohort), "--show"]) == 0
+    assert "age_group: 'unknown' -> '40-49'" in capsys.readouterr().out
+
+
 def test_corrections_that_were_edited_stop_everything(cohort: Path, keys: Keys) -> None:
     name = donors_of(cohort)["donor_id"][0]
     command = ["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"]

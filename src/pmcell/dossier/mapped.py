@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.dossier.build import check_mode, finish, least_people, publisher_of
 from pmcell.dossier.change import changes
-from pmcell.dossier.matching import Likeness, choose_group, first_visits
+from pmcell.dossier.matching import Likeness, age_band, choose_group, first_visits
 from pmcell.dossier.model import (
     RESEARCH,
     Dossier,
@@ -41,6 +41,7 @@ from pmcell.schema.mapped import (
     Mapped,
     MappedVisit,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,8 +105,10 @@ def build_mapped_dossier(
     donors, visits, samples, theirs, strata, _ = reference_tables(opened)
     least = least_people(opened.manifest)
     tissue = document.reference.tissue_ontology_term_id
+    people = first_visits(donors, visits, samples)
+    age_group = _known_band(age_group, people)
     person = Likeness(donor_id, tissue, UNKNOWN, age_group, _sex_term(sex))
-    rows, group = choose_group(first_visits(donors, visits, samples), person, least=least)
+    rows, group = choose_group(people, person, least=least)
     rows_of = {
         name: composition[(composition["donor_id"] == donor_id) & (composition["visit"] == name)]
         for name in (now, before)
@@ -251,6 +254,18 @@ def _place(visit: MappedVisit, strata: pd.DataFrame) -> Place:
         parts_of((item.channel, item.cell_type, item.contribution) for item in drivers),
         "",
     )
+
+
+def _known_band(age_group: str, people: pd.DataFrame) -> str:
+    """The age band as the release has it; `UsageError` for one that nobody there is in."""
+    band = age_band("", age_group)
+    known = sorted(set(as_text(people["age"])) - {UNKNOWN})
+    if band not in (UNKNOWN, *known):
+        raise UsageError(
+            f"--age-group must be an age band of the release: {', '.join(known) or 'it has none'}; "
+            f"got {age_group!r}. Without it people of every age are compared with."
+        )
+    return band
 
 
 def _notes(document: Mapped, visit: MappedVisit) -> Iterator[str]:

@@ -85,6 +85,17 @@ def test_a_use_may_be_named_by_its_label(folder, use):
     assert "data_use: [DUO:0000042]" in (folder / "cohort.yaml").read_text()
 
 
+def test_a_key_may_be_given_by_its_last_part_where_one_has_it(folder, capsys):
+    call = ["register", "--id", "c1", "--set", "tissue=kidney", "--set", "doi=10.1000/x"]
+    assert main(call) == 0
+    text = (folder / "cohort.yaml").read_text()
+    assert "tissue_ontology_term_id: UBERON:0002113   # kidney" in text
+    assert "doi: 10.1000/x" in text
+    before = (folder / "cohort.yaml").read_bytes()
+    assert main(["register", "--id", "c1", "--set", "name=Ada"]) == 2
+    assert (folder / "cohort.yaml").read_bytes() == before
+
+
 def test_each_decision_is_asked_once_and_the_cohort_is_sound(folder, capsys):
     capsys.readouterr()
     ask, asked = person(capsys, SAID)

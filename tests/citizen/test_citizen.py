@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import anndata as ad
@@ -21,8 +22,10 @@ from pmcell.citizen.receipts import receipts_of
 from pmcell.cli import main
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.crypt import keys as key_files
-from pmcell.io.tables import read_table
+from pmcell.io.tables import read_table, write_table
 from pmcell.publish.sealed.sealed import extract_all, read_manifest
+from pmcell.registry.duplicates.find import DOUBTS
+from pmcell.schema import DUPLICATES
 from pmcell.simulate import simulate
 from pmcell.simulate.cohort_folders import write_cohort_folders
 from results_folder import make_results
@@ -179,6 +182,27 @@ def test_nothing_is_written_when_somebody_else_is_found(
     assert not list((results / "cohorts" / "alpha").glob(".export.*"))
 
 
+@pytest.mark.parametrize("kind", sorted(DOUBTS))
+def test_cells_that_may_be_anothers_are_not_given_out(
+    kind: str, results: Path, keys: Keys, tmp_path: Path
+) -> None:
+    study = tmp_path / "results"
+    shutil.copytree(results, study)
+    other = "alpha:D2" if kind == "shared_cells" else DONOR
+    row = {
+        "donor_id": min(DONOR, other), "other_donor_id": other, "kind": kind, "n_found": 7,
+        "n_compared": 9, "similarity": None, "what_to_do": "Ask.",
+    }  # fmt: skip
+    write_table(study / "atlas" / "duplicates.parquet", pd.DataFrame([row]), DUPLICATES)
+    call = [
+        "export", DONOR, "--results", str(study), "--recipient", str(keys.public),
+        "--out", str(tmp_path / "out"), "--cohorts-dir", str(tmp_path),
+    ]  # fmt: skip
+    assert main(call) == 3
+    assert not (tmp_path / "out").exists()
+    assert main([*call, "--surely-theirs"]) == 0
+
+
 def test_an_unknown_person_is_not_repeated_in_the_message(results: Path) -> None:
     with pytest.raises(UsageError, match="must be a donor of alpha") as caught:
         find_person(results, "alpha:CANARYPERSON")
@@ -304,6 +328,21 @@ def test_a_person_who_withdrew_can_be_forgotten_and_the_chain_verifies(
     made = corrections_of(cohort, signers=[key_files.read_signer(keys.signer)])
     assert [item.why for item in made] == ["forgotten", f"told by {other}"]
     assert main(["correct", str(cohort), "--show"]) == 0
+
+
+def test_corrections_are_shown_without_the_key_that_signs(
+    cohort: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(key_files.SIGNING_KEY)
+    assert main(["correct", str(cohort), "--show"]) == 0
+    assert "Nothing of this cohort was corrected." in capsys.readouterr().out
+    name = donors_of(cohort)["donor_id"][0]
+    monkeypatch.setenv(key_files.SIGNING_KEY, str(keys.signing))
+    assert main(["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"]) == 0
+    monkeypatch.delenv(key_files.SIGNING_KEY)
+    monkeypatch.setenv(key_files.SIGNER_PUBLIC_KEY, str(keys.signer))
+    assert main(["correct", str(cohort), "--show"]) == 0
+    assert "age_group: 'unknown' -> '40-49'" in capsys.readouterr().out
 
 
 def test_corrections_that_were_edited_stop_everything(cohort: Path, keys: Keys) -> None:

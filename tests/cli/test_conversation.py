@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import pytest
 
 from pmcell.cli import main
 from pmcell.cli._conversation import decide
 from pmcell.registry.draft.decisions import open_decisions
+from repository import ROOT
 from steward_files import write_steward_file
 
 SAID = {
@@ -53,6 +56,44 @@ def person(capsys, said):
         return answer
 
     return ask, asked
+
+
+@pytest.mark.parametrize(
+    ("programme", "tissues"),
+    [
+        ("type2_diabetes", ["blood", "islet of Langerhans", "pancreas"]),
+        ("healthy", ["blood", "islet of Langerhans", "kidney"]),
+    ],
+)
+def test_tissues_and_assays_are_offered_by_number(folder, programme, tissues):
+    shutil.rmtree(folder.parent.parent / "programmes")
+    shutil.copytree(ROOT / "config" / "programmes", folder.parent.parent / "programmes")
+    text = (folder / "cohort.yaml").read_text()
+    text = re.sub(r"^programme: .*", f"programme: {programme}", text, flags=re.MULTILINE)
+    text = re.sub(r"tissue_ontology_term_id: .*", "tissue_ontology_term_id: TODO", text)
+    (folder / "cohort.yaml").write_text(text)
+    choices = {one.path: one.choices for one in open_decisions(folder)}
+    offered = [text.split(" ", 1)[1] for text in choices["defaults.tissue_ontology_term_id"]]
+    assert set(tissues) <= set(offered)
+    assert len(set(offered)) == len(offered) < 15
+    assert "EFO:0009922 10x 3' v3" in choices["defaults.assay_ontology_term_id"]
+
+
+@pytest.mark.parametrize("use", ["general research use", "GRU", "DUO:0000042 General research use"])
+def test_a_use_may_be_named_by_its_label(folder, use):
+    assert main(["register", "--id", "c1", "--set", f"data_use={use}"]) == 0
+    assert "data_use: [DUO:0000042]" in (folder / "cohort.yaml").read_text()
+
+
+def test_a_key_may_be_given_by_its_last_part_where_one_has_it(folder, capsys):
+    call = ["register", "--id", "c1", "--set", "tissue=kidney", "--set", "doi=10.1000/x"]
+    assert main(call) == 0
+    text = (folder / "cohort.yaml").read_text()
+    assert "tissue_ontology_term_id: UBERON:0002113   # kidney" in text
+    assert "doi: 10.1000/x" in text
+    before = (folder / "cohort.yaml").read_bytes()
+    assert main(["register", "--id", "c1", "--set", "name=Ada"]) == 2
+    assert (folder / "cohort.yaml").read_bytes() == before
 
 
 def test_each_decision_is_asked_once_and_the_cohort_is_sound(folder, capsys):

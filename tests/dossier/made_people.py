@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import write_table
+from pmcell.registry.duplicates.find import SHARED_CELLS
 from pmcell.schema import SCHEMA_VERSION, table
 
 TYPES = {
@@ -262,3 +264,20 @@ def _write_profiles(
     adata = anndata.AnnData(obs=obs, obsm={"X_state": values})
     adata.uns["profile"] = {"state_cell_type": types.astype(object)}
     adata.write_h5ad(path)
+
+
+def suspect(folder: Path, *kinds: str, n_found: int = 321) -> None:
+    """Say of the ill woman what the step `duplicates` finds, in a table of the release."""
+    other = f"{ELSEWHERE}:F007"
+    rows = [
+        {
+            "donor_id": PERSON, "other_donor_id": other if kind == SHARED_CELLS else PERSON,
+            "kind": kind, "n_found": n_found, "n_compared": 2_000, "similarity": None,
+            "what_to_do": "Ask the laboratory.",
+        }
+        for kind in kinds
+    ]  # fmt: skip
+    write_table(folder / "tables" / "duplicates.parquet", pd.DataFrame(rows), table("duplicates"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["tables/duplicates.parquet"] = manifest["files"]["tables/donors.parquet"]
+    write_json(folder / "manifest.json", manifest)

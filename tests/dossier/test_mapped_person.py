@@ -100,6 +100,22 @@ def test_a_mapped_person_is_compared_with_the_people_of_the_release(
     assert "new2" not in render(told)
 
 
+def test_an_age_band_is_known_without_its_unit_and_a_misspelt_one_is_named(
+    mapped: Path, people: Path
+) -> None:
+    assert (
+        build_mapped_dossier(people, mapped, "new1", sex="female", age_group="30-39").group.n == 130
+    )
+    with pytest.raises(UsageError, match="an age band of the release: 30-39 years; got '30 to 39'"):
+        build_mapped_dossier(people, mapped, "new1", age_group="30 to 39")
+
+
+def test_a_set_of_one_group_is_said_as_what_was_ruled_out(mapped: Path, people: Path) -> None:
+    page = render(build_mapped_dossier(people, mapped, "new1"))
+    assert "We could rule out every other group. For 9 of 10 people" in page
+    assert "We cannot rule out: S2" not in page
+
+
 def test_without_sex_and_age_the_group_is_wider_and_says_so(mapped: Path, people: Path) -> None:
     told = build_mapped_dossier(people, mapped, "new1")
     assert told.group.n == 151

@@ -111,7 +111,7 @@ def test_everyone_counts_once_at_the_first_day() -> None:
     rows = first_visits(donors, visits, samples).set_index("donor_id")
     assert rows["visit"].to_dict() == {"a:1": "early", "a:2": "one"}
     assert rows["organ"].to_dict() == {"a:1": "UBERON:0000178", "a:2": "unknown"}
-    assert rows["age"].to_dict() == {"a:1": "30-39", "a:2": "30-39"}
+    assert rows["age"].to_dict() == {"a:1": "30-39 years", "a:2": "30-39 years"}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,7 @@ def test_everyone_counts_once_at_the_first_day() -> None:
         ("HsapDv:0000107", "unknown", "10-19 years"),
         ("HsapDv:0000230", ">60", "100-109 years"),
         ("HsapDv:0000258", "<60", "<60"),
+        ("unknown", "30-39", "30-39 years"),
         ("unknown", "unknown", "unknown"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 
 import pmcell as pm
 from pmcell.cli import main
+from pmcell.cli._release_diff import _labels as label_lines
 from pmcell.publish.diff import TOO_FEW, diff_releases
 
 
@@ -93,6 +94,11 @@ def test_moved_labels_donors_columns_parameters_and_strata_are_told(
     # Donors are counted, never named.
     assert ":D" not in json.dumps(found)
     assert ":D" not in text
+
+
+def test_clusters_of_releases_without_common_cells_have_no_index() -> None:
+    found = {"n_clusters": (19, 13), "adjusted_rand_of_clusters": None, "n_moved": 0}
+    assert list(label_lines(found)) == ["clusters 19 → 13, no cell in both to compare them by"]
 
 
 @pytest.mark.parametrize(

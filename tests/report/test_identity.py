@@ -13,10 +13,14 @@ from pmcell.pl.style import NEUTRAL
 from pmcell.release.report_tables import Release
 from pmcell.report import identity, page
 from pmcell.report.colours import donor_colours
+from pmcell.report.site.trust import _strata as signs_of_strata
+from pmcell.report.strata import confounding
 from pmcell.schema import TABLES, Verdict
+from pmcell.schema.verdict import Confounding, Existence
 
 EMPTY = {item.name: empty_table(item) for item in TABLES}
 SEX = "sex_ontology_term_id"
+TECHNICAL = ("batch_id", "median_share_mitochondrial")
 FEMALE, MALE = "PATO:0000383", "PATO:0000384"
 
 
@@ -46,7 +50,8 @@ def study(
     tests = pd.DataFrame(
         [("stratum", name, 1.0 - q, q, q, len(names)) for name, q in q_values.items()],
         columns=["outcome", "covariate", "effect", "p_value", "q_value", "n_donors"],
-    )
+    ).assign(family="clinical", effect_name="V")
+    tests.loc[tests["covariate"].isin(TECHNICAL), "family"] = "technical"
     shifts = pd.DataFrame(
         [
             ("S1", "monocyte", 1.5, 0.9, 2.1),
@@ -73,7 +78,8 @@ def test_a_stratum_is_its_donors_what_they_have_and_what_their_cells_have() -> N
         "S1 is 5 donors, 5 of 5 with condition severe; "
         "S2 is 5 donors, 5 of 5 with condition control. "
         "S1 has a higher share of monocyte and a lower share of B cell than S2. "
-        "Unknown for every donor: age group and region."
+        "Diagnoses took no part in finding the strata, and a stratum is none. "
+        "Not known of any donor: age group and region."
     )
 
 
@@ -129,9 +135,33 @@ def test_a_colour_of_a_stratum_is_that_of_no_condition() -> None:
     assert len(named) == len(set(named)) == 4
 
 
+def test_strata_that_go_with_how_donors_were_measured_say_so_at_once() -> None:
+    q_values = {"condition": 0.01, "median_share_mitochondrial": 0.009, "batch_id": 0.4}
+    release = study(q_values=q_values)
+    said = identity.identity(release)
+    assert "They go along with mitochondrial share (V 0.99, q = 0.009): how samples were" in said
+    assert "(V 0.60" not in said, "a factor without a sign is not named"
+    sign = signs_of_strata(release)
+    assert sign.tone == "open"
+    assert "mitochondrial share" in sign.more
+    assert signs_of_strata(study()).tone == "good"
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [
+        (0.4, "No sign that the strata follow the batch: bias-corrected"),
+        (0.01, "The strata go along with the batch: bias-corrected"),
+    ],
+)
+def test_whether_strata_follow_the_batch_is_said_before_its_numbers(p: float, said: str) -> None:
+    told = Verdict("strata", "", existence=Existence(confounding=Confounding(0.2, p)))
+    assert confounding(study(verdict=told)).startswith(said)
+
+
 def test_a_property_that_nobody_has_is_unknown() -> None:
     said = identity.identity(study(condition="-" * 10, sex="-" * 10, q_values={}))
-    assert said.endswith("Unknown for every donor: condition, sex, age group and region.")
+    assert said.endswith("Not known of any donor: condition, sex, age group and region.")
 
 
 @pytest.mark.parametrize(

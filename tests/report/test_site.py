@@ -171,7 +171,7 @@ def test_validators_are_shown_with_pass_fail_and_reason(made_site, tmp_path):
     write_json(folder / "validation" / "summary.json", {"validators": rows})
     page = build(folder, Extras())["index.html"]
     text = " ".join(" ".join(Dom(page).text).split())
-    assert "1 pass, 1 fail, 1 not run" in text
+    assert "Checks: 1 passed, 1 failed, 1 not run" in text
     assert "Rejected by pyshacl." in text
     assert "2 violations" in text
     assert 'href="../validation/roc.json"' in page
@@ -229,7 +229,7 @@ def test_a_recommendation_that_is_not_met_is_no_rejection():
     ]
     sign = _validators(rows)
     assert sign.tone == "good"
-    assert "1 pass, 1 advise more" in str(sign)
+    assert "1 passed, 1 advise more" in str(sign)
     assert "No validator that ran rejected it." in str(sign)
     assert _validators([rows[0], {**rows[1], "level": "ro-crate-1.1 REQUIRED"}]).tone == "bad"
 

@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.citizen.others import other_ids, require_alone, require_own_cells
+from pmcell.citizen.others import (
+    other_ids,
+    require_alone,
+    require_one_person,
+    require_own_cells,
+)
 from pmcell.citizen.page import page
 from pmcell.citizen.person import Person, find_person
 from pmcell.citizen.receipts import Receipts, receipts_of
@@ -52,6 +57,7 @@ def export_person(
     *,
     recipient: Path,
     consent: Mapping[str, Any] | None = None,
+    is_surely_theirs: bool = False,
     progress: Callable[[str], None] = lambda part: None,
 ) -> list[str]:
     """Write the sealed package of one person to the folder `target`; return its files.
@@ -68,6 +74,9 @@ def export_person(
         Public key of the person (Crypt4GH or OpenSSH Ed25519).
     consent
         Bundle of the person's Consent resources, where a ledger is kept.
+    is_surely_theirs
+        Whether somebody made sure that all of the cells are the person's, where the step
+        `duplicates` doubts it.
     progress
         Called with what is being made.
 
@@ -75,6 +84,8 @@ def export_person(
     ------
     UsageError
         A key or the person is not there, or `target` exists and is no package.
+    DataError
+        Some of the cells may be another person's.
     FaultsError
         Another person's id was found in a file: nothing was written.
     """
@@ -83,6 +94,8 @@ def export_person(
     if target.exists() and not (target / "manifest.json").is_file():
         raise UsageError(f"--out must be a new folder or an earlier package; {target} is neither")
     person = find_person(results, donor)
+    if not is_surely_theirs:
+        require_one_person(results, person)
     facts = only(load_facts(results, require_published=False), person.cohort_id)
     receipts = receipts_of(results, person)
     about = {

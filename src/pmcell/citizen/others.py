@@ -12,6 +12,7 @@ from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.scan import scan
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.tables import read_table
+from pmcell.registry.duplicates.find import DOUBTS
 from pmcell.schema.text import text_array
 
 MIN_BARE = 6
@@ -81,4 +82,22 @@ def require_own_cells(path: Path, person: Person) -> None:
             f"{path.name} must hold the cells of one person as they were taken in; it does not. "
             "Report this: nothing was written.",
             reason="other_people",
+        )
+
+
+def require_one_person(results: Path, person: Person) -> None:
+    """Raise `DataError` where the step `duplicates` doubts that the cells are the person's."""
+    path = results / "atlas" / "duplicates.parquet"
+    if not path.is_file():
+        return
+    rows = read_table(path, ["donor_id", "other_donor_id", "kind"])
+    is_own = (rows[["donor_id", "other_donor_id"]] == person.donor_id).any(axis=1)
+    kinds = set(rows.loc[is_own, "kind"])
+    if kinds:
+        raise DataError(
+            "a package must be of one person. "
+            f"{' '.join(text for kind, text in DOUBTS.items() if kind in kinds)} Ask the "
+            "laboratory; where all of the cells are the person's, as after a transplant of blood "
+            "stem cells, say --surely-theirs.",
+            reason="whose_cells",
         )

@@ -102,7 +102,12 @@ def _labels(found: dict[str, Any]) -> Iterator[str]:
     before, after = found["n_clusters"]
     alike = found["adjusted_rand_of_clusters"]
     if before != after or alike != 1:
-        yield f"clusters {before} → {after}, adjusted Rand index {alike} over shared cells"
+        told = (
+            "no cell in both to compare them by"
+            if alike is None
+            else f"adjusted Rand index {alike} over shared cells"
+        )
+        yield f"clusters {before} → {after}, {told}"
     if found["n_moved"]:
         yield f"{found['n_moved']:,} of {found['n_shared']:,} shared cells have another label:"
         yield from (

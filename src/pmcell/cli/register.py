@@ -19,6 +19,7 @@ Example: pmcell register counts.h5ad --id island_b2
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,8 +123,10 @@ def run(args: argparse.Namespace) -> int:
             f"FILE must be given for a cohort that is not drafted yet; there is no {folder}"
         )
     registered = None
-    if args.file is not None and not (is_there and _is_same(folder, args.file)):
-        registered = _draft(args)
+    is_same = args.file is not None and is_there and _is_same(folder, args.file)
+    is_again = is_same and not args.workbook and bool(args.keep or args.measure or args.code_book)
+    if args.file is not None and (is_again or not is_same):
+        registered = _draft(args, is_again=is_again)
         is_allowed = not registered.outside or _allow(registered, args.out)
         if args.workbook is not None:
             if given or args.rest:
@@ -139,8 +142,8 @@ def run(args: argparse.Namespace) -> int:
         )
     elif args.keep or args.measure or args.code_book:
         raise UsageError(
-            f"--keep, --measure and --code-book are for a first draft; {folder} is one already. "
-            "Move it away and register again, or write what they say into its tables."
+            f"--keep, --measure and --code-book are for the draft: give FILE again with them, as "
+            f"long as nothing in {folder} was decided"
         )
     elif not args.json:
         print(f"Going on with {folder}; what was decided stays.")
@@ -165,7 +168,7 @@ def _is_same(folder: Path, file: Path) -> bool:
     return matrix is not None and matrix.path.resolve() == file.resolve()
 
 
-def _draft(args: argparse.Namespace) -> Registered:
+def _draft(args: argparse.Namespace, *, is_again: bool) -> Registered:
     from pmcell.errors import UsageError
     from pmcell.registry.draft.measured_columns import split_measured
     from pmcell.registry.draft.register import register_file
@@ -188,7 +191,9 @@ def _draft(args: argparse.Namespace) -> Registered:
             raise UsageError("--measure is for the folder; the workbook asks on its sheet columns")
         return register_workbook(args.file, args.id, args.out, args.workbook, **options)
     measured = [split_measured(one) for one in args.measure]
-    return register_file(args.file, args.id, args.out, measured=measured, **options)
+    return register_file(
+        args.file, args.id, args.out, measured=measured, is_again=is_again, **options
+    )
 
 
 def _allow(registered: Registered, out: Path) -> bool:
@@ -231,8 +236,10 @@ def _print(registered: Registered, out: Path, is_allowed: bool) -> None:
             console.print(
                 "  --measure 'COLUMN=LOINC UNIT' takes numbers of donors and samples into the "
                 "release, as measurements; --keep COLUMN … keeps any of them in the cohort's own "
-                "tables, which no step reads."
+                "tables, which no step reads. Run the same command again with them."
             )
+        for known in seen["measurable"]:
+            console.print(f"    --measure {escape(shlex.quote(known))}", soft_wrap=True)
     if registered.outside:
         line = as_line(registered.folder.name, registered.outside)
         said = (

@@ -31,6 +31,7 @@ from pmcell.dossier.placed import place_of, reference_facts
 from pmcell.dossier.ranges import MIN_PEOPLE
 from pmcell.dossier.standing import shares, states
 from pmcell.dossier.unsaid import notes, unsaid
+from pmcell.dossier.whose import doubts_of
 from pmcell.errors import UsageError
 from pmcell.registry.terms.ontology import resolve, terms
 from pmcell.registry.terms.vocabulary import DUO, DUO_CODES, SEXES
@@ -84,11 +85,12 @@ def build_dossier(
     UsageError
         No such donor or visit, a cohort that is not open, device mode without validation.
     DataError
-        A broken release.
+        A broken release, cells of two people; in device mode, cells that may be another's.
     """
     check_mode(mode, validation)
     found = find_person(Path(release), donor_id, package=Path(package) if package else None)
     check_terms(found, mode)
+    doubts = doubts_of(found.own["duplicates"], mode)
     own, least = found.own, least_people(found.release.manifest)
     labels = in_order(own["visits"])
     now = labels[-1] if visit is None else visit
@@ -132,6 +134,7 @@ def build_dossier(
             measurements=_measurements(own["measurements"]),
             notes=(),
             unsaid=(),
+            doubts=doubts,
             validation=validation,
             reference_facts=reference_facts(found.verdict),
         )

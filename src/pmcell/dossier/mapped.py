@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pmcell.dossier.build import check_mode, finish, least_people, publisher_of
 from pmcell.dossier.change import changes
-from pmcell.dossier.matching import Likeness, choose_group, first_visits
+from pmcell.dossier.matching import Likeness, age_band, choose_group, first_visits
 from pmcell.dossier.model import (
     RESEARCH,
     Dossier,
@@ -23,6 +23,7 @@ from pmcell.dossier.model import (
 from pmcell.dossier.people import reference_tables
 from pmcell.dossier.placed import no_place, parts_of
 from pmcell.dossier.standing import shares
+from pmcell.dossier.whose import two_people
 from pmcell.errors import DataError, UsageError
 from pmcell.io.tables import read_table
 from pmcell.registry.terms.ontology import resolve
@@ -40,6 +41,7 @@ from pmcell.schema.mapped import (
     Mapped,
     MappedVisit,
 )
+from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,18 +101,14 @@ def build_mapped_dossier(
     before = labels[labels.index(now) - 1] if labels.index(now) else ""
     about = own[labels.index(now)]
     if about.n_cells_of_another:
-        raise DataError(
-            f"a dossier must be of one person; {about.n_cells_of_another:,} of the cells at visit "
-            f"{now!r} are of another person than the rest, by genes that people have in different "
-            f"shares ({FILE}). Map each person's cells by themselves. Of who was given another's "
-            "blood stem cells pmcell makes none.",
-            reason="two_people",
-        )
+        raise two_people(about.n_cells_of_another, f"the cells at visit {now!r}", FILE)
     donors, visits, samples, theirs, strata, _ = reference_tables(opened)
     least = least_people(opened.manifest)
     tissue = document.reference.tissue_ontology_term_id
+    people = first_visits(donors, visits, samples)
+    age_group = _known_band(age_group, people)
     person = Likeness(donor_id, tissue, UNKNOWN, age_group, _sex_term(sex))
-    rows, group = choose_group(first_visits(donors, visits, samples), person, least=least)
+    rows, group = choose_group(people, person, least=least)
     rows_of = {
         name: composition[(composition["donor_id"] == donor_id) & (composition["visit"] == name)]
         for name in (now, before)
@@ -256,6 +254,18 @@ def _place(visit: MappedVisit, strata: pd.DataFrame) -> Place:
         parts_of((item.channel, item.cell_type, item.contribution) for item in drivers),
         "",
     )
+
+
+def _known_band(age_group: str, people: pd.DataFrame) -> str:
+    """The age band as the release has it; `UsageError` for one that nobody there is in."""
+    band = age_band("", age_group)
+    known = sorted(set(as_text(people["age"])) - {UNKNOWN})
+    if band not in (UNKNOWN, *known):
+        raise UsageError(
+            f"--age-group must be an age band of the release: {', '.join(known) or 'it has none'}; "
+            f"got {age_group!r}. Without it people of every age are compared with."
+        )
+    return band
 
 
 def _notes(document: Mapped, visit: MappedVisit) -> Iterator[str]:

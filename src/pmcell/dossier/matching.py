@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _YEARS = re.compile(r"(\d+)-year-old")
+_BAND = re.compile(r"\d+-\d+")
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ def age_band(stage: str, age_group: str) -> str:
 
     >>> age_band("HsapDv:0000127", "unknown"), age_band("HsapDv:0000258", ">=60")
     ('30-39 years', '>=60')
+    >>> age_band("unknown", "30-39")
+    '30-39 years'
     """
     label = resolve(stage) if ":" in stage else stage
     years = _YEARS.search(label) if isinstance(label, str) else None
     if years:
         decade = int(years.group(1)) // 10 * 10
         return f"{decade}-{decade + 9} years"
-    return age_group
+    return f"{age_group} years" if _BAND.fullmatch(age_group) else age_group
 
 
 def first_visits(donors: pd.DataFrame, visits: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:

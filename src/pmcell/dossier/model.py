@@ -320,7 +320,8 @@ class Validation:
 class Dossier:
     """All that is said of one person at one visit.
 
-    `n_cells_unsure` are the cells of the visit whose kind could not be told for sure.
+    `n_cells_unsure` are the cells of the visit whose kind could not be told for sure; `doubts` say
+    why some of the cells may not be the person's.
     """
 
     mode: str
@@ -343,6 +344,7 @@ class Dossier:
     validation: Validation | None = None
     reference_facts: tuple[str, ...] = field(default=())
     n_cells_unsure: int = 0
+    doubts: tuple[str, ...] = field(default=())
 
 
 def percent_value(share: float) -> float:

@@ -98,6 +98,7 @@ READ: dict[str, tuple[str, ...]] = {
         "source",
         "comparator",
     ),
+    "duplicates": ("donor_id", "other_donor_id", "kind", "n_found"),
     "cohorts": ("cohort_id", "license", "data_use"),
     "strata": ("stratum", "n_donors", "description"),
 }

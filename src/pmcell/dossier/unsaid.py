@@ -33,6 +33,7 @@ def people_text(n: int, least: int) -> str:
 
 
 def _notes(dossier: Dossier) -> Iterator[str]:
+    yield from dossier.doubts
     total = dossier.shares[0].n_cells_visit if dossier.shares else dossier.visit.n_cells
     yield (
         f"Shares are of the {total:,} cells that were sequenced and passed quality control, not of "

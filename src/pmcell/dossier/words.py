@@ -191,11 +191,14 @@ def _place(dossier: Dossier) -> str:
         f"those of group {place.stratum}{people}."
     )
     if place.conformal_set is not None and place.coverage is not None:
-        named = " or ".join(place.conformal_set) or "none of the groups"
         often = natural(place.coverage)
+        if place.conformal_set == (place.stratum,):
+            left = "We could rule out every other group"
+        else:
+            left = f"We cannot rule out: {' or '.join(place.conformal_set) or 'none of the groups'}"
         said += (
-            f" We cannot rule out: {named}. What is not ruled out holds the right group for "
-            f"{often} people of this collection."
+            f" {left}. For {often} people of this collection the right group is not ruled out in "
+            "this way."
         )
     return f"{said} A group is a description, not a diagnosis."
 

@@ -26,23 +26,6 @@ if TYPE_CHECKING:
     from pmcell.release.report_tables import Release
     from pmcell.schema.verdict import Adjusted
 
-FACTORS = {
-    "region": "region",
-    "cohort_id": "site (cohort)",
-    "batch_id": "batch",
-    "assay_ontology_term_id": "chemistry (assay)",
-    "suspension_type": "cells or nuclei",
-    "median_total_counts": "depth (median counts of a cell)",
-    "median_share_mitochondrial": "mitochondrial share",
-    "hours_to_processing": "hours to processing",
-    "n_cells": "cells of the donor",
-    "n_samples": "samples of the donor",
-    "age": "age",
-    "age_group": "age group",
-    "development_stage_ontology_term_id": "development stage",
-    "sex_ontology_term_id": "sex",
-}
-"""What strata should not be made of, in the order of the table."""
 LARGE = 0.6
 NOTABLE = 0.2
 SMALL_P = 0.05
@@ -55,14 +38,14 @@ def confounding_grid(release: Release) -> Grid | None:
     own = next((name for name in ("stratum", "candidate_stratum") if name in outcomes), "")
     subjects = [own] if own else sorted(name for name in outcomes if name.startswith("axis_"))
     parts = []
-    for factor, text in FACTORS.items():
+    for factor, text in verdicts.FACTORS.items():
         for subject in subjects:
             parts += _tested(rows, subject, factor, text)
         if not (rows["covariate"] == factor).any() and (why := _why_not(release, factor)):
             parts.append(_untested(text, ", ".join(map(_subject, subjects)) or "strata", why))
     design = rows[as_text(rows["family"]) == "design"]
     for subject in sorted(set(as_text(design["outcome"]))):
-        for factor, text in FACTORS.items():
+        for factor, text in verdicts.FACTORS.items():
             parts += _tested(design, subject, factor, text)
     if not parts:
         return None

@@ -43,6 +43,7 @@ PROPERTIES = {
 NO_DISEASE = "normal"
 """Label of the term for a donor without a disease."""
 NOT_ASSIGNED = "not assigned"
+NO_DIAGNOSIS = "Diagnoses took no part in finding the strata, and a stratum is none."
 MAX_LEVELS = 12
 MAX_NAMED = 2
 """Properties, and cell types in each direction, that a sentence names of a stratum."""
@@ -84,7 +85,9 @@ def _groups(release: Release) -> str:
     ]
     shifts = " and a ".join(_shifts(release, names[0])) if is_contrast else ""
     contrast = f" {names[0]} has a {shifts} than {names[1]}." if shifts else ""
-    return "; ".join(parts) + "." + contrast + _apart(release, names) + _unknown(people)
+    said = "; ".join(parts) + "." + contrast + _apart(release, names)
+    technical = verdicts.technical_signs(release)
+    return f"{' '.join(filter(None, [said, technical, NO_DIAGNOSIS]))}{_unknown(people)}"
 
 
 def _without_strata(release: Release) -> str:
@@ -223,7 +226,7 @@ def _driver(release: Release, stratum: str) -> str:
 def _unknown(people: pd.DataFrame) -> str:
     """Which properties no donor has a value of."""
     gone = [label for name, label in PROPERTIES.items() if (people[name] == UNKNOWN).all()]
-    return f" Unknown for every donor: {listed(gone)}." if gone else ""
+    return f" Not known of any donor: {listed(gone)}." if gone else ""
 
 
 def cross_grid(release: Release) -> Grid | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pmcell.limitations import limitation
+from pmcell.release.report_tables import ALPHA
 from pmcell.report.parts import (
     NOT_AVAILABLE,
     Cell,
@@ -17,6 +18,7 @@ from pmcell.report.parts import (
     Grid,
     as_number,
     decimal,
+    listed,
     number_cell,
     p_text,
     plain_name,
@@ -39,6 +41,24 @@ _DECISIONS = {
     "too few donors": "there are too few donors",
 }
 STATISTIC = "T, the largest standardised silhouette over k"
+
+FACTORS = {
+    "region": "region",
+    "cohort_id": "site (cohort)",
+    "batch_id": "batch",
+    "assay_ontology_term_id": "chemistry (assay)",
+    "suspension_type": "cells or nuclei",
+    "median_total_counts": "depth (median counts of a cell)",
+    "median_share_mitochondrial": "mitochondrial share",
+    "hours_to_processing": "hours to processing",
+    "n_cells": "cells of the donor",
+    "n_samples": "samples of the donor",
+    "age": "age",
+    "age_group": "age group",
+    "development_stage_ontology_term_id": "development stage",
+    "sex_ontology_term_id": "sex",
+}
+"""What strata should not be made of, in the order of the table."""
 
 
 def is_published(release: Release) -> bool:
@@ -255,9 +275,29 @@ def confounding(release: Release) -> str:
     told = existence(release).confounding
     if told is None:
         return ""
+    is_seen = told.p <= ALPHA
+    said = "The strata go along with" if is_seen else "No sign that the strata follow"
     return (
-        f"Strata against {told.factor or 'batch'}: bias-corrected Cramér's V {decimal(told.v)} "
+        f"{said} the {told.factor or 'batch'}: bias-corrected Cramér's V {decimal(told.v)} "
         f"(0 none, 1 identical), permutation p = {p_text(told.p)}."
+    )
+
+
+def technical_signs(release: Release) -> str:
+    """What of how donors were measured the published strata go with, in a sentence; '' for none."""
+    rows = release["associations"]
+    own = (as_text(rows["outcome"]) == "stratum") & (as_text(rows["family"]) == "technical")
+    rows = rows[own & (rows["q_value"] <= ALPHA)].sort_values("q_value", kind="stable")
+    if rows.empty:
+        return ""
+    told = [
+        f"{FACTORS.get(row.covariate, plain_name(row.covariate))} ({row.effect_name} "
+        f"{decimal(row.effect)}, q = {p_text(row.q_value)})"
+        for row in rows.itertuples()
+    ]
+    return (
+        f"They go along with {listed(told)}: how samples were taken and measured may be part of "
+        "what sets them apart."
     )
 
 

@@ -154,7 +154,7 @@ def test_a_column_that_is_the_same_for_all_is_listed_and_kept_of_nobody(tmp_path
     monkeypatch.chdir(tmp_path)
     write_steward_file(tmp_path / "in.h5ad", Aufbereitung=["Zellen"] * 60)
     seen = register_file("in.h5ad", "c1", "config/cohorts").seen
-    assert "Aufbereitung (the same for all; Zellen)" in seen["unused"]
+    assert "Aufbereitung (the same for all: Zellen)" in seen["unused"]
     assert seen["keepable"] == ["score"]
 
 

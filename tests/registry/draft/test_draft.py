@@ -285,6 +285,60 @@ def test_columns_and_sexes_are_told_in_the_languages_of_clinics(language):
     assert [row["sample_id"] for row in samples] == ["a", "b"]
 
 
+@pytest.mark.parametrize("name", ["Spendernummer", "N° patient", "Kod dawcy", "ID_Paciente"])
+def test_a_name_with_what_makes_it_an_id_is_the_same_name(name):
+    columns = {name: every("A", "B"), "n_samples": every("2"), "K": every("K", "M")}
+    columns["płeć"] = columns.pop("K")
+    _, donors, _ = texts(draft_registration(submission(columns), "c1"))
+    assert [(row["donor_id"], row["sex_ontology_term_id"]) for row in donors] == [
+        ("A", "PATO:0000383"),
+        ("B", "PATO:0000384"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["n_donor", "mono", "recode", "id", "nr"])
+def test_a_count_or_a_word_that_holds_one_is_no_id(name):
+    draft = draft_registration(submission({name: every("1", "2")}), "c1")
+    assert draft.donors[0]["donor_id"] == "TODO"
+
+
+@pytest.mark.parametrize(
+    ("said", "default"),
+    [
+        (("nuclei",), "nucleus"),
+        (("Single cells",), "cell"),
+        (("cell", "nucleus"), "TODO"),
+        (("fresh",), "TODO"),
+    ],
+)
+def test_what_was_suspended_is_taken_from_the_file(said, default):
+    obs = {
+        "donor_id": every("a", "b"), "suspension_type": every(*said),
+        "tissue_type": every("organoid"),
+    }  # fmt: skip
+    draft = draft_registration(submission(obs), "c1")
+    tree, _, samples = texts(draft)
+    assert tree["defaults"]["suspension_type"] == default
+    assert tree["defaults"]["tissue_type"] == "organoid"
+    own = [row.get("suspension_type") for row in samples]
+    assert own == (["cell", "nucleus"] if len(said) == 2 else [None, None])
+    assert any("suspension_type" in text for text in draft.unused) == (said == ("fresh",))
+
+
+def test_letters_of_islet_cells_are_told_by_one_another():
+    obs = {"donor_id": every("a"), "cell_type": every("alpha", "beta", "delta")}
+    told = draft_registration(submission(obs), "c1").cell_types
+    assert told == {"alpha": "CL:0000171", "beta": "CL:0000169", "delta": "CL:0000173"}
+    alone = draft_registration(submission(obs | {"cell_type": every("alpha", "T")}), "c1")
+    assert alone.cell_types["alpha"] == "TODO"
+
+
+def test_dates_of_unused_columns_are_not_shown():
+    obs = {"donor_id": every("a", "b"), "Geburtstag": every("1950-02-03", "3.2.1951")}
+    (said,) = draft_registration(submission(obs), "c1").unused
+    assert said == "Geburtstag (donor: dates, which identify people)"
+
+
 def test_m_beside_h_is_left_to_a_person():
     obs = {"donor": every("a", "b"), "sample": every("a", "b"), "sexo": every("M", "H")}
     draft = draft_registration(submission(obs), "c1")

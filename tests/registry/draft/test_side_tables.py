@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import openpyxl
 import pytest
 import scipy.sparse as sp
@@ -10,12 +12,15 @@ from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.registry.cohorts.cohort import read_matrix
 from pmcell.registry.cohorts.measurements import COLUMN_NAMES, read_measurements
+from pmcell.registry.cohorts.programmes import load_programmes
 from pmcell.registry.cohorts.sheets import Row
+from pmcell.registry.draft.measured_codes import coded
 from pmcell.registry.draft.measured_columns import Measured, split_measured
 from pmcell.registry.draft.people_table import read_table_of_people, rows_above_names
 from pmcell.registry.draft.register import register_file
 from pmcell.registry.intake.cell_table import open_matrix
 from pmcell.registry.intake.check import check_cohorts
+from repository import ROOT
 from steward_files import steward_obs, write_steward_file
 from submissions import write_h5ad, write_mtx
 
@@ -191,6 +196,45 @@ def test_clinical_columns_go_to_the_measurements_and_not_to_the_donors(study):
     read = read_measurements(folder, donor_rows, None, faults)
     assert faults == []
     assert [item.value for item in read] == [5.4, 4.0, 7.25]
+
+
+def test_columns_whose_code_is_known_are_offered_and_a_draft_takes_them_later(study):
+    (study / "people.csv").write_bytes(CLINIC.encode("latin-1"))
+    shutil.copytree(ROOT / "config" / "programmes", study / "config" / "programmes")
+    first = register(study, "people.csv")
+    assert first.seen["measurable"] == ["HbA1c (%)=4548-4 %"]
+    (first.folder / "counts.h5ad").write_bytes(b"\xff")
+    measured = [split_measured(one) for one in first.seen["measurable"]]
+    again = register(study, "people.csv", measured=measured, is_again=True)
+    assert len((again.folder / "measurements.tsv").read_text().splitlines()) == 4
+    assert again.seen["measurable"] == []
+    cohort = again.folder / "cohort.yaml"
+    cohort.write_text(cohort.read_text().replace("access: TODO", "access: open"))
+    before = {path.name: path.read_bytes() for path in again.folder.iterdir()}
+    with pytest.raises(UsageError, match="in which nothing was decided yet"):
+        register(study, "people.csv", keep=["Größe"], is_again=True)
+    assert {path.name: path.read_bytes() for path in again.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("column", "code"),
+    [
+        ("BMI", "39156-5 kg/m2"),
+        ("IMC (kg/m²)", "39156-5 kg/m2"),
+        ("hba1c_mmol_mol", "59261-8 mmol/mol"),
+        ("Kreatinin [µmol/l]", "14682-9 umol/L"),
+        ("creatinine_mg_dl", "2160-0 mg/dL"),
+        ("eGFR (mL/min/1.73 m²)", "62238-1 mL/min/{1.73_m2}"),
+        ("CRP (mg/dL)", ""),
+        ("CRP", ""),
+        ("Hb", ""),
+        ("steps", ""),
+    ],
+)
+def test_a_code_is_offered_only_where_name_and_unit_tell_it(column, code):
+    programmes = load_programmes(ROOT / "config" / "programmes")
+    found = coded(column, programmes)
+    assert ("" if found is None else f"{found.loinc} {found.unit}") == code
 
 
 def test_a_measurement_that_is_no_number_is_named_and_nothing_is_drafted(study):

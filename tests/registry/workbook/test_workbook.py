@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import shutil
 import zipfile
 
 import openpyxl
@@ -14,6 +15,7 @@ from pmcell.errors import DataError, UsageError
 from pmcell.registry.cohorts.cohort import load_registration
 from pmcell.registry.workbook.check import check_workbook
 from pmcell.registry.workbook.register import register_workbook
+from repository import ROOT
 from steward_files import write_steward_file
 
 ANSWERS = {
@@ -81,6 +83,18 @@ def test_a_workbook_is_written_in_place_of_the_folder(study):
     assert [row[0].value for row in book["columns"].iter_rows(min_row=2)] == ["score"]
     lists = [rule.formula1 for rule in book["cohort"].data_validations.dataValidation]
     assert any("open,registered,controlled" in rule for rule in lists)
+
+
+def test_columns_of_clinical_values_stand_with_their_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bmi = [str(21 + k % 4) for k in range(60)]
+    write_steward_file(tmp_path / "in.h5ad", **{"BMI": bmi, "HbA1c (g/L)": bmi})
+    shutil.copytree(ROOT / "config" / "programmes", tmp_path / "config" / "programmes")
+    register_workbook("in.h5ad", "c1", "config/cohorts", tmp_path / "w.xlsx")
+    rows = openpyxl.load_workbook(tmp_path / "w.xlsx")["columns"].iter_rows(min_row=2)
+    told = {row[0].value: tuple(cell.value for cell in row[2:6]) for row in rows}
+    assert told["BMI"] == ("21 | 22 | 23 | 24", "leave out", "39156-5", "kg/m2")
+    assert not any(told["HbA1c (g/L)"][2:]), "a unit that nobody keeps it in has no code"
 
 
 def test_each_open_line_is_one_fault_and_its_cell_is_marked(study):

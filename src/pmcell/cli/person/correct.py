@@ -37,18 +37,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Correct, or show."""
-    from pmcell.citizen.correct import FORGOTTEN, correct, corrections_of, forget
-    from pmcell.io.crypt.keys import read_signing_key
+    from pmcell.citizen.correct import (
+        CORRECTIONS,
+        FORGOTTEN,
+        RECORDS,
+        correct,
+        corrections_of,
+        forget,
+    )
+    from pmcell.io.crypt.keys import read_signing_key, trusted_signers
 
-    key = read_signing_key()
     if args.show:
-        for item in corrections_of(args.cohort_dir, signers=[key.public_key()]):
+        is_kept = any((args.cohort_dir / name).exists() for name in (CORRECTIONS, RECORDS))
+        signers = trusted_signers("the chain of corrections") if is_kept else []
+        made = corrections_of(args.cohort_dir, signers=signers) if is_kept else []
+        if not made:
+            print("Nothing of this cohort was corrected.")
+        for item in made:
             changed = [name for name in item.after if item.after[name] != item.before.get(name)]
             pairs = "; ".join(f"{n}: {item.before[n]!r} -> {item.after[n]!r}" for n in changed)
             pairs = pairs or FORGOTTEN
             who = f"{item.entered_by} for {item.asked_by}"
             print(f"{item.at} {item.table}: {pairs} ({who}: {item.why})")
         return 0
+    key = read_signing_key()
     if args.forget:
         if args.donor is None or args.set:
             raise UsageError("--forget takes DONOR and changes nothing else")
@@ -60,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("correct needs DONOR and --set COLUMN=VALUE, or --show")
     if any("=" not in item for item in args.set):
         raise UsageError("--set must look like COLUMN=VALUE")
-    made = correct(
+    corrected = correct(
         args.cohort_dir,
         args.donor,
         dict(item.split("=", 1) for item in args.set),
@@ -71,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         asked_by=args.asked_by,
         sample=args.sample,
     )
-    print(f"Corrected in {made.table}; the row as it was is kept. The next run takes it in.")
+    print(f"Corrected in {corrected.table}; the row as it was is kept. The next run takes it in.")
     return 0
 
 

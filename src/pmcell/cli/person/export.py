@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("config/cohorts"),
         help="folder of the cohorts, for the consent ledger (default config/cohorts)",
     )
+    parser.add_argument(
+        "--surely-theirs",
+        action="store_true",
+        help="all of the cells are the person's, though the table duplicates doubts it",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             recipient=args.recipient,
             consent=consent,
+            is_surely_theirs=args.surely_theirs,
             progress=lambda part: status.update(f"export: {part}"),
         )
     print(

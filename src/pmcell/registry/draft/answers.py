@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from pmcell.registry.draft.decisions import (
     EACH,
     Decision,
     open_decisions,
+    short_name,
     source_text,
 )
 from pmcell.registry.draft.text import scalar, sheet
@@ -55,7 +56,7 @@ def match_answers(decisions: list[Decision], given: Mapping[str, str]) -> dict[s
             known.setdefault(
                 item.path, Decision(item.path, COHORT_FILE, item.path, "", choices=item.choices)
             )
-    by_folded = {name.casefold(): name for name in known}
+    by_folded = _short_keys(known) | {name.casefold(): name for name in known}
     faults, answers = [], {}
     for name, text in given.items():
         found = by_folded.get(name.casefold())
@@ -69,6 +70,19 @@ def match_answers(decisions: list[Decision], given: Mapping[str, str]) -> dict[s
     if faults:
         raise FaultsError(faults)
     return answers
+
+
+def _short_keys(known: Iterable[str]) -> dict[str, str]:
+    """Keys by their last part, where one key alone has it: tissue, assay, doi.
+
+    >>> _short_keys(["defaults.tissue_ontology_term_id", "source.doi", "hdab.name", "steward.name"])
+    {'tissue': 'defaults.tissue_ontology_term_id', 'doi': 'source.doi'}
+    """
+    found: dict[str, list[str]] = {}
+    for name in known:
+        if "[" not in name:
+            found.setdefault(short_name(name.rpartition(".")[2]), []).append(name)
+    return {short: names[0] for short, names in found.items() if len(names) == 1}
 
 
 def split_answer(argument: str) -> tuple[str, str]:
@@ -251,7 +265,14 @@ def _term(text: str, column: str) -> str:
 
 
 def _use(text: str) -> str:
-    """A permitted use as its DUO term without its label; a disease behind it stays."""
+    """A permitted use, by term or by name, as its DUO term; a disease behind it stays.
+
+    >>> _use("general research use"), _use("Disease specific research MONDO:0005148")
+    ('DUO:0000042', 'DUO:0000007 MONDO:0005148')
+    """
+    for code, label in DUO.items():
+        if text.casefold().startswith(label.casefold()):
+            return f"{code} {text[len(label) :].strip()}".strip()
     first, _, rest = text.partition(" ")
     code = DUO_CODES.get(first.upper(), first)
-    return code if rest == DUO.get(code) else f"{code} {rest}".strip()
+    return code if rest.casefold() == DUO.get(code, "").casefold() else f"{code} {rest}".strip()

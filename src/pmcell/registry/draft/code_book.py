@@ -11,7 +11,7 @@ import numpy as np
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.draft.columns import ROLES, is_empty, plain_name, text
+from pmcell.registry.draft.columns import is_empty, is_named, plain_name, text
 from pmcell.registry.draft.people_table import read_table_of_people
 from pmcell.spelling import as_seen
 
@@ -84,12 +84,11 @@ def decode(
     Columns of ids, by their names or as `given`, and those in `but` keep their values; what
     stands for a missing value becomes empty.
     """
-    ids = {name for role in IDS for name in ROLES[role]}
     names = {given[role] for role in IDS if role in given} | set(but)
     obs, notes = submission.obs.copy(), []
     for column in map(str, submission.obs.columns):
         meanings = book.get(plain_name(column))
-        if not meanings or column in names or plain_name(column) in ids:
+        if not meanings or column in names or any(is_named(column, role) for role in IDS):
             continue
         values = text(obs, column)
         words = {value: word_of(value, meanings) for value in dict.fromkeys(values.tolist())}

@@ -26,8 +26,7 @@ _NAMES = {
         "origident sampleuuid libraryuuid channel gsm sampletag "
         "sampleassignment hashid htomaxid hto "
         "probe probenid probenname echantillon idechantillon muestra idmuestra campione "
-        "idcampione probka idprobki nrprobki numerprobki monster monsterid monsternummer amostra "
-        "probennummer prelevement idprelevement numeroechantillon numeromuestra"
+        "idcampione probka probki monster amostra proben prelevement"
     ),
     "donor_id": (
         "donorid donor donorname patient patientid subject subjectid individual "
@@ -35,8 +34,7 @@ _NAMES = {
         "donorassignment souporcellassignment bestsinglet sngbestguess snglbestguess vireodonor "
         "spender spenderid spenderin proband probandid probandin patientin donneur sujet paciente "
         "idpaciente donante sujeto paziente idpaziente donatore soggetto pacjent idpacjenta dawca "
-        "proefpersoon doador patientennummer patientennr patientenid numeropatient idpatient "
-        "numeropaciente nrpacjenta numerpacjenta patientnummer"
+        "proefpersoon doador patienten pacjenta dawcy teilnehmer"
     ),
     "visit": (
         "visit visitid visitlabel timepoint time tp visite visita wizyta zeitpunkt tijdstip momento"
@@ -92,6 +90,14 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 English, and what German, French, Spanish, Italian, Polish, Dutch and Portuguese tables write.
 """
+
+_NUMBERED = re.compile(
+    r"^(?P<before>id|nr|no|num|numer|numero|code|kod|codigo|codice)?(?P<name>.+?)"
+    r"(?P<after>id|nr|no|num|number|nummer|numer|numero|code|kod|codigo|codice|kennung|kurzel"
+    r"|pseudonym|identifier)?$"
+)
+"""A name with what says that it is an id before or behind it, such as Spendernummer."""
+ID_ROLES = ("donor_id", "sample_id", "batch_id", "visit")
 
 TERM_COLUMNS = (
     "assay_ontology_term_id",
@@ -171,6 +177,11 @@ def guess_columns(
             if column and column not in roles.values() and _fits(obs, column, role):
                 roles[role] = column
                 break
+    for role in ID_ROLES:
+        for column in [] if role in roles else map(str, obs.columns):
+            if column not in roles.values() and is_named(column, role) and _fits(obs, column, role):
+                roles[role] = column
+                break
     if not {"age", "age_group"} & set(roles):
         # Bands and words say less than years, and are kept as they are.
         for name in ROLES["age"]:
@@ -199,6 +210,22 @@ def plain_name(column: str) -> str:
 def _name_alone(column: str) -> str:
     """The plain name of a column without a unit or a remark in brackets behind it."""
     return plain_name(re.sub(r"\s*[(\[].*[)\]]\s*$", "", column))
+
+
+def is_named(column: str, role: str) -> bool:
+    """Whether the name of a column has the meaning, as an id too (Spendernummer, kod dawcy)."""
+    names = {plain_name(column), _without_number(column) if role in ID_ROLES else ""}
+    return bool(names & set(ROLES[role]))
+
+
+def _without_number(column: str) -> str:
+    """The plain name without what says that it is an id.
+
+    >>> [_without_number(name) for name in ("Spendernummer", "N° patient", "Kod dawcy", "age")]
+    ['spender', 'patient', 'dawcy', '']
+    """
+    found = _NUMBERED.match(plain_name(column.replace("°", "o")))
+    return found["name"] if found and (found["before"] or found["after"]) else ""
 
 
 def _pool(obs: pd.DataFrame, roles: Mapping[str, str]) -> str:

@@ -23,9 +23,11 @@ from pmcell.registry.cohorts.keys import (
     TODO,
     Column,
 )
+from pmcell.registry.cohorts.programmes import read_programme
 from pmcell.registry.cohorts.sheets import Row, read_sheet
 from pmcell.registry.cohorts.yaml_text import read_yaml
 from pmcell.registry.terms.meanings import words_in
+from pmcell.registry.terms.ontology import resolve
 from pmcell.registry.terms.rules import TERM_RULES, terms_near
 from pmcell.registry.terms.vocabulary import DUO_PERMISSIONS
 from pmcell.schema import NO_PROGRAMME
@@ -36,6 +38,8 @@ EACH = "each"
 """Answer to who the donors are: each sample is of a person of its own."""
 MUST_BE_KNOWN = ("title", "steward.name", "programme", "access", "data_use", "donor_id")
 """Keys that `unknown` does not answer."""
+USUAL_ASSAYS = ("EFO:0009922", "EFO:0009899", "EFO:0009900", "EFO:0008931")
+"""Assays to choose from: 10x 3' v3 and v2, 10x 5' v2, Smart-seq2."""
 
 _SOURCE = re.compile(rf"{TODO} \(source: (.*)\)", re.DOTALL)
 _SHORT = re.compile(r"^self_reported_|_ontology_term_id$")
@@ -92,7 +96,7 @@ def open_decisions(folder: Path) -> list[Decision]:
     donors = read_sheet(folder / DONORS_FILE, DONOR_COLUMNS, [], required=False)
     samples = read_sheet(folder / SAMPLES_FILE, SAMPLE_COLUMNS, [], required=False)
     return [
-        *_of_cohort(tree, [path.stem for path in sorted(programmes.glob("*.yaml"))]),
+        *_of_cohort(tree, sorted(programmes.glob("*.yaml"))),
         *_donors(samples),
         *_of_table(DONORS_FILE, DONOR_COLUMNS, donors, "donor"),
         *_of_table(SAMPLES_FILE, SAMPLE_COLUMNS, samples, "sample"),
@@ -114,10 +118,12 @@ def short_name(column: str) -> str:
     return _SHORT.sub("", _SHORT.sub("", column))
 
 
-def _of_cohort(tree: Mapping[str, object], programmes: Sequence[str]) -> Iterator[Decision]:
+def _of_cohort(tree: Mapping[str, object], programmes: Sequence[Path]) -> Iterator[Decision]:
     choices = {
-        "programme": (*programmes, NO_PROGRAMME) if programmes else (),
+        "programme": (*(path.stem for path in programmes), NO_PROGRAMME) if programmes else (),
         "data_use": tuple(f"{code} {label}" for code, label in DUO_PERMISSIONS.items()),
+        "defaults.assay_ontology_term_id": tuple(map(_with_label, USUAL_ASSAYS)),
+        "defaults.tissue_ontology_term_id": _tissues(tree, programmes),
     }
     for item in COHORT_KEYS:
         value = lookup(tree, item.path)
@@ -137,6 +143,20 @@ def _of_cohort(tree: Mapping[str, object], programmes: Sequence[str]) -> Iterato
         if fault.severity == "error" and not str(value).startswith(TODO):
             # Data that are not open need a record in a catalogue, which needs these.
             yield Decision(path, COHORT_FILE, path, meaning(path), is_needed=True)
+
+
+def _tissues(tree: Mapping[str, object], programmes: Sequence[Path]) -> tuple[str, ...]:
+    """The tissues to choose from: those of the cohort's programme, else of all programmes."""
+    if not str(lookup(tree, "defaults.tissue_ontology_term_id")).startswith(TODO):
+        return ()
+    found = {path.stem: read_programme(path)[0] for path in programmes}
+    tissues = {name: one.tissues for name, one in found.items() if one is not None}
+    own = tissues.get(str(tree.get("programme"))) or [t for one in tissues.values() for t in one]
+    return tuple(map(_with_label, dict.fromkeys(own)))
+
+
+def _with_label(term: str) -> str:
+    return f"{term} {resolve(term)}"
 
 
 def _donors(samples: list[Row]) -> Iterator[Decision]:

@@ -26,11 +26,14 @@ from pmcell.registry.draft.columns import (
 from pmcell.registry.draft.group_terms import FILE, terms_of_groups
 from pmcell.registry.draft.left_out import propose_exclusions, status_columns
 from pmcell.registry.draft.matrix import draft_matrix
+from pmcell.registry.draft.measured_columns import Measured
 from pmcell.registry.draft.source import source_facts
 from pmcell.registry.draft.unused import unused_columns
 from pmcell.registry.draft.values import (
     age_groups,
     guess_visits,
+    in_context,
+    kinds_of,
     near,
     one_cell,
     one_per_sample,
@@ -38,6 +41,7 @@ from pmcell.registry.draft.values import (
     taken_as_one,
 )
 from pmcell.registry.terms.rules import check_term, term_of
+from pmcell.registry.terms.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
 from pmcell.spelling import did_you_mean
@@ -49,6 +53,15 @@ DONOR_TERMS = {
     "disease_ontology_term_id": "disease",
 }
 SAMPLE_TERMS = {"assay_ontology_term_id": "assay", "tissue_ontology_term_id": "tissue"}
+SAMPLE_KINDS: Mapping[str, Mapping[str, str]] = {
+    "tissue_type": {name: name for name in TISSUE_TYPES},
+    "suspension_type": {
+        **{name: name for name in SUSPENSION_TYPES},
+        **dict.fromkeys(("cells", "single cell", "single cells", "whole cell"), "cell"),
+        **dict.fromkeys(("nuclei", "single nucleus", "single nuclei"), "nucleus"),
+    },
+}
+"""Columns of samples that say one of few words, with the words that files use for each."""
 
 
 @dataclass
@@ -58,7 +71,7 @@ class Draft:
     `comments` holds, for a dotted path, what stands behind the value; `exclude`
     what is left out, with its number of cells; `n_mixed` is how many samples hold cells of several
     donors; `unused` names columns of the file without a meaning here, `keepable` those of them
-    that say something of donors or samples.
+    that say something of donors or samples, `measurable` those whose code and unit are known.
     """
 
     cohort_id: str
@@ -73,6 +86,7 @@ class Draft:
     n_mixed: int = 0
     unused: list[str] = field(default_factory=list)
     keepable: list[str] = field(default_factory=list)
+    measurable: list[Measured] = field(default_factory=list)
 
 
 def draft_registration(
@@ -142,6 +156,11 @@ def _unused(
 ) -> None:
     """Name the columns that say something and are not used; put those to keep into the tables."""
     taken = [item.column for item, _ in draft.exclude]
+    taken += [
+        name
+        for name in SAMPLE_KINDS
+        if draft.settings[f"defaults.{name}"] != TODO or name in draft.samples[0]
+    ]
     unused = unused_columns(submission.obs, columns, samples, donors, taken)
     by_name = {one.column: one for one in unused}
     may = [one.column for one in unused if one.may_be_kept]
@@ -250,8 +269,14 @@ def _sample_rows(
             defaults[column] = different.pop()
     for column in SAMPLE_TERMS:
         draft.settings[f"defaults.{column}"] = defaults.get(column, UNKNOWN) or TODO
-    draft.settings["defaults.tissue_type"] = "tissue"
-    draft.settings["defaults.suspension_type"] = TODO
+    for column, words in SAMPLE_KINDS.items():
+        kinds = kinds_of(submission, samples, column, words)
+        if len(set(kinds.values())) == 1:
+            defaults[column] = next(iter(kinds.values()))
+        elif kinds:
+            terms[column] = kinds
+        usual = "tissue" if column == "tissue_type" and column not in submission.obs else TODO
+        draft.settings[f"defaults.{column}"] = defaults.get(column, usual)
     for name, donor in donors.items():
         row = {
             "sample_id": name,
@@ -325,7 +350,7 @@ def _cell_types(
         if is_empty(label):
             continue
         own = given.get(label, [])
-        word = word_of(label, meanings)
+        word = in_context(word_of(label, meanings), labels)
         term = own[0] if len(own) == 1 else term_of(word, "cell_type")
         if term and check_term(term, "cell_type", file=FILE) is None:
             draft.cell_types[label] = term

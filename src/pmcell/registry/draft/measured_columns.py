@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pmcell.errors import UsageError
+from pmcell.errors import Fault, FaultsError, UsageError
+from pmcell.registry.cohorts.keys import DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.cohorts.not_people import is_missing
 
 _VALUE = re.compile(r"(<=|>=|<|>)?\s*([-+]?\d+(?:[.,]\d+)?)")
@@ -24,6 +25,9 @@ class Measured:
     column: str
     loinc: str
     unit: str
+
+    def __str__(self) -> str:
+        return f"{self.column}={self.loinc} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -92,3 +96,35 @@ def measurement_row(
         "source": "",
         "comparator": value[1] or "",
     }
+
+
+def rows_of_columns(
+    measured: Sequence[Measured],
+    donors: Sequence[Mapping[str, str]],
+    samples: Sequence[Mapping[str, str]],
+) -> list[dict[str, str]]:
+    """Rows of measurements.tsv from columns of the rows of donors.tsv or samples.tsv.
+
+    Raises `FaultsError` with every value that is no measurement.
+    """
+    visits = visits_of(samples)
+    rows, faults = [], []
+    for item in measured:
+        of_donor = item.column in donors[0]
+        for number, cells in enumerate(donors if of_donor else samples, 2):
+            made = measurement_row(item, cells, visits, of_donor=of_donor)
+            if isinstance(made, Problem):
+                name = cells["donor_id" if of_donor else "sample_id"]
+                found = f"{cells[item.column][:40]!r} of {name}"
+                table = DONORS_FILE if of_donor else SAMPLES_FILE
+                faults.append(
+                    Fault(table, made.must, found, made.fix, row=number, column=item.column)
+                )
+            elif made is not None:
+                rows.append(made)
+    if faults:
+        raise FaultsError(faults)
+    if not rows:
+        names = ", ".join(item.column for item in measured)
+        raise UsageError(f"--measure must name columns with values; {names} are empty")
+    return rows

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pmcell.errors import DataError, Fault, FaultsError, UsageError
+from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
@@ -28,12 +29,8 @@ from pmcell.registry.cohorts.programmes import load_programmes, programme_of
 from pmcell.registry.cohorts.registered import matrix_outside
 from pmcell.registry.draft.code_book import read_code_book
 from pmcell.registry.draft.draft import Draft, draft_registration
-from pmcell.registry.draft.measured_columns import (
-    Measured,
-    Problem,
-    measurement_row,
-    visits_of,
-)
+from pmcell.registry.draft.measured_codes import coded
+from pmcell.registry.draft.measured_columns import Measured, rows_of_columns
 from pmcell.registry.draft.options import with_options
 from pmcell.registry.draft.side_tables import cells_text, join_table
 from pmcell.registry.draft.text import cohort_yaml, sheet
@@ -73,6 +70,7 @@ def register_file(
     keep: Sequence[str] = (),
     tables: Mapping[str, Path] | None = None,
     measured: Sequence[Measured] = (),
+    is_again: bool = False,
 ) -> Registered:
     """Draft `cohorts_dir/cohort_id` for `file`, which is read in a sandbox and stays where it is.
 
@@ -81,25 +79,35 @@ def register_file(
     that stay in the tables under their own names, `tables` files with more of `donors`,
     `samples` or `cells` (see `side_tables`), or with the meaning of values (`code-book`);
     `measured` are columns that become rows of measurements.tsv in place of a column of their table.
+    With `is_again` a folder is drafted anew in which nothing was decided or changed yet.
     Raises `UsageError` for a bad id, a missing file or a folder that is
     registered already, and `DataError` when the file cannot be read.
     """
     columns = [item.column for item in measured]
-    registered, answer = read_draft(
-        "draft_files",
-        Path(file),
-        cohort_id,
-        Path(cohorts_dir),
-        fmt=fmt,
-        orientation=orientation,
-        given=given,
-        keep=[*(name for name in keep if name not in columns), *columns],
-        tables=tables,
+
+    def read(keep: Sequence[str], tables: Mapping[str, Path]) -> tuple[Registered, dict[str, Any]]:
+        return read_draft(
+            "draft_files",
+            Path(file),
+            cohort_id,
+            Path(cohorts_dir),
+            fmt=fmt,
+            orientation=orientation,
+            given=given,
+            keep=keep,
+            tables=tables,
+            is_again=is_again,
+        )
+
+    if is_again:
+        _require_untouched(Path(cohorts_dir) / cohort_id, partial(read, ()), tables or {})
+    registered, answer = read(
+        [*(name for name in keep if name not in columns), *columns], tables or {}
     )
     files = answer["files"]
     donors, samples = answer["donors"], answer["samples"]
     if measured:
-        files[MEASUREMENTS_FILE] = sheet(_measurements(measured, donors, samples))
+        files[MEASUREMENTS_FILE] = sheet(rows_of_columns(measured, donors, samples))
     for name, rows in ((DONORS_FILE, donors), (SAMPLES_FILE, samples)):
         files[name] = sheet([{c: v for c, v in row.items() if c not in columns} for row in rows])
     for name, content in files.items():
@@ -113,33 +121,33 @@ def register_file(
     return replace(registered, n_todo=n_todo)
 
 
-def _measurements(
-    measured: Sequence[Measured],
-    donors: Sequence[Mapping[str, str]],
-    samples: Sequence[Mapping[str, str]],
-) -> list[dict[str, str]]:
-    """Rows of measurements.tsv; `FaultsError` with every value that is no measurement."""
-    visits = visits_of(samples)
-    rows, faults = [], []
-    for item in measured:
-        of_donor = item.column in donors[0]
-        for number, cells in enumerate(donors if of_donor else samples, 2):
-            made = measurement_row(item, cells, visits, of_donor=of_donor)
-            if isinstance(made, Problem):
-                name = cells["donor_id" if of_donor else "sample_id"]
-                found = f"{cells[item.column][:40]!r} of {name}"
-                table = DONORS_FILE if of_donor else SAMPLES_FILE
-                faults.append(
-                    Fault(table, made.must, found, made.fix, row=number, column=item.column)
-                )
-            elif made is not None:
-                rows.append(made)
-    if faults:
-        raise FaultsError(faults)
-    if not rows:
-        names = ", ".join(item.column for item in measured)
-        raise UsageError(f"--measure must name columns with values; {names} are empty")
-    return rows
+def _require_untouched(
+    folder: Path,
+    read: Callable[[Mapping[str, Path]], tuple[Registered, dict[str, Any]]],
+    tables: Mapping[str, Path],
+) -> None:
+    """Raise `UsageError` unless a cohort's folder is as `read` drafts it with the same tables.
+
+    A code book may be new.
+    """
+    names = (COHORT_FILE, DONORS_FILE, SAMPLES_FILE, MEASUREMENTS_FILE, CELLS_FILE)
+    found = {
+        name: (folder / name).read_text(encoding="utf-8")
+        for name in names
+        if (folder / name).is_file()
+    }
+    without = {kind: table for kind, table in tables.items() if kind != CODE_BOOK}
+    for given in (tables, without):
+        _, answer = read(given)
+        files = answer["files"]
+        files |= {DONORS_FILE: sheet(answer["donors"]), SAMPLES_FILE: sheet(answer["samples"])}
+        if files == found:
+            return
+    raise UsageError(
+        f"--keep, --measure and --code-book are for a draft in which nothing was decided yet; in "
+        f"{folder} something was. Move it away and register again, or write what they say into "
+        "its tables."
+    )
 
 
 def read_draft(
@@ -153,6 +161,7 @@ def read_draft(
     given: Mapping[str, str] | None,
     keep: Sequence[str],
     tables: Mapping[str, Path] | None,
+    is_again: bool = False,
 ) -> tuple[Registered, dict[str, Any]]:
     """What `target` of this module (draft_files, draft_parts) says of a file, read in a sandbox.
 
@@ -174,7 +183,7 @@ def read_draft(
         if not table.is_file():
             raise UsageError(f"--{kind} must name a file; there is no {str(table)!r}")
     for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
-        if (folder / name).exists():
+        if (folder / name).exists() and not is_again:
             raise UsageError(
                 f"{folder / name} exists already: choose another --id, or move the folder away"
             )
@@ -242,6 +251,7 @@ def draft_parts(**wanted: Any) -> dict[str, Any]:
     submission, _, notes = _opened(one)
     first = _draft(submission, one, one.keep)
     draft = _draft(submission, one, [*one.keep, *first.keepable])
+    codes = {one.column: one for one in first.measurable}
     levels = {name: "donor" if name in draft.donors[0] else "sample" for name in first.keepable}
     rows_of = {"donor": draft.donors, "sample": draft.samples}
     return {
@@ -258,6 +268,8 @@ def draft_parts(**wanted: Any) -> dict[str, Any]:
                 "column": name,
                 "level": level,
                 "values": list(dict.fromkeys(row[name] for row in rows_of[level] if row[name]))[:4],
+                "loinc": codes[name].loinc if name in codes else "",
+                "unit": codes[name].unit if name in codes else "",
             }
             for name, level in levels.items()
         ],
@@ -309,6 +321,9 @@ def _draft(submission: Submission, wanted: _Wanted, keep: Sequence[str]) -> Draf
         if found == "healthy" and any(TODO in value for value in diseases):
             # Those who have another word in place of healthy may well be patients.
             found = None
+        own_first = sorted(programmes, key=lambda item: item.programme_id != found)
+        codes = [coded(column, own_first) for column in draft.keepable]
+        draft.measurable = [one for one in codes if one is not None]
         if found:
             draft.settings["programme"] = found
             theme = next(item.health_theme for item in programmes if item.programme_id == found)
@@ -336,6 +351,7 @@ def _seen(submission: Submission, draft: Draft) -> dict[str, Any]:
         "n_mixed": draft.n_mixed,
         "unused": draft.unused,
         "keepable": draft.keepable,
+        "measurable": [str(one) for one in draft.measurable],
         "counts": draft.settings["matrix.counts"],
         "counts_are": draft.comments["matrix.counts"],
         "genes": draft.settings["matrix.gene_column"],

@@ -17,8 +17,16 @@ import numpy as np
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted.submission import Submission
+from pmcell.registry.cohorts.not_people import not_people
 from pmcell.registry.cohorts.same_number import SameNumbers
-from pmcell.registry.draft.columns import ROLES, guess_columns, is_empty, plain_name, text
+from pmcell.registry.draft.columns import (
+    ROLES,
+    guess_columns,
+    is_empty,
+    is_named,
+    plain_name,
+    text,
+)
 from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.draft.people_table import read_table_of_people
 from pmcell.registry.intake.cell_table import BARCODE
@@ -31,8 +39,8 @@ if TYPE_CHECKING:
 KINDS = {"donors": "donor_id", "samples": "sample_id"}
 MAX_SHOWN = 4
 """Ids that a message lists."""
-VISIT_NAMES = (*ROLES["visit"], *ROLES["visit_day"], "redcapeventname", "redcaprepeatinstance")
-"""Names of the column that tells the rows of a donor apart."""
+VISIT_NAMES = (*ROLES["visit_day"], "redcapeventname", "redcaprepeatinstance")
+"""Names, beside those of visits, of the column that tells the rows of a donor apart."""
 MIN_SHARE = 0.5
 """Share of the file's donors (or samples) that the table must name."""
 
@@ -241,7 +249,7 @@ def _one_row_each(
     twice = next((name for name, own in rows.items() if len(own) > 1), None)
     if twice is None:
         return {name: own[0] for name, own in rows.items()}, ()
-    visit = next((column for column in table[0] if plain_name(column) in VISIT_NAMES), None)
+    visit = next(filter(_tells_visits, table[0]), None)
     if (
         kind != "donors"
         or visit is None
@@ -254,6 +262,10 @@ def _one_row_each(
             reason="duplicate_id",
         )
     return _merged(rows, [column for column in table[0] if column != key], visit, path)
+
+
+def _tells_visits(column: str) -> bool:
+    return is_named(column, "visit") or plain_name(column) in VISIT_NAMES
 
 
 def _merged(
@@ -284,6 +296,7 @@ def _unmatched(
 ) -> list[str]:
     """A note each for rows that name nobody of the file, and for those of the file without one."""
     wanted = {name for name in ids.tolist() if not is_empty(name)}
+    wanted -= not_people(wanted).keys()
     notes = []
     for names, said in (
         (rows.keys() - wanted, f"not used, for they are no {kind} of the file"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from pmcell.registry.draft.columns import TERM_COLUMNS, Columns, is_empty, per_group, text
 from pmcell.registry.intake.identified import PRIMARY
+from pmcell.registry.sheets.dates import LABEL, find_date
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +41,11 @@ class Unused:
         return self.level in ("donor", "sample")
 
     def __str__(self) -> str:
-        shown = ", ".join(self.values) + (", …" if self.n_values > len(self.values) else "")
-        return f"{self.column} ({self.level}; {shown})"
+        if any(find_date(value, LABEL) for value in self.values):
+            return f"{self.column} ({self.level}: dates, which identify people)"
+        # Not by commas, which are decimal points in some tables.
+        shown = " | ".join([*self.values, "…"] if self.n_values > len(self.values) else self.values)
+        return f"{self.column} ({self.level}: {shown})"
 
 
 def unused_columns(

@@ -30,6 +30,8 @@ _BAND = re.compile(
     r"(\d{1,3}) ?(?:-|to|bis|tot|a|à) ?(\d{1,3})(?: ?(?:y|yrs?|years?|jahre?|ans|jaar)\.?)?",
     re.IGNORECASE,
 )
+ISLET_LETTERS = frozenset({"alpha", "beta", "gamma", "delta", "epsilon", "pp"})
+"""What islet cells are called among themselves; alone a letter may be a T cell receptor's."""
 _DECADE = re.compile(r"(\d)0'?s")
 
 
@@ -42,6 +44,20 @@ def one_per_sample(
         return dict.fromkeys(names, "")
     found = per_group(text(submission.obs, columns.roles[role]), samples)
     return {name: one_cell(found[name][0]) if len(found[name]) == 1 else "" for name in names}
+
+
+def kinds_of(
+    submission: Submission, samples: np.ndarray, column: str, words: Mapping[str, str]
+) -> dict[str, str]:
+    """What a column of the file says of each sample, by `words`; {} unless it says it of all."""
+    if column not in submission.obs.columns:
+        return {}
+    found = per_group(text(submission.obs, column), samples)
+    kinds = {
+        name: words.get(said[0].strip().lower(), "") if len(said) == 1 else ""
+        for name, said in found.items()
+    }
+    return kinds if all(kinds.values()) else {}
 
 
 def guess_visits(
@@ -133,6 +149,18 @@ def unclear_sexes(values: Iterable[str]) -> set[str]:
     """Letters of a column that may mean either sex: M beside H is mujer, or mâle."""
     letters = {value.strip().lower() for value in values}
     return {"m"} if "h" in letters and "f" not in letters else set()
+
+
+def in_context(label: str, labels: Iterable[str]) -> str:
+    """A label of cells in full where the others tell what it is short for.
+
+    >>> in_context("beta", ["alpha", "beta", "acinar"]), in_context("alpha", ["alpha", "T"])
+    ('beta cell', 'alpha')
+    """
+    plain = label.strip().lower()
+    if plain in ISLET_LETTERS and {"alpha", "beta"} <= {one.strip().lower() for one in labels}:
+        return f"{plain} cell"
+    return label
 
 
 def near(value: str, column: str) -> str:

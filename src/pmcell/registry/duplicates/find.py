@@ -34,6 +34,16 @@ TO_DO = {
     "another person. It is true of who was given another's blood stem cells.",
 }
 
+DOUBTS = {
+    TWO_PEOPLE: "Some of this person's cells are of another person than the rest, by genes that "
+    "people have in different shares.",
+    SEX_CONFLICT: "Samples of this person express genes of another sex than is registered: samples "
+    "may be exchanged, or the entry wrong. It may also be true of the person.",
+    SHARED_CELLS: "Cells of this person stand under another donor too: both may be one person, or "
+    "samples exchanged.",
+}
+"""Why cells may not be the person's, without a word on who else."""
+
 
 def find_duplicates(folders: Mapping[str, Path]) -> pd.DataFrame:
     """Return table `duplicates` from the results folders of cohorts by id.

@@ -96,9 +96,10 @@ _DISEASES = {
 }
 _SEXES = {
     "PATO:0000383": "f, female, woman, w, weiblich, frau, femme, feminin, mujer, femenino, "
-    "femenina, hembra, femmina, donna, femminile, kobieta, zenska, vrouw, vrouwelijk, feminino",
+    "femenina, hembra, femmina, donna, femminile, kobieta, k, zenska, vrouw, vrouwelijk, "
+    "feminino, kvinde, kvinna, kvinne",
     "PATO:0000384": "m, male, man, mannlich, mann, homme, masculin, hombre, masculino, varon, "
-    "maschio, uomo, maschile, mezczyzna, meska, mannelijk",
+    "maschio, uomo, maschile, mezczyzna, meska, mannelijk, mand",
 }
 _ASSAYS = {
     "EFO:0009901": "10x v1, 10xv1, 10x 3 v1, chromium v1",

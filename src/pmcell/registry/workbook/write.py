@@ -193,7 +193,11 @@ def _columns(sheet: Any, draft: Mapping[str, Any]) -> None:
     _head(sheet, layout.COLUMNS_HEAD)
     choices = (layout.LEAVE_OUT, layout.KEEP, layout.MEASURE)
     for row, item in enumerate(draft["keepable"], 2):
-        texts = (item["column"], item["level"], ", ".join(item["values"]), layout.LEAVE_OUT)
+        values = " | ".join(item["values"])
+        texts = (
+            *(item["column"], item["level"], values, layout.LEAVE_OUT),
+            *(item["loinc"], item["unit"]),
+        )
         for at, text in enumerate(texts, 1):
             put(sheet.cell(row, at), text)
         _choose(sheet, f"D{row}", choices)

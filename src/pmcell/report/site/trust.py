@@ -69,7 +69,9 @@ def signs(folder: ReleaseFolder, release: Release, checks: list[dict[str, Any]])
 def _strata(release: Release) -> Sign:
     if verdicts.is_published(release):
         found = plural(len(release["strata"]), "stratum", "strata")
-        tone, answer, more = "good", found, verdicts.confounding(release)
+        technical = verdicts.technical_signs(release)
+        tone, answer = "open" if technical else "good", found
+        more = " ".join(filter(None, [verdicts.confounding(release), technical]))
     else:
         tone, answer, more = "open", "None published", "The axes of variation are, without labels."
     return Sign(tone, "Are there strata of donors?", answer, more, "strata.html")
@@ -94,14 +96,14 @@ def _validators(checks: list[dict[str, Any]]) -> Sign:
             "#validators",
             of_validators=True,
         )
-    words = {"pass": "pass", "fail": "fail", "advice": "advise more", "not_run": "not run"}
+    words = {"pass": "passed", "fail": "failed", "advice": "advise more", "not_run": "not run"}
     parts = [f"{counted[key]} {word}" for key, word in words.items() if counted[key]]
     tone = "bad" if counted["fail"] else "good" if counted["pass"] else "open"
     failed = [str(item.get("name")) for item in checks if _status(item) == "fail"]
     return Sign(
         tone,
         QUESTION,
-        ", ".join(parts),
+        f"Checks: {', '.join(parts)}",
         f"Rejected by {listed(failed)}." if failed else "No validator that ran rejected it.",
         "#validators",
         of_validators=True,

@@ -323,6 +323,41 @@ def test_a_bundle_that_says_two_things_or_not_all_is_refused(
         read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
 
 
+SINCE = {"start": "2020-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "act"),
+    [
+        ({**R4, "provision": {"type": "deny", "period": SINCE}}, "withdraw"),
+        ({**R5, "provision": [], "period": SINCE}, "withdraw"),
+        ({**OPT_OUT, "provision": {"type": "deny", "period": SINCE}}, "opt_out"),
+        ({**R4, "meta": {"tag": [{**TAGGED["tag"][0], "code": "narrow"}]},
+          "provision": {**R4["provision"], "period": SINCE}}, "narrow"),
+    ],
+)  # fmt: skip
+def test_what_takes_back_counts_from_the_act_and_not_from_before_it(tmp_path, resource, act):
+    gave = {**R4, "dateTime": "2022-01-01"}
+    [_, found] = read(tmp_path, [gave, resource])
+    assert (found.act, found.effective_from) == (act, "2024-01-01")
+
+
+def test_a_consent_to_come_that_was_taken_back_is_a_fault(tmp_path: Path) -> None:
+    provision = {**R4["provision"], "period": {"start": "2025-01-01", "end": "2030-01-01"}}
+    to_come = {**R4, "dateTime": "2022-01-01", "provision": provision}
+    denied = {**R4, "provision": {"type": "deny"}}
+    with pytest.raises(FaultsError, match="must not begin after the person took it back"):
+        read(tmp_path, [to_come, denied])
+    given_anew = {**to_come, "dateTime": "2024-06-01"}
+    assert [entry.act for entry in read(tmp_path, [denied, given_anew])] == ["withdraw", "give"]
+
+
+def test_a_consent_that_ended_before_it_was_given_is_a_fault(tmp_path: Path) -> None:
+    ended = {**R4, "status": "inactive", "meta": {"lastUpdated": "2021-01-01T00:00:00Z"}}
+    with pytest.raises(FaultsError, match="must not lie before the consent that it ended"):
+        read(tmp_path, ended)
+
+
 def test_an_identifier_of_a_study_may_stand_in_consents_of_many(tmp_path: Path) -> None:
     shared = {**R4, "identifier": [{"system": "urn:study", "value": "s1"}]}
     found = read(tmp_path, [shared, {**shared, "patient": {"reference": "Patient/d2"}}])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.settings.yaml_help import yaml_fix, yaml_problem
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
@@ -103,12 +104,10 @@ def read_document(path: Path, *, max_values: int = MAX_VALUES) -> Document:
                 )
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        fix = "Check indentation, colons, brackets and quotes there."
         # Where the text ends too early, the parser stands on a line that is not there.
         last = text.rstrip().count("\n") + 1
         line = min(mark.line + 1, last) if mark else None
-        document.add("must be valid YAML", problem, fix, line=line)
+        document.add("must be valid YAML", yaml_problem(error), yaml_fix(text, line), line=line)
     except RecursionError:
         document.add(
             "must be valid YAML", "brackets within brackets without end", "Write it plainly."

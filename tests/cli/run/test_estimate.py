@@ -121,6 +121,12 @@ def test_wrong_calls_are_refused(arguments, message, capsys, tmp_path, monkeypat
     assert message in capsys.readouterr().err
 
 
+def test_a_folder_within_a_study_is_answered_with_the_study(study, capsys):
+    (study / "results" / "deep").mkdir(parents=True, exist_ok=True)
+    assert main(["estimate", "--directory", str(study / "results" / "deep")]) == 2
+    assert f"The study is {study.resolve()}: cd " in capsys.readouterr().err
+
+
 def test_refit_without_finished_runs_is_refused(study, capsys):
     assert main(["estimate", "--refit", str(study)]) == 2
     assert "need finished runs" in capsys.readouterr().err

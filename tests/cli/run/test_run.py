@@ -290,6 +290,47 @@ def test_second_run_says_that_nothing_is_left_to_do(
     assert "The release" in out
 
 
+def dates(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and ".snakemake" not in path.parts
+    }
+
+
+def test_a_run_goes_on_after_the_clock_was_set_back(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(study) == 0
+    (study / "results" / "release" / "manifest.json").unlink()
+    for path in [*study.rglob("*.json"), study / "config" / "config.yaml"]:
+        ahead = path.stat().st_mtime_ns + 3600 * 10**9
+        os.utime(path, ns=(ahead, ahead))
+    before = dates(study / "results")
+    assert run(study) == 0
+    assert "dated ahead of this machine's clock" in capsys.readouterr().err
+    after = dates(study / "results")
+    assert max(dates(study / "results").values()) < time.time_ns() + 10**9
+    verdicts = [name for name in before if name.endswith("status.json")]
+    assert sorted(verdicts, key=before.__getitem__) == sorted(verdicts, key=after.__getitem__)
+    assert run(study) == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_a_file_of_another_that_is_dated_ahead_is_named(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = study / "config" / "config.yaml"
+    os.utime(config, (time.time() + 3600, time.time() + 3600))
+
+    def refuse(path: Path, ns: tuple[int, int]) -> None:
+        raise PermissionError(1, "not permitted")
+
+    monkeypatch.setattr("pmcell.cli.run._clock.os.utime", refuse)
+    assert run(study) == 2
+    assert f"touch {config}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: int) -> None:
     config = study / "config" / "config.yaml"

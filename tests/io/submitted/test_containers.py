@@ -35,6 +35,13 @@ from submissions import write_10x_h5, write_h5ad, write_zarr
         ("a.csv.bz2", "packed", "bunzip2"),
         ("a.pkl", "pickled", "write_h5ad"),
         ("a.bam", "reads", "STARsolo"),
+        ("a.fq.gz", "reads", "STARsolo"),
+        ("a.mat", "MATLAB", "scipy.io.loadmat('a.mat')"),
+        ("my a.7z", "an archive", "7z x 'my a.7z'"),
+        ("a.qs2", "an R object", "write_h5ad"),
+        ("a.arrow", "Feather", "read_feather"),
+        ("web_summary.html", "a web page", "the counts themselves"),
+        ("a.docx", "a document", "the counts themselves"),
     ],
 )
 def test_other_containers_are_named_with_what_converts_them(tmp_path, name, what, how):
@@ -76,6 +83,7 @@ def groups(path, *names):
         (("matrix_", "row_attrs", "col_attrs"), "a loom file"),
         (("mod", "obs", "var"), "MuData"),
         (("assays", "meta.data"), "SeuratDisk"),
+        (("barcode_idx", "feature_idx", "count"), "list of molecules. Give filtered_feature_bc"),
     ],
 )
 def test_renamed_files_of_other_formats_are_known_by_what_they_hold(tmp_path, names, what, fmt):

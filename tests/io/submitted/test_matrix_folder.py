@@ -95,6 +95,34 @@ def test_a_folder_within_the_folder_is_pointed_at(folder):
         inspect(folder.parent, "10x_mtx")
 
 
+@pytest.mark.parametrize(
+    ("places", "fix"),
+    [
+        (
+            ["multi/count/raw_feature_bc_matrix", "per_sample_outs/s1/count/sample_filtered"],
+            "Give the folder that holds them: outs/per_sample_outs/s1/count/sample_filtered.",
+        ),
+        (["s1", "s2"], "each as its own cohort: outs/s1, outs/s2."),
+        (["Gene/raw"], "Give the folder that holds them: outs/Gene/raw."),
+    ],
+)
+def test_folders_deep_within_are_pointed_at_and_raw_ones_only_without_others(
+    tmp_path, counts, barcodes, places, fix
+):
+    for place in places:
+        (tmp_path / "outs" / place).parent.mkdir(parents=True, exist_ok=True)
+        write_mtx(tmp_path / "outs" / place, counts, barcodes, packed=True)
+    with pytest.raises(DataError, match=re.escape(fix)):
+        inspect(tmp_path / "outs", "10x_mtx")
+
+
+def test_a_folder_of_bpcells_is_named_with_what_converts_it(tmp_path):
+    for name in ("version", "shape", "row_names", "col_names", "val"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"BPCells::write_matrix_anndata_hdf5"):
+        inspect(tmp_path, "10x_mtx")
+
+
 def test_other_names_are_listed_with_what_is_needed(folder):
     (folder / "barcodes.tsv").rename(folder / "names.tsv")
     with pytest.raises(DataError, match=r"names.tsv, so barcodes.tsv is missing. Rename each file"):

@@ -252,6 +252,16 @@ def test_what_lies_beside_the_cells_may_be_written_in_part(path):
     preflight(path, "h5ad")
 
 
+def test_a_file_that_its_writer_did_not_close_is_told_from_a_damaged_one(tmp_path, path):
+    left = tmp_path / "left.h5ad"
+    code = (
+        "import h5py, os, sys; f = h5py.File(sys.argv[2], 'w', libver='latest'); "
+        "i = h5py.File(sys.argv[1]); [i.copy(k, f) for k in i]; f.flush(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), str(left)], check=True)
+    refuse(left, "unreadable", "must have been closed by what wrote it.*h5clear")
+
+
 def test_a_truncated_file_is_named(path):
     path.write_bytes(path.read_bytes()[:-500])
     refuse(path, "truncated", "truncated")

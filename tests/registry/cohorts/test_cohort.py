@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -190,6 +191,35 @@ def test_an_unknown_programme_is_answered_with_the_nearest(folder):
 def test_dangerous_or_broken_yaml_is_refused(folder, text, must):
     (folder / "cohort.yaml").write_text(text)
     assert any(must in fault.must for fault in errors(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("a: 1\nb:\n\tc: 2\n", "Indent line 3 with spaces: a tab is none."),
+        ("a: 1\ntitle: COVID: a study\n", "behind the first colon of line 2 in quotes"),
+        ("title: @home\n", "line 1 in quotes: it begins with @"),
+        ("title: `x`\n", "it begins with `"),
+        ("access:open\nid: a\n", "a space behind the colon of line 1"),
+        ("access\uff1a open\nid: a\n", "Write the colon of line 1 as ':'"),
+        ("a:\n  b: 1\n\u00a0\u00a0c: 2\n  d: 3\n", "Indent line 3 with plain spaces"),
+        ('path: "C:\\Users\\x"\n', "write ' for \""),
+        ("<<<<<<< HEAD\na: 1\n=======\na: 2\n", "Two versions of the file were merged"),
+        ("a:\n  b: 1 # x: y\n c: 2\n", "Check indentation"),
+    ],
+)
+def test_a_line_that_is_no_yaml_is_answered_with_what_is_usual(folder, text, fix):
+    (folder / "cohort.yaml").write_text(text, encoding="utf-8")
+    fault = next(fault for fault in errors(folder) if fault.reason == "yaml")
+    assert fix in fault.fix
+    assert not fault.found.startswith("found")
+
+
+@pytest.mark.parametrize("entry", ["[DUO: 0000042]", "[[DUO:0000042]]", "[{a: b}, DUO:0000042]"])
+def test_terms_of_use_that_are_no_text_are_a_fault(folder, entry):
+    text = (folder / "cohort.yaml").read_text()
+    (folder / "cohort.yaml").write_text(re.sub(r"(?m)^data_use:.*", f"data_use: {entry}", text))
+    assert any(fault.column == "data_use[0]" for fault in errors(folder))
 
 
 def test_yaml_that_is_not_text_is_refused(folder):

@@ -154,6 +154,53 @@ def test_a_table_of_donors_fills_their_rows(study):
     assert [row[-1] for row in rows[1:]] == ["Köln", "x", "Köln", "a;b"]
 
 
+def test_what_a_table_does_not_say_stays_as_the_file_says_it(study):
+    sexes = ["female", "female", "male", "male"] * 15
+    write_steward_file(study / "in.h5ad", sex=sexes)
+    (study / "people.csv").write_text("donor,sex\nd1,\nd2,male\nd3,male\n")
+    folder = register(study, "people.csv").folder
+    rows = [line.split("\t") for line in (folder / "donors.tsv").read_text().splitlines()]
+    assert {row[0]: row[1] for row in rows[1:]} == {
+        "d1": "PATO:0000383",
+        "d2": "PATO:0000384",
+        "d3": "PATO:0000384",
+        "d4": "PATO:0000384",
+    }
+
+
+@pytest.mark.parametrize(("told", "is_said"), [("male", True), ("Female", False), ("", False)])
+def test_a_table_that_contradicts_the_file_is_believed_and_it_is_said(study, told, is_said):
+    write_steward_file(study / "in.h5ad", sex=["female"] * 60)
+    (study / "people.csv").write_text(f"donor,sex\nd1,{told}\nd2,female\nd3,female\nd4,female\n")
+    notes = register(study, "people.csv").notes
+    assert any("'sex' says otherwise than the file" in note for note in notes) is is_said
+
+
+def test_a_table_whose_names_of_columns_are_exchanged_is_refused(study):
+    lines = ["donor_id,sample_id", "s0,d1", "s1,d2", "s2,d3", "s3,d4"]
+    (study / "people.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"column 'sample_id' must hold the samples.*Exchange"):
+        register_file("in.h5ad", "c1", "config/cohorts", tables={"samples": study / "people.csv"})
+
+
+def test_a_struck_out_row_of_a_workbook_is_refused_by_its_cell(tmp_path):
+    path = write_excel(tmp_path / "people.xlsx")
+    book = openpyxl.load_workbook(path)
+    book.active["A3"].font = openpyxl.styles.Font(strike=True)
+    book.save(path)
+    with pytest.raises(FaultsError, match=r"A3.*struck out"):
+        read_table_of_people(path)
+
+
+def test_a_table_within_one_column_of_a_workbook_is_to_be_cut(tmp_path):
+    book = openpyxl.Workbook()
+    for row in ROWS:
+        book.active.append([",".join(row)])
+    book.save(tmp_path / "people.xlsx")
+    with pytest.raises(DataError, match="Text to Columns"):
+        read_table_of_people(tmp_path / "people.xlsx")
+
+
 def test_donors_whom_only_a_table_of_samples_names_are_no_column_of_the_file(study):
     obs = {"Rohr": steward_obs()["sample_id"]}
     write_h5ad(

@@ -162,6 +162,21 @@ def test_a_missing_file_is_named(folder):
     assert "counts.h5ad" in found(check_cohort(folder), "file_missing").found
 
 
+@pytest.mark.parametrize(
+    ("written", "fix"),
+    [
+        ("s3://bucket/counts.h5ad", "download the file"),
+        ("~/counts.h5ad", "Write the path in full"),
+        ("$DATA/counts.h5ad", "Write the path in full"),
+        ("'C:\\data\\counts.h5ad'", "a path of Windows"),
+        ("other.h5ad", "relative to the cohort's folder"),
+    ],
+)
+def test_a_path_that_stands_for_another_place_is_answered_with_what_to_write(folder, written, fix):
+    edit(folder / "cohort.yaml", "path: counts.h5ad", f"path: {written}")
+    assert fix in found(check_cohort(folder), "file_missing").fix
+
+
 def test_a_truncated_file_is_a_fault_not_a_crash(folder):
     whole = (folder / "counts.h5ad").read_bytes()
     (folder / "counts.h5ad").write_bytes(whole[: len(whole) // 2])

@@ -118,3 +118,9 @@ def test_what_helps_with_fractions_is_said_and_logarithms_are_not_spoken_of(tmp_
     assert "logarithm" not in choice.fix
     path = write_h5ad(tmp_path / "a.h5ad", FRACTIONS, [barcode(k) for k in range(30)])
     assert "counts with fractions" in describe_layer(inspect(path).summary_of("X"))
+
+
+def test_all_parts_of_kb_count_are_added_up(tmp_path):
+    parts = {"mature": SPLICED, "nascent": UNSPLICED, "ambiguous": AMBIGUOUS}
+    added = "adata.layers['ambiguous'] + adata.layers['mature'] + adata.layers['nascent'];"
+    assert added in chosen(tmp_path, LOGGED, **parts).fix

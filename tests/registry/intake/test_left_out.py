@@ -212,6 +212,11 @@ def test_a_cell_type_with_a_date_is_named(folder):
             ["CMO301", "CMO302", "CMO301|CMO302", "Multiplet", "Blanks"],
             ["Blanks", "CMO301|CMO302", "Multiplet"],
         ),
+        (["P1", "pooled", "Pool 1"], ["pooled"]),
+        (
+            ["1", "2", "-2147483648", "-9223372036854775808"],
+            ["-2147483648", "-9223372036854775808"],
+        ),
         (["SampleTag01", "Undetermined", "Multiplet"], ["Multiplet", "Undetermined"]),
         (["A", "B", "A&B", "ambiguous", "not assigned"], ["A&B", "ambiguous", "not assigned"]),
         (["NEG_01", "pt-negrin", "Ambrose", "P_1", "P_2", "1/12", "2/12", "multiple-1"], []),

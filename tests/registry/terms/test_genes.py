@@ -166,6 +166,8 @@ def test_a_current_symbol_is_kept_though_a_virus_has_a_gene_of_that_name():
         ("GRCh38-ENSG00000198851", "CD3E"),
         ('"CD3E"', "CD3E"),
         (" CD3E ", "CD3E"),
+        ("HLA_A", "HLA-A"),
+        ("MT_ND1", "MT-ND1"),
     ],
 )
 def test_the_gene_within_a_compound_name_is_found(name, symbol):
@@ -176,6 +178,18 @@ def test_the_gene_within_a_compound_name_is_found(name, symbol):
 def test_a_gene_of_another_genome_is_lost_and_named_as_such(name):
     mapping = map_genes([name])
     assert (mapping.fate[0], mapping.cause[0]) == ("lost", "other_species")
+
+
+@pytest.mark.parametrize("end", ["U", "A", "I", "I2"])
+@pytest.mark.parametrize("gene", ["ENSG00000198851", "ENSG00000198851.12", "CD3E", "HLA-B"])
+def test_parts_of_the_counts_of_a_gene_beside_it_are_not_taken_for_it(gene, end):
+    mapping = map_genes([gene, f"{gene}-{end}"])
+    assert mapping.gene_id[0] is not None
+    assert (mapping.gene_id[1], mapping.cause[1]) == (None, "part")
+
+
+def test_symbols_that_end_like_a_part_stay_genes():
+    assert list(map_genes(["HLA-A", "MT-ND1", "HLA-U"]).cause) == ["", "", ""]
 
 
 def test_every_dot_of_make_names_is_tried_as_a_dash():
@@ -201,7 +215,9 @@ def test_a_dotted_name_beside_its_stem_is_its_own_gene_and_no_duplicate():
 
 def test_each_cause_has_words():
     names = ["PTPRC", "CD45", "NP", "CD16", "IGJ", "HBB", "HBB.1", "2-Sep", "ERCC-00002"]
-    mapping = map_genes([*names, "100.0", "cd3e", "mm10_Cd3e", "NOSUCHGENE", "ENST00000361763"])
+    mapping = map_genes(
+        [*names, "100.0", "cd3e", "mm10_Cd3e", "NOSUCHGENE", "ENST00000361763", "HBB-U"]
+    )
     assert set(mapping.cause) - {""} == set(CAUSES) - {"spelling"}
 
 

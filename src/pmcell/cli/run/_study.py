@@ -22,6 +22,8 @@ from pmcell.settings.load import Configuration, load_settings
 from pmcell.settings.table import ALIASES
 from pmcell.spelling import plural
 
+CONFIG = Path("config", "config.yaml")
+
 
 @dataclass(frozen=True)
 class Study:
@@ -80,12 +82,15 @@ def open_study(folder: Path, config: Path | None) -> Study:
 
     Raises `UsageError` for all faults of the configuration, before anything has run.
     """
-    path = config or folder / "config" / "config.yaml"
+    path = config or folder / CONFIG
     if not path.is_file():
-        raise UsageError(
-            f"a study folder must hold config/config.yaml; there is no {path}. "
-            f"Make one: pmcell init {shlex.quote(str(folder))}"
+        above = [one for one in folder.resolve().parents if (one / CONFIG).is_file()]
+        fix = (
+            f"The study is {above[0]}: cd {shlex.quote(str(above[0]))}"
+            if above and config is None
+            else f"Make one: pmcell init {shlex.quote(str(folder))}"
         )
+        raise UsageError(f"a study folder must hold config/config.yaml; there is no {path}. {fix}")
     settings = load_settings(path, study=folder)
     for old in settings.old_names:
         print(f"pmcell: {path}: the section {old!r} is now {ALIASES[old]!r}", file=sys.stderr)

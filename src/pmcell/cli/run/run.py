@@ -29,6 +29,7 @@ from pmcell.cli._options import (
     add_study_options,
     require_cores,
 )
+from pmcell.spelling import plural
 
 if TYPE_CHECKING:
     from pmcell.cli.run._study import Study
@@ -94,7 +95,7 @@ def run_and_summarise(
 
 def run_workflow(study: Study, command: list[str], *, executor: str = "local") -> dict[str, Any]:
     """Run the command, alone in the study's folder; what became of it, as `summarise` has it."""
-    from pmcell.cli.run import _lock, _slurm, _study, _summary, _workflow
+    from pmcell.cli.run import _clock, _lock, _slurm, _study, _summary, _workflow
     from pmcell.cli.run._progress import Progress
 
     progress = Progress()
@@ -103,6 +104,12 @@ def run_workflow(study: Study, command: list[str], *, executor: str = "local") -
         if stop_jobs:
             # A lock that was removed by hand says nothing of the jobs it stood for.
             stop_jobs()
+        if n_ahead := _clock.date_anew(study):
+            print(
+                f"pmcell run: {plural(n_ahead, 'file was', 'files were')} dated ahead of this "
+                "machine's clock, and are dated anew",
+                file=sys.stderr,
+            )
         _workflow.warm_up()
         before = _study.registered(study)
         code = _workflow.run_snakemake(study, command, progress)

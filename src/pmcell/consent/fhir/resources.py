@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from pmcell.consent.entries import ACTS, PERMITTING, SCOPED, Entry, parse_row
+from pmcell.consent.entries import ACTS, PERMITTING, SCOPED, Entry, instant_of, parse_row
 from pmcell.consent.fhir.codes import (
     ACT_CODE,
     ACT_SYSTEM,
@@ -81,6 +81,7 @@ def read_consents(
                 rows.append(number)
         faults += reader.faults
     faults += _ended(consents, entries, rows, path.name)
+    faults += _taken_back_before_it_began(dict(consents), entries, rows, path.name)
     if not consents and not faults:
         found = f"{len(resources)} other resources"
         faults.append(Fault(path.name, "must hold Consent resources", found, "Export them anew."))
@@ -130,6 +131,54 @@ def _ended(
             must = "must stand beside what ended it: it is inactive"
             fix = "Export all consents of the person, or remove the resource."
             yield Fault(file, must, "nothing", fix, row=row, column="status", reason="consent")
+
+
+def _taken_back_before_it_began(
+    consents: Mapping[int, Mapping[str, Any]],
+    entries: Sequence[Entry],
+    rows: Sequence[int],
+    file: str,
+) -> Iterator[Fault]:
+    """Consents to come that the person took back after having given them: they never will hold."""
+    acted = [_acted(consents[row]) for row in rows]
+    taken_back: dict[str, list[tuple[datetime, datetime]]] = {}
+    for when, entry in zip(acted, entries, strict=True):
+        if entry.act == "withdraw" and when is not None:
+            taken_back.setdefault(entry.subject, []).append((when, entry.instant))
+    for when, entry, row in zip(acted, entries, rows, strict=True):
+        if entry.act != "give" or when is None:
+            continue
+        if any(
+            when <= at and since < entry.instant for at, since in taken_back.get(entry.subject, ())
+        ):
+            must = "must not begin after the person took it back"
+            found = f"{entry.effective_from}, given before a withdrawal of the file"
+            fix = "Remove the resource, or give the consent that the person gave since."
+            yield Fault(file, must, found, fix, row=row, column="period", reason="consent")
+
+
+def _acted(item: Mapping[str, Any]) -> datetime | None:
+    """When the person acted, where the resource says so."""
+    try:
+        return instant_of(str(item.get("dateTime") or item.get("date") or ""))
+    except ValueError:
+        return None
+
+
+def _moment(text: str, otherwise: datetime) -> datetime:
+    """A moment as it is written; `otherwise` where it is none, which the check of its row says."""
+    try:
+        return instant_of(text)
+    except ValueError:
+        return otherwise
+
+
+def _later(one: str, other: str) -> str:
+    """The later of two moments; what is none is left to the check of its row."""
+    try:
+        return max(one, other, key=instant_of)
+    except ValueError:
+        return one
 
 
 class _Reader:
@@ -220,6 +269,9 @@ class _Reader:
         where = "decision" if is_r5 else "provision.type"
         kind = root.get("type")
         begin = begins(period_of(root.get("period"), "period", self._add))
+        if begin:
+            # Nobody takes back what they give later: it counts from the act, not from before it.
+            begin = {"effective_from": _later(common["effective_from"], begin["effective_from"])}
         if tag is not None and tag not in SCOPED:
             if kind != ("permit" if tag in PERMITTING else "deny"):
                 found = f"{kind!r} beside {tag}"
@@ -230,6 +282,10 @@ class _Reader:
             if not updated:
                 must = "must say since when it is inactive"
                 self._add("meta.lastUpdated", must, "nothing", "Add it.")
+                return
+            if (acted := _acted(item)) and _moment(str(updated), acted) < acted:
+                must = "must not lie before the consent that it ended"
+                self._add("meta.lastUpdated", must, str(updated)[:40], "Write when it ended.")
                 return
             yield {**common, "act": "withdraw", "effective_from": str(updated)}
         elif rule & OPTING:
@@ -307,7 +363,11 @@ class _Reader:
                 continue
             period = within(period_of(part.get("period"), "provision.period", self._add), outer)
             scope = scope_of(part, period, first, self._add)
-            yield {**common, **begins(period), "act": act, **scope}
+            begin = begins(period)
+            if begin and act != "give":
+                since = _later(common["effective_from"], begin["effective_from"])
+                begin = {"effective_from": since}
+            yield {**common, **begin, "act": act, **scope}
 
     def _policy_of(self, item: Mapping[str, Any], *, is_r5: bool) -> str:
         if is_r5:

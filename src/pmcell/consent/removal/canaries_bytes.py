@@ -150,6 +150,9 @@ BYTES: dict[str, Plant] = {
     "base64 twice": file_of("x.txt", base64.b64encode(base64.b64encode(b"z" * 60 + TEXT))),
     "deflate in base64": file_of("x.html", base64.b64encode(_raw_deflate(TEXT + bytes(range(99))))),
     "deflate": file_of("x", _raw_deflate(TEXT * 3)),
+    "a section of XML within": file_of(
+        "x.xml", f"<p>{NAME[:4]}<![CDATA[{NAME[4:8]}]]>{NAME[8:]}</p>".encode()
+    ),
     "tags within": file_of("x.html", f"<p>{NAME[:4]}<wbr><b>{NAME[4:]}</b></p>".encode()),
     "octal escapes": file_of("x.pdf", "".join(f"\\{ord(c):03o}" for c in NAME).encode()),
     "quoted-printable": file_of("x.eml", f"{NAME[:9]}=\n{NAME[9:]}".encode()),

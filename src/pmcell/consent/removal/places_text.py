@@ -60,6 +60,8 @@ _DUMPED = re.compile(
     re.MULTILINE,
 )
 """Bytes of a line of hexdump or xxd, behind its address."""
+_SECTION = re.compile(rb"<!\[CDATA\[|\]\]>")
+"""Where a section of XML begins and ends, within which a name may begin or end."""
 _SPACES = re.compile(rb" +")
 GLYPHS = {
     **{name: str(digit).encode() for digit, name in enumerate(
@@ -107,7 +109,7 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
     if flags & ESCAPES and (plain := unescaped(data)) is not None:
         yield "escapes", plain
     if flags & TAGS:
-        yield "without tags", untagged(data)
+        yield "without tags", untagged(_SECTION.sub(b"", data))
     if flags & QUOTED:
         yield "quoted-printable", quopri.decodestring(data, header=b"=?" in data)
     if flags & JOINED:

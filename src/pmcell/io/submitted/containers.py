@@ -17,6 +17,7 @@ _SEURAT = (
     f"{_R}library(anndataR); write_h5ad(as_AnnData(object), 'counts.h5ad') for a Seurat or "
     "SingleCellExperiment object that was read with readRDS()."
 )
+_NO_MATRIX = "Ask whoever made it for the counts themselves: h5ad, Cell Ranger's h5 or mtx folder."
 CONVERSIONS: dict[str, tuple[str, str]] = {
     ".loom": (
         "a loom file",
@@ -66,11 +67,39 @@ CONVERSIONS: dict[str, tuple[str, str]] = {
         "a Loupe file",
         "Give Cell Ranger's filtered_feature_bc_matrix.h5 of the same run.",
     ),
+    ".mat": (
+        "a MATLAB file",
+        f"{_PYTHON}scipy.io.loadmat({{name!r}}) (of version 7.3: h5py.File({{name!r}})) holds its "
+        "arrays; anndata.AnnData(counts, obs=…, var=…).write_h5ad('counts.h5ad'), with the tables "
+        "of cells and genes.",
+    ),
+    ".gef": ("a Stereo-seq file", f"{_PYTHON}stereo.io.stereo_to_anndata(…) writes h5ad."),
+    ".7z": ("an archive", "Unpack it (7z x {quoted}), and give the file or folder inside."),
+    ".rar": ("an archive", "Unpack it (unrar x {quoted}), and give the file or folder inside."),
+    ".pdf": ("a document", _NO_MATRIX),
+    ".sqlite": ("a database", _NO_MATRIX),
+    ".json": ("JSON", _NO_MATRIX),
+    ".html": ("a web page", _NO_MATRIX),
+    ".png": ("a picture", _NO_MATRIX),
     ".tar": ("an archive", "Unpack it (tar -xf {quoted}), and give the file or folder inside."),
     ".fastq": ("reads, not counts", "Count them first, with Cell Ranger, STARsolo or alevin-fry."),
     ".bam": ("reads, not counts", "Count them first, with Cell Ranger, STARsolo or alevin-fry."),
 }
 """By the ending of the name: what the file is, and how to make one that is read of it."""
+MOLECULES, BPCELLS = "molecules", "BPCells"
+_BPCELLS_FILES = {"version", "shape", "row_names", "col_names"}
+_BY_CONTENT = {
+    MOLECULES: (
+        "Cell Ranger's list of molecules",
+        "Give filtered_feature_bc_matrix.h5, which lies beside it.",
+    ),
+    BPCELLS: (
+        "a matrix of BPCells",
+        f"{_R}BPCells::write_matrix_anndata_hdf5(BPCells::open_matrix_dir({{name!r}}), "
+        "'counts.h5ad').",
+    ),
+}
+"""What is told by what it holds, whatever its name is."""
 _SAME = {
     ".tgz": ".tar",
     ".rdata": ".rda",
@@ -78,6 +107,22 @@ _SAME = {
     ".ods": ".xlsx",
     ".robj": ".rda",
     ".pickle": ".pkl",
+    ".qs2": ".qs",
+    ".arrow": ".feather",
+    ".ipc": ".feather",
+    ".loupe": ".cloupe",
+    ".vloupe": ".cloupe",
+    ".cram": ".bam",
+    ".sam": ".bam",
+    ".fq": ".fastq",
+    ".docx": ".pdf",
+    ".doc": ".pdf",
+    ".pptx": ".pdf",
+    ".db": ".sqlite",
+    ".htm": ".html",
+    ".jpg": ".png",
+    ".tif": ".png",
+    ".tiff": ".png",
 }
 _PACKED = {".gz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd"}
 _ONLY_PLAIN = (".h5ad", ".h5", ".zarr", ".zip")
@@ -150,11 +195,19 @@ def other_content(path: Path, *, is_text: bool) -> DataError | None:
     return None
 
 
+def refuse_bpcells(folder: Path, names: Iterable[str]) -> None:
+    """`DataError` for a folder that BPCells wrote, by the names in it."""
+    if set(names) >= _BPCELLS_FILES:
+        raise _of_kind(folder, _BY_CONTENT[BPCELLS])
+
+
 def what_hdf5_is(names: Iterable[str]) -> str:
     """The format of an HDF5 file by the names at its root: a format of ours, an ending, or ''."""
     found = set(names)
     if {"obs", "var"} <= found and "mod" in found:
         return ".h5mu"
+    if {"barcode_idx", "feature_idx"} <= found:
+        return MOLECULES
     for needed, kind in (
         ({"obs", "var"}, "h5ad"),
         ({"row_attrs", "col_attrs"}, ".loom"),
@@ -171,8 +224,8 @@ def other_hdf5(path: Path, names: Iterable[str], *, is_10x: bool, wanted: str) -
     kind = "10x_h5" if is_10x else what_hdf5_is(names)
     if kind in ("", wanted):
         return None
-    if kind in CONVERSIONS:
-        return _of_kind(path, CONVERSIONS[kind])
+    if kind in CONVERSIONS or kind in _BY_CONTENT:
+        return _of_kind(path, {**CONVERSIONS, **_BY_CONTENT}[kind])
     what = {"h5ad": "AnnData", "10x_h5": "a matrix of Cell Ranger"}[kind]
     return DataError(
         f"{path.name}: a file of format {wanted} must be one; found {what}. Set matrix.format in "

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from pmcell.errors import DataError
+from pmcell.io.submitted.containers import refuse_bpcells
 from pmcell.io.submitted.preflight import preflight
 from pmcell.io.textfile import open_text
 
@@ -34,6 +35,8 @@ _OF_OTHER_TOOLS = {
     "uniqueandmult-uniform.mtx": "matrix.mtx",
 }
 """Names that kb count, alevin-fry and STARsolo give the three files, and what they are here."""
+MAX_SHOWN, MAX_DEPTH, MAX_LOOKED_AT = 6, 4, 2000
+"""Folders that a message lists, how deep they are looked for, and in how many."""
 _HEADERS = frozenset(
     [
         "x",
@@ -87,6 +90,7 @@ def folder_files(folder: Path) -> list[Path]:
 def find_parts(folder: Path) -> dict[str, Path]:
     """The files `barcodes`, `features` and `matrix`; `DataError` says what is missing."""
     files = folder_files(folder)
+    refuse_bpcells(folder, (item.name for item in files))
     found = {
         kind: [item for item in files if form.fullmatch(item.name.lower().removesuffix(".gz"))]
         for kind, (_, form) in KINDS.items()
@@ -181,12 +185,13 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
             f"scipy.io.mmread('{matrix}').tocsr(), obs=cells, "
             "var=genes.set_index('gene_id')).write_h5ad('counts.h5ad')."
         )
-    inside = [item for item in files if item.is_dir()]
-    for inner in inside:
-        if any(
-            item.name.lower().removesuffix(".gz").endswith(".mtx") for item in folder_files(inner)
-        ):
-            return f"Give the folder that holds them: {folder.name}/{inner.name}."
+    within = _folders_with_a_matrix(folder)
+    if len(within) == 1:
+        return f"Give the folder that holds them: {folder.name}/{within[0]}."
+    if within:
+        listed = ", ".join(f"{folder.name}/{item}" for item in within[:MAX_SHOWN])
+        more = ", …" if len(within) > MAX_SHOWN else ""
+        return f"Give one of the folders that hold them, each as its own cohort: {listed}{more}."
     tables = [
         item.name for item in files if re.search(r"\.(mtx|tsv|txt|csv)(\.gz)?$", item.name.lower())
     ]
@@ -196,3 +201,28 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
     if tables:
         return "Rename each file to the name of what it holds, or write the matrix as h5ad."
     return "Give the folder that Cell Ranger or STARsolo wrote, or the file itself."
+
+
+def _folders_with_a_matrix(folder: Path) -> list[str]:
+    """Paths below a folder of those that hold a matrix; raw ones where there are no others."""
+    found: list[tuple[str, ...]] = []
+    below: list[tuple[Path, tuple[str, ...]]] = [(folder, ())]
+    n_looked_at = 0
+    while below and n_looked_at < MAX_LOOKED_AT:
+        here, path = below.pop(0)
+        n_looked_at += 1
+        items = folder_files(here)
+        if path and any(_is_matrix(item.name) for item in items):
+            found.append(path)
+        elif len(path) < MAX_DEPTH:
+            below += [
+                (item, (*path, item.name))
+                for item in items
+                if item.is_dir() and not item.is_symlink()
+            ]
+    called = [path for path in found if not any("raw" in part.lower() for part in path)]
+    return ["/".join(path) for path in sorted(called or found)]
+
+
+def _is_matrix(name: str) -> bool:
+    return name.lower().removesuffix(".gz").endswith(".mtx")

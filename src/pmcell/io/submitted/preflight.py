@@ -144,6 +144,15 @@ def _unopenable(path: Path, message: str) -> Fault:
             fix="Set matrix.format in cohort.yaml to what it is, or copy the file again.",
             reason="not_hdf5",
         )
+    if "already open for" in message or "consistency flags" in message:
+        return Fault(
+            file=path.name,
+            must="the file must have been closed by what wrote it",
+            found="it is marked as open for writing: that still runs, or was stopped",
+            fix="Let it end, or write the file again. Where the file is known to be whole, a copy "
+            "of it can be unmarked: h5clear -s, of the HDF5 tools.",
+            reason="unreadable",
+        )
     return Fault(
         file=path.name,
         must="the file must open",

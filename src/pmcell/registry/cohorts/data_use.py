@@ -30,8 +30,11 @@ def check_data_use(value: Any, *, row: int | None = None) -> Iterator[Fault]:
 
     if value is None:
         return
-    entries = [value] if isinstance(value, str) else list(value)
-    entries = [entry for entry in entries if not entry.startswith(TODO)]
+    given = [value] if isinstance(value, str) else list(value)
+    # What is no text is named where the form of the file is checked.
+    entries = [one for one in given if isinstance(one, str) and not one.startswith(TODO)]
+    if len(entries) < len(given) and not all(isinstance(one, str) for one in given):
+        return
     if entries in ([UNKNOWN], [""], []):
         return
     permissions = []

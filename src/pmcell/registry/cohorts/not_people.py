@@ -16,6 +16,8 @@ from pmcell.spelling import folded
 
 MISSING = frozenset(
     {"", "nan", "na", "n/a", "<na>", "none", "null", "nd", "n.d.", "-", "?", "unknown"}
+    # What R's missing whole number is to programs that do not know of it.
+    | {"-2147483648", "-2147483648.0", "-9223372036854775808"}
     | {"not available", "not applicable", "not known", "missing", "n.a.", "n. a.", "k.a.", "k. a."}
     | {"#n/a", "#value!", "#ref!", "#null!", "#name?", "#div/0!", ".", "unbekannt", "inconnu"}
     | {"inconnue", "desconocido", "desconocida", "sconosciuto", "nieznany", "nieznana", "onbekend"}
@@ -49,6 +51,8 @@ _NO_TAG = frozenset(
     {"negative", "negatives", "neg", "blank", "blanks", "empty", "no hashtag", "no tag", "untagged"}
     | {"unlabelled", "unlabeled", "background", "debris", "noise"}
 )
+_POOLS = frozenset({"pooled", "pooled sample", "pooled samples", "pooled donors", "mixed donors"})
+"""What CELLxGENE and others write for cells of people who were never told apart."""
 _NOT_A_NAME = frozenset({"singlet", "singlets", "sng", "true", "false"})
 _SIGNS = re.compile(r"[\s_.-]+")
 MAX_PARTS = 8
@@ -84,6 +88,8 @@ def why_no_person(label: str, others: Collection[str] = ()) -> str:
         return "donor not told"
     if plain in _NO_TAG:
         return "no tag of a donor"
+    if plain in _POOLS:
+        return "several donors"
     return "no name of a donor" if plain in _NOT_A_NAME else ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.registered import UnsafeYamlError, read_small, yaml_events
+from pmcell.settings.yaml_help import yaml_fix, yaml_problem
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,9 @@ def read_yaml(path: Path, faults: list[Fault], *, may_lead_out: bool = False) ->
         return YamlText({})
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not YAML"
         line = mark.line + 1 if mark else None
-        fix = "Check indentation, colons and quotes there."
-        faults.append(Fault(name, "must be valid YAML", str(problem), fix, row=line, reason="yaml"))
+        found, fix = yaml_problem(error), yaml_fix(text, line)
+        faults.append(Fault(name, "must be valid YAML", found, fix, row=line, reason="yaml"))
         return YamlText({})
     lines: dict[str, int] = {}
     tree = {} if root is None else _plain(root, "", lines, name, faults)

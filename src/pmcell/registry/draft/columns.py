@@ -128,6 +128,8 @@ _AGES = {
 }
 """Forms of an age, by how many of its unit are a year."""
 _UNIT_IN_NAME = re.compile(r"age(?:in)?(months|weeks|days)")
+_BEFORE_BIRTH = re.compile(r"\b(?:pcw|pcd|dpc|gw|ga|cs)\b|gestat|concept|ssw|schwanger|carnegie")
+"""Words of ages that are counted before birth: 12 of them are no years."""
 _UNIT_COLUMN = re.compile(r"(?:age|organismage|donorage)(?:time)?units?|unitofage|ageuom")
 MAX_AGE = 125
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+")
@@ -275,8 +277,7 @@ def ages(obs: pd.DataFrame, column: str) -> np.ndarray:
     18 is a year and a half where `age_unit` says months.
     """
     values = text(obs, column)
-    named = _UNIT_IN_NAME.fullmatch(plain_name(column))
-    units = np.full(len(values), named[1] if named else "", dtype=object)
+    units = np.full(len(values), _unit_in_name(column), dtype=object)
     for other in map(str, obs.columns):
         if _UNIT_COLUMN.fullmatch(plain_name(other)):
             units = text(obs, other)
@@ -286,6 +287,23 @@ def ages(obs: pd.DataFrame, column: str) -> np.ndarray:
         for value, unit in pairs
     ]
     return np.array(with_unit, dtype=object)
+
+
+def _unit_in_name(column: str) -> str:
+    """The unit that the name of a column of ages tells; '' where it tells none.
+
+    >>> [_unit_in_name(name) for name in ("age_months", "Age (mo)", "Alter [Jahre]", "Age [pcw]")]
+    ['months', 'mo', 'Jahre', 'pcw']
+    >>> _unit_in_name("Age (at sampling)")
+    ''
+    """
+    named = _UNIT_IN_NAME.fullmatch(plain_name(column))
+    if named:
+        return named[1]
+    behind = re.search(r"[(\[]([^()\[\]]*)[)\]]\s*$", column)
+    remark = behind[1].strip() if behind else ""
+    is_unit = years_of(f"1 {remark}") is not None or _BEFORE_BIRTH.search(folded(remark))
+    return remark if is_unit else ""
 
 
 def per_group(values: np.ndarray, groups: np.ndarray) -> dict[str, list[str]]:

@@ -227,6 +227,13 @@ def _excel(path: Path, is_id: Callable[[str], bool]) -> list[dict[str, str]]:
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors:
         raise FaultsError(errors)
+    if sheet.rows and len(sheet.letters) == 1 and re.search("[,;\t|]", next(iter(sheet.letters))):
+        raise DataError(
+            f"{path.name}#{sheet.name}: a sheet must have a column for each name; found all of "
+            f"them in column A ({next(iter(sheet.letters))[:60]!r}). In the spreadsheet: Data, "
+            "Text to Columns; or save it as CSV.",
+            reason="separator",
+        )
     if not sheet.rows or len(sheet.letters) < 2:
         raise DataError(
             f"{path.name}#{sheet.name}: a sheet must hold the table: a row of column names and "

@@ -32,7 +32,7 @@ from pmcell.registry.draft.draft import Draft, draft_registration
 from pmcell.registry.draft.measured_codes import coded
 from pmcell.registry.draft.measured_columns import Measured, rows_of_columns
 from pmcell.registry.draft.options import with_options
-from pmcell.registry.draft.side_tables import cells_text, join_table
+from pmcell.registry.draft.side_tables import cells_text, contradictions, join_table
 from pmcell.registry.draft.text import cohort_yaml, sheet
 from pmcell.registry.intake.cell_table import join_cells
 from pmcell.registry.terms.genes import share_known
@@ -288,7 +288,9 @@ def _opened(wanted: _Wanted) -> tuple[Submission, str, list[str]]:
         cells = cells_text(submission, Path(paths.pop("cells")))
         with tempfile.TemporaryDirectory() as scratch:
             write_text(Path(scratch) / CELLS_FILE, cells)
-            submission = join_cells(submission, Path(scratch) / CELLS_FILE)
+            told = join_cells(submission, Path(scratch) / CELLS_FILE)
+        notes += contradictions(submission.obs, told.obs, Path(wanted.tables["cells"]))
+        submission = told
     paths.pop(CODE_BOOK, None)
     for kind, table in paths.items():
         submission, found = join_table(submission, Path(table), kind, wanted.given)

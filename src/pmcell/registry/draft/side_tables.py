@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -76,13 +77,19 @@ def join_table(
     own_id = _own_id(ids)
     table = read_table_of_people(path, lambda cell: bool(own_id(cell)))
     key = _key(table, ids, own_id, path, kind, obs)
+    if own is not None and own != key and own in table[0]:
+        raise DataError(
+            f"{path.name}: column {own!r} must hold the {kind} of the file, which calls them so; "
+            f"they stand in column {key!r}. Exchange the two names, or rename {own!r}.",
+            reason="ids_differ",
+        )
     rows, by_visit = _one_row_each(table, key, own_id, path, kind)
     left_out = {key, *by_visit}
     joined = _beside(obs, ids, rows, [column for column in table[0] if column not in left_out])
     beside = submission.beside | {str(name) for name in joined.columns if name not in obs.columns}
     several = submission.by_visit + by_visit
     joined_to = replace(submission, obs=joined, beside=beside, by_visit=several, told=told)
-    notes = _unmatched(path, kind, rows, ids)
+    notes = [*_unmatched(path, kind, rows, ids), *contradictions(obs, joined, path)]
     if told.keys() - submission.told.keys():
         option = f"--{role.removesuffix('_id')}"
         notes.insert(
@@ -108,8 +115,37 @@ def _beside(
     more = {column: of_cells for column, of_cells in values.items() if column not in obs.columns}
     joined = pd.concat([obs, pd.DataFrame(more, index=obs.index, dtype=object)], axis=1)
     for column in values.keys() - more.keys():
-        joined[column] = values[column]
+        # What the table does not say of somebody, the file may.
+        own = text(obs, column)
+        joined[column] = np.where([is_empty(one) for one in values[column]], own, values[column])
     return joined
+
+
+def contradictions(before: pd.DataFrame, joined: pd.DataFrame, path: Path) -> list[str]:
+    """A note for each column in which a table says otherwise than the file did."""
+    notes = []
+    for column in map(str, before.columns):
+        pairs = zip(text(before, column).tolist(), text(joined, column).tolist(), strict=True)
+        differ = Counter(
+            pair for pair in pairs if not any(map(is_empty, pair)) and not _say_the_same(*pair)
+        )
+        if differ:
+            (own, told), _ = differ.most_common(1)[0]
+            notes.append(
+                f"{path.name}: column {column!r} says otherwise than the file of "
+                f"{differ.total():,} cells ({told!r}, not {own!r}): the table is believed; where "
+                "the file is right, take the column out of the table"
+            )
+    return notes
+
+
+def _say_the_same(one: str, other: str) -> bool:
+    if as_seen(one).casefold() == as_seen(other).casefold():
+        return True
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False
 
 
 def cells_text(submission: Submission, path: Path) -> str:

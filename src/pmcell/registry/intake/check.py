@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault
 from pmcell.io.submitted import sandbox
-from pmcell.registry.cohorts.catalogue import missing_metadata
+from pmcell.registry.cohorts.catalogue import lookup, missing_metadata
 from pmcell.registry.cohorts.cohort import programmes_folder, read_matrix, read_registration
 from pmcell.registry.cohorts.cohort_file import meaning
 from pmcell.registry.cohorts.gathered import gather
@@ -80,8 +81,15 @@ def check_cohort(
         return CohortCheck(folder.name, (*faults, *outside))
     if not _is_there(matrix.path):
         must = "must name the submitted file"
+        written = str(lookup(text.tree, "matrix.path") or "")
         fix = "Correct matrix.path: it is relative to the cohort's folder."
         found = f"no file {matrix.path.name!r} there"
+        if re.match(r"[A-Za-z][\w+.-]+://", written):
+            fix = "It is an address: download the file, and write its path."
+        elif written.startswith("~") or "$" in written:
+            fix = "Write the path in full: ~ and $ stand for nothing here."
+        elif re.match(r"[A-Za-z]:[\\/]", written):
+            fix = "It is a path of Windows: write the one that this machine has for it (/mnt/c/…)."
         where = "matrix.path"
         faults.append(Fault(COHORT_FILE, must, found, fix, column=where, reason="file_missing"))
         return CohortCheck(folder.name, tuple(faults))

@@ -72,6 +72,8 @@ _PARTS = frozenset(
     ]
 )
 """Names of layers that velocity and labelling tools split the counts into."""
+_SPLICING = ("spliced", "unspliced", "ambiguous", "mature", "nascent")
+"""Parts that make all counts together, as velocyto, alevin-fry and kb count name them."""
 _OF_A_SAMPLE = re.compile(r"layers/(?:raw_?)?counts\.", re.IGNORECASE)
 """Layers of Seurat 5 where each sample has its own: counts.S1, counts.S2, …"""
 COMPARED_VALUES = 200_000
@@ -274,7 +276,7 @@ def _is_copy_of_part(name: str, parts: list[str], totals: Mapping[str, np.ndarra
 
 
 def _how_to_add(submission: Submission, parts: list[str]) -> str:
-    split = [name for name in parts if _letters(name) in ("spliced", "unspliced", "ambiguous")]
+    split = [name for name in parts if _letters(name) in _SPLICING]
     names = [name.removeprefix("layers/") for name in (split or parts)]
     added = " + ".join(f"adata.layers[{name!r}]" for name in names)
     if len(names) > MAX_ADDED:

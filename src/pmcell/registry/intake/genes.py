@@ -96,6 +96,7 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
         namespace=matrix.gene_namespace,
         symbols=None if symbols is None else [str(symbol) for symbol in symbols.iloc[rows]],
     )
+    _require_whole_counts(file, mapping)
     n_genes = len({gene_id for gene_id in mapping.gene_id if gene_id is not None})
     if mapping.share_mapped < 0.5:
         _judge_names(submission, names)
@@ -110,6 +111,19 @@ def choose_genes(submission: Submission, matrix: Matrix, *, min_genes: int) -> G
             reason="too_few_genes",
         )
     return Genes(rows, mapping, len(var))
+
+
+def _require_whole_counts(file: str, mapping: GeneMapping) -> None:
+    parts = mapping.source[mapping.cause == "part"]
+    if parts.size:
+        raise DataError(
+            f"{file}: the row of a gene must hold all of its counts; {parts.size:,} of "
+            f"{len(mapping.source):,} names are parts of genes beside them ({parts[0]!r}), "
+            "unspliced (-U, -I) or ambiguous (-A). Add them up where the file came from: "
+            "pyroe.load_fry(FOLDER, output_format='scRNA') for alevin-fry's cells, 'snRNA' for "
+            "its nuclei.",
+            reason="split_counts",
+        )
 
 
 def how_to_name(names: Sequence[str]) -> str:

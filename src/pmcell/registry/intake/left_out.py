@@ -52,7 +52,8 @@ def leave_out(submission: Submission, exclusions: Sequence[Exclusion]) -> LeftOu
         except DataError as error:
             must, _, rest = str(error).partition("; ")
             found, _, fix = rest.partition(". ")
-            must = must.removeprefix(f"{submission.path.name}: ")
+            must = must.removeprefix(f"{submission.path.name}: ").removeprefix(f"{where}.column ")
+            found = found.removeprefix("found ")
             faults.append(
                 Fault(COHORT_FILE, must, found, fix, column=f"{where}.column", reason=error.reason)
             )

@@ -244,6 +244,10 @@ def read_sheet_of(
         number = cells[0].row
         texts = {}
         for cell, column in zip(cells, names, strict=True):
+            if cell.value is not None and cell.has_style and cell.font.strike:
+                must = "a cell must not be struck out: nobody can tell whether it holds"
+                fix = "Delete it, or clear the format."
+                fault(cell.coordinate, must, repr(cell_text(cell)[:40]), fix, "struck_out")
             if column:
                 texts[column] = _value(cell, fault)
             elif cell_text(cell):

@@ -42,6 +42,8 @@ _SPREADSHEET = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\d+(?:[.]0+)?")
+_PART = re.compile(r"(.+)-(?:[UAI]|I\d+)")
+"""How alevin-fry (-U, -A) and lists of introns (-I, -I2) name what they count beside a gene."""
 
 
 def ensembl_id_of(name: str) -> str:
@@ -88,6 +90,16 @@ def original_of_duplicate(name: str, present: Collection[str]) -> str:
     return match.group(1) if match and match.group(1) in present else ""
 
 
+def whole_of_part(name: str, present: Collection[str]) -> str:
+    """The gene in `present` of which the name is the unspliced or ambiguous part; else empty.
+
+    >>> whole_of_part("ENSG00000198851-U", {"ENSG00000198851"}), whole_of_part("HLA-A", {"CD4"})
+    ('ENSG00000198851', '')
+    """
+    match = _PART.fullmatch(name)
+    return match.group(1) if match and match.group(1) in present else ""
+
+
 def is_transcript(name: str) -> bool:
     """Whether the name is the Ensembl id of a human transcript."""
     return bool(_TRANSCRIPT.fullmatch(name))
@@ -113,9 +125,16 @@ def plain_spelling(name: str) -> str:
 def dashed_spellings(name: str) -> Iterator[str]:
     """The names of which R's make.names may have made this one: each dot was a dash or is a dot.
 
+    Databases and shells take underscores for dashes: all of a name's are.
+
     >>> list(dashed_spellings("CTA.109P11.1"))
     ['CTA-109P11-1', 'CTA-109P11.1', 'CTA.109P11-1']
+    >>> list(dashed_spellings("HLA_A"))
+    ['HLA-A']
     """
+    if "_" in name:
+        name = name.replace("_", "-")
+        yield name
     # make.names puts X before a digit: X7SK was 7SK.
     bare = [name, name[1:]] if re.match(r"X\d", name) else [name]
     for start in bare:

@@ -30,6 +30,7 @@ from pmcell.registry.terms.gene_spelling import (
     original_of_duplicate,
     other_species_of_id,
     plain_spelling,
+    whole_of_part,
     without_genome,
 )
 from pmcell.registry.terms.gene_table import ANNOTATION, FOREIGN_NAMES, GeneTable, gene_table
@@ -40,6 +41,7 @@ CAUSES = {
     "old_name": "old names of genes that the file also holds under a newer name",
     "foreign_name": "names of viruses or transgenes that are also old names of human genes",
     "several_genes": "names of several genes",
+    "part": "unspliced or ambiguous counts of genes that stand beside them",
     "older": "old names of a gene, read as the current one",
     "spelling": "another spelling of a current name",
     "duplicate": "duplicates made unique by a suffix",
@@ -178,6 +180,9 @@ def _resolve(
         return _by_id(gene_id, symbol, table)
     if namespace != "ensembl" and name in table.names:
         return _by_name(name, table)
+    whole = whole_of_part(name, present)
+    if whole:
+        return _ambiguous(f"a part of the counts of {whole}, which stands beside it", "part")
     if namespace == "ensembl" or name.startswith("ENS"):
         species = other_species_of_id(name)
         if species:

@@ -13,15 +13,16 @@ import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 from numba import prange
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from numpy.typing import NDArray
 
 from pmcell.private_folder import NotPrivateError, private_folder, process_folder
@@ -30,6 +31,8 @@ __all__ = ["Array", "kernel", "parallel_kernel", "prange", "thread_count"]
 
 Array = NDArray[Any]
 """An argument of a kernel: numba compiles a version for each dtype it is given."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _cache_folder() -> Path | None:
@@ -104,26 +107,29 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         # What compiled code calls to allocate arrays.
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
 
 
-def kernel(function: Any) -> Any:
+def kernel(function: Function) -> Function:
     """Compile a serial kernel: arrays and numbers in, arrays out."""
-    return _kept(numba.njit(nogil=True)(function))
+    kept: Function = _kept(numba.njit(nogil=True)(function))
+    return kept
 
 
-def parallel_kernel(function: Any) -> Any:
+def parallel_kernel(function: Function) -> Function:
     """Compile a kernel with `prange`.
 
     Each iteration writes only its own row, or integers are summed.
     """
-    return _kept(numba.njit(nogil=True, parallel=True)(function))
+    kept: Function = _kept(numba.njit(nogil=True, parallel=True)(function))
+    return kept
 
 
 def _kept(compiled: Any) -> Any:
     """The kernel, kept on disk; with NUMBA_DISABLE_JIT=1 it is the plain function."""
     if CACHE_FOLDER is not None and isinstance(compiled, Dispatcher):
-        compiled._cache = _KernelCache(compiled.py_func)
+        cache = _KernelCache(compiled.py_func)  # type: ignore[no-untyped-call]
+        compiled._cache = cache  # type: ignore[attr-defined]
     return compiled
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pmcell.cli import main
 from pmcell.core.counts.aggregate import Aggregate
-from pmcell.core.counts.grouped import COUNTS, GroupedSums
+from pmcell.core.counts.sums import COUNTS, GroupedSums
 from pmcell.io.counts.aggregates import write_aggregate
 from pmcell.io.h5ad import write_h5ad
 from pmcell.tl.aggregate import SOURCE_TERM

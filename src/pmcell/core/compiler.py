@@ -8,14 +8,21 @@ read-only homes): in each case only where nobody else can write.
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 import numba
 from numba import prange
+from numba.core.caching import FunctionCache
+from numba.core.dispatcher import Dispatcher
+from numba.core.runtime.nrt import rtsys
 from numpy.typing import NDArray
 
 from pmcell.private_folder import NotPrivateError, private_folder, process_folder
@@ -24,6 +31,8 @@ __all__ = ["Array", "kernel", "parallel_kernel", "prange", "thread_count"]
 
 Array = NDArray[Any]
 """An argument of a kernel: numba compiles a version for each dtype it is given."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _cache_folder() -> Path | None:
@@ -64,15 +73,64 @@ CACHE_FOLDER = _cache_folder()
 if CACHE_FOLDER is not None:
     numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 
+
+def _import_array_functions() -> None:
+    """Import what many kernels name; numba then also looks whether there is a BLAS.
+
+    It would import scipy.linalg for that, which few steps use. scipy always has one.
+    """
+    blas = "scipy.linalg.cython_blas"
+    if blas in sys.modules:
+        return
+    sys.modules[blas] = ModuleType(blas)
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[blas]
+
+
+_import_array_functions()
+
 # A thread that waits for the next kernel must leave its core to those that decode: by default
 # it spins for milliseconds, which took a third of the processor time of a pass over a file.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-kernel = numba.njit(cache=CACHE_FOLDER is not None, nogil=True)
-"""A serial kernel: arrays and numbers in, arrays out."""
 
-parallel_kernel = numba.njit(cache=CACHE_FOLDER is not None, nogil=True, parallel=True)
-"""A kernel with `prange`: each iteration writes only its own row, or integers are summed."""
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """Kernels on disk, loaded without what numba compiles with.
+
+    numba imports that, a fifth of a second of every job, before it looks whether a kernel is on
+    disk. One that is not is compiled as ever: the compiler imports what it needs by itself.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        # What compiled code calls to allocate arrays.
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
+def kernel(function: Function) -> Function:
+    """Compile a serial kernel: arrays and numbers in, arrays out."""
+    kept: Function = _kept(numba.njit(nogil=True)(function))
+    return kept
+
+
+def parallel_kernel(function: Function) -> Function:
+    """Compile a kernel with `prange`.
+
+    Each iteration writes only its own row, or integers are summed.
+    """
+    kept: Function = _kept(numba.njit(nogil=True, parallel=True)(function))
+    return kept
+
+
+def _kept(compiled: Any) -> Any:
+    """The kernel, kept on disk; with NUMBA_DISABLE_JIT=1 it is the plain function."""
+    if CACHE_FOLDER is not None and isinstance(compiled, Dispatcher):
+        cache = _KernelCache(compiled.py_func)  # type: ignore[no-untyped-call]
+        compiled._cache = cache  # type: ignore[attr-defined]
+    return compiled
 
 
 def thread_count() -> int:

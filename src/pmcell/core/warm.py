@@ -13,12 +13,13 @@ from pmcell.core.counts.by_gene import joined_runs, runs_by_gene
 from pmcell.core.counts.cell_metrics import cell_metrics
 from pmcell.core.counts.decode import copy_counts, first_bad_row, unshuffled
 from pmcell.core.counts.encode import fletcher32, shuffled
-from pmcell.core.counts.grouped import N_DETECTED, add_sums, grouped_sums
+from pmcell.core.counts.grouped import add_sums, grouped_sums
 from pmcell.core.counts.kept import kept_rows
 from pmcell.core.counts.lognorm import cell_totals, quantise
 from pmcell.core.counts.moments import moments
 from pmcell.core.counts.ranks import LabelledCounts, rank_sums
 from pmcell.core.counts.rewritten import fingerprints, over_columns
+from pmcell.core.counts.sums import N_DETECTED, GroupedSums
 from pmcell.core.donors.donor_stats import sum_groups
 from pmcell.core.graph.ivf import approximate_neighbors
 from pmcell.core.graph.knn import nearest_neighbors
@@ -58,8 +59,10 @@ def warm_kernels() -> None:
     approximate_neighbors(scores, 5)
     groups = np.arange(counts.n_cells) % 3
     by_group = grouped_sums(counts, groups, 3)
-    add_sums(by_group, by_group)
     grouped_sums(counts, np.zeros(counts.n_cells, np.int64), 1)
+    merged = grouped_sums(counts, np.arange(counts.n_cells), counts.n_cells)
+    if isinstance(merged, GroupedSums):
+        add_sums(merged, merged)
     unshuffled(bytes(8), np.dtype("<i4"))
     fletcher32(shuffled(np.zeros(1, np.int32)))
     kept = kept_rows(block, np.arange(block.n_rows) % 2 == 0)

@@ -133,10 +133,13 @@ def write_table(
 
     checked = conform(frame, table, sort=sort)
     schema = arrow_schema(table, about)
-    data = pa.Table.from_pandas(checked, schema=schema, preserve_index=False)
-    order = table.row_order if sort else ()
+    order, size = table.row_order if sort else (), table.row_group_size
     with atomic_path(target) as temporary, table_writer(temporary, schema, order) as writer:
-        writer.write_table(data.replace_schema_metadata(schema.metadata), table.row_group_size)
+        # One row group at a time: Arrow's copy of a large table is as large as the table.
+        for start in range(0, max(len(checked), 1), size):
+            rows = checked.iloc[start : start + size]
+            data = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+            writer.write_table(data.replace_schema_metadata(schema.metadata), size)
 
 
 def write_chunks(

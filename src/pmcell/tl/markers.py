@@ -22,9 +22,9 @@ from pmcell.core.counts.aggregate import (
     membership,
     pool_clusters,
 )
-from pmcell.core.counts.grouped import SUM_Q
 from pmcell.core.counts.lognorm import SCALE
 from pmcell.core.counts.ranks import MAX_VALUES
+from pmcell.core.counts.sums import SUM_Q
 from pmcell.errors import UsageError
 from pmcell.schema import MARKERS
 from pmcell.tl.aggregate import aggregate, counts_of, symbols_of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.counts.aggregate import Aggregate, Groups, groups_of, positions
-from pmcell.core.counts.grouped import take_groups
+from pmcell.core.counts.sums import take_groups
 from pmcell.pp._adata import column
 from pmcell.registry.terms.tissues import tissue_groups as group_of_tissue
 from pmcell.registry.terms.tissues import tissue_label

@@ -36,7 +36,7 @@ from study import mean_interval, verdicts_alone, wilson
 
 import pmcell as pm
 from pmcell.core.counts.aggregate import Aggregate
-from pmcell.core.counts.grouped import COUNTS
+from pmcell.core.counts.sums import COUNTS
 from pmcell.core.donors.donor_map import partition
 from pmcell.strata.profiles import slots
 
@@ -317,7 +317,7 @@ def _embedded(donors: list[str], n: Ints, batch: list[str], rng: np.random.Gener
 
 def _sums(donors: list[str], counts: Ints, n: Ints, genes: NDArray[np.object_]) -> Aggregate:
     """An aggregate with these counts (donors, types, halves, genes) and cells."""
-    from pmcell.core.counts.grouped import GroupedSums
+    from pmcell.core.counts.sums import GroupedSums
 
     n_donors, n_types = n.shape[:2]
     place = np.indices(n.shape).reshape(3, -1)

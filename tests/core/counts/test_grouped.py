@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from pmcell.core.counts.blocks import Block, MatrixCounts
-from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, add_sums, grouped_sums
+from pmcell.core.counts.blocks import Block, MatrixCounts, SharedBlocks
+from pmcell.core.counts.grouped import MAX_TABLE, add_sums, grouped_sums
 from pmcell.core.counts.lognorm import MAX_Q, SCALE, TARGET
+from pmcell.core.counts.sums import COUNTS, N_DETECTED, SUM_Q, SUM_Q2
 
 
 class Blocks:
@@ -54,9 +55,12 @@ def random_counts(seed: int, n_cells: int = 60, n_genes: int = 23) -> tuple[np.n
     return counts, random.integers(-1, 6, n_cells)
 
 
-def test_sums_equal_the_definition() -> None:
-    counts, groups = random_counts(1)
-    found = grouped_sums(MatrixCounts(sparse.csr_matrix(counts)), groups, 6)
+@pytest.mark.parametrize("n_cells", [60, 400], ids=["merged", "in tables"])
+@pytest.mark.parametrize("max_table", [0, 2 * 23 * 20, MAX_TABLE])
+def test_sums_equal_the_definition(n_cells: int, max_table: int) -> None:
+    counts, groups = random_counts(1, n_cells)
+    matrix = MatrixCounts(sparse.csr_matrix(counts))
+    found = grouped_sums(matrix, groups, 6, max_table=max_table)
     expected = naive_sums(counts, groups, 6)
     for column in (COUNTS, N_DETECTED, SUM_Q, SUM_Q2):
         np.testing.assert_array_equal(dense(found, column), expected[:, :, column])
@@ -106,6 +110,27 @@ def test_sums_of_two_halves_add_up_to_the_whole() -> None:
     added = add_sums(*halves)
     np.testing.assert_array_equal(added.indices, whole.indices)
     np.testing.assert_array_equal(added.values, whole.values)
+
+
+@pytest.mark.parametrize(("n_cells", "count"), [(40, 2**31 - 1), (230_000, 1)])
+def test_sums_beyond_32_bits_are_exact(n_cells: int, count: int) -> None:
+    matrix = sparse.csr_matrix(np.full((n_cells, 1), count, np.int32))
+    found = grouped_sums(MatrixCounts(matrix), np.zeros(n_cells, np.int64), 1)
+    q = round(np.log1p(TARGET) * SCALE)
+    assert found.values.tolist() == [[n_cells * count, n_cells, n_cells * q, n_cells * q * q]]
+
+
+def test_a_second_reader_sees_each_cell_once_however_often_the_counts_are_read() -> None:
+    counts, groups = random_counts(4, n_cells=400)
+    seen: list[Block] = []
+    shared = SharedBlocks(Blocks(sparse.csr_matrix(counts), 37), seen.append)
+    grouped_sums(shared, groups, 6, max_table=0)
+    assert [row for block in seen for row in range(*block.rows.indices(400))] == list(range(400))
+
+
+def test_no_groups_have_no_sums() -> None:
+    found = grouped_sums(MatrixCounts(sparse.csr_matrix((3, 5), dtype=np.int32)), np.full(3, -1), 0)
+    assert found.values.shape == (0, 4)
 
 
 def test_stored_zeros_are_not_detected() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from pmcell.core.counts.aggregate import groups_of
-from pmcell.core.counts.grouped import COUNTS
+from pmcell.core.counts.sums import COUNTS
 from pmcell.errors import DataError, UsageError
 from pmcell.io.arrays import read_arrays, write_arrays
 from pmcell.io.counts import aggregates

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from pmcell.core.counts.blocks import Counts
-from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, Sums
 from pmcell.core.counts.lognorm import SCALE
+from pmcell.core.counts.sums import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, Sums
 from pmcell.errors import DataError
 
 Labels = NDArray[Any]

@@ -8,7 +8,7 @@ way of cutting, because all sums are integers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,12 +58,16 @@ class StoredCounts(Counts, Protocol):
     def cell_ids(self) -> NDArray[Any]: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class SharedBlocks:
-    """Counts whose every block is also shown to `see`, so that one decode serves two readers."""
+    """Counts whose every block is also shown to `see`, so that one decode serves two readers.
+
+    However often the counts are read, `see` is shown each cell once.
+    """
 
     counts: Counts
     see: Callable[[Block], None]
+    n_seen: int = field(default=0, init=False)
 
     @property
     def n_cells(self) -> int:
@@ -76,9 +80,11 @@ class SharedBlocks:
         return self.counts.n_genes
 
     def iter_blocks(self) -> Iterator[Block]:
-        """The blocks of the counts, each seen before it is given."""
+        """The blocks of the counts, each seen before it is first given."""
         for block in self.counts.iter_blocks():
-            self.see(block)
+            if block.start >= self.n_seen:
+                self.see(block)
+                self.n_seen = block.rows.stop
             yield block
 
 

@@ -1,88 +1,30 @@
-"""Exact sums of counts and log-normalised values per group of cells and gene, in one pass.
+"""Exact sums of counts and log-normalised values per group of cells and gene.
 
 A group is usually one sample × one cluster. All sums are integers, so they are
 bit-identical for any number of threads, any order of the cells and any way of
 cutting the matrix into blocks, and groups of several cohorts can be added.
 
-Memory: a table of 32 bytes for each group × gene where that fits, and the result.
-Else one block (its rows grouped, at most 36 bytes a stored value) and about twice
-the result, which holds 36 bytes for each gene that was seen in a group.
+Memory: a table of groups × genes (`group_table`), and 24 bytes for each gene that was seen in a
+group. Where groups are too small to fill a table: one block (its rows grouped, at most 36 bytes a
+stored value) and about twice the result, which then holds 36 bytes for each gene that was seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from pmcell.core.compiler import Array, kernel, parallel_kernel, prange, thread_count
 from pmcell.core.counts.blocks import Block, Counts
-from pmcell.core.counts.lognorm import N_LOOKUP, open_cell, open_cells, q_of
+from pmcell.core.counts.group_table import sum_in_tables
+from pmcell.core.counts.lognorm import N_LOOKUP, open_cell, q_of
+from pmcell.core.counts.sums import GroupedSums, SmallSums
 
-COUNTS, N_DETECTED, SUM_Q, SUM_Q2 = range(4)
-"""Columns of `GroupedSums.values`: Σcount, cells with a count, Σq, Σq²."""
+MAX_TABLE = 600 << 20
+"""Bytes of a table of groups × genes; more groups are summed some at a time."""
 
-MAX_TABLE = 2**30
-"""Bytes of a table of all groups × genes, 32 a place; above, only what was seen is kept."""
-
-_NO_GENE = np.zeros(0, np.int32)
-
-CELLS_FOR_TABLE = 32
-"""Cells a group from which most places of the table are filled."""
-
-
-class Sums(Protocol):
-    """What `GroupedSums` holds, in memory or elsewhere."""
-
-    @property
-    def n_genes(self) -> int:
-        """Number of genes."""
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups."""
-
-    @property
-    def indptr(self) -> NDArray[np.int64]:
-        """Where the entries of each group begin, and the end."""
-
-    @property
-    def indices(self) -> NDArray[np.int32]:
-        """The gene of each entry."""
-
-    @property
-    def values(self) -> NDArray[np.int64]:
-        """The four sums of each entry."""
-
-    def matrix(self, column: int) -> sparse.csr_matrix:
-        """One of the sums: groups × genes."""
-
-
-@dataclass(frozen=True)
-class GroupedSums:
-    """Sums of every group as one CSR matrix (groups × genes) with four int64 values an entry.
-
-    Entries of a group are sorted by gene; a gene that no cell of the group
-    detected has no entry.
-    """
-
-    n_genes: int
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    values: NDArray[np.int64]
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups."""
-        return self.indptr.size - 1
-
-    def matrix(self, column: int) -> sparse.csr_matrix:
-        """One of the sums (COUNTS, N_DETECTED, SUM_Q, SUM_Q2): groups × genes, CSR, int64."""
-        shape = (self.n_groups, self.n_genes)
-        return sparse.csr_matrix((self.values[:, column], self.indices, self.indptr), shape=shape)
+CELLS_FOR_TABLE = 16
+"""Cells a group from which a table takes less than what was seen in parts that are merged."""
 
 
 def grouped_sums(
@@ -91,17 +33,18 @@ def grouped_sums(
     n_groups: int,
     *,
     max_table: int = MAX_TABLE,
-) -> GroupedSums:
+) -> GroupedSums | SmallSums:
     """Sum over all blocks of `counts`; cells with group -1 are left out.
 
     `group_of_cell` (n_cells) holds each cell's group, 0 to `n_groups` - 1. Values
-    are normalised by the cell's total over all genes of `counts`. Up to `max_table`
-    bytes all groups × genes have a place in one table, where groups are not too small
-    to fill it; else partial sums are merged.
+    are normalised by the cell's total over all genes of `counts`. Groups and genes have places
+    in tables of up to `max_table` bytes where groups are not too small to fill them; else
+    partial sums are merged. More than one table means to read the counts more than once.
     """
-    fits = n_groups * counts.n_genes * 32 <= max_table
-    if fits and counts.n_cells >= CELLS_FOR_TABLE * n_groups:
-        return _sum_in_table(counts, group_of_cell, n_groups)
+    if counts.n_cells >= CELLS_FOR_TABLE * n_groups:
+        found = sum_in_tables(counts, group_of_cell, n_groups, max_table=max_table)
+        if found is not None:
+            return found
     parts: list[GroupedSums] = []
     for block in counts.iter_blocks():
         part = _sum_block(block, group_of_cell[block.rows], n_groups, counts.n_genes)
@@ -113,14 +56,6 @@ def grouped_sums(
     while parts:
         total = add_sums(parts.pop(), total)
     return total
-
-
-def take_groups(sums: Sums, groups: NDArray[np.int64]) -> GroupedSums:
-    """Return the sums of some groups, given by their positions."""
-    sizes = np.diff(sums.indptr)[groups]
-    indptr = np.append(0, np.cumsum(sizes)).astype(np.int64)
-    entries = np.repeat(sums.indptr[:-1][groups] - indptr[:-1], sizes) + np.arange(indptr[-1])
-    return GroupedSums(sums.n_genes, indptr, sums.indices[entries], sums.values[entries])
 
 
 def add_sums(left: GroupedSums, right: GroupedSums) -> GroupedSums:
@@ -143,28 +78,6 @@ def add_sums(left: GroupedSums, right: GroupedSums) -> GroupedSums:
         (indptr, indices, values),
     )
     return GroupedSums(left.n_genes, indptr, indices, values)
-
-
-def _sum_in_table(counts: Counts, group_of_cell: NDArray[np.int64], n_groups: int) -> GroupedSums:
-    values = np.zeros((n_groups * counts.n_genes, 4), np.int64)
-    table = values.reshape(n_groups, counts.n_genes, 4)
-    shares = np.linspace(0, counts.n_genes, thread_count() + 1).astype(np.int64)
-    for block in counts.iter_blocks():
-        group_of_row = np.asarray(group_of_cell[block.rows], np.int64)
-        rows = np.flatnonzero(group_of_row >= 0)
-        # Group by group: the part of the table in use then stays in the cache.
-        rows = rows[np.argsort(group_of_row[rows], kind="stable")]
-        lookups, factors, _ = open_cells(block.indptr, block.data, rows, 0)
-        matrix = (block.indptr, block.indices, block.data)
-        _add_to_table(matrix, rows, group_of_row, lookups, factors, shares, table)
-    genes = [np.flatnonzero(own[:, N_DETECTED]).astype(np.int32) for own in table]
-    indptr = np.cumsum([0, *(own.size for own in genes)], dtype=np.int64)
-    # What was seen moves to the front of the table, whose rest is given back: no second copy.
-    for group, own in enumerate(genes):
-        values[indptr[group] : indptr[group + 1]] = table[group, own]
-    del table
-    values.resize((int(indptr[-1]), 4), refcheck=False)
-    return GroupedSums(counts.n_genes, indptr, np.concatenate([*genes, _NO_GENE]), values)
 
 
 def _sum_block(
@@ -216,42 +129,6 @@ def _empty(n_groups: int, n_genes: int) -> GroupedSums:
         np.zeros(0, np.int32),
         np.zeros((0, 4), np.int64),
     )
-
-
-@parallel_kernel
-def _add_to_table(
-    matrix: tuple[Array, Array, Array],
-    rows: Array,
-    group_of_row: Array,
-    lookups: Array,
-    factors: Array,
-    shares: Array,
-    table: Array,
-) -> None:
-    indptr, indices, data = matrix
-    for share in prange(shares.size - 1):
-        low, high = shares[share], shares[share + 1]
-        for at in range(rows.size):
-            factor = factors[at]
-            if factor == 0:
-                continue
-            row = rows[at]
-            sums = table[group_of_row[row]]
-            lookup = lookups[at]
-            genes = indices[indptr[row] : indptr[row + 1]]
-            first, last = np.searchsorted(genes, low), np.searchsorted(genes, high)
-            genes = genes[first:last]
-            own = data[indptr[row] + first : indptr[row] + last]
-            for entry in range(own.size):
-                count = np.int64(own[entry])
-                if count == 0:
-                    continue
-                gene = np.uint64(genes[entry])
-                q = q_of(count, factor, lookup)
-                sums[gene, 0] += count
-                sums[gene, 1] += 1
-                sums[gene, 2] += q
-                sums[gene, 3] += q * q
 
 
 @parallel_kernel

@@ -24,8 +24,9 @@ from scipy import sparse
 from pmcell.core.compiler import Array, parallel_kernel, prange
 from pmcell.core.counts.blocks import Block, Counts, MatrixCounts, SharedBlocks
 from pmcell.core.counts.chosen import iter_chosen
-from pmcell.core.counts.grouped import N_DETECTED, SUM_Q, SUM_Q2, GroupedSums, grouped_sums
+from pmcell.core.counts.grouped import grouped_sums
 from pmcell.core.counts.lognorm import N_LOOKUP, SCALE, TARGET, cell_totals, fill_lookup, q_of
+from pmcell.core.counts.sums import N_DETECTED, SUM_Q, SUM_Q2
 from pmcell.core.graph.knn import nearest_among
 from pmcell.core.pca.gram import Basis, basis, gram
 
@@ -82,7 +83,12 @@ def sample_scores(
     first = counts if see is None else SharedBlocks(counts, see)
     sums = grouped_sums(first, sample_of_cell, n_samples, max_table=MAX_TABLE)
     n_cells = np.bincount(sample_of_cell[sample_of_cell >= 0], minlength=n_samples)
-    genes = [_variable_genes(sums, at, int(n_cells[at])) for at in range(n_samples)]
+    ends, values = sums.indptr, sums.values
+    genes = [
+        _variable_genes(sums.indices[low:high], values[low:high], int(n))
+        for low, high, n in zip(ends[:-1], ends[1:], n_cells, strict=True)
+    ]
+    del values
     detected = sums.matrix(N_DETECTED)
     n_values = [int(detected[at, own].sum()) for at, own in enumerate(genes)]
     del sums, detected
@@ -136,23 +142,23 @@ def _posterior(n_paired: NDArray[np.int64], k: int) -> NDArray[np.float64]:
     )
 
 
-def _variable_genes(sums: GroupedSums, sample: int, n_cells: int) -> NDArray[np.int64]:
+def _variable_genes(
+    genes: NDArray[np.int32], values: NDArray[np.int64], n_cells: int
+) -> NDArray[np.int64]:
     """The genes whose variance in a sample lies most above that of genes with the same mean.
 
     The trend is a parabola of log variance over log mean, of log-normalised values.
     """
-    own = slice(sums.indptr[sample], sums.indptr[sample + 1])
-    values = sums.values[own]
     mean, square = values[:, SUM_Q] / max(n_cells, 1), values[:, SUM_Q2] / max(n_cells, 1)
     variance = square - mean * mean
     # A gene that takes one value in all cells keeps but rounding errors.
     varies = (values[:, N_DETECTED] >= MIN_CELLS_OF_GENE) & (variance > 1e-9 * square)
-    genes = sums.indices[own][varies].astype(np.int64)
-    if genes.size <= N_FEATURES:
-        return genes
+    found = genes[varies].astype(np.int64)
+    if found.size <= N_FEATURES:
+        return found
     x, y = np.log(mean[varies]), np.log(variance[varies])
     above = y - np.polyval(np.polyfit(x, y, 2), x)
-    return np.sort(genes[np.argsort(-above, kind="stable")[:N_FEATURES]])
+    return np.sort(found[np.argsort(-above, kind="stable")[:N_FEATURES]])
 
 
 def _place(counts: Any, pairs: NDArray[np.int64], space: Basis) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from pmcell.core.counts.aggregate import Aggregate, Groups
-from pmcell.core.counts.grouped import COUNTS, N_DETECTED, SUM_Q, SUM_Q2
+from pmcell.core.counts.sums import COUNTS, N_DETECTED, SUM_Q, SUM_Q2, Sums
 from pmcell.errors import DataError, UsageError
 from pmcell.io.arrays import array_names, read_arrays, write_arrays
 from pmcell.schema.text import text_array
@@ -40,14 +40,15 @@ class StoredSums:
     @property
     def values(self) -> NDArray[np.int64]:
         """All four, one column each, as `GroupedSums` has them."""
-        return np.stack([self._column(column) for column in _SUMS], axis=1)
+        return np.stack([self.column(column) for column in _SUMS], axis=1)
 
     def matrix(self, column: int) -> sparse.csr_matrix:
         """One of the sums (COUNTS, N_DETECTED, SUM_Q, SUM_Q2): groups × genes, CSR, int64."""
         shape = (self.n_groups, self.n_genes)
-        return sparse.csr_matrix((self._column(column), self.indices, self.indptr), shape=shape)
+        return sparse.csr_matrix((self.column(column), self.indices, self.indptr), shape=shape)
 
-    def _column(self, column: int) -> NDArray[np.int64]:
+    def column(self, column: int) -> NDArray[np.int64]:
+        """One of the sums of each entry."""
         name = _SUMS[column]
         return _arrays(self.path, [name])[name].astype(np.int64)
 
@@ -61,14 +62,14 @@ def write_aggregate(target: Path | str, aggregate: Aggregate) -> None:
     """
     labels = {name: text_array(getattr(aggregate, name)) for name in _LABELS}
     groups = {name: getattr(aggregate, name) for name in _GROUPS}
-    values = aggregate.sums.values
-    sums = {name: partial(_smallest, values[:, column]) for column, name in _SUMS.items()}
+    sums = {name: partial(_smallest, aggregate.sums, column) for column, name in _SUMS.items()}
     entries = {"indptr": aggregate.sums.indptr, "indices": aggregate.sums.indices}
     write_arrays(target, **labels, **groups, **entries, **sums)
 
 
-def _smallest(values: NDArray[np.int64]) -> NDArray[Any]:
+def _smallest(sums: Sums, column: int) -> NDArray[Any]:
     """Sums, which are not below zero, in the smallest type that holds them."""
+    values = sums.column(column)
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 

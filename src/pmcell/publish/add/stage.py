@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pmcell.core.counts.grouped import N_DETECTED
+from pmcell.core.counts.sums import N_DETECTED
 from pmcell.io.counts.aggregates import read_aggregate, write_aggregate
 from pmcell.io.counts.open import open_counts
 from pmcell.io.tables import join_tables, read_table, write_table

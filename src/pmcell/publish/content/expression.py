@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.core.counts.by_gene import GeneRuns, joined_runs, runs_by_gene
-from pmcell.core.counts.grouped import N_DETECTED
 from pmcell.core.counts.kept import KeptRows
+from pmcell.core.counts.sums import N_DETECTED
 from pmcell.errors import UsageError
 from pmcell.io.atomic import atomic_path
 from pmcell.io.counts.aggregates import read_aggregate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.core.counts.aggregate import type_of_groups
-from pmcell.core.counts.grouped import COUNTS, N_DETECTED
+from pmcell.core.counts.sums import COUNTS, N_DETECTED
 from pmcell.io.coded_tables import coded
 from pmcell.io.counts.aggregates import read_aggregate
 from pmcell.io.counts.open import open_counts

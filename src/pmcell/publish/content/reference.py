@@ -279,7 +279,7 @@ def _features(facts: Facts) -> list[str]:
 
 def _counted(cohorts: list[Cohort]) -> Iterator[tuple[list[str], NDArray[np.float64]]]:
     """Genes of each cohort, and the counts of each in cells that passed QC."""
-    from pmcell.core.counts.grouped import COUNTS
+    from pmcell.core.counts.sums import COUNTS
 
     for cohort in cohorts:
         part = read_aggregate(cohort.folder / "aggregate.npz")

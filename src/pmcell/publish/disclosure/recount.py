@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.core.counts.grouped import N_DETECTED
+from pmcell.core.counts.sums import N_DETECTED
 from pmcell.io.counts.aggregates import open_aggregates, read_aggregate
 from pmcell.io.counts.clustered import open_clustered
 from pmcell.io.tables import read_table

@@ -111,7 +111,9 @@ def differential_expression(
     code, known = pd.factorize(table["gene_id"])
     table["symbol"] = np.array([(symbols or {}).get(gene, gene) for gene in known], object)[code]
     names = EXPRESSION_CONTRASTS.columns
-    return table[columns], pd.DataFrame(facts, columns=names)
+    # The columns are those of `table`: a selection of them would be a copy.
+    ordered = pd.DataFrame({name: table[name] for name in columns}, copy=False)
+    return ordered, pd.DataFrame(facts, columns=names)
 
 
 def _one_type(

@@ -15,7 +15,7 @@ from pmcell.core.counts.aggregate import (
     positions,
     type_of_groups,
 )
-from pmcell.core.counts.grouped import COUNTS
+from pmcell.core.counts.sums import COUNTS
 from pmcell.registry.terms.genes import map_genes
 from pmcell.registry.terms.ontology import exact, is_under
 from pmcell.schema.text import as_text

@@ -17,7 +17,7 @@ from pmcell.core.counts.aggregate import (
     positions,
     type_of_groups,
 )
-from pmcell.core.counts.grouped import COUNTS
+from pmcell.core.counts.sums import COUNTS
 from pmcell.core.donors.gene_sums import HalfCounts, gene_sums
 from pmcell.core.donors.genes import weigh_genes
 from pmcell.errors import UsageError

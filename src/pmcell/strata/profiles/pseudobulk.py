@@ -15,7 +15,7 @@ from pmcell.core.counts.aggregate import (
     positions,
     type_of_groups,
 )
-from pmcell.core.counts.grouped import COUNTS
+from pmcell.core.counts.sums import COUNTS
 from pmcell.errors import UsageError
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text

@@ -28,6 +28,7 @@ from pmcell.core.donors.channels import (
 from pmcell.core.donors.fit import fit_cluster_free, fit_composition, fit_state
 from pmcell.core.donors.genes import GeneChannel, adapt_genes, fit_genes, place_genes
 from pmcell.core.donors.spectral import (
+    between_means,
     pairwise_squared,
     principal_coordinates,
     silhouette,
@@ -127,7 +128,7 @@ def map_donors(sums: DonorSums, batch: Ints, settings: Settings) -> Floats:
 class Partitions:
     """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small).
 
-    The silhouette is that of the spectral clusters, see `partition`.
+    The silhouette is that of the spectral clusters, see `silhouettes`.
     """
 
     ks: range
@@ -138,39 +139,51 @@ class Partitions:
 def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
     """Cluster the principal coordinates of a squared-distance matrix for each k.
 
-    Silhouettes, on which the test rests, are those of spectral clusters. Where the compact
-    clusters of a k have a larger one, and none is too small, they are the labels: spectral
-    clusters cut a large stratum and join small ones.
+    Where the compact clusters of a k have a larger silhouette than the spectral ones, over all
+    axes, and none is too small, they are the labels: spectral clusters cut a large stratum
+    and join small ones.
     """
-    axes, distance, labels, widths = _spectral(squared, ks)
-    known = _known(widths, labels, ks, min_size)
+    axes, flat, labels = _spectral(squared, ks)
+    known = _between(axes, labels, ks, min_size)
+    distance = np.sqrt(flat)
     for index, compact in enumerate(ward_partitions(axes, ks)):
         fits = _least(compact, ks[index]) >= min_size
-        if fits and silhouette(distance, compact) > widths[index]:
+        if fits and silhouette(distance, compact) > silhouette(distance, labels[index]):
             labels[index] = compact
     return Partitions(ks, labels, known)
 
 
 def silhouettes(squared: Floats, ks: range, min_size: int) -> Floats:
-    """Those of `partition` alone, for the many draws of a null: no compact clusters are made."""
-    _, _, labels, widths = _spectral(squared, ks)
-    return _known(widths, labels, ks, min_size)
+    """How far apart the spectral clusters of each k lie: what the test rests on.
+
+    Silhouettes of the donors as they lie along the lines between the clusters' means
+    (`between_means`). Over all axes the gap between two strata drowns in what donors differ
+    in besides: of a continuum of three axes with a gap in one, a cut is hardly clearer than one
+    of a continuum without. NaN where a cluster is too small.
+    """
+    axes, _, labels = _spectral(squared, ks)
+    return _between(axes, labels, ks, min_size)
 
 
-def _spectral(squared: Floats, ks: range) -> tuple[Floats, Floats, Ints, Floats]:
-    """Principal coordinates, distances between them, spectral clusters and silhouette of each k."""
+def _spectral(squared: Floats, ks: range) -> tuple[Floats, Floats, Ints]:
+    """Principal coordinates, squared distances between them, spectral clusters of each k."""
     axes, _ = principal_coordinates(squared)
     flat = pairwise_squared(axes)
-    distance, labels = np.sqrt(flat), spectral_partitions(flat, ks)
-    has_axes = axes.shape[1] > 0
-    widths = [silhouette(distance, found) if has_axes else np.nan for found in labels]
-    return axes, distance, labels, np.array(widths)
+    return axes, flat, spectral_partitions(flat, ks)
 
 
-def _known(widths: Floats, labels: Ints, ks: range, min_size: int) -> Floats:
-    """Silhouettes, NaN where a cluster is too small."""
-    enough = [_least(found, k) >= min_size for found, k in zip(labels, ks, strict=True)]
-    return np.where(enough, widths, np.nan)
+def _between(axes: Floats, labels: Ints, ks: range, min_size: int) -> Floats:
+    """Silhouettes along the lines between the clusters' means."""
+    if not axes.shape[1]:
+        return np.full(len(ks), np.nan)
+    return np.array(
+        [
+            silhouette(np.sqrt(pairwise_squared(between_means(axes, found))), found)
+            if _least(found, k) >= min_size
+            else np.nan
+            for found, k in zip(labels, ks, strict=True)
+        ]
+    )
 
 
 def _least(labels: Ints, k: int) -> int:

@@ -104,7 +104,7 @@ class Clustering:
 
     ks: tuple[int, ...] | None = fact("Numbers of strata that were tried.", tells=RESULT)
     silhouette: tuple[float, ...] | None = fact(
-        "The same silhouette for each k; null where a stratum is too small.", tells=RESULT
+        "Silhouette for each k over all axes; null where a stratum is too small.", tells=RESULT
     )
     pac: tuple[float, ...] | None = fact(
         "Share of donor pairs that resampled runs neither keep together nor apart, for each k.",

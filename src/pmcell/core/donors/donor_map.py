@@ -128,7 +128,7 @@ def map_donors(sums: DonorSums, batch: Ints, settings: Settings) -> Floats:
 class Partitions:
     """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small).
 
-    The silhouette is that of the spectral clusters, see `silhouettes`.
+    The silhouette is that of the spectral clusters over all axes, see `partition`.
     """
 
     ks: range
@@ -139,51 +139,56 @@ class Partitions:
 def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
     """Cluster the principal coordinates of a squared-distance matrix for each k.
 
-    Where the compact clusters of a k have a larger silhouette than the spectral ones, over all
-    axes, and none is too small, they are the labels: spectral clusters cut a large stratum
-    and join small ones.
+    Silhouettes, on which the number of strata rests, are those of spectral clusters. Where the
+    compact clusters of a k have a larger one, and none is too small, they are the labels: spectral
+    clusters cut a large stratum and join small ones.
     """
-    axes, flat, labels = _spectral(squared, ks)
-    known = _between(axes, labels, ks, min_size)
-    distance = np.sqrt(flat)
+    axes, distance, labels = _spectral(squared, ks)
+    widths = _over_all_axes(distance, labels)
+    known = _known(widths, labels, ks, min_size)
     for index, compact in enumerate(ward_partitions(axes, ks)):
         fits = _least(compact, ks[index]) >= min_size
-        if fits and silhouette(distance, compact) > silhouette(distance, labels[index]):
+        if fits and silhouette(distance, compact) > widths[index]:
             labels[index] = compact
     return Partitions(ks, labels, known)
 
 
 def silhouettes(squared: Floats, ks: range, min_size: int) -> Floats:
-    """How far apart the spectral clusters of each k lie: what the test rests on.
+    """Silhouettes of the spectral clusters of each k (2 × ks); NaN where a cluster is too small.
 
-    Silhouettes of the donors as they lie along the lines between the clusters' means
-    (`between_means`). Over all axes the gap between two strata drowns in what donors differ
-    in besides: of a continuum of three axes with a gap in one, a cut is hardly clearer than one
-    of a continuum without. NaN where a cluster is too small.
+    First, what the test rests on: those of the donors as they lie along the lines between the
+    clusters' means (`between_means`). Over all axes the gap between two strata drowns in what
+    donors differ in besides. Second, those over all axes, that of `partition`: along its line two
+    strata that were joined are one, so only these tell two strata from three.
     """
-    axes, _, labels = _spectral(squared, ks)
-    return _between(axes, labels, ks, min_size)
+    axes, distance, labels = _spectral(squared, ks)
+    along = [_along_means(axes, found) for found in labels]
+    both = np.array([along, _over_all_axes(distance, labels)])
+    return _known(both, labels, ks, min_size)
 
 
 def _spectral(squared: Floats, ks: range) -> tuple[Floats, Floats, Ints]:
-    """Principal coordinates, squared distances between them, spectral clusters of each k."""
+    """Principal coordinates, distances between them and spectral clusters of each k."""
     axes, _ = principal_coordinates(squared)
     flat = pairwise_squared(axes)
-    return axes, flat, spectral_partitions(flat, ks)
+    return axes, np.sqrt(flat), spectral_partitions(flat, ks)
 
 
-def _between(axes: Floats, labels: Ints, ks: range, min_size: int) -> Floats:
-    """Silhouettes along the lines between the clusters' means."""
-    if not axes.shape[1]:
-        return np.full(len(ks), np.nan)
-    return np.array(
-        [
-            silhouette(np.sqrt(pairwise_squared(between_means(axes, found))), found)
-            if _least(found, k) >= min_size
-            else np.nan
-            for found, k in zip(labels, ks, strict=True)
-        ]
-    )
+def _along_means(axes: Floats, labels: Ints) -> float:
+    axes = between_means(axes, labels)
+    return silhouette(np.sqrt(pairwise_squared(axes)), labels) if axes.shape[1] else np.nan
+
+
+def _over_all_axes(distance: Floats, labels: Ints) -> Floats:
+    """Silhouettes (ks,); NaN where no donor differs from another."""
+    differ = bool(distance.any())
+    return np.array([silhouette(distance, found) if differ else np.nan for found in labels])
+
+
+def _known(widths: Floats, labels: Ints, ks: range, min_size: int) -> Floats:
+    """Silhouettes, NaN where a cluster is too small."""
+    enough = [_least(found, k) >= min_size for found, k in zip(labels, ks, strict=True)]
+    return np.where(enough, widths, np.nan)
 
 
 def _least(labels: Ints, k: int) -> int:

@@ -50,7 +50,7 @@ def cluster(
     the stratum whose members are nearest on average.
 
     Writes obsm X_axes, candidate_by_k and support_by_k (one column a k, -1 or
-    NaN where nothing is assigned), and uns['clustering']: ks, silhouette (that of `existence`, NaN
+    NaN where nothing is assigned), and uns['clustering']: ks, silhouette (NaN
     where a stratum is too small), silhouette_of_runs (bootstraps × ks), pac, min_size, axes_share,
     and consensus (k → donors × donors). With fewer than 20 donors with enough cells there
     are axes and no candidates.

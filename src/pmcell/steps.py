@@ -265,7 +265,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=files(profiles="strata/profiles.h5ad"),
         writes=files(out_dir=_STRATIFIED),
-        version=11,
+        version=12,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

@@ -69,7 +69,8 @@ class Existence:
         "How far bootstraps are for each k; adds up to 1.", tells=RESULT
     )
     silhouette: tuple[float, ...] | None = fact(
-        "Silhouette of the spectral clusters of each k, from 2.", tells=RESULT
+        "Silhouette of the spectral clusters of each k, from 2, along the lines between means.",
+        tells=RESULT,
     )
     null_silhouette_mean: tuple[float, ...] | None = fact(
         "Mean silhouette of the draws for each k.", tells=RESULT
@@ -103,7 +104,7 @@ class Clustering:
 
     ks: tuple[int, ...] | None = fact("Numbers of strata that were tried.", tells=RESULT)
     silhouette: tuple[float, ...] | None = fact(
-        "Silhouette for each k; null where a stratum is too small.", tells=RESULT
+        "Silhouette for each k over all axes; null where a stratum is too small.", tells=RESULT
     )
     pac: tuple[float, ...] | None = fact(
         "Share of donor pairs that resampled runs neither keep together nor apart, for each k.",

@@ -11,6 +11,7 @@ from sklearn.metrics import silhouette_score
 from pmcell.core.donors import spectral
 from pmcell.core.donors.spectral import (
     align,
+    between_means,
     ordered_labels,
     pairwise_squared,
     principal_coordinates,
@@ -118,3 +119,31 @@ def test_donors_who_do_not_differ_at_all_still_get_labels(n: int) -> None:
         labels = spectral_partitions(np.zeros((n, n)), range(2, most))
         assert labels.shape == (most - 2, n)
         assert (labels >= 0).all()
+
+
+def test_between_means_leaves_distances_of_means_and_drops_what_clusters_share() -> None:
+    x, truth = blobs(seed=5)
+    found = between_means(x, truth)
+    assert found.shape == (x.shape[0], 2)
+    mean = np.array([x[truth == label].mean(axis=0) for label in range(3)])
+    # By least squares: what is left of a row is orthogonal to the plane of the means.
+    plane = (mean[1:] - mean[0]).T
+    expected = [plane @ np.linalg.lstsq(plane, row, rcond=None)[0] for row in x]
+    assert np.allclose(pdist(found), pdist(np.array(expected)))
+
+
+@pytest.mark.parametrize(
+    ("axes", "labels", "n_axes"),
+    [
+        (np.arange(6.0)[:, None], [0, 0, 1, 1, 2, 2], 1),
+        (np.outer(np.arange(6.0), [1.0, 2.0, 3.0]), [0, 0, 1, 1, 2, 2], 1),
+        (np.eye(4), [0, 0, 0, 0], 0),
+        (np.zeros((4, 3)), [0, 0, 1, 1], 0),
+        (np.zeros((4, 0)), [0, 0, 1, 1], 0),
+    ],
+    ids=["one axis", "means on a line", "one cluster", "no difference", "no axis"],
+)
+def test_between_means_has_no_axis_without_a_difference(
+    axes: np.ndarray, labels: list[int], n_axes: int
+) -> None:
+    assert between_means(axes, np.array(labels)).shape == (axes.shape[0], n_axes)

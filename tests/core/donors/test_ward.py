@@ -7,7 +7,13 @@ from scipy.cluster.hierarchy import cut_tree, ward
 
 from pmcell.core.donors.association import adjusted_rand
 from pmcell.core.donors.donor_map import partition, silhouettes
-from pmcell.core.donors.spectral import pairwise_squared, silhouette, spectral_partitions
+from pmcell.core.donors.spectral import (
+    between_means,
+    pairwise_squared,
+    principal_coordinates,
+    silhouette,
+    spectral_partitions,
+)
 from pmcell.core.donors.ward import _cut, ward_partitions
 
 
@@ -46,9 +52,13 @@ def test_labels_are_never_wider_than_the_spectral_ones_and_the_test_keeps_theirs
         distance = np.sqrt(squared)
         for k in (2, 3, 4):
             found = partition(squared, range(k, k + 1), 1)
-            spectral = silhouette(distance, spectral_partitions(squared, range(k, k + 1))[0])
+            labels = spectral_partitions(squared, range(k, k + 1))[0]
+            spectral = silhouette(distance, labels)
             assert silhouette(distance, found.labels[0]) >= spectral - 1e-9
             assert abs(found.silhouette[0] - spectral) < 1e-9
+            along = between_means(principal_coordinates(squared)[0], labels)
+            expected = silhouette(np.sqrt(pairwise_squared(along)), labels)
+            assert abs(silhouettes(squared, range(k, k + 1), 1)[0, 0] - expected) < 1e-9
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -77,4 +87,4 @@ def test_draws_are_judged_as_the_data_are() -> None:
     rng = np.random.default_rng(6)
     for squared in (pairwise_squared(rng.normal(0, 1, (30, 3))), np.zeros((6, 6))):
         found = partition(squared, range(2, 6), 4).silhouette
-        assert np.array_equal(silhouettes(squared, range(2, 6), 4), found, equal_nan=True)
+        assert np.array_equal(silhouettes(squared, range(2, 6), 4)[1], found, equal_nan=True)

@@ -17,7 +17,9 @@ def result() -> NullTest:
     draws = np.array([0.3, 0.2, 0.1]) + 0.1 * rng.standard_normal((400, 3))
     null = rng.uniform(0, 2, 400)
     z = np.array([3.0, 4.0, 5.0])
-    return NullTest("", np.array([0.6, 0.6, 0.6]), draws, z, 5.0, null, 0.01, 4, None)
+    observed = np.array([0.6, 0.6, 0.6])
+    over_axes = np.vstack([observed, draws])
+    return NullTest("", observed, draws, over_axes, z, 5.0, null, 0.01, 4, None)
 
 
 def test_each_bootstrap_is_for_the_k_that_stands_out_most(result: NullTest) -> None:

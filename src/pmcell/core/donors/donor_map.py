@@ -28,6 +28,7 @@ from pmcell.core.donors.channels import (
 from pmcell.core.donors.fit import fit_cluster_free, fit_composition, fit_state
 from pmcell.core.donors.genes import GeneChannel, adapt_genes, fit_genes, place_genes
 from pmcell.core.donors.spectral import (
+    between_means,
     pairwise_squared,
     principal_coordinates,
     silhouette,
@@ -127,7 +128,7 @@ def map_donors(sums: DonorSums, batch: Ints, settings: Settings) -> Floats:
 class Partitions:
     """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small).
 
-    The silhouette is that of the spectral clusters, see `partition`.
+    The silhouette is that of the spectral clusters over all axes, see `partition`.
     """
 
     ks: range
@@ -138,11 +139,12 @@ class Partitions:
 def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
     """Cluster the principal coordinates of a squared-distance matrix for each k.
 
-    Silhouettes, on which the test rests, are those of spectral clusters. Where the compact
-    clusters of a k have a larger one, and none is too small, they are the labels: spectral
+    Silhouettes, on which the number of strata rests, are those of spectral clusters. Where the
+    compact clusters of a k have a larger one, and none is too small, they are the labels: spectral
     clusters cut a large stratum and join small ones.
     """
-    axes, distance, labels, widths = _spectral(squared, ks)
+    axes, distance, labels = _spectral(squared, ks)
+    widths = _over_all_axes(distance, labels)
     known = _known(widths, labels, ks, min_size)
     for index, compact in enumerate(ward_partitions(axes, ks)):
         fits = _least(compact, ks[index]) >= min_size
@@ -152,19 +154,35 @@ def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
 
 
 def silhouettes(squared: Floats, ks: range, min_size: int) -> Floats:
-    """Those of `partition` alone, for the many draws of a null: no compact clusters are made."""
-    _, _, labels, widths = _spectral(squared, ks)
-    return _known(widths, labels, ks, min_size)
+    """Silhouettes of the spectral clusters of each k (2 × ks); NaN where a cluster is too small.
+
+    First, what the test rests on: those of the donors as they lie along the lines between the
+    clusters' means (`between_means`). Over all axes the gap between two strata drowns in what
+    donors differ in besides. Second, those over all axes, that of `partition`: along its line two
+    strata that were joined are one, so only these tell two strata from three.
+    """
+    axes, distance, labels = _spectral(squared, ks)
+    along = [_along_means(axes, found) for found in labels]
+    both = np.array([along, _over_all_axes(distance, labels)])
+    return _known(both, labels, ks, min_size)
 
 
-def _spectral(squared: Floats, ks: range) -> tuple[Floats, Floats, Ints, Floats]:
-    """Principal coordinates, distances between them, spectral clusters and silhouette of each k."""
+def _spectral(squared: Floats, ks: range) -> tuple[Floats, Floats, Ints]:
+    """Principal coordinates, distances between them and spectral clusters of each k."""
     axes, _ = principal_coordinates(squared)
     flat = pairwise_squared(axes)
-    distance, labels = np.sqrt(flat), spectral_partitions(flat, ks)
-    has_axes = axes.shape[1] > 0
-    widths = [silhouette(distance, found) if has_axes else np.nan for found in labels]
-    return axes, distance, labels, np.array(widths)
+    return axes, np.sqrt(flat), spectral_partitions(flat, ks)
+
+
+def _along_means(axes: Floats, labels: Ints) -> float:
+    axes = between_means(axes, labels)
+    return silhouette(np.sqrt(pairwise_squared(axes)), labels) if axes.shape[1] else np.nan
+
+
+def _over_all_axes(distance: Floats, labels: Ints) -> Floats:
+    """Silhouettes (ks,); NaN where no donor differs from another."""
+    differ = bool(distance.any())
+    return np.array([silhouette(distance, found) if differ else np.nan for found in labels])
 
 
 def _known(widths: Floats, labels: Ints, ks: range, min_size: int) -> Floats:

@@ -126,6 +126,19 @@ def silhouette(distance: Floats, labels: Ints) -> float:
     return float(np.where(size[own.argmax(axis=1)] > 1, width, 0.0).mean())
 
 
+def between_means(axes: Floats, labels: Ints) -> Floats:
+    """Coordinates (rows × axes) in the space that the clusters' means span, one axis less than k.
+
+    What donors of a cluster differ in that tells it from no other cluster is left out. Of
+    several clusters each needs a row.
+    """
+    member = labels[:, None] == np.unique(labels)[None, :]
+    means = (member.T @ axes) / member.sum(axis=0)[:, None]
+    _, lengths, directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    kept = lengths > 1e-9 * max(float(lengths.max(initial=0.0)), 1e-300)
+    return np.asarray(axes @ directions[kept].T)
+
+
 def align(labels: Ints, reference: Ints, k: int) -> Ints:
     """Rename the clusters of `labels` so that they overlap most with `reference` (both 0 … k-1)."""
     overlap = np.zeros((k, k))

@@ -48,12 +48,15 @@ MAX_TAILS = 2.0
 class NullTest:
     """Silhouettes per k of data and draws, standardised; T of data and draws; p; the best k.
 
-    `model` is the calibrated Gaussian one, whatever null this is the test of.
+    All are along the lines between means, but `over_axes` (1 + draws, ks): silhouettes over all
+    axes, the data's first. `model` is the calibrated Gaussian one, whatever null this is the
+    test of.
     """
 
     name: str
     observed: Floats
     draws: Floats
+    over_axes: Floats
     z: Floats
     statistic: float
     null: Floats
@@ -128,17 +131,27 @@ def fit_null_model(opened: DonorMap, squared: Floats) -> DonorModel:
 
 
 def _compare(null: str, observed: Floats, draws: Floats, ks: range, model: DonorModel) -> NullTest:
-    """Standardise data and draws together, so that they are exchangeable under the model."""
-    both = np.vstack([observed, draws])
-    centre = nan_mean(both)
-    spread = np.sqrt(nan_mean((both - centre) ** 2))
-    z = (both - centre) / np.maximum(spread, 1e-12)
+    """Standardise data and draws together, so that they are exchangeable under the model.
+
+    `observed` (2, ks) and `draws` (draws, 2, ks) are those of `silhouettes`.
+    """
+    along, over_axes = np.vstack([observed[None], draws]).swapaxes(0, 1)
+    z = _standardised(along, along)
     z = np.where(np.isnan(z), -np.inf, z)
     best = z.max(axis=1)
     reached = int((best[1:] >= best[0]).sum()) if np.isfinite(best[0]) else draws.shape[0]
     k = ks[int(z[0].argmax())] if np.isfinite(best[0]) else 0
     p = (1 + reached) / (draws.shape[0] + 1)
-    return NullTest(null, observed, draws, z[0], float(best[0]), best[1:], p, k, model)
+    return NullTest(
+        null, along[0], along[1:], over_axes, z[0], float(best[0]), best[1:], p, k, model
+    )
+
+
+def _standardised(values: Floats, others: Floats) -> Floats:
+    """Columns of `values` in standard deviations from the means of those of `others`."""
+    centre = nan_mean(others)
+    spread = np.sqrt(nan_mean((others - centre) ** 2))
+    return np.asarray((values - centre) / np.maximum(spread, 1e-12))
 
 
 def _calibrate(
@@ -188,14 +201,11 @@ def support_of_k(result: NullTest, of_runs: Floats, pac: Floats) -> Floats:
     """How far bootstraps are for each number of strata (ks,), adding up to 1.
 
     The share of bootstraps in which a k is the clearest, less where its strata do not hold
-    together. `of_runs` (bootstraps × ks) are the bootstraps' silhouettes; clearest is the k that
-    stands out most, in standard deviations, from the draws without strata. `pac` (ks,) is the
-    share of donor pairs that bootstraps leave ambiguous.
+    together. `of_runs` (bootstraps × ks) are the bootstraps' silhouettes over all axes; clearest
+    is the k that stands out most, in standard deviations, from the draws without strata.
+    `pac` (ks,) is the share of donor pairs that bootstraps leave ambiguous.
     """
-    both = np.vstack([result.observed, result.draws])
-    centre = nan_mean(both)
-    spread = np.sqrt(nan_mean((both - centre) ** 2))
-    z = (of_runs - centre) / np.maximum(spread, 1e-12)
+    z = _standardised(of_runs, result.over_axes)
     clearest = np.where(np.isnan(z), -np.inf, z).argmax(axis=1)
     count = np.bincount(clearest, minlength=z.shape[1]).astype(np.float64)
     weight = count * np.exp(-LOG_ODDS_OF_PAC * np.nan_to_num(np.asarray(pac), nan=1.0))

@@ -70,7 +70,9 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--all` also runs what takes long or needs programs that few machines have."""
-    parser.addoption("--all", action="store_true", help=f"also tests that are {', '.join(LEFT_OUT)}")
+    parser.addoption(
+        "--all", action="store_true", help=f"also tests that are {', '.join(LEFT_OUT)}"
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

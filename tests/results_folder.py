@@ -7,7 +7,6 @@ Cohorts: `alpha` (ok, open), `alpha-2` (warned, open, other genes; sorts before
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -101,15 +100,16 @@ def make_results(
     root: Path, *, decision: str = "strata", access: dict[str, str] | None = None
 ) -> Path:
     """Write `root/results` as the steps would and return it; one made before is copied."""
-    made = _made(pickle.dumps((decision, access, COHORTS, GENE_IDS)), decision, access or {})
+    what = json.dumps([decision, access, COHORTS, GENE_IDS], default=np.ndarray.tolist)
+    made = _made(what, decision, access or {})
     return Path(shutil.copytree(made, root / "results"))
 
 
-_kept: dict[bytes, Path] = {}
+_kept: dict[str, Path] = {}
 _room = tempfile.TemporaryDirectory(prefix="results-of-tests-")
 
 
-def _made(what: bytes, decision: str, access: dict[str, str]) -> Path:
+def _made(what: str, decision: str, access: dict[str, str]) -> Path:
     """A results folder that nobody changes, made once a process for each kind."""
     if what not in _kept:
         results = Path(_room.name) / str(len(_kept)) / "results"

@@ -10,9 +10,10 @@ import pytest
 
 import axe
 from browser import BROWSER, Browser
-from dossier.made_people import PERSON, make_people
+from dossier.made_people import PERSON, make_people, suspect
 from pmcell.dossier import build_dossier
 from pmcell.dossier.page import render
+from pmcell.registry.duplicates.find import SEX_CONFLICT, SHARED_CELLS
 
 pytestmark = [
     pytest.mark.browser,
@@ -27,11 +28,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory):
     found.close()
 
 
-@pytest.mark.parametrize("n_rare", [0, 20])
+@pytest.mark.parametrize(("n_rare", "kinds"), [(0, ()), (20, (SEX_CONFLICT, SHARED_CELLS))])
 def test_a_dossier_prints_on_two_pages_and_fits_a_phone(
-    n_rare: int, browser: Browser, tmp_path: Path
+    n_rare: int, kinds: tuple[str, ...], browser: Browser, tmp_path: Path
 ) -> None:
     release = make_people(tmp_path / "release", n_rare=n_rare)
+    if kinds:
+        suspect(release, *kinds)
     page = tmp_path / "dossier.html"
     page.write_text(render(build_dossier(release, PERSON)), encoding="utf-8")
     browser.requests.clear()

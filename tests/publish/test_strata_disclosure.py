@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,9 +18,10 @@ from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.sources import rows_of
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
-from pmcell.publish.disclosure.verdict import redact_facts
+from pmcell.publish.disclosure.verdict import redact_facts, redact_verdict
 from pmcell.publish.facts import Facts, load_facts
 from pmcell.schema.disclosure import OPEN_ONLY, VECTOR
+from pmcell.schema.verdict import Verdict
 from strata_tables import COUNTED, N_USED, with_strata_tables, with_tables
 
 EXPLAINED = ("expression_contrasts", "differential_expression", "pathways", "gene_drivers")
@@ -144,6 +148,51 @@ def test_adjusted_strata_do_not_tell_who_has_the_covariate(
     verdict = {"n_donors_used": N_USED, "adjusted": {"adjust_for": ["age"], **found}}
     told = redact_facts(verdict, Policy(facts_of(withheld, 4)))
     assert told["adjusted"] == {"adjust_for": ["age"], **shown}
+
+
+def policy_of(*, few: bool, used: set[str], withheld: set[str]) -> Any:
+    hidden = SimpleNamespace(
+        donors=withheld, used=used, placed=used, is_few=lambda number: 0 < number < 10
+    )
+    return SimpleNamespace(
+        few_took_part=few,
+        is_mixed=True,
+        hidden=hidden,
+        names_closed=lambda _: False,
+        facts=SimpleNamespace(withheld=[], options=SimpleNamespace(min_donors=10)),
+    )
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_words_of_a_verdict_do_not_count_withheld_donors(few: bool) -> None:
+    told = {
+        "decision": "too few donors",
+        "why": "11 donors have enough cells, 20 are needed",
+        "intended_use": "research use only",
+        "design": "Conditions are compared between donors.",
+        "limitations": ["3 donors were left out.", "Strata describe donors."],
+    }
+    # Of twelve, one withheld donor has too few cells: their number would tell of this one.
+    donors = [f"c:{k}" for k in range(12)]
+    hidden = policy_of(few=few, used=set(donors[:11]), withheld=set(donors))
+    shown = redact_verdict(Verdict.from_json(told), hidden).as_json()
+    assert shown["decision"] == "too few donors"
+    assert shown["design"] == told["design"]
+    assert "11" not in json.dumps(shown)
+    assert "3 donors" not in json.dumps(shown)
+
+
+def test_counts_in_words_stay_where_the_number_itself_may() -> None:
+    everyone = {f"c:{k}" for k in range(20)}
+    facts = {
+        "channels": {"genes": {"why": "only 11 donors have enough cells"}},
+        "n_donors_used": 11,
+    }
+    kept = redact_facts(facts, policy_of(few=False, used=everyone, withheld=everyone))
+    assert kept["channels"]["genes"]["why"] == "only 11 donors have enough cells"
+    facts["channels"]["genes"]["why"] = "4 visits have enough cells"
+    kept = redact_facts(facts, policy_of(few=False, used=everyone, withheld=everyone))
+    assert "4" not in kept["channels"]["genes"]["why"]
 
 
 def test_in_an_open_release_nothing_of_a_verdict_is_left_out(everyone_open: Path) -> None:

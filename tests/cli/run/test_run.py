@@ -290,6 +290,18 @@ def test_second_run_says_that_nothing_is_left_to_do(
     assert "The release" in out
 
 
+@pytest.mark.parametrize(("access", "code"), [("controlled", 2), ("registered", 2), ("open", 0)])
+def test_a_key_that_a_cohort_needs_is_asked_for_before_any_job(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, access, code
+) -> None:
+    monkeypatch.delenv("PMCELL_PSEUDONYM_KEY_FILE", raising=False)
+    (study / "config" / "cohorts" / "good" / "cohort.yaml").write_text(f"access: {access}\n")
+    assert run(study) == code
+    if code:
+        assert "need a pseudonym key" in capsys.readouterr().err
+        assert not (study / "results").exists()
+
+
 def dates(folder: Path) -> dict[str, int]:
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns

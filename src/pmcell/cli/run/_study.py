@@ -12,6 +12,7 @@ from pathlib import Path
 from pmcell.errors import UsageError
 from pmcell.io.atomic import sha256_file
 from pmcell.registry.cohorts.registered import (
+    COHORT_FILE,
     LEDGER_FILE,
     VIEW_FILE,
     list_cohorts,
@@ -23,6 +24,7 @@ from pmcell.settings.table import ALIASES
 from pmcell.spelling import plural
 
 CONFIG = Path("config", "config.yaml")
+NOT_OPEN = ("registered", "controlled")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,21 @@ def decide_consent(study: Study, *, write: bool = True) -> None:
             f"pmcell: {view.cohort_id}: {allowed}" + (f", not {said}" if said else ""),
             file=sys.stderr,
         )
+
+
+def require_keys(study: Study) -> None:
+    """`UsageError` where a cohort that is not open is to be taken in and no key can be read."""
+    from pmcell.registry.cohorts.yaml_text import read_yaml
+    from pmcell.registry.intake.pseudonyms import load_key
+
+    for name in study.settings.study.cohorts or list_cohorts(study.cohorts_dir):
+        if (study.results / "cohorts" / name / "intake.json").exists():
+            continue
+        # A cohort.yaml that cannot be read is intake's to quarantine.
+        access = read_yaml(study.cohorts_dir / name / COHORT_FILE, []).tree.get("access")
+        if access in NOT_OPEN:
+            load_key()
+            return
 
 
 def open_study(folder: Path, config: Path | None) -> Study:

@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"pmcell run: not read, in {study.cohorts_dir}: {passed_over}", file=sys.stderr)
     if not args.unlock:
         _study.decide_consent(study)
+        _study.require_keys(study)
     profile = bundle.profile_folder(args.profile, study.folder)
     flags = ["--dry-run"] * args.dry_run + ["--unlock"] * args.unlock
     command = _workflow.snakemake_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,10 @@ from pmcell.publish.disclosure.redactions import WITHHELD
 from pmcell.schema.verdict import COUNTS, DONORS, Verdict, keys_that_tell
 
 NOT_SHOWN = "not shown: withheld donors took part"
+_NUMBER = re.compile(r"\d")
+_PEOPLE = re.compile(r"\d (?:\w+ )?donors?\b")
+_PARTS = re.compile(r"\d (?:\w+ )?(?:visits?|samples?|pairs?)\b")
+"""Counts within the words of a reason, which tell the same as a number of its own."""
 
 
 def redact_verdict(verdict: Verdict, policy: Policy) -> Verdict:
@@ -23,7 +28,8 @@ def redact_verdict(verdict: Verdict, policy: Policy) -> Verdict:
     """
     shown = redact_facts(verdict.as_json(), policy)
     if policy.few_took_part:
-        shown = {key: value for key, value in shown.items() if isinstance(value, str)}
+        words = {key: value for key, value in shown.items() if isinstance(value, str)}
+        shown = {key: NOT_SHOWN if _NUMBER.search(text) else text for key, text in words.items()}
     withheld = [cohort.cohort_id for cohort in policy.facts.withheld]
     return Verdict.from_json({**shown, "withheld_by_access": withheld})
 
@@ -43,7 +49,8 @@ def _without_counts(facts: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     hidden = policy.hidden
     left_out = (len(hidden.donors - hidden.used), len(hidden.placed - hidden.used))
     drop = keys_that_tell(COUNTS)
-    if any(hidden.is_few(number) for number in left_out):
+    few_are_left_out = any(hidden.is_few(number) for number in left_out)
+    if few_are_left_out:
         drop |= keys_that_tell(DONORS)
     kept = {key: value for key, value in facts.items() if key != "generalisation"}
     shown: dict[str, Any] = _without(kept, drop)
@@ -52,10 +59,24 @@ def _without_counts(facts: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
         shown["not_tested"] = dict.fromkeys(shown["not_tested"], "not shown")
     if shown.get("adjusted"):
         shown["adjusted"] = _adjusted(shown["adjusted"], facts)
+    shown = _without_reasons(shown, tell_donors=not few_are_left_out)
     if "generalisation" in facts:
         found = facts["generalisation"]
         shown["generalisation"] = _generalisation(found, policy) if found else {}
     return shown
+
+
+def _without_reasons(value: Any, *, tell_donors: bool) -> Any:
+    """The value with what its reasons count left out: visits and pairs, and donors unless told."""
+    if isinstance(value, Mapping):
+        return {key: _without_reasons(one, tell_donors=tell_donors) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_reasons(one, tell_donors=tell_donors) for one in value]
+    if isinstance(value, str) and (
+        _PARTS.search(value) or (_PEOPLE.search(value) and not tell_donors)
+    ):
+        return NOT_SHOWN
+    return value
 
 
 def _adjusted(shown: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def _power(
         sums = donors_at(own, _padded(scores, model.rank), rng)
         batch = opened.batch[opened.rows][rows]
         squared = map_donors(sums, batch, opened.settings)
-        return silhouettes(squared, ks, min_size)[0]
+        along, _ = silhouettes(squared, ks, min_size)
+        return np.asarray(along)
 
     draws = np.array(in_order(drawn, range(N_NULL + N_PLANTED)))
     null, planted = draws[:N_NULL], draws[N_NULL:]

@@ -85,7 +85,7 @@ STEPS: tuple[Step, ...] = (
         "check a submitted file and rewrite it canonically",
         reads=files(),
         writes=files(out_dir=_REGISTERED),
-        version=6,
+        version=7,
         per_cohort=True,
         asks=("cohort_dir",),
         old_rule="intake_cohort",
@@ -366,7 +366,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out="release/manifest.json"),
-        version=5,
+        version=6,
         is_product=True,
         old_rule="write_release",
     ),

@@ -11,7 +11,8 @@ import numpy as np
 
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
 from pmcell.io.submitted.submission import Submission
-from pmcell.registry.draft.columns import is_empty, is_named, plain_name, text
+from pmcell.registry.draft.column_names import is_named, plain_name
+from pmcell.registry.draft.columns import is_empty, text
 from pmcell.registry.draft.people_table import read_table_of_people
 from pmcell.spelling import as_seen
 

@@ -13,13 +13,13 @@ from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import TODO
 from pmcell.registry.cohorts.registration import Exclusion
 from pmcell.registry.draft.code_book import CodeBook, decode, word_of
+from pmcell.registry.draft.column_names import plain_name
 from pmcell.registry.draft.columns import (
     Columns,
     barcode_rules,
     guess_columns,
     is_empty,
     per_group,
-    plain_name,
     same_names,
     text,
 )

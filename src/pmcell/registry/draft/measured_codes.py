@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pmcell.registry.draft.columns import plain_name
+from pmcell.registry.draft.column_names import plain_name
 from pmcell.registry.draft.measured_columns import Measured
 from pmcell.settings.programme import Programme, Variable
 

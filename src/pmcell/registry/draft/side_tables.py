@@ -20,14 +20,8 @@ from pmcell.errors import DataError, UsageError
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.not_people import not_people
 from pmcell.registry.cohorts.same_number import SameNumbers
-from pmcell.registry.draft.columns import (
-    ROLES,
-    guess_columns,
-    is_empty,
-    is_named,
-    plain_name,
-    text,
-)
+from pmcell.registry.draft.column_names import ROLES, is_named, plain_name
+from pmcell.registry.draft.columns import guess_columns, is_empty, text
 from pmcell.registry.draft.left_out import status_columns
 from pmcell.registry.draft.people_table import read_table_of_people
 from pmcell.registry.intake.cell_table import BARCODE

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.registry.draft.columns import TERM_COLUMNS, Columns, is_empty, per_group, text
+from pmcell.registry.draft.column_names import TERM_COLUMNS
+from pmcell.registry.draft.columns import Columns, is_empty, per_group, text
 from pmcell.registry.intake.identified import PRIMARY
 from pmcell.registry.sheets.dates import LABEL, find_date
 

@@ -11,15 +11,8 @@ import numpy as np
 
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import TODO
-from pmcell.registry.draft.columns import (
-    ROLES,
-    Columns,
-    is_no_age,
-    per_group,
-    text,
-    values_of,
-    years_of,
-)
+from pmcell.registry.draft.column_names import ROLES
+from pmcell.registry.draft.columns import Columns, is_no_age, per_group, text, values_of, years_of
 from pmcell.registry.sheets.dates import VISIT, find_date
 from pmcell.registry.terms.ontology import exact
 from pmcell.registry.terms.rules import term_of, terms_near

@@ -96,6 +96,12 @@ _import_array_functions()
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+_IS_AS_KNOWN = all(
+    hasattr(FunctionCache, name) for name in ("_load_overload", "_guard_against_spurious_io_errors")
+)
+"""Whether this numba has the parts that loading takes; one that has not loads in its own way."""
+
+
 class _KernelCache(FunctionCache):  # type: ignore[misc]
     """Kernels on disk, loaded without what numba compiles with.
 
@@ -104,6 +110,8 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        if not _IS_AS_KNOWN:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         # What compiled code calls to allocate arrays.
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():

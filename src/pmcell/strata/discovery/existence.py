@@ -50,9 +50,9 @@ def existence(
     Scores are Gaussian (with the data's tails, if those are heavier) or uniform
     along the bow that the data lie on, `n_null` draws of each, and the larger p
     counts. Draws go through the same distances and
-    clustering as the data. With z_k the silhouette at k, along the lines between the clusters'
-    means, standardised over data and draws, T = max_k z_k and
-    p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel combinations that
+    clustering as the data. With z_k the larger of two silhouettes at k, over all axes and along
+    the lines between the clusters' means, each standardised over data and draws, T = max_k z_k
+    and p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel combinations that
     `distances` chose from, if it chose (Bonferroni). Of the k whose z_k is above the draws'
     1 - alpha quantile of T, that of largest `k_support` is taken: the share of bootstraps in
     which it stands out most, less where they do not hold its strata together.

@@ -17,7 +17,7 @@ from pmcell.core.donors.resample import (
     with_rows,
 )
 from pmcell.strata._threads import in_order
-from pmcell.strata.discovery.null import nan_mean
+from pmcell.strata.discovery.null import best_z
 from pmcell.strata.discovery.sizes import k_range, min_stratum_size
 from pmcell.strata.profiles.model import DonorMap
 
@@ -80,17 +80,11 @@ def _power(
         sums = donors_at(own, _padded(scores, model.rank), rng)
         batch = opened.batch[opened.rows][rows]
         squared = map_donors(sums, batch, opened.settings)
-        along, _ = silhouettes(squared, ks, min_size)
-        return np.asarray(along)
+        return silhouettes(squared, ks, min_size)
 
     draws = np.array(in_order(drawn, range(N_NULL + N_PLANTED)))
     null, planted = draws[:N_NULL], draws[N_NULL:]
-    centre = nan_mean(null)
-    spread = np.sqrt(nan_mean((null - centre) ** 2))
-    t_null, t_planted = (
-        np.where(np.isnan(part), -np.inf, (part - centre) / np.maximum(spread, 1e-12)).max(axis=1)
-        for part in (null, planted)
-    )
+    t_null, t_planted = (best_z(part, null).max(axis=1) for part in (null, planted))
     return float((t_planted > np.quantile(t_null, 1 - alpha)).mean())
 
 

@@ -18,6 +18,7 @@ import pytest
 from pmcell import bundle
 from pmcell.cli import main
 from pmcell.cli.run import _workflow
+from pmcell.cli.run._progress import Progress
 from pmcell.cli.run._snakemake import LAUNCHER
 
 SNAKEFILE = """
@@ -376,6 +377,28 @@ def test_interrupted_run_stops_its_jobs_and_goes_on_later(study: Path, number: i
     config.write_text("cohorts: [good, bad]\ncluster: {seed: 0}\n", encoding="utf-8")
     assert run(study) == 0
     assert "rule qc" not in _text(log)
+
+
+def test_a_job_that_began_while_the_others_were_ended_is_ended_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Snakemake waits for it, and would for as long as it takes."""
+    monkeypatch.setattr(_workflow, "INSISTS_AFTER", 0.2)
+    code = (
+        "import signal, subprocess; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "signal.signal(signal.SIGTERM, lambda *_: None); print('stops', flush=True); "
+        "subprocess.call(['sleep', '900'])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    progress = Progress()
+    progress.is_stopping = process.stdout.readline() == "stops\n"
+    interrupts = _workflow._Interrupts(progress, has_jobs=True)
+    interrupts.pass_to(process)
+    interrupts.handle(signal.SIGINT, None)
+    assert process.wait(timeout=120) == 0
 
 
 def test_snakemake_is_started_without_what_no_rule_needs(tmp_path: Path) -> None:

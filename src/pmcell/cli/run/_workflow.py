@@ -125,7 +125,7 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
     with (
         log.open("w", encoding="utf-8") as stream,
         shown as show,
-        _interrupts(progress) as interrupts,
+        _interrupts(progress, has_jobs=_cores_of(command) is not None) as interrupts,
     ):
         stream.write(shlex.join(command) + "\n")
         # A session of its own: an interrupt reaches Snakemake once, from here, not twice.
@@ -233,9 +233,10 @@ def _cores_of(command: list[str]) -> int | None:
 class _Interrupts:
     """What was interrupted, and what is to be told so."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, has_jobs: bool) -> None:
         self.received = False
         self.progress = progress
+        self.has_jobs = has_jobs
         self.process: subprocess.Popen[str] | None = None
 
     def pass_to(self, process: subprocess.Popen[str]) -> None:
@@ -244,11 +245,11 @@ class _Interrupts:
         if self.received:
             self.tell()
 
-    def tell(self) -> None:
+    def tell(self, number: int = signal.SIGINT) -> None:
         # Snakemake does not stop for SIGTERM; at SIGINT it ends its jobs and unlocks the folder.
         if self.process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGINT)
+                os.killpg(self.process.pid, number)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         is_first = not self.received
@@ -258,23 +259,30 @@ class _Interrupts:
             threading.Thread(target=self._insist, daemon=True).start()
 
     def _insist(self) -> None:
-        """Tell it again until it says that it stops: an interrupt at a bad moment is lost."""
-        while not self.progress.is_stopping:
+        """Tell it again until it has ended: an interrupt at a bad moment is lost.
+
+        Once it stops, it waits for its jobs. One that began while the others were ended was told
+        nothing: SIGTERM ends it, and tells Snakemake what it knows. Jobs of a scheduler are not
+        this machine's.
+        """
+        while True:
             time.sleep(INSISTS_AFTER)
             if self.process is not None and self.process.poll() is not None:
                 return
             if not self.progress.is_stopping:
                 self.tell()
+            elif self.has_jobs:
+                self.tell(signal.SIGTERM)
 
 
 @contextmanager
-def _interrupts(progress: Progress) -> Iterator[_Interrupts]:
+def _interrupts(progress: Progress, *, has_jobs: bool) -> Iterator[_Interrupts]:
     """Turn SIGINT, SIGTERM and SIGHUP into one SIGINT for Snakemake and its jobs.
 
     To be entered before Snakemake is started: a job in the background inherits
     that SIGINT is ignored, and would hand it on. With nohup SIGHUP stays ignored.
     """
-    interrupts = _Interrupts(progress)
+    interrupts = _Interrupts(progress, has_jobs=has_jobs)
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return

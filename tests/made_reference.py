@@ -19,7 +19,7 @@ from pmcell.mapping.calibration import LabelledCells
 from pmcell.mapping.coordinates import fit_mixture
 from pmcell.mapping.donors import donor_arrays, has_strata, reduce_donors
 from pmcell.mapping.expression import GeneSpace, log_expression
-from pmcell.mapping.reference import FORM, Reference, fit_labels, fit_rest, label_arrays
+from pmcell.mapping.reference import FORM, Reference, cell_arrays, fit_labels, fit_rest
 from pmcell.release.manifest import OWN_DIGEST, manifest_text, own_digest
 from pmcell.schema import SCHEMA_VERSION
 from pmcell.schema.text import text_array
@@ -127,7 +127,7 @@ def new_donors() -> list[str]:
 
 def write_reference(place: Path, made: Reference) -> None:
     """The folder reference/ of a release, as far as mapping reads it."""
-    arrays, told = label_arrays(made)
+    arrays, told = cell_arrays(made)
     donors, of_donors = donor_arrays(made.donors)
     write_arrays(place / "labels.npz", **arrays)
     write_arrays(place / "donors.npz", **donors)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +28,13 @@ Files = Mapping[str, tuple[str, ...]]
 """Option of a command and the files that it names, below the results folder."""
 
 
+def files(**options: str | tuple[str, ...]) -> Files:
+    """Return files by the option of the command that names them, one or several an option."""
+    return MappingProxyType(
+        {option: (item,) if isinstance(item, str) else item for option, item in options.items()}
+    )
+
+
 @dataclass(frozen=True)
 class Step:
     """One step: what it is called, what it reads and writes, and the version of its results.
@@ -40,6 +47,9 @@ class Step:
         What `pmcell --help` says of it.
     reads, writes
         Files by the option of the command that names them.
+    drops
+        Files that earlier versions of it wrote: removed when it has run, since nothing would
+        keep them true of who takes part.
     version
         Number of its results. Raise it when the same input gives other results than before:
         every study then runs the step and what follows it again. Leave it when results stay
@@ -71,6 +81,7 @@ class Step:
     settings: tuple[str, ...] = ()
     streams: bool = False
     is_product: bool = False
+    drops: Files = field(default_factory=files)
     old_name: str = ""
     old_rule: str = ""
 
@@ -91,13 +102,6 @@ class Step:
 
 def _every(files: Files) -> tuple[str, ...]:
     return tuple(path for paths in files.values() for path in paths)
-
-
-def files(**options: str | tuple[str, ...]) -> Files:
-    """Return files by the option of the command that names them, one or several an option."""
-    return MappingProxyType(
-        {option: (item,) if isinstance(item, str) else item for option, item in options.items()}
-    )
 
 
 def files_of(paths: Iterable[str], cohorts: Iterable[str]) -> Iterator[str]:

@@ -75,7 +75,6 @@ _SHOWN = _of_cohort("cells.h5ad", "expression.parquet", "cells.json")
 _FROZEN = (
     "atlas/centroids.npz",
     "atlas/reference_labels.npz",
-    "atlas/reference_donors.npz",
     "atlas/reference.json",
 )
 
@@ -328,7 +327,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "reference",
-        "freeze the model of cells and donors onto which new people are mapped",
+        "freeze the model of cells onto which new people are mapped",
         reads=files(
             results=(
                 *_of_cohort("intake.h5ad", "intake.json", "aggregate.npz"),
@@ -336,11 +335,11 @@ STEPS: tuple[Step, ...] = (
                 _FEATURES,
                 "atlas/basis.npz",
                 *_LABELLED,
-                *_of_strata("donors.h5ad", "strata.json"),
             )
         ),
         writes=files(out_dir=_FROZEN),
-        version=3,
+        version=4,
+        drops=files(out_dir="atlas/reference_donors.npz"),
     ),
     Step(
         "release",

@@ -1,7 +1,7 @@
 # INPUTS:  everything above
 # OUTPUTS: results/atlas/release_plan.json
 #          results/cohorts/{cohort}/cells.h5ad, expression.parquet, cells.json: parts of the release
-#          results/atlas/reference.json, centroids.npz, reference_labels.npz, reference_donors.npz
+#          results/atlas/reference.json, centroids.npz, reference_labels.npz
 #          results/release/: written beside, then renamed; its manifest is the last file
 #          results/controlled/<cohort>/: encrypted to the recipients that section seal names
 
@@ -84,12 +84,9 @@ rule reference:
         "results/atlas/annotation.parquet",
         "results/atlas/cell_labels.parquet",
         "results/atlas/cell_types.parquet",
-        "results/strata/donors.h5ad",
-        "results/strata/strata.json",
     output:
         centroids="results/atlas/centroids.npz",
         labels="results/atlas/reference_labels.npz",
-        donors="results/atlas/reference_donors.npz",
         record="results/atlas/reference.json",
     log:
         "results/logs/reference.log",
@@ -157,7 +154,6 @@ rule release:
         per_cohort("cells.json"),
         "results/atlas/centroids.npz",
         "results/atlas/reference_labels.npz",
-        "results/atlas/reference_donors.npz",
         "results/atlas/reference.json",
     output:
         # An older release stays until the new one takes its place as a whole.

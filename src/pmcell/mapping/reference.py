@@ -62,8 +62,11 @@ class LabelModel:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A frozen reference; `facts` are those of `reference.json`, `digest` that of its files."""
+class CellModel:
+    """The frozen model of cells: how they are read, labelled and put on the map.
+
+    `facts` are those of `reference.json` that cells alone tell.
+    """
 
     facts: Mapping[str, Any]
     space: GeneSpace
@@ -71,8 +74,6 @@ class Reference:
     labels: LabelModel
     mixture: Mixture
     residual: ResidualModel | None
-    donors: DonorModel
-    digest: str = ""
 
     def share_of_model(self, measured: NDArray[np.bool_]) -> float:
         """Share of what the label model weighs, by the spread of expression, that was measured."""
@@ -84,6 +85,14 @@ class Reference:
         """Variance of each feature that the components describe (features,)."""
         scales = np.where(self.basis.scales > 0, self.basis.scales, np.inf)
         return np.asarray(((self.basis.components / scales[:, None]) ** 2) @ self.basis.variances)
+
+
+@dataclass(frozen=True)
+class Reference(CellModel):
+    """A frozen reference; `facts` are all of `reference.json`, `digest` is that of its files."""
+
+    donors: DonorModel
+    digest: str = ""
 
 
 def fit_labels(
@@ -197,25 +206,25 @@ def fit_rest(cells: LabelledCells, basis: Basis) -> ResidualModel | None:
     return fit_residual(cells.x, cells.donor, cells.batch, basis)
 
 
-def label_arrays(reference: Reference) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Everything but basis and donors, as arrays and as plain facts."""
+def cell_arrays(model: CellModel) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything of the cells but the basis, as arrays and as plain facts."""
     parts: dict[str, Any] = {
-        "space": reference.space,
-        "head": reference.labels.head,
-        "calibration": reference.labels.calibration,
-        "vetoes": reference.labels.vetoes,
-        "mixture": reference.mixture,
+        "space": model.space,
+        "head": model.labels.head,
+        "calibration": model.labels.calibration,
+        "vetoes": model.labels.vetoes,
+        "mixture": model.mixture,
     }
-    if reference.residual is not None:
-        parts["residual"] = reference.residual
+    if model.residual is not None:
+        parts["residual"] = model.residual
     arrays = {
         f"{part}__{name}": np.asarray(value)
         for part, item in parts.items()
         for name, value in vars(item).items()
     }
-    arrays["terms"] = reference.labels.terms
-    arrays["profile_types"] = reference.labels.profile_types
-    return arrays, {"unseen_site": asdict(reference.labels.unseen)}
+    arrays["terms"] = model.labels.terms
+    arrays["profile_types"] = model.labels.profile_types
+    return arrays, {"unseen_site": asdict(model.labels.unseen)}
 
 
 def reference_from(
@@ -225,7 +234,7 @@ def reference_from(
     donors: DonorModel,
     digest: str,
 ) -> Reference:
-    """The reference that `label_arrays` took apart."""
+    """The reference that `cell_arrays` took apart."""
 
     def part(name: str) -> dict[str, Any]:
         head = f"{name}__"

@@ -88,6 +88,11 @@ class Cohort:
         return self.accepted and self.is_open
 
     @property
+    def withheld(self) -> bool:
+        """Whether the cohort took part, but its cells and donors may not be shown."""
+        return self.accepted and not self.is_open
+
+    @property
     def prefix(self) -> str:
         """What every global id of the cohort starts with; also its place in sorted tables."""
         return f"{self.cohort_id}:"
@@ -137,7 +142,7 @@ class Facts:
     @property
     def withheld(self) -> tuple[Cohort, ...]:
         """Accepted cohorts whose cells and donors may not be shown."""
-        return tuple(cohort for cohort in self.cohorts if cohort.accepted and not cohort.is_open)
+        return tuple(cohort for cohort in self.cohorts if cohort.withheld)
 
     @property
     def has_strata(self) -> bool:
@@ -190,11 +195,9 @@ def read_facts(
 ) -> Facts:
     """Read verdicts and registrations below `results`, whatever else is there."""
     config = config or {}
-    verdicts = _verdicts(results, cohort_ids)
-    cohorts = tuple(_cohort(results, name, verdicts[name]) for name in sorted(verdicts))
     return Facts(
         results=results,
-        cohorts=cohorts,
+        cohorts=read_cohorts(results, cohort_ids),
         options=checked_section(ReleaseSettings, config.get("release")),
         parameters={
             key: without_places(value)
@@ -203,6 +206,12 @@ def read_facts(
         },
         strata=strata_verdict(results),
     )
+
+
+def read_cohorts(results: Path, cohort_ids: Sequence[str] = ()) -> tuple[Cohort, ...]:
+    """The cohorts of the atlas, or those named, with their verdicts and registrations."""
+    verdicts = _verdicts(results, cohort_ids)
+    return tuple(_cohort(results, name, verdicts[name]) for name in sorted(verdicts))
 
 
 def publication_date(options: ReleaseSettings) -> tuple[str, bool]:

@@ -36,7 +36,7 @@ from pmcell.publish.metadata.dcat.catalogue import write_dcat
 from pmcell.publish.metadata.opening import write_r_reader
 from pmcell.publish.metadata.readme import write_readme
 from pmcell.publish.profiles.cellxgene import write_reasons
-from pmcell.publish.validation import gather_evidence
+from pmcell.publish.validation import begun_validators
 from pmcell.release.manifest import Entries
 from pmcell.release.verify import verify_release
 
@@ -140,18 +140,19 @@ def complete_release(
     write_croissant(facts, folder, entries)
     write_dcat(facts, folder, entries, has_report=report is not None)
     entries = file_entries(folder, entries)
-    if report is not None:
-        progress("report")
-        # The report reads a release, so it gets one that lacks only itself and the crate.
-        write_manifest(facts, folder, entries, sources)
-        report(folder)
+    with begun_validators(facts, folder, progress=progress) as gather_evidence:
+        if report is not None:
+            progress("report")
+            # The report reads a release, so it gets one that lacks only itself and the crate.
+            write_manifest(facts, folder, entries, sources)
+            report(folder)
+            entries = file_entries(folder, entries)
+        later = ["validation/", *(["site/"] if site is not None else [])]
+        write_crate(facts, folder, entries, target=place, started=started, later=later)
         entries = file_entries(folder, entries)
-    later = ["validation/", *(["site/"] if site is not None else [])]
-    write_crate(facts, folder, entries, target=place, started=started, later=later)
-    entries = file_entries(folder, entries)
-    write_manifest(facts, folder, entries, sources)
-    progress("validators")
-    gather_evidence(facts, folder, progress=progress)
+        write_manifest(facts, folder, entries, sources)
+        progress("validators")
+        gather_evidence()
     entries = file_entries(folder, entries)
     write_manifest(facts, folder, entries, sources)
     if site is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from pmcell.errors import Fault, FaultsError
@@ -15,28 +17,44 @@ from pmcell.publish.validators.table import VALIDATORS, Validator, find, light, 
 from pmcell.settings.release import ReleaseSettings
 
 
-def gather_evidence(
+@contextmanager
+def begun_validators(
     facts: Facts,
     folder: Path,
     *,
     progress: Callable[[str], None] = lambda part: None,
-) -> list[Verdict]:
-    """Run the validators that the configuration names and write `validation/`.
+) -> Iterator[Callable[[], list[Verdict]]]:
+    """Let the validators that the configuration names run beside the rest of a release.
 
-    A validator that is not set up is no fault unless it is required. One that
-    ran and rejects the release raises `FaultsError` with all findings of all
-    validators, unless `release.tolerate_validators` names it with a reason.
-    A file of cells is no fault either where `validation/cellxgene.json` tells
-    what its source lacks.
+    Those that do not read the crate begin at once: what they read must be there and stay as it
+    is. The function that is yielded starts the others, waits for all, writes `validation/` and
+    returns the verdicts; the crate must be there by then.
+
+    A validator that is not set up is no fault unless it is required. One that ran and rejects the
+    release raises `FaultsError` with all findings of all validators, unless
+    `release.tolerate_validators` names it with a reason. A file of cells is no fault either where
+    `validation/cellxgene.json` tells what its source lacks.
     """
+    chosen = chosen_names(facts.options)
+    asked = [validator for validator in VALIDATORS if validator.name in chosen]
+
+    def run(reads_crate: bool) -> list[Verdict]:
+        return run_validators(
+            folder,
+            [validator for validator in asked if validator.reads_crate == reads_crate],
+            progress=lambda name: progress(f"validators: {name} is done"),
+        )
+
+    with ThreadPoolExecutor(1) as beside:
+        early = beside.submit(run, False)
+        yield lambda: _gather(facts, folder, [*run(True), *early.result()])
+
+
+def _gather(facts: Facts, folder: Path, ran: list[Verdict]) -> list[Verdict]:
+    """Write `validation/` from the verdicts of those that ran; `FaultsError` if one rejects."""
     options = facts.options
     chosen = chosen_names(options)
-    verdicts = run_validators(
-        folder,
-        [validator for validator in VALIDATORS if validator.name in chosen],
-        progress=lambda name: progress(f"validators: {name} is done"),
-    )
-    verdicts += [_left_out(item, folder) for item in VALIDATORS if item.name not in chosen]
+    verdicts = [*ran, *(_left_out(item, folder) for item in VALIDATORS if item.name not in chosen)]
     verdicts.sort(key=lambda verdict: names().index(verdict.name))
     tolerated: dict[str, str] = dict(options.tolerate_validators.items())
     known_reasons = sources_reasons(folder)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from pmcell.publish.content import reference
+from pmcell.publish.content import cell_model
 
 
 def test_a_reference_is_frozen_with_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,9 +18,8 @@ def test_a_reference_is_frozen_with_one_thread_of_blas(monkeypatch: pytest.Monke
         found.extend(pool["num_threads"] for pool in pools)
         raise InterruptedError
 
-    monkeypatch.setattr(reference, "read_bases", look)
-    facts = SimpleNamespace(results=Path("results"))
+    monkeypatch.setattr(cell_model, "read_bases", look)
     with threadpool_limits(2), pytest.raises(InterruptedError):
-        reference.freeze_reference(facts, None, None)
+        cell_model.fit_cells(Path("results"), [], None)
     assert found
     assert set(found) == {1}

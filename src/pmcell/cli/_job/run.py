@@ -65,6 +65,9 @@ def run_step(
                 inputs = _submitted(args)
             with as_private_as(outputs):
                 write_stamps(name, outputs, inputs, parameters, seed)
+            for path in _paths(args, step.drops):
+                path.unlink(missing_ok=True)
+                stamp_path(path).unlink(missing_ok=True)
     return code
 
 

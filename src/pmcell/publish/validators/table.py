@@ -24,7 +24,10 @@ MAX_VALUES = 1_000_000
 
 @dataclass(frozen=True)
 class Validator:
-    """One validator that others wrote."""
+    """One validator that others wrote.
+
+    The crate lists all other files, so what reads it must wait for them (`reads_crate`).
+    """
 
     name: str
     prose: str
@@ -32,6 +35,7 @@ class Validator:
     options: Mapping[str, Any] = field(default_factory=dict)
     heavy: bool = False
     needs_node: bool = False
+    reads_crate: bool = False
     on_request: str = ""
     shared_driver: str = ""
 
@@ -71,6 +75,7 @@ VALIDATORS: tuple[Validator, ...] = (
         "roc-validator",
         "the crate, against RO-Crate 1.1 and each Workflow Run profile that it claims",
         ("ro-crate-metadata.json",),
+        reads_crate=True,
     ),
     Validator(
         "frictionless",

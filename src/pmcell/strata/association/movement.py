@@ -139,7 +139,7 @@ def _null(
     opened: DonorMap, before: Ints, after: Ints, n_draws: int, seed: int, first: int
 ) -> Floats:
     """Squared distances of pairs that differ by cell sampling alone (draws × pairs)."""
-    pooled = _pooled(opened.sums, before, after)
+    pooled = _pooled(opened.sums_in_use, before, after)
     # Both halves of a pair in one batch: its offset is the same in both and drops out.
     batch = np.tile(opened.batch[before], 2)
     out = np.empty((n_draws, before.size))

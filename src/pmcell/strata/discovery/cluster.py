@@ -226,7 +226,7 @@ def _resampled_distances(
     opened: DonorMap, visits: Ints, fitted_on: Ints, rng: np.random.Generator
 ) -> Floats:
     """Distances between some rows, their cells drawn again, the map fitted on some of these."""
-    sums = resample_cells(opened.sums.take(visits), rng)
+    sums = resample_cells(opened.sums_in_use.take(visits), rng)
     settings, batch = opened.settings, opened.batch[visits]
     channels = fit_channels(sums.take(fitted_on), batch[fitted_on], settings)
     return fused_distances(channels, settings, place_all(channels, sums, batch, settings))

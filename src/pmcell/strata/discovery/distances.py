@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pmcell.core.donors.channels import CLUSTER_FREE, GENES, STATE
+from pmcell.core.donors.channels import CLUSTER_FREE, GENES, STATE, DonorSums
 from pmcell.core.donors.donor_map import (
     CHANNELS,
     fit_channels,
@@ -87,10 +88,11 @@ def distances(
             f"{', '.join(CHANNELS)}; got {', '.join(unknown)}"
         )
     opened = open_map(donors)
+    halves = cache(lambda: half_sums(donors))
     report: dict[str, Any] = {}
     weights: dict[str, float] = {}
     for name in CHANNELS:
-        verdict = _judge(donors, opened, name, max_batch_share, min_reliability)
+        verdict = _judge(donors, opened, halves, name, max_batch_share, min_reliability)
         report[name] = verdict
         if verdict["measured"]:
             donors.obsp[f"distance_{name}"] = opened.with_weights({name: 1.0}).distances()
@@ -141,7 +143,12 @@ def fitted(donors: AnnData) -> DonorMap:
 
 
 def _judge(
-    donors: AnnData, opened: DonorMap, name: str, max_share: float, min_reliability: float
+    donors: AnnData,
+    opened: DonorMap,
+    halves: Callable[[], Sequence[DonorSums]],
+    name: str,
+    max_share: float,
+    min_reliability: float,
 ) -> dict[str, Any]:
     out: dict[str, Any] = {"measured": False, "dropped": True, "r": 0.0, "q": 0.0, "weight": 0.0}
     if opened.rows.size < MIN_ROWS:
@@ -160,7 +167,7 @@ def _judge(
     batch = opened.batch[opened.rows]
     raw = opened.with_weights({name: 1.0}, residual=False)
     q = batch_share(map_donors(raw.discovery, batch, raw.settings), batch)
-    r = _reliability(donors, alone)
+    r = _reliability(alone, halves())
     out = {**out, "measured": True, "r": round(r, 6), "q": round(q, 6) if np.isfinite(q) else 1.0}
     if not np.isfinite(q):
         return {
@@ -185,20 +192,20 @@ def _why_no_genes(donors: AnnData) -> str:
     return str(told["why"]) if told else "the profile holds no counts of genes"
 
 
-def _reliability(donors: AnnData, alone: DonorMap) -> float:
+def _reliability(alone: DonorMap, halves: Sequence[DonorSums]) -> float:
     """Spearman-Brown corrected correlation of the distances in two halves of each row's cells."""
     rows, batch, settings = alone.rows, alone.batch[alone.rows], alone.settings
     upper = np.triu_indices(rows.size, 1)
     channels = fit_channels(alone.discovery, batch, settings)
     # A half has half the cells: a type present in the whole must not vanish from both halves.
     relaxed = replace(settings, min_cells=max(settings.min_cells // 2, 1))
-    halves = [
+    first, second = (
         fused_distances(channels, relaxed, place_all(channels, half.take(rows), batch, relaxed))[
             upper
         ]
-        for half in half_sums(donors)
-    ]
-    if min(half.std() for half in halves) == 0:
+        for half in halves
+    )
+    if min(first.std(), second.std()) == 0:
         return 0.0
-    correlation = float(np.corrcoef(halves[0], halves[1])[0, 1])
+    correlation = float(np.corrcoef(first, second)[0, 1])
     return max(2 * correlation / (1 + correlation), 0.0) if correlation > -1 else 0.0

@@ -104,7 +104,7 @@ def _drawn(
     """Changes of the distance to the reference group (draws × steps)."""
     opened = fitted(donors)
     rows = np.concatenate([before, after])
-    sums, batch = opened.sums.take(rows), opened.batch[rows]
+    sums, batch = opened.sums_in_use.take(rows), opened.batch[rows]
     home = place_all(
         opened.channels, opened.sums.take(reference), opened.batch[reference], opened.settings
     )

@@ -63,6 +63,17 @@ class DonorMap:
         """All rows placed in each channel."""
         return place_all(self.channels, self.sums, self.batch, self.settings)
 
+    @property
+    def sums_in_use(self) -> DonorSums:
+        """The sums without what no channel in use reads, as far as draws of cells stay the same.
+
+        A draw (`resample_cells`) takes its random numbers in the order counts, means, waves, genes.
+        """
+        used = self.settings.weights
+        genes = self.sums.genes if GENES in used else None
+        needs_waves = CLUSTER_FREE in used or genes is not None
+        return replace(self.sums, genes=genes, cloud=self.sums.cloud if needs_waves else None)
+
     def distances(self) -> Floats:
         """Fused squared distances between all rows."""
         return fused_distances(self.channels, self.settings, self.features)

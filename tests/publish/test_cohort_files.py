@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,9 +18,10 @@ from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.scan import scan
 from pmcell.consent.takedown import artefacts
 from pmcell.errors import DataError
+from pmcell.io.arrays import write_arrays
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.modes import umask_of
-from pmcell.io.stamps import write_stamps
+from pmcell.io.stamps import stamp_path, write_stamps
 from pmcell.publish import write_release
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.cohort_files import (
@@ -115,6 +117,21 @@ def test_a_cohort_that_is_not_published_has_empty_parts_and_no_digests(prepared:
 def test_nothing_is_frozen_where_a_cohort_is_not_published(prepared: Path) -> None:
     assert all((prepared / path).stat().st_size < 4 for path in BY_NAME["reference"].outputs)
     assert read_json(prepared / "atlas" / "reference.json") == {}
+
+
+def test_cells_are_frozen_before_there_are_strata_and_old_sums_of_donors_go(tmp_path: Path) -> None:
+    results = make_results(tmp_path, access={"closed": "open"})
+    prepare(results)
+    before = {path: content_sha256(results / path) for path in BY_NAME["reference"].outputs}
+    shutil.rmtree(results / "strata")
+    old = results / "atlas" / "reference_donors.npz"
+    write_arrays(old, sums=np.ones(3))
+    write_stamps("reference", [old], {}, {})
+    step = ["reference", "--results", str(results), "--out-dir", str(results / "atlas")]
+    assert main(step) == 0
+    assert {path: content_sha256(results / path) for path in before} == before
+    assert not old.exists()
+    assert not stamp_path(old).exists()
 
 
 def test_a_study_that_wants_no_model_has_none(tmp_path: Path) -> None:

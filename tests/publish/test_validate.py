@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -13,13 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from pmcell.cli import main
-from pmcell.errors import FaultsError
+from pmcell.errors import DataError, FaultsError
+from pmcell.publish import validation, write_release
 from pmcell.publish.validation import chosen_names
 from pmcell.publish.validators import Check, Verdict, run_validators, write_evidence
 from pmcell.publish.validators.environments import is_ready
 from pmcell.publish.validators.evidence import failures_as_faults
 from pmcell.publish.validators.own import own_verdict
-from pmcell.publish.validators.table import VALIDATORS, find, light
+from pmcell.publish.validators.run import not_run
+from pmcell.publish.validators.table import VALIDATORS, Validator, find, light
 from pmcell.settings.release import ReleaseSettings
 
 
@@ -99,6 +102,44 @@ def verdicts(
         accepted = run_validators(good, chosen)
         rejected = run_validators(twin, chosen)
     return {item.name: pair for item, *pair in zip(chosen, accepted, rejected, strict=True)}
+
+
+def test_only_what_reads_the_crate_waits_for_it(
+    shared_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, bool, bool]] = []
+    begun = threading.Event()
+
+    def note(folder: Path, chosen: Sequence[Validator], **_: object) -> list[Verdict]:
+        there = [(folder / name).exists() for name in ("report.html", "ro-crate-metadata.json")]
+        ran.extend((item.name, *there) for item in chosen)
+        begun.set()
+        return [not_run(item, item.targets, "noted") for item in chosen]
+
+    def report(folder: Path) -> None:
+        assert begun.wait(60)
+        (folder / "report.html").write_text("<p>made</p>", encoding="utf-8")
+
+    monkeypatch.setattr(validation, "run_validators", note)
+    config = {"release": {"date": "2026-01-31"}}
+    write_release(shared_results, tmp_path / "release", config=config, report=report)
+    early = {name for name in light() if name != "roc-validator"}
+    assert {name for name, reported, _ in ran if not reported} == early
+    assert {item for item in ran if item[1]} == {("roc-validator", True, True)}
+    summary = json.loads((tmp_path / "release" / "validation" / "summary.json").read_text("utf-8"))
+    assert {row["name"] for row in summary["validators"]} >= set(light())
+
+
+def test_a_report_that_fails_is_told_while_validators_run(
+    shared_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def report(folder: Path) -> None:
+        raise DataError("no report")
+
+    monkeypatch.setattr(validation, "run_validators", lambda folder, chosen, **_: [])
+    with pytest.raises(DataError, match="no report"):
+        write_release(shared_results, tmp_path / "release", report=report)
+    assert not (tmp_path / "release").exists()
 
 
 @pytest.mark.slow

@@ -53,6 +53,22 @@ def as_text(values: Any, missing: str = UNKNOWN) -> Any:
     return _strings(np.asarray(values), missing)
 
 
+def is_among(values: Any, wanted: Any) -> NDArray[np.bool_]:
+    """Return which of the values (an array of one dimension) are among those wanted.
+
+    As `numpy.isin`, which compares every value with every wanted one where they are objects:
+    20,000 genes with as many took it seconds, a table of hashes takes milliseconds.
+
+    >>> import numpy as np
+    >>> is_among(np.array(["a", "b", "a"], object), ["a"]).tolist()
+    [True, False, True]
+    """
+    import numpy as np
+    import pandas as pd
+
+    return np.asarray(pd.Index(values).isin(pd.Index(wanted)), bool)
+
+
 def text_array(values: Any, missing: str = UNKNOWN) -> NDArray[np.str_]:
     """Return the values as a NumPy array of fixed-width text, as it is sorted and stored.
 

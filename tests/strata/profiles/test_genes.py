@@ -9,11 +9,13 @@ import pytest
 
 import pmcell as pm
 from pmcell.core.counts.aggregate import Aggregate
+from pmcell.core.donors.donor_map import fused_distances, place_all
+from pmcell.core.donors.resample import MOVES, resample_cells, stream
 from pmcell.errors import UsageError
 from pmcell.strata.discovery.cluster import distance_to_members
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.genes import MIN_GENES, add_genes
-from pmcell.strata.profiles.model import half_counts
+from pmcell.strata.profiles.model import half_counts, open_map
 from pmcell.strata.profiles.sex_linked import SEX_LINKED
 
 TYPES = ("a", "b", "rare")
@@ -236,3 +238,20 @@ def test_every_later_step_takes_strata_in_gene_space() -> None:
     assert len(pm.strata.movement(donors, n_draws=19)) == 12
     assert len(pm.strata.composition_shifts(donors))
     assert pm.strata.verdict(donors).channels["genes"].used
+
+
+@pytest.mark.parametrize("used", [["state"], ["composition", "cluster_free"], ["genes"]])
+def test_draws_leave_out_what_no_channel_reads_and_are_otherwise_the_same(used: list[str]) -> None:
+    donors = with_genes(made_cells())
+    opened = open_map(donors).with_weights(dict.fromkeys(used, 1.0))
+    whole, less = (
+        resample_cells(sums, stream(0, MOVES, 1)) for sums in (opened.sums, opened.sums_in_use)
+    )
+    assert (less.genes is None) == ("genes" not in used)
+    assert (less.cloud is None) == (used == ["state"])
+    placed = [
+        place_all(opened.channels, sums, opened.batch, opened.settings) for sums in (whole, less)
+    ]
+    np.testing.assert_array_equal(
+        *(fused_distances(opened.channels, opened.settings, rows) for rows in placed)
+    )

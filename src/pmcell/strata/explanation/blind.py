@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pmcell.core.donors.arcsine import arcsine
 from pmcell.core.donors.channels import COMPOSITION
 from pmcell.core.donors.donor_map import CHANNELS
-from pmcell.schema.text import text_array
+from pmcell.schema.text import is_among, text_array
 from pmcell.strata.explanation.groups import Group
 from pmcell.strata.statistics.moderated import library_sizes, log_cpm
 
@@ -51,7 +51,7 @@ class _Block:
         What moves all genes of a donor alike is projected out: it is what normalising
         could not remove, and a gene with many counts is part of it.
         """
-        gone = np.isin(self.genes, left_out)
+        gone = is_among(self.genes, left_out)
         if gone.all():
             return np.zeros_like(self.inner)
         z, scale = self.z[:, gone].astype(np.float64), self.scale[gone]
@@ -131,7 +131,7 @@ def _block(
     counts: pd.DataFrame, names: NDArray[np.object_], batch: NDArray[np.str_]
 ) -> _Block | None:
     """Standardised expression of the donors who have the type; 0, the mean, for the others."""
-    there = np.isin(names, counts.index.to_numpy())
+    there = is_among(names, counts.index)
     if there.sum() < 2:
         return None
     values = counts.loc[names[there]].to_numpy(float)

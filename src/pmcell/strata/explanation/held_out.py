@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.association import benjamini_hochberg
+from pmcell.schema.text import is_among
 from pmcell.strata.explanation.blind import Blind, fold_of
 from pmcell.strata.explanation.contrasts import STRATUM, Comparison
 from pmcell.strata.explanation.groups import Pair
@@ -83,7 +84,7 @@ def blind_tests(
             part = prepare(group, counts, len(compared.levels), compared.levels)
             tested[key] = {} if isinstance(part, str) else by_pair(part)
         for pair, found in tested[key].items():
-            own = np.isin(found["names"], genes[fold == number])
+            own = is_among(found["names"], genes[fold == number])
             parts.setdefault(pair, []).append(
                 {name: found[name][own] for name in ("names", "effect", "p")}
             )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.association import benjamini_hochberg
+from pmcell.schema.text import is_among
 from pmcell.strata.explanation.contrasts import Comparison
 from pmcell.strata.explanation.groups import (
     Design,
@@ -77,7 +78,7 @@ def parts_of(compared: Comparison, counts: pd.DataFrame) -> tuple[Part | str, li
 
 def prepare(group: Group, counts: pd.DataFrame, n_levels: int, levels: Sequence[str]) -> Part | str:
     """The donors that have counts, genes with enough of them, and the design; or why not."""
-    visits = group.of(np.isin(group.rows, counts.index.to_numpy()))
+    visits = group.of(is_among(group.rows, counts.index))
     everyone, values = units_of(visits, counts.loc[visits.rows].to_numpy(float))
     is_added_up = everyone.rows.size < visits.rows.size
     found = compared_units(everyone, is_added_up, n_levels, levels)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.errors import UsageError
+from pmcell.schema.text import is_among
 from pmcell.strata._threads import single_thread
 from pmcell.strata.explanation.blind import Blind
 from pmcell.strata.explanation.contrasts import Comparison, compare
@@ -206,7 +207,7 @@ def _one_type(
         }
         inference = np.full(names.size, "not tested", object)
         if result is not None:
-            at = np.flatnonzero(np.isin(names, result["names"]))
+            at = np.flatnonzero(is_among(names, result["names"]))
             low, high = result["test"].interval()
             _, q_held, verdict = verdicts(
                 result["names"], results[1].get(pair), results[2].get(pair), sets.alpha

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from pmcell.core.pca.gram import Basis
 from pmcell.io.counts.canonical import CanonicalWriter
+from pmcell.io.counts.sums import write_bases
 from pmcell.io.tables import empty_table, write_table
 from pmcell.publish.facts import PREPARED_BY
 from pmcell.schema import (
@@ -364,9 +366,7 @@ def _atlas(results: Path, parts: dict, rng) -> None:
     _parquet(folder / "clusters.parquet", cell_id=obs.index, cluster=cluster)
     umap = rng.normal(size=(2, len(obs)))
     _parquet(folder / "umap.parquet", cell_id=obs.index, umap_1=umap[0], umap_2=umap[1])
-    np.savez(
-        folder / "basis.npz", gene_ids=np.array(GENE_IDS[5:]), loadings=rng.normal(size=(25, 4))
-    )
+    _bases(folder / "basis.npz", rng)
     genes = pd.DataFrame({"gene_id": GENE_IDS, "symbol": [f"GENE{gene[-2:]}" for gene in GENE_IDS]})
     genes["measured_in"] = [
         [name for name, spec in COHORTS.items() if gene in spec["genes"]] for gene in GENE_IDS
@@ -480,6 +480,22 @@ def _table(path: Path, table, frame) -> None:
 
     names = [item.name for item in table.fields if item.name in frame]
     pq.write_table(pa.Table.from_pandas(frame[names], preserve_index=False), path)
+
+
+def _bases(path: Path, rng: np.random.Generator) -> None:
+    """Components of two tissues, so that nothing can be mapped onto the release."""
+    features = {"UBERON:0000178": GENE_IDS[5:20], "UBERON:0000955": GENE_IDS[20:]}
+    bases = {
+        tissue: Basis(
+            np.zeros(len(own)),
+            np.ones(len(own)),
+            rng.normal(size=(len(own), 4)),
+            np.arange(4.0, 0.0, -1.0),
+            float(len(own)),
+        )
+        for tissue, own in features.items()
+    }
+    write_bases(path, {tissue: np.array(own) for tissue, own in features.items()}, bases)
 
 
 def _parquet(path: Path, **columns) -> None:

@@ -133,15 +133,14 @@ def fit_cells(results: Path, cohorts: Sequence[Cohort], atlas: Atlas) -> CellMod
 
 def _why_not(results: Path, atlas: Atlas) -> str:
     """Why there is nothing to map onto; '' where there is."""
-    tissues = read_bases(results / "atlas" / "basis.npz")
-    if len(tissues) > 1:
-        return "the release has several tissues; a reference is of one"
     chosen = _training_cells(atlas)
     n_types = atlas.cells["cell_type"].iloc[chosen].nunique()
     if n_types < 2:
         return f"{n_types} cell types have a label and {MIN_CELLS_OF_TYPE} cells; two are needed"
     if atlas.cells["donor_id"].iloc[chosen].nunique() < 2:
         return "all labelled cells are of one donor; two are needed"
+    if len(read_bases(results / "atlas" / "basis.npz")) > 1:
+        return "the release has several tissues; a reference is of one"
     return ""
 
 

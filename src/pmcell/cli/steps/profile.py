@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def run(args: argparse.Namespace) -> int:
     """Write profiles.h5ad and composition.parquet."""
     from pmcell import strata
-    from pmcell.io.h5ad import read_h5ad, write_h5ad
+    from pmcell.io.h5ad import write_h5ad
     from pmcell.io.tables import read_table, write_table
     from pmcell.schema import COMPOSITION
     from pmcell.strata.profiles import slots
@@ -34,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.tl.cell_types import type_of_cells
 
     settings = step_settings(args, ProfileSettings)
-    atlas = read_h5ad(args.embedding)
-    atlas.obs["cell_type"] = _cell_types(atlas.obs, args)
-    donors = strata.profile(atlas, **settings.model_dump(exclude={"n_genes"}))
+    donors = _profiled(args, settings)
     aggregates, visits = cohort_sums(args.cohort)
     strata.add_genes(
         donors,
@@ -57,6 +55,16 @@ def run(args: argparse.Namespace) -> int:
     )
     print(_limits_sentence(donors))
     return 0
+
+
+def _profiled(args: argparse.Namespace, settings: ProfileSettings) -> AnnData:
+    """The profiles without genes; the cells are let go of before sums of genes are read."""
+    from pmcell import strata
+    from pmcell.io.h5ad import read_h5ad
+
+    atlas = read_h5ad(args.embedding)
+    atlas.obs["cell_type"] = _cell_types(atlas.obs, args)
+    return strata.profile(atlas, **settings.model_dump(exclude={"n_genes"}))
 
 
 def _limits_sentence(donors: AnnData) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickletools
 import re
 import tarfile
 import zipfile
@@ -27,11 +26,11 @@ from pmcell.consent.removal import places_packed as packed
 from pmcell.consent.removal.place import Place, matrix_prints
 from pmcell.consent.removal.places_hdf5 import begin_of, hdf5_places
 from pmcell.consent.removal.places_numbers import (
-    array_letters,
     array_places,
     number_bytes,
     text_places,
 )
+from pmcell.consent.removal.places_pickle import pickled
 from pmcell.consent.removal.places_tables import (
     ARROW,
     ARROW_STREAM,
@@ -150,7 +149,9 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         if data.startswith(ARROW_STREAM):
             yield from arrow_places(data, where, depth, of_text)
         if data.endswith(b"."):
-            yield from of_text(b"\n".join(_pickled(data)), f"{where}/pickle", depth)
+            texts, prints = pickled(data)
+            yield from of_text(texts, f"{where}/pickle", depth)
+            yield Place(f"{where}/pickle", prints=prints)
         raw, size = packed.inflated(data, 0, -15)
         if raw and size == len(data):
             yield from of_bytes(raw, f"{where}/deflate", depth + 1)
@@ -184,21 +185,6 @@ def _within(
 def _is_blosc(data: bytes) -> bool:
     """Whether bytes are a chunk of Blosc, as zarr writes them: it says how long it is."""
     return data[:1] == b"\x02" and int.from_bytes(data[12:16], "little") == len(data) >= 16
-
-
-def _pickled(data: bytes) -> list[bytes]:
-    """Texts of a pickle, which is read and not run; none where it is no pickle."""
-    found: list[bytes] = []
-    numbers: list[int] = []
-    try:
-        for kind, value, _ in pickletools.genops(data):
-            if isinstance(value, str | bytes):
-                found.append(value if isinstance(value, bytes) else value.encode())
-            elif isinstance(value, int) and kind.name.startswith("BININT"):
-                numbers.append(value)
-    except (ValueError, IndexError, KeyError, UnicodeError):
-        return []
-    return [*found, array_letters(np.array(numbers, np.int64))] if numbers else found
 
 
 def _png(data: bytes, where: str, depth: int) -> Iterator[Place]:

@@ -148,6 +148,7 @@ _Z85 = bytes.maketrans(
 )
 _GROUPS: Sequence[tuple[int, int, Callable[[bytes], bytes]]] = (
     (5, 8, base64.b32encode),
+    (5, 8, base64.b32hexencode),
     (4, 5, base64.b85encode),
     (4, 5, base64.a85encode),
     (4, 5, lambda raw: base64.b85encode(raw).translate(_Z85)),

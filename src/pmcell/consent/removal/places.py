@@ -15,7 +15,7 @@ import io
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from pmcell.consent.removal.places_tables import (
     parquet_places,
     sqlite_places,
 )
-from pmcell.consent.removal.places_text import readings
+from pmcell.consent.removal.places_text import plain_lines, readings
 from pmcell.core.byte_signs import signs
 from pmcell.core.byte_texts import unwrapped
 
@@ -58,6 +58,8 @@ CLOSED = {
 ENCRYPTED = (
     *(b"crypt4gh", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"Salted__", b"PARE"),
 )
+MAX_USUAL_EXTRA = 36
+"""Bytes of the extra field of a zip member that hold its times and owner."""
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -159,11 +161,12 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         yield from _within(data, where, depth, {})
 
 
-def _left(data: bytes, where: str, depth: int) -> Iterator[Place]:
-    """Packed files between the parts of a table, or where its rows were."""
+def _left(
+    data: bytes, where: str, depth: int, *, kinds: Sequence[str] = ("gzip", "bzip", "xz", "zip")
+) -> Iterator[Place]:
+    """Packed files between the parts of a table or an archive, or where rows were."""
     begins = signs(data, packed.MAX_STREAMS + 1)[1]
-    own = ("gzip", "bzip", "xz", "zip")
-    found = [(at, kind) for at, kind in begins if kind in own]
+    found = [(at, kind) for at, kind in begins if kind in kinds]
     yield from packed.streams(data, found, where, depth, of_bytes)
 
 
@@ -177,7 +180,7 @@ def _within(
         if text and text != data:
             yield from of_text(text, f"{where}/{how}", depth, opened, n_ways + 1)
     if b"\0" not in data[:4096]:
-        yield Place(f"{where}/broken lines", unwrapped(data))
+        yield Place(f"{where}/broken lines", unwrapped(plain_lines(data)))
     yield from packed.streams(data, begins, where, depth, of_bytes)
     yield from packed.words(data, where, depth, of_bytes, into)
 
@@ -207,6 +210,8 @@ def _zip(data: bytes, where: str, depth: int) -> Iterator[Place]:
         yield from of_text(b"\n".join([*said, archive.comment]), f"{where}/names", depth)
         for item in items:
             yield Place(f"{where}/names", item.extra, is_joined=True)
+            if len(item.extra) > MAX_USUAL_EXTRA:
+                yield from of_bytes(item.extra, f"{where}/extra field", depth + 1)
         arrays: dict[str, Any] = {}
         for item in items:
             if item.flag_bits & 1:
@@ -225,6 +230,8 @@ def _zip(data: bytes, where: str, depth: int) -> Iterator[Place]:
         at = match.start()
         if at not in known and (text := packed.unpacked(data, at, "zip")[0]):
             yield from of_bytes(text, f"{where}/forgotten member", depth + 1)
+    # What is packed otherwise behind the end, or between members.
+    yield from _left(data, where, depth, kinds=("gzip", "bzip", "xz"))
     yield from _sparse_npz(arrays, where)
 
 

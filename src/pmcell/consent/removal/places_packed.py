@@ -184,8 +184,14 @@ _NO_HEX = re.compile(rb"[^0-9A-Fa-f]")
 
 
 def _decoded(word: bytes) -> Iterator[tuple[bytes, str]]:
+    if word.startswith(b"+"):
+        # As UTF-7 marks it, which is of letters of two bytes.
+        inner = word.strip(b"+")
+        yield base64.b64decode(inner[: len(inner) // 4 * 4]), "base64"
     if len(word) % 4 != 1:
         yield base64.b64decode(word + b"=" * (-len(word) % 4)), "base64"
+    if len(word) % 8 == 0 and not word.strip(b"01"):
+        yield int(word, 2).to_bytes(len(word) // 8, "big"), "binary"
     # As databases mark it: x and 0x.
     digits = word.removeprefix(b"0").removeprefix(b"x") if b"x" in word[:2] else word
     if len(digits) % 2 == 0 and not _NO_HEX.search(digits):

@@ -14,7 +14,7 @@ from pmcell.consent.removal.places_numbers import array_letters
 
 KINDS = ("<i4", "<i8", "<f4", "<f8", "<u2", "<u1")
 """Types that bytes of an array are read as: which one it was, stands elsewhere in a pickle."""
-MAX_ARRAYS = 64
+MIN_BYTES, MAX_ARRAYS = 8, 64
 
 
 def pickled(data: bytes) -> tuple[bytes, Callable[[], frozenset[bytes]]]:
@@ -32,7 +32,7 @@ def pickled(data: bytes) -> tuple[bytes, Callable[[], frozenset[bytes]]]:
             if isinstance(value, str | bytes | bytearray):
                 text = value.encode() if isinstance(value, str) else bytes(value)
                 texts.append(text)
-                if not isinstance(value, str) and len(text) >= MIN_GENES:
+                if not isinstance(value, str) and len(text) >= MIN_BYTES:
                     arrays.append(text)
             elif isinstance(value, int) and kind.name.startswith("BININT"):
                 numbers.append(value)

@@ -34,11 +34,8 @@ def numbers_of(folder: Path) -> dict[Key, float]:
 
 def differences(before: Mapping[Key, float], after: Mapping[Key, float]) -> dict[Key, float]:
     """What two releases tell together: numbers at the same place that are not the same."""
-    return {
-        key: after[key] - number
-        for key, number in before.items()
-        if key in after and after[key] != number and not (np.isnan(number) and np.isnan(after[key]))
-    }
+    found = {key: after[key] - number for key, number in before.items() if key in after}
+    return {key: number for key, number in found.items() if number and np.isfinite(number)}
 
 
 def _in_file(path: Path) -> Iterator[tuple[Key, float]]:

@@ -196,6 +196,13 @@ def test_collected_withdrawals_are_published_once_every_group_differs_in_enough(
     assert set(after["grouping"]) < set(before["grouping"])
     assert {"stratum", "disease_ontology_term_id"} <= set(after["grouping"])
     assert not told_by_subtraction(before, after)
+    totals = ["n_cells", "n_samples", "n_cells_submitted"]
+    sizes = [
+        read(at, "cohorts").set_index("cohort_id") for at in (release, without_one / "release")
+    ]
+    assert sizes[0].loc["closed", "n_cells"] > 0
+    assert sizes[1].loc["closed", totals].isna().all(), "cells of who left may be one person's"
+    assert sizes[0].loc["closed", "n_donors"] - sizes[1].loc["closed", "n_donors"] == 20
     register = (without_one.parent / "disclosure_register.jsonl").read_text().splitlines()
     assert len(register) == 2
 

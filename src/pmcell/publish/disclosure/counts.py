@@ -58,7 +58,8 @@ def cohort_counts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
             counted = counted_people(rows, donors)
             told = dict(known.told(cohort.cohort_id, counted, rules.of(cohort.cohort_id)))
             rows = rows[~rows["grouping"].isin(told)]
-        parts.append(rows)
+        if len(rows):
+            parts.append(rows)
     frame = pd.concat(parts) if parts else pd.DataFrame(columns=COHORT_COUNTS.columns)
     for name in ("n_donors", "n_cells"):
         frame[name] = frame[name].astype("Int64")

@@ -63,10 +63,13 @@ def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
 
     if skip:
         return {"said": "not compared with a clean build (--no-proof)"}
-    outside = [path for paths in study.settings.study.matrix_paths.values() for path in paths]
-    if any(not Path(path).is_absolute() for path in outside):
-        return {"said": "not compared with a clean build: matrix_paths are relative to the study"}
-    clean = process_folder("pmcell-clean-")
+    try:
+        # Beside the study, so that paths out of it lead from there to the same files.
+        is_read_outside = bool(study.settings.study.matrix_paths)
+        beside = study.folder.resolve().parent if is_read_outside else None
+        clean = process_folder("pmcell-clean-", beside)
+    except OSError as error:
+        return {"said": f"not compared with a clean build: no folder for it ({error})"}
     _copy_folder(study.folder / "config", clean / "config")
     if not study.cohorts_dir.resolve().is_relative_to((study.folder / "config").resolve()):
         _copy_folder(study.cohorts_dir, clean / study.settings.study.cohorts_dir)

@@ -37,15 +37,25 @@ def cells_of(path: Path, donor: str) -> PersonCells:
     names = np.asarray(as_text(counts.cell_ids))
     found = PersonCells(list(map(str, names[is_own])), set(map(str, names[~is_own])))
     expressed: list[NDArray[np.int64]] = []
+    samples, sample_codes = np.unique(
+        text_array(counts.read_obs()["sample_id"]), return_inverse=True
+    )
+    sums = np.zeros((samples.size + 1, len(counts.gene_ids)))
     for block in counts.iter_blocks():
         rows = np.arange(counts.n_cells)[block.rows]
         for row, mark in cell_prints(block.indptr, block.data):
             (found.prints if is_own[rows[row]] else found.other_prints).add(mark)
-        for row in np.flatnonzero(is_own[rows]):
-            genes = block.indices[block.indptr[row] : block.indptr[row + 1]]
+        for own in np.flatnonzero(is_own[rows]).tolist():
+            genes = block.indices[block.indptr[own] : block.indptr[own + 1]]
             expressed.append(np.array(genes, np.int64))
+            values = block.data[block.indptr[own] : block.indptr[own + 1]]
+            for part in (sample_codes[rows[own]], -1):
+                sums[part, genes] += values
         # Those with the most genes tell most of a matrix that holds a few.
         expressed = sorted(expressed, key=len, reverse=True)[:MAX_CELLS]
+    # Pseudobulk of all cells; `sum_prints` is of those that passed QC.
+    bounds = np.arange(sums.shape[0] + 1) * sums.shape[1]
+    found.prints |= {mark for _, mark in cell_prints(bounds, sums.ravel())}
     symbols = as_text(counts.read_var()["symbol"])
     labels = tuple(f"{gene} {name}" for gene, name in zip(counts.gene_ids, symbols, strict=True))
     indptr = np.concatenate([[0], np.cumsum([cell.size for cell in expressed])]).astype(np.int64)

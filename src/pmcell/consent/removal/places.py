@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.consent.removal import places_packed as packed
-from pmcell.consent.removal.place import Place, matrix_prints
+from pmcell.consent.removal.place import Place, matrix_prints, sparse_prints
 from pmcell.consent.removal.places_hdf5 import begin_of, hdf5_places
 from pmcell.consent.removal.places_numbers import (
     array_places,
@@ -240,11 +240,20 @@ def _encoded(name: str) -> bytes:
 
 
 def _sparse_npz(members: dict[str, bytes], where: str) -> Iterator[Place]:
-    """Cells of a sparse matrix that was saved as its three arrays."""
-    if not {"data", "indices", "indptr"} <= members.keys():
+    """Cells and sums of a sparse matrix that was saved as its arrays, of one or several values."""
+    if "indptr" not in members:
         return
-    parts = [_load(members[name]) for name in ("data", "indices", "indptr")]
-    if all(part is not None for part in parts):
+    loaded = {name: _load(member) for name, member in members.items()}
+    arrays = {name: array for name, array in loaded.items() if array is not None}
+    bounds = arrays.get("indptr")
+    if bounds is None or bounds.ndim != 1 or bounds.dtype.kind not in "iu" or bounds.size < 2:
+        return
+    for name, values in arrays.items():
+        is_one_each = values.ndim == 1 and values.size == bounds[-1] and values.dtype.kind in "iuf"
+        if is_one_each and name != "indices":
+            yield Place(f"{where}/{name}/cells", prints=partial(sparse_prints, bounds, values))
+    if {"data", "indices"} <= arrays.keys():
+        parts = [arrays[name] for name in ("data", "indices", "indptr")]
         yield Place(f"{where}/cells", prints=partial(_parts_prints, parts))
 
 

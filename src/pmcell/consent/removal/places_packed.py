@@ -163,7 +163,7 @@ def by_arrow(data: bytes, kind: str = "") -> bytes:
 
 def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Iterator[Place]:
     """What long words say in base64 or hexadecimal: as text together, packed ones each."""
-    found = []
+    found, others = [], []
     for text in _joined_words(data):
         for plain, kind in _decoded(text):
             if plain.startswith((*READERS, *ZLIB, *CONTAINERS)):
@@ -173,9 +173,22 @@ def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Ite
             if len(text) >= 2 * MIN_WORD and (raw := inflated(plain, 0, -15))[1]:
                 # A whole stream without a header, as programs in web pages pack.
                 yield from of_text(raw[0], f"{where}/{kind}", depth + 1)
-            found.append(plain)
+            (found if _is_text(plain) else others).append(plain)
+    if others:
+        # Most long words are no base64: what they would say is searched as it is, and not read.
+        yield Place(f"{where}/base64", b"\n".join(others))
     if found:
         yield from of_text(b"\n".join(found), f"{where}/base64", depth + 1)
+
+
+def _is_text(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 CONTAINERS = (ZIP, ZSTD, LZ4, b"PAR1", b"\x89HDF\r\n\x1a\n", b"\x89PNG", b"SQLite format 3\0")

@@ -230,7 +230,6 @@ BYTES: dict[str, Plant] = {
     "UTF-7": file_of("x", b"of +" + base64.b64encode(NAME.encode("utf-16-be")).rstrip(b"=") + b"-"),
     "base32 of another order": file_of("x", base64.b32hexencode(TEXT)),
     "bits": file_of("x.txt", "".join(f"{byte:08b}" for byte in TEXT).encode()),
-    "octal numbers": file_of("x.txt", " ".join(f"{byte:03o}" for byte in TEXT).encode()),
     "numbers of R": file_of("x.R", f"c({', '.join(f'{ord(c)}L' for c in NAME)})".encode()),
     "letters that are called": file_of(
         "x.sql", " || ".join(f"CHAR({ord(c)})" for c in NAME).encode()

@@ -44,7 +44,7 @@ from pmcell.consent.removal.places_tables import (
     sqlite_places,
 )
 from pmcell.consent.removal.places_text import plain_lines, readings
-from pmcell.core.byte_signs import signs
+from pmcell.core.byte_signs import LINED, signs
 from pmcell.core.byte_texts import unwrapped
 
 MAX_DEPTH, MAX_WAYS = 8, 6
@@ -180,7 +180,9 @@ def _within(
         if text and text != data:
             yield from of_text(text, f"{where}/{how}", depth, opened, n_ways + 1)
     if b"\0" not in data[:4096]:
-        yield Place(f"{where}/broken lines", unwrapped(plain_lines(data)))
+        yield Place(
+            f"{where}/broken lines", unwrapped(plain_lines(data) if flags & LINED else data)
+        )
     yield from packed.streams(data, begins, where, depth, of_bytes)
     yield from packed.words(data, where, depth, of_bytes, into)
 

@@ -30,9 +30,10 @@ READERS: dict[bytes, tuple[str, Callable[[], Any]]] = {
 """Name and reader of what is packed whole, by how it begins."""
 MAX_BYTES = 1 << 31
 """Of one member of an archive; a larger one is named as not read."""
-_LETTERS = np.zeros(256, dtype=bool)
-_LETTERS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")] = True
-"""Bytes that words of base64 are made of, plain and for addresses."""
+_PLAIN, _OF_ADDRESSES = np.zeros((2, 256), dtype=bool)
+_PLAIN[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")] = True
+_OF_ADDRESSES[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")] = True
+"""Bytes that words of base64 are made of, plain and for addresses: no word has signs of both."""
 MIN_WORD = 24
 """Letters of a word that is decoded; names in shorter ones are found as they are."""
 MAX_GAP = 16
@@ -164,7 +165,7 @@ def by_arrow(data: bytes, kind: str = "") -> bytes:
 def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Iterator[Place]:
     """What long words say in base64 or hexadecimal: as text together, packed ones each."""
     found, others = [], []
-    for text in _joined_words(data):
+    for text in (*_joined_words(data, _PLAIN), *_joined_words(data, _OF_ADDRESSES)):
         for plain, kind in _decoded(text):
             if plain.startswith((*READERS, *ZLIB, *CONTAINERS)):
                 # Its bytes are searched there; among texts they would be read as ways of writing.
@@ -211,11 +212,14 @@ def _decoded(word: bytes) -> Iterator[tuple[bytes, str]]:
         yield bytes.fromhex(digits.decode()), "hexadecimal"
 
 
-def _joined_words(data: bytes) -> Iterator[bytes]:
-    """Long words of letters of base64; lines of one length with the same signs between are one."""
+def _joined_words(data: bytes, letters: np.ndarray) -> Iterator[bytes]:
+    """Long words of letters of base64, as it is written plain; lines of one length with the same signs between are one."""
     parts: list[bytes] = []
     length, gap, last = 0, b"", 0
-    for begin, end in long_words(data, _LETTERS, MIN_WORD).tolist():
+    is_plain = letters is _PLAIN
+    for begin, end in long_words(data, letters, MIN_WORD).tolist():
+        if not is_plain and _is_in_plain(data, begin, end):
+            continue
         between = data[last:begin]
         goes_on = (
             bool(parts)
@@ -234,6 +238,13 @@ def _joined_words(data: bytes) -> Iterator[bytes]:
         gap, last = between, end
     if parts:
         yield b"".join(parts).translate(_URL_SAFE)
+
+
+def _is_in_plain(data: bytes, begin: int, end: int) -> bool:
+    """Whether a word is read as a plain one already: it has no sign of addresses, nor is in a path."""
+    if data.find(b"-", begin, end) >= 0 or data.find(b"_", begin, end) >= 0:
+        return False
+    return data[begin - 1 : begin] not in (b"/", b"+")
 
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -14,7 +14,18 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 
-from pmcell.core.byte_signs import ESCAPES, HYPHENS, JOINED, KERNED, QUOTED, TAGS, rows_of_signs
+from pmcell.core.byte_signs import (
+    CALLED,
+    ESCAPES,
+    HYPHENS,
+    JOINED,
+    KERNED,
+    LONG,
+    MARKED,
+    QUOTED,
+    TAGS,
+    rows_of_signs,
+)  # fmt: skip
 from pmcell.core.byte_texts import single_letters, spelled, unescaped, untagged
 
 LOOKS: dict[int, str | None] = {
@@ -62,7 +73,6 @@ _CALLS = re.compile(rb"(?i)\b(ch?a?r[wb]?\$?)\((\d+)\)(?:\s*[.+&|]{1,2}\s*\1\((\
 _NUMBER = re.compile(rb"\d+")
 _LONG = re.compile(rb"\b(\d{1,3})L\b")
 """Whole numbers as R writes them."""
-_OCTAL = re.compile(rb"(?:\b0?[01][0-7]{2}\b[\s,\\]+){5,}\b0?[01][0-7]{2}\b")
 _PREFIX = re.compile(rb"\n[ \t]*(?:#+|//+|--|\*|>|;|%)[ \t]?")
 """What stands before each line of a comment or a quotation."""
 _NAMED = re.compile(rb"_x([0-9A-Fa-f]{4})_")
@@ -137,11 +147,11 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "entities", _as_letters(data, html.unescape)
     if not data.isascii():
         yield "letters that look alike", _as_letters(data, _seen)
-    if b"**" in data or b"\\text" in data or b"\\emph" in data:
+    if flags & MARKED:
         yield "marked letters", _MARKED.sub(rb"\1", data)
     if data.startswith(b"{\\rtf"):
         yield "RTF", _RTF.sub(lambda sign: _letter(b"%x" % int(sign[1])), data)
-    if any(call in data for call in _CALLED):
+    if flags & CALLED:
         calls = (
             bytes(int(n) % 256 for n in _NUMBER.findall(row[0])) for row in _CALLS.finditer(data)
         )
@@ -151,17 +161,13 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
     has_numbers, has_singles = rows_of_signs(data)
     if has_singles:
         yield "single letters", single_letters(data)
-    if b"L, " in data:
+    if flags & LONG:
         yield "decimal numbers of R", spelled(_LONG.sub(rb"\1", data), 10)
     if has_numbers:
-        yield "octal numbers", b"\n".join(_of_digits(row[0], 8) for row in _OCTAL.finditer(data))
         yield "hexadecimal numbers", spelled(data, 16)
         yield "decimal numbers", spelled(data, 10)
         lines = (line[1] for line in _DUMPED.finditer(data))
         yield "dump", b"".join(bytes.fromhex(_SPACES.sub(b"", line).decode()) for line in lines)
-
-
-_CALLED = (b"chr(", b"Chr(", b"CHR(", b"char(", b"CHAR(", b"Char(")
 
 
 def plain_lines(data: bytes) -> bytes:
@@ -170,13 +176,7 @@ def plain_lines(data: bytes) -> bytes:
     >>> plain_lines(b"x\r\n# y\r\n")
     b'x\ny\n'
     """
-    data = data.replace(b"\r\n", b"\n") if b"\r\n" in data else data
-    is_marked = any(sign in data for sign in (b"\n#", b"\n//", b"\n--", b"\n *", b"\n>", b"\n%"))
-    return _PREFIX.sub(b"\n", data) if is_marked else data
-
-
-def _of_digits(row: bytes, base: int) -> bytes:
-    return bytes(int(digits, base) % 256 for digits in re.findall(rb"\d+", row))
+    return _PREFIX.sub(b"\n", data.replace(b"\r\n", b"\n"))
 
 
 def narrowed(data: bytes) -> bytes | None:

@@ -23,7 +23,7 @@ def _rows(how: str) -> np.ndarray:
     if how == "scaled":
         values = np.log1p(rows)
         return np.asarray((values - values.mean(axis=0)) / (values.std(axis=0) + 0.1))
-    return np.round(np.log1p(1e4 * rows / rows.sum(axis=1, keepdims=True)), 1)
+    return np.asarray(np.round(np.log1p(1e4 * rows / rows.sum(axis=1, keepdims=True)), 1))
 
 
 def _anndata(home: Path, *, how: str, form: str = "dense", place: str = "X") -> None:

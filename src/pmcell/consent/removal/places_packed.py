@@ -164,7 +164,8 @@ def by_arrow(data: bytes, kind: str = "") -> bytes:
 
 def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Iterator[Place]:
     """What long words say in base64 or hexadecimal: as text together, packed ones each."""
-    found, others = [], []
+    found: list[bytes] = []
+    others: list[bytes] = []
     for text in (*_joined_words(data, _PLAIN), *_joined_words(data, _OF_ADDRESSES)):
         for plain, kind in _decoded(text):
             if plain.startswith((*READERS, *ZLIB, *CONTAINERS)):
@@ -213,7 +214,10 @@ def _decoded(word: bytes) -> Iterator[tuple[bytes, str]]:
 
 
 def _joined_words(data: bytes, letters: np.ndarray) -> Iterator[bytes]:
-    """Long words of letters of base64, as it is written plain; lines of one length with the same signs between are one."""
+    """Long words of base64, as it is written plain.
+
+    Lines of one length with the same signs between them are one word.
+    """
     parts: list[bytes] = []
     length, gap, last = 0, b"", 0
     is_plain = letters is _PLAIN
@@ -241,7 +245,7 @@ def _joined_words(data: bytes, letters: np.ndarray) -> Iterator[bytes]:
 
 
 def _is_in_plain(data: bytes, begin: int, end: int) -> bool:
-    """Whether a word is read as a plain one already: it has no sign of addresses, nor is in a path."""
+    """Whether a word is read as a plain one already: without signs of addresses, in no path."""
     if data.find(b"-", begin, end) >= 0 or data.find(b"_", begin, end) >= 0:
         return False
     return data[begin - 1 : begin] not in (b"/", b"+")

@@ -71,17 +71,17 @@ def private_folder(path: Path | str) -> Path:
     return folder
 
 
-def process_folder(prefix: str, parent: Path | None = None) -> Path:
-    """A new folder in `parent`, else in the temporary folder, that lives as long as this process.
+def process_folder(prefix: str) -> Path:
+    """A new folder in the temporary folder that lives as long as this process.
 
     Raises
     ------
     NotPrivateError
-        When others could exchange it: the folder above is open to all and not sticky.
+        When others could exchange it: the temporary folder is open to all and not sticky.
     OSError
-        When there is no folder to write in.
+        When there is no temporary folder to write in.
     """
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
     try:
         _check_path(folder.absolute())
     except OSError:

@@ -75,9 +75,10 @@ def sum_prints(path: Path, donor: str) -> tuple[set[bytes], set[bytes]]:
     from pmcell.consent.removal.needles import cell_prints
     from pmcell.core.counts.sums import COUNTS, N_DETECTED, SUM_Q
     from pmcell.io.counts.aggregates import read_aggregate
+    from pmcell.schema.text import text_array
 
     sums = read_aggregate(path)
-    donors = np.asarray(sums.sample_donors, str)[sums.group_sample]
+    donors = text_array(sums.sample_donors)[sums.group_sample]
     _, donor_code = np.unique(donors, return_inverse=True)
     keys = [
         np.column_stack([person, *parts])

@@ -38,8 +38,8 @@ def pickled(data: bytes) -> tuple[bytes, Callable[[], frozenset[bytes]]]:
                 numbers.append(value)
     except (ValueError, IndexError, KeyError, UnicodeError):
         return b"", frozenset
-    if numbers:
-        texts.append(array_letters(np.array(numbers, np.int64)))
+    if numbers and (letters := array_letters(np.array(numbers, np.int64))):
+        texts.append(letters)
     return b"\n".join(texts), partial(_prints, arrays[:MAX_ARRAYS], numbers)
 
 

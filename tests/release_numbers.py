@@ -18,6 +18,8 @@ from pmcell.schema import TABLES
 
 Key = tuple[str, ...]
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?![\w])")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ][\d:.]+(?:Z|[+-]\d{2}:?\d{2})?")
+"""When a job ran: another time for each release."""
 _TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]+>", re.DOTALL)
 KEYS = {f"{table.name}.parquet": list(table.key) for table in TABLES}
 
@@ -105,7 +107,7 @@ def _in_array(values: np.ndarray, place: Key) -> Iterator[tuple[Key, float]]:
 
 def _in_text(text: str) -> Iterator[tuple[Key, float]]:
     """Numbers with the words before them."""
-    plain = _TAG.sub(" ", text)
+    plain = _TAG.sub(" ", _TIME.sub(" ", text))
     for found in _NUMBER.finditer(plain):
         words = re.sub(r"[\d\s]+", " ", plain[max(found.start() - 60, 0) : found.start()])
         yield (words.strip(),), float(found[0].replace(",", ""))

@@ -201,9 +201,7 @@ def test_numbers_of_donors_that_few_more_enter_than_before_are_not_told_again() 
     everyone = {f"c:{k}" for k in range(20)}
     facts = {"n_donors": 20, "channels": {"genes": {"why": "only 11 donors have cells"}}}
     again = policy_of(few=False, used=everyone, withheld=everyone, told={ALL: {USED}})
-    assert "n_donors" in redact_facts(
-        facts, policy_of(few=False, used=everyone, withheld=everyone)
-    )
+    assert "n_donors" in redact_facts(facts, policy_of(few=False, used=everyone, withheld=everyone))
     kept = redact_facts(facts, again)
     assert "n_donors" not in kept
     assert "11" not in kept["channels"]["genes"]["why"]

@@ -33,8 +33,11 @@ class Study:
     strangers: np.ndarray
 
 
-def make_study(root: Path, *, access: str = "controlled") -> Study:
-    """Write `root/results`; `access` is that of the cohort `closed`."""
+def make_study(root: Path, *, access: str = "controlled", n_few: int = 0) -> Study:
+    """Write `root/results`; `access` is that of the cohort `closed`.
+
+    With `n_few` there is a controlled cohort `few` of so many donors, too.
+    """
     rng = np.random.default_rng(11)
     genes = [f"ENSG{number:011d}" for number in range(1, N_GENES + 1)]
     base = rng.gamma(2.0, 0.4, N_GENES)
@@ -48,6 +51,8 @@ def make_study(root: Path, *, access: str = "controlled") -> Study:
         "alpha-2": _spec(people(2), genes, "open", "BE2"),
         "closed": _spec(hidden, genes, access, "DE1"),
     }
+    if n_few:
+        cohorts["few"] = _spec(people(n_few), genes, "controlled", "FR1")
     with (
         patch.object(results_folder, "GENE_IDS", genes),
         patch.dict(results_folder.COHORTS, cohorts),
@@ -59,10 +64,13 @@ def make_study(root: Path, *, access: str = "controlled") -> Study:
 
 
 def leave_out(results: Path, *donor_ids: str) -> None:
-    """Let none of the donors' cells pass QC, and take them out of what is made from them."""
+    """Let none of the donors' cells pass QC, and take them out of what is made from them.
+
+    All are of one cohort.
+    """
     import anndata as ad
 
-    folder = results / "cohorts" / "closed"
+    folder = results / "cohorts" / donor_ids[0].partition(":")[0]
     qc = pd.read_parquet(folder / "qc.parquet")
     samples = pd.read_parquet(folder / "samples.parquet")
     gone = set(samples.loc[samples["donor_id"].isin(donor_ids), "sample_id"])
@@ -119,8 +127,9 @@ def _add_up(results: Path) -> None:
 
     clusters = pd.read_parquet(results / "atlas" / "clusters.parquet").set_index("cell_id")
     paths = []
-    for cohort in ("alpha", "alpha-2", "closed"):
-        folder = results / "cohorts" / cohort
+    for folder in sorted((results / "cohorts").iterdir()):
+        if folder.name == "wrong":
+            continue
         cells = ad.read_h5ad(folder / "intake.h5ad")
         cells.obs["cluster"] = clusters["cluster"].reindex(cells.obs_names).astype(object)
         write_aggregate(folder / "aggregate.npz", aggregate(cells))

@@ -61,3 +61,18 @@ def test_it_counts_what_the_rebuilt_release_counts(study, monkeypatch) -> None:
     monkeypatch.setattr(_clean_build, "_copy_register", lambda *folders: None)
     with pytest.raises(DataError, match="these differ: release"):
         _clean_build.prove(study, None, skip=False)
+
+
+def test_it_lies_beside_a_study_whose_matrices_lie_outside(study, monkeypatch) -> None:
+    study.settings.study.matrix_paths = {"alpha": ["../alpha.h5ad"]}
+    places, built = [], _clean_build.rebuild
+
+    def rebuild(study: SimpleNamespace, cores: int | None, *, folder: Path) -> None:
+        places.append(folder)
+        built(study, cores, folder=folder)
+
+    monkeypatch.setattr(_clean_build, "rebuild", rebuild)
+    assert "are equal" in _clean_build.prove(study, None, skip=False)["said"]
+    [clean] = places
+    assert clean.parent == study.folder.resolve().parent
+    assert not clean.exists()

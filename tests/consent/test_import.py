@@ -17,7 +17,7 @@ from pmcell.consent.fhir.export import as_bundle
 from pmcell.consent.fhir.resources import read_consents
 from pmcell.consent.ledger import begin_ledger, entry_faults, read_ledger
 from pmcell.consent.receipts import as_records
-from pmcell.consent.sheets import read_consent_table
+from pmcell.consent.sheets import read_consent_table, spelling_faults
 from pmcell.errors import FaultsError, UsageError
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
@@ -46,6 +46,18 @@ BAD = [
     ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t\tsoon\t", "must be a day"),
     ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t\t\tabc", "must be a SHA-256"),
     ("d1\twithdraw\t2024-01-01\tp\tGRU\t\t\t\t\t", "must be empty for withdraw"),
+    ("d1\twithdraw\t1447-09-12\tp\t\t\t\t\t\t", "must lie in the years 1970 to 2056"),
+    ("d1\twithdraw\t2569-03-01\tp\t\t\t\t\t\t", "other calendars count other years"),
+    ("d1\topt_out\t2082-11-17\tp\t\t\t\t\t\t", "must lie in the years 1970 to 2056"),
+    ("d1\tgive\t0115-03-01\tp\tGRU\t\t\t\t\t", "must lie in the years"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t\t2569-12-31\t", "must lie in the years 1970 to 2126"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\t\t5786-12-31\t", "must lie in the years 1970 to 2126"),
+    ("d1\tgive\t٢٠٢٤-٠١-٠١\tp\tGRU\t\t\t\t\t", "must be a day"),
+    ("d1\tgive\t2024-W09-1\tp\tGRU\t\t\t\t\t", "must be a day"),
+    ("d1\tgive\t2024-02-01T10:00 CET\tp\tGRU\t\t\t\t\t", "must be a day"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\tunknown\t\t", "must be names of those who may"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\tall but Acme\t\t", "must be names of those who may"),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\tA; nobody\t\t", "must be names of those who may"),
     ("d\u202e1\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t", "must be text that can be seen"),
 ]
 
@@ -94,6 +106,30 @@ def test_every_fault_is_named_with_its_row_at_once(tmp_path: Path, kind: str) ->
     for number, (_, words) in enumerate(BAD[: len(rows)], start=2):
         said = [str(fault) for fault in caught.value.faults if fault.row == number]
         assert any(words in text for text in said), (number, words, said)
+
+
+def test_a_last_day_that_means_none_and_names_that_begin_like_all_are_taken(tmp_path: Path) -> None:
+    rows = [
+        f"d{n}\tgive\t2024-01-01\tp\tGRU\t\t\t{who}\t{end}\t"
+        for n, (who, end) in enumerate(
+            [("All of Us", "9999-12-31"), ("Noord-Holland", "3000-01-01")]
+        )
+    ]
+    entries, _ = read_consent_table(write(tmp_path / "x.tsv", rows), recorded_at=NOW)
+    assert [one.recipients for one in entries] == [("All of Us",), ("Noord-Holland",)]
+
+
+def test_one_person_under_two_spellings_who_gave_and_withdrew_is_a_fault(tmp_path: Path) -> None:
+    def said(*ids: str) -> list[str]:
+        rows = [f"{ids[0]}\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t"]
+        rows += [f"{name}\twithdraw\t2025-01-01\tp\t\t\t\t\t\t" for name in ids[1:]]
+        found = read_consent_table(write(tmp_path / "x.tsv", rows), recorded_at=NOW)
+        return list(map(str, spelling_faults(*found, file="x.tsv")))
+
+    for other in ("p1", "P-01", "P 1", "Ｐ1"):
+        [fault] = said("P1", other)
+        assert "row 3, column 'donor_id': must say the same of ids" in fault
+    assert said("P1", "P2") == said("P1", "P11") == said("P1", "P1") == []
 
 
 def test_wrong_columns_formulas_and_files_are_refused(tmp_path: Path) -> None:
@@ -203,6 +239,29 @@ def test_patients_of_a_bundle_are_followed_to_their_identifiers(tmp_path: Path) 
         ({"provision": {**R4["provision"], "period": {"end": None}}}, "must be a day or a time"),
         ({"provision": {**R4["provision"], "period": {"end": "2021"}}}, "must be a day or a time"),
         ({"policy": [{"uri": "p"}, {"uri": "q"}]}, "must be one, with its uri"),
+        ({"contained": [{"resourceType": "Patient", "id": "p"}]}, "not understood"),
+        (
+            {
+                "provision": {
+                    "type": "deny",
+                    "provision": [
+                        {"type": "permit", "purpose": [PURPOSE], "provision": [{"type": "deny"}]}
+                    ],
+                }
+            },
+            "no provisions below the second level",
+        ),
+        ({"provision": {**R4["provision"], "period": {"end": "2569-01-01"}}}, "other calendars"),
+        ({"dateTime": "1447-09-12", "provision": {"type": "deny"}}, "other calendars"),
+        (
+            {
+                "provision": {
+                    **R4["provision"],
+                    "purpose": [{**PURPOSE, "display": "Disease specific research"}],
+                }
+            },
+            "the same by code and display",
+        ),
         ({"policy": [{"authority": "p"}]}, "must be one, with its uri"),
         ({"scope": {"text": "treatment only"}}, "words alone"),
         ({"scope": {"coding": [{"system": "urn:x", "code": "research"}]}}, "codes of others"),
@@ -308,6 +367,50 @@ ANNA = {"resourceType": "Patient", "id": "7", "identifier": [{"value": "d1"}]}
         ([], {"entry": [{"resource": R4, "search": {"mode": "outcome"}}]}, "an outcome"),
         ([ANNA, {**ANNA, "id": "8"}], {}, "must not share its identifier"),
         ([ANNA, {**ANNA, "identifier": [{"value": "d2"}]}], {}, "must not share its reference"),
+        (
+            [
+                ANNA,
+                {
+                    **ANNA,
+                    "id": "8",
+                    "identifier": [{"value": "d2"}],
+                    "link": [{"type": "seealso", "other": {"reference": "Patient/7"}}],
+                },
+            ],
+            {},
+            "must be of one donor",
+        ),
+        (
+            [{**ANNA, "link": [{"type": "replaces", "other": {"reference": "Patient/d2"}}]}],
+            {},
+            "must be of one donor",
+        ),
+        (
+            [
+                {
+                    "resourceType": "Person",
+                    "link": [{"target": {"reference": f"Patient/d{n}"}} for n in (1, 2)],
+                }
+            ],
+            {},
+            "must be of one donor",
+        ),
+        ([{"resourceType": "Permission", "status": "active"}], {}, "rules of another kind"),
+        ([{"resourceType": "DocumentReference", "status": "entered-in-error"}], {}, "in force"),
+        ([{"resourceType": "ResearchSubject", "status": "withdrawn"}], {}, "in force"),
+        (
+            [
+                {
+                    "resourceType": "ResearchSubject",
+                    "status": "active",
+                    "progress": [{"subjectState": {"coding": [{"code": "withdrawn"}]}}],
+                }
+            ],
+            {},
+            "in force",
+        ),
+        ([], {"implicitRules": "urn:x"}, "changes the meaning"),
+        ([], {"meta": {"security": [{"code": "HTEST"}]}}, "no label but of who may see"),
         ([{**ANNA, "active": False}], {}, "must be a record in use"),
         ([{**ANNA, "link": [{"type": "replaced-by"}]}], {}, "must be a record in use"),
         ([{**ANNA, "identifier": [{"value": "d1"}, {"value": "d2"}]}], {}, "must be one donor"),
@@ -362,6 +465,34 @@ def test_an_identifier_of_a_study_may_stand_in_consents_of_many(tmp_path: Path) 
     shared = {**R4, "identifier": [{"system": "urn:study", "value": "s1"}]}
     found = read(tmp_path, [shared, {**shared, "patient": {"reference": "Patient/d2"}}])
     assert {entry.subject for entry in found} == {"d1", "d2"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"grantee": [{"reference": "Organization/1"}]}, "not understood"),
+        ({"policyBasis": {"url": "p", "reference": {"reference": "#q"}}}, "by its url alone"),
+        ({"decision": "permit"}, "exceptions to what it permits"),
+        ({"status": "not-done"}, "must be active or inactive"),
+        ({"provision": [{"type": "deny", "purpose": [PURPOSE]}]}, "permit below a deny"),
+    ],
+)
+def test_what_r5_says_besides_is_never_taken_for_consent(tmp_path: Path, change, words) -> None:
+    with pytest.raises(FaultsError, match=words) as caught:
+        read(tmp_path, [R5, {**R5, **change}])
+    assert {fault.row for fault in caught.value.faults} == {2}
+
+
+def test_what_stands_beside_consents_and_says_nothing_of_them_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    beside = [
+        {"resourceType": "Organization", "id": "o", "active": True},
+        {"resourceType": "DocumentReference", "status": "current"},
+        {"resourceType": "ResearchSubject", "status": "on-study"},
+        {"resourceType": "Patient", "id": "9", "link": [{"other": {"reference": "Patient/8"}}]},
+    ]
+    assert [found.subject for found in read(tmp_path, [R4, *beside])] == ["d1"]
 
 
 def test_a_provision_of_r5_that_denies_is_no_exception_that_permits(tmp_path: Path) -> None:

@@ -97,6 +97,28 @@ def test_an_id_that_left_one_cohort_and_not_another_is_pointed_at(
     assert "bert2" not in str(warning)
 
 
+def test_an_id_that_left_beside_one_that_is_spelt_alike_is_pointed_at(
+    tmp_path: Path, keys: Path
+) -> None:
+    names = ("anna1", "Anna-1", "cleo3")
+    folder = make_cohort(tmp_path / "cohorts" / "c1", names, data_use="[DUO:0000042]")
+    known = add_keys("c1", names)
+    gave = [entry("give", "2024-01-01", subject=name) for name in names]
+    policy = Policy("p", "consent", "2024-01-01T00:00:00+00:00")
+    begin_ledger(folder, policy, with_subjects(gave, known.subject), key=KEY)
+
+    def warnings() -> list[str]:
+        found = enforce([folder], tmp_path / "results", use=USE, day=DAY)[1]
+        return [str(warning) for warning in found if "spelt alike" in str(warning)]
+
+    assert warnings() == []
+    left = entry("withdraw", "2026-01-01", number=9, subject=known.subject("anna1"))
+    add_entries(folder, [left], key=KEY)
+    [warning] = warnings()
+    assert "1 of them" in warning
+    assert "anna" not in warning.lower().replace("ids in donors.tsv", "")
+
+
 def test_a_view_holds_until_the_day_on_which_something_changes(
     folder: Path, tmp_path: Path
 ) -> None:

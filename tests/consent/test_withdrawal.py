@@ -18,6 +18,7 @@ from pmcell.cli.run import run as workflow
 from pmcell.consent import withdrawal as module
 from pmcell.consent.entries import Policy
 from pmcell.consent.ledger import add_entries, begin_ledger, read_ledger
+from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.scan import ScanReport, scan
 from pmcell.consent.takedown import artefacts, release_facts
 from pmcell.consent.withdrawal import (
@@ -117,7 +118,7 @@ class Study:
                 journal_path(self.folder, SUBJECT),
                 "c1",
                 entry("withdraw", "2026-01-01", number=7, subject=SUBJECT).as_dict(),
-                needles=as_needles({DONOR: "donor"}, []),
+                needles=as_needles(Needles({DONOR: "donor"})),
                 gone=artefacts(self.results, "c1"),
                 release=release_facts(self.results),
                 known=KNOWN,

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pmcell.publish.disclosure.counted import counted_people, told_apart, without_telling
+from pmcell.publish.disclosure.again import ALL
+from pmcell.publish.disclosure.counted import TOTALS, counted_people, told_apart, without_telling
 from pmcell.publish.disclosure.register import NAME, add_release, known_people, register_faults
 from pmcell.publish.disclosure.suppress import OTHER, merge_small
 
@@ -220,3 +221,34 @@ def test_a_shown_number_of_before_is_not_withheld_now():
     now = {**people, "b": None}
     assert told_apart(now, [people], grouping=PAIR, least=K) > 0
     assert told_apart(people, [people], grouping=PAIR, least=K) == 0
+
+
+def told_of_a_test(path: Path, before: frozenset[str], now: frozenset[str]) -> list:
+    """What a column's number of tested donors tells beside that of a release before."""
+    everyone = frozenset(BEFORE.index)
+    counted = {ALL: {"age_group": {"": before}}}
+    add_release(path, {"atlas": everyone}, version="1", content_sha256="1", counted=counted)
+    return known_people(path, {"atlas": everyone}, {}).told(ALL, {"age_group": {"": now}}, K)
+
+
+@pytest.mark.parametrize(("n_corrected", "told"), [(0, []), (1, [1]), (9, [9]), (10, [])])
+def test_a_corrected_donor_is_in_no_number_of_a_test(tmp_path, n_corrected, told):
+    everyone = frozenset(BEFORE.index)
+    fewer = frozenset(BEFORE.index[n_corrected:])
+    found = told_of_a_test(tmp_path / NAME, fewer, everyone)
+    assert found == [("age_group", number) for number in told]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_cells_and_samples_are_totalled_again_for_the_same_people_only(tmp_path, is_known):
+    path, everyone = tmp_path / NAME, frozenset(BEFORE.index)
+    counted = {"c": {TOTALS: {"": everyone}} if is_known else {}}
+    sets = {"cohort c": everyone}
+    add_release(path, sets, version="1", content_sha256="1", counted=counted)
+    fewer = frozenset(BEFORE.index[20:])
+
+    def told(now: frozenset[str]) -> list:
+        return known_people(path, {"cohort c": now}, {}).told("c", {TOTALS: {"": now}}, K)
+
+    assert told(everyone) == []
+    assert told(fewer) == [(TOTALS, 20)]

@@ -136,7 +136,7 @@ def test_the_gate_refuses_small_cells_that_are_only_left_blank(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counts, "suppress_table", lambda table, least: table < least)
-    monkeypatch.setattr(counts, "_known", lambda facts: None)
+    monkeypatch.setattr(counts, "known_before", lambda facts: None)
     with pytest.raises(FaultsError, match="must not follow from published totals") as caught:
         write_release(study.results, tmp_path / "release", config=CONFIG)
     # Where the same people were counted before, other blanks beside those tell more, too.
@@ -170,7 +170,7 @@ def test_a_release_without_one_donor_of_an_earlier_one_is_refused(
     assert {fault.reason for fault in caught.value.faults} == {"differencing"}
     assert len(caught.value.faults) > 2
     assert not (without_one / "release").exists()
-    monkeypatch.setattr(counts, "_known", lambda facts: None)
+    monkeypatch.setattr(counts, "known_before", lambda facts: None)
     ungated = counts.cohort_counts_frame(load_facts(without_one), load_atlas(without_one))
     before, after = read(release, "cohort_counts"), ungated
     key = ["cohort_id", "grouping", "group"]
@@ -196,6 +196,13 @@ def test_collected_withdrawals_are_published_once_every_group_differs_in_enough(
     assert set(after["grouping"]) < set(before["grouping"])
     assert {"stratum", "disease_ontology_term_id"} <= set(after["grouping"])
     assert not told_by_subtraction(before, after)
+    totals = ["n_cells", "n_samples", "n_cells_submitted"]
+    sizes = [
+        read(at, "cohorts").set_index("cohort_id") for at in (release, without_one / "release")
+    ]
+    assert sizes[0].loc["closed", "n_cells"] > 0
+    assert sizes[1].loc["closed", totals].isna().all(), "cells of who left may be one person's"
+    assert sizes[0].loc["closed", "n_donors"] - sizes[1].loc["closed", "n_donors"] == 20
     register = (without_one.parent / "disclosure_register.jsonl").read_text().splitlines()
     assert len(register) == 2
 
@@ -205,7 +212,7 @@ def test_groups_that_few_left_are_refused_where_the_writer_counts_them(
 ) -> None:
     leave_out(without_one, *(f"closed:D{number}" for number in range(1, 21)))
     gated = counts.cohort_counts_frame(load_facts(without_one), load_atlas(without_one))
-    monkeypatch.setattr(counts, "_known", lambda facts: None)
+    monkeypatch.setattr(counts, "known_before", lambda facts: None)
     naive = counts.cohort_counts_frame(load_facts(without_one), load_atlas(without_one))
     before = read(release, "cohort_counts")
     assert told_by_subtraction(before, naive)

@@ -16,6 +16,7 @@ from pmcell.io.coded_tables import plain_frame
 from pmcell.io.tables import conform
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.sources import rows_of
+from pmcell.publish.disclosure.again import ALL, USED
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.disclosure.verdict import redact_facts, redact_verdict
@@ -150,7 +151,7 @@ def test_adjusted_strata_do_not_tell_who_has_the_covariate(
     assert told["adjusted"] == {"adjust_for": ["age"], **shown}
 
 
-def policy_of(*, few: bool, used: set[str], withheld: set[str]) -> Any:
+def policy_of(*, few: bool, used: set[str], withheld: set[str], told: Any = None) -> Any:
     hidden = SimpleNamespace(
         donors=withheld, used=used, placed=used, is_few=lambda number: 0 < number < 10
     )
@@ -158,6 +159,7 @@ def policy_of(*, few: bool, used: set[str], withheld: set[str]) -> Any:
         few_took_part=few,
         is_mixed=True,
         hidden=hidden,
+        told=told or {},
         names_closed=lambda _: False,
         facts=SimpleNamespace(withheld=[], options=SimpleNamespace(min_donors=10)),
     )
@@ -193,6 +195,16 @@ def test_counts_in_words_stay_where_the_number_itself_may() -> None:
     facts["channels"]["genes"]["why"] = "4 visits have enough cells"
     kept = redact_facts(facts, policy_of(few=False, used=everyone, withheld=everyone))
     assert "4" not in kept["channels"]["genes"]["why"]
+
+
+def test_numbers_of_donors_that_few_more_enter_than_before_are_not_told_again() -> None:
+    everyone = {f"c:{k}" for k in range(20)}
+    facts = {"n_donors": 20, "channels": {"genes": {"why": "only 11 donors have cells"}}}
+    again = policy_of(few=False, used=everyone, withheld=everyone, told={ALL: {USED}})
+    assert "n_donors" in redact_facts(facts, policy_of(few=False, used=everyone, withheld=everyone))
+    kept = redact_facts(facts, again)
+    assert "n_donors" not in kept
+    assert "11" not in kept["channels"]["genes"]["why"]
 
 
 def test_in_an_open_release_nothing_of_a_verdict_is_left_out(everyone_open: Path) -> None:

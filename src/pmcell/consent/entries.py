@@ -16,10 +16,10 @@ from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
 
+from pmcell.consent.unclear import DISEASE_FIX, MONDO_ID, unclear
 from pmcell.consent.uses import DPV_PURPOSES
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.keys import COHORT_FILE
-from pmcell.registry.terms.ontology import release, terms
 from pmcell.registry.terms.vocabulary import (
     DUO,
     DUO_CODES,
@@ -53,7 +53,6 @@ REQUIRED = ("donor_id", "act", "effective_from", "policy")
 MAX_TEXT = 200
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _DAYS = re.compile(r"(-?\d{1,6})\.\.(-?\d{1,6})")
-_MONDO = re.compile(r"MONDO:\d{7}")
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -197,7 +196,7 @@ def parse_row(
     values["visit_days"] = days_of(given["visit_days"]) or ()
     faults = [
         Fault(file, must, found, fix, row=row, column=column, reason="consent")
-        for wrong in (_wrong(given, values), _unclear_purposes(values["purposes"]))
+        for wrong in (_wrong(given, values), unclear(given, values, recorded_at))
         for column, must, found, fix in wrong
     ]
     if faults:
@@ -340,9 +339,14 @@ def _wrong_purposes(act: str, purposes: tuple[str, ...]) -> Iterator[tuple[str, 
                 f"Write DUO ids as in data_use of {COHORT_FILE}, or {', '.join(DPV_PURPOSES)}."
             )
             yield "purposes", "must be terms of DUO or DPV", repr(term[:60]), fix
-        elif code == DUO_DISEASE_SPECIFIC and not _MONDO.fullmatch(disease):
+        elif code == DUO_DISEASE_SPECIFIC and not MONDO_ID.fullmatch(disease):
             permissions += 1
-            yield "purposes", "must name the disease (MONDO) of its term", repr(term[:60]), _DISEASE
+            yield (
+                "purposes",
+                "must name the disease (MONDO) of its term",
+                repr(term[:60]),
+                DISEASE_FIX,
+            )
         elif code != DUO_DISEASE_SPECIFIC and disease:
             yield "purposes", "must be a term alone", repr(term[:60]), f"Write {code}."
         else:
@@ -355,25 +359,3 @@ def _wrong_purposes(act: str, purposes: tuple[str, ...]) -> Iterator[tuple[str, 
             else "Write what remains allowed, also where the purposes stay as they were."
         )
         yield "purposes", "must hold a permission", found[:60], fix
-
-
-def _unclear_purposes(purposes: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
-    """Purposes that nobody could write today: a disease that is none, permissions that differ.
-
-    A ledger keeps what was written under another release of the ontology.
-    """
-    codes = [code for term in purposes for code in DPV_PURPOSES.get(term, (term.split(" ")[0],))]
-    permissions = sorted({code for code in codes if code in DUO_PERMISSIONS})
-    if len(permissions) > 1:
-        fix = "Write the narrower one, or an entry for each that the person gave."
-        must = "must hold one permission: they allow different uses"
-        yield "purposes", must, ", ".join(permissions)[:60], fix
-    for term in purposes:
-        code, _, disease = term.partition(" ")
-        is_disease = code == DUO_DISEASE_SPECIFIC and _MONDO.fullmatch(disease)
-        if is_disease and disease not in terms("MONDO"):
-            must = f"must name a disease of {release('MONDO')}"
-            yield "purposes", must, repr(term[:60]), _DISEASE
-
-
-_DISEASE = f"Write for example '{DUO_DISEASE_SPECIFIC} MONDO:0005148'."

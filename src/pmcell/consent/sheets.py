@@ -12,6 +12,7 @@ from typing import Any
 
 from pmcell.consent.entries import COLUMNS, REQUIRED, Entry, parse_row
 from pmcell.errors import DataError, Fault, FaultsError, UsageError
+from pmcell.registry.cohorts.identities import alike
 from pmcell.registry.sheets.text import read_lines
 from pmcell.spelling import did_you_mean
 
@@ -70,6 +71,34 @@ def donor_faults(
             fix = near or "Correct it, or remove the row."
             found = repr(entry.subject[:60])
             must = "must be a donor of donors.tsv"
+            yield Fault(file, must, found, fix, row=row, column="donor_id", reason="consent")
+
+
+def spelling_faults(entries: Sequence[Entry], rows: Sequence[int], *, file: str) -> Iterator[Fault]:
+    """Donors whose ids are spelt alike and of whom a file says different acts: one person, or two.
+
+    Parameters
+    ----------
+    entries, rows
+        Entries, their subjects still donors' ids, and the row of each.
+    file
+        Its name.
+    """
+    acts: dict[str, set[str]] = {}
+    last: dict[str, int] = {}
+    for row, entry in zip(rows, entries, strict=True):
+        acts.setdefault(entry.subject, set()).add(entry.act)
+        last[entry.subject] = row
+    for group in alike(acts):
+        if len({frozenset(acts[name]) for name in group}) > 1:
+            must = "must say the same of ids that differ in their spelling only"
+            said = (f"{name!r} {', '.join(sorted(acts[name]))}" for name in group[:3])
+            fix = (
+                "Write what the person said under one id; if they are two people, give clearer "
+                "ids in donors.tsv."
+            )
+            row = max(last[name] for name in group)
+            found = "; ".join(said)[:120]
             yield Fault(file, must, found, fix, row=row, column="donor_id", reason="consent")
 
 

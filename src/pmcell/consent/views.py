@@ -26,6 +26,7 @@ from pmcell.io.atomic import read_json, write_json
 from pmcell.io.crypt.keys import trusted_signers
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.cohort import read_registration
+from pmcell.registry.cohorts.identities import alike
 from pmcell.registry.cohorts.keys import COHORT_FILE
 from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE
 from pmcell.registry.cohorts.registration import Registration
@@ -161,7 +162,7 @@ def enforce(
     if write:
         for view in views:
             write_view(results, view)
-    return views, [*warnings, *_elsewhere(views, refused)]
+    return views, [*warnings, *_elsewhere(views, refused), *_alike(views, refused)]
 
 
 def _elsewhere(views: Sequence[View], refused: Mapping[str, set[str]]) -> Iterator[Fault]:
@@ -174,6 +175,18 @@ def _elsewhere(views: Sequence[View], refused: Mapping[str, set[str]]) -> Iterat
                 where = f"{view.cohort_id}/{LEDGER_FILE}"
                 found = f"{n} ids that withdrew or opted out there"
                 yield Fault(where, must, found, fix, severity="warning", reason="consent")
+
+
+def _alike(views: Sequence[View], refused: Mapping[str, set[str]]) -> Iterator[Fault]:
+    """Ids that differ in their spelling only, of which one was taken back, and not the other."""
+    for view in views:
+        lost = refused.get(view.cohort_id, set())
+        groups = alike(sorted({*lost, *view.allowed})) if lost else ()
+        if n := sum(bool(lost & set(group) and view.allowed.keys() & group) for group in groups):
+            must = "should not allow an id beside one spelt alike that withdrew or opted out"
+            fix = "Is it one person, withdraw both ids; if not, give clearer ids in donors.tsv."
+            where = f"{view.cohort_id}/{LEDGER_FILE}"
+            yield Fault(where, must, f"{n} of them", fix, severity="warning", reason="consent")
 
 
 def write_view(results: Path, view: View) -> Path:

@@ -7,7 +7,7 @@ so it is its owner's alone, and is gone once the receipt is signed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from pmcell.consent.ledger import (
     is_unfinished,
     read_ledger,
 )
+from pmcell.consent.removal.gene_sets import gene_sets
 from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.scan import ScanReport
 from pmcell.consent.takedown import (
@@ -202,7 +203,8 @@ def record(cohort: Path, entry: Entry, *, key: Ed25519PrivateKey) -> None:
 
 def _searched(work: Work, journal: Journal) -> dict[str, Any]:
     cells = frozenset(bytes.fromhex(text) for text in journal.needles.get("cells", ()))
-    needles = Needles(dict(journal.needles.get("texts", {})), cells)
+    genes = gene_sets(journal.needles.get("genes", ""))
+    needles = Needles(dict(journal.needles.get("texts", {})), cells, genes)
     report = work.search(needles)
     if not report.is_clean:
         raise DataError(scan_sentence(report), reason="removal_scan")
@@ -233,6 +235,10 @@ def _gone(results: Path, journal: Journal) -> list[dict[str, str]]:
     return gone
 
 
-def as_needles(texts: Mapping[str, str], cells: Sequence[bytes]) -> dict[str, Any]:
+def as_needles(needles: Needles) -> dict[str, Any]:
     """Needles as the journal keeps them."""
-    return {"texts": dict(texts), "cells": sorted(cell.hex() for cell in cells)}
+    return {
+        "texts": dict(needles.texts),
+        "cells": sorted(cell.hex() for cell in needles.cells),
+        "genes": needles.genes.as_text() if needles.genes else "",
+    }

@@ -9,8 +9,11 @@ from pmcell.core.byte_search import Bytes, _digit, _is_letter
 from pmcell.core.compiler import Array, kernel
 
 ESCAPES, TAGS, QUOTED, HYPHENS, KERNED, JOINED = 1, 2, 4, 8, 16, 32
+MARKED, CALLED, LONG, LINED = 64, 128, 256, 512
 """What `signs` says of bytes: escapes, tags or colours of terminals, quoted-printable, lines that
-end in a hyphen, text with its kerning (PDF), texts that a program joins."""
+end in a hyphen, text with its kerning (PDF), texts that a program joins; bold or set letters
+(Markdown, LaTeX), letters that a program calls by number, whole numbers of R, lines that end as on
+Windows or begin with a mark of comments."""
 MIN_ROW = 6
 """Numbers or letters in a row that are taken for a text."""
 STREAMS = ("zlib", "gzip", "bzip", "xz", "zip", "zstd", "lz4")
@@ -39,7 +42,7 @@ def signs(data: bytes, most: int) -> tuple[int, list[tuple[int, str]]]:
 
 
 _FIRST = np.zeros(256, dtype=np.bool_)
-_FIRST[[*b"\\%</=xBP(-T\"'", 0x04, 0x08, 0x1B, 0x1F, 0xFD]] = True
+_FIRST[[*b"\\%</=xBP(-T\"'*L\n\r", 0x04, 0x08, 0x1B, 0x1F, 0xFD]] = True
 """Bytes that what `signs` tells begins with."""
 
 
@@ -112,6 +115,24 @@ def _signs(data: Bytes, first: Array, begins: Array, kinds: Array) -> tuple[int,
         following, kind = data[at + 1], -1
         third = data[at + 2] if at + 2 < data.size else 0
         fourth = data[at + 3] if at + 3 < data.size else 0
+        before = data[at - 1] if at else 0
+        if (sign == 42 and following == 42) or (
+            sign == 92
+            and ((following == 116 and third == 101) or (following == 101 and third == 109))
+        ):
+            flags |= 64
+        if sign == 40 and before in (82, 114) and 48 <= following <= 57:
+            flags |= 128
+        if sign == 76 and 48 <= before <= 57 and following == 44:
+            flags |= 256
+        if (sign == 13 and following == 10) or (
+            sign == 10
+            and (
+                following in (35, 37, 42, 45, 47, 59, 62)
+                or (following in (9, 32) and third in (35, 42, 47, 62))
+            )
+        ):
+            flags |= 512
         # A backslash before u, U, x, a hexadecimal digit, a hyphen or the end of a line.
         if sign == 37 or (
             sign == 92

@@ -140,7 +140,10 @@ SAMPLE_FK = ForeignKey(("sample_id",), "samples")
 GENE_FK = ForeignKey(("gene_id",), "genes")
 CLUSTER_FK = ForeignKey(("cluster",), "clusters")
 
-WITHHELD_NOTE = " Null where a cohort without open access has too few donors to be counted."
+WITHHELD_NOTE = (
+    " Null where a cohort without open access has too few donors to be counted, or where the number "
+    "would tell of few of them."
+)
 
 DONOR_FACTS = (SEX.name, ETHNICITY.name, DEVELOPMENT_STAGE.name, DISEASE.name, AGE_GROUP.name)
 """Columns of what a cohort registers of each of its donors, wherever these live."""

@@ -66,7 +66,7 @@ COHORTS = Table(
         Field(
             "n_cells_submitted",
             "int64",
-            "Cells in the submitted file; null where it could not be read.",
+            "Cells in the submitted file; null where it could not be read." + WITHHELD_NOTE,
             "cells",
             required=False,
         ),

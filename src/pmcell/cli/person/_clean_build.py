@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pmcell.cli.run._study import Study
 
 
+PREFIX = ".pmcell-clean-"
+"""Begins the name of the folder of a clean build; one that a killed process left is removed."""
+
+
 def rebuild(study: Study, cores: int | None, *, folder: Path | None = None) -> None:
     """Run the workflow; a release that the gate refuses stays down, and that is said."""
     from pmcell.bundle import profile_folder
@@ -58,15 +62,25 @@ def _is_refused(results: Path) -> bool:
 
 def prove(study: Study, cores: int | None, *, skip: bool) -> dict[str, Any]:
     """Compare the results with those of a clean build in an empty folder."""
-    from pmcell.io.atomic import write_text
+    from pmcell.io.scratch import scratch_folder
     from pmcell.private_folder import process_folder
 
     if skip:
         return {"said": "not compared with a clean build (--no-proof)"}
-    outside = [path for paths in study.settings.study.matrix_paths.values() for path in paths]
-    if any(not Path(path).is_absolute() for path in outside):
-        return {"said": "not compared with a clean build: matrix_paths are relative to the study"}
-    clean = process_folder("pmcell-clean-")
+    try:
+        # Beside the study, so that paths out of it lead from there to the same files.
+        is_read_outside = bool(study.settings.study.matrix_paths)
+        parent = study.folder.resolve().parent if is_read_outside else process_folder(PREFIX)
+        with scratch_folder(parent, PREFIX) as clean:
+            return _compared(study, cores, clean)
+    except PermissionError as error:
+        return {"said": f"not compared with a clean build: no folder for it ({error})"}
+
+
+def _compared(study: Study, cores: int | None, clean: Path) -> dict[str, Any]:
+    """Build the study in a folder and compare its results with those of the study."""
+    from pmcell.io.atomic import write_text
+
     _copy_folder(study.folder / "config", clean / "config")
     if not study.cohorts_dir.resolve().is_relative_to((study.folder / "config").resolve()):
         _copy_folder(study.cohorts_dir, clean / study.settings.study.cohorts_dir)

@@ -45,11 +45,8 @@ def scan_only(study: Study, registration: Registration, donor: str, *, as_json: 
 
 def needles_of(study: Study, registration: Registration, donor: str) -> Needles:
     """What of the donor may be anywhere: ids, samples, cells, and their counts."""
-    import numpy as np
-
-    from pmcell.consent.removal.needles import cell_prints, donor_needles
-    from pmcell.io.counts.open import open_counts
-    from pmcell.schema.text import as_text, text_array
+    from pmcell.cli.person._person_cells import PersonCells, cells_of, sum_prints
+    from pmcell.consent.removal.needles import donor_needles
 
     samples = [item for item in registration.samples if item.donor_id == donor]
     submitted = [("donor", donor), *(("sample", item.sample_id) for item in samples)]
@@ -60,22 +57,18 @@ def needles_of(study: Study, registration: Registration, donor: str) -> Needles:
     others = {item.sample_id for item in registration.samples if item.donor_id != donor}
     elsewhere = other_cohorts(study, registration).values()
     others |= {item.donor_id for other in elsewhere for item in other.donors}
-    mine: set[bytes] = set()
-    theirs: set[bytes] = set()
-    path = study.results / "cohorts" / registration.cohort_id / "intake.h5ad"
-    if path.is_file():
-        counts = open_counts(path)
-        donors = text_array(counts.read_obs()["donor_id"])
-        is_own = donors == next(iter(in_results), "")
-        names = as_text(counts.cell_ids)
-        own += [(str(name), "cell name") for name in np.asarray(names)[is_own]]
-        others |= {str(name) for name in np.asarray(names)[~is_own]}
-        for block in counts.iter_blocks():
-            rows = np.arange(counts.n_cells)[block.rows]
-            for row, mark in cell_prints(block.indptr, block.data):
-                (mine if is_own[rows[row]] else theirs).add(mark)
+    called = next(iter(in_results), "")
+    folder = study.results / "cohorts" / registration.cohort_id
+    path, sums = folder / "intake.h5ad", folder / "aggregate.npz"
+    cells = cells_of(path, called) if path.is_file() else PersonCells()
+    own += [(name, "cell name") for name in cells.names]
+    others |= cells.other_names
+    if sums.is_file() and sums.stat().st_size:
+        mine, theirs = sum_prints(sums, called)
+        cells.prints |= mine
+        cells.other_prints |= theirs
     usable = [(text, kind) for text, kind in own if _is_telling(text)]
-    return donor_needles(usable, others, mine, theirs)
+    return donor_needles(usable, others, cells.prints, cells.other_prints, cells.genes)
 
 
 def names_of(

@@ -173,7 +173,7 @@ def _import(args: argparse.Namespace) -> int:
     from pmcell.consent.fhir.files import SUFFIXES
     from pmcell.consent.fhir.resources import read_consents
     from pmcell.consent.ledger import add_entries, entry_faults, now_text, with_subjects
-    from pmcell.consent.sheets import donor_faults, read_consent_table
+    from pmcell.consent.sheets import donor_faults, read_consent_table, spelling_faults
     from pmcell.consent.subjects import add_keys
     from pmcell.io.crypt.keys import read_signing_key
 
@@ -191,6 +191,7 @@ def _import(args: argparse.Namespace) -> int:
     else:
         entries, rows = read_consent_table(path, recorded_at=now_text())
     faults = list(donor_faults(entries, rows, donors, file=path.name))
+    faults += spelling_faults(entries, rows, file=path.name)
     faults += entry_faults(entries, ledger.policies, file=path.name, rows=rows)
     if faults:
         raise FaultsError(faults)

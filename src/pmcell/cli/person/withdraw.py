@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             withdrawal.journal_path(study.folder, subject),
             args.cohort,
             _entry(args, registration, subject).as_dict(),
-            needles=withdrawal.as_needles(needles.texts, list(needles.cells)),
+            needles=withdrawal.as_needles(needles),
             gone=gone,
             release=release_facts(study.results),
             known=_known(study, registration, donor),

@@ -30,11 +30,18 @@ OPTING = frozenset({"OPTIN", "OPTOUT"})
 USE_ACTIONS = {"access", "use"}
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 NOT_CONSENT = ("draft", "proposed", "entered-in-error", "not-done", "unknown", "rejected")
+NOT_IN_FORCE = frozenset(
+    (
+        *("entered-in-error", "superseded", "revoked", "withdrawn", "rejected", "cancelled"),
+        *("terminated", "stopped", "retired", "ineligible", "not-registered", "disputed"),
+    )
+)
+"""States of documents, contracts and people in studies beside which no consent is taken in."""
 OF_RESOURCE = frozenset(
     (
         *("resourceType", "id", "meta", "text", "language", "identifier", "status", "scope"),
         *("category", "patient", "subject", "dateTime", "date", "performer", "organization"),
-        *("controller", "manager", "grantor", "grantee", "sourceAttachment", "sourceReference"),
+        *("controller", "manager", "grantor", "sourceAttachment", "sourceReference"),
         *("policy", "policyRule", "policyBasis", "policyText", "regulatoryBasis"),
         *("verification", "decision", "period", "provision"),
     )

@@ -7,10 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pmcell.consent.fhir.codes import CONFIDENTIALITY
 from pmcell.errors import Fault, UsageError
 
 SUFFIXES = (".json", ".ndjson", ".jsonl")
 MAX_BYTES = 200_000_000
+OF_BUNDLE = frozenset(
+    (
+        *("resourceType", "id", "meta", "language", "identifier", "type", "timestamp", "total"),
+        *("link", "entry", "signature"),
+    )
+)
+"""Keys of a bundle that change nothing of what it holds."""
 
 
 def read_resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -59,6 +67,13 @@ def _of_bundle(bundle: Mapping[str, Any], file: str) -> Iterator[Fault]:
     ):
         must, fix = "must hold all pages of an answer", "Follow its links, and import all at once."
         yield Fault(file, must, "a link to the next page", fix, column="link", reason="consent")
+    for key in sorted(bundle.keys() - OF_BUNDLE):
+        must = "must hold nothing that changes the meaning of its resources"
+        yield Fault(file, must, "a value", "Export it anew.", column=key, reason="consent")
+    labels = as_list(_of(bundle, "meta").get("security"))
+    if not all(is_of(label, CONFIDENTIALITY) for label in labels):
+        must, fix = "must hold no label but of who may see it", "Export what is in use."
+        yield Fault(file, must, "another", fix, column="meta.security", reason="consent")
     parts = [part for part in as_list(bundle.get("entry")) if isinstance(part, Mapping)]
     modes = [_of(part, "search").get("mode", "match") for part in parts]
     total = bundle.get("total")

@@ -38,6 +38,16 @@ class Patients:
             add("patient", must, "two", "Export it anew, of one person.")
         return name
 
+    def known(self, who: Any) -> str | None:
+        """The donor whom a reference names by itself; None for anybody else.
+
+        >>> Patients({"urn:uuid:7": "d1"}, ("d1", "d2")).known({"reference": "Patient/d2"})
+        'd2'
+        """
+        reference = str(who.get("reference") or "") if isinstance(who, Mapping) else ""
+        name = self.names.get(reference, reference.removeprefix("Patient/"))
+        return name if name in self.donors else None
+
 
 def patients_of(
     resources: Sequence[tuple[str, Mapping[str, Any]]],

@@ -24,6 +24,7 @@ from pmcell.registry.terms.vocabulary import DUO
 
 AddFault = Callable[[str, str, str, str], None]
 """Keeps a fault: where, what must hold, what was found, and the fix."""
+_LABELS = {label.lower(): code for code, label in DUO.items()}
 AS_TABLE = "Write the consent as a table, with what it says."
 
 
@@ -143,6 +144,10 @@ def _purposes(part: Mapping[str, Any], add: AddFault) -> Iterator[str]:
         code = str(coding.get("code") or "") if isinstance(coding, Mapping) else ""
         bare = code.split(" ")[0].replace("_", ":")
         if bare in DUO:
+            other = _LABELS.get(str(coding.get("display") or "").strip().lower(), bare)
+            if other != bare:
+                must = "must say the same by code and display"
+                add("provision.purpose", must, f"{bare}, and {other}", "Correct one of them.")
             yield " ".join([bare, *code.split(" ")[1:]])
         elif system in DPV_SYSTEMS:
             yield DPV_SYSTEMS[str(system)] + code

@@ -27,6 +27,7 @@ from pmcell.consent.fhir.files import (
     is_of,
     read_resources,
 )
+from pmcell.consent.fhir.others import other_faults
 from pmcell.consent.fhir.patients import Patients, patients_of
 from pmcell.consent.fhir.provisions import AS_TABLE, begins, period_of, scope_of, within
 from pmcell.errors import Fault, FaultsError
@@ -71,6 +72,7 @@ def read_consents(
         if item.get("resourceType") == "Consent"
     ]
     faults += _repeated(consents, path.name)
+    faults += other_faults(resources, patients, path.name)
     for number, resource in consents:
         reader = _Reader(path.name, number, patients, policy, first_visits or {})
         for cells in reader.rows(resource):
@@ -372,6 +374,8 @@ class _Reader:
     def _policy_of(self, item: Mapping[str, Any], *, is_r5: bool) -> str:
         if is_r5:
             basis = item.get("policyBasis")
+            if isinstance(basis, Mapping) and basis.keys() - {"url", "id"}:
+                self._add("policyBasis", "must name a policy by its url alone", "more", AS_TABLE)
             return str((basis.get("url") if isinstance(basis, Mapping) else "") or self._policy)
         policies = as_list(item.get("policy"))
         uris = {str(p.get("uri") or "") if isinstance(p, Mapping) else "" for p in policies}

@@ -227,6 +227,25 @@ BYTES: dict[str, Plant] = {
     "six digits of a style sheet": file_of(
         "x.css", "".join(f"\\{ord(c):06x}" for c in NAME).encode()
     ),
+    "UTF-7": file_of("x", b"of +" + base64.b64encode(NAME.encode("utf-16-be")).rstrip(b"=") + b"-"),
+    "base32 of another order": file_of("x", base64.b32hexencode(TEXT)),
+    "bits": file_of("x.txt", "".join(f"{byte:08b}" for byte in TEXT).encode()),
+    "numbers of R": file_of("x.R", f"c({', '.join(f'{ord(c)}L' for c in NAME)})".encode()),
+    "letters that are called": file_of(
+        "x.sql", " || ".join(f"CHAR({ord(c)})" for c in NAME).encode()
+    ),
+    "comment broken at a width": file_of(
+        "x.py", f"# {'z ' * 38}{NAME[:4]}\n# {NAME[4:]} and\n".encode()
+    ),
+    "folded lines of a calendar": file_of(
+        "x.ics", f"NOTE:{'x' * 60} {NAME[:8]}\r\n {NAME[8:]} is y\r\n".encode()
+    ),
+    "bold of Markdown": file_of("x.md", f"**{NAME[:6]}**{NAME[6:]}".encode()),
+    "letters of LaTeX": file_of("x.tex", f"\\texttt{{{NAME[:6]}}}{NAME[6:]}".encode()),
+    "letters of RTF": file_of("x.rtf", b"{\\rtf1 " + b"".join(b"\\u%d?" % c for c in TEXT) + b"}"),
+    "struck out": file_of("x.md", "".join(f"{c}\u0336" for c in NAME).encode()),
+    "xz behind a zip": file_of("x.zip", _zip_of({"a": b"x"}) + lzma.compress(TEXT)),
+    "packed field in a zip": file_of("x.zip", _zip_of({"a": b"x"}, extra=zlib.compress(TEXT * 3))),
     "escaped file name": file_of(NAME.replace("-", "%2D"), b"x"),
 }
 """How each canary is planted, by the place that it stands for."""

@@ -107,6 +107,18 @@ def _json(home: Path) -> None:
     (home / "x.json").write_text(said, encoding="ascii")
 
 
+def _pickle(home: Path, *, is_sparse: bool) -> None:
+    from scipy.sparse import csr_matrix
+
+    rows = _two_cells().astype(np.float32)
+    matrix = csr_matrix(rows)
+    arrays = [matrix.data, matrix.indices, matrix.indptr] if is_sparse else [rows]
+    # As protocol 4 writes it: bytes of arrays and numbers of their shape, each taken off again.
+    parts = [b"B" + len(raw).to_bytes(4, "little") + raw + b"0" for raw in map(bytes, arrays)]
+    shape = [b"M" + n.to_bytes(2, "little") + b"0" for n in rows.shape]
+    (home / "x.pkl").write_bytes(b"\x80\x04" + b"".join([*parts, *shape]) + b"N.")
+
+
 def _alone(home: Path) -> None:
     with (home / "x.npy").open("wb") as stream:
         np.lib.format.write_array(stream, DRAW.permutation(COUNTS))
@@ -129,5 +141,7 @@ CELLS: dict[str, Plant] = {
     "cells in lists of Parquet": _lists,
     "cells in JSON": _json,
     "cell alone": _alone,
+    "cells in a pickle": lambda home: _pickle(home, is_sparse=False),
+    "cells in a pickle, sparse": lambda home: _pickle(home, is_sparse=True),
 }
 """How each canary is planted, by the place that it stands for."""

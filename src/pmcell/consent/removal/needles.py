@@ -23,6 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pmcell.consent.removal.gene_sets import GeneSets
 from pmcell.core.byte_search import PART, WHOLE, WIDE, WIDER, Forms, compile_forms, search
 from pmcell.core.value_counts import times_of_values
 
@@ -41,10 +42,14 @@ _SIGNS = re.compile(r"[^\w]|_")
 
 @dataclass(frozen=True)
 class Needles:
-    """Texts and cells to find: each text with what it is, such as `donor`."""
+    """Texts and cells to find: each text with what it is, such as `donor`.
+
+    `cells` are known by their values, `genes` by the names of the genes that they express.
+    """
 
     texts: Mapping[str, str]
     cells: frozenset[bytes] = field(default_factory=frozenset)
+    genes: GeneSets | None = None
 
     @cached_property
     def _compiled(self) -> tuple[Forms, list[str]]:
@@ -143,6 +148,7 @@ _Z85 = bytes.maketrans(
 )
 _GROUPS: Sequence[tuple[int, int, Callable[[bytes], bytes]]] = (
     (5, 8, base64.b32encode),
+    (5, 8, base64.b32hexencode),
     (4, 5, base64.b85encode),
     (4, 5, base64.a85encode),
     (4, 5, lambda raw: base64.b85encode(raw).translate(_Z85)),
@@ -179,6 +185,7 @@ def donor_needles(
     others: Iterable[str],
     cells: Iterable[bytes],
     other_cells: Iterable[bytes],
+    genes: GeneSets | None = None,
 ) -> Needles:
     """Needles for one donor, also as other programs spell them: nothing that somebody else has."""
     taken = {text.lower() for text in others}
@@ -189,7 +196,7 @@ def donor_needles(
         for spelled in other_spellings(text)
         if spelled.lower() not in taken
     }
-    return Needles({**texts, **kinds}, frozenset(cells) - frozenset(other_cells))
+    return Needles({**texts, **kinds}, frozenset(cells) - frozenset(other_cells), genes)
 
 
 def other_spellings(text: str) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pmcell.consent.removal.gene_sets import NamedRows
 from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
 from pmcell.core.value_counts import grouped
 
@@ -32,6 +33,8 @@ class Place:
         Whether texts stand beside each other in them without a sign.
     prints
         Makes the prints of the cells that are there.
+    genes
+        Makes the rows of a matrix with the names of its genes.
     problem
         Why it could not be read.
     is_encrypted
@@ -42,6 +45,7 @@ class Place:
     text: bytes = b""
     is_joined: bool = False
     prints: Callable[[], frozenset[bytes]] = frozenset
+    genes: Callable[[], NamedRows] | None = None
     problem: str = ""
     is_encrypted: bool = False
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickletools
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,14 @@ from typing import Any
 import numpy as np
 
 from pmcell.consent.removal import places_packed as packed
-from pmcell.consent.removal.place import Place, matrix_prints
+from pmcell.consent.removal.place import Place, matrix_prints, sparse_prints
 from pmcell.consent.removal.places_hdf5 import begin_of, hdf5_places
 from pmcell.consent.removal.places_numbers import (
-    array_letters,
     array_places,
     number_bytes,
     text_places,
 )
+from pmcell.consent.removal.places_pickle import pickled
 from pmcell.consent.removal.places_tables import (
     ARROW,
     ARROW_STREAM,
@@ -44,8 +43,8 @@ from pmcell.consent.removal.places_tables import (
     parquet_places,
     sqlite_places,
 )
-from pmcell.consent.removal.places_text import readings
-from pmcell.core.byte_signs import signs
+from pmcell.consent.removal.places_text import plain_lines, readings
+from pmcell.core.byte_signs import LINED, signs
 from pmcell.core.byte_texts import unwrapped
 
 MAX_DEPTH, MAX_WAYS = 8, 6
@@ -59,6 +58,8 @@ CLOSED = {
 ENCRYPTED = (
     *(b"crypt4gh", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"Salted__", b"PARE"),
 )
+MAX_USUAL_EXTRA = 36
+"""Bytes of the extra field of a zip member that hold its times and owner."""
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -150,7 +151,9 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         if data.startswith(ARROW_STREAM):
             yield from arrow_places(data, where, depth, of_text)
         if data.endswith(b"."):
-            yield from of_text(b"\n".join(_pickled(data)), f"{where}/pickle", depth)
+            texts, prints = pickled(data)
+            yield from of_text(texts, f"{where}/pickle", depth)
+            yield Place(f"{where}/pickle", prints=prints)
         raw, size = packed.inflated(data, 0, -15)
         if raw and size == len(data):
             yield from of_bytes(raw, f"{where}/deflate", depth + 1)
@@ -158,11 +161,12 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         yield from _within(data, where, depth, {})
 
 
-def _left(data: bytes, where: str, depth: int) -> Iterator[Place]:
-    """Packed files between the parts of a table, or where its rows were."""
+def _left(
+    data: bytes, where: str, depth: int, *, kinds: Sequence[str] = ("gzip", "bzip", "xz", "zip")
+) -> Iterator[Place]:
+    """Packed files between the parts of a table or an archive, or where rows were."""
     begins = signs(data, packed.MAX_STREAMS + 1)[1]
-    own = ("gzip", "bzip", "xz", "zip")
-    found = [(at, kind) for at, kind in begins if kind in own]
+    found = [(at, kind) for at, kind in begins if kind in kinds]
     yield from packed.streams(data, found, where, depth, of_bytes)
 
 
@@ -176,7 +180,9 @@ def _within(
         if text and text != data:
             yield from of_text(text, f"{where}/{how}", depth, opened, n_ways + 1)
     if b"\0" not in data[:4096]:
-        yield Place(f"{where}/broken lines", unwrapped(data))
+        yield Place(
+            f"{where}/broken lines", unwrapped(plain_lines(data) if flags & LINED else data)
+        )
     yield from packed.streams(data, begins, where, depth, of_bytes)
     yield from packed.words(data, where, depth, of_bytes, into)
 
@@ -184,21 +190,6 @@ def _within(
 def _is_blosc(data: bytes) -> bool:
     """Whether bytes are a chunk of Blosc, as zarr writes them: it says how long it is."""
     return data[:1] == b"\x02" and int.from_bytes(data[12:16], "little") == len(data) >= 16
-
-
-def _pickled(data: bytes) -> list[bytes]:
-    """Texts of a pickle, which is read and not run; none where it is no pickle."""
-    found: list[bytes] = []
-    numbers: list[int] = []
-    try:
-        for kind, value, _ in pickletools.genops(data):
-            if isinstance(value, str | bytes):
-                found.append(value if isinstance(value, bytes) else value.encode())
-            elif isinstance(value, int) and kind.name.startswith("BININT"):
-                numbers.append(value)
-    except (ValueError, IndexError, KeyError, UnicodeError):
-        return []
-    return [*found, array_letters(np.array(numbers, np.int64))] if numbers else found
 
 
 def _png(data: bytes, where: str, depth: int) -> Iterator[Place]:
@@ -221,6 +212,8 @@ def _zip(data: bytes, where: str, depth: int) -> Iterator[Place]:
         yield from of_text(b"\n".join([*said, archive.comment]), f"{where}/names", depth)
         for item in items:
             yield Place(f"{where}/names", item.extra, is_joined=True)
+            if len(item.extra) > MAX_USUAL_EXTRA:
+                yield from of_bytes(item.extra, f"{where}/extra field", depth + 1)
         arrays: dict[str, Any] = {}
         for item in items:
             if item.flag_bits & 1:
@@ -239,6 +232,8 @@ def _zip(data: bytes, where: str, depth: int) -> Iterator[Place]:
         at = match.start()
         if at not in known and (text := packed.unpacked(data, at, "zip")[0]):
             yield from of_bytes(text, f"{where}/forgotten member", depth + 1)
+    # What is packed otherwise behind the end, or between members.
+    yield from _left(data, where, depth, kinds=("gzip", "bzip", "xz"))
     yield from _sparse_npz(arrays, where)
 
 
@@ -247,11 +242,20 @@ def _encoded(name: str) -> bytes:
 
 
 def _sparse_npz(members: dict[str, bytes], where: str) -> Iterator[Place]:
-    """Cells of a sparse matrix that was saved as its three arrays."""
-    if not {"data", "indices", "indptr"} <= members.keys():
+    """Cells and sums of a sparse matrix that was saved as its arrays, of one or several values."""
+    if "indptr" not in members:
         return
-    parts = [_load(members[name]) for name in ("data", "indices", "indptr")]
-    if all(part is not None for part in parts):
+    loaded = {name: _load(member) for name, member in members.items()}
+    arrays = {name: array for name, array in loaded.items() if array is not None}
+    bounds = arrays.get("indptr")
+    if bounds is None or bounds.ndim != 1 or bounds.dtype.kind not in "iu" or bounds.size < 2:
+        return
+    for name, values in arrays.items():
+        is_one_each = values.ndim == 1 and values.size == bounds[-1] and values.dtype.kind in "iuf"
+        if is_one_each and name != "indices":
+            yield Place(f"{where}/{name}/cells", prints=partial(sparse_prints, bounds, values))
+    if {"data", "indices"} <= arrays.keys():
+        parts = [arrays[name] for name in ("data", "indices", "indptr")]
         yield Place(f"{where}/cells", prints=partial(_parts_prints, parts))
 
 

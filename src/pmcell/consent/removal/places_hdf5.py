@@ -12,6 +12,7 @@ import numpy as np
 
 from pmcell.consent.removal.place import MAX_DENSE, ROWS, Into, Place, long_prints, matrix_prints
 from pmcell.consent.removal.place import sparse_prints as prints_of_parts
+from pmcell.consent.removal.places_genes import gene_places
 from pmcell.consent.removal.places_numbers import array_letters, array_places, in_rows, number_bytes
 from pmcell.io.filters import register_filters
 
@@ -150,6 +151,7 @@ def _dataset(item: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
 def _group(group: Any, where: str) -> Iterator[Place]:
     """Cells of a sparse matrix in its three arrays, or of columns with a row for each value."""
     names = sorted(group.keys())
+    yield from gene_places(group, where)
     if {"data", "indices", "indptr"} <= set(names):
         yield from _sparse(group, where)
         return

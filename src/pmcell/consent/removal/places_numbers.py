@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from pmcell.consent.removal.gene_sets import MIN_PANEL, NamedRows
 from pmcell.consent.removal.needles import MIN_GENES
 from pmcell.consent.removal.place import Place, array_prints, long_prints, matrix_prints
+from pmcell.consent.removal.places_genes import table_rows
 from pmcell.core.byte_signs import long_words
 
 MATRIX_MARKET = b"%%MatrixMarket"
@@ -110,6 +112,8 @@ def text_places(data: bytes, where: str) -> Iterator[Place]:
         n_numbers = sum(map(_is_number, cells))
         if 2 * n_numbers >= len(cells) or (n_numbers and len(cells) <= MAX_LONG):
             yield Place(f"{where}/cells", prints=partial(_text_prints, data, sign))
+            if max(len(cells), n_lines) >= MIN_PANEL:
+                yield Place(f"{where}/genes", genes=partial(_text_genes, data, sign))
             return
 
 
@@ -144,6 +148,20 @@ def _text_prints(data: bytes, sign: bytes) -> frozenset[bytes]:
         names = [np.array(column) for column in zip(*full, strict=True)]
         found |= long_prints([*padded.T], names)
     return found
+
+
+def _text_genes(data: bytes, sign: bytes) -> NamedRows:
+    """Numbers of a table with a row a cell and genes above, or turned, whichever has more genes."""
+    rows = [line.split(sign) for line in data.splitlines()]
+    width = max(map(len, rows), default=0)
+    full = [row for row in rows[1:] if len(row) == width]
+    values = [[float(cell) if _is_number(cell) else 0.0 for cell in row] for row in full]
+    # A header may lack the sign above the names of rows.
+    header = [b""] * (width - len(rows[0])) + rows[0] if rows else []
+    array = np.array(values, dtype=np.float64).reshape(len(full), width)
+    if len(full) > width:
+        header, array = [row[0] for row in full], array.T
+    return table_rows([name.decode("utf-8", "replace").strip('"') for name in header], array)
 
 
 def _is_number(cell: bytes) -> bool:

@@ -30,9 +30,10 @@ READERS: dict[bytes, tuple[str, Callable[[], Any]]] = {
 """Name and reader of what is packed whole, by how it begins."""
 MAX_BYTES = 1 << 31
 """Of one member of an archive; a larger one is named as not read."""
-_LETTERS = np.zeros(256, dtype=bool)
-_LETTERS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")] = True
-"""Bytes that words of base64 are made of, plain and for addresses."""
+_PLAIN, _OF_ADDRESSES = np.zeros((2, 256), dtype=bool)
+_PLAIN[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")] = True
+_OF_ADDRESSES[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")] = True
+"""Bytes that words of base64 are made of, plain and for addresses: no word has signs of both."""
 MIN_WORD = 24
 """Letters of a word that is decoded; names in shorter ones are found as they are."""
 MAX_GAP = 16
@@ -163,8 +164,9 @@ def by_arrow(data: bytes, kind: str = "") -> bytes:
 
 def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Iterator[Place]:
     """What long words say in base64 or hexadecimal: as text together, packed ones each."""
-    found = []
-    for text in _joined_words(data):
+    found: list[bytes] = []
+    others: list[bytes] = []
+    for text in (*_joined_words(data, _PLAIN), *_joined_words(data, _OF_ADDRESSES)):
         for plain, kind in _decoded(text):
             if plain.startswith((*READERS, *ZLIB, *CONTAINERS)):
                 # Its bytes are searched there; among texts they would be read as ways of writing.
@@ -173,9 +175,22 @@ def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Ite
             if len(text) >= 2 * MIN_WORD and (raw := inflated(plain, 0, -15))[1]:
                 # A whole stream without a header, as programs in web pages pack.
                 yield from of_text(raw[0], f"{where}/{kind}", depth + 1)
-            found.append(plain)
+            (found if _is_text(plain) else others).append(plain)
+    if others:
+        # Most long words are no base64: what they would say is searched as it is, and not read.
+        yield Place(f"{where}/base64", b"\n".join(others))
     if found:
         yield from of_text(b"\n".join(found), f"{where}/base64", depth + 1)
+
+
+def _is_text(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 CONTAINERS = (ZIP, ZSTD, LZ4, b"PAR1", b"\x89HDF\r\n\x1a\n", b"\x89PNG", b"SQLite format 3\0")
@@ -184,19 +199,31 @@ _NO_HEX = re.compile(rb"[^0-9A-Fa-f]")
 
 
 def _decoded(word: bytes) -> Iterator[tuple[bytes, str]]:
+    if word.startswith(b"+"):
+        # As UTF-7 marks it, which is of letters of two bytes.
+        inner = word.strip(b"+")
+        yield base64.b64decode(inner[: len(inner) // 4 * 4]), "base64"
     if len(word) % 4 != 1:
         yield base64.b64decode(word + b"=" * (-len(word) % 4)), "base64"
+    if len(word) % 8 == 0 and not word.strip(b"01"):
+        yield int(word, 2).to_bytes(len(word) // 8, "big"), "binary"
     # As databases mark it: x and 0x.
     digits = word.removeprefix(b"0").removeprefix(b"x") if b"x" in word[:2] else word
     if len(digits) % 2 == 0 and not _NO_HEX.search(digits):
         yield bytes.fromhex(digits.decode()), "hexadecimal"
 
 
-def _joined_words(data: bytes) -> Iterator[bytes]:
-    """Long words of letters of base64; lines of one length with the same signs between are one."""
+def _joined_words(data: bytes, letters: np.ndarray) -> Iterator[bytes]:
+    """Long words of base64, as it is written plain.
+
+    Lines of one length with the same signs between them are one word.
+    """
     parts: list[bytes] = []
     length, gap, last = 0, b"", 0
-    for begin, end in long_words(data, _LETTERS, MIN_WORD).tolist():
+    is_plain = letters is _PLAIN
+    for begin, end in long_words(data, letters, MIN_WORD).tolist():
+        if not is_plain and _is_in_plain(data, begin, end):
+            continue
         between = data[last:begin]
         goes_on = (
             bool(parts)
@@ -215,6 +242,13 @@ def _joined_words(data: bytes) -> Iterator[bytes]:
         gap, last = between, end
     if parts:
         yield b"".join(parts).translate(_URL_SAFE)
+
+
+def _is_in_plain(data: bytes, begin: int, end: int) -> bool:
+    """Whether a word is read as a plain one already: without signs of addresses, in no path."""
+    if data.find(b"-", begin, end) >= 0 or data.find(b"_", begin, end) >= 0:
+        return False
+    return data[begin - 1 : begin] not in (b"/", b"+")
 
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pmcell.consent.removal.gene_sets import MIN_PANEL, NamedRows
 from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES
 from pmcell.consent.removal.place import Into, Place, dense_prints, long_prints, sparse_prints
+from pmcell.consent.removal.places_genes import table_rows
 from pmcell.consent.removal.places_hdf5 import raw_text
 from pmcell.consent.removal.places_numbers import array_letters
 
@@ -211,6 +213,24 @@ def _cells(schema: Any, read: Callable[[list[str]], Any], where: str) -> Iterato
     names = [item.name for item in schema if _is_plain(item.type)]
     if any(pa.types.is_integer(item.type) or pa.types.is_floating(item.type) for item in schema):
         yield Place(f"{where}/cells", prints=partial(_frame_prints, read, names))
+        numbers = [item.name for item in schema if _is_number(item.type)]
+        if len(numbers) >= MIN_PANEL:
+            yield Place(f"{where}/genes", genes=partial(_frame_genes, read, numbers))
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _frame_genes(read: Callable[[list[str]], Any], names: list[str]) -> NamedRows:
+    columns = [column.to_numpy(zero_copy_only=False) for column in _whole(read(names))]
+    return table_rows(names, np.nan_to_num(np.column_stack(columns)))
+
+
+def _whole(table: Any) -> Iterator[Any]:
+    return (column.combine_chunks() for column in table.columns)
 
 
 def _is_plain(kind: Any) -> bool:

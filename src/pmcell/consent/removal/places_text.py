@@ -14,7 +14,18 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 
-from pmcell.core.byte_signs import ESCAPES, HYPHENS, JOINED, KERNED, QUOTED, TAGS, rows_of_signs
+from pmcell.core.byte_signs import (
+    CALLED,
+    ESCAPES,
+    HYPHENS,
+    JOINED,
+    KERNED,
+    LONG,
+    MARKED,
+    QUOTED,
+    TAGS,
+    rows_of_signs,
+)  # fmt: skip
 from pmcell.core.byte_texts import single_letters, spelled, unescaped, untagged
 
 LOOKS: dict[int, str | None] = {
@@ -22,6 +33,7 @@ LOOKS: dict[int, str | None] = {
         (
             *(0xAD, 0x34F, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F)),
             *(*range(0x2060, 0x2065), *range(0xFE00, 0xFE10)),
+            *(*range(0x300, 0x370), *range(0x20D0, 0x2100)),
         )
     ),
     **{0xE0000 + sign: chr(sign) for sign in range(32, 127)},
@@ -39,7 +51,8 @@ LOOKS: dict[int, str | None] = {
         for digit in range(10)
     },
 }
-"""Letters of another script that look like one of ASCII; None for those that are not seen."""
+"""Letters of another script that look like one of ASCII; None for those that are not seen, and for
+what strikes out or underlines the letter before it."""
 _NOT_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]+")
 """Letters beyond ASCII; not what stands for bytes that are none."""
 _JOINED = re.compile(
@@ -53,6 +66,15 @@ _ASCII85 = re.compile(rb"(?:<~|stream\r?\n)([!-uz\s]{16,}?~>)")
 _USED = re.compile(
     rb"""<use\b[^>]*?href=["']#[^"']*?-([0-9a-fA-F]{2,6})["'][^>]*>\s*(?:</use>)?\s*"""
 )
+_MARKED = re.compile(rb"\*\*|\\(?:text\w{2}|emph|underline)\{([^{}\n]{0,64})\}")
+"""Bold of Markdown, and letters that LaTeX sets otherwise."""
+_RTF = re.compile(rb"\\u(\d{1,5})\??")
+_CALLS = re.compile(rb"(?i)\b(ch?a?r[wb]?\$?)\((\d+)\)(?:\s*[.+&|]{1,2}\s*\1\((\d+)\))+")
+_NUMBER = re.compile(rb"\d+")
+_LONG = re.compile(rb"\b(\d{1,3})L\b")
+"""Whole numbers as R writes them."""
+_PREFIX = re.compile(rb"\n[ \t]*(?:#+|//+|--|\*|>|;|%)[ \t]?")
+"""What stands before each line of a comment or a quotation."""
 _NAMED = re.compile(rb"_x([0-9A-Fa-f]{4})_")
 _DUMPED = re.compile(
     rb"^[0-9a-fA-F]{7,16}:? {1,2}((?:(?:[0-9a-fA-F]{2}){1,2} {1,2}){1,16}(?= |\|)"
@@ -125,16 +147,36 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "entities", _as_letters(data, html.unescape)
     if not data.isascii():
         yield "letters that look alike", _as_letters(data, _seen)
+    if flags & MARKED:
+        yield "marked letters", _MARKED.sub(rb"\1", data)
+    if data.startswith(b"{\\rtf"):
+        yield "RTF", _RTF.sub(lambda sign: _letter(b"%x" % int(sign[1])), data)
+    if flags & CALLED:
+        calls = (
+            bytes(int(n) % 256 for n in _NUMBER.findall(row[0])) for row in _CALLS.finditer(data)
+        )
+        yield "letters that are called", b"\n".join(calls)
     if flags & HYPHENS:
         yield "lines broken at hyphens", re.sub(rb"-\r?\n[ \t#>*|]*", b"-", data)
     has_numbers, has_singles = rows_of_signs(data)
     if has_singles:
         yield "single letters", single_letters(data)
+    if flags & LONG:
+        yield "decimal numbers of R", spelled(_LONG.sub(rb"\1", data), 10)
     if has_numbers:
         yield "hexadecimal numbers", spelled(data, 16)
         yield "decimal numbers", spelled(data, 10)
         lines = (line[1] for line in _DUMPED.finditer(data))
         yield "dump", b"".join(bytes.fromhex(_SPACES.sub(b"", line).decode()) for line in lines)
+
+
+def plain_lines(data: bytes) -> bytes:
+    r"""Lines that end with a line feed alone, without what marks each as comment or quotation.
+
+    >>> plain_lines(b"x\r\n# y\r\n")
+    b'x\ny\n'
+    """
+    return _PREFIX.sub(b"\n", data.replace(b"\r\n", b"\n"))
 
 
 def narrowed(data: bytes) -> bytes | None:

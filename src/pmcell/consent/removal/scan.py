@@ -71,7 +71,7 @@ def scan(roots: Sequence[Path], needles: Needles, *, base: Path | None = None) -
                 _scan_place(inside(path), name, needles, report)
                 if is_store(path):
                     _scan_place(store_places(path.parent), name, needles, report)
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 report.unread.append((name, type(error).__name__))
     report.seconds = time.monotonic() - start
     report.hits = sorted(set(report.hits))
@@ -144,6 +144,8 @@ def _scan_place(places: Iterator[Place], name: str, needles: Needles, report: Sc
         kinds = needles.in_bytes(place.text, is_joined=place.is_joined) if place.text else set()
         try:
             if needles.cells and not needles.cells.isdisjoint(place.prints()):
+                kinds.add("cells")
+            if needles.genes and place.genes and needles.genes.are_in(place.genes()):
                 kinds.add("cells")
         except Exception as error:
             # Cells are looked for after the texts of a place were; a reader may fail then only.

@@ -19,6 +19,7 @@ from pmcell.io.tables import read_table
 from pmcell.io.verdict import read_verdict
 from pmcell.publish.disclosure.attack import small_cohort_faults, small_group_faults
 from pmcell.publish.disclosure.hidden import Hidden
+from pmcell.publish.disclosure.rules import is_dominated
 from pmcell.publish.facts import Facts
 from pmcell.schema import TABLES
 from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, VECTOR
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 REWRITE = "Report this: a writer of the release let it through."
 WITHOUT_WITHHELD = "must be made without withheld donors: no threshold on donors protects it"
+COHORTS_FILE = "tables/cohorts.parquet"
 COUNTED = ("n_donors_used", "n_visits", "visits", "stability", "consensus_histogram")
 """Keys of strata.json that count visits, pairs or single strata."""
 
@@ -147,6 +149,33 @@ def _row_faults(audit: Audit, name: str, kind: str) -> Iterator[Fault]:
         found = f"{n_rows} rows over donors of all cohorts"
         reason = "vector" if kind == VECTOR else "rows"
         yield Fault(f"tables/{name}.parquet", WITHOUT_WITHHELD, found, REWRITE, reason=reason)
+
+
+def _cohorts(audit: Audit) -> Iterator[Fault]:
+    """No small cohort counted, no cells mostly of two donors, no samples of which few have more."""
+    yield from small_cohort_faults(audit.folder / "tables", audit.hidden.rules)
+    told = audit.read("cohorts").set_index("cohort_id")
+    rules = audit.hidden.rules
+    for cohort in audit.facts.withheld:
+        samples = cohort.sample_counts
+        samples = samples[samples["n_cells"] > 0]
+        own = samples.groupby("donor_id", observed=True)["n_cells"]
+        n_several = int((own.size() > 1).sum())
+        is_told = told.loc[cohort.cohort_id].notna()
+        if is_told["n_samples"] and 0 < n_several < rules.of(cohort.cohort_id):
+            must = f"must not tell of fewer than {rules.of(cohort.cohort_id)} donors"
+            found = f"{cohort.cohort_id}: {n_several} donors have several samples"
+            yield Fault(COHORTS_FILE, must, found, REWRITE, column="n_samples", reason="few_donors")
+        if is_told["n_cells"] and is_dominated(own.sum().to_numpy(), rules):
+            must = "must not tell of cells of which one or two donors have most"
+            yield Fault(
+                COHORTS_FILE,
+                must,
+                cohort.cohort_id,
+                REWRITE,
+                column="n_cells",
+                reason="few_donors",
+            )
 
 
 def _genes(audit: Audit) -> Iterator[Fault]:
@@ -296,7 +325,7 @@ def _row(name: str, found: str, column: str | None = None) -> Fault:
 
 
 CHECKS: Mapping[str, Check] = {
-    "cohorts": lambda audit: small_cohort_faults(audit.folder / "tables", audit.hidden.rules),
+    "cohorts": _cohorts,
     "cohort_counts": lambda audit: small_group_faults(audit.folder / "tables", audit.hidden.rules),
     "genes": _genes,
     "gene_ledger": _gene_ledger,

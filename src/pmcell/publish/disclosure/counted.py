@@ -20,6 +20,11 @@ from pmcell.schema.text import text_array
 if TYPE_CHECKING:
     import pandas as pd
 
+TOTALS = "totals of cells and samples"
+"""Stands for a cohort's numbers of cells and samples among its groupings."""
+SAME_PEOPLE = (CELL_TYPE, TOTALS)
+"""Groupings whose numbers are of cells: one person may have most of those that few who left had."""
+
 Groups = Mapping[str, frozenset[str] | None]
 """Group → people who are counted in it; None where their number is withheld."""
 
@@ -97,7 +102,7 @@ def told_apart(now: Groups, earlier: Sequence[Groups], *, grouping: str, least: 
     >>> told_apart(before, [before], grouping="sex_ontology_term_id", least=10)
     0
     """
-    if grouping == CELL_TYPE or TIMES in grouping:
+    if grouping in SAME_PEOPLE or TIMES in grouping:
         return next((_n_differing(now, before) for before in earlier if before != now), 0)
     groups: dict[str, list[str]] = {}
     for number, release in enumerate([now, *earlier]):

@@ -8,7 +8,6 @@ away; cells by cell type. What would tell too much beside an earlier release is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.attack import CELL_TYPE, TIMES
-from pmcell.publish.disclosure.counted import Groups, counted_people
+from pmcell.publish.disclosure.counted import counted_people
 from pmcell.publish.disclosure.people import fingerprints
 from pmcell.publish.disclosure.register import (
     KnownPeople,
@@ -50,7 +49,7 @@ def cohort_counts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
     import pandas as pd
 
     rules = rules_of(facts)
-    known = _known(facts)
+    known = known_before(facts)
     parts = []
     for cohort in facts.withheld:
         donors = described_donors(facts, cohort)
@@ -59,14 +58,15 @@ def cohort_counts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
             counted = counted_people(rows, donors)
             told = dict(known.told(cohort.cohort_id, counted, rules.of(cohort.cohort_id)))
             rows = rows[~rows["grouping"].isin(told)]
-        parts.append(rows)
+        if len(rows):
+            parts.append(rows)
     frame = pd.concat(parts) if parts else pd.DataFrame(columns=COHORT_COUNTS.columns)
     for name in ("n_donors", "n_cells"):
         frame[name] = frame[name].astype("Int64")
     return frame.reset_index(drop=True)
 
 
-def _known(facts: Facts) -> KnownPeople | None:
+def known_before(facts: Facts) -> KnownPeople | None:
     """Earlier releases with people of cohorts without open access; None where there are none."""
     path = register_of(facts.results)
     if not facts.withheld or not read_register(path):
@@ -74,16 +74,6 @@ def _known(facts: Facts) -> KnownPeople | None:
     donors = {cohort.cohort_id: donors_with_cells(cohort).index for cohort in facts.withheld}
     sets = {name: frozenset(map(str, found)) for name, found in donors.items()}
     return known_people(path, sets, fingerprints(facts, register_key(path)))
-
-
-def published_people(facts: Facts, tables: Path) -> dict[str, dict[str, Groups]]:
-    """The donors behind each number of a written `cohort_counts`, by cohort and grouping."""
-    counts = read_table(tables / "cohort_counts.parquet")
-    return {
-        cohort.cohort_id: counted_people(rows, described_donors(facts, cohort))
-        for cohort in facts.withheld
-        for rows in [counts[counts["cohort_id"] == cohort.cohort_id]]
-    }
 
 
 def described_donors(facts: Facts, cohort: Cohort) -> pd.DataFrame:

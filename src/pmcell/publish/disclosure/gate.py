@@ -15,6 +15,7 @@ from typing import Any
 from pmcell.errors import Fault, FaultsError
 from pmcell.io.atomic import read_json, write_json
 from pmcell.io.modes import private_files
+from pmcell.publish.disclosure.again import published_people
 from pmcell.publish.disclosure.anonymity import anonymity
 from pmcell.publish.disclosure.attack import attack_counts
 from pmcell.publish.disclosure.audits import (
@@ -24,7 +25,6 @@ from pmcell.publish.disclosure.audits import (
     table_faults,
     verdict_faults,
 )
-from pmcell.publish.disclosure.counts import published_people
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.people import fingerprints
 from pmcell.publish.disclosure.register import (
@@ -67,7 +67,7 @@ def check_disclosure(facts: Facts, folder: Path) -> None:
         *_reference_faults(facts, folder),
         *slot_faults(facts, folder),
         *verdict_faults(audit),
-        *_register(facts, hidden, folder / "tables"),
+        *_register(facts, hidden, folder),
     ]
     report: dict[str, Any] = {
         "passed": not faults,
@@ -103,24 +103,25 @@ def _write_aside(facts: Facts, report: dict[str, Any]) -> None:
 
 def remember_release(facts: Facts, folder: Path) -> None:
     """Enter the finished release in `folder` into the register."""
-    path, sets = register_of(facts.results), hidden_donors(facts).sets()
+    path, hidden = register_of(facts.results), hidden_donors(facts)
+    sets = hidden.sets()
     add_release(
         path,
         sets,
         version=facts.options.version,
         content_sha256=str(read_json(folder / MANIFEST)["content_sha256"]),
         prints=fingerprints(facts, register_key(path)) if any(sets.values()) else {},
-        counted=published_people(facts, folder / "tables"),
+        counted=published_people(facts, folder, hidden),
     )
 
 
-def _register(facts: Facts, hidden: Hidden, tables: Path) -> list[Fault]:
+def _register(facts: Facts, hidden: Hidden, folder: Path) -> list[Fault]:
     """What this release and earlier ones tell together."""
     path, sets = register_of(facts.results), hidden.sets()
     if not any(sets.values()):
         return []
     prints = fingerprints(facts, register_key(path))
-    counted = published_people(facts, tables)
+    counted = published_people(facts, folder, hidden)
     return register_faults(path, sets, hidden.least(), prints, counted)
 
 

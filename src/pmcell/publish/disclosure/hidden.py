@@ -38,15 +38,15 @@ class Hidden:
         """Whether a group of so many withheld donors is too small to be told of."""
         return 0 < n_donors < self.rules.strictest
 
-    def n_known(self, column: str) -> int | None:
-        """How many used withheld donors have a known value; None for what is no fact of donors."""
-        known = 0
+    def known(self, column: str) -> frozenset[str] | None:
+        """The used withheld donors with a known value; None for what is no fact of donors."""
+        known: set[str] = set()
         for frame in self.of_cohort.values():
             if column not in frame:
                 return None
             values = frame[column][[donor in self.used for donor in frame.index]]
-            known += int((values.notna() & ~values.isin([UNKNOWN, ""])).sum())
-        return known
+            known |= set(values.index[values.notna() & ~values.isin([UNKNOWN, ""])])
+        return frozenset(known)
 
     def sets(self) -> dict[str, frozenset[str]]:
         """Aggregate → withheld donors behind it, for the register."""

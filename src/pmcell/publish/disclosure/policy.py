@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pmcell.publish.atlas import Atlas
+from pmcell.publish.disclosure.again import told_again
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.rules import Rules, rules_of
 from pmcell.publish.facts import Facts
@@ -49,6 +50,11 @@ class Policy:
     def hidden(self) -> Hidden:
         """Withheld donors and where they enter."""
         return hidden_donors(self.facts)
+
+    @cached_property
+    def told(self) -> dict[str, frozenset[str]]:
+        """What may not be told again of a cohort beside earlier releases, see `again.py`."""
+        return told_again(self.facts, self.hidden)
 
     @property
     def few_took_part(self) -> bool:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from pmcell.core.donors.association import benjamini_hochberg
 from pmcell.io.tables import read_table
 from pmcell.publish.disclosure import recount
+from pmcell.publish.disclosure.again import ALL, USED
+from pmcell.publish.disclosure.counted import TOTALS
 from pmcell.publish.disclosure.hidden import TOO_FEW_CELLS
 from pmcell.publish.disclosure.policy import Policy
+from pmcell.publish.disclosure.rules import is_dominated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +26,11 @@ TO_STEWARD = "Shown to the cohort's steward only."
 
 
 def cohorts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
-    """Counts of cohorts that are too small to be counted are null; messages may quote an id."""
+    """Counts of cohorts that are too small to be counted are null; messages may quote an id.
+
+    So are cells of which one or two donors have most, or that were told of other people before,
+    and samples where few donors have several of them.
+    """
     closed = ~frame["cohort_id"].isin(policy.open_cohorts)
     few = closed & (frame["n_donors"] < frame["cohort_id"].map(policy.rules.of))
     counts = (
@@ -35,6 +42,16 @@ def cohorts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         "share_umis_lost",
     )
     shown = {name: frame[name].astype(object).mask(few, None) for name in counts}
+    totals = ("n_cells_submitted", "n_cells_left_out", "n_cells", "share_umis_lost")
+    ids, no_cells, no_samples = frame["cohort_id"], *_totals_that_tell(policy)
+    hidden = {
+        **dict.fromkeys(totals, ids.isin(no_cells)),
+        "n_samples": ids.isin(no_samples),
+    }
+    shown |= {name: shown[name].mask(tells, None) for name, tells in hidden.items()}
+    # Whose cells were left out at registration nobody knows: they may be one person's.
+    some = closed & (frame["n_cells_left_out"].fillna(0) > 0)
+    shown["n_cells_left_out"] = shown["n_cells_left_out"].mask(some, None)
     return frame.assign(
         **shown,
         message=frame["message"].mask(closed & (frame["message"] != ""), TO_STEWARD),
@@ -42,6 +59,21 @@ def cohorts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         # How many left, and why, is told of open cohorts only.
         consent=frame["consent"].mask(closed, frame["consent"].str.split(";").str[0]),
     )
+
+
+def _totals_that_tell(policy: Policy) -> tuple[list[str], list[str]]:
+    """Withheld cohorts whose numbers of cells, and of samples, tell of single donors."""
+    no_cells, no_samples = [], []
+    for cohort in policy.facts.withheld:
+        used = cohort.sample_counts.query("n_cells > 0")
+        n_cells = used.groupby("donor_id", observed=True)["n_cells"].agg(["sum", "size"])
+        is_changed = TOTALS in policy.told.get(cohort.cohort_id, ())
+        if is_changed or is_dominated(n_cells["sum"].to_numpy(), policy.rules):
+            no_cells.append(cohort.cohort_id)
+        n_several = int((n_cells["size"] > 1).sum())
+        if is_changed or 0 < n_several < policy.rules.of(cohort.cohort_id):
+            no_samples.append(cohort.cohort_id)
+    return no_cells, no_samples
 
 
 def cohort_counts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
@@ -117,17 +149,21 @@ def associations(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         return frame
     if _few_used_or_left_out(policy):
         return frame.iloc[:0]
-    hidden = policy.hidden
+    hidden, told = policy.hidden, policy.told.get(ALL, frozenset())
     n_used, n_all = len(hidden.used), frame["n_donors"].max()
     shown = []
     columns = (frame["outcome"], frame["covariate"], frame["n_donors"])
     for outcome, covariate, n_donors in zip(*columns, strict=True):
         # How many withheld donors have several visits that differ is not known to be large.
         is_within = outcome == "map_within_donors"
-        n_known = None if is_within else hidden.n_known(str(covariate))
-        if n_known is None:
+        known = None if is_within else hidden.known(str(covariate))
+        if (USED if known is None else covariate) in told:
+            # Of those who were tested before some are not now, or the other way round.
+            shown.append(False)
+        elif known is None:
             shown.append(n_donors == n_all)
         else:
+            n_known = len(known)
             shown.append(not (hidden.is_few(n_known) or hidden.is_few(n_used - n_known)))
     return frame[shown]
 
@@ -140,7 +176,7 @@ def outcomes(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     """
     if not policy.is_mixed or frame.empty:
         return frame
-    if _few_used_or_left_out(policy):
+    if _few_used_or_left_out(policy) or USED in policy.told.get(ALL, ()):
         return frame.iloc[:0]
     placed = _assignments(policy, ["donor_id", "status"])
     used = placed[placed["status"] != TOO_FEW_CELLS]

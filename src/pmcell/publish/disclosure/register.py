@@ -30,7 +30,7 @@ from pmcell.errors import DataError, Fault, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.crypt.keys import key_file
 from pmcell.io.modes import umask_of
-from pmcell.publish.disclosure.counted import Counted, Groups, without_telling
+from pmcell.publish.disclosure.counted import TOTALS, Counted, Groups, without_telling
 from pmcell.publish.disclosure.people import Prints, same_people
 
 NAME = "disclosure_register.jsonl"
@@ -161,6 +161,10 @@ class KnownPeople:
             return {mark: frozenset([self.person[mark]]) for mark in marks}
         order = sorted({mark for found in entry["donors"].values() for mark in found})
         groups = entry["counted"].get(_group_mark(self.key, cohort_id, grouping), {})
+        if grouping == TOTALS and marks and not groups:
+            # What an entry does not say of them, may have been told.
+            name = _group_mark(self.key, cohort_id, grouping, "")
+            return {name: frozenset(self.person[mark] for mark in marks)}
         return {
             name: numbers
             if numbers is None

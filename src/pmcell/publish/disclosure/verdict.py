@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.io.tables import read_table
+from pmcell.publish.disclosure.again import ALL, USED
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redactions import WITHHELD
 from pmcell.schema.verdict import COUNTS, DONORS, Verdict, keys_that_tell
@@ -50,6 +51,7 @@ def _without_counts(facts: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     left_out = (len(hidden.donors - hidden.used), len(hidden.placed - hidden.used))
     drop = keys_that_tell(COUNTS)
     few_are_left_out = any(hidden.is_few(number) for number in left_out)
+    few_are_left_out |= USED in policy.told.get(ALL, ())
     if few_are_left_out:
         drop |= keys_that_tell(DONORS)
     kept = {key: value for key, value in facts.items() if key != "generalisation"}

@@ -55,8 +55,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plain:
-    """The texts of the plain half."""
+    """The texts of the plain half; `answer` is the sentence that comes first."""
 
+    answer: str
     lead: str
     findings: tuple[Finding, ...]
     pictogram: str
@@ -72,6 +73,7 @@ def plain(dossier: Dossier) -> Plain:
     n_told = sum(bool(item.position) for item in dossier.shares)
     drawn = "9 of 10 people like you are inside the range, 1 is outside" if n_told else ""
     return Plain(
+        _answer(dossier),
         _lead(dossier),
         tuple(_findings(dossier)),
         drawn,
@@ -81,6 +83,37 @@ def plain(dossier: Dossier) -> Plain:
         tuple(_cannot(dossier)),
         tuple(_glosses(dossier)),
     )
+
+
+def _answer(dossier: Dossier) -> str:
+    told = [item for item in dossier.shares if item.share is not None and item.position]
+    group = dossier.group
+    if group.n < group.least:
+        return "We cannot say how your cells compare with those of others."
+    if not told:
+        return (
+            "We cannot say what is usual for people like you: "
+            f"{people_text(group.n, group.least)} could be compared with, and we need at least "
+            f"{MIN_NINE_OF_TEN}."
+        )
+    more, less = (
+        [item.cell_type for item in told if item.is_sure and item.position == where]
+        for where in (ABOVE, BELOW)
+    )
+    n_edge = sum(not item.is_sure and item.position != WITHIN for item in told)
+    n_within = len(told) - len(more) - len(less) - n_edge
+    usual = "within what 9 of 10 people like you have"
+    if n_within == len(told):
+        kinds = f"All {n_within} kinds of cells that we could compare are" if n_within > 1 else ""
+        return f"{kinds or 'The one kind of cells that we could compare is'} {usual}."
+    said = f"Of {len(told)} kinds of cells, {n_within} {'is' if n_within == 1 else 'are'} {usual}."
+    outside = [f"more {plural_kinds(more)}"] if more else []
+    outside += [f"fewer {plural_kinds(less)}"] if less else []
+    if outside:
+        said += f" You have {' and '.join(outside)}."
+    if n_edge:
+        said += f" {n_edge} {'is' if n_edge == 1 else 'are'} too close to the edge to tell."
+    return said
 
 
 def _lead(dossier: Dossier) -> str:

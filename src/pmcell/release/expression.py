@@ -43,8 +43,8 @@ def read_expression(
     """See `Release.expression`; `published` names the cohorts whose cells are in the release."""
     import pandas as pd
 
-    asked = _find_genes(tables, genes)
-    later = _measured_later(tables, asked["gene_id"])
+    asked = find_genes(tables, genes)
+    later = measured_later(tables, asked["gene_id"])
     found = asked.drop_duplicates("gene_id", ignore_index=True)
     cells = _find_cells(tables, published, cell_type, cohorts)
     if stratum is not None:
@@ -70,7 +70,7 @@ def read_expression(
     return pd.DataFrame(values[:, columns], index=pd.Index(cells["cell_id"]), columns=list(genes))
 
 
-def _find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
+def find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
     """gene_id and measured_in of each gene, in the order asked for."""
     table = tables["genes"].to_pandas(["gene_id", "symbol", "measured_in"])
     shared = set(table["symbol"][table["symbol"].duplicated()])
@@ -92,7 +92,7 @@ def _find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
     return table.loc[[by_name[name] for name in genes]].reset_index(drop=True)
 
 
-def _measured_later(tables: Parts, gene_ids: pd.Series[str]) -> set[tuple[str, str]]:
+def measured_later(tables: Parts, gene_ids: pd.Series[str]) -> set[tuple[str, str]]:
     """Cohort and gene where a cohort that was added to a release measured the gene."""
     import pyarrow.compute as pc
 

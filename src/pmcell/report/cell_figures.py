@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pmcell import pl
 from pmcell.report import flow as cell_flow
 from pmcell.report.colours import colours_of
-from pmcell.report.parts import Figure, picture
+from pmcell.report.parts import PHONE, Figure, picture
 from pmcell.schema.text import as_text
 from pmcell.spelling import plural
 
@@ -118,17 +118,23 @@ def composition_figure(release: Release) -> Figure | None:
     shares = shares.merge(visits, on=["donor_id", "visit"], how="inner")
     colours = colours_of(release)
     n = len(shares.drop_duplicates(["donor_id", "visit"]))
+    wide, narrow = (
+        pl.composition(
+            shares,
+            strip="cohort_id",
+            colours=colours["cell_type"],
+            strip_colours=colours["cohort_id"],
+            **size,
+        )
+        for size in ({}, {"width": PHONE})
+    )
     pictures = [
         picture(
-            pl.composition(
-                shares,
-                strip="cohort_id",
-                colours=colours["cell_type"],
-                strip_colours=colours["cohort_id"],
-            ),
+            wide,
             name="composition",
             title="Cell-type composition of donors",
             least=720,
+            narrow=narrow,
         )
     ]
     return Figure(

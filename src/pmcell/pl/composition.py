@@ -54,7 +54,7 @@ def composition(
         colours = palette(in_order(table.columns))
     types = _stack_order(table)
     is_narrow = width < NARROW
-    right = 8.0 if is_narrow else widest([shorten(name, 30) for name in types], 10) + 26
+    right = 8.0 if is_narrow else widest([shorten(name, 44) for name in types], 10) + 26
     left, head, foot = 38.0, 40.0, 14.0
     tints = (strip_colours or palette(in_order(strips))) if strip else {}
     tints = {name: tints[name] for name in in_order(strips)} if strip else {}
@@ -171,7 +171,7 @@ def _direct_labels(
             places[index] = min(places[index], places[index + 1] - step)
     for name, place in zip(types, places, strict=True):
         axes.annotate(
-            shorten(name, 30),
+            shorten(name, 44),
             (1, place),
             xycoords="axes fraction",
             xytext=(18, 0),

@@ -152,7 +152,7 @@ def qc_grid(release: Release) -> Grid:
 def _range(low: object, high: object) -> Cell:
     if as_number(low) is None and as_number(high) is None:
         return Cell("–", tone="muted")
-    return number_cell(low, f"{count(low)} to {count(high)}")
+    return number_cell(low, f"{count(low)}–{count(high)}")
 
 
 def cluster_grid(release: Release) -> Grid | None:

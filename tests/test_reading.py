@@ -210,6 +210,8 @@ def test_a_column_that_is_not_there_is_answered_by_the_nearest(release) -> None:
     donors = release.tables["donors"]
     with pytest.raises(UsageError, match=r"table donors .*got 'donorid'\. Did you mean 'donor_id'"):
         donors.to_pandas(["donorid"])
+    with pytest.raises(UsageError, match=r"Did you mean 'disease_ontology_term_id'"):
+        donors.to_pandas(["diseases"])
     assert list(donors.to_pandas("donor_id").columns) == ["donor_id"]
     assert len(donors.head(2)) == 2
 
@@ -217,6 +219,24 @@ def test_a_column_that_is_not_there_is_answered_by_the_nearest(release) -> None:
 def test_the_tab_key_offers_tables_and_cohorts(release) -> None:
     assert "donors" in release.tables._ipython_key_completions_()
     assert release.cells._ipython_key_completions_() == ["alpha", "alpha-2"]
+
+
+def test_an_old_or_other_name_of_a_gene_is_answered_by_its_symbol(release) -> None:
+    from pmcell.registry.terms.gene_table import gene_table
+
+    symbols = release.genes().set_index("gene_id")["symbol"]
+    name, gene_id = next(
+        (name, ids)
+        for name, (kind, ids) in gene_table().names.items()
+        if ids in symbols.index and kind != "symbol" and name not in set(symbols)
+    )
+    with pytest.raises(UsageError, match=rf"{name} is {symbols[gene_id]}\."):
+        release.genes(name)
+
+
+def test_the_folder_above_a_release_is_answered_by_the_release(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"Did you mean '.*/release'"):
+        pm.open_release(folder.parent)
 
 
 def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:

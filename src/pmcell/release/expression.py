@@ -84,12 +84,23 @@ def find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
     if unknown:
         several = [name for name in unknown if name in shared]
         why = f"Several genes are called {', '.join(several)}: name the id."
-        hint = why if several else did_you_mean(unknown[0], by_name)
+        hint = (
+            why if several else _other_name(unknown[0], table) or did_you_mean(unknown[0], by_name)
+        )
         raise UsageError(
             f"genes must be symbols or Ensembl ids of tables/genes.parquet; "
             f"got {', '.join(unknown)}. {hint}".strip()
         )
     return table.loc[[by_name[name] for name in genes]].reset_index(drop=True)
+
+
+def _other_name(name: str, table: pd.DataFrame) -> str:
+    """'CD127 is IL7R.' where a name is an old or other one of a gene of the release, else ''."""
+    from pmcell.registry.terms.gene_table import gene_table
+
+    _, ids = gene_table().names.get(name, ("", ""))
+    found = table["symbol"][table["gene_id"].isin(ids.split("|"))].tolist()
+    return f"{name} is {' or '.join(found)}." if found else ""
 
 
 def measured_later(tables: Parts, gene_ids: pd.Series[str]) -> set[tuple[str, str]]:

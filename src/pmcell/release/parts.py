@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pmcell.errors import DataError, UsageError
 from pmcell.release.folder import CHECK, check_contents
 from pmcell.schema import TABLES
-from pmcell.spelling import did_you_mean
+from pmcell.spelling import did_you_mean, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,9 +115,10 @@ class ReleaseTable:
         fields = {field.name for table in TABLES if table.name == name for field in table.fields}
         for column in asked:
             if column not in there and column not in fields:
+                near = did_you_mean(column, there) or _with_ending(column, there)
                 raise UsageError(
                     f"columns must be those of the table {name} ({', '.join(there)}), "
-                    f"got {column!r}. {did_you_mean(column, there)}".strip()
+                    f"got {column!r}. {near}".strip()
                 )
 
     def _unreadable(self, error: Exception) -> DataError:
@@ -132,6 +133,13 @@ class ReleaseTable:
 
     def __repr__(self) -> str:
         return f"{self.path.stem}: {len(self):,} rows, {', '.join(self.dataset.schema.names)}"
+
+
+def _with_ending(column: str, there: Sequence[str]) -> str:
+    """The question after a column of terms of which somebody wrote the beginning: disease, sex."""
+    short = {name.removesuffix("_ontology_term_id"): name for name in there}
+    near = nearest(column, short)
+    return f"Did you mean {short[near]!r}?" if near is not None else ""
 
 
 class Parts(Mapping[str, Any]):

@@ -6,6 +6,7 @@ few more cells could carry over an edge is said to be too close to tell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -91,10 +92,14 @@ def _answer(dossier: Dossier) -> str:
     if group.n < group.least:
         return "We cannot say how your cells compare with those of others."
     if not told:
+        place = dossier.place
+        alike = (
+            "" if place.why_not else f" Your cells look most like those of group {place.stratum}."
+        )
         return (
             "We cannot say what is usual for people like you: "
             f"{people_text(group.n, group.least)} could be compared with, and we need at least "
-            f"{MIN_NINE_OF_TEN}."
+            f"{MIN_NINE_OF_TEN}.{alike}"
         )
     more, less = (
         [item.cell_type for item in told if item.is_sure and item.position == where]
@@ -271,6 +276,21 @@ def _glosses(dossier: Dossier) -> Iterator[str]:
     yield from sorted(seen, key=[text for _, text in GLOSSES].index)
 
 
+def _plain_names(kinds: Sequence[str]) -> list[str]:
+    """Names of kinds of cells without what only tells experts more, where each stays one's own.
+
+    >>> _plain_names(["CD8-positive, alpha-beta memory T cell", "mature alpha-beta T cell"])
+    ['CD8 memory T cell', 'mature T cell']
+    >>> _plain_names(["alpha-beta T cell", "T cell"])
+    ['alpha-beta T cell', 'T cell']
+    """
+    plain = [re.sub(r"(-positive,)? ?alpha-beta|thymus-derived ", "", name) for name in kinds]
+    plain = [name.strip() for name in plain]
+    return [
+        short if plain.count(short) == 1 else name for short, name in zip(plain, kinds, strict=True)
+    ]
+
+
 def plural_kinds(kinds: Sequence[str]) -> str:
     """Names of kinds of cells as a list in a sentence, the most common; how many others.
 
@@ -279,7 +299,8 @@ def plural_kinds(kinds: Sequence[str]) -> str:
     >>> plural_kinds(["platelet"] * 9).endswith("platelets, and 1 rarer kind (page 2)")
     True
     """
-    shown = [name if name.endswith("s") else f"{name}s" for name in kinds[:MAX_KINDS]]
+    names = _plain_names(kinds)[:MAX_KINDS]
+    shown = [name if name.endswith("s") else f"{name}s" for name in names]
     if n_more := len(kinds) - len(shown):
         shown.append(f"and {n_more} rarer kind{'' if n_more == 1 else 's'} (page 2)")
     return ", ".join(shown)

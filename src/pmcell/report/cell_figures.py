@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pmcell import pl
@@ -118,23 +119,20 @@ def composition_figure(release: Release) -> Figure | None:
     shares = shares.merge(visits, on=["donor_id", "visit"], how="inner")
     colours = colours_of(release)
     n = len(shares.drop_duplicates(["donor_id", "visit"]))
-    wide, narrow = (
-        pl.composition(
-            shares,
-            strip="cohort_id",
-            colours=colours["cell_type"],
-            strip_colours=colours["cohort_id"],
-            **size,
-        )
-        for size in ({}, {"width": PHONE})
+    draw = partial(
+        pl.composition,
+        shares,
+        strip="cohort_id",
+        colours=colours["cell_type"],
+        strip_colours=colours["cohort_id"],
     )
     pictures = [
         picture(
-            wide,
+            draw(),
             name="composition",
             title="Cell-type composition of donors",
             least=720,
-            narrow=narrow,
+            narrow=draw(width=PHONE),
         )
     ]
     return Figure(

@@ -142,6 +142,17 @@ def test_samples_of_other_values_are_refused(tmp_path, of_sample) -> None:
         inspect(tmp_path, "10x_mtx")
 
 
+def test_no_sample_is_passed_over_where_there_are_too_many(
+    tmp_path, of_sample, monkeypatch
+) -> None:
+    write_samples(tmp_path, of_sample, "{name}")
+    monkeypatch.setattr("pmcell.io.submitted.sample_folders.MAX_FOLDERS", 3)
+    with pytest.raises(DataError, match="at most 3 folders"):
+        inspect(tmp_path, "10x_mtx")
+    monkeypatch.setattr("pmcell.io.submitted.sample_folders.MAX_FOLDERS", 4)
+    assert inspect(tmp_path, "10x_mtx").n_cells == sum(N_CELLS.values())
+
+
 def test_a_matrix_without_its_lists_is_not_passed_over(tmp_path, of_sample) -> None:
     write_samples(tmp_path, of_sample, "{name}")
     (tmp_path / "P3" / "barcodes.tsv.gz").unlink()

@@ -185,7 +185,7 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
             f"scipy.io.mmread('{matrix}').tocsr(), obs=cells, "
             "var=genes.set_index('gene_id')).write_h5ad('counts.h5ad')."
         )
-    found = folders_with_a_matrix(folder)
+    found = folders_with_a_matrix(folder) or []
     called = [path for path in found if not any("raw" in part.lower() for part in path)]
     within = ["/".join(path) for path in called or found]
     if len(within) == 1:
@@ -205,12 +205,16 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
     return "Give the folder that Cell Ranger or STARsolo wrote, or the file itself."
 
 
-def folders_with_a_matrix(folder: Path) -> list[tuple[str, ...]]:
-    """Paths below a folder of those that hold a matrix."""
+def folders_with_a_matrix(
+    folder: Path, *, most: int = MAX_LOOKED_AT
+) -> list[tuple[str, ...]] | None:
+    """Paths below a folder of those that hold a matrix; None where more than `most` lie there."""
     found: list[tuple[str, ...]] = []
     below: list[tuple[Path, tuple[str, ...]]] = [(folder, ())]
     n_looked_at = 0
-    while below and n_looked_at < MAX_LOOKED_AT:
+    while below:
+        if n_looked_at == most:
+            return None
         here, path = below.pop(0)
         n_looked_at += 1
         items = folder_files(here)

@@ -39,6 +39,10 @@ _WORD = re.compile(
 """The word of a file's name that says what it holds, the last one; the rest names the sample."""
 
 
+MAX_FOLDERS = 50_000
+"""Folders that are looked at for those of samples: none is ever passed over."""
+
+
 def find_samples(folder: Path) -> dict[str, dict[str, Path]]:
     """The files of each sample (see `find_parts`) by its name; {} where the folder is of one.
 
@@ -76,7 +80,13 @@ def _by_folder(folder: Path) -> dict[str, dict[str, Path]]:
     names = [item.name.lower().removesuffix(".gz") for item in folder_files(folder)]
     if any(form.fullmatch(name) for name in names for _, form in KINDS.values()):
         return {}
-    found = folders_with_a_matrix(folder)
+    found = folders_with_a_matrix(folder, most=MAX_FOLDERS)
+    if found is None:
+        raise DataError(
+            f"{folder.name}: a folder of samples must hold at most {MAX_FOLDERS:,} folders; it "
+            "holds more. Give the folder that holds the matrices alone.",
+            reason="too_big",
+        )
     called = [path for path in found if not any("raw" in part.lower() for part in path)]
     chosen = called or found
     if len(chosen) < 2:

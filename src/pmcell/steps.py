@@ -366,7 +366,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out="release/manifest.json"),
-        version=6,
+        version=7,
         is_product=True,
         old_rule="write_release",
     ),

@@ -210,7 +210,7 @@ def _write(folder: Path, mapping: Mapping, document: Mapped) -> None:
             (made / name).replace(folder / name)
 
 
-def _answer(visit: MappedVisit) -> str:
+def answer_of(visit: MappedVisit) -> str:
     """What was found of a person at a visit, in a sentence."""
     from pmcell.schema import UNKNOWN
 
@@ -251,7 +251,7 @@ def _show(document: Mapped, folder: Path) -> None:
     console = Console(highlight=False)
     is_told = len(document.visits) <= MAX_TOLD
     for visit in document.visits if is_told else ():
-        console.print(_answer(visit), soft_wrap=True)
+        console.print(answer_of(visit), soft_wrap=True)
     console.print(table)
     told = set() if is_told else {visit.stratum.why for visit in document.visits}
     told |= {text for visit in document.visits for text in visit.warnings}

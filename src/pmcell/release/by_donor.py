@@ -87,13 +87,10 @@ def _with_visits(tables: Parts, rows: pd.DataFrame) -> pd.DataFrame:
 def find_types(tables: Parts, labels: Sequence[str], asked: str) -> list[str]:
     """The labels of which one name (label, synonym or abbreviation) has all words asked for."""
     wanted = set(_words(asked))
-    terms = tables["terms"].to_pandas(["term_id", "label", "synonyms"])
-    terms = terms.drop_duplicates("label").set_index("label")
+    others = _other_names(tables)
     found = []
     for label in labels:
-        names: list[str] = [label]
-        if label in terms.index:
-            names += [*terms.at[label, "synonyms"], *words_for(str(terms.at[label, "term_id"]))]
+        names = [label, *others.get(label, ())]
         if wanted and any(wanted <= set(_words(name)) for name in names):
             found.append(label)
     if not found:
@@ -103,6 +100,17 @@ def find_types(tables: Parts, labels: Sequence[str], asked: str) -> list[str]:
             f"Types: {', '.join(labels)}."
         )
     return found
+
+
+def _other_names(tables: Parts) -> dict[str, list[str]]:
+    """Synonyms and abbreviations of each label; none where an older release has no terms."""
+    if "terms" not in tables:
+        return {}
+    terms = tables["terms"].to_pandas(["term_id", "label", "synonyms"])
+    return {
+        str(label): [*synonyms, *words_for(str(term_id))]
+        for term_id, label, synonyms in terms.itertuples(index=False)
+    }
 
 
 def _words(name: str) -> Iterable[str]:

@@ -94,10 +94,10 @@ def find_types(tables: Parts, labels: Sequence[str], asked: str) -> list[str]:
         if wanted and any(wanted <= set(_words(name)) for name in names):
             found.append(label)
     if not found:
+        near = f"{did_you_mean(asked, labels)} ".lstrip()
         raise UsageError(
             "cell_type must be words of a cell_type of tables/composition.parquet, such as 'CD8' "
-            f"or 'B cell'; got {asked!r}. {did_you_mean(asked, labels)} "
-            f"Types: {', '.join(labels)}."
+            f"or 'B cell'; got {asked!r}. {near}Types: {', '.join(labels)}."
         )
     return found
 

@@ -139,9 +139,10 @@ def _find_cells(
     if cell_type is not None:
         labels = set(tables["cells"].to_pandas(["cell_type"], keep)["cell_type"])
         if cell_type not in labels:
+            near = f"{did_you_mean(cell_type, labels)} ".lstrip()
             raise UsageError(
                 f"cell_type must be a cell_type of tables/cells.parquet, got {cell_type!r}. "
-                f"{did_you_mean(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
+                f"{near}Labels: {', '.join(sorted(labels))}."
             )
         keep &= pc.field("cell_type") == cell_type
     cells: pd.DataFrame = tables["cells"].to_pandas(CELL_COLUMNS, keep)

@@ -14,8 +14,19 @@ import pytest
 import pmcell as pm
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.publish import write_release
+from pmcell.release.by_donor import find_types
 from pmcell.release.parts import ReleaseTable
 from results_folder import make_results
+
+
+class _Table:
+    """A table of a release that lies in memory."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+
+    def to_pandas(self, columns: list[str]):
+        return self._rows.select(columns).to_pandas()
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +131,112 @@ def test_a_symbol_of_several_genes_is_refused(release) -> None:
     several = table[table.duplicated()].iloc[0]
     with pytest.raises(UsageError, match="Several genes are called"):
         release.expression([several])
+
+
+def test_genes_are_found_by_symbol_and_id(release) -> None:
+    table = release.genes()
+    only_once = table[~table["symbol"].duplicated(keep=False)].iloc[[4, 1]]
+    found = release.genes(only_once["symbol"].iloc[0], only_once["gene_id"].iloc[1])
+    assert list(found["gene_id"]) == list(only_once["gene_id"])
+    assert list(found.columns) == list(table.columns)
+    with pytest.raises(UsageError, match="got NOGENE"):
+        release.genes("NOGENE")
+
+
+def test_cells_of_a_type_are_counted_for_each_donor_with_its_group(release) -> None:
+    found = release.composition()
+    table = release.tables["composition"].to_pandas()
+    assert len(found) == len(table)
+    visits = release.tables["visits"].to_pandas().set_index(["donor_id", "visit"])
+    places = release.tables["assignments"].to_pandas().set_index(["donor_id", "visit"])
+    for row in found.itertuples():
+        key = (row.donor_id, row.visit)
+        assert row.condition == visits.at[key, "condition"]
+        stratum = places.at[key, "stratum"] if key in places.index else None
+        assert row.stratum == stratum or stratum is None
+    assert found["n_cells"].sum() == table["n_cells"].sum()
+
+
+@pytest.mark.parametrize("asked", ["T cell", "T cells", "T-cells", "t", "T"])
+def test_a_cell_type_is_found_by_words_of_its_names(release, asked: str) -> None:
+    assert set(release.composition(asked)["cell_type"]) == {"T cell"}
+
+
+def test_a_cell_type_is_found_by_synonyms_and_usual_abbreviations() -> None:
+    terms = pa.table(
+        {
+            "term_id": ["CL:0000623", "CL:0000784", "CL:0000909"],
+            "label": [
+                "natural killer cell",
+                "plasmacytoid dendritic cell",
+                "CD8-positive, alpha-beta memory T cell",
+            ],
+            "synonyms": [["large granular lymphocyte"], [], []],
+        }
+    )
+    labels = [*terms["label"].to_pylist(), "cluster 7"]
+    for asked, at in (("large lymphocytes", 0), ("pDC", 1), ("CD8 T cells", 2), ("CD8+", 2)):
+        assert find_types({"terms": _Table(terms)}, labels, asked) == [labels[at]]
+    assert find_types({"terms": _Table(terms)}, labels, "cells") == labels[:3]
+    for nothing in ("monocyte", "", "+"):
+        with pytest.raises(UsageError, match="words of a cell_type"):
+            find_types({"terms": _Table(terms)}, labels, nothing)
+
+
+def test_pseudobulk_of_a_gene_is_zero_where_measured_and_null_elsewhere(release) -> None:
+    # The first five genes were not measured in alpha-2.
+    genes = ["ENSG00000001036", "ENSG00000000003"]
+    found = release.pseudobulk(genes)
+    table = release.tables["pseudobulk"].to_pandas()
+    groups = table.groupby(["sample_id", "cell_type"])
+    assert len(found) == 2 * len(groups)
+    for row in found.itertuples():
+        own = groups.get_group((row.sample_id, row.cell_type))
+        counts = int(own.loc[own["gene_id"] == row.gene_id, "counts"].sum())
+        if row.gene_id == genes[1] and row.cohort_id == "alpha-2":
+            assert np.isnan(row.counts)
+            assert np.isnan(row.counts_per_million)
+        else:
+            assert row.counts == counts
+            assert row.counts_per_million == pytest.approx(1e6 * counts / own["counts"].sum())
+        assert row.n_cells == own["n_cells"].iloc[0]
+    assert release.pseudobulk(genes[0])["gene_id"].unique().tolist() == genes[:1]
+    assert {"condition", "stratum", "donor_id", "visit"} <= {*found.columns}
+    with pytest.raises(UsageError, match="got NOGENE"):
+        release.pseudobulk("NOGENE")
+
+
+def test_a_column_that_is_not_there_is_answered_by_the_nearest(release) -> None:
+    donors = release.tables["donors"]
+    with pytest.raises(UsageError, match=r"table donors .*got 'donorid'\. Did you mean 'donor_id'"):
+        donors.to_pandas(["donorid"])
+    with pytest.raises(UsageError, match=r"Did you mean 'disease_ontology_term_id'"):
+        donors.to_pandas(["diseases"])
+    assert list(donors.to_pandas("donor_id").columns) == ["donor_id"]
+    assert len(donors.head(2)) == 2
+
+
+def test_the_tab_key_offers_tables_and_cohorts(release) -> None:
+    assert "donors" in release.tables._ipython_key_completions_()
+    assert release.cells._ipython_key_completions_() == ["alpha", "alpha-2"]
+
+
+def test_an_old_or_other_name_of_a_gene_is_answered_by_its_symbol(release) -> None:
+    from pmcell.registry.terms.gene_table import gene_table
+
+    symbols = release.genes().set_index("gene_id")["symbol"]
+    name, gene_id = next(
+        (name, ids)
+        for name, (kind, ids) in gene_table().names.items()
+        if ids in symbols.index and kind != "symbol" and name not in set(symbols)
+    )
+    with pytest.raises(UsageError, match=rf"{name} is {symbols[gene_id]}\."):
+        release.genes(name)
+
+
+def test_the_folder_above_a_release_is_answered_by_the_release(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"Did you mean '.*/release'"):
+        pm.open_release(folder.parent)
 
 
 def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:

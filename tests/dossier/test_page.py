@@ -54,11 +54,30 @@ def test_the_plain_half_speaks_in_words_and_natural_frequencies(dossier: Dossier
     assert "%" not in text
 
 
+def test_the_first_sentence_is_the_answer(dossier: Dossier) -> None:
+    text = plain_half(render(dossier)).partition("Your cells, compared with others ")[2]
+    n = len(dossier.shares)
+    assert re.match(
+        rf"Of {n} kinds of cells, \d+ are within what 9 of 10 people like you have\. You have more "
+        r"plasmablasts and fewer natural killer cells",
+        text,
+    )
+    within = [item for item in dossier.shares if item.position == "within"]
+    told = plain(replace(dossier, shares=tuple(within[:2]))).answer
+    assert told == (
+        "All 2 kinds of cells that we could compare are within what 9 of 10 people like you have."
+    )
+    unsure = replace(within[0], position="above", is_sure=False)
+    told = plain(replace(dossier, shares=(within[1], unsure))).answer
+    assert told.endswith("have. 1 is too close to the edge to tell.")
+
+
 def test_with_few_people_nothing_is_said_of_9_of_10(tmp_path: Path) -> None:
     release = make_people(tmp_path, n_women=20, n_men=0)
     page = render(build_dossier(release, PERSON))
     text = plain_half(page)
     assert "Too few people to compare you with: 20 people, and" in text
+    assert "We cannot say what is usual for people like you: 20 people could be compared" in text
     assert "what 9 of 10 people like you have" not in text
     assert 'class="people"' not in page, "no pictogram of what is not known"
 
@@ -66,6 +85,7 @@ def test_with_few_people_nothing_is_said_of_9_of_10(tmp_path: Path) -> None:
 def test_with_fewer_people_than_the_release_allows_not_even_their_number(tmp_path: Path) -> None:
     release = make_people(tmp_path, n_women=7, n_men=0)
     page = render(build_dossier(release, PERSON))
+    assert "We cannot say how your cells compare with those of others." in plain_half(page)
     assert "We cannot compare you with others: fewer than 10 people" in plain_half(page)
     assert "7 people" not in page
     assert "8 people" not in page, "with the one of unknown age"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,10 @@ from made_reference import (
     write_reference_release,
 )
 from pmcell.cli import main
+from pmcell.cli.person.map import answer_of
 from pmcell.cli.run._workflow import environment
 from pmcell.io.atomic import read_json, sha256_file, write_json
-from pmcell.schema.mapped import Mapped
+from pmcell.schema.mapped import Mapped, StratumAnswer
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +317,34 @@ def test_what_says_nothing_against_the_reference_stops_nobody(release, tmp_path,
     own.obs[column] = value
     own.write_h5ad(tmp_path / "sample.h5ad")
     assert run(tmp_path / "sample.h5ad", "--release", release, "--out", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize(
+    ("visit", "place", "said"),
+    [
+        (
+            "T1",
+            {"status": "assigned", "stratum": "S1", "conformal_set": ("S1",)},
+            "P1 at T1: most like stratum S1; every other stratum is ruled out.",
+        ),
+        (
+            "unknown",
+            {"status": "assigned", "stratum": "S1", "conformal_set": ("S1", "S2")},
+            "P1: most like stratum S1; S2 cannot be ruled out.",
+        ),
+        (
+            "unknown",
+            {"status": "assigned", "stratum": "S1", "conformal_set": None},
+            "P1: most like stratum S1; which others could be is not known.",
+        ),
+        (
+            "unknown",
+            {"status": "cannot be placed", "why": "30% of the cells could be labelled"},
+            "P1: cannot be placed: 30% of the cells could be labelled.",
+        ),
+        ("unknown", {"status": "novel"}, "P1: novel."),
+    ],
+)
+def test_the_answer_is_a_sentence(visit, place, said):
+    told = StratumAnswer(**{"why": "", "stratum": None, "conformal_set": None} | place)
+    assert answer_of(SimpleNamespace(donor_id="P1", visit=visit, stratum=told)) == said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -152,6 +152,42 @@ def test_flow_prints_every_reason_and_number():
     assert {"Submitted", "9 cells", "3 cells excluded", "too few counts", "b2", "6 cells"} <= set(
         texts(figure)
     )
+
+
+def boxes_of_texts(figure) -> list:
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()
+    return [text.get_window_extent() for text in figure.findobj(Text) if text.get_text()]
+
+
+def test_flow_for_a_phone_says_all_in_words_and_sums_within_its_width():
+    title = "12 visits of donors of a cohort without a profile; 2 donors left without any"
+    reason = "a reason that is far too long to stand on one line of a telephone's screen"
+    exits = pl.Exits(title, ("all", "b1", "b2"), ((reason, (3421, 1420, 2001)),))
+    lone = pl.Exits("1 cohort quarantined", (), (("c9: no raw counts", ()),))
+    stages = [pl.Stage("Submitted", ("9 cells",), (lone, exits)), pl.Stage("Kept", ("6 cells",))]
+    figure = pl.flow(stages, width=350)
+    shown = texts(figure)
+    assert " ".join(title.split()) in " ".join(shown)
+    assert reason in " ".join(text for text in shown if text != "3,421")
+    assert {"Submitted", "9 cells", "6 cells", "3,421", "c9: no raw counts"} <= set(shown)
+    assert not {"1,420", "b2"} & set(shown)
+    boxes = boxes_of_texts(figure)
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= 350
+    assert min(box.y0 for box in boxes) >= 0
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_composition_for_a_phone_names_every_type_below_the_bars(frames):
+    shares = frames["composition"].merge(
+        frames["visits"][["donor_id", "visit", "condition", "cohort_id"]], on=["donor_id", "visit"]
+    )
+    figure = pl.composition(shares, strip="cohort_id", width=350)
+    assert set(shares["cell_type"]) <= set(texts(figure))
+    assert max(box.x1 for box in boxes_of_texts(figure)) <= 350
+    assert figure.axes[0].get_position().width > 0.8
 
 
 def test_long_names_are_cut_on_one_line():

@@ -139,7 +139,9 @@ def test_strata_that_go_with_how_donors_were_measured_say_so_at_once() -> None:
     q_values = {"condition": 0.01, "median_share_mitochondrial": 0.009, "batch_id": 0.4}
     release = study(q_values=q_values)
     said = identity.identity(release)
-    assert "They go along with mitochondrial share (V 0.99, q = 0.009): how samples were" in said
+    assert (
+        "The strata go along with mitochondrial share (V 0.99, q = 0.009): how samples were" in said
+    )
     assert "(V 0.60" not in said, "a factor without a sign is not named"
     sign = signs_of_strata(release)
     assert sign.tone == "open"

@@ -63,6 +63,19 @@ def test_ids_are_unique_and_links_within_the_page_lead_somewhere(page):
     assert inner <= set(ids)
 
 
+def test_the_flow_has_a_form_for_phones_that_is_never_shown_beside_the_other(page):
+    assert page.count('<div class="picture narrow">') == 2, "flow and composition"
+    assert page.count(' not-narrow"') == 2
+    assert ".picture.narrow { display: none; }" in page
+    assert ".picture.not-narrow { display: none; } .picture.narrow { display: block;" in page
+
+
+def test_in_the_dark_scheme_no_figure_is_a_light_plate(page):
+    dark = page.partition("@media screen and (prefers-color-scheme: dark)")[2].partition("\n}")[0]
+    assert ".picture svg { filter: invert(" in dark
+    assert ".picture { background: none; }" in dark
+
+
 def test_nothing_is_loaded_from_anywhere(page):
     dom = Dom(page)
     assert not {"link", "iframe", "img", "object", "embed", "base", "form"} & set(dom.tags)

@@ -49,6 +49,8 @@ MAX_NODES = 20_000
 """Keys and values of a file, together."""
 MAX_DEPTH = 20
 MAX_PARTS = 100_000
+MAX_SAMPLE_DEPTH = 4
+"""How deep below a folder of samples their matrices are looked for."""
 MAX_PATH_BYTES, MAX_PART_BYTES = 3000, 255
 MUST_LIE_THERE = "must lie in the cohort's own folder"
 A_LINK = "a link that leads out of it"
@@ -153,12 +155,26 @@ def matrix_outside(matrix: Path, homes: Sequence[Path]) -> tuple[Path, Path] | N
         return matrix, place
     if not matrix.is_dir():
         return None
-    links = sorted(entry.name for entry in os.scandir(matrix) if entry.is_symlink())
-    for link in links:
-        place = leads_to(matrix / link, homes)
+    for link in sorted(item for item in _below(matrix) if item.is_symlink()):
+        place = leads_to(link, homes)
         if place is not None:
-            return matrix / link, place
+            return link, place
     return None
+
+
+def _below(folder: Path) -> list[Path]:
+    """What lies in a matrix folder, and in the folders of its samples; no link is followed.
+
+    Of a zarr store only its top: its reader follows no link.
+    """
+    found: list[Path] = []
+    deep = 0 if is_store(folder) else MAX_SAMPLE_DEPTH
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        found += [here / name for name in (*folders, *names)]
+        if len(here.relative_to(folder).parts) >= deep or len(found) >= MAX_PARTS:
+            folders.clear()
+    return found
 
 
 def read_small(path: Path, max_bytes: int = MAX_BYTES, *, may_lead_out: bool = False) -> bytes:
@@ -274,7 +290,7 @@ def is_usable(path: str) -> bool:
 
 
 def matrix_files(folder: Path, allowed: Sequence[Path] = ()) -> list[Path]:
-    """The submitted file, the files of a 10x folder, or the folder of a zarr store.
+    """The submitted file, the files of a 10x folder or of its samples, or a zarr store's folder.
 
     Empty where there is none, or where it cannot be read without harm: also where
     it lies neither in the cohort's folder nor in an `allowed` place.
@@ -289,9 +305,13 @@ def matrix_files(folder: Path, allowed: Sequence[Path] = ()) -> list[Path]:
         if is_store(matrix):
             return [matrix]
         if matrix.is_dir():
-            names = [entry.name for entry in os.scandir(matrix) if entry.is_file()]
-            parts = sorted(name for name in names if name.endswith(MATRIX_PARTS))
-            return [matrix / name for name in parts[:MAX_PARTS]]
+            parts = sorted(
+                item
+                for item in _below(matrix)
+                if item.name.endswith(MATRIX_PARTS) and item.is_file()
+            )
+            own = [item for item in parts if item.parent == matrix]
+            return (own or parts)[:MAX_PARTS]
         return [matrix] if matrix.is_file() else []
     except OSError:  # No permission, or a disk that does not answer.
         return []

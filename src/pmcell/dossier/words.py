@@ -6,6 +6,7 @@ few more cells could carry over an edge is said to be too close to tell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -55,8 +56,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plain:
-    """The texts of the plain half."""
+    """The texts of the plain half; `answer` is the sentence that comes first."""
 
+    answer: str
     lead: str
     findings: tuple[Finding, ...]
     pictogram: str
@@ -72,6 +74,7 @@ def plain(dossier: Dossier) -> Plain:
     n_told = sum(bool(item.position) for item in dossier.shares)
     drawn = "9 of 10 people like you are inside the range, 1 is outside" if n_told else ""
     return Plain(
+        _answer(dossier),
         _lead(dossier),
         tuple(_findings(dossier)),
         drawn,
@@ -81,6 +84,41 @@ def plain(dossier: Dossier) -> Plain:
         tuple(_cannot(dossier)),
         tuple(_glosses(dossier)),
     )
+
+
+def _answer(dossier: Dossier) -> str:
+    told = [item for item in dossier.shares if item.share is not None and item.position]
+    group = dossier.group
+    if group.n < group.least:
+        return "We cannot say how your cells compare with those of others."
+    if not told:
+        place = dossier.place
+        alike = (
+            "" if place.why_not else f" Your cells look most like those of group {place.stratum}."
+        )
+        return (
+            "We cannot say what is usual for people like you: "
+            f"{people_text(group.n, group.least)} could be compared with, and we need at least "
+            f"{MIN_NINE_OF_TEN}.{alike}"
+        )
+    more, less = (
+        [item.cell_type for item in told if item.is_sure and item.position == where]
+        for where in (ABOVE, BELOW)
+    )
+    n_edge = sum(not item.is_sure and item.position != WITHIN for item in told)
+    n_within = len(told) - len(more) - len(less) - n_edge
+    usual = "within what 9 of 10 people like you have"
+    if n_within == len(told):
+        kinds = f"All {n_within} kinds of cells that we could compare are" if n_within > 1 else ""
+        return f"{kinds or 'The one kind of cells that we could compare is'} {usual}."
+    said = f"Of {len(told)} kinds of cells, {n_within} {'is' if n_within == 1 else 'are'} {usual}."
+    outside = [f"more {plural_kinds(more)}"] if more else []
+    outside += [f"fewer {plural_kinds(less)}"] if less else []
+    if outside:
+        said += f" You have {' and '.join(outside)}."
+    if n_edge:
+        said += f" {n_edge} {'is' if n_edge == 1 else 'are'} too close to the edge to tell."
+    return said
 
 
 def _lead(dossier: Dossier) -> str:
@@ -238,6 +276,21 @@ def _glosses(dossier: Dossier) -> Iterator[str]:
     yield from sorted(seen, key=[text for _, text in GLOSSES].index)
 
 
+def _plain_names(kinds: Sequence[str]) -> list[str]:
+    """Names of kinds of cells without what only tells experts more, where each stays one's own.
+
+    >>> _plain_names(["CD8-positive, alpha-beta memory T cell", "mature alpha-beta T cell"])
+    ['CD8 memory T cell', 'mature T cell']
+    >>> _plain_names(["alpha-beta T cell", "T cell"])
+    ['alpha-beta T cell', 'T cell']
+    """
+    plain = [re.sub(r"(-positive,)? ?alpha-beta|thymus-derived ", "", name) for name in kinds]
+    plain = [name.strip() for name in plain]
+    return [
+        short if plain.count(short) == 1 else name for short, name in zip(plain, kinds, strict=True)
+    ]
+
+
 def plural_kinds(kinds: Sequence[str]) -> str:
     """Names of kinds of cells as a list in a sentence, the most common; how many others.
 
@@ -246,7 +299,8 @@ def plural_kinds(kinds: Sequence[str]) -> str:
     >>> plural_kinds(["platelet"] * 9).endswith("platelets, and 1 rarer kind (page 2)")
     True
     """
-    shown = [name if name.endswith("s") else f"{name}s" for name in kinds[:MAX_KINDS]]
+    names = _plain_names(kinds)[:MAX_KINDS]
+    shown = [name if name.endswith("s") else f"{name}s" for name in names]
     if n_more := len(kinds) - len(shown):
         shown.append(f"and {n_more} rarer kind{'' if n_more == 1 else 's'} (page 2)")
     return ", ".join(shown)

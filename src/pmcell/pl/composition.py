@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 
+NARROW = 560
+"""Width in pixels below which names do not fit beside the bars."""
+
+
 @styled
 def composition(
     shares: pd.DataFrame,
@@ -43,18 +47,21 @@ def composition(
     `shares` has `donor_id`, `visit`, `cell_type`, `share` and the columns
     `group` and `strip` (a coloured strip under the bars, such as the cohort).
     Within a block, bars are ordered by the share of the type that varies most.
+    The names of types stand beside the bars, below 560 pixels of width under them.
     """
     table, groups, strips = _wide(shares, group, strip)
     if colours is None:
         colours = palette(in_order(table.columns))
     types = _stack_order(table)
-    right = widest([shorten(name, 30) for name in types], 10) + 26
+    is_narrow = width < NARROW
+    right = 8.0 if is_narrow else widest([shorten(name, 44) for name in types], 10) + 26
     left, head, foot = 38.0, 40.0, 14.0
     tints = (strip_colours or palette(in_order(strips))) if strip else {}
     tints = {name: tints[name] for name in in_order(strips)} if strip else {}
     if strip:
         foot = 30.0 + legend_height(list(tints), width - left - right)
-    figure = new_figure(width, head + height + foot)
+    below = legend_height(types, width - left - right) + 12 if is_narrow else 0.0
+    figure = new_figure(width, head + height + foot + below)
     axes = panel(figure, left, head, width - left - right, height)
     order, blocks = _order(table, groups, types)
     positions = _positions(blocks)
@@ -70,7 +77,11 @@ def composition(
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     _block_titles(axes, blocks, positions)
-    _direct_labels(axes, types, table.loc[order].mean() if order else None, colours, height)
+    if is_narrow:
+        shown = {name: colours[name] for name in types}
+        legend_row(figure, shown, left, head + height + foot + 6, width - left - right)
+    else:
+        _direct_labels(axes, types, table.loc[order].mean() if order else None, colours, height)
     if strip and order:
         legend_row(figure, tints, left, head + height + 26, width - left - right)
         for place, key in zip(positions, order, strict=True):
@@ -160,7 +171,7 @@ def _direct_labels(
             places[index] = min(places[index], places[index + 1] - step)
     for name, place in zip(types, places, strict=True):
         axes.annotate(
-            shorten(name, 30),
+            shorten(name, 44),
             (1, place),
             xycoords="axes fraction",
             xytext=(18, 0),

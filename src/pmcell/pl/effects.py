@@ -45,7 +45,7 @@ def effects(
     groups = list(dict.fromkeys(as_text(rows["group"])))
     height = len(rows) * ROW + len(groups) * HEADING
     head = 26.0 if title else 8.0
-    left = max(70.0, min(widest(as_text(rows["name"]), 10) + 18, 200.0))
+    left = max(70.0, min(widest(as_text(rows["name"]), 10) + 18, 290.0))
     figure = new_figure(width, head + height + 62)
     axes = panel(figure, left, head, width - left - 14, height, title=title)
     y = 0.0
@@ -68,7 +68,7 @@ def effects(
             axes.plot([row.low, row.high], [y + ROW / 2] * 2, color=colour, lw=1.6)
             axes.plot([row.effect], [y + ROW / 2], marker="o", ms=5, mew=0, color=colour)
             axes.annotate(
-                shorten(str(row.name), 26),
+                shorten(str(row.name), 44),
                 (0, y + ROW / 2),
                 xycoords=("axes fraction", "data"),
                 xytext=(-6, 0),

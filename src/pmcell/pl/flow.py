@@ -6,13 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pmcell.pl.style import FAINT, INK, MUTED, WARN, WASH, new_figure, shorten, styled, widest
+from pmcell.pl.style import (
+    FAINT,
+    INK,
+    MUTED,
+    WARN,
+    WASH,
+    new_figure,
+    shorten,
+    styled,
+    text_width,
+    widest,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE = 16.0
 _PAD = 11.0
+_STACKED = 560.0
+"""Below this width in pixels nothing fits beside the spine: who left stands below the box."""
+_EDGE = "#8da3b8"
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,12 @@ class Stage:
 
 @styled
 def flow(stages: Sequence[Stage], *, width: float = 860) -> Figure:
-    """Boxes from top to bottom, with those who left, and why, at the right."""
+    """Boxes from top to bottom, with those who left, and why, at the right.
+
+    Narrower than 560 pixels, as on a phone, they stand below, with their sums only.
+    """
+    if width < _STACKED:
+        return _stacked(stages, width)
     spine_width = max(
         190.0,
         widest([line for stage in stages for line in stage.lines], 11) + 30,
@@ -55,7 +74,7 @@ def flow(stages: Sequence[Stage], *, width: float = 860) -> Figure:
     top = 2.0
     centre = spine_width / 2
     for index, stage in enumerate(stages):
-        _box(axes, 1, top, spine_width, heights[index], edge="#8da3b8", face="#eef4fa")
+        _box(axes, 1, top, spine_width, heights[index], edge=_EDGE, face="#eef4fa")
         axes.text(14, top + _PAD + 11, stage.title, fontsize=11.5, fontweight="bold", color=INK)
         for number, line in enumerate(stage.lines, start=1):
             axes.text(14, top + _PAD + 11 + _LINE * number, line, fontsize=11, color=INK)
@@ -65,21 +84,92 @@ def flow(stages: Sequence[Stage], *, width: float = 860) -> Figure:
         for exits, height in zip(stage.exits, sides[index], strict=True):
             _exit_box(axes, exits, side_left, side_top, width - side_left - 2, height)
             middle = side_top + min(height / 2, 22)
-            axes.plot([centre, side_left - 6], [middle] * 2, color="#8da3b8", lw=1.1)
+            axes.plot([centre, side_left - 6], [middle] * 2, color=_EDGE, lw=1.1)
             _head(axes, (side_left - 1, middle), right=True)
             side_top += height + 12
         if not last:
-            axes.plot([centre] * 2, [bottom, bottom + gaps[index] - 5], color="#8da3b8", lw=1.1)
+            axes.plot([centre] * 2, [bottom, bottom + gaps[index] - 5], color=_EDGE, lw=1.1)
             _head(axes, (centre, bottom + gaps[index] - 1), right=False)
         elif stage.exits:
             axes.plot(
                 [centre] * 2,
                 [bottom, side_top - 12 - sides[index][-1] / 2],
-                color="#8da3b8",
+                color=_EDGE,
                 lw=1.1,
             )
         top = bottom + gaps[index]
     return figure
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a box, with the number that stands at its right end."""
+
+    text: str
+    number: str = ""
+    size: float = 11.0
+    is_title: bool = False
+
+
+def _stacked(stages: Sequence[Stage], width: float) -> Figure:
+    boxes: list[tuple[bool, list[_Line]]] = []
+    for stage in stages:
+        lines = [_Line(part) for line in stage.lines for part in _wrapped(line, 11, width - 28)]
+        boxes.append((False, [_Line(stage.title, is_title=True, size=11.5), *lines]))
+        boxes += [(True, _exit_lines(exits, width - 42)) for exits in stage.exits]
+    heights = [_LINE * len(lines) + 2 * _PAD - 2 for _, lines in boxes]
+    gap = 14.0
+    total = sum(heights) + gap * (len(boxes) - 1) + 4
+    figure = new_figure(width, total)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlim(0, width)
+    axes.set_ylim(total, 0)
+    axes.axis("off")
+    spine, bottom, top = 16.0, 0.0, 2.0
+    for (is_exit, lines), height in zip(boxes, heights, strict=True):
+        left = 40.0 if is_exit else 1.0
+        edge, face = (FAINT, WASH) if is_exit else (_EDGE, "#eef4fa")
+        _box(axes, left, top, width - left - 2, height, edge=edge, face=face)
+        for number, line in enumerate(lines):
+            y = top + _PAD + 10 + _LINE * number
+            colour = WARN if is_exit and line.is_title else INK
+            weight = "bold" if line.is_title else "normal"
+            axes.text(left + 12, y, line.text, fontsize=line.size, fontweight=weight, color=colour)
+            axes.text(width - 14, y, line.number, fontsize=line.size, color=INK, ha="right")
+        if is_exit:
+            middle = top + min(height / 2, 22)
+            axes.plot([spine, spine, left - 6], [bottom, middle, middle], color=_EDGE, lw=1.1)
+            _head(axes, (left - 1, middle), right=True)
+        else:
+            if bottom:
+                axes.plot([spine] * 2, [bottom, top - 6], color=_EDGE, lw=1.1)
+                _head(axes, (spine, top - 1), right=False)
+            bottom = top + height
+        top += height + gap
+    return figure
+
+
+def _exit_lines(exits: Exits, width: float) -> list[_Line]:
+    """Title and rows of those who left; of numbers, the sum over the cohorts."""
+    lines = [_Line(part, is_title=True) for part in _wrapped(exits.title, 12, width - 26)]
+    for reason, numbers in exits.rows:
+        number = f"{numbers[0]:,}" if numbers else ""
+        room = width - 30 - text_width(number, 10.5)
+        *before, last = _wrapped(reason, 10.5, room)
+        lines += [*(_Line(part, size=10.5) for part in before), _Line(last, number, 10.5)]
+    return lines
+
+
+def _wrapped(text: str, size: float, width: float) -> list[str]:
+    """The text in lines of at most `width` pixels, cut between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _side_height(exits: Exits) -> float:
@@ -138,4 +228,4 @@ def _head(axes: object, tip: tuple[float, float], *, right: bool) -> None:
         if right
         else [(x, y), (x - 4, y - 7), (x + 4, y - 7)]
     )
-    axes.add_patch(Polygon(corners, closed=True, facecolor="#8da3b8", lw=0))  # type: ignore[attr-defined]
+    axes.add_patch(Polygon(corners, closed=True, facecolor=_EDGE, lw=0))  # type: ignore[attr-defined]

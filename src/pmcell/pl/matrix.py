@@ -41,7 +41,7 @@ def matrix(
     """
     import numpy as np
 
-    rows = [shorten(str(name), 44) for name in values.index]
+    rows = [shorten(str(name), 56) for name in values.index]
     columns = [shorten(str(name), 30) for name in values.columns]
     need = widest(columns, 10) + 8
     cell = (max(cell[0], need if need <= 112 else 0), cell[1])

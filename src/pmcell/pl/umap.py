@@ -165,7 +165,7 @@ def _label_medians(axes: Axes, points: np.ndarray, values: np.ndarray, names: li
         own = points[values == name]
         centre = np.median(own, axis=0)
         spot = own[np.argmin(((own - centre) ** 2).sum(axis=1))]
-        label = _two_lines(shorten(name, 40))
+        label = _two_lines(shorten(name, 56))
         lines = label.count("\n") + 1
         half = np.array([0.5 * 0.56 * size * max(map(len, label.split("\n"))), 0.6 * size * lines])
         half = half * unit

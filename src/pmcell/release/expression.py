@@ -43,8 +43,8 @@ def read_expression(
     """See `Release.expression`; `published` names the cohorts whose cells are in the release."""
     import pandas as pd
 
-    asked = _find_genes(tables, genes)
-    later = _measured_later(tables, asked["gene_id"])
+    asked = find_genes(tables, genes)
+    later = measured_later(tables, asked["gene_id"])
     found = asked.drop_duplicates("gene_id", ignore_index=True)
     cells = _find_cells(tables, published, cell_type, cohorts)
     if stratum is not None:
@@ -70,7 +70,7 @@ def read_expression(
     return pd.DataFrame(values[:, columns], index=pd.Index(cells["cell_id"]), columns=list(genes))
 
 
-def _find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
+def find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
     """gene_id and measured_in of each gene, in the order asked for."""
     table = tables["genes"].to_pandas(["gene_id", "symbol", "measured_in"])
     shared = set(table["symbol"][table["symbol"].duplicated()])
@@ -84,7 +84,9 @@ def _find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
     if unknown:
         several = [name for name in unknown if name in shared]
         why = f"Several genes are called {', '.join(several)}: name the id."
-        hint = why if several else did_you_mean(unknown[0], by_name)
+        hint = (
+            why if several else _other_name(unknown[0], table) or did_you_mean(unknown[0], by_name)
+        )
         raise UsageError(
             f"genes must be symbols or Ensembl ids of tables/genes.parquet; "
             f"got {', '.join(unknown)}. {hint}".strip()
@@ -92,7 +94,16 @@ def _find_genes(tables: Parts, genes: Sequence[str]) -> pd.DataFrame:
     return table.loc[[by_name[name] for name in genes]].reset_index(drop=True)
 
 
-def _measured_later(tables: Parts, gene_ids: pd.Series[str]) -> set[tuple[str, str]]:
+def _other_name(name: str, table: pd.DataFrame) -> str:
+    """'CD127 is IL7R.' where a name is an old or other one of a gene of the release, else ''."""
+    from pmcell.registry.terms.gene_table import gene_table
+
+    _, ids = gene_table().names.get(name, ("", ""))
+    found = table["symbol"][table["gene_id"].isin(ids.split("|"))].tolist()
+    return f"{name} is {' or '.join(found)}." if found else ""
+
+
+def measured_later(tables: Parts, gene_ids: pd.Series[str]) -> set[tuple[str, str]]:
     """Cohort and gene where a cohort that was added to a release measured the gene."""
     import pyarrow.compute as pc
 
@@ -128,9 +139,10 @@ def _find_cells(
     if cell_type is not None:
         labels = set(tables["cells"].to_pandas(["cell_type"], keep)["cell_type"])
         if cell_type not in labels:
+            near = f"{did_you_mean(cell_type, labels)} ".lstrip()
             raise UsageError(
                 f"cell_type must be a cell_type of tables/cells.parquet, got {cell_type!r}. "
-                f"{did_you_mean(cell_type, labels)} Labels: {', '.join(sorted(labels))}."
+                f"{near}Labels: {', '.join(sorted(labels))}."
             )
         keep &= pc.field("cell_type") == cell_type
     cells: pd.DataFrame = tables["cells"].to_pandas(CELL_COLUMNS, keep)

@@ -32,6 +32,14 @@ def own_digest(value: dict[str, Any]) -> str:
     return hashlib.sha256(manifest_text(rest).encode()).hexdigest()
 
 
+def _near(folder: Path) -> str:
+    """What to name in place of a folder that is no release."""
+    for place in ("release", "results/release"):
+        if (folder / place / MANIFEST).is_file():
+            return f"Did you mean {str(folder / place)!r}?"
+    return "Name the folder that `pmcell release --out` wrote."
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a release that this pmcell can read.
 
@@ -54,8 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"pmcell needs the folder of a release, with its {MANIFEST}; {folder} has none that "
-            f"can be read ({type(error).__name__}). Name the folder that `pmcell release --out` "
-            "wrote."
+            f"can be read ({type(error).__name__}). {_near(folder)}"
         ) from error
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise DataError(

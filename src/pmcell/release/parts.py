@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmcell.errors import DataError
+from pmcell.errors import DataError, UsageError
 from pmcell.release.folder import CHECK, check_contents
-from pmcell.spelling import did_you_mean
+from pmcell.schema import TABLES
+from pmcell.spelling import did_you_mean, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,20 +47,27 @@ class ReleaseTable:
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
 
-    def to_arrow(self, columns: Sequence[str] | None = None, filter: Any = None) -> pa.Table:
+    def to_arrow(self, columns: str | Sequence[str] | None = None, filter: Any = None) -> pa.Table:
         """Read it, or some columns and the rows that an Arrow expression keeps."""
         import pyarrow as pa
 
+        chosen = [columns] if isinstance(columns, str) else columns
+        dataset = self.dataset
+        self._require(chosen or (), dataset.schema.names)
         try:
-            return self.dataset.to_table(
-                columns=None if columns is None else list(columns), filter=filter
-            )
+            return dataset.to_table(columns=None if chosen is None else list(chosen), filter=filter)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._unreadable(error) from error
 
-    def to_pandas(self, columns: Sequence[str] | None = None, filter: Any = None) -> pd.DataFrame:
+    def to_pandas(
+        self, columns: str | Sequence[str] | None = None, filter: Any = None
+    ) -> pd.DataFrame:
         """The same as a data frame."""
         return self.to_arrow(columns, filter).to_pandas()
+
+    def head(self, n: int = 5) -> pd.DataFrame:
+        """The first rows; no others are read."""
+        return self.dataset.head(n).to_pandas()
 
     def batches_with(
         self, column: str, texts: Collection[str], columns: Sequence[str]
@@ -101,6 +109,18 @@ class ReleaseTable:
             )
         return pd.DataFrame(rows).set_index("column")
 
+    def _require(self, asked: Sequence[str], there: Sequence[str]) -> None:
+        """`UsageError` for a column that no release has; one that this file lacks is its fault."""
+        name = self.path.stem
+        fields = {field.name for table in TABLES if table.name == name for field in table.fields}
+        for column in asked:
+            if column not in there and column not in fields:
+                near = did_you_mean(column, there) or _with_ending(column, there)
+                raise UsageError(
+                    f"columns must be those of the table {name} ({', '.join(there)}), "
+                    f"got {column!r}. {near}".strip()
+                )
+
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(
             f"{self.path} must be a Parquet table with the columns asked for; reading it failed: "
@@ -113,6 +133,13 @@ class ReleaseTable:
 
     def __repr__(self) -> str:
         return f"{self.path.stem}: {len(self):,} rows, {', '.join(self.dataset.schema.names)}"
+
+
+def _with_ending(column: str, there: Sequence[str]) -> str:
+    """The question after a column of terms of which somebody wrote the beginning: disease, sex."""
+    short = {name.removesuffix("_ontology_term_id"): name for name in there}
+    near = nearest(column, short)
+    return f"Did you mean {short[near]!r}?" if near is not None else ""
 
 
 class Parts(Mapping[str, Any]):
@@ -130,6 +157,10 @@ class Parts(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        """What the tab key offers between the brackets, in IPython and Jupyter."""
+        return list(self._paths)
 
     def __len__(self) -> int:
         return len(self._paths)

@@ -5,7 +5,9 @@ release = pm.open_release("results/release")
 release                                        # what is in it
 release.tables["donors"].to_pandas()
 release.cells["liu_b1"]                        # AnnData, matrices stay on disk
-release.expression(["CD4", "LYZ"], cell_type="classical monocyte")
+release.composition("CD8 T cell")              # a row a donor and visit: cells, share, condition
+release.pseudobulk("ISG15")                    # the same for a gene: counts of each cell type
+release.expression(["CD4", "LYZ"], cell_type="classical monocyte")  # cells × genes
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, FaultsError
 from pmcell.limitations import RESEARCH_USE
-from pmcell.release.expression import read_expression
+from pmcell.release.by_donor import read_composition, read_pseudobulk
+from pmcell.release.expression import find_genes, read_expression
 from pmcell.release.folder import CHECK, ReleaseFolder, check_contents
 from pmcell.release.manifest import read_manifest
 from pmcell.release.parts import Parts, ReleaseTable
@@ -100,7 +103,7 @@ class Release:
 
     def expression(
         self,
-        genes: Sequence[str],
+        genes: str | Sequence[str],
         *,
         cell_type: str | None = None,
         stratum: str | None = None,
@@ -123,6 +126,36 @@ class Release:
             cohorts=cohorts,
             normalised=normalised,
         )
+
+    def genes(self, *names: str) -> pd.DataFrame:
+        """Rows of the table `genes`, by symbol or Ensembl id; all of them where none is named.
+
+        Raises `UsageError` for a gene that the release does not have.
+        """
+        table = self.tables["genes"].to_pandas()
+        if not names:
+            return table
+        ids = find_genes(self.tables, names)["gene_id"]
+        return table.set_index("gene_id").loc[ids].reset_index()
+
+    def composition(self, cell_type: str | None = None) -> pd.DataFrame:
+        """Cells of each type, a row per donor, visit and type, with condition and stratum.
+
+        `cell_type` keeps the types of which a name has all these words: 'CD8' finds all CD8 T
+        cells, 'NK' natural killer cells. A type that a donor lacks has its row, with 0 cells.
+        Raises `UsageError` where no type has such a name.
+        """
+        return read_composition(self.tables, cell_type)
+
+    def pseudobulk(self, genes: str | Sequence[str]) -> pd.DataFrame:
+        """Counts of genes, a row per sample, cell type and gene, with condition and stratum.
+
+        `counts` is the sum over the `n_cells` cells of the type, `counts_per_million` that sum
+        over the type's counts of all genes. Both are 0 where a measured gene has no count, and
+        null where the cohort did not measure it. Raises `UsageError` for a gene that the release
+        does not have.
+        """
+        return read_pseudobulk(self.tables, [genes] if isinstance(genes, str) else list(genes))
 
     def _files(self, folder: str, suffix: str) -> dict[str, Path]:
         names = [PurePosixPath(name) for name in self.manifest["files"]]
@@ -156,6 +189,7 @@ class Release:
             "tables": ", ".join(self.tables),
             "cells": f".cells['{next(iter(shown), '')}'] is an AnnData; "
             ".expression(genes, cell_type=…)",
+            "donors": ".composition('T cell'), .pseudobulk(genes): a row per donor, visit and type",
         }
         head = f"Release {self.manifest['version']}: {self.manifest['title']}"
         made = f"pmcell {self.manifest['pmcell']}, schema {self.manifest['schema_version']}"

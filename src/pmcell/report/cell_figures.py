@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pmcell import pl
 from pmcell.report import flow as cell_flow
 from pmcell.report.colours import colours_of
-from pmcell.report.parts import Figure, picture
+from pmcell.report.parts import PHONE, Figure, picture
 from pmcell.schema.text import as_text
 from pmcell.spelling import plural
 
@@ -118,17 +119,20 @@ def composition_figure(release: Release) -> Figure | None:
     shares = shares.merge(visits, on=["donor_id", "visit"], how="inner")
     colours = colours_of(release)
     n = len(shares.drop_duplicates(["donor_id", "visit"]))
+    draw = partial(
+        pl.composition,
+        shares,
+        strip="cohort_id",
+        colours=colours["cell_type"],
+        strip_colours=colours["cohort_id"],
+    )
     pictures = [
         picture(
-            pl.composition(
-                shares,
-                strip="cohort_id",
-                colours=colours["cell_type"],
-                strip_colours=colours["cohort_id"],
-            ),
+            draw(),
             name="composition",
             title="Cell-type composition of donors",
             least=720,
+            narrow=draw(width=PHONE),
         )
     ]
     return Figure(

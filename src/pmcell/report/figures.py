@@ -23,7 +23,7 @@ from pmcell.report.donor_figures import (
     survival_figure,
 )
 from pmcell.report.explanation import effect_figure
-from pmcell.report.parts import Figure, picture, plain_name
+from pmcell.report.parts import PHONE, Figure, picture, plain_name
 from pmcell.schema.text import as_text
 
 if TYPE_CHECKING:
@@ -53,14 +53,22 @@ def all_figures(release: Release) -> dict[str, Figure]:
 
 def flow_figure(release: Release) -> Figure:
     """Submitted → intake → QC → donor map."""
-    drawn = pl.flow(cell_flow.stages(release))
+    stages = cell_flow.stages(release)
     return Figure(
         "flow",
         "Flow of cells and donors",
         "Who was submitted, who was left out at each step and why. A cell with more than one "
         "reason is counted once. A visit is one donor at one time point.",
         ("cohorts", "cells", "donors", "visits", "samples", "assignments"),
-        (picture(drawn, name="flow", title="Flow of cells and donors", least=720),),
+        (
+            picture(
+                pl.flow(stages),
+                name="flow",
+                title="Flow of cells and donors",
+                least=720,
+                narrow=pl.flow(stages, width=PHONE),
+            ),
+        ),
     )
 
 

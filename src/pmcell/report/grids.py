@@ -129,20 +129,18 @@ def qc_grid(release: Release) -> Grid:
             )
         )
     columns = (
-        Column("Sample"),
-        Column("Cells", True, "Cells in the submitted file"),
-        Column("Kept", True, "Cells that passed QC"),
+        Column("Sample", help="A cell may fall under several limits"),
+        Column("Cells", True, "Submitted"),
+        Column("Kept", True, "Passed QC"),
         Column("Kept (%)", True),
         Column("Median UMI", True),
         Column("Median genes", True),
-        Column("Median mito", True, "Median mitochondrial share"),
+        Column("Median mito", True, "Mitochondrial share"),
         Column("UMI limits", True),
         Column("Genes limit", True),
         Column("Mito limit", True),
         Column("Doublet limit", True),
-        Column(
-            "Low UMI", True, "Cells below the lower limit; a cell may fall under several limits"
-        ),
+        Column("Low UMI", True),
         Column("High UMI", True),
         Column("Low genes", True),
         Column("High mito", True),
@@ -154,7 +152,7 @@ def qc_grid(release: Release) -> Grid:
 def _range(low: object, high: object) -> Cell:
     if as_number(low) is None and as_number(high) is None:
         return Cell("–", tone="muted")
-    return number_cell(low, f"{count(low)} to {count(high)}")
+    return number_cell(low, f"{count(low)}–{count(high)}")
 
 
 def cluster_grid(release: Release) -> Grid | None:

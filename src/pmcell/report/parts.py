@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
 NOT_AVAILABLE = "not available"
+PHONE = 350
+"""Pixels that a figure has on a phone."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One SVG, at most `width` pixels wide; below `least` it scrolls instead of shrinking."""
+    """One SVG, at most `width` pixels wide; below `least` it scrolls instead of shrinking.
+
+    On a phone `narrow` stands in its place, where there is one.
+    """
 
     svg: str
     width: int
     least: int
+    narrow: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,22 @@ class Grid:
 
 
 def picture(
-    figure: MatplotlibFigure, *, name: str, title: str, least: float | None = None
+    figure: MatplotlibFigure,
+    *,
+    name: str,
+    title: str,
+    least: float | None = None,
+    narrow: MatplotlibFigure | None = None,
 ) -> Picture:
-    """The figure as SVG; `name` must be unique on the page."""
+    """The figure as SVG, and another of the same for a phone; `name` must be unique on the page."""
     from pmcell.pl.svg import to_svg
 
     width = round(float(figure.get_size_inches()[0]) * 72)
     return Picture(
-        svg=to_svg(figure, name=name, title=title), width=width, least=round(least or width * 0.75)
+        svg=to_svg(figure, name=name, title=title),
+        width=width,
+        least=round(least or width * 0.75),
+        narrow=to_svg(narrow, name=f"{name}-narrow", title=title) if narrow is not None else "",
     )
 
 

@@ -86,7 +86,11 @@ def _verdict(release: Release) -> str:
         n = len(release["strata"])
         donors = int(release["strata"]["n_donors"].sum())
         noun = "stratum is" if n == 1 else "strata are"
-        return f"{n} {noun} published, found in {plural(donors, 'donor')}{_p_clause(release)}."
+        meant = "a group" if n == 1 else "groups"
+        return (
+            f"{n} {noun} published, {meant} of donors whose cells differ from those of others: "
+            f"found in {plural(donors, 'donor')}{_p_clause(release)}."
+        )
     if release.verdict is None and release["assignments"].empty:
         return "No stratification is in this release."
     return f"No strata are published: {reason(release)}."
@@ -296,8 +300,8 @@ def technical_signs(release: Release) -> str:
         for row in rows.itertuples()
     ]
     return (
-        f"They go along with {listed(told)}: how samples were taken and measured may be part of "
-        "what sets them apart."
+        f"The strata go along with {listed(told)}: how samples were taken and measured may be part "
+        "of what sets them apart."
     )
 
 

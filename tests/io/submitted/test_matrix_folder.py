@@ -102,7 +102,10 @@ def test_a_folder_within_the_folder_is_pointed_at(folder):
             ["multi/count/raw_feature_bc_matrix", "per_sample_outs/s1/count/sample_filtered"],
             "Give the folder that holds them: outs/per_sample_outs/s1/count/sample_filtered.",
         ),
-        (["s1", "s2"], "each as its own cohort: outs/s1, outs/s2."),
+        (
+            ["Gene/filtered", "GeneFull/filtered"],
+            "Give one of the folders that hold them: outs/Gene/filtered, outs/GeneFull/filtered.",
+        ),
         (["Gene/raw"], "Give the folder that holds them: outs/Gene/raw."),
     ],
 )

@@ -84,3 +84,86 @@ def test_a_workbook_without_rows_names_the_sheet_that_comes_nearest(tmp_path):
         DataError, match=r"#people: a sheet must hold the table.*found 2 names and 0 rows"
     ):
         read_table_of_people(tmp_path / "people.xlsx")
+
+
+DONORS = [["Patient", "Sex", "BMI"], ["P01", "F", "21,5"], ["P02", "M", "30,1"]]
+SAMPLES = [["Sample", "Patient"], ["S1", "P01"], ["S2", "P01"], ["S3", "P02"]]
+REMARK = [["* at inclusion"]]
+EMPTY: list[list[str]] = [[]]
+
+
+def is_donor(cell: str) -> bool:
+    return cell in {"P01", "P02"}
+
+
+def is_sample(cell: str) -> bool:
+    return cell in {"S1", "S2", "S3"}
+
+
+def write_book(path, rows, merged=()):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for cells in merged:
+        book.active.merge_cells(cells)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        DONORS + EMPTY + SAMPLES + EMPTY + REMARK,
+        SAMPLES + EMPTY + EMPTY + DONORS + EMPTY + REMARK,
+        [["Cohort of 2024"], [], *DONORS, [], ["Samples"], *SAMPLES, [], *REMARK],
+    ],
+)
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_of_two_tables_on_a_sheet_the_one_with_the_ids_is_read(tmp_path, rows, kind):
+    path = tmp_path / f"people.{kind}"
+    if kind == "xlsx":
+        write_book(path, rows)
+    else:
+        path.write_text("".join(";".join(row) + "\n" for row in rows))
+    donors = [row for row in read_table_of_people(path, is_donor) if row["Patient"] != REMARK[0][0]]
+    assert donors == [dict(zip(DONORS[0], row, strict=True)) for row in DONORS[1:]]
+    samples = read_table_of_people(path, is_sample)
+    assert [row["Sample"] for row in samples][:3] == ["S1", "S2", "S3"]
+    assert "BMI" not in samples[0]
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        [["P02", "M", "30,1"]],
+        # Somebody whom the file does not have, in words alone: no names.
+        [["P77", "x", "unknown"], ["P02", "M", "30,1"]],
+    ],
+)
+def test_an_empty_row_within_a_table_does_not_end_it(tmp_path, below):
+    path = write_book(tmp_path / "people.xlsx", [*DONORS[:2], [], *below])
+    rows = read_table_of_people(path, is_donor)
+    assert [row["Patient"] for row in rows] == ["P01", *(row[0] for row in below)]
+
+
+def test_an_empty_row_within_a_code_book_does_not_end_it(tmp_path):
+    rows = read(tmp_path, "column,value,meaning\nsex,1,male\n\nsmoker,y,smokes\nsmoker,n,never\n")
+    assert [row["value"] for row in rows] == ["1", "y", "n"]
+
+
+def test_names_merged_over_two_rows_of_names_are_read(tmp_path):
+    rows = [
+        ["Cohort of 2024", None, None],
+        ["Patient", "Measured", None],
+        [None, "Sex", "BMI"],
+        *DONORS[1:],
+    ]
+    path = write_book(tmp_path / "people.xlsx", rows, ["A1:C1", "A2:A3", "B2:C2"])
+    found = read_table_of_people(path, is_donor)
+    assert found == [dict(zip(DONORS[0], row, strict=True)) for row in DONORS[1:]]
+
+
+def test_merged_cells_below_the_names_are_refused_by_their_place(tmp_path):
+    path = write_book(tmp_path / "people.xlsx", [*DONORS, [None, "M", "31"]], ["A3:A4"])
+    with pytest.raises(FaultsError, match=r"A3.*must not be merged"):
+        read_table_of_people(path, is_donor)

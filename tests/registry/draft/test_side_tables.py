@@ -446,3 +446,23 @@ def test_bare_numbers_tell_no_column_of_donors(tmp_path, values):
     without_donors(path)
     with pytest.raises(UsageError, match="--donors needs a column of the file"):
         register_file(path, "c", tmp_path / "cohorts", tables={"donors": table})
+
+
+def test_a_sheet_joins_the_matrices_of_a_folder_by_a_part_of_their_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("GSM1_P1", "GSM2_P2")):
+        folder = tmp_path / "geo" / name
+        folder.parent.mkdir(exist_ok=True)
+        names = [f"{number}{one}" for one in barcodes()]
+        write_mtx(folder, cell_counts(number), names, packed=True, genes=gene_names())
+    sheet = tmp_path / "samples.txt"
+    sheet.write_text("accession\tsubject\tgender\nGSM1\ta\tF\nGSM2\tb\tM\n")
+    done = register_file("geo", "c1", "config/cohorts", tables={"samples": sheet})
+    assert done.seen["n_samples"] == 2
+    assert sorted(done.seen["donors"]) == ["a", "b"]
+    assert any("2 matrices were found" in note for note in done.notes)
+    assert not any("not used" in note for note in done.notes)
+    samples = (done.folder / "samples.tsv").read_text()
+    assert "GSM1_P1" in samples
+    submission = open_matrix(read_matrix(done.folder))
+    assert submission.n_cells == 2 * len(barcodes())

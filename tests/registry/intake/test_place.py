@@ -71,6 +71,18 @@ def linked_part(folder: Path) -> None:
     named("mtx", "10x_mtx")(folder)
 
 
+def linked_part_of_a_sample(folder: Path) -> None:
+    for number in range(2):
+        sample = folder / "samples" / f"s{number}" / "filtered"
+        sample.parent.mkdir(parents=True)
+        names = [f"{number}{name}" for name in barcodes()]
+        write_mtx(sample, cell_counts(number), names, packed=False, genes=gene_names())
+    part = folder / "samples" / "s1" / "filtered" / "features.tsv"
+    part.unlink()
+    part.symlink_to("../../../../../../passwd")
+    named("samples", "10x_mtx")(folder)
+
+
 def linked_folder(folder: Path) -> None:
     data = folder.parents[2] / "data" / "mtx"
     write_mtx(data, cell_counts(), barcodes(), packed=False, genes=gene_names())
@@ -104,6 +116,7 @@ OUTSIDE: dict[str, Change] = {
     "link_to_nothing": linked("../nowhere.h5ad"),
     "link_within_a_path": linked_twice,
     "part_of_a_folder": linked_part,
+    "part_of_a_sample": linked_part_of_a_sample,
     "folder": linked_folder,
     "store": linked_store,
 }

@@ -84,6 +84,21 @@ def test_nothing_is_near_to_nothing():
     assert suggest("", "CL") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "ontology", "label"),
+    [
+        ("Severe COVID-19", "MONDO", "COVID-19"),
+        ("type 2 diabetes mellitus, treated", "MONDO", "type 2 diabetes mellitus"),
+        ("naive B-cell of marrow", "CL", "naive B cell"),
+        # A name that is the text goes before those that are a part of it.
+        ("long COVID-19", "MONDO", "long COVID-19"),
+        ("memory B cell", "CL", "memory B cell"),
+    ],
+)
+def test_a_name_that_stands_in_the_text_comes_before_others(text, ontology, label):
+    assert suggest(text, ontology, n=1)[0].label == label
+
+
 def test_ancestors_are_known():
     assert is_under("CL:0000787", ("CL:0000236",))
     assert not is_under("CL:0000236", ("CL:0000787",))

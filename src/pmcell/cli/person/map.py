@@ -27,12 +27,14 @@ from pmcell.spelling import plural
 if TYPE_CHECKING:
     from pmcell.mapping.mapper import Mapping
     from pmcell.mapping.reference import Reference
-    from pmcell.schema.mapped import Mapped
+    from pmcell.schema.mapped import Mapped, MappedVisit
 
 OUTCOME = "outcome.json"
 """What became of a file that was mapped by itself: status, and why it was refused."""
 MAPPED, REFUSED = "mapped", "refused"
 SCRATCH = ".pmcell-map-"
+MAX_TOLD = 12
+"""Visits of which the answer is printed as a sentence; of more there is the table alone."""
 
 NAMED = {
     "donor": ("donor_id", "people"),
@@ -208,6 +210,24 @@ def _write(folder: Path, mapping: Mapping, document: Mapped) -> None:
             (made / name).replace(folder / name)
 
 
+def answer_of(visit: MappedVisit) -> str:
+    """What was found of a person at a visit, in a sentence."""
+    from pmcell.schema import UNKNOWN
+
+    place = visit.stratum
+    who = visit.donor_id + (f" at {visit.visit}" if visit.visit != UNKNOWN else "")
+    if not place.stratum:
+        return f"{who}: {place.status}{f': {place.why}' if place.why else ''}."
+    others = [name for name in place.conformal_set or () if name != place.stratum]
+    if place.conformal_set is None:
+        rest = "which others could be is not known"
+    elif others:
+        rest = f"{' and '.join(others)} cannot be ruled out"
+    else:
+        rest = "every other stratum is ruled out"
+    return f"{who}: most like stratum {place.stratum}; {rest}."
+
+
 def _show(document: Mapped, folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -229,8 +249,11 @@ def _show(document: Mapped, folder: Path) -> None:
             "-" if answer.ood_p is None else f"{answer.ood_p:.2f}",
         )
     console = Console(highlight=False)
+    is_told = len(document.visits) <= MAX_TOLD
+    for visit in document.visits if is_told else ():
+        console.print(answer_of(visit), soft_wrap=True)
     console.print(table)
-    told = {visit.stratum.why for visit in document.visits}
+    told = set() if is_told else {visit.stratum.why for visit in document.visits}
     told |= {text for visit in document.visits for text in visit.warnings}
     told |= {f"{file.name}: {text}" for file in document.files for text in file.notes or ()}
     for why in sorted(told - {""}):

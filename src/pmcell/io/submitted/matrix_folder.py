@@ -185,13 +185,15 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
             f"scipy.io.mmread('{matrix}').tocsr(), obs=cells, "
             "var=genes.set_index('gene_id')).write_h5ad('counts.h5ad')."
         )
-    within = _folders_with_a_matrix(folder)
+    found = folders_with_a_matrix(folder) or []
+    called = [path for path in found if not any("raw" in part.lower() for part in path)]
+    within = ["/".join(path) for path in called or found]
     if len(within) == 1:
         return f"Give the folder that holds them: {folder.name}/{within[0]}."
     if within:
         listed = ", ".join(f"{folder.name}/{item}" for item in within[:MAX_SHOWN])
         more = ", …" if len(within) > MAX_SHOWN else ""
-        return f"Give one of the folders that hold them, each as its own cohort: {listed}{more}."
+        return f"Give one of the folders that hold them: {listed}{more}."
     tables = [
         item.name for item in files if re.search(r"\.(mtx|tsv|txt|csv)(\.gz)?$", item.name.lower())
     ]
@@ -203,12 +205,16 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
     return "Give the folder that Cell Ranger or STARsolo wrote, or the file itself."
 
 
-def _folders_with_a_matrix(folder: Path) -> list[str]:
-    """Paths below a folder of those that hold a matrix; raw ones where there are no others."""
+def folders_with_a_matrix(
+    folder: Path, *, most: int = MAX_LOOKED_AT
+) -> list[tuple[str, ...]] | None:
+    """Paths below a folder of those that hold a matrix; None where more than `most` lie there."""
     found: list[tuple[str, ...]] = []
     below: list[tuple[Path, tuple[str, ...]]] = [(folder, ())]
     n_looked_at = 0
-    while below and n_looked_at < MAX_LOOKED_AT:
+    while below:
+        if n_looked_at == most:
+            return None
         here, path = below.pop(0)
         n_looked_at += 1
         items = folder_files(here)
@@ -220,8 +226,7 @@ def _folders_with_a_matrix(folder: Path) -> list[str]:
                 for item in items
                 if item.is_dir() and not item.is_symlink()
             ]
-    called = [path for path in found if not any("raw" in part.lower() for part in path)]
-    return ["/".join(path) for path in sorted(called or found)]
+    return sorted(found)
 
 
 def _is_matrix(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Reader of 10x matrix folders: barcodes.tsv, features.tsv (or genes.tsv), matrix.mtx; gzip or not.
 
-How the three files are found and the two lists are read: `pmcell.io.submitted.matrix_folder`.
+How the three files are found and the two lists are read: `pmcell.io.submitted.matrix_folder`; those
+of several samples: `pmcell.io.submitted.sample_folders`.
 Which side the genes are on is told by the lists' lengths, of a square matrix by its values.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from pmcell.errors import DataError
 from pmcell.io.entries import Entries, blocks_from_entries, check_range
 from pmcell.io.submitted.matrix_folder import find_parts, read_list
+from pmcell.io.submitted.sample_folders import find_samples, join_samples
 from pmcell.io.submitted.square_mtx import orientation_of_square
 from pmcell.io.submitted.submission import Submission, summarise
 from pmcell.io.textfile import open_text
@@ -33,9 +35,16 @@ CELL_RANGER = "%metadata_json"
 
 def inspect(path: Path, orientation: str = "auto") -> Submission:
     """Barcodes, features (index: feature id) and a summary; see `readers.inspect`."""
+    samples = find_samples(path)
+    if not samples:
+        return _inspect(path, find_parts(path), orientation)
+    read = {name: _inspect(path, parts, orientation) for name, parts in samples.items()}
+    return join_samples(path, read)
+
+
+def _inspect(path: Path, parts: Mapping[str, Path], orientation: str) -> Submission:
     import pandas as pd
 
-    parts = find_parts(path)
     matrix = parts["matrix"]
     n_rows, n_columns, n_stored, field, is_of_cell_ranger = _header(matrix)
     barcodes = [row[0] for row in read_list(parts["barcodes"], (n_rows, n_columns))]
@@ -72,19 +81,40 @@ def iter_counts(
     submission: Submission, layer: str, max_values: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     """CSR blocks of all cells; see `pmcell.io.submitted.readers.iter_counts`."""
+    n_before = 0
+    for one in _samples(submission):
+        yield from _blocks(one, layer, max_values, n_before)
+        n_before += one.n_cells
+
+
+def _samples(submission: Submission) -> list[Submission]:
+    """The submission of each sample of a folder, which is itself where it is of one."""
+    return list(submission.detail.get("samples", {"": submission}).values())
+
+
+def _blocks(
+    submission: Submission, layer: str, max_values: int, n_before: int
+) -> Iterator[tuple[int, sp.csr_matrix]]:
     detail = submission.detail
-    yield from blocks_from_entries(
+    blocks = blocks_from_entries(
         lambda: _entries(detail["matrix"], detail),
         submission.summary_of(layer).shape,
         max_values=max_values,
         file=detail["matrix"].name,
     )
+    yield from ((n_before + start, block) for start, block in blocks)
 
 
 def sample_umis(submission: Submission, layer: str) -> np.ndarray | None:
     """Counts of each feature in the first cells; see `pmcell.io.submitted.readers.sample_umis`."""
-    detail = submission.detail
     submission.summary_of(layer)
+    found = [_sampled_umis(one) for one in _samples(submission)]
+    told = [umis for umis in found if umis is not None]
+    return np.sum(told, axis=0) if len(told) == len(found) else None
+
+
+def _sampled_umis(submission: Submission) -> np.ndarray | None:
+    detail = submission.detail
     for cells, genes, values in _entries(detail["matrix"], detail, SAMPLED_LINES):
         if np.any(np.diff(cells) < 0):
             return None
@@ -95,8 +125,7 @@ def sample_umis(submission: Submission, layer: str) -> np.ndarray | None:
 
 def is_compressed(submission: Submission, layer: str) -> bool:
     """Whether the matrix is gzipped; see `pmcell.io.submitted.readers.is_compressed`."""
-    matrix: Path = submission.detail["matrix"]
-    return matrix.name.endswith(".gz")
+    return all(one.detail["matrix"].name.endswith(".gz") for one in _samples(submission))
 
 
 def _features(rows: list[list[str]]) -> pd.DataFrame:

@@ -92,6 +92,8 @@ import pmcell as pm
 release = pm.open_release(".")
 print(release)                                  # what is in it
 donors = release.tables["donors"].to_pandas()
+shares = release.composition({_text(example.cell_type)})  # a row a donor and visit
+sums = release.pseudobulk({_text(example.symbols[0])})  # a gene in each sample and cell type
 counts = release.expression(
     {_quoted(example.symbols, "[]")}, cell_type={_text(example.cell_type)}{stratum}
 )  # cells × genes

@@ -66,7 +66,8 @@ _NAMES = {
         "material probenmaterial materialart materiel materiale"
     ),
     "assay": (
-        "assay technology platform chemistry protocol method library10xversion "
+        "assay technology platform chemistry protocol method library10xversion librarykit kit "
+        "kitversion libraryprep librarypreparation librarychemistry "
         "chemie chimie quimica chimica chemia"
     ),
 }

@@ -17,6 +17,8 @@ from pmcell.schema.text import as_text
 
 ENSEMBL_COLUMN_SHARE = 0.9
 SAMPLED_NAMES = 2000
+MAX_SHOWN = 12
+"""Samples that a note lists."""
 
 
 def draft_matrix(
@@ -36,6 +38,12 @@ def draft_matrix(
         )
         names = [name for name, other in zip(names, kinds.is_other, strict=True) if not other]
     comments["matrix.sha256"] = "the sender's digest (sha256sum FILE), so that a damaged copy shows"
+    if samples := submission.detail.get("samples"):
+        shown = ", ".join([*samples][:MAX_SHOWN]) + (", …" if len(samples) > MAX_SHOWN else "")
+        notes.append(
+            f"{len(samples)} matrices were found, and each is a sample of this cohort: {shown}; "
+            "move away what does not belong to it"
+        )
     if "orientation" in submission.detail:
         settings["matrix.orientation"] = str(submission.detail["orientation"])
     dialect = submission.detail.get("dialect")

@@ -1,8 +1,8 @@
 """Read a table that people keep beside a matrix, as the program at hand saved it.
 
 CSV, TSV or Excel, in any usual encoding and with any separator. What stands above the row of
-names, such as a title or names of groups of columns, is left out, and of several sheets the one
-with the wanted ids is read.
+names, such as a title or names of groups of columns, is left out. Of several sheets, and of several
+tables on a sheet with an empty row between them, the one with the wanted ids is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError
-from pmcell.registry.sheets.excel import cell_text, open_book, read_sheet_of, too_big
+from pmcell.registry.draft.column_names import is_named
+from pmcell.registry.sheets.excel import (
+    cell_text,
+    fill_names,
+    names_merged_down,
+    open_book,
+    read_sheet_of,
+    too_big,
+)
 from pmcell.spelling import repeated
 
 MAX_BYTES = 50_000_000
@@ -37,6 +45,8 @@ _UNPACK = {
 }
 _NO_TABLE = {"{": "JSON", "[": "JSON", "<": "HTML or XML"}
 _SEP_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+Row = tuple[int, list[str]]
+"""The number of a row in its file, and its cells."""
 _AS_FORMULA = re.compile(r'="([^"]*)"')
 """How a spreadsheet is made to keep an id as text."""
 
@@ -77,6 +87,7 @@ def read_table_of_people(
             f"{len(rows)} lines. Export it again with its rows.",
             reason="empty_file",
         )
+    rows = _best_table(tables_of(rows, is_id), is_id)
     above = rows_above_names([row for _, row in rows[: 2 * MAX_ABOVE]], is_id)
     names = rows[above][1]
     if len(names) < 2:
@@ -116,6 +127,11 @@ def rows_above_names(rows: Sequence[Sequence[str]], is_id: Callable[[str], bool]
     >>> rows_above_names([["Labs", ""], ["id", "CRP"], ["P1", "7"]], {"P1"}.__contains__)
     1
     """
+    return _names_at(rows, is_id) or 0
+
+
+def _names_at(rows: Sequence[Sequence[str]], is_id: Callable[[str], bool]) -> int | None:
+    """The position of the row of names, None where there is none."""
     filled = [sum(map(bool, row)) for row in rows]
     width = max(filled, default=0)
     for at, row in enumerate(rows[:-1][:MAX_ABOVE]):
@@ -124,8 +140,56 @@ def rows_above_names(rows: Sequence[Sequence[str]], is_id: Callable[[str], bool]
             are_names = len(set(cells)) == width > 1 and not any(
                 is_id(cell) or _NUMBER.fullmatch(cell) for cell in cells
             )
-            return at if are_names else 0
-    return 0
+            return at if are_names else None
+    return None
+
+
+def tables_of(rows: Sequence[Row], is_id: Callable[[str], bool]) -> list[list[Row]]:
+    """The tables that stand one below the other, cut where an empty row precedes new names.
+
+    They are new names where a title stands above them, one of them is a name of the table before,
+    or the usual one of donors or samples. An empty row within a table, or above its remarks, cuts
+    nothing.
+
+    >>> rows = [(1, ["id", "sex"]), (2, ["P1", "f"]), (4, ["sample", "donor"]), (5, ["S1", "P1"])]
+    >>> [table[0][0] for table in tables_of(rows, {"P1"}.__contains__)]
+    [1, 4]
+    """
+    parts: list[list[Row]] = []
+    for number, cells in rows:
+        if parts and number == parts[-1][-1][0] + 1:
+            parts[-1].append((number, cells))
+        else:
+            parts.append([(number, cells)])
+    tables: list[list[Row]] = []
+    names: set[str] = set()
+    for part in parts:
+        texts = [cells for _, cells in part]
+        at = _names_at(texts[: 2 * MAX_ABOVE], is_id)
+        own = set() if at is None else {cell for cell in texts[at] if cell}
+        are_new = bool(at) or bool(own & names) or any(map(_is_id_column, own))
+        if tables and names and not (own and are_new):
+            tables[-1] += part
+        else:
+            tables.append(part)
+            names = own
+    return tables
+
+
+def _is_id_column(name: str) -> bool:
+    return is_named(name, "donor_id") or is_named(name, "sample_id")
+
+
+def _best_table(tables: list[list[Row]], is_id: Callable[[str], bool]) -> list[Row]:
+    """The table with most of the ids; of those alike one with a row for each, else the first."""
+    return max(tables, key=lambda table: _n_ids([cells for _, cells in table], is_id))
+
+
+def _n_ids(rows: Sequence[Sequence[str]], is_id: Callable[[str], bool]) -> tuple[int, bool, bool]:
+    """Ids of a table, whether it has a row for each, and whether it has columns at all."""
+    found = [cell for row in rows for cell in set(row) if cell and is_id(cell)]
+    is_once = len(found) == len(set(found))
+    return len(set(found)), is_once, any(sum(map(bool, row)) > 1 for row in rows)
 
 
 def _refuse_other_kinds(path: Path, data: bytes) -> None:
@@ -214,16 +278,20 @@ def _excel(path: Path, is_id: Callable[[str], bool]) -> list[dict[str, str]]:
         raise DataError(
             f"{path.name}: a workbook must show a sheet; none is. Unhide it.", reason="workbook"
         )
-    looked = [(sheet, [] if too_big(sheet) else _texts(sheet)) for sheet in sheets]
-
-    def n_ids(rows: list[list[str]]) -> tuple[int, bool]:
-        found = {cell for row in rows for cell in row if cell and is_id(cell)}
-        return len(found), any(sum(map(bool, row)) > 1 for row in rows)
-
-    chosen, rows = max(looked, key=lambda one: n_ids(one[1]))
-    above = rows_above_names(rows[: 2 * MAX_ABOVE], is_id)
+    looked = [
+        (sheet, table)
+        for sheet in sheets
+        for table in tables_of([] if too_big(sheet) else _texts(sheet), is_id) or [[]]
+    ]
+    chosen, rows = max(looked, key=lambda one: _n_ids([cells for _, cells in one[1]], is_id))
+    texts = [cells for _, cells in rows]
+    above = rows_above_names(texts[: 2 * MAX_ABOVE], is_id)
+    first_row = rows[above][0] if rows else 1
+    # What stands below with a title of its own is another table.
+    last_row = rows[-1][0] if rows else None
+    fill_names(chosen, first_row)
     faults: list[Fault] = []
-    sheet = read_sheet_of(chosen, path.name, faults, first_row=above + 1)
+    sheet = read_sheet_of(chosen, path.name, faults, first_row=first_row, last_row=last_row)
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors:
         raise FaultsError(errors)
@@ -244,8 +312,15 @@ def _excel(path: Path, is_id: Callable[[str], bool]) -> list[dict[str, str]]:
     return [row.cells for row in sheet.rows]
 
 
-def _texts(sheet: Any) -> list[list[str]]:
-    return [[cell_text(cell) for cell in row] for row in sheet.iter_rows()]
+def _texts(sheet: Any) -> list[Row]:
+    """The rows that are not empty; a name that is merged downwards stands in its lowest cell."""
+    rows = [[cell_text(cell) for cell in row] for row in sheet.iter_rows()]
+    for merged in names_merged_down(sheet):
+        column = merged.min_col - sheet.min_column
+        top, bottom = merged.min_row - sheet.min_row, merged.max_row - sheet.min_row
+        if bottom < min(len(rows), MAX_ABOVE):
+            rows[bottom][column] = rows[top][column]
+    return [(number, row) for number, row in enumerate(rows, sheet.min_row) if any(row)]
 
 
 def _check_names(names: list[str], path: Path) -> None:

@@ -193,8 +193,9 @@ def _without_lane(barcode: str) -> str:
 def _own_id(ids: np.ndarray) -> Callable[[str], str]:
     """A function: the id of the file that a value is, or '' where it is none.
 
-    Also where a spreadsheet took its zeros. Signs that nobody sees are no part of an id, nor is the
-    ' by which cells are made text.
+    Also where a spreadsheet took its zeros, or where the file's id has more before or behind it,
+    as GSM1_P1 has of GSM1 and P1. Signs that nobody sees are no part of an id, nor is the ' by
+    which cells are made text.
     """
     wanted = {name for name in ids.tolist() if name}
     same = SameNumbers(wanted)
@@ -202,12 +203,32 @@ def _own_id(ids: np.ndarray) -> Callable[[str], str]:
     for name in wanted:
         looks[as_seen(name)] = None if as_seen(name) in looks else name
 
+    by_part = _parts_of_one(wanted)
+
     def own(value: str) -> str:
         if value in wanted:
             return value
-        return same.find(value) or looks.get(as_seen(value).removeprefix("'")) or ""
+        seen = as_seen(value).removeprefix("'")
+        return same.find(value) or looks.get(seen) or by_part.get(seen) or ""
 
     return own
+
+
+def _parts_of_one(names: set[str]) -> dict[str, str]:
+    """The name that begins or ends with a word; only words that one name has, and no numbers.
+
+    >>> sorted(_parts_of_one({"GSM1_P1", "GSM2_P2_T0", "P3_T0"}).items())[:3]
+    [('GSM1', 'GSM1_P1'), ('GSM2', 'GSM2_P2_T0'), ('GSM2_P2', 'GSM2_P2_T0')]
+    """
+    found: dict[str, set[str]] = {}
+    for name in names:
+        for cut in re.finditer(r"[_.:|-]", name):
+            for part in (name[: cut.start()], name[cut.end() :]):
+                if part and not part.isdecimal():
+                    found.setdefault(part, set()).add(name)
+    return {
+        part: next(iter(of)) for part, of in found.items() if len(of) == 1 and part not in names
+    }
 
 
 def _key(

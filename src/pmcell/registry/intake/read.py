@@ -13,6 +13,7 @@ from pmcell.errors import DataError, FaultsError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.submitted.matrix_folder import folder_files
 from pmcell.io.submitted.readers import Submission
+from pmcell.io.submitted.sample_folders import files_of_samples
 from pmcell.io.zarr_store import is_store, store_digest
 from pmcell.registry.cohorts.cohort import load_registration, programmes_folder
 from pmcell.registry.cohorts.registration import Registration
@@ -213,9 +214,13 @@ def _digests(registration: Registration) -> dict[str, str]:
     if matrix.is_dir() and is_store(matrix):
         found = {label: store_digest(matrix)}
     elif matrix.is_dir():
-        parts = folder_files(matrix)
+        parts = files_of_samples(matrix) or [
+            item for item in folder_files(matrix) if item.is_file()
+        ]
         found = {
-            f"{label}/{file.name if is_open else number}": sha256_file(file)
+            f"{label}/{file.relative_to(matrix).as_posix() if is_open else number}": sha256_file(
+                file
+            )
             for number, file in enumerate(parts)
         }
     else:

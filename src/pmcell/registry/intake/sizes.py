@@ -89,7 +89,7 @@ def matrix_bytes(folder: Path, allowed: Sequence[Path] = ()) -> int:
 def _bytes_of(path: Path) -> int:
     if path.is_dir() and is_store(path):
         return sum(entry.size for entry in list_entries(path))
-    files = path.iterdir() if path.is_dir() else [path]
+    files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 

@@ -200,19 +200,26 @@ def _column_number(letters: str) -> int:
 
 
 def read_sheet_of(
-    sheet: Any, file: str, faults: list[Fault], *, identifier: str = "", first_row: int = 1
+    sheet: Any,
+    file: str,
+    faults: list[Fault],
+    *,
+    identifier: str = "",
+    first_row: int = 1,
+    last_row: int | None = None,
 ) -> Sheet:
     """One sheet of a workbook as text; what is wrong with its cells is appended to `faults`.
 
     A fault names the sheet as its file's part behind '#', and the cell as its column. Where there
-    is an `identifier`, the first row must name that column. Rows above `first_row` are not read.
+    is an `identifier`, the first row must name that column. Rows above `first_row` and below
+    `last_row` are not read.
     """
     name = str(sheet.title)
 
     def fault(cell: str, must: str, found: str, fix: str, reason: str = "workbook") -> None:
         faults.append(Fault(f"{file}#{name}", must, found, fix, column=cell, reason=reason))
 
-    for cell, must, found, fix in form_problems(sheet, first_row):
+    for cell, must, found, fix in form_problems(sheet, first_row, last_row):
         fault(cell, must, found, fix)
     if found := too_big(sheet):
         must = (
@@ -222,7 +229,7 @@ def read_sheet_of(
         fault("A1", must, found, "Delete the empty rows and columns that were touched.", "too_big")
         return Sheet(name)
     hidden_rows, hidden_columns = hidden_parts(sheet)
-    rows = sheet.iter_rows(min_row=first_row)
+    rows = sheet.iter_rows(min_row=first_row, max_row=last_row)
     head = next(rows, ())
     names = [cell_text(cell) for cell in head]
     result = Sheet(name)
@@ -278,11 +285,31 @@ def read_sheet_of(
     return result
 
 
-def form_problems(sheet: Any, first_row: int = 1) -> Iterator[tuple[str, str, str, str]]:
+def names_merged_down(sheet: Any) -> list[Any]:
+    """Merged cells of one column: names beside which others have a group's name above them."""
+    return [one for one in sheet.merged_cells.ranges if one.min_col == one.max_col]
+
+
+def fill_names(sheet: Any, row: int) -> None:
+    """Write names that are merged down to a row of names into that row, of the open workbook."""
+    for merged in names_merged_down(sheet):
+        if merged.max_row == row:
+            name = sheet.cell(merged.min_row, merged.min_col).value
+            sheet.unmerge_cells(merged.coord)
+            sheet.cell(row, merged.min_col).value = name
+
+
+def form_problems(
+    sheet: Any, first_row: int = 1, last_row: int | None = None
+) -> Iterator[tuple[str, str, str, str]]:
     """Cell, what must hold, what was found and the fix, where a sheet hides or merges cells."""
     if sheet.sheet_state != "visible":
         yield "A1", "a sheet must be visible", "it is hidden", "Unhide it."
-    read = [merged for merged in sheet.merged_cells.ranges if merged.max_row >= first_row]
+    read = [
+        merged
+        for merged in sheet.merged_cells.ranges
+        if merged.max_row >= first_row and merged.min_row <= (last_row or merged.min_row)
+    ]
     for merged in read[:20]:
         must = "cells must not be merged"
         fix = "Unmerge them, and write the value into each."

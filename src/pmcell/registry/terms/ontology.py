@@ -142,6 +142,10 @@ def in_words(value: str) -> str:
     return " and ".join(described(term).label if ":" in term else term for term in parts)
 
 
+PART_BONUS, MAX_PART = 0.2, 0.98
+"""By how much a name of which all words stand in a text goes before others; below the text."""
+
+
 def suggest(text: str, ontology: str, n: int = 5, *, alike: bool = True) -> list[Suggestion]:
     """The `n` terms of `ontology` whose label or synonym is nearest to `text`, best first.
 
@@ -149,13 +153,15 @@ def suggest(text: str, ontology: str, n: int = 5, *, alike: bool = True) -> list
     that is spelt alike.
 
     A score of 1.0 means that the label, or 0.99 that a synonym, is the text,
-    but for case, punctuation, plural and '+' for '-positive'.
+    but for case, punctuation, plural and '+' for '-positive'. Names all of whose words stand in the
+    text come before those of which some do not: severe COVID-19 is COVID-19 before long COVID-19.
     """
     index = _index(ontology)
     wanted = normalise(text[:MAX_TEXT])
     if not wanted:
         return []
     best: dict[str, Suggestion] = {}
+    ranks: dict[str, float] = {}
     for entry in _candidates(wanted, index):
         name, term_id, is_label = index.names[entry]
         has_all = set(wanted.split()) <= set(index.normalised[entry].split())
@@ -165,10 +171,13 @@ def suggest(text: str, ontology: str, n: int = 5, *, alike: bool = True) -> list
         score = (1.0 if is_label else 0.99) * (
             1.0 if index.normalised[entry] == wanted else 0.9 * score
         )
+        is_part = set(index.normalised[entry].split()) < set(wanted.split())
+        rank = min(score + PART_BONUS, MAX_PART) if is_part else score
+        ranks[term_id] = max(rank, ranks.get(term_id, 0.0))
         if term_id not in best or score > best[term_id].score:
             label = str(terms(ontology)[term_id]["label"])
             best[term_id] = Suggestion(term_id, label, name, score)
-    return sorted(best.values(), key=lambda item: (-item.score, item.term_id))[:n]
+    return sorted(best.values(), key=lambda item: (-ranks[item.term_id], item.term_id))[:n]
 
 
 def exact(text: str, ontology: str, *, alike: bool = True) -> Suggestion | None:

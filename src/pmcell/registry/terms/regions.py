@@ -84,7 +84,10 @@ def region_fix(text: str) -> str:
     near = [f"{one.code} {one.name}" for one in find_regions(text)[:5]]
     if near:
         return f"Write one of {'; '.join(near)}."
-    return "Type the region's name, or its code: NUTS in the EU, ISO 3166-2 elsewhere."
+    return (
+        "Type the region's name (of a small place that of its province), or its code: NUTS in the "
+        "EU, ISO 3166-2 elsewhere."
+    )
 
 
 def region_name(code: str) -> str:

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from pmcell.errors import PmcellError
@@ -97,6 +98,12 @@ PERSON = tuple(name for title, group in GROUPS if title == "One person" for name
 CALCULATING = ("check", "register", "map", "try")
 """Commands beside the steps that load what steps calculate with."""
 
+OUTPUTS = ("out", "draft", "map")
+"""Options that name what a command writes."""
+
+OWN_PLACES = ("release add", "validate", "patient")
+"""Commands that say themselves where they may write."""
+
 RUNNERS = ("run", "demo", "estimate", "try")
 """Commands that plan or start the workflow."""
 
@@ -170,6 +177,9 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     command = importlib.import_module(module)
     parser = _parser(name, command)
     args = parser.parse_args(rest)
+    if refused := _refused_places(name, args):
+        print(f"pmcell {name}: {refused}", file=sys.stderr)
+        return 2
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
     try:
@@ -195,6 +205,29 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     finally:
         end_log(code)
     return code
+
+
+def _refused_places(name: str, args: argparse.Namespace) -> str:
+    """Why a command may not write where it is told to; '' where it may.
+
+    Steps write where the workflow says. The report of a release may lie in it under its own name.
+    """
+    from pmcell.errors import UsageError
+    from pmcell.io.outputs import refuse_in_release
+
+    is_step = name in BY_NAME and name != "seal"
+    if is_step or name in OWN_PLACES:
+        return ""
+    for option in OUTPUTS:
+        place = getattr(args, option, None)
+        is_own = name == "report" and place == args.release / "report.html"
+        if not isinstance(place, Path) or is_own:
+            continue
+        try:
+            refuse_in_release(place, f"--{option}")
+        except UsageError as error:
+            return str(error)
+    return ""
 
 
 def _say_stopped(name: str, stopped: KeyboardInterrupt) -> int:

@@ -155,10 +155,12 @@ def _owner(lock: Path) -> dict[str, Any] | None:
         owner: dict[str, Any] = json.loads(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError:
-        # A lock is put in place whole: this one was cut by a crash of the machine.
-        return {"pid": 0, "host": socket.gethostname(), "started": "", "since": "an unknown time"}
-    return owner
+    except (ValueError, RecursionError):
+        owner = {}
+    if isinstance(owner, dict) and owner.keys() >= {"pid", "host", "started", "since"}:
+        return owner
+    # A lock is put in place whole: this one was cut by a crash of the machine, or edited.
+    return {"pid": 0, "host": socket.gethostname(), "started": "", "since": "an unknown time"}
 
 
 def _started(pid: int) -> str | None:

@@ -108,6 +108,41 @@ def test_cells_that_are_none_are_not_exported(tmp_path, capsys):
     assert "c1.h5ad" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gaps", "release", "--out", "release/tables/donors.parquet"],
+        ["report", "--release", "release", "--out", "release/manifest.json"],
+        ["export-hca", "release", "c1", "--out", "release/cells/c1.h5ad"],
+        ["map", "x.h5ad", "--release", "release", "--out", "release/mapped"],
+        ["map", "x.h5ad", "--release", "release", "--out", "link/mapped"],
+        ["unseal", "package", "--out", "release"],
+        ["export", "c1:d1", "--recipient", "k.pub", "--out", "release"],
+        ["seal", "--results", "results", "--config", "c.yaml", "--out", "release/controlled"],
+        ["consent", "export", "--cohort", "c1", "--out", "release/consents.json"],
+        ["pseudonyms", "migrate", "c1", "--out", "k", "--map", "release/map.tsv"],
+        ["patient", "c1:d1", "--release", "other", "--out", "release/dossier"],
+        ["estimate", "--refit", ".", "--out", "release/resources.yaml"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, command):
+    """It would be handed on with it, and the release no more be what its manifest says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "release").mkdir()
+    (tmp_path / "link").symlink_to("release", target_is_directory=True)
+    manifest = {"pmcell": "0", "content_sha256": "a", "cohorts": {}}
+    (tmp_path / "release" / "manifest.json").write_text(json.dumps(manifest))
+    assert main(command) == 2
+    assert "must not lie in a release" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "release").iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_named(number):
+    assert "locks" in (explain(OSError(number, "words of the system", "a/b")) or "")
+
+
 def test_a_text_without_end_is_no_term(capsys):
     assert main(["terms", "a" * 100_000]) == 2
     assert "at most 300 letters; got 100,000" in capsys.readouterr().err

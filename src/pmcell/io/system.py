@@ -38,6 +38,11 @@ _CAUSES = {
     errno.ENAMETOOLONG: ("its name must be one that the disk takes; it is too long", "Shorten it"),
     errno.ELOOP: ("its path must end; links on it lead to each other", "Name another"),
     errno.EIO: ("the disk must answer; it reports an error of its own", "Ask who runs it"),
+    errno.ENOLCK: ("the disk must have file locks; it has none", "Put it on one that has"),
+    errno.EOPNOTSUPP: (
+        "the disk must do what files of a study need (locks, links); it does not",
+        "Put the study on a local disk, or one that does",
+    ),
     errno.ESTALE: ("the network disk must be mounted; its handle is stale", "Mount it again"),
 }
 

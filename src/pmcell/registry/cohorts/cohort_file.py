@@ -66,15 +66,14 @@ def _text_faults(text: YamlText) -> Iterator[Fault]:
         declared = _declared(path)
         if declared is None or path.startswith((*_OF_NAMES, "values.")):
             continue
-        where = {"row": text.lines.get(path), "column": path}
         if declared.required and not found.strip():
             fix = f"Write it. It is: {meaning(path)}"
-            yield Fault(COHORT_FILE, "must be given", "nothing", fix, **where, reason="missing")
+            yield _fault(text, path, "must be given", "nothing", fix, reason="missing")
         elif (control := control_sign(found)) is not None:
-            yield Fault(COHORT_FILE, MUST_SHOW, *control, **where, reason="unseen")
+            yield _fault(text, path, MUST_SHOW, *control, reason="unseen")
         elif declared.path not in _OF_LINES and len(found.strip().splitlines()) > 1:
-            found, fix = f"{len(found.splitlines())} lines", "Write > for |, or it on one line."
-            yield Fault(COHORT_FILE, "must be one line", found, fix, **where)
+            n, fix = len(found.splitlines()), "Write > for |, or it on one line."
+            yield _fault(text, path, "must be one line", f"{n} lines", fix)
 
 
 def _cut_texts(text: YamlText) -> Iterator[Fault]:
@@ -88,16 +87,12 @@ def _cut_texts(text: YamlText) -> Iterator[Fault]:
             is_error, fix = cut.is_sure and not is_name, cut.fix
         else:
             continue
-        yield Fault(
-            COHORT_FILE,
-            MUST_BE_QUOTED,
-            cut.found,
-            fix,
-            row=text.lines.get(path),
-            column=path,
-            severity="error" if is_error else "warning",
-            reason="comment",
-        )
+        severity = "error" if is_error else "warning"
+        yield _fault(text, path, MUST_BE_QUOTED, cut.found, fix, severity=severity)
+
+
+def _fault(text: YamlText, path: str, must: str, found: str, fix: str, **more: str) -> Fault:
+    return Fault(COHORT_FILE, must, found, fix, row=text.lines.get(path), column=path, **more)
 
 
 def _scalars(node: Any, path: str) -> Iterator[tuple[str, str]]:

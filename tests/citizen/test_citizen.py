@@ -198,7 +198,7 @@ def test_cells_that_may_be_anothers_are_not_given_out(
     write_table(study / "atlas" / "duplicates.parquet", pd.DataFrame([row]), DUPLICATES)
     call = [
         "export", DONOR, "--results", str(study), "--recipient", str(keys.public),
-        "--out", str(tmp_path / "out"), "--cohorts-dir", str(tmp_path),
+        "--out", str(tmp_path / "out"),
     ]  # fmt: skip
     assert main(call) == 3
     assert not (tmp_path / "out").exists()
@@ -296,6 +296,19 @@ def test_a_wrong_correction_changes_nothing(
     assert message in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in cohort.iterdir()} == before
     assert sorted(path.name for path in cohort.parent.iterdir()) == [cohort.name]
+
+
+def test_a_wrong_folder_of_cohorts_is_no_package_without_consent(
+    results: Path, keys: Keys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = Path(shutil.copytree(results, tmp_path / "results"))
+    words = ["export", DONOR, "--results", str(study), "--recipient", str(keys.public)]
+    wrong = [*words, "--out", str(tmp_path / "out"), "--cohorts-dir", str(tmp_path)]
+    assert main(wrong) == 2
+    assert "--cohorts-dir must hold the cohort's folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert "whether a consent ledger is kept is not known" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

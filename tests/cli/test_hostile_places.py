@@ -138,6 +138,78 @@ def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, comman
     assert [path.name for path in (tmp_path / "release").iterdir()] == ["manifest.json"]
 
 
+@pytest.mark.parametrize(
+    ("command", "is_folder"),
+    [
+        (["gaps", "release", "--out", "{}"], False),
+        (["report", "--release", "release", "--out", "{}"], False),
+        (["export-hca", "release", "c1", "--out", "{}"], False),
+        (["consent", "export", "--cohort", "c1", "--out", "{}"], False),
+        (["estimate", "--refit", ".", "--out", "{}"], False),
+        (["map", "x.h5ad", "--release", "release", "--out", "{}"], True),
+        (["patient", "c1:d1", "--release", "release", "--out", "{}"], True),
+        (["unseal", "package", "--out", "{}"], True),
+        (["export", "c1:d1", "--recipient", "k.pub", "--out", "{}"], True),
+        (["seal", "--results", "results", "--config", "c.yaml", "--out", "{}"], True),
+        (["try", "x.h5ad", "--out", "{}"], True),
+        (["validate", "release", "--out", "{}"], True),
+        (["release", "add", "c1", "--release", "release", "--out", "{}"], True),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
+)
+@pytest.mark.parametrize(
+    "kind", ["other", "below a file", "pipe", "circle", "leads nowhere", "long", "no UTF-8"]
+)
+def test_a_place_that_cannot_be_written_is_named_before_the_work(
+    tmp_path, monkeypatch, capsys, command, is_folder, kind
+):
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "target"
+    if kind == "other":
+        target.write_text("x") if is_folder else target.mkdir()
+    elif kind == "below a file":
+        target.write_text("x")
+        target = target / "below"
+    elif kind == "pipe":
+        os.mkfifo(target)
+    elif kind in ("circle", "leads nowhere"):
+        target.symlink_to("target" if kind == "circle" else "nowhere")
+    elif kind == "long":
+        target = tmp_path / ("x" * 250)
+    else:
+        target = tmp_path / os.fsdecode(b"\xff")
+    # Nothing of what the command reads is there: it did not get so far.
+    assert main([word.format(target) for word in command]) == 2
+    told = capsys.readouterr().err
+    assert "out must" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["patient", "c1:d1", "--release", "{}"],
+        ["unseal", "{}", "--check"],
+        ["seal", "--results", "{}", "--out", "x", "--config", "c.yaml"],
+        ["correct", "{}", "--show"],
+        ["map", "{}", "--release", "x", "--out", "y"],
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("kind", ["circle", "long", "zero"])
+def test_a_path_that_cannot_be_is_a_wrong_call(tmp_path, capsys, words, kind):
+    (tmp_path / "circle").symlink_to("circle")
+    paths = {"circle": tmp_path / "circle", "long": tmp_path / ("x" * 300), "zero": "a\0b"}
+    assert main([word.format(paths[kind]) for word in words]) == 2
+    assert "must be a path" in capsys.readouterr().err
+
+
+def test_a_path_in_another_encoding_is_explained():
+    with pytest.raises(UnicodeEncodeError) as caught:
+        os.fsdecode(b"K\xfcche").encode()
+    assert "must be in UTF-8" in (explain(caught.value) or "")
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_disk_without_locks_is_named(number):
     assert "locks" in (explain(OSError(number, "words of the system", "a/b")) or "")

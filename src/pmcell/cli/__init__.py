@@ -101,6 +101,25 @@ CALCULATING = ("check", "register", "map", "try")
 OUTPUTS = ("out", "draft", "map")
 """Options that name what a command writes."""
 
+FOLDERS = ("results", "directory")
+"""Options that name a folder, whatever the command."""
+
+TO_FOLDERS = (
+    *(
+        "demo",
+        "export",
+        "map",
+        "patient",
+        "register",
+        "release add",
+        "seal",
+        "try",
+        "unseal",
+        "validate",
+    ),
+)
+"""Commands whose --out is a folder; that of others is a file."""
+
 OWN_PLACES = ("release add", "validate", "patient")
 """Commands that say themselves where they may write."""
 
@@ -208,25 +227,33 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
 
 
 def _refused_places(name: str, args: argparse.Namespace) -> str:
-    """Why a command may not write where it is told to; '' where it may.
+    """Why a command cannot or may not write where it is told to; '' where it may.
 
     Steps write where the workflow says. The report of a release may lie in it under its own name.
     """
     from pmcell.errors import UsageError
-    from pmcell.io.outputs import refuse_in_release
+    from pmcell.io.outputs import refuse_in_release, require_place, require_usable
 
-    is_step = name in BY_NAME and name != "seal"
-    if is_step or name in OWN_PLACES:
+    if name in BY_NAME and name != "seal":
         return ""
-    for option in OUTPUTS:
-        place = getattr(args, option, None)
-        is_own = name == "report" and place == args.release / "report.html"
-        if not isinstance(place, Path) or is_own:
-            continue
-        try:
-            refuse_in_release(place, f"--{option}")
-        except UsageError as error:
-            return str(error)
+    try:
+        for option, value in vars(args).items():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path):
+                    require_usable(path, option.replace("_", "-"))
+                if isinstance(path, Path) and option in FOLDERS and path.exists():
+                    require_place(path, f"--{option}", is_folder=True)
+        for option in OUTPUTS:
+            place = getattr(args, option, None)
+            if not isinstance(place, Path):
+                continue
+            is_folder = option == "out" and name in TO_FOLDERS
+            require_place(place, f"--{option}", is_folder=is_folder)
+            is_own = name == "report" and place == args.release / "report.html"
+            if not is_own and name not in OWN_PLACES:
+                refuse_in_release(place, f"--{option}")
+    except UsageError as error:
+        return str(error)
     return ""
 
 

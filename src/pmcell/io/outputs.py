@@ -5,6 +5,7 @@ A folder is known by its `manifest.json`; one that anybody else made may have a 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -17,6 +18,8 @@ from pmcell.errors import UsageError
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 * 2**20
 """Bytes of a manifest that are read."""
+MAX_NAME = 240
+"""Bytes of a name: a file is written under a longer one, then renamed."""
 DEVICES = ("/dev", "/dev/fd", "/proc")
 """Folders in which nothing is a file, though it may lead to one, as /dev/stdout does."""
 
@@ -45,6 +48,50 @@ def refuse_in_release(path: Path, option: str = "--out") -> None:
                 f"{option} must not lie in a release, which is handed on as it is; {path} lies in "
                 f"{folder}. Name another place."
             )
+
+
+def require_usable(path: Path, option: str) -> None:
+    """`UsageError` for a path that leads nowhere whatever is there: too long, or in a circle."""
+    try:
+        os.stat(path)
+    except ValueError as error:
+        raise UsageError(f"{option} must be a path; {str(path)!a} holds a zero byte") from error
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENAMETOOLONG):
+            return
+        is_long = error.errno == errno.ENAMETOOLONG
+        found = "is too long for this disk" if is_long else "is a link that leads to itself"
+        raise UsageError(
+            f"{option} must be a path that can be; {str(path)[:80]} {found}"
+        ) from error
+
+
+def require_place(path: Path, option: str = "--out", *, is_folder: bool) -> None:
+    """`UsageError` where no such file, or folder, can be made: before the work, not after it."""
+    kind, other = ("a folder", "a file") if is_folder else ("a file", "a folder")
+    try:
+        os.fspath(path).encode()
+        mode = os.stat(path).st_mode if os.path.lexists(path) else None
+        real = Path(os.path.realpath(path))
+        above = next(one for one in real.parents if os.path.lexists(one))
+    except (OSError, ValueError) as error:
+        # No UTF-8, a zero byte, a name that is too long, a link that leads nowhere or to itself.
+        found = getattr(error, "strerror", "") or "signs that are no UTF-8"
+        raise UsageError(
+            f"{option} must be a path that can be written; {str(path)!a} is none: {found}. Name "
+            "another."
+        ) from error
+    if not above.is_dir():
+        found = f"{above} is a file"
+        raise UsageError(f"{option} must lie in a folder; {found}. Name another place.")
+    if len(os.fsencode(real.name)) > MAX_NAME:
+        raise UsageError(
+            f"{option} must have a name of at most {MAX_NAME} bytes; got {len(real.name)}"
+        )
+    is_fit = stat.S_ISDIR if is_folder else stat.S_ISREG
+    if mode is not None and not is_fit(mode):
+        what = other if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a device or pipe"
+        raise UsageError(f"{option} must be {kind}; {path} is {what}. Name another.")
 
 
 def refuse_device(path: Path) -> None:

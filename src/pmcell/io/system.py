@@ -107,6 +107,11 @@ def explain(error: BaseException) -> str | None:
             "a run (--set-resources RULE:mem_mb=16000), or a larger machine. Then run again: what "
             "is finished stays."
         )
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return (
+            f"a path must be in UTF-8; {error.object[:80]!a} is not, and libraries that read and "
+            "write data cannot use it. Rename what is in another encoding (ls -b shows it)."
+        )
     number = cause(error)
     if number is None:
         return None

@@ -213,6 +213,12 @@ def test_an_unknown_person_is_not_repeated_in_the_message(results: Path) -> None
         find_person(results, "nowhere:D1")
 
 
+@pytest.mark.parametrize("donor", ["alpha/../alpha:D1", "../cohorts/alpha:D1", "/:D1", ":D1", "D1"])
+def test_a_cohort_is_a_name_and_no_path(results: Path, donor: str) -> None:
+    with pytest.raises(UsageError, match=r"cohorts with results in .* are alpha, alpha-2, closed"):
+        find_person(results, donor)
+
+
 def test_receipts_say_what_is_not_known(results: Path) -> None:
     found = receipts_of(results, find_person(results, DONOR))
     assert found.uses == ()

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -202,6 +203,25 @@ def test_a_path_that_cannot_be_is_a_wrong_call(tmp_path, capsys, words, kind):
     paths = {"circle": tmp_path / "circle", "long": tmp_path / ("x" * 300), "zero": "a\0b"}
     assert main([word.format(paths[kind]) for word in words]) == 2
     assert "must be a path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["map", "x.h5ad", "--release", "r", "--out", ""], "behind --out must not be empty"),
+        (["map", "x.h5ad", "--release", "r", "--out="], "behind --out= must not be empty"),
+        (["consent", "add", "give", "--expires", ""], "behind --expires must not be empty"),
+        (["consent", "show", "--donor", ""], "behind --donor must not be empty"),
+        (["gaps", ""], "a word must not be empty"),
+        (["consent", "policy", "--policy", os.fsdecode(b"\xff")], "must be in UTF-8"),
+    ],
+)
+def test_a_word_that_a_shell_left_empty_is_no_default(tmp_path, monkeypatch, capsys, words, said):
+    """`--out "$WHERE"` would write here, `--expires "$DAY"` would never expire."""
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_path_in_another_encoding_is_explained():

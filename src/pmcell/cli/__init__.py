@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import ModuleType
 
 from pmcell.errors import PmcellError
@@ -98,31 +97,6 @@ PERSON = tuple(name for title, group in GROUPS if title == "One person" for name
 CALCULATING = ("check", "register", "map", "try")
 """Commands beside the steps that load what steps calculate with."""
 
-OUTPUTS = ("out", "draft", "map")
-"""Options that name what a command writes."""
-
-FOLDERS = ("results", "directory")
-"""Options that name a folder, whatever the command."""
-
-TO_FOLDERS = (
-    *(
-        "demo",
-        "export",
-        "map",
-        "patient",
-        "register",
-        "release add",
-        "seal",
-        "try",
-        "unseal",
-        "validate",
-    ),
-)
-"""Commands whose --out is a folder; that of others is a file."""
-
-OWN_PLACES = ("release add", "validate", "patient")
-"""Commands that say themselves where they may write."""
-
 RUNNERS = ("run", "demo", "estimate", "try")
 """Commands that plan or start the workflow."""
 
@@ -187,6 +161,7 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
         print(f"pmcell {name}: {absent}", file=sys.stderr)
         return 2
     from pmcell.audit.record import audited
+    from pmcell.cli._call import refused_places, refused_words
     from pmcell.cli._job.log import start_log
     from pmcell.cli._job.run import run_step
 
@@ -196,7 +171,7 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     command = importlib.import_module(module)
     parser = _parser(name, command)
     args = parser.parse_args(rest)
-    if refused := _refused_places(name, args):
+    if refused := refused_words(name, rest) or refused_places(name, args):
         print(f"pmcell {name}: {refused}", file=sys.stderr)
         return 2
     end_log = start_log(name, rest) if is_program else lambda code: None
@@ -224,37 +199,6 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     finally:
         end_log(code)
     return code
-
-
-def _refused_places(name: str, args: argparse.Namespace) -> str:
-    """Why a command cannot or may not write where it is told to; '' where it may.
-
-    Steps write where the workflow says. The report of a release may lie in it under its own name.
-    """
-    from pmcell.errors import UsageError
-    from pmcell.io.outputs import refuse_in_release, require_place, require_usable
-
-    if name in BY_NAME and name != "seal":
-        return ""
-    try:
-        for option, value in vars(args).items():
-            for path in value if isinstance(value, list) else [value]:
-                if isinstance(path, Path):
-                    require_usable(path, option.replace("_", "-"))
-                if isinstance(path, Path) and option in FOLDERS and path.exists():
-                    require_place(path, f"--{option}", is_folder=True)
-        for option in OUTPUTS:
-            place = getattr(args, option, None)
-            if not isinstance(place, Path):
-                continue
-            is_folder = option == "out" and name in TO_FOLDERS
-            require_place(place, f"--{option}", is_folder=is_folder)
-            is_own = name == "report" and place == args.release / "report.html"
-            if not is_own and name not in OWN_PLACES:
-                refuse_in_release(place, f"--{option}")
-    except UsageError as error:
-        return str(error)
-    return ""
 
 
 def _say_stopped(name: str, stopped: KeyboardInterrupt) -> int:

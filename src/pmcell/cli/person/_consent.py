@@ -155,12 +155,18 @@ def new_policy(args: argparse.Namespace) -> Any:
     """The policy that the options describe."""
     import base64
 
-    from pmcell.consent.entries import Policy
+    from pmcell.consent.entries import MAX_TEXT, Policy
     from pmcell.consent.ledger import now_text
     from pmcell.io.crypt.keys import read_signer
 
     if not args.policy:
         raise UsageError("--policy must name the policy, such as the version of the consent form")
+    for option, text in (("--policy", args.policy), ("--title", args.title)):
+        if text != text.strip() or not text.isprintable() or len(text) > MAX_TEXT:
+            raise UsageError(
+                f"{option} must be plain text of one line and at most {MAX_TEXT} letters, for it "
+                f"stays in the ledger; got {text[:40]!a}"
+            )
     committee = ""
     if args.committee:
         committee = base64.b64encode(read_signer(args.committee).public_bytes_raw()).decode()

@@ -42,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pmcell.citizen.export import export_person
+    from pmcell.citizen.person import find_person
 
+    find_person(args.results, args.donor)
     cohorts = args.cohorts_dir or args.results.absolute().parent / "config" / "cohorts"
     folder = cohorts / args.donor.partition(":")[0]
     if args.cohorts_dir is not None and not folder.is_dir():

@@ -272,6 +272,7 @@ def test_a_text_that_yaml_cuts_off_at_a_sign_is_named(folder, old, new, column, 
         ("A small cohort", "Study ## a note"),
         ("license: CC-BY-4.0", "license: CC-BY-4.0 #or another"),
         ("access: open", "access: open # everyone"),
+        ("name: Ada,", "\n  name: Ada # who answers\n ,"),
         ("region: NL32", "region: NL32 #Utrecht is NL31"),
     ],
 )

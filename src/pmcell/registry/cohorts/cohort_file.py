@@ -24,6 +24,8 @@ _BARE_ADDRESS = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
 _ORGANISM = "Write NCBITaxon:9606 where the cells are human; pmcell takes no others."
 _OF_NAMES = ("matrix.", "columns.", "values.sample_id.", "exclude")
 """Begins paths of names that are held against the submitted file."""
+_PROSE = ("title", "description")
+"""Texts in which a lone # is likely a number sign."""
 _OF_LINES = (
     *("description", "license_note", "provenance", "population_coverage"),
     *("legal_basis", "purpose", "retention", "withdrawal_policy"),
@@ -80,6 +82,8 @@ def _cut_texts(text: YamlText) -> Iterator[Fault]:
     """Texts that YAML ends at a # behind a blank: prose is refused, a name is warned of."""
     for path, cut in text.cut.items():
         declared = _declared(path)
+        if not (cut.is_sure or path in _PROSE or cut.comment[1:].strip()[:1].isdigit()):
+            continue  # A note on a name, as people write it.
         is_name = path.startswith(_OF_NAMES)
         if declared is not None and declared.kind == "mapping":
             is_error, fix = True, "Put the key that holds the # in quotes."

@@ -77,6 +77,29 @@ def test_a_layer_that_is_not_there_is_named(folder):
     assert "Set matrix.counts: X" in fault.fix
 
 
+@pytest.mark.parametrize(
+    ("dtype", "most", "is_warned"),
+    [
+        ("uint8", 200, True),
+        ("uint8", 100, False),
+        ("int8", 100, True),
+        ("int16", 20_000, True),
+        ("int16", 300, False),
+        ("uint16", 40_000, True),
+        ("int32", 200, False),
+        ("float32", 200, False),
+    ],
+)
+def test_counts_that_reach_the_end_of_their_type_are_warned_of(folder, dtype, most, is_warned):
+    """256 of numpy's uint8 is 0: what is lost so leaves no trace in the file."""
+    counts = np.minimum(cell_counts(), 20)
+    counts[::3, 0] = most
+    matrix(folder, sp.csr_matrix(counts.astype(dtype)))
+    warned = [one for one in check_cohort(folder).warnings if one.reason == "narrow_type"]
+    assert bool(warned) == is_warned
+    assert not is_warned or f"{dtype}, which ends at" in warned[0].found
+
+
 def test_the_file_is_checked_even_when_the_tables_are_wrong(folder):
     matrix(folder, sp.csr_matrix(np.log1p(cell_counts() * 7.3)))
     edit(folder / "cohort.yaml", "title: A small cohort", "title: TODO")

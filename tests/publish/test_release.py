@@ -366,6 +366,8 @@ def test_a_folder_of_somebody_elses_is_never_replaced(tmp_path: Path, held: dict
 
 
 def test_a_release_whose_manifest_is_damaged_is_written_anew(target: Path) -> None:
+    (target / "tables").mkdir(exist_ok=True)
+    (target / "tables" / "donors.parquet").write_text("x")
     (target / "manifest.json").write_text("{")
     with whole_folder(target) as folder:
         (folder / "manifest.json").write_text("new")

@@ -94,7 +94,7 @@ def _refuse_foreign(target: Path) -> None:
         and not any(made(target) for made in (is_release, is_package, is_dossier, _has_tables))
     ):
         raise UsageError(
-            "--out must be a new or empty folder, or what pmcell wrote there before; "
+            "--out must be a new or empty folder or an earlier release, package or dossier; "
             f"{target.name} holds other files. Name another folder."
         )
 
@@ -103,4 +103,5 @@ def _has_tables(folder: Path) -> bool:
     """Whether what lost its manifest, or has a damaged one, is a release by its tables."""
     places = folder / "tables"
     names = [path.name for path in places.iterdir()] if places.is_dir() else []
-    return bool(names) and set(names) <= {f"{table.name}.parquet" for table in TABLES}
+    known = {"README.md", *(f"{table.name}.parquet" for table in TABLES)}
+    return any(name != "README.md" for name in names) and set(names) <= known

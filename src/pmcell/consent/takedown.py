@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.io.atomic import read_json, sha256_file, write_json
-from pmcell.io.outputs import is_release
 from pmcell.io.stamps import FOLDER as STAMPS
 
 TOMBSTONES = "tombstones"
@@ -62,8 +61,7 @@ def added_releases(results: Path, cohort_id: str) -> list[Path]:
         place
         for place in places
         if place != results / "release"
-        and is_release(place)
-        and cohort_id in read_json(place / MANIFEST)["cohorts"]
+        and cohort_id in (read_json(place / MANIFEST).get("cohorts") or ())
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
@@ -24,6 +25,7 @@ from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.io.crypt import keys as key_files
 from pmcell.io.tables import read_table, write_table
 from pmcell.publish.sealed.sealed import extract_all, read_manifest
+from pmcell.registry.cohorts.cohort import load_registration
 from pmcell.registry.duplicates.find import DOUBTS
 from pmcell.schema import DUPLICATES
 from pmcell.simulate import simulate
@@ -196,7 +198,7 @@ def test_cells_that_may_be_anothers_are_not_given_out(
     write_table(study / "atlas" / "duplicates.parquet", pd.DataFrame([row]), DUPLICATES)
     call = [
         "export", DONOR, "--results", str(study), "--recipient", str(keys.public),
-        "--out", str(tmp_path / "out"), "--cohorts-dir", str(tmp_path),
+        "--out", str(tmp_path / "out"),
     ]  # fmt: skip
     assert main(call) == 3
     assert not (tmp_path / "out").exists()
@@ -209,6 +211,12 @@ def test_an_unknown_person_is_not_repeated_in_the_message(results: Path) -> None
     assert "CANARYPERSON" not in str(caught.value)
     with pytest.raises(UsageError, match="alpha, alpha-2, closed"):
         find_person(results, "nowhere:D1")
+
+
+@pytest.mark.parametrize("donor", ["alpha/../alpha:D1", "../cohorts/alpha:D1", "/:D1", ":D1", "D1"])
+def test_a_cohort_is_a_name_and_no_path(results: Path, donor: str) -> None:
+    with pytest.raises(UsageError, match=r"cohorts with results in .* are alpha, alpha-2, closed"):
+        find_person(results, donor)
 
 
 def test_receipts_say_what_is_not_known(results: Path) -> None:
@@ -294,6 +302,92 @@ def test_a_wrong_correction_changes_nothing(
     assert message in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in cohort.iterdir()} == before
     assert sorted(path.name for path in cohort.parent.iterdir()) == [cohort.name]
+
+
+def test_a_wrong_folder_of_cohorts_is_no_package_without_consent(
+    results: Path, keys: Keys, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = Path(shutil.copytree(results, tmp_path / "results"))
+    words = ["export", DONOR, "--results", str(study), "--recipient", str(keys.public)]
+    wrong = [*words, "--out", str(tmp_path / "out"), "--cohorts-dir", str(tmp_path)]
+    assert main(wrong) == 2
+    assert "--cohorts-dir must hold the cohort's folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert "whether a consent ledger is kept is not known" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\t", " \t "),
+        lambda text: "\n".join(f"{line}\t\t" for line in text.splitlines()) + "\n",
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("age_group", "note\tage_group").replace("\t\n", "\n"),
+    ],
+    ids=["blanks", "columns beyond", "CRLF", "mark", "short rows"],
+)
+def test_rows_are_found_as_registration_reads_them(
+    cohort: Path, change: Callable[[str], str]
+) -> None:
+    table = cohort / "donors.tsv"
+    name = donors_of(cohort)["donor_id"][1]
+    table.write_text(change(table.read_text()), newline="")
+    command = ["correct", str(cohort), name, "--set", "sex_ontology_term_id=PATO:0000384"]
+    assert main([*command, "--why", "typing error"]) == 0
+    found = load_registration(cohort)
+    assert found.donor(name).sex_ontology_term_id == "PATO:0000384"
+
+
+def test_a_row_is_not_cut_where_others_see_the_end_of_a_line(
+    cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = cohort / "donors.tsv"
+    table.write_text(table.read_text().replace("\n", "\tnote\u2028x\n"), encoding="utf-8")
+    before = table.read_bytes()
+    name = donors_of(cohort)["donor_id"][1]
+    main(["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"])
+    assert len(table.read_bytes().split(b"\n")) == len(before.split(b"\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("donor_id\tage_group\n\xe9\t1\n".encode("latin-1"), "is not UTF-8"),
+        (b"donor_id\tage_group\tage_group\nd\t1\t2\n", "each column once"),
+        (b"", "an empty file"),
+        (None, "must be in the cohort's folder"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_not_corrected(
+    cohort: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
+) -> None:
+    table = cohort / "donors.tsv"
+    name = donors_of(cohort)["donor_id"][0]
+    table.unlink() if content is None else table.write_bytes(content)
+    code = main(["correct", str(cohort), name, "--set", "age_group=40-49", "--why", "x"])
+    assert code in (2, 3)
+    assert said in capsys.readouterr().err
+    assert table.exists() == (content is not None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere", "--show"], "COHORT must be a cohort's folder"),
+        (["nowhere", "d", "--forget"], "COHORT must be a cohort's folder"),
+        (["", "d", "--set", "a=1", "--show"], "--show lists all corrections"),
+        (["", "d", "--forget", "--sample", "s"], "changes nothing else"),
+        (["", "d", "--set", "a=1", "--set", "a=2", "--why", "x"], "must give a once"),
+        (["", "d", "--set", "=1", "--why", "x"], "must look like COLUMN=VALUE"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_refused(
+    cohort: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["correct", words[0] or str(cohort), *words[1:]]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_correction_that_was_killed_is_finished(

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -106,6 +107,132 @@ def test_cells_that_are_none_are_not_exported(tmp_path, capsys):
     out = tmp_path / "x.h5ad"
     assert main(["export-hca", str(tmp_path / "release"), "c1", "--out", str(out)]) == 3
     assert "c1.h5ad" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gaps", "release", "--out", "release/tables/donors.parquet"],
+        ["report", "--release", "release", "--out", "release/manifest.json"],
+        ["export-hca", "release", "c1", "--out", "release/cells/c1.h5ad"],
+        ["map", "x.h5ad", "--release", "release", "--out", "release/mapped"],
+        ["map", "x.h5ad", "--release", "release", "--out", "link/mapped"],
+        ["unseal", "package", "--out", "release"],
+        ["export", "c1:d1", "--recipient", "k.pub", "--out", "release"],
+        ["seal", "--results", "results", "--config", "c.yaml", "--out", "release/controlled"],
+        ["consent", "export", "--cohort", "c1", "--out", "release/consents.json"],
+        ["pseudonyms", "migrate", "c1", "--out", "k", "--map", "release/map.tsv"],
+        ["patient", "c1:d1", "--release", "other", "--out", "release/dossier"],
+        ["estimate", "--refit", ".", "--out", "release/resources.yaml"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, command):
+    """It would be handed on with it, and the release no more be what its manifest says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "release").mkdir()
+    (tmp_path / "link").symlink_to("release", target_is_directory=True)
+    manifest = {"pmcell": "0", "content_sha256": "a", "cohorts": {}}
+    (tmp_path / "release" / "manifest.json").write_text(json.dumps(manifest))
+    assert main(command) == 2
+    assert "must not lie in a release" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "release").iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("command", "is_folder"),
+    [
+        (["gaps", "release", "--out", "{}"], False),
+        (["report", "--release", "release", "--out", "{}"], False),
+        (["export-hca", "release", "c1", "--out", "{}"], False),
+        (["consent", "export", "--cohort", "c1", "--out", "{}"], False),
+        (["estimate", "--refit", ".", "--out", "{}"], False),
+        (["map", "x.h5ad", "--release", "release", "--out", "{}"], True),
+        (["patient", "c1:d1", "--release", "release", "--out", "{}"], True),
+        (["unseal", "package", "--out", "{}"], True),
+        (["export", "c1:d1", "--recipient", "k.pub", "--out", "{}"], True),
+        (["seal", "--results", "results", "--config", "c.yaml", "--out", "{}"], True),
+        (["try", "x.h5ad", "--out", "{}"], True),
+        (["validate", "release", "--out", "{}"], True),
+        (["release", "add", "c1", "--release", "release", "--out", "{}"], True),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
+)
+@pytest.mark.parametrize(
+    "kind", ["other", "below a file", "pipe", "circle", "leads nowhere", "long", "no UTF-8"]
+)
+def test_a_place_that_cannot_be_written_is_named_before_the_work(
+    tmp_path, monkeypatch, capsys, command, is_folder, kind
+):
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "target"
+    if kind == "other":
+        target.write_text("x") if is_folder else target.mkdir()
+    elif kind == "below a file":
+        target.write_text("x")
+        target = target / "below"
+    elif kind == "pipe":
+        os.mkfifo(target)
+    elif kind in ("circle", "leads nowhere"):
+        target.symlink_to("target" if kind == "circle" else "nowhere")
+    elif kind == "long":
+        target = tmp_path / ("x" * 250)
+    else:
+        target = tmp_path / os.fsdecode(b"\xff")
+    # Nothing of what the command reads is there: it did not get so far.
+    assert main([word.format(target) for word in command]) == 2
+    told = capsys.readouterr().err
+    assert "out must" in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["patient", "c1:d1", "--release", "{}"],
+        ["unseal", "{}", "--check"],
+        ["seal", "--results", "{}", "--out", "x", "--config", "c.yaml"],
+        ["correct", "{}", "--show"],
+        ["map", "{}", "--release", "x", "--out", "y"],
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("kind", ["circle", "long", "zero"])
+def test_a_path_that_cannot_be_is_a_wrong_call(tmp_path, capsys, words, kind):
+    (tmp_path / "circle").symlink_to("circle")
+    paths = {"circle": tmp_path / "circle", "long": tmp_path / ("x" * 300), "zero": "a\0b"}
+    assert main([word.format(paths[kind]) for word in words]) == 2
+    assert "must be a path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["map", "x.h5ad", "--release", "r", "--out", ""], "behind --out must not be empty"),
+        (["map", "x.h5ad", "--release", "r", "--out="], "behind --out= must not be empty"),
+        (["consent", "add", "give", "--expires", ""], "behind --expires must not be empty"),
+        (["consent", "show", "--donor", ""], "behind --donor must not be empty"),
+        (["gaps", ""], "a word must not be empty"),
+        (["consent", "policy", "--policy", os.fsdecode(b"\xff")], "must be in UTF-8"),
+    ],
+)
+def test_a_word_that_a_shell_left_empty_is_no_default(tmp_path, monkeypatch, capsys, words, said):
+    """`--out "$WHERE"` would write here, `--expires "$DAY"` would never expire."""
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_in_another_encoding_is_explained():
+    with pytest.raises(UnicodeEncodeError) as caught:
+        os.fsdecode(b"K\xfcche").encode()
+    assert "must be in UTF-8" in (explain(caught.value) or "")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_named(number):
+    assert "locks" in (explain(OSError(number, "words of the system", "a/b")) or "")
 
 
 def test_a_text_without_end_is_no_term(capsys):

@@ -56,6 +56,10 @@ def test_a_ledger_is_begun_added_to_shown_and_verified(study: Path, capsys) -> N
         (["add", "withdraw", "--donor", "anna1", "--evidence", "none.pdf"], "must be a file", 2),
         (["init", *INIT], "has a ledger already", 2),
         (["import", "none.csv"], "needs a file", 2),
+        (["policy", "--policy", "form\n2"], "must be plain text of one line", 2),
+        (["policy", "--policy", "form-2 "], "must be plain text of one line", 2),
+        (["policy", "--policy", "x" * 5000], "must be plain text of one line", 2),
+        (["policy", "--policy", "form-2", "--title", "a\u202eb"], "must be plain text", 2),
         (["policy", "--policy", "form-1"], "must be new", 2),
         (["add", "opt_out", "--donor", "anna1", "--policy", "x"], "must be a policy", 3),
         (["export"], "--out FILE", 2),
@@ -70,6 +74,34 @@ def test_wrong_calls_say_what_to_do_and_record_nothing(
     assert consent(*words) == code
     assert said in capsys.readouterr().err
     assert (study / "config" / "cohorts" / "c1" / "consent.jsonl").read_bytes() == ledger
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["init", *INIT, "--donor", "anna1"], "it does not use --donor"),
+        (["init", *INIT[:2], "--expires", "2030-01-01"], "without --purposes must be given"),
+        (["policy", "--policy", "form-2", "--purposes", "GRU"], "it does not use --purposes"),
+        (["show", "anna1"], "it does not use the word 'anna1'"),
+        (["show", "--donor", "anna1", "--day", "2030-01-01"], "it does not use --day"),
+        (["views", "--donor", "anna1"], "it does not use --donor"),
+        (["verify", "--format", "receipt"], "it does not use --format"),
+        (["export", "--out", "x.json", "--basis", "law"], "it does not use --basis"),
+        (["add", "draft.json", "--donor", "anna1"], "it does not use --donor"),
+        (["import", "x.csv", "--effective-from", "2021-01-01"], "it does not use --effective-from"),
+        (["import", "x.csv", "--policy", "form-1"], "a table says them in its columns"),
+    ],
+)
+def test_what_a_task_would_pass_over_is_refused(study: Path, capsys, words, said) -> None:
+    """`init --donor anna1` would record a consent of everybody."""
+    if words[0] != "init":
+        assert consent("init", *INIT) == 0
+    for name in ("draft.json", "x.csv"):
+        (study / name).write_text("{}")
+    before = sorted(path.name for path in study.rglob("*"))
+    assert consent(*words) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(path.name for path in study.rglob("*")) == before
 
 
 def test_an_import_with_one_fault_records_nothing_and_without_it_everything(

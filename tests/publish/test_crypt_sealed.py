@@ -245,6 +245,26 @@ def test_crypt4gh_never_logs_a_session_key(
     assert not [record for record in caplog.records if record.name.startswith("crypt4gh")]
 
 
+def test_sealing_removes_packages_of_cohorts_that_left_and_nothing_else(
+    tmp_path: Path, keys: Keys, package: Path
+) -> None:
+    from results_folder import make_results
+
+    results = make_results(tmp_path / "study")
+    package.rename(results / "withdrawn")
+    for name, manifest in {
+        "release": '{"pmcell": "0", "content_sha256": "a", "cohorts": {}}',
+        "extension": '{"name": "of a browser"}',
+    }.items():
+        (results / name).mkdir()
+        (results / name / "manifest.json").write_text(manifest)
+    config = {"seal": {"recipients": {"region": str(keys.public)}}}
+    assert write_controlled(results, results, config=config) == ["closed"]
+    assert not (results / "withdrawn").exists()
+    assert (results / "release" / "manifest.json").is_file()
+    assert (results / "extension" / "manifest.json").is_file()
+
+
 def test_names_that_ega_refuses_are_refused() -> None:
     for name in ("a b.h5ad", "a#.h5ad", "../x", "/x", "a//b", "a:b"):
         with pytest.raises(UsageError, match="a name that EGA accepts"):

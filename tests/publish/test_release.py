@@ -347,6 +347,33 @@ def test_a_release_left_aside_by_a_killed_run_is_put_back(target: Path) -> None:
     assert not target.with_name(".release.old").exists()
 
 
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"manifest.json": '{"name": "an extension", "version": "1"}', "code.js": "x"},
+        {"tables/figures.csv": "x", "paper.tex": "x"},
+        {"ro-crate-metadata.json": "{}", "data.csv": "x"},
+        {"tables/notes.parquet": "x"},
+    ],
+)
+def test_a_folder_of_somebody_elses_is_never_replaced(tmp_path: Path, held: dict[str, str]) -> None:
+    for name, text in held.items():
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text(text)
+    with pytest.raises(UsageError, match="holds other files"), whole_folder(tmp_path / "out"):
+        pass
+    assert {name: (tmp_path / "out" / name).read_text() for name in held} == held
+
+
+def test_a_release_whose_manifest_is_damaged_is_written_anew(target: Path) -> None:
+    (target / "tables").mkdir(exist_ok=True)
+    (target / "tables" / "donors.parquet").write_text("x")
+    (target / "manifest.json").write_text("{")
+    with whole_folder(target) as folder:
+        (folder / "manifest.json").write_text("new")
+    assert (target / "manifest.json").read_text() == "new"
+
+
 def test_a_new_release_replaces_the_old_one_whole(target: Path) -> None:
     (target / "stray.txt").write_text("x")
     with whole_folder(target) as folder:

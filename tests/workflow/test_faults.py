@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import pmcell as pm
+from consent.ledgers import make_cohort
 from pmcell.cli import main
 from pmcell.cli.run import _lock
 from pmcell.errors import PmcellError
@@ -376,6 +378,59 @@ def test_the_lock_of_another_machine_is_kept_with_the_way_to_remove_it(tmp_path)
     _lock.release_lock(tmp_path)
     with _lock.only_run(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"pid": 1}', "[" * 100_000])
+def test_a_lock_that_is_damaged_is_that_of_a_run_that_is_gone(tmp_path, text):
+    (tmp_path / ".snakemake").mkdir()
+    (tmp_path / _lock.LOCK).write_text(text)
+    with _lock.only_run(tmp_path):
+        pass
+    assert not (tmp_path / _lock.LOCK).exists()
+
+
+def test_a_copy_of_a_study_in_which_a_run_works_is_free_and_a_renamed_one_is_not(tmp_path):
+    study, moved = tmp_path / "study", tmp_path / "moved"
+    study.mkdir()
+    with _lock.only_run(study):
+        shutil.copytree(study, tmp_path / "copy")
+        with _lock.only_run(tmp_path / "copy"):
+            pass
+        study.rename(moved)
+        with pytest.raises(PmcellError, match="is in use"), _lock.only_run(moved):
+            pass
+        moved.rename(study)
+
+
+def test_a_disk_without_hard_links_locks_too(tmp_path, monkeypatch):
+    def refused(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    with (
+        _lock.only_run(tmp_path),
+        pytest.raises(PmcellError, match="is in use"),
+        _lock.only_run(tmp_path),
+    ):
+        pass
+    with _lock.only_run(tmp_path):
+        pass
+
+
+def test_a_withdrawal_beside_a_run_is_refused_before_anything_is_recorded(
+    tmp_path, monkeypatch, capsys
+):
+    """The run would bring back what is taken down."""
+    cohort = tmp_path / "config" / "cohorts" / "c1"
+    make_cohort(cohort, ("anna1", "bert2"), data_use="[DUO:0000042]")
+    (tmp_path / "config" / "config.yaml").write_text("use: {purpose: health_research}\n")
+    monkeypatch.chdir(tmp_path)
+    (cohort / "consent.jsonl").write_text("x")
+    monkeypatch.delenv("PMCELL_SIGNING_KEY_FILE", raising=False)
+    with _lock.only_run(tmp_path):
+        assert main(["withdraw", "bert2", "--cohort", "c1"]) == 1
+    assert "is in use: another run works in it" in capsys.readouterr().err
+    assert (cohort / "consent.jsonl").read_text() == "x"
 
 
 def test_what_a_killed_run_started_holds_its_lock(tmp_path):

@@ -27,6 +27,7 @@ from pmcell.io.modes import as_private_as, private_files
 from pmcell.private_folder import process_folder
 from pmcell.registry.cohorts.cohort import read_registration
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
+from pmcell.registry.sheets.text import read_lines
 from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -110,17 +111,15 @@ def correct(
         nothing was written.
     """
     folder = Path(folder)
-    if not (folder / COHORT_FILE).is_file():
-        raise UsageError(f"COHORT must be a cohort's folder; {folder} has no {COHORT_FILE}")
+    require_cohort(folder)
     if not why.strip() or len(why) > MAX_WHY:
         raise UsageError(f"--why must say in 1 to {MAX_WHY} signs why it was wrong")
     _finish_chain(folder, key)
     finish(folder, signers=[key.public_key()])
     name = DONORS_FILE if sample is None else SAMPLES_FILE
-    lines = _lines(folder / name)
-    header = lines[0].split("\t")
+    lines, header = _lines(folder / name)
     at_row = _row_of(lines, header, donor, sample, name)
-    before = dict(zip(header, lines[at_row].split("\t"), strict=True))
+    before = _row(lines[at_row], header)
     last = corrections_of(folder, signers=[key.public_key()])[-1:]
     after = {**before, **changes}
     if last and last[0].after == before == after and last[0].why == why.strip():
@@ -133,6 +132,12 @@ def correct(
     _append(folder, made, key)
     _write(folder / name, text)
     return made
+
+
+def require_cohort(folder: Path) -> None:
+    """`UsageError` for what is no cohort's folder."""
+    if not (folder / COHORT_FILE).is_file():
+        raise UsageError(f"COHORT must be a cohort's folder; {folder} has no {COHORT_FILE}")
 
 
 def corrections_of(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> list[Correction]:
@@ -186,7 +191,10 @@ def n_records(folder: Path, donor: str) -> int:
 
 
 def _is_of(record: Mapping[str, Any], donor: str) -> bool:
-    return bool(record["correction"]["before"].get("donor_id") == donor)
+    try:
+        return bool(record["correction"]["before"].get("donor_id") == donor)
+    except (KeyError, TypeError, AttributeError):
+        return False  # Damaged: what reads it for its content says so.
 
 
 def _records(folder: Path) -> dict[str, Any]:
@@ -206,12 +214,12 @@ def finish(folder: Path, *, signers: Sequence[Ed25519PublicKey]) -> bool:
     last = made[-1]
     if last.why == FORGOTTEN:
         return False
-    lines = _lines(folder / last.table)
-    header = lines[0].split("\t")
-    row = "\t".join(last.before.get(name, "") for name in header)
-    if row not in lines:
+    lines, header = _lines(folder / last.table)
+    row = {name: last.before.get(name, "") for name in header}
+    places = [at for at, line in enumerate(lines) if at and _row(line, header) == row]
+    if not places:
         return False
-    lines[lines.index(row)] = "\t".join(last.after.get(name, "") for name in header)
+    lines[places[0]] = "\t".join(last.after.get(name, "") for name in header)
     _write(folder / last.table, "\n".join(lines) + "\n")
     return True
 
@@ -244,14 +252,32 @@ def _append(folder: Path, made: Correction, key: Ed25519PrivateKey) -> None:
         append(path, [entry], chain=_chain(folder), key=key, create=not is_begun(path))
 
 
-def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8-sig")
-    if '"' in text:
+def _lines(path: Path) -> tuple[list[str], list[str]]:
+    """The lines of a table, as registration reads them, and the names of its columns."""
+    faults: list[Fault] = []
+    if not path.is_file():
+        raise UsageError(f"{path.name} must be in the cohort's folder to be corrected; it is not")
+    lines = read_lines(path, faults)
+    if faults:
+        raise FaultsError(faults)
+    if any('"' in line for line in lines):
         raise UsageError(
             f"{path.name} must have no quotes to be corrected by row; it has. Save it without "
             "them, or correct it in the program that wrote it and keep the old file"
         )
-    return text.splitlines()
+    header = [name.strip() for name in lines[0].rstrip("\t ").split("\t")]
+    if len(set(header)) < len(header):
+        raise UsageError(f"{path.name} must have each column once to be corrected; one is twice")
+    return lines, header
+
+
+def _row(line: str, header: Sequence[str]) -> dict[str, str]:
+    """The cells of a row by column, the missing ones empty; nothing where it has too many."""
+    cells = [cell.strip() for cell in line.split("\t")]
+    if any(cells[len(header) :]):
+        return {}
+    cells += [""] * (len(header) - len(cells))
+    return dict(zip(header, cells, strict=False))
 
 
 def _row_of(
@@ -259,8 +285,8 @@ def _row_of(
 ) -> int:
     wanted = {"donor_id": donor} | ({} if sample is None else {"sample_id": sample})
     for number, line in enumerate(lines[1:], start=1):
-        row = dict(zip(header, line.split("\t"), strict=False))
-        if len(row) == len(header) and all(row.get(key) == value for key, value in wanted.items()):
+        row = _row(line, header)
+        if all(row.get(key) == value for key, value in wanted.items()):
             return number
     whose = "of this donor" if sample is None else "of this sample and donor"
     raise UsageError(f"{name} must have a row {whose}; it has none with exactly these ids")
@@ -285,6 +311,10 @@ def _require_changes(before: Mapping[str, str], changes: Mapping[str, str], name
 def _require_sound(folder: Path, name: str, text: str) -> None:
     """Check the corrected tables as registration does; faults that were there before may stay."""
     _, known = read_registration(folder)
+    # Where the header is wrong, no row is read, and none can be judged.
+    above = [one for one in known if one.file == name and one.row in (None, 1)]
+    if unread := [one for one in above if one.severity == "error"]:
+        raise FaultsError(unread)
     # Outside the study: whatever ends this, no copy stays beside the cohorts.
     copy = process_folder("pmcell-correct-") / folder.name
     copy.mkdir()

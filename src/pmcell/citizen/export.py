@@ -29,6 +29,7 @@ from pmcell.io.coded_tables import plain_frame
 from pmcell.io.crypt.keys import read_recipient, read_signing_key
 from pmcell.io.h5ad import write_h5ad
 from pmcell.io.modes import private_files
+from pmcell.io.outputs import is_package
 from pmcell.io.scratch import scratch_folder
 from pmcell.io.tables import read_table, write_table
 from pmcell.publish.atlas import Atlas, load_atlas
@@ -91,7 +92,7 @@ def export_person(
     """
     results, target = Path(results), Path(target)
     key, signing_key = read_recipient(recipient), read_signing_key()
-    if target.exists() and not (target / "manifest.json").is_file():
+    if target.exists() and not is_package(target):
         raise UsageError(f"--out must be a new folder or an earlier package; {target} is neither")
     person = find_person(results, donor)
     if not is_surely_theirs:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pmcell.consent.takedown import MANIFEST, TOMBSTONES
 from pmcell.errors import DataError
-from pmcell.io.atomic import read_json
+from pmcell.io.atomic import DamagedJsonError, read_json
 from pmcell.publish.disclosure.register import register_of, releases_with
 from pmcell.schema import UNKNOWN
 
@@ -54,8 +55,10 @@ def tombstones(study: Path) -> list[dict[str, Any]]:
     """Return the tombstones of a study, by the day on which their releases were taken down."""
     found = []
     for path in sorted((study / TOMBSTONES).glob("*.json")):
-        stone = read_json(path)
-        if not isinstance(stone, dict) or "content_sha256" not in stone:
+        stone: dict[str, Any] = {}
+        with suppress(DamagedJsonError):
+            stone = read_json(path)
+        if "content_sha256" not in stone:
             raise DataError(
                 f"{path} must be a tombstone of a release; it is not. Restore it from a backup."
             )

@@ -66,8 +66,8 @@ def find_person(results: Path | str, donor: str) -> Person:
     """
     cohort_id, _, name = donor.partition(":")
     folder = Path(results) / "cohorts" / cohort_id
-    if not name or not (folder / "donors.parquet").is_file():
-        known = sorted(path.parent.name for path in Path(results).glob("cohorts/*/donors.parquet"))
+    known = sorted(path.parent.name for path in Path(results).glob("cohorts/*/donors.parquet"))
+    if not name or cohort_id not in known:
         raise UsageError(
             "DONOR must be COHORT:ID, with the id of donors.tsv or that of the results; the "
             f"cohorts with results in {results} are {', '.join(known) or 'none'}"

@@ -161,6 +161,7 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
         print(f"pmcell {name}: {absent}", file=sys.stderr)
         return 2
     from pmcell.audit.record import audited
+    from pmcell.cli._call import refused_places, refused_words
     from pmcell.cli._job.log import start_log
     from pmcell.cli._job.run import run_step
 
@@ -170,6 +171,9 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     command = importlib.import_module(module)
     parser = _parser(name, command)
     args = parser.parse_args(rest)
+    if refused := refused_words(name, rest) or refused_places(name, args):
+        print(f"pmcell {name}: {refused}", file=sys.stderr)
+        return 2
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
     try:

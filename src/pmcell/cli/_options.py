@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pmcell.errors import UsageError
@@ -34,6 +35,18 @@ def add_profile_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", default="default", help="name of a profile, or its folder (default: default)"
     )
+
+
+def pairs(given: Sequence[str], option: str, form: str) -> dict[str, str]:
+    """The values of an option that is repeated, by name; `UsageError` where a name comes twice."""
+    found: dict[str, str] = {}
+    for item in given:
+        name, sign, value = item.partition("=")
+        if not sign or not name:
+            raise UsageError(f"{option} must look like {form}; got {item!r}")
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"{option} must give {name} once; got {found[name]!r} and {value!r}")
+    return found
 
 
 def add_form_options(parser: argparse.ArgumentParser) -> None:

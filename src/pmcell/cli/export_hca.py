@@ -16,6 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from pmcell.cli._options import pairs
 from pmcell.errors import UsageError
 
 
@@ -41,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the file and have it judged."""
     from pmcell.publish.profiles.hca import export_hca
 
-    if wrong := [item for item in args.set if "=" not in item]:
-        raise UsageError(f"--set must look like FIELD=VALUE; got {', '.join(wrong)}")
-    constants = dict(item.split("=", 1) for item in args.set)
+    constants = pairs(args.set, "--set", "FIELD=VALUE")
     if args.samples and not args.samples.is_file():
         raise UsageError(f"--samples must be a file; {args.samples} is not one")
     export_hca(

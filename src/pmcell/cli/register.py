@@ -115,7 +115,10 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.errors import FaultsError, UsageError
     from pmcell.registry.draft.answers import split_answer
 
-    given = dict(split_answer(one) for one in args.answers)
+    given: dict[str, str] = {}
+    for key, answer in map(split_answer, args.answers):
+        if given.setdefault(key, answer) != answer:
+            raise UsageError(f"--set must give {key} once; got {given[key]!r} and {answer!r}")
     folder = args.out / args.id
     is_there = (folder / "cohort.yaml").is_file()
     if args.file is None and not is_there:

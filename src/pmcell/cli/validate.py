@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Set up, list or validate."""
+    if args.list and (args.release or args.only or args.out or args.set_up is not None):
+        raise UsageError("--list only lists the validators: leave it out to validate or set up")
     if args.list:
         return _list(args.json)
     if args.set_up is not None:

@@ -60,7 +60,8 @@ def added_releases(results: Path, cohort_id: str) -> list[Path]:
     return [
         place
         for place in places
-        if place != results / "release" and cohort_id in read_json(place / MANIFEST)["cohorts"]
+        if place != results / "release"
+        and cohort_id in (read_json(place / MANIFEST).get("cohorts") or ())
     ]
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from pmcell.consent.ledger import Ledger, ledger_path, read_ledger
 from pmcell.consent.subjects import DonorKeys, read_keys
 from pmcell.consent.uses import Permit, Use, care_refusals, declared_use, refusals
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.io.atomic import read_json, write_json
+from pmcell.io.atomic import DamagedJsonError, read_json, write_json
 from pmcell.io.crypt.keys import trusted_signers
 from pmcell.io.modes import private_files
 from pmcell.registry.cohorts.cohort import read_registration
@@ -193,7 +194,10 @@ def write_view(results: Path, view: View) -> Path:
     """Write a view where its cohort's results are, for its owner alone, unless it is there."""
     path = results / "cohorts" / view.cohort_id / VIEW_FILE
     value = view.as_dict()
-    if not path.exists() or read_json(path) != value:
+    known: Any = None
+    with suppress(FileNotFoundError, DamagedJsonError):
+        known = read_json(path)
+    if known != value:
         # The folder is the cohort's, with the modes of its results; the view its owner's.
         path.parent.mkdir(parents=True, exist_ok=True)
         with private_files():

@@ -15,6 +15,7 @@ from pmcell.dossier.twins import check_fhir, check_phenopacket
 from pmcell.errors import UsageError
 from pmcell.io.atomic import sha256_file, write_json, write_text
 from pmcell.io.modes import umask_of
+from pmcell.io.outputs import refuse_in_release
 from pmcell.publish.folder import whole_folder
 
 PAGE, FHIR, PHENOPACKET = "dossier.html", "dossier.fhir.json", "dossier.phenopacket.json"
@@ -91,6 +92,7 @@ def check_place(target: Path, outside: tuple[Path, ...]) -> None:
                 f"--out must not lie in {folder}: a dossier is about one person, and what lies "
                 "there is handed on. Name a folder elsewhere, such as one in your home."
             )
+    refuse_in_release(target)
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise UsageError(f"--out must be a folder; {target} is a file or a link. Name another.")
     if not target.is_dir():

@@ -10,12 +10,14 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from glob import escape
 from pathlib import Path
 from typing import Any
 
+from pmcell.errors import DataError
 from pmcell.io.modes import current_umask
+from pmcell.io.outputs import refuse_device
 
 
 @contextmanager
@@ -25,9 +27,10 @@ def atomic_path(target: Path | str, *, replace: bool = True) -> Iterator[Path]:
     The temporary file keeps the target's suffix, so writers that look at the
     suffix behave. On any error the temporary file is removed and `target` is
     untouched. With `replace=False` a `target` that is there, a link too, is
-    left as it is: `FileExistsError`.
+    left as it is: `FileExistsError`. A device or pipe is never replaced: `UsageError`.
     """
     target = Path(target)
+    refuse_device(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
         prefix=f".{target.stem}.", suffix=f".part{target.suffix}", dir=target.parent
@@ -65,9 +68,25 @@ def write_json(target: Path | str, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+class DamagedJsonError(DataError, ValueError):
+    """A JSON file of pmcell's own is not what was written."""
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Read a JSON object that pmcell wrote; `DamagedJsonError` where it is none."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        found = "no JSON" if isinstance(error, ValueError) else "brackets without end"
+    else:
+        if isinstance(value, dict):
+            return value
+        found = "JSON of another kind"
+    raise DamagedJsonError(
+        f"{path} must be a JSON object, as pmcell wrote it; found {found}. Restore it from a "
+        "backup, or remove it and run again the step that writes it.",
+        reason="damaged",
+    )
 
 
 def sha256_file(path: Path | str) -> str:
@@ -79,6 +98,8 @@ def sha256_file(path: Path | str) -> str:
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        # Some network disks write folders through, and refuse to be asked for it.
+        with suppress(OSError) if path.is_dir() else nullcontext():
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

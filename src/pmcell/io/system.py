@@ -38,6 +38,11 @@ _CAUSES = {
     errno.ENAMETOOLONG: ("its name must be one that the disk takes; it is too long", "Shorten it"),
     errno.ELOOP: ("its path must end; links on it lead to each other", "Name another"),
     errno.EIO: ("the disk must answer; it reports an error of its own", "Ask who runs it"),
+    errno.ENOLCK: ("the disk must have file locks; it has none", "Put it on one that has"),
+    errno.EOPNOTSUPP: (
+        "the disk must do what files of a study need (locks, links); it does not",
+        "Put the study on a local disk, or one that does",
+    ),
     errno.ESTALE: ("the network disk must be mounted; its handle is stale", "Mount it again"),
 }
 
@@ -101,6 +106,11 @@ def explain(error: BaseException) -> str | None:
             "Give it more: --memory where a step that has it is run by hand, mem_mb of the rule in "
             "a run (--set-resources RULE:mem_mb=16000), or a larger machine. Then run again: what "
             "is finished stays."
+        )
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return (
+            f"a path must be in UTF-8; {error.object[:80]!a} is not, and libraries that read and "
+            "write data cannot use it. Rename what is in another encoding (ls -b shows it)."
         )
     number = cause(error)
     if number is None:

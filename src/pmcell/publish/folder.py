@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pmcell.errors import UsageError
 from pmcell.io.modes import current_umask
+from pmcell.io.outputs import is_dossier, is_package, is_release
+from pmcell.schema import TABLES
 
 A_DAY = 24 * 3600
-MARKS = ("manifest.json", "ro-crate-metadata.json", "tables")
 
 
 @contextmanager
@@ -90,9 +91,17 @@ def _refuse_foreign(target: Path) -> None:
     if (
         target.is_dir()
         and any(target.iterdir())
-        and not any((target / mark).exists() for mark in MARKS)
+        and not any(made(target) for made in (is_release, is_package, is_dossier, _has_tables))
     ):
         raise UsageError(
-            f"--out must be a new or empty folder or an earlier release; {target.name} holds "
-            "other files. Name another folder."
+            "--out must be a new or empty folder or an earlier release, package or dossier; "
+            f"{target.name} holds other files. Name another folder."
         )
+
+
+def _has_tables(folder: Path) -> bool:
+    """Whether what lost its manifest, or has a damaged one, is a release by its tables."""
+    places = folder / "tables"
+    names = [path.name for path in places.iterdir()] if places.is_dir() else []
+    known = {"README.md", *(f"{table.name}.parquet" for table in TABLES)}
+    return any(name != "README.md" for name in names) and set(names) <= known

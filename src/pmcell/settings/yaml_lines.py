@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault
-from pmcell.settings.yaml_help import yaml_fix, yaml_problem
+from pmcell.settings.yaml_help import (
+    MUST_BE_QUOTED,
+    MUST_SHOW,
+    control_sign,
+    cut_text,
+    yaml_fix,
+    yaml_problem,
+)
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 100_000
@@ -21,6 +28,15 @@ MAX_DEPTH = 100
 """Lists and mappings within one another."""
 MAX_SHOWN = 240
 """Letters of each part of a fault."""
+
+PROSE = frozenset(
+    {
+        *("title", "description", "name", "given_name", "family_name", "affiliation", "keywords"),
+        *("funding", "funder", "award", "authors", "contributors", "publisher", "rai", "report"),
+        *("question", "display", "source"),
+    }
+)
+"""Keys, or keys above them, of texts that are published as they stand."""
 
 Place = tuple[str | int, ...]
 """Keys and positions that lead to a value."""
@@ -94,7 +110,7 @@ def read_document(path: Path, *, max_values: int = MAX_VALUES) -> Document:
         root = yaml.compose(text, Loader=_loader())
         if root is not None:
             document.written[()] = Written(root.start_mark.line + 1)
-            values = _Reader(document, max_values).value(root, ())
+            values = _Reader(document, text, max_values).value(root, ())
             if isinstance(values, dict):
                 document.values = values
             elif not document.faults:
@@ -155,10 +171,10 @@ def _check_depth(text: str) -> None:
 class _Reader:
     """Turns nodes into values, one document's."""
 
-    def __init__(self, document: Document, max_values: int) -> None:
+    def __init__(self, document: Document, text: str, max_values: int) -> None:
         import yaml
 
-        self.document = document
+        self.document, self.text = document, text
         self.scalars = yaml.SafeLoader("")
         self.above: set[int] = set()
         self.n_values, self.max_values = 0, max_values
@@ -196,6 +212,12 @@ class _Reader:
         """Return a single value as YAML reads it, as text where it reads none."""
         line = self.document.written.get(place, Written(node.start_mark.line + 1)).line
         self.document.written[place] = Written(line, node.value, bool(node.style))
+        if PROSE.intersection(place) and (control := control_sign(node.value)) is not None:
+            self.document.add(MUST_SHOW, *control, place)
+        if not node.style and PROSE.intersection(place):
+            cut = cut_text(self.text, node.value, node.end_mark.index)
+            if cut is not None and cut.is_sure:
+                self.document.add(MUST_BE_QUOTED, cut.found, cut.fix, place)
         try:
             value = self.scalars.construct_object(node)
         except (ValueError, OverflowError):  # The 30th of February, or thousands of digits.

@@ -184,6 +184,7 @@ def test_a_configuration_that_changes_during_a_run_is_said(
         (lambda cohorts: (cohorts / "good" / "cohort.yaml").write_text("title: U\n"), 1),
         (lambda cohorts: (cohorts / "good" / "donors.tsv").unlink(), 1),
         (lambda cohorts: (cohorts / "good" / "measurements.tsv").write_text("x\n"), 1),
+        (lambda cohorts: (cohorts / "good" / "consent.jsonl").write_text("a withdrawal"), 1),
         (lambda cohorts: (cohorts / "good" / "cohort.yaml").touch(), 0),
         (lambda cohorts: (cohorts / "good" / "notes.txt").write_text("x"), 0),
     ],

@@ -126,6 +126,14 @@ def test_a_folder_of_bpcells_is_named_with_what_converts_it(tmp_path):
         inspect(tmp_path, "10x_mtx")
 
 
+def test_parts_of_counts_are_never_to_be_renamed_to_the_matrix(tmp_path):
+    for name in ("spliced.mtx", "unspliced.mtx", "ambiguous.mtx", "barcodes.tsv", "features.tsv"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(DataError, match=r"parts of the counts.*Gene/filtered") as caught:
+        inspect(tmp_path, "10x_mtx")
+    assert "mv " not in str(caught.value)
+
+
 def test_other_names_are_listed_with_what_is_needed(folder):
     (folder / "barcodes.tsv").rename(folder / "names.tsv")
     with pytest.raises(DataError, match=r"names.tsv, so barcodes.tsv is missing. Rename each file"):

@@ -206,6 +206,11 @@ def test_dangerous_or_broken_yaml_is_refused(folder, text, must):
         ('path: "C:\\Users\\x"\n', "write ' for \""),
         ("<<<<<<< HEAD\na: 1\n=======\na: 2\n", "Two versions of the file were merged"),
         ("a:\n  b: 1 # x: y\n c: 2\n", "Check indentation"),
+        ("keywords: [blood, PBMC #3]\nid: a\n", "the text with # in line 1 in quotes"),
+        ("a:\n  b: {c: d #3}\n", "the text with # in line 2 in quotes"),
+        ("description: a\n  b #c\n  d\n", "the text with # in line 2 in quotes"),
+        ("title: a\u2028b\nid: c\n", "Remove U+2028 from line 1"),
+        ("id: c\ntitle: a\x85b\n", "Remove U+0085 from line 2"),
     ],
 )
 def test_a_line_that_is_no_yaml_is_answered_with_what_is_usual(folder, text, fix):
@@ -213,6 +218,97 @@ def test_a_line_that_is_no_yaml_is_answered_with_what_is_usual(folder, text, fix
     fault = next(fault for fault in errors(folder) if fault.reason == "yaml")
     assert fix in fault.fix
     assert not fault.found.startswith("found")
+
+
+CUT = "must be in quotes where a # behind a blank is part of the text"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "column", "severity", "fix"),
+    [
+        ("A small cohort", "Study #3", "title", "error", 'Write it in quotes: "Study #3".'),
+        ("A small cohort", "#3", "title", "error", 'Write it in quotes: "#3".'),
+        ("A small cohort", "Study #", "title", "error", 'Write it in quotes: "Study #".'),
+        ("A small cohort", "Étude 🧬\t#3 b", "title", "error", '"Étude 🧬 #3 b"'),
+        ("A small cohort", "Study # 3", "title", "warning", '"Study # 3"'),
+        ("name: Ada,", "\n  name: Ada #2\n ,", "steward.name", "error", '"Ada #2"'),
+        (
+            "license: CC-BY-4.0",
+            "license: CC-BY-4.0\nkeywords:\n  - blood #1",
+            "keywords[0]",
+            "error",
+            '"blood #1"',
+        ),
+        (
+            "{barcode: index, sample_id: sample_id, cell_type: kind}",
+            "\n  sample_id: Lane #",
+            "columns.sample_id",
+            "warning",
+            '"Lane #"',
+        ),
+        (
+            "{B: CL:0000236, T: CL:0000084}",
+            "\n    Type #3: CL:0000236",
+            "values.cell_type",
+            "error",
+            "Put the key that holds the # in quotes.",
+        ),
+    ],
+)
+def test_a_text_that_yaml_cuts_off_at_a_sign_is_named(folder, old, new, column, severity, fix):
+    edit(folder / "cohort.yaml", old, new)
+    found = [fault for fault in find_faults(folder) if fault.column == column]
+    assert [(fault.must, fault.severity) for fault in found] == [(CUT, severity)]
+    assert fix in found[0].fix
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("A small cohort", "'Study #3'"),
+        ("A small cohort", "Study#3"),
+        ("A small cohort", "Study   # Title of the cohort"),
+        ("A small cohort", "'Study' #3"),
+        ("A small cohort", "Study ## a note"),
+        ("license: CC-BY-4.0", "license: CC-BY-4.0 #or another"),
+        ("access: open", "access: open # everyone"),
+        ("name: Ada,", "\n  name: Ada # who answers\n ,"),
+        ("region: NL32", "region: NL32 #Utrecht is NL31"),
+    ],
+)
+def test_comments_are_comments(folder, old, new):
+    edit(folder / "cohort.yaml", old, new)
+    assert find_faults(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "must"),
+    [
+        *(("title", value, "must be given") for value in ("", "~", "null", "Null", '""', '"  "')),
+        ("region", "", "must be given"),
+        ("programme", "~", "must be given"),
+        ("title", '"a\\bin"', "must not hold control or invisible characters"),
+        ("title", '"a\\0"', "must not hold control or invisible characters"),
+        ("title", '"a\\u202eb"', "must not hold control or invisible characters"),
+        ("title", '"a\\uffffb"', "must not hold control or invisible characters"),
+        ("title", '"C:\\new"', "must be one line"),
+        ("title", "|\n  a\n  b", "must be one line"),
+        ("title", "tbd", "must be decided"),
+        ("title", "Todo", "must be decided"),
+    ],
+)
+def test_a_text_that_cannot_be_published_is_refused(folder, key, value, must):
+    path = folder / "cohort.yaml"
+    path.write_text(re.sub(rf"(?m)^{key}:.*", lambda _: f"{key}: {value}", path.read_text()))
+    assert only_error(folder).must == must
+    assert only_error(folder).column == key
+
+
+@pytest.mark.parametrize("value", ["|\n  a\n  b", '"a\\nb"', "سلام\u200cها", ">\n  a\n  b"])
+def test_a_description_may_have_lines_and_joined_letters(folder, value):
+    path = folder / "cohort.yaml"
+    path.write_text(path.read_text() + f"description: {value}\n")
+    assert find_faults(folder) == []
 
 
 @pytest.mark.parametrize("entry", ["[DUO: 0000042]", "[[DUO:0000042]]", "[{a: b}, DUO:0000042]"])

@@ -190,6 +190,15 @@ def test_names_that_are_no_ids_get_one():
     assert "donor_id" not in tree["columns"]
 
 
+def test_a_label_that_yaml_takes_for_no_key_is_left_out_of_the_draft():
+    obs = {
+        "cell_type": every("T" * 2000, "B cell"),
+        "cell_type_ontology_term_id": every("CL:0000084", "CL:0000236"),
+    }
+    tree, _, _ = texts(draft_registration(submission(obs), "c1"))
+    assert tree["values"]["cell_type"] == {"B cell": "CL:0000236"}
+
+
 def test_numbered_clusters_are_no_cell_types():
     obs = {"donor_id": every("d1"), "annotation": every("0", "1", "2")}
     draft = draft_registration(submission(obs), "c1")

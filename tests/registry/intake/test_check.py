@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -13,6 +15,7 @@ import scipy.sparse as sp
 from cohorts_on_disk import barcodes, cell_counts, gene_names, obs_columns, write_cohort
 from pmcell.errors import DataError
 from pmcell.io.submitted import sandbox
+from pmcell.registry.intake import cells
 from pmcell.registry.intake.check import check_cohort, check_cohorts
 from submissions import write_10x_h5, write_h5ad
 
@@ -75,6 +78,41 @@ def test_a_layer_that_is_not_there_is_named(folder):
     fault = found(check_cohort(folder), "not_counts")
     assert "no matrix 'layers/counts'" in fault.found
     assert "Set matrix.counts: X" in fault.fix
+
+
+@pytest.mark.parametrize(
+    ("dtype", "most", "is_warned"),
+    [
+        ("uint8", 200, True),
+        ("uint8", 100, False),
+        ("int8", 100, True),
+        ("int16", 20_000, True),
+        ("int16", 300, False),
+        ("uint16", 40_000, True),
+        ("int32", 200, False),
+        ("float32", 200, False),
+    ],
+)
+def test_counts_that_reach_the_end_of_their_type_are_warned_of(folder, dtype, most, is_warned):
+    """256 of numpy's uint8 is 0: what is lost so leaves no trace in the file."""
+    counts = np.minimum(cell_counts(), 20)
+    counts[::3, 0] = most
+    matrix(folder, sp.csr_matrix(counts.astype(dtype)))
+    warned = [one for one in check_cohort(folder).warnings if one.reason == "narrow_type"]
+    assert bool(warned) == is_warned
+    assert not is_warned or f"{dtype}, which ends at" in warned[0].found
+
+
+@pytest.mark.parametrize("label", ["T\0cell", "T" * 1001])
+def test_labels_that_no_file_of_results_can_hold_are_named(folder, label, monkeypatch):
+    """zarr and texts of fixed length hold a zero byte; HDF5 takes it for the end of the text."""
+    monkeypatch.setattr(
+        cells, "texts_of", lambda frame, *_, **__: np.array([label] * len(frame), object)
+    )
+    submission = SimpleNamespace(obs=np.zeros(3), path=Path("x.zarr"), n_cells=3)
+    with pytest.raises(DataError, match=r"x.zarr, column 'kind': a label must have at most") as one:
+        cells.source_cell_types(submission, "kind")
+    assert len(str(one.value)) < 400
 
 
 def test_the_file_is_checked_even_when_the_tables_are_wrong(folder):

@@ -18,6 +18,59 @@ if TYPE_CHECKING:
     from pmcell.registry.cohorts.registration import Registration
 
 
+_OF_ENTRY = (
+    *("effective_from", "purposes", "data", "visit_days", "recipients", "expires", "evidence"),
+)
+_OF_POLICY = ("policy", "title", "basis", "committee")
+USES: Mapping[str, tuple[str, ...]] = {
+    "init": ("cohort", *_OF_POLICY, *_OF_ENTRY),
+    "policy": ("cohort", *_OF_POLICY),
+    "add": ("what", "cohort", "donor", "policy", "draft", *_OF_ENTRY),
+    "import": ("what", "cohort", "policy", "first_visits"),
+    "agree": ("what",),
+    "show": ("cohort", "donor", "day", "json"),
+    "verify": ("cohort", "json"),
+    "views": ("cohort", "day"),
+    "export": ("cohort", "donor", "format", "out", "first_visits"),
+}
+"""What each task takes of the options, beside the study's folder and configuration."""
+
+
+def refuse_unused(args: argparse.Namespace) -> None:
+    """`UsageError` for options that a task would pass over: a person who gives one means it."""
+    used = {"task", "directory", "config", *USES[args.task]}
+    if args.task == "add" and args.what and Path(args.what).is_file():
+        used -= {"donor", "policy", "draft", *_OF_ENTRY}
+    why = f"consent {args.task}"
+    if args.task == "init" and not args.purposes:
+        used -= set(_OF_ENTRY)
+        why += " without --purposes"
+    if args.task == "show" and args.donor:
+        used -= {"day"}
+        why += " with --donor"
+    unset = (None, "", False)
+    given = [
+        name
+        for name, value in vars(args).items()
+        if name not in used and value not in unset and (name, value) not in _DEFAULTS
+    ]
+    if given:
+        names = ["the word " + repr(args.what) if n == "what" else _flag(n) for n in given]
+        takes = ", ".join(_flag(name) for name in USES[args.task] if name in used - {"what"})
+        raise UsageError(
+            f"{why} must be given what it uses; it does not use {', '.join(names)}. "
+            f"It takes {takes or 'a file alone'}."
+        )
+
+
+_DEFAULTS = (("basis", "consent"), ("format", "fhir"))
+"""What options are that nobody gave."""
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def first_visits(args: argparse.Namespace) -> Mapping[str, date]:
     """Day of each donor's first visit, from `--first-visits`; empty without it."""
     from pmcell.consent.data_period import read_first_visits
@@ -102,12 +155,18 @@ def new_policy(args: argparse.Namespace) -> Any:
     """The policy that the options describe."""
     import base64
 
-    from pmcell.consent.entries import Policy
+    from pmcell.consent.entries import MAX_TEXT, Policy
     from pmcell.consent.ledger import now_text
     from pmcell.io.crypt.keys import read_signer
 
     if not args.policy:
         raise UsageError("--policy must name the policy, such as the version of the consent form")
+    for option, text in (("--policy", args.policy), ("--title", args.title)):
+        if text != text.strip() or not text.isprintable() or len(text) > MAX_TEXT:
+            raise UsageError(
+                f"{option} must be plain text of one line and at most {MAX_TEXT} letters, for it "
+                f"stays in the ledger; got {text[:40]!a}"
+            )
     committee = ""
     if args.committee:
         committee = base64.b64encode(read_signer(args.committee).public_bytes_raw()).decode()

@@ -22,6 +22,8 @@ import argparse
 import json
 from pathlib import Path
 
+from pmcell.errors import UsageError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -37,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Verify, then show."""
     from pmcell.audit.trail import read_trail, require_trail, unfinished
 
+    if args.action == "verify" and (args.cohort or args.command):
+        raise UsageError("audit verify looks at the whole trail; --cohort and --command are show's")
     path = args.file or require_trail()
     records, chain = read_trail(path, witness=args.witness)
     open_ended = unfinished(records)

@@ -42,6 +42,7 @@ from pmcell.cli.person._consent import (
     new_entry,
     new_policy,
     read_draft,
+    refuse_unused,
     registration_of,
     study_of,
     views_of,
@@ -95,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do one task; 0 when it is done."""
+    refuse_unused(args)
     return TASKS[args.task](args)
 
 
@@ -189,6 +191,10 @@ def _import(args: argparse.Namespace) -> int:
             path, policy=policy, recorded_at=now_text(), first_visits=first, donors=donors
         )
     else:
+        if args.policy or args.first_visits:
+            raise UsageError(
+                "--policy and --first-visits are for FHIR; a table says them in its columns"
+            )
         entries, rows = read_consent_table(path, recorded_at=now_text())
     faults = list(donor_faults(entries, rows, donors, file=path.name))
     faults += spelling_faults(entries, rows, file=path.name)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from pmcell.cli._options import pairs
 from pmcell.errors import UsageError
 from pmcell.spelling import plural
 
@@ -44,9 +45,14 @@ def run(args: argparse.Namespace) -> int:
         correct,
         corrections_of,
         forget,
+        require_cohort,
     )
     from pmcell.io.crypt.keys import read_signing_key, trusted_signers
 
+    require_cohort(args.cohort_dir)
+    changes = pairs(args.set, "--set", "COLUMN=VALUE")
+    if args.show and (args.donor or changes or args.sample or args.why or args.forget):
+        raise UsageError("--show lists all corrections of COHORT, and takes nothing else")
     if args.show:
         is_kept = any((args.cohort_dir / name).exists() for name in (CORRECTIONS, RECORDS))
         signers = trusted_signers("the chain of corrections") if is_kept else []
@@ -55,27 +61,25 @@ def run(args: argparse.Namespace) -> int:
             print("Nothing of this cohort was corrected.")
         for item in made:
             changed = [name for name in item.after if item.after[name] != item.before.get(name)]
-            pairs = "; ".join(f"{n}: {item.before[n]!r} -> {item.after[n]!r}" for n in changed)
-            pairs = pairs or FORGOTTEN
+            said = "; ".join(f"{n}: {item.before[n]!r} -> {item.after[n]!r}" for n in changed)
+            said = said or FORGOTTEN
             who = f"{item.entered_by} for {item.asked_by}"
-            print(f"{item.at} {item.table}: {pairs} ({who}: {item.why})")
+            print(f"{item.at} {item.table}: {said} ({who}: {item.why})")
         return 0
+    if not args.forget and (args.donor is None or not changes):
+        raise UsageError("correct needs DONOR and --set COLUMN=VALUE, or --show")
     key = read_signing_key()
     if args.forget:
-        if args.donor is None or args.set:
+        if args.donor is None or changes or args.sample:
             raise UsageError("--forget takes DONOR and changes nothing else")
         n = forget(args.cohort_dir, args.donor, signers=[key.public_key()])
         forgotten = plural(n, "record")
         print(f"{forgotten} forgotten; that there were corrections, and when, stays in the chain.")
         return 0
-    if args.donor is None or not args.set:
-        raise UsageError("correct needs DONOR and --set COLUMN=VALUE, or --show")
-    if any("=" not in item for item in args.set):
-        raise UsageError("--set must look like COLUMN=VALUE")
     corrected = correct(
         args.cohort_dir,
         args.donor,
-        dict(item.split("=", 1) for item in args.set),
+        changes,
         key=key,
         entered_by=_account(),
         at=_now(),

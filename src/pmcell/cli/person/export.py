@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pmcell.errors import UsageError
 from pmcell.spelling import plural
 
 
@@ -27,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cohorts-dir",
         type=Path,
-        default=Path("config/cohorts"),
-        help="folder of the cohorts, for the consent ledger (default config/cohorts)",
+        help="folder of the cohorts, for the consent ledger (default: config/cohorts of the study)",
     )
     parser.add_argument(
         "--surely-theirs",
@@ -42,8 +42,17 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pmcell.citizen.export import export_person
+    from pmcell.citizen.person import find_person
 
-    consent = _consent(args.cohorts_dir, args.donor)
+    find_person(args.results, args.donor)
+    cohorts = args.cohorts_dir or args.results.absolute().parent / "config" / "cohorts"
+    folder = cohorts / args.donor.partition(":")[0]
+    if args.cohorts_dir is not None and not folder.is_dir():
+        raise UsageError(
+            f"--cohorts-dir must hold the cohort's folder, for the consent ledger; there is no "
+            f"{folder}"
+        )
+    consent = _consent(folder, args.donor)
     with Console(stderr=True).status("export") as status:
         names = export_person(
             args.results,
@@ -57,14 +66,19 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{plural(len(names), 'file')} about one person, scanned for others, encrypted: {args.out}"
     )
-    if consent is None:
+    if not folder.is_dir():
+        print(
+            f"There is no {folder}: whether a consent ledger is kept is not known, and the package "
+            "holds no consent. Name the folder of the cohorts with --cohorts-dir."
+        )
+    elif consent is None:
         print("No consent ledger is kept for the cohort: the package holds no consent.")
     elif not consent["entry"]:
         print("The consent ledger has no entry under this id; it is kept by ids of donors.tsv.")
     return 0
 
 
-def _consent(cohorts_dir: Path, donor: str) -> dict[str, Any] | None:
+def _consent(folder: Path, donor: str) -> dict[str, Any] | None:
     """The person's Consent resources, where the cohort has a ledger."""
     from pmcell.consent.fhir.export import as_bundle
     from pmcell.consent.ledger import ledger_path, read_ledger
@@ -72,7 +86,6 @@ def _consent(cohorts_dir: Path, donor: str) -> dict[str, Any] | None:
     from pmcell.io.crypt.keys import trusted_signers
 
     cohort_id, _, name = donor.partition(":")
-    folder = cohorts_dir / cohort_id
     if not ledger_path(folder).is_file():
         return None
     subject = read_keys(cohort_id).subject(name)

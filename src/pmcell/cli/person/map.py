@@ -91,7 +91,7 @@ def _map(files: list[Path], reference: Reference, folder: Path, args: argparse.N
         columns={ours: theirs for ours, theirs in columns.items() if theirs},
         fmt=args.format,
         orientation=args.orientation,
-        memory_mb=args.memory or sandbox.MEMORY_MB,
+        memory_mb=sandbox.MEMORY_MB if args.memory is None else args.memory,
     )
     mapping = map_onto(adata, reference)
     document = _document(mapping, reference, read)

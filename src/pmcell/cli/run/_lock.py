@@ -7,6 +7,7 @@ of a living one never.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -43,7 +44,7 @@ class Held:
         Snakemake's locks, and what it started, outlive it when the kernel kills it
         alone, as it does to the largest process when memory runs out.
         """
-        write_json(self._lock, {**_owner_now(), "started": KILLED})
+        write_json(self._lock, {**_owner_now(self._lock), "started": KILLED})
         self.is_kept = True
 
 
@@ -65,8 +66,8 @@ def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Itera
         shutil.rmtree(folder / SNAKEMAKE_LOCKS, ignore_errors=True)
         lock.unlink(missing_ok=True)
         print(
-            "pmcell run: the run before was killed; its lock is removed, its unfinished steps "
-            "are done again",
+            "pmcell run: the run before was killed, or the study copied while it worked; its lock "
+            "is removed, its unfinished steps are done again",
             file=sys.stderr,
         )
     if not _take(lock):
@@ -129,11 +130,11 @@ def _wait_for_end(folder: Path) -> None:
 
 def _take(lock: Path) -> bool:
     """Put the lock in place, whole; False when another one came first. Works on NFS."""
-    owner = _owner_now()
+    owner = _owner_now(lock)
     temporary = lock.with_name(f"{lock.name}.{owner['host']}.{owner['pid']}")
     try:
         temporary.write_text(json.dumps(owner), encoding="utf-8")
-        os.link(temporary, lock)
+        _link(temporary, lock)
     except FileExistsError:
         return False
     finally:
@@ -141,8 +142,38 @@ def _take(lock: Path) -> bool:
     return True
 
 
-def _owner_now() -> dict[str, Any]:
+def _link(source: Path, target: Path) -> None:
+    """Make a second name of a file; where the disk has none (SMB, exFAT), a copy."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            os.write(descriptor, source.read_bytes())
+        finally:
+            os.close(descriptor)
+
+
+def _place_of(lock: Path) -> dict[str, Any]:
+    """The study's folder, so that a copy of it is told from the one in which a run works."""
+    folder = lock.parent.parent
+    return {"path": os.path.realpath(folder), "inode": folder.stat().st_ino}
+
+
+def _is_copied(owner: dict[str, Any], lock: Path) -> bool:
+    """Whether the lock came with a copy of a study, made while a run worked in it."""
+    known, now = owner.get("folder"), _place_of(lock)
+    # Some disks number a folder anew, and a study may be renamed: only both together tell.
+    return isinstance(known, dict) and all(known.get(name) != now[name] for name in now)
+
+
+def _owner_now(lock: Path) -> dict[str, Any]:
     return {
+        "folder": _place_of(lock),
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "started": _started(os.getpid()),
@@ -155,10 +186,13 @@ def _owner(lock: Path) -> dict[str, Any] | None:
         owner: dict[str, Any] = json.loads(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError:
-        # A lock is put in place whole: this one was cut by a crash of the machine.
-        return {"pid": 0, "host": socket.gethostname(), "started": "", "since": "an unknown time"}
-    return owner
+    except (ValueError, RecursionError):
+        owner = {}
+    is_whole = isinstance(owner, dict) and owner.keys() >= {"pid", "host", "started", "since"}
+    if is_whole and (owner["host"] != socket.gethostname() or not _is_copied(owner, lock)):
+        return owner
+    # A lock is put in place whole: this one was cut by a crash of the machine, edited or copied.
+    return {"pid": 0, "host": socket.gethostname(), "started": "", "since": "an unknown time"}
 
 
 def _started(pid: int) -> str | None:

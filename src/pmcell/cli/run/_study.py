@@ -123,10 +123,11 @@ def is_changed(study: Study) -> bool:
 
 
 def registered(study: Study) -> dict[Path, str]:
-    """SHA-256 of each file that the study's cohorts are registered by, and of their programmes."""
+    """SHA-256 of what the study's cohorts are registered by, of their programmes and ledgers."""
     names = study.settings.study.cohorts or list_cohorts(study.cohorts_dir)
     folders = [study.cohorts_dir / name for name in names]
     files = {file for one in folders for file in (*registration_files(one), *programme_files(one))}
+    files |= {one / LEDGER_FILE for one in folders if (one / LEDGER_FILE).is_file()}
     digests = {}
     for file in sorted(files):
         # What cannot be read, or is gone by now, is intake's to report.

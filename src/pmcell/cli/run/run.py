@@ -29,6 +29,7 @@ from pmcell.cli._options import (
     add_study_options,
     require_cores,
 )
+from pmcell.errors import UsageError
 from pmcell.spelling import plural
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.registry.cohorts.registered import not_cohorts
 
     require_cores(args)
+    if args.dry_run and args.unlock:
+        raise UsageError("--dry-run changes nothing, and --unlock removes a lock: give one of them")
     study = _study.open_study(args.directory, args.config)
     for passed_over in not_cohorts(study.cohorts_dir):
         print(f"pmcell run: not read, in {study.cohorts_dir}: {passed_over}", file=sys.stderr)

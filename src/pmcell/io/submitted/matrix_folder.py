@@ -24,6 +24,8 @@ KINDS = {
     "matrix": ("matrix.mtx", re.compile(r"(?:^|.*[_.-])matrix(?:[_.-].*)?\.mtx")),
 }
 """What each of the three files is called, and the form of its name without .gz."""
+_PARTS = frozenset({"spliced", "unspliced", "ambiguous"})
+"""Names of matrices that hold a part of the counts."""
 _OF_OTHER_TOOLS = {
     "cells_x_genes.barcodes.txt": "barcodes.tsv",
     "cells_x_genes.genes.txt": "features.tsv",
@@ -198,6 +200,12 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
         item.name for item in files if re.search(r"\.(mtx|tsv|txt|csv)(\.gz)?$", item.name.lower())
     ]
     known = {item.name: _OF_OTHER_TOOLS.get(item.name.lower()) for item in files}
+    if len({name.partition(".")[0].lower() for name in known} & _PARTS) > 1:
+        return (
+            "These are parts of the counts, for velocities; none alone is taken for them. Give the "
+            "folder with all counts of the run, such as STARsolo's Gene/filtered or "
+            "GeneFull/filtered, or write their sum as h5ad."
+        )
     if moves := [f"mv {name} {new}" for name, new in known.items() if new]:
         return f"In the folder: {' && '.join(moves)}"
     if tables:

@@ -31,6 +31,8 @@ from pmcell.io.system import catch_lost_errors, cause, import_when_used
 MEMORY_MB = 8192
 MIN_MEMORY_MB = 1024
 """The libraries alone take about half of it."""
+MAX_MEMORY_MB = 10**9
+"""No machine has more."""
 TIME_SECONDS = 12 * 3600
 MAX_FILES = 256
 SCRATCH = f"pmcell-sandbox-{os.getuid()}-"
@@ -77,8 +79,10 @@ def run(
 
     `memory_mb` bounds the child's address space, `time_seconds` its CPU time.
     """
-    if memory_mb < MIN_MEMORY_MB:
-        raise UsageError(f"--memory must be at least {MIN_MEMORY_MB} MB, got {memory_mb}")
+    if not MIN_MEMORY_MB <= memory_mb <= MAX_MEMORY_MB:
+        raise UsageError(
+            f"--memory must be {MIN_MEMORY_MB} to {MAX_MEMORY_MB} (MB), got {memory_mb}"
+        )
     with scratch_folder(tempfile.gettempdir(), SCRATCH) as folder:
         request = folder / "request.json"
         answer = folder / "answer.json"

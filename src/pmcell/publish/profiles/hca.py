@@ -17,6 +17,7 @@ import numpy as np
 
 from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io import h5ad
+from pmcell.registry.cohorts.registered import is_cohort_id
 from pmcell.release.folder import ReleaseFolder
 from pmcell.schema.text import as_text
 
@@ -103,7 +104,7 @@ def export_hca(
     from anndata.io import read_elem
 
     folder, source = ReleaseFolder(release), f"cells/{cohort_id}.h5ad"
-    if not folder.has(source):
+    if not is_cohort_id(cohort_id) or not folder.has(source):
         names = folder.names("cells", ".h5ad")
         known = ", ".join(Path(name).stem for name in names) or "none: is it a release?"
         raise UsageError(

@@ -17,6 +17,7 @@ from pmcell.errors import Fault, FaultsError, UsageError
 from pmcell.io.atomic import sha256_file, write_json
 from pmcell.io.crypt.keys import read_recipient, read_signing_key
 from pmcell.io.modes import close_folder, private_files
+from pmcell.io.outputs import is_package
 from pmcell.io.scratch import scratch_folder
 from pmcell.publish.atlas import Atlas, load_atlas
 from pmcell.publish.content.cells import write_cells
@@ -173,5 +174,5 @@ def _members(
 def _remove_others(target: Path, kept: Mapping[str, str]) -> None:
     """Remove packages of cohorts that are no longer to be handed out, such as withdrawn ones."""
     for folder in sorted(target.iterdir()) if target.is_dir() else ():
-        if folder.is_dir() and folder.name not in kept and (folder / MANIFEST).is_file():
+        if folder.is_dir() and folder.name not in kept and is_package(folder):
             shutil.rmtree(folder)

@@ -15,18 +15,34 @@ from pmcell.registry.cohorts.json_schema import cohort_schema
 from pmcell.registry.cohorts.key import Key
 from pmcell.registry.cohorts.keys import COHORT_FILE, COHORT_KEYS, TODO
 from pmcell.registry.cohorts.yaml_text import YamlText
+from pmcell.settings.yaml_help import MUST_BE_QUOTED, MUST_SHOW, control_sign
 from pmcell.spelling import did_you_mean, nearest
 
 _IN_PLACE = re.compile(r"10\.\d{4,9}/\S+$")
 """A DOI, behind the address or word that people write before it."""
 _BARE_ADDRESS = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
 _ORGANISM = "Write NCBITaxon:9606 where the cells are human; pmcell takes no others."
+_OF_NAMES = ("matrix.", "columns.", "values.sample_id.", "exclude")
+"""Begins paths of names that are held against the submitted file."""
+_PROSE = ("title", "description")
+"""Texts in which a lone # is likely a number sign."""
+_OF_LINES = (
+    *("description", "license_note", "provenance", "population_coverage"),
+    *("legal_basis", "purpose", "retention", "withdrawal_policy"),
+)
+"""Texts that may have several lines."""
+_UNDECIDED = ("todo", "tbd", "fixme")
+"""What people write for `TODO`."""
 WANTED = {"object": "keys and values", "string": "one text", "array": "a list"}
 
 
 def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None) -> list[Fault]:
     """Faults of the cohort.yaml in `folder`; `programmes` are those there are, if known."""
-    faults = [*_todos(text), *_schema_faults(text)]
+    cut = list(_cut_texts(text))
+    # An empty text, or one in the place of a mapping, is explained by what was cut off.
+    explained = {fault.column for fault in cut}
+    faults = [*_todos(text), *_text_faults(text), *_schema_faults(text)]
+    faults = [*cut, *(fault for fault in faults if fault.column not in explained)]
     values = Values(text, frozenset(fault.column for fault in faults if fault.column))
     faults += value_faults(values, folder, programmes)
     return sorted(faults, key=lambda item: (item.row or 0, item.column or ""))
@@ -34,7 +50,7 @@ def check_cohort_file(text: YamlText, folder: Path, programmes: list[str] | None
 
 def _todos(text: YamlText) -> Iterator[Fault]:
     for path, found in _scalars(text.tree, ""):
-        if found.startswith(TODO):
+        if found.startswith(TODO) or found.lower() in _UNDECIDED:
             yield Fault(
                 COHORT_FILE,
                 "must be decided",
@@ -44,6 +60,43 @@ def _todos(text: YamlText) -> Iterator[Fault]:
                 column=path,
                 reason="todo",
             )
+
+
+def _text_faults(text: YamlText) -> Iterator[Fault]:
+    """Texts that are published and cannot be: control signs, lines in a title, nothing at all."""
+    for path, found in _scalars(text.tree, ""):
+        declared = _declared(path)
+        if declared is None or path.startswith((*_OF_NAMES, "values.")):
+            continue
+        if declared.required and not found.strip():
+            fix = f"Write it. It is: {meaning(path)}"
+            yield _fault(text, path, "must be given", "nothing", fix, reason="missing")
+        elif (control := control_sign(found)) is not None:
+            yield _fault(text, path, MUST_SHOW, *control, reason="unseen")
+        elif declared.path not in _OF_LINES and len(found.strip().splitlines()) > 1:
+            n, fix = len(found.splitlines()), "Write > for |, or it on one line."
+            yield _fault(text, path, "must be one line", f"{n} lines", fix)
+
+
+def _cut_texts(text: YamlText) -> Iterator[Fault]:
+    """Texts that YAML ends at a # behind a blank: prose is refused, a name is warned of."""
+    for path, cut in text.cut.items():
+        declared = _declared(path)
+        if not (cut.is_sure or path in _PROSE or cut.comment[1:].strip()[:1].isdigit()):
+            continue  # A note on a name, as people write it.
+        is_name = path.startswith(_OF_NAMES)
+        if declared is not None and declared.kind == "mapping":
+            is_error, fix = True, "Put the key that holds the # in quotes."
+        elif is_name or (declared is not None and declared.is_free):
+            is_error, fix = cut.is_sure and not is_name, cut.fix
+        else:
+            continue
+        severity = "error" if is_error else "warning"
+        yield _fault(text, path, MUST_BE_QUOTED, cut.found, fix, severity=severity)
+
+
+def _fault(text: YamlText, path: str, must: str, found: str, fix: str, **more: str) -> Fault:
+    return Fault(COHORT_FILE, must, found, fix, row=text.lines.get(path), column=path, **more)
 
 
 def _scalars(node: Any, path: str) -> Iterator[tuple[str, str]]:

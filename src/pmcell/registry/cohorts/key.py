@@ -25,3 +25,13 @@ class Key:
     example: str = ""
     slot: str = ""
     parts: tuple[Key, ...] = ()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether any text may stand there: no form, no list of terms or codes says which."""
+        is_listed = self.path in _LISTED or self.path.endswith("_ontology_term_id")
+        return self.kind in ("text", "list") and not (self.choices or self.pattern or is_listed)
+
+
+_LISTED = ("license", "region", "programme", "data_use")
+"""Keys whose values are held against lists elsewhere."""

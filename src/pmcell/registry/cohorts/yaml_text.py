@@ -13,15 +13,19 @@ from typing import Any
 
 from pmcell.errors import Fault
 from pmcell.registry.cohorts.registered import UnsafeYamlError, read_small, yaml_events
-from pmcell.settings.yaml_help import yaml_fix, yaml_problem
+from pmcell.settings.yaml_help import CutText, cut_text, yaml_fix, yaml_problem
 
 
 @dataclass(frozen=True)
 class YamlText:
-    """The tree (dicts, lists, text), and the line (from 1) of each dotted path."""
+    """The tree (dicts, lists, text), and the line (from 1) of each dotted path.
+
+    `cut` has, by path, the texts behind which a comment stands that may be part of them.
+    """
 
     tree: dict[str, Any]
     lines: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, CutText] = field(default_factory=dict)
 
 
 def read_yaml(path: Path, faults: list[Fault], *, may_lead_out: bool = False) -> YamlText:
@@ -69,13 +73,32 @@ def read_yaml(path: Path, faults: list[Fault], *, may_lead_out: bool = False) ->
         faults.append(Fault(name, "must be valid YAML", found, fix, row=line, reason="yaml"))
         return YamlText({})
     lines: dict[str, int] = {}
+    cut: dict[str, CutText] = {}
     tree = {} if root is None else _plain(root, "", lines, name, faults)
+    if root is not None:
+        _find_cut(root, "", text, cut)
     if not isinstance(tree, dict):
         faults.append(
             Fault(name, "must be a mapping of keys to values", "none", "Write `key: value` lines.")
         )
         return YamlText({})
-    return YamlText(tree, lines)
+    return YamlText(tree, lines, cut)
+
+
+def _find_cut(node: Any, path: str, text: str, cut: dict[str, CutText]) -> None:
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        found = None if node.style else cut_text(text, node.value, node.end_mark.index)
+        if found is not None:
+            cut[path] = found
+    elif isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            _find_cut(item, f"{path}[{position}]", text, cut)
+    else:
+        for key, value in node.value:
+            name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+            _find_cut(value, f"{path}.{name}" if path else name, text, cut)
 
 
 def _plain(node: Any, path: str, lines: dict[str, int], name: str, faults: list[Fault]) -> Any:

@@ -16,6 +16,8 @@ HEAD = """\
 # Drafted by `pmcell register`. Replace every TODO; 'unknown' means that nobody supplied it.
 # Then run: pmcell check {cohort_id}
 """
+MAX_KEY = 1000
+"""Letters of a key: YAML ends one at 1,024."""
 OMITTED_WHEN_UNSET = (
     "matrix.keep_features.column",
     "matrix.keep_features.value",
@@ -71,6 +73,8 @@ def _mapping(path: str, draft: Draft, opened: list[str]) -> Iterator[str]:
     *parents, leaf = path.split(".")
     yield from _open([*parents, leaf], opened)
     for name, value in entries.items():
+        if len(scalar(name)) > MAX_KEY:
+            continue  # No reader of YAML takes it for a key; a cell type is unknown then.
         comment = draft.comments.get(f"{path}.{name}", "")
         if not comment and ":" in value:
             from pmcell.registry.terms.ontology import resolve

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BARCODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#+/|-]{0,199}")
 
+MAX_LABEL = 1000
+"""Letters of a label of cells."""
 MAX_HINTS = 5
 """Unknown samples for which the nearest known one is looked for: it takes long among many."""
 
@@ -157,6 +159,16 @@ def source_cell_types(submission: Submission, column: str | None) -> np.ndarray:
     if not column or column == UNKNOWN:
         return np.repeat(np.array([UNKNOWN], dtype=object), submission.n_cells)
     labels = texts_of(submission.obs, column, key="columns.cell_type", file=submission.path.name)
+    for label in dict.fromkeys(labels.tolist()):
+        if "\0" in str(label) or len(str(label)) > MAX_LABEL:
+            found = f"{str(label)[:40]!a}" + (" …" if len(str(label)) > MAX_LABEL else "")
+            raise DataError(
+                f"{submission.path.name}, column {column!r}: a label must have at most "
+                f"{MAX_LABEL:,} letters and no zero byte, which HDF5 takes for its end; found "
+                f"{found}, {len(str(label)):,} letters. Correct the column, or name another in "
+                "columns.cell_type.",
+                reason="label",
+            )
     return np.array([str(label).strip() or UNKNOWN for label in labels], dtype=object)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.submitted.readers import sample_umis
 from pmcell.io.submitted.submission import Submission
@@ -29,6 +31,8 @@ from pmcell.registry.terms.genes import GeneMapping, share_known
 from pmcell.schema.text import as_text
 from pmcell.settings.cohort import IntakeSettings
 
+MAX_NARROW = 2
+"""Bytes of a number: in more, no count of a gene in a cell reaches the end."""
 WARN_SHARE_MAPPED = 0.8
 SAMPLED_NAMES = 2000
 
@@ -97,6 +101,30 @@ def _counts(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> 
     fault = counts_fault(submission, matrix.counts)
     if fault is not None:
         yield fault
+    elif (narrow := _narrow(submission, matrix)) is not None:
+        yield narrow
+
+
+def _narrow(submission: Submission, matrix: Matrix) -> Fault | None:
+    """Counts in a type whose end they reach: what is beyond it was cut off, or began at 0 again."""
+    summary = submission.summary_of(matrix.counts)
+    kind = np.dtype(summary.dtype)
+    if kind.kind not in "iu" or kind.itemsize > MAX_NARROW:
+        return None
+    highest = int(np.iinfo(kind).max)
+    if summary.sampled_max <= highest / 2:
+        return None
+    return Fault(
+        submission.path.name,
+        "counts should stand in a type that holds the largest of them",
+        f"{kind}, which ends at {highest:,}, and values up to {summary.sampled_max:,.0f}: larger "
+        "counts would have been cut off, or begun at 0 again, without a word",
+        "Compare a gene with many counts, such as MALAT1, with the file that these were made "
+        "from; write them as 32 bits (X.astype('int32')) from there.",
+        column=matrix.counts,
+        severity="warning",
+        reason="narrow_type",
+    )
 
 
 def _genes(matrix: Matrix, submission: Submission, metrics: dict[str, Any]) -> Iterator[Fault]:

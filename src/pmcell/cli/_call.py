@@ -1,0 +1,73 @@
+"""What cannot be meant, of any call: empty words, places that cannot be, places in a release."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+from pmcell.errors import UsageError
+from pmcell.io.outputs import refuse_in_release, require_place, require_usable
+from pmcell.steps import BY_NAME
+
+OUTPUTS = ("out", "draft", "map")
+"""Options that name what a command writes."""
+
+FOLDERS = ("results", "directory")
+"""Options that name a folder, whatever the command."""
+
+TO_FOLDERS = (
+    *("demo", "export", "map", "patient", "register"),
+    *("release add", "seal", "try", "unseal", "validate"),
+)
+"""Commands whose --out is a folder; that of others is a file."""
+
+OWN_PLACES = ("release add", "validate", "patient")
+"""Commands that say themselves where they may write."""
+
+
+def refused_words(name: str, words: list[str]) -> str:
+    """Why a call cannot be meant: a word is empty, as where a variable of a shell is unset.
+
+    It would be taken for an option that was not given, or for this folder.
+    """
+    if name in BY_NAME and name != "seal":
+        return ""
+    for before, word in zip(["", *words], words, strict=False):
+        if not word or re.fullmatch(r"--[a-z-]+=", word):
+            option = word or before
+            where = f"what stands behind {option}" if option.startswith("-") else "a word"
+            return f"{where} must not be empty. Is a variable of your shell unset?"
+        is_text = not any("\ud800" <= sign <= "\udfff" for sign in word)
+        if not is_text and not os.path.lexists(word):
+            return f"every word must be in UTF-8; {word[:60]!a} is not. Rename or type it anew."
+    return ""
+
+
+def refused_places(name: str, args: argparse.Namespace) -> str:
+    """Why a command cannot or may not write where it is told to; '' where it may.
+
+    Steps write where the workflow says. The report of a release may lie in it under its own name.
+    """
+    if name in BY_NAME and name != "seal":
+        return ""
+    try:
+        for option, value in vars(args).items():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path):
+                    require_usable(path, option.replace("_", "-"))
+                if isinstance(path, Path) and option in FOLDERS and path.exists():
+                    require_place(path, f"--{option}", is_folder=True)
+        for option in OUTPUTS:
+            place = getattr(args, option, None)
+            if not isinstance(place, Path):
+                continue
+            is_folder = option == "out" and name in TO_FOLDERS
+            require_place(place, f"--{option}", is_folder=is_folder)
+            is_own = name == "report" and place == args.release / "report.html"
+            if not is_own and name not in OWN_PLACES:
+                refuse_in_release(place, f"--{option}")
+    except UsageError as error:
+        return str(error)
+    return ""

@@ -53,7 +53,7 @@ def test_mistakes_of_the_caller_exit_with_2(tmp_path, capsys):
     assert main([*command, "--config", str(config)]) == 2
     assert "must be a whole number from 1; found the text 'many'" in capsys.readouterr().err
     assert main([*command, "--memory", "10"]) == 2
-    assert "--memory must be at least 1024 MB" in capsys.readouterr().err
+    assert "--memory must be 1024 to" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
 
 

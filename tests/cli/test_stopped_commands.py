@@ -134,7 +134,8 @@ def _refusal(root: Path) -> list[str]:
 
 
 def _consents(root: Path) -> list[str]:
-    _done(root, [word for word in _ledger(root) if word not in ("--purposes", "GRU")])
+    words = _ledger(root)
+    _done(root, words[: words.index("--purposes")])
     rows = "".join(f"{donor},give,2024-01-01,form-1,GRU\n" for donor in ("anna1", "bert2"))
     (root / "x.csv").write_text("donor_id,act,effective_from,policy,purposes\n" + rows)
     return ["consent", "import", "x.csv", "--cohort", "c1"]

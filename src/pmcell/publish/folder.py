@@ -90,7 +90,8 @@ def _refuse_foreign(target: Path) -> None:
         raise UsageError(f"--out must be a folder; {target.name} is a file or a link")
     if (
         target.is_dir()
-        and any(target.iterdir())
+        # Snakemake makes the folders of a job's files before it.
+        and any(not path.is_dir() for path in target.rglob("*"))
         and not any(made(target) for made in (is_release, is_package, is_dossier, _has_tables))
     ):
         raise UsageError(

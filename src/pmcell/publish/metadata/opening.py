@@ -87,14 +87,19 @@ WHERE c.passes_qc GROUP BY ALL ORDER BY ALL;
 
 def _with_pmcell(example: _Example) -> str:
     stratum = f', stratum="{example.stratum}"' if example.stratum else ""
+    by_gene = (
+        f"sums = release.pseudobulk({_text(example.symbols[0])})"
+        "  # a gene in each sample and cell type\n"
+        if example.symbols
+        else ""
+    )
     return f"""
 import pmcell as pm
 release = pm.open_release(".")
 print(release)                                  # what is in it
 donors = release.tables["donors"].to_pandas()
 shares = release.composition({_text(example.cell_type)})  # a row a donor and visit
-sums = release.pseudobulk({_text(example.symbols[0])})  # a gene in each sample and cell type
-counts = release.expression(
+{by_gene}counts = release.expression(
     {_quoted(example.symbols, "[]")}, cell_type={_text(example.cell_type)}{stratum}
 )  # cells × genes
 """

@@ -12,6 +12,7 @@ import pytest
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import read_json, write_text
 from pmcell.io.outputs import is_dossier, is_package, is_release, refuse_in_release
+from pmcell.publish.folder import whole_folder
 
 RELEASE = {"pmcell": "0", "content_sha256": "a", "cohorts": {}}
 PACKAGE = {"format": "f", "recipients": {}, "signer": "s", "files": {}}
@@ -93,3 +94,19 @@ def test_a_disk_that_syncs_no_folders_takes_files_all_the_same(tmp_path, monkeyp
     monkeypatch.setattr(os, "fsync", files_only)
     write_text(tmp_path / "a.txt", "x")
     assert (tmp_path / "a.txt").read_text() == "x"
+
+
+def test_a_release_may_take_the_place_of_empty_folders_and_of_no_others(tmp_path: Path) -> None:
+    target = tmp_path / "release"
+    (target / "tables").mkdir(parents=True)
+    with whole_folder(target) as folder:
+        (folder / "made.txt").write_text("made")
+    assert (target / "made.txt").read_text() == "made"
+    with pytest.raises(UsageError, match="release holds other files"), whole_folder(target):
+        pass
+    other = tmp_path / "other" / "below"
+    other.mkdir(parents=True)
+    (other / "theirs.txt").write_text("theirs")
+    with pytest.raises(UsageError, match="other holds other files"), whole_folder(other.parent):
+        pass
+    assert (other / "theirs.txt").read_text() == "theirs"

@@ -32,7 +32,7 @@ def followed() -> AnnData:
     moved = sorted(set(donor))[:MOVED]
     visits = sorted(obs["visit"].astype(str).unique())
     second = (obs["visit"].astype(str) == visits[1]).to_numpy()
-    for name in set(donor):
+    for name in sorted(set(donor)):
         own = np.flatnonzero(donor == name)
         drawn = rng.choice(own, own.size)
         x[own], types[own] = x[drawn], types[drawn]

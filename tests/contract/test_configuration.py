@@ -25,9 +25,10 @@ from pmcell.core.pca import gram
 from pmcell.pp.accept import select
 from pmcell.pp.qc import QcOptions
 from pmcell.publish.validators.table import names
-from pmcell.settings import atlas, cohort, donors, release
+from pmcell.settings import atlas, cohort, donors, release, table
 from pmcell.settings.documents import with_tables
 from pmcell.settings.json_schema import describe, schema_of
+from pmcell.settings.load import SettingsError, load_settings
 from pmcell.settings.study import StudySettings
 from pmcell.settings.table import SETTINGS, section_of
 from pmcell.steps import STEPS
@@ -175,6 +176,21 @@ def test_every_rule_of_a_step_with_settings_hands_on_the_configuration(section):
     (call,) = re.findall(rf'"pmcell {section} .*?> \{{log:q\}}', rules, flags=re.DOTALL)
     assert "{params.config}" in call
     assert f'options=step_options("{section}")' in rules
+
+
+def test_every_model_is_that_of_a_step_or_of_the_study():
+    """A model with a misspelt name would leave its step without settings."""
+    of_steps = {model.__name__ for model in SETTINGS.values()}
+    of_study = {StudySettings.__name__, *StudySettings.model_json_schema()["$defs"]}
+    assert table._MODELS.keys() - of_steps - {"Settings"} == of_study
+
+
+def test_a_step_without_a_model_takes_no_keys(tmp_path):
+    assert not SETTINGS["gene_stats"].model_fields
+    config = tmp_path / "config.yaml"
+    config.write_text("gene_stats:\n  n_top: 3\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="n_top"):
+        load_settings(config)
 
 
 def test_every_step_has_a_section_in_the_order_of_the_flow():

@@ -45,16 +45,16 @@ class Recipe:
 
 MADE_FROM_CODE = f"{SETTINGS}::test_readme_and_schema_are_those_that_the_settings_make"
 CHANGES = {
-    # Function, command, settings, row, rule, test.
+    # Function, command, row, rule, test.
     "step": Recipe(
-        6,
+        5,
         "tests/pp/test_ribosomal.py",
         (
             f"{STEPS}::test_every_step_is_a_rule_with_a_job_for_each_cohort_or_one",
             f"{STEPS}::test_a_rule_reads_writes_and_logs_what_the_table_says[ribosomal]",
             f"{STEPS}::test_a_rule_gives_the_command_the_files_of_the_table[ribosomal]",
             f"{STEPS}::test_the_file_for_the_snakefile_is_that_of_the_table",
-            f"{SETTINGS}::test_every_rule_of_a_step_with_settings_hands_on_the_configuration[ribosomal]",
+            f"{SETTINGS}::test_every_model_is_that_of_a_step_or_of_the_study",
             MADE_FROM_CODE,
         ),
     ),
@@ -263,10 +263,3 @@ def test_a_step_without_its_rule_is_found(checkout: Checkout) -> None:
     done = checkout.run(sys.executable, "-m", "pytest", "-q", *CHANGES["step"].rules[:1])
     assert done.returncode != 0
     assert "ribosomal" in done.stdout
-
-
-def test_a_step_without_its_settings_is_told_what_it_lacks(checkout: Checkout) -> None:
-    diff = str(RECIPES / "step.diff")
-    checkout.must("git", "apply", "--exclude=src/pmcell/settings/*", diff)
-    done = checkout.run(sys.executable, "-c", "import pmcell.settings.table")
-    assert "step ribosomal must have a model RibosomalSettings" in done.stderr

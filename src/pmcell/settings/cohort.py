@@ -19,10 +19,6 @@ class IntakeSettings(Settings):
     )
 
 
-class DuplicatesSettings(Settings):
-    """The comparison of donors has nothing to choose: its limits were measured together."""
-
-
 class QcSettings(Settings):
     """Limits by which cells are marked; a MAD is scaled to a normal standard deviation."""
 
@@ -57,19 +53,3 @@ class QcSettings(Settings):
         20, "a cohort with fewer cells after QC is quarantined", unit="cells", at_least=0
     )
     seed: int = seed("seed of the simulated doublets")
-
-
-class GeneStatsSettings(Settings):
-    """The exact sums have nothing to choose."""
-
-
-class CovarianceSettings(Settings):
-    """The exact products have nothing to choose."""
-
-
-class PcaScoresSettings(Settings):
-    """The projection has nothing to choose: the basis was."""
-
-
-class AggregateSettings(Settings):
-    """The exact sums of clusters have nothing to choose."""

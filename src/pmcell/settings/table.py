@@ -1,7 +1,8 @@
 """The sections of the configuration, in the order of the flow, each with its model.
 
-A section has the name of its step, and its model that name in camel case: `pca_scores` is
-described by `PcaScoresSettings`. So a step and its model are found, and not listed again.
+A section has the name of its step, and its model that name in camel case: `label_transfer` is
+described by `LabelTransferSettings`. So a step and its model are found, and not listed again. A
+step without a model has nothing to choose: its section has no keys.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from types import MappingProxyType
 
 from pmcell.settings import atlas, cohort, donors, release, study
 from pmcell.settings.model import Settings
+from pmcell.step import Step
 from pmcell.steps import OLD_NAMES, STEPS
 
 _MODELS = {
@@ -21,17 +23,13 @@ _MODELS = {
 }
 
 
-def _model_of(step: str) -> type[Settings]:
-    name = f"{step.title().replace('_', '')}Settings"
-    if name not in _MODELS:
-        raise AssertionError(
-            f"step {step} must have a model {name} in a module of pmcell.settings; there is none"
-        )
-    return _MODELS[name]
+def _model_of(step: Step) -> type[Settings]:
+    name = f"{step.name.title().replace('_', '')}Settings"
+    return _MODELS.get(name) or type(name, (Settings,), {"__doc__": "There is nothing to choose."})
 
 
 SETTINGS: Mapping[str, type[Settings]] = MappingProxyType(
-    {step.name: _model_of(step.name) for step in STEPS}
+    {step.name: _model_of(step) for step in STEPS}
 )
 """The model of each section; a step's section has the step's name."""
 

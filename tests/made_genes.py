@@ -35,8 +35,12 @@ def made_genes(
     cells: tuple[int, int] = (30, 200),
     n_batches: int = 1,
     own: float = 0.18,
+    factor: float = 0.0,
 ) -> MadeGenes:
-    """Donors in strata with `planted` genes a type moved by N(0, `effect`); 0 for no strata."""
+    """Donors in strata with `planted` genes a type moved by N(0, `effect`); 0 for no strata.
+
+    A `factor` that is no stratum moves every gene.
+    """
     rng = np.random.default_rng(seed)
     stratum = rng.permutation(np.arange(n_donors) % n_strata)
     batch = np.arange(n_donors) % n_batches
@@ -47,6 +51,9 @@ def made_genes(
             moved[level, kind, genes] = rng.normal(0, effect, planted)
     log = rng.normal(0, 1.2, (1, n_types, n_genes)) + moved[stratum]
     log = log + rng.normal(0, own, (n_donors, 1, n_genes))
+    if factor:
+        score = rng.normal(0, 1, (n_donors, 1))
+        log = log + np.tensordot(score, rng.normal(0, factor, (1, n_types, n_genes)), 1)
     log = log + rng.normal(0, 0.5, (n_batches, 1, n_genes))[batch] * (n_batches > 1)
     share = np.exp(log)
     share /= share.sum(axis=2, keepdims=True)

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from pmcell.core.donors.arcsine import arcsine
 from pmcell.core.donors.channels import GENES
-from pmcell.core.donors.donor_map import CHANNELS
 from pmcell.schema.text import as_text, text_array
 from pmcell.schema.verdict import STRATA
 from pmcell.strata.discovery.cluster import distance_to_groups
 from pmcell.strata.discovery.conformal import Calibration, Placed, place_on
+from pmcell.strata.discovery.distances import fitted
 from pmcell.strata.discovery.uncertainty import NOVEL, Frozen
 from pmcell.strata.profiles import slots
 from pmcell.strata.profiles.model import open_map
@@ -203,13 +203,9 @@ def locate(model: DonorModel, both: AnnData, sets: list[int], *, batch_unseen: b
 
 
 def _squared(both: AnnData, name: str) -> Floats:
-    channels = both.uns["channels"]
     if name == slots.DISTANCE:
-        used = [str(one) for one in channels["used"]]
-        weights = {one: float(channels[one]["weight"]) or 1.0 for one in CHANNELS if one in used}
-    else:
-        weights = {name.removeprefix(f"{slots.DISTANCE}_"): 1.0}
-    return open_map(both, weights).distances()
+        return fitted(both).distances()
+    return open_map(both, {name.removeprefix(f"{slots.DISTANCE}_"): 1.0}).distances()
 
 
 def _probability(known: Floats, labels: Ints, towards: Floats) -> Floats:

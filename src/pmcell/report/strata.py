@@ -205,7 +205,7 @@ def _gate(channel: Channel) -> Cell:
         return text_cell(NOT_AVAILABLE)
     used = not channel.dropped if channel.used is None else channel.used
     if used:
-        return Cell("used", tone="ok")
+        return Cell("used, axes of one length" if channel.even_axes else "used", tone="ok")
     return Cell("dropped", tone="warn") if channel.dropped else Cell("set aside")
 
 

@@ -95,6 +95,9 @@ class Channel:
     r: float | None = fact("Split-half reliability of the distances.", tells=RESULT)
     q: float | None = fact("Share of the distances between batches, less chance.", tells=RESULT)
     weight: float | None = fact("Weight in the fused distance.", tells=RESULT)
+    even_axes: bool | None = fact(
+        "Whether its axes are of one length in the fused distance.", tells=RESULT
+    )
     why: str | None = fact("Why it is not used; else empty.", tells=RESULT)
 
 

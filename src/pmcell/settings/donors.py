@@ -22,7 +22,7 @@ from pmcell.settings.model import (
 
 Channel = Literal["composition", "state", "genes", "cluster_free"]
 
-MAX_VIEWS = 6
+MAX_VIEWS = 7
 """Combinations of channels that the `clearest` are chosen from, at most; the test pays for each."""
 
 

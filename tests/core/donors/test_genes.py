@@ -74,6 +74,29 @@ def test_planted_strata_are_found_on_their_two_axes() -> None:
     assert adjusted_rand(found, made.stratum) == 1.0
 
 
+def test_axes_of_one_length_show_strata_beside_a_factor_that_moves_every_gene() -> None:
+    made = made_genes(0, factor=0.2)
+    sums = made.sums()
+    agreement = {}
+    for even in (False, True):
+        channel = fit_genes(sums, made.batch, 1, even_axes=even)
+        squared = squared_distances(channel, place_genes(channel, sums, made.batch))
+        found = partition(squared, range(3, 4), 5).labels[0]
+        agreement[even] = adjusted_rand(found, made.stratum)
+    assert agreement[True] == 1.0
+    assert agreement[False] < 0.5
+
+
+def test_axes_of_one_length_have_equal_variance_and_the_same_directions() -> None:
+    made = made_genes(2, factor=0.2)
+    sums = made.sums()
+    plain, even = (fit_genes(sums, made.batch, 1, even_axes=value) for value in (False, True))
+    assert plain.n_shared == even.n_shared == 3
+    ratio = even.axes / plain.axes
+    assert np.allclose(ratio, ratio[0])
+    assert np.allclose(place_genes(even, sums, made.batch).x[:, 0].std(axis=0), 1.0)
+
+
 def test_strata_are_found_across_batches_that_move_every_gene() -> None:
     made = made_genes(2, n_batches=3)
     channel, sums = fitted(made)
@@ -117,9 +140,11 @@ def test_a_donor_has_no_part_in_its_own_place_and_a_new_one_lands_beside_its_kin
         assert 0.85 < new / old < 1.15
 
 
-def test_parts_of_types_sum_to_the_squared_distance() -> None:
+@pytest.mark.parametrize("even_axes", [False, True])
+def test_parts_of_types_sum_to_the_squared_distance(even_axes: bool) -> None:
     made = without_rows(made_genes(5, n_donors=15), [(3, 0), (4, 0), (4, 1), (4, 2), (4, 3)])
-    channel, sums = fitted(made)
+    sums = made.sums()
+    channel = fit_genes(sums, made.batch, 1, even_axes=even_axes)
     whole = squared_distances(channel, place_genes(channel, sums, made.batch))
     parts = list(gene_distance_parts(channel, sums, made.batch))
     assert len(parts) == 4

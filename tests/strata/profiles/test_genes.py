@@ -193,10 +193,11 @@ def test_what_cells_do_not_show_genes_do() -> None:
     assert squared[apart].min() > squared[same].max()
 
 
+@pytest.mark.parametrize("even_axes", [False, True])
 @pytest.mark.parametrize("channels", ["genes", "all"])
-def test_drivers_sum_to_the_difference_of_distances(channels: str) -> None:
+def test_drivers_sum_to_the_difference_of_distances(channels: str, even_axes: bool) -> None:
     donors = with_genes(made_cells(n_donors=24))
-    pm.strata.distances(donors, channels=channels)
+    pm.strata.distances(donors, channels=channels, even_axes=even_axes)
     pm.strata.cluster(donors, n_bootstraps=5)
     pm.strata.existence(donors, n_null=19)
     table = pm.strata.drivers(donors, candidates=True)
@@ -213,7 +214,8 @@ def test_drivers_sum_to_the_difference_of_distances(channels: str) -> None:
     np.testing.assert_allclose(sums.loc[donors.obs["donor_id"]], to.min(axis=1) - mine, atol=1e-9)
 
 
-def test_every_later_step_takes_strata_in_gene_space() -> None:
+@pytest.mark.parametrize("even_axes", [False, True])
+def test_every_later_step_takes_strata_in_gene_space(even_axes: bool) -> None:
     cells = made_cells(n_donors=44)
     number = cells.obs["donor_id"].str[1:].astype(int)
     cells.obs["batch_id"] = "b" + (number // 11).astype(str)
@@ -224,7 +226,7 @@ def test_every_later_step_takes_strata_in_gene_space() -> None:
     cells = ad.concat([cells, later])
     donors = pm.strata.profile(cells)
     add_genes(donors, cells=cells)
-    pm.strata.distances(donors, channels=("genes", "composition"))
+    pm.strata.distances(donors, channels=("genes", "composition"), even_axes=even_axes)
     pm.strata.cluster(donors, n_bootstraps=10)
     pm.strata.existence(donors, n_null=19)
     assert donors.uns["existence"]["decision"] == "strata"
@@ -237,7 +239,10 @@ def test_every_later_step_takes_strata_in_gene_space() -> None:
     assert "genes" in set(pm.strata.drivers(donors)["channel"])
     assert len(pm.strata.movement(donors, n_draws=19)) == 12
     assert len(pm.strata.composition_shifts(donors))
-    assert pm.strata.verdict(donors).channels["genes"].used
+    told = pm.strata.verdict(donors).channels
+    assert told["genes"].used
+    assert told["genes"].even_axes == even_axes
+    assert not told["composition"].even_axes
 
 
 @pytest.mark.parametrize("used", [["state"], ["composition", "cluster_free"], ["genes"]])

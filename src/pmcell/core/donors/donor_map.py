@@ -46,13 +46,17 @@ Fitted = Channel | GeneChannel
 
 @dataclass(frozen=True)
 class Settings:
-    """How the map is made: pool of each type (-1: none), cells a pool needs, batches, weights."""
+    """How the map is made: pool of each type (-1: none), cells a pool needs, batches, weights.
+
+    With `even_axes` the axes of the gene feature set are of one length (`fit_genes`).
+    """
 
     pool: Ints
     min_cells: int
     n_batches: int
     weights: dict[str, float]
     residual: bool = True
+    even_axes: bool = False
 
     def only(self, name: str) -> Settings:
         """The same with one channel."""
@@ -69,7 +73,8 @@ def fit_channels(sums: DonorSums, batch: Ints, settings: Settings) -> list[Fitte
         pool, least = settings.pool, settings.min_cells
         out.append(fit_state(sums, batch, n_batches, pool=pool, min_cells=least, residual=residual))
     if GENES in settings.weights:
-        out.append(fit_genes(require_genes(sums), batch, n_batches, residual=residual))
+        genes, even = require_genes(sums), settings.even_axes
+        out.append(fit_genes(genes, batch, n_batches, residual=residual, even_axes=even))
     if CLUSTER_FREE in settings.weights:
         out.append(fit_cluster_free(sums, batch, n_batches, residual=residual))
     return out

@@ -99,8 +99,20 @@ def _weigh(
     return GeneWeights(centre, offset, between, noise, repeats**2), x
 
 
-def fit_genes(sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = True) -> GeneChannel:
-    """Fit the gene feature set on these rows, one a donor."""
+def fit_genes(
+    sums: GeneSums,
+    batch: Ints,
+    n_batches: int,
+    *,
+    residual: bool = True,
+    even_axes: bool = False,
+) -> GeneChannel:
+    """Fit the gene feature set on these rows, one a donor.
+
+    An axis is as long as what donors share along it, so strata in few genes drown in a factor
+    that moves many. With `even_axes` all axes above the edge of independent genes are of one
+    length.
+    """
     n_rows = sums.donor.size
     known = sums.size > 0
     found, x = _weigh(sums, batch, n_batches, residual=residual)
@@ -134,6 +146,10 @@ def fit_genes(sums: GeneSums, batch: Ints, n_batches: int, *, residual: bool = T
         np.zeros(1),
         1.0,
     )
+    if even_axes:
+        # As donors are placed by the others: a weak axis is shorter so than its eigenvalue says.
+        spread = _place(channel, sums, inner).x[:, 0].std(axis=0)
+        channel = replace(channel, axes=np.where(spread > 0, axes / np.maximum(spread, 1e-300), 0))
     fill, scale = scales(_place(channel, sums, inner))
     return replace(channel, fill=fill, scale=scale, fitted_on=(sums, batch))
 

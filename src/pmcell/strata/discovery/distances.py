@@ -43,6 +43,7 @@ def distances(
     max_batch_share: float = 0.9,
     min_reliability: float = 0.5,
     channels: Sequence[str] | Literal["all", "clearest"] = "clearest",
+    even_axes: bool = False,
 ) -> None:
     """Measure squared distances between donors per channel and fused.
 
@@ -60,7 +61,8 @@ def distances(
     Of these the `clearest` are used, the one or several in which groups stand out
     most (`pmcell.strata.discovery.views`), for which the existence test then pays by the
     number of combinations looked at; or all, or those that `channels` names: others never stand in
-    for them.
+    for them. An axis of *genes* is as long as what donors share along it, or, with `even_axes` or
+    where the clearest view has them so, all are of one length in the fused distance.
 
     Writes obsp distance_composition, distance_state, distance_genes, distance_cluster_free
     (NaN where a channel is not measured) and distance, and uns['channels']: r, q, weight,
@@ -102,14 +104,19 @@ def distances(
             weights[name] = verdict["weight"]
     weights = {name: weight for name, weight in weights.items() if name in names}
     usable = bool(weights)
-    choice = choose_view(opened, weights) if channels == "clearest" else Choice(weights, {})
+    choice = (
+        choose_view(opened, weights)
+        if channels == "clearest"
+        else Choice(weights, {}, even_axes and GENES in weights)
+    )
     weights = choice.weights
     if not usable:
         every = [name for name in CHANNELS if report[name]["measured"]]
         measured = [name for name in every if name in names] or every
         weights = {min(measured, key=lambda name: report[name]["q"]): 1.0} if measured else {}
     if weights:
-        donors.obsp[slots.DISTANCE] = opened.with_weights(weights).distances()
+        fused = opened.with_weights(weights, even_axes=choice.even_axes)
+        donors.obsp[slots.DISTANCE] = fused.distances()
     else:
         donors.obsp[slots.DISTANCE] = np.full((donors.n_obs, donors.n_obs), np.nan)
     reason = (
@@ -119,6 +126,7 @@ def distances(
     )
     for name, verdict in report.items():
         verdict["used"] = name in weights
+        verdict["even_axes"] = name == GENES and choice.even_axes
         if not verdict["dropped"] and name not in choice.weights:
             verdict["why"] = f"set aside: {reason}"
     donors.uns["channels"] = {
@@ -139,7 +147,8 @@ def fitted(donors: AnnData) -> DonorMap:
         for name in CHANNELS
         if name in [str(used) for used in channels["used"]]
     }
-    return open_map(donors, weights)
+    even = bool(channels[GENES].get("even_axes", False))
+    return open_map(donors).with_weights(weights, even_axes=even)
 
 
 def _judge(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.donors.channels import GENES
 from pmcell.core.donors.donor_map import CHANNELS, adapt_all, fused_distances, partition, place_all
 from pmcell.core.donors.donor_stats import GroupSums, within_variance
 from pmcell.core.donors.spectral import align
@@ -64,6 +65,7 @@ def refit(donors: AnnData, training: Bools) -> Refit:
     set_aside = any(not gate[name]["dropped"] and name not in used for name in CHANNELS)
     # A choice among channels was made with all donors; it is not made again on some of them.
     limits["channels"] = used if set_aside or gate["n_views"] > 1 else "all"
+    limits["even_axes"] = bool(gate[GENES].get("even_axes", False))
     return fit_without(donors, training, int(donors.uns["existence"]["k"]), limits, full_labels)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.core.donors.channels import CLUSTER_FREE, COMPOSITION
+from pmcell.core.donors.channels import CLUSTER_FREE, COMPOSITION, GENES
 from pmcell.core.donors.resample import VIEWS, stream
 from pmcell.strata.discovery.null import compare_with_null
 from pmcell.strata.discovery.sizes import k_range
@@ -17,16 +17,23 @@ N_DRAWS = 39
 LEAD = 1.25
 """A view that needs no cell types says less of what makes the strata: it must lead by so much."""
 
+EVEN = ", axes alike"
+"""Ends the title of a view in which the axes of genes are of one length."""
+
 MAX_DONORS = 200
 """A view is chosen on so many donors, drawn at random, at most."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Weights of the chosen channels; the score of each view, how far it is above its null."""
+    """Weights of the chosen channels; the score of each view, how far it is above its null.
+
+    With `even_axes` the axes of the gene channel are of one length.
+    """
 
     weights: dict[str, float]
     scores: dict[str, float]
+    even_axes: bool = False
 
     def report(self) -> dict[str, Any]:
         """What is kept for the report."""
@@ -38,8 +45,9 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
 
     A channel that knows nothing of the strata blurs those that another shows
     clearly, and reliability cannot tell: donors differ reliably in things that
-    are no strata. So each channel that uses cell types, composition with each of the others, and
-    all together are compared with a few draws of their own model without strata,
+    are no strata. So each channel that uses cell types, composition with each of the others, all
+    together, and genes with axes of one length, since strata in few genes drown in a factor that
+    moves many, are compared with a few draws of their own model without strata,
     that of the existence test; the largest excess of its statistic, in the draws'
     sd, wins. Points with the same spectrum, but without a donor model, took batches
     in shares for groups. This ranks views and tests nothing: the existence test
@@ -55,18 +63,35 @@ def choose_view(opened: DonorMap, weights: dict[str, float], seed: int = 0) -> C
     some = replace(opened, rows=rows)
     scores = {}
     for view in views:
-        own = some.with_weights({name: weights[name] for name in view})
-        scores["+".join(view)] = round(_excess(own, ks, seed), 6)
+        own = some.with_weights(
+            {name: weights[name] for name in view.names}, even_axes=view.even_axes
+        )
+        scores[view.title] = round(_excess(own, ks, seed), 6)
     if max(scores.values()) <= 0:
         # Nothing stands out anywhere: there is no reason to leave anything out.
         return Choice(weights, scores)
-    lead = {view: LEAD if CLUSTER_FREE in view else 1.0 for view in views}
-    best = max(views, key=lambda view: scores["+".join(view)] / lead[view])
-    return Choice({name: weights[name] for name in best}, scores)
+    best = max(views, key=lambda view: scores[view.title] / view.lead)
+    return Choice({name: weights[name] for name in best.names}, scores, best.even_axes)
 
 
-def _views(names: list[str]) -> list[tuple[str, ...]]:
+@dataclass(frozen=True)
+class _View:
+    names: tuple[str, ...]
+    even_axes: bool = False
+
+    @property
+    def title(self) -> str:
+        return "+".join(self.names) + (EVEN if self.even_axes else "")
+
+    @property
+    def lead(self) -> float:
+        return LEAD if CLUSTER_FREE in self.names else 1.0
+
+
+def _views(names: list[str]) -> list[_View]:
     """Each channel that uses cell types alone, composition with each other of these, all.
+
+    And genes with axes of one length.
 
     Not the cluster-free channel alone where there is another: it tells nothing of what
     makes the strata, and the model without strata knows least of its waves. Not state and
@@ -77,7 +102,8 @@ def _views(names: list[str]) -> list[tuple[str, ...]]:
     views += [(COMPOSITION, name) for name in typed if COMPOSITION in typed and name != COMPOSITION]
     if tuple(names) not in views:
         views.append(tuple(names))
-    return views
+    even = [_View((GENES,), even_axes=True)] if GENES in typed else []
+    return [*map(_View, views), *even]
 
 
 def _excess(opened: DonorMap, ks: range, seed: int) -> float:

@@ -78,9 +78,12 @@ class DonorMap:
         """Fused squared distances between all rows."""
         return fused_distances(self.channels, self.settings, self.features)
 
-    def with_weights(self, weights: dict[str, float], *, residual: bool = True) -> DonorMap:
-        """The same rows with other channels."""
-        settings = replace(self.settings, weights=weights, residual=residual)
+    def with_weights(
+        self, weights: dict[str, float], *, residual: bool = True, even_axes: bool | None = None
+    ) -> DonorMap:
+        """The same rows with other channels; axes of genes as they are here, unless told."""
+        even = self.settings.even_axes if even_axes is None else even_axes
+        settings = replace(self.settings, weights=weights, residual=residual, even_axes=even)
         return DonorMap(self.sums, self.donor, self.batch, self.batches, self.rows, settings)
 
     def state_features(self) -> Floats:

@@ -92,7 +92,7 @@ def test_what_is_given_takes_the_place_of_a_default(tmp_path):
             "survival: must have event (column of the event",
         ),
         ("strata: {survival: {time: a, event: b, x: c}}", "must be a key of strata.survival"),
-        ("strata: {n_null: 39}", "n_null must be at least 119 with channels 'clearest'"),
+        ("strata: {n_null: 39}", "n_null must be at least 139 with channels 'clearest'"),
         ("strata: {n_null: 19, alpha: 0.01, channels: all}", "n_null must be at least 99"),
         ("strata: {clinical: values.xlsx}", "must be a text such as clinical.tsv"),
         (

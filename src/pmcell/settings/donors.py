@@ -86,7 +86,7 @@ class StrataSettings(Settings):
         "clearest",
         "feature sets of the donor distance in which strata are sought: `clearest`, the one or "
         "several in which groups stand out most (the test corrects for the choice: `n_null` must "
-        "be 119 or more at the default `alpha`), `all`, or those named",
+        "be 139 or more at the default `alpha`), `all`, or those named",
     )
     max_batch_share: float = share(
         0.9,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmcell.core.donors.association import benjamini_hochberg
-from pmcell.core.donors.channels import DonorSums
+from pmcell.core.donors.channels import (
+    CLUSTER_FREE,
+    COMPOSITION,
+    GENES,
+    STATE,
+    DonorSums,
+    Features,
+)
 from pmcell.core.donors.donor_map import fused_distances, place_all
 from pmcell.core.donors.gene_sums import GeneSums
 from pmcell.core.donors.resample import MOVES, resample_cells, stream
@@ -29,6 +37,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PAIRS_AT_ONCE = 64
+DRAWN_TOGETHER = ({COMPOSITION, STATE}, {GENES}, {CLUSTER_FREE})
+"""Channels whose errors a draw of cells makes as one; those of the others it makes apart."""
 
 
 @single_thread
@@ -38,7 +48,8 @@ def movement(donors: AnnData, *, n_draws: int = 499, seed: int = 0) -> pd.DataFr
     `moved` is the root of the squared distance of `distances` (0 where that,
     its noise subtracted, is negative). For `p_value` both visits are drawn
     `n_draws` times from their pooled cells, each with its own number of cells:
-    the share of draws that come as far, (1 + #)/(n_draws + 1). It speaks of cell
+    the share of draws that come as far, (1 + #)/(n_draws + 1); with several channels in use it
+    is an upper bound, since how their errors go together is not known. It speaks of cell
     sampling alone: a second tube of the same day also differs by how it was
     handled, which nothing here can know. Visits in different batches have no p,
     since the offset between batches is itself uncertain. q is Benjamini-Hochberg
@@ -138,18 +149,38 @@ def published_strata(donors: AnnData) -> NDArray[np.object_]:
 def _null(
     opened: DonorMap, before: Ints, after: Ints, n_draws: int, seed: int, first: int
 ) -> Floats:
-    """Squared distances of pairs that differ by cell sampling alone (draws × pairs)."""
+    """Squared distances of pairs that differ by cell sampling alone (draws × pairs).
+
+    Means in the embedding, genes and waves are of the same cells and err together, but are drawn
+    apart. So the largest distances of each are added to the largest of the others: no way in which
+    they may depend on each other gives large sums more often.
+    """
     pooled = _pooled(opened.sums_in_use, before, after)
     # Both halves of a pair in one batch: its offset is the same in both and drops out.
     batch = np.tile(opened.batch[before], 2)
-    out = np.empty((n_draws, before.size))
+    parts = [opened.settings.weights.keys() & names for names in DRAWN_TOGETHER]
+    out = np.zeros((len(parts), n_draws, before.size))
     for number in range(n_draws):
         drawn = resample_cells(pooled, stream(seed, MOVES, first * n_draws + number))
         placed = place_all(opened.channels, drawn, batch, opened.settings)
-        left = [each.take(np.arange(before.size)) for each in placed]
-        right = [each.take(np.arange(before.size, batch.size)) for each in placed]
-        out[number] = np.diag(fused_distances(opened.channels, opened.settings, left, right))
-    return out
+        for part, names in zip(out, parts, strict=True):
+            part[number] = _of_pairs(opened, placed, names)
+    out.sort(axis=1)
+    return np.asarray(out.sum(axis=0))
+
+
+def _of_pairs(opened: DonorMap, placed: Sequence[Features], names: Set[str]) -> Floats:
+    """What channels add to the fused squared distance of each row of the first half and its own."""
+    used = [(c, rows) for c, rows in zip(opened.channels, placed, strict=True) if c.name in names]
+    if not used:
+        return np.zeros(())
+    weights = opened.settings.weights
+    share = sum(weights[name] for name in names) / sum(weights.values())
+    n_pairs = used[0][1].x.shape[0] // 2
+    left = [rows.take(np.arange(n_pairs)) for _, rows in used]
+    right = [rows.take(np.arange(n_pairs, 2 * n_pairs)) for _, rows in used]
+    fused = fused_distances([channel for channel, _ in used], opened.settings, left, right)
+    return np.asarray(share * np.diag(fused))
 
 
 def _pooled(sums: DonorSums, before: Ints, after: Ints) -> DonorSums:

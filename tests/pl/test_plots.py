@@ -73,9 +73,15 @@ def test_composition_bars_add_up_to_one(frames):
         frames["visits"][["donor_id", "visit", "condition"]], on=["donor_id", "visit"]
     )
     axes = pl.composition(shares).axes[0]
-    tops = pd.Series([bar.get_height() for bar in axes.patches])
     n_bars = len(shares.drop_duplicates(["donor_id", "visit"]))
-    assert tops.sum() == pytest.approx(n_bars)
+    # Each type is one path of bars, four corners and the mark that closes them.
+    paths = [patch.get_path().vertices.reshape(n_bars, 5, 2) for patch in axes.patches]
+    corners = np.array(paths)[:, :, :4]
+    assert len(corners) == shares["cell_type"].nunique()
+    heights = np.ptp(corners[..., 1], axis=2)
+    assert heights.sum(axis=0) == pytest.approx(np.ones(n_bars))
+    left, right = corners[0, :, :, 0].min(axis=1), corners[0, :, :, 0].max(axis=1)
+    assert (np.sort(left)[1:] > np.sort(right)[:-1]).all()
 
 
 def test_donor_map_joins_visits_and_fades_with_probability(frames):

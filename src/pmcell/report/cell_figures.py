@@ -15,7 +15,7 @@ from pmcell.spelling import plural
 if TYPE_CHECKING:
     from pmcell.release.report_tables import Release
 
-MAX_CELLS = 200_000
+MAX_CELLS = 100_000
 """More cells than this are thinned (seeded) before they are drawn."""
 
 

@@ -143,7 +143,8 @@ def subtracted(n_withdrawn: int, *, n_donors: int = 60, n_trials: int = 40) -> t
 
 def refused_after(n_withdrawn: int, *, n_donors: int = 60, least: int = 10) -> bool:
     """Whether the register refuses the sums of a cohort after so many have left."""
-    from pmcell.publish.disclosure.register import add_release, register_faults
+    from pmcell.publish.disclosure.register import register_faults
+    from pmcell.publish.disclosure.register_file import add_release
 
     donors = [f"c:{number}" for number in range(n_donors)]
     before, after = ({"cohort c": frozenset(donors[low:])} for low in (0, n_withdrawn))

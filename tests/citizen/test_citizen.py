@@ -458,7 +458,7 @@ def test_corrections_that_were_edited_stop_everything(cohort: Path, keys: Keys) 
 
 def test_older_releases_are_told_from_the_register_and_the_tombstones(tmp_path: Path) -> None:
     from pmcell.io.atomic import write_json
-    from pmcell.publish.disclosure.register import add_release, register_of
+    from pmcell.publish.disclosure.register_file import add_release, register_of
 
     results = tmp_path / "results"
     results.mkdir()

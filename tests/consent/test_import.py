@@ -426,6 +426,122 @@ def test_a_bundle_that_says_two_things_or_not_all_is_refused(
         read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
 
 
+Q_NO = {"item": [{"linkId": "1", "answer": [{"valueBoolean": False}]}]}
+OF_C = {"reference": "Consent/c"}
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ([{**ANNA, "id": "d1", "deceasedDateTime": "2023-01-01"}], "dead by then"),
+        ([{**ANNA, "id": "d1", "deceasedDateTime": "2022"}], "dead by then"),
+        ([{**ANNA, "id": "d1", "birthDate": "2025-01-01"}], "born later"),
+        (
+            [
+                {
+                    "resourceType": "Provenance",
+                    "target": [OF_C],
+                    "activity": {"coding": [{"code": "NULLIFY"}]},
+                }
+            ],
+            "takes one of them back",
+        ),
+        ([{"resourceType": "AuditEvent", "action": "D", "entity": [{"what": OF_C}]}], "back"),
+        ([{"resourceType": "Task", "status": "requested", "focus": OF_C}], "takes one of them"),
+        (
+            [{"resourceType": "Communication", "status": "completed", "about": [OF_C]}],
+            "takes one of them back",
+        ),
+        ([{"resourceType": "List", "entry": [{"deleted": True, "item": OF_C}]}], "takes one"),
+        ([{"resourceType": "Basic", "code": {"text": "Consent withdrawal"}}], "takes one of them"),
+        ([{"resourceType": "Flag", "code": {"coding": [{"code": "OPTOUT"}]}}], "takes one of them"),
+        ([{"resourceType": "QuestionnaireResponse", "status": "completed", **Q_NO}], "takes one"),
+        ([{"resourceType": "QuestionnaireResponse", "status": "in-progress"}], "in force"),
+        ([{"resourceType": "DocumentReference", "docStatus": "preliminary"}], "in force"),
+    ],
+)
+def test_what_is_said_beside_a_consent_is_held_against_it(tmp_path: Path, others, words) -> None:
+    with pytest.raises(FaultsError, match=words):
+        read(tmp_path, [{**R4, "id": "c"}, *others])
+
+
+def test_records_that_change_no_consent_are_passed_over(tmp_path: Path) -> None:
+    made = {"coding": [{"code": "CREATE"}]}
+    beside = [
+        {**ANNA, "id": "d1", "birthDate": "1960", "deceasedDateTime": "2025-01-01"},
+        {"resourceType": "Provenance", "target": [OF_C], "activity": made},
+        {"resourceType": "AuditEvent", "action": "R", "entity": [{"what": OF_C}]},
+        {"resourceType": "List", "entry": [{"item": OF_C}]},
+        {"resourceType": "DocumentReference", "related": [OF_C], "docStatus": "final"},
+        {"resourceType": "Observation", "valueString": "declined slowly", "status": "final"},
+        {"resourceType": "QuestionnaireResponse", "status": "completed"},
+    ]
+    [found] = read(tmp_path, [{**R4, "id": "c"}, *beside])
+    assert found.act == "give"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"text": {"status": "additional", "div": "<div>asthma only</div>"}}, "in words"),
+        ({"category": [{"text": "Refusal of research"}]}, "in words what its codes say"),
+        ({"category": [{"coding": [{"code": "1", "display": "Declined"}]}]}, "in words"),
+        ({"meta": {"tag": [{"system": "urn:x", "code": "withdrawn"}]}}, "in words"),
+        ({"meta": {"profile": ["https://x/StructureDefinition/consent-withdrawal"]}}, "in words"),
+        ({"extension": [{"url": "https://x/revoked", "valueBoolean": True}]}, "in words"),
+        ({"patient": {"reference": "Patient/d1", "display": "d2"}}, "by reference and display"),
+        ({"patient": {"identifier": {"value": "d1", "period": {"end": "2020"}}}}, "in use"),
+        ({"performer": [{"reference": "Patient/d2"}]}, "nobody who is another donor"),
+        (
+            {"verification": [{"verified": True, "verifiedWith": {"reference": "Patient/d2"}}]},
+            "nobody who is another donor",
+        ),
+        (
+            {"verification": [{"verified": True, "verificationDate": "2020-01-02"}]},
+            "before it was given",
+        ),
+        (
+            {"provision": {**R4["provision"], "purpose": [{**PURPOSE, "system": "urn:refusals"}]}},
+            "must be of DUO",
+        ),
+        (
+            {
+                "provision": {
+                    **R4["provision"],
+                    "purpose": [{**PURPOSE, "display": "NOT general research use"}],
+                }
+            },
+            "the same by code and display",
+        ),
+    ],
+)
+def test_words_and_people_that_disagree_with_the_codes_are_faults(
+    tmp_path: Path, change, words
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps([R4, {**R4, **change}]))
+    with pytest.raises(FaultsError, match=words) as caught:
+        read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
+    assert {fault.row for fault in caught.value.faults} == {2}
+
+
+def test_words_that_agree_with_a_denial_are_none(tmp_path: Path) -> None:
+    denied = {**R4, "provision": {"type": "deny"}, "category": [{"text": "Withdrawal"}]}
+    assert [found.act for found in read(tmp_path, denied)] == ["withdraw"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"type": "message"}, "no history"),
+        ({"entry": [{"fullUrl": "http://x/Consent/z", "resource": {**R4, "id": "c"}}]}, "one id"),
+    ],
+)
+def test_a_message_and_a_resource_with_two_ids_are_faults(tmp_path: Path, more, words) -> None:
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": R4}], **more}
+    with pytest.raises(FaultsError, match=words):
+        read(tmp_path, bundle)
+
+
 SINCE = {"start": "2020-01-01"}
 
 

@@ -183,8 +183,9 @@ def test_a_longer_word_in_any_width_is_another_name(data: bytes) -> None:
 
 
 def test_other_spellings_are_looked_for_unless_somebody_has_them() -> None:
-    assert "c1.anna.7" in donor_needles([("c1:anna_7", "donor")], [], [], []).texts
-    assert "c1.anna.7" not in donor_needles([("c1:anna_7", "donor")], ["C1.anna.7"], [], []).texts
+    own = [("c1:anna_7", "donor")]
+    assert "c1.anna.7" in donor_needles(own, [], [], []).spellings
+    assert "c1.anna.7" not in donor_needles(own, ["C1.anna.7"], [], []).spellings
 
 
 def test_links_are_named_and_not_followed(tmp_path: Path) -> None:

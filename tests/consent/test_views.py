@@ -7,7 +7,9 @@ import json
 from datetime import date
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from ledgers import COMMITTEE, KEY, entry, make_cohort, write_counts
 
@@ -28,6 +30,7 @@ from pmcell.io.counts.open import open_counts
 from pmcell.io.crypt.chain_form import head_path
 from pmcell.registry.intake.intake import intake_cohort
 from pmcell.release.digest import content_sha256
+from pmcell.settings.cohort import IntakeSettings
 from pmcell.settings.study import PermitSettings, UseSettings
 from repository import ROOT
 
@@ -174,6 +177,87 @@ def test_a_cohort_without_the_donor_is_the_same_as_one_that_never_had_them(
     for mine, yours in zip(ours.iter_blocks(), theirs.iter_blocks(), strict=True):
         assert np.array_equal(mine.indices, yours.indices)
         assert np.array_equal(mine.data, yours.data)
+
+
+def describe(folder: Path, donors: tuple[str, ...]) -> None:
+    """Values of each donor on two days, cells that are left out, and cells that are warned of."""
+    rows = [(d, "T0", "0") for d in donors] + [(d, "T1", "") for d in donors]
+    (folder / "measurements.tsv").write_text(
+        "donor_id\tvisit\tday\tloinc\tvalue\tunit\n"
+        + "".join(f"{d}\t{v}\t{day}\t8867-4\t{60 + len(d)}\t/min\n" for d, v, day in rows)
+    )
+    text = (folder / "cohort.yaml").read_text()
+    more = (
+        "exclude:\n"
+        "  - {column: call, values: [doublet], reason: doublets}\n"
+        "  - {column: call, values: [of bert], reason: a sample that failed}\n"
+    )
+    (folder / "cohort.yaml").write_text(text + more)
+    cells = ad.read_h5ad(folder / "counts.h5ad")
+    number = np.arange(cells.n_obs) % 40
+    call = np.where(number < 5, "doublet", "singlet").astype(object)
+    call[cells.obs["sample_id"].str.startswith("bert2").to_numpy() & (number > 35)] = "of bert"
+    cells.obs["call"] = call
+    cells.obs["is_primary_data"] = number < 30
+    cells.write_h5ad(folder / "counts.h5ad")
+
+
+def test_no_number_and_no_sentence_counts_who_may_not_be_used(
+    folder: Path, tmp_path: Path, keys: Path
+) -> None:
+    describe(folder, DONORS)
+    begin(folder)
+    add(folder, "withdraw", "bert2")
+    decided(folder, tmp_path / "results")
+    ours = tmp_path / "results" / "cohorts" / "c1"
+    report = intake_cohort(folder, ours)
+    rest = (DONORS[0], DONORS[2])
+    other = make_cohort(tmp_path / "never" / "c1", rest, days=True)
+    describe(other, rest)
+    # Nobody has it there: it would be a misspelt value.
+    path = other / "cohort.yaml"
+    path.write_text(path.read_text().replace(", values: [of bert]", ", values: [doublet]"))
+    theirs = tmp_path / "other" / "cohorts" / "c1"
+    never = intake_cohort(other, theirs)
+    left_out = never["metrics"]["left_out"]
+    never["metrics"]["left_out"] = [item for item in left_out if item["n_cells"]]
+    assert report["metrics"] == never["metrics"]
+    assert report["metrics"]["left_out"] == [{"reason": "doublets", "n_cells": 20}]
+    assert report["message"] == never["message"]
+    assert report["faults"] == never["faults"]
+    assert len(report["faults"]) == 1
+    for name in ("donors", "samples", "visits", "measurements"):
+        mine, yours = ours / f"{name}.parquet", theirs / f"{name}.parquet"
+        assert content_sha256(mine) == content_sha256(yours), name
+    assert set(pd.read_parquet(ours / "measurements.parquet")["donor_id"]) == {
+        "c1:anna1",
+        "c1:cleo3",
+    }
+
+
+def test_values_outside_the_days_of_a_consent_are_left_out(folder: Path, tmp_path: Path) -> None:
+    describe(folder, DONORS)
+    begin(folder, visit_days=(0, 30))
+    decided(folder, tmp_path / "results")
+    out = tmp_path / "results" / "cohorts" / "c1"
+    intake_cohort(folder, out)
+    assert set(pd.read_parquet(out / "measurements.parquet")["visit"]) == {"T0"}
+
+
+def test_a_cohort_that_fails_says_nothing_of_who_may_not_be_used(
+    folder: Path, tmp_path: Path, keys: Path
+) -> None:
+    begin(folder, donors=DONORS[:1])
+    decided(folder, tmp_path / "results")
+    config = IntakeSettings(min_cells=100)
+    report = intake_cohort(folder, tmp_path / "results" / "cohorts" / "c1", config=config)
+    assert report["reason"] == "too_few_cells"
+    assert "found 80." in report["message"]
+    assert report["metrics"]["n_cells_submitted"] == 80
+    config = IntakeSettings(min_genes=1000)
+    report = intake_cohort(folder, tmp_path / "results" / "cohorts" / "c1", config=config)
+    assert report["status"] == "quarantined"
+    assert report["metrics"]["n_cells_submitted"] == 0
 
 
 def test_visits_outside_the_days_of_a_consent_are_left_out(folder: Path, tmp_path: Path) -> None:

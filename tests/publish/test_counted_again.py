@@ -10,9 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pmcell.publish.disclosure.again import ALL
-from pmcell.publish.disclosure.counted import TOTALS, counted_people, told_apart, without_telling
-from pmcell.publish.disclosure.register import NAME, add_release, known_people, register_faults
+from pmcell.publish.disclosure.counted import (
+    ALL,
+    TOTALS,
+    counted_people,
+    told_apart,
+    without_telling,
+)
+from pmcell.publish.disclosure.known import known_people
+from pmcell.publish.disclosure.register import register_faults
+from pmcell.publish.disclosure.register_file import NAME, add_release
 from pmcell.publish.disclosure.suppress import OTHER, merge_small
 
 K = 10
@@ -154,10 +161,11 @@ def test_people_under_other_names_are_compared(register):
     sets = {"cohort c": frozenset(renamed.index)}
     entry = json.loads(register.read_text())
     key = bytes.fromhex(register.with_name(f"{NAME}.key").read_text())
-    from pmcell.publish.disclosure.register import _mark
+    from pmcell.publish.disclosure.register_file import donor_mark
 
     entry["people"] = {
-        _mark(key, name): [name.removeprefix("c:") + part for part in "ab"] for name in BEFORE.index
+        donor_mark(key, name): [name.removeprefix("c:") + part for part in "ab"]
+        for name in BEFORE.index
     }
     register.write_text(json.dumps(entry) + "\n")
     counted = counted_people(table(renamed), renamed)

@@ -19,7 +19,8 @@ from pmcell.errors import FaultsError
 from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.publish import write_release
 from pmcell.publish.disclosure.people import fingerprints, same_people
-from pmcell.publish.disclosure.register import NAME, add_release, register_faults
+from pmcell.publish.disclosure.register import register_faults
+from pmcell.publish.disclosure.register_file import NAME, add_release
 
 KEY = bytes(range(32))
 
@@ -43,7 +44,7 @@ def write_cells(
 
 
 def prints_of(*cohorts: SimpleNamespace) -> dict[str, frozenset[str]]:
-    return fingerprints(SimpleNamespace(withheld=cohorts), KEY)
+    return fingerprints(SimpleNamespace(withheld=cohorts, published=()), KEY)
 
 
 def people(rng: np.random.Generator, n_donors: int = 6, n_cells: int = 20, n_genes: int = 200):
@@ -103,7 +104,7 @@ def test_cells_that_say_too_little_make_nobody_known(tmp_path):
 
 def test_without_the_key_a_fingerprint_cannot_be_made_again(tmp_path):
     cohort = write_cells(tmp_path, "a", *people(np.random.default_rng(7)))
-    other = fingerprints(SimpleNamespace(withheld=[cohort]), bytes(32))
+    other = fingerprints(SimpleNamespace(withheld=[cohort], published=()), bytes(32))
     assert not prints_of(cohort)["a:d0"] & other["a:d0"]
 
 

@@ -16,7 +16,7 @@ from pmcell.io.coded_tables import plain_frame
 from pmcell.io.tables import conform
 from pmcell.publish.atlas import load_atlas
 from pmcell.publish.content.sources import rows_of
-from pmcell.publish.disclosure.again import ALL, USED
+from pmcell.publish.disclosure.counted import ALL, USED
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
 from pmcell.publish.disclosure.verdict import redact_facts, redact_verdict

@@ -10,7 +10,7 @@ from typing import Any
 from pmcell.consent.takedown import MANIFEST, TOMBSTONES
 from pmcell.errors import DataError
 from pmcell.io.atomic import DamagedJsonError, read_json
-from pmcell.publish.disclosure.register import register_of, releases_with
+from pmcell.publish.disclosure.register_file import register_of, releases_with
 from pmcell.schema import UNKNOWN
 
 BY_REGISTER = "the register of releases: you are behind its sums"

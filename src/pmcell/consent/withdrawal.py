@@ -204,7 +204,8 @@ def record(cohort: Path, entry: Entry, *, key: Ed25519PrivateKey) -> None:
 def _searched(work: Work, journal: Journal) -> dict[str, Any]:
     cells = frozenset(bytes.fromhex(text) for text in journal.needles.get("cells", ()))
     genes = gene_sets(journal.needles.get("genes", ""))
-    needles = Needles(dict(journal.needles.get("texts", {})), cells, genes)
+    texts, spellings = (dict(journal.needles.get(name, {})) for name in ("texts", "spellings"))
+    needles = Needles(texts, cells, genes, spellings)
     report = work.search(needles)
     if not report.is_clean:
         raise DataError(scan_sentence(report), reason="removal_scan")
@@ -239,6 +240,7 @@ def as_needles(needles: Needles) -> dict[str, Any]:
     """Needles as the journal keeps them."""
     return {
         "texts": dict(needles.texts),
+        "spellings": dict(needles.spellings),
         "cells": sorted(cell.hex() for cell in needles.cells),
         "genes": needles.genes.as_text() if needles.genes else "",
     }

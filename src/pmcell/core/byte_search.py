@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from pmcell.core.compiler import Array, kernel
 
 WINDOW = 8
-"""Last bytes of a form that are looked up at every position."""
+"""Last bytes of a form by which it is looked up."""
 MIN_TABLE_BITS, MAX_TABLE_BITS = 16, 27
+MIN_FILTER_BITS, MAX_FILTER_BITS = 14, 22
+"""Of what every position is looked up in: small enough to stay in the nearest memory."""
 WHOLE, WIDE, WIDER, PART = 1, 2, 4, 0
 """How a form must stand: between signs that are no letters or digits of 1, 2 or 4 bytes; or
 anywhere."""
 MIN_JOINED = 6
 """Bytes of a form that is found within a longer word, where texts are joined."""
+MIN_MARKED = 8
+"""Bytes of a form before which a letter may be the mark of its length."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 Bytes = NDArray[np.uint8]
@@ -34,6 +38,8 @@ class Forms:
     widths: NDArray[np.int64]
     spans: NDArray[np.int64]
     table: NDArray[np.uint64]
+    long: NDArray[np.uint64]
+    short: NDArray[np.uint64]
     order: NDArray[np.int64]
 
 
@@ -54,10 +60,14 @@ def compile_forms(forms: Sequence[bytes], stands: Sequence[int]) -> Forms:
     used = np.unique(widths)
     spans = np.searchsorted(widths[order], [*used, WINDOW + 1]).astype(np.int64)
     lengths = np.array([len(forms[at]) for at in order], dtype=np.int64)
-    n_bits = int(np.clip(np.ceil(np.log2(max(len(forms), 1) * 32)), MIN_TABLE_BITS, MAX_TABLE_BITS))
-    table = np.zeros(1 << (n_bits - 6), dtype=np.uint64)
-    slots = ((ends + widths.astype(np.uint64)) * _MIX) >> np.uint64(64 - n_bits)
-    np.bitwise_or.at(table, slots >> np.uint64(6), np.uint64(1) << (slots & np.uint64(63)))
+    n_forms = max(len(forms), 1)
+    n_bits = int(np.clip(np.ceil(np.log2(n_forms * 32)), MIN_TABLE_BITS, MAX_TABLE_BITS))
+    table = _table(ends + widths.astype(np.uint64), n_bits)
+    # Where no form ends is told by one look for those of the whole window, and one for shorter
+    # ones, of as many bytes as the shortest has.
+    is_long = widths == WINDOW
+    least = int(widths.min(initial=WINDOW))
+    short = ends[~is_long] & np.uint64((1 << 8 * least) - 1)
     return Forms(
         np.frombuffer(b"".join(forms[at] for at in order), np.uint8),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
@@ -66,8 +76,23 @@ def compile_forms(forms: Sequence[bytes], stands: Sequence[int]) -> Forms:
         used,
         spans,
         table,
+        _table(ends[is_long], _filter_bits(int(is_long.sum()))),
+        _table(short, _filter_bits(short.size)) if short.size else np.zeros(0, np.uint64),
         order,
     )
+
+
+def _filter_bits(n_forms: int) -> int:
+    bits = np.ceil(np.log2(max(n_forms, 1) * 48))
+    return int(np.clip(bits, MIN_FILTER_BITS, MAX_FILTER_BITS))
+
+
+def _table(keys: NDArray[np.uint64], n_bits: int) -> NDArray[np.uint64]:
+    """A bit of 2 to the power of `n_bits` for each key, by its hash."""
+    table = np.zeros(1 << (n_bits - 6), dtype=np.uint64)
+    slots = (keys * _MIX) >> np.uint64(64 - n_bits)
+    np.bitwise_or.at(table, slots >> np.uint64(6), np.uint64(1) << (slots & np.uint64(63)))
+    return table
 
 
 def search(data: bytes, forms: Forms, *, is_joined: bool = False) -> NDArray[np.bool_]:
@@ -101,6 +126,8 @@ def search(data: bytes, forms: Forms, *, is_joined: bool = False) -> NDArray[np.
             forms.widths,
             forms.spans,
             forms.table,
+            forms.long,
+            forms.short,
             is_joined,
             found,
         )
@@ -176,6 +203,18 @@ def _is_apart(data: Bytes, begin: int, end: int) -> bool:
 
 
 @kernel  # type: ignore[untyped-decorator]
+def _is_binary(data: Bytes, begin: int, end: int) -> bool:
+    """Whether some bytes are of no text: signs of control, or letters that UTF-8 has not."""
+    n_odd = 0
+    for at in range(begin, end):
+        value, before = data[at], data[at - 1] if at else 0
+        n_odd += value < 9 or 14 <= value < 32
+        n_odd += 128 <= value < 192 and before < 128 and (at > begin or at == 0)
+        n_odd += value >= 192 and data[at + 1] < 128
+    return n_odd > 0
+
+
+@kernel  # type: ignore[untyped-decorator]
 def _is_declared(data: Bytes, begin: int, length: int) -> bool:
     """Whether its length stands before a text, as binary files write it: it ends where that says.
 
@@ -189,6 +228,13 @@ def _is_declared(data: Bytes, begin: int, length: int) -> bool:
         return True
     if begin and data[begin - 1] == length and length < 32 and length not in (9, 10, 13):
         return True
+    # CBOR, Smile and Ion; a short text would be declared by letters that are none of it.
+    if begin and length >= MIN_MARKED and _is_binary(data, max(begin - 17, 0), begin - 1):
+        mark = data[begin - 1]
+        if (mark == 96 + length and length < 24) or (mark == 63 + length and length <= 32):
+            return True
+        if mark == 128 + length and length < 64:
+            return True
     if begin < 4:
         return False
     first = data[begin - 4] | data[begin - 3] << 8 | data[begin - 2] << 16 | data[begin - 1] << 24
@@ -196,6 +242,15 @@ def _is_declared(data: Bytes, begin: int, length: int) -> bool:
     if length in (first, last):
         return True
     return begin >= 8 and first == 0 and data[begin - 8] == length and data[begin - 7] == 0
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _shift(n_words: int) -> int:
+    """By how much a hash is shifted for a table of so many words of 64 bits."""
+    n_bits = np.uint64(6)
+    while (np.int64(1) << np.int64(n_bits)) < n_words * 64:
+        n_bits += np.uint64(1)
+    return int(np.uint64(64) - n_bits)
 
 
 @kernel  # type: ignore[untyped-decorator]
@@ -208,17 +263,29 @@ def _search(
     widths: Array,
     spans: Array,
     table: Array,
+    long: Array,
+    short: Array,
     is_joined: bool,
     found: Array,
 ) -> None:
     word = np.uint64(0)
-    mix = np.uint64(0x9E3779B97F4A7C15)
-    n_bits = np.uint64(6)
-    while (np.int64(1) << np.int64(n_bits)) < table.size * 64:
-        n_bits += np.uint64(1)
-    shift = np.uint64(64) - n_bits
-    for at in range(data.size):
-        word = (word << np.uint64(8)) | np.uint64(_lower(data[at]))
+    mix, six, one = np.uint64(0x9E3779B97F4A7C15), np.uint64(6), np.uint64(1)
+    shift = np.uint64(_shift(table.size))
+    long_shift, short_shift = np.uint64(_shift(long.size)), np.uint64(_shift(short.size))
+    mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - 8 * widths[0])
+    has_short = short.size > 0
+    for place in range(np.uint64(data.size)):
+        sign = np.uint64(data[place])
+        sign |= np.uint64((sign - np.uint64(65)) < np.uint64(26)) << np.uint64(5)
+        word = (word << np.uint64(8)) | sign
+        slot = (word * mix) >> long_shift
+        may_end = (long[slot >> six] >> (slot & np.uint64(63))) & one
+        if has_short:
+            slot = ((word & mask) * mix) >> short_shift
+            may_end |= (short[slot >> six] >> (slot & np.uint64(63))) & one
+        if not may_end:
+            continue
+        at = int(place)
         for number in range(widths.size):
             width = widths[number]
             end = word

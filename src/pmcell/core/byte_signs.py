@@ -72,7 +72,7 @@ def rows_of_signs(data: bytes) -> tuple[bool, bool]:
 
 _CLASSES = np.zeros(256, np.uint8)
 _CLASSES[33:] = 1
-_CLASSES[[*b",;"]] = 0
+_CLASSES[[*b",;./|"]] = 0
 _CLASSES[[*b"0123456789abcdefABCDEFxX"]] |= 2
 _CLASSES[[byte for byte in range(128) if chr(byte).isalnum()]] |= 4
 """Of each byte whether it is seen, may be of a number, and goes on with a word."""
@@ -128,7 +128,7 @@ def _signs(data: Bytes, first: Array, begins: Array, kinds: Array) -> tuple[int,
         if (sign == 13 and following == 10) or (
             sign == 10
             and (
-                following in (35, 37, 42, 45, 47, 59, 62)
+                following in (35, 37, 42, 43, 45, 47, 59, 62)
                 or (following in (9, 32) and third in (35, 42, 47, 62))
             )
         ):

@@ -134,7 +134,7 @@ def compare(results: Path, clean: Path) -> dict[str, Any]:
 def _copy_register(results: Path, clean: Path) -> None:
     """What a release may count depends on earlier ones: a clean build knows the same."""
     from pmcell.io.atomic import atomic_path
-    from pmcell.publish.disclosure.register import register_of
+    from pmcell.publish.disclosure.register_file import register_of
 
     register = register_of(results)
     for path in register.parent.glob(f"{register.name}*"):

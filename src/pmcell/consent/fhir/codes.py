@@ -34,9 +34,12 @@ NOT_IN_FORCE = frozenset(
     (
         *("entered-in-error", "superseded", "revoked", "withdrawn", "rejected", "cancelled"),
         *("terminated", "stopped", "retired", "ineligible", "not-registered", "disputed"),
+        *("preliminary", "in-progress"),
     )
 )
 """States of documents, contracts and people in studies beside which no consent is taken in."""
+OF_DOCUMENT = frozenset(("DocumentReference", "DocumentManifest", "Composition", "Binary"))
+"""What holds or names consents and says nothing of them but by its state."""
 OF_RESOURCE = frozenset(
     (
         *("resourceType", "id", "meta", "text", "language", "identifier", "status", "scope"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,13 @@ def read_resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[s
                     found.append((url, inside if isinstance(inside, Mapping) else {}))
             else:
                 found.append(("", item if isinstance(item, Mapping) else {}))
-    for number, (_, item) in enumerate(found, start=1):
+    for number, (url, item) in enumerate(found, start=1):
+        kind, own = item.get("resourceType"), item.get("id")
+        named = re.search(rf"/{kind}/([^/]+)", url)
+        if named and isinstance(own, str) and named[1] != own:
+            must, fix = "must have one id", "Export it anew: of two resources only one is here."
+            both = f"{own}, and {named[1]} in its fullUrl"[:80]
+            faults.append(Fault(path.name, must, both, fix, row=number, reason="consent"))
         if not isinstance(item.get("resourceType"), str):
             must, fix = "must be a FHIR resource", "Export it anew."
             found_text = "something without resourceType"
@@ -87,8 +94,9 @@ def _of_bundle(bundle: Mapping[str, Any], file: str) -> Iterator[Fault]:
         found = ", ".join(sorted({state for state in states if state[0] != "2"})) or "an outcome"
         yield Fault(file, must, found[:80], fix, column="entry", reason="consent")
     methods = {str(request.get("method")) for part in parts if (request := _of(part, "request"))}
-    if bundle.get("type") == "history" or methods - {"POST", "PUT"}:
-        found = ", ".join(sorted(methods)) or "a history"
+    kind = str(bundle.get("type", "collection"))
+    if kind in ("history", "message", "subscription-notification") or methods - {"POST", "PUT"}:
+        found = ", ".join(sorted(methods)) or f"type {kind}"
         must, fix = "must hold what is in force, and no history", "Export the state that holds."
         yield Fault(file, must, found, fix, column="type", reason="consent")
 

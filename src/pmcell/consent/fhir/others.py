@@ -12,6 +12,7 @@ from typing import Any
 from pmcell.consent.fhir.codes import NOT_IN_FORCE
 from pmcell.consent.fhir.files import as_list, codings_of
 from pmcell.consent.fhir.patients import Patients
+from pmcell.consent.fhir.sayings import records_against
 from pmcell.errors import Fault
 
 Resources = Sequence[tuple[str, Mapping[str, Any]]]
@@ -30,6 +31,7 @@ def other_faults(resources: Resources, patients: Patients, file: str) -> Iterato
     file
         Its name.
     """
+    yield from records_against(resources, file)
     for row, (_, item) in enumerate(resources, start=1):
         kind = str(item.get("resourceType"))
         if kind == "Permission":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pmcell.consent.fhir.files import as_list
@@ -13,10 +13,11 @@ from pmcell.errors import Fault
 
 @dataclass(frozen=True)
 class Patients:
-    """What references to patients of a file stand for."""
+    """What references to patients of a file stand for; `records` are theirs, by name."""
 
     names: Mapping[str, str]
     donors: Collection[str] = ()
+    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def donor(self, who: Any, add: AddFault) -> str:
         """The donor whom a reference names; empty where it names nobody."""
@@ -24,13 +25,20 @@ class Patients:
         if who.get("type", "Patient") != "Patient":
             add("patient", "must be a patient", repr(who["type"])[:40], "Name the person.")
         identifier = who.get("identifier")
+        shown = who.get("display")
         reference = str(who.get("reference") or "")
         known = self.names.get(reference)
         if not isinstance(identifier, Mapping) or not identifier.get("value"):
-            return known or reference.removeprefix("Patient/")
+            name = known or reference.removeprefix("Patient/")
+            if shown in self.donors and shown != name:
+                must = "must name one patient by reference and display"
+                add("patient", must, "two", "Export it anew, of one person.")
+            return name
         name = str(identifier["value"])
-        if identifier.get("use") == "old":
-            add("patient.identifier", "must be in use", "use: old", "Give the one that holds.")
+        period = identifier.get("period")
+        if identifier.get("use") == "old" or (isinstance(period, Mapping) and "end" in period):
+            found = "use: old, or a period that ends"
+            add("patient.identifier", "must be in use", found, "Give the one that holds.")
         said = reference.removeprefix("Patient/")
         known = known or (said if said in self.donors else None)
         if known is not None and known != name:
@@ -61,6 +69,7 @@ def patients_of(
     """
     names: dict[str, str] = {}
     rows: dict[str, int] = {}
+    records: dict[str, Mapping[str, Any]] = {}
 
     def add(row: int, must: str, found: str, fix: str) -> None:
         faults.append(Fault(file, must, found, fix, row=row, column="Patient", reason="consent"))
@@ -83,9 +92,9 @@ def patients_of(
         if name in rows:
             fix = "Give each person an identifier of their own."
             add(row, "must not share its identifier", f"the one of resource {rows[name]}", fix)
-        rows[name] = row
+        rows[name], records[name] = row, item
         for reference in {url, f"Patient/{item.get('id')}"} - {""}:
             if names.setdefault(reference, name) != name:
                 fix = "Export the file anew: each reference must be of one person."
                 add(row, "must not share its reference", "two patients of one", fix)
-    return Patients(names, donors)
+    return Patients(names, donors, records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from pmcell.consent.fhir.codes import (
     ACTION_SYSTEM,
     DATA_SYSTEM,
     DPV_SYSTEMS,
+    DUO_SYSTEM,
     OF_PROVISION,
     RECIPIENT_ROLES,
     RESEARCH,
@@ -20,10 +22,12 @@ from pmcell.consent.fhir.codes import (
     VISIT_DAYS_URL,
 )
 from pmcell.consent.fhir.files import as_list, codings_of, is_of
+from pmcell.consent.fhir.sayings import LIMITS
 from pmcell.registry.terms.vocabulary import DUO
 
 AddFault = Callable[[str, str, str, str], None]
 """Keeps a fault: where, what must hold, what was found, and the fix."""
+_OF_DUO = re.compile(r"(?i)duo|obo")
 _LABELS = {label.lower(): code for code, label in DUO.items()}
 AS_TABLE = "Write the consent as a table, with what it says."
 
@@ -144,7 +148,13 @@ def _purposes(part: Mapping[str, Any], add: AddFault) -> Iterator[str]:
         code = str(coding.get("code") or "") if isinstance(coding, Mapping) else ""
         bare = code.split(" ")[0].replace("_", ":")
         if bare in DUO:
-            other = _LABELS.get(str(coding.get("display") or "").strip().lower(), bare)
+            display = str(coding.get("display") or "").strip()
+            other = _LABELS.get(display.lower(), bare)
+            if system is not None and not _OF_DUO.search(str(system)):
+                must = "must be of DUO, as its code is"
+                add("provision.purpose", must, str(system)[:80], f"Write {DUO_SYSTEM}.")
+            if display.lower() != DUO[bare].lower() and other == bare and LIMITS.search(display):
+                other = repr(display[:60])
             if other != bare:
                 must = "must say the same by code and display"
                 add("provision.purpose", must, f"{bare}, and {other}", "Correct one of them.")

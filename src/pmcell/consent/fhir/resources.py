@@ -30,6 +30,7 @@ from pmcell.consent.fhir.files import (
 from pmcell.consent.fhir.others import other_faults
 from pmcell.consent.fhir.patients import Patients, patients_of
 from pmcell.consent.fhir.provisions import AS_TABLE, begins, period_of, scope_of, within
+from pmcell.consent.fhir.sayings import outside_a_life, words_against
 from pmcell.errors import Fault, FaultsError
 
 
@@ -233,7 +234,11 @@ class _Reader:
             given = item.get("provision")
             root = dict(given) if isinstance(given, Mapping) else {}
             nested = as_list(root.pop("provision", None))
-        yield from self._acts(item, common, root, nested, tag, is_r5=is_r5)
+        self._check_people(item, common["donor_id"])
+        for row in self._acts(item, common, root, nested, tag, is_r5=is_r5):
+            if row["act"] not in ("withdraw", "opt_out"):
+                self._check_words(item, row["donor_id"])
+            yield row
 
     def _tag(self, item: Mapping[str, Any]) -> str | None:
         """The act that our own export notes; a state beside it must be one of a consent."""
@@ -305,6 +310,36 @@ class _Reader:
             self._add(where, "must be deny or permit", repr(kind), "Say which.")
         else:
             yield from self._scoped(common, root, nested, tag or "give", is_r5=is_r5)
+
+    def _check_people(self, item: Mapping[str, Any], name: str) -> None:
+        """Nobody else gave it, or was asked in the person's place, without that being said."""
+        checks = [part for part in as_list(item.get("verification")) if isinstance(part, Mapping)]
+        acted = _acted(item)
+        for check in checks:
+            said = [str(moment) for moment in as_list(check.get("verificationDate"))]
+            if acted and any(_moment(moment, acted).date() < acted.date() for moment in said):
+                must = "must not be verified before it was given"
+                fix = "Ask which form was verified."
+                self._add("verification.verificationDate", must, min(said)[:40], fix)
+        others = {
+            "performer": as_list(item.get("performer")),
+            "grantor": as_list(item.get("grantor")),
+            "verification.verifiedWith": [check.get("verifiedWith") for check in checks],
+        }
+        for key, who in others.items():
+            if any(found not in (None, name) for found in map(self._patients.known, who)):
+                fix = "Export the consent that the person gave, or one of who speaks for them."
+                self._add(key, "must be the person, or nobody who is another donor", "another", fix)
+
+    def _check_words(self, item: Mapping[str, Any], name: str) -> None:
+        """Words that take back what the codes permit, and a day on which nobody could give."""
+        for key, said in words_against(item):
+            must = "must say in words what its codes say"
+            self._add(key, must, repr(said), "Correct one of them, or write it as a table.")
+        acted, record = _acted(item), self._patients.records.get(name)
+        if acted and record and (found := outside_a_life(record, acted)):
+            must = "must be of a day in the life of the person"
+            self._add("dateTime", must, found, "Correct the day, or the record of the patient.")
 
     def _check_kind(self, item: Mapping[str, Any]) -> None:
         """A consent to be treated is none to research, nor one that somebody refused to verify."""

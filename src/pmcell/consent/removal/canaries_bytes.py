@@ -7,6 +7,7 @@ import binascii
 import bz2
 import codecs
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -104,6 +105,29 @@ def _plain_tar(data: bytes) -> bytes:
         item.size = len(data)
         archive.addfile(item, io.BytesIO(data))
     return stream.getvalue()
+
+
+def _uuencoded(data: bytes) -> bytes:
+    lines = (binascii.b2a_uu(data[at : at + 45]) for at in range(0, len(data), 45))
+    return b"begin 644 x\n" + b"".join(lines) + b"`\nend\n"
+
+
+def _binary_patch(data: bytes) -> bytes:
+    """As git writes bytes: lines of base85 with a letter for their length before each."""
+    lines = (
+        bytes([len(part) + (64 if len(part) <= 26 else 70)]) + base64.b85encode(part, pad=True)
+        for part in (data[at : at + 52] for at in range(0, len(data), 52))
+    )
+    return b"GIT binary patch\nliteral 99\n" + b"\n".join(lines) + b"\n\n"
+
+
+def _grouped(digits: str) -> str:
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _in_folders(home: Path) -> None:
+    (home / NAME[:2] / NAME[2:4]).mkdir(parents=True)
+    (home / NAME[:2] / NAME[2:4] / NAME[4:]).write_bytes(b"x")
 
 
 BYTES: dict[str, Plant] = {
@@ -247,5 +271,49 @@ BYTES: dict[str, Plant] = {
     "xz behind a zip": file_of("x.zip", _zip_of({"a": b"x"}) + lzma.compress(TEXT)),
     "packed field in a zip": file_of("x.zip", _zip_of({"a": b"x"}, extra=zlib.compress(TEXT * 3))),
     "escaped file name": file_of(NAME.replace("-", "%2D"), b"x"),
+    "parts of a parameter": file_of(
+        "x.eml", f'filename*0="{NAME[:8]}"; filename*1="{NAME[8:]}.txt"'.encode()
+    ),
+    "array that is joined": file_of(
+        "x.js", f'["{NAME[:6]}", "{NAME[7:]}"].join("{NAME[6]}")'.encode()
+    ),
+    "joined by a text": file_of("x.py", f"'{NAME[6]}'.join(['{NAME[:6]}', '{NAME[7:]}'])".encode()),
+    "concatenated": file_of("x.sql", f"SELECT CONCAT('{NAME[:7]}', '{NAME[7:]}')".encode()),
+    "pasted": file_of("x.R", f'paste("{NAME[:6]}", "{NAME[7:]}", sep="-")'.encode()),
+    "line of a patch broken at a width": file_of(
+        "x.diff", f"+{'z ' * 38}{NAME[:5]}\n+{NAME[5:]} is\n".encode()
+    ),
+    "uuencode over lines": file_of("x.uu", _uuencoded(b" " * 38 + TEXT)),
+    "binary patch": file_of("x.patch", _binary_patch(zlib.compress(TEXT * 3))),
+    "hexadecimal in groups": file_of("x", _grouped((b" " + NAME.encode()).hex()).encode()),
+    "two cells": file_of("x.tsv", NAME.replace("-", "\t").encode()),
+    "two cells of a list": file_of("x.csv", NAME.replace("-", ",").encode()),
+    "letters of a name in folders": _in_folders,
+    "CBOR": file_of("x", b"\0\xa1ad" + bytes([0x60 + len(NAME)]) + NAME.encode() + b"ab"),
+    "Smile": file_of("x", b":)\n\1" + bytes([0x3F + len(NAME)]) + NAME.encode() + b"A"),
+    "Ion": file_of("x", b"\xe0\1\0\xea\x8e" + bytes([0x80 + len(NAME)]) + NAME.encode() + b"ab"),
+    "field of Stata": file_of("x.dta", b"<stata_dta><data>" + NAME.encode() + b"F34</data>"),
+    "field of SAS": file_of(
+        "x.sas7bdat",
+        bytes(12)
+        + bytes.fromhex("c2ea8160b31411cfbd92080009c7318c")
+        + b"abc"
+        + NAME.encode()
+        + b"F",
+    ),
+    "field of dBase": file_of(
+        "x.dbf",
+        b"\3\x7c\1\1\1\0\0\0\x41\0\x14\0".ljust(64, b"\0") + b"\r " + NAME.encode() + b"FEM\x1a",
+    ),
+    "hyphenation of LaTeX": file_of("x.tex", f"{NAME[:3]}\\-{NAME[3:]}".encode()),
+    "nothing of LaTeX within": file_of("x.tex", f"{NAME[:3]}{{}}{NAME[3:]}".encode()),
+    "dump in octal numbers": file_of(
+        "x.log", ("0000000 " + " ".join(f"{ord(c):03o}" for c in NAME) + "\n").encode()
+    ),
+    "dots between": file_of("x.txt", ".".join(NAME).encode()),
+    "entity of its own": file_of(
+        "x.xml", f'<!DOCTYPE a [<!ENTITY n "{NAME[:7]}">]><a>&n;{NAME[7:]}</a>'.encode()
+    ),
+    "digest": file_of("x", b"id=" + hashlib.sha256(NAME.encode()).hexdigest().encode()),
 }
 """How each canary is planted, by the place that it stands for."""

@@ -25,6 +25,8 @@ MIN_EXPRESSED = 40
 """Genes of a cell that must be expressed, and that must not be: else chance makes two alike."""
 MAX_CELLS = 2000
 """Cells of a person, of those with the most genes, that are kept to be compared."""
+MAX_WRITTEN = 1 << 18
+"""Names that are remembered as they are written."""
 _VERSION = re.compile(r"(?<=\d)\.\d+$")
 
 Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -94,10 +96,23 @@ class GeneSets:
 
     def _numbers(self, names: Sequence[str]) -> NDArray[np.int64]:
         """The gene of each column; -1 where none is known, or an earlier column is of it."""
-        numbers = np.array([self._number.get(_plain(str(name)), -1) for name in names], np.int64)
+        numbers = np.array([self._number_of(str(name)) for name in names], np.int64)
         first = np.zeros(numbers.size, bool)
         first[np.unique(numbers, return_index=True)[1]] = True
         return np.where(first, numbers, -1)
+
+    def _number_of(self, name: str) -> int:
+        """The gene of a name as it is written: every file of a study has the same ones."""
+        found = self._written.get(name)
+        if found is None:
+            found = self._number.get(_plain(name), -1)
+            if len(self._written) < MAX_WRITTEN:
+                self._written[name] = found
+        return found
+
+    @cached_property
+    def _written(self) -> dict[str, int]:
+        return {}
 
     def _sums(
         self, indptr: NDArray[np.int64], numbers: NDArray[np.int64], n_panel: int

@@ -45,23 +45,31 @@ class Needles:
     """Texts and cells to find: each text with what it is, such as `donor`.
 
     `cells` are known by their values, `genes` by the names of the genes that they express.
+    `spellings` are what other programs make of the texts: found as they are, not packed or coded.
     """
 
     texts: Mapping[str, str]
     cells: frozenset[bytes] = field(default_factory=frozenset)
     genes: GeneSets | None = None
+    spellings: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _compiled(self) -> tuple[Forms, list[str]]:
         """Every form of every text, and the kind of each."""
+        ways = ((self.spellings, plain_forms), (self.texts, forms_of))
         forms = {
-            (form, stand): kind
-            for text, kind in self.texts.items()
+            found: kind
+            for texts, forms in ways
+            for text, kind in texts.items()
             if text
-            for form, stand in forms_of(text)
+            for found in forms(text)
         }
         compiled = compile_forms([form for form, _ in forms], [stand for _, stand in forms])
         return compiled, list(forms.values())
+
+    def prepare(self) -> None:
+        """Compile the forms now, and not in the first of several threads that ask for them."""
+        _ = self._compiled
 
     def in_bytes(self, data: bytes, *, is_joined: bool = False) -> set[str]:
         """The kinds of those texts that occur in the bytes; `is_joined` as in `search`."""
@@ -69,16 +77,31 @@ class Needles:
         return {kinds[at] for at in np.flatnonzero(search(data, forms, is_joined=is_joined))}
 
 
-def forms_of(text: str) -> Iterator[tuple[bytes, int]]:
-    """Bytes that a text may be written as, in lower case, and how they must stand."""
-    spelled = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")} | {text}
-    for letters in {case for one in spelled for case in (one, one.lower(), one.upper())}:
-        raw = letters.encode("utf-8", "surrogateescape")
-        yield raw.lower(), WHOLE
+def plain_forms(text: str) -> Iterator[tuple[bytes, int]]:
+    """Bytes that a text is, in letters of one byte, two and four, and how they must stand."""
+    for letters in _cases(text):
+        raw = letters.encode("utf-8", "surrogateescape").lower()
+        yield raw, WHOLE
         if letters.isascii():
             # Also of the other order of bytes: the zeros between the letters are the same.
-            yield b"\0".join(raw.lower()[at : at + 1] for at in range(len(raw))), WIDE
-            yield b"\0\0\0".join(raw.lower()[at : at + 1] for at in range(len(raw))), WIDER
+            yield b"\0".join(raw[at : at + 1] for at in range(len(raw))), WIDE
+            yield b"\0\0\0".join(raw[at : at + 1] for at in range(len(raw))), WIDER
+
+
+def _cases(text: str) -> set[str]:
+    spelled = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")} | {text}
+    return {case for one in spelled for case in (one, one.lower(), one.upper())}
+
+
+def forms_of(text: str) -> Iterator[tuple[bytes, int]]:
+    """Bytes that a text may be written as, in lower case, and how they must stand."""
+    yield from plain_forms(text)
+    for kind in ("md5", "sha1", "sha256"):
+        # Whoever has the id can make its digest: it hides nobody.
+        mark = hashlib.new(kind, text.encode("utf-8", "surrogateescape"), usedforsecurity=False)
+        yield mark.hexdigest().encode(), PART
+    for letters in _cases(text):
+        raw = letters.encode("utf-8", "surrogateescape")
         if len(raw) * 2 >= MIN_HEX:
             yield raw.hex().encode(), PART
         if letters.isascii():
@@ -190,24 +213,28 @@ def donor_needles(
     """Needles for one donor, also as other programs spell them: nothing that somebody else has."""
     taken = {text.lower() for text in others}
     kinds = {text: kind for text, kind in own if text and text.lower() not in taken}
-    texts = {
+    spellings = {
         spelled: kind
         for text, kind in kinds.items()
         for spelled in other_spellings(text)
         if spelled.lower() not in taken
     }
-    return Needles({**texts, **kinds}, frozenset(cells) - frozenset(other_cells), genes)
+    return Needles(kinds, frozenset(cells) - frozenset(other_cells), genes, spellings)
 
 
 def other_spellings(text: str) -> set[str]:
     """How other programs write an id: R's make.names, word processors' hyphens, file names.
 
     >>> sorted(other_spellings("c1:Anna_7"))  # doctest: +NORMALIZE_WHITESPACE
-    ['c1  Anna  7', 'c1 - Anna - 7', 'c1 Anna 7', 'c1-Anna-7', 'c1.Anna.7', 'c1/Anna/7',
-     'c1:Anna:7', 'c1Anna7', 'c1_Anna_7']
+    ['c1\\tAnna\\t7', 'c1  Anna  7', 'c1 - Anna - 7', 'c1 Anna 7', 'c1,Anna,7', 'c1-Anna-7',
+     'c1.Anna.7', 'c1/Anna/7', 'c1:Anna:7', 'c1;Anna;7', 'c1Anna7', 'c1_Anna_7', 'c1|Anna|7']
     """
     if len(_SIGNS.sub("", text)) < MIN_SPELLED or not _SIGNS.search(text):
         return set()
-    found = {_SIGNS.sub(sign, text) for sign in (".", "_", "-", " ", "", "/", ":", "  ", " - ")}
+    signs = [".", "_", "-", " ", "", "/", ":", "  ", " - "]
+    if not _SIGNS.sub("", text).isdigit():
+        # In two cells of a table; of digits alone such are numbers.
+        signs += ["\t", ",", ";", "|"]
+    found = {_SIGNS.sub(sign, text) for sign in signs}
     found |= {text.replace("-", hyphen) for hyphen in ("\u2010", "\u2011", "\u2013")}
     return found - {text}

@@ -17,6 +17,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from pmcell.consent.removal import places_packed as packed
 from pmcell.consent.removal.place import Place, matrix_prints, sparse_prints
-from pmcell.consent.removal.places_hdf5 import begin_of, hdf5_places
+from pmcell.consent.removal.places_hdf5 import SIGNATURE, begin_of, hdf5_places
 from pmcell.consent.removal.places_numbers import (
     array_places,
     number_bytes,
@@ -52,19 +53,39 @@ MAX_DEPTH, MAX_WAYS = 8, 6
 CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "RAR", b"\x1f\x9d": "compress", b"LZIP": "lzip",
     b"Obj\x01": "Avro", b"\xff\x06\x00\x00sNaPpY": "snappy", b"MSCF": "cabinet",
+    b"CRAM": "CRAM", b"hsqs": "squashfs", b"zPQ": "ZPAQ", b"bvx2": "LZFSE", b"SZDD": "SZDD",
+    b"mozLz40\0": "lz4 of a browser", b"**ACE**": "ACE", b"\x60\xea": "ARJ",
     b"\x89LZO\0": "lzop", b"\x02\x21\x4c\x18": "old lz4",
 }  # fmt: skip
 """Containers that are known and not opened here."""
 ENCRYPTED = (
     *(b"crypt4gh", b"age-encryption.org/", b"-----BEGIN PGP MESSAGE", b"Salted__", b"PARE"),
 )
+WHOLE_ONLY = (
+    *packed.READERS, *CLOSED, *ENCRYPTED, *JOURNALS, packed.ZIP, packed.ZSTD, packed.LZ4, SQLITE,
+    ARROW, ARROW_STREAM, FEATHER, ORC, b"\x93NUMPY",
+)  # fmt: skip
+"""How files begin that are read whole or not at all."""
+MAX_READ = 1 << 28
+"""Bytes of a file that are read at once; of a larger one `WINDOW` at a time, `OVERLAP` twice."""
+WINDOW, OVERLAP = 1 << 26, 1 << 20
 MAX_USUAL_EXTRA = 36
 """Bytes of the extra field of a zip member that hold its times and owner."""
+FIXED_WIDTHS = (
+    b"<stata_dta>", b"$FL2", b"$FL3", b"HEADER RECORD*******", b"\x71\x02", b"\x72\x02",
+    b"\x73\x02",
+)  # fmt: skip
+"""How tables of Stata, SPSS and the transport format of SAS begin."""
+SAS = bytes.fromhex("c2ea8160b31411cfbd92080009c7318c")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def inside(path: Path) -> Iterator[Place]:
     """Every place of a file; a place that cannot be read has a `problem`."""
+    if path.stat().st_size > MAX_READ:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            yield from _large(mapped, path)
+        return
     data = path.read_bytes()
     yield from of_bytes(data, "", 0, path)
     if path.suffix == ".br":
@@ -73,6 +94,35 @@ def inside(path: Path) -> Iterator[Place]:
             yield from of_bytes(packed.by_arrow(data, "brotli"), "brotli", 1)
         except packed.BROKEN as error:
             yield Place("brotli", problem=type(error).__name__)
+
+
+def _large(data: mmap, path: Path) -> Iterator[Place]:
+    """Places of a file that is not read whole: its bytes in windows, tables and arrays in parts."""
+    head = data[: packed.HEADER]
+    is_container = data[: len(SIGNATURE)] == SIGNATURE or begin_of(data) >= 0
+    is_table = head.startswith(PARQUET) and data[-len(PARQUET) :] == PARQUET
+    for at in range(0, len(data), WINDOW):
+        window = data[at : at + WINDOW + OVERLAP]
+        yield Place(f"bytes from {at}", window)
+        if is_container or is_table or head.startswith(WHOLE_ONLY):
+            continue
+        yield from text_places(window, f"bytes from {at}")
+        yield from _within(window, f"bytes from {at}", 0, {})
+    try:
+        if is_container:
+            free = partial(packed.free_space, into=of_bytes)
+            yield from hdf5_places(data, "", 0, path, into=of_text, free=free)
+        elif is_table:
+            yield from parquet_places(path, "", 0, of_text)
+            for at in range(0, len(data), WINDOW):
+                yield from _left(data[at : at + WINDOW + OVERLAP], f"bytes from {at}", 0)
+        elif head.startswith(ENCRYPTED):
+            yield Place("content", is_encrypted=True)
+        elif head.startswith(WHOLE_ONLY) or data[257:262] == b"ustar":
+            yield Place("content", problem=f"read whole only, and over {MAX_READ >> 20} MB")
+    except Exception as error:
+        # As with any file: whatever the library says, nothing was seen there.
+        yield Place("content", problem=type(error).__name__)
 
 
 def of_bytes(data: bytes, where: str, depth: int, path: Path | None = None) -> Iterator[Place]:
@@ -117,7 +167,7 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
         yield from hdf5_places(data[begin:], where, depth, whole, into=of_text, free=free)
         yield from of_text(data[:begin], f"{where}/user block", depth) if begin else ()
     elif data.startswith(PARQUET) and data.endswith(PARQUET):
-        yield from parquet_places(data, where, depth, of_text)
+        yield from parquet_places(io.BytesIO(data), where, depth, of_text)
         yield from _left(data, where, depth)
     elif data.startswith((ARROW, FEATHER)) or (data.startswith(ORC) and data.endswith(ORC, 0, -1)):
         yield from arrow_places(data, where, depth, of_text)
@@ -150,6 +200,8 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
             yield from _png(data, where, depth)
         if data.startswith(ARROW_STREAM):
             yield from arrow_places(data, where, depth, of_text)
+        if _has_fixed_widths(data):
+            yield Place(f"{where}/fields", data, is_joined=True)
         if data.endswith(b"."):
             texts, prints = pickled(data)
             yield from of_text(texts, f"{where}/pickle", depth)
@@ -184,7 +236,16 @@ def _within(
             f"{where}/broken lines", unwrapped(plain_lines(data) if flags & LINED else data)
         )
     yield from packed.streams(data, begins, where, depth, of_bytes)
-    yield from packed.words(data, where, depth, of_bytes, into)
+    yield from packed.words(data, where, depth, of_bytes, into, opened)
+
+
+def _has_fixed_widths(data: bytes) -> bool:
+    """Whether bytes are a table of SAS, SPSS, Stata or dBase: fields stand beside each other."""
+    if data.startswith(FIXED_WIDTHS) or SAS in data[:64]:
+        return True
+    end = int.from_bytes(data[8:10], "little")
+    is_dbase = data[:1] in (b"\x03", b"\x30", b"\x83", b"\x8b") and end % 32 == 1
+    return is_dbase and data[end - 1 : end] == b"\r"
 
 
 def _is_blosc(data: bytes) -> bool:

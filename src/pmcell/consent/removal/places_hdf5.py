@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from functools import partial
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,24 @@ from pmcell.io.filters import register_filters
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TEXT_ROWS = 1 << 18
+FREE_PART = 1 << 28
+"""Bytes between chunks that are looked at together."""
 MAX_COLUMNS = 64
 """Arrays of a group that are looked at as columns of one table."""
 
 
-def begin_of(data: bytes) -> int:
+def begin_of(data: bytes | mmap) -> int:
     """Where the HDF5 file within the bytes begins, after what others wrote before it; else -1."""
     begin = 0
     while begin < len(data):
-        if data.startswith(SIGNATURE, begin):
+        if data[begin : begin + len(SIGNATURE)] == SIGNATURE:
             return begin
         begin = max(512, begin * 2)
     return -1
 
 
 def hdf5_places(
-    data: bytes, where: str, depth: int, path: Path | None, *, into: Into, free: Into
+    data: bytes | mmap, where: str, depth: int, path: Path | None, *, into: Into, free: Into
 ) -> Iterator[Place]:
     """Places of an HDF5 file.
 
@@ -60,7 +63,8 @@ def hdf5_places(
                 yield from into(comment, f"{where}{name}/comment", depth)
         # What was deleted is still in the file until it is packed anew; compressed, too.
         used = _chunks([file[name] for name in names])
-        yield from free(_without(data, used), f"{where}free space", depth)
+        for part in _without(data, used):
+            yield from free(part, f"{where}free space", depth)
 
 
 def object_places(item: Any, where: str, name: str, depth: int, into: Into) -> Iterator[Place]:
@@ -86,12 +90,19 @@ def _chunks(items: list[Any]) -> list[tuple[int, int]]:
     return sorted(chunk for chunk in found if chunk[0] is not None)
 
 
-def _without(data: bytes, used: list[tuple[int, int]]) -> bytes:
-    parts, at = [], 0
-    for begin, size in used:
-        parts.append(data[at:begin])
-        at = max(at, begin + size)
-    return b"\0".join([*parts, data[at:]])
+def _without(data: bytes | mmap, used: list[tuple[int, int]]) -> Iterator[bytes]:
+    """The bytes between chunks, in parts of some size."""
+    parts: list[bytes] = []
+    at, size = 0, 0
+    for begin, n_bytes in [*used, (len(data), 0)]:
+        while at < begin:
+            parts.append(data[at : min(begin, at + FREE_PART)])
+            at, size = at + len(parts[-1]), size + len(parts[-1])
+            if size >= FREE_PART:
+                yield b"\0".join(parts)
+                parts, size = [], 0
+        at = max(at, begin + n_bytes)
+    yield b"\0".join(parts)
 
 
 def raw_text(value: Any) -> bytes:

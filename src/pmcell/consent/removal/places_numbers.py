@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from pmcell.consent.removal.gene_sets import MIN_PANEL, NamedRows
 from pmcell.consent.removal.needles import MIN_GENES
-from pmcell.consent.removal.place import Place, array_prints, long_prints, matrix_prints
+from pmcell.consent.removal.place import (
+    Place,
+    array_prints,
+    long_prints,
+    matrix_prints,
+    sparse_prints,
+)
 from pmcell.consent.removal.places_genes import table_rows
+from pmcell.core.byte_numbers import TextTable, read_list, read_table
 from pmcell.core.byte_signs import long_words
 
 MATRIX_MARKET = b"%%MatrixMarket"
@@ -111,9 +118,10 @@ def text_places(data: bytes, where: str) -> Iterator[Place]:
             continue
         n_numbers = sum(map(_is_number, cells))
         if 2 * n_numbers >= len(cells) or (n_numbers and len(cells) <= MAX_LONG):
-            yield Place(f"{where}/cells", prints=partial(_text_prints, data, sign))
+            read = cache(partial(read_table, data, sign))
+            yield Place(f"{where}/cells", prints=partial(_text_prints, read))
             if max(len(cells), n_lines) >= MIN_PANEL:
-                yield Place(f"{where}/genes", genes=partial(_text_genes, data, sign))
+                yield Place(f"{where}/genes", genes=partial(_text_genes, data, sign, read))
             return
 
 
@@ -128,39 +136,46 @@ def _list_prints(data: bytes) -> frozenset[bytes]:
     """Cells of lists of numbers with commas between them."""
     found: set[bytes] = set()
     for begin, end in long_words(data, _NUMERIC, 2 * MIN_GENES - 1).tolist():
-        parts = b"".join(data[begin:end].split()).strip(b",").split(b",")
-        if len(parts) >= MIN_GENES and all(map(_is_number, parts)):
-            found |= array_prints(np.array(parts, dtype=np.float64))
+        numbers = read_list(data[begin:end])
+        if numbers is not None and numbers.size >= MIN_GENES:
+            found |= array_prints(numbers)
     return frozenset(found)
 
 
-def _text_prints(data: bytes, sign: bytes) -> frozenset[bytes]:
-    rows = [line.split(sign) for line in data.splitlines()]
-    width = max(map(len, rows), default=0)
-    if not width:
-        return frozenset()
-    numbers = [[float(cell) if _is_number(cell) else 0.0 for cell in row] for row in rows]
-    padded = np.array([row + [0.0] * (width - len(row)) for row in numbers])
-    found = array_prints(padded)
-    if width <= MAX_LONG:
-        # Of a table with a row for each value: names as they are, numbers as numbers.
-        full = [row for row in rows if len(row) == width]
-        names = [np.array(column) for column in zip(*full, strict=True)]
-        found |= long_prints([*padded.T], names)
+def _text_prints(read: Callable[[], TextTable]) -> frozenset[bytes]:
+    table = read()
+    is_full = table.is_full
+    values = table.of_rows(table.values, is_full)
+    found = array_prints(values)
+    # Rows of another length are cells, too; columns they are none.
+    sizes = np.diff(table.bounds)[~is_full]
+    others = table.values[~np.repeat(is_full, np.diff(table.bounds))]
+    found |= sparse_prints(np.concatenate([[0], np.cumsum(sizes)]), others)
+    if values.shape[1] <= MAX_LONG:
+        # Of a table with a row for each value: names as they are, numbers as numbers. One name for
+        # all rows is none: its cell is the column.
+        marks = table.of_rows(table.marks, is_full)
+        is_number = table.of_rows(table.is_number, is_full).any(axis=0)
+        numbers = values.T[is_number & (values != values[0]).any(axis=0)]
+        if len(numbers):
+            found |= long_prints(list(numbers), list(marks.T[(marks != marks[0]).any(axis=0)]))
     return found
 
 
-def _text_genes(data: bytes, sign: bytes) -> NamedRows:
+def _text_genes(data: bytes, sign: bytes, read: Callable[[], TextTable]) -> NamedRows:
     """Numbers of a table with a row a cell and genes above, or turned, whichever has more genes."""
-    rows = [line.split(sign) for line in data.splitlines()]
-    width = max(map(len, rows), default=0)
-    full = [row for row in rows[1:] if len(row) == width]
-    values = [[float(cell) if _is_number(cell) else 0.0 for cell in row] for row in full]
+    table = read()
+    is_full = table.is_full
+    is_full[:1] = False
+    array = table.of_rows(table.values, is_full) if is_full.any() else np.zeros((0, 0))
+    lines = data.splitlines()
     # A header may lack the sign above the names of rows.
-    header = [b""] * (width - len(rows[0])) + rows[0] if rows else []
-    array = np.array(values, dtype=np.float64).reshape(len(full), width)
-    if len(full) > width:
-        header, array = [row[0] for row in full], array.T
+    header = lines[0].split(sign) if lines else []
+    header = [b""] * (array.shape[1] - len(header)) + header
+    if len(array) > array.shape[1]:
+        header = [lines[row].partition(sign)[0] for row in np.flatnonzero(is_full).tolist()]
+        array = array.T
+    header = header[: array.shape[1]]
     return table_rows([name.decode("utf-8", "replace").strip('"') for name in header], array)
 
 

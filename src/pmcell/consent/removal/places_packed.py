@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import bz2
+import hashlib
 import lzma
 import re
 import zlib
@@ -36,6 +37,10 @@ _OF_ADDRESSES[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 """Bytes that words of base64 are made of, plain and for addresses: no word has signs of both."""
 MIN_WORD = 24
 """Letters of a word that is decoded; names in shorter ones are found as they are."""
+MAX_KEPT = 128
+"""Letters of a word that is remembered as it is, and not by its digest."""
+MIN_PACKED = 36
+"""Bytes of a word that are read as a stream without a header: digests have fewer."""
 MAX_GAP = 16
 """Bytes between two lines of one text in base64: a line break, with an indent or quotes."""
 MAX_STREAMS = 200_000
@@ -162,17 +167,26 @@ def by_arrow(data: bytes, kind: str = "") -> bytes:
         return bytes(stream.read())
 
 
-def words(data: bytes, where: str, depth: int, into: Into, of_text: Into) -> Iterator[Place]:
-    """What long words say in base64 or hexadecimal: as text together, packed ones each."""
+def words(
+    data: bytes, where: str, depth: int, into: Into, of_text: Into, opened: dict[bytes, int]
+) -> Iterator[Place]:
+    """What long words say in base64 or hexadecimal: as text together, packed ones each.
+
+    `opened` has the words that were met before in what these stand in: they say the same again.
+    """
     found: list[bytes] = []
     others: list[bytes] = []
     for text in (*_joined_words(data, _PLAIN), *_joined_words(data, _OF_ADDRESSES)):
+        mark = text if len(text) <= MAX_KEPT else hashlib.blake2b(text, digest_size=16).digest()
+        if mark in opened:
+            continue
+        opened[mark] = depth
         for plain, kind in _decoded(text):
             if plain.startswith((*READERS, *ZLIB, *CONTAINERS)):
                 # Its bytes are searched there; among texts they would be read as ways of writing.
                 yield from into(plain, f"{where}/{kind}", depth + 1)
                 continue
-            if len(text) >= 2 * MIN_WORD and (raw := inflated(plain, 0, -15))[1]:
+            if len(plain) >= MIN_PACKED and (raw := inflated(plain, 0, -15))[1]:
                 # A whole stream without a header, as programs in web pages pack.
                 yield from of_text(raw[0], f"{where}/{kind}", depth + 1)
             (found if _is_text(plain) else others).append(plain)
@@ -203,13 +217,19 @@ def _decoded(word: bytes) -> Iterator[tuple[bytes, str]]:
         # As UTF-7 marks it, which is of letters of two bytes.
         inner = word.strip(b"+")
         yield base64.b64decode(inner[: len(inner) // 4 * 4]), "base64"
-    if len(word) % 4 != 1:
+    # As databases mark it: x and 0x.
+    digits = word.removeprefix(b"0").removeprefix(b"x") if b"x" in word[:2] else word
+    is_hex = len(digits) % 2 == 0 and not _NO_HEX.search(digits)
+    if len(word) % 4 != 1 and not is_hex:
+        # So many letters of base64 are never all hexadecimal digits by chance.
         yield base64.b64decode(word + b"=" * (-len(word) % 4)), "base64"
     if len(word) % 8 == 0 and not word.strip(b"01"):
         yield int(word, 2).to_bytes(len(word) // 8, "big"), "binary"
-    # As databases mark it: x and 0x.
-    digits = word.removeprefix(b"0").removeprefix(b"x") if b"x" in word[:2] else word
-    if len(digits) % 2 == 0 and not _NO_HEX.search(digits):
+    groups = word.replace(b"+", b"")
+    if len(groups) < len(word) and len(groups) % 2 == 0 and not _NO_HEX.search(groups):
+        # As ids of 128 bits are written, in groups with hyphens.
+        yield bytes.fromhex(groups.decode()), "hexadecimal"
+    if is_hex:
         yield bytes.fromhex(digits.decode()), "hexadecimal"
 
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,30 @@ MAX_LONG = 16
 """Columns of a table that may have a row for each value."""
 
 
-def parquet_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
-    """Metadata of file and columns, and texts of every column with what its dictionary holds."""
+def parquet_places(
+    source: io.BytesIO | Path, where: str, depth: int, into: Into
+) -> Iterator[Place]:
+    """Metadata of file and columns, and texts of every column with what its dictionary holds.
+
+    Of a file on disk cells are looked for in each row group by itself.
+    """
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(io.BytesIO(data))
-    yield from _metadata(schema, where, depth, into)
-    file = pq.ParquetFile(io.BytesIO(data), read_dictionary=_dictionaries(data))
-    yield from _batches(file.iter_batches(BATCH), where, depth, into)
-    yield from _cells(schema, lambda names: file.read(columns=names), where)
+    with pq.ParquetFile(source) as file:
+        dictionaries = _dictionaries(file.metadata)
+    with pq.ParquetFile(source, read_dictionary=dictionaries) as file:
+        schema = file.schema_arrow
+        yield from _metadata(schema, where, depth, into)
+        yield from _batches(file.iter_batches(BATCH), where, depth, into)
+        if not isinstance(source, Path):
+            yield from _cells(schema, lambda names: file.read(columns=names), where)
+            return
+        for number in range(file.num_row_groups):
+            yield from _cells(schema, partial(_read_group, file, number), where)
+
+
+def _read_group(file: Any, number: int, names: list[str]) -> Any:
+    return file.read_row_group(number, columns=names)
 
 
 def arrow_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[Place]:
@@ -88,11 +104,8 @@ def _row_prints(rows: list[tuple[Any, ...]]) -> frozenset[bytes]:
     return _column_prints(numbers, [column for column in columns if column.dtype.kind == "S"])
 
 
-def _dictionaries(data: bytes) -> list[str]:
+def _dictionaries(facts: Any) -> list[str]:
     """Columns of which every part has a dictionary, which may hold more than the rows."""
-    import pyarrow.parquet as pq
-
-    facts = pq.read_metadata(io.BytesIO(data))
     groups = [facts.row_group(at) for at in range(facts.num_row_groups)]
     found = []
     for at in range(facts.num_columns):

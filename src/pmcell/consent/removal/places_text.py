@@ -7,12 +7,17 @@ ways within ways are found, too.
 from __future__ import annotations
 
 import base64
+import binascii
+import contextlib
+import functools
 import html
-import quopri
 import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pmcell.core.byte_signs import (
     CALLED,
@@ -26,7 +31,15 @@ from pmcell.core.byte_signs import (
     TAGS,
     rows_of_signs,
 )  # fmt: skip
-from pmcell.core.byte_texts import single_letters, spelled, unescaped, untagged
+from pmcell.core.byte_texts import (
+    around,
+    around_joins,
+    around_tags,
+    single_letters,
+    spelled,
+    unescaped,
+    untagged,
+)
 
 LOOKS: dict[int, str | None] = {
     **dict.fromkeys(
@@ -73,7 +86,7 @@ _CALLS = re.compile(rb"(?i)\b(ch?a?r[wb]?\$?)\((\d+)\)(?:\s*[.+&|]{1,2}\s*\1\((\
 _NUMBER = re.compile(rb"\d+")
 _LONG = re.compile(rb"\b(\d{1,3})L\b")
 """Whole numbers as R writes them."""
-_PREFIX = re.compile(rb"\n[ \t]*(?:#+|//+|--|\*|>|;|%)[ \t]?")
+_PREFIX = re.compile(rb"\n[ \t]*(?:#+|//+|--|\*|>|;|%|\+)[ \t]?")
 """What stands before each line of a comment or a quotation."""
 _NAMED = re.compile(rb"_x([0-9A-Fa-f]{4})_")
 _DUMPED = re.compile(
@@ -82,6 +95,8 @@ _DUMPED = re.compile(
     re.MULTILINE,
 )
 """Bytes of a line of hexdump or xxd, behind its address."""
+_DUMP_BEGINS = re.compile(rb"[0-9a-fA-F]{7,16}:? {1,2}[0-9a-fA-F]{2}")
+_DUMP_GOES_ON = re.compile(rb"\n[0-9a-fA-F]{7,16}:? {1,2}[0-9a-fA-F]{2}")
 _SECTION = re.compile(rb"<!\[CDATA\[|\]\]>")
 """Where a section of XML begins and ends, within which a name may begin or end."""
 _SPACES = re.compile(rb" +")
@@ -95,6 +110,35 @@ GLYPHS = {
 """Names of signs in PostScript; a letter is its own."""
 _GLYPH = re.compile(rb"/(\w+) glyphshow\n")
 _GLYPHS = re.compile(rb"(?:[^\n]*/\w+ glyphshow\n)+")
+
+
+@functools.cache
+def _of(signs: bytes) -> NDArray[np.bool_]:
+    """Flags of the 256 bytes, true for these."""
+    found = np.zeros(256, np.bool_)
+    found[list(signs)] = True
+    return found
+
+
+_UUENCODED = re.compile(rb"(?m)^begin 6\d\d [^\n]*\n((?:[!-`][ -`]{1,84}\r?\n)+)")
+_PATCH = re.compile(rb"(?:literal|delta) \d+\n((?:[A-Za-z][!-~]{5,70}\n)+)")
+_ENTITY = re.compile(rb"<!ENTITY\s+([\w.-]+)\s+[\"\']([^\"\']{0,200})[\"\']")
+_NUMBERED = re.compile(rb"\*0\*?=[^;\r\n]{1,200}(?:;\s*[\w-]+\*\d+\*?=[^;\r\n]{1,200})+")
+_VALUE = re.compile(rb"\*\d+\*?=\"?([^;\"\r\n]*)")
+_JOINERS = (b"oncat", b"CONCAT", b"paste", b"str_c(", b"join(")
+_TEXTS = rb"(?:\s*(?:\"[^\"\n]{0,64}\"|\'[^\'\n]{0,64}\')\s*,?){2,20}"
+_CALL = re.compile(rb"(?i)(?:concat\w*|paste0?|str_c)\((" + _TEXTS + rb")")
+_OF_ARRAY = re.compile(rb"\[(" + _TEXTS + rb")\]\s*\.join\(\s*[\"\']([^\"\']{0,3})[\"\']")
+_OF_TEXT = re.compile(rb"[\"\']([^\"\'\n]{0,3})[\"\']\.join\([\[(](" + _TEXTS + rb")")
+_TEXT = re.compile(rb"\"([^\"\n]{0,64})\"|\'([^\'\n]{0,64})\'")
+_HYPHENATION = re.compile(rb"\\-|(?<=\w)\{\}(?=[\w-])")
+_ADDRESS = re.compile(rb"(?m)^[0-7]{7}[ \n]")
+"""What `od` writes before each line."""
+_QUOTED = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*\r?\n)")
+_BROKEN_LINE = re.compile(rb"-\r?\n[ \t#>*|]*")
+_OF_ESCAPES = _of(b"\\%")
+_BEYOND = _of(bytes(range(128, 256)))
+"""Signs around which a text is read in another way."""
 
 
 def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
@@ -128,27 +172,51 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
     if flags & KERNED:
         shown = (b"".join(_STRING.findall(part)) for part in _SHOWN.findall(data))
         yield "shown text", b"\n".join(shown)
-    if flags & ESCAPES and (plain := unescaped(data)) is not None:
+    if flags & ESCAPES and (plain := unescaped(around(data, _OF_ESCAPES))) is not None:
         yield "escapes", plain
     if flags & TAGS:
-        yield "without tags", untagged(_SECTION.sub(b"", data))
+        near = around_tags(data)
+        yield "without tags", _changed(near, untagged(_SECTION.sub(b"", near)))
     if flags & QUOTED:
-        yield "quoted-printable", quopri.decodestring(data, header=b"=?" in data)
+        near = around(data, _of(b"="), _of(b"0123456789ABCDEFabcdef \t\r\n"))
+        if b"=?" in data:
+            # Within the words of a header an underscore is a space.
+            near = around(data, _of(b"=")).replace(b"_", b" ")
+        plain = _QUOTED.sub(lambda sign: bytes.fromhex((sign[1] or b"").decode()), near)
+        yield "quoted-printable", _changed(near, plain)
     if flags & JOINED:
-        joined = (_JOIN.sub(b"", text[0]) for text in _JOINED.finditer(data))
+        near = around_joins(data)
+        joined = (_JOIN.sub(b"", text[0]) for text in _JOINED.finditer(near))
         yield "joined texts", b"\n".join(joined)
-        rows = (row[0] for row in _LETTERS.finditer(data))
+        rows = (row[0] for row in _LETTERS.finditer(near))
         yield "lists of letters", b"\n".join(re.sub(rb"[\"',\s]", b"", row) for row in rows)
     if b"<use" in data:
         yield "glyphs that are used", _USED.sub(lambda use: _letter(use[1]), data)
     if b"_x00" in data:
         yield "escaped names", _NAMED.sub(lambda name: _letter(name[1]), data)
     if b"&" in data:
-        yield "entities", _as_letters(data, html.unescape)
+        near = around(data, _of(b"&"))
+        yield "entities", _changed(near, _as_letters(near, html.unescape))
     if not data.isascii():
-        yield "letters that look alike", _as_letters(data, _seen)
+        near = around(data, _BEYOND)
+        yield "letters that look alike", _changed(near, _as_letters(near, _seen))
     if flags & MARKED:
-        yield "marked letters", _MARKED.sub(rb"\1", data)
+        near = around(data, _of(b"*\\"))
+        yield "marked letters", _changed(near, _MARKED.sub(rb"\1", near))
+    if b"begin 6" in data:
+        yield "uuencode", b"\n".join(_of_uuencode(part[1]) for part in _UUENCODED.finditer(data))
+    if b"GIT binary patch" in data:
+        yield "patch", b"\n".join(_of_patch(part[1]) for part in _PATCH.finditer(data))
+    if b"<!ENTITY" in data:
+        yield "own entities", _with_entities(data)
+    if b"*0" in data:
+        rows = (b"".join(_VALUE.findall(row[0])) for row in _NUMBERED.finditer(data))
+        yield "numbered parts", b"\n".join(rows)
+    if any(sign in data for sign in _JOINERS):
+        yield "joined by a call", b"\n".join(_called(data))
+    if b"\\-" in data or b"{}" in data:
+        near = around(data, _of(b"\\{"))
+        yield "hyphenation", _changed(near, _HYPHENATION.sub(b"", near))
     if data.startswith(b"{\\rtf"):
         yield "RTF", _RTF.sub(lambda sign: _letter(b"%x" % int(sign[1])), data)
     if flags & CALLED:
@@ -157,17 +225,63 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         )
         yield "letters that are called", b"\n".join(calls)
     if flags & HYPHENS:
-        yield "lines broken at hyphens", re.sub(rb"-\r?\n[ \t#>*|]*", b"-", data)
+        near = around(data, _of(b"-"), _of(b"\r\n"))
+        yield "lines broken at hyphens", _changed(near, _BROKEN_LINE.sub(b"-", near))
     has_numbers, has_singles = rows_of_signs(data)
     if has_singles:
         yield "single letters", single_letters(data)
     if flags & LONG:
         yield "decimal numbers of R", spelled(_LONG.sub(rb"\1", data), 10)
+    if has_numbers and b"0000000 " in data:
+        yield "octal numbers", spelled(_ADDRESS.sub(b"", data), 8)
     if has_numbers:
         yield "hexadecimal numbers", spelled(data, 16)
         yield "decimal numbers", spelled(data, 10)
-        lines = (line[1] for line in _DUMPED.finditer(data))
-        yield "dump", b"".join(bytes.fromhex(_SPACES.sub(b"", line).decode()) for line in lines)
+        if _DUMP_BEGINS.match(data) or _DUMP_GOES_ON.search(data):
+            lines = (line[1] for line in _DUMPED.finditer(data))
+            yield "dump", b"".join(bytes.fromhex(_SPACES.sub(b"", line).decode()) for line in lines)
+
+
+def _of_uuencode(lines: bytes) -> bytes:
+    """What lines of uuencode say together."""
+    found = []
+    for line in lines.splitlines():
+        with contextlib.suppress(binascii.Error):
+            found.append(binascii.a2b_uu(line))
+    return b"".join(found)
+
+
+def _of_patch(lines: bytes) -> bytes:
+    """What git packs in lines of base85, each with its length before it."""
+    try:
+        packed = b"".join(
+            base64.b85decode(line[1:])[: line[0] - (64 if line[0] < 96 else 70)]
+            for line in lines.splitlines()
+        )
+        return zlib.decompress(packed)
+    except (ValueError, zlib.error):
+        return b""
+
+
+def _with_entities(data: bytes) -> bytes:
+    """XML with the entities that it declares itself written out, once."""
+    told = dict(_ENTITY.findall(data))
+    return re.sub(rb"&([\w.-]+);", lambda name: told.get(name[1], name[0]), data)
+
+
+def _called(data: bytes) -> Iterator[bytes]:
+    """Texts that a call puts together: concat, paste, join."""
+    for call in _CALL.finditer(data):
+        parts = [one or other for one, other in _TEXT.findall(call[1])]
+        yield from (b"".join(parts), b" ".join(parts), parts[0].join(parts[1:]))
+    ways = [(way[1], way[2]) for way in _OF_ARRAY.finditer(data)]
+    for texts, sign in ways + [(way[2], way[1]) for way in _OF_TEXT.finditer(data)]:
+        yield sign.join(one or other for one, other in _TEXT.findall(texts))
+
+
+def _changed(near: bytes, text: bytes) -> bytes:
+    """What was read in another way; nothing where all of it stays as it was."""
+    return b"" if text == near else text
 
 
 def plain_lines(data: bytes) -> bytes:

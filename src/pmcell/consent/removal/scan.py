@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.place import Place
 from pmcell.consent.removal.places import inside, of_bytes, of_text
 from pmcell.consent.removal.places_zarr import is_store, store_places
+
+MAX_THREADS = min(len(os.sched_getaffinity(0)), 4)
+"""Files that are read at once: each is in memory."""
 
 
 @dataclass
@@ -59,22 +63,41 @@ def scan(roots: Sequence[Path], needles: Needles, *, base: Path | None = None) -
     """
     report = ScanReport()
     start = time.monotonic()
-    for root in roots:
-        for path in _files(root):
-            name = str(path.relative_to(base)) if base and path.is_relative_to(base) else str(path)
-            _scan_names(path, name, needles, report)
-            if path.is_symlink() or not path.is_file():
-                continue
-            report.n_files += 1
-            try:
-                report.n_bytes += path.stat().st_size
-                _scan_place(inside(path), name, needles, report)
-                if is_store(path):
-                    _scan_place(store_places(path.parent), name, needles, report)
-            except (OSError, MemoryError) as error:
-                report.unread.append((name, type(error).__name__))
+    needles.prepare()
+
+    def of_file(path: Path) -> ScanReport:
+        name = str(path.relative_to(base)) if base and path.is_relative_to(base) else str(path)
+        return _scan_file(path, name, needles)
+
+    paths = [path for root in roots for path in _files(root)]
+    # Passes over bytes let go of the interpreter, so that files are read side by side.
+    with ThreadPoolExecutor(MAX_THREADS) as pool:
+        for found in pool.map(of_file, paths):
+            report.hits += found.hits
+            report.unread += found.unread
+            report.encrypted += found.encrypted
+            report.n_files += found.n_files
+            report.n_objects += found.n_objects
+            report.n_bytes += found.n_bytes
     report.seconds = time.monotonic() - start
     report.hits = sorted(set(report.hits))
+    return report
+
+
+def _scan_file(path: Path, name: str, needles: Needles) -> ScanReport:
+    """What one file, folder or link says."""
+    report = ScanReport()
+    _scan_names(path, name, needles, report)
+    if path.is_symlink() or not path.is_file():
+        return report
+    report.n_files += 1
+    try:
+        report.n_bytes += path.stat().st_size
+        _scan_place(inside(path), name, needles, report)
+        if is_store(path):
+            _scan_place(store_places(path.parent), name, needles, report)
+    except (OSError, MemoryError) as error:
+        report.unread.append((name, type(error).__name__))
     return report
 
 
@@ -95,7 +118,9 @@ def _scan_names(path: Path, name: str, needles: Needles, report: ScanReport) -> 
     # Long names of records are parts of one in base64, folders within each other.
     whole = f"{path.parent.name}{path.name}" if path.parent.name.startswith("@") else path.name
     kinds = _kinds(whole, needles) | needles.in_bytes(os.fsencode(name))
-    places = [("file name", kind) for kind in kinds]
+    # Some tools put the first letters of a name into folders.
+    parts = needles.in_bytes(os.fsencode("".join(Path(name).parts)), is_joined=True)
+    places = [("file name", kind) for kind in kinds | parts]
     if path.is_symlink():
         places += [("link", kind) for kind in _kinds(os.readlink(path), needles)]
     try:
@@ -129,7 +154,10 @@ def decoded_names(name: str) -> Iterator[bytes]:
 def _hidden(name: str, needles: Needles) -> str:
     """A path without the parts that hold what was looked for."""
     parts = Path(name).parts
-    return str(Path(*("[named]" if _kinds(part, needles) else part for part in parts)))
+    hidden = ["[named]" if _kinds(part, needles) else part for part in parts]
+    if "[named]" not in hidden and needles.in_bytes(os.fsencode("".join(parts)), is_joined=True):
+        hidden = ["[named]"] * len(parts)
+    return str(Path(*hidden))
 
 
 def _scan_place(places: Iterator[Place], name: str, needles: Needles, report: ScanReport) -> None:

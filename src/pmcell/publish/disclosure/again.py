@@ -12,15 +12,18 @@ from pathlib import Path
 
 from pmcell.io.tables import read_table
 from pmcell.io.verdict import read_verdict
-from pmcell.publish.disclosure.counted import TOTALS, Counted, Groups, counted_people
-from pmcell.publish.disclosure.counts import described_donors, donors_with_cells, known_before
+from pmcell.publish.disclosure.counted import (
+    ALL,
+    TOTALS,
+    USED,
+    Counted,
+    Groups,
+    counted_people,
+)
+from pmcell.publish.disclosure.counts import known_before
+from pmcell.publish.disclosure.donors import described_donors, donors_with_cells
 from pmcell.publish.disclosure.hidden import Hidden
 from pmcell.publish.facts import Cohort, Facts
-
-ALL = "all cohorts"
-"""Stands for the id of a cohort where numbers are of all of them."""
-USED = "donors who were used"
-"""Stands for what is tested of all withheld donors who enter the strata."""
 
 
 def told_again(facts: Facts, hidden: Hidden) -> dict[str, frozenset[str]]:

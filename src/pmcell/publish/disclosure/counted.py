@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 TOTALS = "totals of cells and samples"
 """Stands for a cohort's numbers of cells and samples among its groupings."""
+ALL = "all cohorts"
+"""Stands for the id of a cohort where numbers are of all of them."""
+USED, PLACED, STRATUM = "donors who were used", "donors who were placed", "stratum of any visit"
+"""Stand for the donors of a cohort who enter the strata with enough cells, at all, and in one."""
 SAME_PEOPLE = (CELL_TYPE, TOTALS)
 """Groupings whose numbers are of cells: one person may have most of those that few who left had."""
 
@@ -67,6 +71,16 @@ def counted_people(rows: pd.DataFrame, donors: pd.DataFrame) -> dict[str, Groups
                 )
             }
     return found
+
+
+def known_value(column: str) -> str:
+    """What stands for the donors of a cohort who have a value in a column."""
+    return f"a value of {column}"
+
+
+def of_labels(values: pd.Series) -> dict[str, frozenset[str]]:
+    """The donors (index) of each label of a property."""
+    return _of_property([str(label) for label in set(text_array(values))], values)
 
 
 def _of_property(names: list[str], values: pd.Series) -> dict[str, frozenset[str]]:

@@ -12,34 +12,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmcell.io.tables import read_table
 from pmcell.publish.atlas import Atlas
 from pmcell.publish.disclosure.attack import CELL_TYPE, TIMES
 from pmcell.publish.disclosure.counted import counted_people
+from pmcell.publish.disclosure.donors import SINGLE, described_donors, donors_with_cells
+from pmcell.publish.disclosure.known import KnownPeople, known_people
 from pmcell.publish.disclosure.people import fingerprints
-from pmcell.publish.disclosure.register import (
-    KnownPeople,
-    known_people,
-    read_register,
-    register_key,
-    register_of,
-)
+from pmcell.publish.disclosure.register_file import read_register, register_key, register_of
 from pmcell.publish.disclosure.rules import Rules, is_dominated, rules_of
+from pmcell.publish.disclosure.shown import shown_people
 from pmcell.publish.disclosure.suppress import merge_small, suppress_list, suppress_table
 from pmcell.publish.facts import Cohort, Facts
 from pmcell.schema import COHORT_COUNTS, PROFILE_CELL_TYPE
-from pmcell.schema.fields import DONOR_FACTS
 from pmcell.schema.text import as_text, text_array
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SINGLE = (*DONOR_FACTS, "stratum")
 PAIRS = (
     ("disease_ontology_term_id", "sex_ontology_term_id"),
     ("disease_ontology_term_id", "age_group"),
 )
-NOT_ASSIGNED = "not assigned"
 
 Row = tuple[str, str, str, int | None, int | None]
 
@@ -67,28 +60,14 @@ def cohort_counts_frame(facts: Facts, atlas: Atlas) -> pd.DataFrame:
 
 
 def known_before(facts: Facts) -> KnownPeople | None:
-    """Earlier releases with people of cohorts without open access; None where there are none."""
+    """Earlier releases, for a study with cohorts without open access; None where there are none."""
     path = register_of(facts.results)
     if not facts.withheld or not read_register(path):
         return None
     donors = {cohort.cohort_id: donors_with_cells(cohort).index for cohort in facts.withheld}
     sets = {name: frozenset(map(str, found)) for name, found in donors.items()}
-    return known_people(path, sets, fingerprints(facts, register_key(path)))
-
-
-def described_donors(facts: Facts, cohort: Cohort) -> pd.DataFrame:
-    """`donors_with_cells`, with the stratum of each where strata are published."""
-    donors = donors_with_cells(cohort)
-    if facts.has_strata:
-        donors["stratum"] = _strata_of(facts, donors)
-    return donors
-
-
-def donors_with_cells(cohort: Cohort) -> pd.DataFrame:
-    """Registered donors of a cohort (index donor_id) with cells that passed QC."""
-    used = cohort.sample_counts.query("n_cells > 0")["donor_id"].unique()
-    donors = read_table(cohort.folder / "donors.parquet").set_index("donor_id")
-    return donors.loc[sorted(used)]
+    prints = fingerprints(facts, register_key(path))
+    return known_people(path, sets, prints, shown_people(facts))
 
 
 def cells_by_type(atlas: Atlas, cohort_id: str) -> pd.DataFrame:
@@ -161,12 +140,3 @@ def _type_rows(cohort_id: str, cells: pd.DataFrame, rules: Rules) -> Iterator[Ro
             None if few else int(n_donors[j]),
             None if withheld[j] else int(values[:, j].sum()),
         )
-
-
-def _strata_of(facts: Facts, donors: pd.DataFrame) -> np.ndarray:
-    """The stratum of each donor's first visit that has one."""
-    placed = read_table(facts.results / "strata" / "assignments.parquet")
-    placed = placed.dropna(subset=["stratum"]).drop_duplicates("donor_id").set_index("donor_id")
-    found = placed["stratum"].reindex(donors.index)
-    labels: np.ndarray = text_array(found, missing=NOT_ASSIGNED)
-    return labels

@@ -27,12 +27,14 @@ from pmcell.publish.disclosure.audits import (
 )
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
 from pmcell.publish.disclosure.people import fingerprints
-from pmcell.publish.disclosure.register import (
+from pmcell.publish.disclosure.register import register_faults
+from pmcell.publish.disclosure.register_file import (
     add_release,
-    register_faults,
+    read_register,
     register_key,
     register_of,
 )
+from pmcell.publish.disclosure.shown import shown_people
 from pmcell.publish.disclosure.slots import slot_faults
 from pmcell.publish.facts import Facts
 from pmcell.release.manifest import MANIFEST
@@ -104,25 +106,31 @@ def _write_aside(facts: Facts, report: dict[str, Any]) -> None:
 def remember_release(facts: Facts, folder: Path) -> None:
     """Enter the finished release in `folder` into the register."""
     path, hidden = register_of(facts.results), hidden_donors(facts)
-    sets = hidden.sets()
     add_release(
         path,
-        sets,
+        hidden.sets(),
         version=facts.options.version,
         content_sha256=str(read_json(folder / MANIFEST)["content_sha256"]),
-        prints=fingerprints(facts, register_key(path)) if any(sets.values()) else {},
+        prints=fingerprints(facts, register_key(path)),
         counted=published_people(facts, folder, hidden),
+        shown=shown_people(facts),
     )
 
 
 def _register(facts: Facts, hidden: Hidden, folder: Path) -> list[Fault]:
     """What this release and earlier ones tell together."""
     path, sets = register_of(facts.results), hidden.sets()
-    if not any(sets.values()):
+    if not any(sets.values()) and not read_register(path):
         return []
-    prints = fingerprints(facts, register_key(path))
-    counted = published_people(facts, folder, hidden)
-    return register_faults(path, sets, hidden.least(), prints, counted)
+    return register_faults(
+        path,
+        sets,
+        hidden.least(),
+        fingerprints(facts, register_key(path)),
+        published_people(facts, folder, hidden),
+        shown_people(facts),
+        hidden.rules.strictest,
+    )
 
 
 def class_of(name: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pmcell.io.tables import read_table
-from pmcell.publish.disclosure.counts import donors_with_cells
+from pmcell.publish.disclosure.donors import donors_with_cells
 from pmcell.publish.disclosure.rules import Rules, rules_of
 from pmcell.publish.facts import Facts
 from pmcell.schema import UNKNOWN

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pmcell.core.donors.association import benjamini_hochberg
 from pmcell.io.tables import read_table
 from pmcell.publish.disclosure import recount
-from pmcell.publish.disclosure.again import ALL, USED
-from pmcell.publish.disclosure.counted import TOTALS
+from pmcell.publish.disclosure.counted import ALL, TOTALS, USED
 from pmcell.publish.disclosure.hidden import TOO_FEW_CELLS
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.rules import is_dominated

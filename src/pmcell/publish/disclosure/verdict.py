@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.io.tables import read_table
-from pmcell.publish.disclosure.again import ALL, USED
+from pmcell.publish.disclosure.counted import ALL, USED
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redactions import WITHHELD
 from pmcell.schema.verdict import COUNTS, DONORS, Verdict, keys_that_tell

@@ -91,13 +91,10 @@ def label_cells(
         file=submission.path.name,
     )
     rule = columns["sample_id"]
-    names = _samples(submission, rule, barcodes)
     keep = np.ones(len(barcodes), dtype=bool) if keep is None else keep
     rows = np.flatnonzero(keep)
-    barcodes, names = barcodes[rows], names[rows]
-    samples = names
-    if renames:
-        samples = np.array([renames.get(name, name) for name in names], dtype=object)
+    samples = _samples(submission, rule, barcodes, renames)[rows]
+    barcodes = barcodes[rows]
     column = rule if rule in submission.obs.columns else ""
     faults = [
         *_barcode_faults(submission.path.name, barcodes, samples, rows, column),
@@ -106,6 +103,16 @@ def label_cells(
     if faults:
         raise FaultsError(faults)
     return barcodes, samples
+
+
+def sample_names(
+    submission: Submission, columns: Mapping[str, str], renames: Mapping[str, str] | None = None
+) -> np.ndarray:
+    """The sample that the file names for each cell, registered or not."""
+    column = columns.get("barcode", "index")
+    file = submission.path.name
+    barcodes = texts_of(submission.obs, column, key="columns.barcode", file=file)
+    return _samples(submission, columns["sample_id"], barcodes, renames)
 
 
 def cell_table(
@@ -209,13 +216,22 @@ def _mapped(labels: np.ndarray, terms: Mapping[str, str]) -> np.ndarray:
     return np.array([terms.get(label) or UNKNOWN for label in labels], dtype=object)
 
 
-def _samples(submission: Submission, rule: str, barcodes: np.ndarray) -> np.ndarray:
+def _samples(
+    submission: Submission,
+    rule: str,
+    barcodes: np.ndarray,
+    renames: Mapping[str, str] | None,
+) -> np.ndarray:
     kind, _, rest = rule.partition(":")
     if kind == "constant" and rest:
-        return np.repeat(np.array([rest], dtype=object), len(barcodes))
-    if BARCODE_RULE.fullmatch(rule):
-        return np.array([cut_barcode(barcode, rule) for barcode in barcodes], dtype=object)
-    return texts_of(submission.obs, rule, key="columns.sample_id", file=submission.path.name)
+        names = np.repeat(np.array([rest], dtype=object), len(barcodes))
+    elif BARCODE_RULE.fullmatch(rule):
+        names = np.array([cut_barcode(barcode, rule) for barcode in barcodes], dtype=object)
+    else:
+        names = texts_of(submission.obs, rule, key="columns.sample_id", file=submission.path.name)
+    if renames:
+        names = np.array([renames.get(name, name) for name in names], dtype=object)
+    return names
 
 
 def _barcode_faults(

@@ -19,11 +19,18 @@ from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE
 from pmcell.registry.cohorts.not_people import is_missing, not_people
 from pmcell.registry.cohorts.registration import Registration
 from pmcell.registry.cohorts.same_number import SameNumbers
-from pmcell.registry.intake.cells import exclude_line, label_cells, source_cell_types, texts_of
+from pmcell.registry.intake.cells import (
+    exclude_line,
+    label_cells,
+    sample_names,
+    source_cell_types,
+    texts_of,
+)
 from pmcell.registry.intake.left_out import LeftOut, leave_out
 from pmcell.registry.sheets.dates import TEXT, find_date
 from pmcell.registry.terms.species import is_other_species, is_species_column
 from pmcell.schema import UNKNOWN
+from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,18 +43,42 @@ PRIMARY = "is_primary_data"
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells that stay, in submitted order, and the faults that do not stop the cohort."""
+    """The cells that stay, in submitted order, and the faults that do not stop the cohort.
+
+    `n_submitted` counts cells with those that were left out, of those who may be used.
+    """
 
     barcodes: np.ndarray
     samples: np.ndarray
     cell_types: np.ndarray
     left_out: LeftOut
+    n_submitted: int
     warnings: tuple[Fault, ...]
 
 
-def identify_cells(submission: Submission, registration: Registration) -> Cells:
-    """The identity of all cells that stay; `FaultsError` with everything that is wrong."""
-    left_out = leave_out(submission, registration.exclude)
+@dataclass(frozen=True)
+class Others:
+    """Samples and donors of the tables who may not be used: see `permitted.py`."""
+
+    samples: frozenset[str]
+    donors: frozenset[str]
+
+
+def identify_cells(
+    submission: Submission, registration: Registration, others: Others | None = None
+) -> Cells:
+    """The identity of all cells that stay; `FaultsError` with everything that is wrong.
+
+    Cells of the `others` are in no number and no sentence, as if they were not in the file.
+    """
+    among = None if others is None else ~_of_others(submission, registration, others)
+    if among is not None and not among.any():
+        raise DataError(
+            f"{registration.cohort_id}: at least one donor with cells must have consented to the "
+            "use; none has. See: pmcell consent show",
+            reason="consent",
+        )
+    left_out = leave_out(submission, registration.exclude, among)
     faults = list(left_out.faults)
     nobody = np.zeros(0, dtype=object)
     barcodes = samples = cell_types = nobody
@@ -76,7 +107,22 @@ def identify_cells(submission: Submission, registration: Registration) -> Cells:
     faults = gather(faults)
     if any(fault.severity == "error" for fault in faults):
         raise FaultsError([fault for fault in faults if fault.severity == "error"])
-    return Cells(barcodes, samples, cell_types, left_out, tuple(faults))
+    n_submitted = submission.n_cells if among is None else int(among.sum())
+    return Cells(barcodes, samples, cell_types, left_out, n_submitted, tuple(faults))
+
+
+def _of_others(submission: Submission, registration: Registration, others: Others) -> np.ndarray:
+    """Which cells are of a sample of others, or of no sample that is known and of such a donor."""
+    columns = registration.columns
+    samples = text_array(sample_names(submission, columns, registration.sample_names))
+    is_others = np.isin(samples, text_array(sorted(others.samples)))
+    if column := columns.get("donor_id"):
+        file = submission.path.name
+        donors = text_array(texts_of(submission.obs, column, key="columns.donor_id", file=file))
+        known = text_array([item.sample_id for item in registration.samples])
+        is_named = np.isin(donors, text_array(sorted(others.donors)))
+        is_others |= is_named & ~np.isin(samples, known)
+    return np.asarray(is_others, bool)
 
 
 def _donors(

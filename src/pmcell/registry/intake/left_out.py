@@ -28,7 +28,7 @@ class LeftOut:
     @property
     def n_left_out(self) -> int:
         """Cells left out by all exclusions together."""
-        return int((~self.keep).sum())
+        return sum(self.n_cells)
 
     def counts(self) -> list[dict[str, object]]:
         """Reason and number of cells of each exclusion, as JSON values."""
@@ -38,12 +38,16 @@ class LeftOut:
         ]
 
 
-def leave_out(submission: Submission, exclusions: Sequence[Exclusion]) -> LeftOut:
+def leave_out(
+    submission: Submission, exclusions: Sequence[Exclusion], among: np.ndarray | None = None
+) -> LeftOut:
     """The cells that `exclude` of cohort.yaml takes out; an empty value is a missing one.
 
-    A value that no cell has is a fault: misspelt, it would leave nobody out.
+    A value that no cell of the file has is a fault: misspelt, it would leave nobody out. Cells that
+    are not `among` those who may be used stay in no count, whatever takes them out.
     """
-    keep = np.ones(submission.n_cells, dtype=bool)
+    keep = np.ones(submission.n_cells, dtype=bool) if among is None else among.copy()
+    n_among = int(keep.sum())
     counts, faults = [], []
     for number, item in enumerate(exclusions):
         where = f"exclude[{number}]"
@@ -81,12 +85,19 @@ def leave_out(submission: Submission, exclusions: Sequence[Exclusion]) -> LeftOu
             )
         counts.append(int((taken & keep).sum()))
         keep &= ~taken
-    if submission.n_cells and not keep.any():
+    if n_among and not keep.any():
         must = "must leave cells in"
-        found = f"all {submission.n_cells} cells are left out"
+        found = f"all {n_among} cells are left out"
         fix = "Remove an exclusion, or do not register the file."
         faults.append(Fault(COHORT_FILE, must, found, fix, column="exclude", reason="exclude"))
-    return LeftOut(keep, tuple(counts), tuple(exclusions), tuple(faults))
+    # What took nobody who is here, was written for somebody who is not.
+    used = [at for at, n in enumerate(counts) if n or among is None]
+    return LeftOut(
+        keep,
+        tuple(counts[at] for at in used),
+        tuple(exclusions[at] for at in used),
+        tuple(faults),
+    )
 
 
 def _values(submission: Submission, column: str, key: str) -> np.ndarray:

@@ -14,14 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pmcell.errors import DataError, Fault, UsageError
+from pmcell.errors import Fault, UsageError
 from pmcell.io.crypt.chain_form import head_path
+from pmcell.registry.cohorts.measurements import Measurement
 from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE
 from pmcell.registry.cohorts.registration import Registration, Sample
-from pmcell.registry.intake.identified import Cells
-from pmcell.schema.text import text_array
+from pmcell.registry.intake.identified import Others
 
 Days = Sequence[Sequence[int]]
 
@@ -76,13 +74,13 @@ def read_view(folder: Path, out_dir: Path) -> Permitted | None:
     return Permitted(donors, facts)
 
 
-def permit_cells(
-    registration: Registration, cells: Cells, permitted: Mapping[str, Days]
-) -> tuple[Registration, Cells, int]:
-    """The registration and the cells of those who may be used, and how many cells were not.
+def permit(
+    registration: Registration, permitted: Mapping[str, Days]
+) -> tuple[Registration, Others]:
+    """The registration of those who may be used, and whose cells are to be passed over.
 
-    Donors, visits and samples of the others leave the registration with them. `DataError` where
-    nobody is left.
+    Donors, visits, samples and measurements of the others leave the registration with them, so
+    that nothing that is counted or said of the file afterwards can be of them.
     """
     samples = tuple(item for item in registration.samples if _may(item, permitted))
     named = {item.donor_id for item in registration.samples}
@@ -92,33 +90,27 @@ def permit_cells(
         for item in registration.donors
         if item.donor_id in permitted and (item.donor_id in used or item.donor_id not in named)
     )
-    stays = np.isin(text_array(cells.samples), [item.sample_id for item in samples])
-    if not stays.any():
-        raise DataError(
-            f"{registration.cohort_id}: at least one donor with cells must have consented to the "
-            "use; none has. See: pmcell consent show",
-            reason="consent",
-        )
-    keep = cells.left_out.keep.copy()
-    keep[keep] = stays
-    gone = {item.donor_id for item in registration.donors} - {item.donor_id for item in donors}
-    gone |= named - used
-    gone |= {item.sample_id for item in registration.samples} - {item.sample_id for item in samples}
-    kept = replace(
-        cells,
-        warnings=_silent_of(gone, cells.warnings),
-        barcodes=cells.barcodes[stays],
-        samples=cells.samples[stays],
-        cell_types=cells.cell_types[stays],
-        left_out=replace(cells.left_out, keep=keep),
+    others = Others(
+        frozenset(item.sample_id for item in registration.samples)
+        - {item.sample_id for item in samples},
+        frozenset(item.donor_id for item in registration.donors)
+        - {item.donor_id for item in donors}
+        | (named - used),
     )
+    kept = {item.donor_id for item in donors}
+    day_of = {(item.donor_id, item.visit): item.visit_day for item in registration.samples}
     limited = replace(
         registration,
         donors=donors,
         samples=samples,
-        warnings=_silent_of(gone, registration.warnings),
+        measurements=tuple(
+            item
+            for item in registration.measurements
+            if item.donor_id in kept and _is_within(item, permitted[item.donor_id], day_of)
+        ),
+        warnings=_silent_of(others.donors | others.samples, registration.warnings),
     )
-    return limited, kept, int((~stays).sum())
+    return limited, others
 
 
 def _silent_of(names: Collection[str], faults: Sequence[Fault]) -> tuple[Fault, ...]:
@@ -129,7 +121,16 @@ def _silent_of(names: Collection[str], faults: Sequence[Fault]) -> tuple[Fault, 
 def _may(sample: Sample, permitted: Mapping[str, Days]) -> bool:
     """Whether a sample may be used: a visit whose day is not known is in no bounded span."""
     days = permitted.get(sample.donor_id)
-    if days is None:
-        return False
-    day = sample.visit_day
+    return days is not None and _is_in(sample.visit_day, days)
+
+
+def _is_within(
+    item: Measurement, days: Days, day_of: Mapping[tuple[str, str], float | None]
+) -> bool:
+    """Whether a value was measured on a day that may be used; its visit says which, else."""
+    day = item.day if item.day is not None else day_of.get((item.donor_id, item.visit))
+    return _is_in(day, days)
+
+
+def _is_in(day: float | None, days: Days) -> bool:
     return not days or (day is not None and any(first <= day <= last for first, last in days))

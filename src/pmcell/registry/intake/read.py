@@ -30,7 +30,7 @@ from pmcell.registry.intake.gene_findings import (
 from pmcell.registry.intake.genes import Genes, choose_genes
 from pmcell.registry.intake.identified import Cells, identify_cells
 from pmcell.registry.intake.intake import MATRIX, OUTPUTS, REGISTRATION, STATE
-from pmcell.registry.intake.permitted import Days, permit_cells
+from pmcell.registry.intake.permitted import Days, permit
 from pmcell.registry.intake.place import intake_place_faults
 from pmcell.registry.intake.pseudonyms import load_key
 from pmcell.registry.intake.tables import (
@@ -84,17 +84,22 @@ def read_cohort(
         registration = load_registration(folder)
     known.add(registration=registration.facts())
     limits = IntakeSettings(**config)
-    submission, before = _open(registration, [Path(place) for place in allowed], known)
-    _check_size(submission, submission.n_cells, limits)
+    others = None
+    if permitted is not None:
+        registration, others = permit(registration, permitted)
+    places = [Path(place) for place in allowed]
+    submission, before = _open(registration, places, known, is_whole=others is None)
+    if others is None or not submission.n_cells:
+        _check_size(submission, submission.n_cells, limits)
     genes = _genes(submission, registration, limits)
     known.measure(n_genes_submitted=len(genes.rows))
-    cells = identify_cells(submission, registration)
-    if permitted is not None:
-        registration, cells, n_dropped = permit_cells(registration, cells, permitted)
-        # Nothing may tell how many cells those had who are not here.
-        known.measure(n_cells_submitted=submission.n_cells - n_dropped)
+    cells = identify_cells(submission, registration, others)
     left_out = cells.left_out
-    known.measure(n_cells_left_out=sum(left_out.n_cells), left_out=left_out.counts())
+    known.measure(
+        n_cells_submitted=cells.n_submitted,
+        n_cells_left_out=left_out.n_left_out,
+        left_out=left_out.counts(),
+    )
     _check_size(submission, len(cells.samples), limits)
     totals = _write(Path(out_dir), registration, submission, genes, cells, known, limits)
     if files_now(registration.matrix.path) != before:
@@ -121,9 +126,12 @@ def read_cohort(
 
 
 def _open(
-    registration: Registration, allowed: list[Path], known: Known
+    registration: Registration, allowed: list[Path], known: Known, *, is_whole: bool
 ) -> tuple[Submission, list[tuple[str, int, int, int]]]:
-    """Open the matrix, once its place and its digest are right; its files as they were before."""
+    """Open the matrix, once its place and its digest are right; its files as they were before.
+
+    `is_whole` says that everybody in it may be used.
+    """
     matrix = registration.matrix
     refused = intake_place_faults(registration.folder, matrix, allowed) or checksum_faults(matrix)
     if refused:
@@ -131,10 +139,10 @@ def _open(
     before = files_now(matrix.path)
     submission = open_matrix(matrix)
     known.add(inputs=_digests(registration))
-    known.measure(
-        n_cells_submitted=submission.n_cells,
-        n_genes_submitted=len(submission.var_of(matrix.counts)),
-    )
+    known.measure(n_genes_submitted=len(submission.var_of(matrix.counts)))
+    if is_whole:
+        # Else nothing may tell how many cells those have who are not to be here.
+        known.measure(n_cells_submitted=submission.n_cells)
     return submission, before
 
 

@@ -12,12 +12,15 @@ import argparse
 import importlib
 import io
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 from pmcell.errors import PmcellError
+from pmcell.spelling import visible
 from pmcell.steps import BY_NAME, OLD_NAMES, STEPS
 from pmcell.version import __version__
 
@@ -164,6 +167,7 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     from pmcell.cli._call import refused_places, refused_words
     from pmcell.cli._job.log import start_log
     from pmcell.cli._job.run import run_step
+    from pmcell.cli._reading import undisturbed
 
     module = module_of(name)
     if (name, *rest[:1]) in SUBCOMMANDS:
@@ -172,16 +176,16 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     parser = _parser(name, command)
     args = parser.parse_args(rest)
     if refused := refused_words(name, rest) or refused_places(name, args):
-        print(f"pmcell {name}: {refused}", file=sys.stderr)
+        print(visible(f"pmcell {name}: {refused}"), file=sys.stderr)
         return 2
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
     try:
         lost = catch_lost_errors() if is_program else []
-        with audited(name, args) as outcome:
+        with undisturbed(name, args), audited(name, args) as outcome:
             code = outcome(run_step(name, command, args, lost))
     except PmcellError as error:
-        print(f"pmcell {name}: {error}", file=sys.stderr)
+        print(visible(f"pmcell {name}: {error}"), file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt as stopped:
         code = _say_stopped(name, stopped)
@@ -232,10 +236,39 @@ def _start_in_utf8() -> None:
 
 
 def _print_any_text() -> None:
-    """Let what the terminal's encoding lacks (Latin-1, ASCII) be a question mark, no error."""
-    for stream in (sys.stdout, sys.stderr):
+    """Let what the terminal's encoding lacks (Latin-1, ASCII) be a question mark, no error.
+
+    What would turn or hide the text around it is written as its number, as JSON has it too.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+            setattr(sys, name, _Shown(stream))
+
+
+class _Shown:
+    """A stream of text on which no label of others turns, hides or moves what stands beside it.
+
+    Commands to a terminal (colours) pass where it is one: only what draws them sends them there.
+    """
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream, self._is_terminal = stream, stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write the text as it may be shown."""
+        parts = re.split("([\x1b\r])", text) if self._is_terminal else [text]
+        shown = (part if number % 2 else visible(part) for number, part in enumerate(parts))
+        return self._stream.write("".join(shown))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each line as it may be shown."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _complete() -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
-from pmcell.spelling import plural
+from pmcell.spelling import plural, visible
 
 if TYPE_CHECKING:
     from pmcell.errors import Fault
@@ -230,7 +230,7 @@ def _print_check(check: CohortCheck) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    seen = _seen(check.metrics)
+    seen = visible(_seen(check.metrics))
     if not check.errors:
         console.print(f"[bold]{escape(check.cohort_id)}[/bold]  [green]ok[/green]  {escape(seen)}")
     else:
@@ -245,10 +245,8 @@ def _print_check(check: CohortCheck) -> None:
         fault = alike[0]
         mark = "" if fault.severity == "error" else "\n[yellow]warning[/yellow]"
         table.add_row(
-            f"{escape(_place(alike))}{mark}",
-            escape(fault.must),
-            escape(fault.found),
-            escape(fault.fix),
+            f"{escape(visible(_place(alike)))}{mark}",
+            *(escape(visible(text)) for text in (fault.must, fault.found, fault.fix)),
         )
     console.print(table)
 

@@ -22,7 +22,7 @@ from pmcell.registry.sheets.text import (
 )
 from pmcell.registry.terms.rules import TERM_RULES, check_term
 from pmcell.schema import UNKNOWN
-from pmcell.spelling import as_seen, did_you_mean, nearest
+from pmcell.spelling import UNSEEN, as_seen, did_you_mean, nearest
 
 MAX_COLUMNS = 200
 MAX_ABOVE = 10
@@ -33,9 +33,7 @@ MAX_DAYS = 30_000
 """Days that a visit may lie from a donor's first: more are the date itself."""
 
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 _SUSPECT = re.compile(rf'^[=+@"-]|{_UNSEEN.pattern}')
 """What `_check_text` has to look at closely: few values of a table."""
 _NO_DATES = {

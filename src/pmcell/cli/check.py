@@ -115,12 +115,11 @@ def _check_workbook(args: argparse.Namespace) -> int:
 def _is_matrix(path: Path) -> bool:
     """Whether an argument is a submitted file or matrix folder, not a cohort."""
     if path.is_dir():
-        from pmcell.io.submitted.matrix_folder import folders_with_a_matrix
+        from pmcell.io.submitted.sample_folders import holds_matrices
 
         if any(path.glob("cohort.yaml")) or any(path.glob("*/cohort.yaml")):
             return False
-        is_matrix = path.suffix.lower() == ".zarr" or any(path.glob("*matrix.mtx*"))
-        return is_matrix or bool(folders_with_a_matrix(path))
+        return path.suffix.lower() == ".zarr" or holds_matrices(path)
     return path.is_file()
 
 

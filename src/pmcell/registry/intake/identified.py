@@ -170,7 +170,7 @@ def _unseen(registration: Registration, submission: Submission) -> Iterator[Faul
                 "a label should hold no line end, control or invisible character",
                 f"{found[0][:60]!a}"
                 + (f" and {len(found) - 1} others" if len(found) > 1 else "")
-                + f" in column {column!r}, read as {without_unseen(found[0])[:60]!r}",
+                + f" in column {column!r}, read as {without_unseen(found[0]).strip()[:60]!r}",
                 "Nothing has to be done where that is what was meant.",
                 column=f"columns.{key}",
                 severity="warning",

@@ -140,6 +140,30 @@ def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, comman
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["gaps", "release", "--prevalence", "file", "--out", "file"],
+        ["gaps", "release", "--prevalence", "file", "--out", "link"],
+        ["export-hca", "release", "c1", "--samples", "file", "--out", "./file"],
+        ["estimate", "--config", "file", "--refit", ".", "--out", "file"],
+        ["pseudonyms", "migrate", "c1", "--out", "file", "--map", "file"],
+        ["unseal", "folder", "--out", "folder"],
+        ["validate", "folder", "--out", "folder/../folder"],
+        ["release", "add", "c1", "--release", "folder", "--out", "folder"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_written_over_what_the_command_reads(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("what somebody made")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "folder").mkdir()
+    assert main(command) == 2
+    assert "must be another place than what is read" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "what somebody made"
+
+
+@pytest.mark.parametrize(
     ("command", "is_folder"),
     [
         (["gaps", "release", "--out", "{}"], False),

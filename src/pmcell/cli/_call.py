@@ -65,9 +65,24 @@ def refused_places(name: str, args: argparse.Namespace) -> str:
                 continue
             is_folder = option == "out" and name in TO_FOLDERS
             require_place(place, f"--{option}", is_folder=is_folder)
+            _refuse_input(option, place, args)
             is_own = name == "report" and place == args.release / "report.html"
             if not is_own and name not in OWN_PLACES:
                 refuse_in_release(place, f"--{option}")
     except UsageError as error:
         return str(error)
     return ""
+
+
+def _refuse_input(option: str, place: Path, args: argparse.Namespace) -> None:
+    """`UsageError` where a command would write over what it reads, or over its other output."""
+    if not place.exists():
+        return
+    for other, value in vars(args).items():
+        for path in value if isinstance(value, list) else [value]:
+            is_path = other != option and isinstance(path, Path) and path.exists()
+            if is_path and os.path.samefile(place, path):
+                raise UsageError(
+                    f"--{option} must be another place than what is read or written by the same "
+                    f"command; {place} is given as {other.replace('_', '-')} too. Name another."
+                )

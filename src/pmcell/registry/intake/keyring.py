@@ -121,15 +121,21 @@ def rotate(ring: Keyring, cohort_id: str | None = None, donors: Iterable[str] = 
 
 def write_keyring(path: Path, ring: Keyring, *, replace_file: bool = True) -> None:
     """Write the file, readable by its owner alone, whole or not at all."""
-    if not replace_file and path.exists():
-        raise UsageError(
-            f"the file of pseudonym keys must not be there yet; {str(path)!r} is. To add donors: "
-            "pmcell pseudonyms add COHORT_FOLDER"
-        )
+    if not replace_file:
+        refuse_there(path)
     value = {"format": FORMAT, "index_key": ring.index_key.hex(), "donors": dict(ring.keys)}
     with private_files():
         write_json(path, value)
     path.chmod(0o600)
+
+
+def refuse_there(path: Path) -> None:
+    """`UsageError` where a file of keys is to begin and something is there."""
+    if path.exists():
+        raise UsageError(
+            f"the file of pseudonym keys must not be there yet; {str(path)!r} is. To add donors: "
+            "pmcell pseudonyms add COHORT_FOLDER"
+        )
 
 
 def parse_keyring(raw: bytes, name: str) -> Keyring | None:

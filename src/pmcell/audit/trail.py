@@ -8,7 +8,6 @@ submission, or a path outside the results.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -22,6 +21,7 @@ from pmcell.io.crypt.keys import (
     SIGNING_KEY,
     trusted_signers,
 )
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import private_files
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _read_witness(path: Path) -> Head:
     if not path.is_file() or path.stat().st_size > MAX_WITNESS:
         raise UsageError(f"--witness must be a copy of the trail's .head.json; {path} is none")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
         return Head(**{item.name: raw[item.name] for item in fields(Head)})
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(

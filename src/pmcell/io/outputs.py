@@ -6,7 +6,6 @@ A folder is known by its `manifest.json`; one that anybody else made may have a 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import UsageError
+from pmcell.io.json_text import parse_json
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 * 2**20
@@ -114,7 +114,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         if not (folder / MANIFEST).is_file():
             return {}
         with (folder / MANIFEST).open("rb") as stream:
-            value = json.loads(stream.read(MAX_BYTES))
+            value = parse_json(stream.read(MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -23,6 +23,7 @@ from typing import Any
 from pmcell.cli.run._snakemake import LAUNCHER
 from pmcell.errors import PmcellError
 from pmcell.io.atomic import write_json
+from pmcell.io.json_text import parse_json
 from pmcell.steps import BY_NAME
 
 LOCK = Path(".snakemake") / "pmcell-run.json"
@@ -211,7 +212,7 @@ def owner_now(lock: Path) -> dict[str, Any]:
 def owner_of(lock: Path) -> dict[str, Any] | None:
     """Whose a lock or mark is; None where there is none."""
     try:
-        owner: dict[str, Any] = json.loads(lock.read_text(encoding="utf-8"))
+        owner: dict[str, Any] = parse_json(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError):

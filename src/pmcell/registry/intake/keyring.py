@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from typing import Any
 
 from pmcell.errors import UsageError
 from pmcell.io.atomic import write_json
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import private_files
 
 FORMAT = "pmcell pseudonym keys 1"
@@ -149,7 +149,7 @@ def parse_keyring(raw: bytes, name: str) -> Keyring | None:
     if not raw.lstrip().startswith(b"{"):
         return None
     try:
-        value: Any = json.loads(raw)
+        value: Any = parse_json(raw)
         is_ring = isinstance(value, dict) and value.get("format") == FORMAT
         index_key = bytes.fromhex(value["index_key"]) if is_ring else b""
         keys = {str(tag): str(key) for tag, key in value["donors"].items()} if is_ring else {}

@@ -161,7 +161,7 @@ def read_mapped(folder: Path, release: Release) -> tuple[Mapped, pd.DataFrame]:
     try:
         document = Mapped.from_json(parse_json(read_bounded_text(file)), file=str(file))
         composition = read_table(table_file, MAPPED_COMPOSITION.columns)
-    except (ValueError, RecursionError, pa.ArrowException, OSError) as error:
+    except (ValueError, pa.ArrowException, OSError) as error:
         raise DataError(
             f"{folder} must hold {FILE} and {COMPOSITION_FILE} as this pmcell writes them; reading "
             f"failed: {error}. Map the samples again.",

@@ -77,8 +77,8 @@ def read_json(path: Path | str) -> dict[str, Any]:
     """Read a JSON object that pmcell wrote; `DamagedJsonError` where it is none."""
     try:
         value = parse_json(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        found = "no JSON" if isinstance(error, ValueError) else "brackets without end"
+    except ValueError as error:
+        found = f"no JSON ({error})"
     else:
         if isinstance(value, dict):
             return value

@@ -115,6 +115,6 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
             return {}
         with (folder / MANIFEST).open("rb") as stream:
             value = parse_json(stream.read(MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -94,7 +94,7 @@ class ReleaseFolder:
             return {}
         try:
             value = parse_json(read_bounded_text(place))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise DataError(
                 f"{place} must be JSON; reading it failed: {error}. {CHECK}",
                 reason="unreadable_json",

@@ -63,7 +63,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError(f"more than {MAX_TEXT >> 20} MiB")
         value: dict[str, Any] = parse_json(raw)
         version = str(value["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"pmcell needs the folder of a release, with its {MANIFEST}; {folder} has none that "
             f"can be read ({type(error).__name__}). {_near(folder)}"

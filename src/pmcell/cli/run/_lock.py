@@ -215,7 +215,7 @@ def owner_of(lock: Path) -> dict[str, Any] | None:
         owner: dict[str, Any] = parse_json(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError):
+    except ValueError:
         owner = {}
     is_whole = isinstance(owner, dict) and owner.keys() >= {"pid", "host", "started", "since"}
     if is_whole and (owner["host"] != socket.gethostname() or not _is_copied(owner, lock)):

@@ -40,7 +40,7 @@ def read_signed(path: Path, signer: Ed25519PublicKey, *, name: str, fix: str) ->
         signature = base64.b64decode(value["signature"], validate=True)
         signer.verify(signature, signed_bytes(value))
     except (
-        *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
+        *(OSError, ValueError, KeyError, TypeError, AttributeError),
         InvalidSignature,
     ) as error:
         raise DataError(

@@ -29,6 +29,8 @@ MAX_ABOVE = 10
 """Lines in which the header is looked for where the first one is none."""
 MAX_HINTS = 20
 """Wrong values of a column for which the nearest term is looked for: it takes long."""
+MAX_LETTERS, MAX_SHOWN = 1000, 80
+"""Letters of a cell, and how many of them a message repeats."""
 MAX_DAYS = 30_000
 """Days that a visit may lie from a donor's first: more are the date itself."""
 
@@ -228,7 +230,8 @@ def _check_cell(
     name: str, column: Column, value: str, cohort: str, faults: list[Fault], *, hint: bool
 ) -> None:
     def fault(must: str, fix: str, reason: str = "invalid", seen: str = "") -> None:
-        found = f"{value!r}: {seen}" if seen else repr(value)
+        shown = repr(value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…")
+        found = f"{shown}: {seen}" if seen else shown
         faults.append(Fault(name, must, found, fix, column=column.name, reason=reason))
 
     if value.startswith(TODO):
@@ -279,6 +282,10 @@ def _check_cell(
 
 
 def _check_text(name: str, column: str, value: str, faults: list[Fault]) -> None:
+    if len(value) > MAX_LETTERS:
+        must, found = f"must have at most {MAX_LETTERS:,} letters", f"{len(value):,}"
+        faults.append(Fault(name, must, found, "Shorten it.", column=column, reason="too_big"))
+        return
     if not _SUSPECT.search(value):
         return
 

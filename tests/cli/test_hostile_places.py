@@ -140,6 +140,70 @@ def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, comman
 
 
 @pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        (["gaps", "release", "--out", "{}"], "region,n_donors,n_other_donors,power,rank\n"),
+        (["report", "--release", "release", "--out", "{}"], "<!doctype html><title>T · pmcell report</title>"),
+        (["export-hca", "release", "c1", "--out", "{}"], "\x89HDF\r\n\x1a\n"),
+        (["consent", "export", "--cohort", "c1", "--out", "{}"], '{"resourceType": "Bundle"}'),
+        (["consent", "add", "narrow", "--draft", "{}"], '{"act": "a", "effective_from": "b"}'),
+        (["estimate", "--refit", ".", "--out", "{}"], "# What each step needs: a constant"),
+        (["pseudonyms", "migrate", "c1", "--map", "{}"], "cohort_id\tbefore\tafter\n"),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
+)
+@pytest.mark.parametrize("others", ["x", "region,n_donors\n", "{}", "\x00\x01"])
+def test_a_file_that_a_command_did_not_write_is_not_replaced(
+    tmp_path, monkeypatch, capsys, command, before, others
+):
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "target"
+    command = [word.format(target) for word in command]
+    target.write_bytes(others.encode("latin-1"))
+    assert main(command) == 2
+    assert "is something else. Nothing was written" in capsys.readouterr().err
+    assert target.read_bytes() == others.encode("latin-1")
+    # Its own of an earlier time is, as are empty files: what is missing here is all the rest.
+    for known in (before, ""):
+        target.write_bytes(known.encode("latin-1", "replace"))
+        assert main(command) != 0
+        assert "something else" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["folder", "/", ".", "/dev/null"])
+def test_a_trail_that_can_be_no_file_is_a_wrong_call(tmp_path, monkeypatch, capsys, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "key.pem").write_text("x")
+    monkeypatch.setenv("PMCELL_SIGNER_PUBLIC_KEY_FILE", "key.pem")
+    assert main(["audit", "show", "--file", place]) == 2
+    monkeypatch.setenv("PMCELL_AUDIT_FILE", place)
+    capsys.readouterr()
+    assert main(["verify", "folder"]) == 2
+    assert "PMCELL_AUDIT_FILE must name the file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["consent", "import", "{}", "--cohort", "c1"],
+        ["pseudonyms", "rotate", "{}"],
+        ["check", "{}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_no_disk_takes_is_a_wrong_call_among_free_words_too(
+    tmp_path, monkeypatch, capsys, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config" / "cohorts" / "c1").mkdir(parents=True)
+    (tmp_path / "config" / "config.yaml").write_text("{}\n")
+    (tmp_path / "config" / "cohorts" / "c1" / "cohort.yaml").write_text("id: c1\n")
+    assert main([word.format("x" * 300) for word in words]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ["gaps", "release", "--prevalence", "file", "--out", "file"],

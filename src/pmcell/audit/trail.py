@@ -96,7 +96,15 @@ def record_of(raw: Mapping[str, Any]) -> Record:
 def trail_path() -> Path | None:
     """The file that `PMCELL_AUDIT_FILE` names; None where no trail is kept."""
     name = os.environ.get(TRAIL, "")
-    return Path(name) if name else None
+    return _file(Path(name), TRAIL) if name else None
+
+
+def _file(path: Path, named_by: str) -> Path:
+    """`path`; `UsageError` where it can be no file of its own."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or pipe"
+        raise UsageError(f"{named_by} must name the file of the audit trail; {path} is {what}")
+    return path
 
 
 def require_trail() -> Path:
@@ -133,7 +141,9 @@ def read_trail(path: Path, *, witness: Path | None = None) -> tuple[list[Record]
         There is none, or no key to verify it by.
     """
     noted = _read_witness(witness) if witness else None
-    chain = read_chain(path, chain=CHAIN, signers=trusted_signers("the trail"), witness=noted)
+    chain = read_chain(
+        _file(path, "--file"), chain=CHAIN, signers=trusted_signers("the trail"), witness=noted
+    )
     return [record_of(entry) for entry in chain.entries], chain
 
 

@@ -9,6 +9,7 @@ its row, and there only those that are not told by it.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -195,8 +196,9 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
         sentence = explain(error)
         if sentence is None:
             raise
-        print(f"pmcell {name}: {sentence}", file=sys.stderr)
-        code = 1
+        print(visible(f"pmcell {name}: {sentence}"), file=sys.stderr)
+        # A name that no disk takes is in the call, not in the machine.
+        code = 2 if getattr(error, "errno", None) in (errno.ENAMETOOLONG, errno.ELOOP) else 1
         if is_program:
             end_log(code)
             leave(code)

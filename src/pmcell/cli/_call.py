@@ -8,7 +8,12 @@ import re
 from pathlib import Path
 
 from pmcell.errors import UsageError
-from pmcell.io.outputs import refuse_in_release, require_place, require_usable
+from pmcell.io.outputs import (
+    refuse_in_release,
+    require_known,
+    require_place,
+    require_usable,
+)
 from pmcell.steps import BY_NAME
 
 OUTPUTS = ("out", "draft", "map")
@@ -22,6 +27,17 @@ TO_FOLDERS = (
     *("release add", "seal", "try", "unseal", "validate"),
 )
 """Commands whose --out is a folder; that of others is a file."""
+
+KNOWN_BY = {
+    ("consent", "draft"): (b'"effective_from"', "a draft"),
+    ("consent", "out"): (b'"resourcetype"', "an export"),
+    ("estimate", "out"): (b"# what each step needs", "a model"),
+    ("export-hca", "out"): (b"\x89hdf\r\n\x1a\n", "an h5ad file"),
+    ("gaps", "out"): (b"n_other_donors", "a table of gaps"),
+    ("pseudonyms", "map"): (b"cohort_id\tbefore\tafter", "a map of pseudonyms"),
+    ("report", "out"): (b" pmcell report</title>", "a report"),
+}
+"""What stands in a file that a command writes, and what it is: no other file is replaced."""
 
 OWN_PLACES = ("release add", "validate", "patient")
 """Commands that say themselves where they may write."""
@@ -66,6 +82,8 @@ def refused_places(name: str, args: argparse.Namespace) -> str:
             is_folder = option == "out" and name in TO_FOLDERS
             require_place(place, f"--{option}", is_folder=is_folder)
             _refuse_input(option, place, args)
+            if known := KNOWN_BY.get((name, option)):
+                require_known(place, f"--{option}", *known)
             is_own = name == "report" and place == args.release / "report.html"
             if not is_own and name not in OWN_PLACES:
                 refuse_in_release(place, f"--{option}")

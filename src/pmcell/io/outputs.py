@@ -18,6 +18,8 @@ from pmcell.io.json_text import parse_json
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 * 2**20
 """Bytes of a manifest that are read."""
+HEAD_BYTES = 1 << 16
+"""Bytes at the beginning of a file by which it is known."""
 MAX_NAME = 240
 """Bytes of a name: a file is written under a longer one, then renamed."""
 DEVICES = ("/dev", "/dev/fd", "/proc")
@@ -92,6 +94,22 @@ def require_place(path: Path, option: str = "--out", *, is_folder: bool) -> None
     if mode is not None and not is_fit(mode):
         what = other if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a device or pipe"
         raise UsageError(f"{option} must be {kind}; {path} is {what}. Name another.")
+
+
+def require_known(path: Path, option: str, mark: bytes, what: str) -> None:
+    """`UsageError` for a file that is not `what` a command writes: it would be lost.
+
+    `mark` stands at the beginning of every such file, in small letters. An empty file is nobody's.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as stream:
+        begins = stream.read(HEAD_BYTES).lower()
+    if mark not in begins:
+        raise UsageError(
+            f"{option} must be a new file, or {what} from before, which is replaced; {path} is "
+            "something else. Nothing was written. Name another file, or remove that one."
+        )
 
 
 def refuse_device(path: Path) -> None:

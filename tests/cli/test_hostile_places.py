@@ -124,6 +124,9 @@ def test_cells_that_are_none_are_not_exported(tmp_path, capsys):
         ["pseudonyms", "migrate", "c1", "--out", "k", "--map", "release/map.tsv"],
         ["patient", "c1:d1", "--release", "other", "--out", "release/dossier"],
         ["estimate", "--refit", ".", "--out", "release/resources.yaml"],
+        ["init", "release"],
+        ["init", "link/study"],
+        ["demo", "--out", "release/demo"],
     ],
     ids=lambda words: words[0],
 )
@@ -143,7 +146,10 @@ def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, comman
     ("command", "before"),
     [
         (["gaps", "release", "--out", "{}"], "region,n_donors,n_other_donors,power,rank\n"),
-        (["report", "--release", "release", "--out", "{}"], "<!doctype html><title>T · pmcell report</title>"),
+        (
+            ["report", "--release", "release", "--out", "{}"],
+            "<!doctype html><title>T · pmcell report</title>",
+        ),
         (["export-hca", "release", "c1", "--out", "{}"], "\x89HDF\r\n\x1a\n"),
         (["consent", "export", "--cohort", "c1", "--out", "{}"], '{"resourceType": "Bundle"}'),
         (["consent", "add", "narrow", "--draft", "{}"], '{"act": "a", "effective_from": "b"}'),
@@ -168,6 +174,15 @@ def test_a_file_that_a_command_did_not_write_is_not_replaced(
         target.write_bytes(known.encode("latin-1", "replace"))
         assert main(command) != 0
         assert "something else" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["receipts", "a:b"], ["export", "a:b", "--recipient", "k"]])
+def test_the_root_of_the_disk_is_a_folder_as_others(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    out = ["--out", "x"] if words[0] == "export" else []
+    assert main([*words, "--results", "/", *out]) == 2
+    assert main(["estimate", "--directory", "/"]) == 2
+    assert main(["report", "--release", "/", "--out", "/"]) == 2
 
 
 @pytest.mark.parametrize("place", ["folder", "/", ".", "/dev/null"])
@@ -243,6 +258,7 @@ def test_nothing_is_written_over_what_the_command_reads(tmp_path, monkeypatch, c
         (["try", "x.h5ad", "--out", "{}"], True),
         (["validate", "release", "--out", "{}"], True),
         (["release", "add", "c1", "--release", "release", "--out", "{}"], True),
+        (["init", "{}"], True),
     ],
     ids=lambda words: words[0] if isinstance(words, list) else "",
 )
@@ -270,7 +286,8 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(
     # Nothing of what the command reads is there: it did not get so far.
     assert main([word.format(target) for word in command]) == 2
     told = capsys.readouterr().err
-    assert ("in UTF-8" if kind == "no UTF-8" else "out must") in told
+    said = "older must" if command[0] == "init" else "out must"
+    assert ("in UTF-8" if kind == "no UTF-8" else said) in told.replace("FOLDER", "folder")
     assert told.count("\n") == 1
 
 

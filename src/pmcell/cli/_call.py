@@ -75,18 +75,19 @@ def refused_places(name: str, args: argparse.Namespace) -> str:
                     require_usable(path, option.replace("_", "-"))
                 if isinstance(path, Path) and option in FOLDERS and path.exists():
                     require_place(path, f"--{option}", is_folder=True)
-        for option in OUTPUTS:
+        for option in (*OUTPUTS, *(["folder"] if name == "init" else [])):
             place = getattr(args, option, None)
             if not isinstance(place, Path):
                 continue
-            is_folder = option == "out" and name in TO_FOLDERS
-            require_place(place, f"--{option}", is_folder=is_folder)
+            called = "FOLDER" if option == "folder" else f"--{option}"
+            is_folder = option == "folder" or (option == "out" and name in TO_FOLDERS)
+            require_place(place, called, is_folder=is_folder)
             _refuse_input(option, place, args)
-            if known := KNOWN_BY.get((name, option)):
-                require_known(place, f"--{option}", *known)
             is_own = name == "report" and place == args.release / "report.html"
             if not is_own and name not in OWN_PLACES:
-                refuse_in_release(place, f"--{option}")
+                refuse_in_release(place, called)
+            if known := KNOWN_BY.get((name, option)):
+                require_known(place, called, *known)
     except UsageError as error:
         return str(error)
     return ""

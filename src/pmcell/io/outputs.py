@@ -75,7 +75,7 @@ def require_place(path: Path, option: str = "--out", *, is_folder: bool) -> None
         os.fspath(path).encode()
         mode = os.stat(path).st_mode if os.path.lexists(path) else None
         real = Path(os.path.realpath(path))
-        above = next(one for one in real.parents if os.path.lexists(one))
+        above = next(one for one in (*real.parents, real) if os.path.lexists(one))
     except (OSError, ValueError) as error:
         # No UTF-8, a zero byte, a name that is too long, a link that leads nowhere or to itself.
         found = getattr(error, "strerror", "") or "signs that are no UTF-8"

@@ -37,7 +37,8 @@ UNSEEN = (
 )
 """Signs of no width, and those that turn, break or command what a screen shows; not the tab."""
 _BREAKS = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
-_NEVER_SEEN = re.compile(f"[{UNSEEN}]")
+_NEVER_SEEN = re.compile(rf"\x1b\[[0-?]*[ -/]*[@-~]|[{UNSEEN}]")
+"""Commands to a terminal, and signs that nobody sees."""
 _TURNS = re.compile(f"(?!\n)[{UNSEEN}]")
 
 
@@ -46,8 +47,8 @@ def without_unseen(text: str) -> str:
 
     Examples
     --------
-    >>> without_unseen("T\\u202e cell"), without_unseen("T\\n\\tcell")
-    ('T cell', 'T cell')
+    >>> without_unseen("T\\u202e cell"), without_unseen("T\\n\\tcell"), without_unseen("T\\x1b[31m")
+    ('T cell', 'T cell', 'T')
     """
     if text.isprintable():
         return text

@@ -61,7 +61,7 @@ def test_a_missing_file_that_nobody_foresaw_is_no_sentence():
         ["verify", "{}"],
         ["map", "x.h5ad", "--release", "{}", "--out", "out"],
         ["release", "diff", "{}", "{}"],
-        ["export-hca", "{}", "c1", "--out", "x.h5ad"],
+        ["export-hca", "{}", "c1", "--out", "new.h5ad"],
     ],
 )
 @pytest.mark.parametrize(

@@ -230,11 +230,12 @@ def _print_check(check: CohortCheck) -> None:
 
     console = Console(highlight=False)
     seen = visible(_seen(check.metrics))
+    name = escape(visible(check.cohort_id))
     if not check.errors:
-        console.print(f"[bold]{escape(check.cohort_id)}[/bold]  [green]ok[/green]  {escape(seen)}")
+        console.print(f"[bold]{name}[/bold]  [green]ok[/green]  {escape(seen)}")
     else:
         verdict = f"[red]{plural(len(check.errors), 'fault')}[/red]"
-        console.print(f"[bold]{escape(check.cohort_id)}[/bold]  {verdict}  {escape(seen)}")
+        console.print(f"[bold]{name}[/bold]  {verdict}  {escape(seen)}")
     if not check.faults:
         return
     table = Table(show_lines=True, expand=True)

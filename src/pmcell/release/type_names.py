@@ -19,7 +19,7 @@ def find_types(tables: Parts, present: Iterable[str], asked: str | Sequence[str]
 
     Of a list of labels each is taken as it stands. `UsageError` where nothing is found.
     """
-    labels = sorted(present)
+    labels = list(present)
     if not isinstance(asked, str):
         return _exact(labels, list(asked))
     wanted = set(_words(asked))
@@ -33,7 +33,7 @@ def find_types(tables: Parts, present: Iterable[str], asked: str | Sequence[str]
         near = f"{did_you_mean(asked, labels)} ".lstrip()
         raise UsageError(
             "cell_type must be words of a cell type of the release, such as 'CD8' or 'B cell'; "
-            f"got {asked!r}. {near}Types: {', '.join(labels)}."
+            f"got {asked!r}. {near}Types: {', '.join(sorted(labels))}."
         )
     return found
 
@@ -45,7 +45,7 @@ def _exact(labels: Sequence[str], asked: list[str]) -> list[str]:
         found = ", ".join(map(repr, unknown)) or "none"
         raise UsageError(
             f"a list in cell_type must hold labels of cell types of the release; got {found}. "
-            f"{near}Types: {', '.join(labels)}."
+            f"{near}Types: {', '.join(sorted(labels))}."
         )
     return asked
 

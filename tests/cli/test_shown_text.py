@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 
@@ -93,3 +94,17 @@ def test_a_health_report_is_as_wide_as_the_terminal_at_most(columns, capsys, mon
     widths = {"20": 30, "40": 40, "80": 80, "200": 96, "x": 96}
     assert max(map(len, lines)) <= widths[columns]
     assert r"T\u202ecell" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_error_and_no_file_takes_their_place(closed, tmp_path):
+    """`pmcell … <&-`, as some schedulers and daemons start what they start."""
+    code = (
+        "import os; file = open('data', 'w'); print('said'); sys.stderr.write('told');"
+        " sys.stdin.isatty(); sys.stdout.flush(); file.write(str(file.fileno())); file.close();"
+        " os.fstat(0); os.fstat(1); os.fstat(2)"
+    )
+    call = " ".join(map(shlex.quote, _program(code)))
+    done = subprocess.run(["sh", "-c", f"{call} {closed}"], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert int((tmp_path / "data").read_text()) > 2

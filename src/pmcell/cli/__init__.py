@@ -125,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     is_program = argv is None
     if is_program:
+        _open_closed_streams()
         _start_in_utf8()
         _look_for_no_plugins()
         _complete()
@@ -225,6 +226,20 @@ def _look_for_no_plugins() -> None:
         loader = ModuleType("pydantic.plugin._loader")
         loader.get_plugins = tuple  # type: ignore[attr-defined]
         sys.modules.setdefault(loader.__name__, loader)
+
+
+def _open_closed_streams() -> None:
+    """Put nothing in the place of streams that were closed (`<&-`, `>&-`).
+
+    Python has None for them, and the next file that is opened would take their number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest number that is free, which is its own unless something has it by now.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, descriptor == number)
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
 
 
 def _start_in_utf8() -> None:

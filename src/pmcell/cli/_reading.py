@@ -38,9 +38,19 @@ def undisturbed(name: str, args: argparse.Namespace) -> Iterator[None]:
             if isinstance(folder, Path):
                 from pmcell.io.held_folder import hold_folder
 
-                _refuse_unfinished(folder)
+                held.enter_context(_finished(folder))
                 held.enter_context(hold_folder(folder))
         yield
+
+
+@contextmanager
+def _finished(release: Path) -> Iterator[None]:
+    """Say that a run makes the release anew, before it is read and where that began meanwhile."""
+    _refuse_unfinished(release)
+    try:
+        yield
+    finally:
+        _refuse_unfinished(release)
 
 
 def _refuse_unfinished(release: Path) -> None:

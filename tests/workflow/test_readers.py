@@ -169,6 +169,8 @@ def test_results_without_a_study_are_read(tmp_path):
 def test_a_release_that_a_run_makes_anew_is_said_to_be_made(study, capsys):
     """Snakemake takes the manifest away before the job."""
     release = study / "results" / "release"
+    with _lock.only_run(study):
+        assert main(["verify", "results/release"]) == 1
     (release / "tables").mkdir(parents=True)
     for words in (
         ["verify", "results/release"],

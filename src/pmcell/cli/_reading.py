@@ -6,6 +6,7 @@ It is asked by the dispatcher of the command line, so that no command can forget
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -54,11 +55,11 @@ def _finished(release: Path) -> Iterator[None]:
 
 
 def _refuse_unfinished(release: Path) -> None:
-    """`PmcellError` where the run that works in a study is making its release anew.
+    """`PmcellError` where the run that works in a study is making its release, or makes it anew.
 
     Snakemake takes the manifest of the older one away before.
     """
-    if release.is_dir() and not (release / MANIFEST).exists():
+    if not os.path.exists(release / MANIFEST):
         from pmcell.cli.run._lock import refuse_while_held
 
         refuse_while_held(release.absolute().parent.parent)

@@ -185,6 +185,13 @@ def test_a_release_that_a_run_makes_anew_is_said_to_be_made(study, capsys):
         assert "another run" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["file/x/y", "file/x", "file", "none/none/none"])
+def test_what_is_no_release_anywhere_is_said_as_before(study, capsys, place):
+    (study / "file").write_text("x")
+    assert main(["verify", place]) == 2
+    assert "a release must be a folder" in capsys.readouterr().err
+
+
 def _release(folder: Path, text: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(

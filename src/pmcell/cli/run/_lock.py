@@ -213,7 +213,7 @@ def owner_of(lock: Path) -> dict[str, Any] | None:
     """Whose a lock or mark is; None where there is none."""
     try:
         owner: dict[str, Any] = parse_json(lock.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError:
         owner = {}

@@ -81,8 +81,8 @@ def _text_faults(text: YamlText) -> Iterator[Fault]:
         else:
             most = MAX_OF_LINES if declared.path in _OF_LINES else MAX_OF_LINE
             if len(found) > most:
-                must, n = f"must have at most {most:,} letters", f"{len(found):,}"
-                yield _fault(text, path, must, n, "Shorten it.", reason="too_big")
+                must, seen = f"must have at most {most:,} letters", f"{len(found):,}"
+                yield _fault(text, path, must, seen, "Shorten it.", reason="too_big")
 
 
 def _cut_texts(text: YamlText) -> Iterator[Fault]:

@@ -124,6 +124,8 @@ def test_cells_that_are_none_are_not_exported(tmp_path, capsys):
         ["pseudonyms", "migrate", "c1", "--out", "k", "--map", "release/map.tsv"],
         ["patient", "c1:d1", "--release", "other", "--out", "release/dossier"],
         ["estimate", "--refit", ".", "--out", "release/resources.yaml"],
+        ["release", "--results", "results", "--out", "release/other"],
+        ["release", "--results", "results", "--out", "link/other"],
         ["init", "release"],
         ["init", "link/study"],
         ["demo", "--out", "release/demo"],
@@ -183,6 +185,15 @@ def test_the_root_of_the_disk_is_a_folder_as_others(tmp_path, monkeypatch, capsy
     assert main([*words, "--results", "/", *out]) == 2
     assert main(["estimate", "--directory", "/"]) == 2
     assert main(["report", "--release", "/", "--out", "/"]) == 2
+
+
+@pytest.mark.parametrize("shapes", ["nowhere", "file", "empty", "/dev/null"])
+def test_shapes_that_are_none_are_not_passed_over(tmp_path, monkeypatch, capsys, shapes):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    assert main(["validate", "empty", "--only", "pmcell-verify", "--shapes", shapes]) == 2
+    assert "--shapes must name a folder with shapes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("place", ["folder", "/", ".", "/dev/null"])
@@ -255,6 +266,7 @@ def test_nothing_is_written_over_what_the_command_reads(tmp_path, monkeypatch, c
         (["unseal", "package", "--out", "{}"], True),
         (["export", "c1:d1", "--recipient", "k.pub", "--out", "{}"], True),
         (["seal", "--results", "results", "--config", "c.yaml", "--out", "{}"], True),
+        (["release", "--results", "results", "--out", "{}"], True),
         (["try", "x.h5ad", "--out", "{}"], True),
         (["validate", "release", "--out", "{}"], True),
         (["release", "add", "c1", "--release", "release", "--out", "{}"], True),

@@ -22,9 +22,12 @@ OUTPUTS = ("out", "draft", "map")
 FOLDERS = ("results", "directory")
 """Options that name a folder, whatever the command."""
 
+BY_HAND = ("release", "seal")
+"""Steps that people call too, where the workflow does not say where they write."""
+
 TO_FOLDERS = (
     *("demo", "export", "map", "patient", "register"),
-    *("release add", "seal", "try", "unseal", "validate"),
+    *("release", "release add", "seal", "try", "unseal", "validate"),
 )
 """Commands whose --out is a folder; that of others is a file."""
 
@@ -48,7 +51,7 @@ def refused_words(name: str, words: list[str]) -> str:
 
     It would be taken for an option that was not given, or for this folder.
     """
-    if name in BY_NAME and name != "seal":
+    if name in BY_NAME and name not in BY_HAND:
         return ""
     for before, word in zip(["", *words], words, strict=False):
         if not word or re.fullmatch(r"--[a-z-]+=", word):
@@ -66,7 +69,7 @@ def refused_places(name: str, args: argparse.Namespace) -> str:
 
     Steps write where the workflow says. The report of a release may lie in it under its own name.
     """
-    if name in BY_NAME and name != "seal":
+    if name in BY_NAME and name not in BY_HAND:
         return ""
     try:
         for option, value in vars(args).items():
@@ -84,7 +87,10 @@ def refused_places(name: str, args: argparse.Namespace) -> str:
             require_place(place, called, is_folder=is_folder)
             _refuse_input(option, place, args)
             is_own = name == "report" and place == args.release / "report.html"
-            if not is_own and name not in OWN_PLACES:
+            if name == "release":
+                # A release is replaced as a whole, but none is written into another.
+                refuse_in_release(Path(os.path.realpath(place)).parent, called)
+            elif not is_own and name not in OWN_PLACES:
                 refuse_in_release(place, called)
             if known := KNOWN_BY.get((name, option)):
                 require_known(place, called, *known)

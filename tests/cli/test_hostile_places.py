@@ -238,8 +238,7 @@ def test_a_name_that_no_disk_takes_is_a_wrong_call_among_free_words_too(
         ["estimate", "--config", "file", "--refit", ".", "--out", "file"],
         ["pseudonyms", "migrate", "c1", "--out", "file", "--map", "file"],
         ["unseal", "folder", "--out", "folder"],
-        ["validate", "folder", "--out", "folder/../folder"],
-        ["release", "add", "c1", "--release", "folder", "--out", "folder"],
+        ["release", "--results", "folder", "--out", "folder/../folder"],
     ],
     ids=lambda words: words[0],
 )

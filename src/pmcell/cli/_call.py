@@ -85,7 +85,8 @@ def refused_places(name: str, args: argparse.Namespace) -> str:
             called = "FOLDER" if option == "folder" else f"--{option}"
             is_folder = option == "folder" or (option == "out" and name in TO_FOLDERS)
             require_place(place, called, is_folder=is_folder)
-            _refuse_input(option, place, args)
+            if name not in OWN_PLACES:
+                _refuse_input(option, place, args)
             is_own = name == "report" and place == args.release / "report.html"
             if name == "release":
                 # A release is replaced as a whole, but none is written into another.

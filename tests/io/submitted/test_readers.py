@@ -196,11 +196,11 @@ def test_broken_positions_are_named_before_any_arithmetic(tmp_path, counts, barc
 def test_shards_of_zarr_are_read(tmp_path, counts, barcodes):
     """Several chunks in one file, as writers of large stores make them."""
     path = write_zarr(tmp_path / "x.zarr", sp.csr_matrix(counts), barcodes)
-    matrix = zarr.open_group(path, mode="a")["X"]
-    for name in ("data", "indices", "indptr"):
-        values, attributes = matrix[name][:], dict(matrix[name].attrs)
-        del matrix[name]
-        made = matrix.create_array(
+    store = zarr.open_group(path, mode="a")
+    for name in ("X/data", "X/indices", "X/indptr"):
+        values, attributes = store[name][:], dict(store[name].attrs)
+        del store[name]
+        made = store.create_array(
             name, shape=values.shape, dtype=values.dtype, chunks=(4,), shards=(32,)
         )
         made[:] = values

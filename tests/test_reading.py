@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,8 +15,8 @@ import pytest
 import pmcell as pm
 from pmcell.errors import DataError, FaultsError, UsageError
 from pmcell.publish import write_release
-from pmcell.release.by_donor import find_types
 from pmcell.release.parts import ReleaseTable
+from pmcell.release.type_names import find_types
 from results_folder import make_results
 
 
@@ -103,7 +104,7 @@ def test_expression_is_that_of_the_cells_and_unknown_where_not_measured(
 
 
 def test_expression_of_a_type_and_stratum_has_its_cells_with_zeros(release) -> None:
-    found = release.expression(["ENSG00000001036"], cell_type="T cell", stratum="S1")
+    found = release.expression(["ENSG00000001036"], cell_type=["T cell"], stratum="S1")
     cells = release.tables["cells"].to_pandas()
     places = release.tables["assignments"].to_pandas(["donor_id", "visit", "stratum"])
     cells = cells[cells["passes_qc"]].merge(places, on=["donor_id", "visit"])
@@ -116,7 +117,9 @@ def test_expression_of_a_type_and_stratum_has_its_cells_with_zeros(release) -> N
     ("asked", "said"),
     [
         ({"genes": ["NOGENE"]}, "got NOGENE"),
-        ({"cell_type": "T cells"}, "Did you mean 'T cell'"),
+        ({"cell_type": "T cel"}, "Did you mean 'T cell'"),
+        ({"cell_type": ["T cells"]}, "Did you mean 'T cell'"),
+        ({"cell_type": []}, "must hold labels"),
         ({"stratum": "S9"}, r"published one \(S1, S2\), got 'S9'"),
         ({"cohorts": ["closed"]}, r"published ones \(alpha, alpha-2\), got 'closed'"),
     ],
@@ -179,8 +182,55 @@ def test_a_cell_type_is_found_by_synonyms_and_usual_abbreviations() -> None:
         assert find_types({"terms": _Table(terms)}, labels, asked) == [labels[at]]
     assert find_types({"terms": _Table(terms)}, labels, "cells") == labels[:3]
     for nothing in ("monocyte", "", "+"):
-        with pytest.raises(UsageError, match="words of a cell_type"):
+        with pytest.raises(UsageError, match="words of a cell type"):
             find_types({"terms": _Table(terms)}, labels, nothing)
+
+
+def test_expression_and_composition_find_types_in_one_way(release) -> None:
+    asked = release.expression("ENSG00000001036", cell_type="T cells")
+    labels = ["CD4-positive, alpha-beta T cell", "T cell"]
+    by_label = release.expression("ENSG00000001036", cell_type=labels)
+    one = release.expression("ENSG00000001036", cell_type=["T cell"])
+    assert 0 < len(one) < len(asked)
+    pd.testing.assert_frame_equal(asked, by_label)
+    assert set(release.composition(["T cell"])["cell_type"]) == {"T cell"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("classical monocyte", ["classical monocyte"]),
+        ("non-classical monocytes", ["non-classical monocyte"]),
+        ("non classical", ["non-classical monocyte"]),
+        ("CD4", ["CD4-positive, alpha-beta T cell"]),
+        ("CD4- T", ["CD4-negative, CD8-negative T cell"]),
+        ("CD16", ["CD14-low, CD16-positive monocyte"]),
+        ("CD14-low", ["CD14-low, CD16-positive monocyte"]),
+        ("T cell", ["CD4-positive, alpha-beta T cell", "CD4-negative, CD8-negative T cell"]),
+    ],
+)
+def test_what_a_type_is_not_does_not_name_it(asked: str, found: list[str]) -> None:
+    labels = [
+        "classical monocyte",
+        "non-classical monocyte",
+        "CD4-positive, alpha-beta T cell",
+        "CD4-negative, CD8-negative T cell",
+        "CD14-low, CD16-positive monocyte",
+    ]
+    assert find_types({}, labels, asked) == found
+
+
+def test_a_release_that_was_replaced_is_not_read_on(release, tmp_path) -> None:
+    copy = shutil.copytree(release.path, tmp_path / "copy")
+    opened = pm.open_release(copy)
+    older = copy.rename(tmp_path / "older")
+    with pytest.raises(DataError, match="replaced or taken away"):
+        _ = opened.tables
+    shutil.copytree(older, copy)
+    for read in (lambda: opened.tables, lambda: opened.cells, lambda: opened.strata):
+        with pytest.raises(DataError, match="Open it again"):
+            read()
+    assert len(pm.open_release(copy).tables)
 
 
 def test_pseudobulk_of_a_gene_is_zero_where_measured_and_null_elsewhere(release) -> None:

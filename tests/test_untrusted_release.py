@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,54 @@ def test_damaged_files_are_named(folder: Path, name: str, content: bytes) -> Non
     (folder / name).write_bytes(content)
     with pytest.raises(PmcellError, match=Path(name).name):
         check_contents(folder / name)
+
+
+@pytest.mark.parametrize("name", ["datacite.json", "strata.json", "ro-crate-metadata.json"])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[" * 100_000, b'["\\ud800"]', b"\xff", b"7", b'{"@graph": [7, null]}']
+)
+def test_content_that_cannot_be_read_is_a_fault_though_its_bytes_are_listed(
+    folder: Path, name: str, content: bytes
+) -> None:
+    (folder / name).write_bytes(content)
+    entry = {
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "content_sha256": "0" * 64,
+    }
+    seal_as_listed(folder, {name: entry})
+    faults = [fault for fault in verify_release(folder) if fault.file == name]
+    assert [fault.reason for fault in faults] == ["content_digest"]
+
+
+def seal_as_listed(folder: Path, entries: dict[str, dict[str, object]]) -> None:
+    value = json.loads((folder / MANIFEST).read_text())
+    value["files"].update(entries)
+    value[OWN_DIGEST] = own_digest(value)
+    (folder / MANIFEST).write_text(manifest_text(value))
+
+
+@pytest.mark.parametrize(
+    "command", [["verify", "{}"], ["gaps", "{}"], ["release", "diff", "{}", "{}"]]
+)
+def test_a_manifest_that_is_a_pipe_is_not_waited_for(
+    folder: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / MANIFEST).unlink()
+    os.mkfifo(folder / MANIFEST)
+    assert main([word.format(folder) for word in command]) in (2, 3)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_half_of_a_sign_in_a_manifest_is_no_release(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (folder / MANIFEST).read_text().replace('"title": "t"', '"title": "\\ud800"')
+    (folder / MANIFEST).write_text(text)
+    assert main(["verify", str(folder)]) == 3
+    assert main(["release", "diff", str(folder), str(folder)]) == 2
+    with pytest.raises(UsageError, match="none that can be read"):
+        pm.open_release(folder)
 
 
 def test_arrays_that_would_run_code_are_refused(folder: Path) -> None:

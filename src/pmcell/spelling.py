@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -29,6 +30,43 @@ _STROKES = str.maketrans(
     {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u0131": "i", "\u0153": "oe", "\u00e6": "ae"}
 )
 """Letters that hold no accent to take off, such as an l with a stroke, and two written as one."""
+
+UNSEEN = (
+    "\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb"
+)
+"""Signs of no width, and those that turn, break or command what a screen shows; not the tab."""
+_BREAKS = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+_NEVER_SEEN = re.compile(rf"\x1b\[[0-?]*[ -/]*[@-~]|[{UNSEEN}]")
+"""Commands to a terminal, and signs that nobody sees."""
+_TURNS = re.compile(f"(?!\n)[{UNSEEN}]")
+
+
+def without_unseen(text: str) -> str:
+    """Return the text in one line without signs that nobody sees; a zero byte stays, to be named.
+
+    Examples
+    --------
+    >>> without_unseen("T\\u202e cell"), without_unseen("T\\n\\tcell"), without_unseen("T\\x1b[31m")
+    ('T cell', 'T cell', 'T')
+    """
+    if text.isprintable():
+        return text
+    return "\0".join(_NEVER_SEEN.sub("", _BREAKS.sub(" ", part)) for part in text.split("\0"))
+
+
+def visible(text: str) -> str:
+    """Return the text with what would turn, hide or move the text around it written as its number.
+
+    The number is that of JSON, which stays the same. Line ends stay too: a message may have
+    several lines.
+
+    Examples
+    --------
+    >>> print(visible("T\\u202ecell\\x1b[2J"))
+    T\\u202ecell\\u001b[2J
+    """
+    return _TURNS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def as_seen(text: str) -> str:

@@ -61,7 +61,7 @@ def test_a_missing_file_that_nobody_foresaw_is_no_sentence():
         ["verify", "{}"],
         ["map", "x.h5ad", "--release", "{}", "--out", "out"],
         ["release", "diff", "{}", "{}"],
-        ["export-hca", "{}", "c1", "--out", "x.h5ad"],
+        ["export-hca", "{}", "c1", "--out", "new.h5ad"],
     ],
 )
 @pytest.mark.parametrize(
@@ -124,6 +124,11 @@ def test_cells_that_are_none_are_not_exported(tmp_path, capsys):
         ["pseudonyms", "migrate", "c1", "--out", "k", "--map", "release/map.tsv"],
         ["patient", "c1:d1", "--release", "other", "--out", "release/dossier"],
         ["estimate", "--refit", ".", "--out", "release/resources.yaml"],
+        ["release", "--results", "results", "--out", "release/other"],
+        ["release", "--results", "results", "--out", "link/other"],
+        ["init", "release"],
+        ["init", "link/study"],
+        ["demo", "--out", "release/demo"],
     ],
     ids=lambda words: words[0],
 )
@@ -140,6 +145,114 @@ def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, comman
 
 
 @pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        (["gaps", "release", "--out", "{}"], "region,n_donors,n_other_donors,power,rank\n"),
+        (
+            ["report", "--release", "release", "--out", "{}"],
+            "<!doctype html><title>T · pmcell report</title>",
+        ),
+        (["export-hca", "release", "c1", "--out", "{}"], "\x89HDF\r\n\x1a\n"),
+        (["consent", "export", "--cohort", "c1", "--out", "{}"], '{"resourceType": "Bundle"}'),
+        (["consent", "add", "narrow", "--draft", "{}"], '{"act": "a", "effective_from": "b"}'),
+        (["estimate", "--refit", ".", "--out", "{}"], "# What each step needs: a constant"),
+        (["pseudonyms", "migrate", "c1", "--map", "{}"], "cohort_id\tbefore\tafter\n"),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
+)
+@pytest.mark.parametrize("others", ["x", "region,n_donors\n", "{}", "\x00\x01"])
+def test_a_file_that_a_command_did_not_write_is_not_replaced(
+    tmp_path, monkeypatch, capsys, command, before, others
+):
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / "target"
+    command = [word.format(target) for word in command]
+    target.write_bytes(others.encode("latin-1"))
+    assert main(command) == 2
+    assert "is something else. Nothing was written" in capsys.readouterr().err
+    assert target.read_bytes() == others.encode("latin-1")
+    # Its own of an earlier time is, as are empty files: what is missing here is all the rest.
+    for known in (before, ""):
+        target.write_bytes(known.encode("latin-1", "replace"))
+        assert main(command) != 0
+        assert "something else" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["receipts", "a:b"], ["export", "a:b", "--recipient", "k"]])
+def test_the_root_of_the_disk_is_a_folder_as_others(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    out = ["--out", "x"] if words[0] == "export" else []
+    assert main([*words, "--results", "/", *out]) == 2
+    assert main(["estimate", "--directory", "/"]) == 2
+    assert main(["report", "--release", "/", "--out", "/"]) == 2
+
+
+@pytest.mark.parametrize("shapes", ["nowhere", "file", "empty", "/dev/null"])
+def test_shapes_that_are_none_are_not_passed_over(tmp_path, monkeypatch, capsys, shapes):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    assert main(["validate", "empty", "--only", "pmcell-verify", "--shapes", shapes]) == 2
+    assert "--shapes must name a folder with shapes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["folder", "/", ".", "/dev/null"])
+def test_a_trail_that_can_be_no_file_is_a_wrong_call(tmp_path, monkeypatch, capsys, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "key.pem").write_text("x")
+    monkeypatch.setenv("PMCELL_SIGNER_PUBLIC_KEY_FILE", "key.pem")
+    assert main(["audit", "show", "--file", place]) == 2
+    monkeypatch.setenv("PMCELL_AUDIT_FILE", place)
+    capsys.readouterr()
+    assert main(["verify", "folder"]) == 2
+    assert "PMCELL_AUDIT_FILE must name the file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["consent", "import", "{}", "--cohort", "c1"],
+        ["pseudonyms", "rotate", "{}"],
+        ["check", "{}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_no_disk_takes_is_a_wrong_call_among_free_words_too(
+    tmp_path, monkeypatch, capsys, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config" / "cohorts" / "c1").mkdir(parents=True)
+    (tmp_path / "config" / "config.yaml").write_text("{}\n")
+    (tmp_path / "config" / "cohorts" / "c1" / "cohort.yaml").write_text("id: c1\n")
+    assert main([word.format("x" * 300) for word in words]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gaps", "release", "--prevalence", "file", "--out", "file"],
+        ["gaps", "release", "--prevalence", "file", "--out", "link"],
+        ["export-hca", "release", "c1", "--samples", "file", "--out", "./file"],
+        ["estimate", "--config", "file", "--refit", ".", "--out", "file"],
+        ["pseudonyms", "migrate", "c1", "--out", "file", "--map", "file"],
+        ["unseal", "folder", "--out", "folder"],
+        ["release", "--results", "folder", "--out", "folder/../folder"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_nothing_is_written_over_what_the_command_reads(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("what somebody made")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "folder").mkdir()
+    assert main(command) == 2
+    assert "must be another place than what is read" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "what somebody made"
+
+
+@pytest.mark.parametrize(
     ("command", "is_folder"),
     [
         (["gaps", "release", "--out", "{}"], False),
@@ -152,9 +265,11 @@ def test_nothing_is_written_into_a_release(tmp_path, monkeypatch, capsys, comman
         (["unseal", "package", "--out", "{}"], True),
         (["export", "c1:d1", "--recipient", "k.pub", "--out", "{}"], True),
         (["seal", "--results", "results", "--config", "c.yaml", "--out", "{}"], True),
+        (["release", "--results", "results", "--out", "{}"], True),
         (["try", "x.h5ad", "--out", "{}"], True),
         (["validate", "release", "--out", "{}"], True),
         (["release", "add", "c1", "--release", "release", "--out", "{}"], True),
+        (["init", "{}"], True),
     ],
     ids=lambda words: words[0] if isinstance(words, list) else "",
 )
@@ -182,7 +297,8 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(
     # Nothing of what the command reads is there: it did not get so far.
     assert main([word.format(target) for word in command]) == 2
     told = capsys.readouterr().err
-    assert ("in UTF-8" if kind == "no UTF-8" else "out must") in told
+    said = "older must" if command[0] == "init" else "out must"
+    assert ("in UTF-8" if kind == "no UTF-8" else said) in told.replace("FOLDER", "folder")
     assert told.count("\n") == 1
 
 

@@ -171,6 +171,11 @@ def test_the_command_ranks_a_release(
     assert main(["gaps", str(release), "--shares", "0.1", "0.2", "--out", str(out)]) == 0
     assert "Whom to recruit next" in capsys.readouterr().out
     assert len(pd.read_csv(out)) == len(pd.read_csv(out).drop_duplicates("rank"))
+    people = write_csv(tmp_path_factory.mktemp("people"), "condition,n_people\n=1+1,10\nx,20\n")
+    assert main(["gaps", str(release), "--prevalence", str(people), "--out", str(out)]) == 0
+    # Nothing that others wrote runs where a spreadsheet opens it.
+    assert set(pd.read_csv(out)["condition"]) == {"'=1+1", "x"}
+    capsys.readouterr()
     assert main(["gaps", str(release), "--shares", "0.1", "0.1"]) == 2
     assert "must differ" in capsys.readouterr().err
     assert main(["gaps", str(release), "--shares", "0.1", "0.2", "--effect", "1"]) == 2

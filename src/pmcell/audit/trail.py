@@ -8,7 +8,6 @@ submission, or a path outside the results.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -22,6 +21,7 @@ from pmcell.io.crypt.keys import (
     SIGNING_KEY,
     trusted_signers,
 )
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import private_files
 
 if TYPE_CHECKING:
@@ -96,7 +96,15 @@ def record_of(raw: Mapping[str, Any]) -> Record:
 def trail_path() -> Path | None:
     """The file that `PMCELL_AUDIT_FILE` names; None where no trail is kept."""
     name = os.environ.get(TRAIL, "")
-    return Path(name) if name else None
+    return _file(Path(name), TRAIL) if name else None
+
+
+def _file(path: Path, named_by: str) -> Path:
+    """`path`; `UsageError` where it can be no file of its own."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or pipe"
+        raise UsageError(f"{named_by} must name the file of the audit trail; {path} is {what}")
+    return path
 
 
 def require_trail() -> Path:
@@ -133,7 +141,9 @@ def read_trail(path: Path, *, witness: Path | None = None) -> tuple[list[Record]
         There is none, or no key to verify it by.
     """
     noted = _read_witness(witness) if witness else None
-    chain = read_chain(path, chain=CHAIN, signers=trusted_signers("the trail"), witness=noted)
+    chain = read_chain(
+        _file(path, "--file"), chain=CHAIN, signers=trusted_signers("the trail"), witness=noted
+    )
     return [record_of(entry) for entry in chain.entries], chain
 
 
@@ -147,7 +157,7 @@ def _read_witness(path: Path) -> Head:
     if not path.is_file() or path.stat().st_size > MAX_WITNESS:
         raise UsageError(f"--witness must be a copy of the trail's .head.json; {path} is none")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
         return Head(**{item.name: raw[item.name] for item in fields(Head)})
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(

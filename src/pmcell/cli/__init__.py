@@ -9,15 +9,19 @@ its row, and there only those that are not told by it.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 from pmcell.errors import PmcellError
+from pmcell.spelling import visible
 from pmcell.steps import BY_NAME, OLD_NAMES, STEPS
 from pmcell.version import __version__
 
@@ -121,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     is_program = argv is None
     if is_program:
+        _open_closed_streams()
         _start_in_utf8()
         _look_for_no_plugins()
         _complete()
@@ -164,6 +169,7 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     from pmcell.cli._call import refused_places, refused_words
     from pmcell.cli._job.log import start_log
     from pmcell.cli._job.run import run_step
+    from pmcell.cli._reading import undisturbed
 
     module = module_of(name)
     if (name, *rest[:1]) in SUBCOMMANDS:
@@ -172,16 +178,16 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     parser = _parser(name, command)
     args = parser.parse_args(rest)
     if refused := refused_words(name, rest) or refused_places(name, args):
-        print(f"pmcell {name}: {refused}", file=sys.stderr)
+        print(visible(f"pmcell {name}: {refused}"), file=sys.stderr)
         return 2
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
     try:
         lost = catch_lost_errors() if is_program else []
-        with audited(name, args) as outcome:
+        with undisturbed(name, args), audited(name, args) as outcome:
             code = outcome(run_step(name, command, args, lost))
     except PmcellError as error:
-        print(f"pmcell {name}: {error}", file=sys.stderr)
+        print(visible(f"pmcell {name}: {error}"), file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt as stopped:
         code = _say_stopped(name, stopped)
@@ -191,8 +197,9 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
         sentence = explain(error)
         if sentence is None:
             raise
-        print(f"pmcell {name}: {sentence}", file=sys.stderr)
-        code = 1
+        print(visible(f"pmcell {name}: {sentence}"), file=sys.stderr)
+        # A name that no disk takes is in the call, not in the machine.
+        code = 2 if getattr(error, "errno", None) in (errno.ENAMETOOLONG, errno.ELOOP) else 1
         if is_program:
             end_log(code)
             leave(code)
@@ -221,6 +228,20 @@ def _look_for_no_plugins() -> None:
         sys.modules.setdefault(loader.__name__, loader)
 
 
+def _open_closed_streams() -> None:
+    """Put nothing in the place of streams that were closed (`<&-`, `>&-`).
+
+    Python has None for them, and the next file that is opened would take their number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest number that is free, which is its own unless something has it by now.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, descriptor == number)
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
+
+
 def _start_in_utf8() -> None:
     """Start again, for steps too, in Python's UTF-8 mode where names and files are ASCII alone.
 
@@ -232,10 +253,39 @@ def _start_in_utf8() -> None:
 
 
 def _print_any_text() -> None:
-    """Let what the terminal's encoding lacks (Latin-1, ASCII) be a question mark, no error."""
-    for stream in (sys.stdout, sys.stderr):
+    """Let what the terminal's encoding lacks (Latin-1, ASCII) be a question mark, no error.
+
+    What would turn or hide the text around it is written as its number, as JSON has it too.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+            setattr(sys, name, _Shown(stream))
+
+
+class _Shown:
+    """A stream of text on which no label of others turns, hides or moves what stands beside it.
+
+    Commands to a terminal (colours) pass where it is one: only what draws them sends them there.
+    """
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream, self._is_terminal = stream, stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write the text as it may be shown."""
+        parts = re.split("([\x1b\r])", text) if self._is_terminal else [text]
+        shown = (part if number % 2 else visible(part) for number, part in enumerate(parts))
+        return self._stream.write("".join(shown))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each line as it may be shown."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _complete() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pmcell.spelling import plural
+from pmcell.spelling import plural, visible
+
+MIN_WIDTH, MAX_WIDTH = 30, 96
+"""Letters of a line: what is indented needs some, and eyes lose longer ones."""
 
 
 def print_health(metrics: Mapping[str, Any]) -> None:
     """Print the numbers of a health report in words; nothing where the file could not be read."""
+    width = max(MIN_WIDTH, min(MAX_WIDTH, shutil.get_terminal_size((MAX_WIDTH, 0)).columns))
     for name, said in _lines(metrics):
-        print(
-            textwrap.fill(f"{name:<13}{said}", 96, initial_indent="  ", subsequent_indent=" " * 15)
-        )
+        line = visible(f"{name:<13}{said}")
+        print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent=" " * 15))
 
 
 def _lines(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

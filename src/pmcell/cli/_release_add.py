@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from pmcell.cli.run import _study
+    from pmcell.cli.run._readers import reading_results
     from pmcell.cli.steps.release import _report, _site
     from pmcell.io.modes import operators_umask
     from pmcell.publish.add.previous import open_previous, require_new
@@ -86,7 +87,11 @@ def run(args: argparse.Namespace) -> int:
     if is_added(args.release, args.cohort, study.results, target):
         print(f"Nothing to do: {target} holds {', '.join(args.cohort)} already, intact.")
         return 0
-    with console.status("release add") as status, operators_umask():
+    with (
+        reading_results(study.folder, "release add"),
+        console.status("release add") as status,
+        operators_umask(),
+    ):
         facts = add_cohorts(
             previous,
             args.cohort,

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
-from pmcell.spelling import plural
+from pmcell.spelling import plural, visible
 
 if TYPE_CHECKING:
     from pmcell.errors import Fault
@@ -115,12 +115,11 @@ def _check_workbook(args: argparse.Namespace) -> int:
 def _is_matrix(path: Path) -> bool:
     """Whether an argument is a submitted file or matrix folder, not a cohort."""
     if path.is_dir():
-        from pmcell.io.submitted.matrix_folder import folders_with_a_matrix
+        from pmcell.io.submitted.sample_folders import holds_matrices
 
         if any(path.glob("cohort.yaml")) or any(path.glob("*/cohort.yaml")):
             return False
-        is_matrix = path.suffix.lower() == ".zarr" or any(path.glob("*matrix.mtx*"))
-        return is_matrix or bool(folders_with_a_matrix(path))
+        return path.suffix.lower() == ".zarr" or holds_matrices(path)
     return path.is_file()
 
 
@@ -230,12 +229,13 @@ def _print_check(check: CohortCheck) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    seen = _seen(check.metrics)
+    seen = visible(_seen(check.metrics))
+    name = escape(visible(check.cohort_id))
     if not check.errors:
-        console.print(f"[bold]{escape(check.cohort_id)}[/bold]  [green]ok[/green]  {escape(seen)}")
+        console.print(f"[bold]{name}[/bold]  [green]ok[/green]  {escape(seen)}")
     else:
         verdict = f"[red]{plural(len(check.errors), 'fault')}[/red]"
-        console.print(f"[bold]{escape(check.cohort_id)}[/bold]  {verdict}  {escape(seen)}")
+        console.print(f"[bold]{name}[/bold]  {verdict}  {escape(seen)}")
     if not check.faults:
         return
     table = Table(show_lines=True, expand=True)
@@ -245,10 +245,8 @@ def _print_check(check: CohortCheck) -> None:
         fault = alike[0]
         mark = "" if fault.severity == "error" else "\n[yellow]warning[/yellow]"
         table.add_row(
-            f"{escape(_place(alike))}{mark}",
-            escape(fault.must),
-            escape(fault.found),
-            escape(fault.fix),
+            f"{escape(visible(_place(alike)))}{mark}",
+            *(escape(visible(text)) for text in (fault.must, fault.found, fault.fix)),
         )
     console.print(table)
 

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--alpha and --power: {error}") from error
     if args.out is not None:
         with atomic_path(args.out) as temporary:
-            ranked.to_csv(temporary, index=False)
+            ranked.map(_no_formula).to_csv(temporary, index=False)
     if args.json:
         plain = ranked.astype(object).where(ranked.notna(), None)
         print(json.dumps(plain.to_dict("records"), indent=2, ensure_ascii=False))
@@ -100,6 +100,11 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         print(f"Written: {args.out}")
     return 0
+
+
+def _no_formula(value: object) -> object:
+    """A value of a table that a spreadsheet opens: text of others must not run there."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
 def _effect(args: argparse.Namespace) -> Effect:

@@ -91,6 +91,7 @@ def _validate(args: argparse.Namespace) -> int:
 
     from pmcell.publish.validators import evidence, run_validators
     from pmcell.publish.validators.own import own_verdict
+    from pmcell.publish.validators.shapes import shape_files
     from pmcell.publish.validators.table import OWN, VALIDATORS, find
 
     release, out = args.release, args.out
@@ -98,6 +99,8 @@ def _validate(args: argparse.Namespace) -> int:
         raise UsageError(f"a release must be a folder; {release} is not one")
     if out and (out.resolve() == release.resolve() or release.resolve() in out.resolve().parents):
         raise UsageError(f"--out must not lie in the release, which is never changed; got {out}")
+    # Whether or not a validator that is set up would read them.
+    shape_files(args.shapes)
     chosen = [find(name) for name in args.only if name != OWN] if args.only else list(VALIDATORS)
     with Console(stderr=True).status("validate") as status:
         verdicts = [own_verdict(release)] if OWN in args.only or not args.only else []

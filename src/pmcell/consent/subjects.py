@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from pathlib import Path
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_json
 from pmcell.io.crypt.keys import key_file
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import umask_of
 
 KEYS_VARIABLE = "PMCELL_DONOR_KEYS_FILE"
@@ -109,7 +109,7 @@ def erase_key(cohort_id: str, donor_id: str, *, path: Path | None = None) -> boo
 def _read(path: Path) -> dict[str, dict[str, str]]:
     must = f"{path.name} must hold donors' keys ({FORMAT})"
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
         cohorts = raw["cohorts"]
         whole = raw["format"] == FORMAT and all(
             len(bytes.fromhex(key)) == KEY_BYTES for own in cohorts.values() for key in own.values()

@@ -25,6 +25,7 @@ from pmcell.dossier.placed import no_place, parts_of
 from pmcell.dossier.standing import shares
 from pmcell.dossier.whose import two_people
 from pmcell.errors import DataError, UsageError
+from pmcell.io.json_text import parse_json
 from pmcell.io.tables import read_table
 from pmcell.registry.terms.ontology import resolve
 from pmcell.registry.terms.vocabulary import SEXES
@@ -148,7 +149,6 @@ def build_mapped_dossier(
 
 def read_mapped(folder: Path, release: Release) -> tuple[Mapped, pd.DataFrame]:
     """The document and the composition of mapped samples; they must be of this release."""
-    import json
 
     import pyarrow as pa
 
@@ -159,9 +159,9 @@ def read_mapped(folder: Path, release: Release) -> tuple[Mapped, pd.DataFrame]:
                 f"--mapped must be a folder that `pmcell map` wrote; {folder} has no {path.name}"
             )
     try:
-        document = Mapped.from_json(json.loads(read_bounded_text(file)), file=str(file))
+        document = Mapped.from_json(parse_json(read_bounded_text(file)), file=str(file))
         composition = read_table(table_file, MAPPED_COMPOSITION.columns)
-    except (ValueError, RecursionError, pa.ArrowException, OSError) as error:
+    except (ValueError, pa.ArrowException, OSError) as error:
         raise DataError(
             f"{folder} must hold {FILE} and {COMPOSITION_FILE} as this pmcell writes them; reading "
             f"failed: {error}. Map the samples again.",

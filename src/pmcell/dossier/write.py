@@ -14,6 +14,7 @@ from pmcell.dossier.phenopacket import phenopacket
 from pmcell.dossier.twins import check_fhir, check_phenopacket
 from pmcell.errors import UsageError
 from pmcell.io.atomic import sha256_file, write_json, write_text
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import umask_of
 from pmcell.io.outputs import refuse_in_release
 from pmcell.publish.folder import whole_folder
@@ -112,7 +113,7 @@ def check_place(target: Path, outside: tuple[Path, ...]) -> None:
 
 def _is_dossier(folder: Path) -> bool:
     try:
-        value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        value = parse_json((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(value, dict) and value.get("format") == FORMAT

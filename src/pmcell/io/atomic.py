@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import current_umask
 from pmcell.io.outputs import refuse_device
 
@@ -75,9 +76,9 @@ class DamagedJsonError(DataError, ValueError):
 def read_json(path: Path | str) -> dict[str, Any]:
     """Read a JSON object that pmcell wrote; `DamagedJsonError` where it is none."""
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        found = "no JSON" if isinstance(error, ValueError) else "brackets without end"
+        value = parse_json(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        found = f"no JSON ({error})"
     else:
         if isinstance(value, dict):
             return value

@@ -6,7 +6,6 @@ A folder is known by its `manifest.json`; one that anybody else made may have a 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -14,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import UsageError
+from pmcell.io.json_text import parse_json
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 * 2**20
 """Bytes of a manifest that are read."""
+HEAD_BYTES = 1 << 16
+"""Bytes at the beginning of a file by which it is known."""
 MAX_NAME = 240
 """Bytes of a name: a file is written under a longer one, then renamed."""
 DEVICES = ("/dev", "/dev/fd", "/proc")
@@ -73,7 +75,7 @@ def require_place(path: Path, option: str = "--out", *, is_folder: bool) -> None
         os.fspath(path).encode()
         mode = os.stat(path).st_mode if os.path.lexists(path) else None
         real = Path(os.path.realpath(path))
-        above = next(one for one in real.parents if os.path.lexists(one))
+        above = next(one for one in (*real.parents, real) if os.path.lexists(one))
     except (OSError, ValueError) as error:
         # No UTF-8, a zero byte, a name that is too long, a link that leads nowhere or to itself.
         found = getattr(error, "strerror", "") or "signs that are no UTF-8"
@@ -92,6 +94,22 @@ def require_place(path: Path, option: str = "--out", *, is_folder: bool) -> None
     if mode is not None and not is_fit(mode):
         what = other if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a device or pipe"
         raise UsageError(f"{option} must be {kind}; {path} is {what}. Name another.")
+
+
+def require_known(path: Path, option: str, mark: bytes, what: str) -> None:
+    """`UsageError` for a file that is not `what` a command writes: it would be lost.
+
+    `mark` stands at the beginning of every such file, in small letters. An empty file is nobody's.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as stream:
+        begins = stream.read(HEAD_BYTES).lower()
+    if mark not in begins:
+        raise UsageError(
+            f"{option} must be a new file, or {what} from before, which is replaced; {path} is "
+            "something else. Nothing was written. Name another file, or remove that one."
+        )
 
 
 def refuse_device(path: Path) -> None:
@@ -114,7 +132,7 @@ def _manifest(folder: Path) -> Mapping[str, Any]:
         if not (folder / MANIFEST).is_file():
             return {}
         with (folder / MANIFEST).open("rb") as stream:
-            value = json.loads(stream.read(MAX_BYTES))
-    except (OSError, ValueError, RecursionError):
+            value = parse_json(stream.read(MAX_BYTES))
+    except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -9,7 +9,6 @@ has no time, host or absolute path, so equal runs give equal stamps.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import Any
 
 from pmcell.errors import DataError
 from pmcell.io.atomic import sha256_file, write_json
+from pmcell.io.json_text import parse_json
 from pmcell.version import __version__
 
 FOLDER = ".stamps"
@@ -52,7 +52,7 @@ def read_stamp(path: Path | str) -> dict[str, Any] | None:
     """The stamp of a result file, or None where it has none; `DataError` for a damaged stamp."""
     place = stamp_path(Path(path))
     try:
-        stamp = json.loads(place.read_text(encoding="utf-8"))
+        stamp = parse_json(place.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ from glob import escape
 from pathlib import Path
 
 from pmcell.errors import UsageError
+from pmcell.io.held_folder import when_nobody_reads
 from pmcell.io.modes import current_umask
 from pmcell.io.outputs import is_dossier, is_package, is_release
 from pmcell.schema import TABLES
@@ -25,10 +26,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder beside `target`; put it in `target`'s place if the block ends well.
 
     An older release at `target` is replaced as a whole and stays as it was on
-    any error. A run that was killed between the two renames leaves the older
-    one as `.<name>.old`; the next run puts it back first. A folder that is not
-    a release is refused. What a killed writer left beside it is removed. While
-    it is written it is its owner's alone, then as open as the umask lets it be.
+    any error, and in its place for as long as a command reads it. A run that
+    was killed between the two renames leaves the older one as `.<name>.old`;
+    the next run puts it back first. A folder that is not a release is refused.
+    What a killed writer left beside it is removed. While it is written it is
+    its owner's alone, then as open as the umask lets it be.
     """
     target = Path(os.path.abspath(target))
     old = target.with_name(f".{target.name}.old")
@@ -41,9 +43,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
         with _marked_as_written(new):
             yield new
             new.chmod(0o777 & ~current_umask())
-            if target.exists():
-                os.rename(target, old)
-            os.rename(new, target)
+            with when_nobody_reads(target):
+                if target.exists():
+                    os.rename(target, old)
+                os.rename(new, target)
     finally:
         # Wherever it was stopped: the older one is put back, or goes once the new one is there.
         with suppress(OSError):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pmcell.errors import UsageError
-from pmcell.registry.terms.shorthand import words_for
 from pmcell.release.expression import find_genes, measured_later
-from pmcell.spelling import did_you_mean, folded
+from pmcell.release.type_names import find_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +17,11 @@ VISIT_KEY = ["donor_id", "visit"]
 TOTALS_KEY = ["sample_id", "cell_type"]
 
 
-def read_composition(tables: Parts, cell_type: str | None) -> pd.DataFrame:
+def read_composition(tables: Parts, cell_type: str | Sequence[str] | None) -> pd.DataFrame:
     """See `Release.composition`."""
     rows = tables["composition"].to_pandas()
     if cell_type is not None:
-        found = find_types(tables, sorted(rows["cell_type"].unique()), cell_type)
+        found = find_types(tables, rows["cell_type"].unique(), cell_type)
         rows = rows[rows["cell_type"].isin(found)]
     return _with_visits(tables, rows)
 
@@ -82,38 +79,3 @@ def _with_visits(tables: Parts, rows: pd.DataFrame) -> pd.DataFrame:
     known = visits.merge(places, on=VISIT_KEY, how="left")
     joined = known.merge(rows, on=VISIT_KEY)
     return joined.sort_values([*VISIT_KEY], kind="stable", ignore_index=True)
-
-
-def find_types(tables: Parts, labels: Sequence[str], asked: str) -> list[str]:
-    """The labels of which one name (label, synonym or abbreviation) has all words asked for."""
-    wanted = set(_words(asked))
-    others = _other_names(tables)
-    found = []
-    for label in labels:
-        names = [label, *others.get(label, ())]
-        if wanted and any(wanted <= set(_words(name)) for name in names):
-            found.append(label)
-    if not found:
-        near = f"{did_you_mean(asked, labels)} ".lstrip()
-        raise UsageError(
-            "cell_type must be words of a cell_type of tables/composition.parquet, such as 'CD8' "
-            f"or 'B cell'; got {asked!r}. {near}Types: {', '.join(labels)}."
-        )
-    return found
-
-
-def _other_names(tables: Parts) -> dict[str, list[str]]:
-    """Synonyms and abbreviations of each label; none where an older release has no terms."""
-    if "terms" not in tables:
-        return {}
-    terms = tables["terms"].to_pandas(["term_id", "label", "synonyms"])
-    return {
-        str(label): [*synonyms, *words_for(str(term_id))]
-        for term_id, label, synonyms in terms.itertuples(index=False)
-    }
-
-
-def _words(name: str) -> Iterable[str]:
-    """Words in small letters and the singular: 'CD8+ T-cells' is cd8, t, cell."""
-    for word in re.findall(r"[a-z0-9]+", folded(name)):
-        yield word[:-1] if len(word) > 3 and word.endswith("s") else word

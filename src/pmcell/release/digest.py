@@ -24,6 +24,7 @@ import numpy as np
 
 from pmcell.io.atomic import sha256_file
 from pmcell.io.filters import register_filters
+from pmcell.io.json_text import parse_json
 from pmcell.release.table_digest import TableDigest
 
 BLOCK_VALUES = 1 << 20
@@ -76,7 +77,7 @@ def content_sha256(path: Path, known: Mapping[str, str] | None = None) -> str:
     if path.name in DATED:
         return _hex(DAYS.sub("", path.read_text(encoding="utf-8")))
     if path.name in DOCUMENTS:
-        value = _without_layout(json.loads(path.read_text(encoding="utf-8")))
+        value = _without_layout(parse_json(path.read_text(encoding="utf-8")))
         if path.name == CRATE:
             value = _without_run(value)
         return _hex(json.dumps(value, sort_keys=True))
@@ -139,7 +140,7 @@ def _parquet(path: Path) -> str:
     with path.open("rb") as stream:
         schema = pq.read_schema(stream)
         # Text mostly comes in long runs; that of the column which rows are sorted by last need not.
-        order = json.loads((schema.metadata or {}).get(b"pmcell:row_order", b"[]"))
+        order = parse_json((schema.metadata or {}).get(b"pmcell:row_order", b"[]"))
         text = [field.name for field in schema if field.type == "string"]
         coded = [name for name in text if name not in order[-1:]]
         stream.seek(0)

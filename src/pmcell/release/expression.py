@@ -11,6 +11,7 @@ from pmcell.core.counts.lognorm import log_normalised
 from pmcell.errors import UsageError
 from pmcell.io.counts.stored import read_values
 from pmcell.release.parts import ReleaseTable
+from pmcell.release.type_names import find_types
 from pmcell.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def read_expression(
     published: Collection[str],
     genes: Sequence[str],
     *,
-    cell_type: str | None,
+    cell_type: str | Sequence[str] | None,
     stratum: str | None,
     cohorts: Sequence[str] | None,
     normalised: bool,
@@ -123,7 +124,7 @@ def measured_later(tables: Parts, gene_ids: pd.Series[str]) -> set[tuple[str, st
 def _find_cells(
     tables: Parts,
     published: Collection[str],
-    cell_type: str | None,
+    cell_type: str | Sequence[str] | None,
     cohorts: Sequence[str] | None,
 ) -> pd.DataFrame:
     """The chosen cells that passed QC."""
@@ -138,13 +139,7 @@ def _find_cells(
         keep &= pc.field("cohort_id").isin(list(cohorts))
     if cell_type is not None:
         labels = set(tables["cells"].to_pandas(["cell_type"], keep)["cell_type"])
-        if cell_type not in labels:
-            near = f"{did_you_mean(cell_type, labels)} ".lstrip()
-            raise UsageError(
-                f"cell_type must be a cell_type of tables/cells.parquet, got {cell_type!r}. "
-                f"{near}Labels: {', '.join(sorted(labels))}."
-            )
-        keep &= pc.field("cell_type") == cell_type
+        keep &= pc.field("cell_type").isin(find_types(tables, labels, cell_type))
     cells: pd.DataFrame = tables["cells"].to_pandas(CELL_COLUMNS, keep)
     return cells
 

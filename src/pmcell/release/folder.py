@@ -9,7 +9,6 @@ a failure is a `DataError` that names the file.
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError
+from pmcell.io.json_text import parse_json
 from pmcell.io.submitted.limits import Limits
 from pmcell.io.submitted.preflight import open_hdf5, preflight
 from pmcell.schema import TABLES, Verdict
@@ -93,8 +93,8 @@ class ReleaseFolder:
         if not place.is_file():
             return {}
         try:
-            value = json.loads(read_bounded_text(place))
-        except (ValueError, RecursionError) as error:
+            value = parse_json(read_bounded_text(place))
+        except ValueError as error:
             raise DataError(
                 f"{place} must be JSON; reading it failed: {error}. {CHECK}",
                 reason="unreadable_json",

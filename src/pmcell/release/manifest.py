@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, UsageError
+from pmcell.io.json_text import parse_json
 from pmcell.release.folder import MAX_TEXT, is_safe_name
 from pmcell.schema import SCHEMA_VERSION
 
@@ -53,13 +54,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         that are none, cohorts without verdict.
     """
     try:
+        if not (folder / MANIFEST).is_file():
+            # A pipe would be waited for.
+            raise FileNotFoundError(folder / MANIFEST)
         with (folder / MANIFEST).open("rb") as stream:
             raw = stream.read(MAX_TEXT + 1)
         if len(raw) > MAX_TEXT:
             raise ValueError(f"more than {MAX_TEXT >> 20} MiB")
-        value: dict[str, Any] = json.loads(raw)
+        value: dict[str, Any] = parse_json(raw)
         version = str(value["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"pmcell needs the folder of a release, with its {MANIFEST}; {folder} has none that "
             f"can be read ({type(error).__name__}). {_near(folder)}"

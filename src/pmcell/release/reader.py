@@ -13,7 +13,7 @@ release.expression(["CD4", "LYZ"], cell_type="classical monocyte")  # cells × g
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from pmcell.limitations import RESEARCH_USE
 from pmcell.release.by_donor import read_composition, read_pseudobulk
 from pmcell.release.expression import find_genes, read_expression
 from pmcell.release.folder import CHECK, ReleaseFolder, check_contents
-from pmcell.release.manifest import read_manifest
+from pmcell.release.manifest import MANIFEST, read_manifest
 from pmcell.release.parts import Parts, ReleaseTable
 from pmcell.release.verify import verify_release
 
@@ -64,15 +64,19 @@ def open_release(path: Path | str, *, verify: bool = False) -> Release:
     manifest = read_manifest(folder)
     if verify and (faults := verify_release(folder)):
         raise FaultsError(faults)
-    return Release(folder, manifest)
+    return Release(folder, manifest, _state(folder))
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release on disk; `path` is its folder, `manifest` what manifest.json says."""
+    """A release on disk; `path` is its folder, `manifest` what manifest.json says.
+
+    Reading on after another release was put in its place raises `DataError`: the two would mix.
+    """
 
     path: Path
     manifest: Mapping[str, Any]
+    _opened: tuple[int, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def tables(self) -> Parts:
@@ -99,22 +103,28 @@ class Release:
     @property
     def folder(self) -> ReleaseFolder:
         """The files of the release, read as untrusted input."""
+        if self._opened is not None and _state(self.path) != self._opened:
+            raise DataError(
+                f"{self.path} must be the release that was opened; it was replaced or taken away "
+                "since. Open it again: pm.open_release(...)",
+                reason="replaced",
+            )
         return ReleaseFolder(self.path)
 
     def expression(
         self,
         genes: str | Sequence[str],
         *,
-        cell_type: str | None = None,
+        cell_type: str | Sequence[str] | None = None,
         stratum: str | None = None,
         cohorts: Sequence[str] | None = None,
         normalised: bool = False,
     ) -> pd.DataFrame:
         """Cells × genes of the cells that passed QC: counts, or log1p(10⁴ · count / total).
 
-        `genes` are symbols or Ensembl ids. A gene that a cell's cohort did not
-        measure is null there, not zero. Raises `UsageError` for a gene, cell
-        type, stratum or cohort that the release does not have.
+        `genes` are symbols or Ensembl ids, `cell_type` words of a type or a list of labels, as
+        for `composition`. A gene that a cell's cohort did not measure is null there, not zero.
+        Raises `UsageError` for a gene, cell type, stratum or cohort that the release does not have.
         """
         return read_expression(
             self.folder,
@@ -138,12 +148,12 @@ class Release:
         ids = find_genes(self.tables, names)["gene_id"]
         return table.set_index("gene_id").loc[ids].reset_index()
 
-    def composition(self, cell_type: str | None = None) -> pd.DataFrame:
+    def composition(self, cell_type: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Cells of each type, a row per donor, visit and type, with condition and stratum.
 
         `cell_type` keeps the types of which a name has all these words: 'CD8' finds all CD8 T
-        cells, 'NK' natural killer cells. A type that a donor lacks has its row, with 0 cells.
-        Raises `UsageError` where no type has such a name.
+        cells, 'NK' natural killer cells. A list of labels keeps these types alone. A type that a
+        donor lacks has its row, with 0 cells. Raises `UsageError` where no type has such a name.
         """
         return read_composition(self.tables, cell_type)
 
@@ -195,6 +205,15 @@ class Release:
         made = f"pmcell {self.manifest['pmcell']}, schema {self.manifest['schema_version']}"
         lines = [f"  {name:<8} {text}" for name, text in rows.items()]
         return "\n".join([head, *lines, f"  made by  {made}; {RESEARCH_USE}"])
+
+
+def _state(folder: Path) -> tuple[int, ...] | None:
+    """What tells the release in a folder from another that is put in its place."""
+    try:
+        found = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _open_cells(path: Path) -> AnnData:

@@ -9,13 +9,22 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.entries import blocks_from_entries
 from pmcell.io.submitted.readers import detect_format, inspect, iter_counts
-from submissions import GENES, write_10x_h5, write_h5ad, write_mtx, write_table, write_text
+from submissions import (
+    GENES,
+    write_10x_h5,
+    write_h5ad,
+    write_mtx,
+    write_table,
+    write_text,
+    write_zarr,
+)
 
 
 def dense(submission, layer="X", max_values=50):
@@ -182,6 +191,36 @@ def test_broken_positions_are_named_before_any_arithmetic(tmp_path, counts, barc
     with pytest.raises(DataError, match=re.escape("a.h5ad")) as error:
         dense(inspect(path))
     assert error.value.reason == reason
+
+
+def test_shards_of_zarr_are_read(tmp_path, counts, barcodes):
+    """Several chunks in one file, as writers of large stores make them."""
+    path = write_zarr(tmp_path / "x.zarr", sp.csr_matrix(counts), barcodes)
+    store = zarr.open_group(path, mode="a")
+    for name in ("X/data", "X/indices", "X/indptr"):
+        values, attributes = store[name][:], dict(store[name].attrs)
+        del store[name]
+        made = store.create_array(
+            name, shape=values.shape, dtype=values.dtype, chunks=(4,), shards=(32,)
+        )
+        made[:] = values
+        made.attrs.update(attributes)
+    assert len(list((path / "X" / "data" / "c").iterdir())) == -(-np.count_nonzero(counts) // 32)
+    np.testing.assert_array_equal(dense(inspect(path)), counts)
+
+
+@pytest.mark.parametrize("kind", ["u8", "u4", "i8"])
+@pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_matrix])
+def test_positions_and_pointers_of_any_width_give_the_same_counts(
+    tmp_path, counts, barcodes, kind, form
+):
+    path = write_h5ad(tmp_path / "x.h5ad", form(counts), barcodes)
+    with h5py.File(path, "a") as file:
+        for name in ("indices", "indptr"):
+            values = file["X"][name][:]
+            del file["X"][name]
+            file["X"][name] = values.astype(kind)
+    np.testing.assert_array_equal(dense(inspect(path)), counts)
 
 
 def test_unsorted_positions_are_sorted(tmp_path, counts, barcodes):

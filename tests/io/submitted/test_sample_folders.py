@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from pmcell.errors import DataError
 from pmcell.io.submitted.readers import inspect, is_compressed, iter_counts, sample_umis
 from pmcell.io.submitted.sample_folders import files_of_samples
-from submissions import GENES, write_mtx
+from submissions import GENES, write_10x_h5, write_mtx
 
 N_CELLS = {"P1": 7, "P2": 4, "P3": 5}
 
@@ -53,6 +53,8 @@ def flatten(top, of_sample, form: str) -> None:
         "{name}/outs/filtered_feature_bc_matrix",
         "per_sample_outs/{name}/count/sample_filtered_feature_bc_matrix",
         "{name}/Solo.out/Gene/filtered",
+        "run/outs/per_sample_outs/{name}/count/sample_filtered_feature_bc_matrix",
+        "a/b/c/d/e/f/{name}/outs/filtered_feature_bc_matrix",
     ],
 )
 def test_a_folder_for_each_sample_is_one_submission(tmp_path, of_sample, form) -> None:
@@ -100,6 +102,84 @@ def test_of_raw_and_filtered_matrices_the_filtered_are_taken(tmp_path, of_sample
         path.unlink()
     with pytest.raises(DataError, match=r"of P2/outs there is only a raw one"):
         inspect(tmp_path, "10x_mtx")
+
+
+def test_samples_of_several_runs_of_multi_are_named_by_both(tmp_path, of_sample) -> None:
+    form = "/outs/per_sample_outs/{name}/count/sample_filtered_feature_bc_matrix"
+    for run, names in {"r1": ["P1", "P2"], "r2": ["P3"]}.items():
+        write_samples(tmp_path, {name: of_sample[name] for name in names}, run + form)
+        write_samples(tmp_path, {"x": of_sample["P1"]}, run + "/outs/multi/count/raw_bc_matrix")
+    found = inspect(tmp_path, "10x_mtx")
+    assert [*found.obs["sample_id"].unique()] == ["r1_P1", "r1_P2", "r2"]
+
+
+H5_FORMS = [
+    "{name}_filtered_feature_bc_matrix.h5",
+    "GSM1_{name}.h5",
+    "{name}/outs/filtered_feature_bc_matrix.h5",
+    "deep/er/{name}/sample_filtered_feature_bc_matrix.h5",
+]
+
+
+def write_h5_samples(top, of_sample, form: str) -> None:
+    for number, (name, counts) in enumerate(of_sample.items()):
+        path = top / form.format(name=name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_10x_h5(path, counts, [f"ACGT{number}{k}-1" for k in range(len(counts))])
+
+
+@pytest.mark.parametrize("form", H5_FORMS)
+def test_a_file_of_cell_ranger_for_each_sample_is_one_submission(tmp_path, of_sample, form) -> None:
+    write_h5_samples(tmp_path, of_sample, form)
+    for beside in ("raw_feature_bc_matrix", "molecule_info"):
+        raw = {name: np.vstack([counts, counts * 0 + 1]) for name, counts in of_sample.items()}
+        other = form.replace("sample_filtered", "filtered")
+        other = other.replace("filtered_feature_bc_matrix", beside)
+        if other != form:
+            write_h5_samples(tmp_path, raw, other)
+    found = inspect(tmp_path)
+    np.testing.assert_array_equal(dense(found), np.vstack([*of_sample.values()]))
+    start = "GSM1_" if form.startswith("GSM1") else ""
+    sizes = {start + name: n for name, n in N_CELLS.items()}
+    assert found.obs["sample_id"].value_counts(sort=False).to_dict() == sizes
+    assert is_compressed(found, "X")
+    np.testing.assert_array_equal(
+        sample_umis(found, "X"), sum(x.sum(0) for x in of_sample.values())
+    )
+    assert len(files_of_samples(tmp_path)) == 3
+
+
+def test_two_files_of_one_sample_are_refused(tmp_path, of_sample) -> None:
+    write_h5_samples(tmp_path, of_sample, "{name}_filtered_feature_bc_matrix.h5")
+    write_h5_samples(tmp_path, {"P1": of_sample["P1"]}, "{name}_cellbender.h5")
+    with pytest.raises(DataError, match=r"P1_cellbender.h5.*Keep one file of each sample"):
+        inspect(tmp_path)
+
+
+def test_a_sample_of_which_there_is_a_raw_file_alone_is_named(tmp_path, of_sample) -> None:
+    write_h5_samples(tmp_path, of_sample, "{name}_filtered_feature_bc_matrix.h5")
+    write_h5_samples(tmp_path, {"P9": of_sample["P1"]}, "{name}_raw_feature_bc_matrix.h5")
+    with pytest.raises(DataError, match="of P9 there is only a raw one"):
+        inspect(tmp_path)
+
+
+def test_files_that_are_no_matrices_are_named(tmp_path, of_sample) -> None:
+    write_h5_samples(tmp_path, of_sample, "{name}.h5")
+    (tmp_path / "P2.h5").write_bytes(b"no HDF5")
+    with pytest.raises(DataError, match=r"P2.h5"):
+        inspect(tmp_path)
+
+
+def test_a_single_file_of_cell_ranger_in_a_folder_is_pointed_at(tmp_path, of_sample) -> None:
+    write_h5_samples(tmp_path, {"P1": of_sample["P1"]}, "{name}.h5")
+    with pytest.raises(DataError, match=r"Give the file itself: .*/P1.h5"):
+        inspect(tmp_path)
+
+
+def test_files_of_cell_ranger_beside_a_matrix_are_not_looked_at(tmp_path, of_sample) -> None:
+    write_mtx(tmp_path / "m", of_sample["P1"], [f"ACGT{k}-1" for k in range(7)], packed=True)
+    write_h5_samples(tmp_path / "m", of_sample, "{name}.h5")
+    assert inspect(tmp_path / "m").n_cells == 7
 
 
 def test_two_matrices_of_the_same_cells_are_refused(tmp_path, of_sample) -> None:

@@ -293,6 +293,7 @@ def test_comments_are_comments(folder, old, new):
         ("title", '"a\\uffffb"', "must not hold control or invisible characters"),
         ("title", '"C:\\new"', "must be one line"),
         ("title", "|\n  a\n  b", "must be one line"),
+        ("title", "x" * 10_000, "must have at most 1,000 letters"),
         ("title", "tbd", "must be decided"),
         ("title", "Todo", "must be decided"),
     ],
@@ -339,12 +340,15 @@ def test_yaml_that_is_not_text_is_refused(folder):
         ("samples.tsv", "healthy", "=1+1", 4, "condition", "must not start with ="),
         ("samples.tsv", "healthy", "+x", 4, "condition", "must not start with ="),
         ("samples.tsv", "healthy", "a\u202eb", 4, "condition", "control or invisible"),
+        ("samples.tsv", "healthy", "x" * 10_000, 4, "condition", "must have at most 1,000 letters"),
+        ("samples.tsv", "s3\t", "x" * 10_000 + "\t", 4, "sample_id", "must be 1 to 64 letters"),
         ("samples.tsv", "\tT1\t30", "\tT0\t30", 3, "visit_day", "must have one visit_day"),
         ("samples.tsv", "s3\t", "TODO\t", 4, "sample_id", "must be decided"),
     ],
 )
 def test_a_fault_of_a_table_is_named_with_row_and_column(folder, file, old, new, row, column, must):
     edit(folder / file, old, new)
+    assert all(len(str(fault)) < 500 for fault in errors(folder))
     found = [
         fault
         for fault in errors(folder)

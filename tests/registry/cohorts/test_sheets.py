@@ -44,7 +44,7 @@ def samples(folder, *rows, end="\n"):
         (' "padded" ', "padded"),
         ('5" tube', '5" tube'),
         ('""', "unknown"),
-        ('"a\tb"', "a\tb"),
+        ('"a\tb"', "a b"),
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -115,6 +115,52 @@ def test_labels_that_no_file_of_results_can_hold_are_named(folder, label, monkey
     assert len(str(one.value)) < 400
 
 
+@pytest.mark.parametrize(
+    "odd",
+    ["B\u200b", "\ufeffB", "B\u202e", "B\n", "\tB", "B\x1b", "\u2066B\u2069", "B\xad", "B\u2028"],
+)
+def test_signs_that_nobody_sees_part_no_labels_and_reach_no_results(folder, odd):
+    obs = obs_columns()
+    obs["kind"][0] = odd
+    obs["sample_id"][3] = f"{obs['sample_id'][3]}\u200b"
+    matrix(folder, obs=obs)
+    check = check_cohort(folder)
+    assert not check.errors, [str(fault) for fault in check.errors]
+    faults = [fault for fault in check.warnings if fault.reason == "unseen"]
+    assert [fault.column for fault in faults] == ["columns.sample_id", "columns.cell_type"]
+    assert "read as 'B'" in faults[1].found
+    assert str(faults[1]).isascii()
+    assert check.metrics["n_cell_types"] == 3
+
+
+def test_a_line_end_within_a_label_is_a_blank(folder):
+    obs = obs_columns()
+    obs["kind"] = ["CD8\n\tT cell" if kind == "T" else kind for kind in obs["kind"]]
+    matrix(folder, obs=obs)
+    seen = [str(fault) for fault in check_cohort(folder).warnings]
+    assert any("'CD8 T cell' of 20 cells" in text for text in seen)
+
+
+@pytest.mark.parametrize(
+    "label", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-1+1", "=HYPERLINK()"]
+)
+def test_a_label_that_a_spreadsheet_runs_is_refused(folder, label):
+    obs = obs_columns()
+    obs["kind"][0] = label
+    matrix(folder, obs=obs)
+    fault = found(check_cohort(folder), "formula")
+    assert repr(label) in fault.found
+    assert "columns.cell_type" in fault.fix
+
+
+@pytest.mark.parametrize("label", ["-1", "+2.5", "-", "B=C", "CD4-", "CD8+ T"])
+def test_numbers_and_signs_within_a_label_are_no_formula(folder, label):
+    obs = obs_columns()
+    obs["kind"][0] = label
+    matrix(folder, obs=obs)
+    assert not check_cohort(folder).errors
+
+
 def test_the_file_is_checked_even_when_the_tables_are_wrong(folder):
     matrix(folder, sp.csr_matrix(np.log1p(cell_counts() * 7.3)))
     edit(folder / "cohort.yaml", "title: A small cohort", "title: TODO")

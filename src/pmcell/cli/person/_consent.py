@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, UsageError
+from pmcell.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from datetime import date
@@ -209,7 +209,7 @@ def read_draft(path: Path) -> list[Entry]:
             f"a draft must be a file that `consent add --draft` wrote; there is no {path}"
         )
     try:
-        return [entry_of(json.loads(path.read_text(encoding="utf-8")))]
+        return [entry_of(parse_json(path.read_text(encoding="utf-8")))]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} must be a draft of one entry; it is not: {error}") from error
 

@@ -149,7 +149,13 @@ def _rotate(names: Sequence[str]) -> int:
 def _migrate(names: Sequence[str], out: Path | None, mapped: Path | None) -> int:
     from pmcell.io.atomic import write_text
     from pmcell.io.modes import private_files
-    from pmcell.registry.intake.keyring import Keyring, add_donors, new_keyring, write_keyring
+    from pmcell.registry.intake.keyring import (
+        Keyring,
+        add_donors,
+        new_keyring,
+        refuse_there,
+        write_keyring,
+    )
     from pmcell.registry.intake.pseudonyms import load_key, pseudonym
 
     old = load_key()
@@ -157,16 +163,18 @@ def _migrate(names: Sequence[str], out: Path | None, mapped: Path | None) -> int
         raise UsageError("migrate begins with one key for all; this file has one a donor already")
     if out is None:
         raise UsageError("migrate needs --out FILE, where the new keys go")
+    refuse_there(out)
     ring, lines = new_keyring(), ["cohort_id\tbefore\tafter"]
     for cohort_id, donors in _folders(names):
         ring = add_donors(ring, cohort_id, donors)
         for donor in donors:
             pair = (pseudonym(key, "donor", cohort_id, donor) for key in (old, ring))
             lines.append("\t".join([cohort_id, *(f"{cohort_id}:{name}" for name in pair)]))
-    write_keyring(out, ring, replace_file=False)
     if mapped is not None:
+        # Before the keys: once these are there, nothing makes the map again.
         with private_files():
             write_text(mapped, "\n".join(lines) + "\n")
+    write_keyring(out, ring, replace_file=False)
     print(
         f"{ring.n_keys} keys drawn: {out}. Name it in PMCELL_PSEUDONYM_KEY_FILE, and erase the old "
         f"key once no result made with it is needed. {AGAIN}"

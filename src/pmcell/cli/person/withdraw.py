@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Withdraw, or say what it would mean."""
-    from pmcell.cli.run._lock import refuse_while_held
+    from pmcell.cli.run._lock import refuse_while_used
     from pmcell.cli.run._study import open_study
     from pmcell.consent import withdrawal
     from pmcell.consent.takedown import artefacts, release_facts
@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         _say_what(study, registration, donor, gone)
         return 0
-    # A run that works now would bring back what is taken down.
-    refuse_while_held(study.folder)
+    # A run that works now would bring back what is taken down, and a reader hand it out.
+    refuse_while_used(study.folder)
     key = read_signing_key()
     subject = _subject(args.cohort, donor)
     if args.collect:

@@ -23,6 +23,7 @@ from typing import Any
 from pmcell.cli.run._snakemake import LAUNCHER
 from pmcell.errors import PmcellError
 from pmcell.io.atomic import write_json
+from pmcell.io.json_text import parse_json
 from pmcell.steps import BY_NAME
 
 LOCK = Path(".snakemake") / "pmcell-run.json"
@@ -30,6 +31,8 @@ GRACE_SECONDS = 60
 KILLED = "killed"
 """Stands for the start of a run whose Snakemake was killed: no process started then."""
 SNAKEMAKE_LOCKS = Path(".snakemake") / "locks"
+MARKS = "pmcell-reader.*.json"
+"""Files beside the lock, one for each command that reads the study's results."""
 
 
 class Held:
@@ -44,7 +47,7 @@ class Held:
         Snakemake's locks, and what it started, outlive it when the kernel kills it
         alone, as it does to the largest process when memory runs out.
         """
-        write_json(self._lock, {**_owner_now(self._lock), "started": KILLED})
+        write_json(self._lock, {**owner_now(self._lock), "started": KILLED})
         self.is_kept = True
 
 
@@ -57,11 +60,11 @@ def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Itera
     """
     lock = folder / LOCK
     lock.parent.mkdir(parents=True, exist_ok=True)
-    owner = _owner(lock)
-    if stop_jobs and owner and _is_gone(owner):
+    owner = owner_of(lock)
+    if stop_jobs and owner and is_gone(owner):
         stop_jobs()
         _wait_for_end(folder)
-    refuse_while_held(folder)
+    refuse_while_used(folder)
     if lock.exists():
         shutil.rmtree(folder / SNAKEMAKE_LOCKS, ignore_errors=True)
         lock.unlink(missing_ok=True)
@@ -75,6 +78,8 @@ def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Itera
         raise PmcellError(f"{folder} is in use: another run has just started in it.")
     held = Held(lock)
     try:
+        # Whoever began to read while the lock was taken sees it, or is seen here.
+        refuse_while_read(folder)
         yield held
     finally:
         if not held.is_kept:
@@ -83,7 +88,7 @@ def only_run(folder: Path, stop_jobs: Callable[[], None] | None = None) -> Itera
 
 def refuse_while_held(folder: Path) -> None:
     """`PmcellError` when a run works in the folder, or may do so on another machine."""
-    owner = _owner(folder / LOCK)
+    owner = owner_of(folder / LOCK)
     if owner is None:
         return
     who = f"process {owner['pid']} on {owner['host']} since {owner['since']}"
@@ -93,7 +98,7 @@ def refuse_while_held(folder: Path) -> None:
             f"{folder} is in use: another run works in it ({who}). Wait until it ends, or stop it "
             f"there: kill -INT {owner['pid']}. If it is no more, remove its lock: {unlock}"
         )
-    if not _is_gone(owner):
+    if not is_gone(owner):
         raise PmcellError(
             f"{folder} is in use: another run works in it ({who}). Wait until it ends, or stop "
             f"it: kill -INT {owner['pid']}. What it does: {folder / 'results/logs/run.log'}"
@@ -106,16 +111,38 @@ def refuse_while_held(folder: Path) -> None:
         )
 
 
+def refuse_while_read(folder: Path) -> None:
+    """`PmcellError` while results of the study are read; marks of readers that are gone go."""
+    for mark in sorted((folder / LOCK).parent.glob(MARKS)):
+        owner = owner_of(mark)
+        if owner is None or is_gone(owner):
+            mark.unlink(missing_ok=True)
+            continue
+        is_here = owner["host"] == socket.gethostname()
+        raise PmcellError(
+            f"{folder} is in use: pmcell {owner.get('command', '')} reads its results (process "
+            f"{owner['pid']} on {owner['host']} since {owner['since']}). Wait until it ends, or "
+            f"stop it{'' if is_here else ' there'}: kill -INT {owner['pid']}."
+            + ("" if is_here else f" If it is no more: rm {shlex.quote(str(mark))}")
+        )
+
+
+def refuse_while_used(folder: Path) -> None:
+    """`PmcellError` while a run works in the study or its results are read."""
+    refuse_while_held(folder)
+    refuse_while_read(folder)
+
+
 def release_lock(folder: Path) -> None:
     """Remove the lock of a run that is no more; refuse while one works on this machine."""
-    owner = _owner(folder / LOCK)
+    owner = owner_of(folder / LOCK)
     if owner is not None and owner["host"] == socket.gethostname():
         refuse_while_held(folder)
     (folder / LOCK).unlink(missing_ok=True)
 
 
-def _is_gone(owner: dict[str, Any]) -> bool:
-    """Whether the run ended on this machine without giving the lock back."""
+def is_gone(owner: dict[str, Any]) -> bool:
+    """Whether the owner ended on this machine without giving the lock, or mark, back."""
     if owner["host"] != socket.gethostname():
         return False
     return bool(_started(owner["pid"]) != owner["started"])
@@ -130,7 +157,7 @@ def _wait_for_end(folder: Path) -> None:
 
 def _take(lock: Path) -> bool:
     """Put the lock in place, whole; False when another one came first. Works on NFS."""
-    owner = _owner_now(lock)
+    owner = owner_now(lock)
     temporary = lock.with_name(f"{lock.name}.{owner['host']}.{owner['pid']}")
     try:
         temporary.write_text(json.dumps(owner), encoding="utf-8")
@@ -171,7 +198,8 @@ def _is_copied(owner: dict[str, Any], lock: Path) -> bool:
     return isinstance(known, dict) and all(known.get(name) != now[name] for name in now)
 
 
-def _owner_now(lock: Path) -> dict[str, Any]:
+def owner_now(lock: Path) -> dict[str, Any]:
+    """This process, as the owner of a lock or mark."""
     return {
         "folder": _place_of(lock),
         "pid": os.getpid(),
@@ -181,12 +209,13 @@ def _owner_now(lock: Path) -> dict[str, Any]:
     }
 
 
-def _owner(lock: Path) -> dict[str, Any] | None:
+def owner_of(lock: Path) -> dict[str, Any] | None:
+    """Whose a lock or mark is; None where there is none."""
     try:
-        owner: dict[str, Any] = json.loads(lock.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        owner: dict[str, Any] = parse_json(lock.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, RecursionError):
+    except ValueError:
         owner = {}
     is_whole = isinstance(owner, dict) and owner.keys() >= {"pid", "host", "started", "since"}
     if is_whole and (owner["host"] != socket.gethostname() or not _is_copied(owner, lock)):
@@ -218,9 +247,21 @@ def _exists(pid: int) -> str | None:
     return "exists"
 
 
+def snakemakes(folder: Path) -> list[int]:
+    """Processes of Snakemake whose current folder is the study."""
+    return [pid for pid, names in _processes(folder) if {"snakemake", LAUNCHER} & names]
+
+
 def _at_work(folder: Path) -> list[int]:
     """Processes of Snakemake and of steps whose current folder is the study."""
-    found = []
+    steps = [
+        pid for pid, names in _processes(folder) if "pmcell" in names and BY_NAME.keys() & names
+    ]
+    return sorted({*snakemakes(folder), *steps})
+
+
+def _processes(folder: Path) -> Iterator[tuple[int, set[str]]]:
+    """Other processes whose current folder is the study, with the first words of their call."""
     for place in Path("/proc").glob("[0-9]*"):
         try:
             if int(place.name) == os.getpid() or not (place / "cwd").samefile(folder):
@@ -228,9 +269,4 @@ def _at_work(folder: Path) -> list[int]:
             words = (place / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        names = [Path(word).name for word in words[:4]]
-        if {"snakemake", LAUNCHER} & set(names) or (
-            "pmcell" in names and BY_NAME.keys() & set(names)
-        ):
-            found.append(int(place.name))
-    return sorted(found)
+        yield int(place.name), {Path(word).name for word in words[:4]}

@@ -21,6 +21,7 @@ from typing import Any
 from pmcell import bundle
 from pmcell.cli.run._display import clock, display
 from pmcell.cli.run._progress import Job, Progress
+from pmcell.cli.run._readers import JOB_OF_RUN
 from pmcell.cli.run._remaining import needs_of
 from pmcell.cli.run._slurm import job_prefix
 from pmcell.cli.run._snakemake import LAUNCHER
@@ -132,7 +133,11 @@ def run_snakemake(study: Study, command: list[str], progress: Progress) -> int:
         # What is shown does the same as the launcher, with more memory.
         process = subprocess.Popen(
             [sys.executable, "-m", LAUNCHER, *command[1:], "--nocolor"],
-            env={OPERATORS_UMASK: f"{current_umask():03o}", **environment()},
+            env={
+                OPERATORS_UMASK: f"{current_umask():03o}",
+                **environment(),
+                JOB_OF_RUN: os.path.realpath(study.folder),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

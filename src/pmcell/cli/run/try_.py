@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the study, run the trial, say what came out and where the report is."""
     from pmcell.bundle import profile_folder
-    from pmcell.cli.run import _study, _workflow
+    from pmcell.cli.run import _lock, _study, _workflow
     from pmcell.cli.run._display import clock
     from pmcell.cli.run._trial import TRIAL, cohort_ids, make_trial
     from pmcell.cli.run.run import run_workflow
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"FILE must exist; there is no {str(file)!r}")
     start = time.monotonic()
     folder = args.out or Path(f"pmcell-try-{cohort_ids(args.files)[0]}")
+    _lock.refuse_while_used(folder / TRIAL)
     given = {f"{role}_id": getattr(args, role) for role in ("donor", "sample", "batch")}
     trials = make_trial(
         args.files,

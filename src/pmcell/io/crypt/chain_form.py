@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.io.crypt.keys import fingerprint
+from pmcell.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -105,7 +106,7 @@ def _read_signed(
     from cryptography.exceptions import InvalidSignature
 
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
         head = Head(**{name: raw[name] for name in Head.__dataclass_fields__})
         signature = base64.b64decode(raw["signature"], validate=True)
     except FileNotFoundError:
@@ -169,7 +170,7 @@ def walk(
 
 def _parsed(raw: bytes) -> dict[str, Any] | None:
     try:
-        item = json.loads(raw)
+        item = parse_json(raw)
     except ValueError:
         return None
     if not isinstance(item, dict) or item.keys() != {"seq", "prev", "entry"}:

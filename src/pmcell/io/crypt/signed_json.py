@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError
 from pmcell.io.crypt.keys import fingerprint
+from pmcell.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -35,11 +36,11 @@ def read_signed(path: Path, signer: Ed25519PublicKey, *, name: str, fix: str) ->
     from cryptography.exceptions import InvalidSignature
 
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         signature = base64.b64decode(value["signature"], validate=True)
         signer.verify(signature, signed_bytes(value))
     except (
-        *(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError),
+        *(OSError, ValueError, KeyError, TypeError, AttributeError),
         InvalidSignature,
     ) as error:
         raise DataError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pmcell.errors import DataError
@@ -37,7 +38,7 @@ _OF_OTHER_TOOLS = {
     "uniqueandmult-uniform.mtx": "matrix.mtx",
 }
 """Names that kb count, alevin-fry and STARsolo give the three files, and what they are here."""
-MAX_SHOWN, MAX_DEPTH, MAX_LOOKED_AT = 6, 4, 2000
+MAX_SHOWN, MAX_DEPTH, MAX_LOOKED_AT = 6, 10, 2000
 """Folders that a message lists, how deep they are looked for, and in how many."""
 _HEADERS = frozenset(
     [
@@ -196,6 +197,8 @@ def _what_helps(folder: Path, files: list[Path]) -> str:
         listed = ", ".join(f"{folder.name}/{item}" for item in within[:MAX_SHOWN])
         more = ", …" if len(within) > MAX_SHOWN else ""
         return f"Give one of the folders that hold them: {listed}{more}."
+    if h5 := [item.name for item in files if item.name.lower().endswith(".h5")]:
+        return f"Give the file itself: {folder.name}/{h5[0]}."
     tables = [
         item.name for item in files if re.search(r"\.(mtx|tsv|txt|csv)(\.gz)?$", item.name.lower())
     ]
@@ -217,6 +220,20 @@ def folders_with_a_matrix(
     folder: Path, *, most: int = MAX_LOOKED_AT
 ) -> list[tuple[str, ...]] | None:
     """Paths below a folder of those that hold a matrix; None where more than `most` lie there."""
+    return paths_below(folder, lambda items: [()] if has_matrix(items) else [], most=most)
+
+
+def paths_below(
+    folder: Path,
+    found_in: Callable[[list[Path]], list[tuple[str, ...]]],
+    *,
+    most: int = MAX_LOOKED_AT,
+) -> list[tuple[str, ...]] | None:
+    """Paths of what `found_in` finds among the items of each folder below, sorted.
+
+    Nothing is looked for below where something was found. None where more than `most` folders
+    lie there.
+    """
     found: list[tuple[str, ...]] = []
     below: list[tuple[Path, tuple[str, ...]]] = [(folder, ())]
     n_looked_at = 0
@@ -226,9 +243,9 @@ def folders_with_a_matrix(
         here, path = below.pop(0)
         n_looked_at += 1
         items = folder_files(here)
-        if path and any(_is_matrix(item.name) for item in items):
-            found.append(path)
-        elif len(path) < MAX_DEPTH:
+        own = found_in(items) if path else []
+        found += [(*path, *one) for one in own]
+        if not own and len(path) < MAX_DEPTH:
             below += [
                 (item, (*path, item.name))
                 for item in items
@@ -237,5 +254,6 @@ def folders_with_a_matrix(
     return sorted(found)
 
 
-def _is_matrix(name: str) -> bool:
-    return name.lower().removesuffix(".gz").endswith(".mtx")
+def has_matrix(items: Sequence[Path]) -> bool:
+    """Whether a Matrix Market file is among the items of a folder."""
+    return any(item.name.lower().removesuffix(".gz").endswith(".mtx") for item in items)

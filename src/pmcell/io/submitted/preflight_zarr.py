@@ -7,7 +7,6 @@ decompress, and no array that declares more than it can hold. Chunks are not rea
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import zipfile
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.errors import Fault
+from pmcell.io.json_text import parse_json
 from pmcell.io.submitted.limits import Limits
 from pmcell.io.zarr_store import METADATA, list_entries, prefix_of, read_entry
 
@@ -94,7 +94,7 @@ def _scan(path: Path, limits: Limits) -> Iterator[Fault]:
             yield fault("bomb", entry.key, must, f"{entry.size / 2**20:.0f} MiB")
             return
         if name != ".zmetadata":
-            _take(nodes.setdefault(folder, _Node()), name, json.loads(read_entry(path, entry.key)))
+            _take(nodes.setdefault(folder, _Node()), name, parse_json(read_entry(path, entry.key)))
     if not any(node.n_metadata for name, node in nodes.items() if name == top):
         must = "the store must hold a zarr group at its root"
         fix = "Unpack it, and give the file or folder inside."

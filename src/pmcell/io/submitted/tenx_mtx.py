@@ -15,8 +15,10 @@ import numpy as np
 
 from pmcell.errors import DataError
 from pmcell.io.entries import Entries, blocks_from_entries, check_range
+from pmcell.io.submitted import tenx_h5
 from pmcell.io.submitted.matrix_folder import find_parts, read_list
-from pmcell.io.submitted.sample_folders import find_samples, join_samples
+from pmcell.io.submitted.preflight import preflight
+from pmcell.io.submitted.sample_folders import H5, find_samples, join_samples
 from pmcell.io.submitted.square_mtx import orientation_of_square
 from pmcell.io.submitted.submission import Submission, summarise
 from pmcell.io.textfile import open_text
@@ -45,6 +47,9 @@ def inspect(path: Path, orientation: str = "auto") -> Submission:
 def _inspect(path: Path, parts: Mapping[str, Path], orientation: str) -> Submission:
     import pandas as pd
 
+    if H5 in parts:
+        preflight(parts[H5], "10x_h5")
+        return tenx_h5.inspect(parts[H5])
     matrix = parts["matrix"]
     n_rows, n_columns, n_stored, field, is_of_cell_ranger = _header(matrix)
     barcodes = [row[0] for row in read_list(parts["barcodes"], (n_rows, n_columns))]
@@ -96,6 +101,10 @@ def _blocks(
     submission: Submission, layer: str, max_values: int, n_before: int
 ) -> Iterator[tuple[int, sp.csr_matrix]]:
     detail = submission.detail
+    if submission.format == "10x_h5":
+        blocks = tenx_h5.iter_counts(submission, layer, max_values)
+        yield from ((n_before + start, block) for start, block in blocks)
+        return
     blocks = blocks_from_entries(
         lambda: _entries(detail["matrix"], detail),
         submission.summary_of(layer).shape,
@@ -108,7 +117,10 @@ def _blocks(
 def sample_umis(submission: Submission, layer: str) -> np.ndarray | None:
     """Counts of each feature in the first cells; see `pmcell.io.submitted.readers.sample_umis`."""
     submission.summary_of(layer)
-    found = [_sampled_umis(one) for one in _samples(submission)]
+    found = [
+        tenx_h5.sample_umis(one, layer) if one.format == "10x_h5" else _sampled_umis(one)
+        for one in _samples(submission)
+    ]
     told = [umis for umis in found if umis is not None]
     return np.sum(told, axis=0) if len(told) == len(found) else None
 
@@ -124,8 +136,13 @@ def _sampled_umis(submission: Submission) -> np.ndarray | None:
 
 
 def is_compressed(submission: Submission, layer: str) -> bool:
-    """Whether the matrix is gzipped; see `pmcell.io.submitted.readers.is_compressed`."""
-    return all(one.detail["matrix"].name.endswith(".gz") for one in _samples(submission))
+    """Whether the matrix is compressed; see `pmcell.io.submitted.readers.is_compressed`."""
+    return all(
+        tenx_h5.is_compressed(one, layer)
+        if one.format == "10x_h5"
+        else one.detail["matrix"].name.endswith(".gz")
+        for one in _samples(submission)
+    )
 
 
 def _features(rows: list[list[str]]) -> pd.DataFrame:

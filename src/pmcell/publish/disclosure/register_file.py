@@ -19,6 +19,7 @@ from typing import Any
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_text
 from pmcell.io.crypt.keys import key_file
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import umask_of
 from pmcell.publish.disclosure.counted import Counted
 from pmcell.publish.disclosure.people import Prints
@@ -42,7 +43,7 @@ def read_register(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        return [parse_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     except ValueError as error:
         raise DataError(
             f"{path.name} must hold one JSON object a line; {error}. Restore it from a backup: "

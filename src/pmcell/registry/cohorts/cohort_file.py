@@ -26,6 +26,8 @@ _OF_NAMES = ("matrix.", "columns.", "values.sample_id.", "exclude")
 """Begins paths of names that are held against the submitted file."""
 _PROSE = ("title", "description")
 """Texts in which a lone # is likely a number sign."""
+MAX_OF_LINE, MAX_OF_LINES = 1000, 20_000
+"""Letters of a text of one line, such as a title, and of one of several."""
 _OF_LINES = (
     *("description", "license_note", "provenance", "population_coverage"),
     *("legal_basis", "purpose", "retention", "withdrawal_policy"),
@@ -76,6 +78,11 @@ def _text_faults(text: YamlText) -> Iterator[Fault]:
         elif declared.path not in _OF_LINES and len(found.strip().splitlines()) > 1:
             n, fix = len(found.splitlines()), "Write > for |, or it on one line."
             yield _fault(text, path, "must be one line", f"{n} lines", fix)
+        else:
+            most = MAX_OF_LINES if declared.path in _OF_LINES else MAX_OF_LINE
+            if len(found) > most:
+                must, seen = f"must have at most {most:,} letters", f"{len(found):,}"
+                yield _fault(text, path, must, seen, "Shorten it.", reason="too_big")
 
 
 def _cut_texts(text: YamlText) -> Iterator[Fault]:

@@ -22,20 +22,20 @@ from pmcell.registry.sheets.text import (
 )
 from pmcell.registry.terms.rules import TERM_RULES, check_term
 from pmcell.schema import UNKNOWN
-from pmcell.spelling import as_seen, did_you_mean, nearest
+from pmcell.spelling import UNSEEN, as_seen, did_you_mean, nearest
 
 MAX_COLUMNS = 200
 MAX_ABOVE = 10
 """Lines in which the header is looked for where the first one is none."""
 MAX_HINTS = 20
 """Wrong values of a column for which the nearest term is looked for: it takes long."""
+MAX_LETTERS, MAX_SHOWN = 1000, 80
+"""Letters of a cell, and how many of them a message repeats."""
 MAX_DAYS = 30_000
 """Days that a visit may lie from a donor's first: more are the date itself."""
 
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 _SUSPECT = re.compile(rf'^[=+@"-]|{_UNSEEN.pattern}')
 """What `_check_text` has to look at closely: few values of a table."""
 _NO_DATES = {
@@ -230,7 +230,8 @@ def _check_cell(
     name: str, column: Column, value: str, cohort: str, faults: list[Fault], *, hint: bool
 ) -> None:
     def fault(must: str, fix: str, reason: str = "invalid", seen: str = "") -> None:
-        found = f"{value!r}: {seen}" if seen else repr(value)
+        shown = repr(value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…")
+        found = f"{shown}: {seen}" if seen else shown
         faults.append(Fault(name, must, found, fix, column=column.name, reason=reason))
 
     if value.startswith(TODO):
@@ -281,6 +282,10 @@ def _check_cell(
 
 
 def _check_text(name: str, column: str, value: str, faults: list[Fault]) -> None:
+    if len(value) > MAX_LETTERS:
+        must, found = f"must have at most {MAX_LETTERS:,} letters", f"{len(value):,}"
+        faults.append(Fault(name, must, found, "Shorten it.", column=column, reason="too_big"))
+        return
     if not _SUSPECT.search(value):
         return
 

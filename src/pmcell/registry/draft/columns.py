@@ -20,9 +20,9 @@ from pmcell.registry.draft.column_names import (
     is_named,
     plain_name,
 )
-from pmcell.registry.intake.cells import texts_of
+from pmcell.registry.intake.cells import texts_of, unseen_labels
 from pmcell.schema.text import as_text
-from pmcell.spelling import did_you_mean, folded
+from pmcell.spelling import did_you_mean, folded, without_unseen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,6 +155,17 @@ def same_names(obs: pd.DataFrame, columns: Columns) -> list[str]:
                     "taken; rename the wrong one where the file came from"
                 )
     return notes
+
+
+def unseen_signs(obs: pd.DataFrame, columns: Columns) -> list[str]:
+    """A note for each column in use whose labels hold signs that nobody sees."""
+    return [
+        f"labels of column {column!r} hold line ends or signs that nobody sees, which are left "
+        f"out: {found[0][:60]!a} is {without_unseen(found[0]).strip()[:60]!r}; those that then "
+        "look the same are one"
+        for column in columns.roles.values()
+        if (found := unseen_labels(obs, column))
+    ]
 
 
 def values_of(obs: pd.DataFrame, columns: Columns, role: str) -> np.ndarray:

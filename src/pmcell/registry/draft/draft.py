@@ -22,6 +22,7 @@ from pmcell.registry.draft.columns import (
     per_group,
     same_names,
     text,
+    unseen_signs,
 )
 from pmcell.registry.draft.group_terms import FILE, terms_of_groups
 from pmcell.registry.draft.left_out import propose_exclusions, status_columns
@@ -44,7 +45,7 @@ from pmcell.registry.terms.rules import check_term, term_of
 from pmcell.registry.terms.vocabulary import SUSPENSION_TYPES, TISSUE_TYPES
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import as_text
-from pmcell.spelling import did_you_mean
+from pmcell.spelling import did_you_mean, without_unseen
 
 DONOR_TERMS = {
     "sex_ontology_term_id": "sex",
@@ -125,6 +126,7 @@ def draft_registration(
             + (" and the pool as its batch" if columns.roles["batch_id"] == columns.pool else "")
         )
     draft.notes += same_names(submission.obs, columns)
+    draft.notes += unseen_signs(submission.obs, columns)
     proposed, stays = propose_exclusions(submission, columns, status)
     draft.exclude = list(zip(proposed.exclusions, proposed.n_cells, strict=True))
     draft.notes += proposed.notes
@@ -141,7 +143,7 @@ def draft_registration(
     _cell_types(submission, columns, code_book, draft)
     _unused(submission, columns, samples, donors, keep, draft)
     for path, (value, place) in source_facts(submission).items():
-        draft.settings[path] = value
+        draft.settings[path] = without_unseen(value).strip()
         draft.comments[path] = f"from {place} of the file"
     return draft
 

@@ -11,6 +11,7 @@ from pmcell.registry.cohorts.keys import COHORT_KEYS, ONLY_A_PERSON, TODO, key
 from pmcell.registry.draft.draft import Draft
 from pmcell.registry.terms.health_terms import HEALTH_CATEGORIES, TRANSCRIPTOMIC
 from pmcell.schema import UNKNOWN
+from pmcell.spelling import without_unseen
 
 HEAD = """\
 # Drafted by `pmcell register`. Replace every TODO; 'unknown' means that nobody supplied it.
@@ -53,7 +54,8 @@ def cohort_yaml(draft: Draft) -> str:
             value = TODO if item.path in ONLY_A_PERSON else UNKNOWN
         *parents, leaf = item.path.split(".")
         lines += _open(parents, opened)
-        comment = _comment(item.path, value, draft)
+        # What the file says may have line ends, which would end the comment.
+        comment = without_unseen(_comment(item.path, value, draft))
         shown = _list(value) if item.kind == "list" else scalar(value)
         lines.append(f"{'  ' * len(parents)}{leaf}: {shown}{f'   # {comment}' if comment else ''}")
     return "\n".join(lines) + "\n"
@@ -80,7 +82,8 @@ def _mapping(path: str, draft: Draft, opened: list[str]) -> Iterator[str]:
             from pmcell.registry.terms.ontology import resolve
 
             comment = str(resolve(value))
-        yield f"    {scalar(name)}: {scalar(value)}{f'   # {comment}' if comment else ''}"
+        shown = f"   # {without_unseen(comment)}" if comment else ""
+        yield f"    {scalar(name)}: {scalar(value)}{shown}"
 
 
 def _exclude(path: str, draft: Draft) -> Iterator[str]:

@@ -18,13 +18,15 @@ from pmcell.registry.intake.pseudonyms import Keys, pseudonym
 from pmcell.schema import UNKNOWN
 from pmcell.schema.fields import DONOR_FACTS
 from pmcell.schema.text import text_array
-from pmcell.spelling import did_you_mean
+from pmcell.spelling import did_you_mean, without_unseen
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BARCODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#+/|-]{0,199}")
 
+FORMULA = re.compile(r"[=@]|[-+](?=.)(?![\d.,\s]*$)")
+"""How a text begins that a spreadsheet runs; a number with its sign is none."""
 MAX_LABEL = 1000
 """Letters of a label of cells."""
 MAX_HINTS = 5
@@ -167,6 +169,13 @@ def source_cell_types(submission: Submission, column: str | None) -> np.ndarray:
         return np.repeat(np.array([UNKNOWN], dtype=object), submission.n_cells)
     labels = texts_of(submission.obs, column, key="columns.cell_type", file=submission.path.name)
     for label in dict.fromkeys(labels.tolist()):
+        if FORMULA.match(str(label)):
+            raise DataError(
+                f"{submission.path.name}, column {column!r}: a label must not start with =, +, - "
+                f"or @, which a spreadsheet runs as a formula; found {str(label)[:40]!r}. Rename "
+                "it where the file came from, or name another column in columns.cell_type.",
+                reason="formula",
+            )
         if "\0" in str(label) or len(str(label)) > MAX_LABEL:
             found = f"{str(label)[:40]!a}" + (" …" if len(str(label)) > MAX_LABEL else "")
             raise DataError(
@@ -182,6 +191,7 @@ def source_cell_types(submission: Submission, column: str | None) -> np.ndarray:
 def texts_of(frame: pd.DataFrame, column: str, *, key: str, file: str) -> np.ndarray:
     """A column (or 'index') as text, empty where there is no value; `DataError` if it is missing.
 
+    Signs that nobody sees are left out, and line ends are blanks: see `unseen_labels`.
     `key` is the key of cohort.yaml that names the column.
     """
     import pandas as pd
@@ -206,10 +216,19 @@ def texts_of(frame: pd.DataFrame, column: str, *, key: str, file: str) -> np.nda
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        value = value.decode("utf-8", "replace")
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    return without_unseen(str(value))
+
+
+def unseen_labels(frame: pd.DataFrame, column: str) -> list[str]:
+    """Labels of a column that hold signs which `texts_of` leaves out, in order of their first."""
+    if column not in frame.columns:
+        return []
+    labels = frame[column].dropna().unique()
+    texts = [str(label) for label in labels if isinstance(label, str)]
+    return [text for text in texts if without_unseen(text) != text]
 
 
 def _mapped(labels: np.ndarray, terms: Mapping[str, str]) -> np.ndarray:

@@ -25,12 +25,14 @@ from pmcell.registry.intake.cells import (
     sample_names,
     source_cell_types,
     texts_of,
+    unseen_labels,
 )
 from pmcell.registry.intake.left_out import LeftOut, leave_out
 from pmcell.registry.sheets.dates import TEXT, find_date
 from pmcell.registry.terms.species import is_other_species, is_species_column
 from pmcell.schema import UNKNOWN
 from pmcell.schema.text import text_array
+from pmcell.spelling import without_unseen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +102,7 @@ def identify_cells(
         cell_types = source_cell_types(submission, registration.columns.get("cell_type"))[keep]
     except DataError as error:
         faults.append(_of_error(error, submission.path.name))
+    faults += _unseen(registration, submission)
     faults += _dates(registration, submission.path.name, barcodes, cell_types)
     faults += _copies(submission, keep)
     faults += _other_species(submission, keep)
@@ -196,6 +199,24 @@ def _dates(
         )
         found = f"{n} do, such as {example!r}"
         yield Fault(file, must, found, fix, column="columns.barcode", reason="date")
+
+
+def _unseen(registration: Registration, submission: Submission) -> Iterator[Fault]:
+    """Labels with signs that nobody sees: they would part what looks the same, or turn the text."""
+    for key in ("sample_id", "donor_id", "cell_type"):
+        column = registration.columns.get(key) or ""
+        if found := unseen_labels(submission.obs, column):
+            yield Fault(
+                submission.path.name,
+                "a label should hold no line end, control or invisible character",
+                f"{found[0][:60]!a}"
+                + (f" and {len(found) - 1} others" if len(found) > 1 else "")
+                + f" in column {column!r}, read as {without_unseen(found[0]).strip()[:60]!r}",
+                "Nothing has to be done where that is what was meant.",
+                column=f"columns.{key}",
+                severity="warning",
+                reason="unseen",
+            )
 
 
 def _copies(submission: Submission, keep: np.ndarray) -> Iterator[Fault]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from typing import Any
 
 from pmcell.errors import UsageError
 from pmcell.io.atomic import write_json
+from pmcell.io.json_text import parse_json
 from pmcell.io.modes import private_files
 
 FORMAT = "pmcell pseudonym keys 1"
@@ -121,15 +121,21 @@ def rotate(ring: Keyring, cohort_id: str | None = None, donors: Iterable[str] = 
 
 def write_keyring(path: Path, ring: Keyring, *, replace_file: bool = True) -> None:
     """Write the file, readable by its owner alone, whole or not at all."""
-    if not replace_file and path.exists():
-        raise UsageError(
-            f"the file of pseudonym keys must not be there yet; {str(path)!r} is. To add donors: "
-            "pmcell pseudonyms add COHORT_FOLDER"
-        )
+    if not replace_file:
+        refuse_there(path)
     value = {"format": FORMAT, "index_key": ring.index_key.hex(), "donors": dict(ring.keys)}
     with private_files():
         write_json(path, value)
     path.chmod(0o600)
+
+
+def refuse_there(path: Path) -> None:
+    """`UsageError` where a file of keys is to begin and something is there."""
+    if path.exists():
+        raise UsageError(
+            f"the file of pseudonym keys must not be there yet; {str(path)!r} is. To add donors: "
+            "pmcell pseudonyms add COHORT_FOLDER"
+        )
 
 
 def parse_keyring(raw: bytes, name: str) -> Keyring | None:
@@ -143,7 +149,7 @@ def parse_keyring(raw: bytes, name: str) -> Keyring | None:
     if not raw.lstrip().startswith(b"{"):
         return None
     try:
-        value: Any = json.loads(raw)
+        value: Any = parse_json(raw)
         is_ring = isinstance(value, dict) and value.get("format") == FORMAT
         index_key = bytes.fromhex(value["index_key"]) if is_ring else b""
         keys = {str(tag): str(key) for tag, key in value["donors"].items()} if is_ring else {}

@@ -7,7 +7,6 @@ without a view that belongs to it is not read.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from pmcell.errors import Fault, UsageError
 from pmcell.io.crypt.chain_form import head_path
+from pmcell.io.json_text import parse_json
 from pmcell.registry.cohorts.measurements import Measurement
 from pmcell.registry.cohorts.registered import LEDGER_FILE, VIEW_FILE
 from pmcell.registry.cohorts.registration import Registration, Sample
@@ -50,8 +50,8 @@ def read_view(folder: Path, out_dir: Path) -> Permitted | None:
             "Restore it from a backup: without it nobody may be taken in."
         )
     try:
-        value = json.loads(view.read_text(encoding="utf-8"))
-        head = json.loads(head_path(ledger).read_text(encoding="utf-8"))
+        value = parse_json(view.read_text(encoding="utf-8"))
+        head = parse_json(head_path(ledger).read_text(encoding="utf-8"))
         is_current = value["head"]["sha256"] == head["sha256"]
         donors = {
             str(name): [[int(d) for d in pair] for pair in days]

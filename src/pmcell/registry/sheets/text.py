@@ -143,7 +143,8 @@ def _cells(line: str) -> list[str] | None:
     while True:
         quoted = _QUOTED.match(line, at)
         if quoted:
-            cells.append(quoted[1].replace('""', '"'))
+            # A tab within a cell would part it in every table that it is written to.
+            cells.append(quoted[1].replace('""', '"').replace("\t", " "))
             end = quoted.end()
         elif _QUOTE.match(line, at):
             return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pmcell.errors import Fault
+from pmcell.io.json_text import parse_json
 from pmcell.registry.cohorts.catalogue import NO_BODY
 from pmcell.registry.cohorts.keys import COHORT_FILE, DONORS_FILE, SAMPLES_FILE, TODO
 from pmcell.registry.cohorts.not_people import is_missing
@@ -199,7 +199,7 @@ def _exclude(
     if not text or row is None:
         return []
     try:
-        items: Any = json.loads(text)
+        items: Any = parse_json(text)
         return [
             (Exclusion(str(one["column"]), tuple(map(str, one["values"])), str(one["reason"])), 0)
             for one in items

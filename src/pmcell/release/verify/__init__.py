@@ -6,8 +6,9 @@ others, except that files whose bytes changed are not read further.
 
 from __future__ import annotations
 
-import json
 import os
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from pmcell.errors import DataError, Fault, UsageError
 from pmcell.io.atomic import sha256_file
+from pmcell.io.json_text import parse_json
 from pmcell.release.digest import combined_sha256, content_sha256
 from pmcell.release.folder import ReleaseFolder, check_contents
 from pmcell.release.manifest import (
@@ -31,6 +33,11 @@ from pmcell.release.verify.tables import table_faults
 from pmcell.release.verify.withheld import withheld_faults
 from pmcell.schema import SCHEMA_VERSION
 
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError),
+    *(RuntimeError, EOFError, OverflowError, zipfile.BadZipFile),
+)
+"""What readers raise for bytes that somebody made up; those of Arrow are kinds of these."""
 REFETCH = "The copy is damaged or was changed: fetch or write the release again."
 REWRITE = "Write the release again."
 
@@ -59,9 +66,19 @@ def verify_release(folder: Path | str, *, digested: Entries | None = None) -> li
             partial(withheld_faults, folder, manifest),
         )
         with ThreadPoolExecutor(len(checks)) as pool:
-            for found in [pool.submit(check) for check in checks]:
+            for found in [pool.submit(_run, check) for check in checks]:
                 faults += found.result()
     return faults
+
+
+def _run(check: Callable[[], list[Fault]]) -> list[Fault]:
+    """The faults that a check finds, or the one that its reader stumbles on."""
+    try:
+        return check()
+    except UNREADABLE as error:
+        must = "every file must be what pmcell writes, whatever its manifest says"
+        found = f"what cannot be read ({type(error).__name__}: {error})"
+        return [Fault(MANIFEST, must, found, REWRITE, reason="unreadable")]
 
 
 def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
@@ -76,7 +93,7 @@ def _read_manifest(folder: Path) -> tuple[dict[str, Any] | None, list[Fault]]:
     except DataError as error:
         if error.reason != "schema_version":
             return None, [Fault(MANIFEST, must, str(error), REFETCH, reason=error.reason)]
-        found = json.loads((folder / MANIFEST).read_bytes())
+        found = parse_json((folder / MANIFEST).read_bytes())
         return None, [_other_schema(found)]
     raw = (folder / MANIFEST).read_bytes()
     if value.get(OWN_DIGEST) != own_digest(value) or raw != manifest_text(value).encode():
@@ -144,7 +161,13 @@ def _one_file(
     except DataError as error:
         must = "must hold what it declares, and point nowhere else"
         return [Fault(name, must, str(error), REFETCH, reason=error.reason)]
-    if entry != digested and content_sha256(path) != entry["content_sha256"]:
-        must = "must have the content digest of the manifest"
-        return [Fault(name, must, "another one", REWRITE, reason="content_digest")]
-    return []
+    if entry == digested:
+        return []
+    must, found = "must have the content digest of the manifest", "another one"
+    try:
+        if content_sha256(path) == entry["content_sha256"]:
+            return []
+    # Whoever wrote the manifest anew may list any bytes.
+    except UNREADABLE as error:
+        found = f"content that cannot be read ({type(error).__name__}: {error})"
+    return [Fault(name, must, found, REWRITE, reason="content_digest")]

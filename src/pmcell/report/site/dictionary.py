@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pmcell.io.json_text import parse_json
 from pmcell.schema import TABLES
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def _read_entry(folder: ReleaseFolder, name: str) -> TableEntry:
 
 def _entry(name: str, schema: pa.Schema, n_rows: int) -> TableEntry:
     said = _text(schema.metadata)
-    key = tuple(json.loads(said.get("pmcell:primary_key", "[]")))
-    foreign: list[dict[str, Any]] = json.loads(said.get("pmcell:foreign_keys", "[]"))
+    key = tuple(parse_json(said.get("pmcell:primary_key", "[]")))
+    foreign: list[dict[str, Any]] = parse_json(said.get("pmcell:foreign_keys", "[]"))
     targets: dict[str, str] = {}
     for item in sorted(foreign, key=lambda item: len(item["columns"])):
         for column in item["columns"]:

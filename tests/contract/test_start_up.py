@@ -15,6 +15,8 @@ from repository import ROOT
 
 LIBRARIES = {
     *("anndata", "h5py", "matplotlib", "numba", "numpy", "pandas", "pyarrow", "scanpy", "scipy"),
+    # The slowest part of scipy, which brings most others of it.
+    "scipy.stats",
     *("sklearn", "snakemake", "statsmodels", "lifelines", "igraph", "rdflib", "jinja2", "zarr"),
 }
 """What no command may import before it is known what it has to do."""
@@ -99,7 +101,10 @@ def test_a_step_imports_only_what_it_uses(uses_anndata: bool) -> None:
 
 MAPPING = {
     "open a reference": ("release.reference", "mapping.form", "mapping.donors"),
-    "map": ("cli.person.map", "mapping.mapper", "mapping.coordinates", "registry.draft.person"),
+    "map": (
+        *("cli.person.map", "mapping.mapper", "mapping.coordinates", "mapping.composition"),
+        *("mapping.strata", "registry.draft.person"),
+    ),
 }
 """What is imported to open a reference, and to map onto it."""
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -249,7 +250,8 @@ def packages(
             alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
             alone |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
             command = [python, HERE / "packages.py", name, cells, answers]
-            subprocess.run(command, check=True, cwd=folder, env=alone)
+            # What packages say of their progress is no row of the table.
+            subprocess.run(command, check=True, cwd=folder, env=alone, stdout=sys.stderr)
             with np.load(answers) as found:
                 yield from zip(
                     found["names"].tolist(),

@@ -76,7 +76,11 @@ def released(release: Path) -> Iterator[tuple[str, ad.AnnData, np.ndarray]]:
 
 def judge(name: str, cells: ad.AnnData, truth: np.ndarray, reference: object) -> None:
     """Print how many cells get a label, and how many a wrong one."""
-    found = pm.map(cells, reference)
+    try:
+        found = pm.map(cells, reference)
+    except PmcellError as error:
+        print(f"{name}: refused: {error}")
+        return
     table = found.cells.set_index("cell_id").loc[list(cells.obs_names)]
     used = table["passes_qc"].to_numpy(bool)
     term = table["cell_type_ontology_term_id"].to_numpy(str)

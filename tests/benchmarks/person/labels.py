@@ -63,6 +63,9 @@ PACKAGES = {
 """Peers of others that `packages.py` runs, and what their environment is made of."""
 N_DRAWS = 2_000
 
+Answer = tuple[str, np.ndarray, np.ndarray, float]
+"""Name of a method, most probable type of each cell, its probability, and processor seconds."""
+
 COARSE = {
     "T": "CL:0000084",
     "B": "CL:0000236",
@@ -193,9 +196,7 @@ def scores(data: Data, model: Model, told: Any, truth: np.ndarray) -> dict[str, 
     return out
 
 
-def peers(
-    data: Data, training: np.ndarray, held: np.ndarray
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+def peers(data: Data, training: np.ndarray, held: np.ndarray) -> Iterator[Answer]:
     """Most probable type and its probability by other methods, and their seconds."""
     cells, x = data.cells, data.cells.x
     mean, sd = x[training].mean(axis=0), x[training].std(axis=0) + 1e-9
@@ -231,35 +232,36 @@ def peers(
 
 def packages(
     data: Data, training: np.ndarray, held: np.ndarray, names: Sequence[str], environments: Path
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
-    """The same by packages of others, each in a process and environment of its own."""
+) -> Iterator[Answer]:
+    """The same by packages of others."""
     for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            cells, answers = Path(folder) / "cells.npz", Path(folder) / "answers.npz"
-            np.savez(
-                cells,
-                x=data.cells.x,
-                counts=data.counts(),
-                genes=data.space.features,
-                types=data.cells.types,
-                batch=data.cells.batch,
-                training=training,
-                held=held,
-            )
-            python = environment(environments, PACKAGES[name])
-            alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-            alone |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-            command = [python, HERE / "packages.py", name, cells, answers]
-            # What packages say of their progress is no row of the table.
-            subprocess.run(command, check=True, cwd=folder, env=alone, stdout=sys.stderr)
-            with np.load(answers) as found:
-                yield from zip(
-                    found["names"].tolist(),
-                    found["best"],
-                    found["p"],
-                    found["seconds"].tolist(),
-                    strict=True,
-                )
+        yield from run_package(
+            name,
+            environments,
+            x=data.cells.x,
+            counts=data.counts(),
+            genes=data.space.features,
+            types=data.cells.types,
+            batch=data.cells.batch,
+            training=training,
+            held=held,
+        )
+
+
+def run_package(name: str, environments: Path, **cells: np.ndarray) -> Iterator[Answer]:
+    """Have a package label cells, in a process and environment of its own (`packages.Cells`)."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, answers = Path(folder) / "cells.npz", Path(folder) / "answers.npz"
+        np.savez(source, **cells)
+        python = environment(environments, PACKAGES[name])
+        alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        alone |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        command = [python, HERE / "packages.py", name, source, answers]
+        # What packages say of their progress is no row of the table.
+        subprocess.run(command, check=True, cwd=folder, env=alone, stdout=sys.stderr)
+        with np.load(answers) as found:
+            kept = [found[key] for key in ("names", "best", "p", "seconds")]
+    yield from zip(kept[0].tolist(), kept[1], kept[2], kept[3].tolist(), strict=True)
 
 
 def environment(folder: Path, requirements: str) -> Path:

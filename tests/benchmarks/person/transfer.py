@@ -2,12 +2,14 @@
 
 python tests/benchmarks/person/transfer.py --release RELEASE --data FOLDER [--cells 5000 500 50]
 python tests/benchmarks/person/transfer.py --release RELEASE --onto OTHER
+    [--packages NAME ... --environments FOLDER]
 
 RELEASE is that of the demo (embedded Liu cohorts); FOLDER holds kang_ifnb.h5ad and
 onek1k_au_40.h5ad, public subsets with published labels. Their genes are subsets as well.
 With --cells, so many cells of OneK1K are drawn (seed 0) and mapped, with the CPU seconds.
 With --onto the cells of RELEASE are mapped onto OTHER, the release of a study of Kang alone,
-and judged by the labels that their sources gave them. Intervals draw donors anew.
+and judged by the labels that their sources gave them. Intervals draw donors anew. --packages are
+those of `labels.py`; they learn from the cells of OTHER in the genes that both have.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+from labels import PACKAGES, run_package
 from scipy import sparse
 from within import TERMS
 
 import pmcell as pm
 from pmcell.errors import PmcellError
 from pmcell.mapping.labels import covers
+from pmcell.mapping.reference import Reference
 from pmcell.registry.draft.person import read_people
 from pmcell.schema import UNKNOWN
 
@@ -38,7 +42,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--onto", type=Path)
     parser.add_argument("--cells", type=int, nargs="*", default=[])
+    parser.add_argument("--packages", nargs="+", default=(), choices=list(PACKAGES))
+    parser.add_argument("--environments", type=Path, help="folder of the packages' environments")
     args = parser.parse_args()
+    if args.packages and (args.environments is None or args.onto is None):
+        parser.error("--packages needs --environments FOLDER and --onto OTHER")
     if (args.data is None) == (args.onto is None):
         parser.error("say --data FOLDER or --onto OTHER")
     start = time.process_time()
@@ -47,6 +55,8 @@ def main() -> None:
     queries = public(args.data) if args.data else released(args.release)
     for name, cells, truth in queries:
         judge(name, cells, truth, reference)
+        for package in args.packages:
+            compare(name, cells, truth, args.onto, package, args.environments)
         for n in args.cells if name == "onek1k_au_40" else ():
             map_some(cells, n, reference)
 
@@ -74,7 +84,7 @@ def released(release: Path) -> Iterator[tuple[str, ad.AnnData, np.ndarray]]:
         yield path.stem, ad.AnnData(counts, obs, var), truth[truth != UNKNOWN]
 
 
-def judge(name: str, cells: ad.AnnData, truth: np.ndarray, reference: object) -> None:
+def judge(name: str, cells: ad.AnnData, truth: np.ndarray, reference: Reference) -> None:
     """Print how many cells get a label, and how many a wrong one."""
     try:
         found = pm.map(cells, reference)
@@ -87,7 +97,11 @@ def judge(name: str, cells: ad.AnnData, truth: np.ndarray, reference: object) ->
     answered = used & (term != UNKNOWN)
     agrees = np.array([covers(a, b) or covers(b, a) for a, b in zip(term, truth, strict=True)])
     donor = cells.obs["donor_id"].astype(str).to_numpy()
+    term_of = dict(zip(reference.labels.head.types, reference.labels.terms, strict=True))
+    nearest = [term_of.get(best, UNKNOWN) for best in table["nearest_cell_type"]]
+    is_near = np.array([covers(a, b) or covers(b, a) for a, b in zip(nearest, truth, strict=True)])
     shares = {
+        "most probable right": share_of_donors(donor[used], is_near[used]),
         "answered": share_of_donors(donor[used], answered[used]),
         "of these right": share_of_donors(donor[answered], agrees[answered]),
         "confident and wrong": share_of_donors(donor[used], (answered & ~agrees)[used]),
@@ -108,6 +122,42 @@ def judge(name: str, cells: ad.AnnData, truth: np.ndarray, reference: object) ->
         )
 
 
+def compare(
+    name: str, cells: ad.AnnData, truth: np.ndarray, onto: Path, package: str, environments: Path
+) -> None:
+    """Print the same of a package that learned from the cells of a release."""
+    ((_, known, types),) = released(onto)
+    genes = known.var_names.intersection(cells.var_names)
+    parts = (known[:, genes], cells[:, genes])
+    counts = np.concatenate([part.X.toarray() for part in parts])
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    is_held = np.repeat([False, True], [known.n_obs, cells.n_obs])
+    batch = np.concatenate([part.obs["batch_id"].astype(str) for part in parts])
+    answers = run_package(
+        package,
+        environments,
+        x=np.log1p(1e4 * counts / total).astype(np.float32),
+        counts=counts,
+        genes=genes.to_numpy(str),
+        types=np.concatenate([types, truth]).astype(str),
+        batch=batch.astype(str),
+        training=~is_held,
+        held=is_held,
+    )
+    donor = cells.obs["donor_id"].astype(str).to_numpy()
+    for method, best, p, seconds in answers:
+        agrees = np.array([covers(a, b) or covers(b, a) for a, b in zip(best, truth, strict=True)])
+        sure = p >= 0.9
+        print(
+            f"{name} {method}: {cells.n_obs} cells, {genes.size} genes; "
+            f"most probable right {share_of_donors(donor, agrees)}, "
+            f"answered {share_of_donors(donor, sure)}, of these right "
+            f"{share_of_donors(donor[sure], agrees[sure])}, confident and wrong "
+            f"{share_of_donors(donor, sure & ~agrees)}, {seconds:.1f} CPU s",
+            flush=True,
+        )
+
+
 def share_of_donors(donor: np.ndarray, hit: np.ndarray) -> str:
     """Share of the cells, and its 95 % interval from drawing donors anew 2,000 times."""
     names, at = np.unique(donor, return_inverse=True)
@@ -118,7 +168,7 @@ def share_of_donors(donor: np.ndarray, hit: np.ndarray) -> str:
     return f"{hits.sum() / cells.sum():.3f} ({low:.3f} to {high:.3f})"
 
 
-def map_some(cells: ad.AnnData, n: int, reference: object) -> None:
+def map_some(cells: ad.AnnData, n: int, reference: Reference) -> None:
     """Map some cells as those of one sample, and print the processor time."""
     rows = np.sort(np.random.default_rng(0).permutation(cells.n_obs)[:n])
     some = cells[rows].copy()

@@ -15,6 +15,8 @@ from repository import ROOT
 
 LIBRARIES = {
     *("anndata", "h5py", "matplotlib", "numba", "numpy", "pandas", "pyarrow", "scanpy", "scipy"),
+    # The slowest part of scipy, which brings most others of it.
+    "scipy.stats",
     *("sklearn", "snakemake", "statsmodels", "lifelines", "igraph", "rdflib", "jinja2", "zarr"),
 }
 """What no command may import before it is known what it has to do."""
@@ -59,9 +61,9 @@ def test_help_of_no_command_imports_a_library_of_the_work() -> None:
     assert loaded(code, *COMMANDS) == {}
 
 
-def imports_of(step: str) -> list[str]:
-    """Import statements of a step's file, those inside its functions as well."""
-    path = ROOT / "src" / (module_of(step).replace(".", "/") + ".py")
+def imports_of(module: str) -> list[str]:
+    """Import statements of a module's file, those inside its functions as well."""
+    path = ROOT / "src" / (module.replace(".", "/") + ".py")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -86,7 +88,7 @@ def test_a_step_imports_only_what_it_uses(uses_anndata: bool) -> None:
         "    found[name] = sorted(libraries & set(sys.modules) - before)\n"
         "print(json.dumps(found))"
     )
-    found = loaded(code, json.dumps({name: imports_of(name) for name in steps}))
+    found = loaded(code, json.dumps({name: imports_of(module_of(name)) for name in steps}))
     beyond = {
         name: sorted((OF_OTHERS - MAY_IMPORT.get(name, set())) & set(modules))
         for name, modules in found.items()
@@ -95,6 +97,34 @@ def test_a_step_imports_only_what_it_uses(uses_anndata: bool) -> None:
     if uses_anndata:
         # A permission that no step needs any more is to be taken back.
         assert "anndata" in {module for modules in found.values() for module in modules}
+
+
+MAPPING = {
+    "open a reference": ("release.reference", "mapping.form", "mapping.donors"),
+    "map": (
+        *("cli.person.map", "mapping.mapper", "mapping.coordinates", "mapping.composition"),
+        *("mapping.strata", "registry.draft.person"),
+    ),
+}
+"""What is imported to open a reference, and to map onto it."""
+
+
+def test_who_maps_imports_nothing_that_only_fits() -> None:
+    code = (
+        "import json, sys\n"
+        "libraries, found = set(json.loads(sys.argv[1])), {}\n"
+        "for name, lines in json.loads(sys.argv[2]).items():\n"
+        "    for line in lines: exec(line)\n"
+        "    found[name] = sorted(libraries & set(sys.modules))\n"
+        "print(json.dumps(found))"
+    )
+    lines = {
+        name: [line for module in modules for line in imports_of(f"pmcell.{module}")]
+        for name, modules in MAPPING.items()
+    }
+    found = loaded(code, json.dumps(lines))
+    others = {name: set(modules) & OF_OTHERS for name, modules in found.items()}
+    assert others == dict.fromkeys(MAPPING, USES_ANNDATA)
 
 
 def test_what_scipy_takes_along_is_read_only_when_it_is_used() -> None:

@@ -82,6 +82,24 @@ def test_genes_under_other_names_are_refused():
     assert told.value.reason == "unlike_reference"
 
 
+def captured(sd, depth=20_000):
+    """Counts of the three types where each gene is captured by its own factor."""
+    rng = np.random.default_rng(6)
+    share = profiles()[np.arange(N_CELLS) % 3] * rng.lognormal(0.0, sd, N_GENES)
+    return rng.poisson(share / share.sum(axis=1, keepdims=True) * depth)
+
+
+@pytest.mark.parametrize("sd", [0.5, 1.5, 3.5])
+def test_genes_that_another_laboratory_captures_otherwise_are_not_refused(sd):
+    check(captured(sd))
+
+
+def test_genes_captured_at_random_are_refused_with_the_correlation_that_was_found():
+    with pytest.raises(DataError, match=r"correlate by 0\.\d{3}, where at least 0\.35") as told:
+        check(captured(5.0))
+    assert told.value.reason == "unlike_reference"
+
+
 def test_cells_with_few_counts_are_named_and_most_of_them_refused():
     values = counts()
     values[:50] = np.random.default_rng(4).binomial(values[:50], 0.05)

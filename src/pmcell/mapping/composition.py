@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtr
 
 from pmcell.mapping.reference import Reference
 from pmcell.mapping.strata import Profiled
@@ -123,8 +124,6 @@ def lacks(reference: Reference, table: pd.DataFrame) -> str:
 
     Cells that were sorted or enriched may look usual type by type, for each is rare in some donor.
     """
-    from scipy.stats import binom
-
     shares = reference.donors.shares()
     if shares.shape[0] < MIN_DONORS:
         return ""
@@ -132,7 +131,8 @@ def lacks(reference: Reference, table: pd.DataFrame) -> str:
     n, n_cells = n_of.fillna(0).to_numpy(np.int64), int(table["n_cells"].sum())
     is_gone = n <= ALMOST_NONE * n_cells
     least = float(shares[:, is_gone].sum(axis=1).min())
-    if binom.cdf(int(n[is_gone].sum()), n_cells, least) >= MAX_CHANCE:
+    # The binomial distribution without scipy.stats, whose import takes longer than all this.
+    if bdtr(int(n[is_gone].sum()), n_cells, least) >= MAX_CHANCE:
         return ""
     return (
         f"{int(n[is_gone].sum())} of {n_cells:,} cells are of {int(is_gone.sum())} types that "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.graph.knn import nearest_among
 from pmcell.core.harmony import first_centres
 from pmcell.core.harmony_kernels import cell_keys
 
@@ -57,13 +58,13 @@ class Mixture:
 
     def on_map(self, integrated: NDArray[np.float32]) -> Floats:
         """Place of cells on the map: the mean of their nearest anchors; NaN without anchors."""
-        from sklearn.neighbors import NearestNeighbors
-
         n_anchors = self.anchors.shape[0]
         if not n_anchors or not integrated.shape[0]:
             return np.full((integrated.shape[0], 2), np.nan)
-        finder = NearestNeighbors(n_neighbors=min(N_MAP_NEIGHBORS, n_anchors), n_jobs=1)
-        near = finder.fit(self.anchors).kneighbors(integrated, return_distance=False)
+        cells, anchors = (
+            np.ascontiguousarray(points, np.float32) for points in (integrated, self.anchors)
+        )
+        near, _ = nearest_among(cells, anchors, min(N_MAP_NEIGHBORS, n_anchors))
         return np.asarray(self.anchor_map[near].mean(axis=1, dtype=np.float64))
 
 

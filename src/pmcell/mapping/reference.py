@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score
 
 from pmcell.core.pca.gram import Basis
 from pmcell.mapping.calibration import (
@@ -141,6 +140,9 @@ def _unseen_site(
     vetoes: Vetoes,
 ) -> UnseenSite:
     """What the labels of each batch are worth when head and calibration do not know it."""
+    # Who opens a reference, or maps onto it, fits nothing and has no need of scikit-learn.
+    from sklearn.metrics import f1_score
+
     unit = "batch_id"
     groups = np.unique(cells.batch)
     if groups.size < 2 or not by_batch.rows.size:

@@ -1,22 +1,30 @@
 """How well the label head of a reference labels cells of batches and of types that it lacks.
 
 python tests/benchmarks/person/labels.py --results RESULTS [--part batches|types|vetoes|genes]
-    [--half development|judgement] [--peers]
+    [--half development|judgement] [--peers] [--packages NAME ... --environments FOLDER]
 
 RESULTS is the results folder of the demo (`pmcell demo`): the embedded Liu cohorts, whose types
 were told from surface proteins. Each batch is left out of the head, its calibration and its
 vetoes; the principal components stay those of all batches, which helps all methods alike. A
 donor belongs to development or judgement by a hash of its id: thresholds were chosen on the
 development donors of B1 and B2, tables are of the judgement donors.
+
+--packages are peers of others, run by `packages.py` in an environment of their own below FOLDER,
+which uv makes where it is not there (`requirements.txt`, for scANVI `requirements_deep.txt`).
+Intervals draw the donors of the batch left out anew, 2,000 times.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
 import time
 import zlib
-from collections.abc import Iterator
-from importlib.util import find_spec
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,6 +37,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
 from pmcell.core.pca.project import projection_weights
+from pmcell.io.counts.open import open_counts
 from pmcell.io.counts.sums import read_bases
 from pmcell.mapping.calibration import (
     LabelledCells,
@@ -41,9 +50,21 @@ from pmcell.mapping.head import fit_head
 from pmcell.mapping.labels import covers, label_cells, nodes_above
 from pmcell.mapping.vetoes import find_vetoes
 from pmcell.publish.atlas import load_atlas
-from pmcell.publish.content.reference import _expression, _training_cells
+from pmcell.publish.content.cell_model import _expression, _training_cells
 from pmcell.publish.facts import load_facts
 from pmcell.schema.text import text_array
+
+HERE = Path(__file__).parent
+PACKAGES = {
+    "celltypist": "requirements.txt",
+    "symphonypy": "requirements.txt",
+    "scanvi": "requirements_deep.txt",
+}
+"""Peers of others that `packages.py` runs, and what their environment is made of."""
+N_DRAWS = 2_000
+
+Answer = tuple[str, np.ndarray, np.ndarray, float]
+"""Name of a method, most probable type of each cell, its probability, and processor seconds."""
 
 COARSE = {
     "T": "CL:0000084",
@@ -62,14 +83,15 @@ class Data:
     """Cells of the demo with their types."""
 
     def __init__(self, results: Path) -> None:
-        facts = load_facts(results)
+        self.cohorts = [one for one in load_facts(results).cohorts if one.accepted]
         atlas = load_atlas(results)
         chosen = _training_cells(atlas)
-        x, self.space = _expression(facts, atlas, chosen)
+        x, self.space = _expression(results, self.cohorts, atlas, chosen)
         cells = atlas.cells.iloc[chosen]
+        self.ids = text_array(cells.index)
         ((_, self.basis),) = read_bases(results / "atlas" / "basis.npz").items()
         self.cells = LabelledCells(
-            x,
+            x.toarray(),
             text_array(cells["cell_type"]),
             text_array(cells["batch_id"]),
             text_array(cells["donor_id"]),
@@ -79,6 +101,20 @@ class Data:
         self.symbols = text_array(self.space.feature_symbols)
         halves = [zlib.crc32(str(name).encode()) % 2 == 0 for name in self.cells.donor]
         self.is_development = np.array(halves, bool)
+
+    def counts(self) -> np.ndarray:
+        """Raw counts of the cells in the genes of the model."""
+        out = np.zeros(self.cells.x.shape, np.int32)
+        place = {str(name): row for row, name in enumerate(self.ids)}
+        for cohort in self.cohorts:
+            own = open_counts(cohort.folder / "intake.h5ad")
+            rows = np.array([place.get(str(name), -1) for name in own.cell_ids], np.int64)
+            here = np.flatnonzero(rows >= 0)
+            columns = pd.Index(text_array(own.gene_ids)).get_indexer(self.space.features)
+            there = np.flatnonzero(columns >= 0)
+            read = own.read_rows(here)[:, columns[there]].toarray()
+            out[np.ix_(rows[here], there)] = read
+        return out
 
     def contradicted(self) -> np.ndarray:
         """Cells whose genes say that they are T or B cells, and whose source says another."""
@@ -160,9 +196,7 @@ def scores(data: Data, model: Model, told: Any, truth: np.ndarray) -> dict[str, 
     return out
 
 
-def peers(
-    data: Data, training: np.ndarray, held: np.ndarray
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+def peers(data: Data, training: np.ndarray, held: np.ndarray) -> Iterator[Answer]:
     """Most probable type and its probability by other methods, and their seconds."""
     cells, x = data.cells, data.cells.x
     mean, sd = x[training].mean(axis=0), x[training].std(axis=0) + 1e-9
@@ -197,75 +231,114 @@ def peers(
 
 
 def packages(
-    data: Data, training: np.ndarray, held: np.ndarray
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
-    """The same by CellTypist and symphonypy themselves, where they are installed."""
-    cells = data.cells
-    if find_spec("celltypist"):
-        import celltypist
-
-        # Its other solver asks scikit-learn for `multi_class`, which 1.9 does not have.
-        start = time.process_time()
-        model = celltypist.train(
-            cells.x[training],
-            labels=cells.types[training],
-            genes=data.symbols,
-            n_jobs=1,
-            use_SGD=True,
-            check_expression=False,
+    data: Data, training: np.ndarray, held: np.ndarray, names: Sequence[str], environments: Path
+) -> Iterator[Answer]:
+    """The same by packages of others."""
+    for name in names:
+        yield from run_package(
+            name,
+            environments,
+            x=data.cells.x,
+            counts=data.counts(),
+            genes=data.space.features,
+            types=data.cells.types,
+            batch=data.cells.batch,
+            training=training,
+            held=held,
         )
-        z = np.minimum((cells.x[held] - model.scaler.mean_) / model.scaler.scale_, 10)
-        _, p, _ = model.predict_labels_and_prob(z, mode="best match")
-        p = np.asarray(p)
-        best = model.classifier.classes_[p.argmax(axis=1)]
-        yield "CellTypist 1.7.1 (SGD)", best, p.max(axis=1), time.process_time() - start
-    if find_spec("symphonypy"):
-        import anndata as ad
-        import scanpy as sc
-        import symphonypy as sp
-
-        start = time.process_time()
-        obs = pd.DataFrame({"batch": cells.batch, "cell_type": cells.types})
-        whole = ad.AnnData(cells.x, obs, pd.DataFrame(index=data.symbols))
-        whole.var_names_make_unique()
-        reference, query = whole[training].copy(), whole[held].copy()
-        reference.obs_names_make_unique()
-        reference.var["highly_variable"] = True
-        reference.var["mean"] = reference.X.mean(axis=0)
-        reference.var["std"] = reference.X.std(axis=0)
-        sc.pp.scale(reference, max_value=10)
-        sc.tl.pca(reference, n_comps=50, zero_center=False, random_state=0)
-        sp.pp.harmony_integrate(reference, key="batch", max_iter_harmony=10, verbose=False)
-        sp.tl.map_embedding(query, reference, key="batch")
-        sp.tl.transfer_labels_kNN(query, reference, "cell_type", n_neighbors=15)
-        found = KNeighborsClassifier(15).fit(
-            reference.obsm["X_pca_harmony"], reference.obs["cell_type"]
-        )
-        p = found.predict_proba(query.obsm["X_pca_harmony"])
-        best = query.obs["cell_type"].to_numpy(str)
-        yield "symphonypy 0.2, kNN (15)", best, p.max(axis=1), time.process_time() - start
 
 
-def part_batches(data: Data, half: np.ndarray, with_peers: bool) -> None:
+def run_package(name: str, environments: Path, **cells: np.ndarray) -> Iterator[Answer]:
+    """Have a package label cells, in a process and environment of its own (`packages.Cells`)."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, answers = Path(folder) / "cells.npz", Path(folder) / "answers.npz"
+        np.savez(source, **cells)
+        python = environment(environments, PACKAGES[name])
+        alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        alone |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        command = [python, HERE / "packages.py", name, source, answers]
+        # What packages say of their progress is no row of the table.
+        subprocess.run(command, check=True, cwd=folder, env=alone, stdout=sys.stderr)
+        with np.load(answers) as found:
+            kept = [found[key] for key in ("names", "best", "p", "seconds")]
+    yield from zip(kept[0].tolist(), kept[1], kept[2], kept[3].tolist(), strict=True)
+
+
+def environment(folder: Path, requirements: str) -> Path:
+    """The interpreter of an environment that holds what a file of requirements locks."""
+    made = folder / Path(requirements).stem
+    python = made / "bin" / "python"
+    if not python.exists():
+        subprocess.run(["uv", "venv", "--python", "3.11", made], check=True)
+        wanted = ["--requirement", HERE / requirements]
+        subprocess.run(["uv", "pip", "install", "--python", python, *wanted], check=True)
+    return python.absolute()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Macro-F1 and the share confident and wrong: of all cells first, then of donors drawn anew."""
+
+    macro_f1: np.ndarray
+    confident_wrong: np.ndarray
+
+    @classmethod
+    def of(cls, donor: np.ndarray, truth: np.ndarray, best: np.ndarray, wrong: np.ndarray) -> Drawn:
+        """The same donors are drawn for the same cells, whatever the method."""
+        names, at = np.unique(donor, return_inverse=True)
+        even = np.full(names.size, 1 / names.size)
+        drawn = np.random.default_rng(0).multinomial(names.size, even, N_DRAWS)
+        weight = np.concatenate([np.ones((1, names.size)), drawn])
+        kinds, code = np.unique(np.concatenate([truth, best]), return_inverse=True)
+        confusion = np.zeros((names.size, kinds.size, kinds.size))
+        np.add.at(confusion, (at, code[: truth.size], code[truth.size :]), 1.0)
+        total = np.tensordot(weight, confusion, 1)
+        real, given = total.sum(axis=2), total.sum(axis=1)
+        f1 = 2 * np.diagonal(total, axis1=1, axis2=2) / np.maximum(real + given, 1e-12)
+        share = (weight @ np.bincount(at, wrong)) / (weight @ np.bincount(at))
+        return cls((f1 * (real > 0)).sum(axis=1) / (real > 0).sum(axis=1), share)
+
+    def columns(self, product: Drawn | None = None) -> dict[str, float]:
+        """Ends of the 95 % intervals; how far the product is ahead, and its interval."""
+        told: dict[str, float] = {}
+        for name, values in vars(self).items():
+            low, high = np.quantile(values[1:], [0.025, 0.975])
+            told |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+            if product is not None:
+                more = vars(product)[name] - values
+                low, high = np.quantile(more[1:], [0.025, 0.975])
+                told |= {
+                    f"product_{name}_more": float(more[0]),
+                    f"product_{name}_more_low": float(low),
+                    f"product_{name}_more_high": float(high),
+                }
+        return told
+
+
+def part_batches(data: Data, half: np.ndarray, args: argparse.Namespace) -> None:
     for batch in np.unique(data.cells.batch):
         held = data.cells.batch == batch
         judged = held & half
+        truth, donor = data.cells.types[judged], data.cells.donor[judged]
         start = time.process_time()
         model = Model(data, ~held)
         spent = time.process_time() - start
         everywhere = np.ones(data.basis.means.size, bool)
         told, _ = model.label(data.cells.x[judged], everywhere)
-        show(f"{batch} pmcell", scores(data, model, told, data.cells.types[judged]), spent)
+        known = np.isin(truth, model.names)
+        wrong = confident_wrong(data, told, truth)
+        best = model.names[told.best]
+        product = Drawn.of(donor[known], truth[known], best[known], wrong[known])
+        show(f"{batch} pmcell", scores(data, model, told, truth) | product.columns(), spent)
         agreed = judged & ~data.contradicted()
         told, _ = model.label(data.cells.x[agreed], everywhere)
         line = scores(data, model, told, data.cells.types[agreed])
         show(f"{batch} pmcell, cells whose genes do not contradict their source", line, 0.0)
-        if not with_peers:
-            continue
-        truth = data.cells.types[judged]
-        known = np.isin(truth, model.names)
         own = np.array([data.coarse(data.term[str(name)]) for name in truth])
-        others = chain(peers(data, ~held, judged), packages(data, ~held, judged))
+        others = chain(
+            peers(data, ~held, judged) if args.peers else (),
+            packages(data, ~held, judged, args.packages, args.environments),
+        )
         for name, best, p, seconds in others:
             guess = np.array([data.coarse(data.term[str(one)]) for one in best])
             sure = p >= 0.9
@@ -293,7 +366,16 @@ def part_batches(data: Data, half: np.ndarray, with_peers: bool) -> None:
                 line["unseen_coarse_confident_wrong"] = float(
                     (sure & (guess != own))[~known].mean()
                 )
-            show(f"{batch} {name}", line, seconds)
+            wrong = sure & (best != truth)
+            drawn = Drawn.of(donor[known], truth[known], best[known], wrong[known])
+            show(f"{batch} {name}", line | drawn.columns(product), seconds)
+
+
+def confident_wrong(data: Data, told: Any, truth: np.ndarray) -> np.ndarray:
+    """Cells that have a label which is neither their type nor one above it."""
+    terms = [data.term[str(name)] for name in truth]
+    right = np.array([covers(str(a), b) for a, b in zip(told.term, terms, strict=True)])
+    return (told.term != "unknown") & ~right
 
 
 def part_types(data: Data, half: np.ndarray) -> None:
@@ -385,11 +467,15 @@ def main() -> None:
     parser.add_argument("--part", default="batches", choices=list(PARTS))
     parser.add_argument("--half", default="judgement", choices=["development", "judgement"])
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--packages", nargs="+", default=(), choices=list(PACKAGES))
+    parser.add_argument("--environments", type=Path, help="folder of the packages' environments")
     args = parser.parse_args()
+    if args.packages and args.environments is None:
+        parser.error("--packages needs --environments FOLDER")
     data = Data(args.results)
     half = data.is_development if args.half == "development" else ~data.is_development
     with threadpool_limits(1):
-        PARTS[args.part](data, half, *[args.peers] * (args.part == "batches"))
+        PARTS[args.part](data, half, *[args] * (args.part == "batches"))
 
 
 if __name__ == "__main__":

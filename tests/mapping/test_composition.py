@@ -1,0 +1,54 @@
+"""Whether types that every donor has are missing in a visit."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from pmcell.mapping.composition import MAX_CHANCE, MIN_DONORS, lacks
+
+TYPES = ["B cell", "T cell", "monocyte"]
+
+
+def reference(monocytes: float, n_donors: int = MIN_DONORS) -> SimpleNamespace:
+    """Donors who have this share of monocytes each."""
+    shares = np.tile([0.1, 0.9 - monocytes, monocytes], (n_donors, 1))
+    donors = SimpleNamespace(var_names=pd.Index(TYPES))
+    return SimpleNamespace(donors=SimpleNamespace(shares=lambda: shares, donors=donors))
+
+
+def visit(n_monocytes: int, n_cells: int) -> pd.DataFrame:
+    others = n_cells - n_monocytes
+    counts = [others // 10, others - others // 10, n_monocytes]
+    return pd.DataFrame({"cell_type": TYPES, "n_cells": counts})
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.05, 0.3])
+@pytest.mark.parametrize(("n_monocytes", "n_cells"), [(0, 30), (0, 300), (1, 300), (5, 3000)])
+def test_types_are_missing_where_the_binomial_distribution_says_so(
+    share: float, n_monocytes: int, n_cells: int
+) -> None:
+    said = lacks(reference(share), visit(n_monocytes, n_cells))
+    assert bool(said) == (binom.cdf(n_monocytes, n_cells, share) < MAX_CHANCE)
+    assert not said or said.startswith(f"{n_monocytes} of {n_cells:,} cells are of 1 types")
+
+
+def test_some_of_these_cases_are_missing_and_some_are_not() -> None:
+    assert lacks(reference(0.3), visit(0, 300))
+    assert not lacks(reference(0.01), visit(0, 300))
+
+
+def test_a_type_that_a_donor_lacks_may_be_missing() -> None:
+    assert lacks(reference(0.0), visit(0, 3000)) == ""
+
+
+def test_few_donors_say_nothing() -> None:
+    assert lacks(reference(0.3, n_donors=MIN_DONORS - 1), visit(0, 300)) == ""
+
+
+def test_a_visit_without_cells_lacks_nothing() -> None:
+    assert lacks(reference(0.3), visit(0, 0)) == ""

@@ -26,7 +26,7 @@ from pmcell.publish.disclosure.audits import (
     verdict_faults,
 )
 from pmcell.publish.disclosure.hidden import Hidden, hidden_donors
-from pmcell.publish.disclosure.people import fingerprints
+from pmcell.publish.disclosure.people import Prints, fingerprints
 from pmcell.publish.disclosure.register import register_faults
 from pmcell.publish.disclosure.register_file import (
     add_release,
@@ -111,7 +111,7 @@ def remember_release(facts: Facts, folder: Path) -> None:
         hidden.sets(),
         version=facts.options.version,
         content_sha256=str(read_json(folder / MANIFEST)["content_sha256"]),
-        prints=fingerprints(facts, register_key(path)),
+        prints=_prints(facts, hidden),
         counted=published_people(facts, folder, hidden),
         shown=shown_people(facts),
     )
@@ -126,11 +126,24 @@ def _register(facts: Facts, hidden: Hidden, folder: Path) -> list[Fault]:
         path,
         sets,
         hidden.least(),
-        fingerprints(facts, register_key(path)),
+        _prints(facts, hidden),
         published_people(facts, folder, hidden),
         shown_people(facts),
         hidden.rules.strictest,
     )
+
+
+def _prints(facts: Facts, hidden: Hidden) -> Prints:
+    """Hashes of the donors' cells; none where nobody is withheld, nor ever was.
+
+    They read all counts, and find people again who come under the id of another cohort. Until
+    then the people of open cohorts are known by their ids.
+    """
+    path = register_of(facts.results)
+    is_withheld = any(hidden.sets().values())
+    if is_withheld or any(any(entry["donors"].values()) for entry in read_register(path)):
+        return fingerprints(facts, register_key(path))
+    return {}
 
 
 def class_of(name: str) -> str | None:

@@ -191,7 +191,7 @@ def test_a_recipe_is_shown_whole(hook: ModuleType) -> None:
     added = [line for line in text.splitlines() if re.match(r"[+-](?!\+\+ |-- )", line)]
     assert len(added) > 50
     assert set(added) <= set(shown.splitlines())
-    assert "Files written by hand: 6." in shown
+    assert "Files written by hand: 5." in shown
 
 
 def test_messages_that_the_faq_explains_are_messages_of_the_program() -> None:

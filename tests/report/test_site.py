@@ -410,7 +410,8 @@ def test_the_command_adds_the_catalogue_unless_told_not_to(options, monkeypatch,
         raise UsageError("nothing is written here")
 
     monkeypatch.setattr("pmcell.publish.write_release", record)
-    assert main(["release", "--results", str(tmp_path), "--out", str(tmp_path), *options]) == 2
+    out = tmp_path / "release"
+    assert main(["release", "--results", str(tmp_path), "--out", str(out), *options]) == 2
     assert given["site"] is (None if options else _site)
 
 

@@ -140,7 +140,7 @@ def around_tags(data: bytes) -> bytes:
 def around_joins(data: bytes) -> bytes:
     """What stands around quotes that a program joins, and around letters in quotes, likewise.
 
-    >>> len(around_joins(b'"a": "b",' * 100 + b'"Do" + "nor"')) < 250
+    >>> len(around_joins(b'"a1": "b2",' * 100 + b'"Do" + "nor"')) < 250
     True
     """
     is_sign = np.zeros(len(data), np.bool_)

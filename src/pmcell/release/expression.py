@@ -139,6 +139,9 @@ def _find_cells(
         keep &= pc.field("cohort_id").isin(list(cohorts))
     if cell_type is not None:
         labels = set(tables["cells"].to_pandas(["cell_type"], keep)["cell_type"])
+        if isinstance(cell_type, str) and cell_type in labels:
+            # A whole label is that one: scripts name it, and its words are in others too.
+            cell_type = [cell_type]
         keep &= pc.field("cell_type").isin(find_types(tables, labels, cell_type))
     cells: pd.DataFrame = tables["cells"].to_pandas(CELL_COLUMNS, keep)
     return cells

@@ -122,7 +122,7 @@ class Release:
     ) -> pd.DataFrame:
         """Cells × genes of the cells that passed QC: counts, or log1p(10⁴ · count / total).
 
-        `genes` are symbols or Ensembl ids, `cell_type` words of a type or a list of labels, as
+        `genes` are symbols or Ensembl ids, `cell_type` a label, words of types or a list of labels, as
         for `composition`. A gene that a cell's cohort did not measure is null there, not zero.
         Raises `UsageError` for a gene, cell type, stratum or cohort that the release does not have.
         """

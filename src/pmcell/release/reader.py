@@ -122,8 +122,8 @@ class Release:
     ) -> pd.DataFrame:
         """Cells × genes of the cells that passed QC: counts, or log1p(10⁴ · count / total).
 
-        `genes` are symbols or Ensembl ids, `cell_type` a label, words of types or a list of labels, as
-        for `composition`. A gene that a cell's cohort did not measure is null there, not zero.
+        `genes` are symbols or Ensembl ids, `cell_type` a label, words of types or a list of labels,
+        as for `composition`. A gene that a cell's cohort did not measure is null there, not zero.
         Raises `UsageError` for a gene, cell type, stratum or cohort that the release does not have.
         """
         return read_expression(

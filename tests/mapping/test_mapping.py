@@ -145,6 +145,13 @@ def test_too_few_genes_are_refused():
         pm.map(own[:, :20].copy(), reference())
 
 
+def test_names_that_are_no_ids_are_told_from_too_few_genes():
+    own = people(new_donors()[:1])
+    own.var_names = [f"SYMBOL{number}" for number in range(own.n_vars)]
+    with pytest.raises(DataError, match=r"Ensembl ids in var_names, found 'SYMBOL0'.*pmcell map"):
+        pm.map(own, reference())
+
+
 def test_log_values_are_refused():
     own = people(new_donors()[:1])
     own.X = np.log1p(own.X.toarray())

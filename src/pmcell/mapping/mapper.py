@@ -254,11 +254,17 @@ def _overlap(
     markers = {name for row in marker_panel() for name in row.positive}
     missing = sorted(set(symbols[~measured]) & markers)
     if share < MIN_SHARE_OF_MODEL:
+        fix = "Map counts of the whole transcriptome."
+        if not measured.any():
+            some = ", ".join(map(repr, genes[:3].tolist()))
+            fix = (
+                f"Genes must be Ensembl ids in var_names, found {some}. Where a file has symbols, "
+                "`pmcell map FILE` finds their ids."
+            )
         raise DataError(
             f"samples must have genes that carry at least {MIN_SHARE_OF_MODEL:.0%} of the "
             f"reference's label model; {int(measured.sum())} of its {measured.size} genes were "
-            f"found, which carry {share:.0%}. Map counts of the whole transcriptome, with Ensembl "
-            "ids or current symbols.",
+            f"found, which carry {share:.0%}. {fix}",
             reason="too_few_genes",
         )
     overlap = GeneOverlap(

@@ -66,7 +66,7 @@ def distances(
 
     Writes obsp distance_composition, distance_state, distance_genes, distance_cluster_free
     (NaN where a channel is not measured) and distance, and uns['channels']: r, q, weight,
-    dropped, used, why; view_scores. Where
+    dropped, used, even_axes, why; view_scores. Where
     every one of these is dropped, the one with the least q (of all where none of these is
     measured) fills `distance`, for the axes only, and uns['channels']['usable'] is False. Raises
     UsageError for a channel that does not exist.

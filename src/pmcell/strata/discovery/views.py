@@ -91,11 +91,9 @@ class _View:
 def _views(names: list[str]) -> list[_View]:
     """Each channel that uses cell types alone, composition with each other of these, all.
 
-    And genes with axes of one length.
-
-    Not the cluster-free channel alone where there is another: it tells nothing of what
-    makes the strata, and the model without strata knows least of its waves. Not state and
-    genes without composition: genes tell what state tells, and more.
+    Last genes with axes of one length. Not the cluster-free channel alone where there is another:
+    it tells nothing of what makes the strata, and the model without strata knows least of its
+    waves. Not state and genes without composition: genes tell what state tells, and more.
     """
     typed = [name for name in names if name != CLUSTER_FREE]
     views: list[tuple[str, ...]] = [(name,) for name in typed]

@@ -264,7 +264,7 @@ STEPS: tuple[Step, ...] = (
         "strata of donors, with their stability",
         reads=files(profiles="strata/profiles.h5ad"),
         writes=files(out_dir=_STRATIFIED),
-        version=13,
+        version=14,
         asks=("clinical_table",),
         old_rule="find_strata",
     ),

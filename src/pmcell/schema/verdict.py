@@ -65,8 +65,14 @@ class Existence:
     z: tuple[float, ...] | None = fact(
         "Silhouette of each k, standardised over data and draws.", tells=RESULT
     )
+    k_p: tuple[float, ...] | None = fact(
+        "Share of draws with k strata in which k + 1 are as clear as in the data; null from the "
+        "first number on that need not be asked about.",
+        tells=RESULT,
+    )
     k_support: tuple[float, ...] | None = fact(
-        "How far bootstraps are for each k; adds up to 1.", tells=RESULT
+        "How sure each k is: half for the one taken, half as bootstraps are for each.",
+        tells=RESULT,
     )
     silhouette: tuple[float, ...] | None = fact(
         "Silhouette of the spectral clusters of each k, from 2, along the lines between means.",
@@ -107,7 +113,7 @@ class Clustering:
 
     ks: tuple[int, ...] | None = fact("Numbers of strata that were tried.", tells=RESULT)
     silhouette: tuple[float, ...] | None = fact(
-        "Silhouette for each k over all axes; null where a stratum is too small.", tells=RESULT
+        "Silhouette of the candidate strata of each k; null where one is too small.", tells=RESULT
     )
     pac: tuple[float, ...] | None = fact(
         "Share of donor pairs that resampled runs neither keep together nor apart, for each k.",

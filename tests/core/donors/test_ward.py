@@ -55,10 +55,22 @@ def test_labels_are_never_wider_than_the_spectral_ones_and_the_test_keeps_theirs
             labels = spectral_partitions(squared, range(k, k + 1))[0]
             spectral = silhouette(distance, labels)
             assert silhouette(distance, found.labels[0]) >= spectral - 1e-9
-            assert abs(found.silhouette[0] - spectral) < 1e-9
+            assert abs(found.silhouette[0] - silhouette(distance, found.labels[0])) < 1e-9
+            assert abs(found.of_spectral[0] - spectral) < 1e-9
             along = between_means(principal_coordinates(squared)[0], labels)
             expected = silhouette(np.sqrt(pairwise_squared(along)), labels)
             assert abs(silhouettes(squared, range(k, k + 1), 1)[0, 0] - expected) < 1e-9
+
+
+def test_a_silhouette_is_missing_just_where_a_cluster_is_too_small() -> None:
+    """The widest cut puts one far row apart."""
+    x = np.concatenate([np.arange(12) * 0.01, 1 + np.arange(12) * 0.01, [30.0]])[:, None]
+    squared = pairwise_squared(x)
+    assert np.isfinite(partition(squared, range(2, 3), 1).silhouette[0])
+    for min_size in (2, 5):
+        found = partition(squared, range(2, 3), min_size)
+        sizes = np.bincount(found.labels[0])
+        assert np.isnan(found.silhouette[0]) == (sizes.min() < min_size)
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -86,5 +98,5 @@ def test_a_cut_of_the_tree_is_that_of_scipy() -> None:
 def test_draws_are_judged_as_the_data_are() -> None:
     rng = np.random.default_rng(6)
     for squared in (pairwise_squared(rng.normal(0, 1, (30, 3))), np.zeros((6, 6))):
-        found = partition(squared, range(2, 6), 4).silhouette
+        found = partition(squared, range(2, 6), 4).of_spectral
         assert np.array_equal(silhouettes(squared, range(2, 6), 4)[1], found, equal_nan=True)

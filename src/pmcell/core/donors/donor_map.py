@@ -131,52 +131,55 @@ def map_donors(sums: DonorSums, batch: Ints, settings: Settings) -> Floats:
 
 @dataclass(frozen=True)
 class Partitions:
-    """Clusterings for each k: labels (ks × rows), silhouette (NaN where a cluster is too small).
+    """Clusterings for each k: labels (ks × rows) and silhouette (NaN where a cluster is too small).
 
-    The silhouette is that of the spectral clusters over all axes, see `partition`.
+    `of_spectral` is the silhouette of the spectral clusters, which may not be those of `labels`.
     """
 
     ks: range
     labels: Ints
     silhouette: Floats
+    of_spectral: Floats
 
 
 def partition(squared: Floats, ks: range, min_size: int) -> Partitions:
-    """Cluster the principal coordinates of a squared-distance matrix for each k.
+    """Cluster the principal coordinates of a squared-distance matrix for each k."""
+    return partition_points(principal_coordinates(squared)[0], ks, min_size)
 
-    Silhouettes, on which the number of strata rests, are those of spectral clusters. Where the
-    compact clusters of a k have a larger one, and none is too small, they are the labels: spectral
-    clusters cut a large stratum and join small ones.
+
+def partition_points(points: Floats, ks: range, min_size: int) -> Partitions:
+    """Cluster rows (rows × axes) for each k, into spectral or compact clusters.
+
+    Of the two those of the larger silhouette, where none of the clusters is too small: spectral
+    ones follow shapes, but cut a large stratum and join small ones.
     """
-    axes, distance, labels = _spectral(squared, ks)
-    widths = _over_all_axes(distance, labels)
-    known = _known(widths, labels, ks, min_size)
-    for index, compact in enumerate(ward_partitions(axes, ks)):
-        fits = _least(compact, ks[index]) >= min_size
-        if fits and silhouette(distance, compact) > widths[index]:
-            labels[index] = compact
-    return Partitions(ks, labels, known)
+    distance, labels = _spectral(points, ks)
+    of_spectral = _known(_over_all_axes(distance, labels), labels, ks, min_size)
+    compact = ward_partitions(points, ks)
+    of_compact = _known(_over_all_axes(distance, compact), compact, ks, min_size)
+    better = np.nan_to_num(of_compact, nan=-np.inf) > np.nan_to_num(of_spectral, nan=-np.inf)
+    labels[better] = compact[better]
+    return Partitions(ks, labels, np.where(better, of_compact, of_spectral), of_spectral)
 
 
 def silhouettes(squared: Floats, ks: range, min_size: int) -> Floats:
     """Silhouettes of the spectral clusters of each k (2 × ks); NaN where a cluster is too small.
 
-    First, what the test rests on: those of the donors as they lie along the lines between the
-    clusters' means (`between_means`). Over all axes the gap between two strata drowns in what
-    donors differ in besides. Second, those over all axes, that of `partition`: along its line two
-    strata that were joined are one, so only these tell two strata from three.
+    First those of the donors as they lie along the lines between the clusters' means
+    (`between_means`): over all axes the gap between two strata drowns in what donors differ in
+    besides. Second those over all axes: among few donors some line parts any points.
     """
-    axes, distance, labels = _spectral(squared, ks)
+    axes, _ = principal_coordinates(squared)
+    distance, labels = _spectral(axes, ks)
     along = [_along_means(axes, found) for found in labels]
     both = np.array([along, _over_all_axes(distance, labels)])
     return _known(both, labels, ks, min_size)
 
 
-def _spectral(squared: Floats, ks: range) -> tuple[Floats, Floats, Ints]:
-    """Principal coordinates, distances between them and spectral clusters of each k."""
-    axes, _ = principal_coordinates(squared)
-    flat = pairwise_squared(axes)
-    return axes, np.sqrt(flat), spectral_partitions(flat, ks)
+def _spectral(points: Floats, ks: range) -> tuple[Floats, Ints]:
+    """Distances between the rows and their spectral clusters for each k."""
+    squared = pairwise_squared(points)
+    return np.sqrt(squared), spectral_partitions(squared, ks)
 
 
 def _along_means(axes: Floats, labels: Ints) -> float:

@@ -29,7 +29,7 @@ from pmcell.core.donors.spectral import spectrum
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS, MOVES, POWER = 1, 2, 3, 4, 5, 6, 7, 8
+CONSENSUS, NULL, PERMUTE, CALIBRATE, FOLDS, VIEWS, MOVES, POWER, NUMBER = 1, 2, 3, 4, 5, 6, 7, 8, 9
 """Purposes of a random stream."""
 
 

@@ -77,7 +77,7 @@ def cluster(
     donors.obsm[slots.AXES], axes_share = _axes(squared, opened.rows)
     labels = np.full((donors.n_obs, len(ks)), -1, np.int64)
     support = np.full((donors.n_obs, len(ks)), np.nan)
-    found = Partitions(ks, np.zeros((0, own.shape[0]), np.int64), np.zeros(0))
+    found = Partitions(ks, np.zeros((0, own.shape[0]), np.int64), np.zeros(0), np.zeros(0))
     consensus, widths = np.zeros((0, own.shape[0], own.shape[0])), np.zeros((0, 0))
     pac: list[float] = []
     if len(ks):
@@ -166,7 +166,10 @@ def distance_to_groups(squared: Floats, rows: Ints, labels: Ints, k: int) -> Flo
 
 @dataclass(frozen=True)
 class _Run:
-    """One bootstrap: donors drawn, their clusters and silhouette per k, and where visits fall."""
+    """One bootstrap: donors drawn, their clusters per k, and where visits fall.
+
+    The silhouettes (ks,) are of its spectral clusters, as those of draws without strata are.
+    """
 
     drawn: Ints
     labels: Ints
@@ -195,7 +198,7 @@ def _bootstrap(
             near = distance_to_groups(squared, fitted_on, aligned[index], k)
             placed[:, index] = near.argmin(axis=1)
             placed[fitted_on, index] = aligned[index]
-        return _Run(drawn, aligned, cut.silhouette, visits, placed)
+        return _Run(drawn, aligned, cut.of_spectral, visits, placed)
 
     runs = in_order(run, range(n_runs))
     agree, seen = np.zeros(labels.shape), np.zeros(labels.shape[0])

@@ -13,7 +13,8 @@ from pmcell.schema.verdict import STRATA
 from pmcell.spelling import plural
 from pmcell.strata._threads import single_thread
 from pmcell.strata.discovery.distances import fitted
-from pmcell.strata.discovery.null import NullTest, choose_k, compare_with_null, support_of_k
+from pmcell.strata.discovery.null import NullTest, compare_with_null
+from pmcell.strata.discovery.number import fewest_strata, support_of_k
 from pmcell.strata.discovery.power import donors_needed
 from pmcell.strata.discovery.separable import (
     follows,
@@ -53,9 +54,10 @@ def existence(
     clustering as the data. With z_k the larger of two silhouettes at k, over all axes and along
     the lines between the clusters' means, each standardised over data and draws, T = max_k z_k
     and p = (1 + #{T* ≥ T})/(n_null + 1), times the number of channel combinations that
-    `distances` chose from, if it chose (Bonferroni). Of the k whose z_k is above the draws'
-    1 - alpha quantile of T, that of largest `k_support` is taken: the share of bootstraps in
-    which it stands out most, less where they do not hold its strata together.
+    `distances` chose from, if it chose (Bonferroni). The number of strata is the smallest that
+    the data do not speak against (`pmcell.strata.discovery.number`). How sure it is: half of
+    `k_support` is its own, half is dealt by bootstraps, to the k that stands out most in each,
+    less where they do not hold its strata together.
 
     Decisions: `strata` (p ≤ alpha); `continuum` (axes, no labels);
     `not separable from batch` (bias-corrected Cramér's V of candidates and
@@ -108,16 +110,16 @@ def existence(
                 f"n_null must be at least {need} with channels='clearest', which looked at "
                 f"{n_views} combinations; got {n_null}. Give more, or channels='all' to distances."
             )
-        result = compare_with_null(opened, range(ks[0], ks[-1] + 1), n_null, seed)
+        of_k = range(ks[0], ks[-1] + 1)
+        result = compare_with_null(opened, of_k, n_null, seed)
+        own = np.asarray(donors.obsp[slots.DISTANCE])[np.ix_(opened.rows, opened.rows)]
+        number = fewest_strata(own, of_k, alpha, seed)
         clustering = donors.uns["clustering"]
-        support = support_of_k(result, clustering["silhouette_of_runs"], clustering["pac"])
-        result = replace(
-            result,
-            k=choose_k(result, support, alpha / n_views, ks),
-            p=min(n_views * result.p, 1.0),
-        )
+        runs, pac = clustering["silhouette_of_runs"], clustering["pac"]
+        result = replace(result, k=number.k, p=min(n_views * result.p, 1.0))
         report |= result.report() | {
-            "k_support": support,
+            "k_p": number.p,
+            "k_support": support_of_k(number.k, result, runs, pac),
             "n_views": n_views,
             "view_scores": dict(donors.uns["channels"]["view_scores"]),
         }

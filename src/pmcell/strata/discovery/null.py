@@ -30,13 +30,6 @@ GAUSS, SCALED, FLAT = "gauss_lowrank", "scaled_lowrank", "flat_lowrank"
 """Shapes of a continuum: thick in the middle; the same with donors who are far out in every
 direction at once; even from end to end. Strata must beat all."""
 
-LOG_ODDS_OF_PAC = 5.0
-"""Log odds that a number of strata loses if bootstraps leave all pairs of donors ambiguous.
-
-Made on simulated donors (tests/benchmarks/strata/sets.py, development seeds), where anything from
-0 to 10 chose as well, and on the demo, whose strata it keeps apart from finer ones.
-"""
-
 N_CALIBRATIONS = 4
 N_CALIBRATION_DRAWS = 10
 
@@ -155,11 +148,11 @@ def best_z(found: Floats, others: Floats) -> Floats:
     is seen beside many other differences; over all axes among few donors, where some line parts
     any points.
     """
-    z = _standardised(found, others)
+    z = standardised(found, others)
     return np.asarray(np.where(np.isnan(z), -np.inf, z).max(axis=1))
 
 
-def _standardised(values: Floats, others: Floats) -> Floats:
+def standardised(values: Floats, others: Floats) -> Floats:
     """Columns of `values` in standard deviations from the means of those of `others`."""
     centre = nan_mean(others)
     spread = np.sqrt(nan_mean((others - centre) ** 2))
@@ -207,37 +200,6 @@ def _tails(squared: Floats) -> float:
     """Log of the mean squared over the squared mean of a row's squared distance to the centroid."""
     radius = np.maximum(np.diag(centred_products(squared)), 0.0)
     return float(np.log(np.mean(radius**2) / max(float(np.mean(radius)) ** 2, 1e-300)))
-
-
-def support_of_k(result: NullTest, of_runs: Floats, pac: Floats) -> Floats:
-    """How far bootstraps are for each number of strata (ks,), adding up to 1.
-
-    The share of bootstraps in which a k is the clearest, less where its strata do not hold
-    together. `of_runs` (bootstraps × ks) are the bootstraps' silhouettes over all axes; clearest
-    is the k that stands out most, in standard deviations, from the draws without strata.
-    `pac` (ks,) is the share of donor pairs that bootstraps leave ambiguous.
-    """
-    z = _standardised(of_runs, result.over_axes)
-    clearest = np.where(np.isnan(z), -np.inf, z).argmax(axis=1)
-    count = np.bincount(clearest, minlength=z.shape[1]).astype(np.float64)
-    weight = count * np.exp(-LOG_ODDS_OF_PAC * np.nan_to_num(np.asarray(pac), nan=1.0))
-    return np.asarray(weight / weight.sum())
-
-
-def choose_k(result: NullTest, support: Floats, alpha: float, ks: list[int]) -> int:
-    """The k of most `support_of_k`, of those that the test supports; 0 if none can be.
-
-    Donors and cells drawn again say how far the data hold a k up: where strata lie far apart, one
-    more can stand out by chance, and does not in other donors.
-    """
-    possible = np.isfinite(result.z)
-    supported = possible & (result.z >= np.quantile(result.null, 1 - alpha))
-    if not possible.any():
-        return 0
-    if not supported.any():
-        return result.k
-    chosen = max(np.flatnonzero(supported), key=lambda i: (support[i], result.z[i]))
-    return ks[int(chosen)]
 
 
 def nan_mean(values: Floats) -> Floats:

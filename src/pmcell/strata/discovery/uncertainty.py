@@ -33,8 +33,11 @@ NOVEL = 0.04
 """A row fits no stratum if its p over all strata is at most this."""
 BORDER = 0.1
 """A row with less margin lies between strata, even if the sets of both are too narrow for it."""
-RIVAL = 0.25
-"""A finer partition that weighs this much is looked at too before a new donor is assigned."""
+RIVAL = 0.125
+"""A finer partition that weighs this much is looked at too before a new donor is assigned.
+
+A quarter of the bootstraps, which are half of the weight.
+"""
 MIN_BATCHES = 3
 """Batches that must be left out in turn to say what a new one does to a donor's place."""
 EMPTY_SET = "none"

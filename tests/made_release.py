@@ -151,6 +151,7 @@ def make_strata(frames: dict[str, pd.DataFrame], *, published: bool) -> dict[str
             "n_null": 199,
             "n_donors": int(order["donor_id"].nunique()),
             "k": 2,
+            "k_p": [0.31, None, None, None],
             "silhouette": [0.31, 0.22, 0.2, None],
             "null_silhouette_mean": [0.2, 0.19, 0.19, 0.18],
         },

@@ -98,7 +98,7 @@ def existence_figure(release: Release) -> Figure | None:
             "draws (dashed), and the share of donor pairs that resampled runs neither keep "
             "together "
             "nor keep apart; the ring marks the number that was chosen."
-        )
+        ) + verdicts.enough(release)
     return Figure("existence", "Test for strata", text, ("strata.json",), tuple(pictures))
 
 

@@ -138,8 +138,23 @@ def observed(release: Release) -> float | None:
 
 
 def chosen_k(release: Release) -> int | None:
-    """The number of strata where the test statistic is largest."""
+    """The number of strata that is taken."""
     return existence(release).k or None
+
+
+def enough(release: Release) -> str:
+    """How the number of strata was found, with the p of each number that was asked about."""
+    asked = [
+        f"{k}: {p_text(number)}"
+        for k, p in zip(_clustering(release).ks or (), existence(release).k_p or (), strict=False)
+        if (number := as_number(p)) is not None
+    ]
+    return (
+        " The number taken is the smallest after which one more is no clearer than in donors drawn "
+        f"with so many strata (share of draws that are as clear: {'; '.join(asked)})."
+        if asked
+        else ""
+    )
 
 
 def candidates(release: Release) -> pd.DataFrame:

@@ -112,6 +112,7 @@ def test_the_test_says_how_many_combinations_its_p_pays_for(opened: Release) -> 
     figure = existence_figure(opened)
     assert figure is not None
     assert "combinations" not in str(figure)
+    assert "(share of draws that are as clear: 2: 0.310)" in str(figure)
     assert opened.verdict is not None
     assert opened.verdict.existence is not None
     chosen = with_verdict(opened, existence=replace(opened.verdict.existence, n_views=5))

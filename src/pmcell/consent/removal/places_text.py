@@ -129,9 +129,7 @@ _OF_PDF = re.compile(rb"#([0-9A-Fa-f]{2})")
 _WORDS = re.compile(rb"=\?[\w-]+\?[bBqQ]\?[^?\s]*\?=(?:\s+=\?[\w-]+\?[bBqQ]\?[^?\s]*\?=)*")
 _WORD = re.compile(rb"=\?[\w-]+\?([bBqQ])\?([^?\s]*)\?=")
 _UTF7 = re.compile(rb"\+([A-Za-z0-9+/]{3,})-?")
-_MISREAD = re.compile(
-    rb"(?:[\xc2\xc3][\x80-\xbf]|[\xc5\xc6\xcb][\x80-\xbf]|\xe2[\x80-\x84][\x80-\xbf])+"
-)
+_MISREAD = re.compile(rb"(?:[\xc2\xc3\xc5\xc6\xcb][\x80-\xbf]|\xe2[\x80-\x84][\x80-\xbf]){2,}")
 _OCTAL = re.compile(rb"\b0o([0-7]{2,3})\b")
 _BITS = re.compile(rb"[01]{7,8}")
 _ROWS_OF_BITS = re.compile(rb"\b[01]{7,8}(?:[ ,;\n]{1,2}[01]{7,8}\b){5,}")
@@ -210,7 +208,10 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
     if not data.isascii():
         near = around(data, _BEYOND)
         yield "letters that look alike", _changed(near, _as_letters(near, _seen))
-        yield "UTF-8 that was read as Latin", _changed(near, _MISREAD.sub(_as_written, near))
+        yield (
+            "UTF-8 that was read as Latin",
+            _changed(near, _MISREAD.sub(lambda part: _as_written(part[0]), near)),
+        )
     if flags & MARKED:
         near = around(data, _of(b"*\\"))
         yield "marked letters", _changed(near, _MARKED.sub(rb"\1", near))
@@ -338,12 +339,13 @@ def _of_utf7(word: re.Match[bytes]) -> bytes:
     return letters[: len(letters) // 2 * 2].decode("utf-16-be", "replace").encode()
 
 
-def _as_written(letters: re.Match[bytes]) -> bytes:
+@functools.lru_cache(1 << 12)
+def _as_written(letters: bytes) -> bytes:
     """Bytes of UTF-8 that were taken for letters of a byte each, and written as UTF-8 again."""
     try:
-        return letters[0].decode().encode("cp1252")
+        return letters.decode().encode("cp1252")
     except UnicodeError:
-        return letters[0].decode("utf-8", "ignore").encode("latin-1", "ignore")
+        return letters.decode("utf-8", "ignore").encode("latin-1", "ignore")
 
 
 def joined_cells(data: bytes) -> Iterator[bytes]:

@@ -44,9 +44,9 @@ from pmcell.consent.removal.places_tables import (
     parquet_places,
     sqlite_places,
 )
-from pmcell.consent.removal.places_text import joined_cells, looks_like_text, plain_lines, readings
+from pmcell.consent.removal.places_text import looks_like_text, plain_lines, readings
 from pmcell.core.byte_signs import LINED, signs
-from pmcell.core.byte_texts import squeezed, unwrapped
+from pmcell.core.byte_texts import squeezed, unwrapped, with_cells_joined
 
 MAX_DEPTH, MAX_WAYS = 8, 6
 """Times that something is packed, and ways of writing within each other."""
@@ -238,8 +238,9 @@ def _within(
             f"{where}/broken lines", unwrapped(plain_lines(data) if flags & LINED else data)
         )
         yield Place(f"{where}/cells of a line", squeezed(data))
-        for text in joined_cells(data):
-            yield Place(f"{where}/neighbouring texts", text)
+        if rows := with_cells_joined(data):
+            yield Place(f"{where}/neighbouring texts", rows)
+            yield Place(f"{where}/neighbouring texts", rows.replace(b"\t", b""))
     yield from packed.streams(data, begins, where, depth, of_bytes)
     yield from packed.words(data, where, depth, of_bytes, into, opened)
 

@@ -163,9 +163,9 @@ def _rows_of_texts(batch: Any) -> bytes:
     columns = [column.cast(pa.large_string()) for column in plain]
     if len(columns) < 2:
         return b""
-    sign = pa.scalar("\t", pa.large_string())
-    rows = pc.binary_join_element_wise(*columns, sign, null_handling="replace")
-    return _text_of(rows)
+    tab, end = (pa.scalar(sign, pa.large_string()) for sign in "\t\n")
+    rows = pc.binary_join_element_wise(*columns, end, tab, null_handling="replace")
+    return rows.buffers()[2].to_pybytes() if len(rows) else b""
 
 
 def is_text(kind: Any) -> bool:

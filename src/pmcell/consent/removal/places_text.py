@@ -133,8 +133,6 @@ _MISREAD = re.compile(rb"(?:[\xc2\xc3\xc5\xc6\xcb][\x80-\xbf]|\xe2[\x80-\x84][\x
 _OCTAL = re.compile(rb"\b0o([0-7]{2,3})\b")
 _BITS = re.compile(rb"[01]{7,8}")
 _ROWS_OF_BITS = re.compile(rb"\b[01]{7,8}(?:[ ,;\n]{1,2}[01]{7,8}\b){5,}")
-_NEXT_CELL = re.compile(rb"\"\s*[,;|\t]\s*(?:\"[^\"\\\n]{0,64}\"\s*:\s*)?\"")
-"""Between two texts in quotes, of a list, of neighbouring keys or of cells of a table."""
 _ADDRESS = re.compile(rb"(?m)^[0-7]{7}[ \n]")
 """What `od` writes before each line."""
 _QUOTED = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*\r?\n)")
@@ -346,18 +344,6 @@ def _as_written(letters: bytes) -> bytes:
         return letters.decode().encode("cp1252")
     except UnicodeError:
         return letters.decode("utf-8", "ignore").encode("latin-1", "ignore")
-
-
-def joined_cells(data: bytes) -> Iterator[bytes]:
-    r"""Texts in quotes beside each other, as one with a tab between them, and without.
-
-    >>> list(joined_cells(b'{"site": "Donor", "number": "17"}'))
-    [b'{"site": "Donor\t17"}', b'{"site": "Donor17"}']
-    """
-    if any(sign in data for sign in (b'","', b'": "', b'", "', b'";"', b'":"', b'",\n')):
-        rows = _NEXT_CELL.sub(b"\t", data)
-        yield rows
-        yield rows.replace(b"\t", b"")
 
 
 def _changed(near: bytes, text: bytes) -> bytes:

@@ -48,6 +48,7 @@ MAX_CELL = 1 << 18
 MIN_SPELLED = 6
 """Letters and digits of an id that is also looked for with other signs between them."""
 _SHAPE = struct.Struct("<II")
+PRINT_BYTES = _SHAPE.size + 12
 _SIGNS = re.compile(r"[^\w]|_")
 
 

@@ -45,8 +45,8 @@ from pmcell.consent.removal.places_tables import (
     sqlite_places,
 )
 from pmcell.consent.removal.places_text import looks_like_text, plain_lines, readings
+from pmcell.core.byte_lines import squeezed, unwrapped, with_cells_joined
 from pmcell.core.byte_signs import LINED, signs
-from pmcell.core.byte_texts import squeezed, unwrapped, with_cells_joined
 
 MAX_DEPTH, MAX_WAYS = 8, 6
 """Times that something is packed, and ways of writing within each other."""

@@ -346,7 +346,7 @@ def test_marks_of_cells_of_an_earlier_version_are_never_searched_in_vain(study: 
     journal = study.journal()
     journal.needles = {**journal.needles, "cells": ["ab" * 12]}
     with pytest.raises(DataError, match="Finish it with that version"):
-        study.withdraw(journal)
+        withdraw(journal, study.work(), key=KEY, day="2026-03-01")
 
 
 def test_the_journal_is_its_owners_alone(study: Study) -> None:

@@ -28,8 +28,6 @@ from pmcell.io.filters import register_filters_of
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TEXT_ROWS = 1 << 18
-KEPT = 1 << 24
-"""Bytes of each array that stay unpacked: it is read for texts, for cells and for genes."""
 FREE_PART = 1 << 28
 """Bytes between chunks that are looked at together."""
 MAX_COLUMNS = 64
@@ -65,7 +63,7 @@ def hdf5_places(
     import h5py
 
     options = {"locking": False} if path else {}
-    with h5py.File(path or io.BytesIO(data), "r", rdcc_nbytes=KEPT, **options) as file:
+    with h5py.File(path or io.BytesIO(data), "r", **options) as file:
         items: dict[str, Any] = {"/": file}
         file.visititems(items.__setitem__)
         chunked = [

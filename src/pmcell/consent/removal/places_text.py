@@ -128,7 +128,7 @@ _HYPHENATION = re.compile(rb"\\-|(?<=\w)\{\}(?=[\w-])")
 _OF_PDF = re.compile(rb"#([0-9A-Fa-f]{2})")
 _WORDS = re.compile(rb"=\?[\w-]+\?[bBqQ]\?[^?\s]*\?=(?:\s+=\?[\w-]+\?[bBqQ]\?[^?\s]*\?=)*")
 _WORD = re.compile(rb"=\?[\w-]+\?([bBqQ])\?([^?\s]*)\?=")
-_UTF7 = re.compile(rb"\+([A-Za-z0-9+/]{3,})-?")
+_UTF7 = re.compile(rb"\+([A-Za-z0-9+/]{3,64})-")
 _MISREAD = re.compile(rb"(?:[\xc2\xc3\xc5\xc6\xcb][\x80-\xbf]|\xe2[\x80-\x84][\x80-\xbf]){2,}")
 _OCTAL = re.compile(rb"\b0o([0-7]{2,3})\b")
 _BITS = re.compile(rb"[01]{7,8}")
@@ -193,9 +193,11 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         rows = (row[0] for row in _LETTERS.finditer(near))
         yield "lists of letters", b"\n".join(re.sub(rb"[\"',\s]", b"", row) for row in rows)
     if b"=?" in data:
-        yield "words of a header", _WORDS.sub(_of_header, data)
-    if b"+A" in data:
-        yield "UTF-7", _UTF7.sub(_of_utf7, data)
+        near = around(data, _of(b"="), _of(b"?"))
+        yield "words of a header", _changed(near, _WORDS.sub(_of_header, near))
+    if b"+A" in data and _UTF7.search(data):
+        near = around(data, _of(b"+"))
+        yield "UTF-7", _changed(near, _UTF7.sub(_of_utf7, near))
     if b"<use" in data:
         yield "glyphs that are used", _USED.sub(lambda use: _letter(use[1]), data)
     if b"_x00" in data:

@@ -365,7 +365,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out="release/manifest.json"),
-        version=7,
+        version=8,
         is_product=True,
         old_rule="write_release",
     ),

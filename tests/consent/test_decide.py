@@ -76,7 +76,7 @@ def naive(entries: list[Entry], use: Use, permit: Permit | None, day: date, basi
                 grants = []
                 gone += to_come(item, "give")
             elif item.act == "opt_out":
-                out_since = out_since or moment.date()
+                out_since = min(filter(None, (out_since, *item.days)))
                 gone += to_come(item, "opt_in")
             elif item.act == "opt_in" and item not in gone:
                 out_since = None
@@ -173,6 +173,13 @@ def test_an_opt_out_binds_permits_from_its_day_on_and_can_be_taken_back() -> Non
     assert ask([*entries, entry("opt_in", "2025-07-01", number=2)], permit=after).allowed
     again = [*entries, entry("opt_out", "2025-08-01", number=2)]
     assert ask(again, permit=Permit("x", date(2025, 7, 1))).reason == "opted_out"
+
+
+@pytest.mark.parametrize("moment", ["2025-06-01T23:30:00-05:00", "2025-06-02T00:30:00+02:00"])
+def test_an_opt_out_binds_a_permit_of_its_day_in_utc_and_where_it_was_written(moment: str) -> None:
+    entries = [entry("give", "2024-01-01"), entry("opt_out", moment, number=1)]
+    assert ask(entries, permit=Permit("x", date(2025, 5, 31))).allowed
+    assert ask(entries, permit=Permit("x", date(2025, 6, 1))).reason == "opted_out"
 
 
 def test_acts_of_one_day_count_as_recorded_whatever_was_entered_first() -> None:

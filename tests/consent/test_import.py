@@ -17,7 +17,7 @@ from pmcell.consent.fhir.export import as_bundle
 from pmcell.consent.fhir.resources import read_consents
 from pmcell.consent.ledger import begin_ledger, entry_faults, read_ledger
 from pmcell.consent.receipts import as_records
-from pmcell.consent.sheets import read_consent_table, spelling_faults
+from pmcell.consent.sheets import donor_faults, read_consent_table, spelling_faults
 from pmcell.errors import FaultsError, UsageError
 
 NOW = "2026-01-01T00:00:00.000000+00:00"
@@ -58,6 +58,11 @@ BAD = [
     ("d1\tgive\t2024-01-01\tp\tGRU\t\t\tunknown\t\t", "must be names of those who may"),
     ("d1\tgive\t2024-01-01\tp\tGRU\t\t\tall but Acme\t\t", "must be names of those who may"),
     ("d1\tgive\t2024-01-01\tp\tGRU\t\t\tA; nobody\t\t", "must be names of those who may"),
+    *(
+        (f"d1\tgive\t2024-01-01\tp\tGRU\t\t\t{name}\t\t", "must be names of those who may")
+        for name in ("keiner", "tous sauf Pharma", "nessuno", "!Acme", "-Acme", "ohne Firmen")
+    ),
+    ("d1\tgive\t2024-01-01\tp\tGRU\t\t\tA\u0336c\u0336me\t\t", "must be text that can be seen"),
     ("d\u202e1\tgive\t2024-01-01\tp\tGRU\t\t\t\t\t", "must be text that can be seen"),
 ]
 
@@ -485,6 +490,26 @@ def test_records_that_change_no_consent_are_passed_over(tmp_path: Path) -> None:
     [
         ({"text": {"status": "additional", "div": "<div>asthma only</div>"}}, "in words"),
         ({"category": [{"text": "Refusal of research"}]}, "in words what its codes say"),
+        *(
+            ({"category": [{"text": said}]}, "in words what its codes say")
+            for said in (
+                *("Widerspruch gegen Sekundärnutzung", "intrekking toestemming", "cofnięcie zgody"),
+                *("revoca del consenso", "Refus de la recherche", "återkallat samtycke"),
+                *("suostumus peruttu", "撤回同意", "отзыв согласия", "odvolání souhlasu"),
+                *("Consent - patient objects", "samtykke trukket tilbake", "revogação"),
+            )
+        ),
+        *(
+            ({"text": {"status": "generated", "div": f"<div>{said}</div>"}}, "in words what")
+            for said in (
+                "Die Person hat ihre Einwilligung zurückgezogen",
+                "<b>Le patient</b> a retiré son consentement",
+                "You may ask at any time. Consent withdrawn in May.",
+            )
+        ),
+        ({"sourceAttachment": {"title": "Widerrufserklärung"}}, "in words what its codes say"),
+        ({"meta": {"lastUpdated": "2020-01-01T00:00:00Z"}}, "before the day of the consent"),
+        ({"dateTime": "2024-03-01T00:00:00+15:30"}, "a time with its offset"),
         ({"category": [{"coding": [{"code": "1", "display": "Declined"}]}]}, "in words"),
         ({"meta": {"tag": [{"system": "urn:x", "code": "withdrawn"}]}}, "in words"),
         ({"meta": {"profile": ["https://x/StructureDefinition/consent-withdrawal"]}}, "in words"),
@@ -522,6 +547,107 @@ def test_words_and_people_that_disagree_with_the_codes_are_faults(
     with pytest.raises(FaultsError, match=words) as caught:
         read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
     assert {fault.row for fault in caught.value.faults} == {2}
+
+
+@pytest.mark.parametrize("name", [" ", "Acme; Beta", "niemand", "alle außer Pharma", "personne"])
+def test_a_recipient_without_a_name_of_their_own_is_a_fault(tmp_path: Path, name: str) -> None:
+    actor = {"role": {"coding": [{"code": "IRCP"}]}, "reference": {"display": name}}
+    with pytest.raises(FaultsError, match=r"recipients|who receive data"):
+        read(tmp_path, {**R4, "provision": {**R4["provision"], "actor": [actor]}})
+
+
+@pytest.mark.parametrize("who", ["Group/all", "Patient/d1", "RelatedPerson/1"])
+def test_several_people_and_the_person_are_no_recipient(tmp_path: Path, who: str) -> None:
+    actor = {"role": {"coding": [{"code": "IRCP"}]}, "reference": {"reference": who}}
+    with pytest.raises(FaultsError, match="who receive data"):
+        read(tmp_path, {**R4, "provision": {**R4["provision"], "actor": [actor]}})
+
+
+def test_a_right_to_take_back_is_nothing_taken_back(tmp_path: Path) -> None:
+    for said in ("You can withdraw at any time", "Sie können sie jederzeit widerrufen"):
+        text = {"status": "generated", "div": f"<div>Consent given. {said}.</div>"}
+        assert read(tmp_path, {**R4, "text": text})[0].act == "give"
+
+
+OF_Q = {**R4, "id": "c", "sourceReference": {"reference": "QuestionnaireResponse/q"}}
+ANSWERED = {"resourceType": "QuestionnaireResponse", "id": "q", "status": "completed"}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (
+            {
+                "resourceType": "Observation",
+                "code": {"text": "Research participation"},
+                "valueCodeableConcept": {"text": "abgelehnt"},
+            },
+            "takes one of them back",
+        ),
+        (
+            {
+                "resourceType": "Observation",
+                "code": {"text": "Consent to research"},
+                "valueBoolean": False,
+            },
+            "takes one of them back",
+        ),
+        *(
+            (
+                {"resourceType": "Communication", "payload": [{"contentString": said}]},
+                "takes one of them back",
+            )
+            for said in ("Ik trek mijn toestemming in", "Je retire mon consentement")
+        ),
+        *(
+            ({**ANSWERED, "item": [{"answer": [answer]}]}, "takes one of them back")
+            for answer in ({"valueString": "nein"}, {"valueCoding": {"code": "N"}})
+        ),
+        ({**ANSWERED, "subject": {"reference": "Patient/d2"}}, "must rest on a document"),
+        ({**ANSWERED, "authored": "2030-01-01"}, "must rest on a document"),
+    ],
+)
+def test_answers_and_letters_in_any_language_are_held_against_a_consent(
+    tmp_path: Path, other, words
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps([OF_Q, other]))
+    with pytest.raises(FaultsError, match=words):
+        read_consents(tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"identifier": [{"use": "old", "value": "d1"}]}, "must be a donor"),
+        ({"meta": {"security": [{"code": "HTEST"}]}}, "must hold no label"),
+    ],
+)
+def test_a_record_of_nobody_in_use_is_a_fault(tmp_path: Path, change, words) -> None:
+    patient = {**ANNA, "id": "7", "identifier": [{"value": "d1"}], **change}
+    (tmp_path / "x.json").write_text(
+        json.dumps([{**R4, "patient": {"reference": "Patient/7"}}, patient])
+    )
+    try:
+        entries, rows = read_consents(
+            tmp_path / "x.json", policy="p", recorded_at=NOW, donors=("d1", "d2")
+        )
+        faults = list(donor_faults(entries, rows, ("d1", "d2"), file="x"))
+    except FaultsError as error:
+        faults = error.faults
+    assert any(words in str(fault) for fault in faults)
+
+
+def test_a_resource_that_is_put_in_the_place_of_another_is_a_fault(tmp_path: Path) -> None:
+    part = {"resource": {**R4, "id": "c"}, "request": {"method": "PUT", "url": "Consent/other"}}
+    with pytest.raises(FaultsError, match="one id"):
+        read(tmp_path, {"resourceType": "Bundle", "type": "transaction", "entry": [part]})
+
+
+def test_two_ends_of_one_consent_are_a_fault(tmp_path: Path) -> None:
+    rows = [f"d1\tgive\t2024-01-01\tp\tGRU\t\t\t\t{end}\t" for end in ("2025-01-01", "2030-01-01")]
+    entries, places = read_consent_table(write(tmp_path / "x.tsv", rows), recorded_at=NOW)
+    [fault] = entry_faults(entries, {"p": Policy("p", "consent", NOW)}, file="x", rows=places)
+    assert "must not disagree" in str(fault)
 
 
 def test_words_that_agree_with_a_denial_are_none(tmp_path: Path) -> None:

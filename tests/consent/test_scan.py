@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pmcell.consent.removal import scan as module
 from pmcell.consent.removal.canaries import PLANTS, self_test
 from pmcell.consent.removal.canary import COUNTS, NAME
 from pmcell.consent.removal.needles import Needles, donor_needles, print_of
 from pmcell.consent.removal.places import of_text
+from pmcell.consent.removal.places_text import looks_like_text
 from pmcell.consent.removal.scan import scan
 from pmcell.errors import DataError
 
@@ -23,7 +25,7 @@ NEEDLES = Needles({NAME: "donor", "P1": "donor"}, frozenset([print_of(COUNTS)]))
 
 
 def test_every_canary_is_found_and_only_where_it_is(tmp_path: Path) -> None:
-    assert self_test(tmp_path) == len(PLANTS) >= 110
+    assert self_test(tmp_path) == len(PLANTS) >= 222
     other = Needles(
         {"Canary-00000000": "donor"}, frozenset([print_of(COUNTS * 0 + np.arange(300) % 9 + 1)])
     )
@@ -43,8 +45,7 @@ def test_a_canary_that_is_missed_fails_the_scan(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_scan_that_is_blind_to_cells_fails_its_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pmcell.consent.removal.place.print_of", lambda values: None)
-    monkeypatch.setattr("pmcell.consent.removal.place.cell_prints", lambda *args: iter(()))
+    monkeypatch.setattr(Needles, "are_among", lambda *args: False)
     with pytest.raises(DataError, match="cells in CSR"):
         self_test()
 
@@ -117,6 +118,59 @@ def test_prints_stay_under_order_names_and_transformation_and_differ_between_cel
         total = cell.sum()
         assert print_of(draw.permutation(np.log1p(1e4 * cell / total).astype(np.float32))) == mark
     assert print_of(np.ones(5000)) is None
+
+
+def test_equal_files_are_read_once_and_each_is_named(tmp_path: Path, monkeypatch) -> None:
+    read = []
+    monkeypatch.setattr(
+        module, "inside", lambda path: read.append(path.name) or of_text(path.read_bytes(), "", 0)
+    )
+    for name in ("a.txt", "b.txt", "c.txt", "other.txt", "d.json"):
+        said = NAME if name != "other.txt" else NAME.swapcase()
+        (tmp_path / name).write_text(f"of {said} alone")
+    report = scan([tmp_path], NEEDLES, base=tmp_path)
+    assert sorted(read) == ["a.txt", "d.json", "other.txt"]
+    assert {name for name, _, _ in report.hits} == {
+        *("a.txt", "b.txt", "c.txt", "d.json", "other.txt")
+    }
+    assert report.n_files == 5
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(60, 400), st.integers(9, 40))
+def test_a_cell_is_found_by_its_shape_whatever_its_values_are(seed, n_genes, n_values) -> None:
+    draw = np.random.default_rng(seed)
+    rows = draw.integers(0, n_values, (6, n_genes)) * draw.choice([1.0, -0.5, 3.7])
+    mark = print_of(rows[3])
+    needles = Needles({}, frozenset([mark]) if mark else frozenset())
+    indptr = np.arange(7) * n_genes
+    assert needles.are_among(indptr, rows.ravel()) == (mark is not None)
+    others = np.delete(rows, 3, axis=0)
+    marks = {print_of(row) for row in others}
+    assert needles.are_among(indptr[:6], others.ravel()) == (mark in marks and mark is not None)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_text"),
+    [
+        (b"", True),
+        ("Größe des Spitals: 17\n".encode("latin-1") * 9, True),
+        (b"\n\x02ab\x03abc" * 99, True),
+        (b"\x1b[1mrule\x1b[0m\n" * 99, True),
+        (b"text \0 and more", False),
+        (np.random.default_rng(0).integers(1, 256, 4096, np.uint8).tobytes(), False),
+        (
+            np.random.default_rng(0)
+            .poisson(3, 4096)
+            .astype(np.uint8)
+            .tobytes()
+            .replace(b"\0", b""),
+            False,
+        ),
+    ],
+)
+def test_a_text_is_told_from_numbers_by_its_begin(data: bytes, is_text: bool) -> None:
+    assert looks_like_text(data) == is_text
 
 
 def test_files_that_cannot_be_read_are_named_and_no_scan_with_one_is_clean(tmp_path: Path) -> None:

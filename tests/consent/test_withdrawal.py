@@ -342,6 +342,13 @@ def test_a_damaged_journal_is_a_clear_error(study: Study) -> None:
         study.withdraw()
 
 
+def test_marks_of_cells_of_an_earlier_version_are_never_searched_in_vain(study: Study) -> None:
+    journal = study.journal()
+    journal.needles = {**journal.needles, "cells": ["ab" * 12]}
+    with pytest.raises(DataError, match="Finish it with that version"):
+        withdraw(journal, study.work(), key=KEY, day="2026-03-01")
+
+
 def test_the_journal_is_its_owners_alone(study: Study) -> None:
     study.journal()
     assert journal_path(study.folder, SUBJECT).stat().st_mode & 0o077 == 0

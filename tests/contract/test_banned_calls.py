@@ -25,7 +25,7 @@ EXCEPTIONS = {
             f"consent/removal/{name}.py"
             for name in (
                 *("canary", "canaries_bytes", "canaries_tables", "canaries_cells"),
-                "canaries_genes",
+                *("canaries_genes", "canaries_parts"),
             )
         ),
         "files that are scanned and thrown away",

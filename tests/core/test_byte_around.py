@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmcell.core.byte_texts import APART, MAX_NEAR, NEAR, around, around_joins, around_tags
+from pmcell.core.byte_around import APART, MAX_NEAR, NEAR, around, around_joins, around_tags
 
 WORD = set(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/_-:.#|")
 

@@ -26,7 +26,7 @@ from pmcell.publish.disclosure.bounds import bounds, table_sums
 from pmcell.publish.disclosure.hidden import hidden_donors
 from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.disclosure.redact import redact
-from pmcell.publish.disclosure.rules import Rules
+from pmcell.publish.disclosure.rules import Rules, totals_of_few
 from pmcell.publish.disclosure.shown import shown_people
 from pmcell.publish.disclosure.suppress import merge_small, suppress_table
 from pmcell.publish.facts import Facts, load_facts
@@ -374,6 +374,36 @@ def test_one_donor_with_most_of_the_cells_is_not_counted_by_type() -> None:
     rows = {row[2]: row for row in counts._type_rows("x", cells, Rules(K, {}))}
     assert rows["a"][4] is None
     assert sum(row[4] is None for row in rows.values()) >= 2
+
+
+@pytest.mark.parametrize(
+    ("submitted", "passed", "told"),
+    [
+        ([40] * 20, [30] * 20, set()),
+        ([40] * 20, [40] * 20, set()),
+        ([900] + [2] * 19, [900] + [1] * 19, {"n_cells", "n_cells_submitted"}),
+        # One donor has most of those that were submitted, or of those that failed QC.
+        ([9000] + [31] * 19, [30] * 20, {"n_cells_submitted"}),
+        ([90] + [30] * 19, [30] * 20, {"n_cells_submitted"}),
+    ],
+)
+def test_totals_of_which_one_donor_has_most_are_not_told(submitted, passed, told) -> None:
+    samples = pd.DataFrame({"n_cells_submitted": submitted, "n_cells": passed})
+    samples["donor_id"] = [f"d{number}" for number in range(len(samples))]
+    assert totals_of_few(samples, Rules(K, {})) == told
+
+
+def test_what_was_submitted_is_no_way_to_the_failed_cells_of_one_donor(tmp_path: Path) -> None:
+    results = make_study(tmp_path).results
+    path = results / "cohorts" / "closed" / "qc.parquet"
+    qc = pd.read_parquet(path)
+    qc["passes_qc"] = np.arange(len(qc)) > 0
+    qc.to_parquet(path, index=False)
+    facts = load_facts(results)
+    frame = people.cohorts_frame(facts, load_atlas(results))
+    shown = redact(COHORTS, frame, Policy(facts)).set_index("cohort_id").loc["closed"]
+    assert pd.isna(shown["n_cells_submitted"])
+    assert shown["n_cells"] > 0
 
 
 def test_groups_that_are_merged_are_never_small() -> None:

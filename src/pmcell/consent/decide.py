@@ -153,14 +153,17 @@ def _grants(now: Sequence[Numbered], *, by_law: bool) -> list[tuple[Entry, ...]]
 
 
 def _opted_out(now: Sequence[Numbered]) -> date | None:
-    """The day since which a person has opted out, without having opted in again."""
+    """The day since which a person has opted out, without having opted in again.
+
+    Of the day in UTC and the one where it was written the earlier: a permit says a day alone.
+    """
     out = [item for item in now if item[1].act == "opt_out"]
     into = [
         item
         for item in now
         if item[1].act == "opt_in" and not any(forestalls(other, item) for other in out)
     ]
-    days = [item[1].day for item in out if all(ends(item, other) for other in into)]
+    days = [min(item[1].days) for item in out if all(ends(item, other) for other in into)]
     return min(days, default=None)
 
 

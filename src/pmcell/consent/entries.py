@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -51,9 +51,13 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
 )
 REQUIRED = ("donor_id", "act", "effective_from", "policy")
 MAX_TEXT = 200
+MAX_OFFSET = timedelta(hours=14)
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _DAYS = re.compile(r"(-?\d{1,6})\.\.(-?\d{1,6})")
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u0335-\u0338\u200b\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+)
+"""Signs that are not seen, or that strike out the letter before them."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,11 @@ def disagree(first: Entry, second: Entry) -> bool:
     if first is second:
         return False
     pair = {first.act, second.act}
+    if pair == {"give"}:
+        # Which end holds, nobody says.
+        return first.expires != second.expires and replace(
+            first, expires=second.expires, evidence=second.evidence
+        ).says_as(second)
     consent = pair <= set(CONSENT) and len(pair) == 2
     return consent or pair == {"opt_out", "opt_in"}
 
@@ -151,8 +160,9 @@ def instant_of(text: str) -> datetime:
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
     found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError("a time without its offset from UTC")
+    offset = found.utcoffset()
+    if offset is None or abs(offset) > MAX_OFFSET:
+        raise ValueError("a time without its offset from UTC, which is at most 14 hours")
     try:
         return found.astimezone(UTC)
     except OverflowError as error:

@@ -32,7 +32,11 @@ DISEASE_FIX = f"Write for example '{DUO_DISEASE_SPECIFIC} MONDO:0005148'."
 _NOBODY = re.compile(
     r"[-–—?*.]+|n\.?/?a\.?|tbd|unknown|unspecified|(everyone|everybody|anyone|anybody|nobody|none)"
     r"|(all|any|every|no)( (one|but|except|others?|parties|partners|recipients|researchers)\b.*)?"
-    r"|(not|except|without)( .*)?",
+    r"|(not|except|without|ohne|nicht|sans|sauf|behalve|zonder|excepto|salvo|tranne)( .*)?"
+    r"|(alle|allen|jeder|jedermann|iedereen|tous|toutes|todos|tutti|wszyscy|všichni)( .*)?"
+    r"|niemand|nieman|kein\w*|geen\w*|personne|aucune?|nadie|ningun\w*|ninguém|nessuno|nikt|nikdo"
+    r"|ingen|inga|ei kukaan|unbekannt|onbekend|inconnu|desconocido|sconosciuto"
+    r"|[!~¬≠#].*|[-–—]\s*\w.*",
     re.IGNORECASE,
 )
 """What stands in tables for all, for none or for nothing known, and is no name of a recipient."""

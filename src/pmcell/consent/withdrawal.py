@@ -21,7 +21,7 @@ from pmcell.consent.ledger import (
     read_ledger,
 )
 from pmcell.consent.removal.gene_sets import gene_sets
-from pmcell.consent.removal.needles import Needles
+from pmcell.consent.removal.needles import PRINT_BYTES, Needles
 from pmcell.consent.removal.scan import ScanReport
 from pmcell.consent.takedown import (
     MANIFEST,
@@ -203,6 +203,12 @@ def record(cohort: Path, entry: Entry, *, key: Ed25519PrivateKey) -> None:
 
 def _searched(work: Work, journal: Journal) -> dict[str, Any]:
     cells = frozenset(bytes.fromhex(text) for text in journal.needles.get("cells", ()))
+    if any(len(cell) != PRINT_BYTES for cell in cells):
+        raise DataError(
+            f"{journal.path} must be of this version of pmcell; it was begun by one that knows "
+            "cells by other marks. Finish it with that version: the same command goes on.",
+            reason="withdrawal_journal",
+        )
     genes = gene_sets(journal.needles.get("genes", ""))
     texts, spellings = (dict(journal.needles.get(name, {})) for name in ("texts", "spellings"))
     needles = Needles(texts, cells, genes, spellings)

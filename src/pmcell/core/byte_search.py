@@ -95,8 +95,8 @@ def _table(keys: NDArray[np.uint64], n_bits: int) -> NDArray[np.uint64]:
     return table
 
 
-def search(data: bytes, forms: Forms, *, is_joined: bool = False) -> NDArray[np.bool_]:
-    """Say of each form whether the bytes hold it; letters of ASCII are compared without case.
+def search(data: bytes, forms: Forms, *, is_joined: bool = False) -> NDArray[np.int64]:
+    """Return the numbers of the forms that bytes hold; letters of ASCII are compared without case.
 
     Parameters
     ----------
@@ -111,29 +111,26 @@ def search(data: bytes, forms: Forms, *, is_joined: bool = False) -> NDArray[np.
     --------
     >>> forms = compile_forms([b"donor-17", b"donor-18"], [WHOLE, WHOLE])
     >>> search(b"a DONOR-17 b, donor-18x", forms).tolist()
-    [True, False]
+    [0]
     >>> search(b"annadonor-18x", forms, is_joined=True).tolist()
-    [False, True]
+    [1]
     """
     found = np.zeros(forms.order.size, dtype=np.bool_)
-    if data and found.size:
-        _search(
-            np.frombuffer(data, np.uint8),
-            forms.letters,
-            forms.starts,
-            forms.ends,
-            forms.stands,
-            forms.widths,
-            forms.spans,
-            forms.table,
-            forms.long,
-            forms.short,
-            is_joined,
-            found,
-        )
-    result = np.zeros_like(found)
-    result[forms.order] = found
-    return result
+    is_any = bool(data and found.size) and _search(
+        np.frombuffer(data, np.uint8),
+        forms.letters,
+        forms.starts,
+        forms.ends,
+        forms.stands,
+        forms.widths,
+        forms.spans,
+        forms.table,
+        forms.long,
+        forms.short,
+        is_joined,
+        found,
+    )
+    return np.sort(forms.order[found]) if is_any else np.empty(0, np.int64)
 
 
 @kernel  # type: ignore[untyped-decorator]
@@ -267,7 +264,9 @@ def _search(
     short: Array,
     is_joined: bool,
     found: Array,
-) -> None:
+) -> bool:
+    """Mark the forms that were found; whether any was."""
+    is_any = False
     word = np.uint64(0)
     mix, six, one = np.uint64(0x9E3779B97F4A7C15), np.uint64(6), np.uint64(1)
     shift = np.uint64(_shift(table.size))
@@ -319,3 +318,5 @@ def _search(
                     found[form] = _begins(data, begin, length, stride) and _ends(
                         data, at + 1, stride
                     )
+                is_any |= found[form]
+    return is_any

@@ -72,7 +72,7 @@ def rows_of_signs(data: bytes) -> tuple[bool, bool]:
 
 _CLASSES = np.zeros(256, np.uint8)
 _CLASSES[33:] = 1
-_CLASSES[[*b",;./|"]] = 0
+_CLASSES[[*b",;./|()[]{}"]] = 0
 _CLASSES[[*b"0123456789abcdefABCDEFxX"]] |= 2
 _CLASSES[[byte for byte in range(128) if chr(byte).isalnum()]] |= 4
 """Of each byte whether it is seen, may be of a number, and goes on with a word."""
@@ -133,11 +133,11 @@ def _signs(data: Bytes, first: Array, begins: Array, kinds: Array) -> tuple[int,
             )
         ):
             flags |= 512
-        # A backslash before u, U, x, a hexadecimal digit, a hyphen or the end of a line.
+        # A backslash before n, u, U, x, a hexadecimal digit, a hyphen or the end of a line.
         if sign == 37 or (
             sign == 92
             and (
-                following in (117, 85, 120)
+                following in (110, 117, 85, 120)
                 or _digit(following) >= 0
                 or following in (10, 39, 45, 95)
             )

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pmcell.core.byte_search import Bytes, _digit, _is_letter, _lower
 from pmcell.core.byte_signs import MIN_ROW
-from pmcell.core.compiler import Array, kernel
-
-Flags = NDArray[np.bool_]
+from pmcell.core.compiler import kernel
 
 
 def unescaped(data: bytes) -> bytes | None:
@@ -36,30 +33,6 @@ def untagged(data: bytes) -> bytes:
     """
     out = np.zeros(len(data), np.uint8)
     return out[: _untag(np.frombuffer(data, np.uint8), out)].tobytes()
-
-
-def unwrapped(data: bytes) -> bytes:
-    """What stands around the ends of lines that a fixed width broke within a word, joined there.
-
-    Lines of the most letters that any has, `MIN_WRAP` to `MAX_WRAP` of them: nobody else is so
-    broken. Each byte once: such lines one after the other are one text. Nothing where there are
-    none.
-
-    >>> unwrapped(b"x" * 40 + b" of Do\\nnor-1 y\\nshort\\n")[-19:]
-    b'xxxxxx of Donor-1 y'
-    """
-    values = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(values == 10)
-    lengths = np.diff(ends, prepend=-1) - 1
-    width = int(lengths.max(initial=0))
-    if not MIN_WRAP <= width <= MAX_WRAP:
-        return b""
-    ends = ends[(lengths == width) & (ends + 2 < values.size)]
-    # A space before the rest is how headers and calendars are folded.
-    is_folded = values[ends + 1] == 32
-    ends = ends[(values[ends - 1] > 32) & (values[ends + 1 + is_folded] > 32)]
-    out = np.empty(min((2 * WINDOW + 1) * ends.size, values.size + ends.size), np.uint8)
-    return out[: _unwrap(values, ends, min(width, WINDOW), out)].tobytes()
 
 
 def spelled(data: bytes, base: int) -> bytes:
@@ -94,165 +67,8 @@ def single_letters(data: bytes) -> bytes:
     return out[: _put_singles(np.frombuffer(data, np.uint8), out)].tobytes()
 
 
-def around(data: bytes, first: Flags, second: Flags | None = None) -> bytes:
-    r"""What stands around signs: `NEAR` bytes on each side, and words to their ends.
-
-    A way of writing changes a text at its signs alone, so that what is far from all of them was
-    read already as it is. Parts that were not beside each other have `APART` between them.
-
-    Parameters
-    ----------
-    data
-        The bytes.
-    first
-        256 flags: which bytes are signs.
-    second
-        Which bytes follow a sign; any where it is None.
-
-    Examples
-    --------
-    >>> signs = np.zeros(256, bool)
-    >>> signs[ord("%")] = True
-    >>> around(b"x " * 500 + b"a%41b" + b" y" * 500, signs).split(b"%")[0][-5:]
-    b'x x a'
-    >>> len(around(b"x " * 500 + b"a%41b" + b" y" * 500, signs)) < 250
-    True
-    """
-    values = np.frombuffer(data, np.uint8)
-    is_sign = first[values]
-    if second is not None:
-        is_sign[:-1] &= second[values[1:]]
-        is_sign[-1:] = False
-    return _near(data, is_sign)
-
-
-def around_tags(data: bytes) -> bytes:
-    """What stands around tags of HTML and XML, of terminals, and letters written over, likewise.
-
-    >>> len(around_tags(b"1 < 2 and 3 > 2. " * 50 + b"Do<wbr>nor")) < 200
-    True
-    """
-    is_sign = np.zeros(len(data), np.bool_)
-    _mark_tags(np.frombuffer(data, np.uint8), is_sign)
-    return _near(data, is_sign)
-
-
-def around_joins(data: bytes) -> bytes:
-    """What stands around quotes that a program joins, and around letters in quotes, likewise.
-
-    >>> len(around_joins(b'"a1": "b2",' * 100 + b'"Do" + "nor"')) < 250
-    True
-    """
-    is_sign = np.zeros(len(data), np.bool_)
-    _mark_joins(np.frombuffer(data, np.uint8), is_sign)
-    return _near(data, is_sign)
-
-
-def _near(data: bytes, is_sign: NDArray[np.bool_]) -> bytes:
-    out = np.empty(len(data) + len(data) // 16 + 64, np.uint8)
-    size = _around(np.frombuffer(data, np.uint8), is_sign, _WORD, _APART, out)
-    # Of what is near everywhere no part is left out, for its few.
-    return data if size > MAX_NEAR * len(data) else out[:size].tobytes()
-
-
-NEAR = 96
-"""Bytes on each side of a sign: a name of so many is whole."""
-MAX_NEAR = 0.8
-"""Share of the bytes around signs from which all are taken."""
-APART = b" ..\n"
-"""Between parts: no way of writing joins what stands before it to what stands behind."""
-_APART = np.frombuffer(APART, np.uint8)
-_WORD = np.zeros(256, np.bool_)
-_WORD[[*b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/_-:.#|"]] = True
-_WORD[128:] = True
-"""Bytes that go on with a name, or with a word of base64."""
-MIN_WRAP, MAX_WRAP = 40, 400
-"""Widths of lines at which texts are broken."""
-WINDOW = 64
-"""Bytes on each side of a break: a name of so many is whole."""
 MAX_GAP = 8
 """Bytes between two of them."""
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _around(data: Bytes, is_sign: Array, words: Array, apart: Bytes, out: Bytes) -> int:
-    n_out, done, at = 0, 0, 0
-    while at < data.size:
-        if not is_sign[at]:
-            at += 1
-            continue
-        begin = max(at - NEAR, done)
-        while begin > done and words[data[begin - 1]]:
-            begin -= 1
-        if begin > done and n_out:
-            out[n_out : n_out + apart.size] = apart
-            n_out += apart.size
-        last = at + NEAR
-        while at < data.size and (at <= last or words[data[at]]):
-            if is_sign[at]:
-                last = at + NEAR
-            at += 1
-        out[n_out : n_out + at - begin] = data[begin:at]
-        n_out += at - begin
-        done = at
-    return n_out
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _mark_tags(data: Bytes, is_sign: Array) -> None:
-    """Both ends of what `_untag` takes out."""
-    for at in range(data.size - 1):
-        sign, following = data[at], _lower(data[at + 1])
-        if sign == 8 or (sign == 27 and following == 91):
-            is_sign[at] = True
-        elif sign == 27 and following == 93:
-            is_sign[at] = True
-            end = at
-            while end < data.size and data[end] != 7 and not (data[end] == 92 and end > at + 1):
-                end += 1
-            is_sign[min(end, data.size - 1)] = True
-        elif sign == 60 and (97 <= following <= 122 or following in (33, 47, 63)):
-            end = at + 1
-            while end < data.size and data[end] != 62 and data[end] != 60:
-                end += 1
-            if end < data.size and data[end] == 62:
-                is_sign[at] = is_sign[end] = True
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _mark_joins(data: Bytes, is_sign: Array) -> None:
-    for at in range(data.size - 1):
-        if data[at] != 34 and data[at] != 39:
-            continue
-        end = at + 1
-        while end < data.size and (data[end] <= 32 or data[end] == 43 or data[end] == 124):
-            end += 1
-        if end > at + 1 and end < data.size and (data[end] == 34 or data[end] == 39):
-            is_sign[at] = is_sign[end] = True
-        if at + 3 < data.size and data[at + 2] == data[at]:
-            end = at + 3
-            while end < data.size and data[end] <= 32:
-                end += 1
-            is_sign[at] |= end < data.size and data[end] == 44
-
-
-@kernel  # type: ignore[untyped-decorator]
-def _unwrap(data: Bytes, ends: Array, width: int, out: Bytes) -> int:
-    n_out, done = 0, 0
-    for end in ends:
-        if end - width > done and n_out:
-            out[n_out] = 10
-            n_out += 1
-        for at in range(max(end - width, done), end):
-            out[n_out] = data[at]
-            n_out += 1
-        done = end + 2 if data[end + 1] == 32 else end + 1
-        last = min(done + WINDOW, data.size)
-        while done < last and data[done] != 10:
-            out[n_out] = data[done]
-            n_out += 1
-            done += 1
-    return n_out
 
 
 @kernel  # type: ignore[untyped-decorator]
@@ -375,10 +191,14 @@ def _put_letter(out: Bytes, n_out: int, number: int) -> int:
 def _escape(data: Bytes, at: int) -> tuple[int, int, bool]:
     """Number and end of the escape that begins here, and whether it is a letter's or a byte's."""
     following = data[at + 1] if at + 1 < data.size else 0
+    if data[at] == 37 and following == 117:
+        return _hexadecimal(data, at + 2, at + 6), at + 6, True
     if data[at] == 37:
         return _hexadecimal(data, at + 1, at + 3), at + 3, False
     if data[at] != 92:
         return -1, at, True
+    if following == 110:  # A line break, as in a text of JSON.
+        return 10, at + 2, False
     if following == 117 and at + 2 < data.size and data[at + 2] == 123:
         number, end = _in_braces(data, at + 2)
         return number, end, True
@@ -478,7 +298,7 @@ def _is_alone(data: Bytes, at: int) -> bool:
 
 @kernel  # type: ignore[untyped-decorator]
 def _is_gap(value: int) -> bool:
-    return value <= 32 or value in (44, 46, 47, 59, 124)
+    return value <= 32 or value in (40, 41, 44, 46, 47, 59, 91, 93, 123, 124, 125)
 
 
 @kernel  # type: ignore[untyped-decorator]

@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 
 from pmcell.core.compiler import Array, kernel
 
+ALL_SHAPES = np.ones(1 << 16, np.bool_)
+"""Flags that pass over no row."""
+
 
 def times_of_values(
-    indptr: NDArray[np.int64], values: NDArray[np.float64], least: int, most: int
+    indptr: NDArray[np.int64],
+    values: NDArray[Any],
+    least: int,
+    most: int,
+    shapes: NDArray[np.bool_] = ALL_SHAPES,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How often each value occurs in a row, in the order of the values; zeros and NaN left out.
 
@@ -23,6 +30,8 @@ def times_of_values(
         Values of the rows, one after the other.
     least, most
         Rows of fewer or more values are passed over.
+    shapes
+        Rows whose shape has no flag are passed over, see `flags_of_shapes`.
 
     Returns
     -------
@@ -37,8 +46,18 @@ def times_of_values(
     """
     times = np.empty(int(indptr[-1] - indptr[0]), np.int64)
     bounds = np.zeros(indptr.size, np.int64)
-    _count(indptr, values, least, most, times, bounds)
+    _count(indptr, np.asarray(values, np.float64), least, most, shapes, times, bounds)
     return times[: bounds[-1]], bounds
+
+
+def flags_of_shapes(n_values: NDArray[Any], n_lowest: NDArray[Any]) -> NDArray[np.bool_]:
+    """Flags of rows by how many values they have, and how many times the lowest of them.
+
+    Another shape may have the same flag, by chance.
+    """
+    flags = np.zeros(ALL_SHAPES.size, np.bool_)
+    flags[_place_of(n_values.astype(np.int64), n_lowest.astype(np.int64))] = True
+    return flags
 
 
 def grouped(
@@ -73,8 +92,28 @@ def _group(codes: Array, following: Array, values: Array, result: Array) -> None
 
 
 @kernel  # type: ignore[untyped-decorator]
+def _place_of(n_values: Any, n_lowest: Any) -> Any:
+    return (n_values * 40503 + n_lowest * 30011) & 0xFFFF
+
+
+@kernel  # type: ignore[untyped-decorator]
+def _shape(values: Array, begin: int, end: int) -> tuple[int, int]:
+    """How many values a row has, and how many times the lowest of them; zeros are none."""
+    n_values, n_lowest, lowest = 0, 0, np.inf
+    for k in range(begin, end):
+        value = values[k]
+        if value == 0 or value != value:
+            continue
+        n_values += 1
+        if value < lowest:
+            lowest, n_lowest = value, 0
+        n_lowest += value == lowest
+    return n_values, n_lowest
+
+
+@kernel  # type: ignore[untyped-decorator]
 def _count(
-    indptr: Array, values: Array, least: int, most: int, times: Array, bounds: Array
+    indptr: Array, values: Array, least: int, most: int, shapes: Array, times: Array, bounds: Array
 ) -> None:
     """Count in a table of the row's different values, which are few, and put only these in order.
 
@@ -95,14 +134,17 @@ def _count(
     at = 0
     for row in range(indptr.size - 1):
         bounds[row + 1] = at
-        if not least <= indptr[row + 1] - indptr[row] <= most:
+        begin, end = indptr[row], indptr[row + 1]
+        if not least <= end - begin <= most:
             continue
-        n, n_used = 0, 0
-        for k in range(indptr[row], indptr[row + 1]):
+        n, n_lowest = _shape(values, begin, end)
+        if n < least or not shapes[_place_of(n, n_lowest)]:
+            continue
+        n_used = 0
+        for k in range(begin, end):
             value = values[k]
             if value == 0 or value != value:
                 continue
-            n += 1
             slot = np.int64((bits[k] * np.uint64(0x9E3779B97F4A7C15)) >> (np.uint64(64) - n_bits))
             while rows[slot] == row and keys[slot] != value:
                 slot = (slot + 1) & (size - 1)
@@ -111,9 +153,8 @@ def _count(
                 used[n_used] = slot
                 n_used += 1
             counts[slot] += 1
-        if n >= least:
-            order = np.argsort(keys[used[:n_used]])
-            for k in range(n_used):
-                times[at] = counts[used[order[k]]]
-                at += 1
+        order = np.argsort(keys[used[:n_used]])
+        for k in range(n_used):
+            times[at] = counts[used[order[k]]]
+            at += 1
         bounds[row + 1] = at

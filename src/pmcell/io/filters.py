@@ -7,7 +7,7 @@ none where they need none; they are opened inside `pmcell.io.submitted.sandbox`,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 PLUGIN_FILTERS = {"zstd": 32015, "blosc": 32001, "lz4": 32004}
@@ -19,7 +19,13 @@ def register_filters(file: Any, *, foreign: bool = False) -> None:
 
     With `foreign`, no other filter of hdf5plugin can be reached in this process afterwards.
     """
-    if any(number in PLUGIN_FILTERS.values() for number in _filters(file)):
+    register_filters_of(_datasets(file), foreign=foreign)
+
+
+def register_filters_of(datasets: Iterable[Any], *, foreign: bool = False) -> None:
+    """The same for datasets that are open."""
+    numbers = (number for dataset in datasets for number in filter_numbers(dataset))
+    if any(number in PLUGIN_FILTERS.values() for number in numbers):
         import hdf5plugin
         from h5py import h5z
 
@@ -35,14 +41,14 @@ def filter_numbers(dataset: Any) -> list[int]:
     return [int(plan.get_filter(at)[0]) for at in range(plan.get_nfilters())]
 
 
-def _filters(file: Any) -> Iterator[int]:
+def _datasets(file: Any) -> list[Any]:
     import h5py
 
-    found: list[int] = []
+    found: list[Any] = []
 
     def look(_: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            found.extend(filter_numbers(item))
+            found.append(item)
 
     file.visititems(look)
-    yield from found
+    return found

@@ -46,7 +46,7 @@ def scan_only(study: Study, registration: Registration, donor: str, *, as_json: 
 def needles_of(study: Study, registration: Registration, donor: str) -> Needles:
     """What of the donor may be anywhere: ids, samples, cells, and their counts."""
     from pmcell.cli.person._person_cells import PersonCells, cells_of, sum_prints
-    from pmcell.consent.removal.needles import donor_needles
+    from pmcell.consent.removal.needles import CELL_NAME, donor_needles
 
     samples = [item for item in registration.samples if item.donor_id == donor]
     submitted = [("donor", donor), *(("sample", item.sample_id) for item in samples)]
@@ -61,7 +61,7 @@ def needles_of(study: Study, registration: Registration, donor: str) -> Needles:
     folder = study.results / "cohorts" / registration.cohort_id
     path, sums = folder / "intake.h5ad", folder / "aggregate.npz"
     cells = cells_of(path, called) if path.is_file() else PersonCells()
-    own += [(name, "cell name") for name in cells.names]
+    own += [(name, CELL_NAME) for name in cells.names]
     others |= cells.other_names
     if sums.is_file() and sums.stat().st_size:
         mine, theirs = sum_prints(sums, called)

@@ -46,6 +46,7 @@ def read_resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[s
                     part = part if isinstance(part, Mapping) else {}
                     inside = part.get("resource")
                     url = str(part.get("fullUrl", ""))
+                    faults += _of_request(part, path.name, len(found) + 1)
                     found.append((url, inside if isinstance(inside, Mapping) else {}))
             else:
                 found.append(("", item if isinstance(item, Mapping) else {}))
@@ -65,6 +66,16 @@ def read_resources(path: Path, faults: list[Fault]) -> list[tuple[str, Mapping[s
             kind = str(item["resourceType"])
             faults.append(Fault(path.name, must, kind, fix, row=number, reason="consent"))
     return found
+
+
+def _of_request(part: Mapping[str, Any], file: str, row: int) -> Iterator[Fault]:
+    """A resource that is put in the place of another one."""
+    asked, own = _of(part, "request").get("url"), _of(part, "resource").get("id")
+    kind, _, name = str(asked or "").partition("/")
+    if name and kind == _of(part, "resource").get("resourceType") and name != own:
+        must, fix = "must have one id", "Export it anew: of two resources only one is here."
+        both = f"{own}, and {name} in its request"[:80]
+        yield Fault(file, must, both, fix, row=row, reason="consent")
 
 
 def _of_bundle(bundle: Mapping[str, Any], file: str) -> Iterator[Fault]:

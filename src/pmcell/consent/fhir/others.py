@@ -32,6 +32,7 @@ def other_faults(resources: Resources, patients: Patients, file: str) -> Iterato
         Its name.
     """
     yield from records_against(resources, file)
+    yield from _documents_of_others(resources, patients, file)
     for row, (_, item) in enumerate(resources, start=1):
         kind = str(item.get("resourceType"))
         if kind == "Permission":
@@ -47,6 +48,34 @@ def other_faults(resources: Resources, patients: Patients, file: str) -> Iterato
             )
             told = f"{kind}: {', '.join(found)}"
             yield Fault(file, must, told, fix, row=row, column=f"{kind}.status", reason="consent")
+
+
+def _documents_of_others(resources: Resources, patients: Patients, file: str) -> Iterator[Fault]:
+    """Consents whose document is another person's, or was written after they were given."""
+    known = {name: item for url, item in resources for name in (url, _name(item)) if name}
+    for row, (_, item) in enumerate(resources, start=1):
+        if item.get("resourceType") != "Consent":
+            continue
+        own = patients.known(item.get("patient", item.get("subject")))
+        acted = str(item.get("dateTime") or item.get("date") or "")
+        for source in as_list(item.get("sourceReference")):
+            reference = source.get("reference") if isinstance(source, Mapping) else None
+            document = known.get(str(reference), {})
+            whose = {patients.known(document.get(key)) for key in ("subject", "source")}
+            written = str(document.get("authored") or document.get("date") or "")
+            if whose - {None, own}:
+                found = "a document of another donor"
+            elif acted and written[:10] > acted[:10] and len(acted) > len("2024-01"):
+                found = f"one of {written[:10]}, for a consent of {acted[:10]}"
+            else:
+                continue
+            must, fix = "must rest on a document of the person, of that day or before", "Ask whose."
+            column = "sourceReference"
+            yield Fault(file, must, found, fix, row=row, column=column, reason="consent")
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return f"{item.get('resourceType')}/{item['id']}" if "id" in item else ""
 
 
 def _states(item: Mapping[str, Any]) -> set[str]:

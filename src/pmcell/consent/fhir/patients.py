@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pmcell.consent.fhir.files import as_list
+from pmcell.consent.fhir.codes import CONFIDENTIALITY
+from pmcell.consent.fhir.files import as_list, is_of
 from pmcell.consent.fhir.provisions import AddFault
 from pmcell.errors import Fault
 
@@ -83,7 +84,16 @@ def patients_of(
         ):
             fix = "Export the record that took its place, with its consents."
             add(row, "must be a record in use", "one that is inactive or replaced", fix)
-        given = [i for i in as_list(item.get("identifier")) if isinstance(i, Mapping)]
+        meta = item.get("meta")
+        labels = as_list(meta.get("security")) if isinstance(meta, Mapping) else []
+        if not all(is_of(label, CONFIDENTIALITY) for label in labels):
+            fix = "Export the records of people, and no test data."
+            add(row, "must hold no label but of who may see it", "another", fix)
+        given = [
+            part
+            for part in as_list(item.get("identifier"))
+            if isinstance(part, Mapping) and part.get("use") != "old"
+        ]
         said = [str(i["value"]) for i in given if i.get("value")]
         known = sorted(set(said) & set(donors))
         if len(known) > 1:

@@ -29,6 +29,8 @@ AddFault = Callable[[str, str, str, str], None]
 """Keeps a fault: where, what must hold, what was found, and the fix."""
 _OF_DUO = re.compile(r"(?i)duo|obo")
 _LABELS = {label.lower(): code for code, label in DUO.items()}
+NO_RECIPIENTS = ("Group", "Patient", "RelatedPerson")
+"""Who is no name of one who receives data: several, or the person."""
 AS_TABLE = "Write the consent as a table, with what it says."
 
 
@@ -185,10 +187,14 @@ def _recipients(part: Mapping[str, Any], add: AddFault) -> Iterator[str]:
         who = reference if isinstance(reference, Mapping) else {}
         identifier = who.get("identifier")
         value = identifier.get("value") if isinstance(identifier, Mapping) else None
-        name = value or who.get("display") or who.get("reference")
+        name = str(value or who.get("display") or who.get("reference") or "").strip()
+        kind = str(who.get("type") or str(who.get("reference") or "").partition("/")[0])
+        if kind in NO_RECIPIENTS or ";" in name:
+            must = "must be organisations or people who receive data, each by a name"
+            add("provision.actor", must, repr(name[:60]), AS_TABLE)
         if not roles & set(RECIPIENT_ROLES) or not name:
             must = f"must be recipients (role {' or '.join(RECIPIENT_ROLES)}) with a name"
             found = ", ".join(sorted(map(str, roles))) or "no role"
             add("provision.actor", must, found, AS_TABLE)
         else:
-            yield str(name)
+            yield name

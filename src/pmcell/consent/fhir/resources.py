@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -336,7 +336,13 @@ class _Reader:
         for key, said in words_against(item):
             must = "must say in words what its codes say"
             self._add(key, must, repr(said), "Correct one of them, or write it as a table.")
+        meta = item.get("meta")
+        updated = str(meta.get("lastUpdated") or "") if isinstance(meta, Mapping) else ""
         acted, record = _acted(item), self._patients.records.get(name)
+        if acted and updated and _moment(updated, acted) < acted - timedelta(days=1):
+            must = "must not lie before the day of the consent"
+            fix = "Ask when the person gave it."
+            self._add("meta.lastUpdated", must, updated[:40], fix)
         if acted and record and (found := outside_a_life(record, acted)):
             must = "must be of a day in the life of the person"
             self._add("dateTime", must, found, "Correct the day, or the record of the patient.")

@@ -18,11 +18,36 @@ from pmcell.errors import Fault
 
 TAKES_BACK = re.compile(
     r"(?i)withdr[ae]w|revo[kc]|refus|declin|opt(?:ed|ing)?[-_ ]?out|\bdeni(?:ed|al)|\bdeny|"
-    r"\bno (?:legal|valid) |\bnot (?:permitted|given|allowed)|wider+uf|abgelehnt"
+    r"\bobject(?:ed|ion)\b|(?:patient|person|subject) objects|"
+    r"\bno (?:legal|valid) |\bnot (?:permitted|given|allowed)|"
+    r"wider(?:r[iu]e?f|spr[aou])|abgelehnt|zurückgezog|zurückgenomm|"  # German
+    r"intrek|ingetrokken|\btrek\b.*\bin\b|geweiger|weiger|bezwaar|"  # Dutch
+    r"retir|révoq|\brefus|s'oppose|opposition|"  # French
+    r"revo[cg]|rechaz|retirad|retiro\b|recus|rifiut|ritirat|"  # Spanish, Portuguese, Italian
+    r"cofn[ię]|odmow|odmów|odvol|odmítn|"  # Polish, Czech
+    r"återkall|tilbagekald|tilbagetruk|trukket tilbake|avböj|nekat|nektet|"  # Scandinavian
+    r"perut|kieltä|kiellet|"  # Finnish
+    r"撤回|拒绝|拒絕|拒否|отозва|отзыв|отказ"
 )
-ABOUT_USE = re.compile(r"(?i)consent|research|stud(?:y|ies)|data|einwilligung")
+"""Words that take something back, in languages of the regions that send data."""
+AT_ANY_TIME = re.compile(
+    r"(?i)\b(?:can|may (?:be|with|revo|also)|could|if|right to|any ?time|"
+    r"kann|können|jederzeit|falls|wenn|recht|kan|kunt|"
+    r"wanneer|altijd|peut|pouvez|peuvent|à tout moment|si|droit|puede|podrá|derecho|può|diritto|"
+    r"mož|kdyk|kan|när som helst|voi)\b"
+)
+"""What says that something may be taken back, and not that it was."""
+ABOUT_USE = re.compile(
+    r"(?i)consent|research|stud(?:y|ies)|data|einwilligung|forschung|studie|toestemming|onderzoek|"
+    r"recherche|consentimi|investiga|consens|ricerca|zgod|badan|souhlas|výzkum|samtyck|samtykke|"
+    r"forskn|suostumus|tutkimu|同意|研究|согласи|исследован"
+)
+NO = re.compile(r"(?i)(?:n|no|nein|non|nee|nej|nei|nie|ne|não|ei|нет|否|不|いいえ)")
 LIMITS = re.compile(r"(?i)\b(?:not|no|non|except|excluding|without|only|but)\b")
-IN_WORDS = ("category", "regulatoryBasis", "policyText", "meta", "extension", "policyRule", "scope")
+IN_WORDS = (
+    *("category", "regulatoryBasis", "policyText", "meta", "extension", "policyRule", "scope"),
+    *("sourceAttachment", "identifier"),
+)
 """Keys of a consent in which words, tags and names of profiles may take it back."""
 RECORDS: Mapping[str, Collection[str]] = {
     "Provenance": ("CREATE",),
@@ -36,6 +61,11 @@ def words_against(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     text = item.get("text")
     if isinstance(text, Mapping) and text.get("status") == "additional":
         yield "text.status", "additional: the text says more than the codes"
+    if isinstance(text, Mapping):
+        for said in re.split(r"[.;!?]|<[^>]*>", str(text.get("div"))):
+            if TAKES_BACK.search(said) and not AT_ANY_TIME.search(said):
+                yield "text.div", said.strip()[:60]
+                break
     for key in IN_WORDS:
         for said in texts_in(item.get(key)):
             if TAKES_BACK.search(said):
@@ -92,13 +122,23 @@ def _changes(kind: str, item: Mapping[str, Any]) -> bool:
 
 
 def _says_no(kind: str, item: Mapping[str, Any], texts: Sequence[str]) -> bool:
+    parts = list(_parts([item]))
     if kind == "QuestionnaireResponse":
-        answers = [part for part in _parts(item.get("item")) if "valueBoolean" in part]
-        return any(part["valueBoolean"] is False for part in answers)
+        return any(map(_is_no, parts))
     if kind in OF_DOCUMENT:
         return False
-    takes_back = [text for text in texts if TAKES_BACK.search(text) or text == "OPTOUT"]
-    return any(ABOUT_USE.search(text) or text in OPTING for text in takes_back)
+    takes_back = any(TAKES_BACK.search(text) or text == "OPTOUT" for text in texts)
+    is_about = any(ABOUT_USE.search(text) or text in OPTING for text in texts)
+    return is_about and (takes_back or any(map(_is_no, parts)))
+
+
+def _is_no(part: Mapping[str, Any]) -> bool:
+    """Whether an answer or a value is no, as a truth, a word or a code."""
+    coding = part.get("valueCoding")
+    coding = coding if isinstance(coding, Mapping) else {}
+    words = (part.get("valueString"), coding.get("code"), coding.get("display"))
+    is_word = any(isinstance(word, str) and NO.fullmatch(word.strip()) for word in words)
+    return part.get("valueBoolean") is False or is_word
 
 
 def _parts(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 from pmcell.consent.removal.canaries_bytes import BYTES
 from pmcell.consent.removal.canaries_cells import CELLS
 from pmcell.consent.removal.canaries_genes import SOME_GENES
+from pmcell.consent.removal.canaries_parts import PARTS
 from pmcell.consent.removal.canaries_tables import TABLES
 from pmcell.consent.removal.canary import COUNTS, GENES, NAME, Plant
 from pmcell.consent.removal.gene_sets import GeneSets
@@ -17,7 +18,7 @@ from pmcell.consent.removal.needles import donor_needles, print_of
 from pmcell.consent.removal.scan import scan
 from pmcell.errors import DataError
 
-PLANTS: dict[str, Plant] = {**BYTES, **TABLES, **CELLS, **SOME_GENES}
+PLANTS: dict[str, Plant] = {**BYTES, **PARTS, **TABLES, **CELLS, **SOME_GENES}
 """How each canary is planted, by the place that it stands for."""
 
 

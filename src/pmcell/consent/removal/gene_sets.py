@@ -19,6 +19,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.gene_sums import gene_sums
+
 MIN_PANEL = 100
 """Genes of a matrix that must be known for its rows to be compared."""
 MIN_EXPRESSED = 40
@@ -33,6 +35,13 @@ Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Where each row begins and ends, and the columns that it expresses."""
 NamedRows = tuple[Sequence[Sequence[str]], Iterable[Rows]]
 """What a matrix calls its columns, in one way or several, and its rows, in blocks."""
+
+
+def is_telling(is_expressed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether rows express enough of their genes, and not too many: else chance makes two alike."""
+    n_expressed = is_expressed.sum(axis=1)
+    n_not = is_expressed.shape[1] - n_expressed
+    return np.asarray((n_expressed >= MIN_EXPRESSED) & (n_not >= MIN_EXPRESSED), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,9 @@ class GeneSets:
             return False
         inside = np.full(len(self.genes), -1)
         inside[numbers[numbers >= 0]] = numbers[numbers >= 0]
-        own = self._sums(self.indptr, inside[self.indices], n_panel)
+        own = self._sums((self.indptr, self.indices), inside, n_panel)
         return own.size > 0 and any(
-            np.isin(self._sums(indptr, numbers[indices], n_panel), own).any()
-            for indptr, indices in blocks
+            np.isin(self._sums(rows, numbers, n_panel), own).any() for rows in blocks
         )
 
     def _numbers(self, names: Sequence[str]) -> NDArray[np.int64]:
@@ -114,16 +122,11 @@ class GeneSets:
     def _written(self) -> dict[str, int]:
         return {}
 
-    def _sums(
-        self, indptr: NDArray[np.int64], numbers: NDArray[np.int64], n_panel: int
-    ) -> NDArray[np.uint64]:
+    def _sums(self, rows: Rows, numbers: NDArray[np.int64], n_panel: int) -> NDArray[np.uint64]:
         """The sum of each row that expresses enough genes and not too many."""
-        is_known = numbers >= 0
-        codes = np.where(is_known, self._codes[numbers], np.uint64(0))
-        n_expressed = np.diff(np.concatenate([[0], np.cumsum(is_known)])[indptr])
-        sums = np.diff(np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes)])[indptr])
+        sums, n_expressed = gene_sums(*rows, numbers, self._codes)
         is_telling = (n_expressed >= MIN_EXPRESSED) & (n_panel - n_expressed >= MIN_EXPRESSED)
-        return np.asarray(sums[is_telling], np.uint64)
+        return sums[is_telling]
 
     def as_text(self) -> str:
         """The sets as one text, as a journal keeps them."""

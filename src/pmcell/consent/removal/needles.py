@@ -16,27 +16,39 @@ import binascii
 import codecs
 import hashlib
 import re
+import struct
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pmcell.consent.removal.gene_sets import GeneSets
 from pmcell.core.byte_search import PART, WHOLE, WIDE, WIDER, Forms, compile_forms, search
-from pmcell.core.value_counts import times_of_values
+from pmcell.core.value_counts import ALL_SHAPES, flags_of_shapes, times_of_values
 
 MIN_BASE64 = 10
 """Letters of base64 below which chance, with the case left out, could write them."""
 MIN_HEX = 12
 """Hexadecimal digits below which chance could write them."""
+MIN_MARK, MIN_BYTES = 16, 10
+"""Letters of base64, and bytes, by which a digest is known."""
+DIGESTS = (
+    *("md5", "sha1", "sha224", "sha256", "sha384", "sha512"),
+    *("sha3_256", "sha3_512", "blake2b", "blake2s"),
+)
+CELL_NAME = "cell name"
+"""The kind of what is one of very many."""
 MIN_VALUES, MIN_GENES = 8, 60
 """Different values and genes of a cell, below which chance could make two cells alike."""
 MAX_CELL = 1 << 18
 """Values of one cell, at most: more of them in one row are those of many."""
 MIN_SPELLED = 6
 """Letters and digits of an id that is also looked for with other signs between them."""
+_SHAPE = struct.Struct("<II")
+PRINT_BYTES = _SHAPE.size + 12
 _SIGNS = re.compile(r"[^\w]|_")
 
 
@@ -63,18 +75,33 @@ class Needles:
             for text, kind in texts.items()
             if text
             for found in forms(text)
+        } | {
+            found: kind
+            for text, kind in self.texts.items()
+            if kind != CELL_NAME
+            for found in digests_of(text)
         }
         compiled = compile_forms([form for form, _ in forms], [stand for _, stand in forms])
         return compiled, list(forms.values())
 
+    @cached_property
+    def _shapes(self) -> NDArray[np.bool_]:
+        shapes = np.frombuffer(b"".join(mark[: _SHAPE.size] for mark in self.cells), "<u4")
+        return flags_of_shapes(shapes[::2], shapes[1::2])
+
     def prepare(self) -> None:
         """Compile the forms now, and not in the first of several threads that ask for them."""
-        _ = self._compiled
+        _ = self._compiled, self._shapes
+
+    def are_among(self, indptr: np.ndarray, values: np.ndarray) -> bool:
+        """Whether a cell to find is one of these, given by where its values begin and end."""
+        found = cell_prints(indptr, values, self._shapes)
+        return any(mark in self.cells for _, mark in found)
 
     def in_bytes(self, data: bytes, *, is_joined: bool = False) -> set[str]:
         """The kinds of those texts that occur in the bytes; `is_joined` as in `search`."""
         forms, kinds = self._compiled
-        return {kinds[at] for at in np.flatnonzero(search(data, forms, is_joined=is_joined))}
+        return {kinds[at] for at in search(data, forms, is_joined=is_joined)}
 
 
 def plain_forms(text: str) -> Iterator[tuple[bytes, int]]:
@@ -114,6 +141,23 @@ def forms_of(text: str) -> Iterator[tuple[bytes, int]]:
     for form in within_base64(text.encode("utf-8", "surrogateescape")):
         if len(form) >= MIN_BASE64:
             yield form, PART
+
+
+def digests_of(text: str) -> Iterator[tuple[bytes, int]]:
+    """Begins of digests of a text, which whoever has the id can make, and how they must stand.
+
+    In hexadecimal, base64 and as bytes; of the text, of its lower and upper case, and of its line.
+    """
+    for letters in {text, text.lower(), text.upper()}:
+        for said in (letters, f"{letters}\n"):
+            for name in DIGESTS:
+                made = hashlib.new(
+                    name, said.encode("utf-8", "surrogateescape"), usedforsecurity=False
+                )
+                mark = made.digest()
+                yield mark.hex()[:MIN_HEX].encode(), PART
+                yield base64.b64encode(mark)[:MIN_MARK].lower(), PART
+                yield mark[:MIN_BYTES].lower(), PART
 
 
 def within_base64(raw: bytes) -> set[bytes]:
@@ -182,14 +226,27 @@ _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def cell_prints(indptr: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, bytes]]:
-    """Row and print of each cell of a sparse matrix in rows that has enough genes and values."""
-    indptr = np.asarray(indptr, np.int64)
-    times, bounds = times_of_values(indptr, np.asarray(values, np.float64), MIN_GENES, MAX_CELL)
+def cell_prints(
+    indptr: np.ndarray, values: np.ndarray, shapes: NDArray[np.bool_] = ALL_SHAPES
+) -> Iterator[tuple[int, bytes]]:
+    """Row and print of each cell of a sparse matrix in rows that has enough genes and values.
+
+    A print begins with its shape: how many values the cell has, and how many times the lowest of
+    them. Of cells with a shape that is none of `shapes` nothing else is made.
+    """
+    times, bounds = times_of_values(
+        np.asarray(indptr, np.int64),
+        np.asarray(values),
+        MIN_GENES,
+        MAX_CELL,
+        shapes,
+    )
     said, ends = memoryview(times.astype("<i8", copy=False).tobytes()), (bounds * 8).tolist()
     for row in np.flatnonzero(np.diff(bounds) >= MIN_VALUES).tolist():
+        begin, end = bounds[row], bounds[row + 1]
+        shape = _SHAPE.pack(times[begin:end].sum(), times[begin])
         part = said[ends[row] : ends[row + 1]]
-        yield row, hashlib.blake2b(part, digest_size=12).digest()
+        yield row, shape + hashlib.blake2b(part, digest_size=12).digest()
 
 
 def print_of(values: np.ndarray) -> bytes | None:

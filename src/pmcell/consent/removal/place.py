@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pmcell.consent.removal.gene_sets import NamedRows
-from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES, cell_prints, print_of
+from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES
 from pmcell.core.value_counts import grouped
 
 MAX_DENSE = 50_000_000
@@ -17,6 +18,10 @@ MAX_DENSE = 50_000_000
 MAX_KEYS = 8
 """Columns of a table with a value a row that may name its cells."""
 ROWS = 4096
+
+
+Cells = tuple[np.ndarray, np.ndarray]
+"""Where the values of each cell begin and end, and the values."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,8 @@ class Place:
         Bytes that are searched for texts.
     is_joined
         Whether texts stand beside each other in them without a sign.
-    prints
-        Makes the prints of the cells that are there.
+    cells
+        Makes the cells that may be there, in blocks.
     genes
         Makes the rows of a matrix with the names of its genes.
     problem
@@ -44,7 +49,7 @@ class Place:
     where: str
     text: bytes = b""
     is_joined: bool = False
-    prints: Callable[[], frozenset[bytes]] = frozenset
+    cells: Callable[[], Iterable[Cells]] = tuple
     genes: Callable[[], NamedRows] | None = None
     problem: str = ""
     is_encrypted: bool = False
@@ -54,61 +59,72 @@ Into = Callable[[bytes, str, int], Iterator[Place]]
 """Makes the places of some bytes, by their name and how often they were packed."""
 
 
-def array_prints(array: Any) -> frozenset[bytes]:
+def once(into: Into) -> Into:
+    """Make the places of equal texts one time: a file says many in several places."""
+    said: set[bytes] = set()
+
+    def places(text: bytes, where: str, depth: int) -> Iterator[Place]:
+        mark = hashlib.blake2b(text, digest_size=16).digest()
+        if mark not in said:
+            said.add(mark)
+            yield from into(text, where, depth)
+
+    return places
+
+
+def array_cells(array: Any) -> Iterator[Cells]:
     """Cells of an array of numbers: the values of one, or rows, with whatever is before them."""
-    if array.ndim == 1:
-        values = array[:] if MIN_GENES <= array.shape[0] <= MAX_CELL else np.empty(0)
-        found = print_of(values)
-        return frozenset() if found is None else frozenset([found])
-    return dense_prints(
-        array if array.ndim == 2 else np.asarray(array[:]).reshape(-1, array.shape[-1])
-    )
+    if array.ndim != 1:
+        is_matrix = array.ndim == 2
+        yield from dense_cells(
+            array if is_matrix else np.asarray(array[:]).reshape(-1, array.shape[-1])
+        )
+    elif MIN_GENES <= array.shape[0] <= MAX_CELL:
+        yield np.array([0, array.shape[0]]), array[:]
 
 
-def dense_prints(array: Any) -> frozenset[bytes]:
+def dense_cells(array: Any) -> Iterator[Cells]:
     """Cells of a matrix, in its rows; of one that is not too large in its columns as well."""
     n_rows, n_columns = array.shape
-    found: set[bytes] = set()
+    is_small = n_rows * n_columns <= MAX_DENSE
+    whole = np.asarray(array[:]) if is_small else array
     # Fewer values than a cell has genes are none, nor are more.
     for at in range(0, n_rows if MIN_GENES <= n_columns <= MAX_CELL else 0, ROWS):
-        found |= _row_prints(np.asarray(array[at : at + ROWS]))
-    if MIN_GENES <= n_rows <= MAX_CELL and n_rows * n_columns <= MAX_DENSE:
-        found |= _row_prints(np.asarray(array[:]).T)
-    return frozenset(found)
+        yield _in_rows(np.asarray(whole[at : at + ROWS]))
+    if MIN_GENES <= n_rows <= MAX_CELL and is_small:
+        yield _in_rows(whole.T)
 
 
-def _row_prints(rows: np.ndarray) -> frozenset[bytes]:
+def _in_rows(rows: np.ndarray) -> Cells:
     n_rows, n_columns = rows.shape
-    return sparse_prints(np.arange(n_rows + 1) * n_columns, rows.ravel())
+    return np.arange(n_rows + 1) * n_columns, rows.ravel()
 
 
-def sparse_prints(indptr: np.ndarray, values: np.ndarray) -> frozenset[bytes]:
-    """Cells of a sparse matrix in the order in which it stores them."""
-    return frozenset(mark for _, mark in cell_prints(indptr, values))
+def stored_cells(indptr: np.ndarray, values: np.ndarray) -> Iterator[Cells]:
+    """Cells of a sparse matrix, or of lists of numbers, as they are stored."""
+    yield indptr, values
 
 
-def matrix_prints(matrix: Any) -> frozenset[bytes]:
+def matrix_cells(matrix: Any) -> Iterator[Cells]:
     """Cells of a sparse matrix of scipy, in its rows and in its columns."""
-    parts = (matrix.tocsr(), matrix.tocsc())
-    return frozenset().union(*(sparse_prints(part.indptr, part.data) for part in parts))
+    for part in (matrix.tocsr(), matrix.tocsc()):
+        yield part.indptr, part.data
 
 
-def long_prints(
-    columns: Sequence[np.ndarray], names: Sequence[np.ndarray] = ()
-) -> frozenset[bytes]:
+def long_cells(columns: Sequence[np.ndarray], names: Sequence[np.ndarray] = ()) -> Iterator[Cells]:
     """Cells of a table that has a row for each value: which column names them is not known.
 
     `names` are columns of texts, or numbers of texts, which are no values.
 
     >>> cells, genes = np.repeat([0, 1], 300), np.tile(np.arange(300), 2)
     >>> counts = np.random.default_rng(0).poisson(5, 600)
-    >>> long_prints([genes, cells, counts]) >= {print_of(counts[:300]), print_of(counts[300:])}
+    >>> found = [values for _, values in long_cells([genes, cells, counts])]
+    >>> any((values[:300] == counts[:300]).all() for values in found)
     True
     """
-    found: set[bytes] = set()
     n_rows = min(map(len, [*names, *columns]), default=0)
     if not MIN_GENES <= n_rows <= MAX_DENSE:
-        return frozenset()
+        return
     keys = [*names, *(column for column in columns if column.dtype.kind in "iu")][:MAX_KEYS]
     for key in keys:
         codes = _codes(key)
@@ -118,8 +134,7 @@ def long_prints(
         indptr = np.concatenate([[0], np.cumsum(sizes)])
         for values in columns:
             if values is not key:
-                found |= sparse_prints(indptr, grouped(codes, indptr, values))
-    return frozenset(found)
+                yield indptr, grouped(codes, indptr, values)
 
 
 def _codes(key: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Everything that a file holds, one place after the other: texts as bytes, cells as prints.
+"""Everything that a file holds, one place after the other: texts as bytes, cells as numbers.
 
 Known containers are taken apart by what they are, not by their name: HDF5 with its
 attributes and what was left in its free space, Parquet with its metadata and whole
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from pmcell.consent.removal import places_packed as packed
-from pmcell.consent.removal.place import Place, matrix_prints, sparse_prints
+from pmcell.consent.removal.place import Cells, Place, matrix_cells, stored_cells
 from pmcell.consent.removal.places_hdf5 import SIGNATURE, begin_of, hdf5_places
 from pmcell.consent.removal.places_numbers import (
     array_places,
@@ -44,9 +44,9 @@ from pmcell.consent.removal.places_tables import (
     parquet_places,
     sqlite_places,
 )
-from pmcell.consent.removal.places_text import plain_lines, readings
+from pmcell.consent.removal.places_text import looks_like_text, plain_lines, readings
+from pmcell.core.byte_lines import squeezed, unwrapped, with_cells_joined
 from pmcell.core.byte_signs import LINED, signs
-from pmcell.core.byte_texts import unwrapped
 
 MAX_DEPTH, MAX_WAYS = 8, 6
 """Times that something is packed, and ways of writing within each other."""
@@ -73,9 +73,9 @@ MAX_USUAL_EXTRA = 36
 """Bytes of the extra field of a zip member that hold its times and owner."""
 FIXED_WIDTHS = (
     b"<stata_dta>", b"$FL2", b"$FL3", b"HEADER RECORD*******", b"\x71\x02", b"\x72\x02",
-    b"\x73\x02",
+    b"\x73\x02", b"070701", b"070702", b"070707",
 )  # fmt: skip
-"""How tables of Stata, SPSS and the transport format of SAS begin."""
+"""How tables of Stata, SPSS and the transport format of SAS, and archives of cpio begin."""
 SAS = bytes.fromhex("c2ea8160b31411cfbd92080009c7318c")
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -198,14 +198,16 @@ def _contents(data: bytes, where: str, depth: int, path: Path | None) -> Iterato
             yield from _numpy(data, where)
         if data.startswith(PNG):
             yield from _png(data, where, depth)
+        if data.startswith(b"GIF8"):
+            yield from _gif(data, where)
         if data.startswith(ARROW_STREAM):
             yield from arrow_places(data, where, depth, of_text)
         if _has_fixed_widths(data):
             yield Place(f"{where}/fields", data, is_joined=True)
         if data.endswith(b"."):
-            texts, prints = pickled(data)
+            texts, fields, cells = pickled(data)
             yield from of_text(texts, f"{where}/pickle", depth)
-            yield Place(f"{where}/pickle", prints=prints)
+            yield Place(f"{where}/pickle", fields, is_joined=True, cells=cells)
         raw, size = packed.inflated(data, 0, -15)
         if raw and size == len(data):
             yield from of_bytes(raw, f"{where}/deflate", depth + 1)
@@ -231,10 +233,14 @@ def _within(
     for how, text in readings(data, flags) if n_ways < MAX_WAYS else ():
         if text and text != data:
             yield from of_text(text, f"{where}/{how}", depth, opened, n_ways + 1)
-    if b"\0" not in data[:4096]:
+    if looks_like_text(data):
         yield Place(
             f"{where}/broken lines", unwrapped(plain_lines(data) if flags & LINED else data)
         )
+        yield Place(f"{where}/cells of a line", squeezed(data))
+        if rows := with_cells_joined(data):
+            yield Place(f"{where}/neighbouring texts", rows)
+            yield Place(f"{where}/neighbouring texts", rows.replace(b"\t", b""))
     yield from packed.streams(data, begins, where, depth, of_bytes)
     yield from packed.words(data, where, depth, of_bytes, into, opened)
 
@@ -259,11 +265,23 @@ def _png(data: bytes, where: str, depth: int) -> Iterator[Place]:
     while at + 8 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         body = data[at + 8 : at + 8 + size]
+        if kind != b"IDAT":
+            yield Place(f"{where}/PNG chunk", body)
         if kind in (b"zTXt", b"iTXt", b"iCCP"):
             for sign in range(len(body)):
                 if body[sign] == 0 and (found := packed.inflated(body, sign + 2, 15)[0]):
                     yield from of_text(found, f"{where}/PNG text", depth + 1)
         at += size + 12
+
+
+def _gif(data: bytes, where: str) -> Iterator[Place]:
+    """Comments and data of programs, which stand in blocks of at most 255 bytes."""
+    for sign in re.finditer(rb"!(?:\xfe|\xff\x0b.{11})", data, re.DOTALL):
+        at, parts = sign.end(), []
+        while at < len(data) and data[at]:
+            parts.append(data[at + 1 : at + 1 + data[at]])
+            at += 1 + data[at]
+        yield Place(f"{where}/GIF text", b"".join(parts))
 
 
 def _zip(data: bytes, where: str, depth: int) -> Iterator[Place]:
@@ -314,16 +332,16 @@ def _sparse_npz(members: dict[str, bytes], where: str) -> Iterator[Place]:
     for name, values in arrays.items():
         is_one_each = values.ndim == 1 and values.size == bounds[-1] and values.dtype.kind in "iuf"
         if is_one_each and name != "indices":
-            yield Place(f"{where}/{name}/cells", prints=partial(sparse_prints, bounds, values))
+            yield Place(f"{where}/{name}/cells", cells=partial(stored_cells, bounds, values))
     if {"data", "indices"} <= arrays.keys():
         parts = [arrays[name] for name in ("data", "indices", "indptr")]
-        yield Place(f"{where}/cells", prints=partial(_parts_prints, parts))
+        yield Place(f"{where}/cells", cells=partial(_parts_cells, parts))
 
 
-def _parts_prints(parts: list[Any]) -> frozenset[bytes]:
+def _parts_cells(parts: list[Any]) -> Iterator[Cells]:
     from scipy.sparse import csr_matrix
 
-    return matrix_prints(csr_matrix(tuple(parts)))
+    return matrix_cells(csr_matrix(tuple(parts)))
 
 
 def _load(member: bytes) -> np.ndarray | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from mmap import mmap
 from pathlib import Path
@@ -11,11 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.removal.place import MAX_DENSE, ROWS, Into, Place, long_prints, matrix_prints
-from pmcell.consent.removal.place import sparse_prints as prints_of_parts
+from pmcell.consent.removal.place import (
+    MAX_DENSE,
+    ROWS,
+    Cells,
+    Into,
+    Place,
+    long_cells,
+    matrix_cells,
+    once,
+)
 from pmcell.consent.removal.places_genes import gene_places
 from pmcell.consent.removal.places_numbers import array_letters, array_places, in_rows, number_bytes
-from pmcell.io.filters import register_filters
+from pmcell.io.filters import register_filters_of
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TEXT_ROWS = 1 << 18
@@ -53,40 +62,50 @@ def hdf5_places(
     """
     import h5py
 
-    with h5py.File(path or io.BytesIO(data), "r", **({"locking": False} if path else {})) as file:
-        register_filters(file)
-        names: list[str] = []
-        file.visit(names.append)
-        for name in ["/", *names]:
-            yield from object_places(file[name], f"{where}{name}", name, depth, into)
-            if comment := file["/"].id.get_comment(name.encode("utf-8", "surrogateescape")):
+    options = {"locking": False} if path else {}
+    with h5py.File(path or io.BytesIO(data), "r", **options) as file:
+        items: dict[str, Any] = {"/": file}
+        file.visititems(items.__setitem__)
+        chunked = [
+            item
+            for item in items.values()
+            if isinstance(item, h5py.Dataset) and item.chunks is not None
+        ]
+        register_filters_of(chunked)
+        yield from into("\n".join(items).encode("utf-8", "surrogateescape"), f"{where}names", depth)
+        into = once(into)
+        for name, item in items.items():
+            yield from object_places(item, f"{where}{name}", name, depth, into, items)
+            if comment := file.id.get_comment(name.encode("utf-8", "surrogateescape")):
                 yield from into(comment, f"{where}{name}/comment", depth)
         # What was deleted is still in the file until it is packed anew; compressed, too.
-        used = _chunks([file[name] for name in names])
-        for part in _without(data, used):
+        for part in _without(data, _chunks(chunked)):
             yield from free(part, f"{where}free space", depth)
 
 
-def object_places(item: Any, where: str, name: str, depth: int, into: Into) -> Iterator[Place]:
-    """Places of a group, a dataset or a type, with its attributes; of zarr as well."""
-    yield from into(f"{name}\n".encode() + _attributes(item), where, depth)
+def object_places(
+    item: Any, where: str, name: str, depth: int, into: Into, items: Mapping[str, Any]
+) -> Iterator[Place]:
+    """Places of a group, a dataset or a type, with its attributes; of zarr as well.
+
+    `items` are all of the file, by their names, which are opened once.
+    """
+    if attributes := _attributes(item):
+        yield from into(attributes, where, depth)
     if hasattr(item, "shape"):
         yield from _dataset(item, where, depth, into)
     elif hasattr(item, "keys"):
-        yield from _group(item, where)
+        yield from _group(item, where, name.strip("/"), items)
     else:
         yield from into(_labels(item.dtype), where, depth)
 
 
 def _chunks(items: list[Any]) -> list[tuple[int, int]]:
     """Offset and size of every chunk that a dataset holds."""
-    import h5py
-
     found = []
     for item in items:
-        if isinstance(item, h5py.Dataset) and item.chunks is not None:
-            # One call a chunk, as its index is walked once; by number each would walk it anew.
-            item.id.chunk_iter(lambda chunk: found.append((chunk.byte_offset, chunk.size)))
+        # One call a chunk, as its index is walked once; by number each would walk it anew.
+        item.id.chunk_iter(lambda chunk: found.append((chunk.byte_offset, chunk.size)))
     return sorted(chunk for chunk in found if chunk[0] is not None)
 
 
@@ -109,6 +128,9 @@ def raw_text(value: Any) -> bytes:
     """A value as text, all of an array, however deep."""
     if isinstance(value, bytes):
         return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OS":
+        with contextlib.suppress(TypeError):  # Not all of it are texts.
+            return b"\n".join(value.ravel().tolist())
     if isinstance(value, np.ndarray | list | tuple):
         return b"\n".join(raw_text(item) for item in value)
     if isinstance(value, np.void):
@@ -122,7 +144,7 @@ def _attributes(item: Any) -> bytes:
         said.append(key.encode("utf-8", "replace") + b"=" + raw_text(value))
         if isinstance(value, np.ndarray) and value.dtype.kind in "iuf":
             said.append(array_letters(value))
-        if hasattr(item.attrs, "get_id"):
+        if hasattr(item.attrs, "get_id") and not isinstance(value, str | bytes):
             said.append(_labels(item.attrs.get_id(key).dtype))
     return b"\n".join(said)
 
@@ -159,43 +181,40 @@ def _dataset(item: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
         yield from number_bytes(item, where)
 
 
-def _group(group: Any, where: str) -> Iterator[Place]:
+def _group(group: Any, where: str, name: str, items: Mapping[str, Any]) -> Iterator[Place]:
     """Cells of a sparse matrix in its three arrays, or of columns with a row for each value."""
     names = sorted(group.keys())
     yield from gene_places(group, where)
     if {"data", "indices", "indptr"} <= set(names):
         yield from _sparse(group, where)
         return
-    parts = [group[name] for name in names[:MAX_COLUMNS]]
+    paths = {key: f"{name}/{key}" if name else key for key in names[:MAX_COLUMNS]}
+    parts = [items[path] if path in items else group[key] for key, path in paths.items()]
     columns = [part for part in parts if getattr(part, "ndim", 0) == 1 and part.dtype.kind in "iuf"]
     if len(columns) >= 2 and len({column.shape for column in columns}) == 1:
-        yield Place(where, prints=lambda: long_prints([column[()] for column in columns]))
+        yield Place(where, cells=lambda: long_cells([column[()] for column in columns]))
 
 
 def _sparse(group: Any, where: str) -> Iterator[Place]:
     """Cells of a sparse matrix: what it stores in its order, and rows of one in columns."""
     if group["data"].dtype.kind not in "iuf" or group["data"].ndim != 1:
         return
-    yield Place(where, prints=partial(_stored_prints, group))
+    yield Place(where, cells=partial(_stored_cells, group))
     encoding = str(group.attrs.get("encoding-type", ""))
     if not encoding.startswith("csr") and group["data"].size <= MAX_DENSE:
-        yield Place(f"{where}/rows", prints=partial(_row_prints, group))
+        yield Place(f"{where}/rows", cells=partial(_row_cells, group))
 
 
-def _stored_prints(group: Any) -> frozenset[bytes]:
+def _stored_cells(group: Any) -> Iterator[Cells]:
     indptr = group["indptr"][()]
-    found: set[bytes] = set()
     for at in range(0, max(len(indptr) - 1, 0), ROWS):
         bounds = indptr[at : at + ROWS + 1]
-        values = group["data"][bounds[0] : bounds[-1]]
-        found |= prints_of_parts(bounds - bounds[0], values)
-    return frozenset(found)
+        yield bounds - bounds[0], group["data"][bounds[0] : bounds[-1]]
 
 
-def _row_prints(group: Any) -> frozenset[bytes]:
+def _row_cells(group: Any) -> Iterator[Cells]:
     from scipy.sparse import csc_matrix
 
     # Without their shape: 10x and AnnData say it in different places.
-    return matrix_prints(
-        csc_matrix(tuple(group[name][()] for name in ("data", "indices", "indptr")))
-    )
+    parts = tuple(group[name][()] for name in ("data", "indices", "indptr"))
+    return matrix_cells(csc_matrix(parts))

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from pmcell.consent.removal.gene_sets import MIN_PANEL, NamedRows
+from pmcell.consent.removal.gene_sets import MIN_PANEL, NamedRows, is_telling
 from pmcell.consent.removal.needles import MIN_GENES
 from pmcell.consent.removal.place import (
+    Cells,
     Place,
-    array_prints,
-    long_prints,
-    matrix_prints,
-    sparse_prints,
+    array_cells,
+    long_cells,
+    matrix_cells,
 )
-from pmcell.consent.removal.places_genes import table_rows
+from pmcell.consent.removal.places_genes import expressed, table_rows
 from pmcell.core.byte_numbers import TextTable, read_list, read_table
 from pmcell.core.byte_signs import long_words
 
@@ -40,7 +40,7 @@ def array_places(array: Any, where: str) -> Iterator[Place]:
     if array.dtype.kind in "iuf" and (letters := array_letters(array)):
         yield Place(where, letters, is_joined=True)
     if array.ndim and array.dtype.kind in "iuf":
-        yield Place(where, prints=partial(array_prints, array))
+        yield Place(where, cells=partial(array_cells, array))
 
 
 def number_bytes(array: Any, where: str) -> Iterator[Place]:
@@ -69,10 +69,18 @@ def array_letters(array: Any) -> bytes:
     is_whole = array.size <= MAX_WHOLE
     rows = n_rows if is_whole else max(SAMPLED * n_rows // max(array.size, 1), 1)
     values = np.asarray(array[()] if array.ndim == 0 else array[:rows])
+    if is_whole and values.ndim == 2 and _has_a_row(values.T):
+        columns = _in_lines(np.ascontiguousarray(values.T))
+        return columns + b"\0" + _in_lines(values) if _has_a_row(values) else columns
     if not _has_a_row(values):
         return b""
     if not is_whole:
         values = np.asarray(array[()])
+    return _in_lines(values)
+
+
+def _in_lines(values: np.ndarray) -> bytes:
+    """Letters of an array; of a matrix also each row with any by itself."""
     is_letter = (values >= 32) & (values < 127)
     # Several numbers that are none are one sign: what is written in few letters stays short.
     letters = np.where(is_letter, values, 0).astype(np.uint8)
@@ -103,10 +111,10 @@ def in_rows(values: np.ndarray) -> bytes:
 def text_places(data: bytes, where: str) -> Iterator[Place]:
     """Cells in numbers that a text holds: a table, a sparse matrix, lists of JSON."""
     if data.startswith(MATRIX_MARKET):
-        yield Place(f"{where}/cells", prints=partial(_market_prints, data))
+        yield Place(f"{where}/cells", cells=partial(_market_cells, data))
         return
     if b"[" in data and b"," in data and b"\0" not in data[:4096]:
-        yield Place(f"{where}/cells", prints=partial(_list_prints, data))
+        yield Place(f"{where}/cells", cells=partial(_list_cells, data))
     first = data[: 1 << 16].splitlines()[:4]
     if not first:
         return
@@ -119,38 +127,36 @@ def text_places(data: bytes, where: str) -> Iterator[Place]:
         n_numbers = sum(map(_is_number, cells))
         if 2 * n_numbers >= len(cells) or (n_numbers and len(cells) <= MAX_LONG):
             read = cache(partial(read_table, data, sign))
-            yield Place(f"{where}/cells", prints=partial(_text_prints, read))
+            yield Place(f"{where}/cells", cells=partial(_text_cells, read))
             if max(len(cells), n_lines) >= MIN_PANEL:
                 yield Place(f"{where}/genes", genes=partial(_text_genes, data, sign, read))
             return
 
 
-def _market_prints(data: bytes) -> frozenset[bytes]:
+def _market_cells(data: bytes) -> Iterator[Cells]:
     from scipy.io import mmread
     from scipy.sparse import coo_matrix
 
-    return matrix_prints(coo_matrix(mmread(io.BytesIO(data))))
+    return matrix_cells(coo_matrix(mmread(io.BytesIO(data))))
 
 
-def _list_prints(data: bytes) -> frozenset[bytes]:
+def _list_cells(data: bytes) -> Iterator[Cells]:
     """Cells of lists of numbers with commas between them."""
-    found: set[bytes] = set()
     for begin, end in long_words(data, _NUMERIC, 2 * MIN_GENES - 1).tolist():
         numbers = read_list(data[begin:end])
         if numbers is not None and numbers.size >= MIN_GENES:
-            found |= array_prints(numbers)
-    return frozenset(found)
+            yield from array_cells(numbers)
 
 
-def _text_prints(read: Callable[[], TextTable]) -> frozenset[bytes]:
+def _text_cells(read: Callable[[], TextTable]) -> Iterator[Cells]:
     table = read()
     is_full = table.is_full
     values = table.of_rows(table.values, is_full)
-    found = array_prints(values)
+    yield from array_cells(values)
     # Rows of another length are cells, too; columns they are none.
     sizes = np.diff(table.bounds)[~is_full]
     others = table.values[~np.repeat(is_full, np.diff(table.bounds))]
-    found |= sparse_prints(np.concatenate([[0], np.cumsum(sizes)]), others)
+    yield np.concatenate([[0], np.cumsum(sizes)]), others
     if values.shape[1] <= MAX_LONG:
         # Of a table with a row for each value: names as they are, numbers as numbers. One name for
         # all rows is none: its cell is the column.
@@ -158,8 +164,7 @@ def _text_prints(read: Callable[[], TextTable]) -> frozenset[bytes]:
         is_number = table.of_rows(table.is_number, is_full).any(axis=0)
         numbers = values.T[is_number & (values != values[0]).any(axis=0)]
         if len(numbers):
-            found |= long_prints(list(numbers), list(marks.T[(marks != marks[0]).any(axis=0)]))
-    return found
+            yield from long_cells(list(numbers), list(marks.T[(marks != marks[0]).any(axis=0)]))
 
 
 def _text_genes(data: bytes, sign: bytes, read: Callable[[], TextTable]) -> NamedRows:
@@ -168,13 +173,19 @@ def _text_genes(data: bytes, sign: bytes, read: Callable[[], TextTable]) -> Name
     is_full = table.is_full
     is_full[:1] = False
     array = table.of_rows(table.values, is_full) if is_full.any() else np.zeros((0, 0))
-    lines = data.splitlines()
-    # A header may lack the sign above the names of rows.
-    header = lines[0].split(sign) if lines else []
-    header = [b""] * (array.shape[1] - len(header)) + header
-    if len(array) > array.shape[1]:
-        header = [lines[row].partition(sign)[0] for row in np.flatnonzero(is_full).tolist()]
+    is_turned = len(array) > array.shape[1]
+    if is_turned:
         array = array.T
+    # Names are made of text, which takes long, once numbers may be a cell.
+    if not array.size or not is_telling(expressed(array)[1]).any():
+        return [], []
+    lines = data.splitlines()
+    if is_turned:
+        header = [lines[row].partition(sign)[0] for row in np.flatnonzero(is_full).tolist()]
+    else:
+        # A header may lack the sign above the names of rows.
+        header = lines[0].split(sign) if lines else []
+        header = [b""] * (array.shape[1] - len(header)) + header
     header = header[: array.shape[1]]
     return table_rows([name.decode("utf-8", "replace").strip('"') for name in header], array)
 

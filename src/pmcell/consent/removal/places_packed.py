@@ -234,16 +234,29 @@ def _decoded(word: bytes) -> Iterator[tuple[bytes, str]]:
 
 
 def _joined_words(data: bytes, letters: np.ndarray) -> Iterator[bytes]:
-    """Long words of base64, as it is written plain.
+    """Long words of base64, as it is written plain, each once.
 
     Lines of one length with the same signs between them are one word.
     """
+    found = long_words(data, letters, MIN_WORD)
+    if letters is not _PLAIN and len(found):
+        found = found[~_are_in_plain(data, found)]
+    lengths, gaps = np.diff(found)[:, 0], found[1:, 0] - found[:-1, 1]
+    may_go_on = (lengths[:-1] % 4 == 0) & (lengths[1:] <= lengths[:-1]) & (gaps <= MAX_GAP)
+    goes_on = np.concatenate([may_go_on, [False]]) | np.concatenate([[False], may_go_on])
+    # One before the end of a line may go on in a shorter one, which is no word of its own.
+    ends = _ENDS_LINE[np.frombuffer(data, np.uint8)[np.minimum(found[:, 1], len(data) - 1)]]
+    is_alone = ~(goes_on[: len(found)] | (ends & (np.diff(found)[:, 0] % 4 == 0)))
+    for word in dict.fromkeys(data[begin:end] for begin, end in found[is_alone].tolist()):
+        yield word.translate(_URL_SAFE)
+    yield from _lines(data, found[~is_alone].tolist())
+
+
+def _lines(data: bytes, found: list[list[int]]) -> Iterator[bytes]:
+    """Words that may be lines of one, joined where they are, with a short last line."""
     parts: list[bytes] = []
     length, gap, last = 0, b"", 0
-    is_plain = letters is _PLAIN
-    for begin, end in long_words(data, letters, MIN_WORD).tolist():
-        if not is_plain and _is_in_plain(data, begin, end):
-            continue
+    for begin, end in found:
         between = data[last:begin]
         goes_on = (
             bool(parts)
@@ -254,21 +267,44 @@ def _joined_words(data: bytes, letters: np.ndarray) -> Iterator[bytes]:
             and (len(parts) == 1 or between == gap)
         )
         if parts and not goes_on:
-            yield b"".join(parts).translate(_URL_SAFE)
+            yield from _with_last(data, parts, last)
             parts = []
         if not parts:
             length = end - begin
         parts.append(data[begin:end])
         gap, last = between, end
     if parts:
-        yield b"".join(parts).translate(_URL_SAFE)
+        yield from _with_last(data, parts, last)
 
 
-def _is_in_plain(data: bytes, begin: int, end: int) -> bool:
-    """Whether a word is read as a plain one already: without signs of addresses, in no path."""
-    if data.find(b"-", begin, end) >= 0 or data.find(b"_", begin, end) >= 0:
-        return False
-    return data[begin - 1 : begin] not in (b"/", b"+")
+def _with_last(data: bytes, parts: list[bytes], end: int) -> Iterator[bytes]:
+    """Lines as one word; also with what may be their last line, too short for a word."""
+    word = b"".join(parts).translate(_URL_SAFE)
+    yield word
+    rest = _LAST.match(data, end)
+    if rest and len(word) % 4 == 0 and len(rest[1]) % 4 != 1:
+        yield word + rest[1].translate(_URL_SAFE)
 
 
+_LAST = re.compile(
+    rb"(?=.{0,16}?(?:\n|\\n))[^A-Za-z0-9+/_-]{0,16}?(?:\\n)?[^A-Za-z0-9+/_-]{0,16}?([A-Za-z0-9+/_-]{2,23})(?![A-Za-z0-9+/_-])",
+    re.DOTALL,
+)
+"""A short word behind the end of a line, or behind what stands for one."""
+
+
+def _are_in_plain(data: bytes, words: np.ndarray) -> np.ndarray:
+    """Whether words are read as plain ones already: without signs of addresses, in no path."""
+    values = np.frombuffer(data, np.uint8)
+    n_signs = np.concatenate([[0], np.cumsum(_ADDRESS_SIGNS[values], dtype=np.int64)])
+    has_signs = n_signs[words[:, 1]] > n_signs[words[:, 0]]
+    before = values[np.maximum(words[:, 0] - 1, 0)]
+    is_in_path = (words[:, 0] > 0) & ((before == ord("/")) | (before == ord("+")))
+    return np.asarray(~has_signs & ~is_in_path)
+
+
+_ENDS_LINE = np.zeros(256, np.bool_)
+_ENDS_LINE[list(b"\r\n\\")] = True
+_ADDRESS_SIGNS = np.zeros(256, np.bool_)
+_ADDRESS_SIGNS[list(b"-_")] = True
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

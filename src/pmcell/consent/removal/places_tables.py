@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,7 +14,15 @@ import numpy as np
 
 from pmcell.consent.removal.gene_sets import MIN_PANEL, NamedRows
 from pmcell.consent.removal.needles import MAX_CELL, MIN_GENES
-from pmcell.consent.removal.place import Into, Place, dense_prints, long_prints, sparse_prints
+from pmcell.consent.removal.place import (
+    Cells,
+    Into,
+    Place,
+    dense_cells,
+    long_cells,
+    once,
+    stored_cells,
+)
 from pmcell.consent.removal.places_genes import table_rows
 from pmcell.consent.removal.places_hdf5 import raw_text
 from pmcell.consent.removal.places_numbers import array_letters
@@ -44,10 +51,12 @@ def parquet_places(
     with pq.ParquetFile(source, read_dictionary=dictionaries) as file:
         schema = file.schema_arrow
         yield from _metadata(schema, where, depth, into)
-        yield from _batches(file.iter_batches(BATCH), where, depth, into)
         if not isinstance(source, Path):
-            yield from _cells(schema, lambda names: file.read(columns=names), where)
+            table = file.read()
+            yield from _batches(table.to_batches(BATCH), where, depth, into)
+            yield from _cells(schema, table.select, where)
             return
+        yield from _batches(file.iter_batches(BATCH), where, depth, into)
         for number in range(file.num_row_groups):
             yield from _cells(schema, partial(_read_group, file, number), where)
 
@@ -90,7 +99,7 @@ def sqlite_places(data: bytes, where: str, depth: int, into: Into) -> Iterator[P
         for (name,) in found:
             rows = _rows(base, name).fetchall()
             yield from into(raw_text(rows), f"{where}/{name.decode()}", depth)
-            yield Place(f"{where}/{name.decode()}", prints=partial(_row_prints, rows))
+            yield Place(f"{where}/{name.decode()}", cells=partial(_row_cells, rows))
 
 
 def _rows(base: sqlite3.Connection, name: bytes) -> sqlite3.Cursor:
@@ -98,10 +107,10 @@ def _rows(base: sqlite3.Connection, name: bytes) -> sqlite3.Cursor:
     return base.execute(f'SELECT * FROM "{quoted}"')
 
 
-def _row_prints(rows: list[tuple[Any, ...]]) -> frozenset[bytes]:
+def _row_cells(rows: list[tuple[Any, ...]]) -> Iterator[Cells]:
     columns = [np.array(column) for column in zip(*rows, strict=True)]
     numbers = [column for column in columns if column.dtype.kind in "iuf"]
-    return _column_prints(numbers, [column for column in columns if column.dtype.kind == "S"])
+    return _column_cells(numbers, [column for column in columns if column.dtype.kind == "S"])
 
 
 def _dictionaries(facts: Any) -> list[str]:
@@ -129,22 +138,42 @@ def _metadata(schema: Any, where: str, depth: int, into: Into) -> Iterator[Place
 
 
 def _batches(batches: Any, where: str, depth: int, into: Into) -> Iterator[Place]:
-    said: set[bytes] = set()
-
-    def once(text: bytes, where: str, depth: int) -> Iterator[Place]:
-        # Each batch has the whole dictionary of its column.
-        mark = hashlib.blake2b(text, digest_size=16).digest()
-        if mark not in said:
-            said.add(mark)
-            yield from into(text, where, depth)
-
+    # Each batch has the whole dictionary of its column.
+    into = once(into)
     for batch in batches:
+        yield Place(f"{where}/rows", _rows_of_texts(batch))
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             for leaf in leaves(column):
-                yield from _leaf(leaf, f"{where}/{name}", depth, once)
+                yield from _leaf(leaf, f"{where}/{name}", depth, into)
             if (bounds := _bounds(column)) is not None:
-                prints = partial(sparse_prints, bounds, column.values.to_numpy(False))
-                yield Place(f"{where}/{name}", prints=prints)
+                values = column.values.to_numpy(zero_copy_only=False)
+                yield Place(f"{where}/{name}", cells=partial(stored_cells, bounds, values))
+
+
+def _rows_of_texts(batch: Any) -> bytes:
+    """Texts of each row with tabs between them, where a name may stand in two columns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    plain = (
+        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        for column in batch.columns
+        if is_text(column.type)
+    )
+    columns = [column.cast(pa.large_string()) for column in plain]
+    if len(columns) < 2:
+        return b""
+    tab, end = (pa.scalar(sign, pa.large_string()) for sign in "\t\n")
+    rows = pc.binary_join_element_wise(*columns, end, tab, null_handling="replace")
+    return rows.buffers()[2].to_pybytes() if len(rows) else b""
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a column is of texts, as they are or by their numbers in a dictionary."""
+    import pyarrow as pa
+
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
 
 
 def leaves(column: Any) -> Iterator[Any]:
@@ -199,7 +228,7 @@ def _text_of(array: Any) -> bytes:
 
     kind = array.type
     values = array if "view" in str(kind) else array.unique()
-    if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)):
         return raw_text([value for value in values.to_pylist() if value is not None])
     whole = values.drop_null()
     sign = pa.scalar("\n").cast(kind)
@@ -225,7 +254,7 @@ def _cells(schema: Any, read: Callable[[list[str]], Any], where: str) -> Iterato
 
     names = [item.name for item in schema if _is_plain(item.type)]
     if any(pa.types.is_integer(item.type) or pa.types.is_floating(item.type) for item in schema):
-        yield Place(f"{where}/cells", prints=partial(_frame_prints, read, names))
+        yield Place(f"{where}/cells", cells=partial(_frame_cells, read, names))
         numbers = [item.name for item in schema if _is_number(item.type)]
         if len(numbers) >= MIN_PANEL:
             yield Place(f"{where}/genes", genes=partial(_frame_genes, read, numbers))
@@ -257,7 +286,7 @@ def _is_plain(kind: Any) -> bool:
     )  # fmt: skip
 
 
-def _frame_prints(read: Callable[[list[str]], Any], names: list[str]) -> frozenset[bytes]:
+def _frame_cells(read: Callable[[list[str]], Any], names: list[str]) -> Iterator[Cells]:
     import pyarrow as pa
 
     columns: list[np.ndarray] = []
@@ -272,12 +301,11 @@ def _frame_prints(read: Callable[[list[str]], Any], names: list[str]) -> frozens
         else:
             values = whole.to_numpy(zero_copy_only=False)
             columns.append(np.nan_to_num(values) if values.dtype.kind == "f" else values)
-    return _column_prints(columns, texts)
+    return _column_cells(columns, texts)
 
 
-def _column_prints(numbers: list[np.ndarray], texts: list[np.ndarray]) -> frozenset[bytes]:
-    found: frozenset[bytes] = frozenset()
+def _column_cells(numbers: list[np.ndarray], texts: list[np.ndarray]) -> Iterator[Cells]:
     if numbers and (len(numbers) >= MIN_GENES or MIN_GENES <= len(numbers[0]) <= MAX_CELL):
-        found |= dense_prints(np.column_stack(numbers))
-    is_long = len(numbers) + len(texts) <= MAX_LONG
-    return found | (long_prints(numbers, texts) if is_long else frozenset())
+        yield from dense_cells(np.column_stack(numbers))
+    if len(numbers) + len(texts) <= MAX_LONG:
+        yield from long_cells(numbers, texts)

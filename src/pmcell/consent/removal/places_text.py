@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.byte_around import around, around_joins, around_tags
 from pmcell.core.byte_signs import (
     CALLED,
     ESCAPES,
@@ -31,15 +32,7 @@ from pmcell.core.byte_signs import (
     TAGS,
     rows_of_signs,
 )  # fmt: skip
-from pmcell.core.byte_texts import (
-    around,
-    around_joins,
-    around_tags,
-    single_letters,
-    spelled,
-    unescaped,
-    untagged,
-)
+from pmcell.core.byte_texts import single_letters, spelled, unescaped, untagged
 
 LOOKS: dict[int, str | None] = {
     **dict.fromkeys(
@@ -132,6 +125,14 @@ _OF_ARRAY = re.compile(rb"\[(" + _TEXTS + rb")\]\s*\.join\(\s*[\"\']([^\"\']{0,3
 _OF_TEXT = re.compile(rb"[\"\']([^\"\'\n]{0,3})[\"\']\.join\([\[(](" + _TEXTS + rb")")
 _TEXT = re.compile(rb"\"([^\"\n]{0,64})\"|\'([^\'\n]{0,64})\'")
 _HYPHENATION = re.compile(rb"\\-|(?<=\w)\{\}(?=[\w-])")
+_OF_PDF = re.compile(rb"#([0-9A-Fa-f]{2})")
+_WORDS = re.compile(rb"=\?[\w-]+\?[bBqQ]\?[^?\s]*\?=(?:\s+=\?[\w-]+\?[bBqQ]\?[^?\s]*\?=)*")
+_WORD = re.compile(rb"=\?[\w-]+\?([bBqQ])\?([^?\s]*)\?=")
+_UTF7 = re.compile(rb"\+([A-Za-z0-9+/]{3,64})-")
+_MISREAD = re.compile(rb"(?:[\xc2\xc3\xc5\xc6\xcb][\x80-\xbf]|\xe2[\x80-\x84][\x80-\xbf]){2,}")
+_OCTAL = re.compile(rb"\b0o([0-7]{2,3})\b")
+_BITS = re.compile(rb"[01]{7,8}")
+_ROWS_OF_BITS = re.compile(rb"\b[01]{7,8}(?:[ ,;\n]{1,2}[01]{7,8}\b){5,}")
 _ADDRESS = re.compile(rb"(?m)^[0-7]{7}[ \n]")
 """What `od` writes before each line."""
 _QUOTED = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*\r?\n)")
@@ -159,11 +160,12 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
     wide = narrowed(data)
     if wide is not None:
         yield "utf-16", wide
-    is_text = b"\0" not in data[:4096]
+    is_text = looks_like_text(data)
     if flags & KERNED and (is_text or b"%PDF" in data[:4096]):
         # In other bytes its signs stand by chance.
         yield "kerned text", re.sub(rb"\)\s*-?[\d.]+\s*\(", b"", data)
     if data.startswith(b"%PDF"):
+        yield "names of PDF", _OF_PDF.sub(lambda sign: bytes.fromhex(sign[1].decode()), data)
         yield "base85", b"\n".join(_of_ascii85(word) for word in _ASCII85.findall(data))
     if data.startswith(b"%!PS"):
         yield "glyphs", _GLYPHS.sub(_written, data)
@@ -190,6 +192,12 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "joined texts", b"\n".join(joined)
         rows = (row[0] for row in _LETTERS.finditer(near))
         yield "lists of letters", b"\n".join(re.sub(rb"[\"',\s]", b"", row) for row in rows)
+    if b"=?" in data:
+        near = around(data, _of(b"="), _of(b"?"))
+        yield "words of a header", _changed(near, _WORDS.sub(_of_header, near))
+    if b"+A" in data and _UTF7.search(data):
+        near = around(data, _of(b"+"))
+        yield "UTF-7", _changed(near, _UTF7.sub(_of_utf7, near))
     if b"<use" in data:
         yield "glyphs that are used", _USED.sub(lambda use: _letter(use[1]), data)
     if b"_x00" in data:
@@ -200,6 +208,10 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
     if not data.isascii():
         near = around(data, _BEYOND)
         yield "letters that look alike", _changed(near, _as_letters(near, _seen))
+        yield (
+            "UTF-8 that was read as Latin",
+            _changed(near, _MISREAD.sub(lambda part: _as_written(part[0]), near)),
+        )
     if flags & MARKED:
         near = around(data, _of(b"*\\"))
         yield "marked letters", _changed(near, _MARKED.sub(rb"\1", near))
@@ -234,12 +246,41 @@ def readings(data: bytes, flags: int) -> Iterator[tuple[str, bytes]]:
         yield "decimal numbers of R", spelled(_LONG.sub(rb"\1", data), 10)
     if has_numbers and b"0000000 " in data:
         yield "octal numbers", spelled(_ADDRESS.sub(b"", data), 8)
+    if b"0o1" in data:
+        yield "octal numbers", spelled(_OCTAL.sub(lambda n: n[1].rjust(3, b"0"), data), 8)
+    if b" 0110" in data or b",0110" in data:
+        bits = (_BITS.findall(row[0]) for row in _ROWS_OF_BITS.finditer(data))
+        yield "bits", b"\n".join(bytes(int(byte, 2) for byte in row) for row in bits)
     if has_numbers:
         yield "hexadecimal numbers", spelled(data, 16)
         yield "decimal numbers", spelled(data, 10)
         if _DUMP_BEGINS.match(data) or _DUMP_GOES_ON.search(data):
             lines = (line[1] for line in _DUMPED.finditer(data))
             yield "dump", b"".join(bytes.fromhex(_SPACES.sub(b"", line).decode()) for line in lines)
+
+
+def looks_like_text(data: bytes) -> bool:
+    r"""Whether bytes begin as a text does: else their signs stand by chance, and are not read.
+
+    >>> looks_like_text("Spital ZürichP-17".encode()), looks_like_text(b"\x80\x03" * 99)
+    (True, False)
+    """
+    head = data[:HEAD]
+    if b"\0" in head:
+        return False
+    n_control = len(head) - len(head.translate(None, _CONTROL))
+    if n_control <= MAX_CONTROL * len(head):
+        return True
+    n_broken = 0 if head.isascii() else head.decode("utf-8", "replace").count("\ufffd")
+    return n_broken <= MAX_CONTROL * len(head) and n_control <= MAX_MARKS * len(head)
+
+
+HEAD = 4096
+"""Bytes by which a text is told from what is none."""
+_CONTROL = bytes(byte for byte in range(32) if byte not in b"\b\t\n\f\r\x1b")
+MAX_CONTROL, MAX_MARKS = 0.02, 0.25
+"""Shares of signs of control: beyond the first one, other bytes must be those of UTF-8, as where
+texts stand between marks of their length; beyond the second they are numbers."""
 
 
 def _of_uuencode(lines: bytes) -> bytes:
@@ -279,6 +320,34 @@ def _called(data: bytes) -> Iterator[bytes]:
         yield sign.join(one or other for one, other in _TEXT.findall(texts))
 
 
+def _of_header(words: re.Match[bytes]) -> bytes:
+    """What words of a header of mail say that follow each other."""
+    found = []
+    for how, word in _WORD.findall(words[0]):
+        with contextlib.suppress(binascii.Error):
+            is_base64 = how in b"bB"
+            found.append(
+                binascii.a2b_base64(word) if is_base64 else binascii.a2b_qp(word, header=True)
+            )
+    return b"".join(found)
+
+
+def _of_utf7(word: re.Match[bytes]) -> bytes:
+    letters = base64.b64decode(
+        word[1] + b"=" * (-len(word[1]) % 4) if len(word[1]) % 4 != 1 else b""
+    )
+    return letters[: len(letters) // 2 * 2].decode("utf-16-be", "replace").encode()
+
+
+@functools.lru_cache(1 << 12)
+def _as_written(letters: bytes) -> bytes:
+    """Bytes of UTF-8 that were taken for letters of a byte each, and written as UTF-8 again."""
+    try:
+        return letters.decode().encode("cp1252")
+    except UnicodeError:
+        return letters.decode("utf-8", "ignore").encode("latin-1", "ignore")
+
+
 def _changed(near: bytes, text: bytes) -> bytes:
     """What was read in another way; nothing where all of it stays as it was."""
     return b"" if text == near else text
@@ -315,9 +384,13 @@ def _seen(text: str) -> str:
     >>> _seen("Do\\u200bno\\u00adr-１７")
     'Donor-17'
     """
-    return _NOT_ASCII.sub(
-        lambda part: unicodedata.normalize("NFKC", part[0].translate(LOOKS)).translate(LOOKS), text
-    )
+    return _NOT_ASCII.sub(lambda part: _look(part[0]), text)
+
+
+@functools.lru_cache(1 << 12)
+def _look(part: str) -> str:
+    """Letters beyond ASCII as they are seen: few different ones stand in a text, many times."""
+    return unicodedata.normalize("NFKC", part.translate(LOOKS)).translate(LOOKS)
 
 
 def _letter(digits: bytes) -> bytes:

@@ -30,8 +30,9 @@ def store_places(folder: Path) -> Iterator[Place]:
     try:
         root = zarr.open(folder, mode="r")
         members = dict(root.members(max_depth=None)) if isinstance(root, zarr.Group) else {}
+        yield from of_text("\n".join(members).encode(), "zarr names", 0)
         for name, item in [("/", root), *sorted(members.items())]:
-            yield from object_places(item, f"zarr {name}", name, 0, of_text)
+            yield from object_places(item, f"zarr {name}", name, 0, of_text, members)
     except Exception as error:
         # As with any file: whatever the library says, nothing was seen there.
         yield Place("zarr", problem=type(error).__name__)

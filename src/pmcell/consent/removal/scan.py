@@ -15,12 +15,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pmcell.consent.removal.needles import Needles
 from pmcell.consent.removal.place import Place
 from pmcell.consent.removal.places import inside, of_bytes, of_text
-from pmcell.consent.removal.places_zarr import is_store, store_places
+from pmcell.consent.removal.places_zarr import MARKS, is_store, store_places
+from pmcell.io.atomic import sha256_file
 
 MAX_THREADS = min(len(os.sched_getaffinity(0)), 4)
 """Files that are read at once: each is in memory."""
@@ -43,6 +45,15 @@ class ScanReport:
     n_bytes: int = 0
     seconds: float = 0.0
 
+    def add(self, content: ScanReport, name: str) -> None:
+        """Add what was seen in the content of a file of this name."""
+        self.hits += [(name, where, kind) for _, where, kind in content.hits]
+        self.unread += [(name, problem) for _, problem in content.unread]
+        self.encrypted += [name for _ in content.encrypted]
+        self.n_files += content.n_files
+        self.n_objects += content.n_objects
+        self.n_bytes += content.n_bytes
+
     @property
     def is_clean(self) -> bool:
         """Whether everything was read and nothing was found."""
@@ -64,40 +75,55 @@ def scan(roots: Sequence[Path], needles: Needles, *, base: Path | None = None) -
     report = ScanReport()
     start = time.monotonic()
     needles.prepare()
-
-    def of_file(path: Path) -> ScanReport:
-        name = str(path.relative_to(base)) if base and path.is_relative_to(base) else str(path)
-        return _scan_file(path, name, needles)
-
     paths = [path for root in roots for path in _files(root)]
+    files = [path for path in paths if path.is_file() and not path.is_symlink()]
+    first = _first_copies(files)
+    read = sorted(set(first.values()))
     # Passes over bytes let go of the interpreter, so that files are read side by side.
     with ThreadPoolExecutor(MAX_THREADS) as pool:
-        for found in pool.map(of_file, paths):
-            report.hits += found.hits
-            report.unread += found.unread
-            report.encrypted += found.encrypted
-            report.n_files += found.n_files
-            report.n_objects += found.n_objects
-            report.n_bytes += found.n_bytes
+        seen = dict(zip(read, pool.map(partial(_scan_content, needles=needles), read), strict=True))
+    for path in paths:
+        name = str(path.relative_to(base)) if base and path.is_relative_to(base) else str(path)
+        _scan_names(path, name, needles, report)
+        if path in first:
+            report.add(seen[first[path]], _hidden(name, needles))
     report.seconds = time.monotonic() - start
     report.hits = sorted(set(report.hits))
     return report
 
 
-def _scan_file(path: Path, name: str, needles: Needles) -> ScanReport:
-    """What one file, folder or link says."""
-    report = ScanReport()
-    _scan_names(path, name, needles, report)
-    if path.is_symlink() or not path.is_file():
-        return report
-    report.n_files += 1
+def _first_copies(files: Sequence[Path]) -> dict[Path, Path]:
+    """Of each file the first one that is the same, byte by byte: its content is read once."""
+    of_size: dict[tuple[int, str], list[Path]] = {}
+    found: dict[Path, Path] = {}
+    for path in files:
+        try:
+            of_size.setdefault((path.stat().st_size, path.suffix), []).append(path)
+        except OSError:  # It is gone, or nobody may see it: reading it says so.
+            found[path] = path
+    for same in of_size.values():
+        firsts: dict[str, Path] = {}
+        for path in same:
+            # A mark of a store stands for what lies beside it.
+            is_alone = len(same) == 1 or path.name in MARKS
+            try:
+                digest = str(path) if is_alone else sha256_file(path)
+            except OSError:
+                digest = str(path)
+            found[path] = firsts.setdefault(digest, path)
+    return found
+
+
+def _scan_content(path: Path, needles: Needles) -> ScanReport:
+    """What stands in one file, or in the store of which it is the mark."""
+    report = ScanReport(n_files=1)
     try:
-        report.n_bytes += path.stat().st_size
-        _scan_place(inside(path), name, needles, report)
+        report.n_bytes = path.stat().st_size
+        _scan_places(inside(path), needles, report)
         if is_store(path):
-            _scan_place(store_places(path.parent), name, needles, report)
+            _scan_places(store_places(path.parent), needles, report)
     except (OSError, MemoryError) as error:
-        report.unread.append((name, type(error).__name__))
+        report.unread.append(("", type(error).__name__))
     return report
 
 
@@ -160,23 +186,23 @@ def _hidden(name: str, needles: Needles) -> str:
     return str(Path(*hidden))
 
 
-def _scan_place(places: Iterator[Place], name: str, needles: Needles, report: ScanReport) -> None:
+def _scan_places(places: Iterator[Place], needles: Needles, report: ScanReport) -> None:
     for place in places:
         report.n_objects += 1
         if place.problem:
-            report.unread.append((_hidden(name, needles), f"{place.where}: {place.problem}"))
+            report.unread.append(("", f"{place.where}: {place.problem}"))
             continue
         if place.is_encrypted:
-            report.encrypted.append(_hidden(name, needles))
+            report.encrypted.append("")
             continue
         kinds = needles.in_bytes(place.text, is_joined=place.is_joined) if place.text else set()
         try:
-            if needles.cells and not needles.cells.isdisjoint(place.prints()):
+            if needles.cells and any(needles.are_among(*cells) for cells in place.cells()):
                 kinds.add("cells")
             if needles.genes and place.genes and needles.genes.are_in(place.genes()):
                 kinds.add("cells")
         except Exception as error:
             # Cells are looked for after the texts of a place were; a reader may fail then only.
-            report.unread.append((_hidden(name, needles), f"{place.where}: {type(error).__name__}"))
+            report.unread.append(("", f"{place.where}: {type(error).__name__}"))
         where = "[named]" if kinds and _kinds(place.where, needles) else place.where
-        report.hits += [(_hidden(name, needles), where, kind) for kind in kinds]
+        report.hits += [("", where, kind) for kind in kinds]

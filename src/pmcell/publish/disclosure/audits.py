@@ -19,7 +19,7 @@ from pmcell.io.tables import read_table
 from pmcell.io.verdict import read_verdict
 from pmcell.publish.disclosure.attack import small_cohort_faults, small_group_faults
 from pmcell.publish.disclosure.hidden import Hidden
-from pmcell.publish.disclosure.rules import is_dominated
+from pmcell.publish.disclosure.rules import totals_of_few
 from pmcell.publish.facts import Facts
 from pmcell.schema import TABLES
 from pmcell.schema.disclosure import DESCRIPTION, INDIVIDUAL, VECTOR
@@ -159,23 +159,17 @@ def _cohorts(audit: Audit) -> Iterator[Fault]:
     for cohort in audit.facts.withheld:
         samples = cohort.sample_counts
         samples = samples[samples["n_cells"] > 0]
-        own = samples.groupby("donor_id", observed=True)["n_cells"]
-        n_several = int((own.size() > 1).sum())
+        n_several = int((samples.groupby("donor_id", observed=True).size() > 1).sum())
         is_told = told.loc[cohort.cohort_id].notna()
         if is_told["n_samples"] and 0 < n_several < rules.of(cohort.cohort_id):
             must = f"must not tell of fewer than {rules.of(cohort.cohort_id)} donors"
             found = f"{cohort.cohort_id}: {n_several} donors have several samples"
             yield Fault(COHORTS_FILE, must, found, REWRITE, column="n_samples", reason="few_donors")
-        if is_told["n_cells"] and is_dominated(own.sum().to_numpy(), rules):
-            must = "must not tell of cells of which one or two donors have most"
-            yield Fault(
-                COHORTS_FILE,
-                must,
-                cohort.cohort_id,
-                REWRITE,
-                column="n_cells",
-                reason="few_donors",
-            )
+        for column in sorted(totals_of_few(cohort.sample_counts, rules)):
+            if is_told[column]:
+                must = "must not tell of cells of which one or two donors have most"
+                found = cohort.cohort_id
+                yield Fault(COHORTS_FILE, must, found, REWRITE, column=column, reason="few_donors")
 
 
 def _genes(audit: Audit) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from pmcell.publish.disclosure import recount
 from pmcell.publish.disclosure.counted import ALL, TOTALS, USED
 from pmcell.publish.disclosure.hidden import TOO_FEW_CELLS
 from pmcell.publish.disclosure.policy import Policy
-from pmcell.publish.disclosure.rules import is_dominated
+from pmcell.publish.disclosure.rules import totals_of_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,13 +41,12 @@ def cohorts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
         "share_umis_lost",
     )
     shown = {name: frame[name].astype(object).mask(few, None) for name in counts}
-    totals = ("n_cells_submitted", "n_cells_left_out", "n_cells", "share_umis_lost")
-    ids, no_cells, no_samples = frame["cohort_id"], *_totals_that_tell(policy)
+    tells = _totals_that_tell(policy)
     hidden = {
-        **dict.fromkeys(totals, ids.isin(no_cells)),
-        "n_samples": ids.isin(no_samples),
+        name: frame["cohort_id"].map(lambda own, name=name: name in tells.get(own, ()))
+        for name in counts
     }
-    shown |= {name: shown[name].mask(tells, None) for name, tells in hidden.items()}
+    shown |= {name: shown[name].mask(is_told, None) for name, is_told in hidden.items()}
     # Whose cells were left out at registration nobody knows: they may be one person's.
     some = closed & (frame["n_cells_left_out"].fillna(0) > 0)
     shown["n_cells_left_out"] = shown["n_cells_left_out"].mask(some, None)
@@ -60,19 +59,21 @@ def cohorts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     )
 
 
-def _totals_that_tell(policy: Policy) -> tuple[list[str], list[str]]:
-    """Withheld cohorts whose numbers of cells, and of samples, tell of single donors."""
-    no_cells, no_samples = [], []
+def _totals_that_tell(policy: Policy) -> dict[str, set[str]]:
+    """Columns of withheld cohorts whose numbers of cells and samples tell of single donors."""
+    found = {}
     for cohort in policy.facts.withheld:
-        used = cohort.sample_counts.query("n_cells > 0")
-        n_cells = used.groupby("donor_id", observed=True)["n_cells"].agg(["sum", "size"])
+        samples = cohort.sample_counts
+        n_samples = samples.query("n_cells > 0").groupby("donor_id", observed=True).size()
+        n_several = int((n_samples > 1).sum())
         is_changed = TOTALS in policy.told.get(cohort.cohort_id, ())
-        if is_changed or is_dominated(n_cells["sum"].to_numpy(), policy.rules):
-            no_cells.append(cohort.cohort_id)
-        n_several = int((n_cells["size"] > 1).sum())
+        tells = totals_of_few(samples, policy.rules)
+        if is_changed or "n_cells" in tells:
+            tells |= {"n_cells_submitted", "n_cells_left_out", "n_cells", "share_umis_lost"}
         if is_changed or 0 < n_several < policy.rules.of(cohort.cohort_id):
-            no_samples.append(cohort.cohort_id)
-    return no_cells, no_samples
+            tells.add("n_samples")
+        found[cohort.cohort_id] = tells
+    return found
 
 
 def cohort_counts(frame: pd.DataFrame, policy: Policy) -> pd.DataFrame:

@@ -10,11 +10,14 @@ for fewer: `disclosure.min_donors` in cohort.yaml.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pmcell.publish.facts import Cohort, Facts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_SHARE_OF_TWO = 0.85
 P_PERCENT = 10
@@ -62,6 +65,31 @@ def min_donors_of(cohort: Cohort) -> int:
     """What the steward asked for in cohort.yaml; 0 for nothing."""
     text = cohort.text("disclosure", "min_donors")
     return int(text) if text.isdigit() else 0
+
+
+def totals_of_few(samples: pd.DataFrame, rules: Rules) -> set[str]:
+    """Which totals of a cohort's cells tell of one or two donors: they have most of them.
+
+    Cells that were submitted are not told either where few donors have most of those that failed
+    QC: what was submitted less what passed is their number.
+
+    Parameters
+    ----------
+    samples
+        `donor_id`, `n_cells_submitted` and `n_cells` of each sample.
+    rules
+        The thresholds.
+    """
+    counted = samples.groupby("donor_id", observed=True)[["n_cells_submitted", "n_cells"]].sum()
+    failed = counted["n_cells_submitted"] - counted["n_cells"]
+    found = {
+        name
+        for name in ("n_cells_submitted", "n_cells")
+        if is_dominated(counted.loc[counted[name] > 0, name].to_numpy(), rules)
+    }
+    if failed.any() and is_dominated(failed[failed > 0].to_numpy(), rules):
+        found.add("n_cells_submitted")
+    return found
 
 
 def is_dominated(contributions: np.ndarray, rules: Rules) -> bool:

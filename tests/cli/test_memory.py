@@ -171,11 +171,14 @@ def registered(study: Path, tmp_path: Path) -> Path:
     return tmp_path / "study"
 
 
-def dry_run(folder: Path, cores: int) -> dict[str, list[str]]:
+def dry_run(folder: Path, *words: str, cores: int) -> dict[str, list[str]]:
     """What Snakemake says of each job that it would run, by the step."""
     command = ["--snakefile", str(snakefile()), "--directory", str(folder), "--cores", str(cores)]
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *command, "--dry-run", "--printshellcmds", "--nocolor"],
+        [
+            *(sys.executable, "-m", "snakemake", *command, *words),
+            *("--dry-run", "--printshellcmds", "--nocolor"),
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -187,9 +190,10 @@ def dry_run(folder: Path, cores: int) -> dict[str, list[str]]:
 
 
 def test_strata_ask_for_one_core_and_take_those_that_stand_idle(registered: Path) -> None:
-    (said,) = dry_run(registered, cores=3)["strata"]
-    assert re.search(r"pmcell strata .*--threads 3 ", said)
-    assert "threads: " not in said
+    for words, n_threads in (((), 3), (("--max-threads", "2"), 2)):
+        (said,) = dry_run(registered, *words, cores=3)["strata"]
+        assert re.search(rf"pmcell strata .*--threads {n_threads} ", said)
+        assert "threads: " not in said
 
 
 def test_jobs_ask_for_what_estimate_says_and_on_this_machine_may_take_more(

@@ -88,10 +88,12 @@ def threads_of(step):
 
 
 def threads_to_spare(wildcards, threads):
-    """Threads of a step that the others wait for: on this machine those of the whole run.
+    """Threads of a step that the others wait for: on this machine those of the run, eight at most.
 
     It asks for fewer, so that what can run beside it does, and has the cores that stand idle.
     As a function of its threads it is no reason to rerun: results do not depend on it.
     """
-    is_limited = workflow.remote_exec or not workflow.local_exec
-    return threads if is_limited else max(threads, workflow.cores)
+    if workflow.remote_exec or not workflow.local_exec:
+        return threads
+    limit = workflow.resource_settings.max_threads or workflow.cores
+    return max(threads, min(limit, workflow.cores, 8))

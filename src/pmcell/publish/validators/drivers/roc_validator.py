@@ -115,7 +115,7 @@ def parse_queries_once() -> None:
             text = prepared(text, tuple((names or {}).items()))
         return evaluate(self, text, bindings, names, **rest)
 
-    SPARQLProcessor.query = query
+    SPARQLProcessor.query = query  # type: ignore[method-assign, assignment]
 
 
 def seed_context(cache: Path) -> None:

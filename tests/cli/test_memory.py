@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -163,26 +164,47 @@ def test_soft_memory_takes_what_is_needed_and_says_so(study: Path, capsys) -> No
     assert 131_072 <= smallest.block_values < 131_072 + 2**20
 
 
-def test_jobs_ask_for_what_estimate_says_and_on_this_machine_may_take_more(
-    study: Path, tmp_path: Path, capsys
-) -> None:
-    import shutil
+@pytest.fixture
+def registered(study: Path, tmp_path: Path) -> Path:
+    """The study before anything ran."""
+    shutil.copytree(study / "config", tmp_path / "study" / "config")
+    return tmp_path / "study"
 
-    folder = tmp_path / "study"
-    shutil.copytree(study / "config", folder / "config")
-    assert main(["estimate", "--directory", str(folder), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["rules"]
-    command = ["--snakefile", str(snakefile()), "--directory", str(folder), "--cores", "1"]
+
+def dry_run(folder: Path, *words: str, cores: int) -> dict[str, list[str]]:
+    """What Snakemake says of each job that it would run, by the step."""
+    command = ["--snakefile", str(snakefile()), "--directory", str(folder), "--cores", str(cores)]
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *command, "--dry-run", "--printshellcmds", "--nocolor"],
+        [
+            *(sys.executable, "-m", "snakemake", *command, *words),
+            *("--dry-run", "--printshellcmds", "--nocolor"),
+        ],
         capture_output=True,
         text=True,
         check=True,
     )
-    asked: dict[str, int] = {}
+    found: dict[str, list[str]] = {}
     for part in re.split(r"\nrule ", done.stdout + done.stderr)[1:]:
-        name = part.split(":")[0]
-        if name in BY_NAME:
+        found.setdefault(part.split(":")[0], []).append(part)
+    return found
+
+
+def test_strata_ask_for_one_core_and_take_those_that_stand_idle(registered: Path) -> None:
+    for words, n_threads in (((), 3), (("--max-threads", "2"), 2)):
+        (said,) = dry_run(registered, *words, cores=3)["strata"]
+        assert re.search(rf"pmcell strata .*--threads {n_threads} ", said)
+        assert "threads: " not in said
+
+
+def test_jobs_ask_for_what_estimate_says_and_on_this_machine_may_take_more(
+    registered: Path, capsys
+) -> None:
+    assert main(["estimate", "--directory", str(registered), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["rules"]
+    said = dry_run(registered, cores=1)
+    asked: dict[str, int] = {}
+    for name in said.keys() & BY_NAME.keys():
+        for part in said[name]:
             found = int(re.search(r"\bmem_mb=(\d+)", part)[1])
             asked[name] = max(asked.get(name, 0), found)
             share = re.search(r"--memory (\d+) --soft-memory", part)

@@ -8,14 +8,18 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from pmcell.cli import main
-from pmcell.errors import DataError, FaultsError
+from pmcell.errors import DataError, Fault, FaultsError
 from pmcell.publish import validation, write_release
+from pmcell.publish.content.tables import write_rows
+from pmcell.publish.disclosure.policy import Policy
 from pmcell.publish.validation import chosen_names
 from pmcell.publish.validators import Check, Verdict, run_validators, write_evidence
 from pmcell.publish.validators.environments import is_ready
@@ -23,6 +27,8 @@ from pmcell.publish.validators.evidence import failures_as_faults
 from pmcell.publish.validators.own import own_verdict
 from pmcell.publish.validators.run import not_run
 from pmcell.publish.validators.table import VALIDATORS, Validator, find, light
+from pmcell.release.verify import row_faults
+from pmcell.schema import Table
 from pmcell.settings.release import ReleaseSettings
 
 
@@ -104,30 +110,56 @@ def verdicts(
     return {item.name: pair for item, *pair in zip(chosen, accepted, rejected, strict=True)}
 
 
-def test_only_what_reads_the_crate_waits_for_it(
+def test_validators_run_beside_the_report_and_the_check_of_rows(
     shared_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[tuple[str, bool, bool]] = []
-    begun = threading.Event()
+    ran: list[tuple[list[str], str, list[str]]] = []
+    begun, read = threading.Event(), threading.Event()
 
     def note(folder: Path, chosen: Sequence[Validator], **_: object) -> list[Verdict]:
-        there = [(folder / name).exists() for name in ("report.html", "ro-crate-metadata.json")]
-        ran.extend((item.name, *there) for item in chosen)
+        crate = json.loads((folder / "ro-crate-metadata.json").read_text("utf-8"))["@graph"]
+        parts = [item["@id"] for item in crate if item.get("@type") == "File"]
+        absent = [name for name in parts if not (folder / name).exists()]
+        ran.append(([item.name for item in chosen], (folder / "report.html").read_text(), absent))
         begun.set()
+        assert read.wait(60)
         return [not_run(item, item.targets, "noted") for item in chosen]
 
     def report(folder: Path) -> None:
         assert begun.wait(60)
         (folder / "report.html").write_text("<p>made</p>", encoding="utf-8")
 
+    def check(folder: Path, manifest: dict[str, Any]) -> list[Fault]:
+        read.set()
+        return row_faults(folder, manifest)
+
     monkeypatch.setattr(validation, "run_validators", note)
+    monkeypatch.setattr("pmcell.publish.release.row_faults", check)
     config = {"release": {"date": "2026-01-31"}}
     write_release(shared_results, tmp_path / "release", config=config, report=report)
-    early = {name for name in light() if name != "roc-validator"}
-    assert {name for name, reported, _ in ran if not reported} == early
-    assert {item for item in ran if item[1]} == {("roc-validator", True, True)}
+    assert ran == [(light(), "", [])]
+    files = json.loads((tmp_path / "release" / "manifest.json").read_text("utf-8"))["files"]
+    assert files["report.html"]["size"] == len("<p>made</p>")
     summary = json.loads((tmp_path / "release" / "validation" / "summary.json").read_text("utf-8"))
     assert {row["name"] for row in summary["validators"]} >= set(light())
+
+
+def test_a_fault_of_the_rows_stops_the_release(
+    shared_results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_counts_twice(table: Table, policy: Policy, target: Path, **about: Any) -> None:
+        write_rows(table, policy, target, **about)
+        if table.name == "cells":
+            found = pq.read_table(target)
+            doubled = pc.multiply(found["total_counts"], 2)
+            at = found.column_names.index("total_counts")
+            pq.write_table(found.set_column(at, found.schema.field(at), doubled), target)
+
+    monkeypatch.setattr("pmcell.publish.content.tables.write_rows", write_counts_twice)
+    config = {"release": {"validators": "none"}}
+    with pytest.raises(FaultsError, match="must add up to its total_counts"):
+        write_release(shared_results, tmp_path / "release", config=config)
+    assert not (tmp_path / "release").exists()
 
 
 def test_a_report_that_fails_is_told_while_validators_run(
@@ -179,6 +211,23 @@ def test_large_tables_are_described_and_not_opened(
     if name == "frictionless":
         assert "placements" in verdict.raw["keys_not_looked_up"]
         assert "donors" not in verdict.raw["keys_not_looked_up"]
+
+
+@pytest.mark.once
+def test_large_files_of_cells_are_digested_only_where_all_rows_are_asked_for(
+    open_release: Path, validators_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PMCELL_VALIDATORS_DIR", validators_folder)
+    monkeypatch.setattr("pmcell.publish.validators.run.MAX_BYTES", 0)
+    validator = find("frictionless")
+    if not is_ready(validator):
+        pytest.skip("pmcell validate --set-up frictionless")
+    cells = {f"cells-{path.name}" for path in (open_release / "cells").iterdir()}
+    for all_rows in (False, True):
+        (verdict,) = run_validators(open_release, [validator], all_rows=all_rows)
+        assert not verdict.failures
+        assert cells & {*verdict.raw["not_opened"]} == (set() if all_rows else cells)
+        assert cells & verdict.raw["rows_read"].keys() == (cells if all_rows else set())
 
 
 def test_own_check_accepts_a_release_and_rejects_a_flipped_byte(target: Path) -> None:

@@ -85,3 +85,15 @@ def disk_mb(step):
 
 def threads_of(step):
     return RESOURCES.row_of(MODEL, step)["threads"]
+
+
+def threads_to_spare(wildcards, threads):
+    """Threads of a step that the others wait for: on this machine those of the run, eight at most.
+
+    It asks for fewer, so that what can run beside it does, and has the cores that stand idle.
+    As a function of its threads it is no reason to rerun: results do not depend on it.
+    """
+    if workflow.remote_exec or not workflow.local_exec:
+        return threads
+    limit = workflow.resource_settings.max_threads or workflow.cores
+    return max(threads, min(limit, workflow.cores, 8))

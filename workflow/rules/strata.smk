@@ -67,10 +67,11 @@ rule strata:
         clinical=clinical_option,
         config=config_option,
         options=step_options("strata"),
+        threads=threads_to_spare,
     shell:
         "pmcell strata --profiles {input.profiles:q} --out-dir {params.out:q} {params.clinical} "
         "{params.config} "
-        "--threads {threads} > {log:q} 2>&1"
+        "--threads {params.threads} > {log:q} 2>&1"
 
 
 rule followup:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-rows",
         action="store_true",
-        help="read whole tables, however large (needs memory and time)",
+        help="read whole tables and files, however large (needs memory and time)",
     )
     parser.add_argument("--list", action="store_true", help="list the validators and leave")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

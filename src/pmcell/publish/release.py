@@ -37,8 +37,10 @@ from pmcell.publish.metadata.opening import write_r_reader
 from pmcell.publish.metadata.readme import write_readme
 from pmcell.publish.profiles.cellxgene import write_reasons
 from pmcell.publish.validation import begun_validators
-from pmcell.release.manifest import Entries
-from pmcell.release.verify import verify_release
+from pmcell.release.manifest import Entries, read_manifest
+from pmcell.release.verify import row_faults, verify_release
+
+REPORT = "report.html"
 
 Page = Callable[[Path], None]
 Site = Callable[[Path, Facts, Entries], None]
@@ -58,7 +60,7 @@ def write_release(
 
     The folder is made beside `target`, verified, and only then put in its
     place; an older release stays untouched on any error. `report` is called
-    with the folder when everything but the crate is there, and adds
+    with the folder when everything but the evidence is there, and adds
     `report.html`; `site` is called last, with the folder, what is known and the
     digests of all other files, and adds the catalogue. Cells and expression that the
     cohorts' own jobs wrote by the same plan are linked, not written again. `config` is the whole
@@ -140,17 +142,18 @@ def complete_release(
     write_croissant(facts, folder, entries)
     write_dcat(facts, folder, entries, has_report=report is not None)
     entries = file_entries(folder, entries)
+    # The crate says of what is written after it only that it is there: its validator takes longest.
+    pages = {REPORT: report is not None, "site/": site is not None, "validation/": True}
+    later = [name for name, is_wanted in pages.items() if is_wanted]
+    write_crate(facts, folder, entries, target=place, started=started, later=later)
+    # The report reads a release, so it gets one that lacks only what comes later.
+    write_manifest(facts, folder, file_entries(folder, entries), sources)
     with begun_validators(facts, folder, progress=progress) as gather_evidence:
         if report is not None:
             progress("report")
-            # The report reads a release, so it gets one that lacks only itself and the crate.
-            write_manifest(facts, folder, entries, sources)
             report(folder)
-            entries = file_entries(folder, entries)
-        later = ["validation/", *(["site/"] if site is not None else [])]
-        write_crate(facts, folder, entries, target=place, started=started, later=later)
-        entries = file_entries(folder, entries)
-        write_manifest(facts, folder, entries, sources)
+        progress("rows")
+        faults = row_faults(folder, read_manifest(folder))
         progress("validators")
         gather_evidence()
     entries = file_entries(folder, entries)
@@ -161,7 +164,7 @@ def complete_release(
         entries = file_entries(folder, entries)
         write_manifest(facts, folder, entries, sources)
     progress("check")
-    faults = verify_release(folder, digested=entries)
+    faults += verify_release(folder, digested=entries, has_read=True)
     if faults:
         raise FaultsError(faults)
     # Before the folder is put in its place: a release that nobody remembers protects no one.

@@ -26,9 +26,8 @@ def begun_validators(
 ) -> Iterator[Callable[[], list[Verdict]]]:
     """Let the validators that the configuration names run beside the rest of a release.
 
-    Those that do not read the crate begin at once: what they read must be there and stay as it
-    is. The function that is yielded starts the others, waits for all, writes `validation/` and
-    returns the verdicts; the crate must be there by then.
+    What they read must be there and stay as it is. The function that is yielded waits for them,
+    writes `validation/` and returns the verdicts.
 
     A validator that is not set up is no fault unless it is required. One that ran and rejects the
     release raises `FaultsError` with all findings of all validators, unless
@@ -38,16 +37,14 @@ def begun_validators(
     chosen = chosen_names(facts.options)
     asked = [validator for validator in VALIDATORS if validator.name in chosen]
 
-    def run(reads_crate: bool) -> list[Verdict]:
+    def run() -> list[Verdict]:
         return run_validators(
-            folder,
-            [validator for validator in asked if validator.reads_crate == reads_crate],
-            progress=lambda name: progress(f"validators: {name} is done"),
+            folder, asked, progress=lambda name: progress(f"validators: {name} is done")
         )
 
     with ThreadPoolExecutor(1) as beside:
-        early = beside.submit(run, False)
-        yield lambda: _gather(facts, folder, [*run(True), *early.result()])
+        running = beside.submit(run)
+        yield lambda: _gather(facts, folder, running.result())
 
 
 def _gather(facts: Facts, folder: Path, ran: list[Verdict]) -> list[Verdict]:

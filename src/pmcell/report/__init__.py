@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pmcell.io.atomic import write_text
+from pmcell.io.collection import rare_collection
 from pmcell.release.report_tables import read_release
 from pmcell.report.page import render
 
@@ -19,5 +20,6 @@ def write_report(release: Path | str, out: Path | str | None = None) -> Path:
     """
     folder = Path(release)
     target = folder / "report.html" if out is None else Path(out)
-    write_text(target, render(read_release(folder)))
+    with rare_collection():
+        write_text(target, render(read_release(folder)))
     return target

@@ -23,7 +23,7 @@ from pmcell.publish.validators.environments import (
     interpreter,
     is_ready,
 )
-from pmcell.publish.validators.table import DRIVERS, Validator
+from pmcell.publish.validators.table import DRIVERS, MAX_BYTES, Validator
 
 PASS, FAIL, NOT_RUN = "pass", "fail", "not_run"
 RUN_DRIVER = DRIVERS / "run_driver.py"
@@ -106,7 +106,8 @@ def _run_one(
             most = math.inf if all_rows else options.pop("values")
             shapes_of = _shapes_of_tables(release)
             options["not_opened"] = [
-                name for name, (rows, columns) in shapes_of.items() if rows * columns > most
+                *(name for name, (rows, columns) in shapes_of.items() if rows * columns > most),
+                *([] if all_rows else _large_cells(release)),
             ]
             options["no_rows"] = [name for name, (rows, _) in shapes_of.items() if not rows]
         try:
@@ -142,6 +143,12 @@ def _shapes_of_tables(release: Path) -> dict[str, tuple[int, int]]:
             name = path.relative_to(release).as_posix()
             found[name] = (int(shape.num_rows), int(shape.num_columns))
     return found
+
+
+def _large_cells(release: Path) -> list[str]:
+    """Files of cells of which a validator would do no more than digest the bytes, for long."""
+    large = (path for path in release.glob("cells/*.h5ad") if path.stat().st_size > MAX_BYTES)
+    return sorted(path.relative_to(release).as_posix() for path in large)
 
 
 def _command(validator: Validator, release: Path, options: dict[str, Any]) -> list[str]:

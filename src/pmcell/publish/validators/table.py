@@ -21,13 +21,13 @@ OWN = "pmcell-verify"
 MAX_VALUES = 1_000_000
 """Rows × columns of the largest table that a validator opens which holds tables whole in memory."""
 
+MAX_BYTES = 50_000_000
+"""The largest file of cells that it digests: pmcell's own check digests them all."""
+
 
 @dataclass(frozen=True)
 class Validator:
-    """One validator that others wrote.
-
-    The crate lists all other files, so what reads it must wait for them (`reads_crate`).
-    """
+    """One validator that others wrote."""
 
     name: str
     prose: str
@@ -35,7 +35,6 @@ class Validator:
     options: Mapping[str, Any] = field(default_factory=dict)
     heavy: bool = False
     needs_node: bool = False
-    reads_crate: bool = False
     on_request: str = ""
     shared_driver: str = ""
 
@@ -75,7 +74,6 @@ VALIDATORS: tuple[Validator, ...] = (
         "roc-validator",
         "the crate, against RO-Crate 1.1 and each Workflow Run profile that it claims",
         ("ro-crate-metadata.json",),
-        reads_crate=True,
     ),
     Validator(
         "frictionless",

@@ -58,20 +58,28 @@ def write_crate(
     """Describe the files of `entries`, the manifest, which is written last, and the run.
 
     `target` is where the release will lie, `started` when it was begun (POSIX
-    seconds), and `later` the folders whose files are written after the crate:
-    they are described as a whole, and made, because a crate must have its parts.
+    seconds), and `later` what is written after the crate: files, and folders, whose names end
+    in `/` and which are described as a whole. They are made, because a crate must have its parts.
     """
-    for name in later:
+    folders_later = tuple(name for name in later if name.endswith("/"))
+    files_later = [name for name in later if name not in folders_later]
+    for name in folders_later:
         (folder / name).mkdir(exist_ok=True)
+    for name in files_later:
+        write_text(folder / name, "")
     run = release_run(facts, target)
     engine = snakemake_engine()
     software = [_pmcell(), *environment("pmcell")]
     history = _history(facts, run, engine, software, started)
     actions = [item for item in history if item.get("@type") == "CreateAction"]
-    unlisted = (CRATE, *later)
-    listed = {name: entry for name, entry in entries.items() if not name.startswith(unlisted)}
-    files = [_file(facts, name, entry) for name, entry in sorted((listed | {MANIFEST: {}}).items())]
-    folders = _folders(files, later)
+    listed = {
+        name: entry
+        for name, entry in entries.items()
+        if name != CRATE and not name.startswith(folders_later)
+    }
+    listed |= {name: {} for name in (MANIFEST, *files_later)}
+    files = [_file(facts, name, entry) for name, entry in sorted(listed.items())]
+    folders = _folders(files, folders_later)
     inside = {part["@id"] for item in folders for part in item["hasPart"]}
     top = [item for item in (*folders, *files) if item["@id"] not in inside]
     root = _root(facts) | {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import re
@@ -36,6 +37,7 @@ def check(release: Path, options: dict[str, Any]) -> dict[str, Any]:
     from rocrate_validator import services
     from rocrate_validator.models import Severity, ValidationSettings
 
+    parse_queries_once()
     claimed = claimed_profiles(json.loads((release / CRATE).read_text(encoding="utf-8")))
     with tempfile.TemporaryDirectory() as cache, plainly_named(release) as place:
         seed_context(Path(cache) / "http")
@@ -98,6 +100,22 @@ def claimed_profiles(crate: dict[str, Any]) -> list[str]:
         if any(target.startswith(prefix) for target in named)
     ]
     return profiles or ["ro-crate-1.1"]
+
+
+def parse_queries_once() -> None:
+    """Let SPARQL be parsed once, not anew for each entity of the crate that a shape asks for."""
+    from rdflib.plugins.sparql import prepareQuery
+    from rdflib.plugins.sparql.processor import SPARQLProcessor
+
+    evaluate = SPARQLProcessor.query
+    prepared = functools.cache(lambda text, names: prepareQuery(text, dict(names)))
+
+    def query(self: Any, text: Any, bindings: Any = None, names: Any = None, **rest: Any) -> Any:
+        if isinstance(text, str) and not rest:
+            text = prepared(text, tuple((names or {}).items()))
+        return evaluate(self, text, bindings, names, **rest)
+
+    SPARQLProcessor.query = query  # type: ignore[method-assign, assignment]
 
 
 def seed_context(cache: Path) -> None:

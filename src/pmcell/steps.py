@@ -338,7 +338,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out_dir=_FROZEN),
-        version=4,
+        version=5,
         drops=files(out_dir="atlas/reference_donors.npz"),
     ),
     Step(

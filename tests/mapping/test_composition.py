@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from pmcell.mapping.composition import MAX_CHANCE, MIN_DONORS, lacks
+from pmcell.mapping.composition import MAX_CHANCE, MIN_DONORS, exceeds, lacks
+from pmcell.schema.mapped import Surprise
 
 TYPES = ["B cell", "T cell", "monocyte"]
 
@@ -52,3 +53,13 @@ def test_few_donors_say_nothing() -> None:
 
 def test_a_visit_without_cells_lacks_nothing() -> None:
     assert lacks(reference(0.3), visit(0, 0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "n_cells", "is_told"), [(0.42, 156, True), (0.30, 156, False), (0.42, 20, False)]
+)
+def test_a_share_far_above_all_donors_is_told(share: float, n_cells: int, is_told: bool) -> None:
+    found = (Surprise("B cell", 0.0, 0.01, 0.2, 43), Surprise("plasmablast", share, 0.0, 0.15, 43))
+    said = exceeds(found, n_cells)
+    assert bool(said) == is_told
+    assert not said or "42% of the cells are of type plasmablast" in said

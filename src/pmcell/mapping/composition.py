@@ -23,6 +23,9 @@ MIN_DONORS = 20
 """Donors below which no share is called a surprise."""
 ALMOST_NONE = 0.02
 """Share of a visit's cells up to which a type is nearly missing: some cells get a wrong type."""
+MUCH_MORE = 0.1
+"""By how much a share must be above all donors' for a visit to be unlike them: of the donors of
+Liu none is against the others, though 8 of 43 have a share that none of these had."""
 MAX_CHANCE = 1e-6
 """Chance of so few cells of such types, by the donor with fewest, below which they are missing."""
 
@@ -113,10 +116,29 @@ def surprises(reference: Reference, table: pd.DataFrame) -> tuple[Surprise, ...]
             continue
         known = shares[:, place[row.cell_type]]
         least, most = float(known.min()), float(known.max())
-        reach = 2.0 * float(np.sqrt(max(row.share * (1.0 - row.share), 1.0 / n_cells) / n_cells))
+        reach = _reach(row.share, n_cells)
         if row.share - reach > most or row.share + reach < least:
             found.append(Surprise(row.cell_type, float(row.share), least, most, int(known.size)))
     return tuple(found)
+
+
+def _reach(share: float, n_cells: int) -> float:
+    """Two standard errors of a share."""
+    return 2.0 * float(np.sqrt(max(share * (1.0 - share), 1.0 / n_cells) / n_cells))
+
+
+def exceeds(found: tuple[Surprise, ...], n_cells: int) -> str:
+    """Say so where a type makes much more of a visit than of any donor.
+
+    Cells may have been enriched, or one type has multiplied as in a leukaemia.
+    """
+    for one in found:
+        if one.share - _reach(one.share, n_cells) > one.reference_most + MUCH_MORE:
+            return (
+                f"{one.share:.0%} of the cells are of type {one.cell_type}, where no donor of the "
+                f"reference has more than {one.reference_most:.0%}"
+            )
+    return ""
 
 
 def lacks(reference: Reference, table: pd.DataFrame) -> str:

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from pmcell.core.discriminant import Cells
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError, UsageError
-from pmcell.mapping.composition import composition_rows, exceeds, lacks, surprises
+from pmcell.mapping.composition import (
+    composition_rows,
+    contradicted,
+    exceeds,
+    lacks,
+    surprises,
+)
 from pmcell.mapping.expression import log_expression
 from pmcell.mapping.labels import CellLabels
 from pmcell.mapping.plausible import check_samples
@@ -169,7 +175,11 @@ def map_cells(
         two = pairs.two_people(own)
         against = [two.sentence] if two else []
         found = surprises(reference, table)
-        against += filter(None, [lacks(reference, table), exceeds(found, int(own.sum()))])
+        n_own = int(own.sum())
+        against += filter(
+            None,
+            [lacks(reference, table), exceeds(found, n_own), contradicted(labels, n_own)],
+        )
         visits.append(
             MappedVisit(
                 *key,

@@ -94,7 +94,7 @@ STEPS: tuple[Step, ...] = (
         "find people who stand twice, two in one, and samples of another sex than registered",
         reads=files(cohort=_of_cohort("intake.h5ad", "donors.parquet")),
         writes=files(out=_DUPLICATES),
-        version=3,
+        version=4,
     ),
     Step(
         "qc",
@@ -338,7 +338,7 @@ STEPS: tuple[Step, ...] = (
             )
         ),
         writes=files(out_dir=_FROZEN),
-        version=4,
+        version=5,
         drops=files(out_dir="atlas/reference_donors.npz"),
     ),
     Step(

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
-from pmcell.mapping.composition import MAX_CHANCE, MIN_DONORS, lacks
+from pmcell.mapping.composition import MAX_CHANCE, MIN_DONORS, contradicted, exceeds, lacks
+from pmcell.schema.mapped import Labels, Surprise
 
 TYPES = ["B cell", "T cell", "monocyte"]
 
@@ -52,3 +53,28 @@ def test_few_donors_say_nothing() -> None:
 
 def test_a_visit_without_cells_lacks_nothing() -> None:
     assert lacks(reference(0.3), visit(0, 0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "n_cells", "is_told"), [(0.42, 156, True), (0.30, 156, False), (0.42, 20, False)]
+)
+def test_a_share_far_above_all_donors_is_told(share: float, n_cells: int, is_told: bool) -> None:
+    found = (Surprise("B cell", 0.0, 0.01, 0.2, 43), Surprise("plasmablast", share, 0.0, 0.15, 43))
+    said = exceeds(found, n_cells)
+    assert bool(said) == is_told
+    assert not said or "42% of the cells are of type plasmablast" in said
+
+
+@pytest.mark.parametrize(
+    ("n_vetoed", "n_cells", "is_told"), [(40, 200, True), (16, 200, False), (4, 20, False)]
+)
+def test_many_cells_with_markers_against_their_type_are_told(
+    n_vetoed: int, n_cells: int, is_told: bool
+) -> None:
+    said = contradicted(Labels(n_cells - n_vetoed, 0, n_vetoed, 0, {"B cell": n_vetoed}), n_cells)
+    assert bool(said) == is_told
+    assert not said or said.startswith("40 of 200 cells lack the markers of their type")
+
+
+def test_no_cells_contradict_nothing() -> None:
+    assert contradicted(Labels(0, 0, 0, 0, {}), 0) == ""

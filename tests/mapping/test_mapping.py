@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,13 @@ import pmcell as pm
 from made_reference import TERMS, cells, new_donors, people, reference, write_reference_release
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import sha256_file
+from pmcell.mapping.calibration import LabelledCells
 from pmcell.mapping.donors import donor_arrays, donors_from
+from pmcell.mapping.expression import log_expression
 from pmcell.mapping.labels import covers
+from pmcell.mapping.reference import fit_labels, label_expression
 from pmcell.schema.mapped import ASSIGNED, NO_STRATA, NOT_PLACED
+from pmcell.schema.text import text_array
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +110,6 @@ def test_a_new_batch_is_judged_by_batches_left_out():
 
 
 def test_without_batches_to_leave_out_a_new_site_cannot_be_placed():
-    from dataclasses import replace
-
     made = reference()
     frozen = replace(made.donors.frozen, by_batch=None)
     single = replace(made, donors=replace(made.donors, frozen=frozen))
@@ -115,8 +119,6 @@ def test_without_batches_to_leave_out_a_new_site_cannot_be_placed():
 
 
 def test_a_release_without_strata_still_gives_labels_and_composition():
-    from dataclasses import replace
-
     made = reference()
     bare = replace(
         made,
@@ -210,13 +212,6 @@ def test_a_cell_given_twice_is_refused():
 
 
 def test_a_removed_type_that_is_no_sibling_gets_no_confident_label():
-    from dataclasses import replace
-
-    from pmcell.mapping.calibration import LabelledCells
-    from pmcell.mapping.expression import log_expression
-    from pmcell.mapping.reference import fit_labels
-    from pmcell.schema.text import text_array
-
     made = cells()
     old = made[~made.obs["donor_id"].isin(new_donors())]
     kept = old[old.obs["term"] != "CL:0000860"]
@@ -246,6 +241,32 @@ def test_what_to_expect_of_an_unseen_site_is_told_for_each_batch():
     assert min(unseen.label_accuracy) > 0.9
     assert min(unseen.label_coverage) > 0.8
     assert len(TERMS) == reference().labels.head.types.size
+
+
+def test_a_batch_left_out_is_judged_by_a_model_that_never_saw_it():
+    made = cells()
+    # Shifted, so that heads which knew the batch would calibrate the others' sets otherwise.
+    shifted = made.obs["batch_id"].to_numpy() == str(made.obs["batch_id"].iloc[0])
+    counts = made.X.tocsr().astype(float)
+    rng = np.random.default_rng(3)
+    counts[shifted] = counts[shifted].multiply(rng.lognormal(0.0, 0.8, made.n_vars)).tocsr()
+    reference_ = reference()
+    basis, space = reference_.basis, reference_.space
+    training = LabelledCells(
+        log_expression(counts, text_array(made.var_names), space),
+        *(text_array(made.obs[name]) for name in ("cell_type", "batch_id", "donor_id")),
+    )
+    terms = dict(zip(made.obs["cell_type"], made.obs["term"], strict=True))
+    names = {name: name for name in terms}
+    unseen = fit_labels(training, basis, terms, names, space.feature_symbols).unseen
+    for at, batch in enumerate(unseen.group):
+        held = training.batch == batch
+        others = fit_labels(training.take(~held), basis, terms, names, space.feature_symbols)
+        told = label_expression(training.x[held], others, basis, np.ones(space.features.size, bool))
+        kind = np.searchsorted(others.head.types, training.types[held])
+        inside = told.sets[np.arange(kind.size), kind].mean()
+        assert unseen.label_coverage[at] == pytest.approx(inside, abs=1e-6)
+        assert unseen.answered[at] == pytest.approx((told.term != "unknown").mean(), abs=1e-6)
 
 
 def test_donors_come_back_from_their_arrays():

@@ -69,6 +69,25 @@ def test_whole_numbers_that_are_no_counts_are_refused(change):
     assert told.value.reason == "not_counts"
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x: np.rint(x / x.sum(axis=1, keepdims=True) * 1.0e4), "must be ones"),
+        (lambda x: np.floor(x / x.sum(axis=1, keepdims=True) * 1.0e4), "must be ones"),
+        (
+            lambda x: np.rint(x * np.where(np.arange(N_CELLS) % 4, 1.0, 1.7)[:, None]),
+            "ones; in 2.%",
+        ),
+        (lambda x: x**2, "twos and threes"),
+    ],
+    ids=["CP10K, rounded", "CP10K, rounded down", "to the median total", "squares"],
+)
+def test_values_with_gaps_that_counts_do_not_have_are_refused(change, said):
+    with pytest.raises(DataError, match=said) as told:
+        check(np.asarray(change(counts(1000)), np.float64))
+    assert told.value.reason == "not_counts"
+
+
 def test_empty_droplets_are_refused():
     with pytest.raises(DataError, match="They are empty droplets") as told:
         check(counts(share=profiles().mean(axis=0)))

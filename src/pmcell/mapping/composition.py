@@ -11,7 +11,7 @@ from scipy.special import bdtr
 from pmcell.mapping.reference import Reference
 from pmcell.mapping.strata import Profiled
 from pmcell.schema import UNKNOWN
-from pmcell.schema.mapped import Surprise
+from pmcell.schema.mapped import Labels, Surprise
 from pmcell.schema.text import text_array
 
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ MIN_DONORS = 20
 """Donors below which no share is called a surprise."""
 ALMOST_NONE = 0.02
 """Share of a visit's cells up to which a type is nearly missing: some cells get a wrong type."""
+MUCH_MORE = 0.1
+"""By how much a share must be above all donors' for a visit to be unlike them: of the donors of
+Liu none is against the others, though 8 of 43 have a share that none of these had."""
+MAX_VETOED = 0.08
+"""Share of the cells whose markers speak against their type, two standard errors taken off, from
+which a visit is not placed: most visits of three laboratories have 0 to 0.06, half doublets 0.14
+to 0.28, half of the counts from the soup 0.39 to 0.66 (tests/benchmarks/person/RESULTS.md)."""
 MAX_CHANCE = 1e-6
 """Chance of so few cells of such types, by the donor with fewest, below which they are missing."""
 
@@ -113,10 +120,40 @@ def surprises(reference: Reference, table: pd.DataFrame) -> tuple[Surprise, ...]
             continue
         known = shares[:, place[row.cell_type]]
         least, most = float(known.min()), float(known.max())
-        reach = 2.0 * float(np.sqrt(max(row.share * (1.0 - row.share), 1.0 / n_cells) / n_cells))
+        reach = _reach(row.share, n_cells)
         if row.share - reach > most or row.share + reach < least:
             found.append(Surprise(row.cell_type, float(row.share), least, most, int(known.size)))
     return tuple(found)
+
+
+def _reach(share: float, n_cells: int) -> float:
+    """Two standard errors of a share."""
+    return 2.0 * float(np.sqrt(max(share * (1.0 - share), 1.0 / n_cells) / n_cells))
+
+
+def exceeds(found: tuple[Surprise, ...], n_cells: int) -> str:
+    """Say so where a type makes much more of a visit than of any donor.
+
+    Cells may have been enriched, or one type has multiplied as in a leukaemia.
+    """
+    for one in found:
+        if one.share - _reach(one.share, n_cells) > one.reference_most + MUCH_MORE:
+            return (
+                f"{one.share:.0%} of the cells are of type {one.cell_type}, where no donor of the "
+                f"reference has more than {one.reference_most:.0%}"
+            )
+    return ""
+
+
+def contradicted(labels: Labels, n_cells: int) -> str:
+    """Say so where the markers of many cells speak against their most probable type."""
+    n = sum(labels.vetoed.values())
+    if n_cells == 0 or n / n_cells - _reach(n / n_cells, n_cells) <= MAX_VETOED:
+        return ""
+    return (
+        f"{n:,} of {n_cells:,} cells lack the markers of their type or show those of another: two "
+        "cells in a droplet, counts of the soup, or types that the reference lacks"
+    )
 
 
 def lacks(reference: Reference, table: pd.DataFrame) -> str:

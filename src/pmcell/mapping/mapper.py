@@ -18,11 +18,17 @@ from numpy.typing import NDArray
 from pmcell.core.discriminant import Cells
 from pmcell.core.pca.project import projection_weights
 from pmcell.errors import DataError, UsageError
-from pmcell.mapping.composition import composition_rows, lacks, surprises
+from pmcell.mapping.composition import (
+    composition_rows,
+    contradicted,
+    exceeds,
+    lacks,
+    surprises,
+)
 from pmcell.mapping.expression import log_expression
-from pmcell.mapping.labels import CellLabels, label_cells
+from pmcell.mapping.labels import CellLabels
 from pmcell.mapping.plausible import check_samples
-from pmcell.mapping.reference import MIN_SHARE_OF_MODEL, Reference
+from pmcell.mapping.reference import MIN_SHARE_OF_MODEL, Reference, label_expression
 from pmcell.mapping.residual import left_over
 from pmcell.mapping.source_labels import types_of_source
 from pmcell.mapping.strata import Profiled, stratum_answers, unless_strange
@@ -145,12 +151,7 @@ def map_cells(
     is_poor = check_samples(counts[passes], genes, reference.space, tissue_label(tissue))
     x = log_expression(counts[passes], genes, reference.space)
     model = reference.labels
-    probability, distance = model.head.judge(x, reference.basis, measured)
-    distance[is_poor] = np.inf
-    veto = model.vetoes.struck(x, np.asarray(probability.argmax(axis=1), np.int64), measured)
-    told = label_cells(
-        probability, distance, model.calibration, model.head.types, model.terms, veto
-    )
+    told = label_expression(x, model, reference.basis, measured, is_poor)
     _like_reference(told, reference)
     obs = ordered.obs.loc[passes, list(COLUMNS)]
     weights = projection_weights(reference.basis, measured)
@@ -173,7 +174,12 @@ def map_cells(
         donor_p, residual = profiled.donor_p(reference, own), _residual(reference, x[own], measured)
         two = pairs.two_people(own)
         against = [two.sentence] if two else []
-        against += filter(None, [lacks(reference, table)])
+        found = surprises(reference, table)
+        n_own = int(own.sum())
+        against += filter(
+            None,
+            [lacks(reference, table), exceeds(found, n_own), contradicted(labels, n_own)],
+        )
         visits.append(
             MappedVisit(
                 *key,
@@ -185,7 +191,7 @@ def map_cells(
                 ),
                 quality=_quality(ordered.obs.loc[_of_visit(ordered.obs, key)]),
                 labels=labels,
-                surprises=surprises(reference, table),
+                surprises=found,
                 stratum=unless_strange(
                     answers[key], profiled.labelled(own), donor_p, residual, "; ".join(against)
                 ),

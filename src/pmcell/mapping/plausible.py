@@ -38,6 +38,11 @@ LEAST_VARIATION = 0.85
 """Variation over that of draws, below which nine of ten genes may not lie. Whole values that are
 no counts (rounded logarithms, yes or no) had 0.2 to 0.7, counts of three laboratories 1.0 and
 more (tests/benchmarks/person/RESULTS.md)."""
+MAX_SCALED = 0.05
+"""Share of the cells whose smallest value may look like a multiple of one: none of 13,000 cells of
+four laboratories does."""
+MIN_SMALLEST = 0.2
+"""Share of a cell's genes that have its smallest value, above one, for it to look so."""
 LEAST_DIFFERENCE = 1.1
 """Mean variation over that of draws; empty droplets have 1.0, blood of 300 counts a cell 1.6."""
 LEAST_LIKENESS = 0.35
@@ -83,6 +88,8 @@ def check_samples(
     variation = _variation(own, total)
     if variation.size >= MIN_GENES:
         _check_variation(variation, total.size)
+    if total.any():
+        _check_ones(counts.tocsr())
     if is_poor.mean() > MAX_POOR:
         raise DataError(
             f"at most {MAX_POOR:.0%} of the cells may have fewer than {MIN_COUNTS} counts of the "
@@ -94,6 +101,29 @@ def check_samples(
         share = np.asarray(own.sum(axis=0), np.float64).ravel() / max(float(total.sum()), 1.0)
         _check_likeness(share, space.share[space.model][at[at >= 0]], tissue)
     return is_poor
+
+
+def _check_ones(counts: sparse.csr_matrix) -> None:
+    """Refuse values whose ones are missing: what was multiplied has gaps, whatever the rounding."""
+    values, n_genes = counts.data, np.diff(counts.indptr)
+    start, n_genes = counts.indptr[:-1][n_genes > 0], n_genes[n_genes > 0]
+    least = np.minimum.reduceat(values, start)
+    n_least = np.add.reduceat((values == np.repeat(least, n_genes)).astype(np.int64), start)
+    large = n_genes >= MIN_GENES
+    scaled = int((large & (least > 1) & (n_least >= MIN_SMALLEST * n_genes)).sum())
+    if scaled > MAX_SCALED * large.sum():
+        raise DataError(
+            f"the smallest counts of a cell must be ones; in {scaled / large.sum():.0%} of the "
+            "cells many genes have one larger value as the smallest. These are not raw counts "
+            "(normalised and rounded, or multiplied). Map the raw counts.",
+            reason="not_counts",
+        )
+    if (values > 3).any() and not ((values == 2) | (values == 3)).any():
+        raise DataError(
+            "counts must include twos and threes where larger ones are there; none is. These are "
+            "not raw counts (squares, or other transformed values). Map the raw counts.",
+            reason="not_counts",
+        )
 
 
 def _check_variation(variation: Floats, n_cells: int) -> None:

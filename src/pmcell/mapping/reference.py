@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmcell.core.discriminant import Cells
 from pmcell.core.pca.gram import Basis
 from pmcell.mapping.calibration import (
     LabelledCells,
-    LeftOut,
     TypeCalibration,
     batch_folds,
     calibrate,
@@ -23,7 +23,7 @@ from pmcell.mapping.coordinates import Mixture
 from pmcell.mapping.donors import DonorModel
 from pmcell.mapping.expression import GeneSpace
 from pmcell.mapping.head import LabelHead, fit_head
-from pmcell.mapping.labels import covers, label_cells
+from pmcell.mapping.labels import CellLabels, covers, label_cells
 from pmcell.mapping.residual import ResidualModel, fit_residual
 from pmcell.mapping.vetoes import Vetoes, find_vetoes
 from pmcell.schema import UNKNOWN
@@ -114,93 +114,100 @@ def fit_labels(
     symbols
         Symbols of the features.
     """
+    unseen = _unseen_site(cells, basis, terms, symbols)
+    return _fit(cells, basis, terms, profile_types, symbols, unseen)
+
+
+def _fit(
+    cells: LabelledCells,
+    basis: Basis,
+    terms: Mapping[str, str],
+    profile_types: Mapping[str, str],
+    symbols: Text,
+    unseen: UnseenSite,
+) -> LabelModel:
     names = np.unique(cells.types)
     of_type = text_array([terms[str(name)] for name in names])
     code = np.unique(cells.batch, return_inverse=True)[1].astype(np.int64)
-    head = fit_head(cells.x, cells.types, code, basis)
     by_batch = leave_out(cells, batch_folds(cells.batch), basis, names)
     by_donor = leave_out(cells, donor_folds(cells.donor), basis, names)
-    vetoes = find_vetoes(cells.x, cells.types, names, of_type, symbols)
     return LabelModel(
-        head,
+        fit_head(cells.x, cells.types, code, basis),
         calibrate(cells, names, by_batch, by_donor),
-        vetoes,
+        find_vetoes(cells.x, cells.types, names, of_type, symbols),
         of_type,
         text_array([profile_types[str(name)] for name in names]),
-        _unseen_site(cells, names, of_type, by_batch, by_donor, vetoes),
+        unseen,
     )
 
 
 def _unseen_site(
-    cells: LabelledCells,
-    names: Text,
-    terms: Text,
-    by_batch: LeftOut,
-    by_donor: LeftOut,
-    vetoes: Vetoes,
+    cells: LabelledCells, basis: Basis, terms: Mapping[str, str], symbols: Text
 ) -> UnseenSite:
-    """What the labels of each batch are worth when head and calibration do not know it."""
+    """What the labels of each batch are worth to a model that was fitted without it.
+
+    Head, calibration and vetoes are fitted again. A calibration made of scores that other batches
+    got from heads that knew the batch would promise too much.
+    """
     # Who opens a reference, or maps onto it, fits nothing and has no need of scikit-learn.
     from sklearn.metrics import f1_score
 
-    unit = "batch_id"
-    groups = np.unique(cells.batch)
-    if groups.size < 2 or not by_batch.rows.size:
-        return UnseenSite(unit, "all cells are of one batch: nothing is known of another site")
-    found: dict[str, list[Any]] = {
-        name: []
-        for name in (
-            "group",
-            "n_cells",
-            "label_accuracy",
-            "label_macro_f1",
-            "label_coverage",
-            "answered",
-            "answered_accuracy",
-            "confident_wrong",
-        )
-    }
+    unit, fold = "batch_id", batch_folds(cells.batch)
+    why = "all cells are of one batch: nothing is known of another site"
+    found: dict[str, list[Any]] = {}
     everywhere = np.ones(cells.x.shape[1], bool)
-    for group in groups:
-        here = cells.batch[by_batch.rows] == group
-        if not here.any():
+    for number in range(0 if fold is None else int(fold.max()) + 1):
+        held = np.asarray(fold == number, bool)
+        training = cells.take(~held)
+        types = np.unique(training.types)
+        if types.size < 2:
             continue
-        others = _without(by_batch, ~here), _without(by_donor, cells.batch[by_donor.rows] != group)
-        known = calibrate(cells, names, *others)
-        rows = by_batch.rows[here]
-        truth = cells.types[rows]
-        kind = np.searchsorted(names, truth)
-        probability = by_batch.probability[here]
-        best = probability.argmax(axis=1).astype(np.int64)
-        veto = vetoes.struck(cells.x[rows], best, everywhere)
-        told = label_cells(probability, by_batch.distance[here], known, names, terms, veto)
-        answered = told.term != UNKNOWN
-        right = np.array(
-            [
-                covers(str(label), str(terms[own]))
-                for label, own in zip(told.term, kind, strict=True)
-            ]
-        )
-        present = np.unique(truth)
-        f1 = f1_score(truth, names[best], labels=present, average="macro", zero_division=0.0)
-        row = np.arange(rows.size)
-        values = {
-            "group": str(group),
-            "n_cells": int(rows.size),
-            "label_accuracy": float((names[best] == truth).mean()),
-            "label_macro_f1": float(f1),
-            "label_coverage": float(told.sets[row, kind].mean()),
-            "answered": float(answered.mean()),
-            "answered_accuracy": float(right[answered].mean()) if answered.any() else float("nan"),
-            "confident_wrong": float((answered & ~right).mean()),
-        }
-        for name, value in values.items():
-            found[name].append(round(value, 6) if isinstance(value, float) else value)
+        model = _fit(training, basis, terms, terms, symbols, UnseenSite(unit, why))
+        for group in np.unique(cells.batch[held]):
+            own = cells.take((cells.batch == group) & np.isin(cells.types, types))
+            if not own.types.size:
+                continue
+            told = label_expression(own.x, model, basis, everywhere)
+            kind = np.searchsorted(types, own.types)
+            best = types[told.best]
+            answered = told.term != UNKNOWN
+            right = np.array(
+                [
+                    covers(str(label), str(term))
+                    for label, term in zip(told.term, model.terms[kind], strict=True)
+                ]
+            )
+            f1 = f1_score(
+                own.types, best, labels=np.unique(own.types), average="macro", zero_division=0.0
+            )
+            values = {
+                "group": str(group),
+                "n_cells": int(kind.size),
+                "label_accuracy": float((best == own.types).mean()),
+                "label_macro_f1": float(f1),
+                "label_coverage": float(told.sets[np.arange(kind.size), kind].mean()),
+                "answered": float(answered.mean()),
+                "answered_accuracy": float(right[answered].mean()) if answered.any() else np.nan,
+                "confident_wrong": float((answered & ~right).mean()),
+            }
+            for name, value in values.items():
+                value = round(value, 6) if isinstance(value, float) else value
+                found.setdefault(name, []).append(value)
+    if not found:
+        return UnseenSite(unit, why)
     return UnseenSite(unit, "", **{name: tuple(values) for name, values in found.items()})
 
 
-def _without(left: LeftOut, rows: NDArray[np.bool_]) -> LeftOut:
-    return LeftOut(left.rows[rows], left.probability[rows], left.distance[rows])
+def label_expression(
+    x: Cells, model: LabelModel, basis: Basis, measured: NDArray[np.bool_], is_poor: Any = False
+) -> CellLabels:
+    """Labels of cells; of the `is_poor` ones nothing can be said."""
+    probability, distance = model.head.judge(x, basis, measured)
+    distance[np.broadcast_to(is_poor, distance.shape[:1])] = np.inf
+    veto = model.vetoes.struck(x, np.asarray(probability.argmax(axis=1), np.int64), measured)
+    return label_cells(
+        probability, distance, model.calibration, model.head.types, model.terms, veto
+    )
 
 
 def fit_rest(cells: LabelledCells, basis: Basis) -> ResidualModel | None:

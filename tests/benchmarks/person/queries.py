@@ -19,6 +19,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+from hostile_samples import MAY_BE_PLACED, NO_STRATUM, REFUSED, hostile_samples
 from scipy import sparse
 from strange_files import strange_files
 
@@ -153,6 +154,36 @@ def answer(path: Path, truth: pd.Series, reference: object) -> str:
     return f"mapped{said} | {has_label.mean():.3f} | {rate} | {placed} of {len(found.visits)}"
 
 
+def hostile(cells: ad.AnnData, release: Path, reference: object) -> None:
+    """What becomes of samples that should be refused, or answered with care."""
+    import tempfile
+
+    made = ad.read_h5ad(release / "cells" / "liu_b3.h5ad", backed="r")
+    symbols = made.raw.var["symbol"].astype(str).to_numpy()
+    judged: dict[str, int] = {"right": 0, "refused though it need not": 0, "too sure": 0}
+    print("| should be | sample | answer | labelled | wrong, coarse | with a stratum | verdict |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        samples = hostile_samples(cells, symbols, Path(folder) / "sample.h5ad")
+        for name, expected, path, truth in samples:
+            found = answer(path, truth, reference)
+            verdict = verdict_of(expected, found)
+            judged[verdict] += 1
+            print(f"| {expected} | {name} | {found} | {verdict} |", flush=True)
+    print(judged)
+
+
+def verdict_of(expected: str, found: str) -> str:
+    """Whether an answer is what should become of a sample."""
+    said, _, wrong, placed = (part.strip() for part in found.split("|"))
+    if said.startswith("refused"):
+        return "right" if expected != MAY_BE_PLACED else "refused though it need not"
+    is_wrong = wrong not in ("-", "") and float(wrong) > 0.03
+    n_placed = int(placed.split(" ")[0])
+    too_sure = expected == REFUSED or is_wrong or (expected == NO_STRATUM and n_placed > 0)
+    return "too sure" if too_sure else "right"
+
+
 def written(query: ad.AnnData, path: Path) -> pd.Series:
     """Write a query; the type of each of its cells, by the name that mapping gives it."""
     truth = query.obs.pop("truth").astype(str)
@@ -170,10 +201,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--release", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--part", choices=["changed", "strange"], default="changed")
+    parser.add_argument("--part", choices=["changed", "strange", "hostile"], default="changed")
     args = parser.parse_args()
     reference = pm.open_reference(args.release)
     cells = cells_of_release(args.release, "liu_b3", 4)
+    if args.part == "hostile":
+        hostile(cells, args.release, reference)
+        return
     print("| file | answer | labelled | wrong, coarse | visits with a stratum |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,13 @@ import scipy.sparse as sp
 from pmcell.io.counts.canonical import CanonicalWriter
 from pmcell.registry.duplicates.find import TWO_PEOPLE, find_duplicates
 from pmcell.registry.duplicates.sex import XIST, Y_GENES
-from pmcell.registry.duplicates.two_people import PAIRS, SEX_PAIR, PairCounts, shares_apart
+from pmcell.registry.duplicates.two_people import (
+    PAIRS,
+    SEX_PAIR,
+    SPREAD,
+    PairCounts,
+    shares_apart,
+)
 
 HAPLOTYPE = PAIRS[1]
 
@@ -52,6 +58,23 @@ def test_one_person_is_one_whatever_the_share(pair, share):
     for seed in range(10):
         counts = cells(pair, [share], [400], depth=8.0, seed=seed)
         assert shares_apart(*counts, pair) is None
+
+
+@pytest.mark.parametrize("share", [0.15, 0.2])
+def test_bursts_of_one_persons_alleles_are_no_second_person(share):
+    size, told = (1.0 - SPREAD) / SPREAD, []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        both = np.maximum(rng.poisson(8.0 * rng.lognormal(0.0, 0.5, 100)), HAPLOTYPE.least)
+        ours = rng.binomial(both, rng.beta(share * size, (1.0 - share) * size, 100))
+        told.append(shares_apart(ours.astype(float), (both - ours).astype(float), HAPLOTYPE))
+    assert told == [None] * 100
+
+
+def test_a_fifteenth_of_the_cells_is_enough():
+    found = shares_apart(*cells(HAPLOTYPE, (0.5, 0.01), [278, 22], depth=15.0), HAPLOTYPE)
+    assert found is not None
+    assert found.n_fewer == pytest.approx(22, abs=6)
 
 
 def test_two_who_have_the_same_share_few_cells_and_single_strangers_are_not_told():

@@ -29,6 +29,29 @@ def test_one_observation_a_bundle_a_list_and_lines_say_the_same(tmp_path):
         }
 
 
+@pytest.mark.parametrize("kind", ["fhir", "phone"])
+def test_an_entry_that_is_there_twice_by_its_id_is_read_once(tmp_path, kind):
+    if kind == "fhir":
+        one, other = observation(id="a"), observation(id="a", meta={"versionId": "2"})
+    else:
+        one, other = data_point(), data_point()
+        one["header"]["id"] = other["header"]["id"] = "a"
+    found = read(tmp_path, [one, other])
+    assert len(found.readings) == 1
+    assert not found.faults
+    assert found.left_out == {"an entry that is there already, by its id": 1}
+
+
+def test_two_versions_of_an_entry_are_a_fault_and_other_peoples_are_not(tmp_path):
+    final, amended = observation(id="a"), observation(id="a", value=30.0, status="amended")
+    found = read(tmp_path, bundle(final, amended))
+    assert [fault.column for fault in found.faults] == ["entry[1].resource.id"]
+    assert "must be there in one version" in found.faults[0].must
+    away = observation(id="a", status="entered-in-error")
+    assert len(read(tmp_path, bundle(away, amended)).readings) == 1
+    assert not read(tmp_path, bundle(final, observation(id="a", subject="Patient/2"))).faults
+
+
 def test_components_are_values_of_their_own(tmp_path):
     parts = [
         {"code": observation(code)["code"], "valueQuantity": quantity(value, "mm[Hg]")}

@@ -85,13 +85,15 @@ def _read_observation(node: dict[str, Any], place: Place, found: Found) -> None:
     if status not in USED:
         found.left_out[f"an Observation that is {status}"] += 1
         return
+    subject, source = _subject(node), _source(node)
+    if found.is_again(subject, node.get("id"), node, place):
+        return
     moment, where = _moment(node)
     if moment is None:
         must = "must have the day or time of the observation, such as 2024-03-31T08:15:00+02:00"
         fix = "Give effectiveDateTime with year, month and day."
         found.faults.append(place.at(where).fault(must, repr(node.get(where)), fix))
         return
-    subject, source = _subject(node), _source(node)
     parts = [(node, place)]
     components = enumerate(list_at(node, "component"))
     parts += [(item, place.at("component", at)) for at, item in components]

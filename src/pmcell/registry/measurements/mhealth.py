@@ -94,6 +94,10 @@ def read_data_point(node: dict[str, Any], place: Place, found: Found) -> None:
     if "descriptive_statistic" in body:
         found.left_out[f"a descriptive statistic ({name})"] += 1
         return
+    subject = header.get("user_id")
+    subject = subject if isinstance(subject, str) else ""
+    if found.is_again(subject, header.get("id", header.get("uuid")), node, place.at("header")):
+        return
     frame = mapping_at(body, "effective_time_frame")
     moment = moment_of(frame.get("date_time")) or moment_of(
         mapping_at(frame, "time_interval").get("start_date_time")
@@ -104,8 +108,6 @@ def read_data_point(node: dict[str, Any], place: Place, found: Found) -> None:
         where = place.at("body", "effective_time_frame")
         found.faults.append(where.fault(must, repr(frame)[:80], fix))
         return
-    subject = header.get("user_id")
-    subject = subject if isinstance(subject, str) else ""
     for key, code in SCHEMAS[name].items():
         where = place.at("body", key)
         value, unit = _value(mapping_at(body, key), where, found)

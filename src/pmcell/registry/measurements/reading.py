@@ -57,6 +57,27 @@ class Found:
     left_out: Counter[str] = field(default_factory=Counter)
     n_before: int = 0
     units: SeenUnits = field(default_factory=SeenUnits)
+    entries: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+
+    def is_again(self, subject: str, name: Any, node: Mapping[str, Any], place: Place) -> bool:
+        """Whether an entry of this id was read already; a fault where that was another version.
+
+        Exports overlap, and a server may send all versions of one entry: a value that stands twice
+        would pass for a repeat, without any noise.
+        """
+        if not isinstance(name, str) or not name:
+            return False
+        content = {key: value for key, value in node.items() if key != "meta"}
+        known = self.entries.setdefault((subject, name), content)
+        if known is content:
+            return False
+        if known == content:
+            self.left_out["an entry that is there already, by its id"] += 1
+        else:
+            must, seen = "an entry must be there in one version", f"two of {name!r}"
+            fix = "Export the present version alone, or remove the older one."
+            self.faults.append(place.at("id").fault(must, seen, fix))
+        return True
 
     @property
     def is_hopeless(self) -> bool:

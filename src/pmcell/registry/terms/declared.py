@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pmcell.errors import DataError
-from pmcell.registry.terms.ontology import exact
+from pmcell.registry.terms.ontology import exact, is_under, terms
 from pmcell.registry.terms.species import HUMAN, SPECIES_NAMES
 from pmcell.registry.terms.tissues import organ_of, tissue_label
 
@@ -18,15 +18,19 @@ DECLARED = (
     "tissue_type",
     "organism_ontology_term_id",
     "organism",
+    "assay_ontology_term_id",
+    "assay",
 )
 """Columns that are read, each where it is there."""
 HUMAN_NAMES = frozenset({HUMAN, SPECIES_NAMES[HUMAN], "human"})
 IN_A_BODY = frozenset({"tissue"})
+SINGLE_CELL, SINGLE_CELL_RNA = ("EFO:0010183", "EFO:0007832"), ("EFO:0008913",)
+OF_DNA = ("EFO:0001456",)
 SAYS_NOTHING = frozenset({"", "unknown", "na", "n/a", "nan", "none"})
 
 
 def check_declared(obs: pd.DataFrame, tissue: str) -> None:
-    """Refuse samples that are said to be of another species, of another tissue, or of a culture.
+    """Refuse samples said to be of another species, tissue or assay, or of a culture.
 
     Parameters
     ----------
@@ -37,13 +41,13 @@ def check_declared(obs: pd.DataFrame, tissue: str) -> None:
 
     Notes
     -----
-    A tissue is a term, or the name of one ('kidney'). What is no name of a term, such as 'PBMC',
-    says nothing.
+    A tissue or an assay is a term, or the name of one ('kidney'). What is no name of a term, such
+    as 'PBMC', says nothing.
 
     Raises
     ------
     DataError
-        `wrong_species` or `wrong_tissue`.
+        `wrong_species`, `wrong_tissue` or `wrong_assay`.
     """
     for column in DECLARED:
         if column not in obs:
@@ -55,6 +59,8 @@ def check_declared(obs: pd.DataFrame, tissue: str) -> None:
                 _check_organism(value)
             elif column == "tissue_type":
                 _check_type(value)
+            elif column.startswith("assay"):
+                _check_assay(value)
             else:
                 _check_tissue(value, tissue)
 
@@ -77,9 +83,27 @@ def _check_type(value: str) -> None:
         )
 
 
+def _check_assay(value: str) -> None:
+    term = _term(value, "EFO")
+    if term not in terms("EFO"):
+        return
+    is_rna = is_under(term, SINGLE_CELL_RNA) or not is_under(term, OF_DNA)
+    if not is_under(term, SINGLE_CELL) or not is_rna:
+        raise DataError(
+            f"samples must hold RNA of single cells; their assay is said to be {value!r} ({term}). "
+            "Map counts of single-cell RNA sequencing.",
+            reason="wrong_assay",
+        )
+
+
+def _term(value: str, ontology: str) -> str:
+    """The term that a value is or names; '' for none."""
+    named = exact(value, ontology, alike=False)
+    return value if value.startswith(f"{ontology}:") else (named.term_id if named else "")
+
+
 def _check_tissue(value: str, tissue: str) -> None:
-    named = exact(value, "UBERON", alike=False)
-    term = value if value.startswith("UBERON:") else (named.term_id if named else "")
+    term = _term(value, "UBERON")
     own = organ_of(tissue)
     if term and organ_of(term) != own:
         raise DataError(

@@ -73,7 +73,7 @@ def on_a_full_disk(drill: Drill, study: Path, size: int) -> tuple[str, bool]:
     kept = study / "kept"
     (study / "results").rename(kept)
     (study / "results").mkdir()
-    command = f'"$0" -m pmcell.cli run --directory {study} --cores 2'
+    command = f'"$0" -m pmcell run --directory {study} --cores 2'
     script = f"""
         mount -t tmpfs -o size={size} tmpfs {study}/results
         cp -a {kept}/. {study}/results
@@ -116,7 +116,7 @@ def drill_read_only(drill: Drill) -> Iterator[Row]:
     script = f"""
         mount --bind {study}/results {study}/results
         mount -o remount,ro,bind {study}/results
-        "$0" -m pmcell.cli run --directory {study} --cores 2 > {study}/first.txt 2>&1
+        "$0" -m pmcell run --directory {study} --cores 2 > {study}/first.txt 2>&1
         echo $? > {study}/first.code
     """
     subprocess.run([*IN_A_NAMESPACE, script, sys.executable], check=False)

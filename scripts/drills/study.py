@@ -16,7 +16,7 @@ from typing import NamedTuple
 from pmcell.release.digest import EVIDENCE
 
 SIMULATE = Path(__file__).resolve().parents[1] / "simulate_study.py"
-PMCELL = [sys.executable, "-m", "pmcell.cli"]
+PMCELL = [sys.executable, "-m", "pmcell"]
 IN_A_NAMESPACE = ["unshare", "--mount", "sh", "-c"]
 
 

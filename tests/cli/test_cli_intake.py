@@ -33,7 +33,7 @@ def test_a_sound_cohort_prints_one_line(tmp_path, capsys):
 def test_a_broken_cohort_ends_well_with_the_reason_on_stderr(tmp_path):
     command = cohort(tmp_path, sp.csr_matrix(np.log1p(cell_counts())))
     done = subprocess.run(
-        [sys.executable, "-m", "pmcell.cli", *command, "--json"], capture_output=True, text=True
+        [sys.executable, "-m", "pmcell", *command, "--json"], capture_output=True, text=True
     )
     assert done.returncode == 0
     assert "\nc1: not_counts: counts.h5ad: raw counts in X must be whole numbers" in done.stderr

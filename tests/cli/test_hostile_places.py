@@ -374,7 +374,7 @@ def test_a_path_beyond_ascii_is_itself_without_a_locale(tmp_path, locale):
     told = subprocess.check_output([sys.executable, "-c", code], env={**os.environ, **ascii_only})
     assert told == b"ascii\n"
     ended = subprocess.run(
-        [sys.executable, "-m", "pmcell.cli", "verify", ODD],
+        [sys.executable, "-m", "pmcell", "verify", ODD],
         env={**os.environ, **ascii_only},
         cwd=tmp_path,
         capture_output=True,
@@ -409,7 +409,7 @@ def test_who_stops_reading_the_output_is_told_no_traceback(words):
     os.close(read)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "pmcell.cli", *words],
+            [sys.executable, "-m", "pmcell", *words],
             stdout=write,
             stderr=subprocess.PIPE,
             text=True,

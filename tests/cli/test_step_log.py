@@ -14,7 +14,7 @@ def logged(folder: Path, *arguments: str) -> list[str]:
     """Lines of the log as a rule writes it: both streams to one file."""
     with (folder / "step.log").open("w") as log:
         subprocess.run(
-            [sys.executable, "-m", "pmcell.cli", *arguments],
+            [sys.executable, "-m", "pmcell", *arguments],
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -26,7 +26,7 @@ from pmcell.io.stamps import read_stamp
 from pmcell.io.system import end_in_order
 from stopped_calls import CALLS, EVERY
 
-STEP = [sys.executable, "-m", "pmcell.cli"]
+STEP = [sys.executable, "-m", "pmcell"]
 
 
 @pytest.fixture(scope="module")

@@ -162,7 +162,7 @@ def say(*words: object, cwd: Path) -> tuple[int, str]:
 def test_run_check_and_estimate_list_the_same_cohorts(study):
     expected = sorted([*SOUND, *HOSTILE])
     assert list_cohorts(study / "config" / "cohorts") == expected
-    code, said = say("pmcell.cli", "estimate", "--json", cwd=study)
+    code, said = say("pmcell", "estimate", "--json", cwd=study)
     assert code == 0, said
     assert json.loads(said)["n_cohorts"] == len(expected)
 
@@ -177,7 +177,7 @@ def test_no_cohort_stops_the_parsing_of_the_workflow(study):
 
 
 def test_check_names_the_fault_of_each_hostile_cohort_and_of_no_other(study):
-    code, said = say("pmcell.cli", "check", "--json", cwd=study)
+    code, said = say("pmcell", "check", "--json", cwd=study)
     assert code == 1, said[-3000:]
     found = {item["cohort_id"]: item for item in json.loads(said[said.index("[\n") :])}
     assert {name for name, item in found.items() if not item["ok"]} == set(HOSTILE)
@@ -214,7 +214,7 @@ def test_a_cohort_of_the_configuration_must_be_an_id(study):
 
 
 def test_a_folder_with_a_name_that_is_no_id_is_named_by_check(study):
-    code, said = say("pmcell.cli", "check", "sound", cwd=study)
+    code, said = say("pmcell", "check", "sound", cwd=study)
     assert code == 0, said
     for name in ("a..b", "my cohort", "{cohort}"):
         assert f"{name!r} must be an id (letters, digits, _ . -): rename the folder" in said

@@ -98,7 +98,7 @@ def start(study: Path, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as stream:
         return subprocess.Popen(
             [
-                *(sys.executable, "-m", "pmcell.cli", "run", "--directory", str(study)),
+                *(sys.executable, "-m", "pmcell", "run", "--directory", str(study)),
                 *("--profile", "slurm", "--", *quick),
             ],
             stdout=stream,
@@ -210,7 +210,7 @@ def started_alone(study: Path, folder: Path) -> subprocess.Popen[bytes]:
     shutil.copytree(study / "config", folder / "config")
     shutil.copytree(study / "profiles", folder / "profiles")
     return subprocess.Popen(
-        [sys.executable, "-m", "pmcell.cli", "run", "--directory", str(folder), "--cores", "1"],
+        [sys.executable, "-m", "pmcell", "run", "--directory", str(folder), "--cores", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -54,7 +54,7 @@ def run_steps(file: Path, threads: int) -> dict[str, Any]:
         write_cohort(folder / "in" / "bench", file)
         (folder / "config.yaml").write_text(CONFIG)
         found = {
-            step: timed([sys.executable, "-m", "pmcell.cli", *arguments], folder)
+            step: timed([sys.executable, "-m", "pmcell", *arguments], folder)
             for step, arguments in commands(threads).items()
         }
         cells = pd.read_parquet(folder / "out/atlas/clusters.parquet").set_index("cell_id")

@@ -96,7 +96,7 @@ def measure(kind: str, file: Path, threads: int) -> dict[str, Any]:
             *("--out", f"{atlas}/umap.parquet", "--threads", str(threads)),
         ]
         found = {
-            step: STEPS["timed"]([sys.executable, "-m", "pmcell.cli", *words], folder)
+            step: STEPS["timed"]([sys.executable, "-m", "pmcell", *words], folder)
             for step, words in commands.items()
         }
     return {"kind": kind, "cells": n_cells(file), "steps": found}

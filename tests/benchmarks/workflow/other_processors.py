@@ -82,7 +82,7 @@ def _study(folder: Path, given: Path | None) -> Path:
 def _run(study: Path, target: dict[str, str]) -> dict[str, str]:
     """Run a study to its release; the content digest of each result by its path."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
-    command = [sys.executable, "-m", "pmcell.cli", "run", "--directory", str(study), "--cores", "2"]
+    command = [sys.executable, "-m", "pmcell", "run", "--directory", str(study), "--cores", "2"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=inherited | target)
     results = study / "results"
     paths = sorted(

@@ -61,7 +61,7 @@ def simulate(study: Path, args: argparse.Namespace) -> None:
 def run(study: Path, *options: str) -> float:
     """`pmcell run` to its end, shown; wall seconds."""
     start = time.monotonic()
-    command = [sys.executable, "-m", "pmcell.cli", "run", "--directory", str(study), *options]
+    command = [sys.executable, "-m", "pmcell", "run", "--directory", str(study), *options]
     subprocess.run(command, check=True)
     return time.monotonic() - start
 

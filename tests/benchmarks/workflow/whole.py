@@ -44,7 +44,7 @@ def main() -> int:
             sizes = ("--cohorts", 4, "--donors", 40, "--cells", args.cells, "--genes", args.genes)
             command = [sys.executable, ROOT / "scripts" / "simulate_study.py", study, *sizes]
             subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
-        command = [sys.executable, "-m", "pmcell.cli", "run", "--directory", str(study)]
+        command = [sys.executable, "-m", "pmcell", "run", "--directory", str(study)]
         before, start = _cpu_seconds(), time.perf_counter()
         done = subprocess.run([*command, "--cores", str(args.cores)], stdout=subprocess.DEVNULL)
         wall, cpu = time.perf_counter() - start, _cpu_seconds() - before

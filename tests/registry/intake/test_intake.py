@@ -453,7 +453,7 @@ def test_a_reader_that_fails_on_a_real_file_leaves_no_traceback(folder):
 
     with h5py.File(folder / "counts.h5ad", "r+") as file:
         file["raw"] = np.zeros(3)
-    command = [sys.executable, "-m", "pmcell.cli", "intake", "--cohort-dir", str(folder)]
+    command = [sys.executable, "-m", "pmcell", "intake", "--cohort-dir", str(folder)]
     done = subprocess.run(
         [*command, "--out-dir", str(folder / "out")], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""`python -m pmcell.cli` is the `pmcell` command."""
+"""`python -m pmcell` is the `pmcell` command."""
 
 import sys
 

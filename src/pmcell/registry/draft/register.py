@@ -13,6 +13,7 @@ from typing import Any
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.atomic import write_text
+from pmcell.io.outputs import require_input
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
 from pmcell.io.submitted.submission import Submission
@@ -175,8 +176,7 @@ def read_draft(
             "starting with a letter or digit; "
             f"got {cohort_id!r}"
         )
-    if not file.exists():
-        raise UsageError(f"FILE must exist; there is no {str(file)!r}")
+    require_input(file)
     if fmt is not None and fmt not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {fmt!r}")
     for kind, table in (tables or {}).items():

@@ -59,7 +59,7 @@ class Genes:
     def is_lost(self) -> np.ndarray:
         """Of each gene whether its counts are lost: those of what is known to be none are not."""
         has_none = np.array([gene_id is None for gene_id in self.mapping.gene_id], dtype=bool)
-        return has_none & ~np.isin(self.mapping.cause.astype(str), NO_GENES)
+        return has_none & ~np.isin(self.mapping.cause, list(NO_GENES))
 
     def symbols(self) -> dict[str, str]:
         """Symbol of every canonical id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from made_donors import (
 )
 from made_explanation import make_explanation
 from pmcell.gaps.groups import donor_groups
-from pmcell.io.atomic import write_json
+from pmcell.io.atomic import sha256_file, write_json
+from pmcell.io.outputs import MANIFEST
 from pmcell.io.tables import write_table
 from pmcell.schema import table
 
@@ -52,6 +54,15 @@ def make_release(
         write_table(folder / "tables" / f"{name}.parquet", frame, table(name))
     write_json(folder / "strata.json", strata)
     return folder
+
+
+def list_anew(folder: Path) -> None:
+    """Let the manifest name the files as they are now, as if they had been written so."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for name, entry in manifest["files"].items():
+        if (folder / name).is_file():
+            entry |= {"size": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
 def make_frames(

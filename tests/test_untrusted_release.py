@@ -95,6 +95,44 @@ def test_a_cohort_is_named_by_one_part_of_a_path(folder: Path, name: str) -> Non
         pm.open_release(folder)
 
 
+@pytest.mark.parametrize("how", ["cut", "flipped", "another", "missing", "empty"])
+@pytest.mark.parametrize("name", ["tables/genes.parquet", "cells/alpha.h5ad", "strata.json"])
+def test_a_file_that_is_not_the_manifests_is_not_read(folder: Path, name: str, how: str) -> None:
+    """A table of another release would be a wrong answer, and a missing verdict none."""
+    place = folder / name
+    content = place.read_bytes()
+    middle = len(content) // 2
+    if how == "missing":
+        place.unlink()
+    else:
+        place.write_bytes(
+            {
+                "cut": content[:-1],
+                "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+                "another": content + b" ",
+                "empty": b"",
+            }[how]
+        )
+    release = pm.open_release(folder)
+    found = "missing" if how == "missing" else "another, or damaged"
+    with pytest.raises(DataError, match=f"{place.name} must be the file .* it is {found}"):
+        _ = {
+            "tables": lambda: release.tables["genes"].to_pandas(),
+            "cells": lambda: release.cells["alpha"],
+            "strata.json": lambda: release.strata,
+        }[name.partition("/")[0]]()
+
+
+def test_a_large_file_is_known_by_its_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pmcell.release.folder.MAX_DIGESTED", 10)
+    place = folder / "strata.json"
+    place.write_text(place.read_text().replace("continuum", "continuuM"))
+    assert pm.open_release(folder).strata == {"decision": "continuuM"}
+    place.write_text(place.read_text() + " ")
+    with pytest.raises(DataError, match="another, or damaged"):
+        _ = pm.open_release(folder).strata
+
+
 @pytest.mark.parametrize("place", ["tables/genes.parquet", "tables", "strata.json"])
 def test_a_link_is_not_followed(folder: Path, tmp_path: Path, place: str) -> None:
     (folder / place).rename(tmp_path / "moved")
@@ -243,8 +281,9 @@ def test_arrays_that_would_run_code_are_refused(folder: Path) -> None:
 
 
 def test_too_much_text_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pmcell.release.folder.MAX_TEXT", 20)
-    (folder / "strata.json").write_text(json.dumps({"decision": "x" * 40}))
+    (folder / "strata.json").write_text(json.dumps({"decision": "x" * 40_000}))
+    seal(folder)
+    monkeypatch.setattr("pmcell.release.folder.MAX_TEXT", 20_000)
     with pytest.raises(DataError, match=r"strata\.json may hold"):
         _ = pm.open_release(folder).strata
 
@@ -254,6 +293,7 @@ def test_a_table_that_declares_more_rows_than_it_has_bytes_for_is_refused(
 ) -> None:
     frame = pd.DataFrame({name: [None] for name in columns()})
     frame.to_parquet(folder / "tables" / "genes.parquet")
+    seal(folder)
     monkeypatch.setattr("pmcell.release.folder.MAX_ROWS_PER_BYTE", 0)
     with pytest.raises(DataError, match="rows for each of its bytes"):
         len(pm.open_release(folder).tables["genes"])
@@ -262,6 +302,7 @@ def test_a_table_that_declares_more_rows_than_it_has_bytes_for_is_refused(
 def test_numbers_where_texts_belong_are_refused_by_column(folder: Path) -> None:
     frame = pd.DataFrame({name: [1] for name in columns()})
     frame.to_parquet(folder / "tables" / "genes.parquet")
+    seal(folder)
     with pytest.raises(DataError, match=r"column .* must be of kind text; it is of kind number"):
         ReleaseFolder(folder).table("genes")
 
@@ -269,4 +310,5 @@ def test_numbers_where_texts_belong_are_refused_by_column(folder: Path) -> None:
 def test_columns_of_nothing_and_further_ones_are_read(folder: Path) -> None:
     frame = pd.DataFrame({name: [None] for name in [*columns(), "more"]})
     frame.to_parquet(folder / "tables" / "genes.parquet")
+    seal(folder)
     assert len(ReleaseFolder(folder).table("genes")) == 1

@@ -84,7 +84,7 @@ STEPS: tuple[Step, ...] = (
         "check a submitted file and rewrite it canonically",
         reads=files(),
         writes=files(out_dir=_REGISTERED),
-        version=9,
+        version=10,
         per_cohort=True,
         asks=("cohort_dir",),
         old_rule="intake_cohort",

@@ -419,3 +419,58 @@ def test_who_stops_reading_the_output_is_told_no_traceback(words):
         os.close(write)
     assert ended.stderr == ""
     assert ended.returncode in ((0, 141) if "--help" in words[1:] else (141,))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["try", "{}"],
+        ["register", "{}", "--id", "c1"],
+        ["check", "{}"],
+        ["map", "{}", "--release", "x", "--out", "y"],
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("s3://bucket/cells.h5ad", "An address is no file: download it"),
+        ("~/cells.h5ad", "Leave ~ outside of the quotes"),
+        (os.fsdecode(b"K\xfcche.h5ad"), "must have a path in UTF-8"),
+        ("C:\\cells.h5ad", "there is no 'C:"),
+    ],
+)
+def test_a_file_that_is_not_there_is_answered_with_what_was_meant(
+    tmp_path, monkeypatch, capsys, words, name, said
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pmcell.release.reference.open_reference", lambda place: None)
+    if said.endswith("UTF-8"):
+        (tmp_path / name).write_text("x")
+    assert main([word.format(name) for word in words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_place_that_may_not_be_looked_at_is_a_sentence(monkeypatch, capsys):
+    def refuse(path, option, **options):
+        raise PermissionError(errno.EACCES, "words of the system", str(path))
+
+    monkeypatch.setattr("pmcell.cli._call.require_place", refuse)
+    assert main(["demo", "--out", "closed/demo"]) == 1
+    assert "closed/demo: the file must be open to you" in capsys.readouterr().err
+
+
+def test_a_dry_run_names_the_disk_that_keeps_no_records(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "study")]) == 0
+    (tmp_path / "study" / ".snakemake").write_text("x")
+    assert main(["run", "-n", "--directory", str(tmp_path / "study")]) == 1
+    assert ".snakemake: a folder must be made there" in capsys.readouterr().err
+
+
+def test_pmcells_own_check_is_among_the_validators_that_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    assert main(["validate", "results", "--only", "pmcell-verif"]) == 2
+    assert "pmcell-verify" in capsys.readouterr().err
+    assert main(["validate", "--list"]) == 0
+    assert "pmcell-verify" in capsys.readouterr().out

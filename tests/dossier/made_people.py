@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from made_release import list_anew
 from pmcell.io.atomic import write_json
 from pmcell.io.tables import write_table
 from pmcell.registry.duplicates.find import SHARED_CELLS
@@ -140,12 +141,14 @@ def write_release_folder(
             "schema_version": SCHEMA_VERSION, "min_donors": min_donors,
         },
     )  # fmt: skip
+    list_anew(folder)
 
 
 def edit(folder: Path, name: str, change: Any) -> None:
     """Change one table of a release in place by a function of its frame."""
     path = folder / "tables" / f"{name}.parquet"
     write_table(path, change(pd.read_parquet(path)), table(name))
+    list_anew(folder)
 
 
 def _person_counts() -> np.ndarray:
@@ -281,3 +284,4 @@ def suspect(folder: Path, *kinds: str, n_found: int = 321) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"]["tables/duplicates.parquet"] = manifest["files"]["tables/donors.parquet"]
     write_json(folder / "manifest.json", manifest)
+    list_anew(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pmcell.errors import DataError, UsageError
+from pmcell.io import atomic
 from pmcell.io.atomic import read_json, write_text
 from pmcell.io.outputs import is_dossier, is_package, is_release, refuse_in_release
 from pmcell.publish.folder import whole_folder
@@ -110,3 +111,34 @@ def test_a_release_may_take_the_place_of_empty_folders_and_of_no_others(tmp_path
     with pytest.raises(UsageError, match="other holds other files"), whole_folder(other.parent):
         pass
     assert (other / "theirs.txt").read_text() == "theirs"
+
+
+def test_files_that_belong_together_are_in_place_together_or_not_at_all(tmp_path, monkeypatch):
+    (tmp_path / "b").write_text("before")
+    texts = {"last": "1", "a": "2", "b": "3"}
+    whole = atomic.write_text
+
+    def full(target, text):
+        if Path(target).name == "b":
+            raise OSError(errno.ENOSPC, "full", str(target))
+        whole(target, text)
+
+    monkeypatch.setattr(atomic, "write_text", full)
+    with pytest.raises(OSError, match="full"):
+        atomic.write_texts(tmp_path, texts, last="last")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert (tmp_path / "b").read_text() == "before"
+    monkeypatch.undo()
+    placed = []
+    move = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (placed.append(Path(b).name), move(a, b)))
+    atomic.write_texts(tmp_path, texts, last="last")
+    assert {name: (tmp_path / name).read_text() for name in texts} == texts
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(texts)
+    assert placed[-1] == "last"
+
+
+def test_what_cannot_be_written_is_named_as_it_will_be_called(tmp_path):
+    with pytest.raises(OSError, match="full") as caught, atomic.atomic_path(tmp_path / "r.html"):
+        raise OSError(errno.ENOSPC, "full")
+    assert caught.value.filename == str(tmp_path / "r.html")

@@ -280,3 +280,19 @@ def test_infinite_values_are_named_and_their_columns_stay(tmp_path, counts, barc
     path = tmp_path / "a.csv"
     path.write_text("\n".join(rows_of(counts, barcodes, lambda v: "inf" if v > 3 else str(v))))
     assert inspect(path).layers["X"].looks_like == "not_finite"
+
+
+def test_the_line_that_removes_columns_passes_over_comments_above_the_names(
+    tmp_path, counts, barcodes, monkeypatch
+):
+    """As featureCounts writes them: what it was called with, then five columns of places."""
+    path = table(tmp_path / "a.csv", counts.T, GENES, barcodes, sep=",")
+    frame = pd.read_csv(path, index_col=0)
+    frame.insert(0, "Chr", "chr1")
+    path.write_text('# Program:featureCounts v2.0.1; Command:"featureCounts"\n' + frame.to_csv())
+    with pytest.raises(DataError, match="found 1 other column") as error:
+        inspect(path)
+    command = re.search(r"pandas\..*\.to_csv\('counts.csv'\)", str(error.value)).group()
+    monkeypatch.chdir(tmp_path)
+    exec(command, {"pandas": pd})
+    np.testing.assert_array_equal(dense(inspect(tmp_path / "counts.csv", "csv")), counts)

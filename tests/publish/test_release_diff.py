@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pmcell as pm
+from made_release import list_anew
 from pmcell.cli import main
 from pmcell.cli._release_diff import _labels as label_lines
 from pmcell.publish.diff import TOO_FEW, diff_releases
@@ -33,6 +34,7 @@ def edited(release: Path, target: Path, changes: dict[str, Any]) -> Path:
             frame = change(table.to_pandas())
             schema = pa.schema([table.schema.field(column) for column in frame])
             pq.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False), path)
+    list_anew(target)
     return target
 
 

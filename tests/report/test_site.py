@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from made_release import list_anew
 from pmcell.cli import main
 from pmcell.cli.steps.release import _site
 from pmcell.errors import DataError, UsageError
@@ -169,6 +170,7 @@ def test_validators_are_shown_with_pass_fail_and_reason(made_site, tmp_path):
          "status": "not_run", "reason": "is not installed", "report": None},
     ]  # fmt: skip
     write_json(folder / "validation" / "summary.json", {"validators": rows})
+    list_anew(folder)
     page = build(folder, Extras())["index.html"]
     text = " ".join(" ".join(Dom(page).text).split())
     assert "Checks: 1 passed, 1 failed, 1 not run" in text
@@ -237,6 +239,7 @@ def test_a_recommendation_that_is_not_met_is_no_rejection():
 def test_a_broken_summary_stops_the_site_and_leaves_none(made_site, tmp_path):
     folder = shutil.copytree(made_site, tmp_path / "r", ignore=shutil.ignore_patterns("site"))
     write_text(folder / "validation" / "summary.json", '{"validators": [')
+    list_anew(folder)
     with pytest.raises(DataError, match=r"summary\.json must be JSON"):
         write_site(folder)
     assert not (folder / "site").exists()
@@ -278,6 +281,7 @@ def test_consent_terms_are_spelt_out(made_site, tmp_path):
     frame = read_table(path)
     frame["data_use"] = [["DUO:0000042", "DUO:0000045"]] * len(frame)
     write_table(path, frame, table("cohorts"))
+    list_anew(folder)
     found = cards(read_release(folder, only=TABLES), {})[0]
     line = next(line for line in found.lines if line.name == "Consent terms")
     assert line.text.startswith("general research use (DUO:0000042); not for profit")
@@ -305,11 +309,13 @@ def test_a_cohort_that_is_no_longer_open_leaves_the_map(made_site, tmp_path):
     frame = read_table(path)
     frame.loc[frame["cohort_id"] == "alpha", "access"] = "registered"
     write_table(path, frame, table("cohorts"))
+    list_anew(folder)
     release = read_release(folder, only=TABLES)
     shown = read_cells(ReleaseFolder(folder), release)
     assert set(shown.all["cohort_id"]) == {"alpha-2"}
     frame["access"] = "controlled"
     write_table(path, frame, table("cohorts"))
+    list_anew(folder)
     pages = build(folder, Extras())
     assert not [name for name in pages if name.startswith("data/") and name != "data/search.js"]
     assert "No cell is shown" in pages["cells.html"]

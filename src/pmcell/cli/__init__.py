@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
-from pmcell.errors import PmcellError
+from pmcell.errors import PmcellError, UsageError
 from pmcell.spelling import visible
 from pmcell.steps import BY_NAME, OLD_NAMES, STEPS
 from pmcell.version import __version__
@@ -177,12 +177,11 @@ def _run(name: str, rest: list[str], *, is_program: bool) -> int:
     command = importlib.import_module(module)
     parser = _parser(name, command)
     args = parser.parse_args(rest)
-    if refused := refused_words(name, rest) or refused_places(name, args):
-        print(visible(f"pmcell {name}: {refused}"), file=sys.stderr)
-        return 2
     end_log = start_log(name, rest) if is_program else lambda code: None
     code: int | None = None
     try:
+        if refused := refused_words(name, rest) or refused_places(name, args):
+            raise UsageError(refused)
         lost = catch_lost_errors() if is_program else []
         with undisturbed(name, args), audited(name, args) as outcome:
             code = outcome(run_step(name, command, args, lost))

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import UsageError
+from pmcell.io.outputs import require_input
 from pmcell.spelling import plural, visible
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
     if files:
         return _check_files(args, files)
     for name in args.cohorts:
-        if Path(name).suffix.lower() in FILE_SUFFIXES and not Path(name).exists():
-            raise UsageError(f"FILE must exist; there is no {name!r}")
+        if Path(name).suffix.lower() in FILE_SUFFIXES:
+            require_input(Path(name))
     from pmcell.registry.cohorts.matrix_paths import CONFIG_FILE
     from pmcell.registry.intake.check import CohortCheck, check_cohorts
 
@@ -133,6 +134,8 @@ def _check_files(args: argparse.Namespace, files: Sequence[Path]) -> int:
         raise UsageError(f"give files or cohorts, not both; {others[0]!r} is no file")
     if args.format is not None and args.format not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {args.format!r}")
+    for file in files:
+        require_input(file)
     checks = [file_health(file, fmt=args.format, is_deep=args.deep) for file in files]
     return _answer(checks, args.json)
 

@@ -101,7 +101,8 @@ def _validate(args: argparse.Namespace) -> int:
         raise UsageError(f"--out must not lie in the release, which is never changed; got {out}")
     # Whether or not a validator that is set up would read them.
     shape_files(args.shapes)
-    chosen = [find(name) for name in args.only if name != OWN] if args.only else list(VALIDATORS)
+    named = [find(name, besides=[OWN]) for name in args.only if name != OWN]
+    chosen = named if args.only else list(VALIDATORS)
     with Console(stderr=True).status("validate") as status:
         verdicts = [own_verdict(release)] if OWN in args.only or not args.only else []
         verdicts += run_validators(
@@ -157,8 +158,12 @@ def _print(verdicts: list[Verdict]) -> None:
 def _list(as_json: bool) -> int:
     from pmcell.publish.validators import VALIDATORS
     from pmcell.publish.validators.environments import is_ready
+    from pmcell.publish.validators.table import OWN
+    from pmcell.version import __version__
 
-    rows = [
+    reads = "every file: digests, schema, keys, cells, and what must not be shown"
+    own = {"name": OWN, "version": __version__, "reads": reads, "heavy": False, "set_up": True}
+    rows = [own] + [
         {
             "name": item.name,
             "version": item.version,

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from glob import escape
 from pathlib import Path
@@ -19,6 +19,9 @@ from pmcell.errors import DataError
 from pmcell.io.json_text import parse_json
 from pmcell.io.modes import current_umask
 from pmcell.io.outputs import refuse_device
+from pmcell.io.scratch import scratch_folder
+
+SCRATCH = ".pmcell-write-"
 
 
 @contextmanager
@@ -47,6 +50,11 @@ def atomic_path(target: Path | str, *, replace: bool = True) -> Iterator[Path]:
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         os.replace(temporary, target)
         _sync(target.parent)
+    except OSError as error:
+        # What a person knows is the target; a write on a full disk names nothing.
+        if error.filename in (None, name):
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,6 +70,21 @@ def write_text(target: Path | str, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_texts(folder: Path, texts: Mapping[str, str], *, last: str) -> None:
+    """Write files of a folder that belong together: none is in place before all are on the disk.
+
+    The file that is called `last`, by which the others count, is put there last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(folder, SCRATCH) as made:
+        for name, text in texts.items():
+            write_text(made / name, text)
+        for name in sorted(texts, key=lambda name: name == last):
+            refuse_device(folder / name)
+            os.replace(made / name, folder / name)
+    _sync(folder)
 
 
 def write_json(target: Path | str, value: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,24 @@ def require_usable(path: Path, option: str) -> None:
         raise UsageError(
             f"{option} must be a path that can be; {str(path)[:80]} {found}"
         ) from error
+
+
+def require_input(path: Path) -> None:
+    """`UsageError` where there is no file to read, or one under a name that no library can use."""
+    name = os.fspath(path)
+    if any("\ud800" <= sign <= "\udfff" for sign in name):
+        raise UsageError(
+            f"FILE must have a path in UTF-8; {name!a} is not. Rename what is in another encoding "
+            "(ls -b shows it)."
+        )
+    if path.exists():
+        return
+    fix = ""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
+        fix = " An address is no file: download it, then name the copy."
+    elif name.startswith("~"):
+        fix = " Leave ~ outside of the quotes: within them a shell takes it as it is."
+    raise UsageError(f"FILE must exist; there is no {name!r}.{fix}")
 
 
 def require_place(path: Path, option: str = "--out", *, is_folder: bool) -> None:

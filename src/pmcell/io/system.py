@@ -108,8 +108,9 @@ def explain(error: BaseException) -> str | None:
             "is finished stays."
         )
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        path = error.object[max(error.start - 40, 0) : error.end + 40]
         return (
-            f"a path must be in UTF-8; {error.object[:80]!a} is not, and libraries that read and "
+            f"a path must be in UTF-8; {path!a} is not, and libraries that read and "
             "write data cannot use it. Rename what is in another encoding (ls -b shows it)."
         )
     number = cause(error)

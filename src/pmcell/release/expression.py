@@ -191,7 +191,7 @@ def listed_counts(
 
     `wanted` gives the number of each gene that is asked for.
     """
-    table = ReleaseTable(folder.place(name))
+    table = ReleaseTable(folder.listed(name))
     for batch in table.batches_with("gene_id", wanted, ["gene_id", "cell_row", "counts"]):
         gene, rows, counts = (batch.column(place) for place in range(3))
         codes = np.array([wanted.get(one, -1) for one in gene.dictionary.to_pylist()], np.int64)

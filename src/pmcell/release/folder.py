@@ -13,11 +13,14 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmcell.errors import DataError
+from pmcell.io.atomic import sha256_file
 from pmcell.io.json_text import parse_json
+from pmcell.io.outputs import MANIFEST
 from pmcell.io.submitted.limits import Limits
 from pmcell.io.submitted.preflight import open_hdf5, preflight
 from pmcell.schema import TABLES, Verdict
@@ -31,6 +34,12 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 64 * 2**20
 """Bytes of a JSON or text file that is read whole."""
+
+MAX_DIGESTED = 64 * 2**20
+"""Bytes up to which a file is compared with its digest when it is read; a larger one by its size.
+
+Cells are larger: they are compressed with checksums of their own, and `pmcell verify` reads all.
+"""
 
 MAX_ROWS_PER_BYTE = 1000
 """Rows that a Parquet file may declare for each of its bytes; rows have unique keys."""
@@ -69,6 +78,33 @@ class ReleaseFolder:
                 )
         return place
 
+    def listed(self, name: str) -> Path:
+        """Where a file lies that is what the manifest says; any file, where it says nothing.
+
+        Raises
+        ------
+        DataError
+            The file is missing, cut, changed, or that of another release.
+        """
+        place = self.place(name)
+        manifest = self.path / MANIFEST
+        # While a release is being made there is none.
+        entry = _entries(manifest, *file_state(manifest)).get(name) if manifest.is_file() else None
+        if not isinstance(entry, dict):
+            return place
+        found = place.stat() if place.is_file() else None
+        is_same = found is not None and found.st_size == entry.get("size")
+        if found is not None and is_same and found.st_size <= MAX_DIGESTED:
+            is_same = _digest(place, *file_state(place)) == entry.get("sha256")
+        if not is_same:
+            how = "it is missing" if found is None else "it is another, or damaged"
+            raise DataError(
+                f"{place} must be the file that {MANIFEST} names; {how}. Fetch or write the "
+                "release again.",
+                reason="damaged",
+            )
+        return place
+
     def has(self, name: str) -> bool:
         """Whether there is a regular file of this name."""
         return self.place(name).is_file()
@@ -82,29 +118,20 @@ class ReleaseFolder:
 
     def text(self, name: str) -> str:
         """A text of bounded size, empty where there is no such file."""
-        place = self.place(name)
+        place = self.listed(name)
         if not place.is_file():
             return ""
         return read_bounded_text(place)
 
     def json(self, name: str) -> dict[str, Any]:
         """The object of a JSON file, empty where there is no such file."""
-        place = self.place(name)
-        if not place.is_file():
-            return {}
-        try:
-            value = parse_json(read_bounded_text(place))
-        except ValueError as error:
-            raise DataError(
-                f"{place} must be JSON; reading it failed: {error}. {CHECK}",
-                reason="unreadable_json",
-            ) from error
-        return value if isinstance(value, dict) else {}
+        place = self.listed(name)
+        return _read_json(place) if place.is_file() else {}
 
     def verdict(self) -> Verdict | None:
         """The verdict on strata, None where the release has none; `DataError` for another form."""
         name = "strata.json"
-        if not self.has(name):
+        if not self.listed(name).is_file():
             return None
         return Verdict.from_json(self.json(name), file=str(self.place(name)))
 
@@ -118,7 +145,7 @@ class ReleaseFolder:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        place = self.place(name)
+        place = self.listed(name)
         try:
             with place.open("rb") as stream:
                 file = pq.ParquetFile(stream)
@@ -152,7 +179,7 @@ class ReleaseFolder:
     @contextmanager
     def hdf5(self, name: str) -> Iterator[h5py.File]:
         """An HDF5 file that points nowhere else and declares no more than it holds."""
-        place = self.place(name)
+        place = self.listed(name)
         preflight(place, "h5ad")
         try:
             with open_hdf5(place) as file:
@@ -163,6 +190,37 @@ class ReleaseFolder:
                 f"({type(error).__name__}: {error}). {CHECK}",
                 reason="unreadable_cells",
             ) from error
+
+
+def file_state(place: Path) -> tuple[int, ...]:
+    """What tells a file from another that was put in its place."""
+    found = place.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=1024)
+def _digest(place: Path, *state: int) -> str:
+    """Digest of a file, taken again only once its `state` is another."""
+    return sha256_file(place)
+
+
+@lru_cache(maxsize=4)
+def _entries(manifest: Path, *state: int) -> dict[str, Any]:
+    """What a manifest says of each file, read again only once its `state` is another."""
+    files = _read_json(manifest).get("files")
+    return files if isinstance(files, dict) else {}
+
+
+def _read_json(place: Path) -> dict[str, Any]:
+    """The object of a JSON file; `DataError` for what is none, empty for other values."""
+    try:
+        value = parse_json(read_bounded_text(place))
+    except ValueError as error:
+        raise DataError(
+            f"{place} must be JSON; reading it failed: {error}. {CHECK}",
+            reason="unreadable_json",
+        ) from error
+    return value if isinstance(value, dict) else {}
 
 
 def _check_types(place: Path, name: str, found: pa.Schema) -> None:

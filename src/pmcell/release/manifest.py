@@ -10,10 +10,10 @@ from typing import Any
 
 from pmcell.errors import DataError, UsageError
 from pmcell.io.json_text import parse_json
+from pmcell.io.outputs import MANIFEST as MANIFEST
 from pmcell.release.folder import MAX_TEXT, is_safe_name
 from pmcell.schema import SCHEMA_VERSION
 
-MANIFEST = "manifest.json"
 OWN_DIGEST = "manifest_sha256"
 
 Entries = dict[str, dict[str, Any]]

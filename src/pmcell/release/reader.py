@@ -21,7 +21,7 @@ from pmcell.errors import DataError, FaultsError
 from pmcell.limitations import RESEARCH_USE
 from pmcell.release.by_donor import read_composition, read_pseudobulk
 from pmcell.release.expression import find_genes, read_expression
-from pmcell.release.folder import CHECK, ReleaseFolder, check_contents
+from pmcell.release.folder import CHECK, ReleaseFolder, check_contents, file_state
 from pmcell.release.manifest import MANIFEST, read_manifest
 from pmcell.release.parts import Parts, ReleaseTable
 from pmcell.release.verify import verify_release
@@ -81,19 +81,21 @@ class Release:
     @property
     def tables(self) -> Parts:
         """Tables by name, as in tables/README.md."""
-        return Parts("table", self._files("tables", ".parquet"), ReleaseTable)
+        files = self._files("tables", ".parquet")
+        return Parts("table", files, lambda path: ReleaseTable(self._listed(path)))
 
     @property
     def cells(self) -> Parts:
         """Cells by cohort: AnnData whose matrices stay on disk (`.to_memory()` loads them)."""
-        return Parts("cohort", self._files("cells", ".h5ad"), _open_cells)
+        files = self._files("cells", ".h5ad")
+        return Parts("cohort", files, lambda path: _open_cells(self._listed(path)))
 
     @property
     def donors(self) -> AnnData:
         """Profiles of the donors and visits, and the distances between them."""
         import anndata
 
-        return _read_anndata(anndata.read_h5ad, self.folder.place("donors.h5ad"))
+        return _read_anndata(anndata.read_h5ad, self.folder.listed("donors.h5ad"))
 
     @property
     def strata(self) -> dict[str, Any]:
@@ -167,6 +169,9 @@ class Release:
         """
         return read_pseudobulk(self.tables, [genes] if isinstance(genes, str) else list(genes))
 
+    def _listed(self, path: Path) -> Path:
+        return self.folder.listed(path.relative_to(self.path).as_posix())
+
     def _files(self, folder: str, suffix: str) -> dict[str, Path]:
         names = [PurePosixPath(name) for name in self.manifest["files"]]
         found = {
@@ -210,10 +215,9 @@ class Release:
 def _state(folder: Path) -> tuple[int, ...] | None:
     """What tells the release in a folder from another that is put in its place."""
     try:
-        found = (folder / MANIFEST).stat()
+        return file_state(folder / MANIFEST)
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _open_cells(path: Path) -> AnnData:

@@ -67,7 +67,7 @@ def read_release(path: Path, only: Collection[str] = ()) -> Release:
     for item in TABLES:
         if item.name not in only if only else item.name in _NOT_SHOWN:
             continue
-        if folder.has(f"tables/{item.name}.parquet"):
+        if folder.listed(f"tables/{item.name}.parquet").is_file():
             tables[item.name] = _read(folder, item)
         elif item.name in CORE:
             raise DataError(
@@ -111,7 +111,7 @@ def _consensus(folder: ReleaseFolder) -> Consensus | None:
     import numpy as np
     from anndata.io import read_elem
 
-    if not folder.has("donors.h5ad"):
+    if not folder.listed("donors.h5ad").is_file():
         return None
     with folder.hdf5("donors.h5ad") as file:
         uns: Any = file.get("uns", {})

@@ -204,3 +204,11 @@ def test_a_peak_that_snakemake_missed_is_taken_from_the_log_of_the_step(sized, t
     after = {item.step: item.memory_mb for item in read_records(model, folder / "results", sizes)}
     assert after["umap"] == pytest.approx(99999e6 / 2**20)
     assert {**after, "umap": 0} == {**before, "umap": 0}
+
+
+def test_who_may_not_write_in_the_study_may_ask_all_the_same(study, capsys):
+    """A file in the place of results/ stands for a disk that is read-only."""
+    shutil.rmtree(study / "results", ignore_errors=True)
+    (study / "results").write_text("x")
+    assert main(["estimate", "--directory", str(study), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_cells"] > 0

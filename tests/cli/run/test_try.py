@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import scipy.sparse as sp
 
 from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.cli import main, module_of
-from pmcell.cli.run import run, try_
+from pmcell.cli.run import _trial, run, try_
 from pmcell.cli.run._trial import make_trial
 from pmcell.errors import DataError, UsageError
 from pmcell.registry.cohorts.cohort import find_faults, load_registration
@@ -142,3 +143,29 @@ def test_a_trial_that_was_interrupted_goes_on_with_what_it_made(study, monkeypat
     write_steward_file(study / "in.h5ad", who=["x", "y"] * 30)
     assert main(words) == 2
     assert "that of a trial of the same files, unchanged" in capsys.readouterr().err
+
+
+def test_a_folder_that_leads_nowhere_is_looked_through_all_the_same(study):
+    (study / "lane").mkdir()
+    (study / "lane" / "gone").symlink_to("nowhere")
+    assert _trial._asked([study / "lane"], {}, None)["files"]
+
+
+def test_an_empty_folder_that_was_there_stays_and_the_cause_is_told(study, monkeypatch, capsys):
+    (study / "noise.h5ad").write_bytes(b"noise")
+    (study / "here").mkdir()
+    monkeypatch.chdir(study / "here")
+    assert main(["try", "../noise.h5ad", "--out", "."]) == 3
+    assert "noise.h5ad: the file must be HDF5" in capsys.readouterr().err
+    assert list(Path().resolve().iterdir()) == []
+
+    def refuse(folder, **options):
+        raise PermissionError(errno.EACCES, "words of the system", str(folder))
+
+    monkeypatch.setattr("pmcell.cli.init.make_study", refuse)
+    assert main(["try", "../noise.h5ad", "--out", "."]) == 1
+    assert "permission was denied" in capsys.readouterr().err
+
+
+def test_a_name_of_several_lines_is_one_in_the_title():
+    assert _trial._title([Path("a\nb.h5ad")]) == "Trial of a b.h5ad, not for publication"

@@ -72,3 +72,10 @@ def test_a_module_that_is_missing_here_is_no_fault_of_the_data():
 def test_the_child_loads_no_filter_plugins():
     assert sandbox.run("os:getenv", {"key": "HDF5_PLUGIN_PRELOAD"}) == "::"
     assert sandbox.run("os:getenv", {"key": "HDF5_PLUGIN_PATH"}) == ""
+
+
+def test_what_the_machine_refuses_comes_with_its_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotADirectoryError) as caught:
+        sandbox.run("builtins:open", {"file": str(tmp_path / "file" / "below")})
+    assert caught.value.filename == str(tmp_path / "file" / "below")

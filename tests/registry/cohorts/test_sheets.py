@@ -9,6 +9,7 @@ import pytest
 
 from cohorts_on_disk import write_cohort
 from pmcell.registry.cohorts.cohort import find_faults, load_registration
+from pmcell.registry.cohorts.identities import names_of_people
 
 HEADER = "sample_id\tdonor_id\tvisit\tvisit_day\tbatch_id\tcondition\n"
 
@@ -381,3 +382,17 @@ def test_an_optional_table_under_another_name_is_not_passed_over(folder):
     assert [fault.fix for fault in errors(folder)] == [
         "Rename it: mv Measurements.tsv measurements.tsv"
     ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "is_told"),
+    [
+        (["Max_Mustermann", "Erika_Muster", "John_Smith", "Ana_Garc_a"], True),
+        (["Healthy_Control", "Healthy_Donor", "Healthy_Other"], False),
+        (["P01", "P02", "Max_Mustermann"], False),
+        (["A-01", "B_Ctrl", "Liu_2"], False),
+    ],
+)
+def test_ids_that_are_names_of_people_are_told_before_they_are_published(ids, is_told):
+    faults = names_of_people(ids, "donors.tsv", "donor_id")
+    assert [fault.reason for fault in faults] == ["names_of_people"] * is_told

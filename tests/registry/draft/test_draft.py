@@ -13,6 +13,7 @@ import yaml
 from cohorts_on_disk import barcodes, cell_counts, gene_names
 from pmcell.errors import DataError
 from pmcell.io.submitted.submission import Submission, summarise
+from pmcell.registry.draft.columns import guess_columns
 from pmcell.registry.draft.draft import draft_registration
 from pmcell.registry.draft.text import cohort_yaml, sheet
 
@@ -295,6 +296,20 @@ LANGUAGES = {
     "it": {"paziente": "A B", "campione": "a b", "sesso": "maschio donna", "età": "7 70+"},
     "pl": {"pacjent": "A B", "próbka": "a b", "płeć": "mężczyzna kobieta", "wiek": "7 70+"},
     "nl": {"Donor": "A B", "monster": "a b", "geslacht": "man vrouw", "leeftijd": "7 70+"},
+    "sv": {"Patient": "A B", "sample": "a b", "Kön": "Man Kvinna", "Ålder": "7 70+"},
+    "fi": {"Potilas": "A B", "sample": "a b", "Sukupuoli": "mies nainen", "Ikä": "7 70+"},
+    "cs": {"Pacient": "A B", "sample": "a b", "Pohlaví": "muž žena", "Věk": "7 70+"},
+    "ro": {"Pacient": "A B", "sample": "a b", "Sex": "bărbat femeie", "Vârsta": "7 70+"},
+    "tr": {"Hasta": "A B", "sample": "a b", "Cinsiyet": "Erkek Kadın", "Yaş": "7 70+"},
+    "el": {"Ασθενής": "A B", "sample": "a b", "Φύλο": "Άνδρας Γυναίκα", "Ηλικία (έτη)": "7 70+"},
+    "bg": {"Пациент": "A B", "sample": "a b", "Пол": "мъж жена", "Възраст": "7 70+"},
+    "de, short": {
+        "Patient": "A B",
+        "sample": "a b",
+        "Geschl.": "m w",
+        "Alter bei Entnahme": "7 70+",
+    },
+    "fr, letters": {"sujet": "A B", "sample": "a b", "Sexe (H/F)": "H F", "Âge (ans)": "7 70+"},
 }
 
 
@@ -305,6 +320,28 @@ def test_columns_and_sexes_are_told_in_the_languages_of_clinics(language):
     assert [(row["donor_id"], row["age_group"]) for row in donors] == [("A", "0-9"), ("B", "70+")]
     assert [row["sex_ontology_term_id"] for row in donors] == ["PATO:0000384", "PATO:0000383"]
     assert [row["sample_id"] for row in samples] == ["a", "b"]
+
+
+def test_of_a_sex_that_is_none_no_term_is_called_near():
+    obs = {"donor": every("A", "B", "C"), "Geschlecht": every("m", "w", "d")}
+    notes = draft_registration(submission(obs), "c1").notes
+    assert [note for note in notes if "'d' in 1 row; it may be: PATO:0000383 female | PATO" in note]
+
+
+@pytest.mark.parametrize(
+    ("columns", "taken"),
+    [
+        ({"donor_id": "pool", "patient": "A B"}, {"donor_id": "patient"}),
+        ({"sample_id": "pool", "hash.ID": "HTO1 HTO2"}, {"sample_id": "hash.ID"}),
+        ({"sample_id": "pool", "library": "L1 L2"}, {"sample_id": "sample_id"}),
+        ({"sample_id": "a b", "hash.ID": "HTO1 HTO2"}, {"sample_id": "sample_id"}),
+        ({"donor_id": "A", "patient": "A"}, {"donor_id": "donor_id"}),
+        ({"sample_id": "pool", "BEST": "SNG-A SNG-B DBL-A-B-0.5"}, {"donor_id": "BEST"}),
+    ],
+)
+def test_a_pool_is_nobody_where_a_column_beside_it_tells_its_people(columns, taken):
+    obs = submission({name: every(*values.split()) for name, values in columns.items()}).obs
+    assert taken.items() <= guess_columns(obs, "c1").roles.items()
 
 
 @pytest.mark.parametrize("name", ["Spendernummer", "N° patient", "Kod dawcy", "ID_Paciente"])

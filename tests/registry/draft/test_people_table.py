@@ -167,3 +167,35 @@ def test_merged_cells_below_the_names_are_refused_by_their_place(tmp_path):
     path = write_book(tmp_path / "people.xlsx", [*DONORS, [None, "M", "31"]], ["A3:A4"])
     with pytest.raises(FaultsError, match=r"A3.*must not be merged"):
         read_table_of_people(path, is_donor)
+
+
+@pytest.mark.parametrize(
+    ("page", "names", "values"),
+    [
+        ("cp1252", "Spender;Geschlecht;Alter", "männlich weiblich"),
+        ("mac-roman", "Spender;Geschlecht;Alter", "männlich weiblich"),
+        ("cp1250", "Pacjent;Płeć;Wiek", "mężczyzna kobieta"),
+        ("cp1250", "Pacient;Pohlaví;Věk", "muž žena"),
+        ("cp1253", "Ασθενής;Φύλο;Ηλικία", "Άνδρας Γυναίκα"),
+        ("cp1251", "Пациент;Пол;Възраст", "мъж жена"),
+        ("cp1254", "Hasta;Cinsiyet;Yaş", "Erkek Kadın"),
+        ("utf-8", "Пациент;Пол;Възраст", "мъж жена"),
+        ("utf-16", "Ασθενής;Φύλο;Ηλικία", "Άνδρας Γυναίκα"),
+    ],
+)
+def test_tables_in_the_code_pages_of_europe_are_read(tmp_path, page, names, values):
+    male, female = values.split()
+    rows = read(tmp_path, f"{names};ID\n1;{male};45;P01\n2;{female};52;P02\n".encode(page))
+    assert rows[0] == dict(zip([*names.split(";"), "ID"], ["1", male, "45", "P01"], strict=True))
+
+
+def test_a_table_that_was_encoded_twice_is_read(tmp_path):
+    twice = "Spender;Größe\nP01;groß\n".encode().decode("cp1252").encode()
+    assert read(tmp_path, twice) == [{"Spender": "P01", "Größe": "groß"}]
+    # What is right once is left as it is.
+    assert read(tmp_path, "Spender;Ã\nP01;Ä\n") == [{"Spender": "P01", "Ã": "Ä"}]
+
+
+def test_an_alphabet_of_which_no_word_is_known_is_no_latin_one(tmp_path):
+    with pytest.raises(DataError, match=r"in UTF-8 where it is in another alphabet.*CSV UTF-8"):
+        read(tmp_path, "ID;Σχόλιο\nP01;καλό\n".encode("cp1253"))

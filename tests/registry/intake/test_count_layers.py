@@ -8,7 +8,12 @@ import scipy.sparse as sp
 
 from pmcell.io.submitted.readers import inspect
 from pmcell.io.submitted.submission import summarise
-from pmcell.registry.intake.count_layers import choose_counts, describe_layer, is_part
+from pmcell.registry.intake.count_layers import (
+    choose_counts,
+    counts_fault,
+    describe_layer,
+    is_part,
+)
 from submissions import barcode, write_h5ad
 
 RNG = np.random.default_rng(5)
@@ -124,3 +129,34 @@ def test_all_parts_of_kb_count_are_added_up(tmp_path):
     parts = {"mature": SPLICED, "nascent": UNSPLICED, "ambiguous": AMBIGUOUS}
     added = "adata.layers['ambiguous'] + adata.layers['mature'] + adata.layers['nascent'];"
     assert added in chosen(tmp_path, LOGGED, **parts).fix
+
+
+@pytest.mark.parametrize(
+    "name", ["SCT_counts", "sct", "downsampled", "counts_imputed", "binarized"]
+)
+def test_counts_that_a_tool_changed_are_not_taken_for_those_that_were_counted(tmp_path, name):
+    changed = np.minimum(WHOLE, 4)
+    choice = chosen(tmp_path, LOGGED, **{name: changed})
+    assert choice.name == ""
+    assert f"a tool changed the counts of layers/{name}" in choice.why
+    assert "assay RNA" in choice.fix
+    assert chosen(tmp_path, changed, **{name: changed}).name == ""
+    assert chosen(tmp_path, LOGGED, **{name: changed, "RNA_counts": WHOLE}).name == (
+        "layers/RNA_counts"
+    )
+
+
+def test_whose_layer_of_changed_counts_is_chosen_all_the_same_is_warned(tmp_path):
+    path = write_h5ad(
+        tmp_path / "a.h5ad",
+        LOGGED,
+        [barcode(k) for k in range(30)],
+        layers={"SCT_counts": sp.csr_matrix(WHOLE.astype("f4"))},
+    )
+    fault = counts_fault(inspect(path), "layers/SCT_counts")
+    assert (fault.severity, "what a tool made of the counts" in fault.found) == ("warning", True)
+
+
+def test_whole_numbers_below_zero_are_told_with_what_leaves_them(tmp_path):
+    choice = chosen(tmp_path, WHOLE - (WHOLE == 9) * 10)
+    assert "before anything was subtracted, or stored in 8 or 16 bits" in choice.fix

@@ -239,3 +239,16 @@ def test_columns_that_name_other_genes_are_refused_and_drift_of_annotations_is_n
 def test_symbols_in_a_column_are_held_against_ids_in_the_index(folder):
     write(folder, feature_name=genes()[::-1])
     assert found(folder, "contradicting_names")
+
+
+@pytest.mark.parametrize("name", ["ERCC-{:05d}", "__no_feature"])
+def test_what_is_known_to_be_no_gene_is_left_out_and_not_missed(folder, tmp_path, name):
+    write(folder, [name.format(number) for number in range(1 if "__" in name else 90)], each=900)
+    assert found(folder, "umis_lost") == []
+    report, _ = taken_in(folder, tmp_path)
+    assert report["metrics"]["share_umis_lost"] == 0
+
+
+def test_other_features_that_are_no_genes_are_missed(folder):
+    write(folder, [f"Hashtag{number}-TotalA" for number in range(20)], each=900)
+    assert found(folder, "umis_lost")

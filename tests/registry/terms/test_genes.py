@@ -216,7 +216,16 @@ def test_a_dotted_name_beside_its_stem_is_its_own_gene_and_no_duplicate():
 def test_each_cause_has_words():
     names = ["PTPRC", "CD45", "NP", "CD16", "IGJ", "HBB", "HBB.1", "2-Sep", "ERCC-00002"]
     mapping = map_genes(
-        [*names, "100.0", "cd3e", "mm10_Cd3e", "NOSUCHGENE", "ENST00000361763", "HBB-U"]
+        [
+            *names,
+            "100.0",
+            "cd3e",
+            "mm10_Cd3e",
+            "NOSUCHGENE",
+            "ENST00000361763",
+            "HBB-U",
+            "__no_feature",
+        ]
     )
     assert set(mapping.cause) - {""} == set(CAUSES) - {"spelling"}
 

@@ -68,9 +68,8 @@ def make_trial(
     from pmcell.cli.init import make_study
     from pmcell.io.atomic import write_text
 
-    asked = _asked(files, given, fmt)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        begun = _begun(folder, asked)
+        begun = _begun(folder, files, given, fmt)
         if begun is None:
             raise UsageError(
                 "--out must be a new or empty folder, or that of a trial of the same files, "
@@ -87,13 +86,15 @@ def make_trial(
             _add(file, name, folder, given, fmt)
             for file, name in zip(files, cohort_ids(files), strict=True)
         ]
+        # A folder is looked through once it is known to be one of counts: another may have no end.
+        asked = _asked(files, given, fmt)
         told = {"asked": asked, "trials": [vars(one) | {"file": str(one.file)} for one in trials]}
         write_text(folder / TRIAL / RECORD, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
         return trials
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if was_there:
-            folder.mkdir()
+        # A folder that was there stays, empty as it was: it may be the one this runs in.
+        for made in list(folder.iterdir()) if was_there else [folder]:
+            shutil.rmtree(made, ignore_errors=True)
         raise
 
 
@@ -103,19 +104,21 @@ def _asked(files: Sequence[Path], given: Mapping[str, str], fmt: str | None) -> 
         (str(part.absolute()), found.st_size, found.st_mtime_ns)
         for file in files
         for part in (file, *(sorted(file.rglob("*")) if file.is_dir() else ()))
-        for found in [part.stat()]
+        for found in [part.stat() if part.exists() else part.lstat()]
     ]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     return {"files": digest, "columns": dict(given), "format": fmt, "pmcell": __version__}
 
 
-def _begun(folder: Path, asked: Mapping[str, Any]) -> list[Trial] | None:
+def _begun(
+    folder: Path, files: Sequence[Path], given: Mapping[str, str], fmt: str | None
+) -> list[Trial] | None:
     """What was made before for the same trial; None where the folder is not one of it."""
     from pmcell.io.atomic import read_json
 
     try:
         found = read_json(folder / TRIAL / RECORD)
-        if found["asked"] != asked:
+        if found["asked"] != _asked(files, given, fmt):
             return None
         return [
             Trial(**{**one, "file": Path(one["file"]), "notes": tuple(one["notes"])})
@@ -146,7 +149,8 @@ reference:
 
 
 def _title(files: Sequence[Path]) -> str:
-    return f"Trial of {', '.join(file.name for file in files)}, not for publication"
+    names = ", ".join(" ".join(file.name.split()) for file in files)
+    return f"Trial of {names}, not for publication"
 
 
 def cohort_ids(files: Sequence[Path]) -> list[str]:

@@ -79,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     if args.unlock:
         _lock.release_lock(study.folder)
     if flags:
+        # Snakemake keeps its records there in a dry run too: what a disk refuses is told before.
+        (study.folder / _lock.LOCK.parent).mkdir(exist_ok=True)
         plain = [sys.executable, "-m", *command]
         return subprocess.run(plain, env=_workflow.environment(), check=False).returncode
     return run_and_summarise(

@@ -62,12 +62,11 @@ def run(args: argparse.Namespace) -> int:
     from pmcell.cli.run._display import clock
     from pmcell.cli.run._trial import TRIAL, cohort_ids, make_trial
     from pmcell.cli.run.run import run_workflow
-    from pmcell.errors import UsageError
+    from pmcell.io.outputs import require_input
 
     require_cores(args)
     for file in args.files:
-        if not file.exists():
-            raise UsageError(f"FILE must exist; there is no {str(file)!r}")
+        require_input(file)
     start = time.monotonic()
     folder = args.out or Path(f"pmcell-try-{cohort_ids(args.files)[0]}")
     _lock.refuse_while_used(folder / TRIAL)

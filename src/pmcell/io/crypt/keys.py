@@ -47,7 +47,8 @@ def named_file(variable: str, purpose: str, *, secret: bool = True, make: str = 
     """
     name = os.environ.get(variable, "")
     if not name:
-        raise UsageError(f"{variable} must name the file of {purpose}; it is not set. {make}")
+        set_it = make or f"Set it: export {variable}=FILE"
+        raise UsageError(f"{variable} must name the file of {purpose}; it is not set. {set_it}")
     return key_file(Path(name), purpose, secret=secret, make=make)
 
 

@@ -134,7 +134,7 @@ def _result(answer: dict[str, Any]) -> Any:
     if kind == "usage":
         raise UsageError(answer["message"])
     if kind == "machine":
-        raise OSError(answer["number"], answer["message"])
+        raise OSError(answer["number"], answer["message"], answer["file"])
     if kind == "failed":
         raise ReaderFailedError(answer["type"], answer["message"], answer["frames"])
     raise SandboxBug(answer["message"])
@@ -229,7 +229,9 @@ def _call(request: dict[str, Any]) -> dict[str, Any]:
         number = cause(error)
         if number is not None:
             # A full disk is no fault of the cohort: nothing is known of the data.
-            return {"kind": "machine", "number": number, "message": str(error)}
+            file = getattr(error, "filename", None)
+            told = file if isinstance(file, str) else None
+            return {"kind": "machine", "number": number, "message": str(error), "file": told}
         if isinstance(error, ImportError):
             return {"kind": "bug", "message": traceback.format_exc()}
         return _failed(error)

@@ -192,6 +192,7 @@ def _refuse_other_columns(
     shown = ", ".join(map(repr, found[:8])) + (", …" if len(found) > 8 else "")
     dropped = f"[{', '.join(map(repr, found))}]" if len(found) <= 20 else "[…]"
     sep = "" if dialect.delimiter == "," else f", sep={dialect.delimiter!r}"
+    sep += f", skiprows={dialect.n_before}" if dialect.n_before else ""
     raise DataError(
         f"{path.name}: a count table must hold counts alone; found {len(found)} other "
         f"{'column' if len(found) == 1 else 'columns'} ({shown}). Remove what is no count: "

@@ -7,7 +7,7 @@ A new validator is a row here, a driver in `drivers/` and its requirements in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,15 +130,19 @@ def light() -> list[str]:
     return [validator.name for validator in VALIDATORS if not validator.heavy]
 
 
-def find(name: str) -> Validator:
-    """The validator of that name; `UsageError` with the nearest one if there is none."""
+def find(name: str, *, besides: Sequence[str] = ()) -> Validator:
+    """The validator of that name; `UsageError` with the nearest one if there is none.
+
+    `besides` are names that are known too where it is asked for.
+    """
     from pmcell.errors import UsageError
     from pmcell.spelling import did_you_mean
 
     for validator in VALIDATORS:
         if validator.name == name:
             return validator
-    hint = did_you_mean(name, names())
+    known = [*besides, *names()]
+    hint = did_you_mean(name, known)
     raise UsageError(
-        f"there is no validator {name!r}; there are {', '.join(names())}. {hint}".strip()
+        f"there is no validator {name!r}; there are {', '.join(known)}. {hint}".strip()
     )

@@ -15,6 +15,7 @@ from pmcell.registry.sheets.dates import TEXT, find_date
 from pmcell.schema.ids import ID_PATTERN
 from pmcell.spelling import as_seen, folded, nearest
 
+_FULL_NAME = re.compile(r"[^\W\d_a-z][^\W\d_A-Z]+(?:[ _.-][^\W\d_a-z][^\W\d_A-Z]+)+")
 MAX_HINTS = 20
 """Unknown ids for which the nearest known one is looked for: it takes long among many."""
 
@@ -60,9 +61,31 @@ def check_ids(
                 f"values: {{sample_id: {{'{name}': <the new id>}}}}."
             )
             faults.append(Fault(file, must, repr(name), fix, row.line, column, reason="date"))
+    if column == "donor_id" and is_open:
+        faults += names_of_people([row.get(column, "") for row in rows], file, column)
     if column == "donor_id":
         lines = {row.get(column, ""): row.line for row in rows}
         faults += alike_people(filter(None, lines), file, column, lines)
+
+
+def names_of_people(ids: Sequence[str], file: str, column: str) -> list[Fault]:
+    """A warning where most ids are two words or more, each with a capital: Ana_Garcia."""
+    found = [name for name in dict.fromkeys(ids) if _FULL_NAME.fullmatch(name)]
+    first = {re.split(r"[ _.-]", name)[0] for name in found}
+    # Words that many ids begin with, such as Healthy_Control, name groups.
+    if len(found) < 3 or 2 * len(found) <= len(set(ids)) or len(first) < len(found):
+        return []
+    return [
+        Fault(
+            file,
+            "must not hold names of people: ids of open cohorts are published",
+            f"{len(found)} of {len(set(ids))} ids look like names",
+            "Give other ids where the file came from, and keep the list of who is who apart.",
+            column=column,
+            severity="warning",
+            reason="names_of_people",
+        )
+    ]
 
 
 def alike(names: Iterable[str]) -> list[list[str]]:

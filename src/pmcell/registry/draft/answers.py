@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pmcell.errors import Fault, FaultsError, UsageError
-from pmcell.io.atomic import write_text
+from pmcell.io.atomic import write_text, write_texts
 from pmcell.registry.cohorts.catalogue import NO_BODY
 from pmcell.registry.cohorts.cohort import find_faults, programmes_folder
 from pmcell.registry.cohorts.keys import (
@@ -144,9 +144,8 @@ def apply_answers(folder: Path, answers: Mapping[str, str]) -> list[Decision]:
         faults = _faults_of(trial, programmes_folder(folder), [decisions[name] for name in chosen])
         if faults:
             raise FaultsError(faults)
-        for name in (COHORT_FILE, DONORS_FILE, SAMPLES_FILE):
-            if (trial / name).is_file():
-                write_text(folder / name, (trial / name).read_text(encoding="utf-8"))
+        answered = {path.name: path.read_text(encoding="utf-8") for path in sorted(trial.iterdir())}
+        write_texts(folder, answered, last=COHORT_FILE)
     return open_decisions(folder)
 
 

@@ -1,10 +1,11 @@
-"""What columns of files and tables are called: names by meaning, in eight languages."""
+"""What columns of files and tables are called: names by meaning, in the languages of Europe."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+from pmcell.registry.terms.shorthand import SHORTHAND
 from pmcell.spelling import folded
 
 _NAMES = {
@@ -21,7 +22,11 @@ _NAMES = {
         "donorassignment souporcellassignment bestsinglet sngbestguess snglbestguess vireodonor "
         "spender spenderid spenderin proband probandid probandin patientin donneur sujet paciente "
         "idpaciente donante sujeto paziente idpaziente donatore soggetto pacjent idpacjenta dawca "
-        "proefpersoon doador patienten pacjenta dawcy teilnehmer"
+        "proefpersoon doador patienten pacjenta dawcy teilnehmer best sng1st "
+        "givare potilas luovuttaja pacient darce beteg donator hasta patsient pacients pacientas "
+        "ασθενησ δοτησ "
+        "κωδικοσασθενουσ "
+        "κωδικοσδοτη пациент донор"
     ),
     "visit": (
         "visit visitid visitlabel timepoint time tp visite visita wizyta zeitpunkt tijdstip momento"
@@ -37,11 +42,20 @@ _NAMES = {
         "celltypecoarse celltypel2 celltypel1 predictedcelltype celltypist labels "
         "zelltyp typecellulaire soustypecellulaire tipocelular tipocellulare typkomorki celtype"
     ),
-    "sex": ("sex gender donorsex geschlecht sexe sexo sesso plec geslacht"),
+    "sex": (
+        "sex gender donorsex geschlecht geschl sexe sexo sesso plec geslacht "
+        "kon kjonn sukupuoli pohlavi pohlavie nem spol sugu dzimums lytis cinsiyet "
+        "φυλο пол"
+    ),
     "age": (
         "age organismage agemonths ageinmonths ageweeks ageinweeks agedays ageindays ageyears "
-        "ageyear donorage ageatsampling ageatcollection "
-        "alter edad eta wiek leeftijd idade developmentstage"
+        "ageyear donorage ageatsampling ageatcollection ageatdonation ageatdraw ageatblooddraw "
+        "ageatbiopsy ageatrecruitment ageatenrollment ageatenrolment ageatinclusion ageatvisit "
+        "alter alterbeientnahme alterbeiprobenentnahme alterbeiblutentnahme alterbeieinschluss "
+        "agealinclusion ageauprelevement edad edadalmuestreo edadalainclusion eta etaalprelievo "
+        "wiek leeftijd leeftijdbijafname idade alder ika vek eletkor varsta starost vanus vecums "
+        "amzius yas ηλικια възраст "
+        "developmentstage"
     ),
     "age_group": (
         "agegroup ageinterval ageband agerange agebin agecategory "
@@ -76,9 +90,14 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 """Names that columns of each meaning have, folded letters and digits only, likelier ones first.
 
-English, and what German, French, Spanish, Italian, Polish, Dutch and Portuguese tables write.
+English, and what tables in German, French, Spanish, Italian, Polish, Dutch and Portuguese write; of
+people's ids, sex and age those in other languages of Europe too.
 """
 
+TAGS = ("hashid", "sampletag", "sampleassignment", "htomaxid", "hto")
+"""Names of columns of samples, the tags of which stand for one sample within a pool alone."""
+
+_WORDS = frozenset(name for names in ROLES.values() for name in names)
 _NUMBERED = re.compile(
     r"^(?P<before>id|nr|no|num|numer|numero|code|kod|codigo|codice)?(?P<name>.+?)"
     r"(?P<after>id|nr|no|num|number|nummer|numer|numero|code|kod|codigo|codice|kennung|kurzel"
@@ -99,13 +118,18 @@ TERM_COLUMNS = (
 """Columns that files in the CELLxGENE schema have."""
 
 
+def is_known_word(word: str) -> bool:
+    """Whether a word, in small letters without accents, names a column, or is a sex."""
+    return word in _WORDS or word in SHORTHAND["sex_ontology_term_id"]
+
+
 def plain_name(column: str) -> str:
     """A column's name as it is compared: letters and digits alone.
 
     >>> plain_name("Donor ID"), plain_name("Płeć")
     ('donorid', 'plec')
     """
-    return re.sub(r"[^a-z0-9]", "", folded(column))
+    return re.sub(r"[\W_]", "", folded(column))
 
 
 def is_named(column: str, role: str) -> bool:

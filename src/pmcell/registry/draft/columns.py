@@ -16,6 +16,7 @@ from pmcell.registry.cohorts.not_people import MISSING, not_people
 from pmcell.registry.draft.column_names import (
     ID_ROLES,
     ROLES,
+    TAGS,
     TERM_COLUMNS,
     is_named,
     plain_name,
@@ -91,11 +92,15 @@ def guess_columns(
     for role, names in ROLES.items():
         if role in roles:
             continue
-        for name in names:
-            column = by_name.get(name)
-            if column and column not in roles.values() and _fits(obs, column, role):
-                roles[role] = column
-                break
+        called = (by_name[name] for name in names if name in by_name)
+        fits = (one for one in called if one not in roles.values() and _fits(obs, one, role))
+        found = next(fits, None)
+        if role in ("donor_id", "sample_id") and found and obs[found].nunique() == 1:
+            # Of a pool all cells have one name: whose they are is in a column beside it.
+            beside = (one for one in fits if role == "donor_id" or plain_name(one) in TAGS)
+            found = next((one for one in beside if obs[one].nunique() > 1), found)
+        if found:
+            roles[role] = found
     for role in ID_ROLES:
         for column in [] if role in roles else map(str, obs.columns):
             if column not in roles.values() and is_named(column, role) and _fits(obs, column, role):
@@ -104,9 +109,9 @@ def guess_columns(
     if not {"age", "age_group"} & set(roles):
         # Bands and words say less than years, and are kept as they are.
         for name in ROLES["age"]:
-            column = by_name.get(name)
-            if column and column not in roles.values() and obs[column].notna().any():
-                roles["age_group"] = column
+            words = by_name.get(name)
+            if words and words not in roles.values() and obs[words].notna().any():
+                roles["age_group"] = words
                 break
     terms = tuple(column for column in TERM_COLUMNS if column in obs.columns)
     pool = "" if "sample_id" in (given or {}) else _pool(obs, roles)

@@ -9,7 +9,7 @@ import numpy as np
 from pmcell.io.submitted.submission import Submission
 from pmcell.registry.cohorts.keys import TODO
 from pmcell.registry.draft.columns import Columns, per_group, text, values_of
-from pmcell.registry.draft.values import near, one_term, unclear_sexes
+from pmcell.registry.draft.values import near, one_term, sex_in_context, unclear_sexes
 from pmcell.registry.terms.rules import check_term
 from pmcell.spelling import plural
 
@@ -45,7 +45,9 @@ def terms_of_groups(
     answer, open_texts = {}, {}
     for name in names:
         terms = {
-            value: None if value.strip().lower() in unclear else one_term(value, column)
+            value: None
+            if value.strip().lower() in unclear
+            else one_term(sex_in_context(value, different) if role == "sex" else value, column)
             for value in found[name]
         }
         if not terms:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, Fault, FaultsError
-from pmcell.registry.draft.column_names import is_named
+from pmcell.registry.draft.column_names import is_known_word, is_named
 from pmcell.registry.sheets.excel import (
     cell_text,
     fill_names,
@@ -25,7 +25,7 @@ from pmcell.registry.sheets.excel import (
     read_sheet_of,
     too_big,
 )
-from pmcell.spelling import repeated
+from pmcell.spelling import folded, repeated
 
 MAX_BYTES = 50_000_000
 MAX_ABOVE = 10
@@ -34,9 +34,14 @@ ROW_NAMES = "row names"
 """Name of the column that R and pandas write without a name, before all others."""
 _SEPARATORS = "\t;,|"
 _BROAD = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-_WESTERN, _CENTRAL = "cp1252", "cp1250"
+_CODE_PAGES = ("cp1252", "cp1250", "cp1253", "cp1251", "cp1254", "mac-roman")
+"""Western, Central European, Greek, Cyrillic, Turkish, of old Macs; likelier ones first."""
 _NOT_WESTERN = re.compile("(?<=[^\\W\\d_])[\u00b3\u00b9\u00bf\u00a3](?=[^\\W\\d_])")
 """Signs within a word: what the Polish letters of Windows-1250 look like in Windows-1252."""
+_OTHER_ALPHABET = re.compile(rb"[\xb8-\xff]{4}")
+"""Letters beyond ASCII in a row, as of Greek and Cyrillic words and of no Latin ones."""
+_TWICE = ("\u00c3", "\u00c2", "\u00c5", "\u00c4")
+"""What the first byte of a letter beyond ASCII is in Windows-1252."""
 _NUMBER = re.compile(r"[-+<>]?\d+(?:[.,]\d+)?%?")
 _UNPACK = {
     b"\x1f\x8b": ("packed by gzip", "gunzip -k {name}"),
@@ -61,9 +66,9 @@ def read_table_of_people(
     Parameters
     ----------
     path
-        The table. Of text, the encoding is UTF-8 or UTF-16 where the file is that, else
-        Windows-1250 where Polish words tell it, else Windows-1252; the separator is the sign that
-        a line `sep=` names, else the one that cuts the first line into most columns.
+        The table. Of text, the encoding is UTF-8 or UTF-16 where the file is that, else the code
+        page in which words of it are known, else Windows-1252; the separator is the sign that a
+        line `sep=` names, else the one that cuts the first line into most columns.
     is_id
         Whether a cell is one of the ids that are looked for: it tells the sheet of a workbook, and
         a row of values from one of names.
@@ -101,21 +106,53 @@ def read_table_of_people(
 
 
 def decode_table(data: bytes) -> str:
-    """The text of a table: by its mark, as UTF-8 where it is that, else by a Windows code page.
+    """The text of a table: by its mark, as UTF-8 where it is that, else by a code page.
+
+    It is the one in which most words beyond ASCII are names of columns or sexes. `DataError` where
+    they are of another alphabet and none is known.
 
     >>> decode_table("Zürich".encode("cp1252")), decode_table("Zürich".encode("utf-16"))
     ('Zürich', 'Zürich')
     >>> decode_table("mężczyzna".encode("cp1250"))
     'mężczyzna'
+    >>> decode_table("m\u00e4nnlich".encode().decode("cp1252").encode())  # Encoded twice.
+    'männlich'
     """
     for mark, encoding in _BROAD.items():
         if data.startswith(mark):
             return data.decode(encoding, "replace")
     try:
-        return data.decode("utf-8")
+        return _decoded_once(data.decode("utf-8"))
     except UnicodeDecodeError:
-        western = data.decode(_WESTERN, "replace")
-        return data.decode(_CENTRAL, "replace") if _NOT_WESTERN.search(western) else western
+        read = {page: data.decode(page, "replace") for page in _CODE_PAGES}
+    n_known = {page: _n_known_words(text) for page, text in read.items()}
+    best = max(_CODE_PAGES, key=lambda page: n_known[page])
+    if n_known[best]:
+        return read[best]
+    if _OTHER_ALPHABET.search(data):
+        raise DataError(
+            "a table must be in UTF-8 where it is in another alphabet than the Latin one; found "
+            "an encoding that no word tells. Save it as 'CSV UTF-8'.",
+            reason="encoding",
+        )
+    western, central, *_ = _CODE_PAGES
+    return read[central if _NOT_WESTERN.search(read[western]) else western]
+
+
+def _n_known_words(text: str) -> int:
+    """How many words with a letter beyond ASCII are the name of a column, or a sex."""
+    words = {word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()}
+    return sum(is_known_word(folded(word)) for word in words)
+
+
+def _decoded_once(text: str) -> str:
+    """The text itself, or what it was before it was encoded a second time."""
+    if not any(sign in text for sign in _TWICE):
+        return text
+    try:
+        return text.encode("cp1252").decode("utf-8")
+    except (UnicodeEncodeError, UnicodeDecodeError):
+        return text
 
 
 def rows_above_names(rows: Sequence[Sequence[str]], is_id: Callable[[str], bool]) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmcell.errors import DataError, UsageError
+from pmcell.io.outputs import require_input
 from pmcell.io.submitted import sandbox
 from pmcell.registry.draft.options import with_options
 from pmcell.registry.terms.declared import DECLARED
@@ -79,9 +80,10 @@ def read_people(
 
     from pmcell.io.counts.open import open_counts
 
-    missing = [str(path) for path in paths if not Path(path).exists()]
-    if missing or not paths:
-        raise UsageError(f"FILE must name files of samples; there is no {', '.join(missing)}")
+    if not paths:
+        raise UsageError("FILE must name files of samples; got none")
+    for path in paths:
+        require_input(Path(path))
     parts, files = [], []
     with tempfile.TemporaryDirectory(prefix="pmcell-map-") as folder:
         for number, path in enumerate(paths):

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import DataError, UsageError
-from pmcell.io.atomic import write_text
+from pmcell.io.atomic import write_text, write_texts
+from pmcell.io.outputs import require_input
 from pmcell.io.submitted import sandbox
 from pmcell.io.submitted.readers import FORMATS, detect_format, inspect
 from pmcell.io.submitted.submission import Submission
@@ -110,8 +111,7 @@ def register_file(
         files[MEASUREMENTS_FILE] = sheet(rows_of_columns(measured, donors, samples))
     for name, rows in ((DONORS_FILE, donors), (SAMPLES_FILE, samples)):
         files[name] = sheet([{c: v for c, v in row.items() if c not in columns} for row in rows])
-    for name, content in files.items():
-        write_text(registered.folder / name, content)
+    write_texts(registered.folder, files, last=COHORT_FILE)
     n_todo = sum(
         line.partition("#")[0].count(TODO) if name == COHORT_FILE else line.count(TODO)
         for name, content in answer["files"].items()
@@ -175,8 +175,7 @@ def read_draft(
             "starting with a letter or digit; "
             f"got {cohort_id!r}"
         )
-    if not file.exists():
-        raise UsageError(f"FILE must exist; there is no {str(file)!r}")
+    require_input(file)
     if fmt is not None and fmt not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {fmt!r}")
     for kind, table in (tables or {}).items():

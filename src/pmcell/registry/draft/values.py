@@ -15,7 +15,7 @@ from pmcell.registry.draft.column_names import ROLES
 from pmcell.registry.draft.columns import Columns, is_no_age, per_group, text, values_of, years_of
 from pmcell.registry.sheets.dates import VISIT, find_date
 from pmcell.registry.terms.ontology import exact
-from pmcell.registry.terms.rules import term_of, terms_near
+from pmcell.registry.terms.rules import TERM_RULES, term_of, terms_near
 from pmcell.schema import UNKNOWN
 from pmcell.spelling import as_seen, folded
 
@@ -144,6 +144,17 @@ def unclear_sexes(values: Iterable[str]) -> set[str]:
     return {"m"} if "h" in letters and "f" not in letters else set()
 
 
+def sex_in_context(value: str, values: Iterable[str]) -> str:
+    """A sex in full where the other values tell what its letter is short for: H beside F.
+
+    >>> sex_in_context("H", ["F", "H"]), sex_in_context("H", ["H", "M"])
+    ('homme', 'H')
+    """
+    letters = {one.strip().lower() for one in values}
+    is_french = "f" in letters and "m" not in letters
+    return "homme" if value.strip().lower() == "h" and is_french else value
+
+
 def in_context(label: str, labels: Iterable[str]) -> str:
     """A label of cells in full where the others tell what it is short for.
 
@@ -159,7 +170,8 @@ def in_context(label: str, labels: Iterable[str]) -> str:
 def near(value: str, column: str) -> str:
     """The nearest terms, as a phrase."""
     found = terms_near(value, column)
-    return f"nearest: {' | '.join(found)}" if found else "no term is near"
+    how = "nearest" if TERM_RULES[column].under else "it may be"
+    return f"{how}: {' | '.join(found)}" if found else "no term is near"
 
 
 def safe_ids(names: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:

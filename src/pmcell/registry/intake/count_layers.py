@@ -72,6 +72,10 @@ _PARTS = frozenset(
     ]
 )
 """Names of layers that velocity and labelling tools split the counts into."""
+_CHANGED = re.compile(
+    r"sct\w*|\w*(?:downsampled|subsampled|imputed|denoised|smoothed|magic|binari[sz]ed|residuals?)\w*"
+)
+"""Names of layers, letters only, in which a tool wrote other whole numbers than were counted."""
 _SPLICING = ("spliced", "unspliced", "ambiguous", "mature", "nascent")
 """Parts that make all counts together, as velocyto, alevin-fry and kb count name them."""
 _OF_A_SAMPLE = re.compile(r"layers/(?:raw_?)?counts\.", re.IGNORECASE)
@@ -84,6 +88,10 @@ FRACTIONS_HELP = (
     "Take the uncorrected counts, or whole ones from the tool: SoupX adjustCounts(…, roundToInt = "
     "TRUE), STARsolo without --soloMultiMappers EM, alevin-fry with -r cr-like, decontX rounded at "
     "its source."
+)
+CHANGED_HELP = (
+    "Write the counts beside it where the file came from (of Seurat: assay RNA, layer counts, not "
+    "SCT), and write it again."
 )
 WHOLE_BUT_NO_COUNTS = ("rounded", "multiplied", "presence", "binned")
 """What whole numbers look like that no counting gives; no value alone shows it."""
@@ -102,6 +110,8 @@ _HELP = {
         WHOLE_BUT_NO_COUNTS,
         "Get the file with the counts from the source; whole numbers made of them are none.",
     ),
+    "negative": "Get the counts from before anything was subtracted, or stored in 8 or 16 bits, in "
+    "which large numbers wrap around.",
     "too_large": "Get the file with the counts from the source; such sums wrapped around, or were "
     "multiplied.",
 }
@@ -128,12 +138,14 @@ def choose_counts(submission: Submission) -> CountsChoice:
     parts = [name for name in counts if is_part(name)]
     split = [name for name in counts if _OF_A_SAMPLE.match(name)]
     parts += split if len(split) > 1 else []
-    whole = [name for name in counts if name not in parts]
+    changed = [name for name in counts if is_changed(name)]
+    whole = [name for name in counts if name not in (*parts, *changed)]
     totals: dict[str, np.ndarray] = {}
     if len(counts) > 1:
         totals = {name: _first_totals(submission, name) for name in counts}
     copies = [name for name in whole if _is_copy_of_part(name, parts, totals)]
-    whole = [name for name in whole if name not in copies]
+    changed += [name for name in whole if any(_same(totals[name], totals[one]) for one in changed)]
+    whole = [name for name in whole if name not in (*copies, *changed)]
     named = sorted((name for name in whole if _rank(name) < len(_WHOLE)), key=_rank)
     if "raw.X" in whole:
         named.insert(0, "raw.X")
@@ -147,6 +159,9 @@ def choose_counts(submission: Submission) -> CountsChoice:
         listed = ", ".join(whole)
         why = f"several matrices hold whole numbers: {listed}"
         return CountsChoice("", why, tuple(whole), f"Choose the one with all counts of {listed}.")
+    if changed:
+        why = f"a tool changed the counts of {', '.join(changed)}, by the name"
+        return CountsChoice("", why, tuple(changed), CHANGED_HELP)
     if counts:
         pieces = [*copies, *parts]
         why = f"the counts are split: {', '.join(pieces)} each hold a part of them"
@@ -166,9 +181,10 @@ def counts_fault(submission: Submission, layer: str) -> Fault | None:
         summary = submission.summary_of(layer)
         seen = describe_layer(summary)
         if summary.looks_like == "counts":
-            if not is_part(layer):
+            if not is_part(layer) and not is_changed(layer):
                 return None
-            seen, severity = "a part of the counts, by its name", "warning"
+            what = "a part of the counts" if is_part(layer) else "what a tool made of the counts"
+            seen, severity = f"{what}, by its name", "warning"
     found = f"{layer} of {submission.path.name}: {seen}"
     if layer.startswith(TODO):
         found = "none is chosen yet"
@@ -196,6 +212,15 @@ def is_part(name: str) -> bool:
     (True, False)
     """
     return _letters(name) in _PARTS
+
+
+def is_changed(name: str) -> bool:
+    """Whether the name of a layer says that a tool changed its counts.
+
+    >>> [is_changed(f"layers/{name}") for name in ("SCT_counts", "downsampled", "scaled", "X")]
+    [True, True, False, False]
+    """
+    return name.startswith("layers/") and _CHANGED.fullmatch(_letters(name)) is not None
 
 
 def without_counts_help(submission: Submission) -> str:

@@ -89,8 +89,7 @@ def _refuse(block: sp.csr_matrix, start: int, submission: Submission, layer: str
 class Projection:
     """From submitted to canonical genes: adds the counts of merged genes, sums what each gene held.
 
-    `gene_ids` are the canonical ids in sorted order; `umis` the counts of every
-    submitted gene, `umis_lost` those of genes without a canonical id.
+    `gene_ids` are the canonical ids in sorted order; `umis` the counts of every submitted gene.
     """
 
     targets: Sequence[str | None]
@@ -114,11 +113,6 @@ class Projection:
         result.data, result.indices, result.indptr = counts, positions, indptr.astype(np.int32)
         result.has_canonical_format = True
         return result
-
-    @property
-    def umis_lost(self) -> int:
-        """Counts on genes without a canonical id."""
-        return int(self.umis[self._columns < 0].sum())
 
 
 def _not_counts(

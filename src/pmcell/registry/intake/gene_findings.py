@@ -213,7 +213,7 @@ def lost_counts(
     if umis is None or not umis[genes.rows].sum():
         return
     held = umis[genes.rows]
-    lost = np.array([gene_id is None for gene_id in genes.mapping.gene_id])
+    lost = genes.is_lost()
     share = float(held[lost].sum() / held.sum())
     if share <= warn_share:
         return

@@ -36,6 +36,8 @@ HOW_TO_NAME = {
     "(tximport; alevin-fry or kb count with the list of transcripts and genes).",
 }
 """What a steward can do about names that lead to no gene, by the cause of most of them."""
+NO_GENES = ("spike_in", "not_assigned")
+"""Causes for which a name leads to no gene, and should not."""
 SPECIES = {HUMAN: "human", MOUSE: "mouse", RAT: "rat"}
 
 
@@ -53,6 +55,11 @@ class Genes:
         for row, gene_id in zip(self.rows, self.mapping.gene_id, strict=True):
             targets[row] = gene_id
         return targets
+
+    def is_lost(self) -> np.ndarray:
+        """Of each gene whether its counts are lost: those of what is known to be none are not."""
+        has_none = np.array([gene_id is None for gene_id in self.mapping.gene_id], dtype=bool)
+        return has_none & ~np.isin(self.mapping.cause, list(NO_GENES))
 
     def symbols(self) -> dict[str, str]:
         """Symbol of every canonical id."""

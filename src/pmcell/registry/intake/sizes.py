@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def cohort_sizes(
     `n_samples` counts its samples, `n_largest` the cells of the largest one.
     All headers are read in one sandbox. Sizes of files whose bytes count has
     not changed come from `results/sizes.json`, which is rewritten if anything
-    is new. A cohort that cannot be read is left out: intake says what is wrong.
+    is new and it can be. A cohort that cannot be read is left out: intake says what is wrong.
     `allowed` holds, by cohort, what its matrix may be read from besides its own folder.
     """
     path = results / SIZES
@@ -54,7 +55,9 @@ def cohort_sizes(
             sizes[name] = entry | {"n_bytes": n_bytes}
     sizes = dict(sorted(sizes.items()))
     if sizes != known:
-        write_json(path, sizes)
+        # Who only asks may not be allowed to write: then they are read again the next time.
+        with suppress(OSError):
+            write_json(path, sizes)
     return sizes
 
 

@@ -37,12 +37,8 @@ class Totals:
     per_cell: np.ndarray
     largest: float
     copies: tuple[int, tuple[int, int] | None]
-
-    @property
-    def share_lost(self) -> float:
-        """Share of counts on genes without a canonical id."""
-        in_all = int(self.projection.umis.sum())
-        return self.projection.umis_lost / in_all if in_all else 0.0
+    share_lost: float
+    """Share of counts on genes without a canonical id."""
 
 
 def write_counts(
@@ -80,7 +76,10 @@ def write_counts(
             fingerprints.add(kept)
             per_cell.append(row_totals(kept.indptr, kept.data))
             writer.append(kept)
-    return Totals(projection, np.concatenate(per_cell), largest, fingerprints.copies())
+    held = projection.umis[genes.rows]
+    share_lost = int(held[genes.is_lost()].sum()) / max(int(held.sum()), 1)
+    per_cell_all = np.concatenate(per_cell)
+    return Totals(projection, per_cell_all, largest, fingerprints.copies(), share_lost)
 
 
 def _without(block: Any, is_gene: np.ndarray) -> Any:
@@ -123,7 +122,7 @@ def check_totals(
 
 def _largest_lost(totals: Totals, genes: Genes) -> str:
     umis = totals.projection.umis[genes.rows].copy()
-    umis[[gene_id is not None for gene_id in genes.mapping.gene_id]] = 0
+    umis[~genes.is_lost()] = 0
     order = np.argsort(-umis, kind="stable")[:3]
     return "; ".join(f"{genes.mapping.source[row]!r} ({genes.mapping.why[row]})" for row in order)
 

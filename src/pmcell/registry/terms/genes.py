@@ -10,6 +10,7 @@ virus, and its counts are never added. How a name is spelt is the matter of
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ CAUSES = {
     "duplicate": "duplicates made unique by a suffix",
     "spreadsheet": "names that a spreadsheet turned into dates or numbers",
     "spike_in": "spike-ins",
+    "not_assigned": "reads that a program gave to no gene",
     "number": "numbers, such as Entrez ids",
     "capitals": "symbols without their capitals",
     "transcript": "transcripts, not genes",
@@ -63,6 +65,12 @@ SPREADSHEET = (
     "a spreadsheet turned the name into a date or number (2-Sep was SEPT2); "
     "export the matrix again without a spreadsheet, or use Ensembl ids"
 )
+_NOT_ASSIGNED = re.compile(
+    r"__(?:no_feature|ambiguous|too_low_aqual|not_aligned|alignment_not_unique)"
+    r"|N_(?:unmapped|multimapping|noFeature|ambiguous)",
+    re.IGNORECASE,
+)
+"""Rows below the genes of HTSeq-count, and above those of STAR."""
 ENTREZ = "a number (an Entrez id?); give symbols or Ensembl ids"
 
 Text = NDArray[np.object_]
@@ -239,6 +247,8 @@ def _by_spelling(name: str, table: GeneTable, present: set[str] | frozenset[str]
         return _respelt(_by_name(current, table), f"upper-case spelling of {current}")
     if name.upper().startswith("ERCC-"):
         return _lost("ERCC spike-in, not a gene", "spike_in")
+    if _NOT_ASSIGNED.fullmatch(name):
+        return _lost("reads that a program gave to no gene", "not_assigned")
     prefixed = without_genome(name)
     if prefixed:
         return _respelt(_resolve(prefixed, None, "auto", table, present), "genome prefix removed")

@@ -22,7 +22,7 @@ from pmcell.registry.terms.ontology import (
     resolve,
     suggest,
 )
-from pmcell.registry.terms.shorthand import SHORTHAND, SPELT
+from pmcell.registry.terms.shorthand import SHORTHAND, SPELT, shorthand
 from pmcell.registry.terms.vocabulary import NORMAL, SEXES
 from pmcell.schema import UNKNOWN
 
@@ -172,7 +172,7 @@ def term_of(text: str, column: str) -> str | None:
     if ":" in text and check_term(text.strip(), column, file="", hint=False) is None:
         return text.strip()
     for said in _said(text, column):
-        known = SHORTHAND.get(column, {}).get(normalise(said))
+        known = SHORTHAND.get(column, {}).get(shorthand(said))
         if known or not rule.under:
             return known
         found = exact(said, rule.ontology, alike=rule.by_spelling)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from pmcell.registry.terms.ontology import normalise
 from pmcell.registry.terms.vocabulary import NORMAL
+from pmcell.spelling import folded
 
 _CELLS = {
     "CL:0000236": "b, b cell, bcell, b lymphocyte",
@@ -97,9 +98,13 @@ _DISEASES = {
 _SEXES = {
     "PATO:0000383": "f, female, woman, w, weiblich, frau, femme, feminin, mujer, femenino, "
     "femenina, hembra, femmina, donna, femminile, kobieta, k, zenska, vrouw, vrouwelijk, "
-    "feminino, kvinde, kvinna, kvinne",
+    "feminino, kvinde, kvinna, kvinne, nainen, zena, zenske, femeie, zenski, naine, sieviete, "
+    "moteris, kadin, γυναικα, θηλυ, "
+    "θ, жена, женски, ж",
     "PATO:0000384": "m, male, man, mannlich, mann, homme, masculin, hombre, masculino, varon, "
-    "maschio, uomo, maschile, mezczyzna, meska, mannelijk, mand",
+    "maschio, uomo, maschile, mezczyzna, meska, mannelijk, mand, mies, muz, muzske, ferfi, barbat, "
+    "muski, moski, mees, virietis, vyras, erkek, ανδρας, "
+    "αρρεν, α, мъж, мъжки, м",
 }
 _ASSAYS = {
     "EFO:0009901": "10x v1, 10xv1, 10x 3 v1, chromium v1",
@@ -111,7 +116,16 @@ _ASSAYS = {
 
 
 def _table(entries: Mapping[str, str]) -> dict[str, str]:
-    return {normalise(word): term for term, words in entries.items() for word in words.split(",")}
+    return {shorthand(word): term for term, words in entries.items() for word in words.split(",")}
+
+
+def shorthand(text: str) -> str:
+    """A text as it is looked up here; of other alphabets than the Latin one its small letters.
+
+    >>> shorthand("NK-Zellen"), shorthand(" \u0386\u03bd\u03b4\u03c1\u03b1\u03c2 ")
+    ('nk zellen', '\u03b1\u03bd\u03b4\u03c1\u03b1\u03c3')
+    """
+    return normalise(text) or folded(text).strip()
 
 
 SHORTHAND: Mapping[str, Mapping[str, str]] = {

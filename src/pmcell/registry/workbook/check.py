@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pmcell.errors import Fault, UsageError
-from pmcell.io.atomic import atomic_path, write_text
+from pmcell.io.atomic import atomic_path, write_text, write_texts
 from pmcell.registry.cohorts.catalogue import missing_metadata
 from pmcell.registry.cohorts.cohort import find_faults
 from pmcell.registry.cohorts.cohort_file import meaning
@@ -80,10 +80,11 @@ def _write(content: Content, cohorts_dir: Path) -> Path:
             f"{there} must have been written from a workbook; it was not, and would be lost. "
             "Give the cohort another id, or move the folder away."
         )
-    for name in (COHORT_FILE, *layout.FILES.values()):
-        if name in content.files:
-            write_text(folder / name, content.files[name])
-        else:
+    names = (COHORT_FILE, *layout.FILES.values())
+    texts = {name: content.files[name] for name in names if name in content.files}
+    write_texts(folder, texts, last=COHORT_FILE)
+    for name in names:
+        if name not in texts:
             (folder / name).unlink(missing_ok=True)
     return folder
 

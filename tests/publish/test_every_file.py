@@ -93,26 +93,35 @@ def test_the_gate_refuses_samples_of_which_few_donors_have_several(
 ) -> None:
     copy = tmp_path / "results"
     shutil.copytree(results, copy, ignore=shutil.ignore_patterns("release"))
-    monkeypatch.setattr(redactions, "_totals_that_tell", lambda policy: ([], []))
+    monkeypatch.setattr(redactions, "_totals_that_tell", lambda policy: {})
     with pytest.raises(FaultsError, match="closed: 1 donors have several samples"):
         write_release(copy, copy / "release", config=CONFIG)
 
 
+OF_CELLS = {"n_cells_submitted", "n_cells_left_out", "n_cells", "share_umis_lost"}
+
+
 @pytest.mark.parametrize(
-    ("n_cells", "told", "masked"),
+    ("n_cells", "failed", "told", "masked"),
     [
-        ({n: [50] for n in range(20)}, (), ([], [])),
-        ({n: [900] if n == 0 else [5] for n in range(20)}, (), (["c"], [])),
-        ({n: [50, 50] if n == 0 else [50] for n in range(20)}, (), ([], ["c"])),
-        ({n: [50, 50] for n in range(20)}, (), ([], [])),
-        ({n: [50] for n in range(20)}, (TOTALS,), (["c"], ["c"])),
+        ({n: [50] for n in range(20)}, 10, (), set()),
+        ({n: [900] if n == 0 else [5] for n in range(20)}, 10, (), OF_CELLS),
+        ({n: [50, 50] if n == 0 else [50] for n in range(20)}, 10, (), {"n_samples"}),
+        ({n: [50, 50] for n in range(20)}, 10, (), set()),
+        ({n: [50] for n in range(20)}, 10, (TOTALS,), {*OF_CELLS, "n_samples"}),
+        ({n: [50] for n in range(20)}, 2000, (), {"n_cells_submitted"}),
     ],
 )
-def test_totals_that_tell_of_single_donors_are_not_told(n_cells, told, masked) -> None:
-    rows = [(f"c:{donor}", n) for donor, samples in n_cells.items() for n in samples]
-    counts = pd.DataFrame(rows, columns=["donor_id", "n_cells"])
+def test_totals_that_tell_of_single_donors_are_not_told(n_cells, failed, told, masked) -> None:
+    """`failed` cells of the first donor's samples fail QC, ten of each other sample."""
+    rows = [
+        (f"c:{donor}", n, n + (10 if donor else failed))
+        for donor, samples in n_cells.items()
+        for n in samples
+    ]
+    counts = pd.DataFrame(rows, columns=["donor_id", "n_cells", "n_cells_submitted"])
     cohort = SimpleNamespace(cohort_id="c", sample_counts=counts)
     policy = SimpleNamespace(
         facts=SimpleNamespace(withheld=[cohort]), told={"c": frozenset(told)}, rules=Rules(K, {})
     )
-    assert redactions._totals_that_tell(policy) == masked
+    assert redactions._totals_that_tell(policy) == {"c": masked}

@@ -44,6 +44,7 @@ RATES = {
     "k_right": Asked("three strata that were found", "found as three", True),
     "genes_planted": Asked("strata in the genes of all types", "found", True),
     "genes_beside": Asked("strata in all types, beside stronger factors", "found", True),
+    "genes_unequal": Asked("three strata of unequal size, in genes", "found as three", True),
     "genes_one_type": Asked("strata in one type of eight", "found", True),
     "thinned": Asked("200 of 1,000 genes a type halved in half of 40 real donors", "found", True),
     "thinned_few": Asked("40 of 1,000 genes a type halved in half of them", "found", True),
@@ -187,6 +188,9 @@ def of_genes(frame: pd.DataFrame) -> Iterator[Measured]:
         # Some of the worlds alone say less than the rate on the page.
         if worlds <= {*frame["data"]}:
             yield _share(key, frame[frame["data"].isin(worlds)]["decision"] == decision)
+    unequal = frame[frame["data"] == "unequal strata"]
+    if len(unequal):
+        yield _share("genes_unequal", unequal["k"] == len(PLANTED["unequal strata"].shares))
 
 
 def of_study(frame: pd.DataFrame) -> Iterator[Measured]:

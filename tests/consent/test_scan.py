@@ -58,7 +58,7 @@ def test_a_scan_that_is_blind_to_cells_fails_its_self_test(monkeypatch: pytest.M
     st.sampled_from(["d-17", "P1", "donor_0001", "a/b:c-long-name-of-a-cell", "Ä-spital-3"]),
 )
 def test_a_name_is_found_where_letters_and_digits_do_not_go_on(before, after, name) -> None:
-    """And nowhere else, where no sign stands that a way of writing undoes, nor the name backwards."""
+    """And nowhere else, where no sign stands that a way of writing undoes, nor one backwards."""
 
     def goes_on(text: str) -> bool:
         return text.isascii() and text.isalnum()
